@@ -1,0 +1,149 @@
+"""The drop: its states, what may happen to it, and what each step does to credits and stock.
+
+One table, TRANSITIONS, says which event leads from which state to which; `step` reads it. What is
+not in the table cannot happen to a drop and is refused as a typed answer, never as a guess.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a drop stands."""
+
+    SCHEDULED = "SCHEDULED"
+    """Credits and item reserved; not to be dispatched before its time."""
+    RESERVED = "RESERVED"
+    """Credits and item reserved; waits for its turn at the machine."""
+    DISPATCHED = "DISPATCHED"
+    """Handed to the machine's agent, or about to be."""
+    DISPENSED = "DISPENSED"
+    """Final: the item fell and is paid for."""
+    NOT_DISPENSED = "NOT_DISPENSED"
+    """Final: the item provably did not fall; the credits are free again."""
+    UNKNOWN = "UNKNOWN"
+    """Nobody can tell; the credits stay held until evidence or an operator decides."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the drop will never change again."""
+        return self in {State.DISPENSED, State.NOT_DISPENSED}
+
+    @property
+    def answered(self) -> bool:
+        """Whether there is an answer for who asked: an outcome, or that it is unknown."""
+        return self.final or self is State.UNKNOWN
+
+
+class Cause(StrEnum):
+    """Why a drop is in its state; drink.v1.Drop.Cause documents each."""
+
+    NONE = "NONE"
+    BOARD_ACK = "BOARD_ACK"
+    BOARD_ACK_LATE = "BOARD_ACK_LATE"
+    SENSOR = "SENSOR"
+    DECLARED = "DECLARED"
+    OPERATOR = "OPERATOR"
+    BOARD_REFUSED = "BOARD_REFUSED"
+    BOARD_REFUSED_LATE = "BOARD_REFUSED_LATE"
+    BOARD_UNREACHABLE = "BOARD_UNREACHABLE"
+    EXPIRED = "EXPIRED"
+    MACHINE_OFFLINE = "MACHINE_OFFLINE"
+    NOT_RECEIVED = "NOT_RECEIVED"
+    CANCELLED = "CANCELLED"
+    BOARD_SILENT = "BOARD_SILENT"
+    BOARD_LOST = "BOARD_LOST"
+    AGENT_RESTARTED = "AGENT_RESTARTED"
+    JOURNAL_REPLACED = "JOURNAL_REPLACED"
+    AGENT_LOST = "AGENT_LOST"
+
+
+class Event(StrEnum):
+    """What can happen to a drop."""
+
+    DUE = "DUE"
+    """The time of a scheduled drop has come."""
+    DISPATCH = "DISPATCH"
+    """Its machine's link takes it."""
+    CANCEL = "CANCEL"
+    """Its owner or an administrator takes it back."""
+    WITHDRAW = "WITHDRAW"
+    """Its machine was not there in time to take it."""
+    PROVE_DISPENSED = "PROVE_DISPENSED"
+    """Evidence that the item fell."""
+    PROVE_NOT_DISPENSED = "PROVE_NOT_DISPENSED"
+    """Evidence that the motor did not run."""
+    LOSE = "LOSE"
+    """The outcome cannot be known now."""
+    DECIDE_DISPENSED = "DECIDE_DISPENSED"
+    """A named operator decides that the item fell."""
+    DECIDE_NOT_DISPENSED = "DECIDE_NOT_DISPENSED"
+    """A named operator decides that it did not."""
+
+
+class Verdict(StrEnum):
+    """How `step` answers an event."""
+
+    MOVED = "MOVED"
+    """The drop has a new state."""
+    REPEATED = "REPEATED"
+    """The drop is where the event leads already; nothing to do."""
+    CONTRADICTED = "CONTRADICTED"
+    """Evidence against a settled drop: kept and raised, never applied."""
+    REFUSED = "REFUSED"
+    """The event cannot happen in this state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The answer to an event.
+
+    Attributes:
+        verdict: What became of the event.
+        state: The state after it.
+    """
+
+    verdict: Verdict
+    state: State
+
+
+_S, _E = State, Event
+
+_EVIDENCE = {
+    _E.PROVE_DISPENSED: _S.DISPENSED,
+    _E.PROVE_NOT_DISPENSED: _S.NOT_DISPENSED,
+    _E.LOSE: _S.UNKNOWN,
+}
+
+# Evidence counts in every open state, RESERVED and SCHEDULED included: a frontend whose database
+# was restored from a backup has forgotten that it dispatched.
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (_S.SCHEDULED, _E.DUE): _S.RESERVED,
+    (_S.SCHEDULED, _E.CANCEL): _S.NOT_DISPENSED,
+    (_S.RESERVED, _E.DISPATCH): _S.DISPATCHED,
+    (_S.RESERVED, _E.CANCEL): _S.NOT_DISPENSED,
+    (_S.RESERVED, _E.WITHDRAW): _S.NOT_DISPENSED,
+    **{
+        (state, event): target
+        for state in (_S.SCHEDULED, _S.RESERVED, _S.DISPATCHED)
+        for event, target in _EVIDENCE.items()
+    },
+    (_S.UNKNOWN, _E.PROVE_DISPENSED): _S.DISPENSED,
+    (_S.UNKNOWN, _E.PROVE_NOT_DISPENSED): _S.NOT_DISPENSED,
+    (_S.UNKNOWN, _E.DECIDE_DISPENSED): _S.DISPENSED,
+    (_S.UNKNOWN, _E.DECIDE_NOT_DISPENSED): _S.NOT_DISPENSED,
+}
+
+
+def step(state: State, event: Event) -> Step:
+    """What `event` does to a drop in `state`."""
+    target = TRANSITIONS.get((state, event))
+    if target is not None:
+        return Step(Verdict.MOVED, target)
+    claimed = _EVIDENCE.get(event)
+    if claimed is None:
+        return Step(Verdict.REFUSED, state)
+    # "Nobody knows" never argues with an outcome that is known.
+    if claimed in {state, State.UNKNOWN}:
+        return Step(Verdict.REPEATED, state)
+    return Step(Verdict.CONTRADICTED, state)

@@ -1,0 +1,361 @@
+"""What the use cases need from the world, as protocols.
+
+A unit of work is a plain function over a Transaction. It runs whole or not at all, alone, on the
+storage's own thread, and may run more than once before it is committed; so it computes, reads and
+writes through the Transaction and touches nothing else. `Storage.write` returns its value only
+after the commit is durable.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import Protocol, Self, TypeVar
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import (
+    Account,
+    AuditKind,
+    AuditRecord,
+    Drop,
+    Entry,
+    Machine,
+    Slot,
+)
+from drink_frontend.domain.ledger import AccountKind, Transfer
+from drink_frontend.domain.stock import Place, Sensor
+
+T = TypeVar("T")
+
+
+class AccountTable(Protocol):
+    """Accounts, their credentials and tokens."""
+
+    def get(self, name: str) -> Account | None:
+        """The account with that name, of any kind."""
+
+    def by_ibutton(self, digest: str) -> Account | None:
+        """The account that the iButton with that digest logs in."""
+
+    def by_token(self, digest: str, now_ms: int) -> Account | None:
+        """The account that the bearer token with that digest stands for, if it has not expired."""
+
+    def list_users(self) -> Sequence[Account]:
+        """Every user's account, by name."""
+
+    def add(
+        self,
+        name: str,
+        kind: AccountKind,
+        now_ms: int,
+        *,
+        admin: bool = False,
+        password_hash: str | None = None,
+    ) -> None:
+        """Makes an account without credits; AlreadyExistsError if there is one of that name."""
+
+    def update(
+        self,
+        name: str,
+        *,
+        admin: bool | None = None,
+        closed: bool | None = None,
+        password_hash: str | None = None,
+        ibutton_digest: str | None = None,
+    ) -> None:
+        """Changes what is given.
+
+        Raises:
+            AlreadyExistsError: the iButton belongs to another account.
+        """
+
+    def add_token(self, digest: str, account: str, expires_ms: int) -> None:
+        """Keeps a bearer token's digest."""
+
+    def remove_tokens(self, account: str) -> None:
+        """Forgets every bearer token of the account."""
+
+
+class LedgerTable(Protocol):
+    """Transfers. They are only ever added."""
+
+    def add(self, transfer: Transfer) -> None:
+        """Writes a transfer and changes the balances of its two accounts."""
+
+    def by_request(self, actor: str, request_id: str) -> Transfer | None:
+        """The MOVE that this request made."""
+
+    def entries(self, account: str, before: int | None, limit: int) -> Sequence[Entry]:
+        """Up to `limit` entries of the account with a sequence below `before`, newest first."""
+
+
+class MachineTable(Protocol):
+    """Machines, slots and what their agents last said."""
+
+    def get(self, name: str) -> Machine | None:
+        """The machine with its slots."""
+
+    def list(self) -> Sequence[Machine]:
+        """All machines with their slots, by name."""
+
+    def slot(self, machine: str, number: int) -> Slot | None:
+        """One slot."""
+
+    def by_token(self, digest: str) -> str | None:
+        """Name of the machine whose agent's token has that digest."""
+
+    def add(self, name: str, display_name: str, location: str) -> None:
+        """Makes an enabled machine without slots; AlreadyExistsError if there is one."""
+
+    def update(
+        self,
+        name: str,
+        *,
+        display_name: str | None = None,
+        location: str | None = None,
+        enabled: bool | None = None,
+        token_digest: str | None = None,
+    ) -> None:
+        """Changes what is given."""
+
+    def add_slot(self, machine: str, number: int, item: str, price: int, now_ms: int) -> None:
+        """Makes an enabled, empty slot; AlreadyExistsError if there is one."""
+
+    def update_slot(
+        self,
+        machine: str,
+        number: int,
+        now_ms: int,
+        *,
+        item: str | None = None,
+        price: int | None = None,
+        enabled: bool | None = None,
+        on_hand: int | None = None,
+        sensor: Sensor | None = None,
+    ) -> None:
+        """Changes what is given; a new `on_hand` counts as loaded or taken out by hand."""
+
+    def move_item(
+        self, machine: str, number: int, source: Place, target: Place, now_ms: int
+    ) -> None:
+        """Moves one item of the slot from one place to another."""
+
+    def set_temperature(self, name: str, celsius: float | None) -> None:
+        """Keeps what the board's thermometer last said."""
+
+    def open_link(self, name: str, journal_id: str, journal_sequence: int) -> int:
+        """Counts the machine's epoch up, keeps its agent's journal, and returns the epoch."""
+
+    def saw_journal(self, name: str, journal_id: str, journal_sequence: int) -> None:
+        """Raises the journal's highest record number seen, if it is that journal."""
+
+
+class DropTable(Protocol):
+    """Drops. The row of a drop is also its place in its machine's queue."""
+
+    def get(self, drop_id: str) -> Drop | None:
+        """One drop."""
+
+    def by_request(self, account: str, request_id: str) -> Drop | None:
+        """The drop that this request made."""
+
+    def add(self, drop: Drop) -> None:
+        """Keeps a new drop; its `sequence` is counted here."""
+
+    def move(
+        self,
+        drop_id: str,
+        source: State,
+        target: State,
+        cause: Cause,
+        now_ms: int,
+        *,
+        decided_by: str | None = None,
+        epoch: int | None = None,
+        journal_id: str | None = None,
+        revision: int | None = None,
+    ) -> None:
+        """Changes the state from `source`, with the times that go with it.
+
+        An AssertionError if the drop is not in `source`: the caller read it in the same unit.
+        """
+
+    def saw_revision(self, drop_id: str, revision: int) -> None:
+        """Raises the highest revision of its agent's result seen."""
+
+    def next_reserved(self, machine: str) -> Drop | None:
+        """The machine's longest waiting RESERVED drop."""
+
+    def waiting(self, machine: str) -> int:
+        """How many of the machine's drops are SCHEDULED, RESERVED or DISPATCHED."""
+
+    def in_state(self, state: State, machine: str | None = None) -> Sequence[Drop]:
+        """Drops in an open state, oldest first, of one machine or all. Not for final states."""
+
+    def due(self, now_ms: int) -> Sequence[Drop]:
+        """SCHEDULED drops whose time has come, oldest first."""
+
+    def next_due_ms(self) -> int | None:
+        """When the next SCHEDULED drop is due."""
+
+    def list(
+        self,
+        account: str | None,
+        states: Iterable[State],
+        before: int | None,
+        limit: int,
+    ) -> Sequence[Drop]:
+        """Up to `limit` drops with a sequence below `before`, newest first.
+
+        `account` None means everyone's, no `states` means all.
+        """
+
+
+class AuditTable(Protocol):
+    """The audit log. Records are only ever added."""
+
+    def add(self, record: AuditRecord) -> None:
+        """Writes a record."""
+
+    def list(
+        self,
+        *,
+        drop_id: str | None = None,
+        kinds: Iterable[AuditKind] = (),
+        before: int | None = None,
+        limit: int,
+    ) -> Sequence[AuditRecord]:
+        """Up to `limit` records that match, newest first."""
+
+
+class Transaction(Protocol):
+    """One unit of work's view of everything that is kept."""
+
+    @property
+    def accounts(self) -> AccountTable:
+        """Accounts, credentials, tokens."""
+
+    @property
+    def ledger(self) -> LedgerTable:
+        """Transfers."""
+
+    @property
+    def machines(self) -> MachineTable:
+        """Machines and slots."""
+
+    @property
+    def drops(self) -> DropTable:
+        """Drops."""
+
+    @property
+    def audit(self) -> AuditTable:
+        """The audit log."""
+
+
+class Changes(Protocol):
+    """Tells, after each commit, what it changed."""
+
+    def drop(self, drop_id: str) -> "Subscription":
+        """Wakes when the drop has changed."""
+
+    def machine(self, name: str | None) -> "Subscription":
+        """Wakes when the machine, or with None any machine, has changed."""
+
+
+class Subscription(Protocol):
+    """A wake-up that is set by every change since it was last awaited. A context manager."""
+
+    def __enter__(self) -> Self:
+        """Starts listening."""
+
+    def __exit__(self, *error: object) -> None:
+        """Stops listening."""
+
+    async def changed(self) -> None:
+        """Waits for a change; returns at once if one came since the last wait."""
+
+
+class Storage(Protocol):
+    """Everything that is kept, durably."""
+
+    async def write(self, unit: Callable[[Transaction], T]) -> T:
+        """Runs a unit of work and returns its value after its commit is durable.
+
+        A cancelled caller changes nothing: the unit is carried out all the same.
+
+        Raises:
+            DrinkError: the unit raised it and was undone.
+            StorageUnavailableError: the queue is full, or the commit failed or its outcome is
+                unknown.
+        """
+
+    async def read(self, query: Callable[[Transaction], T]) -> T:
+        """Runs a query on the latest committed state; it must not write.
+
+        Raises:
+            StorageUnavailableError: the queue is full or the database does not answer.
+        """
+
+    @property
+    def changes(self) -> Changes:
+        """Tells what commits changed."""
+
+
+class Reach(StrEnum):
+    """How far a command could get right now."""
+
+    OFFLINE = "OFFLINE"
+    """No agent is connected."""
+    BOARD_DOWN = "BOARD_DOWN"
+    """An agent is connected, its board does not answer."""
+    READY = "READY"
+    """The board answers."""
+
+
+class Links(Protocol):
+    """The agents' links, as far as the use cases care."""
+
+    def reach(self, machine: str) -> Reach:
+        """How far a command to the machine could get right now."""
+
+    def wake(self, machine: str) -> None:
+        """Says that the machine has a drop to dispatch."""
+
+
+class Clock(Protocol):
+    """Time. What must be right rests on `monotonic`; `now_ms` is for people and schedules."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch, UTC; may jump."""
+
+    def monotonic(self) -> float:
+        """Seconds; never jumps."""
+
+
+class Randomness(Protocol):
+    """Ids and secrets."""
+
+    def drop_id(self) -> str:
+        """A new drop id: 26 characters of [0-9A-Z], in order of time within clock accuracy."""
+
+    def id(self) -> str:
+        """A new id for anything else."""
+
+    def token(self) -> str:
+        """A new secret with 256 random bits, in URL-safe characters."""
+
+
+class PasswordHasher(Protocol):
+    """Password hashes, computed where they block nobody."""
+
+    async def hash(self, password: str) -> str:
+        """A new hash.
+
+        Raises:
+            RateLimitedError: too many wait already.
+        """
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether the password fits; takes as long for None as for a real hash.
+
+        Raises:
+            RateLimitedError: too many wait already.
+        """

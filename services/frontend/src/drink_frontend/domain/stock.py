@@ -1,0 +1,43 @@
+"""Stock: each item of a slot is in exactly one place, and a drop only moves it from one to another.
+
+`loaded = on_hand + reserved + dispensed + unknown` holds at every commit; it counts what people put
+into the slot since it was made.
+"""
+
+from enum import StrEnum
+
+from drink_frontend.domain.drop import State
+
+STOCK_MAX = 10_000
+"""Most items on hand in one slot; far above any machine, it bounds a slip of the keyboard."""
+
+
+class Place(StrEnum):
+    """Where an item of a slot is."""
+
+    ON_HAND = "on_hand"
+    RESERVED = "reserved"
+    DISPENSED = "dispensed"
+    UNKNOWN = "unknown"
+
+
+def place_of(state: State) -> Place:
+    """Where the item of a drop in `state` is."""
+    match state:
+        case State.SCHEDULED | State.RESERVED | State.DISPATCHED:
+            return Place.RESERVED
+        case State.DISPENSED:
+            return Place.DISPENSED
+        case State.NOT_DISPENSED:
+            return Place.ON_HAND
+        case State.UNKNOWN:
+            return Place.UNKNOWN
+
+
+class Sensor(StrEnum):
+    """What a slot's sensor says."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """No sensor, or not heard from yet."""
+    STOCKED = "STOCKED"
+    EMPTY = "EMPTY"
