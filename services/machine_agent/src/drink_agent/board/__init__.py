@@ -1,1 +1,1 @@
-"""TODO."""
+"""Drives a machine's board and tells what its motors did."""

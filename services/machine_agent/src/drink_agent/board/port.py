@@ -1,0 +1,105 @@
+"""The board as the rest of the agent sees it, and a driver as the board's shell sees it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+
+
+@dataclass(frozen=True, slots=True)
+class DispenseEnded:
+    """The one answer to every `dispense`."""
+
+    drop_id: str
+    """The drop it was called for."""
+    outcome: Outcome
+    """What became of it."""
+    cause: Cause
+    """Why; `cause.outcome` is `outcome`."""
+    evidence: Evidence
+    """What that rests on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateEvidence:
+    """Settles a drop that ended UNKNOWN; at most one for a drop, never one for another."""
+
+    drop_id: str
+    """The earlier drop."""
+    outcome: Outcome
+    """DISPENSED or NOT_DISPENSED."""
+    cause: Cause
+    """Why; `cause.outcome` is `outcome`."""
+    evidence: Evidence
+    """What that rests on, from the command to now."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """What the board says of itself now."""
+
+    ready: bool = False
+    """Whether it answers. False from a silence on until it has proven itself idle."""
+    sensors: Mapping[int, Sensor] = field(default_factory=lambda: MappingProxyType({}))
+    """By slot number from 1; a slot that never reported is absent. Kept while the board is lost."""
+    temperature_celsius: float | None = None
+    """Degrees Celsius; None without a thermometer and while the board is lost."""
+
+
+BoardEvent = DispenseEnded | LateEvidence | StatusChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Bytes for the board, to be written once and in order."""
+
+    data: bytes
+    """What to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseStream:
+    """Close the byte stream and open it again; the driver is already disconnected from it."""
+
+    reason: str
+    """For the log."""
+
+
+Effect = Write | CloseStream | BoardEvent
+
+
+class Driver(Protocol):
+    """Speaks one kind of board; holds no socket and no clock.
+
+    Each method takes the monotonic time in seconds and returns what is to be done, in order.
+    """
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When `tick` is due; None if nothing is waited for."""
+
+    @property
+    def status(self) -> StatusChanged:
+        """What the last `StatusChanged` said."""
+
+    def connected(self, now: float) -> Sequence[Effect]:
+        """A stream to the board is open."""
+
+    def disconnected(self, now: float, *, unsent: bool = False) -> Sequence[Effect]:
+        """The stream is lost.
+
+        Args:
+            now: monotonic seconds.
+            unsent: not one byte of the last `Write` can have reached the board.
+        """
+
+    def receive(self, data: bytes, now: float) -> Sequence[Effect]:
+        """The board sent bytes, cut anywhere."""
+
+    def dispense(self, drop_id: str, slot: int, now: float) -> Sequence[Effect]:
+        """Runs a slot's motor once, or says why not; no other command may be outstanding."""
+
+    def tick(self, now: float) -> Sequence[Effect]:
+        """Time has passed."""

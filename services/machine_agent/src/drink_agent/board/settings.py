@@ -1,0 +1,81 @@
+"""How a board is reached, what it speaks and how long it may take."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardSettings:
+    """One machine's board.
+
+    Raises:
+        ValueError: a value is out of its range, or a dial-in board has no password.
+    """
+
+    url: str
+    """Where the board is; no default. `serial:///dev/serial/by-id/...?baudrate=9600`,
+    `listen://0.0.0.0:4343` (the board dials in), `tcp://host:port`, `rfc2217://host:port`."""
+    dialect: Literal["tini", "coke1994"] = "tini"
+    """What it speaks. Default "tini", the board of every machine since 2005."""
+    password: str = field(default="", repr=False)
+    """What the board must log in with. Default none, which takes any login over a wire of our
+    own; `listen:` requires one."""
+    allowed_peers: tuple[str, ...] = ()
+    """IP addresses and networks that may dial in. Default none, which allows every address; the
+    password still counts."""
+    response_limit_s: float = 10.0
+    """Seconds from a motor command to its answer. Default 10: the firmware needs 3.5 s, and
+    nobody stands waiting for longer."""
+    silence_limit_s: float = 180.0
+    """Seconds without a word, or without an answer to probes, until the board counts as lost.
+    Default 180: three of the firmware's keep-alives."""
+    probe_interval_s: float = 5.0
+    """Seconds until a status request without an answer is repeated, doubled each time up to 60.
+    Default 5: longer than a drop, so that a busy board is asked once or twice."""
+    login_limit_s: float = 10.0
+    """Seconds a dialled-in connection has to log in. Default 10: the firmware does so at once."""
+    temperature_unit: Literal["fahrenheit", "celsius"] = "fahrenheit"
+    """What the board's thermometer counts in. Default "fahrenheit", as the firmware."""
+    max_slot: int = 99
+    """Highest slot number. Default 99: the firmware's configuration file has two digits."""
+    max_line_bytes: int = 1024
+    """Longest line that is read; the rest is dropped. Default 1024: a full status of 99 slots
+    takes 600."""
+    sent_means_dispensed: bool = False
+    """coke1994 only: whether a drop counts as dispensed once the board took the command and still
+    answers. Default false: such a drop is unknown unless its sensor proves it."""
+    motor_s: float = 3.5
+    """coke1994 only: seconds from the command until the slot's sensor has settled. Default 3.5,
+    the time measured on the tini board's motors."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "response_limit_s": self.response_limit_s,
+            "silence_limit_s": self.silence_limit_s,
+            "probe_interval_s": self.probe_interval_s,
+            "login_limit_s": self.login_limit_s,
+        }
+        for name, value in limits.items():
+            if not 0 < value <= 3600:
+                raise ValueError(f"{name} must be above 0 and at most 3600 seconds, not {value}")
+        if not 0 <= self.motor_s <= 60:
+            raise ValueError(f"motor_s must be 0 to 60 seconds, not {self.motor_s}")
+        if not 1 <= self.max_slot <= 999:
+            raise ValueError(f"max_slot must be 1 to 999, not {self.max_slot}")
+        if not 64 <= self.max_line_bytes <= 65536:
+            raise ValueError(f"max_line_bytes must be 64 to 65536, not {self.max_line_bytes}")
+        if self.dialect not in ("tini", "coke1994"):
+            raise ValueError(f"dialect must be tini or coke1994, not {self.dialect!r}")
+        if self.temperature_unit not in ("fahrenheit", "celsius"):
+            raise ValueError(
+                f"temperature_unit must be fahrenheit or celsius, not {self.temperature_unit!r}"
+            )
+        if not self.password.isascii() or self.password != self.password.strip():
+            raise ValueError("the board's password must be ASCII without blanks around it")
+        if self.dials_in and not self.password:
+            raise ValueError("a board that dials in (listen://) needs a password")
+
+    @property
+    def dials_in(self) -> bool:
+        """Whether the board opens the connection, and so has to log in first."""
+        return self.url.startswith("listen://")
