@@ -3,7 +3,7 @@
 The annotations of google/api are for readers and linters; they are taken out of what is generated,
 so that the stubs need nothing at run time but grpcio and protobuf.
 
-Usage: python scripts/gen_protos.py [--output DIR]
+Usage: python scripts/gen_protos.py [--check]
 """
 
 import argparse
@@ -18,6 +18,7 @@ from google.protobuf import descriptor_pb2
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
+STUBS = PROTOS / "python"
 ANNOTATIONS = ROOT / "third_party" / "googleapis"
 WELL_KNOWN = Path(str(files("grpc_tools"))) / "_proto"
 
@@ -53,7 +54,7 @@ def without_annotations(image: bytes) -> bytes:
             message = messages.pop()
             messages.extend(message.nested_type)
             for field in message.field:
-                field.options.DiscardUnknownFields()  # type: ignore[attr-defined]
+                field.options.DiscardUnknownFields()
                 if not field.options.ListFields():
                     field.ClearField("options")
     return descriptor_pb2.FileDescriptorSet(file=kept).SerializeToString()
@@ -90,15 +91,38 @@ def generate(output: Path) -> None:
         )
 
 
+def stubs(folder: Path) -> dict[str, bytes]:
+    """What protoc wrote below `folder`, by relative path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*_pb2*.py*")
+        if path.suffix in {".py", ".pyi"}
+    }
+
+
+def differences(committed: Path) -> list[str]:
+    """The stubs in `committed` that are missing, left over or not what protoc writes today."""
+    with tempfile.TemporaryDirectory() as folder:
+        generate(Path(folder))
+        wanted = stubs(Path(folder))
+    found = stubs(committed)
+    return sorted(
+        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+    )
+
+
 def main() -> None:
-    """Generates into --output, or in place."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=PROTOS / "python")
+    """Generates the stubs in place, or with --check compares them."""
+    parser = argparse.ArgumentParser(description="Generates the Python stubs of protos/.")
+    parser.add_argument("--check", action="store_true", help="compare only; exit 1 if they differ")
     arguments = parser.parse_args()
     installed = importlib.metadata.version("grpcio-tools")
     if installed != TOOLCHAIN:
         sys.exit(f"gen_protos: grpcio-tools {TOOLCHAIN} is required, {installed} is installed")
-    generate(arguments.output)
+    if not arguments.check:
+        generate(STUBS)
+    elif stale := differences(STUBS):
+        sys.exit(f"gen_protos: not up to date, run `make proto`: {', '.join(stale)}")
 
 
 if __name__ == "__main__":

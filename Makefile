@@ -1,0 +1,100 @@
+# Needs Python 3.11 or newer with venv, and make. Everything else is installed into .tools and .venv.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The interpreter of both virtual environments.
+PYTHON ?= $(firstword $(shell command -v python3.11 python3))
+
+# The one place that names uv's version is required-version in pyproject.toml.
+UV_REQUIREMENT = uv$(shell sed -n 's/^required-version = "\(.*\)"$$/\1/p' pyproject.toml)
+UV := .tools/bin/uv
+BIN := .venv/bin
+
+# uv takes the interpreter it is given and the certificates that the machine trusts.
+export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS ?= true
+
+PROJECTS := pyproject.toml protos/pyproject.toml $(wildcard services/*/pyproject.toml)
+TOOLS_READY := .tools/.ready
+VENV_READY := .venv/.ready
+
+$(TOOLS_READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no python3 found; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: $(PYTHON) is older than Python 3.11" >&2; exit 1; }
+	test -x .tools/bin/python || $(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check '$(UV_REQUIREMENT)'
+	@touch $@
+
+$(VENV_READY): $(TOOLS_READY) uv.lock $(PROJECTS)
+	$(UV) sync --quiet --locked --all-groups --all-packages --python .tools/bin/python
+	@touch $@
+
+.PHONY: help
+help: ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+.PHONY: setup
+setup: $(VENV_READY) ## Install everything into .venv
+
+.PHONY: demo
+demo: $(VENV_READY) ## Show what Drink does: frontend, three agents, emulated boards
+	$(BIN)/python -m scripts.demo
+
+.PHONY: run
+run: $(VENV_READY) ## Start what the demo starts, without the show; keep its data in run/
+	$(BIN)/python -m scripts.demo run
+
+.PHONY: test
+test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options
+	$(BIN)/pytest -n auto --dist loadgroup $(PYTEST)
+
+.PHONY: check
+check: check-style check-types check-imports check-layout check-protos check-lock ## Run every check that is not a test
+
+.PHONY: check-style
+check-style: $(VENV_READY)
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+
+.PHONY: check-types
+check-types: $(VENV_READY)
+	$(BIN)/mypy --no-error-summary
+
+.PHONY: check-imports
+check-imports: $(VENV_READY)
+	$(BIN)/lint-imports
+
+.PHONY: check-layout
+check-layout: $(VENV_READY)
+	$(BIN)/python scripts/check_layout.py
+
+.PHONY: check-protos
+check-protos: $(VENV_READY)
+	$(BIN)/buf format --diff --exit-code protos
+	$(BIN)/buf lint
+	@released=$$(git tag --list 'v*' --sort=-version:refname | head -n 1); \
+		if [ -n "$$released" ]; then set -x; $(BIN)/buf breaking --against ".git#tag=$$released"; \
+		else echo "buf breaking: no release tag here, so nothing that a change could break"; fi
+	$(BIN)/python scripts/gen_protos.py --check
+
+.PHONY: check-lock
+check-lock: $(TOOLS_READY)
+	$(UV) lock --quiet --check --python .tools/bin/python
+
+.PHONY: fmt
+fmt: $(VENV_READY) ## Format Python and protos, mend what ruff can mend
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format --quiet
+	$(BIN)/buf format --write protos
+
+.PHONY: proto
+proto: $(VENV_READY) ## Generate the Python stubs of protos/ again
+	$(BIN)/python scripts/gen_protos.py
+
+.PHONY: clean
+clean: ## Remove what make made; keep run/
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find protos services scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

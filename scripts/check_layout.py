@@ -1,0 +1,144 @@
+"""Checks what linters do not: sizes, the map from modules to tests, and texts that must not stay.
+
+Usage: python scripts/check_layout.py
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+MODULE_LINES_MAX = 500
+"""Lines of one module or test file; past it a reader cannot hold it in mind."""
+
+FUNCTION_LINES_MAX = 50
+"""Lines of one function with its docstring, its decorators not counted."""
+
+SOURCES = {
+    "services/frontend/src/drink_frontend": "tests/frontend",
+    "services/machine_agent/src/drink_agent": "tests/agent",
+}
+"""Packages, each with the folder of tests that mirrors it."""
+
+TESTED_ELSEWHERE: dict[str, str] = {}
+"""Modules (or folders of them) without a test file of their own, each with the reason."""
+
+LONG_FUNCTIONS: dict[str, str] = {}
+"""Functions (`path:name`) that may be longer, each with the reason."""
+
+LEFTOVER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
+"""Marks of unfinished work. What is open belongs into an issue."""
+
+PRIVATE_PATH = re.compile(r"(?<![\w.~*/-])/(?:home|Users|root|work|workspace)/\w")
+"""Paths that exist on one person's machine only."""
+
+EXEMPT = ("uv.lock", "protos/python/", "third_party/", "scripts/check_layout.py")
+"""Files made by tools or by others, and this one, which names what it looks for."""
+
+
+def tracked() -> list[str]:
+    """The repository's files, those not yet added included."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = [name for name in listing.stdout.split("\0") if name and not name.startswith(EXEMPT)]
+    return sorted(name for name in names if (ROOT / name).is_file())
+
+
+def long_parts(name: str, source: str) -> Iterator[str]:
+    """A module, and functions in it, that are too long."""
+    lines = source.count("\n")
+    if lines > MODULE_LINES_MAX:
+        yield f"{name}: {lines} lines, {MODULE_LINES_MAX} at most"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None, "parsed from text, so it has an end"
+            length = node.end_lineno - node.lineno + 1
+            if length > FUNCTION_LINES_MAX and f"{name}:{node.name}" not in LONG_FUNCTIONS:
+                yield (
+                    f"{name}:{node.lineno}: {node.name} has {length} lines, "
+                    f"{FUNCTION_LINES_MAX} at most"
+                )
+
+
+def leftovers(name: str, text: str) -> Iterator[str]:
+    """Lines that speak of unfinished work or of one person's machine."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if LEFTOVER.search(line):
+            yield f"{name}:{number}: a mark of unfinished work"
+        if PRIVATE_PATH.search(line):
+            yield f"{name}:{number}: a path of one machine"
+
+
+def does_something(source: str) -> bool:
+    """Whether a module has a function with a body; declarations alone need no test."""
+    functions = (
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    return any(
+        not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+        for function in functions
+        for statement in function.body
+    )
+
+
+def mirror(name: str) -> str | None:
+    """Where the tests of the module `name` belong; None outside the services' packages."""
+    for package, tests in SOURCES.items():
+        if name.startswith(f"{package}/") and not name.endswith("/__init__.py"):
+            module = Path(name).relative_to(package)
+            return str(Path(tests) / module.parent / f"test_{module.name}")
+    return None
+
+
+def unmirrored(names: list[str]) -> Iterator[str]:
+    """Modules without their test file, and reasons that nothing needs any more."""
+    present = set(names)
+    excused = set()
+    for name in (name for name in names if name.endswith(".py")):
+        test = mirror(name)
+        reason = next((path for path in TESTED_ELSEWHERE if name.startswith(path)), None)
+        if test is None or test in present or not does_something((ROOT / name).read_text()):
+            continue
+        if reason is None:
+            yield f"{name}: {test} is missing"
+        else:
+            excused.add(reason)
+    for path in TESTED_ELSEWHERE.keys() - excused:
+        yield f"scripts/check_layout.py: TESTED_ELSEWHERE names {path} without need"
+
+
+def problems() -> Iterator[str]:
+    """Everything that is not as it should be, one line each."""
+    names = tracked()
+    for name in names:
+        try:
+            text = (ROOT / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        yield from leftovers(name, text)
+        if name.endswith(".py"):
+            yield from long_parts(name, text)
+    yield from unmirrored(names)
+
+
+def main() -> None:
+    """Prints the problems; exits 1 if there is one."""
+    found = list(problems())
+    for problem in found:
+        print(problem)
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()
