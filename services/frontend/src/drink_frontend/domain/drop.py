@@ -67,6 +67,8 @@ class Event(StrEnum):
     """Its machine's link takes it."""
     CANCEL = "CANCEL"
     """Its owner or an administrator takes it back."""
+    RETURN = "RETURN"
+    """Its agent proves that the command never arrived: it waits for its turn again."""
     WITHDRAW = "WITHDRAW"
     """Its machine was not there in time to take it."""
     PROVE_DISPENSED = "PROVE_DISPENSED"
@@ -128,6 +130,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
         for state in (_S.SCHEDULED, _S.RESERVED, _S.DISPATCHED)
         for event, target in _EVIDENCE.items()
     },
+    (_S.DISPATCHED, _E.RETURN): _S.RESERVED,
     (_S.UNKNOWN, _E.PROVE_DISPENSED): _S.DISPENSED,
     (_S.UNKNOWN, _E.PROVE_NOT_DISPENSED): _S.NOT_DISPENSED,
     (_S.UNKNOWN, _E.DECIDE_DISPENSED): _S.DISPENSED,

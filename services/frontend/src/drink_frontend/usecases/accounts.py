@@ -1,0 +1,388 @@
+"""Accounts: logging in, looking at credits, and moving them."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Entry
+from drink_frontend.domain.errors import (
+    AccountClosedError,
+    AccountNotFoundError,
+    AdminRequiredError,
+    CredentialsInvalidError,
+    FieldInvalidError,
+    InsufficientCreditsError,
+    NotOwnerError,
+    RateLimitedError,
+    RequestIdReusedError,
+    TokenInvalidError,
+)
+from drink_frontend.domain.ledger import (
+    CREDITS_MAX,
+    FUNDING_ACCOUNT,
+    AccountKind,
+    Transfer,
+    TransferKind,
+)
+from drink_frontend.domain.limits import (
+    PASSWORD_MAX,
+    check_account,
+    check_ibutton,
+    check_password,
+    check_range,
+    check_request_id,
+)
+from drink_frontend.domain.ports import (
+    Clock,
+    PasswordHasher,
+    Randomness,
+    Storage,
+    Transaction,
+)
+from drink_frontend.domain.throttle import Throttle
+
+log = structlog.get_logger(__name__)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a token or iButton: enough to recognise it, too little to use it."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Accounts:
+    """Accounts, as people, programs and administrators use them.
+
+    Args:
+        storage: What is kept.
+        hasher: Password hashes.
+        clock: Time.
+        randomness: Ids and tokens.
+        token_ttl_s: Seconds that a bearer token is good for; 30 days, as long as a phone stays
+            logged in without asking.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        hasher: PasswordHasher,
+        clock: Clock,
+        randomness: Randomness,
+        *,
+        token_ttl_s: int = 30 * 24 * 3600,
+    ) -> None:
+        self._storage = storage
+        self._hasher = hasher
+        self._clock = clock
+        self._randomness = randomness
+        self._token_ttl_s = token_ttl_s
+        # A house behind one address shares the first count, so it is the more patient one.
+        self._by_origin = Throttle(free=20)
+        self._by_account = Throttle(free=3)
+
+    async def login_password(self, name: str, password: str, origin: str) -> Account:
+        """The account that a name and password belong to.
+
+        Takes as long for an account that does not exist as for a wrong password.
+
+        Args:
+            name: The account.
+            password: Its password.
+            origin: Where the attempt comes from: the peer's address.
+
+        Raises:
+            CredentialsInvalidError: they do not match.
+            RateLimitedError: too many attempts failed.
+        """
+
+        async def verify() -> Account | None:
+            account = await self._storage.read(lambda tx: tx.accounts.get(name))
+            password_hash = account.password_hash if account else None
+            fits = await self._hasher.verify(password_hash, password[: PASSWORD_MAX + 1])
+            return account if fits else None
+
+        return await self._throttled(verify, origin, f"{name} {origin}")
+
+    async def login_ibutton(self, ibutton: str, origin: str) -> Account:
+        """The account that an iButton belongs to.
+
+        Raises:
+            CredentialsInvalidError: it belongs to none.
+            RateLimitedError: too many attempts failed.
+        """
+
+        async def find() -> Account | None:
+            try:
+                ibutton_digest = digest(check_ibutton(ibutton))
+            except FieldInvalidError:
+                return None
+            return await self._storage.read(lambda tx: tx.accounts.by_ibutton(ibutton_digest))
+
+        return await self._throttled(find, origin)
+
+    async def _throttled(
+        self, attempt: Callable[[], Awaitable[Account | None]], origin: str, key: str | None = None
+    ) -> Account:
+        counts = [(self._by_origin, origin)]
+        if key is not None:
+            counts.append((self._by_account, key))
+        now = self._clock.monotonic()
+        wait_s = max(throttle.wait_s(counted, now) for throttle, counted in counts)
+        if wait_s > 0:
+            raise RateLimitedError(
+                "too many failed attempts", retry_after_seconds=max(1, round(wait_s))
+            )
+        account = await attempt()
+        if account is None or account.kind is not AccountKind.USER or account.closed:
+            now = self._clock.monotonic()
+            for throttle, counted in counts:
+                throttle.failed(counted, now)
+            log.info("login_failed", origin=origin)
+            raise CredentialsInvalidError("the credentials do not match")
+        for throttle, counted in counts:
+            throttle.succeeded(counted)
+        return account
+
+    async def issue_token(self, account: Account) -> tuple[str, int]:
+        """A new bearer token of the account, and when it expires in milliseconds since the epoch."""
+        token = self._randomness.token()
+        expires_ms = self._clock.now_ms() + self._token_ttl_s * 1000
+        token_digest = digest(token)
+        await self._storage.write(
+            lambda tx: tx.accounts.add_token(token_digest, account.name, expires_ms)
+        )
+        return token, expires_ms
+
+    async def authenticate(self, token: str) -> Account:
+        """The account that a bearer token stands for.
+
+        Raises:
+            TokenInvalidError: none, or it has expired, or the account is closed.
+        """
+        now_ms, token_digest = self._clock.now_ms(), digest(token)
+        account = await self._storage.read(lambda tx: tx.accounts.by_token(token_digest, now_ms))
+        if account is None or account.closed:
+            raise TokenInvalidError("the token is not known")
+        return account
+
+    async def get(self, caller: Account, name: str) -> Account:
+        """The caller's account; any account for an administrator.
+
+        Raises:
+            NotOwnerError: it is not the caller's, who is no administrator.
+            AccountNotFoundError: there is no such user.
+        """
+        if name != caller.name and not caller.admin:
+            raise NotOwnerError("only administrators see others' accounts")
+        return await self.balance(name)
+
+    async def balance(self, name: str) -> Account:
+        """A user's account as it stands now.
+
+        Raises:
+            AccountNotFoundError: there is no such user.
+        """
+        return await self._storage.read(lambda tx: _user(tx, name))
+
+    async def find(self, name: str) -> Account | None:
+        """A user's account, if there is one of that name."""
+        try:
+            return await self.balance(name)
+        except AccountNotFoundError:
+            return None
+
+    async def list_users(self) -> Sequence[Account]:
+        """Every user's account, by name."""
+        return await self._storage.read(lambda tx: tx.accounts.list_users())
+
+    async def entries(
+        self, caller: Account, name: str, before: int | None, limit: int
+    ) -> Sequence[Entry]:
+        """Up to `limit` entries with a sequence below `before`, newest first.
+
+        Raises:
+            NotOwnerError: they are not the caller's, who is no administrator.
+        """
+        if name != caller.name and not caller.admin:
+            raise NotOwnerError("only administrators see others' entries")
+        return await self._storage.read(lambda tx: tx.ledger.entries(name, before, limit))
+
+    async def add_credits(
+        self, actor: Account, request_id: str, name: str, credits_added: int
+    ) -> Account:
+        """Moves credits from the funding account to a user, or back if negative.
+
+        Returns:
+            The user's account after it.
+
+        Raises:
+            AdminRequiredError: `actor` is no administrator.
+            FieldInvalidError: credits are zero or too many, or the request_id is malformed.
+            AccountNotFoundError: there is no such user.
+            InsufficientCreditsError: the user does not have that many to take back.
+            RequestIdReusedError: the request_id was used for something else.
+        """
+        if not actor.admin:
+            raise AdminRequiredError("only administrators add credits")
+        check_range(credits_added, "credits", -CREDITS_MAX, CREDITS_MAX)
+        if credits_added == 0:
+            raise FieldInvalidError("credits", "must not be 0")
+        debit, credit = (FUNDING_ACCOUNT, name) if credits_added > 0 else (name, FUNDING_ACCOUNT)
+        return await self._move(
+            actor.name, request_id, debit, credit, amount=abs(credits_added), show=name
+        )
+
+    async def transfer(
+        self, sender: Account, request_id: str, recipient: str, credits_sent: int
+    ) -> Account:
+        """Sends credits of one user to another.
+
+        Returns:
+            The sender's account after it.
+
+        Raises:
+            FieldInvalidError: credits are not positive or too many, or the recipient is the sender.
+            AccountNotFoundError: there is no such recipient.
+            AccountClosedError: the sender's or the recipient's account is closed.
+            InsufficientCreditsError: the sender does not have that many.
+            RequestIdReusedError: the request_id was used for something else.
+        """
+        check_range(credits_sent, "credits", 1, CREDITS_MAX)
+        if recipient == sender.name:
+            raise FieldInvalidError("recipient", "must be another account")
+        return await self._move(
+            sender.name, request_id, sender.name, recipient, amount=credits_sent, show=sender.name
+        )
+
+    async def _move(
+        self, actor: str, request_id: str, debit: str, credit: str, *, amount: int, show: str
+    ) -> Account:
+        transfer = Transfer(
+            id=self._randomness.id(),
+            kind=TransferKind.MOVE,
+            debit_account=debit,
+            credit_account=credit,
+            amount=amount,
+            created_ms=self._clock.now_ms(),
+            actor=actor,
+            request_id=check_request_id(request_id),
+        )
+
+        def move(tx: Transaction) -> Account:
+            earlier = tx.ledger.by_request(actor, request_id)
+            if earlier is None:
+                _check_parties(tx, transfer)
+                tx.ledger.add(transfer)
+            elif (earlier.debit_account, earlier.credit_account, earlier.amount) != (
+                debit,
+                credit,
+                amount,
+            ):
+                raise RequestIdReusedError("request_id was used for another transfer")
+            return _user(tx, show)
+
+        return await self._storage.write(move)
+
+    async def create(
+        self,
+        actor: str,
+        name: str,
+        *,
+        password: str | None = None,
+        ibutton: str | None = None,
+        admin: bool = False,
+    ) -> Account:
+        """Makes a user's account without credits.
+
+        Raises:
+            FieldInvalidError: a name, password or iButton cannot be one.
+            AlreadyExistsError: the name or the iButton is taken.
+        """
+        check_account(name)
+        password_hash = await self._hash(password)
+        ibutton_digest = None if ibutton is None else digest(check_ibutton(ibutton))
+        now_ms = self._clock.now_ms()
+
+        def create(tx: Transaction) -> Account:
+            tx.accounts.add(
+                name, AccountKind.USER, now_ms, admin=admin, password_hash=password_hash
+            )
+            if ibutton_digest is not None:
+                tx.accounts.update(name, ibutton_digest=ibutton_digest)
+            _audit(tx, actor, name, now_ms, ["created", *(["admin"] if admin else [])])
+            return _user(tx, name)
+
+        return await self._storage.write(create)
+
+    async def change(
+        self,
+        actor: str,
+        name: str,
+        *,
+        password: str | None = None,
+        ibutton: str | None = None,
+        admin: bool | None = None,
+        closed: bool | None = None,
+    ) -> Account:
+        """Changes what is given; a new password and a closed account end every bearer token.
+
+        Raises:
+            FieldInvalidError: a password or iButton cannot be one.
+            AccountNotFoundError: there is no such user.
+            AlreadyExistsError: the iButton is taken.
+        """
+        password_hash = await self._hash(password)
+        ibutton_digest = None if ibutton is None else digest(check_ibutton(ibutton))
+        now_ms = self._clock.now_ms()
+        changes = {"password": password, "ibutton": ibutton, "admin": admin, "closed": closed}
+
+        def change(tx: Transaction) -> Account:
+            _user(tx, name)
+            tx.accounts.update(
+                name,
+                password_hash=password_hash,
+                ibutton_digest=ibutton_digest,
+                admin=admin,
+                closed=closed,
+            )
+            if password is not None or closed:
+                tx.accounts.remove_tokens(name)
+            changed = [field for field, value in changes.items() if value is not None]
+            _audit(tx, actor, name, now_ms, changed)
+            return _user(tx, name)
+
+        return await self._storage.write(change)
+
+    async def _hash(self, password: str | None) -> str | None:
+        return None if password is None else await self._hasher.hash(check_password(password))
+
+
+def _user(tx: Transaction, name: str) -> Account:
+    account = tx.accounts.get(name)
+    if account is None or account.kind is not AccountKind.USER:
+        raise AccountNotFoundError("no such account")
+    return account
+
+
+def _check_parties(tx: Transaction, transfer: Transfer) -> None:
+    for name in (transfer.debit_account, transfer.credit_account):
+        if name != FUNDING_ACCOUNT and _user(tx, name).closed:
+            raise AccountClosedError("the account is closed")
+    if transfer.debit_account != FUNDING_ACCOUNT:
+        available = _user(tx, transfer.debit_account).available
+        if available < transfer.amount:
+            raise InsufficientCreditsError(
+                "not enough credits", available=available, price=transfer.amount
+            )
+
+
+def _audit(tx: Transaction, actor: str, name: str, now_ms: int, changed: Sequence[str]) -> None:
+    tx.audit.add(
+        AuditRecord(
+            AuditKind.ACCOUNT_CHANGED,
+            now_ms,
+            actor,
+            account=name,
+            facts={"changed": list(changed)},
+        )
+    )

@@ -1,0 +1,106 @@
+"""Moves a drop: its row, credits, item and audit record change together or not at all."""
+
+from typing import Any
+
+from drink_frontend.domain.drop import Cause, Event, State, Step, Verdict, step
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
+from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
+from drink_frontend.domain.ports import Transaction
+from drink_frontend.domain.stock import place_of
+
+_RESOLUTIONS = {
+    State.DISPENSED: TransferKind.POST,
+    State.NOT_DISPENSED: TransferKind.VOID,
+}
+
+
+def advance(
+    tx: Transaction,
+    drop: Drop,
+    event: Event,
+    cause: Cause,
+    *,
+    actor: str,
+    now_ms: int,
+    epoch: int | None = None,
+    journal_id: str | None = None,
+    revision: int | None = None,
+    facts: dict[str, Any] | None = None,
+) -> Step:
+    """Applies `event` to `drop` as read in this unit, and says what became of it.
+
+    A drop that moves to DISPENSED posts its hold, one that moves to NOT_DISPENSED voids it; its
+    item moves to the place of its new state. Evidence against a settled drop is kept in the audit
+    log.
+
+    Args:
+        tx: The unit of work.
+        drop: The drop, read in this unit.
+        event: What happened to it.
+        cause: Why, kept with the new state.
+        actor: Who caused it: an account, `agent:<machine>` or `frontend`.
+        now_ms: Now, for people.
+        epoch: Link of a dispatch.
+        journal_id: Agent's journal of a dispatch.
+        revision: Of the agent's result that `event` stands for.
+        facts: Evidence for the audit log, JSON values.
+    """
+    answer = step(drop.state, event)
+    if answer.verdict is Verdict.MOVED:
+        decided = event in {Event.DECIDE_DISPENSED, Event.DECIDE_NOT_DISPENSED}
+        tx.drops.move(
+            drop.id,
+            drop.state,
+            answer.state,
+            cause,
+            now_ms,
+            decided_by=actor if decided else None,
+            epoch=epoch,
+            journal_id=journal_id,
+            revision=revision,
+        )
+        _resolve_hold(tx, drop, answer.state, now_ms)
+        source, target = place_of(drop.state), place_of(answer.state)
+        if source is not target:
+            tx.machines.move_item(drop.machine, drop.slot, source, target, now_ms)
+    elif revision is not None:
+        tx.drops.saw_revision(drop.id, revision)
+    if answer.verdict in {Verdict.MOVED, Verdict.CONTRADICTED}:
+        moved = answer.verdict is Verdict.MOVED
+        tx.audit.add(
+            AuditRecord(
+                kind=AuditKind.DROP_MOVED if moved else AuditKind.DROP_CONTRADICTED,
+                at_ms=now_ms,
+                actor=actor,
+                drop_id=drop.id,
+                machine=drop.machine,
+                account=drop.account,
+                facts={
+                    "event": event,
+                    "from": drop.state,
+                    "to": answer.state,
+                    "cause": cause,
+                    **(facts or {}),
+                },
+            )
+        )
+    return answer
+
+
+def _resolve_hold(tx: Transaction, drop: Drop, state: State, now_ms: int) -> None:
+    kind = _RESOLUTIONS.get(state)
+    if kind is None:
+        return
+    tx.ledger.add(
+        Transfer(
+            # Derived, so that a second resolution collides even before its constraint is asked.
+            id=f"{drop.hold_id}-{kind.lower()}",
+            kind=kind,
+            debit_account=drop.account,
+            credit_account=sales_account(drop.machine),
+            amount=drop.price,
+            created_ms=now_ms,
+            drop_id=drop.id,
+            resolves=drop.hold_id,
+        )
+    )

@@ -1,0 +1,136 @@
+"""What happens to drops because time passes, and nothing else does.
+
+Scheduled drops become due by the wall clock, which people set them by. Every limit after that is
+counted on the monotonic clock from when this process first saw the drop, so that no clock's jump
+and no restart makes a drop late: at worst it waits once more.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from drink_frontend.domain.drop import Cause, Event, State
+from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.ports import Clock, Links, Reach, Storage, Transaction
+from drink_frontend.usecases.advance import advance
+
+log = structlog.get_logger(__name__)
+
+
+class Patience:
+    """How long each of a changing set of drops has been watched. Pure.
+
+    Args:
+        limit_s: Seconds after which a drop is over the limit.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._since: dict[str, float] = {}
+
+    def over(self, drops: Iterable[Drop], now: float) -> list[Drop]:
+        """Those of `drops` that were in every set for longer than the limit."""
+        present = list(drops)
+        self._since = {drop.id: self._since.get(drop.id, now) for drop in present}
+        return [drop for drop in present if now - self._since[drop.id] > self._limit_s]
+
+
+class Deadlines:
+    """Releases scheduled drops, gives up on waiting ones, and declares silent ones unknown.
+
+    Args:
+        storage: What is kept.
+        links: Whether machines can be reached, and who dispatches.
+        clock: Time.
+        waiting_limit_s: Seconds that a drop may wait for its machine before it is given up. 120
+            outlast a full queue of 20 drops at 3.5 s each, and an agent's restart.
+        silence_limit_s: Seconds after its dispatch that a drop without an outcome becomes UNKNOWN.
+            90 are the command's 10 s to start, a board's 10 s to answer, and a minute in which an
+            agent can restart and connect.
+        interval_s: Seconds between looks; also the longest a scheduled drop is late.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        links: Links,
+        clock: Clock,
+        *,
+        waiting_limit_s: float = 120,
+        silence_limit_s: float = 90,
+        interval_s: float = 1,
+    ) -> None:
+        self._storage = storage
+        self._links = links
+        self._clock = clock
+        self._interval_s = interval_s
+        self._waiting = Patience(waiting_limit_s)
+        self._silent = Patience(silence_limit_s)
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Looks again at once: a drop was scheduled."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keeps looking until cancelled; a database that does not answer is asked again."""
+        while True:
+            self._wake.clear()
+            try:
+                await self.look()
+                pause = await self._until_due()
+            except StorageUnavailableError:
+                log.warning("deadlines_postponed")
+                pause = self._interval_s
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
+        """Applies every deadline that has passed."""
+        now, now_ms = self._clock.monotonic(), self._clock.now_ms()
+
+        def open_drops(tx: Transaction) -> tuple[list[Drop], list[Drop], list[Drop]]:
+            return (
+                list(tx.drops.due(now_ms)),
+                list(tx.drops.in_state(State.RESERVED)),
+                list(tx.drops.in_state(State.DISPATCHED)),
+            )
+
+        due, reserved, dispatched = await self._storage.read(open_drops)
+        for drop in due:
+            await self._apply(drop, Event.DUE, Cause.NONE)
+            self._links.wake(drop.machine)
+        # A drop that was returned by its agent keeps the time it has waited.
+        waited = self._waiting.over([*reserved, *dispatched], now)
+        for drop in waited:
+            if drop.state is State.RESERVED:
+                ready = self._links.reach(drop.machine) is Reach.READY
+                cause = Cause.EXPIRED if ready else Cause.MACHINE_OFFLINE
+                await self._apply(drop, Event.WITHDRAW, cause)
+        for drop in self._silent.over(dispatched, now):
+            await self._apply(drop, Event.LOSE, Cause.AGENT_LOST)
+            self._links.wake(drop.machine)
+
+    async def _apply(self, seen: Drop, event: Event, cause: Cause) -> None:
+        now_ms = self._clock.now_ms()
+
+        def apply(tx: Transaction) -> None:
+            drop = tx.drops.get(seen.id)
+            assert drop is not None
+            if drop.state is seen.state:
+                advance(tx, drop, event, cause, actor="frontend", now_ms=now_ms)
+
+        await self._storage.write(apply)
+        log.info("drop_deadline", drop_id=seen.id, machine=seen.machine, deadline=event)
+
+    async def _until_due(self) -> float:
+        next_due_ms = await self._storage.read(lambda tx: tx.drops.next_due_ms())
+        if next_due_ms is None:
+            return self._interval_s
+        until_due_s = (next_due_ms - self._clock.now_ms()) / 1000
+        return min(self._interval_s, max(until_due_s, 0.001))

@@ -1,0 +1,334 @@
+"""The agents' side of drops: taking the next one, and settling what agents report.
+
+Everything an agent says is a fact about the past: it is taken on any link, any number of times and
+in any order, and changes a drop at most once. Commands are given only on a machine's newest link.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from drink_frontend.domain.drop import Cause, Event, State, Verdict
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
+from drink_frontend.domain.errors import (
+    LinkProtocolError,
+    LinkSupersededError,
+    MachineDisabledError,
+    MachineNotFoundError,
+)
+from drink_frontend.domain.ports import Clock, Storage, Transaction
+from drink_frontend.domain.stock import Sensor
+from drink_frontend.usecases.advance import advance
+
+log = structlog.get_logger(__name__)
+
+_EVENTS = {
+    State.DISPENSED: Event.PROVE_DISPENSED,
+    State.NOT_DISPENSED: Event.PROVE_NOT_DISPENSED,
+    State.UNKNOWN: Event.LOSE,
+}
+
+_CAUSES = {
+    State.DISPENSED: {Cause.BOARD_ACK, Cause.BOARD_ACK_LATE, Cause.SENSOR, Cause.DECLARED},
+    State.NOT_DISPENSED: {
+        Cause.BOARD_REFUSED,
+        Cause.BOARD_REFUSED_LATE,
+        Cause.BOARD_UNREACHABLE,
+        Cause.EXPIRED,
+    },
+    State.UNKNOWN: {Cause.BOARD_SILENT, Cause.BOARD_LOST, Cause.AGENT_RESTARTED},
+}
+"""What an agent may claim, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOpening:
+    """What a new link starts with.
+
+    Attributes:
+        epoch: Its number, higher than any before it.
+        wanted: Drops whose outcome the frontend does not have.
+    """
+
+    epoch: int
+    wanted: tuple[str, ...]
+
+
+class Dispatch:
+    """The agents' side of drops.
+
+    Args:
+        storage: What is kept.
+        clock: Time.
+    """
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self._storage = storage
+        self._clock = clock
+
+    async def open_link(
+        self, machine: str, journal_id: str, journal_sequence: int, agent: Mapping[str, str]
+    ) -> LinkOpening:
+        """Starts a machine's next epoch.
+
+        A journal that is another one, or that has fewer records than were seen of it, proves
+        nothing about what was dispatched before: those drops become UNKNOWN.
+
+        Args:
+            machine: The machine.
+            journal_id: Its agent's journal.
+            journal_sequence: Number of that journal's last durable record.
+            agent: What else the agent says of itself, for the audit log.
+
+        Raises:
+            MachineNotFoundError: there is no such machine.
+            MachineDisabledError: the machine is out of service.
+        """
+        now_ms = self._clock.now_ms()
+
+        def open_link(tx: Transaction) -> LinkOpening:
+            known = tx.machines.get(machine)
+            if known is None:
+                raise MachineNotFoundError("no such machine")
+            if not known.enabled:
+                raise MachineDisabledError("the machine is out of service")
+            wanted = [
+                *tx.drops.in_state(State.DISPATCHED, machine),
+                *(
+                    drop
+                    for drop in tx.drops.in_state(State.UNKNOWN, machine)
+                    if drop.cause is Cause.AGENT_LOST
+                ),
+            ]
+            if not _journal_intact(known, journal_id, journal_sequence):
+                _lose_proof(
+                    tx,
+                    known,
+                    wanted,
+                    now_ms,
+                    journal_id=journal_id,
+                    journal_sequence=journal_sequence,
+                )
+                wanted = []
+            epoch = tx.machines.open_link(machine, journal_id, journal_sequence)
+            tx.audit.add(
+                AuditRecord(
+                    kind=AuditKind.LINK_OPENED,
+                    at_ms=now_ms,
+                    actor=f"agent:{machine}",
+                    machine=machine,
+                    facts={"epoch": epoch, "journal_id": journal_id, **agent},
+                )
+            )
+            return LinkOpening(epoch, tuple(drop.id for drop in wanted))
+
+        return await self._storage.write(open_link)
+
+    async def take(self, machine: str, epoch: int) -> Drop | None:
+        """Commits that the machine's next drop is dispatched on link `epoch`, and returns it.
+
+        None while an earlier drop of the machine has no outcome, or when none waits.
+
+        Raises:
+            LinkSupersededError: `epoch` is not the machine's newest link.
+        """
+        now_ms = self._clock.now_ms()
+
+        def take(tx: Transaction) -> Drop | None:
+            known = tx.machines.get(machine)
+            if known is None or known.epoch != epoch:
+                raise LinkSupersededError("a newer link has taken over")
+            drop = tx.drops.next_reserved(machine)
+            if drop is None or tx.drops.in_state(State.DISPATCHED, machine):
+                return None
+            advance(
+                tx,
+                drop,
+                Event.DISPATCH,
+                Cause.NONE,
+                actor="frontend",
+                now_ms=now_ms,
+                epoch=epoch,
+                journal_id=known.journal_id,
+            )
+            return drop
+
+        return await self._storage.write(take)
+
+    async def not_received(self, machine: str, epoch: int, drop_id: str) -> None:
+        """Takes an agent's proof that a wanted drop's command never arrived.
+
+        The drop waits for its turn again, or, if its buyer was told that its outcome is unknown,
+        is settled as not dispensed.
+
+        Raises:
+            LinkSupersededError: `epoch` is not the machine's newest link, so nothing is proven.
+        """
+        now_ms = self._clock.now_ms()
+
+        def return_drop(tx: Transaction) -> None:
+            known = tx.machines.get(machine)
+            if known is None or known.epoch != epoch:
+                raise LinkSupersededError("a newer link has taken over")
+            drop = tx.drops.get(drop_id)
+            if drop is None or drop.machine != machine:
+                raise LinkProtocolError("not a drop of this machine")
+            event = Event.RETURN if drop.state is State.DISPATCHED else Event.PROVE_NOT_DISPENSED
+            advance(tx, drop, event, Cause.NOT_RECEIVED, actor=f"agent:{machine}", now_ms=now_ms)
+
+        await self._storage.write(return_drop)
+
+    async def result(
+        self,
+        machine: str,
+        drop_id: str,
+        *,
+        revision: int,
+        outcome: State,
+        cause: Cause,
+        evidence: dict[str, Any],
+        journal: tuple[str, int],
+    ) -> None:
+        """Settles a drop by what its agent reports. When it returns, the result is durable.
+
+        Args:
+            machine: Whose agent reports.
+            drop_id: The drop.
+            revision: Of the result; one that was taken before changes nothing.
+            outcome: DISPENSED, NOT_DISPENSED or UNKNOWN.
+            cause: Why.
+            evidence: What it rests on, JSON values.
+            journal: Id of the agent's journal, and number of the result's record in it.
+
+        Raises:
+            LinkProtocolError: an agent cannot say that.
+        """
+        if cause not in _CAUSES.get(outcome, ()) or revision < 1:
+            raise LinkProtocolError("not a result of an agent")
+        now_ms = self._clock.now_ms()
+        actor = f"agent:{machine}"
+        facts = {"revision": revision, "evidence": evidence}
+
+        def settle(tx: Transaction) -> Verdict | None:
+            tx.machines.saw_journal(machine, *journal)
+            drop = tx.drops.get(drop_id)
+            if drop is None or drop.machine != machine:
+                claim = {"drop": drop_id, "outcome": outcome, "cause": cause, **facts}
+                tx.audit.add(
+                    AuditRecord(
+                        AuditKind.ORPHAN_RESULT, now_ms, actor, machine=machine, facts=claim
+                    )
+                )
+                return None
+            if revision <= drop.revision:
+                return Verdict.REPEATED
+            return advance(
+                tx,
+                drop,
+                _EVENTS[outcome],
+                cause,
+                actor=actor,
+                now_ms=now_ms,
+                revision=revision,
+                facts=facts,
+            ).verdict
+
+        verdict = await self._storage.write(settle)
+        level = log.info if verdict in {Verdict.MOVED, Verdict.REPEATED} else log.error
+        level(
+            "drop_reported",
+            drop_id=drop_id,
+            machine=machine,
+            outcome=outcome,
+            cause=cause,
+            verdict=verdict or "ORPHAN",
+        )
+
+    async def status(
+        self, machine: str, sensors: Mapping[int, Sensor], temperature_celsius: float | None
+    ) -> None:
+        """Keeps what a machine's board says of its slots and temperature.
+
+        A sensor closes and opens its slot; it never changes a count. One that disagrees with the
+        count is kept in the audit log for a person to look at.
+        """
+        now_ms = self._clock.now_ms()
+
+        def keep(tx: Transaction) -> None:
+            known = tx.machines.get(machine)
+            if known is None:
+                return
+            if temperature_celsius != known.temperature_celsius:
+                tx.machines.set_temperature(machine, temperature_celsius)
+            for slot in known.slots:
+                sensor = sensors.get(slot.number, slot.sensor)
+                if sensor is slot.sensor:
+                    continue
+                tx.machines.update_slot(machine, slot.number, now_ms, sensor=sensor)
+                claims_empty = sensor is Sensor.EMPTY and slot.on_hand > 0
+                claims_stocked = (
+                    sensor is Sensor.STOCKED and not slot.on_hand + slot.reserved + slot.unknown
+                )
+                if claims_empty or claims_stocked:
+                    tx.audit.add(
+                        AuditRecord(
+                            AuditKind.SENSOR_CONTRADICTED,
+                            now_ms,
+                            f"agent:{machine}",
+                            machine=machine,
+                            facts={
+                                "slot": slot.number,
+                                "sensor": sensor,
+                                "on_hand": slot.on_hand,
+                            },
+                        )
+                    )
+
+        await self._storage.write(keep)
+
+
+def _journal_intact(machine: Machine, journal_id: str, journal_sequence: int) -> bool:
+    if machine.journal_id is None:
+        return True
+    return machine.journal_id == journal_id and journal_sequence >= machine.journal_sequence
+
+
+def _lose_proof(
+    tx: Transaction,
+    machine: Machine,
+    drops: list[Drop],
+    now_ms: int,
+    *,
+    journal_id: str,
+    journal_sequence: int,
+) -> None:
+    for drop in drops:
+        if drop.state is State.DISPATCHED:
+            advance(
+                tx,
+                drop,
+                Event.LOSE,
+                Cause.JOURNAL_REPLACED,
+                actor="frontend",
+                now_ms=now_ms,
+            )
+        else:
+            # Already UNKNOWN: only its cause changes, so that no later journal is asked for it.
+            tx.drops.move(drop.id, State.UNKNOWN, State.UNKNOWN, Cause.JOURNAL_REPLACED, now_ms)
+    tx.audit.add(
+        AuditRecord(
+            kind=AuditKind.JOURNAL_REPLACED,
+            at_ms=now_ms,
+            actor="frontend",
+            machine=machine.name,
+            facts={
+                "journal_id": journal_id,
+                "journal_sequence": journal_sequence,
+                "known_journal_id": machine.journal_id,
+                "known_journal_sequence": machine.journal_sequence,
+                "drops": [drop.id for drop in drops],
+            },
+        )
+    )

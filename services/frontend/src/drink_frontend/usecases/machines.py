@@ -1,0 +1,310 @@
+"""Machines and their slots: what buyers see, and what administrators change."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Machine, Slot
+from drink_frontend.domain.errors import (
+    AdminRequiredError,
+    MachineNotFoundError,
+    SlotNotFoundError,
+    TokenInvalidError,
+)
+from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, sales_account
+from drink_frontend.domain.limits import (
+    check_item,
+    check_machine,
+    check_range,
+    check_slot,
+    check_text,
+)
+from drink_frontend.domain.ports import Clock, Links, Randomness, Reach, Storage, Transaction
+from drink_frontend.domain.stock import STOCK_MAX
+from drink_frontend.usecases.accounts import digest
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """A machine as a buyer sees it.
+
+    Attributes:
+        machine: What is kept of it.
+        reach: How far a command could get right now.
+    """
+
+    machine: Machine
+    reach: Reach
+
+
+class Machines:
+    """Machines and their slots.
+
+    Args:
+        storage: What is kept.
+        links: Whether machines can be reached.
+        clock: Time.
+        randomness: Tokens.
+        on_revoked: Told of a machine whose agent may no longer be connected as it is.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        links: Links,
+        clock: Clock,
+        randomness: Randomness,
+        *,
+        on_revoked: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._storage = storage
+        self._links = links
+        self._clock = clock
+        self._randomness = randomness
+        self._on_revoked = on_revoked
+
+    async def list(self) -> Sequence[MachineView]:
+        """All machines, by name."""
+        machines = await self._storage.read(lambda tx: tx.machines.list())
+        return [self._view(machine) for machine in machines]
+
+    async def get(self, name: str) -> MachineView:
+        """One machine.
+
+        Raises:
+            MachineNotFoundError: there is no such machine.
+        """
+        return self._view(await self._storage.read(lambda tx: _machine(tx, name)))
+
+    async def watch(self, names: Sequence[str]) -> AsyncIterator[MachineView]:
+        """The machines of those names (all if none is given) now, then each one as it changes.
+
+        Raises:
+            MachineNotFoundError: there is no machine of one of the names.
+        """
+        for name in names:
+            await self.get(name)
+        shown: dict[str, MachineView] = {}
+        only = names[0] if len(names) == 1 else None
+        with self._storage.changes.machine(only) as subscription:
+            while True:
+                for view in await self.list():
+                    name = view.machine.name
+                    if (not names or name in names) and shown.get(name) != view:
+                        shown[name] = view
+                        yield view
+                await subscription.changed()
+
+    async def update_slot(
+        self,
+        actor: Account,
+        machine: str,
+        number: int,
+        *,
+        item: str | None = None,
+        price: int | None = None,
+        enabled: bool | None = None,
+        available: int | None = None,
+    ) -> Slot:
+        """Changes what is given; drops under way keep their price and item.
+
+        Args:
+            actor: An administrator.
+            machine: The machine.
+            number: The slot.
+            item: What it sells.
+            price: In credits.
+            enabled: Whether it sells.
+            available: Items that can be bought, counted by a person.
+
+        Raises:
+            AdminRequiredError: `actor` is no administrator.
+            FieldInvalidError: a value is out of its range.
+            MachineNotFoundError: there is no such machine.
+            SlotNotFoundError: the machine has no such slot.
+        """
+        if not actor.admin:
+            raise AdminRequiredError("only administrators change slots")
+        if item is not None:
+            check_item(item)
+        if price is not None:
+            check_range(price, "price", 0, CREDITS_MAX)
+        if available is not None:
+            check_range(available, "available", 0, STOCK_MAX)
+        now_ms = self._clock.now_ms()
+
+        def update(tx: Transaction) -> Slot:
+            _machine(tx, machine)
+            before = _slot(tx, machine, number)
+            tx.machines.update_slot(
+                machine,
+                number,
+                now_ms,
+                item=item,
+                price=price,
+                enabled=enabled,
+                on_hand=available,
+            )
+            after = _slot(tx, machine, number)
+            tx.audit.add(
+                AuditRecord(
+                    AuditKind.STOCK_CHANGED,
+                    now_ms,
+                    actor.name,
+                    machine=machine,
+                    facts={"slot": number, "from": _terms(before), "to": _terms(after)},
+                )
+            )
+            return after
+
+        return await self._storage.write(update)
+
+    async def create(
+        self, actor: str, name: str, display_name: str, location: str = ""
+    ) -> MachineView:
+        """Makes a machine without slots.
+
+        Raises:
+            FieldInvalidError: a name or text cannot be one.
+            AlreadyExistsError: the name is taken.
+        """
+        check_machine(name)
+        check_text(display_name, "display_name")
+        check_text(location, "location")
+        now_ms = self._clock.now_ms()
+
+        def create(tx: Transaction) -> Machine:
+            tx.machines.add(name, display_name, location)
+            tx.accounts.add(sales_account(name), AccountKind.SALES, now_ms)
+            self._audit(tx, actor, name, now_ms, "created")
+            return _machine(tx, name)
+
+        return self._view(await self._storage.write(create))
+
+    async def change(
+        self,
+        actor: str,
+        name: str,
+        *,
+        display_name: str | None = None,
+        location: str | None = None,
+        enabled: bool | None = None,
+    ) -> MachineView:
+        """Changes what is given; a machine that is disabled loses its link.
+
+        Raises:
+            FieldInvalidError: a text is too long.
+            MachineNotFoundError: there is no such machine.
+        """
+        check_text(display_name or "", "display_name")
+        check_text(location or "", "location")
+        now_ms = self._clock.now_ms()
+
+        def change(tx: Transaction) -> Machine:
+            _machine(tx, name)
+            tx.machines.update(name, display_name=display_name, location=location, enabled=enabled)
+            self._audit(tx, actor, name, now_ms, "changed")
+            return _machine(tx, name)
+
+        machine = await self._storage.write(change)
+        if enabled is False:
+            self._on_revoked(name)
+        return self._view(machine)
+
+    async def create_slot(
+        self, actor: str, machine: str, number: int, item: str, price: int, available: int = 0
+    ) -> Slot:
+        """Makes a slot with what a person put into it.
+
+        Raises:
+            FieldInvalidError: a value is out of its range.
+            MachineNotFoundError: there is no such machine.
+            AlreadyExistsError: the machine has such a slot.
+        """
+        check_slot(number)
+        check_item(item)
+        check_range(price, "price", 0, CREDITS_MAX)
+        check_range(available, "available", 0, STOCK_MAX)
+        now_ms = self._clock.now_ms()
+
+        def create(tx: Transaction) -> Slot:
+            _machine(tx, machine)
+            tx.machines.add_slot(machine, number, item, price, now_ms)
+            tx.machines.update_slot(machine, number, now_ms, on_hand=available)
+            slot = _slot(tx, machine, number)
+            tx.audit.add(
+                AuditRecord(
+                    AuditKind.STOCK_CHANGED,
+                    now_ms,
+                    actor,
+                    machine=machine,
+                    facts={"slot": number, "to": _terms(slot)},
+                )
+            )
+            return slot
+
+        return await self._storage.write(create)
+
+    async def new_token(self, actor: str, name: str) -> str:
+        """A new token for the machine's agent; the one before is refused from now on.
+
+        Raises:
+            MachineNotFoundError: there is no such machine.
+        """
+        token = self._randomness.token()
+        token_digest = digest(token)
+        now_ms = self._clock.now_ms()
+
+        def keep(tx: Transaction) -> None:
+            _machine(tx, name)
+            tx.machines.update(name, token_digest=token_digest)
+            self._audit(tx, actor, name, now_ms, "token")
+
+        await self._storage.write(keep)
+        self._on_revoked(name)
+        return token
+
+    async def authenticate(self, token: str) -> str:
+        """The machine whose agent presents the token.
+
+        Raises:
+            TokenInvalidError: none.
+        """
+        token_digest = digest(token)
+        name = await self._storage.read(lambda tx: tx.machines.by_token(token_digest))
+        if name is None:
+            raise TokenInvalidError("the token is not known")
+        return name
+
+    def _view(self, machine: Machine) -> MachineView:
+        return MachineView(machine, self._links.reach(machine.name))
+
+    @staticmethod
+    def _audit(tx: Transaction, actor: str, name: str, now_ms: int, changed: str) -> None:
+        tx.audit.add(
+            AuditRecord(
+                AuditKind.MACHINE_CHANGED, now_ms, actor, machine=name, facts={"changed": changed}
+            )
+        )
+
+
+def _machine(tx: Transaction, name: str) -> Machine:
+    machine = tx.machines.get(name)
+    if machine is None:
+        raise MachineNotFoundError("no such machine")
+    return machine
+
+
+def _slot(tx: Transaction, machine: str, number: int) -> Slot:
+    slot = tx.machines.slot(machine, number)
+    if slot is None:
+        raise SlotNotFoundError("the machine has no such slot")
+    return slot
+
+
+def _terms(slot: Slot) -> dict[str, str | int | bool]:
+    return {
+        "item": slot.item,
+        "price": slot.price,
+        "enabled": slot.enabled,
+        "on_hand": slot.on_hand,
+    }
