@@ -1,7 +1,7 @@
 """Slows down whoever guesses passwords, and not the owner of the account.
 
-Failures are counted per place they come from, and per account and place together. An account's owner
-at another place is not slowed by a guesser, and neither is anyone else.
+Failures are counted per key: the place they come from, and the account and place together. So an
+account's owner at another place is not slowed by a guesser, and neither is anyone else.
 """
 
 from collections import OrderedDict

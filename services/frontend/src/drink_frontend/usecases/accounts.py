@@ -139,12 +139,13 @@ class Accounts:
                 throttle.failed(counted, now)
             log.info("login_failed", origin=origin)
             raise CredentialsInvalidError("the credentials do not match")
-        for throttle, counted in counts:
-            throttle.succeeded(counted)
+        # The place's own count stays: whoever knows one password could reset it between guesses.
+        if key is not None:
+            self._by_account.succeeded(key)
         return account
 
     async def issue_token(self, account: Account) -> tuple[str, int]:
-        """A new bearer token of the account, and when it expires in milliseconds since the epoch."""
+        """A new bearer token of the account, and when it expires in ms since the epoch."""
         token = self._randomness.token()
         expires_ms = self._clock.now_ms() + self._token_ttl_s * 1000
         token_digest = digest(token)

@@ -211,7 +211,7 @@ class Machines:
         return self._view(machine)
 
     async def create_slot(
-        self, actor: str, machine: str, number: int, item: str, price: int, available: int = 0
+        self, actor: str, machine: str, number: int, *, item: str, price: int, available: int = 0
     ) -> Slot:
         """Makes a slot with what a person put into it.
 

@@ -1,0 +1,53 @@
+"""What a link needs of the use cases."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.stock import Sensor
+
+
+class LinkOpening(Protocol):
+    """What a new link starts with."""
+
+    @property
+    def epoch(self) -> int:
+        """Its number, higher than any before it."""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Drops whose outcome the frontend does not have."""
+
+
+class Desk(Protocol):
+    """Gives a machine its next drop and takes what its agent says; `usecases.dispatch` does it."""
+
+    async def open_link(
+        self, machine: str, journal_id: str, journal_sequence: int, agent: Mapping[str, str]
+    ) -> LinkOpening:
+        """Starts the machine's next epoch."""
+
+    async def take(self, machine: str, epoch: int) -> Drop | None:
+        """Commits that the machine's next drop is dispatched on link `epoch`, and returns it."""
+
+    async def not_received(self, machine: str, epoch: int, drop_id: str) -> None:
+        """Takes the agent's proof that a wanted drop's command never arrived."""
+
+    async def result(
+        self,
+        machine: str,
+        drop_id: str,
+        *,
+        revision: int,
+        outcome: State,
+        cause: Cause,
+        evidence: dict[str, Any],
+        journal: tuple[str, int],
+    ) -> None:
+        """Settles a drop; when it returns, the result is durable."""
+
+    async def status(
+        self, machine: str, sensors: Mapping[int, Sensor], temperature_celsius: float | None
+    ) -> None:
+        """Keeps what the board says of its slots and temperature."""

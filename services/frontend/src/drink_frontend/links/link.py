@@ -1,0 +1,225 @@
+"""One agent's link: hears it out, gives it its machine's drops one at a time, and notices its loss."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+
+import structlog
+
+from drink_frontend.domain.errors import (
+    DrinkError,
+    LinkProtocolError,
+    LinkSupersededError,
+    StorageUnavailableError,
+)
+from drink_frontend.domain.ports import Clock
+from drink_frontend.links.desk import Desk
+from drink_frontend.links.messages import (
+    AgentMessage,
+    BoardStatus,
+    Dispense,
+    FrontendMessage,
+    Goodbye,
+    GoodbyeReason,
+    Heartbeat,
+    Hello,
+    NotReceived,
+    Result,
+    ResultAck,
+    Welcome,
+)
+from drink_frontend.links.settings import LinkSettings
+from drink_frontend.links.state import LinkState, Phase
+
+log = structlog.get_logger(__name__)
+
+
+class Link:
+    """One agent's link.
+
+    Args:
+        machine: The machine that the agent's token belongs to.
+        incoming: What the agent says.
+        desk: The use cases.
+        clock: Time.
+        settings: Limits.
+    """
+
+    def __init__(
+        self,
+        machine: str,
+        incoming: AsyncIterator[AgentMessage],
+        desk: Desk,
+        clock: Clock,
+        settings: LinkSettings,
+    ) -> None:
+        self.state = LinkState(machine, settings.heartbeat_interval_s, clock.monotonic())
+        self._incoming = incoming
+        self._desk = desk
+        self._clock = clock
+        self._settings = settings
+        self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
+        self._wake = asyncio.Event()
+        self._journal_id = ""
+        self._failure: DrinkError | None = None
+        self._log = log.bind(machine=machine)
+
+    def wake(self) -> None:
+        """A drop may wait for this machine."""
+        self._wake.set()
+
+    async def open(self) -> None:
+        """Hears Hello and takes the next epoch; `messages` then begins with Welcome.
+
+        Raises:
+            LinkProtocolError: no Hello came in time, or not a sound one.
+            DrinkError: the agent may not connect.
+        """
+        try:
+            async with asyncio.timeout(self._settings.hello_limit_s):
+                first = await anext(self._incoming)
+        except (TimeoutError, StopAsyncIteration):
+            raise LinkProtocolError("no Hello came") from None
+        hello = self.state.greet(first)
+        self._journal_id = hello.journal_id
+        opening = await self._desk.open_link(
+            self.state.machine,
+            hello.journal_id,
+            hello.journal_sequence,
+            {"boot_id": hello.boot_id, "agent_version": hello.agent_version},
+        )
+        self.state.opened(opening.epoch, opening.wanted, hello.board_status)
+        self._log = self._log.bind(epoch=opening.epoch)
+        self._send(Welcome(opening.epoch, opening.wanted, self._settings.heartbeat_interval_s))
+        self._log.info("link_opened", wanted=len(opening.wanted), ready=self.state.ready)
+
+    async def messages(self) -> AsyncIterator[FrontendMessage]:
+        """What to send, until the link ends.
+
+        Raises:
+            DrinkError: the link ends because of it.
+        """
+        tasks = [
+            asyncio.create_task(self._guard(work), name=f"link {self.state.machine} {name}")
+            for name, work in (
+                ("hear", self._hear()),
+                ("dispatch", self._dispatch()),
+                ("watch", self._watch()),
+            )
+        ]
+        try:
+            while (message := await self._outgoing.get()) is not None:
+                yield message
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            self.state.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._log.info("link_closed")
+
+    def end(self, reason: GoodbyeReason) -> None:
+        """Says Goodbye and ends the link."""
+        if self.state.phase is not Phase.CLOSED:
+            self.state.close()
+            self._send(Goodbye(reason))
+            self._outgoing.put_nowait(None)
+
+    async def _guard(self, work: Coroutine[None, None, None]) -> None:
+        """Runs one of the link's tasks; whichever ends first ends the link."""
+        try:
+            await work
+        except LinkSupersededError as error:
+            self._failure = error
+            self.end(GoodbyeReason.SUPERSEDED)
+        except DrinkError as error:
+            self._failure = error
+            self._log.warning("link_failed", reason=error.reason)
+        finally:
+            self.state.close()
+            self._outgoing.put_nowait(None)
+
+    async def _hear(self) -> None:
+        async for message in self._incoming:
+            self.state.heard(message, self._clock.monotonic())
+            match message:
+                case Result():
+                    await self._settle(message)
+                case NotReceived(drop_id):
+                    await self._desk.not_received(self.state.machine, self.state.epoch, drop_id)
+                    self.wake()
+                case BoardStatus():
+                    await self._keep_status(message)
+                case Heartbeat(sequence):
+                    self._send(Heartbeat(sequence))
+                case Goodbye(reason):
+                    self._log.info("link_goodbye", reason=reason)
+                    return
+                case Hello():
+                    raise AssertionError("the link's state refuses a second Hello")
+
+    async def _settle(self, result: Result) -> None:
+        try:
+            await self._desk.result(
+                self.state.machine,
+                result.drop_id,
+                revision=result.revision,
+                outcome=result.outcome,
+                cause=result.cause,
+                evidence=result.evidence,
+                journal=(self._journal_id, result.journal_sequence),
+            )
+        except StorageUnavailableError:
+            # Not acknowledged, so the agent says it again.
+            self._log.warning("result_postponed", drop_id=result.drop_id)
+            return
+        self._send(ResultAck(result.drop_id, result.revision))
+        self.wake()
+
+    async def _keep_status(self, status: BoardStatus) -> None:
+        self.wake()
+        try:
+            await self._desk.status(self.state.machine, status.sensors, status.temperature_celsius)
+        except StorageUnavailableError:
+            self._log.warning("status_postponed")
+
+    async def _dispatch(self) -> None:
+        """Gives the machine's drops out, each after the one before it has its outcome."""
+        await self._keep_status(self.state.board)
+        while True:
+            self._wake.clear()
+            if self.state.ready:
+                await self._dispatch_next()
+            try:
+                async with asyncio.timeout(self._settings.retry_interval_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _dispatch_next(self) -> None:
+        try:
+            drop = await self._desk.take(self.state.machine, self.state.epoch)
+        except StorageUnavailableError:
+            self._log.warning("dispatch_postponed")
+            return
+        if drop is not None:
+            self._send(
+                Dispense(
+                    drop.id,
+                    self.state.epoch,
+                    drop.slot,
+                    round(self._settings.command_ttl_s * 1000),
+                )
+            )
+            self._log.info("drop_dispatched", drop_id=drop.id, slot=drop.slot)
+
+    async def _watch(self) -> None:
+        """Ends when nothing was heard for too long."""
+        while (left_s := self.state.lost_at - self._clock.monotonic()) > 0:
+            await asyncio.sleep(left_s)
+        self._log.warning("link_lost")
+
+    def _send(self, message: FrontendMessage) -> None:
+        if self._outgoing.qsize() >= self._settings.outgoing_max:
+            raise LinkProtocolError("the agent does not read")
+        self._outgoing.put_nowait(message)
