@@ -65,7 +65,7 @@ check-types: $(VENV_READY)
 
 .PHONY: check-imports
 check-imports: $(VENV_READY)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 .PHONY: check-layout
 check-layout: $(VENV_READY)
@@ -75,7 +75,7 @@ check-layout: $(VENV_READY)
 check-protos: $(VENV_READY)
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/buf lint
-	@released=$$(git tag --list 'v*' --sort=-version:refname | head -n 1); \
+	@released=$$(git -c versionsort.suffix=- tag --list 'v[0-9]*' --sort=-version:refname | head -n 1); \
 		if [ -n "$$released" ]; then set -x; $(BIN)/buf breaking --against ".git#tag=$$released"; \
 		else echo "buf breaking: no release tag here, so nothing that a change could break"; fi
 	$(BIN)/python scripts/gen_protos.py --check

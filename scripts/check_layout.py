@@ -36,8 +36,17 @@ LEFTOVER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 PRIVATE_PATH = re.compile(r"(?<![\w.~*/-])/(?:home|Users|root|work|workspace)/\w")
 """Paths that exist on one person's machine only."""
 
-EXEMPT = ("uv.lock", "protos/python/", "third_party/", "scripts/check_layout.py")
-"""Files made by tools or by others, and this one, which names what it looks for."""
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
+"""Where a Markdown link leads, within the repository."""
+
+EXEMPT = (
+    "uv.lock",
+    "protos/python/",
+    "third_party/",
+    "scripts/check_layout.py",
+    "tests/test_house_layout.py",
+)
+"""Files made by tools or by others, and the two that name what must not be found."""
 
 
 def tracked() -> list[str]:
@@ -76,6 +85,13 @@ def leftovers(name: str, text: str) -> Iterator[str]:
             yield f"{name}:{number}: a mark of unfinished work"
         if PRIVATE_PATH.search(line):
             yield f"{name}:{number}: a path of one machine"
+
+
+def dead_links(name: str, text: str) -> Iterator[str]:
+    """Links of a Markdown page to files that are not there."""
+    for target in LINK.findall(text):
+        if not (ROOT / name).parent.joinpath(target).exists():
+            yield f"{name}: {target} is linked and not there"
 
 
 def does_something(source: str) -> bool:
@@ -127,6 +143,8 @@ def problems() -> Iterator[str]:
         except UnicodeDecodeError:
             continue
         yield from leftovers(name, text)
+        if name.endswith(".md"):
+            yield from dead_links(name, text)
         if name.endswith(".py"):
             yield from long_parts(name, text)
     yield from unmirrored(names)

@@ -1,0 +1,86 @@
+"""The layout check finds what it is there to find."""
+
+import pytest
+
+from scripts import check_layout
+
+
+def function(lines: int) -> str:
+    return "def long():\n" + "    pass\n" * (lines - 1)
+
+
+def test_a_long_module_is_found() -> None:
+    limit = check_layout.MODULE_LINES_MAX
+    assert list(check_layout.long_parts("m.py", "x = 1\n" * limit)) == []
+    assert list(check_layout.long_parts("m.py", "x = 1\n" * (limit + 1))) == [
+        f"m.py: {limit + 1} lines, {limit} at most"
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["", "async "])
+def test_a_long_function_is_found(prefix: str) -> None:
+    limit = check_layout.FUNCTION_LINES_MAX
+    assert list(check_layout.long_parts("m.py", prefix + function(limit))) == []
+    assert list(check_layout.long_parts("m.py", prefix + function(limit + 1))) == [
+        f"m.py:1: long has {limit + 1} lines, {limit} at most"
+    ]
+
+
+@pytest.mark.parametrize("mark", ["TODO", "FIXME", "XXX", "HACK"])
+def test_marks_of_unfinished_work_are_found(mark: str) -> None:
+    assert list(check_layout.leftovers("a.md", f"fine\nnot yet: {mark}\n")) == [
+        "a.md:2: a mark of unfinished work"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("see /home/ann/drink", True),
+        ("`/Users/ann/drink`", True),
+        ("/root/keys", True),
+        ("https://example.org/home/ann", False),
+        ("services/home/ann", False),
+        ("ProtectHome=yes, /var/lib/drink, ~/home", False),
+    ],
+)
+def test_paths_of_one_machine_are_found(line: str, found: bool) -> None:
+    assert bool(list(check_layout.leftovers("a.md", line))) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[x](README.md)", False),
+        ("[x](protos/README.md#errors)", False),
+        ("[x](https://example.org/missing.md)", False),
+        ("[x](#here)", False),
+        ("[x](missing.md)", True),
+    ],
+)
+def test_links_to_nothing_are_found(text: str, found: bool) -> None:
+    assert bool(list(check_layout.dead_links("a.md", text))) == found
+
+
+def test_links_start_at_the_page_that_has_them() -> None:
+    assert list(check_layout.dead_links("protos/a.md", "[x](drink/v1) [y](../README.md)")) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "does"),
+    [
+        ('"""Text."""\nLIMIT = 3\n', False),
+        ('class Port(Protocol):\n    def read(self) -> int:\n        """Reads."""\n', False),
+        ("class Port(Protocol):\n    def read(self) -> int: ...\n", False),
+        ("def one():\n    return 1\n", True),
+        ("class A:\n    async def one(self):\n        return 1\n", True),
+    ],
+)
+def test_only_modules_that_do_something_need_tests(source: str, does: bool) -> None:
+    assert check_layout.does_something(source) == does
+
+
+def test_a_module_has_its_tests_at_its_own_path() -> None:
+    source = "services/machine_agent/src/drink_agent/board/tini.py"
+    assert check_layout.mirror(source) == "tests/agent/board/test_tini.py"
+    assert check_layout.mirror("scripts/check_layout.py") is None
