@@ -1,7 +1,8 @@
-"""One agent's link: hears it out, gives it its machine's drops one at a time, and notices its loss."""
+"""One agent's link: hears it, gives it its machine's drops one by one, notices its loss."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 
 import structlog
 
@@ -42,6 +43,7 @@ class Link:
         desk: The use cases.
         clock: Time.
         settings: Limits.
+        on_reach: Told when the board's readiness may have changed.
     """
 
     def __init__(
@@ -50,16 +52,20 @@ class Link:
         incoming: AsyncIterator[AgentMessage],
         desk: Desk,
         clock: Clock,
+        *,
         settings: LinkSettings,
+        on_reach: Callable[[], None],
     ) -> None:
         self.state = LinkState(machine, settings.heartbeat_interval_s, clock.monotonic())
         self._incoming = incoming
         self._desk = desk
         self._clock = clock
         self._settings = settings
+        self._on_reach = on_reach
         self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._journal_id = ""
+        self._kept: BoardStatus | None = None
         self._failure: DrinkError | None = None
         self._log = log.bind(machine=machine)
 
@@ -122,7 +128,7 @@ class Link:
         """Says Goodbye and ends the link."""
         if self.state.phase is not Phase.CLOSED:
             self.state.close()
-            self._send(Goodbye(reason))
+            self._outgoing.put_nowait(Goodbye(reason))
             self._outgoing.put_nowait(None)
 
     async def _guard(self, work: Coroutine[None, None, None]) -> None:
@@ -177,11 +183,16 @@ class Link:
         self.wake()
 
     async def _keep_status(self, status: BoardStatus) -> None:
+        self._on_reach()
         self.wake()
+        if self._kept is not None and replace(self._kept, ready=status.ready) == status:
+            return
         try:
             await self._desk.status(self.state.machine, status.sensors, status.temperature_celsius)
         except StorageUnavailableError:
             self._log.warning("status_postponed")
+        else:
+            self._kept = status
 
     async def _dispatch(self) -> None:
         """Gives the machine's drops out, each after the one before it has its outcome."""
@@ -215,8 +226,10 @@ class Link:
 
     async def _watch(self) -> None:
         """Ends when nothing was heard for too long."""
-        while (left_s := self.state.lost_at - self._clock.monotonic()) > 0:
+        left_s = self.state.lost_at - self._clock.monotonic()
+        while left_s > 0:
             await asyncio.sleep(left_s)
+            left_s = self.state.lost_at - self._clock.monotonic()
         self._log.warning("link_lost")
 
     def _send(self, message: FrontendMessage) -> None:

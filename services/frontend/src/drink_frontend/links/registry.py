@@ -15,14 +15,20 @@ class LinkRegistry:
     """The links of every connected machine, at most one each; implements `domain.ports.Links`.
 
     Args:
+        desk: The use cases.
         clock: Time.
         settings: Limits.
         on_reach: Told of a machine whose reach may have changed.
     """
 
     def __init__(
-        self, clock: Clock, settings: LinkSettings, on_reach: Callable[[str], None]
+        self,
+        desk: Desk,
+        clock: Clock,
+        settings: LinkSettings,
+        on_reach: Callable[[str], None],
     ) -> None:
+        self._desk = desk
         self._clock = clock
         self._settings = settings
         self._on_reach = on_reach
@@ -55,21 +61,27 @@ class LinkRegistry:
             link.end(GoodbyeReason.SHUTTING_DOWN)
 
     async def serve(
-        self, machine: str, incoming: AsyncIterator[AgentMessage], desk: Desk
+        self, machine: str, incoming: AsyncIterator[AgentMessage]
     ) -> AsyncIterator[FrontendMessage]:
         """Serves one stream of the machine's agent: yields what to send, until the link ends.
 
         Args:
             machine: The machine that the agent's token belongs to.
             incoming: What the agent says.
-            desk: The use cases.
 
         Raises:
             DrinkError: the link was refused, or ends because of it.
         """
         if self._draining:
             raise ShuttingDownError("the frontend is shutting down")
-        link = Link(machine, incoming, desk, self._clock, self._settings)
+        link = Link(
+            machine,
+            incoming,
+            self._desk,
+            self._clock,
+            settings=self._settings,
+            on_reach=lambda: self._on_reach(machine),
+        )
         await link.open()
         older = self._links.get(machine)
         if older is not None and older.state.epoch > link.state.epoch:
