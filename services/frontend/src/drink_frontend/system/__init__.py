@@ -1,0 +1,1 @@
+"""Time, randomness and password hashing, behind the domain's ports."""
