@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-builtin-rules
 
 # The interpreter of both virtual environments.
-PYTHON ?= $(firstword $(shell command -v python3.11 python3))
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
 # The one place that names uv's version is required-version in pyproject.toml.
 UV_REQUIREMENT = uv$(shell sed -n 's/^required-version = "\(.*\)"$$/\1/p' pyproject.toml)
