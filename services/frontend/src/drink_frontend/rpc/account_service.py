@@ -1,0 +1,92 @@
+"""AccountService: logging in, and accounts and their credits."""
+# ruff: noqa: N802 - the methods are named by the protocol
+
+from drink.v1 import account_service_pb2 as pb
+from drink.v1 import account_service_pb2_grpc
+from drink_frontend.domain.entities import Account
+from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.domain.limits import PASSWORD_MAX, check_ibutton, check_range
+from drink_frontend.rpc.auth import caller, origin
+from drink_frontend.rpc.convert import account_message, entry_message, page_limit, timestamp
+from drink_frontend.rpc.effects import Effects
+from drink_frontend.rpc.interceptors import Context
+from drink_frontend.rpc.names import page_token, parse_account, parse_page_token
+from drink_frontend.rpc.ports import Accounts
+
+
+class AccountService(account_service_pb2_grpc.AccountServiceServicer):
+    """The RPCs of drink.v1.AccountService.
+
+    Args:
+        accounts: Logging in, accounts, credits.
+        effects: Where changes are carried out.
+    """
+
+    def __init__(self, accounts: Accounts, effects: Effects) -> None:
+        self._accounts = accounts
+        self._effects = effects
+
+    async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginResponse:
+        """Gives a bearer token for a password or an iButton."""
+        account = await self._log_in(request, origin(context))
+        token, expires_ms = await self._accounts.issue_token(account)
+        return pb.LoginResponse(
+            token=token, expire_time=timestamp(expires_ms), account=account_message(account)
+        )
+
+    async def _log_in(self, request: pb.LoginRequest, peer: str) -> Account:
+        match request.WhichOneof("credentials"):
+            case "password":
+                name = parse_account(request.password.account, "password.account")
+                password = request.password.password
+                check_range(len(password), "password.password", 1, PASSWORD_MAX)
+                return await self._accounts.login_password(name, password, peer)
+            case "ibutton":
+                return await self._accounts.login_ibutton(check_ibutton(request.ibutton), peer)
+            case _:
+                raise FieldInvalidError("credentials", "must be a password or an iButton")
+
+    async def GetAccount(
+        self, request: pb.GetAccountRequest, _context: Context
+    ) -> pb.GetAccountResponse:
+        """The caller's account, or the one that is named."""
+        if request.name:
+            account = await self._accounts.get(caller(), parse_account(request.name, "name"))
+        else:
+            account = await self._accounts.balance(caller().name)
+        return pb.GetAccountResponse(account=account_message(account))
+
+    async def AddCredits(
+        self, request: pb.AddCreditsRequest, _context: Context
+    ) -> pb.AddCreditsResponse:
+        """Moves credits between the funding account and a user."""
+        name = parse_account(request.account, "account")
+        account = await self._effects.run(
+            self._accounts.add_credits(caller(), request.request_id, name, request.credits)
+        )
+        return pb.AddCreditsResponse(account=account_message(account))
+
+    async def TransferCredits(
+        self, request: pb.TransferCreditsRequest, _context: Context
+    ) -> pb.TransferCreditsResponse:
+        """Sends credits of the caller to another user."""
+        recipient = parse_account(request.recipient, "recipient")
+        account = await self._effects.run(
+            self._accounts.transfer(caller(), request.request_id, recipient, request.credits)
+        )
+        return pb.TransferCreditsResponse(account=account_message(account))
+
+    async def ListEntries(
+        self, request: pb.ListEntriesRequest, _context: Context
+    ) -> pb.ListEntriesResponse:
+        """One page of an account's entries, newest first."""
+        name = parse_account(request.parent, "parent") if request.parent else caller().name
+        limit = page_limit(request.page_size)
+        scope = f"entries {name}"
+        before = parse_page_token(request.page_token, scope)
+        entries = await self._accounts.entries(caller(), name, before, limit)
+        more = len(entries) == limit
+        return pb.ListEntriesResponse(
+            entries=[entry_message(name, entry) for entry in entries],
+            next_page_token=page_token(entries[-1].sequence, scope) if more else "",
+        )

@@ -1,0 +1,102 @@
+"""DropService: buying and following drops."""
+# ruff: noqa: N802 - the methods are named by the protocol
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from drink.v1 import drop_service_pb2 as pb
+from drink.v1 import drop_service_pb2_grpc
+from drink_frontend.domain import entities
+from drink_frontend.rpc.auth import caller
+from drink_frontend.rpc.convert import drop_message, drop_order, drop_states, page_limit
+from drink_frontend.rpc.effects import Effects
+from drink_frontend.rpc.interceptors import Context
+from drink_frontend.rpc.names import page_token, parse_account, parse_drop, parse_page_token
+from drink_frontend.rpc.ports import Accounts, Drops
+from drink_frontend.rpc.streams import Watches
+
+EVERYONE = "accounts/-"
+"""Parent that stands for the drops of every account (AIP-159)."""
+
+
+class DropService(drop_service_pb2_grpc.DropServiceServicer):
+    """The RPCs of drink.v1.DropService.
+
+    Args:
+        drops: Placing, following and cancelling drops.
+        accounts: For the buyer's credits after a drop.
+        effects: Where changes are carried out.
+        watches: Where watches are counted.
+        wait_s: Longest wait for an outcome, in seconds.
+    """
+
+    def __init__(
+        self, drops: Drops, accounts: Accounts, effects: Effects, watches: Watches, wait_s: float
+    ) -> None:
+        self._drops = drops
+        self._accounts = accounts
+        self._effects = effects
+        self._watches = watches
+        self._wait_s = wait_s
+
+    async def Drop(self, request: pb.DropRequest, _context: Context) -> pb.DropResponse:
+        """Buys, and answers with the outcome; a delayed drop at once."""
+        order = drop_order(request, caller().name)
+        drop = await self._effects.run(self._drops.place(order))
+        if not (order.delay_s or drop.state.answered):
+            drop = await self._outcome(drop)
+        account = await self._accounts.balance(order.account)
+        return pb.DropResponse(drop=drop_message(drop), available_credits=account.available)
+
+    async def _outcome(self, drop: entities.Drop) -> entities.Drop:
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await self._drops.outcome(drop.id)
+        except TimeoutError:
+            # A drop that exists is answered with its state, whatever that is.
+            return await self._drops.get(caller(), drop.id)
+
+    async def GetDrop(self, request: pb.GetDropRequest, _context: Context) -> pb.GetDropResponse:
+        """One drop as it stands."""
+        drop = await self._drops.get(caller(), parse_drop(request.name, "name"))
+        return pb.GetDropResponse(drop=drop_message(drop))
+
+    async def ListDrops(
+        self, request: pb.ListDropsRequest, _context: Context
+    ) -> pb.ListDropsResponse:
+        """One page of drops, newest first."""
+        account: str | None = caller().name
+        if request.parent == EVERYONE:
+            account = None
+        elif request.parent:
+            account = parse_account(request.parent, "parent")
+        states = drop_states(request.states)
+        limit = page_limit(request.page_size)
+        scope = f"drops {account or '-'} {','.join(states)}"
+        before = parse_page_token(request.page_token, scope)
+        drops = await self._drops.list(caller(), account, states, before, limit)
+        more = len(drops) == limit
+        return pb.ListDropsResponse(
+            drops=[drop_message(drop) for drop in drops],
+            next_page_token=page_token(drops[-1].sequence, scope) if more else "",
+        )
+
+    async def CancelDrop(
+        self, request: pb.CancelDropRequest, _context: Context
+    ) -> pb.CancelDropResponse:
+        """Cancels a drop that has not been dispatched."""
+        drop_id = parse_drop(request.name, "name")
+        drop = await self._effects.run(self._drops.cancel(caller(), drop_id))
+        return pb.CancelDropResponse(drop=drop_message(drop))
+
+    async def WatchDrop(
+        self, request: pb.WatchDropRequest, _context: Context
+    ) -> AsyncGenerator[pb.WatchDropResponse, None]:
+        """The drop now and at each change, until its final state."""
+        account = caller()
+        drop = await self._drops.get(account, parse_drop(request.name, "name"))
+        updates = self._watches.follow(account.name, self._drops.watch(drop.id))
+        async with aclosing(updates):
+            async for update in updates:
+                yield pb.WatchDropResponse(drop=drop_message(update))

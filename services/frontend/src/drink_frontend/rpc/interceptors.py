@@ -1,0 +1,169 @@
+"""What surrounds every call: the layers, outermost first, are error boundary, context, auth."""
+
+import contextlib
+import inspect
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from drink_frontend.domain.errors import DrinkError, FieldInvalidError
+from drink_frontend.domain.ports import Randomness
+from drink_frontend.rpc.errors import WireError, fault, refusal
+
+log = structlog.get_logger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Behaviour = Callable[[Any, Context], Awaitable[Any]]
+"""A method's implementation. One with a response stream writes it and returns None."""
+
+
+class Layer(grpc.aio.ServerInterceptor):
+    """Something done around every call, the same way for all four kinds of methods."""
+
+    @abstractmethod
+    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+        """Runs `inner` with what the layer adds. `method` is `/package.Service/Method`."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Puts the layer around the method's implementation."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        return self.wrap(handler_call_details.method, handler)
+
+    def wrap(
+        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """The handler with the layer around it."""
+        inner = _behaviour(handler)
+
+        async def behave(request: Any, context: Context) -> Any:
+            return await self.around(method, inner, request, context)
+
+        return _handler(handler, behave, handler.request_deserializer)
+
+
+class ErrorBoundary(Layer):
+    """Turns refusals into their status and faults into an incident, and lets all else pass.
+
+    It also decodes the requests: gRPC would answer undecodable bytes with an exception's text.
+    """
+
+    def __init__(self, randomness: Randomness) -> None:
+        self._randomness = randomness
+
+    def wrap(
+        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """The handler with the boundary around it, taking requests as bytes."""
+        inner = _behaviour(handler)
+        decode = handler.request_deserializer
+        assert decode is not None
+        decode_request = _decode_stream if handler.request_streaming else _decode
+
+        async def behave(raw: Any, context: Context) -> Any:
+            async def decoded(raw: Any, context: Context) -> Any:
+                return await inner(decode_request(decode, raw), context)
+
+            return await self.around(method, decoded, raw, context)
+
+        return _handler(handler, behave, None)
+
+    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+        """Runs the call and answers what it raises."""
+        try:
+            return await inner(request, context)
+        except DrinkError as error:
+            log.info("rpc_refused", rpc=method, reason=error.reason)
+            await _abort(context, refusal(error))
+        except (grpc.aio.AbortError, grpc.aio.InternalError):
+            # The first ends a call on purpose, the second says that the peer is gone.
+            raise
+        except Exception:
+            incident = self._randomness.id()
+            log.exception("rpc_failed", rpc=method, incident=incident)
+            await _abort(context, fault(incident))
+
+
+class RequestContext(Layer):
+    """Says in every log line of a call which call it is."""
+
+    def __init__(self, randomness: Randomness) -> None:
+        self._randomness = randomness
+
+    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+        """Runs the call with its id, method and peer bound to the log."""
+        # Not unbound afterwards: every call runs in a task of its own, whose variables end with
+        # it, and the boundary around this layer logs with them too.
+        structlog.contextvars.bind_contextvars(
+            rpc=method, call=self._randomness.id(), peer=context.peer()
+        )
+        log.debug("rpc_started", deadline_s=context.time_remaining())
+        return await inner(request, context)
+
+
+async def _abort(context: Context, error: WireError) -> None:
+    if context.done():
+        return
+    await context.abort(error.code, error.message, error.metadata)
+
+
+def _decode(decode: Callable[[bytes], Any], raw: bytes) -> Any:
+    try:
+        return decode(raw)
+    except DecodeError:
+        raise FieldInvalidError("request", "is not a well-formed message") from None
+
+
+async def _decode_stream(
+    decode: Callable[[bytes], Any], raws: AsyncIterator[bytes]
+) -> AsyncIterator[Any]:
+    async for raw in raws:
+        yield _decode(decode, raw)
+
+
+def _behaviour(handler: grpc.RpcMethodHandler[Any, Any]) -> Behaviour:
+    """The handler's implementation, of whichever kind."""
+    behaviour: Any = (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )
+    return _writing(behaviour) if inspect.isasyncgenfunction(behaviour) else behaviour
+
+
+def _writing(generate: Callable[[Any, Context], Any]) -> Behaviour:
+    """An implementation that writes what an async generator yields.
+
+    gRPC leaves the generator of a cancelled call to the garbage collector; here it is closed, and
+    what it holds is given back, before the call ends.
+    """
+
+    async def behave(request: Any, context: Context) -> None:
+        async with contextlib.aclosing(generate(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    return behave
+
+
+def _handler(
+    like: grpc.RpcMethodHandler[Any, Any], behave: Behaviour, decode: Callable[[bytes], Any] | None
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """A handler of the same kind as `like` with another implementation."""
+    make: Any = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[like.request_streaming, like.response_streaming]
+    handler: grpc.RpcMethodHandler[Any, Any] = make(behave, decode, like.response_serializer)
+    return handler

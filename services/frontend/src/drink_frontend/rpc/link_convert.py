@@ -1,0 +1,206 @@
+"""Between the messages of MachineLinkService and the link's own values.
+
+Agents in the field are older or newer than the frontend: what an agent says in words that are not
+known here (a cause, a kind of message) is read as "not said". What cannot be right in any version
+is a LinkProtocolError.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from drink.v1 import drop_service_pb2, machine_link_service_pb2
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
+from drink_frontend.domain.limits import SLOT_MAX
+from drink_frontend.domain.stock import Sensor
+from drink_frontend.links import messages
+from drink_frontend.rpc.convert import CAUSES, SENSORS
+from drink_frontend.rpc.names import drop_name, parse_drop, parse_machine
+
+EVIDENCE_LINES_MAX = 32
+"""Lines of evidence kept of one result; more are cut, since the result itself is a fact."""
+
+EVIDENCE_TEXT_MAX = 200
+"""Characters kept of one line of evidence."""
+
+AGENT_VERSION_MAX = 64
+"""Characters kept of an agent's version."""
+
+_Wire = machine_link_service_pb2
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_OUTCOMES = {
+    drop_service_pb2.Drop.STATE_DISPENSED: State.DISPENSED,
+    drop_service_pb2.Drop.STATE_NOT_DISPENSED: State.NOT_DISPENSED,
+    drop_service_pb2.Drop.STATE_UNKNOWN: State.UNKNOWN,
+}
+_CAUSES_BY_WIRE: dict[int, Cause] = {wire: cause for cause, wire in CAUSES.items()}
+_SENSORS_BY_WIRE: dict[int, Sensor] = {wire: sensor for sensor, wire in SENSORS.items()}
+_DIRECTIONS = {
+    _Wire.Evidence.Line.DIRECTION_SENT: "SENT",
+    _Wire.Evidence.Line.DIRECTION_RECEIVED: "RECEIVED",
+}
+_GOODBYES = {
+    messages.GoodbyeReason.UNSPECIFIED: _Wire.Goodbye.REASON_UNSPECIFIED,
+    messages.GoodbyeReason.SHUTTING_DOWN: _Wire.Goodbye.REASON_SHUTTING_DOWN,
+    messages.GoodbyeReason.SUPERSEDED: _Wire.Goodbye.REASON_SUPERSEDED,
+}
+_GOODBYES_BY_WIRE: dict[int, messages.GoodbyeReason] = {
+    wire: reason for reason, wire in _GOODBYES.items()
+}
+
+
+def agent_message(request: _Wire.ConnectRequest) -> messages.AgentMessage | None:
+    """What the agent says; None for a kind of message that is not known here.
+
+    Raises:
+        LinkProtocolError: no agent may say that.
+    """
+    kind = request.WhichOneof("message")
+    if kind is None:
+        return None
+    return _READERS[kind](getattr(request, kind))
+
+
+def frontend_message(message: messages.FrontendMessage) -> _Wire.ConnectResponse:
+    """What the frontend says, on the wire."""
+    match message:
+        case messages.Welcome(epoch, wanted_drops, heartbeat_interval_s):
+            return _Wire.ConnectResponse(
+                welcome=_Wire.Welcome(
+                    epoch=epoch,
+                    wanted_drops=[drop_name(drop_id) for drop_id in wanted_drops],
+                    heartbeat_interval_seconds=heartbeat_interval_s,
+                )
+            )
+        case messages.Dispense(drop_id, epoch, slot, ttl_ms):
+            return _Wire.ConnectResponse(
+                dispense=_Wire.Dispense(
+                    drop=drop_name(drop_id), epoch=epoch, slot=slot, ttl_ms=ttl_ms
+                )
+            )
+        case messages.ResultAck(drop_id, revision):
+            return _Wire.ConnectResponse(
+                result_ack=_Wire.ResultAck(drop=drop_name(drop_id), revision=revision)
+            )
+        case messages.Heartbeat(sequence, journal_sequence):
+            return _Wire.ConnectResponse(
+                heartbeat=_Wire.Heartbeat(sequence=sequence, journal_sequence=journal_sequence)
+            )
+        case messages.Goodbye(reason):
+            return _Wire.ConnectResponse(goodbye=_Wire.Goodbye(reason=_GOODBYES[reason]))
+
+
+def _hello(hello: _Wire.Hello) -> messages.Hello:
+    try:
+        machine = parse_machine(hello.machine, "hello.machine")
+    except FieldInvalidError as error:
+        raise LinkProtocolError(str(error), **error.facts) from None
+    return messages.Hello(
+        machine=machine,
+        protocol_version=hello.protocol_version,
+        boot_id=_id(hello.boot_id, "hello.boot_id"),
+        journal_id=_id(hello.journal_id, "hello.journal_id"),
+        journal_sequence=_natural(hello.journal_sequence, "hello.journal_sequence"),
+        agent_version=hello.agent_version[:AGENT_VERSION_MAX],
+        board_status=_board_status(hello.board_status),
+    )
+
+
+def _result(result: _Wire.Result) -> messages.Result:
+    outcome = _OUTCOMES.get(result.outcome)
+    if outcome is None:
+        raise _broken("result.outcome", "must be DISPENSED, NOT_DISPENSED or UNKNOWN")
+    if result.revision < 1:
+        raise _broken("result.revision", "must be at least 1")
+    return messages.Result(
+        drop_id=_drop_id(result.drop, "result.drop"),
+        revision=result.revision,
+        outcome=outcome,
+        cause=_CAUSES_BY_WIRE.get(result.cause, Cause.NONE),
+        evidence=_evidence(result.evidence) if result.HasField("evidence") else {},
+        journal_sequence=_natural(result.journal_sequence, "result.journal_sequence"),
+    )
+
+
+def _not_received(not_received: _Wire.NotReceived) -> messages.NotReceived:
+    return messages.NotReceived(_drop_id(not_received.drop, "not_received.drop"))
+
+
+def _heartbeat(heartbeat: _Wire.Heartbeat) -> messages.Heartbeat:
+    return messages.Heartbeat(
+        heartbeat.sequence, _natural(heartbeat.journal_sequence, "heartbeat.journal_sequence")
+    )
+
+
+def _goodbye(goodbye: _Wire.Goodbye) -> messages.Goodbye:
+    return messages.Goodbye(
+        _GOODBYES_BY_WIRE.get(goodbye.reason, messages.GoodbyeReason.UNSPECIFIED)
+    )
+
+
+def _evidence(evidence: _Wire.Evidence) -> dict[str, Any]:
+    return {
+        "lines": [
+            {
+                "direction": _DIRECTIONS.get(line.direction, "UNSPECIFIED"),
+                "offset_ms": line.offset_ms,
+                "text": line.text[:EVIDENCE_TEXT_MAX],
+            }
+            for line in evidence.lines[:EVIDENCE_LINES_MAX]
+        ],
+        "sensor_before": str(_sensor(evidence.sensor_before)),
+        "sensor_after": str(_sensor(evidence.sensor_after)),
+        "contradiction": evidence.contradiction[:EVIDENCE_TEXT_MAX],
+    }
+
+
+def _board_status(status: _Wire.BoardStatus) -> messages.BoardStatus:
+    if not all(1 <= slot.slot <= SLOT_MAX for slot in status.slots):
+        raise _broken("board_status.slots", f"slots are numbered 1 to {SLOT_MAX}")
+    temperature: float | None = status.temperature_celsius
+    if not status.HasField("temperature_celsius") or not math.isfinite(status.temperature_celsius):
+        temperature = None
+    return messages.BoardStatus(
+        ready=status.ready,
+        sensors={slot.slot: _sensor(slot.sensor) for slot in status.slots},
+        temperature_celsius=temperature,
+    )
+
+
+def _sensor(wire: int) -> Sensor:
+    return _SENSORS_BY_WIRE.get(wire, Sensor.UNSPECIFIED)
+
+
+def _drop_id(name: str, field: str) -> str:
+    try:
+        return parse_drop(name, field)
+    except FieldInvalidError as error:
+        raise LinkProtocolError(str(error), **error.facts) from None
+
+
+def _id(value: str, field: str) -> str:
+    if not _ID.fullmatch(value):
+        raise _broken(field, "must be 1 to 64 characters of A-Z a-z 0-9 _ . : -")
+    return value
+
+
+def _natural(value: int, field: str) -> int:
+    if value < 0:
+        raise _broken(field, "must not be negative")
+    return value
+
+
+def _broken(field: str, rule: str) -> LinkProtocolError:
+    return LinkProtocolError(f"{field}: {rule}", field=field)
+
+
+_READERS: dict[str, Callable[[Any], messages.AgentMessage]] = {
+    "hello": _hello,
+    "result": _result,
+    "not_received": _not_received,
+    "board_status": _board_status,
+    "heartbeat": _heartbeat,
+    "goodbye": _goodbye,
+}

@@ -1,0 +1,49 @@
+"""MachineLinkService: the wire side of an agent's link; what is said on it is links' business."""
+# ruff: noqa: N802 - the methods are named by the protocol
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import structlog
+
+from drink.v1 import machine_link_service_pb2 as pb
+from drink.v1 import machine_link_service_pb2_grpc
+from drink_frontend.links.messages import AgentMessage
+from drink_frontend.rpc.auth import linked_machine
+from drink_frontend.rpc.interceptors import Context
+from drink_frontend.rpc.link_convert import agent_message, frontend_message
+from drink_frontend.rpc.ports import Links
+from drink_frontend.rpc.streams import closing
+
+log = structlog.get_logger(__name__)
+
+
+class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceServicer):
+    """The RPC of drink.v1.MachineLinkService."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
+    async def Connect(
+        self, request_iterator: AsyncIterator[pb.ConnectRequest], _context: Context
+    ) -> AsyncGenerator[pb.ConnectResponse, None]:
+        """Runs the link of the machine that the agent's token belongs to."""
+        incoming = _agent_messages(request_iterator)
+        async with closing(self._links.serve(linked_machine(), incoming)) as outgoing:
+            async for message in outgoing:
+                yield frontend_message(message)
+
+
+async def _agent_messages(
+    requests: AsyncIterator[pb.ConnectRequest],
+) -> AsyncGenerator[AgentMessage, None]:
+    """What the agent says, without messages of kinds that are not known here.
+
+    Raises:
+        LinkProtocolError: it says what no agent may say.
+    """
+    async for request in requests:
+        message = agent_message(request)
+        if message is None:
+            log.info("link_message_unknown")
+        else:
+            yield message

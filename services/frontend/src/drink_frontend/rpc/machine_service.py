@@ -1,0 +1,78 @@
+"""MachineService: machines and slots, for anyone to see and for administrators to change."""
+# ruff: noqa: N802 - the methods are named by the protocol
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from drink.v1 import machine_service_pb2 as pb
+from drink.v1 import machine_service_pb2_grpc
+from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.rpc.auth import caller, origin
+from drink_frontend.rpc.convert import machine_message, slot_message
+from drink_frontend.rpc.effects import Effects
+from drink_frontend.rpc.interceptors import Context
+from drink_frontend.rpc.names import parse_machine, parse_slot
+from drink_frontend.rpc.ports import Machines
+from drink_frontend.rpc.streams import Watches
+
+NAMES_MAX = 100
+"""Most machines named in one watch; who wants more asks for all."""
+
+
+class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
+    """The RPCs of drink.v1.MachineService.
+
+    Args:
+        machines: Machines and their slots.
+        effects: Where changes are carried out.
+        watches: Where watches are counted.
+    """
+
+    def __init__(self, machines: Machines, effects: Effects, watches: Watches) -> None:
+        self._machines = machines
+        self._effects = effects
+        self._watches = watches
+
+    async def ListMachines(
+        self, _request: pb.ListMachinesRequest, _context: Context
+    ) -> pb.ListMachinesResponse:
+        """All machines."""
+        views = await self._machines.list()
+        return pb.ListMachinesResponse(machines=[machine_message(view) for view in views])
+
+    async def GetMachine(
+        self, request: pb.GetMachineRequest, _context: Context
+    ) -> pb.GetMachineResponse:
+        """One machine."""
+        view = await self._machines.get(parse_machine(request.name, "name"))
+        return pb.GetMachineResponse(machine=machine_message(view))
+
+    async def WatchMachines(
+        self, request: pb.WatchMachinesRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchMachinesResponse, None]:
+        """Machines now, and each again when it changes."""
+        if len(request.names) > NAMES_MAX:
+            raise FieldInvalidError("names", f"must be at most {NAMES_MAX}")
+        names = [parse_machine(name, "names") for name in request.names]
+        updates = self._watches.follow(origin(context), self._machines.watch(names))
+        async with aclosing(updates):
+            async for view in updates:
+                yield pb.WatchMachinesResponse(machine=machine_message(view))
+
+    async def UpdateSlot(
+        self, request: pb.UpdateSlotRequest, _context: Context
+    ) -> pb.UpdateSlotResponse:
+        """Changes what is given of a slot."""
+        machine, number = parse_slot(request.name, "name")
+        slot = await self._effects.run(
+            self._machines.update_slot(
+                caller(),
+                machine,
+                number,
+                item=request.item if request.HasField("item") else None,
+                price=request.price if request.HasField("price") else None,
+                enabled=request.enabled if request.HasField("enabled") else None,
+                available=request.available if request.HasField("available") else None,
+            )
+        )
+        return pb.UpdateSlotResponse(slot=slot_message(slot))

@@ -1,0 +1,132 @@
+"""Settings of the gRPC listener."""
+
+import ipaddress
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address to listen on can only be reached from this host."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+class RpcSettings(BaseModel):
+    """Where gRPC is served, and within which limits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    address: str = Field(default="127.0.0.1", min_length=1, max_length=253)
+    """IP address or host name to listen on; default `127.0.0.1`, because without TLS passwords
+    would otherwise travel in the clear. `::` listens on every address of both families."""
+
+    port: int = Field(default=50051, ge=0, le=65535)
+    """TCP port; default 50051, the customary one of gRPC. 0 takes any free port."""
+
+    tls_certificate: Path | None = None
+    """PEM file with the server's certificate chain; default none, which is plain text. Read again
+    when it changes, so that a renewal needs no restart."""
+
+    tls_key: Path | None = None
+    """PEM file with the certificate's private key; default none. Required with a certificate."""
+
+    allow_plain_remote: bool = False
+    """Whether plain text may be served beyond loopback; default no. Only for a trusted network or
+    behind a proxy that ends TLS: passwords and tokens are readable on the way."""
+
+    reflection: bool | None = None
+    """Whether grpc.reflection is served; default: on a loopback address only. It tells strangers
+    nothing that is not in the published protos, but there is no need to."""
+
+    request_bytes_max: int = Field(default=65_536, ge=4_096, le=4_194_304)
+    """Bytes of the largest message taken; default 65,536. The largest honest one, a result with
+    full evidence, is below 30,000."""
+
+    response_bytes_max: int = Field(default=4_194_304, ge=65_536, le=67_108_864)
+    """Bytes of the largest message sent; default 4,194,304, the most that gRPC clients take unless
+    told otherwise."""
+
+    metadata_bytes_max: int = Field(default=16_384, ge=4_096, le=65_536)
+    """Bytes of a call's metadata; default 16,384. A token takes about 50."""
+
+    streams_per_connection_max: int = Field(default=100, ge=1, le=10_000)
+    """Calls under way on one connection; default 100, what HTTP/2 recommends as the least. More
+    wait at the client."""
+
+    calls_max: int = Field(default=4_096, ge=1, le=100_000)
+    """Calls under way in all, agents' links included; default 4,096, some 50 MB of memory. Above
+    it calls are refused with RESOURCE_EXHAUSTED."""
+
+    watches_max: int = Field(default=1_024, ge=1, le=100_000)
+    """Watches open in all; default 1,024, so that three quarters of `calls_max` stay free for
+    buying. Above it they are refused with RATE_LIMITED."""
+
+    watches_per_caller_max: int = Field(default=64, ge=1, le=100_000)
+    """Watches open per account, or per address where no account is needed; default 64, so that no
+    single caller takes them all."""
+
+    drop_wait_s: float = Field(default=120.0, gt=0, le=3_600)
+    """Longest wait of a Drop call for the outcome in seconds; default 120: a full queue of one
+    machine (20 drops of 3.5 s) and the time to give up on a silent board. After it the call
+    answers with the drop as it stands."""
+
+    handshake_timeout_s: int = Field(default=10, ge=1, le=120)
+    """Seconds a new connection has for the TLS and HTTP/2 handshakes; default 10. Who connects and
+    stays silent is cut then."""
+
+    connection_idle_s: int = Field(default=300, ge=1, le=86_400)
+    """Seconds after which a connection without any call is closed; default 300. Clients connect
+    again by themselves; open files are freed."""
+
+    keepalive_time_s: int = Field(default=20, ge=10, le=3_600)
+    """Seconds of silence before a peer is asked for a sign of life; default 20. Half-open links
+    behind a NAT are noticed in no other way."""
+
+    keepalive_timeout_s: int = Field(default=10, ge=1, le=60)
+    """Seconds a peer has to give it; default 10. Then the connection is cut."""
+
+    ping_interval_min_s: int = Field(default=10, ge=0, le=3_600)
+    """Least seconds between two pings of a client; default 10, half of what agents are told, since
+    equal values turn jitter into refusals. Who pings more often is cut."""
+
+    health_interval_s: float = Field(default=5.0, gt=0, le=300)
+    """Seconds between two looks at whether the database takes changes; default 5, the pace at
+    which orchestrators ask."""
+
+    health_timeout_s: float = Field(default=3.0, gt=0, le=300)
+    """Seconds one such look may take before it counts as failed; default 3, above the longest
+    commit that a loaded SD card was seen to need."""
+
+    @model_validator(mode="after")
+    def _check_transport(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key are given together or not at all")
+        if not (self.tls or self.allow_plain_remote or is_loopback(self.address)):
+            raise ValueError(
+                f"plain text on {self.address}, which is not loopback: set tls_certificate and "
+                "tls_key, or allow_plain_remote"
+            )
+        return self
+
+    @property
+    def tls(self) -> bool:
+        """Whether the listener speaks TLS."""
+        return self.tls_certificate is not None
+
+    @property
+    def reflected(self) -> bool:
+        """Whether grpc.reflection is served."""
+        return is_loopback(self.address) if self.reflection is None else self.reflection
+
+    @property
+    def target(self) -> str:
+        """`address:port` to listen on, as gRPC writes it."""
+        return (
+            f"[{self.address}]:{self.port}"
+            if ":" in self.address
+            else (f"{self.address}:{self.port}")
+        )

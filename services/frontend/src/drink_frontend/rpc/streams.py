@@ -1,0 +1,85 @@
+"""Streams of responses: they give back what they hold, and those that watch end with the server."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Any, TypeVar
+
+from drink_frontend.domain.errors import RateLimitedError, ShuttingDownError
+
+T = TypeVar("T")
+
+_END: Any = object()
+
+
+@contextlib.asynccontextmanager
+async def closing(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Closes the stream at the end of the context, if it is of a kind that can be closed."""
+    try:
+        yield stream
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+
+
+class Watches:
+    """All streams that tell of changes for as long as somebody listens.
+
+    Args:
+        total_max: Most of them open at once.
+        per_owner_max: Most of them open for one owner.
+    """
+
+    def __init__(self, total_max: int, per_owner_max: int) -> None:
+        self._total_max = total_max
+        self._per_owner_max = per_owner_max
+        self._open: Counter[str] = Counter()
+        self._closed = asyncio.Event()
+
+    def close(self) -> None:
+        """Ends every followed stream; new ones end at once."""
+        self._closed.set()
+
+    @contextlib.contextmanager
+    def admit(self, owner: str) -> Iterator[None]:
+        """Counts one watch of `owner` while the context lasts.
+
+        Raises:
+            RateLimitedError: too many are open.
+        """
+        if self._open.total() >= self._total_max or self._open[owner] >= self._per_owner_max:
+            raise RateLimitedError("too many watches are open")
+        self._open[owner] += 1
+        try:
+            yield
+        finally:
+            self._open[owner] -= 1
+            if not self._open[owner]:
+                del self._open[owner]
+
+    async def follow(self, owner: str, updates: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+        """The updates while there are any.
+
+        Raises:
+            RateLimitedError: too many watches are open.
+            ShuttingDownError: the server shuts down.
+        """
+        async with closing(updates):
+            with self.admit(owner):
+                while (update := await self._next(updates)) is not _END:
+                    yield update
+
+    async def _next(self, updates: AsyncIterator[T]) -> T:
+        step = asyncio.ensure_future(anext(updates, _END))
+        closed = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait({step, closed}, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                raise ShuttingDownError("the frontend is shutting down; watch again elsewhere")
+            return step.result()
+        finally:
+            # A generator cannot be closed while it is being run.
+            step.cancel()
+            closed.cancel()
+            await asyncio.wait({step, closed})
