@@ -1,1 +1,1 @@
-"""TODO."""
+"""The machine agent: drives one vending machine's board for the frontend."""

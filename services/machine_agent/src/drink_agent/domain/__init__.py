@@ -1,1 +1,1 @@
-"""TODO."""
+"""What the agent decides: pure state machines and the facts they keep."""

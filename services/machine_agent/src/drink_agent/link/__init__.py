@@ -1,1 +1,7 @@
-"""TODO."""
+"""The agent's end of the link to the frontend."""
+
+import os
+
+# The agent never forks, and gRPC's handlers for it, on by default, have made programs hang.
+# They are installed when gRPC is imported.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

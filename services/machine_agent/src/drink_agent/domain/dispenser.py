@@ -1,0 +1,347 @@
+"""The dispenser: decides what the motor does, what is written down and what is reported.
+
+`Dispenser.step` is the only way in. Its effects are to be executed in their order; every
+`Run` and every new `Report` comes after the `Sync` that makes its cause durable, so that
+a crash at any instant leaves a journal that tells the truth about the motor.
+
+* One command is at the board at a time; the others wait in the order they came.
+* A command waits while the board is away, since a board that is gone for a second is
+  common and the buyer wants the can, not an error. When its time to start runs out it is
+  refused: BOARD_UNREACHABLE if it had only the board to wait for, EXPIRED otherwise.
+* ACCEPTED is not made durable by itself: if it is lost, "never heard of" is true of the
+  board too. A drop that runs alone costs two syncs, one before the motor and one before
+  the report; under load a result shares its sync with the next command.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from drink_agent.domain.events import (
+    Ack,
+    Append,
+    BoardLateEvidence,
+    BoardOutcome,
+    BoardStatus,
+    Command,
+    Disregard,
+    Disregarded,
+    Effect,
+    Event,
+    LinkDown,
+    LinkUp,
+    Report,
+    ReportNotReceived,
+    Run,
+    Start,
+    Stop,
+    Sync,
+    Tick,
+)
+from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
+from drink_agent.domain.recovery import KnownResult, Memory, Step, start_deadline_ms
+
+REVISIONS_MAX = 16
+"""Results of one drop, first one included; a board has one late answer to give, not many."""
+
+
+@dataclass(frozen=True, slots=True)
+class DispenserSettings:
+    """Limits of the dispenser."""
+
+    queue_limit: int = 32
+    """Default 32 commands. Commands that wait for the board; at 4.5 s a can the last of
+    them waits over two minutes, far beyond any time to live. One more is refused."""
+    unacked_limit: int = 1000
+    """Default 1000 results. Results the frontend has not acknowledged; beyond it new
+    commands are treated as never received, so that the journal stays bounded."""
+    remembered_drops: int = 20_000
+    """Default 20000 drops. Acknowledged drops that are still recognised when their command
+    is repeated: 30 days of a machine that sells 600 cans a day, in about 6 MB of memory."""
+    resend_after_ms: int = 10_000
+    """Default 10000 ms. A reported result that is not acknowledged on a live link by then
+    is reported again; a frontend commits within milliseconds."""
+    ttl_limit_ms: int = 600_000
+    """Default 600000 ms. Longest time to start that a command can ask for; nobody waits
+    ten minutes in front of a machine."""
+    sensor_wait_ms: int = 3_000
+    """Default 3000 ms. After a restart, how long a drop that was at the board waits for its
+    slot's sensor to be read before it is reported unknown; a board pushes its sensors
+    within a second of being connected."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A command that has not been started."""
+
+    drop: str
+    slot: int
+    deadline_ms: int
+
+
+class Dispenser:
+    """One machine's dispenser. Times are milliseconds since the host booted."""
+
+    def __init__(self, memory: Memory, settings: DispenserSettings, boot: str) -> None:
+        """Takes over where the journal left off; `Start` must be the first event.
+
+        Args:
+            memory: What the journal says; owned by the dispenser from now on.
+            settings: The limits.
+            boot: The kernel's boot id.
+        """
+        self._memory = memory
+        self._settings = settings
+        self._boot = boot
+        self._waiting: deque[_Waiting] = deque()
+        self._running: str | None = None
+        self._interrupted: dict[str, int] = {}  # drop -> when to stop waiting for its sensor
+        self._reported_ms: dict[str, int] = {}  # unacked drop -> last report on this link
+        self._epoch: int | None = None
+        self._board = BoardStatus(ready=False)
+        self._stopping = False
+        self._now_ms = 0
+        self._appends: list[Effect] = []
+        self._visible: list[Effect] = []
+        self._sync_needed = False
+
+    @property
+    def running(self) -> str | None:
+        """The drop that is at the board."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait for the board."""
+        return len(self._waiting)
+
+    @property
+    def unacked(self) -> int:
+        """How many results the frontend has not acknowledged."""
+        return len(self._memory.unacked)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no drop is on its way to a result."""
+        return self._running is None and not self._waiting and not self._interrupted
+
+    @property
+    def next_deadline_ms(self) -> int | None:
+        """When a `Tick` is due at the latest; None if only events matter."""
+        times = [waiting.deadline_ms for waiting in self._waiting]
+        times += self._interrupted.values()
+        if self._epoch is not None:
+            after = self._settings.resend_after_ms
+            times += (self._reported_ms.get(drop, 0) + after for drop in self._memory.unacked)
+        return min(times, default=None)
+
+    def step(self, event: Event, now_ms: int) -> list[Effect]:
+        """Takes one event and says what is to be done, in order.
+
+        Args:
+            event: What happened.
+            now_ms: The time now; an earlier one than last time counts as last time's.
+        """
+        assert not self._visible, "a step failed half-way"
+        self._now_ms = max(now_ms, self._now_ms)
+        self._take(event)
+        self._expire()
+        self._conclude_interrupted()
+        self._start_next()
+        effects = self._appends
+        if self._sync_needed:
+            effects = [*effects, Sync()]
+        effects = [*effects, *self._visible]
+        self._appends, self._visible, self._sync_needed = [], [], False
+        return effects
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Start():
+                self._take_start()
+            case Command():
+                self._take_command(event)
+            case Ack():
+                self._take_ack(event)
+            case LinkUp():
+                self._take_link(event)
+            case LinkDown():
+                self._epoch = None
+            case Tick():
+                self._report_overdue()
+            case Stop():
+                self._take_stop()
+            case _:
+                self._take_from_board(event)
+
+    def _take_from_board(self, event: BoardStatus | BoardOutcome | BoardLateEvidence) -> None:
+        match event:
+            case BoardStatus():
+                self._board = event
+            case BoardOutcome():
+                self._take_outcome(event)
+            case BoardLateEvidence():
+                self._take_late_evidence(event)
+            case _:
+                assert_never(event)
+
+    def _take_start(self) -> None:
+        for accepted in tuple(self._memory.accepted.values()):
+            deadline_ms = start_deadline_ms(accepted, self._boot)
+            if deadline_ms is None or deadline_ms <= self._now_ms:
+                self._refuse(accepted.drop, Cause.EXPIRED)
+            else:
+                self._waiting.append(_Waiting(accepted.drop, accepted.slot, deadline_ms))
+        for commanded in self._memory.commanded.values():
+            known = commanded.sensor_before is not Sensor.UNSPECIFIED
+            wait_ms = self._settings.sensor_wait_ms if known else 0
+            self._interrupted[commanded.drop] = self._now_ms + wait_ms
+
+    def _take_command(self, command: Command) -> None:
+        drop = command.drop
+        if command.epoch != self._epoch:
+            self._disregard(Disregard.STALE_EPOCH, drop)
+            return
+        if known := self._memory.result_of(drop):
+            self._report(known)
+        elif self._memory.step_of(drop) is not Step.NONE:
+            self._disregard(Disregard.REPEATED, drop)
+        elif len(self._memory.unacked) >= self._settings.unacked_limit:
+            self._disregard(Disregard.OUTBOX_FULL, drop)
+        elif self._stopping:
+            self._refuse(drop, Cause.BOARD_UNREACHABLE)
+        elif len(self._waiting) >= self._settings.queue_limit:
+            self._refuse(drop, Cause.EXPIRED)
+        else:
+            self._accept(command)
+
+    def _accept(self, command: Command) -> None:
+        ttl_ms = max(0, min(command.ttl_ms, self._settings.ttl_limit_ms))
+        self._append(
+            Accepted(command.drop, command.slot, ttl_ms, received_ms=self._now_ms, boot=self._boot)
+        )
+        self._waiting.append(_Waiting(command.drop, command.slot, self._now_ms + ttl_ms))
+
+    def _take_ack(self, ack: Ack) -> None:
+        known = self._memory.unacked.get(ack.drop)
+        if known is None or known.result.revision != ack.revision:
+            self._disregard(Disregard.ACK_UNMATCHED, ack.drop)
+            return
+        self._append(Acked(ack.drop, ack.revision))
+        self._reported_ms.pop(ack.drop, None)
+
+    def _take_link(self, link: LinkUp) -> None:
+        self._epoch = link.epoch
+        for known in self._memory.unacked.values():
+            self._report(known)
+        for drop in link.wanted:
+            match self._memory.step_of(drop):
+                case Step.NONE:
+                    self._visible.append(ReportNotReceived(drop))
+                case Step.ACKED:
+                    self._report(self._memory.settled[drop])
+                case Step.ACCEPTED | Step.COMMANDED | Step.RESULT:
+                    pass  # its result comes when there is one, or has just been reported
+
+    def _take_outcome(self, event: BoardOutcome) -> None:
+        if event.drop != self._running:
+            self._disregard(Disregard.OUTCOME_UNMATCHED, event.drop)
+            return
+        self._running = None
+        self._finish(event.drop, event.outcome, event.cause, event.evidence)
+
+    def _take_late_evidence(self, event: BoardLateEvidence) -> None:
+        if event.outcome is Outcome.UNKNOWN:
+            self._disregard(Disregard.EVIDENCE_UNUSED, event.drop)
+        elif event.drop in self._interrupted:
+            self._finish(event.drop, event.outcome, event.cause, event.evidence)
+        elif known := self._memory.result_of(event.drop):
+            self._revise(known.result, event)
+        else:
+            self._disregard(Disregard.EVIDENCE_UNUSED, event.drop)
+
+    def _revise(self, result: Result, event: BoardLateEvidence) -> None:
+        """Replaces UNKNOWN by what became known; keeps what contradicts a decided outcome."""
+        if result.outcome is event.outcome or result.revision >= REVISIONS_MAX:
+            self._disregard(Disregard.EVIDENCE_UNUSED, event.drop)
+        elif result.outcome is Outcome.UNKNOWN:
+            self._finish(event.drop, event.outcome, event.cause, event.evidence)
+        else:
+            contradiction = f"{event.outcome}/{event.cause} after {result.outcome}/{result.cause}"
+            evidence = replace(event.evidence, contradiction=contradiction)
+            self._finish(event.drop, result.outcome, result.cause, evidence)
+
+    def _take_stop(self) -> None:
+        self._stopping = True
+        for waiting in self._waiting:
+            self._refuse(waiting.drop, Cause.BOARD_UNREACHABLE)
+        self._waiting.clear()
+        self._interrupted = dict.fromkeys(self._interrupted, self._now_ms)
+
+    def _expire(self) -> None:
+        overdue = [waiting for waiting in self._waiting if waiting.deadline_ms <= self._now_ms]
+        board_away = self._running is None and not self._board.ready
+        cause = Cause.BOARD_UNREACHABLE if board_away else Cause.EXPIRED
+        for waiting in overdue:
+            self._waiting.remove(waiting)
+            self._refuse(waiting.drop, cause)
+
+    def _conclude_interrupted(self) -> None:
+        for drop, deadline_ms in tuple(self._interrupted.items()):
+            commanded = self._memory.commanded[drop]
+            sensor_after = self._board.sensors.get(commanded.slot, Sensor.UNSPECIFIED)
+            if sensor_after is Sensor.UNSPECIFIED and self._now_ms < deadline_ms:
+                continue
+            evidence = Evidence(sensor_before=commanded.sensor_before, sensor_after=sensor_after)
+            self._finish(drop, Outcome.UNKNOWN, Cause.AGENT_RESTARTED, evidence)
+
+    def _start_next(self) -> None:
+        if self._running is not None or self._stopping or not self._board.ready:
+            return
+        if not self._waiting:
+            return
+        waiting = self._waiting.popleft()
+        sensor = self._board.sensors.get(waiting.slot, Sensor.UNSPECIFIED)
+        self._append(Commanded(waiting.drop, waiting.slot, sensor))
+        self._running = waiting.drop
+        self._sync_needed = True
+        self._visible.append(Run(waiting.drop, waiting.slot))
+
+    def _report_overdue(self) -> None:
+        if self._epoch is None:
+            return
+        before_ms = self._now_ms - self._settings.resend_after_ms
+        for drop, known in self._memory.unacked.items():
+            if self._reported_ms.get(drop, 0) <= before_ms:
+                self._report(known)
+
+    def _refuse(self, drop: str, cause: Cause) -> None:
+        self._finish(drop, Outcome.NOT_DISPENSED, cause, Evidence())
+
+    def _finish(self, drop: str, outcome: Outcome, cause: Cause, evidence: Evidence) -> None:
+        known = self._memory.result_of(drop)
+        revision = known.result.revision + 1 if known else 1
+        self._interrupted.pop(drop, None)
+        self._append(Result(drop, revision, outcome, cause, evidence))
+        self._sync_needed = True
+        self._report(self._memory.unacked[drop])
+
+    def _report(self, known: KnownResult) -> None:
+        if self._epoch is None:
+            return
+        self._reported_ms[known.result.drop] = self._now_ms
+        self._visible.append(Report(known.sequence, known.result))
+
+    def _append(self, record: Record) -> None:
+        entry = Entry(self._memory.sequence + 1, record)
+        self._memory.apply(entry)
+        self._appends.append(Append(entry))
+
+    def _disregard(self, reason: Disregard, drop: str) -> None:
+        self._visible.append(Disregarded(reason, drop))

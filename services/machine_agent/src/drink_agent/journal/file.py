@@ -1,0 +1,246 @@
+"""The journal's file: append, sync, compact.
+
+An append-only file and not SQLite, for two reasons. A record torn by a power cut and one that
+was damaged later can be told apart (see `format`), where a database must treat both alike. And
+a durable step is one write and one fdatasync: 0.18 ms on the disk of a small server, against
+0.31 ms for a commit with WAL and synchronous=FULL, and without that file's checkpoints.
+
+Nothing here is thread-safe and everything but `append` may block on the disk; the agent calls
+it from one thread at a time.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from drink_agent.domain.records import Entry
+from drink_agent.journal.errors import JournalDamagedError, JournalFailedError, JournalLockedError
+from drink_agent.journal.format import (
+    BrokenFrameError,
+    Contents,
+    Header,
+    decode,
+    encode_entries,
+    encode_header,
+)
+
+JOURNAL_BYTES_MAX = 256 * 1024 * 1024
+"""Largest file that is read; compaction keeps a sound one far below."""
+
+COMPACTED_FRAME_ENTRIES = 64
+"""Entries in a frame that compaction writes; far fewer bytes than a frame may have."""
+
+
+def read(path: Path) -> Contents:
+    """Reads a journal without touching it; its agent may be running.
+
+    Raises:
+        JournalDamagedError: It was damaged after it had been written.
+        OSError: It cannot be read.
+    """
+    if path.stat().st_size > JOURNAL_BYTES_MAX:
+        raise JournalDamagedError(path, JOURNAL_BYTES_MAX, "it is larger than any journal")
+    try:
+        return decode(path.read_bytes())
+    except BrokenFrameError as error:
+        raise JournalDamagedError(path, error.offset, error.reason) from error
+
+
+class Journal:
+    """An open journal, locked against any other agent."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        """Use `open`."""
+        self._path = path
+        self._lock = lock
+        self._file = -1
+        self._failed = False
+        self._pending: list[Entry] = []
+        self.journal_id = ""
+        """Made with the file; another one means that the old memory is lost."""
+        self.last_sequence = 0
+        """Number of the last entry appended."""
+        self.durable_sequence = 0
+        """Number of the last entry that is durable."""
+        self.size_bytes = 0
+        """Length of the file."""
+        self.compacted_bytes = 0
+        """Length of the file when it was opened or last compacted."""
+        self.torn_bytes = 0
+        """Length of the torn frame that opening has cut off, usually 0."""
+
+    @classmethod
+    def open(cls, path: Path) -> tuple[Self, tuple[Entry, ...]]:
+        """Opens or creates a journal.
+
+        Returns:
+            The journal and its entries, oldest first.
+
+        Raises:
+            JournalLockedError: Another agent uses it.
+            JournalDamagedError: It was damaged after it had been written.
+            JournalFailedError: It cannot be read or written.
+        """
+        with _disk_errors(path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            journal = cls(path, _lock(path))
+            try:
+                return journal, journal._load()
+            except BaseException:
+                journal.close()
+                raise
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something was appended that is not durable."""
+        return bool(self._pending)
+
+    def append(self, entry: Entry) -> None:
+        """Adds an entry; it is written by the next `sync`."""
+        assert entry.sequence == self.last_sequence + 1
+        self._pending.append(entry)
+        self.last_sequence = entry.sequence
+
+    def sync(self) -> None:
+        """Makes everything appended durable.
+
+        Raises:
+            JournalFailedError: It is not; the journal takes nothing more.
+        """
+        assert not self._failed, "the journal has failed and may not be used"
+        if not self._pending:
+            return
+        frame = encode_entries(self._pending)
+        with self._failing():
+            _write_all(self._file, frame)
+            os.fdatasync(self._file)
+        self.size_bytes += len(frame)
+        self.durable_sequence = self.last_sequence
+        self._pending.clear()
+
+    def compact(self, survivors: Callable[[Sequence[Entry]], list[Entry]]) -> bool:
+        """Rewrites the file with the entries that are still needed.
+
+        The new file replaces the old one by a rename once it is durable, so that at every
+        instant one of the two is complete.
+
+        Args:
+            survivors: Picks them from all entries.
+
+        Returns:
+            False if the disk has no room for the new file; the old one stays.
+
+        Raises:
+            JournalDamagedError: What it reads back is not what was written.
+            JournalFailedError: The disk failed.
+        """
+        self.sync()
+        contents = read(self._path)
+        kept = survivors(contents.entries)
+        header = Header(self.journal_id, through=self.last_sequence, kept=len(kept))
+        with self._failing():
+            try:
+                file = self._write_temporary(header, kept)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    return False
+                raise
+            os.close(self._file)
+            self._file = file
+            self._install_temporary()
+        self.size_bytes = self.compacted_bytes = os.fstat(file).st_size
+        return True
+
+    def close(self) -> None:
+        """Releases the file and its lock; what was not synced is not written."""
+        for descriptor in (self._file, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._file = self._lock = -1
+
+    def _load(self) -> tuple[Entry, ...]:
+        self._temporary.unlink(missing_ok=True)
+        if not self._path.exists():
+            os.close(self._write_temporary(Header(str(uuid.uuid4())), []))
+            self._install_temporary()
+        contents = read(self._path)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        if contents.torn_bytes:
+            os.ftruncate(self._file, contents.sound_bytes)
+            os.fsync(self._file)
+        self.journal_id = contents.header.journal_id
+        self.last_sequence = self.durable_sequence = contents.last_sequence
+        self.size_bytes = self.compacted_bytes = contents.sound_bytes
+        self.torn_bytes = contents.torn_bytes
+        return contents.entries
+
+    def _write_temporary(self, header: Header, entries: Sequence[Entry]) -> int:
+        """Writes a complete file, durable under its temporary name; returns its descriptor."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        file = os.open(self._temporary, flags, 0o600)
+        try:
+            _write_all(file, encode_header(header))
+            for start in range(0, len(entries), COMPACTED_FRAME_ENTRIES):
+                _write_all(file, encode_entries(entries[start : start + COMPACTED_FRAME_ENTRIES]))
+            os.fsync(file)
+        except OSError:
+            os.close(file)
+            self._temporary.unlink(missing_ok=True)
+            raise
+        return file
+
+    def _install_temporary(self) -> None:
+        self._temporary.rename(self._path)
+        _sync_directory(self._path.parent)
+
+    @property
+    def _temporary(self) -> Path:
+        return self._path.with_name(self._path.name + ".new")
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            with _disk_errors(self._path):
+                yield
+        except JournalFailedError:
+            self._failed = True
+            raise
+
+
+def _lock(path: Path) -> int:
+    """Locks a file of its own, since compaction replaces the journal's."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    descriptor = os.open(path.with_name(path.name + ".lock"), flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise JournalLockedError(path) from error
+    return descriptor
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise JournalFailedError(path, error) from error

@@ -1,0 +1,37 @@
+"""How long to wait before dialling again."""
+
+from collections.abc import Callable
+
+from drink_agent.link.reasons import Retry
+from drink_agent.link.settings import LinkSettings
+
+
+class Backoff:
+    """Doubles the wait with every failure and draws it between half and the whole.
+
+    Args:
+        settings: The link's waits.
+        random: Returns a number from 0 up to 1, a new one with each call.
+    """
+
+    def __init__(self, settings: LinkSettings, random: Callable[[], float]) -> None:
+        self._settings = settings
+        self._random = random
+        self._failures = 0
+
+    def wait_s(self, retry: Retry, up_s: float) -> float:
+        """Returns the seconds to wait after a link ended.
+
+        Args:
+            retry: What its ending calls for.
+            up_s: How long it was up; 0 if it never was.
+        """
+        if up_s >= self._settings.healthy_after_s:
+            self._failures = 0
+        if retry is Retry.SLOWLY:
+            longest_s = self._settings.backoff_slow_s
+        else:
+            doubled_s = self._settings.backoff_first_s * 2.0 ** min(self._failures, 32)
+            longest_s = min(doubled_s, self._settings.backoff_limit_s)
+        self._failures += 1
+        return longest_s * (0.5 + 0.5 * self._random())

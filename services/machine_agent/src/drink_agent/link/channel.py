@@ -1,0 +1,65 @@
+"""The gRPC channel of a link: options, encryption and the machine's token."""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from drink_agent.link.errors import LinkSetupError
+from drink_agent.link.settings import LinkSettings
+from drink_agent.secretfile import SecretFileError, read_secret
+
+KEEPALIVE_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # Without it the timeout above has no effect: the default of 60 s wins.
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    # The default stops pinging a stream on which nothing is said.
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.initial_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 15_000),
+)
+"""Notices a half-open connection within 30 s. A frontend that hangs answers these pings all
+the same, which is why there are heartbeats."""
+
+
+def open_channel(settings: LinkSettings) -> grpc.aio.Channel:
+    """Returns a new channel to the frontend.
+
+    Raises:
+        LinkSetupError: A certificate or key cannot be read.
+    """
+    options: list[tuple[str, Any]] = [
+        *KEEPALIVE_OPTIONS,
+        ("grpc.max_receive_message_length", settings.receive_bytes_limit),
+    ]
+    if settings.plain_text:
+        return grpc.aio.insecure_channel(settings.address, options)
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=_pem(settings.ca_file),
+        private_key=_pem(settings.key_file),
+        certificate_chain=_pem(settings.cert_file),
+    )
+    return grpc.aio.secure_channel(settings.address, credentials, options)
+
+
+def authorization(settings: LinkSettings) -> tuple[tuple[str, str]]:
+    """Returns the metadata that proves which machine the agent speaks for.
+
+    Raises:
+        LinkSetupError: The token cannot be read.
+    """
+    try:
+        return (("authorization", f"Bearer {read_secret(settings.token_file)}"),)
+    except SecretFileError as error:
+        raise LinkSetupError(str(error)) from error
+
+
+def _pem(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LinkSetupError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,212 @@
+"""Keeps a link to the frontend: dials, greets, reads, and dials again when it is lost.
+
+What is sent on a link that breaks may be lost, and nothing here repeats it. Results are
+reported again on the next link since the journal has them; all else is stale by then.
+"""
+
+import asyncio
+import logging
+import random as default_random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import grpc
+
+from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse
+from drink.v1.machine_link_service_pb2_grpc import MachineLinkServiceStub
+from drink_agent.domain.events import Ack, BoardStatus, Command, Event, LinkDown, LinkUp
+from drink_agent.domain.records import Result
+from drink_agent.link import convert
+from drink_agent.link.backoff import Backoff
+from drink_agent.link.channel import authorization, open_channel
+from drink_agent.link.convert import Farewell, Introduction, Welcome
+from drink_agent.link.errors import LinkSetupError, LinkViolationError
+from drink_agent.link.outbox import Outbox
+from drink_agent.link.reasons import Retry, retry_after
+from drink_agent.link.settings import LinkSettings
+from drink_agent.link.state import LinkState
+
+REASON_METADATA_KEY = "drink-error-reason"
+"""Trailing metadata in which the frontend repeats the reason of its ErrorInfo, for peers that
+do without google.rpc."""
+
+_log = logging.getLogger("drink_agent.link")
+
+_Call = grpc.aio.StreamStreamCall[ConnectRequest, ConnectResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    retry: Retry
+    reason: str
+
+
+class LinkClient:
+    """The agent's end of the link.
+
+    Args:
+        settings: Where the frontend is and how patient to be.
+        introduce: Says who the agent is, asked anew for each link.
+        on_event: Takes `LinkUp`, `Command`, `Ack` and `LinkDown`, in order; while it waits,
+            nothing more is read from the frontend.
+        clock: Monotonic seconds.
+        random: Returns a number from 0 up to 1.
+    """
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        introduce: Callable[[], Introduction],
+        on_event: Callable[[Event], Awaitable[None]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = default_random.random,
+    ) -> None:
+        self._settings = settings
+        self._introduce = introduce
+        self._on_event = on_event
+        self._clock = clock
+        self._backoff = Backoff(settings, random)
+        self._state: LinkState | None = None
+        self._outbox: Outbox | None = None
+        self._closing = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._ended.set()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the frontend took the link."""
+        return self._state is not None and self._state.is_up
+
+    @property
+    def beat_at(self) -> float | None:
+        """When the next heartbeat is due, on the client's clock; None without a link."""
+        return self._state.beat_at if self._state else None
+
+    def beat(self, journal_sequence: int) -> None:
+        """Sends a heartbeat; to be called by the loop that dispenses.
+
+        Args:
+            journal_sequence: Number of the journal's last durable entry.
+        """
+        if self._state is not None and self._state.is_up:
+            self._send(convert.heartbeat(self._state.beaten(self._clock()), journal_sequence))
+
+    def report(self, sequence: int, result: Result) -> None:
+        """Sends a durable result, if there is a link.
+
+        Args:
+            sequence: Number of its entry in the journal.
+            result: The result.
+        """
+        self._send(convert.result(sequence, result))
+
+    def report_not_received(self, drop: str) -> None:
+        """Sends that the journal does not know a drop, if there is a link."""
+        self._send(convert.not_received(drop))
+
+    def report_status(self, status: BoardStatus) -> None:
+        """Sends what the board says, if there is a link; a newer one replaces it."""
+        if self._outbox is not None and self.is_up:
+            self._outbox.put_status(convert.board_status(status))
+
+    async def run(self) -> None:
+        """Keeps a link until `close` is called."""
+        while not self._closing.is_set():
+            state = LinkState(self._settings, self._clock())
+            self._ended.clear()
+            try:
+                ending = await self._link(state)
+            finally:
+                self._state = self._outbox = None
+                self._ended.set()
+            up_s = state.up_s(self._clock())
+            if state.is_up:
+                await self._on_event(LinkDown())
+            if not self._closing.is_set():
+                await self._wait(ending, up_s)
+
+    async def close(self) -> None:
+        """Says goodbye on the link, waits a moment for its end, and makes `run` return."""
+        self._closing.set()
+        if self._outbox is None:
+            return
+        if self.is_up:
+            self._outbox.put(convert.goodbye())
+        self._outbox.close()
+        try:
+            async with asyncio.timeout(self._settings.goodbye_limit_s):
+                await self._ended.wait()
+        except TimeoutError:
+            _log.warning("goodbye_unanswered")
+
+    async def _wait(self, ending: _Ending, up_s: float) -> None:
+        wait_s = self._backoff.wait_s(ending.retry, up_s)
+        level = logging.ERROR if ending.retry is Retry.SLOWLY else logging.WARNING
+        facts = {"reason": ending.reason, "up_s": round(up_s, 1), "retry_s": round(wait_s, 1)}
+        _log.log(level, "link_lost", extra=facts)
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._closing.wait()
+        except TimeoutError:
+            pass
+
+    async def _link(self, state: LinkState) -> _Ending:
+        """Keeps one link and returns how it ended."""
+        try:
+            metadata = authorization(self._settings)
+            async with open_channel(self._settings) as channel:
+                outbox = Outbox(self._settings.outbox_limit)
+                outbox.put(convert.hello(self._introduce()))
+                self._state, self._outbox = state, outbox
+                call: _Call = MachineLinkServiceStub(channel).Connect(
+                    aiter(outbox), metadata=metadata
+                )
+                try:
+                    return await self._read(call, state)
+                finally:
+                    call.cancel()
+        except grpc.aio.AioRpcError as error:
+            code, reason = error.code().name, _reason_of(error)
+            return _Ending(retry_after(code, reason), reason or code)
+        except TimeoutError:
+            return _Ending(Retry.SOON, "SILENT" if state.is_up else "NO_WELCOME")
+        except LinkViolationError as error:
+            _log.error("link_violation", extra={"violation": str(error)})
+            return _Ending(Retry.SLOWLY, "VIOLATION")
+        except LinkSetupError as error:
+            _log.error("link_setup_failed", extra={"problem": str(error)})
+            return _Ending(Retry.SLOWLY, "SETUP")
+
+    async def _read(self, call: _Call, state: LinkState) -> _Ending:
+        while True:
+            async with asyncio.timeout(max(0.0, state.silent_at - self._clock())):
+                response = await call.read()
+            if not isinstance(response, ConnectResponse):  # grpc.aio.EOF
+                return _Ending(Retry.SOON, "ENDED")
+            message = convert.from_response(response)
+            if isinstance(message, Farewell):
+                if message.superseded:
+                    return _Ending(Retry.SLOWLY, "LINK_SUPERSEDED")
+                return _Ending(Retry.SOON, "SHUTTING_DOWN")
+            if isinstance(message, Welcome):
+                wanted = message.wanted
+                state.welcomed(message.heartbeat_interval_s, len(wanted), self._clock())
+                _log.info("link_up", extra={"epoch": message.epoch, "wanted": len(wanted)})
+                await self._on_event(LinkUp(message.epoch, wanted))
+                continue
+            state.heard(self._clock())
+            if isinstance(message, Command | Ack):
+                await self._on_event(message)
+
+    def _send(self, message: ConnectRequest) -> None:
+        if self._outbox is not None and self.is_up and not self._outbox.put(message):
+            _log.warning("outbox_full", extra={"kind": message.WhichOneof("message")})
+
+
+def _reason_of(error: grpc.aio.AioRpcError) -> str:
+    for key, value in error.trailing_metadata() or ():
+        if key == REASON_METADATA_KEY and isinstance(value, str):
+            return value
+    return ""

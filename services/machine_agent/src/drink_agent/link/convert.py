@@ -1,0 +1,212 @@
+"""Between the messages of drink.v1 and what the agent decides with."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drink.v1.drop_service_pb2 import Drop
+from drink.v1.machine_link_service_pb2 import (
+    BoardStatus as BoardStatusMessage,
+)
+from drink.v1.machine_link_service_pb2 import (
+    ConnectRequest,
+    ConnectResponse,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    NotReceived,
+)
+from drink.v1.machine_link_service_pb2 import (
+    Evidence as EvidenceMessage,
+)
+from drink.v1.machine_link_service_pb2 import (
+    Result as ResultMessage,
+)
+from drink.v1.machine_service_pb2 import Slot
+from drink_agent.domain.events import Ack, BoardStatus, Command
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Outcome, Sensor
+from drink_agent.domain.records import Result
+from drink_agent.link.errors import LinkViolationError
+
+PROTOCOL_VERSION = 1
+"""The version of the link protocol that this agent speaks."""
+
+SLOT_MAX = 999
+"""Highest slot number that any machine has."""
+
+_DROP_NAME = re.compile(r"drops/([A-Za-z0-9][A-Za-z0-9._~-]{0,62})")
+
+_OUTCOMES = {outcome: Drop.State.Value(f"STATE_{outcome}") for outcome in Outcome}
+_CAUSES = {cause: Drop.Cause.Value(f"CAUSE_{cause}") for cause in Cause}
+_SENSORS = {sensor: Slot.Sensor.Value(f"SENSOR_{sensor}") for sensor in Sensor}
+_DIRECTIONS: Mapping[Direction, EvidenceMessage.Line.Direction.ValueType] = {
+    direction: EvidenceMessage.Line.Direction.Value(f"DIRECTION_{direction}")
+    for direction in Direction
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What the agent says of itself in Hello."""
+
+    machine: str
+    """Id of the machine."""
+    boot_id: str
+    """New at each start of the agent."""
+    journal_id: str
+    """Made with the journal."""
+    journal_sequence: int
+    """Number of the journal's last durable entry."""
+    agent_version: str
+    """Version of the agent's software."""
+    board: BoardStatus
+    """The board now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The frontend takes the link."""
+
+    epoch: int
+    """Number of the link."""
+    wanted: tuple[str, ...]
+    """Ids of the drops whose outcome it does not have."""
+    heartbeat_interval_s: int
+    """Seconds between heartbeats that it expects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """The frontend closes the link on purpose."""
+
+    superseded: bool
+    """Whether a newer link of the machine has taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignOfLife:
+    """A heartbeat, or a message of a kind this version does not know."""
+
+
+Incoming = Welcome | Command | Ack | Farewell | SignOfLife
+
+
+def from_response(response: ConnectResponse) -> Incoming:
+    """Reads a message of the frontend.
+
+    Raises:
+        LinkViolationError: A field has a value that the protocol does not allow.
+    """
+    match response.WhichOneof("message"):
+        case "welcome":
+            welcome = response.welcome
+            if welcome.epoch < 1:
+                raise LinkViolationError("an epoch out of range")
+            wanted = tuple(_drop_id(name) for name in welcome.wanted_drops)
+            return Welcome(welcome.epoch, wanted, welcome.heartbeat_interval_seconds)
+        case "dispense":
+            dispense = response.dispense
+            if not 1 <= dispense.slot <= SLOT_MAX:
+                raise LinkViolationError("a slot out of range")
+            if dispense.ttl_ms < 0:
+                raise LinkViolationError("a time to live out of range")
+            drop = _drop_id(dispense.drop)
+            return Command(drop, dispense.slot, dispense.epoch, dispense.ttl_ms)
+        case "result_ack":
+            return Ack(_drop_id(response.result_ack.drop), response.result_ack.revision)
+        case "goodbye":
+            superseded = response.goodbye.reason == Goodbye.REASON_SUPERSEDED
+            return Farewell(superseded)
+        case _:
+            return SignOfLife()
+
+
+def hello(introduction: Introduction) -> ConnectRequest:
+    """Returns the first message of a link."""
+    return ConnectRequest(
+        hello=Hello(
+            machine=f"machines/{introduction.machine}",
+            protocol_version=PROTOCOL_VERSION,
+            boot_id=introduction.boot_id,
+            journal_id=introduction.journal_id,
+            journal_sequence=introduction.journal_sequence,
+            agent_version=introduction.agent_version,
+            board_status=_board_status(introduction.board),
+        )
+    )
+
+
+def result(sequence: int, outcome: Result) -> ConnectRequest:
+    """Returns the report of a result.
+
+    Args:
+        sequence: Number of its entry in the journal.
+        outcome: The result.
+    """
+    return ConnectRequest(
+        result=ResultMessage(
+            drop=f"drops/{outcome.drop}",
+            revision=outcome.revision,
+            outcome=_OUTCOMES[outcome.outcome],
+            cause=_CAUSES[outcome.cause],
+            evidence=_evidence(outcome.evidence),
+            journal_sequence=sequence,
+        )
+    )
+
+
+def not_received(drop: str) -> ConnectRequest:
+    """Returns the report that the journal does not know a drop."""
+    return ConnectRequest(not_received=NotReceived(drop=f"drops/{drop}"))
+
+
+def board_status(status: BoardStatus) -> ConnectRequest:
+    """Returns the report of the board's status."""
+    return ConnectRequest(board_status=_board_status(status))
+
+
+def heartbeat(sequence: int, journal_sequence: int) -> ConnectRequest:
+    """Returns a heartbeat.
+
+    Args:
+        sequence: Its number on this link, from 1.
+        journal_sequence: Number of the journal's last durable entry.
+    """
+    return ConnectRequest(heartbeat=Heartbeat(sequence=sequence, journal_sequence=journal_sequence))
+
+
+def goodbye() -> ConnectRequest:
+    """Returns the last message of a link that the agent closes."""
+    return ConnectRequest(goodbye=Goodbye(reason=Goodbye.REASON_SHUTTING_DOWN))
+
+
+def _drop_id(name: str) -> str:
+    found = _DROP_NAME.fullmatch(name)
+    if found is None:
+        raise LinkViolationError("a drop's name that is none")
+    return found[1]
+
+
+def _board_status(status: BoardStatus) -> BoardStatusMessage:
+    return BoardStatusMessage(
+        ready=status.ready,
+        slots=[
+            BoardStatusMessage.SlotSensor(slot=slot, sensor=_SENSORS[sensor])
+            for slot, sensor in sorted(status.sensors.items())
+        ],
+        temperature_celsius=status.temperature_celsius,
+    )
+
+
+def _evidence(evidence: Evidence) -> EvidenceMessage:
+    return EvidenceMessage(
+        lines=[
+            EvidenceMessage.Line(
+                direction=_DIRECTIONS[line.direction], offset_ms=line.offset_ms, text=line.text
+            )
+            for line in evidence.lines
+        ],
+        sensor_before=_SENSORS[evidence.sensor_before],
+        sensor_after=_SENSORS[evidence.sensor_after],
+        contradiction=evidence.contradiction,
+    )

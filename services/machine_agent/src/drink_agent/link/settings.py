@@ -1,0 +1,89 @@
+"""Where the frontend is, how the agent proves who it is, and how patient it is."""
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """The agent's end of the link."""
+
+    address: str = "localhost:50051"
+    """Default localhost:50051. `host:port` of the frontend, or any gRPC target."""
+    token_file: Path = Path("/etc/drink-machine-agent/token")
+    """Default /etc/drink-machine-agent/token. Holds the machine's token; only its owner may be
+    able to read it. Read again for every link, so that a new token needs no restart."""
+    insecure: bool = False
+    """Default false. Plain text to an address that is not this host's; whoever can read along
+    then has the token. Plain text is always used to a loopback address without `ca_file`."""
+    ca_file: Path | None = None
+    """Default none: the system's authorities. PEM file of the authority that signed the
+    frontend's certificate."""
+    cert_file: Path | None = None
+    """Default none. PEM file of the agent's own certificate, for mutual TLS."""
+    key_file: Path | None = None
+    """Default none. PEM file of that certificate's key."""
+    welcome_limit_s: float = 20.0
+    """Default 20 s. From dialling to the frontend's Welcome; a TLS handshake on a slow line
+    and a frontend that is just starting fit in."""
+    backoff_first_s: float = 1.0
+    """Default 1 s. Longest wait before the second attempt; it doubles with each failure, and
+    each wait is drawn between half and the whole of it, so that agents do not come together."""
+    backoff_limit_s: float = 30.0
+    """Default 30 s. Longest wait between attempts; a machine is back half a minute after its
+    frontend at the latest."""
+    backoff_slow_s: float = 60.0
+    """Default 60 s. Wait after a refusal that only a person can lift, such as a wrong token,
+    and after another agent of the same machine took the link."""
+    healthy_after_s: float = 60.0
+    """Default 60 s. A link that lasted this long starts the back-off anew."""
+    wanted_limit: int = 2000
+    """Default 2000 drops. More in one Welcome are taken for a fault of the frontend."""
+    outbox_limit: int = 4096
+    """Default 4096 messages. Not yet taken by the network; more than a greeting can produce.
+    A result beyond it is sent later, since the journal has it."""
+    receive_bytes_limit: int = 256 * 1024
+    """Default 256 KiB. Largest message taken; a Welcome with `wanted_limit` drops fits in."""
+    goodbye_limit_s: float = 2.0
+    """Default 2 s. For the frontend to end the stream after Goodbye, then it is cut."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "welcome_limit_s",
+            "backoff_first_s",
+            "backoff_limit_s",
+            "backoff_slow_s",
+            "healthy_after_s",
+            "wanted_limit",
+            "outbox_limit",
+            "receive_bytes_limit",
+            "goodbye_limit_s",
+        ):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0")
+        if not self.address:
+            raise ValueError("address must name the frontend")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together")
+        if self.insecure and self.ca_file:
+            raise ValueError("insecure and ca_file exclude each other")
+
+    @property
+    def plain_text(self) -> bool:
+        """Whether the link is not encrypted."""
+        if self.ca_file or self.cert_file:
+            return False
+        return self.insecure or _is_this_host(self.address)
+
+
+def _is_this_host(address: str) -> bool:
+    if address.startswith("unix:"):
+        return True
+    host = address.rsplit(":", 1)[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
