@@ -1,0 +1,119 @@
+"""Puts the agent together and runs it as a process."""
+
+import asyncio
+import logging
+import os
+import signal
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from drink_agent.agent import Agent, free_bytes_of
+from drink_agent.board.board import Board
+from drink_agent.clock import boot_id, boot_time_s
+from drink_agent.config import Config
+from drink_agent.domain.dispenser import Dispenser
+from drink_agent.domain.events import BoardStatus
+from drink_agent.domain.records import Entry
+from drink_agent.domain.recovery import replay
+from drink_agent.journal.file import Journal
+from drink_agent.link.client import LinkClient
+from drink_agent.link.convert import Introduction
+from drink_agent.notify import SystemdNotifier
+from drink_agent.ports import JournalPort, MakeBoard, MakeLink
+
+_log = logging.getLogger("drink_agent.app")
+
+OpenJournal = Callable[[Path], tuple[JournalPort, Sequence[Entry]]]
+
+
+def build(
+    config: Config,
+    *,
+    open_journal: OpenJournal = Journal.open,
+    make_board: MakeBoard | None = None,
+    make_link: MakeLink | None = None,
+    clock: Callable[[], float] = boot_time_s,
+    boot: str | None = None,
+    free_bytes: Callable[[], int] | None = None,
+    notifier: SystemdNotifier | None = None,
+) -> Agent:
+    """Makes the agent of a configuration. Each part can be replaced.
+
+    Args:
+        config: The configuration.
+        open_journal: Opens the journal and returns what it remembers.
+        make_board: Makes the board.
+        make_link: Makes the link.
+        clock: Seconds since the host booted.
+        boot: The kernel's boot id.
+        free_bytes: Tells the free space on the journal's disk.
+        notifier: The supervisor.
+
+    Raises:
+        JournalError: The journal cannot be used.
+        ImpossibleHistoryError: The journal's entries contradict each other.
+    """
+    if make_board is None:
+        make_board = partial(Board, config.board, clock=clock)
+    if make_link is None:
+        make_link = partial(LinkClient, config.link, clock=clock)
+    journal, entries = open_journal(config.journal.path)
+    try:
+        memory = replay(entries, config.dispenser.remembered_drops, journal.last_sequence)
+    except BaseException:
+        journal.close()
+        raise
+    _log.info(
+        "journal_opened",
+        extra={
+            "journal_id": journal.journal_id,
+            "entries": len(entries),
+            "unacked": len(memory.unacked),
+            "interrupted": list(memory.commanded),
+            "torn_bytes": journal.torn_bytes,
+        },
+    )
+    return Agent(
+        identity=Introduction(
+            machine=config.machine,
+            boot_id=str(uuid.uuid4()),
+            journal_id=journal.journal_id,
+            journal_sequence=journal.durable_sequence,
+            agent_version=version("drink-machine-agent"),
+            board=BoardStatus(ready=False),
+        ),
+        dispenser=Dispenser(memory, config.dispenser, boot or boot_id()),
+        journal=journal,
+        make_board=make_board,
+        make_link=make_link,
+        clock=clock,
+        settings=config.agent,
+        journal_settings=config.journal,
+        remembered_drops=config.dispenser.remembered_drops,
+        free_bytes=free_bytes or partial(free_bytes_of, config.journal),
+        notifier=notifier or SystemdNotifier.from_environment(),
+    )
+
+
+async def serve(agent: Agent) -> None:
+    """Runs the agent until SIGTERM or SIGINT; a second one leaves at once.
+
+    Raises:
+        JournalError: In an ExceptionGroup. The journal failed.
+    """
+    loop = asyncio.get_running_loop()
+    asked: list[int] = []
+
+    def leave(number: int) -> None:
+        if asked:
+            os._exit(128 + number)  # as safe as any other crash
+        asked.append(number)
+        agent.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave, number)
+    await agent.run()
+    _log.info("stopped")

@@ -1,0 +1,113 @@
+"""The command `drink-machine-agent`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from drink_agent import config as configuration
+from drink_agent.app import build, serve
+from drink_agent.config import ConfigError
+from drink_agent.domain.recovery import ImpossibleHistoryError
+from drink_agent.journal.errors import (
+    JournalDamagedError,
+    JournalError,
+    JournalFailedError,
+    JournalLockedError,
+)
+from drink_agent.logs import set_up_logging
+
+EXIT_FAULT = 1
+"""A fault of the program; the log has its traceback."""
+EXIT_CONFIG = 2
+"""The configuration cannot be used; starting again does not help."""
+EXIT_JOURNAL_DAMAGED = 3
+"""The journal was damaged; a person has to look, starting again does not help."""
+EXIT_JOURNAL_LOCKED = 4
+"""Another agent uses the journal."""
+EXIT_JOURNAL_FAILED = 5
+"""The disk did not take a write; what is durable is sound, and starting again may help."""
+
+_EXITS: dict[type[Exception], int] = {
+    JournalDamagedError: EXIT_JOURNAL_DAMAGED,
+    ImpossibleHistoryError: EXIT_JOURNAL_DAMAGED,
+    JournalLockedError: EXIT_JOURNAL_LOCKED,
+    JournalFailedError: EXIT_JOURNAL_FAILED,
+}
+
+_log = logging.getLogger("drink_agent.cli")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: The command line without the program's name; the process's own by default.
+
+    Returns:
+        The exit status: 0, 1 (a fault of the program), 2 (configuration), 3 (journal damaged), 4 (journal in use by another
+        agent) or 5 (disk failed).
+    """
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except ConfigError as error:
+        print(f"drink-machine-agent: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="drink-machine-agent",
+        description="Drives one vending machine's board for the Drink frontend.",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=configuration.DEFAULT_PATH,
+        help="the configuration file (default %(default)s)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="serve the machine until SIGTERM")
+    run.set_defaults(command=_run)
+    config = commands.add_parser("config", help="look at the configuration")
+    check = config.add_subparsers(required=True, metavar="COMMAND").add_parser(
+        "check", help="print all settings as they are in effect, secrets masked"
+    )
+    check.set_defaults(command=_config_check)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = configuration.load(options.config, os.environ)
+    set_up_logging(config.log, config.machine)
+    try:
+        asyncio.run(serve(build(config)))
+    except (JournalError, ImpossibleHistoryError) as error:
+        return _alarm(error)
+    except ExceptionGroup as group:
+        unusable, _ = group.split((JournalError, ImpossibleHistoryError))
+        if unusable is None:
+            _log.critical("agent_failed", exc_info=group)
+            return EXIT_FAULT
+        return _alarm(unusable.exceptions[0])
+    return 0
+
+
+def _alarm(error: Exception) -> int:
+    _log.critical("journal_unusable", extra={"kind": type(error).__name__, "problem": str(error)})
+    return next(code for kind, code in _EXITS.items() if isinstance(error, kind))
+
+
+def _config_check(options: argparse.Namespace) -> int:
+    for line in configuration.describe(configuration.load(options.config, os.environ)):
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""The agent's configuration: one TOML file, overridden by the environment.
+
+A key `token_file` in section `[link]` is overridden by `DRINK_AGENT_LINK__TOKEN_FILE`. Unknown
+keys and values of the wrong type are errors that name the key. Secrets are in files of their own.
+"""
+
+import dataclasses
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from drink_agent.agent import AgentSettings
+from drink_agent.board.settings import BoardSettings
+from drink_agent.domain.dispenser import DispenserSettings
+from drink_agent.journal.settings import JournalSettings
+from drink_agent.link.settings import LinkSettings
+from drink_agent.logs import LogSettings
+from drink_agent.secretfile import SecretFileError, read_secret
+
+ENVIRONMENT_PREFIX = "DRINK_AGENT_"
+"""Begins the names of the environment variables that override a key."""
+
+DEFAULT_PATH = Path("/etc/drink-machine-agent/agent.toml")
+"""Where the file is if nothing else is said."""
+
+_SECRET_KEYS = frozenset({"board.password"})
+_MACHINE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+_T = TypeVar("_T")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message names the key and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set."""
+
+    machine: str
+    """Required. Id of the machine that the agent serves, such as `d`; the frontend knows it by
+    the same name and the token belongs to it."""
+    board: BoardSettings
+    """The board; `password_file` in place of its password."""
+    link: LinkSettings = field(default_factory=LinkSettings)
+    """The frontend."""
+    journal: JournalSettings = field(default_factory=JournalSettings)
+    """The journal."""
+    dispenser: DispenserSettings = field(default_factory=DispenserSettings)
+    """Limits of what waits and what is remembered."""
+    agent: AgentSettings = field(default_factory=AgentSettings)
+    """The agent's loop."""
+    log: LogSettings = field(default_factory=LogSettings)
+    """Logging."""
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Config:
+    """Reads the file and the environment.
+
+    Raises:
+        ConfigError: Something in them, or a secret's file, cannot be used.
+    """
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    _override(values, environment)
+    return parse(values)
+
+
+def parse(values: Mapping[str, Any]) -> Config:
+    """Returns the configuration of a table of values.
+
+    Raises:
+        ConfigError: A key is unknown or missing, a value cannot be used, or a secret's file.
+    """
+    values = {
+        key: dict(value) if isinstance(value, dict) else value for key, value in values.items()
+    }
+    board = values.get("board")
+    if isinstance(board, dict):
+        _read_password(board)
+    config = _section(Config, values, "")
+    if not _MACHINE_ID.fullmatch(config.machine):
+        raise ConfigError("machine must be lower-case letters, digits and hyphens, at most 63")
+    return config
+
+
+def describe(config: Config) -> Iterator[str]:
+    """Yields `key = value` lines of everything, secrets masked."""
+    yield from _describe(config, "")
+
+
+def _override(values: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for name in sorted(environment):
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        table = values
+        for section in sections:
+            table = table.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{name}: {section} is not a section")
+        table[key] = _FromEnvironment(environment[name])
+
+
+class _FromEnvironment(str):
+    """A value whose type is still to be found out."""
+
+    __slots__ = ()
+
+
+def _with_password(board: Mapping[str, Any]) -> dict[str, Any]:
+    """Replaces `password_file` by the password in it."""
+    if "password" in board:
+        raise ConfigError("board.password: passwords are kept in a file, see board.password_file")
+    board = dict(board)
+    if "password_file" in board:
+        path = _value(Path, board.pop("password_file"), "board.password_file")
+        try:
+            board["password"] = read_secret(path)
+        except SecretFileError as error:
+            raise ConfigError(f"board.password_file: {error}") from error
+    return board
+
+
+def _section(kind: type[_T], values: Mapping[str, Any], prefix: str) -> _T:
+    hints = typing.get_type_hints(kind)
+    fields = {each.name: each for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in fields:
+            raise ConfigError(f"{prefix}{name}: unknown key")
+    parsed = {}
+    for name, each in fields.items():
+        if dataclasses.is_dataclass(hints[name]) and (name in values or not _has_default(each)):
+            table = values.get(name, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{prefix}{name}: must be a section")
+            parsed[name] = _section(hints[name], table, f"{prefix}{name}.")
+        elif name in values:
+            parsed[name] = _value(hints[name], values[name], f"{prefix}{name}")
+        elif not _has_default(each):
+            raise ConfigError(f"{prefix}{name}: required")
+    try:
+        return kind(**parsed)
+    except ValueError as error:
+        raise ConfigError(f"{prefix.rstrip('.') or 'configuration'}: {error}") from error
+
+
+def _has_default(each: "dataclasses.Field[Any]") -> bool:
+    missing = dataclasses.MISSING
+    return each.default is not missing or each.default_factory is not missing
+
+
+def _value(kind: Any, value: Any, key: str) -> Any:
+    if isinstance(value, _FromEnvironment):
+        value = _typed(kind, value, key)
+    origin = typing.get_origin(kind)
+    if origin is types.UnionType or origin is typing.Union:
+        (kind,) = (each for each in typing.get_args(kind) if each is not type(None))
+        return _value(kind, value, key)
+    if origin is Literal:
+        if value not in typing.get_args(kind):
+            allowed = ", ".join(map(str, typing.get_args(kind)))
+            raise ConfigError(f"{key}: must be one of {allowed}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise ConfigError(f"{key}: must be a list of strings")
+        return tuple(value)
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ConfigError(f"{key}: must be {_name_of(kind)}")
+    return value
+
+
+def _typed(kind: Any, text: str, key: str) -> Any:
+    """Reads a text as TOML would write it; strings need no quotes and lists have commas."""
+    if typing.get_origin(kind) is tuple:
+        return [each.strip() for each in text.split(",") if each.strip()]
+    if kind not in (int, float, bool):
+        return str(text)
+    try:
+        return tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{key}: must be {_name_of(kind)}") from error
+
+
+def _name_of(kind: Any) -> str:
+    names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+    return names.get(kind, "a path")
+
+
+def _describe(section: Any, prefix: str) -> Iterator[str]:
+    for each in dataclasses.fields(section):
+        value = getattr(section, each.name)
+        key = f"{prefix}{each.name}"
+        if dataclasses.is_dataclass(value):
+            yield from _describe(value, f"{key}.")
+        elif key in _SECRET_KEYS:
+            yield f"{key} = {'********' if value else '(none)'}"
+        else:
+            yield f"{key} = {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "(none)"
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return "[" + ", ".join(f'"{each}"' for each in value) + "]"
+        case int() | float():
+            return str(value)
+        case _:
+            return f'"{value}"'
