@@ -118,7 +118,8 @@ _EVIDENCE = {
 }
 
 # Evidence counts in every open state, RESERVED and SCHEDULED included: a frontend whose database
-# was restored from a backup has forgotten that it dispatched.
+# was restored from a backup has forgotten that it dispatched. LOSE in UNKNOWN keeps the drop there
+# with a better cause: the frontend gave up first, and then its agent says why it cannot tell.
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.SCHEDULED, _E.DUE): _S.RESERVED,
     (_S.SCHEDULED, _E.CANCEL): _S.NOT_DISPENSED,
@@ -127,12 +128,10 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.RESERVED, _E.WITHDRAW): _S.NOT_DISPENSED,
     **{
         (state, event): target
-        for state in (_S.SCHEDULED, _S.RESERVED, _S.DISPATCHED)
+        for state in (_S.SCHEDULED, _S.RESERVED, _S.DISPATCHED, _S.UNKNOWN)
         for event, target in _EVIDENCE.items()
     },
     (_S.DISPATCHED, _E.RETURN): _S.RESERVED,
-    (_S.UNKNOWN, _E.PROVE_DISPENSED): _S.DISPENSED,
-    (_S.UNKNOWN, _E.PROVE_NOT_DISPENSED): _S.NOT_DISPENSED,
     (_S.UNKNOWN, _E.DECIDE_DISPENSED): _S.DISPENSED,
     (_S.UNKNOWN, _E.DECIDE_NOT_DISPENSED): _S.NOT_DISPENSED,
 }

@@ -144,6 +144,9 @@ class MachineTable(Protocol):
     def open_link(self, name: str, journal_id: str, journal_sequence: int) -> int:
         """Counts the machine's epoch up, keeps its agent's journal, and returns the epoch."""
 
+    def retire_link(self, name: str) -> None:
+        """Counts the machine's epoch up, so that its present link gives no more commands."""
+
     def saw_journal(self, name: str, journal_id: str, journal_sequence: int) -> None:
         """Raises the journal's highest record number seen, if it is that journal."""
 
@@ -258,6 +261,12 @@ class Changes(Protocol):
 
     def machine(self, name: str | None) -> "Subscription":
         """Wakes when the machine, or with None any machine, has changed."""
+
+    def elsewhere(self) -> "Subscription":
+        """Wakes when another process has changed anything, within a second or so."""
+
+    def announce_machine(self, name: str) -> None:
+        """Wakes who waits for the machine: something about it changed that is not kept."""
 
 
 class Subscription(Protocol):

@@ -47,6 +47,9 @@ class Desk(Protocol):
     ) -> None:
         """Settles a drop; when it returns, the result is durable."""
 
+    async def journal(self, machine: str, journal: tuple[str, int]) -> None:
+        """Keeps how far the agent's journal has come."""
+
     async def status(
         self, machine: str, sensors: Mapping[int, Sensor], temperature_celsius: float | None
     ) -> None:

@@ -1,7 +1,7 @@
 """One agent's link: hears it, gives it its machine's drops one by one, notices its loss."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 
 import structlog
@@ -65,8 +65,9 @@ class Link:
         self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._journal_id = ""
+        self._journal_sequence = 0
         self._kept: BoardStatus | None = None
-        self._failure: DrinkError | None = None
+        self._failure: Exception | None = None
         self._log = log.bind(machine=machine)
 
     def wake(self) -> None:
@@ -86,7 +87,7 @@ class Link:
         except (TimeoutError, StopAsyncIteration):
             raise LinkProtocolError("no Hello came") from None
         hello = self.state.greet(first)
-        self._journal_id = hello.journal_id
+        self._journal_id, self._journal_sequence = hello.journal_id, hello.journal_sequence
         opening = await self._desk.open_link(
             self.state.machine,
             hello.journal_id,
@@ -98,11 +99,12 @@ class Link:
         self._send(Welcome(opening.epoch, opening.wanted, self._settings.heartbeat_interval_s))
         self._log.info("link_opened", wanted=len(opening.wanted), ready=self.state.ready)
 
-    async def messages(self) -> AsyncIterator[FrontendMessage]:
+    async def messages(self) -> AsyncGenerator[FrontendMessage, None]:
         """What to send, until the link ends.
 
         Raises:
             DrinkError: the link ends because of it.
+            Exception: a mistake of the program ended it.
         """
         tasks = [
             asyncio.create_task(self._guard(work), name=f"link {self.state.machine} {name}")
@@ -141,6 +143,9 @@ class Link:
         except DrinkError as error:
             self._failure = error
             self._log.warning("link_failed", reason=error.reason)
+        except Exception as error:
+            # A mistake of the program: whoever serves the link reports it.
+            self._failure = error
         finally:
             self.state.close()
             self._outgoing.put_nowait(None)
@@ -156,8 +161,9 @@ class Link:
                     self.wake()
                 case BoardStatus():
                     await self._keep_status(message)
-                case Heartbeat(sequence):
+                case Heartbeat(sequence, journal_sequence):
                     self._send(Heartbeat(sequence))
+                    await self._keep_journal(journal_sequence)
                 case Goodbye(reason):
                     self._log.info("link_goodbye", reason=reason)
                     return
@@ -179,8 +185,20 @@ class Link:
             # Not acknowledged, so the agent says it again.
             self._log.warning("result_postponed", drop_id=result.drop_id)
             return
+        self._journal_sequence = max(self._journal_sequence, result.journal_sequence)
         self._send(ResultAck(result.drop_id, result.revision))
         self.wake()
+
+    async def _keep_journal(self, sequence: int) -> None:
+        # An idle agent's journal stands still, and so does the database.
+        if sequence <= self._journal_sequence:
+            return
+        try:
+            await self._desk.journal(self.state.machine, (self._journal_id, sequence))
+        except StorageUnavailableError:
+            self._log.warning("journal_postponed")
+        else:
+            self._journal_sequence = sequence
 
     async def _keep_status(self, status: BoardStatus) -> None:
         self._on_reach()
@@ -199,29 +217,20 @@ class Link:
         await self._keep_status(self.state.board)
         while True:
             self._wake.clear()
-            if self.state.ready:
-                await self._dispatch_next()
             try:
-                async with asyncio.timeout(self._settings.retry_interval_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                if self.state.ready:
+                    await self._dispatch_next()
+            except StorageUnavailableError:
+                self._log.warning("dispatch_postponed")
+                await asyncio.sleep(self._settings.retry_interval_s)
+            else:
+                await self._wake.wait()
 
     async def _dispatch_next(self) -> None:
-        try:
-            drop = await self._desk.take(self.state.machine, self.state.epoch)
-        except StorageUnavailableError:
-            self._log.warning("dispatch_postponed")
-            return
+        drop = await self._desk.take(self.state.machine, self.state.epoch)
         if drop is not None:
-            self._send(
-                Dispense(
-                    drop.id,
-                    self.state.epoch,
-                    drop.slot,
-                    round(self._settings.command_ttl_s * 1000),
-                )
-            )
+            ttl_ms = round(self._settings.command_ttl_s * 1000)
+            self._send(Dispense(drop.id, self.state.epoch, drop.slot, ttl_ms))
             self._log.info("drop_dispatched", drop_id=drop.id, slot=drop.slot)
 
     async def _watch(self) -> None:

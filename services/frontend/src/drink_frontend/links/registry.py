@@ -1,6 +1,7 @@
 """Which machines' agents are connected here."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 
 from drink_frontend.domain.errors import ShuttingDownError
 from drink_frontend.domain.ports import Clock, Reach
@@ -48,11 +49,10 @@ class LinkRegistry:
         if link is not None:
             link.wake()
 
-    def revoke(self, machine: str) -> None:
-        """Ends the machine's link: its agent has to present itself again."""
-        link = self._links.get(machine)
-        if link is not None:
-            link.end(GoodbyeReason.UNSPECIFIED)
+    def wake_all(self) -> None:
+        """Says that anything may have changed: each link looks for a drop, and at its epoch."""
+        for link in self._links.values():
+            link.wake()
 
     def drain(self) -> None:
         """Says Goodbye on every link and takes no new one."""
@@ -62,7 +62,7 @@ class LinkRegistry:
 
     async def serve(
         self, machine: str, incoming: AsyncIterator[AgentMessage]
-    ) -> AsyncIterator[FrontendMessage]:
+    ) -> AsyncGenerator[FrontendMessage, None]:
         """Serves one stream of the machine's agent: yields what to send, until the link ends.
 
         Args:
@@ -91,9 +91,14 @@ class LinkRegistry:
             if older is not None:
                 older.end(GoodbyeReason.SUPERSEDED)
         self._on_reach(machine)
+        if self._draining:
+            link.end(GoodbyeReason.SHUTTING_DOWN)
         try:
-            async for message in link.messages():
-                yield message
+            # Closed with this generator, not some time after it: a link without a stream must not
+            # take another drop.
+            async with aclosing(link.messages()) as messages:
+                async for message in messages:
+                    yield message
         finally:
             if self._links.get(machine) is link:
                 del self._links[machine]

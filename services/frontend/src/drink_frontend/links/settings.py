@@ -24,5 +24,4 @@ class LinkSettings(BaseModel):
     cut off then; one drop needs two."""
 
     retry_interval_s: float = Field(default=2, gt=0, le=60)
-    """Seconds between looks for a drop without any wake-up, and until a database that did not
-    answer is asked again; default 2."""
+    """Seconds until a database that did not answer is asked again for a drop; default 2."""

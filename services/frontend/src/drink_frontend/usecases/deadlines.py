@@ -24,17 +24,22 @@ class Patience:
 
     Args:
         limit_s: Seconds after which a drop is over the limit.
+        per_epoch: Whether a drop that is dispatched once more is watched anew.
     """
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, *, per_epoch: bool = False) -> None:
         self._limit_s = limit_s
-        self._since: dict[str, float] = {}
+        self._per_epoch = per_epoch
+        self._since: dict[tuple[str, int | None], float] = {}
 
     def over(self, drops: Iterable[Drop], now: float) -> list[Drop]:
         """Those of `drops` that were in every set for longer than the limit."""
         present = list(drops)
-        self._since = {drop.id: self._since.get(drop.id, now) for drop in present}
-        return [drop for drop in present if now - self._since[drop.id] > self._limit_s]
+        self._since = {self._key(drop): self._since.get(self._key(drop), now) for drop in present}
+        return [drop for drop in present if now - self._since[self._key(drop)] > self._limit_s]
+
+    def _key(self, drop: Drop) -> tuple[str, int | None]:
+        return drop.id, drop.epoch if self._per_epoch else None
 
 
 class Deadlines:
@@ -67,7 +72,7 @@ class Deadlines:
         self._clock = clock
         self._interval_s = interval_s
         self._waiting = Patience(waiting_limit_s)
-        self._silent = Patience(silence_limit_s)
+        self._silent = Patience(silence_limit_s, per_epoch=True)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:

@@ -89,11 +89,7 @@ class Dispatch:
         now_ms = self._clock.now_ms()
 
         def open_link(tx: Transaction) -> LinkOpening:
-            known = tx.machines.get(machine)
-            if known is None:
-                raise MachineNotFoundError("no such machine")
-            if not known.enabled:
-                raise MachineDisabledError("the machine is out of service")
+            known = _machine(tx, machine)
             wanted = [
                 *tx.drops.in_state(State.DISPATCHED, machine),
                 *(
@@ -133,12 +129,13 @@ class Dispatch:
 
         Raises:
             LinkSupersededError: `epoch` is not the machine's newest link.
+            MachineDisabledError: the machine is out of service.
         """
         now_ms = self._clock.now_ms()
 
         def take(tx: Transaction) -> Drop | None:
-            known = tx.machines.get(machine)
-            if known is None or known.epoch != epoch:
+            known = _machine(tx, machine)
+            if known.epoch != epoch:
                 raise LinkSupersededError("a newer link has taken over")
             drop = tx.drops.next_reserved(machine)
             if drop is None or tx.drops.in_state(State.DISPATCHED, machine):
@@ -209,13 +206,18 @@ class Dispatch:
             raise LinkProtocolError("not a result of an agent")
         now_ms = self._clock.now_ms()
         actor = f"agent:{machine}"
-        facts = {"revision": revision, "evidence": evidence}
+        facts = {
+            "revision": revision,
+            "outcome": outcome,
+            "reported_cause": cause,
+            "evidence": evidence,
+        }
 
         def settle(tx: Transaction) -> Verdict | None:
             tx.machines.saw_journal(machine, *journal)
             drop = tx.drops.get(drop_id)
             if drop is None or drop.machine != machine:
-                claim = {"drop": drop_id, "outcome": outcome, "cause": cause, **facts}
+                claim = {"drop": drop_id, **facts}
                 tx.audit.add(
                     AuditRecord(
                         AuditKind.ORPHAN_RESULT, now_ms, actor, machine=machine, facts=claim
@@ -224,11 +226,12 @@ class Dispatch:
                 return None
             if revision <= drop.revision:
                 return Verdict.REPEATED
+            event, why = _reading(drop, outcome, cause)
             return advance(
                 tx,
                 drop,
-                _EVENTS[outcome],
-                cause,
+                event,
+                why,
                 actor=actor,
                 now_ms=now_ms,
                 revision=revision,
@@ -245,6 +248,15 @@ class Dispatch:
             cause=cause,
             verdict=verdict or "ORPHAN",
         )
+
+    async def journal(self, machine: str, journal: tuple[str, int]) -> None:
+        """Keeps how far an agent's journal has come, so that an older copy of it is recognised.
+
+        Args:
+            machine: Whose agent's.
+            journal: Id of the journal, and number of its last durable record.
+        """
+        await self._storage.write(lambda tx: tx.machines.saw_journal(machine, *journal))
 
     async def status(
         self, machine: str, sensors: Mapping[int, Sensor], temperature_celsius: float | None
@@ -289,6 +301,24 @@ class Dispatch:
         await self._storage.write(keep)
 
 
+def _reading(drop: Drop, outcome: State, cause: Cause) -> tuple[Event, Cause]:
+    """What a report says of the drop."""
+    if drop.cause is Cause.JOURNAL_REPLACED and outcome is not State.DISPENSED:
+        # An old copy of the journal may have forgotten that the motor was started, so only an
+        # item that fell is news from it.
+        return Event.LOSE, Cause.JOURNAL_REPLACED
+    return _EVENTS[outcome], cause
+
+
+def _machine(tx: Transaction, name: str) -> Machine:
+    machine = tx.machines.get(name)
+    if machine is None:
+        raise MachineNotFoundError("no such machine")
+    if not machine.enabled:
+        raise MachineDisabledError("the machine is out of service")
+    return machine
+
+
 def _journal_intact(machine: Machine, journal_id: str, journal_sequence: int) -> bool:
     if machine.journal_id is None:
         return True
@@ -305,18 +335,7 @@ def _lose_proof(
     journal_sequence: int,
 ) -> None:
     for drop in drops:
-        if drop.state is State.DISPATCHED:
-            advance(
-                tx,
-                drop,
-                Event.LOSE,
-                Cause.JOURNAL_REPLACED,
-                actor="frontend",
-                now_ms=now_ms,
-            )
-        else:
-            # Already UNKNOWN: only its cause changes, so that no later journal is asked for it.
-            tx.drops.move(drop.id, State.UNKNOWN, State.UNKNOWN, Cause.JOURNAL_REPLACED, now_ms)
+        advance(tx, drop, Event.LOSE, Cause.JOURNAL_REPLACED, actor="frontend", now_ms=now_ms)
     tx.audit.add(
         AuditRecord(
             kind=AuditKind.JOURNAL_REPLACED,

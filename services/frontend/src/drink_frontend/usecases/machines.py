@@ -1,6 +1,6 @@
 """Machines and their slots: what buyers see, and what administrators change."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Machine, Slot
@@ -44,7 +44,6 @@ class Machines:
         links: Whether machines can be reached.
         clock: Time.
         randomness: Tokens.
-        on_revoked: Told of a machine whose agent may no longer be connected as it is.
     """
 
     def __init__(
@@ -53,14 +52,11 @@ class Machines:
         links: Links,
         clock: Clock,
         randomness: Randomness,
-        *,
-        on_revoked: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._storage = storage
         self._links = links
         self._clock = clock
         self._randomness = randomness
-        self._on_revoked = on_revoked
 
     async def list(self) -> Sequence[MachineView]:
         """All machines, by name."""
@@ -205,10 +201,7 @@ class Machines:
             self._audit(tx, actor, name, now_ms, "changed")
             return _machine(tx, name)
 
-        machine = await self._storage.write(change)
-        if enabled is False:
-            self._on_revoked(name)
-        return self._view(machine)
+        return self._view(await self._storage.write(change))
 
     async def create_slot(
         self, actor: str, machine: str, number: int, *, item: str, price: int, available: int = 0
@@ -245,7 +238,7 @@ class Machines:
         return await self._storage.write(create)
 
     async def new_token(self, actor: str, name: str) -> str:
-        """A new token for the machine's agent; the one before is refused from now on.
+        """A new token for the machine's agent; a link with the one before it ends.
 
         Raises:
             MachineNotFoundError: there is no such machine.
@@ -257,10 +250,10 @@ class Machines:
         def keep(tx: Transaction) -> None:
             _machine(tx, name)
             tx.machines.update(name, token_digest=token_digest)
+            tx.machines.retire_link(name)
             self._audit(tx, actor, name, now_ms, "token")
 
         await self._storage.write(keep)
-        self._on_revoked(name)
         return token
 
     async def authenticate(self, token: str) -> str:

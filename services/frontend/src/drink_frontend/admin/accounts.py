@@ -1,0 +1,110 @@
+"""Users and their credits."""
+
+import getpass
+import sys
+import uuid
+from typing import Annotated
+
+import typer
+
+from drink_frontend.admin.command import operator, operator_account, run, table
+
+users = typer.Typer(help="Users.", no_args_is_help=True)
+credits_ = typer.Typer(help="Credits.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The account.")]
+Password = Annotated[
+    bool, typer.Option("--password", help="Ask for a password, or read one line of a pipe.")
+]
+IButton = Annotated[str | None, typer.Option(help="16 hexadecimal digits.")]
+
+
+def _password(wanted: bool) -> str | None:
+    if not wanted:
+        return None
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if password != getpass.getpass("Again: "):
+        typer.echo("The passwords differ.", err=True)
+        raise typer.Exit(1)
+    return password
+
+
+@users.command()
+def add(
+    context: typer.Context,
+    name: Name,
+    *,
+    password: Password = False,
+    ibutton: IButton = None,
+    admin: Annotated[bool, typer.Option("--admin", help="May administer.")] = False,
+) -> None:
+    """Make a user without credits."""
+    secret = _password(password)
+    run(
+        context,
+        lambda drink: drink.accounts.create(
+            operator(), name, password=secret, ibutton=ibutton, admin=admin
+        ),
+    )
+
+
+@users.command()
+def change(
+    context: typer.Context,
+    name: Name,
+    *,
+    password: Password = False,
+    ibutton: IButton = None,
+    admin: Annotated[bool | None, typer.Option(help="May administer.")] = None,
+    closed: Annotated[
+        bool | None, typer.Option("--closed/--open", help="May not log in or buy.")
+    ] = None,
+) -> None:
+    """Change what is given; a new password and a closed account end every login."""
+    secret = _password(password)
+    run(
+        context,
+        lambda drink: drink.accounts.change(
+            operator(), name, password=secret, ibutton=ibutton, admin=admin, closed=closed
+        ),
+    )
+
+
+@users.command("list")
+def list_users(context: typer.Context) -> None:
+    """Show every user with credits."""
+    accounts = run(context, lambda drink: drink.accounts.list_users())
+    table(
+        ("user", "available", "held", "admin", "closed"),
+        [
+            (
+                account.name,
+                account.available,
+                account.held,
+                "yes" if account.admin else "",
+                "yes" if account.closed else "",
+            )
+            for account in accounts
+        ],
+    )
+
+
+@credits_.command("add")
+def add_credits(
+    context: typer.Context,
+    name: Name,
+    amount: Annotated[int, typer.Argument(help="Credits; negative takes back.")],
+    request_id: Annotated[
+        str | None, typer.Option(help="Names this gift, so that a repeat gives nothing twice.")
+    ] = None,
+) -> None:
+    """Give a user credits, or take them back."""
+    account = run(
+        context,
+        lambda drink: drink.accounts.add_credits(
+            operator_account(), request_id or str(uuid.uuid4()), name, amount
+        ),
+    )
+    typer.echo(f"{account.name}: {account.available} credits available, {account.held} held")

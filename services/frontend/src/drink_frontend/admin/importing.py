@@ -1,0 +1,130 @@
+"""`admin import`: sets up machines, slots and users from one file, and changes nothing twice."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from drink_frontend.admin.command import operator, operator_account, run
+from drink_frontend.admin.machines import write_token
+from drink_frontend.app import Administration
+from drink_frontend.domain.errors import MachineNotFoundError
+
+
+class SlotPlan(BaseModel):
+    """A slot to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int
+    item: str
+    price: int
+    available: int = 0
+
+
+class MachinePlan(BaseModel):
+    """A machine to make, with its slots, and a file to write its agent's token to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    display_name: str
+    location: str = ""
+    token_file: Path | None = None
+    slots: list[SlotPlan] = Field(default_factory=list)
+
+
+class UserPlan(BaseModel):
+    """A user to make, with the credits to begin with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    password: SecretStr | None = None
+    ibutton: SecretStr | None = None
+    admin: bool = False
+    credits: int = 0
+
+
+class Plan(BaseModel):
+    """Everything to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    machines: list[MachinePlan] = Field(default_factory=list)
+    users: list[UserPlan] = Field(default_factory=list)
+
+
+async def carry_out(plan: Plan, folder: Path, drink: Administration) -> None:
+    """Makes what is not there yet; what is there stays as it is.
+
+    Args:
+        plan: What to make.
+        folder: What relative token files are relative to.
+        drink: The use cases.
+
+    Raises:
+        DrinkError: something cannot be made; what came before it is.
+    """
+    for machine in plan.machines:
+        await _machine(machine, folder, drink)
+    for user in plan.users:
+        await _user(user, drink)
+
+
+async def _machine(plan: MachinePlan, folder: Path, drink: Administration) -> None:
+    try:
+        view = await drink.machines.get(plan.name)
+    except MachineNotFoundError:
+        view = await drink.machines.create(operator(), plan.name, plan.display_name, plan.location)
+    for slot in plan.slots:
+        if view.machine.slot(slot.number) is None:
+            await drink.machines.create_slot(
+                operator(),
+                plan.name,
+                slot.number,
+                item=slot.item,
+                price=slot.price,
+                available=slot.available,
+            )
+    if plan.token_file is not None and not (folder / plan.token_file).exists():
+        token = await drink.machines.new_token(operator(), plan.name)
+        write_token(folder / plan.token_file, token)
+
+
+async def _user(plan: UserPlan, drink: Administration) -> None:
+    if await drink.accounts.find(plan.name) is None:
+        await drink.accounts.create(
+            operator(),
+            plan.name,
+            password=plan.password.get_secret_value() if plan.password else None,
+            ibutton=plan.ibutton.get_secret_value() if plan.ibutton else None,
+            admin=plan.admin,
+        )
+    if plan.credits:
+        # Named after the user, so that a second import gives nothing twice.
+        await drink.accounts.add_credits(
+            operator_account(), f"import:{plan.name}", plan.name, plan.credits
+        )
+
+
+def import_plan(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="TOML: [[machines]], [[machines.slots]], [[users]].")
+    ],
+) -> None:
+    """Set up machines, slots and users from a file; what is there already stays as it is."""
+    try:
+        plan = Plan.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        typer.echo(f"{file}: {error}", err=True)
+        raise typer.Exit(1) from None
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            key = ".".join(str(part) for part in problem["loc"])
+            typer.echo(f"{file}: {key}: {problem['msg']}", err=True)
+        raise typer.Exit(1) from None
+    run(context, lambda drink: carry_out(plan, file.parent, drink))

@@ -1,0 +1,150 @@
+"""Machines, their slots, and their agents' tokens."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drink_frontend.admin.command import operator, operator_account, run, table
+
+machines = typer.Typer(help="Machines and their agents' tokens.", no_args_is_help=True)
+slots = typer.Typer(help="Slots.", no_args_is_help=True)
+
+Machine = Annotated[str, typer.Argument(help="The machine, as sessions name it: d, ld, s.")]
+Number = Annotated[int, typer.Argument(help="The slot's number, from 1.")]
+
+
+def write_token(path: Path, token: str) -> None:
+    """Writes a token to a new file that only its owner can read.
+
+    Raises:
+        OSError: the file exists or cannot be made.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(token + "\n")
+
+
+@machines.command()
+def add(
+    context: typer.Context,
+    name: Machine,
+    display_name: Annotated[str, typer.Argument(help="For people: Big Drink.")],
+    location: Annotated[str, typer.Option(help="Where it stands.")] = "",
+) -> None:
+    """Make a machine without slots."""
+    run(context, lambda drink: drink.machines.create(operator(), name, display_name, location))
+
+
+@machines.command()
+def change(
+    context: typer.Context,
+    name: Machine,
+    *,
+    display_name: Annotated[str | None, typer.Option(help="For people.")] = None,
+    location: Annotated[str | None, typer.Option(help="Where it stands.")] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enabled/--disabled", help="Whether it sells.")
+    ] = None,
+) -> None:
+    """Change what is given; a machine that is disabled loses its link."""
+    run(
+        context,
+        lambda drink: drink.machines.change(
+            operator(), name, display_name=display_name, location=location, enabled=enabled
+        ),
+    )
+
+
+@machines.command()
+def token(
+    context: typer.Context,
+    name: Machine,
+    output: Annotated[
+        Path | None, typer.Option(help="A new file for it, readable by its owner only.")
+    ] = None,
+) -> None:
+    """Make a new token for a machine's agent; the one before is refused from now on."""
+    if output is not None and output.exists():
+        typer.echo(f"{output} exists already.", err=True)
+        raise typer.Exit(1)
+    secret = run(context, lambda drink: drink.machines.new_token(operator(), name))
+    if output is None:
+        typer.echo(secret)
+    else:
+        write_token(output, secret)
+
+
+@machines.command("list")
+def list_machines(context: typer.Context) -> None:
+    """Show every machine and slot."""
+    views = run(context, lambda drink: drink.machines.list())
+    table(
+        (
+            "machine", "slot", "item", "price", "on hand", "reserved", "sold", "unknown",
+            "sensor", "enabled",
+        ),
+        [
+            (
+                slot.machine,
+                slot.number,
+                slot.item,
+                slot.price,
+                slot.on_hand,
+                slot.reserved,
+                slot.dispensed,
+                slot.unknown,
+                slot.sensor,
+                "yes" if slot.enabled and view.machine.enabled else "no",
+            )
+            for view in views
+            for slot in view.machine.slots
+        ],
+    )  # fmt: skip
+
+
+@slots.command("add")
+def add_slot(
+    context: typer.Context,
+    machine: Machine,
+    number: Number,
+    item: Annotated[str, typer.Argument(help="What it sells.")],
+    price: Annotated[int, typer.Argument(help="In credits.")],
+    available: Annotated[int, typer.Option(help="Items in it.")] = 0,
+) -> None:
+    """Make a slot."""
+    run(
+        context,
+        lambda drink: drink.machines.create_slot(
+            operator(), machine, number, item=item, price=price, available=available
+        ),
+    )
+
+
+@slots.command("change")
+def change_slot(
+    context: typer.Context,
+    machine: Machine,
+    number: Number,
+    *,
+    item: Annotated[str | None, typer.Option(help="What it sells.")] = None,
+    price: Annotated[int | None, typer.Option(help="In credits.")] = None,
+    available: Annotated[int | None, typer.Option(help="Items in it, counted.")] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enabled/--disabled", help="Whether it sells.")
+    ] = None,
+) -> None:
+    """Change what is given; drops under way keep their price."""
+    run(
+        context,
+        lambda drink: drink.machines.update_slot(
+            operator_account(),
+            machine,
+            number,
+            item=item,
+            price=price,
+            enabled=enabled,
+            available=available,
+        ),
+    )

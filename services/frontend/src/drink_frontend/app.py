@@ -1,0 +1,212 @@
+"""The composition root: builds every part, starts them in order, and stops them in order."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from drink_frontend.config import Settings
+from drink_frontend.domain.drop import State
+from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.ports import Reach, Storage
+from drink_frontend.links.registry import LinkRegistry
+from drink_frontend.rpc.server import RpcServer
+from drink_frontend.sessions.server import SessionServer
+from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.system.clock import SystemClock
+from drink_frontend.system.passwords import Argon2Hasher
+from drink_frontend.system.randomness import SystemRandomness
+from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.deadlines import Deadlines
+from drink_frontend.usecases.dispatch import Dispatch
+from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.resolve import Resolution
+
+log = structlog.get_logger(__name__)
+
+
+class Frontend:
+    """One frontend process: its parts, their start and their end.
+
+    Args:
+        settings: Everything that can be set.
+        storage: What is kept, open.
+    """
+
+    def __init__(self, settings: Settings, storage: Storage) -> None:
+        clock, randomness = SystemClock(), SystemRandomness()
+        self._settings = settings
+        self._storage = storage
+        self._hasher = Argon2Hasher(
+            settings.accounts.password_threads, settings.accounts.password_waiting_max
+        )
+        self._links = LinkRegistry(
+            Dispatch(storage, clock), clock, settings.links, storage.changes.announce_machine
+        )
+        self._deadlines = Deadlines(
+            storage,
+            self._links,
+            clock,
+            waiting_limit_s=settings.drops.waiting_limit_s,
+            silence_limit_s=settings.drops.silence_limit_s,
+            interval_s=settings.drops.look_interval_s,
+        )
+        self._drops = Drops(
+            storage,
+            self._links,
+            clock,
+            randomness,
+            on_scheduled=self._deadlines.wake,
+            waiting_max=settings.drops.waiting_max,
+        )
+        accounts = Accounts(
+            storage,
+            self._hasher,
+            clock,
+            randomness,
+            token_ttl_s=settings.accounts.token_ttl_s,
+        )
+        machines = Machines(storage, self._links, clock, randomness)
+        self._rpc = RpcServer(
+            settings.rpc,
+            drops=self._drops,
+            accounts=accounts,
+            machines=machines,
+            links=self._links,
+            randomness=randomness,
+            ready=self._ready,
+        )
+        self._sessions = SessionServer(
+            settings.sessions,
+            drops=self._drops,
+            accounts=accounts,
+            machines=machines,
+            clock=clock,
+            randomness=randomness,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set, then ends in order; drops under way are waited for."""
+        deadlines = asyncio.create_task(self._deadlines.run(), name="deadlines")
+        follow = asyncio.create_task(self._follow_others(), name="follow others")
+        try:
+            rpc_port = await self._rpc.start()
+            session_ports = await self._sessions.start()
+            log.info("serving", rpc_port=rpc_port, session_ports=session_ports)
+            ended = asyncio.create_task(stop.wait(), name="stop")
+            done, _ = await asyncio.wait(
+                {deadlines, follow, ended}, return_when=asyncio.FIRST_COMPLETED
+            )
+            ended.cancel()
+            for task in done - {ended}:
+                task.result()
+        finally:
+            await self._stop()
+            for task in (deadlines, follow):
+                task.cancel()
+            await asyncio.gather(deadlines, follow, return_exceptions=True)
+            self._hasher.close()
+
+    async def _stop(self) -> None:
+        """Each step is also a point at which the process may be killed: nothing is lost by it."""
+        log.info("stopping")
+        await self._rpc.drain()
+        await self._sessions.drain()
+        self._drops.drain()
+        await self._settle_drops()
+        self._links.drain()
+        await self._sessions.stop()
+        await self._rpc.stop(self._settings.shutdown.calls_limit_s)
+        log.info("stopped")
+
+    async def _settle_drops(self) -> None:
+        """Waits, within the limit, until no drop is on its way to a motor."""
+        with (
+            contextlib.suppress(TimeoutError, StorageUnavailableError),
+            self._storage.changes.machine(None) as changes,
+        ):
+            async with asyncio.timeout(self._settings.shutdown.drops_limit_s):
+                while await self._storage.read(
+                    lambda tx: [
+                        *tx.drops.in_state(State.RESERVED),
+                        *tx.drops.in_state(State.DISPATCHED),
+                    ]
+                ):
+                    await changes.changed()
+
+    async def _follow_others(self) -> None:
+        """Takes notice of what an administrator's command beside this process changed."""
+        with self._storage.changes.elsewhere() as changes:
+            while True:
+                await changes.changed()
+                self._links.wake_all()
+                self._deadlines.wake()
+
+    async def _ready(self) -> bool:
+        """Whether the database takes changes."""
+        await self._storage.write(lambda _: None)
+        return True
+
+
+async def serve(settings: Settings) -> None:
+    """Runs a frontend until SIGTERM or SIGINT; a second one ends it at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        stop.set()
+        # The next one is the operating system's to handle: it ends the process.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    async with SqliteStorage.open(settings.storage) as storage:
+        await Frontend(settings, storage).run(stop)
+
+
+class _NoLinks:
+    """The links of a command beside the frontend: it serves no agents."""
+
+    def reach(self, machine: str) -> Reach:
+        """Not known here."""
+        del machine
+        return Reach.OFFLINE
+
+    def wake(self, machine: str) -> None:
+        """Nobody here to wake: the frontend sees the commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """The use cases of a command beside the frontend."""
+
+    accounts: Accounts
+    machines: Machines
+    drops: Drops
+    resolution: Resolution
+    storage: SqliteStorage
+
+
+@asynccontextmanager
+async def administration(settings: Settings) -> AsyncIterator[Administration]:
+    """The use cases on the database itself, beside a frontend that runs or not."""
+    clock, randomness, links = SystemClock(), SystemRandomness(), _NoLinks()
+    hasher = Argon2Hasher()
+    try:
+        async with SqliteStorage.open(settings.storage, beside=True) as storage:
+            yield Administration(
+                accounts=Accounts(storage, hasher, clock, randomness),
+                machines=Machines(storage, links, clock, randomness),
+                drops=Drops(storage, links, clock, randomness, on_scheduled=lambda: None),
+                resolution=Resolution(storage, clock),
+                storage=storage,
+            )
+    finally:
+        hasher.close()

@@ -1,0 +1,112 @@
+"""The command line: `drink-frontend`."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from drink_frontend import app, logs
+from drink_frontend.admin.accounts import credits_, users
+from drink_frontend.admin.command import run
+from drink_frontend.admin.drops import alarms, drops
+from drink_frontend.admin.importing import import_plan
+from drink_frontend.admin.machines import machines, slots
+from drink_frontend.config import ConfigError, Settings, load, reference, show
+from drink_frontend.rpc import health as rpc_health
+from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.migrations import migrate as migrate_storage
+
+main = typer.Typer(
+    help="Drink's frontend: accounts, credits, stock and drops over gRPC and TCP sessions.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+config = typer.Typer(help="The settings.", no_args_is_help=True)
+admin = typer.Typer(help="Set up and look after an installation.", no_args_is_help=True)
+main.add_typer(config, name="config")
+main.add_typer(admin, name="admin")
+admin.add_typer(machines, name="machine")
+admin.add_typer(slots, name="slot")
+admin.add_typer(users, name="user")
+admin.add_typer(credits_, name="credits")
+admin.add_typer(drops, name="drops")
+admin.command("alarms")(alarms)
+admin.command("import")(import_plan)
+
+
+@main.callback()
+def settings(
+    context: typer.Context,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", envvar="DRINK_CONFIG", help="TOML file; none: the defaults."),
+    ] = None,
+) -> None:
+    """Reads the settings for every command."""
+    try:
+        context.obj = load(config_file)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
+def _settings(context: typer.Context) -> Settings:
+    assert isinstance(context.obj, Settings)
+    return context.obj
+
+
+@main.command()
+def serve(context: typer.Context) -> None:
+    """Serve until SIGTERM."""
+    chosen = _settings(context)
+    logs.set_up(chosen.log)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(app.serve(chosen))
+    except (StorageError, OSError) as error:
+        typer.echo(f"drink-frontend: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@main.command()
+def migrate(context: typer.Context) -> None:
+    """Make the database, or bring it to this version's schema."""
+    try:
+        migrate_storage(_settings(context).storage)
+    except StorageError as error:
+        typer.echo(f"drink-frontend: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@main.command()
+def health(context: typer.Context) -> None:
+    """Ask the frontend of these settings whether it serves; exit code 0 if it does."""
+    serving = asyncio.run(rpc_health.check(_settings(context).rpc))
+    typer.echo("SERVING" if serving else "NOT_SERVING")
+    raise typer.Exit(0 if serving else 1)
+
+
+@config.command("check")
+def config_check(context: typer.Context) -> None:
+    """Print the settings in force, secrets masked."""
+    typer.echo(show(_settings(context)))
+
+
+@config.command("reference")
+def config_reference() -> None:
+    """Print every key with its default, unit and reason, as Markdown."""
+    sys.stdout.write(reference())
+
+
+@admin.command()
+def verify(context: typer.Context) -> None:
+    """Recompute all books from the ledger and the audit log; exit code 1 if they disagree."""
+    problems = run(context, lambda drink: drink.storage.verify())
+    for problem in problems:
+        typer.echo(problem)
+    typer.echo(f"{len(problems)} problems" if problems else "The books agree.")
+    raise typer.Exit(1 if problems else 0)
