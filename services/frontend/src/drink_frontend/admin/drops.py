@@ -10,6 +10,7 @@ from drink_frontend.admin.command import operator, operator_account, run, table
 from drink_frontend.app import Administration
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
+from drink_frontend.domain.ports import Transaction
 
 drops = typer.Typer(help="Drops.", no_args_is_help=True)
 
@@ -97,17 +98,11 @@ def resolve(
 def alarms(context: typer.Context, limit: Limit = 50) -> None:
     """Show what an operator should look at: unknown drops, contradictions, lost journals."""
 
-    async def read(drink: Administration) -> tuple[list[Drop], list[AuditRecord]]:
-        return await drink.storage.read(
-            lambda tx: (
-                list(tx.drops.in_state(State.UNKNOWN)),
-                list(
-                    tx.audit.list(kinds=[kind for kind in AuditKind if kind.alarming], limit=limit)
-                ),
-            )
-        )
+    def look(tx: Transaction) -> tuple[list[Drop], list[AuditRecord]]:
+        kinds = [kind for kind in AuditKind if kind.alarming]
+        return list(tx.drops.in_state(State.UNKNOWN)), list(tx.audit.list(kinds=kinds, limit=limit))
 
-    unknown, records = run(context, read)
+    unknown, records = run(context, lambda drink: drink.storage.read(look))
     for drop in unknown:
         typer.echo(
             f"{_time(drop.settled_ms)}  {drop.state} {drop.cause}  {drop.id}"

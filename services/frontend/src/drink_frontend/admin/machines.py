@@ -48,7 +48,7 @@ def change(
         bool | None, typer.Option("--enabled/--disabled", help="Whether it sells.")
     ] = None,
 ) -> None:
-    """Change what is given; a machine that is disabled loses its link."""
+    """Change what is given; a disabled machine gets no more drops."""
     run(
         context,
         lambda drink: drink.machines.change(
@@ -109,8 +109,9 @@ def add_slot(
     context: typer.Context,
     machine: Machine,
     number: Number,
-    item: Annotated[str, typer.Argument(help="What it sells.")],
-    price: Annotated[int, typer.Argument(help="In credits.")],
+    *,
+    item: Annotated[str, typer.Option(help="What it sells.")],
+    price: Annotated[int, typer.Option(help="In credits.")],
     available: Annotated[int, typer.Option(help="Items in it.")] = 0,
 ) -> None:
     """Make a slot."""

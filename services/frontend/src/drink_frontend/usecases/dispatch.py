@@ -15,7 +15,6 @@ from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
 from drink_frontend.domain.errors import (
     LinkProtocolError,
     LinkSupersededError,
-    MachineDisabledError,
     MachineNotFoundError,
 )
 from drink_frontend.domain.ports import Clock, Storage, Transaction
@@ -84,7 +83,6 @@ class Dispatch:
 
         Raises:
             MachineNotFoundError: there is no such machine.
-            MachineDisabledError: the machine is out of service.
         """
         now_ms = self._clock.now_ms()
 
@@ -125,11 +123,11 @@ class Dispatch:
     async def take(self, machine: str, epoch: int) -> Drop | None:
         """Commits that the machine's next drop is dispatched on link `epoch`, and returns it.
 
-        None while an earlier drop of the machine has no outcome, or when none waits.
+        None while an earlier drop of the machine has no outcome, when none waits, or when the
+        machine is out of service.
 
         Raises:
             LinkSupersededError: `epoch` is not the machine's newest link.
-            MachineDisabledError: the machine is out of service.
         """
         now_ms = self._clock.now_ms()
 
@@ -138,7 +136,9 @@ class Dispatch:
             if known.epoch != epoch:
                 raise LinkSupersededError("a newer link has taken over")
             drop = tx.drops.next_reserved(machine)
-            if drop is None or tx.drops.in_state(State.DISPATCHED, machine):
+            if not known.enabled or drop is None:
+                return None
+            if tx.drops.in_state(State.DISPATCHED, machine):
                 return None
             advance(
                 tx,
@@ -314,8 +314,6 @@ def _machine(tx: Transaction, name: str) -> Machine:
     machine = tx.machines.get(name)
     if machine is None:
         raise MachineNotFoundError("no such machine")
-    if not machine.enabled:
-        raise MachineDisabledError("the machine is out of service")
     return machine
 
 

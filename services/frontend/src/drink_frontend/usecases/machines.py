@@ -185,7 +185,7 @@ class Machines:
         location: str | None = None,
         enabled: bool | None = None,
     ) -> MachineView:
-        """Changes what is given; a machine that is disabled loses its link.
+        """Changes what is given; a disabled machine gets no more drops.
 
         Raises:
             FieldInvalidError: a text is too long.
