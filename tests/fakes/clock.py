@@ -1,0 +1,29 @@
+"""A clock that moves only when a test says so; implements the frontend's `domain.ports.Clock`."""
+
+
+class FakeClock:
+    """Wall time and monotonic time, moved together or apart.
+
+    Attributes:
+        wall_ms: Milliseconds since the epoch.
+        seconds: Monotonic seconds.
+    """
+
+    def __init__(self, wall_ms: int = 1_800_000_000_000, seconds: float = 1_000.0) -> None:
+        self.wall_ms = wall_ms
+        self.seconds = seconds
+
+    def now_ms(self) -> int:
+        return self.wall_ms
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def pass_s(self, seconds: float) -> None:
+        """Lets time pass, as it does."""
+        self.seconds += seconds
+        self.wall_ms += round(seconds * 1000)
+
+    def jump_s(self, seconds: float) -> None:
+        """Sets the wall clock forward, or back if negative; no time passes."""
+        self.wall_ms += round(seconds * 1000)

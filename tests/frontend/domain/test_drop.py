@@ -1,0 +1,90 @@
+"""The drop's table, in full: every state with every event."""
+
+import itertools
+
+import pytest
+
+from drink_frontend.domain.drop import TRANSITIONS, Event, State, Step, Verdict, step
+
+MOVES = """
+SCHEDULED   DUE                  RESERVED
+SCHEDULED   CANCEL               NOT_DISPENSED
+SCHEDULED   PROVE_DISPENSED      DISPENSED
+SCHEDULED   PROVE_NOT_DISPENSED  NOT_DISPENSED
+SCHEDULED   LOSE                 UNKNOWN
+RESERVED    DISPATCH             DISPATCHED
+RESERVED    CANCEL               NOT_DISPENSED
+RESERVED    WITHDRAW             NOT_DISPENSED
+RESERVED    PROVE_DISPENSED      DISPENSED
+RESERVED    PROVE_NOT_DISPENSED  NOT_DISPENSED
+RESERVED    LOSE                 UNKNOWN
+DISPATCHED  RETURN               RESERVED
+DISPATCHED  PROVE_DISPENSED      DISPENSED
+DISPATCHED  PROVE_NOT_DISPENSED  NOT_DISPENSED
+DISPATCHED  LOSE                 UNKNOWN
+UNKNOWN     PROVE_DISPENSED      DISPENSED
+UNKNOWN     PROVE_NOT_DISPENSED  NOT_DISPENSED
+UNKNOWN     LOSE                 UNKNOWN
+UNKNOWN     DECIDE_DISPENSED     DISPENSED
+UNKNOWN     DECIDE_NOT_DISPENSED NOT_DISPENSED
+"""
+
+SETTLED = """
+DISPENSED      PROVE_DISPENSED      REPEATED
+DISPENSED      PROVE_NOT_DISPENSED  CONTRADICTED
+DISPENSED      LOSE                 REPEATED
+NOT_DISPENSED  PROVE_DISPENSED      CONTRADICTED
+NOT_DISPENSED  PROVE_NOT_DISPENSED  REPEATED
+NOT_DISPENSED  LOSE                 REPEATED
+"""
+
+
+def table(text: str) -> dict[tuple[State, Event], str]:
+    rows = (line.split() for line in text.strip().splitlines())
+    return {(State(state), Event(event)): answer for state, event, answer in rows}
+
+
+def expected(state: State, event: Event) -> Step:
+    if target := table(MOVES).get((state, event)):
+        return Step(Verdict.MOVED, State(target))
+    return Step(Verdict(table(SETTLED).get((state, event), "REFUSED")), state)
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
+def test_every_state_answers_every_event(state: State, event: Event) -> None:
+    assert step(state, event) == expected(state, event)
+
+
+def test_nothing_leads_out_of_a_final_state() -> None:
+    """Invariant 3: post and void exclude each other, so neither final state reaches the other."""
+    assert not {state for state, _ in TRANSITIONS if state.final}
+
+
+def test_only_evidence_or_a_named_operator_settles_what_was_dispatched() -> None:
+    """Invariant 8: silence proves nothing."""
+    proofs = {
+        Event.PROVE_DISPENSED,
+        Event.PROVE_NOT_DISPENSED,
+        Event.DECIDE_DISPENSED,
+        Event.DECIDE_NOT_DISPENSED,
+    }
+    settling = {
+        event
+        for (state, event), target in TRANSITIONS.items()
+        if state in {State.DISPATCHED, State.UNKNOWN} and target.final
+    }
+    assert settling == proofs
+
+
+def test_a_dispatched_drop_neither_expires_nor_is_cancelled() -> None:
+    for event in (Event.CANCEL, Event.WITHDRAW, Event.DUE, Event.DISPATCH):
+        assert step(State.DISPATCHED, event) == Step(Verdict.REFUSED, State.DISPATCHED)
+
+
+def test_final_and_answered_states() -> None:
+    assert {state for state in State if state.final} == {State.DISPENSED, State.NOT_DISPENSED}
+    assert {state for state in State if state.answered} == {
+        State.DISPENSED,
+        State.NOT_DISPENSED,
+        State.UNKNOWN,
+    }

@@ -1,0 +1,38 @@
+"""Every refusal has a reason that the protocol knows, one each."""
+
+import inspect
+
+import pytest
+
+from drink.v1 import error_reason_pb2
+from drink_frontend.domain import errors
+from drink_frontend.domain.errors import DrinkError, FieldInvalidError, InsufficientCreditsError
+
+REFUSALS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, DrinkError) and kind is not DrinkError
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_its_reason_is_in_the_protocol(refusal: type[DrinkError]) -> None:
+    assert f"ERROR_REASON_{refusal.reason}" in error_reason_pb2.ErrorReason.keys()
+
+
+def test_no_two_share_a_reason() -> None:
+    assert len({refusal.reason for refusal in REFUSALS}) == len(REFUSALS)
+
+
+def test_facts_are_kept_beside_the_message() -> None:
+    error = InsufficientCreditsError("not enough credits", available=20, price=50)
+
+    assert error.facts == {"available": 20, "price": 50}
+    assert str(error) == "not enough credits"
+
+
+def test_an_invalid_field_is_named() -> None:
+    error = FieldInvalidError("delay", "must be 0 to 300")
+
+    assert error.facts == {"field": "delay"}
+    assert str(error) == "delay: must be 0 to 300"
