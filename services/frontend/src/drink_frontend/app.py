@@ -12,11 +12,11 @@ import structlog
 from drink_frontend.config import Settings
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Reach, Storage
+from drink_frontend.domain.ports import Reach
 from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.server import SessionServer
-from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.database import Database
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
@@ -30,6 +30,13 @@ from drink_frontend.usecases.resolve import Resolution
 log = structlog.get_logger(__name__)
 
 
+class StorageBrokenError(Exception):
+    """What the database reads or writes can no longer be trusted in this process."""
+
+    def __init__(self) -> None:
+        super().__init__("the database failed; nothing is written any more")
+
+
 class Frontend:
     """One frontend process: its parts, their start and their end.
 
@@ -38,7 +45,7 @@ class Frontend:
         storage: What is kept, open.
     """
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
+    def __init__(self, settings: Settings, storage: Database) -> None:
         clock, randomness = SystemClock(), SystemRandomness()
         self._settings = settings
         self._storage = storage
@@ -91,25 +98,34 @@ class Frontend:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serves until `stop` is set, then ends in order; drops under way are waited for."""
-        deadlines = asyncio.create_task(self._deadlines.run(), name="deadlines")
-        follow = asyncio.create_task(self._follow_others(), name="follow others")
+        """Serves until `stop` is set, then ends in order; drops under way are waited for.
+
+        Raises:
+            OSError: an address cannot be listened on.
+            StorageBrokenError: the database can no longer be trusted; a new process finds out
+                what it holds.
+        """
+        works = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("deadlines", self._deadlines.run()),
+                ("follow others", self._follow_others()),
+                ("storage", self._storage_failure()),
+                ("stop", stop.wait()),
+            )
+        ]
         try:
             rpc_port = await self._rpc.start()
             session_ports = await self._sessions.start()
             log.info("serving", rpc_port=rpc_port, session_ports=session_ports)
-            ended = asyncio.create_task(stop.wait(), name="stop")
-            done, _ = await asyncio.wait(
-                {deadlines, follow, ended}, return_when=asyncio.FIRST_COMPLETED
-            )
-            ended.cancel()
-            for task in done - {ended}:
+            done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
                 task.result()
         finally:
             await self._stop()
-            for task in (deadlines, follow):
+            for task in works:
                 task.cancel()
-            await asyncio.gather(deadlines, follow, return_exceptions=True)
+            await asyncio.gather(*works, return_exceptions=True)
             self._hasher.close()
 
     async def _stop(self) -> None:
@@ -147,6 +163,9 @@ class Frontend:
                 self._links.wake_all()
                 self._deadlines.wake()
 
+    async def _storage_failure(self) -> None:
+        raise StorageBrokenError from await self._storage.failure()
+
     async def _ready(self) -> bool:
         """Whether the database takes changes."""
         await self._storage.write(lambda _: None)
@@ -167,7 +186,7 @@ async def serve(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    async with SqliteStorage.open(settings.storage) as storage:
+    async with Database.open(settings.storage) as storage:
         await Frontend(settings, storage).run(stop)
 
 
@@ -191,7 +210,7 @@ class Administration:
     machines: Machines
     drops: Drops
     resolution: Resolution
-    storage: SqliteStorage
+    storage: Database
 
 
 @asynccontextmanager
@@ -200,7 +219,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
     clock, randomness, links = SystemClock(), SystemRandomness(), _NoLinks()
     hasher = Argon2Hasher()
     try:
-        async with SqliteStorage.open(settings.storage, beside=True) as storage:
+        async with Database.open(settings.storage, exclusive=False) as storage:
             yield Administration(
                 accounts=Accounts(storage, hasher, clock, randomness),
                 machines=Machines(storage, links, clock, randomness),

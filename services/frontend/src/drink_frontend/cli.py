@@ -16,8 +16,8 @@ from drink_frontend.admin.importing import import_plan
 from drink_frontend.admin.machines import machines, slots
 from drink_frontend.config import ConfigError, Settings, load, reference, show
 from drink_frontend.rpc import health as rpc_health
-from drink_frontend.storage.errors import StorageError
-from drink_frontend.storage.migrations import migrate as migrate_storage
+from drink_frontend.storage.engine import StorageOpenError
+from drink_frontend.storage.migrate import migrate as migrate_storage
 
 main = typer.Typer(
     help="Drink's frontend: accounts, credits, stock and drops over gRPC and TCP sessions.",
@@ -67,7 +67,7 @@ def serve(context: typer.Context) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(app.serve(chosen))
-    except (StorageError, OSError) as error:
+    except (StorageOpenError, app.StorageBrokenError, OSError) as error:
         typer.echo(f"drink-frontend: {error}", err=True)
         raise typer.Exit(1) from None
 
@@ -77,7 +77,7 @@ def migrate(context: typer.Context) -> None:
     """Make the database, or bring it to this version's schema."""
     try:
         migrate_storage(_settings(context).storage)
-    except StorageError as error:
+    except StorageOpenError as error:
         typer.echo(f"drink-frontend: {error}", err=True)
         raise typer.Exit(1) from None
 
