@@ -1,10 +1,58 @@
 """Joins a board's driver to its byte stream on the event loop."""
 
+import asyncio
+import logging
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from drink_agent.board.port import BoardEvent, StatusChanged
+from drink_agent.board.backoff import Backoff
+from drink_agent.board.driver import TiniDriver
+from drink_agent.board.port import (
+    BoardEvent,
+    CloseStream,
+    DispenseEnded,
+    Driver,
+    Effect,
+    Note,
+    StatusChanged,
+    Write,
+)
+from drink_agent.board.serial_stream import SerialSource
 from drink_agent.board.settings import BoardSettings
+from drink_agent.board.streams import (
+    ByteStream,
+    StreamError,
+    StreamLostError,
+    StreamSource,
+    parse_url,
+)
+from drink_agent.board.tcp_stream import DialSource, ListenSource
+from drink_agent.domain.evidence import Outcome
+
+_log: Final = logging.getLogger(__name__)
+
+
+def make_source(settings: BoardSettings) -> StreamSource:
+    """The source of streams for a board's URL.
+
+    Raises:
+        ValueError: the URL is none, or an allowed peer is no address.
+    """
+    url = parse_url(settings.url)
+    match url.scheme:
+        case "serial" | "rfc2217":
+            return SerialSource(url)
+        case "tcp":
+            return DialSource(url)
+        case "listen":
+            return ListenSource(url, settings)
+
+
+def make_driver(settings: BoardSettings) -> Driver:
+    """The driver for a board's dialect."""
+    return TiniDriver(settings)
 
 
 class Board:
@@ -21,27 +69,38 @@ class Board:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings = settings
+        self.source = make_source(settings)
+        """Where the streams come from."""
+        self._driver = make_driver(settings)
         self._on_event = on_event
         self._clock = clock
+        self._backoff = Backoff(random.SystemRandom())
+        self._stream: ByteStream | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._status_changed = asyncio.Event()
+        self._response_limit_s = settings.response_limit_s
+        self._motor_done_at = clock()
 
     @property
     def status(self) -> StatusChanged:
         """What the board says of itself now."""
-        raise NotImplementedError
+        return self._driver.status
 
     @property
     def ready(self) -> bool:
-        """Whether a `dispense` would be commanded, as far as anyone can tell."""
-        return self.status.ready
+        """Whether the board answers; a `dispense` is then commanded, as far as anyone can tell."""
+        return self._driver.status.ready
 
     async def wait_ready(self, timeout_s: float) -> bool:
         """Waits until `ready`; False if it is not within the time."""
-        raise NotImplementedError
-
-    async def run(self) -> None:
-        """Keeps the board connected until cancelled; recovers from every fault of its stream."""
-        raise NotImplementedError
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self.ready:
+                    self._status_changed.clear()
+                    await self._status_changed.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def dispense(self, drop_id: str, slot: int) -> None:
         """Runs a slot's motor once; returns at once.
@@ -49,8 +108,92 @@ class Board:
         Exactly one `DispenseEnded` follows. A board that is not ready gives NOT_DISPENSED with
         BOARD_UNREACHABLE, without a byte sent. No other command may be outstanding.
         """
-        raise NotImplementedError
+        now = self._clock()
+        self._motor_done_at = now + self._response_limit_s
+        self._apply(self._driver.dispense(drop_id, slot, now))
 
-    async def close(self) -> None:
-        """Closes the stream; a command outstanding ends UNKNOWN."""
-        raise NotImplementedError
+    async def run(self) -> None:
+        """Keeps the board connected until cancelled; recovers from every fault of its stream.
+
+        A command outstanding when it is cancelled ends UNKNOWN, so let it end before.
+        """
+        try:
+            while True:
+                await self._connect()
+        finally:
+            await self.source.close()
+
+    async def _connect(self) -> None:
+        """Opens a stream, serves it to its end, and waits as long as it takes to try again."""
+        lasted_s = 0.0
+        try:
+            stream = await self.source.open()
+        except StreamError as error:
+            _log.warning("board not reachable: %s", error)
+        else:
+            opened_at = self._clock()
+            await self._serve(stream)
+            if self.source.passive:
+                return
+            lasted_s = self._clock() - opened_at
+        wait_s = self._backoff.next_s(lasted_s)
+        await asyncio.sleep(max(wait_s, self._motor_done_at - self._clock()))
+
+    async def _serve(self, stream: ByteStream) -> None:
+        _log.info("connected to the board at %s", stream.peer)
+        self._stream = stream
+        unsent = False
+        try:
+            self._apply(self._driver.connected(self._clock()))
+            while True:
+                data = await stream.read()
+                self._apply(self._driver.receive(data, self._clock()))
+        except StreamLostError as lost:
+            _log.warning("board lost: %s", lost)
+            unsent = lost.unsent
+        finally:
+            self._stream = None
+            self._apply(self._driver.disconnected(self._clock(), unsent=unsent))
+            await stream.close()
+
+    def _apply(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Write(data):
+                    self._write(data)
+                case CloseStream(reason):
+                    if self._stream is not None:
+                        self._stream.hang_up(reason)
+                case Note(text):
+                    _log.info("%s", text)
+                case _:
+                    self._deliver(effect)
+        self._schedule()
+
+    def _write(self, data: bytes) -> None:
+        """Writes, or tells the driver that it cannot be done; `read` ends by itself then."""
+        assert self._stream is not None
+        try:
+            self._stream.write(data)
+        except StreamLostError as lost:
+            self._stream.hang_up(str(lost))
+            self._apply(self._driver.disconnected(self._clock(), unsent=lost.unsent))
+
+    def _deliver(self, event: BoardEvent) -> None:
+        if isinstance(event, StatusChanged):
+            self._status_changed.set()
+        elif isinstance(event, DispenseEnded) and event.outcome is not Outcome.UNKNOWN:
+            self._motor_done_at = self._clock()
+        asyncio.get_running_loop().call_soon(self._on_event, event)
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._driver.next_deadline
+        if deadline is not None:
+            delay_s = max(0.0, deadline - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
+
+    def _tick(self) -> None:
+        self._apply(self._driver.tick(self._clock()))

@@ -67,7 +67,15 @@ class CloseStream:
     """For the log."""
 
 
-Effect = Write | CloseStream | BoardEvent
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something for the log."""
+
+    text: str
+    """Without secrets."""
+
+
+Effect = Write | CloseStream | Note | BoardEvent
 
 
 class Driver(Protocol):

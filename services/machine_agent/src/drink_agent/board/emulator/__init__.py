@@ -1,0 +1,1 @@
+"""A tini-board without a vending machine, for development and tests."""

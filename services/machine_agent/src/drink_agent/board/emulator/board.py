@@ -1,0 +1,341 @@
+"""The emulated board itself, without I/O: bytes in, bytes out, time passed in.
+
+It behaves as the real firmware was seen to: one command at a time, a status pushed whenever a
+slot's sensor changes, a full status after each answer, and a reader that dies of a line it does
+not understand and stays dead until the power is cycled.
+"""
+
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+from drink_agent.board.emulator.agenda import Agenda, Scope
+from drink_agent.board.emulator.counts import Counts
+from drink_agent.board.emulator.segments import Cut, SegmentWriter
+from drink_agent.board.emulator.spec import ArmedFault, BoardSpec, Dialect, Fault
+
+FALL_AT: Final = 0.4
+"""When the can falls, as a share of the motor time: the motor turns 0.5 to 1.5 of the 3.5 s."""
+
+_MAX_UNREAD: Final = 4096
+"""Bytes and lines kept of an agent that says too much; more are a violation."""
+
+_MAX_VIOLATIONS: Final = 100
+"""Violations that are listed one by one; the count goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One write to the agent."""
+
+    data: bytes
+    """At least one byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Cut the connection, and make it again later."""
+
+    seconds: float
+    """How much later."""
+    silently: bool = False
+    """Whether the other side is not told: the power is gone, not the cable."""
+
+
+Output = Send | HangUp
+
+
+class EmulatedBoard:
+    """One board; methods take monotonic seconds and return what is to be done."""
+
+    def __init__(self, spec: BoardSpec) -> None:
+        self.spec = spec
+        self.counts = Counts(spec.cans, spec.state_file)
+        self.connected = False
+        """Whether an agent can be heard."""
+        self.violation_count = 0
+        """Lines that would have ended the real firmware's reader."""
+        self.violations: list[str] = []
+        """The first of them, and why."""
+        self.lines_read = 0
+        """Lines that the agent has sent."""
+        self._rng = random.Random(spec.seed)  # noqa: S311
+        self._writer = SegmentWriter(spec.cut, self._rng)
+        self._faults: dict[int, deque[ArmedFault]] = {}
+        self._sensors: dict[int, bool] = {}
+        self._agenda = Agenda()
+        self._connection = 0
+        self._temperature = spec.temperature
+        self._unread = bytearray()
+        self._lines: deque[bytes] = deque()
+        self._reader_alive = True
+        self._motor_busy = False
+        self._deaf_from: float | None = None
+        self._hang_up: HangUp | None = None
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When `tick` is due."""
+        due = (self._agenda.next_due, self._writer.next_due)
+        return min((at for at in due if at is not None), default=None)
+
+    def connect(self, now: float) -> list[Output]:
+        """A connection is made: the board logs in and says what it sees."""
+        assert not self.connected
+        self.connected = True
+        self._connection += 1
+        self._unread.clear()
+        self._lines.clear()
+        self._reader_alive = True
+        self._deaf_from = now + self.spec.responsive_s if self.spec.deaf_s else None
+        blank = " " if self.spec.dialect is Dialect.RUBY else ""
+        self._say(f"0{blank}{self.spec.password}", now)
+        if self.spec.dialect is Dialect.FIRMWARE:
+            for slot in sorted(self.counts.cans):
+                self._say_slot(slot, now)
+            self._say_all(now)
+            self._report(now)
+        else:
+            self._say("9", now)
+            self._report(now)
+        return self._take(now)
+
+    def disconnect(self) -> None:
+        """The connection is lost; what was to be said on it is too. The motor knows nothing."""
+        self.connected = False
+        self._writer.clear()
+        self._agenda.drop(Scope.CONNECTION)
+
+    def receive(self, data: bytes, now: float) -> list[Output]:
+        """The agent sent bytes."""
+        if self._reader_alive and not self._is_deaf(now):
+            self._unread += data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            *lines, rest = bytes(self._unread).split(b"\n")
+            self._unread = bytearray(rest)
+            self._lines.extend(lines)
+            self.lines_read += len(lines)
+            if len(self._unread) + len(self._lines) > _MAX_UNREAD:
+                self._violate(b"...", "more than a board can hold")
+        self._read_on(now)
+        return self._take(now)
+
+    def tick(self, now: float) -> list[Output]:
+        """Does what is due."""
+        self._agenda.run(now)
+        self._read_on(now)
+        return self._take(now)
+
+    def arm(self, fault: ArmedFault, slot: int, times: int = 1) -> None:
+        """The slot's next commands go wrong."""
+        self._faults.setdefault(slot, deque()).extend([fault] * times)
+
+    def disarm(self) -> None:
+        """All goes well again."""
+        self._faults.clear()
+
+    def refill(self, slot: int, cans: int, now: float) -> list[Output]:
+        """A person puts the slot's cans to this number."""
+        before = self._stocked(slot)
+        self.counts.refill(slot, cans)
+        if self._stocked(slot) != before:
+            self._say_slot(slot, now)
+        return self._take(now)
+
+    def override_sensor(self, slot: int, stocked: bool | None, now: float) -> list[Output]:
+        """The slot's sensor lies from now on, or with None no longer."""
+        if stocked is None:
+            self._sensors.pop(slot, None)
+        else:
+            self._sensors[slot] = stocked
+        self._say_slot(slot, now)
+        return self._take(now)
+
+    def set_temperature(self, degrees: float | None, now: float) -> list[Output]:
+        """The thermometer says this from now on, in Fahrenheit."""
+        self._temperature = degrees
+        self._say_temperature(now)
+        return self._take(now)
+
+    def set_cut(self, cut: Cut) -> None:
+        """Writes are cut this way from now on."""
+        self._writer.cut = cut
+
+    def say(self, data: bytes, now: float) -> list[Output]:
+        """The board says these bytes, whatever they are."""
+        if self.connected:
+            self._writer.write(data, now)
+        return self._take(now)
+
+    def cut_connection(self, seconds: float, now: float) -> list[Output]:
+        """The connection breaks and is made again after so long."""
+        self._hang_up = HangUp(seconds)
+        return self._take(now)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Counts and state as JSON knows them."""
+        return {
+            "board": self.spec.name,
+            "items": {str(slot): item for slot, item in sorted(self.spec.items.items())},
+            **self.counts.to_dict(),
+            "connected": self.connected,
+            "motor_running": self._motor_busy,
+            "lines_read": self.lines_read,
+            "protocol_violations": self.violation_count,
+            "violations": list(self.violations),
+        }
+
+    # --- speaking ---
+
+    def _take(self, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        if self.connected:
+            outputs.extend(Send(data) for data in self._writer.take(now))
+        if self._hang_up is not None:
+            outputs.append(self._hang_up)
+            self._hang_up = None
+        return outputs
+
+    def _say(self, line: str, now: float) -> None:
+        if self.connected:
+            self._writer.write(line.encode("latin-1") + b"\n", now)
+
+    def _say_slot(self, slot: int, now: float) -> None:
+        if self.spec.dialect is Dialect.FIRMWARE:
+            self._say(f"7{slot} {self._stocked(slot):d}", now)
+
+    def _say_all(self, now: float) -> None:
+        slots = (f"{slot} {self._stocked(slot):d}" for slot in sorted(self.counts.cans))
+        self._say("7" + "`".join(slots), now)
+
+    def _say_temperature(self, now: float) -> None:
+        if self._temperature is None:
+            self._say("9", now)
+        elif self.spec.dialect is Dialect.RUBY:
+            self._say(f"8 {self._temperature:.1f}", now)
+        elif self._temperature:  # the firmware takes 0 for a failed reading
+            self._say(f"8{self._temperature:.1f}", now)
+
+    def _report(self, now: float) -> None:
+        self._say_temperature(now)
+        self._agenda.add(now + self.spec.report_s, Scope.CONNECTION, self._report)
+
+    def _stocked(self, slot: int) -> bool:
+        return self._sensors.get(slot, self.counts.cans.get(slot, 0) > 0)
+
+    # --- reading ---
+
+    def _is_deaf(self, now: float) -> bool:
+        if self._deaf_from is None or now < self._deaf_from:
+            return False
+        period_s = self.spec.deaf_s + self.spec.responsive_s
+        return (now - self._deaf_from) % period_s < self.spec.deaf_s
+
+    def _read_on(self, now: float) -> None:
+        while self._lines and self._reader_alive and not self._motor_busy:
+            self._obey(self._lines.popleft(), now)
+
+    def _obey(self, line: bytes, now: float) -> None:
+        opcode, payload = line[:1], line[1:]
+        match opcode:
+            case b"1":
+                if self.spec.dialect is Dialect.FIRMWARE:
+                    self._say_all(now)
+            case b"2":
+                if self.spec.dialect is Dialect.RUBY:
+                    self._hang_up = HangUp(self.spec.report_s)
+            case b"3":
+                self._obey_drop(line, payload, now)
+            case b"6" if self.spec.dialect is Dialect.RUBY:
+                self._say(f"7 {payload.strip().decode('ascii', 'replace') or 0} 1", now)
+            case b"6":
+                self._say_all(now)
+            case _ if not opcode.isdigit():
+                self._violate(line, "an empty line" if not line else "no digit first")
+
+    def _obey_drop(self, line: bytes, payload: bytes, now: float) -> None:
+        digits = payload.strip() if self.spec.dialect is Dialect.RUBY else payload
+        if payload != digits or not payload.isdigit():
+            self._violate(line, "no slot number right after the 3")
+        if digits.isdigit():
+            self._drop(int(digits), now)
+
+    def _violate(self, line: bytes, why: str) -> None:
+        self.violation_count += 1
+        if len(self.violations) < _MAX_VIOLATIONS:
+            self.violations.append(f"{line[:80]!r}: {why}")
+        if self.spec.dialect is Dialect.FIRMWARE:
+            self._reader_alive = False
+            self._lines.clear()
+            self._unread.clear()
+
+    # --- dispensing ---
+
+    def _drop(self, slot: int, now: float) -> None:
+        armed = self._faults.get(slot)
+        fault = armed.popleft() if armed else _NO_FAULT
+        by_chance = self.spec.refuse_rate > 0 and self._rng.random() < self.spec.refuse_rate
+        if not self._stocked(slot) or fault.fault is Fault.REFUSE or by_chance:
+            self._answer("5", now)
+        else:
+            self._run_motor(slot, fault, now)
+
+    def _run_motor(self, slot: int, fault: ArmedFault, now: float) -> None:
+        self._motor_busy = True
+        self.counts.motor_started(slot)
+        motor_s = self.spec.motor_s + (fault.seconds if fault.fault is Fault.SLOW else 0.0)
+        late_s = fault.seconds if fault.fault is Fault.LATE else 0.0
+        falls_at = now + motor_s * FALL_AT
+        if fault.fault is Fault.POWER_BEFORE:
+            self._agenda.add(falls_at, Scope.POWER, lambda _: self._lose_power(fault.seconds))
+        if fault.fault is not Fault.JAM and self.counts.cans[slot] > 0:
+            self._agenda.add(falls_at, Scope.POWER, lambda due: self._fall(slot, due))
+        if fault.fault is Fault.POWER:
+            self._agenda.add(falls_at, Scope.POWER, lambda _: self._lose_power(fault.seconds))
+        if fault.fault is Fault.DISCONNECT:
+            hang_up = HangUp(fault.seconds)
+            self._agenda.add(falls_at, Scope.POWER, lambda _: setattr(self, "_hang_up", hang_up))
+        connection = self._connection
+        done_at = now + motor_s + late_s
+        self._agenda.add(done_at, Scope.POWER, lambda due: self._finish(fault, connection, due))
+
+    def _fall(self, slot: int, now: float) -> None:
+        self.counts.can_fell(slot)
+        if not self._stocked(slot):
+            self._say_slot(slot, now)
+
+    def _lose_power(self, seconds: float) -> None:
+        self._agenda.drop(Scope.POWER)
+        self._motor_busy = False
+        self._hang_up = HangUp(seconds, silently=True)
+
+    def _finish(self, fault: ArmedFault, connection: int, now: float) -> None:
+        """The motor has stopped; who asked may be gone."""
+        self._motor_busy = False
+        if connection != self._connection or not self.connected:
+            return
+        match fault.fault:
+            case Fault.SILENT:
+                return
+            case Fault.REFUSE_AFTER:
+                self._answer("5", now)
+            case Fault.GARBAGE:
+                self._say("".join(self._rng.choices(_JUNK, k=40)), now)
+                self._answer("4", now)
+                self._say("7 \xff`", now)
+            case Fault.DUPLICATE:
+                self._answer("4", now)
+                again_at = now + fault.seconds
+                self._agenda.add(again_at, Scope.CONNECTION, lambda due: self._say("4", due))
+            case _:
+                self._answer("4", now)
+
+    def _answer(self, answer: str, now: float) -> None:
+        self._say(answer, now)
+        if self.spec.dialect is Dialect.FIRMWARE:
+            self._say_all(now)
+
+
+_NO_FAULT: Final = ArmedFault(None)
+
+_JUNK: Final = "abc \x00\x07\x1b\x7f\x80\xff`~|"

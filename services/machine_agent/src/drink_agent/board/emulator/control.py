@@ -1,0 +1,185 @@
+"""Drives emulated boards while they run: JSON lines over a UNIX socket.
+
+Each line is an object with `do` and, if there are several boards, `board`; each is answered by one
+line, `{"error": ...}` if it could not be done.
+
+- `counts`: cans, dispensed, motor_runs, protocol_violations, connected and more.
+- `runs`: the last motor starts with their times.
+- `fault`: `fault` (see `Fault`), `slot`, `times` (1), `seconds` (0): the slot's next commands.
+- `clear`: no more faults.
+- `refill`: `slot`, `cans`.
+- `sensor`: `slot`, `stocked` (true, false, or null to tell the truth again).
+- `temperature`: `fahrenheit`, or null for no thermometer.
+- `cut`: `cut` (see `Cut`): how the board's bytes are cut into writes.
+- `say`: `text`: bytes as Latin-1 that the board says, whatever they are.
+- `disconnect`: `seconds` (1), `silently` (false): breaks the connection for so long.
+- `wait`: `seconds` (10) and any of `motor_runs`, `dispensed`, `lines_read` (at least) and
+  `connected`: answers `counts` once it is so.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from drink_agent.board.emulator.board import EmulatedBoard
+from drink_agent.board.emulator.hosts import Host
+from drink_agent.board.emulator.segments import Cut
+from drink_agent.board.emulator.spec import ArmedFault, Fault
+
+_MAX_LINE_BYTES: Final = 65536
+"""Longest request; the longest sensible one takes 200."""
+
+_MAX_TIMES: Final = 1000
+"""Most repetitions of a fault that can be armed at once."""
+
+
+async def obey(hosts: Mapping[str, Host], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Does what one request says and returns its answer."""
+    try:
+        host = _find(hosts, request)
+        return await _ACTIONS[request["do"]](host, request)
+    except (KeyError, TypeError, ValueError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _find(hosts: Mapping[str, Host], request: Mapping[str, Any]) -> Host:
+    if "board" not in request and len(hosts) == 1:
+        return next(iter(hosts.values()))
+    return hosts[request["board"]]
+
+
+async def _counts(host: Host, _request: Mapping[str, Any]) -> dict[str, Any]:
+    return host.board.to_dict()
+
+
+async def _runs(host: Host, _request: Mapping[str, Any]) -> dict[str, Any]:
+    return {"runs": list(host.board.counts.runs)}
+
+
+async def _fault(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
+    fault = ArmedFault(Fault(request["fault"]), float(request.get("seconds", 0)))
+    times = int(request.get("times", 1))
+    if not 1 <= times <= _MAX_TIMES:
+        raise ValueError(f"times must be 1 to {_MAX_TIMES}")
+    host.board.arm(fault, int(request["slot"]), times)
+    return host.board.to_dict()
+
+
+async def _clear(host: Host, _request: Mapping[str, Any]) -> dict[str, Any]:
+    host.board.disarm()
+    return host.board.to_dict()
+
+
+async def _refill(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
+    slot, cans = int(request["slot"]), int(request["cans"])
+    if slot < 1 or cans < 0:
+        raise ValueError("slots count from 1 and cans from 0")
+    host.apply(host.board.refill(slot, cans, host.now))
+    return host.board.to_dict()
+
+
+async def _sensor(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
+    stocked = request["stocked"]
+    if stocked not in (True, False, None):
+        raise ValueError("stocked must be true, false or null")
+    host.apply(host.board.override_sensor(int(request["slot"]), stocked, host.now))
+    return host.board.to_dict()
+
+
+async def _temperature(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
+    degrees = request["fahrenheit"]
+    degrees = None if degrees is None else float(degrees)
+    host.apply(host.board.set_temperature(degrees, host.now))
+    return host.board.to_dict()
+
+
+async def _cut(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
+    host.board.set_cut(Cut(request["cut"]))
+    return host.board.to_dict()
+
+
+async def _say(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
+    host.apply(host.board.say(request["text"].encode("latin-1"), host.now))
+    return host.board.to_dict()
+
+
+async def _disconnect(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
+    host.lose(float(request.get("seconds", 1)), silently=bool(request.get("silently", False)))
+    return host.board.to_dict()
+
+
+async def _wait(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
+    def so(board: EmulatedBoard) -> bool:
+        dispensed = sum(board.counts.dispensed.values())
+        return (
+            board.counts.motor_runs >= request.get("motor_runs", 0)
+            and dispensed >= request.get("dispensed", 0)
+            and board.lines_read >= request.get("lines_read", 0)
+            and board.connected is request.get("connected", board.connected)
+        )
+
+    if not await host.wait_until(so, float(request.get("seconds", 10))):
+        raise ValueError("not so within the time")
+    return host.board.to_dict()
+
+
+_ACTIONS: Final = {
+    "counts": _counts,
+    "runs": _runs,
+    "fault": _fault,
+    "clear": _clear,
+    "refill": _refill,
+    "sensor": _sensor,
+    "temperature": _temperature,
+    "cut": _cut,
+    "say": _say,
+    "disconnect": _disconnect,
+    "wait": _wait,
+}
+
+
+async def serve_control(path: Path, hosts: Mapping[str, Host]) -> Callable[[], None]:
+    """Answers requests on a UNIX socket; call what it returns to stop.
+
+    Raises:
+        OSError: the socket cannot be made.
+    """
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
+        try:
+            while line := await reader.readline():
+                writer.write(json.dumps(await _answer(hosts, line)).encode() + b"\n")
+                await writer.drain()
+        except (OSError, ValueError):  # gone, or a line without an end
+            pass
+        finally:
+            writers.discard(writer)
+            writer.close()
+
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108
+    server = await asyncio.start_unix_server(converse, path, limit=_MAX_LINE_BYTES)
+
+    def stop() -> None:
+        server.close()
+        for writer in tuple(writers):
+            writer.close()
+        path.unlink(missing_ok=True)
+
+    return stop
+
+
+async def _answer(hosts: Mapping[str, Host], line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except ValueError as error:
+        return {"error": f"no JSON: {error}"}
+    if not isinstance(request, dict):
+        return {"error": "a request is an object"}
+    return await obey(hosts, request)

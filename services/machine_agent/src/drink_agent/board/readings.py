@@ -1,0 +1,41 @@
+"""What a board's sensors last said."""
+
+from types import MappingProxyType
+
+from drink_agent.board.port import StatusChanged
+from drink_agent.domain.evidence import Sensor
+
+
+class Readings:
+    """Slot sensors and temperature of one board."""
+
+    def __init__(self) -> None:
+        self._sensors: MappingProxyType[int, Sensor] = MappingProxyType({})
+        self._temperature_celsius: float | None = None
+        self.fresh: dict[int, Sensor] = {}
+        """Readings of this connection; only they are evidence."""
+
+    def connected(self) -> None:
+        """What follows comes over a new connection."""
+        self.fresh = {}
+
+    def disconnected(self) -> None:
+        """Forgets the temperature; an empty slot stays empty until the board says otherwise."""
+        self._temperature_celsius = None
+
+    def slot(self, slot: int, *, stocked: bool) -> Sensor:
+        """A slot's sensor reported."""
+        reading = Sensor.STOCKED if stocked else Sensor.EMPTY
+        self.fresh[slot] = reading
+        if self._sensors.get(slot) is not reading:
+            self._sensors = MappingProxyType({**self._sensors, slot: reading})
+        return reading
+
+    def temperature(self, degrees: float, unit: str) -> None:
+        """The thermometer reported, in "fahrenheit" or "celsius"."""
+        celsius = (degrees - 32) * 5 / 9 if unit == "fahrenheit" else degrees
+        self._temperature_celsius = round(celsius, 2)
+
+    def status(self, *, ready: bool) -> StatusChanged:
+        """All of it now."""
+        return StatusChanged(ready, self._sensors, self._temperature_celsius)

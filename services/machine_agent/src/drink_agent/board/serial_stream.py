@@ -1,0 +1,265 @@
+"""Serial ports, real, pseudo or behind an RFC 2217 server, each in a thread of its own."""
+
+import asyncio
+import contextlib
+import fcntl
+import functools
+import os
+import queue
+import select
+import termios
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import serial
+from serial import rfc2217
+
+from drink_agent.board.streams import (
+    READ_BYTES,
+    StreamError,
+    StreamLostError,
+    StreamUrl,
+)
+
+_Port = serial.Serial | rfc2217.Serial
+
+_WRITE_LIMIT_S: Final = 2.0
+"""Seconds a port may refuse bytes; ten lines take half a second at 1200 baud."""
+
+_IDLE_READ_S: Final = 30.0
+"""Longest wait in a read that a write can interrupt; it costs one wake-up each."""
+
+_REMOTE_READ_S: Final = 0.05
+"""Longest wait in a read that nothing can interrupt: what a write may be late by."""
+
+_MAX_CHUNKS: Final = 16
+"""Chunks read ahead of the event loop; then the port waits."""
+
+_MAX_UNSENT: Final = 64
+"""Lines that may wait for a port that takes no bytes; one a minute is usual."""
+
+_PSEUDO_TERMINAL_MAJORS: Final = range(136, 144)
+"""Unix 98 pseudo terminals (Linux, admin-guide/devices.txt)."""
+
+
+class SerialSource:
+    """Opens a serial port, once for each `open`.
+
+    Opening a port can reset the board behind it, so nobody may call it while a command is
+    outstanding.
+    """
+
+    passive: Final = False
+
+    def __init__(self, url: StreamUrl) -> None:
+        self._url = url
+
+    async def open(self) -> "SerialStream":
+        """The port, held exclusively.
+
+        Raises:
+            StreamError: there is no such port, or another process holds it.
+        """
+        stream = SerialStream(self._url)
+        try:
+            await stream.opened()
+        except asyncio.CancelledError:
+            stream.hang_up("cancelled")
+            raise
+        return stream
+
+    async def close(self) -> None:
+        """Nothing is held between two streams."""
+
+
+class SerialStream:
+    """A serial port: a thread owns it, the event loop sees its bytes."""
+
+    def __init__(self, url: StreamUrl) -> None:
+        self.peer = url.path or f"rfc2217://{url.host}:{url.port}"
+        self._url = url
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._received: asyncio.Queue[bytes] = asyncio.Queue()
+        self._lost: StreamLostError | None = None
+        self._room = threading.Semaphore(_MAX_CHUNKS)
+        self._unsent: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._end_reason = "closed"
+        self._port: _Port | None = None
+        self._port_lock = threading.Lock()
+        threading.Thread(target=self._run, name=f"board {self.peer}", daemon=True).start()
+
+    async def opened(self) -> None:
+        """Waits until the port is open.
+
+        Raises:
+            StreamError: it cannot be opened.
+        """
+        await self._opened
+
+    async def read(self) -> bytes:
+        """Bytes from the port, those before its end included.
+
+        Raises:
+            StreamLostError: the port is gone.
+        """
+        if self._lost is None or not self._received.empty():
+            data = await self._received.get()
+            if data:
+                self._room.release()
+                return data
+        assert self._lost is not None
+        raise self._lost
+
+    def write(self, data: bytes) -> None:
+        """Hands bytes to the thread.
+
+        Raises:
+            StreamLostError: the port is gone, or takes no bytes any more.
+        """
+        if self._lost is not None:
+            raise StreamLostError(str(self._lost), unsent=True)
+        if self._unsent.qsize() >= _MAX_UNSENT:
+            raise StreamLostError("the port takes no bytes", unsent=True)
+        self._unsent.put(data)
+        self._wake()
+
+    def hang_up(self, reason: str) -> None:
+        """Ends the thread, which writes what is waiting first."""
+        self._end_reason = reason
+        self._stopping.set()
+        self._wake()
+
+    async def close(self) -> None:
+        """Ends the thread and waits for it."""
+        if not self._ended.done():
+            self.hang_up(self._end_reason)
+        await self._ended
+
+    def _wake(self) -> None:
+        with self._port_lock:
+            if isinstance(self._port, serial.Serial):
+                self._port.cancel_read()
+
+    def _on_opened(self) -> None:
+        if not self._opened.done():
+            self._opened.set_result(None)
+
+    def _on_open_failed(self, reason: str) -> None:
+        if not self._opened.done():
+            self._opened.set_exception(StreamError(f"{self.peer}: {reason}"))
+        self._on_ended(reason, unsent=True)
+
+    def _on_ended(self, reason: str, *, unsent: bool) -> None:
+        unsent = unsent or not self._unsent.empty()
+        self._lost = StreamLostError(f"{self.peer}: {reason}", unsent=unsent)
+        self._received.put_nowait(b"")
+        self._ended.set_result(None)
+
+    # What follows runs in the thread.
+
+    def _post(self, call: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            self._loop.call_soon_threadsafe(functools.partial(call, *args, **kwargs))
+
+    def _run(self) -> None:
+        try:
+            port = _open(self._url)
+        except (OSError, ValueError) as error:  # SerialException is an OSError
+            self._post(self._on_open_failed, str(error))
+            return
+        with self._port_lock:
+            self._port = port
+        self._post(self._on_opened)
+        unsent = False
+        try:
+            self._pump(port)
+            reason = self._end_reason
+        except _WriteFailedError as error:
+            reason, unsent = str(error), error.unsent
+        except OSError as error:
+            reason = str(error)
+        with self._port_lock:
+            self._port = None
+        with contextlib.suppress(OSError):
+            port.close()
+        self._post(self._on_ended, reason, unsent=unsent)
+
+    def _pump(self, port: _Port) -> None:
+        while not self._stopping.is_set():
+            self._write_waiting(port)
+            data = port.read(max(1, min(port.in_waiting, READ_BYTES)))
+            while data and not self._stopping.is_set():
+                if self._room.acquire(timeout=_REMOTE_READ_S):
+                    self._post(self._received.put_nowait, data)
+                    break
+        self._write_waiting(port)
+
+    def _write_waiting(self, port: _Port) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                _write(port, self._unsent.get_nowait())
+
+
+class _WriteFailedError(Exception):
+    def __init__(self, reason: str, *, unsent: bool) -> None:
+        super().__init__(reason)
+        self.unsent = unsent
+
+
+def _open(url: StreamUrl) -> _Port:
+    if url.scheme == "rfc2217":
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        return rfc2217.Serial(
+            f"rfc2217://{host}:{url.port}", baudrate=url.baudrate, timeout=_REMOTE_READ_S
+        )
+    port = serial.Serial(url.path, baudrate=url.baudrate, timeout=_IDLE_READ_S, exclusive=True)
+    try:
+        _keep_lines_up(port.fileno())
+        _hold_alone(port.fileno())
+    except (OSError, termios.error) as error:
+        port.close()
+        raise OSError(str(error)) from None
+    return port
+
+
+def _keep_lines_up(fd: int) -> None:
+    """Leaves DTR alone when the port is closed, so that the next opening resets no board."""
+    attributes = termios.tcgetattr(fd)
+    attributes[2] &= ~termios.HUPCL
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
+
+
+def _hold_alone(fd: int) -> None:
+    """Keeps out programs that do not ask for the port's lock.
+
+    Not on a pseudo terminal: its other side keeps it in being when this process is killed, and
+    with it the mark, which would then keep out this process's successor.
+    """
+    if os.major(os.fstat(fd).st_rdev) not in _PSEUDO_TERMINAL_MAJORS:
+        fcntl.ioctl(fd, termios.TIOCEXCL)
+
+
+def _write(port: _Port, data: bytes) -> None:
+    if not isinstance(port, serial.Serial):
+        try:
+            port.write(data)
+        except OSError as error:
+            raise _WriteFailedError(str(error), unsent=False) from None
+        return
+    sent = 0
+    give_up_at = time.monotonic() + _WRITE_LIMIT_S
+    while sent < len(data):
+        try:
+            sent += os.write(port.fileno(), data[sent:])
+        except BlockingIOError:
+            left_s = give_up_at - time.monotonic()
+            if left_s <= 0:
+                raise _WriteFailedError("the port takes no bytes", unsent=sent == 0) from None
+            select.select([], [port.fileno()], [], left_s)
+        except OSError as error:
+            raise _WriteFailedError(str(error), unsent=sent == 0) from None

@@ -1,0 +1,247 @@
+"""Boards over TCP: those that dial in, and serial servers that are dialled."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+from typing import Final
+
+from drink_agent.board.login import LoginGate, Verdict
+from drink_agent.board.settings import BoardSettings
+from drink_agent.board.streams import (
+    READ_BYTES,
+    StreamError,
+    StreamLostError,
+    StreamUrl,
+    parse_peers,
+)
+from drink_agent.board.tini import LoginRefused, encode
+
+_CONNECT_LIMIT_S: Final = 10.0
+"""Seconds a connection attempt may take: three lost packets on a slow line."""
+
+_MAX_UNSENT_BYTES: Final = 4096
+"""Bytes that may wait for a board that does not read, before it counts as lost; a line takes 5."""
+
+_MAX_STRANGERS: Final = 8
+"""Connections that may be open without a login; one board needs one."""
+
+_KEEPALIVE_IDLE_S: Final = 30
+"""Seconds of quiet before the kernel asks whether the peer is still there; the firmware speaks
+every 60 s, and a dead connection is better known before the next drop."""
+
+_KEEPALIVE_TRIES: Final = 3
+"""Unanswered questions, 10 s apart, until the connection is dead."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+class TcpStream:
+    """An open connection."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, held: bytes = b""
+    ) -> None:
+        address = writer.get_extra_info("peername") or ("?", 0)
+        self.peer = f"{address[0]} port {address[1]}"
+        self._reader = reader
+        self._writer = writer
+        self._held = held
+        self._end_reason = "closed by the board"
+
+    async def read(self) -> bytes:
+        """Bytes from the peer.
+
+        Raises:
+            StreamLostError: the connection has ended.
+        """
+        if self._held:
+            data, self._held = self._held[:READ_BYTES], self._held[READ_BYTES:]
+            return data
+        try:
+            data = await self._reader.read(READ_BYTES)
+        except OSError as error:
+            raise StreamLostError(f"{self.peer}: {error}") from None
+        if not data:
+            raise StreamLostError(f"{self.peer}: {self._end_reason}")
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Sends bytes.
+
+        Raises:
+            StreamLostError: the connection has ended, or the peer does not read.
+        """
+        transport = self._writer.transport
+        if transport.is_closing():
+            raise StreamLostError(f"{self.peer}: {self._end_reason}", unsent=True)
+        if transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            raise StreamLostError(f"{self.peer}: does not read", unsent=True)
+        self._writer.write(data)
+
+    async def close(self) -> None:
+        """Sends what the peer will take now, and closes."""
+        self.hang_up(self._end_reason)
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._writer.wait_closed()
+
+    def hang_up(self, reason: str) -> None:
+        """Ends the connection; `read` will say why."""
+        self._end_reason = reason
+        if self._writer.transport.get_write_buffer_size() > 0:
+            self._writer.transport.abort()
+        else:
+            self._writer.close()
+
+
+class DialSource:
+    """Dials a serial server, or a board that listens."""
+
+    passive: Final = False
+
+    def __init__(self, url: StreamUrl) -> None:
+        self._url = url
+
+    async def open(self) -> TcpStream:
+        """A connection.
+
+        Raises:
+            StreamError: none could be made.
+        """
+        where = f"{self._url.host} port {self._url.port}"
+        try:
+            async with asyncio.timeout(_CONNECT_LIMIT_S):
+                reader, writer = await asyncio.open_connection(self._url.host, self._url.port)
+        except TimeoutError:
+            raise StreamError(f"{where}: no answer") from None
+        except OSError as error:
+            raise StreamError(f"{where}: {error}") from None
+        _watch(writer)
+        return TcpStream(reader, writer)
+
+    async def close(self) -> None:
+        """Nothing is held between two streams."""
+
+
+class ListenSource:
+    """Waits for the board to dial in.
+
+    A second connection replaces the first, which may be dead without knowing it, but only once it
+    has logged in; so a stranger can disturb nothing.
+    """
+
+    passive: Final = True
+
+    def __init__(self, url: StreamUrl, settings: BoardSettings) -> None:
+        self._url = url
+        self._settings = settings
+        self._allowed_peers = parse_peers(settings.allowed_peers)
+        self._server: asyncio.Server | None = None
+        self._admitted: TcpStream | None = None
+        self._current: TcpStream | None = None
+        self._arrived = asyncio.Event()
+        self._strangers: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int | None:
+        """The port listened on, for a URL that leaves it open; None before `open`."""
+        return self._server.sockets[0].getsockname()[1] if self._server else None
+
+    async def open(self) -> TcpStream:
+        """The next board that logs in.
+
+        Raises:
+            StreamError: the port cannot be listened on.
+        """
+        if self._server is None:
+            try:
+                self._server = await asyncio.start_server(
+                    self._on_connection, self._url.host or None, self._url.port
+                )
+            except OSError as error:
+                raise StreamError(f"cannot listen on port {self._url.port}: {error}") from None
+        while self._admitted is None:
+            self._arrived.clear()
+            await self._arrived.wait()
+        self._current, self._admitted = self._admitted, None
+        return self._current
+
+    async def close(self) -> None:
+        """Stops listening and hangs up on everyone but the stream in use."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for task in tuple(self._strangers):
+            task.cancel()
+        await asyncio.gather(*self._strangers, return_exceptions=True)
+        if self._admitted is not None:
+            await self._admitted.close()
+            self._admitted = None
+
+    async def _on_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        stranger = TcpStream(reader, writer)
+        if not self._is_allowed(writer):
+            await self._turn_away(stranger, "its address is not allowed")
+        elif len(self._strangers) >= _MAX_STRANGERS:
+            await self._turn_away(stranger, "too many connections that have not logged in")
+        else:
+            self._strangers.add(task)
+            try:
+                await self._admit(stranger, reader, writer)
+            finally:
+                self._strangers.discard(task)
+
+    def _is_allowed(self, writer: asyncio.StreamWriter) -> bool:
+        address = ipaddress.ip_address(writer.get_extra_info("peername")[0].partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        return not self._allowed_peers or any(
+            (mapped or address) in network for network in self._allowed_peers
+        )
+
+    async def _admit(
+        self, stranger: TcpStream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        gate = LoginGate(self._settings)
+        verdict = Verdict.UNDECIDED
+        try:
+            async with asyncio.timeout(self._settings.login_limit_s):
+                while verdict is Verdict.UNDECIDED:
+                    verdict = gate.feed(await stranger.read())
+        except (TimeoutError, StreamLostError):
+            await self._turn_away(stranger, "no login")
+            return
+        except asyncio.CancelledError:
+            stranger.hang_up("shutting down")
+            raise
+        if verdict is Verdict.REFUSED:
+            with contextlib.suppress(StreamLostError):
+                stranger.write(encode(LoginRefused()))
+            await self._turn_away(stranger, "wrong password")
+            return
+        _watch(writer)
+        _log.info("board at %s logged in", stranger.peer)
+        for replaced in (self._current, self._admitted):
+            if replaced is not None:
+                replaced.hang_up(f"replaced by a new connection from {stranger.peer}")
+        self._current = None
+        self._admitted = TcpStream(reader, writer, bytes(gate.held))
+        self._arrived.set()
+
+    async def _turn_away(self, stranger: TcpStream, reason: str) -> None:
+        _log.warning("connection from %s turned away: %s", stranger.peer, reason)
+        await stranger.close()
+
+
+def _watch(writer: asyncio.StreamWriter) -> None:
+    """Has the kernel find out that a peer has vanished without a word."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEPALIVE_TRIES)
