@@ -10,9 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from drink_agent.agent import Agent, free_bytes_of
 from drink_agent.board.board import Board
-from drink_agent.clock import boot_id, boot_time_s
 from drink_agent.config import Config
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.events import BoardStatus
@@ -21,8 +19,10 @@ from drink_agent.domain.recovery import replay
 from drink_agent.journal.file import Journal
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Introduction
-from drink_agent.notify import SystemdNotifier
-from drink_agent.ports import JournalPort, MakeBoard, MakeLink
+from drink_agent.runtime.agent import Agent, free_bytes_of
+from drink_agent.runtime.clock import boot_id, boot_time_s
+from drink_agent.runtime.notify import SystemdNotifier
+from drink_agent.runtime.ports import JournalPort, MakeBoard, MakeLink
 
 _log = logging.getLogger("drink_agent.app")
 
@@ -56,10 +56,6 @@ def build(
         JournalError: The journal cannot be used.
         ImpossibleHistoryError: The journal's entries contradict each other.
     """
-    if make_board is None:
-        make_board = partial(Board, config.board, clock=clock)
-    if make_link is None:
-        make_link = partial(LinkClient, config.link, clock=clock)
     journal, entries = open_journal(config.journal.path)
     try:
         memory = replay(entries, config.dispenser.remembered_drops, journal.last_sequence)
@@ -87,8 +83,8 @@ def build(
         ),
         dispenser=Dispenser(memory, config.dispenser, boot or boot_id()),
         journal=journal,
-        make_board=make_board,
-        make_link=make_link,
+        make_board=make_board or (lambda on_event: Board(config.board, on_event, clock=clock)),
+        make_link=make_link or partial(LinkClient, config.link, clock=clock),
         clock=clock,
         settings=config.agent,
         journal_settings=config.journal,

@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; the process's own by default.
 
     Returns:
-        The exit status: 0, 1 (a fault of the program), 2 (configuration), 3 (journal damaged), 4 (journal in use by another
-        agent) or 5 (disk failed).
+        The exit status, one of the `EXIT_` constants; 0 after an orderly stop.
     """
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from drink_agent.agent import AgentSettings
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.dispenser import DispenserSettings
 from drink_agent.journal.settings import JournalSettings
 from drink_agent.link.settings import LinkSettings
 from drink_agent.logs import LogSettings
+from drink_agent.runtime.agent import AgentSettings
 from drink_agent.secretfile import SecretFileError, read_secret
 
 ENVIRONMENT_PREFIX = "DRINK_AGENT_"
@@ -82,12 +82,9 @@ def parse(values: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: A key is unknown or missing, a value cannot be used, or a secret's file.
     """
-    values = {
-        key: dict(value) if isinstance(value, dict) else value for key, value in values.items()
-    }
-    board = values.get("board")
-    if isinstance(board, dict):
-        _read_password(board)
+    values = dict(values)
+    if isinstance(values.get("board"), dict):
+        values["board"] = _with_password(values["board"])
     config = _section(Config, values, "")
     if not _MACHINE_ID.fullmatch(config.machine):
         raise ConfigError("machine must be lower-case letters, digits and hyphens, at most 63")

@@ -1,0 +1,1 @@
+"""The loop that dispenses, and what it needs of the host it runs on."""

@@ -1,0 +1,296 @@
+"""The loop that dispenses: takes events, asks the dispenser, does what it says, in order."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from drink_agent.domain.dispenser import Dispenser
+from drink_agent.domain.events import (
+    Append,
+    BoardStatus,
+    Disregarded,
+    Effect,
+    Event,
+    LinkUp,
+    Report,
+    ReportNotReceived,
+    Run,
+    Start,
+    Stop,
+    Sync,
+    Tick,
+)
+from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
+from drink_agent.journal.compaction import survivors
+from drink_agent.journal.settings import JournalSettings
+from drink_agent.link.convert import Introduction
+from drink_agent.runtime.inbox import Inbox
+from drink_agent.runtime.notify import SystemdNotifier
+from drink_agent.runtime.ports import BoardPort, JournalPort, LinkPort, MakeBoard, MakeLink
+
+_log = logging.getLogger("drink_agent.agent")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """How the agent's loop behaves."""
+
+    inbox_limit: int = 256
+    """Default 256 events. What may wait for the loop before the link is no longer read; a
+    frontend sends a command and an acknowledgement a drop."""
+    stop_limit_s: float = 15.0
+    """Default 15 s. From SIGTERM until the agent leaves even though a drop is at the board,
+    which the next start then reports unknown; a board answers or is given up in 10 s."""
+    ack_wait_s: float = 2.0
+    """Default 2 s. At a stop, how long to wait for the frontend's acknowledgements; a result
+    that is not acknowledged is reported by the next start."""
+    upkeep_interval_s: float = 5.0
+    """Default 5 s. How often the loop looks after disk, journal and the supervisor's watchdog;
+    several times in a WatchdogSec of 30."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0")
+
+
+def free_bytes_of(journal: JournalSettings) -> int:
+    """Returns the free space on the journal's disk, in bytes."""
+    disk = os.statvfs(journal.path.parent)
+    return disk.f_bavail * disk.f_frsize
+
+
+class Agent:
+    """One machine's agent.
+
+    Args:
+        identity: Who the agent is; journal sequence and board are filled in.
+        dispenser: Decides; has replayed the journal and has not been started.
+        journal: Open and locked; closed by `run`.
+        make_board: Makes the board.
+        make_link: Makes the link.
+        clock: Seconds since the host booted; the link's `beat_at` is on the same clock.
+        settings: How the loop behaves.
+        journal_settings: When to compact, and when the disk is full.
+        remembered_drops: Acknowledged drops that survive a compaction.
+        free_bytes: Tells the free space on the journal's disk.
+        notifier: The supervisor.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: Introduction,
+        dispenser: Dispenser,
+        journal: JournalPort,
+        make_board: MakeBoard,
+        make_link: MakeLink,
+        clock: Callable[[], float],
+        settings: AgentSettings,
+        journal_settings: JournalSettings,
+        remembered_drops: int,
+        free_bytes: Callable[[], int],
+        notifier: SystemdNotifier,
+    ) -> None:
+        self._identity = identity
+        self._dispenser = dispenser
+        self._journal = journal
+        self._clock = clock
+        self._settings = settings
+        self._journal_settings = journal_settings
+        self._survivors = partial(
+            survivors,
+            remembered_drops=remembered_drops,
+            evidence_drops=journal_settings.evidence_drops,
+        )
+        self._free_bytes = free_bytes
+        self._notifier = notifier
+        self._inbox = Inbox(settings.inbox_limit)
+        self._board: BoardPort = make_board(self._inbox.post_from_board)
+        self._link: LinkPort = make_link(self.introduction, self._inbox.offer)
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._status = BoardStatus(ready=False)
+        self._disk_full = False
+        self._upkeep_at = 0.0
+        self._stopping_since: float | None = None
+        self._idle_since: float | None = None
+
+    @property
+    def status(self) -> BoardStatus:
+        """The board as buyers should see it: not ready either if the disk is full or we stop."""
+        return self._status
+
+    @property
+    def dispenser(self) -> Dispenser:
+        """What the agent is doing, to be read only."""
+        return self._dispenser
+
+    @property
+    def link_is_up(self) -> bool:
+        """Whether the frontend took the link."""
+        return self._link.is_up
+
+    def introduction(self) -> Introduction:
+        """Returns who the agent is and what it remembers, now."""
+        return Introduction(
+            machine=self._identity.machine,
+            boot_id=self._identity.boot_id,
+            journal_id=self._journal.journal_id,
+            journal_sequence=self._journal.durable_sequence,
+            agent_version=self._identity.agent_version,
+            board=self._status,
+        )
+
+    def stop(self) -> None:
+        """Starts nothing more, lets the drop at the board end, and leaves."""
+        if self._stopping_since is None:
+            self._stopping_since = self._clock()
+            self._notifier.stopping()
+            _log.info("stopping")
+            self._inbox.post(Stop())
+
+    async def run(self) -> None:
+        """Works until `stop`.
+
+        Raises:
+            JournalError: In an ExceptionGroup. The journal failed; nothing was done after it.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                board = tasks.create_task(self._board.run())
+                link = tasks.create_task(self._link.run())
+                await self._work()
+                await self._link.close()
+                link.cancel()
+                board.cancel()
+            await self._board.close()
+        finally:
+            self._disk.shutdown(wait=True)
+            self._journal.close()
+
+    async def _work(self) -> None:
+        await self._step(Start())
+        self._notifier.ready()
+        while not self._may_leave():
+            event = await self._inbox.get(self._wait_s())
+            await self._refresh_status()
+            await self._step(event or Tick())
+            if (beat_at := self._link.beat_at) is not None and beat_at <= self._clock():
+                self._link.beat(self._journal.durable_sequence)
+            if self._clock() >= self._upkeep_at:
+                await self._upkeep()
+        await self._on_disk(self._journal.sync)
+
+    def _wait_s(self) -> float:
+        times = [self._upkeep_at]
+        if (deadline_ms := self._dispenser.next_deadline_ms) is not None:
+            times.append(deadline_ms / 1000)
+        if (beat_at := self._link.beat_at) is not None:
+            times.append(beat_at)
+        if self._stopping_since is not None:
+            times.append(self._stopping_since + self._settings.stop_limit_s)
+        if self._idle_since is not None:
+            times.append(self._idle_since + self._settings.ack_wait_s)
+        return max(0.0, min(times) - self._clock())
+
+    def _may_leave(self) -> bool:
+        if self._stopping_since is None:
+            return False
+        now = self._clock()
+        if now >= self._stopping_since + self._settings.stop_limit_s:
+            _log.error("stopped_during_drop", extra={"drop_id": self._dispenser.running})
+            return True
+        if not self._dispenser.idle:
+            return False
+        if self._idle_since is None:
+            self._idle_since = now
+        if self._dispenser.unacked == 0 or not self._link.is_up:
+            return True
+        return now >= self._idle_since + self._settings.ack_wait_s
+
+    async def _refresh_status(self) -> None:
+        """Takes the board's newest word before anything is decided on an older one."""
+        board = self._board.status
+        usable = not self._disk_full and self._stopping_since is None
+        status = BoardStatus(board.ready and usable, board.sensors, board.temperature_celsius)
+        if status == self._status:
+            return
+        if status.ready != self._status.ready:
+            _log.info("board_ready" if status.ready else "board_not_ready")
+        self._status = status
+        self._link.report_status(status)
+        await self._step(status)
+
+    async def _step(self, event: Event) -> None:
+        if isinstance(event, LinkUp):
+            self._link.report_status(self._status)  # it may have changed since Hello
+        for effect in self._dispenser.step(event, int(self._clock() * 1000)):
+            await self._do(effect)
+
+    async def _do(self, effect: Effect) -> None:
+        match effect:
+            case Append(entry):
+                self._journal.append(entry)
+                _log_entry(entry)
+            case Sync():
+                await self._on_disk(self._journal.sync)
+            case Run(drop, slot):
+                self._board.dispense(drop, slot)
+            case Report(sequence, result):
+                self._link.report(sequence, result)
+            case ReportNotReceived(drop):
+                _log.warning("drop_not_received", extra={"drop_id": drop})
+                self._link.report_not_received(drop)
+            case Disregarded(reason, drop):
+                _log.warning("disregarded", extra={"reason": reason.value, "drop_id": drop})
+
+    async def _upkeep(self) -> None:
+        self._upkeep_at = self._clock() + self._settings.upkeep_interval_s
+        self._notifier.alive()
+        disk_full = self._free_bytes() < self._journal_settings.min_free_bytes
+        if disk_full != self._disk_full:
+            self._disk_full = disk_full
+            _log.error("disk_full") if disk_full else _log.info("disk_has_room")
+        if not self._dispenser.idle:
+            return
+        if self._journal.dirty:
+            await self._on_disk(self._journal.sync)
+        size_bytes = self._journal.size_bytes
+        worn_bytes = max(self._journal_settings.compact_bytes, 2 * self._journal.compacted_bytes)
+        if size_bytes > worn_bytes and not disk_full:
+            done = await self._on_disk(partial(self._journal.compact, self._survivors))
+            _log.info(
+                "journal_compacted" if done else "journal_not_compacted",
+                extra={"from_bytes": size_bytes, "to_bytes": self._journal.size_bytes},
+            )
+
+    async def _on_disk(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
+
+
+def _log_entry(entry: Entry) -> None:
+    record = entry.record
+    facts: dict[str, object] = {"drop_id": record.drop, "entry": entry.sequence}
+    match record:
+        case Accepted():
+            _log.info("drop_accepted", extra=facts | {"slot": record.slot, "ttl_ms": record.ttl_ms})
+        case Commanded():
+            _log.info("drop_commanded", extra=facts | {"slot": record.slot})
+        case Result():
+            facts |= {
+                "revision": record.revision,
+                "outcome": record.outcome.value,
+                "cause": record.cause.value,
+                "contradiction": record.evidence.contradiction,
+            }
+            unsure = record.outcome.value == "UNKNOWN" or record.evidence.contradiction
+            _log.log(logging.WARNING if unsure else logging.INFO, "drop_result", extra=facts)
+        case Acked():
+            _log.info("drop_acknowledged", extra=facts | {"revision": record.revision})
