@@ -1,0 +1,1 @@
+"""Shows what Drink does, with real processes and emulated boards."""

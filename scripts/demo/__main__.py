@@ -1,0 +1,107 @@
+"""`python -m scripts.demo`: the show; `python -m scripts.demo run`: the installation only."""
+
+import argparse
+import dataclasses
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+from scripts.demo.books import compare
+from scripts.demo.house import ADMIN, ALICE, HOUSE
+from scripts.demo.show import Show, say
+from scripts.installation import Installation, Plan
+
+RPC_PORT, SESSION_PORT = 50051, 4242
+"""Where gRPC and the sessions have always been."""
+
+RUN_FOLDER = Path("run")
+"""Where `make run` keeps its data."""
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _plan(interactive: bool) -> Plan:
+    """The house; on its customary ports where a person could use them."""
+    taken = [port for port in (RPC_PORT, SESSION_PORT) if not _free(port)]
+    if not interactive or taken:
+        if interactive:
+            say(f"Port {' and '.join(map(str, taken))} is in use; taking others.")
+        return HOUSE
+    return dataclasses.replace(HOUSE, rpc_port=RPC_PORT, session_port=SESSION_PORT)
+
+
+def _show(installation: Installation) -> bool:
+    """Plays the acts and prints the books; whether they agree."""
+    alice = installation.client(ALICE)
+    Show(installation, alice).play()
+    alice.close()
+    admin = installation.client(ADMIN)
+    books = compare(installation, admin)
+    admin.close()
+    say("\nThe frontend's books beside the boards' own counts\n")
+    say(books.text)
+    say("\nEverything agrees." if books.agree else "\nThe books and the cans DISAGREE.")
+    return books.agree
+
+
+def _stay(installation: Installation) -> None:
+    """Says how to connect, and waits for Ctrl-C."""
+    say(
+        f"\nThe installation stays up. From another terminal:\n"
+        f"  nc localhost {installation.session_port}\n"
+        f"     USER alice / PASS {ALICE.password} / STAT / DROP 1 / QUIT\n"
+        f"  .venv/bin/python -m scripts.demo.buy localhost:{installation.rpc_port}"
+        f" alice {ALICE.password} machines/d/slots/1\n"
+        f"Its files and logs are in {installation.folder}. Ctrl-C ends it."
+    )
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    say("\nStopping.")
+    installation.stop()
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise SystemExit(128 + number)
+
+
+def main() -> int:
+    """The exit code: 0 if the books agree with the cans."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.demo", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["show", "run"], default="show")
+    show = parser.parse_args().what == "show"
+    interactive = sys.stdout.isatty() or not show
+    signal.signal(signal.SIGTERM, _interrupted)
+    folder = Path(tempfile.mkdtemp(prefix="drink-demo-")) if show else RUN_FOLDER.absolute()
+    agree = True
+    try:
+        with Installation(folder, _plan(interactive)) as installation:
+            say("Setting up a frontend, three agents and three emulated boards ...")
+            installation.install()
+            installation.start()
+            if show:
+                agree = _show(installation)
+            if interactive:
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+                _stay(installation)
+            else:
+                installation.stop()
+    finally:
+        if show and agree:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0 if agree else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""The acts of the demo. Each one does something to the real installation and says what came of it."""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+from drink.v1 import drop_service_pb2 as drops
+from scripts.demo.house import ALICE, BOB
+from scripts.installation import Client, Installation, session
+from scripts.processes import wait_until
+
+ACT_LIMIT_S = 60
+"""Seconds that anything awaited in an act may take."""
+
+
+def say(text: str = "") -> None:
+    """Prints at once, also into a pipe."""
+    print(text, flush=True)
+
+
+class Show:
+    """The acts, in order.
+
+    Args:
+        installation: Runs, and nobody else uses it.
+        alice: Her client.
+    """
+
+    def __init__(self, installation: Installation, alice: Client) -> None:
+        self._installation = installation
+        self._alice = alice
+        self._acts = 0
+
+    def play(self) -> None:
+        """All acts."""
+        acts: tuple[tuple[str, Callable[[], None]], ...] = (
+            ("A drop over gRPC", self._rpc),
+            ("A drop typed into a session", self._session),
+            ("A delayed drop, counting down", self._delayed),
+            ("A drop that the board refuses", self._refused),
+            ("A board that goes silent, and answers late", self._silent),
+            ("An agent killed in mid-drop", self._killed),
+        )
+        for title, act in acts:
+            self._acts += 1
+            say(f"\n{self._acts}. {title}\n")
+            act()
+
+    def _rpc(self) -> None:
+        self._credits("before")
+        drop = self._drop("machines/d/slots/1")
+        self._tell(drop)
+        self._credits("after")
+
+    def _session(self) -> None:
+        lines = ["USER bob", f"PASS {BOB.password}", "STAT 1", "DROP 1", "GETBALANCE", "QUIT"]
+        for line, reply in session(self._installation.session_port, lines):
+            if line:
+                say(f"   > {line.replace(BOB.password, '********')}")
+            for text in reply.splitlines():
+                say(f"   {text}")
+
+    def _delayed(self) -> None:
+        drop = self._place("machines/s/slots/1", delay_s=3)
+        watch = self._alice.drops.WatchDrop(
+            drops.WatchDropRequest(name=drop.name),
+            metadata=self._alice.metadata,
+            timeout=ACT_LIMIT_S,
+        )
+        for update in watch:
+            drop = update.drop
+            if drop.state == drops.Drop.STATE_SCHEDULED:
+                left = drop.schedule_time.ToDatetime() - drop.create_time.ToDatetime()
+                say(f"   due in {left // timedelta(seconds=1)} s; nobody waits for it meanwhile:")
+                self._tell(self._drop("machines/s/slots/2"))
+            else:
+                self._tell(drop)
+
+    def _refused(self) -> None:
+        self._installation.boards["d"].fault("refuse", slot=2)
+        self._tell(self._drop("machines/d/slots/2"))
+        self._credits("nothing moved, nothing is charged")
+
+    def _silent(self) -> None:
+        self._installation.boards["ld"].fault("late", slot=1, seconds=6)
+        drop = self._drop("machines/ld/slots/1")
+        self._tell(drop)
+        self._credits("the motor may have run, so the credits are held")
+        self._tell(self._settled(drop))
+        self._credits("the late answer proved it")
+
+    def _killed(self) -> None:
+        installation, agent = self._installation, self._installation.agents["ld"]
+        runs = installation.boards["ld"].counts()["motor_runs"]
+        drop = self._place("machines/ld/slots/2")
+        wait_until(
+            lambda: installation.boards["ld"].counts()["motor_runs"] > runs,
+            "motor runs",
+            ACT_LIMIT_S,
+        )
+        agent.kill()
+        say("   kill -9: the agent is gone while the motor turns")
+        agent.start()
+        say("   its supervisor starts it again; it reads its journal and never runs a motor twice")
+        drop = wait_until(lambda: self._answered(drop), "the drop is answered", ACT_LIMIT_S)
+        self._tell(drop)
+        if drop.state == drops.Drop.STATE_UNKNOWN:
+            self._credits("this board keeps no memory, so nobody can tell; the credits are held")
+            say("   an operator looks into the machine, and decides:")
+            identity = drop.name.removeprefix("drops/")
+            why = "--why=the slot is one can short"
+            arguments = ["drops", "resolve", identity, "--dispensed", why]
+            say(f"   $ drink-frontend admin {' '.join(arguments[:-1])} '{why}'")
+            say(f"   {installation.admin(*arguments).strip()}")
+        self._credits("in the end")
+        installation.wait_ready("ld")
+
+    def _place(self, slot: str, delay_s: int = 0) -> drops.Drop:
+        """Places a drop without waiting for it: the call is given up, the drop is not."""
+        request = drops.DropRequest(request_id=str(uuid.uuid4()), slot=slot)
+        if delay_s:
+            request.delay.FromSeconds(delay_s)
+        call = self._alice.drops.Drop.future(
+            request, metadata=self._alice.metadata, timeout=ACT_LIMIT_S
+        )
+        listing = drops.ListDropsRequest(page_size=1)
+
+        def placed() -> drops.Drop | None:
+            listed = self._alice.drops.ListDrops(
+                listing, metadata=self._alice.metadata, timeout=ACT_LIMIT_S
+            )
+            newest = listed.drops[0] if listed.drops else None
+            return newest if newest and newest.request_id == request.request_id else None
+
+        drop = wait_until(placed, "the drop is placed", ACT_LIMIT_S)
+        call.cancel()
+        return drop
+
+    def _drop(self, slot: str) -> drops.Drop:
+        request = drops.DropRequest(request_id=str(uuid.uuid4()), slot=slot)
+        return self._alice.drops.Drop(
+            request, metadata=self._alice.metadata, timeout=ACT_LIMIT_S
+        ).drop
+
+    def _answered(self, drop: drops.Drop) -> drops.Drop | None:
+        now = self._alice.drops.GetDrop(
+            drops.GetDropRequest(name=drop.name), metadata=self._alice.metadata, timeout=ACT_LIMIT_S
+        ).drop
+        waiting = (drops.Drop.STATE_RESERVED, drops.Drop.STATE_DISPATCHED)
+        return None if now.state in waiting else now
+
+    def _settled(self, drop: drops.Drop) -> drops.Drop:
+        watch = self._alice.drops.WatchDrop(
+            drops.WatchDropRequest(name=drop.name),
+            metadata=self._alice.metadata,
+            timeout=ACT_LIMIT_S,
+        )
+        return [update.drop for update in watch][-1]
+
+    def _tell(self, drop: drops.Drop) -> None:
+        state = drops.Drop.State.Name(drop.state).removeprefix("STATE_")
+        cause = drops.Drop.Cause.Name(drop.cause).removeprefix("CAUSE_")
+        why = "" if cause == "UNSPECIFIED" else f" ({cause})"
+        say(f"   {drop.item} for {drop.price} credits: {state}{why}")
+
+    def _credits(self, when: str) -> None:
+        account = self._alice.account()
+        held = f", {account.held_credits} held" if account.held_credits else ""
+        say(f"   {ALICE.name} has {account.available_credits} credits{held}  - {when}")
