@@ -23,7 +23,7 @@ class ProcessFailedError(Exception):
     """A process ended or did not do in time what was waited for."""
 
 
-def wait_until(condition: Callable[[], T], what: str, limit_s: float = 30) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, limit_s: float = 30) -> T:
     """The first true value of `condition`.
 
     Raises:

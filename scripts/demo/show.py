@@ -1,4 +1,4 @@
-"""The acts of the demo. Each one does something to the real installation and says what came of it."""
+"""The acts of the demo: each does something to the real installation and tells what came of it."""
 
 import uuid
 from collections.abc import Callable
