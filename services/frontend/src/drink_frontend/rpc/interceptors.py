@@ -1,5 +1,7 @@
 """What surrounds every call: the layers, outermost first, are error boundary, context, auth."""
 
+from __future__ import annotations  # grpc.RpcMethodHandler is generic in its type stubs only
+
 import contextlib
 import inspect
 from abc import abstractmethod

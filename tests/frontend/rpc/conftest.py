@@ -1,0 +1,14 @@
+"""What the tests of the gRPC edge share."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.fakes.rpc_frontend import Frontend, running_frontend
+
+
+@pytest.fixture
+async def frontend() -> AsyncIterator[Frontend]:
+    """A frontend on loopback with default settings."""
+    async with running_frontend() as running:
+        yield running
