@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import structlog
 
@@ -16,7 +17,8 @@ from drink_frontend.domain.ports import Reach
 from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.server import SessionServer
-from drink_frontend.storage.database import Database
+from drink_frontend.sessions.services import Services
+from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
@@ -25,6 +27,7 @@ from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.notes import Notes
 from drink_frontend.usecases.resolve import Resolution
 
 log = structlog.get_logger(__name__)
@@ -45,7 +48,7 @@ class Frontend:
         storage: What is kept, open.
     """
 
-    def __init__(self, settings: Settings, storage: Database) -> None:
+    def __init__(self, settings: Settings, storage: SqliteStorage) -> None:
         clock, randomness = SystemClock(), SystemRandomness()
         self._settings = settings
         self._storage = storage
@@ -88,17 +91,36 @@ class Frontend:
             randomness=randomness,
             ready=self._ready,
         )
+        self._stop = asyncio.Event()
+        self._restart = False
         self._sessions = SessionServer(
             settings.sessions,
-            drops=self._drops,
-            accounts=accounts,
-            machines=machines,
-            clock=clock,
-            randomness=randomness,
+            Services(
+                accounts=accounts,
+                drops=self._drops,
+                machines=machines,
+                notes=Notes(storage, clock),
+                clock=clock,
+                version=version("drink-frontend"),
+                started_ms=clock.now_ms(),
+                shutdown=self.stop if settings.sessions.shutdown_command else None,
+            ),
         )
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serves until `stop` is set, then ends in order; drops under way are waited for.
+    def stop(self, restart: bool = False) -> None:
+        """Ends `run` in order.
+
+        Args:
+            restart: Whether a supervisor should start the frontend again.
+        """
+        self._restart = restart
+        self._stop.set()
+
+    async def run(self) -> bool:
+        """Serves until `stop`, then ends in order; drops under way are waited for.
+
+        Returns:
+            Whether a supervisor should start the frontend again.
 
         Raises:
             OSError: an address cannot be listened on.
@@ -111,42 +133,44 @@ class Frontend:
                 ("deadlines", self._deadlines.run()),
                 ("follow others", self._follow_others()),
                 ("storage", self._storage_failure()),
-                ("stop", stop.wait()),
+                ("stop", self._stop.wait()),
             )
         ]
         try:
             rpc_port = await self._rpc.start()
-            session_ports = await self._sessions.start()
+            await self._sessions.start()
+            session_ports = [port for _, port in self._sessions.addresses]
             log.info("serving", rpc_port=rpc_port, session_ports=session_ports)
             done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            return self._restart
         finally:
-            await self._stop()
+            await self._end()
             for task in works:
                 task.cancel()
             await asyncio.gather(*works, return_exceptions=True)
             self._hasher.close()
 
-    async def _stop(self) -> None:
+    async def _end(self) -> None:
         """Each step is also a point at which the process may be killed: nothing is lost by it."""
         log.info("stopping")
+        limit_s = self._settings.shutdown.drops_limit_s
         await self._rpc.drain()
-        await self._sessions.drain()
         self._drops.drain()
-        await self._settle_drops()
+        await asyncio.gather(self._sessions.drain(limit_s), self._settle_drops(limit_s))
         self._links.drain()
         await self._sessions.stop()
         await self._rpc.stop(self._settings.shutdown.calls_limit_s)
         log.info("stopped")
 
-    async def _settle_drops(self) -> None:
+    async def _settle_drops(self, limit_s: float) -> None:
         """Waits, within the limit, until no drop is on its way to a motor."""
         with (
             contextlib.suppress(TimeoutError, StorageUnavailableError),
             self._storage.changes.machine(None) as changes,
         ):
-            async with asyncio.timeout(self._settings.shutdown.drops_limit_s):
+            async with asyncio.timeout(limit_s):
                 while await self._storage.read(
                     lambda tx: [
                         *tx.drops.in_state(State.RESERVED),
@@ -164,7 +188,8 @@ class Frontend:
                 self._deadlines.wake()
 
     async def _storage_failure(self) -> None:
-        raise StorageBrokenError from await self._storage.failure()
+        failure = await self._storage.failure()
+        raise StorageBrokenError from failure
 
     async def _ready(self) -> bool:
         """Whether the database takes changes."""
@@ -172,22 +197,31 @@ class Frontend:
         return True
 
 
-async def serve(settings: Settings) -> None:
-    """Runs a frontend until SIGTERM or SIGINT; a second one ends it at once."""
-    stop = asyncio.Event()
+async def serve(settings: Settings) -> bool:
+    """Runs a frontend until SIGTERM or SIGINT; a second one ends it at once.
+
+    Returns:
+        Whether a supervisor should start the frontend again.
+
+    Raises:
+        StorageError: the database cannot be opened.
+        StorageBrokenError: the database failed.
+        OSError: an address cannot be listened on.
+    """
     loop = asyncio.get_running_loop()
+    async with SqliteStorage.open(settings.storage) as storage:
+        frontend = Frontend(settings, storage)
 
-    def on_signal() -> None:
-        stop.set()
-        # The next one is the operating system's to handle: it ends the process.
+        def on_signal() -> None:
+            frontend.stop()
+            # The next one is the operating system's to handle: it ends the process.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    async with Database.open(settings.storage) as storage:
-        await Frontend(settings, storage).run(stop)
+            loop.add_signal_handler(number, on_signal)
+        return await frontend.run()
 
 
 class _NoLinks:
@@ -210,7 +244,7 @@ class Administration:
     machines: Machines
     drops: Drops
     resolution: Resolution
-    storage: Database
+    storage: SqliteStorage
 
 
 @asynccontextmanager
@@ -219,7 +253,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
     clock, randomness, links = SystemClock(), SystemRandomness(), _NoLinks()
     hasher = Argon2Hasher()
     try:
-        async with Database.open(settings.storage, exclusive=False) as storage:
+        async with SqliteStorage.open(settings.storage, beside=True) as storage:
             yield Administration(
                 accounts=Accounts(storage, hasher, clock, randomness),
                 machines=Machines(storage, links, clock, randomness),

@@ -16,8 +16,11 @@ from drink_frontend.admin.importing import import_plan
 from drink_frontend.admin.machines import machines, slots
 from drink_frontend.config import ConfigError, Settings, load, reference, show
 from drink_frontend.rpc import health as rpc_health
-from drink_frontend.storage.engine import StorageOpenError
-from drink_frontend.storage.migrate import migrate as migrate_storage
+from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.migrations import migrate as migrate_storage
+
+EXIT_RESTART = 75
+"""Exit code of a stop that asks for a new start (EX_TEMPFAIL): `Restart=on-failure` gives it."""
 
 main = typer.Typer(
     help="Drink's frontend: accounts, credits, stock and drops over gRPC and TCP sessions.",
@@ -66,10 +69,11 @@ def serve(context: typer.Context) -> None:
     logs.set_up(chosen.log)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(app.serve(chosen))
-    except (StorageOpenError, app.StorageBrokenError, OSError) as error:
+            restart = runner.run(app.serve(chosen))
+    except (StorageError, app.StorageBrokenError, OSError) as error:
         typer.echo(f"drink-frontend: {error}", err=True)
         raise typer.Exit(1) from None
+    raise typer.Exit(EXIT_RESTART if restart else 0)
 
 
 @main.command()
@@ -77,7 +81,7 @@ def migrate(context: typer.Context) -> None:
     """Make the database, or bring it to this version's schema."""
     try:
         migrate_storage(_settings(context).storage)
-    except StorageOpenError as error:
+    except StorageError as error:
         typer.echo(f"drink-frontend: {error}", err=True)
         raise typer.Exit(1) from None
 

@@ -12,7 +12,7 @@ from drink_frontend.config import Settings
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.domain.ledger import AccountKind
-from drink_frontend.storage.engine import StorageOpenError
+from drink_frontend.storage.errors import StorageError
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def run(context: typer.Context, work: Callable[[Administration], Awaitable[T]]) 
     except DrinkError as error:
         typer.echo(f"{error.reason}: {error}", err=True)
         raise typer.Exit(1) from None
-    except StorageOpenError as error:
+    except StorageError as error:
         typer.echo(f"drink-frontend: {error}", err=True)
         raise typer.Exit(1) from None
 
