@@ -6,7 +6,7 @@ from scripts import check_layout
 
 
 def function(lines: int) -> str:
-    return "def long():\n" + "    pass\n" * (lines - 1)
+    return 'def long():\n    """Text."""\n' + "    pass\n" * lines
 
 
 def test_a_long_module_is_found() -> None:
