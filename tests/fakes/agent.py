@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.links.messages import (
@@ -21,9 +21,9 @@ M = TypeVar("M")
 READY = BoardStatus(ready=True)
 
 
-def hello(machine: str = "d", **changed: object) -> Hello:
+def hello(machine: str = "d", /, **changed: Any) -> Hello:
     """A sound Hello with a board that answers."""
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "machine": machine,
         "protocol_version": 1,
         "boot_id": "boot-1",
@@ -33,7 +33,7 @@ def hello(machine: str = "d", **changed: object) -> Hello:
         "board_status": READY,
         **changed,
     }
-    return Hello(**fields)  # type: ignore[arg-type]
+    return Hello(**fields)
 
 
 def dispensed(drop_id: str, *, revision: int = 1, sequence: int = 1) -> Result:
@@ -45,9 +45,13 @@ class ScriptedAgent:
     """Says what a test tells it to, and hears what the frontend sends.
 
     `incoming` is the stream that the frontend reads; `connect` takes the one that it writes.
+
+    Attributes:
+        listened: Set when the frontend begins to read.
     """
 
     def __init__(self) -> None:
+        self.listened = asyncio.Event()
         self._said: asyncio.Queue[AgentMessage | None] = asyncio.Queue()
         self._sent: AsyncGenerator[FrontendMessage, None] | None = None
         self._hearing: asyncio.Task[None] | None = None
@@ -55,6 +59,7 @@ class ScriptedAgent:
 
     async def incoming(self) -> AsyncIterator[AgentMessage]:
         """What the frontend reads."""
+        self.listened.set()
         while (message := await self._said.get()) is not None:
             yield message
 

@@ -17,7 +17,9 @@ REFUSALS = [
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_its_reason_is_in_the_protocol(refusal: type[DrinkError]) -> None:
-    assert f"ERROR_REASON_{refusal.reason}" in error_reason_pb2.ErrorReason.keys()
+    assert (
+        f"ERROR_REASON_{refusal.reason}" in error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name
+    )
 
 
 def test_no_two_share_a_reason() -> None:

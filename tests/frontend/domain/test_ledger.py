@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.ledger import (
     CREDITS_MAX,
     FUNDING_ACCOUNT,
@@ -12,7 +13,6 @@ from drink_frontend.domain.ledger import (
     sales_account,
 )
 from drink_frontend.domain.limits import check_account
-from drink_frontend.domain.errors import FieldInvalidError
 
 FIELDS: dict[TransferKind, dict[str, Any]] = {
     TransferKind.MOVE: {"actor": "root", "request_id": "r1"},

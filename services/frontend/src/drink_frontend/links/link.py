@@ -1,7 +1,7 @@
 """One agent's link: hears it, gives it its machine's drops one by one, notices its loss."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import structlog
@@ -109,9 +109,9 @@ class Link:
         tasks = [
             asyncio.create_task(self._guard(work), name=f"link {self.state.machine} {name}")
             for name, work in (
-                ("hear", self._hear()),
-                ("dispatch", self._dispatch()),
-                ("watch", self._watch()),
+                ("hear", self._hear),
+                ("dispatch", self._dispatch),
+                ("watch", self._watch),
             )
         ]
         try:
@@ -133,10 +133,10 @@ class Link:
             self._outgoing.put_nowait(Goodbye(reason))
             self._outgoing.put_nowait(None)
 
-    async def _guard(self, work: Coroutine[None, None, None]) -> None:
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         """Runs one of the link's tasks; whichever ends first ends the link."""
         try:
-            await work
+            await work()
         except LinkSupersededError as error:
             self._failure = error
             self.end(GoodbyeReason.SUPERSEDED)

@@ -1,0 +1,196 @@
+"""Which links count: one per machine, the newest, while it lives."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from drink_frontend.domain.drop import State
+from drink_frontend.domain.errors import (
+    LinkSupersededError,
+    MachineDisabledError,
+    ShuttingDownError,
+)
+from drink_frontend.domain.ports import Reach
+from drink_frontend.links.messages import (
+    BoardStatus,
+    Dispense,
+    Goodbye,
+    GoodbyeReason,
+    Heartbeat,
+    ResultAck,
+    Welcome,
+)
+from drink_frontend.links.registry import LinkRegistry
+from drink_frontend.links.settings import LinkSettings
+from tests.fakes.agent import READY, ScriptedAgent, dispensed, hello
+from tests.fakes.clock import FakeClock
+from tests.fakes.desk import MemoryDesk, reserved
+
+SETTINGS = LinkSettings(retry_interval_s=60)
+
+
+class Rig:
+    """A registry, and agents that connect to it."""
+
+    def __init__(self) -> None:
+        self.desk = MemoryDesk()
+        self.reaches: list[str] = []
+        self.registry = LinkRegistry(self.desk, FakeClock(), SETTINGS, self.reaches.append)
+        self.agents: list[ScriptedAgent] = []
+
+    def dial(self, machine: str = "d", **changed: Any) -> ScriptedAgent:
+        """An agent that has said Hello and hears nothing yet."""
+        agent = ScriptedAgent()
+        agent.say(hello(machine, **changed))
+        agent.connect(self.registry.serve(machine, agent.incoming()))
+        self.agents.append(agent)
+        return agent
+
+    async def connect(self, machine: str = "d", **changed: Any) -> ScriptedAgent:
+        agent = self.dial(machine, **changed)
+        await agent.hears(Welcome)
+        return agent
+
+
+@pytest.fixture
+async def rig() -> AsyncGenerator[Rig, None]:
+    rig = Rig()
+    yield rig
+    for agent in rig.agents:
+        await agent.vanish()
+
+
+async def test_reach_follows_agent_and_board(rig: Rig) -> None:
+    assert rig.registry.reach("d") is Reach.OFFLINE
+
+    agent = await rig.connect(board_status=BoardStatus(ready=False))
+    assert rig.registry.reach("d") is Reach.BOARD_DOWN
+
+    agent.say(READY, Heartbeat(1))
+    await agent.hears(Heartbeat)
+    assert rig.registry.reach("d") is Reach.READY
+    assert rig.registry.reach("ld") is Reach.OFFLINE
+
+    await agent.vanish()
+    assert rig.registry.reach("d") is Reach.OFFLINE
+    assert set(rig.reaches) == {"d"}
+    assert len(rig.reaches) >= 3
+
+
+async def test_a_wake_up_reaches_only_its_machine(rig: Rig) -> None:
+    d, ld = await rig.connect("d"), await rig.connect("ld")
+    rig.desk.reserve(reserved("D1", "ld"))
+    rig.registry.wake("ld")
+    rig.registry.wake("s")
+
+    assert (await ld.hears(Dispense)).drop_id == "D1"
+    assert not d.heard_more()
+
+
+async def test_a_dead_machine_blocks_no_other(rig: Rig) -> None:
+    """Invariant 11: a machine that never answers holds up its own drops and no one else's."""
+    rig.desk.reserve(reserved("D1", "d"))
+    rig.desk.reserve(reserved("D2", "ld"))
+    dead, live = await rig.connect("d"), await rig.connect("ld")
+    await dead.hears(Dispense)
+
+    assert (await live.hears(Dispense)).drop_id == "D2"
+    live.say(dispensed("D2"))
+    await live.hears(ResultAck)
+    assert rig.desk.state("D1") is State.DISPATCHED
+
+
+async def test_fault_17_the_newest_link_wins(rig: Rig) -> None:
+    """Invariant 14: of two streams of one machine only the newer one gets commands."""
+    older = await rig.connect()
+    newer = await rig.connect()
+    assert await older.hears(Goodbye) == Goodbye(GoodbyeReason.SUPERSEDED)
+    await older.hears_end()
+
+    rig.desk.reserve(reserved("D1"))
+    rig.registry.wake("d")
+    assert (await newer.hears(Dispense)).epoch == 2
+    assert rig.registry.reach("d") is Reach.READY
+
+
+async def test_fault_17_a_link_that_opens_late_does_not_displace_a_newer_one(rig: Rig) -> None:
+    newer = await rig.connect()
+    rig.desk.epochs["d"] = -1
+    late = rig.dial()
+
+    await late.hears(Welcome)
+    assert await late.hears(Goodbye) == Goodbye(GoodbyeReason.SUPERSEDED)
+    await late.hears_end()
+    newer.say(Heartbeat(1))
+    assert await newer.hears(Heartbeat) == Heartbeat(1)
+    assert rig.registry.reach("d") is Reach.READY
+
+
+async def test_fault_18_two_processes_of_one_machine_never_both_get_commands(rig: Rig) -> None:
+    """Invariant 14: each that connects ends the other; a drop goes out on the last one only."""
+    agents = [await rig.connect(boot_id=f"boot-{number % 2}") for number in range(6)]
+    rig.desk.reserve(reserved("D1"))
+    rig.registry.wake("d")
+
+    assert (await agents[-1].hears(Dispense)).epoch == 6
+    for superseded in agents[:-1]:
+        await superseded.hears(Goodbye)
+        await superseded.hears_end()
+
+
+async def test_a_link_that_is_refused_leaves_nothing_behind(rig: Rig) -> None:
+    rig.desk.disabled.add("d")
+
+    await rig.dial().hears_error(MachineDisabledError)
+    assert rig.registry.reach("d") is Reach.OFFLINE
+
+
+async def test_fault_56_a_retired_link_ends_at_the_next_look(rig: Rig) -> None:
+    agent, other = await rig.connect(), await rig.connect("ld")
+    rig.desk.epochs["d"] += 1
+    rig.registry.wake_all()
+    assert await agent.hears(Goodbye) == Goodbye(GoodbyeReason.SUPERSEDED)
+    await agent.hears_error(LinkSupersededError)
+    assert rig.registry.reach("d") is Reach.OFFLINE
+    other.say(Heartbeat(1))
+    await other.hears(Heartbeat)
+
+    await rig.connect()
+    assert rig.registry.reach("d") is Reach.READY
+
+
+async def test_fault_21_a_frontend_that_stops_says_goodbye_on_every_link(rig: Rig) -> None:
+    agents = [await rig.connect("d"), await rig.connect("ld")]
+    rig.registry.drain()
+
+    for agent in agents:
+        assert await agent.hears(Goodbye) == Goodbye(GoodbyeReason.SHUTTING_DOWN)
+        await agent.hears_end()
+    await rig.dial("s").hears_error(ShuttingDownError)
+
+
+async def test_fault_21_a_link_that_was_opening_is_told_too(rig: Rig) -> None:
+    agent = ScriptedAgent()
+    agent.connect(rig.registry.serve("d", agent.incoming()))
+    rig.agents.append(agent)
+    await agent.listened.wait()
+    rig.registry.drain()
+    agent.say(hello())
+
+    await agent.hears(Welcome)
+    assert await agent.hears(Goodbye) == Goodbye(GoodbyeReason.SHUTTING_DOWN)
+    await agent.hears_end()
+
+
+async def test_a_stream_that_is_cut_takes_its_link_with_it_at_once(rig: Rig) -> None:
+    agent = ScriptedAgent()
+    agent.say(hello())
+    stream = rig.registry.serve("d", agent.incoming())
+    assert isinstance(await anext(stream), Welcome)
+    await stream.aclose()
+    rig.desk.reserve(reserved("D1"))
+    rig.registry.wake("d")
+
+    assert rig.registry.reach("d") is Reach.OFFLINE
+    assert rig.desk.state("D1") is State.RESERVED

@@ -1,0 +1,133 @@
+"""The rules of one link: what may be said in which phase, and when it counts as lost."""
+
+from typing import Any
+
+import pytest
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.errors import AgentTooOldError, LinkProtocolError, NotOwnerError
+from drink_frontend.links.messages import (
+    AgentMessage,
+    BoardStatus,
+    Goodbye,
+    GoodbyeReason,
+    Heartbeat,
+    NotReceived,
+    Result,
+)
+from drink_frontend.links.state import MISSED_HEARTBEATS, PROTOCOL_MIN, LinkState, Phase
+from tests.fakes.agent import READY, hello
+
+LATER: list[AgentMessage] = [
+    Result("D1", 1, State.DISPENSED, Cause.BOARD_ACK, {}, 1),
+    NotReceived("D1"),
+    BoardStatus(ready=False),
+    Heartbeat(1),
+    Goodbye(GoodbyeReason.SHUTTING_DOWN),
+]
+
+
+def link(phase: Phase = Phase.OPEN) -> LinkState:
+    """A link of machine d in that phase; D1 is wanted."""
+    state = LinkState("d", 10, now=100)
+    if phase is not Phase.GREETING:
+        state.greet(hello())
+        state.opened(7, ["D1"], READY)
+    if phase is Phase.CLOSED:
+        state.close()
+    return state
+
+
+def test_a_link_begins_with_hello() -> None:
+    state = link(Phase.GREETING)
+
+    assert state.greet(hello()) == hello()
+    assert (state.phase, state.ready) == (Phase.GREETING, False)
+
+
+@pytest.mark.parametrize("message", LATER)
+def test_nothing_is_said_before_hello(message: AgentMessage) -> None:
+    with pytest.raises(LinkProtocolError):
+        link(Phase.GREETING).greet(message)
+
+
+@pytest.mark.parametrize("phase", [Phase.OPEN, Phase.CLOSED])
+def test_hello_is_said_once(phase: Phase) -> None:
+    with pytest.raises(LinkProtocolError):
+        link(phase).greet(hello())
+    with pytest.raises(LinkProtocolError):
+        link(phase).heard(hello(), 101)
+
+
+@pytest.mark.parametrize("phase", [Phase.OPEN, Phase.CLOSED])
+@pytest.mark.parametrize("message", LATER)
+def test_everything_else_is_taken_in_any_order(phase: Phase, message: AgentMessage) -> None:
+    state = link(phase)
+    state.heard(message, 105)
+
+    assert state.lost_at == 105 + 10 * MISSED_HEARTBEATS
+    assert state.phase is phase
+
+
+@pytest.mark.parametrize("version", [PROTOCOL_MIN, PROTOCOL_MIN + 1, 1_000])
+def test_fault_22_newer_agents_are_welcome(version: int) -> None:
+    assert link(Phase.GREETING).greet(hello(protocol_version=version)).protocol_version == version
+
+
+@pytest.mark.parametrize("version", [PROTOCOL_MIN - 1, 0, -1])
+def test_fault_22_an_agent_that_is_too_old_is_told_the_oldest_version(version: int) -> None:
+    with pytest.raises(AgentTooOldError) as refused:
+        link(Phase.GREETING).greet(hello(protocol_version=version))
+    assert refused.value.facts == {"oldest": PROTOCOL_MIN}
+
+
+def test_fault_19_a_token_speaks_only_for_its_own_machine() -> None:
+    with pytest.raises(NotOwnerError):
+        link(Phase.GREETING).greet(hello("ld"))
+
+
+@pytest.mark.parametrize("lacking", [{"journal_id": ""}, {"boot_id": ""}, {"journal_sequence": -1}])
+def test_hello_names_journal_and_boot(lacking: dict[str, Any]) -> None:
+    with pytest.raises(LinkProtocolError):
+        link(Phase.GREETING).greet(hello(**lacking))
+
+
+def test_a_link_is_ready_while_it_is_open_and_its_board_answers() -> None:
+    state = link()
+    assert (state.epoch, state.ready) == (7, True)
+
+    state.heard(BoardStatus(ready=False), 101)
+    assert not state.ready
+
+    state.heard(READY, 102)
+    assert state.ready
+
+    state.close()
+    assert not state.ready
+
+
+def test_a_drop_is_proven_missing_only_when_it_was_asked_about() -> None:
+    """Invariant 8: a command that was sent on this link may still be on its way."""
+    with pytest.raises(LinkProtocolError):
+        link().heard(NotReceived("D2"), 101)
+
+
+def test_a_drop_is_proven_missing_once() -> None:
+    state = link()
+    state.heard(NotReceived("D1"), 101)
+
+    with pytest.raises(LinkProtocolError):
+        state.heard(NotReceived("D1"), 102)
+
+
+def test_welcome_is_said_once() -> None:
+    with pytest.raises(AssertionError):
+        link().opened(8, [], READY)
+
+
+def test_fault_14_silence_for_three_heartbeats_is_a_loss() -> None:
+    state = link()
+
+    assert state.lost_at == 100 + 30
+    state.heard(Heartbeat(1), 125)
+    assert state.lost_at == 125 + 30
