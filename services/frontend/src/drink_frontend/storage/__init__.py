@@ -1,1 +1,1 @@
-"""TODO."""
+"""Keeps accounts, credits, stock and drops durably, behind the ports of the domain."""

@@ -1,0 +1,192 @@
+"""Accounts, their credentials and bearer tokens."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from drink_frontend.domain.entities import Account
+from drink_frontend.domain.errors import AlreadyExistsError
+from drink_frontend.domain.ledger import AccountKind
+from drink_frontend.storage.statements import Executor, Row, Statement, constant
+from drink_frontend.storage.tables import accounts, tokens
+
+_ACCOUNT = select(
+    accounts.c.name,
+    accounts.c.kind,
+    accounts.c.admin,
+    accounts.c.closed,
+    accounts.c.password_hash,
+    accounts.c.credits_posted - accounts.c.debits_posted,
+    accounts.c.debits_pending,
+)
+
+_GET = Statement(_ACCOUNT.where(accounts.c.name == bindparam("name")))
+_BY_IBUTTON = Statement(_ACCOUNT.where(accounts.c.ibutton_digest == bindparam("digest")))
+_BY_TOKEN = Statement(
+    _ACCOUNT.join(tokens, tokens.c.account == accounts.c.name).where(
+        tokens.c.digest == bindparam("digest"), tokens.c.expires_ms > bindparam("now_ms")
+    )
+)
+_USERS = Statement(
+    _ACCOUNT.where(accounts.c.kind == constant(AccountKind.USER)).order_by(accounts.c.name)
+)
+_ADD = Statement(
+    insert(accounts)
+    .inline()
+    .values(
+        name=bindparam("name"),
+        kind=bindparam("kind"),
+        admin=bindparam("admin"),
+        closed=constant(0),
+        password_hash=bindparam("password_hash"),
+        created_ms=bindparam("now_ms"),
+        debits_pending=constant(0),
+        debits_posted=constant(0),
+        credits_pending=constant(0),
+        credits_posted=constant(0),
+    )
+)
+_UPDATE = Statement(
+    update(accounts)
+    .where(accounts.c.name == bindparam("name"))
+    .values(
+        {
+            column: func.coalesce(bindparam(column.name), column)
+            for column in (
+                accounts.c.admin,
+                accounts.c.closed,
+                accounts.c.password_hash,
+                accounts.c.ibutton_digest,
+            )
+        }
+    )
+)
+_ADD_TOKEN = Statement(
+    insert(tokens)
+    .inline()
+    .values(
+        digest=bindparam("digest"),
+        account=bindparam("account"),
+        expires_ms=bindparam("expires_ms"),
+    )
+)
+_REMOVE_TOKENS = Statement(delete(tokens).where(tokens.c.account == bindparam("account")))
+_REMOVE_OLDEST_TOKENS = Statement(
+    delete(tokens).where(
+        tokens.c.digest.in_(
+            select(tokens.c.digest)
+            .where(tokens.c.account == bindparam("account"))
+            .order_by(tokens.c.expires_ms.desc(), tokens.c.digest)
+            .limit(bindparam("all"))
+            .offset(bindparam("kept"))
+            .scalar_subquery()
+        )
+    )
+)
+
+
+class SqlAccounts:
+    """`AccountTable` on one connection.
+
+    Args:
+        executor: Runs its statements.
+        tokens_max: Bearer tokens that one account may have.
+    """
+
+    __slots__ = ("_executor", "_tokens_max")
+
+    def __init__(self, executor: Executor, tokens_max: int) -> None:
+        self._executor = executor
+        self._tokens_max = tokens_max
+
+    def get(self, name: str) -> Account | None:
+        """See `AccountTable`."""
+        return _account(self._executor.one(_GET, name=name))
+
+    def by_ibutton(self, digest: str) -> Account | None:
+        """See `AccountTable`."""
+        return _account(self._executor.one(_BY_IBUTTON, digest=digest))
+
+    def by_token(self, digest: str, now_ms: int) -> Account | None:
+        """See `AccountTable`."""
+        return _account(self._executor.one(_BY_TOKEN, digest=digest, now_ms=now_ms))
+
+    def list_users(self) -> Sequence[Account]:
+        """See `AccountTable`."""
+        return [_read(row) for row in self._executor.all(_USERS)]
+
+    def add(
+        self,
+        name: str,
+        kind: AccountKind,
+        now_ms: int,
+        *,
+        admin: bool = False,
+        password_hash: str | None = None,
+    ) -> None:
+        """See `AccountTable`."""
+        if self.get(name) is not None:
+            raise AlreadyExistsError("the account exists")
+        self._executor.run(
+            _ADD,
+            name=name,
+            kind=kind.value,
+            admin=int(admin),
+            password_hash=password_hash,
+            now_ms=now_ms,
+        )
+
+    def update(
+        self,
+        name: str,
+        *,
+        admin: bool | None = None,
+        closed: bool | None = None,
+        password_hash: str | None = None,
+        ibutton_digest: str | None = None,
+    ) -> None:
+        """See `AccountTable`."""
+        if ibutton_digest is not None:
+            owner = self.by_ibutton(ibutton_digest)
+            if owner is not None and owner.name != name:
+                raise AlreadyExistsError("the iButton belongs to another account")
+        changed = self._executor.run(
+            _UPDATE,
+            name=name,
+            admin=None if admin is None else int(admin),
+            closed=None if closed is None else int(closed),
+            password_hash=password_hash,
+            ibutton_digest=ibutton_digest,
+        )
+        assert changed == 1, "no such account"
+
+    def add_token(self, digest: str, account: str, expires_ms: int) -> None:
+        """See `AccountTable`."""
+        self._executor.run(_ADD_TOKEN, digest=digest, account=account, expires_ms=expires_ms)
+        self._executor.run(
+            _REMOVE_OLDEST_TOKENS,
+            account=account,
+            kept=self._tokens_max,
+            all=self._tokens_max,
+        )
+
+    def remove_tokens(self, account: str) -> None:
+        """See `AccountTable`."""
+        self._executor.run(_REMOVE_TOKENS, account=account)
+
+
+def _account(row: Row | None) -> Account | None:
+    return None if row is None else _read(row)
+
+
+def _read(row: Row) -> Account:
+    name, kind, admin, closed, password_hash, posted, held = row
+    return Account(
+        name=name,
+        kind=AccountKind(kind),
+        admin=bool(admin),
+        closed=bool(closed),
+        password_hash=password_hash,
+        posted=posted,
+        held=held,
+    )

@@ -1,0 +1,87 @@
+"""The storage as the rest of the frontend sees it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Self, TypeVar
+
+from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.changes import CommitChanges
+from drink_frontend.storage.engine import Engine
+from drink_frontend.storage.reader import Reader
+from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.workers import Workers
+from drink_frontend.storage.writer import Stats, Writer
+
+T = TypeVar("T")
+
+
+class Database:
+    """`Storage` on one opened database. Belongs to one event loop; an async context manager.
+
+    Args:
+        engine: The database; closed with this.
+        settings: Its bounds.
+
+    Attributes:
+        changes: Tells what commits changed.
+    """
+
+    def __init__(self, engine: Engine, settings: StorageSettings) -> None:
+        self._engine = engine
+        self._loop = asyncio.get_running_loop()
+        self._failure: asyncio.Future[BaseException] = self._loop.create_future()
+        self.changes = CommitChanges()
+        self._writer = Writer(engine, settings.tokens_per_account, self._broken)
+        readers = [Reader(engine, settings.read_limit_ms / 1000) for _ in range(settings.readers)]
+        self._writers = Workers(
+            "storage-writer",
+            [self._writer],
+            queue_max=settings.write_queue_max,
+            batch_max=settings.write_batch_max,
+            done=self.changes.fire,
+            idle_s=settings.look_elsewhere_ms / 1000,
+        )
+        self._readers = Workers(
+            "storage-reader",
+            readers,
+            queue_max=settings.read_queue_max,
+            batch_max=settings.read_batch_max,
+            done=self.changes.fire,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Gives the open database."""
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Closes it."""
+        await self.close()
+
+    @property
+    def stats(self) -> Stats:
+        """Counts of commits and units."""
+        return self._writer.stats
+
+    async def write(self, unit: Callable[[Transaction], T]) -> T:
+        """See `Storage`."""
+        return await self._writers.do(unit)
+
+    async def read(self, query: Callable[[Transaction], T]) -> T:
+        """See `Storage`."""
+        return await self._readers.do(query)
+
+    async def failure(self) -> BaseException:
+        """Waits for an error after which nothing is written any more, and returns it.
+
+        Whoever runs the process ends it then: a new one finds out what the disk holds.
+        """
+        return await asyncio.shield(self._failure)
+
+    async def close(self) -> None:
+        """Finishes what waits, then closes the database and lets others have it."""
+        await self._writers.close()
+        await self._readers.close()
+        self._engine.close()
+
+    def _broken(self, error: BaseException) -> None:
+        self._loop.call_soon_threadsafe(self._failure.set_result, error)

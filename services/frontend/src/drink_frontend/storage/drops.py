@@ -1,0 +1,284 @@
+"""Drops, and the queues that their rows are."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, case, func, insert, literal_column, null, select, update
+from sqlalchemy.sql.elements import BindParameter, ColumnElement
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Drop
+from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.statements import (
+    NOTHING,
+    SEQUENCE_MAX,
+    Executor,
+    Row,
+    Statement,
+    constant,
+)
+from drink_frontend.storage.tables import IS_OPEN, drops
+
+_COLUMNS = (
+    drops.c.id,
+    drops.c.sequence,
+    drops.c.account,
+    drops.c.request_id,
+    drops.c.fingerprint,
+    drops.c.machine,
+    drops.c.slot,
+    drops.c.item,
+    drops.c.price,
+    drops.c.hold_id,
+    drops.c.state,
+    drops.c.cause,
+    drops.c.decided_by,
+    drops.c.epoch,
+    drops.c.journal_id,
+    drops.c.revision,
+    drops.c.created_ms,
+    drops.c.not_before_ms,
+    drops.c.dispatched_ms,
+    drops.c.settled_ms,
+)
+_STATE, _CAUSE = _COLUMNS.index(drops.c.state), _COLUMNS.index(drops.c.cause)
+_DROP = select(*_COLUMNS)
+_OPEN: ColumnElement[bool] = literal_column(f"({IS_OPEN})")
+_BEFORE = drops.c.sequence < bindparam("before")
+_STATE_NAMES = tuple(f"state_{number}" for number in range(len(State)))
+_IN_STATES = drops.c.state.in_([bindparam(name) for name in _STATE_NAMES])
+
+_GET = Statement(_DROP.where(drops.c.id == bindparam("id")))
+_BY_REQUEST = Statement(
+    _DROP.where(
+        drops.c.account == bindparam("account"), drops.c.request_id == bindparam("request_id")
+    )
+)
+_ADD = Statement(
+    insert(drops)
+    .inline()
+    .values(
+        {column: bindparam(column.name) for column in _COLUMNS if column is not drops.c.sequence}
+    )
+)
+_IS_SOURCE = (drops.c.id == bindparam("id")) & (drops.c.state == bindparam("source"))
+_SAID: dict[str, Any] = {"state": bindparam("target"), "cause": bindparam("said_cause")}
+_HIGHEST_REVISION = case(
+    (bindparam("revision") > drops.c.revision, bindparam("revision")), else_=drops.c.revision
+)
+_MOVE = Statement(
+    update(drops)
+    .where(_IS_SOURCE)
+    .values(
+        _SAID
+        | {
+            column.name: func.coalesce(column, bindparam(column.name))
+            for column in (drops.c.dispatched_ms, drops.c.settled_ms)
+        }
+        | {
+            column.name: func.coalesce(bindparam(column.name), column)
+            for column in (drops.c.decided_by, drops.c.epoch, drops.c.journal_id)
+        }
+        | {"revision": _HIGHEST_REVISION}
+    )
+)
+_MOVE_TO_RESERVED = Statement(
+    update(drops)
+    .where(_IS_SOURCE)
+    .values(_SAID | {"epoch": null(), "journal_id": null(), "dispatched_ms": null()})
+)
+_SAW_REVISION = Statement(
+    update(drops).where(drops.c.id == bindparam("id")).values(revision=_HIGHEST_REVISION)
+)
+_NEXT_RESERVED = Statement(
+    _DROP.where(
+        _OPEN,
+        drops.c.state == constant(State.RESERVED),
+        drops.c.machine == bindparam("machine"),
+    )
+    .order_by(drops.c.sequence)
+    .limit(constant(1))
+    .offset(NOTHING)
+)
+_WAITING = Statement(
+    select(func.count()).where(
+        _OPEN,
+        drops.c.state.in_(
+            [constant(state) for state in (State.SCHEDULED, State.RESERVED, State.DISPATCHED)]
+        ),
+        drops.c.machine == bindparam("machine"),
+    )
+)
+_IN_STATE = Statement(
+    _DROP.where(_OPEN, drops.c.state == bindparam("state")).order_by(drops.c.sequence)
+)
+_IN_STATE_AT = Statement(
+    _DROP.where(
+        _OPEN, drops.c.state == bindparam("state"), drops.c.machine == bindparam("machine")
+    ).order_by(drops.c.sequence)
+)
+_DUE = Statement(
+    _DROP.where(
+        drops.c.state == constant(State.SCHEDULED), drops.c.not_before_ms <= bindparam("now_ms")
+    ).order_by(drops.c.not_before_ms, drops.c.sequence)
+)
+_NEXT_DUE = Statement(
+    select(func.min(drops.c.not_before_ms)).where(drops.c.state == constant(State.SCHEDULED))
+)
+_NEWEST_FIRST = _DROP.where(_BEFORE, _IN_STATES).order_by(drops.c.sequence.desc())
+_LIMIT: BindParameter[int] = bindparam("limit")
+_LIST = Statement(_NEWEST_FIRST.limit(_LIMIT).offset(NOTHING))
+_LIST_OF = Statement(
+    _NEWEST_FIRST.where(drops.c.account == bindparam("account")).limit(_LIMIT).offset(NOTHING)
+)
+_LIST_OPEN = Statement(_NEWEST_FIRST.where(_OPEN).limit(_LIMIT).offset(NOTHING))
+
+
+class SqlDrops:
+    """`DropTable` on one connection.
+
+    Args:
+        executor: Runs its statements.
+        touched: Collects which drops changed.
+    """
+
+    __slots__ = ("_executor", "_touched")
+
+    def __init__(self, executor: Executor, touched: Touched) -> None:
+        self._executor = executor
+        self._touched = touched
+
+    def get(self, drop_id: str) -> Drop | None:
+        """See `DropTable`."""
+        return _drop(self._executor.one(_GET, id=drop_id))
+
+    def by_request(self, account: str, request_id: str) -> Drop | None:
+        """See `DropTable`."""
+        return _drop(self._executor.one(_BY_REQUEST, account=account, request_id=request_id))
+
+    def add(self, drop: Drop) -> None:
+        """See `DropTable`."""
+        self._executor.run(
+            _ADD,
+            id=drop.id,
+            account=drop.account,
+            request_id=drop.request_id,
+            fingerprint=drop.fingerprint,
+            machine=drop.machine,
+            slot=drop.slot,
+            item=drop.item,
+            price=drop.price,
+            hold_id=drop.hold_id,
+            state=drop.state.value,
+            cause=drop.cause.value,
+            decided_by=drop.decided_by,
+            epoch=drop.epoch,
+            journal_id=drop.journal_id,
+            revision=drop.revision,
+            created_ms=drop.created_ms,
+            not_before_ms=drop.not_before_ms,
+            dispatched_ms=drop.dispatched_ms,
+            settled_ms=drop.settled_ms,
+        )
+        self._touched.drops.add(drop.id)
+
+    def move(
+        self,
+        drop_id: str,
+        source: State,
+        target: State,
+        cause: Cause,
+        now_ms: int,
+        *,
+        decided_by: str | None = None,
+        epoch: int | None = None,
+        journal_id: str | None = None,
+        revision: int | None = None,
+    ) -> None:
+        """See `DropTable`."""
+        said = {
+            "id": drop_id,
+            "source": source.value,
+            "target": target.value,
+            "said_cause": cause.value,
+        }
+        if target is State.RESERVED:
+            changed = self._executor.run(_MOVE_TO_RESERVED, **said)
+        else:
+            changed = self._executor.run(
+                _MOVE,
+                **said,
+                decided_by=decided_by,
+                epoch=epoch,
+                journal_id=journal_id,
+                revision=revision,
+                dispatched_ms=now_ms if target is State.DISPATCHED else None,
+                settled_ms=now_ms if target.answered else None,
+            )
+        assert changed == 1, f"the drop is not {source}"
+        self._touched.drops.add(drop_id)
+
+    def saw_revision(self, drop_id: str, revision: int) -> None:
+        """See `DropTable`."""
+        # Nobody is shown this number, so nobody is woken by it.
+        changed = self._executor.run(_SAW_REVISION, id=drop_id, revision=revision)
+        assert changed == 1, "no such drop"
+
+    def next_reserved(self, machine: str) -> Drop | None:
+        """See `DropTable`."""
+        return _drop(self._executor.one(_NEXT_RESERVED, machine=machine))
+
+    def waiting(self, machine: str) -> int:
+        """See `DropTable`."""
+        row = self._executor.one(_WAITING, machine=machine)
+        assert row is not None
+        return int(row[0])
+
+    def in_state(self, state: State, machine: str | None = None) -> Sequence[Drop]:
+        """See `DropTable`."""
+        assert not state.final, "settled drops are not indexed by state"
+        if machine is None:
+            rows = self._executor.all(_IN_STATE, state=state.value)
+        else:
+            rows = self._executor.all(_IN_STATE_AT, state=state.value, machine=machine)
+        return [_read(row) for row in rows]
+
+    def due(self, now_ms: int) -> Sequence[Drop]:
+        """See `DropTable`."""
+        return [_read(row) for row in self._executor.all(_DUE, now_ms=now_ms)]
+
+    def next_due_ms(self) -> int | None:
+        """See `DropTable`."""
+        row = self._executor.one(_NEXT_DUE)
+        return None if row is None else row[0]
+
+    def list(
+        self,
+        account: str | None,
+        states: Iterable[State],
+        before: int | None,
+        limit: int,
+    ) -> Sequence[Drop]:
+        """See `DropTable`."""
+        wanted = list(dict.fromkeys(states)) or list(State)
+        padded = wanted + wanted[-1:] * (len(State) - len(wanted))
+        parameters: dict[str, object] = dict(zip(_STATE_NAMES, padded, strict=True))
+        parameters |= {"before": SEQUENCE_MAX if before is None else before, "limit": limit}
+        if account is not None:
+            rows = self._executor.all(_LIST_OF, account=account, **parameters)
+        elif any(state.final for state in wanted):
+            rows = self._executor.all(_LIST, **parameters)
+        else:
+            rows = self._executor.all(_LIST_OPEN, **parameters)
+        return [_read(row) for row in rows]
+
+
+def _drop(row: Row | None) -> Drop | None:
+    return None if row is None else _read(row)
+
+
+def _read(row: Row) -> Drop:
+    values = list(row)
+    values[_STATE] = State(values[_STATE])
+    values[_CAUSE] = Cause(values[_CAUSE])
+    return Drop(*values)

@@ -1,0 +1,67 @@
+"""What the storage asks of a database engine; all that is particular to one is behind this."""
+
+from enum import Enum, auto
+from typing import Protocol
+
+from drink_frontend.storage.statements import Executor
+
+
+class Fault(Enum):
+    """What a driver's error means."""
+
+    UNAVAILABLE = auto()
+    """The statement was not carried out, now; what was committed is sound."""
+    BROKEN = auto()
+    """What the database reads or writes can no longer be trusted in this process."""
+
+
+class Connection(Protocol):
+    """A connection to the database, used by one thread at a time."""
+
+    @property
+    def executor(self) -> Executor:
+        """Runs statements on it."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    def begin(self) -> None:
+        """Opens a transaction: a writing one on a writer, a snapshot on a reader."""
+
+    def commit(self) -> None:
+        """Makes the transaction durable; ends a reader's snapshot."""
+
+    def rollback(self) -> None:
+        """Undoes the transaction."""
+
+    def savepoint(self) -> None:
+        """Marks where `undo` goes back to."""
+
+    def release(self) -> None:
+        """Keeps what was done since the savepoint."""
+
+    def undo(self) -> None:
+        """Undoes what was done since the savepoint, and removes it."""
+
+    def limit(self, seconds: float) -> None:
+        """Gives up what a reader runs `seconds` from now, with a Fault.UNAVAILABLE error."""
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process has committed anything since the last look. A writer's."""
+
+    def close(self) -> None:
+        """Closes it."""
+
+
+class Engine(Protocol):
+    """One opened database."""
+
+    def connect(self, *, read_only: bool) -> Connection:
+        """A new connection."""
+
+    def fault(self, error: Exception) -> Fault | None:
+        """What a driver's error means; None for one that is a program mistake."""
+
+    def close(self) -> None:
+        """Lets another process have it. All connections are closed."""

@@ -1,0 +1,131 @@
+"""The ledger: transfers, and the balances that follow from them."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, insert, select, union_all, update
+
+from drink_frontend.domain.entities import Entry
+from drink_frontend.domain.ledger import Transfer, TransferKind
+from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement, constant
+from drink_frontend.storage.tables import accounts, transfers
+
+_COLUMNS = (
+    transfers.c.id,
+    transfers.c.kind,
+    transfers.c.debit_account,
+    transfers.c.credit_account,
+    transfers.c.amount,
+    transfers.c.created_ms,
+    transfers.c.drop_id,
+    transfers.c.resolves,
+    transfers.c.actor,
+    transfers.c.request_id,
+)
+_ADD = Statement(
+    insert(transfers).inline().values({column: bindparam(column.name) for column in _COLUMNS})
+)
+_DEBIT = Statement(
+    update(accounts)
+    .where(accounts.c.name == bindparam("account"))
+    .values(
+        debits_pending=accounts.c.debits_pending + bindparam("pending"),
+        debits_posted=accounts.c.debits_posted + bindparam("posted"),
+    )
+)
+_CREDIT = Statement(
+    update(accounts)
+    .where(accounts.c.name == bindparam("account"))
+    .values(
+        credits_pending=accounts.c.credits_pending + bindparam("pending"),
+        credits_posted=accounts.c.credits_posted + bindparam("posted"),
+    )
+)
+# The kind is a constant, since the index on requests holds transfers of this kind only.
+_BY_REQUEST = Statement(
+    select(*_COLUMNS).where(
+        transfers.c.kind == constant(TransferKind.MOVE),
+        transfers.c.actor == bindparam("actor"),
+        transfers.c.request_id == bindparam("request_id"),
+    )
+)
+_PAID = select(
+    transfers.c.sequence.label("sequence"),
+    transfers.c.id,
+    transfers.c.kind,
+    -transfers.c.amount,
+    transfers.c.credit_account,
+    transfers.c.drop_id,
+    transfers.c.created_ms,
+).where(
+    transfers.c.debit_account == bindparam("account"), transfers.c.sequence < bindparam("before")
+)
+_RECEIVED = select(
+    transfers.c.sequence,
+    transfers.c.id,
+    transfers.c.kind,
+    transfers.c.amount,
+    transfers.c.debit_account,
+    transfers.c.drop_id,
+    transfers.c.created_ms,
+).where(
+    transfers.c.credit_account == bindparam("account"), transfers.c.sequence < bindparam("before")
+)
+_BOTH = union_all(_PAID, _RECEIVED)
+_ENTRIES = Statement(
+    _BOTH.order_by(_BOTH.selected_columns.sequence.desc()).limit(bindparam("limit")).offset(NOTHING)
+)
+
+
+class SqlLedger:
+    """`LedgerTable` on one connection.
+
+    Args:
+        executor: Runs its statements.
+    """
+
+    __slots__ = ("_executor",)
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def add(self, transfer: Transfer) -> None:
+        """See `LedgerTable`."""
+        self._executor.run(
+            _ADD,
+            id=transfer.id,
+            kind=transfer.kind.value,
+            debit_account=transfer.debit_account,
+            credit_account=transfer.credit_account,
+            amount=transfer.amount,
+            created_ms=transfer.created_ms,
+            drop_id=transfer.drop_id,
+            resolves=transfer.resolves,
+            actor=transfer.actor,
+            request_id=transfer.request_id,
+        )
+        for statement, account in (
+            (_DEBIT, transfer.debit_account),
+            (_CREDIT, transfer.credit_account),
+        ):
+            changed = self._executor.run(
+                statement,
+                account=account,
+                pending=transfer.pending_change,
+                posted=transfer.posted_change,
+            )
+            assert changed == 1, "no such account"
+
+    def by_request(self, actor: str, request_id: str) -> Transfer | None:
+        """See `LedgerTable`."""
+        row = self._executor.one(_BY_REQUEST, actor=actor, request_id=request_id)
+        return None if row is None else Transfer(row[0], TransferKind(row[1]), *row[2:])
+
+    def entries(self, account: str, before: int | None, limit: int) -> Sequence[Entry]:
+        """See `LedgerTable`."""
+        rows = self._executor.all(
+            _ENTRIES,
+            account=account,
+            before=SEQUENCE_MAX if before is None else before,
+            limit=limit,
+        )
+        return [Entry(row[0], row[1], TransferKind(row[2]), *row[3:]) for row in rows]

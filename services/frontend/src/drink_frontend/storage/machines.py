@@ -1,0 +1,321 @@
+"""Machines, their slots, and what their agents last said."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import permutations
+
+from sqlalchemy import bindparam, func, insert, select, update
+
+from drink_frontend.domain.entities import Machine, Slot
+from drink_frontend.domain.errors import AlreadyExistsError
+from drink_frontend.domain.stock import Place, Sensor
+from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.statements import Executor, Row, Statement, constant
+from drink_frontend.storage.tables import machines, slots
+
+_MACHINE = select(
+    machines.c.name,
+    machines.c.display_name,
+    machines.c.location,
+    machines.c.enabled,
+    machines.c.epoch,
+    machines.c.journal_id,
+    machines.c.journal_sequence,
+    machines.c.temperature_celsius,
+)
+_SLOT = select(
+    slots.c.machine,
+    slots.c.number,
+    slots.c.item,
+    slots.c.price,
+    slots.c.enabled,
+    slots.c.on_hand,
+    slots.c.reserved,
+    slots.c.dispensed,
+    slots.c.unknown,
+    slots.c.sensor,
+    slots.c.updated_ms,
+)
+_NAMED = machines.c.name == bindparam("name")
+_NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("number"))
+
+_GET = Statement(_MACHINE.where(_NAMED))
+_LIST = Statement(_MACHINE.order_by(machines.c.name))
+_SLOTS = Statement(_SLOT.where(slots.c.machine == bindparam("machine")).order_by(slots.c.number))
+_ALL_SLOTS = Statement(_SLOT.order_by(slots.c.machine, slots.c.number))
+_ONE_SLOT = Statement(_SLOT.where(_NUMBERED))
+_BY_TOKEN = Statement(select(machines.c.name).where(machines.c.token_digest == bindparam("digest")))
+_ADD = Statement(
+    insert(machines)
+    .inline()
+    .values(
+        name=bindparam("name"),
+        display_name=bindparam("display_name"),
+        location=bindparam("location"),
+        enabled=constant(1),
+        epoch=constant(0),
+        journal_sequence=constant(0),
+    )
+)
+_UPDATE = Statement(
+    update(machines)
+    .where(_NAMED)
+    .values(
+        {
+            column: func.coalesce(bindparam(column.name), column)
+            for column in (
+                machines.c.display_name,
+                machines.c.location,
+                machines.c.enabled,
+                machines.c.token_digest,
+            )
+        }
+    )
+)
+_SET_TEMPERATURE = Statement(
+    update(machines).where(_NAMED).values(temperature_celsius=bindparam("celsius"))
+)
+_OPEN_LINK = Statement(
+    update(machines)
+    .where(_NAMED)
+    .values(
+        epoch=machines.c.epoch + constant(1),
+        journal_id=bindparam("journal_id"),
+        journal_sequence=bindparam("journal_sequence"),
+    )
+    .returning(machines.c.epoch)
+)
+_RETIRE_LINK = Statement(
+    update(machines).where(_NAMED).values(epoch=machines.c.epoch + constant(1))
+)
+_SAW_JOURNAL = Statement(
+    update(machines)
+    .where(
+        _NAMED,
+        machines.c.journal_id == bindparam("journal_id"),
+        machines.c.journal_sequence < bindparam("journal_sequence"),
+    )
+    .values(journal_sequence=bindparam("journal_sequence"))
+)
+_ADD_SLOT = Statement(
+    insert(slots)
+    .inline()
+    .values(
+        machine=bindparam("machine"),
+        number=bindparam("number"),
+        item=bindparam("item"),
+        price=bindparam("price"),
+        enabled=constant(1),
+        loaded=constant(0),
+        on_hand=constant(0),
+        reserved=constant(0),
+        dispensed=constant(0),
+        unknown=constant(0),
+        sensor=constant(Sensor.UNSPECIFIED),
+        updated_ms=bindparam("now_ms"),
+    )
+)
+_UPDATE_SLOT = Statement(
+    update(slots)
+    .where(_NUMBERED)
+    .values(
+        {
+            column: func.coalesce(bindparam(column.name), column)
+            for column in (slots.c.item, slots.c.price, slots.c.enabled, slots.c.sensor)
+        }
+        | {"updated_ms": bindparam("now_ms")}
+    )
+)
+_COUNT_SLOT = Statement(
+    update(slots)
+    .where(_NUMBERED)
+    .values(
+        loaded=slots.c.loaded + bindparam("on_hand") - slots.c.on_hand,
+        on_hand=bindparam("on_hand"),
+    )
+)
+_MOVE_ITEM = {
+    (source, target): Statement(
+        update(slots)
+        .where(_NUMBERED)
+        .values(
+            {
+                source.value: slots.c[source.value] - constant(1),
+                target.value: slots.c[target.value] + constant(1),
+                "updated_ms": bindparam("now_ms"),
+            }
+        )
+    )
+    for source, target in permutations(Place, 2)
+}
+
+
+class SqlMachines:
+    """`MachineTable` on one connection.
+
+    Args:
+        executor: Runs its statements.
+        touched: Collects which machines changed.
+    """
+
+    __slots__ = ("_executor", "_touched")
+
+    def __init__(self, executor: Executor, touched: Touched) -> None:
+        self._executor = executor
+        self._touched = touched
+
+    def get(self, name: str) -> Machine | None:
+        """See `MachineTable`."""
+        row = self._executor.one(_GET, name=name)
+        if row is None:
+            return None
+        return _machine(row, map(_slot, self._executor.all(_SLOTS, machine=name)))
+
+    def list(self) -> Sequence[Machine]:
+        """See `MachineTable`."""
+        by_machine = defaultdict(list)
+        for row in self._executor.all(_ALL_SLOTS):
+            by_machine[row[0]].append(_slot(row))
+        return [_machine(row, by_machine[row[0]]) for row in self._executor.all(_LIST)]
+
+    def slot(self, machine: str, number: int) -> Slot | None:
+        """See `MachineTable`."""
+        row = self._executor.one(_ONE_SLOT, machine=machine, number=number)
+        return None if row is None else _slot(row)
+
+    def by_token(self, digest: str) -> str | None:
+        """See `MachineTable`."""
+        row = self._executor.one(_BY_TOKEN, digest=digest)
+        return None if row is None else str(row[0])
+
+    def add(self, name: str, display_name: str, location: str) -> None:
+        """See `MachineTable`."""
+        if self._executor.one(_GET, name=name) is not None:
+            raise AlreadyExistsError("the machine exists")
+        self._executor.run(_ADD, name=name, display_name=display_name, location=location)
+        self._touched.machines.add(name)
+
+    def update(
+        self,
+        name: str,
+        *,
+        display_name: str | None = None,
+        location: str | None = None,
+        enabled: bool | None = None,
+        token_digest: str | None = None,
+    ) -> None:
+        """See `MachineTable`."""
+        changed = self._executor.run(
+            _UPDATE,
+            name=name,
+            display_name=display_name,
+            location=location,
+            enabled=None if enabled is None else int(enabled),
+            token_digest=token_digest,
+        )
+        self._changed(name, changed)
+
+    def add_slot(self, machine: str, number: int, item: str, price: int, now_ms: int) -> None:
+        """See `MachineTable`."""
+        if self.slot(machine, number) is not None:
+            raise AlreadyExistsError("the slot exists")
+        self._executor.run(
+            _ADD_SLOT, machine=machine, number=number, item=item, price=price, now_ms=now_ms
+        )
+        self._touched.machines.add(machine)
+
+    def update_slot(
+        self,
+        machine: str,
+        number: int,
+        now_ms: int,
+        *,
+        item: str | None = None,
+        price: int | None = None,
+        enabled: bool | None = None,
+        on_hand: int | None = None,
+        sensor: Sensor | None = None,
+    ) -> None:
+        """See `MachineTable`."""
+        changed = self._executor.run(
+            _UPDATE_SLOT,
+            machine=machine,
+            number=number,
+            now_ms=now_ms,
+            item=item,
+            price=price,
+            enabled=None if enabled is None else int(enabled),
+            sensor=None if sensor is None else sensor.value,
+        )
+        self._changed(machine, changed)
+        if on_hand is not None:
+            self._executor.run(_COUNT_SLOT, machine=machine, number=number, on_hand=on_hand)
+
+    def move_item(
+        self, machine: str, number: int, source: Place, target: Place, now_ms: int
+    ) -> None:
+        """See `MachineTable`."""
+        changed = self._executor.run(
+            _MOVE_ITEM[source, target], machine=machine, number=number, now_ms=now_ms
+        )
+        self._changed(machine, changed)
+
+    def set_temperature(self, name: str, celsius: float | None) -> None:
+        """See `MachineTable`."""
+        self._changed(name, self._executor.run(_SET_TEMPERATURE, name=name, celsius=celsius))
+
+    def open_link(self, name: str, journal_id: str, journal_sequence: int) -> int:
+        """See `MachineTable`."""
+        row = self._executor.one(
+            _OPEN_LINK, name=name, journal_id=journal_id, journal_sequence=journal_sequence
+        )
+        assert row is not None, "no such machine"
+        self._touched.machines.add(name)
+        return int(row[0])
+
+    def retire_link(self, name: str) -> None:
+        """See `MachineTable`."""
+        self._changed(name, self._executor.run(_RETIRE_LINK, name=name))
+
+    def saw_journal(self, name: str, journal_id: str, journal_sequence: int) -> None:
+        """See `MachineTable`."""
+        # Nobody is shown this number, so nobody is woken by it.
+        self._executor.run(
+            _SAW_JOURNAL, name=name, journal_id=journal_id, journal_sequence=journal_sequence
+        )
+
+    def _changed(self, name: str, rows: int) -> None:
+        assert rows == 1, "no such machine or slot"
+        self._touched.machines.add(name)
+
+
+def _machine(row: Row, its_slots: Iterable[Slot]) -> Machine:
+    name, display_name, location, enabled, epoch, journal_id, journal_sequence, celsius = row
+    return Machine(
+        name=name,
+        display_name=display_name,
+        location=location,
+        enabled=bool(enabled),
+        epoch=epoch,
+        journal_id=journal_id,
+        journal_sequence=journal_sequence,
+        temperature_celsius=celsius,
+        slots=tuple(its_slots),
+    )
+
+
+def _slot(row: Row) -> Slot:
+    machine, number, item, price, enabled, on_hand, reserved, dispensed, unknown, sensor, at = row
+    return Slot(
+        machine=machine,
+        number=number,
+        item=item,
+        price=price,
+        enabled=bool(enabled),
+        on_hand=on_hand,
+        reserved=reserved,
+        dispensed=dispensed,
+        unknown=unknown,
+        sensor=Sensor(sensor),
+        updated_ms=at,
+    )

@@ -1,0 +1,12 @@
+"""Runs the steps on the connection that the caller hands over, in the caller's transaction."""
+
+from alembic import context
+
+from drink_frontend.storage.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+)
+context.run_migrations()

@@ -1,0 +1,64 @@
+"""Readers: queries that wait at the same time are answered from one snapshot."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.engine import Connection, Engine
+from drink_frontend.storage.transaction import SqlTransaction
+from drink_frontend.storage.workers import Job, Outcome
+
+log = structlog.get_logger(__name__)
+
+
+class Reader:
+    """One that reads. See `Crew`.
+
+    The snapshot is taken after its queries were asked, so each sees every commit that its caller
+    could know of.
+
+    Args:
+        engine: The database.
+        limit_s: Seconds after which a query is given up.
+    """
+
+    def __init__(self, engine: Engine, limit_s: float) -> None:
+        self._engine = engine
+        self._connection: Connection = engine.connect(read_only=True)
+        self._limit_s = limit_s
+
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+        """See `Crew`."""
+        try:
+            self._connection.begin()
+            outcomes = [self._carry_out(job) for job in jobs]
+            self._connection.commit()
+        except Exception as error:
+            log.exception("snapshot_failed")
+            outcomes = [self._outcome(error) for _ in jobs]
+        return outcomes, Touched()
+
+    def idle(self) -> Touched:
+        """See `Crew`."""
+        return Touched()
+
+    def close(self) -> None:
+        """See `Crew`."""
+        self._connection.close()
+
+    def _carry_out(self, job: Job) -> Outcome:
+        if job.future.cancelled():
+            return Outcome()
+        self._connection.limit(self._limit_s)
+        try:
+            return Outcome(job.call(SqlTransaction(self._connection.executor, tokens_max=0)))
+        except BaseException as error:
+            return self._outcome(error)
+
+    def _outcome(self, error: BaseException) -> Outcome:
+        if isinstance(error, Exception) and self._engine.fault(error) is not None:
+            log.warning("query_refused", error=str(error))
+            return Outcome(error=StorageUnavailableError("the database does not answer"))
+        return Outcome(error=error)

@@ -1,0 +1,299 @@
+"""The tables, for every engine.
+
+What a constraint can say of the books is said here, so that no program mistake can commit what
+breaks it; an engine's own file adds the triggers for what needs one. Within a unit of work a drop
+goes first and the ledger follows: a drop before its hold, its settled state before its post or
+void.
+
+Columns are texts and whole numbers only: times are milliseconds since the epoch (`_ms`), truth
+values 0 or 1. Rows of drops, transfers and audit are never deleted, so that their sequences, the
+highest number so far plus one, never recur.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import REAL, TypeEngine
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
+from drink_frontend.domain.stock import Sensor
+
+SCHEMA_REVISION = "0001"
+"""The newest migration; revisions are numbers that count up, so that they compare as texts."""
+
+FACTS_MAX = 65_536
+"""Most characters of an audit record's facts. A result's evidence of 32 lines of 200 characters
+needs less than a quarter, however it is escaped."""
+
+OPEN_STATES = tuple(state for state in State if not state.final)
+"""States that are looked for: partial indexes hold these drops only, however many are settled."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_key",
+        "uq": "%(table_name)s_%(column_0_N_name)s_once",
+        "ck": "%(table_name)s_%(constraint_name)s",
+        "fk": "%(table_name)s_%(column_0_N_name)s_exists",
+    }
+)
+
+_WHOLE = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _column(
+    name: str, kind: TypeEngine[Any] = _WHOLE, *, key: bool = False, null: bool = False
+) -> Column[Any]:
+    return Column(name, kind, primary_key=key, nullable=null)
+
+
+def _text(name: str, *, key: bool = False, null: bool = False) -> Column[Any]:
+    return _column(name, Text(), key=key, null=null)
+
+
+def _among(*values: StrEnum) -> str:
+    return "(" + ", ".join(f"'{value.value}'" for value in values) + ")"
+
+
+def _check(name: str, rule: str) -> CheckConstraint:
+    return CheckConstraint(text(rule), name=name)
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(
+        name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where)
+    )
+
+
+IS_OPEN = f"state IN {_among(*OPEN_STATES)}"
+"""The condition of the index on open drops; a query repeats it word for word to use it."""
+
+_STRICT: dict[str, Any] = {"sqlite_strict": True}
+_STRICT_BY_KEY: dict[str, Any] = {"sqlite_strict": True, "sqlite_with_rowid": False}
+
+accounts = Table(
+    "accounts",
+    metadata,
+    _text("name", key=True),
+    _text("kind"),
+    _column("admin"),
+    _column("closed"),
+    _text("password_hash", null=True),
+    _text("ibutton_digest", null=True),
+    _column("created_ms"),
+    _column("debits_pending"),
+    _column("debits_posted"),
+    _column("credits_pending"),
+    _column("credits_posted"),
+    UniqueConstraint("ibutton_digest"),
+    _check("kind", f"kind IN {_among(*AccountKind)}"),
+    _check("flags", "admin IN (0, 1) AND closed IN (0, 1)"),
+    _check(
+        "totals",
+        "debits_pending >= 0 AND debits_posted >= 0"
+        " AND credits_pending >= 0 AND credits_posted >= 0",
+    ),
+    # Only funding may owe: that is how credits come into being.
+    _check("available", "kind = 'FUNDING' OR credits_posted - debits_posted - debits_pending >= 0"),
+    **_STRICT_BY_KEY,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    _text("digest", key=True),
+    Column("account", Text(), ForeignKey("accounts.name"), nullable=False),
+    _column("expires_ms"),
+    Index("tokens_account", "account", "expires_ms"),
+    **_STRICT_BY_KEY,
+)
+
+machines = Table(
+    "machines",
+    metadata,
+    _text("name", key=True),
+    _text("display_name"),
+    _text("location"),
+    _column("enabled"),
+    _column("epoch"),
+    _text("journal_id", null=True),
+    _column("journal_sequence"),
+    _column("temperature_celsius", REAL(), null=True),
+    _text("token_digest", null=True),
+    UniqueConstraint("token_digest"),
+    _check("flags", "enabled IN (0, 1)"),
+    _check("counts", "epoch >= 0 AND journal_sequence >= 0"),
+    **_STRICT_BY_KEY,
+)
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("machine", Text(), ForeignKey("machines.name"), primary_key=True),
+    _column("number", key=True),
+    _text("item"),
+    _column("price"),
+    _column("enabled"),
+    _column("loaded"),
+    _column("on_hand"),
+    _column("reserved"),
+    _column("dispensed"),
+    _column("unknown"),
+    _text("sensor"),
+    _column("updated_ms"),
+    _check("number", "number >= 1"),
+    _check("price", f"price BETWEEN 0 AND {CREDITS_MAX}"),
+    _check("flags", "enabled IN (0, 1)"),
+    _check("places", "on_hand >= 0 AND reserved >= 0 AND dispensed >= 0 AND unknown >= 0"),
+    _check("loaded", "loaded = on_hand + reserved + dispensed + unknown"),
+    _check("sensor", f"sensor IN {_among(*Sensor)}"),
+    **_STRICT_BY_KEY,
+)
+
+drops = Table(
+    "drops",
+    metadata,
+    _column("sequence", key=True),
+    _text("id"),
+    Column("account", Text(), ForeignKey("accounts.name"), nullable=False),
+    _text("request_id"),
+    _text("fingerprint"),
+    _text("machine"),
+    _column("slot"),
+    _text("item"),
+    _column("price"),
+    # Its hold refers to the drop, so this one cannot be a foreign key too; a trigger compares them.
+    _text("hold_id"),
+    _text("state"),
+    _text("cause"),
+    _text("decided_by", null=True),
+    _column("epoch", null=True),
+    _text("journal_id", null=True),
+    _column("revision"),
+    _column("created_ms"),
+    _column("not_before_ms", null=True),
+    _column("dispatched_ms", null=True),
+    _column("settled_ms", null=True),
+    UniqueConstraint("id"),
+    UniqueConstraint("account", "request_id"),
+    ForeignKeyConstraint(["machine", "slot"], ["slots.machine", "slots.number"]),
+    _check("state", f"state IN {_among(*State)}"),
+    _check("price", f"price BETWEEN 0 AND {CREDITS_MAX}"),
+    _check("scheduled", "state <> 'SCHEDULED' OR not_before_ms IS NOT NULL"),
+    _check(
+        "waiting",
+        "state NOT IN ('SCHEDULED', 'RESERVED')"
+        " OR (epoch IS NULL AND journal_id IS NULL AND dispatched_ms IS NULL)",
+    ),
+    _check(
+        "dispatched",
+        "state <> 'DISPATCHED'"
+        " OR (epoch >= 1 AND journal_id IS NOT NULL AND dispatched_ms IS NOT NULL)",
+    ),
+    _check(
+        "settled",
+        "(state IN ('UNKNOWN', 'DISPENSED', 'NOT_DISPENSED')) = (settled_ms IS NOT NULL)",
+    ),
+    # Silence proves nothing: each outcome has its own causes.
+    _check(
+        "dispensed",
+        "state <> 'DISPENSED' OR cause IN "
+        + _among(
+            Cause.BOARD_ACK, Cause.BOARD_ACK_LATE, Cause.SENSOR, Cause.DECLARED, Cause.OPERATOR
+        ),
+    ),
+    _check(
+        "not_dispensed",
+        "state <> 'NOT_DISPENSED' OR cause IN "
+        + _among(
+            Cause.BOARD_REFUSED,
+            Cause.BOARD_REFUSED_LATE,
+            Cause.BOARD_UNREACHABLE,
+            Cause.EXPIRED,
+            Cause.MACHINE_OFFLINE,
+            Cause.NOT_RECEIVED,
+            Cause.CANCELLED,
+            Cause.OPERATOR,
+        ),
+    ),
+    _check(
+        "unknown",
+        "state <> 'UNKNOWN' OR cause IN "
+        + _among(
+            Cause.BOARD_SILENT,
+            Cause.BOARD_LOST,
+            Cause.AGENT_RESTARTED,
+            Cause.JOURNAL_REPLACED,
+            Cause.AGENT_LOST,
+        ),
+    ),
+    _check("decided", "(cause = 'OPERATOR') = (decided_by IS NOT NULL)"),
+    _check("revision", "revision >= 0"),
+    _partial("drops_open", "state", "machine", "sequence", where=IS_OPEN),
+    # A board gets its next command when it has answered the one before.
+    _partial("drops_dispatched_alone", "machine", where="state = 'DISPATCHED'", unique=True),
+    _partial("drops_scheduled", "not_before_ms", where="state = 'SCHEDULED'"),
+    Index("drops_account", "account", "sequence"),
+    **_STRICT,
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    _column("sequence", key=True),
+    _text("id"),
+    _text("kind"),
+    Column("debit_account", Text(), ForeignKey("accounts.name"), nullable=False),
+    Column("credit_account", Text(), ForeignKey("accounts.name"), nullable=False),
+    _column("amount"),
+    _column("created_ms"),
+    Column("drop_id", Text(), ForeignKey("drops.id")),
+    Column("resolves", Text(), ForeignKey("transfers.id")),
+    _text("actor", null=True),
+    _text("request_id", null=True),
+    UniqueConstraint("id"),
+    _check("kind", f"kind IN {_among(*TransferKind)}"),
+    _check("amount", f"amount BETWEEN 0 AND {CREDITS_MAX}"),
+    _check("accounts", "debit_account <> credit_account"),
+    _check("drop", "(kind = 'MOVE') = (drop_id IS NULL)"),
+    _check("resolves", "(kind IN ('POST', 'VOID')) = (resolves IS NOT NULL)"),
+    _check("actor", "(kind = 'MOVE') = (actor IS NOT NULL)"),
+    _check("request", "(kind = 'MOVE') = (request_id IS NOT NULL)"),
+    _partial("transfers_hold", "drop_id", where="kind = 'HOLD'", unique=True),
+    _partial("transfers_resolution", "resolves", where="resolves IS NOT NULL", unique=True),
+    _partial("transfers_request", "actor", "request_id", where="kind = 'MOVE'", unique=True),
+    Index("transfers_debit", "debit_account", "sequence"),
+    Index("transfers_credit", "credit_account", "sequence"),
+    **_STRICT,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _column("sequence", key=True),
+    _text("kind"),
+    _column("at_ms"),
+    _text("actor"),
+    _text("drop_id", null=True),
+    _text("machine", null=True),
+    _text("account", null=True),
+    _text("facts"),
+    _check("facts", f"length(facts) <= {FACTS_MAX}"),
+    _partial("audit_drop", "drop_id", "sequence", where="drop_id IS NOT NULL"),
+    Index("audit_kind", "kind", "sequence"),
+    **_STRICT,
+)

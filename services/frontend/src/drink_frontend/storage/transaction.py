@@ -1,0 +1,36 @@
+"""One unit of work's view of the database."""
+
+from drink_frontend.storage.accounts import SqlAccounts
+from drink_frontend.storage.audit import SqlAudit
+from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.drops import SqlDrops
+from drink_frontend.storage.ledger import SqlLedger
+from drink_frontend.storage.machines import SqlMachines
+from drink_frontend.storage.statements import Executor
+
+
+class SqlTransaction:
+    """`Transaction` on one connection.
+
+    Args:
+        executor: Runs its statements.
+        tokens_max: Bearer tokens that one account may have.
+
+    Attributes:
+        accounts: Accounts, credentials, tokens.
+        ledger: Transfers.
+        machines: Machines and slots.
+        drops: Drops.
+        audit: The audit log.
+        touched: What has been changed through it.
+    """
+
+    __slots__ = ("accounts", "audit", "drops", "ledger", "machines", "touched")
+
+    def __init__(self, executor: Executor, tokens_max: int) -> None:
+        self.touched = Touched()
+        self.accounts = SqlAccounts(executor, tokens_max)
+        self.ledger = SqlLedger(executor)
+        self.machines = SqlMachines(executor, self.touched)
+        self.drops = SqlDrops(executor, self.touched)
+        self.audit = SqlAudit(executor)

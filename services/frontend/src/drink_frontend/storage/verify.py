@@ -1,0 +1,218 @@
+"""Checks the books against what they are made of: the transfers and the audit log.
+
+It shares nothing with the code that keeps the books, not even the names of states, so that a
+mistake there is not repeated here. Each line it gives begins with the number of the invariant that
+is broken; docs/guarantees.md lists them.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import groupby, pairwise
+from typing import Any, Protocol
+
+LINES_MAX = 100
+"""Most lines per check; whoever sees a hundred needs no more to know that the books are broken."""
+
+
+class Cursor(Protocol):
+    """What is used of a driver's cursor (PEP 249)."""
+
+    def execute(self, sql: str, /) -> object:
+        """Runs a query."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The query's rows."""
+
+
+class DriverConnection(Protocol):
+    """What is used of a driver's connection (PEP 249)."""
+
+    def cursor(self) -> Cursor:
+        """A new cursor."""
+
+
+_QUERIES = {
+    "1: the totals of account {} do not follow from its transfers": """
+        SELECT accounts.name FROM accounts LEFT JOIN (
+            SELECT account, SUM(owed) AS owed, SUM(paid) AS paid,
+                SUM(promised) AS promised, SUM(received) AS received
+            FROM (
+                SELECT debit_account AS account, 0 AS owed, amount AS paid,
+                    0 AS promised, 0 AS received
+                FROM transfers WHERE kind IN ('MOVE', 'POST')
+                UNION ALL
+                SELECT credit_account, 0, 0, 0, amount
+                FROM transfers WHERE kind IN ('MOVE', 'POST')
+                UNION ALL
+                SELECT debit_account, amount, 0, 0, 0
+                FROM transfers AS hold WHERE kind = 'HOLD' AND NOT EXISTS
+                    (SELECT 1 FROM transfers WHERE resolves IS NOT NULL AND resolves = hold.id)
+                UNION ALL
+                SELECT credit_account, 0, 0, amount, 0
+                FROM transfers AS hold WHERE kind = 'HOLD' AND NOT EXISTS
+                    (SELECT 1 FROM transfers WHERE resolves IS NOT NULL AND resolves = hold.id)
+            ) AS sides GROUP BY account
+        ) AS sums ON sums.account = accounts.name
+        WHERE accounts.debits_pending <> COALESCE(sums.owed, 0)
+            OR accounts.debits_posted <> COALESCE(sums.paid, 0)
+            OR accounts.credits_pending <> COALESCE(sums.promised, 0)
+            OR accounts.credits_posted <> COALESCE(sums.received, 0)""",
+    "1: the books do not balance: posted {} to {}, pending {} to {}": """
+        SELECT debits_posted, credits_posted, debits_pending, credits_pending FROM (
+            SELECT COALESCE(SUM(debits_posted), 0) AS debits_posted,
+                COALESCE(SUM(credits_posted), 0) AS credits_posted,
+                COALESCE(SUM(debits_pending), 0) AS debits_pending,
+                COALESCE(SUM(credits_pending), 0) AS credits_pending
+            FROM accounts
+        ) AS totals
+        WHERE debits_posted <> credits_posted OR debits_pending <> credits_pending""",
+    "2: account {} could spend only {} after transfer {}": """
+        SELECT account, available, sequence FROM (
+            SELECT account, sequence,
+                SUM(change) OVER (PARTITION BY account ORDER BY sequence) AS available
+            FROM (
+                SELECT debit_account AS account, sequence, CASE kind
+                    WHEN 'VOID' THEN amount WHEN 'POST' THEN 0 ELSE -amount END AS change
+                FROM transfers
+                UNION ALL
+                SELECT credit_account, sequence, amount
+                FROM transfers WHERE kind IN ('MOVE', 'POST')
+            ) AS changes
+        ) AS history JOIN accounts ON accounts.name = account
+        WHERE available < 0 AND accounts.kind <> 'FUNDING'""",
+    "3: drop {} has {} holds": """
+        SELECT drops.id, COUNT(transfers.id) FROM drops
+        LEFT JOIN transfers ON transfers.drop_id = drops.id AND transfers.kind = 'HOLD'
+        GROUP BY drops.id HAVING COUNT(transfers.id) <> 1""",
+    "3: hold {} belongs to no drop": """
+        SELECT hold.id FROM transfers AS hold LEFT JOIN drops ON drops.hold_id = hold.id
+            AND drops.id = hold.drop_id
+        WHERE hold.kind = 'HOLD' AND drops.id IS NULL""",
+    "3: hold {} is resolved {} times": """
+        SELECT resolves, COUNT(*) FROM transfers WHERE resolves IS NOT NULL
+        GROUP BY resolves HAVING COUNT(*) > 1""",
+    "3: drop {} is {}, its hold's resolution is {}": """
+        SELECT drops.id, drops.state, COALESCE(resolution.kind, 'none') FROM drops
+        LEFT JOIN transfers AS resolution
+            ON resolution.resolves IS NOT NULL AND resolution.resolves = drops.hold_id
+        WHERE COALESCE(resolution.kind, 'none') <> CASE drops.state
+            WHEN 'DISPENSED' THEN 'POST' WHEN 'NOT_DISPENSED' THEN 'VOID' ELSE 'none' END""",
+    "5: {} {} of drop {} is not its price between its buyer and its machine": """
+        SELECT transfers.kind, transfers.id, drops.id FROM transfers
+        JOIN drops ON drops.id = transfers.drop_id
+        WHERE transfers.amount <> drops.price OR transfers.debit_account <> drops.account
+            OR transfers.credit_account <> 'sales/' || drops.machine""",
+    "8: drop {} is {} because of {}": """
+        SELECT id, state, cause FROM drops WHERE NOT CASE state
+            WHEN 'DISPENSED' THEN
+                cause IN ('BOARD_ACK', 'BOARD_ACK_LATE', 'SENSOR', 'DECLARED')
+                OR (cause = 'OPERATOR' AND decided_by IS NOT NULL)
+            WHEN 'NOT_DISPENSED' THEN
+                cause IN ('BOARD_REFUSED', 'BOARD_REFUSED_LATE', 'BOARD_UNREACHABLE', 'EXPIRED',
+                    'MACHINE_OFFLINE', 'NOT_RECEIVED', 'CANCELLED')
+                OR (cause = 'OPERATOR' AND decided_by IS NOT NULL)
+            WHEN 'UNKNOWN' THEN
+                cause IN ('BOARD_SILENT', 'BOARD_LOST', 'AGENT_RESTARTED', 'JOURNAL_REPLACED',
+                    'AGENT_LOST')
+            ELSE cause IN ('NONE', 'NOT_RECEIVED') END""",
+    "10: slot {}/{} counts {} on hand, {} reserved, {} dispensed, {} unknown of {} loaded": """
+        SELECT slots.machine, slots.number, on_hand, reserved, dispensed, unknown, loaded
+        FROM slots LEFT JOIN (
+            SELECT machine, slot,
+                SUM(CASE WHEN state IN ('SCHEDULED', 'RESERVED', 'DISPATCHED')
+                    THEN 1 ELSE 0 END) AS waiting,
+                SUM(CASE state WHEN 'DISPENSED' THEN 1 ELSE 0 END) AS fallen,
+                SUM(CASE state WHEN 'UNKNOWN' THEN 1 ELSE 0 END) AS doubtful
+            FROM drops GROUP BY machine, slot
+        ) AS counted ON counted.machine = slots.machine AND counted.slot = slots.number
+        WHERE reserved <> COALESCE(waiting, 0) OR dispensed <> COALESCE(fallen, 0)
+            OR unknown <> COALESCE(doubtful, 0) OR on_hand < 0
+            OR loaded <> on_hand + reserved + dispensed + unknown""",
+    "11: {1} drops of machine {0} are dispatched": """
+        SELECT machine, COUNT(*) FROM drops WHERE state = 'DISPATCHED'
+        GROUP BY machine HAVING COUNT(*) > 1""",
+    "12: account {} has {} drops of request {}": """
+        SELECT account, COUNT(*), request_id FROM drops
+        GROUP BY account, request_id HAVING COUNT(*) > 1""",
+    "12: {} made {} transfers by request {}": """
+        SELECT actor, COUNT(*), request_id FROM transfers WHERE kind = 'MOVE'
+        GROUP BY actor, request_id HAVING COUNT(*) > 1""",
+    "14: drop {} was dispatched in epoch {}, its machine is in epoch {}": """
+        SELECT drops.id, drops.epoch, machines.epoch FROM drops
+        JOIN machines ON machines.name = drops.machine WHERE drops.epoch > machines.epoch""",
+}
+"""What to say of each row that a query finds; a sound database gives none."""
+
+_HISTORIES = """
+    SELECT drops.id, drops.state, drops.cause, drops.price, audit.facts FROM drops
+    LEFT JOIN audit ON audit.drop_id = drops.id AND audit.kind = 'DROP_MOVED'
+    ORDER BY drops.id, audit.sequence"""
+_LOADS = "SELECT machine, facts FROM audit WHERE kind = 'STOCK_CHANGED'"
+_SLOTS = "SELECT machine, number, loaded FROM slots"
+
+
+def verify_books(connection: DriverConnection) -> list[str]:
+    """What is wrong with the books; nothing if they agree.
+
+    Args:
+        connection: A snapshot of the database: a transaction is open on it, or nobody writes.
+    """
+    problems: list[str] = []
+    for sentence, query in _QUERIES.items():
+        problems += _first(sentence.format(*row) for row in _rows(connection, query))
+    problems += _first(_check_histories(_rows(connection, _HISTORIES)))
+    problems += _first(_check_loads(_rows(connection, _LOADS), _rows(connection, _SLOTS)))
+    return problems
+
+
+def _rows(connection: DriverConnection, query: str) -> Iterator[Any]:
+    cursor = connection.cursor()
+    cursor.execute(query)
+    return iter(cursor)
+
+
+def _first(problems: Iterable[str]) -> list[str]:
+    shown: list[str] = []
+    for problem in problems:
+        if len(shown) == LINES_MAX:
+            return [*shown, f"{problem.partition(':')[0]}: and more"]
+        shown.append(problem)
+    return shown
+
+
+def _check_histories(rows: Iterable[Any]) -> Iterator[str]:
+    """Each drop's moves in the audit log lead, one after another, to where it stands."""
+    for (drop, state, cause, price), group in groupby(rows, key=lambda row: tuple(row[:4])):
+        moves = [json.loads(row[4]) for row in group if row[4] is not None]
+        if not moves:
+            yield f"21: drop {drop} has no record of its reservation"
+            continue
+        first, last = moves[0], moves[-1]
+        if first.get("event") != "RESERVE" or "from" in first:
+            yield f"21: the first record of drop {drop} is not its reservation"
+        if first.get("price") != price:
+            yield f"5: drop {drop} was reserved for {first.get('price')}, its price is {price}"
+        for earlier, later in pairwise(moves):
+            if later.get("from") != earlier["to"]:
+                yield f"21: drop {drop} moved from {later.get('from')}, it was {earlier['to']}"
+        if (last["to"], last.get("cause", "NONE")) != (state, cause):
+            yield (
+                f"21: drop {drop} is {state} because of {cause},"
+                f" its last record says {last['to']} because of {last.get('cause', 'NONE')}"
+            )
+
+
+def _check_loads(loads: Iterable[Any], slots: Iterable[Any]) -> Iterator[str]:
+    """What people put into each slot and took out of it adds up to what it says is loaded."""
+    added: defaultdict[tuple[str, int], int] = defaultdict(int)
+    for machine, text in loads:
+        facts = json.loads(text)
+        before = facts.get("from", {"on_hand": 0})["on_hand"]
+        added[machine, facts["slot"]] += facts["to"]["on_hand"] - before
+    for machine, number, loaded in slots:
+        if added[machine, number] != loaded:
+            yield (
+                f"10: slot {machine}/{number} says {loaded} loaded,"
+                f" its records add up to {added[machine, number]}"
+            )

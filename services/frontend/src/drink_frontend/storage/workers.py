@@ -1,0 +1,175 @@
+"""Threads that carry out what the event loop hands them, several jobs at a time.
+
+Jobs wait in one bounded queue. A thread takes all that wait, up to a limit, carries them out
+together and hands all outcomes back in one call: while one batch is under way the next one gathers,
+so that load makes batches larger instead of callers wait longer, and nothing is ever delayed to
+wait for company.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from drink_frontend.domain.errors import DrinkError, StorageUnavailableError
+from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.changes import Touched
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Job:
+    """Something to carry out.
+
+    Attributes:
+        call: What.
+        future: Where its value or error goes, on the loop.
+    """
+
+    call: Callable[[Transaction], Any]
+    future: "asyncio.Future[Any]"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a job came to: an error, or else a value."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+class Crew(Protocol):
+    """Carries out batches, on one thread."""
+
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+        """The jobs' outcomes in order, and what they changed. Raises nothing."""
+
+    def idle(self) -> Touched:
+        """What others changed while nothing was asked. Raises nothing."""
+
+    def close(self) -> None:
+        """Ends its work."""
+
+
+class Workers:
+    """One queue and its threads. All methods run on the event loop.
+
+    Args:
+        name: Of the threads.
+        crews: One per thread.
+        queue_max: Jobs that may be unfinished.
+        batch_max: Jobs that are carried out together.
+        done: Told on the loop what each batch changed, after its jobs' callers were answered.
+        idle_s: Seconds without a job after which a crew is told that it is idle; None: never.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        crews: Sequence[Crew],
+        *,
+        queue_max: int,
+        batch_max: int,
+        done: Callable[[Touched], None],
+        idle_s: float | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._unfinished = 0
+        self._queue_max = queue_max
+        self._batch_max = batch_max
+        self._done = done
+        self._idle_s = idle_s
+        self._closing = False
+        self._ended = [asyncio.Event() for _ in crews]
+        self._threads = [
+            # Daemons: a process that dies without `close` must not wait for its queue.
+            Thread(target=self._work, args=(crew, ended), name=name, daemon=True)
+            for crew, ended in zip(crews, self._ended, strict=True)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def do(self, call: Callable[[Transaction], T]) -> T:
+        """Has a job carried out, and returns its value or raises its error.
+
+        Raises:
+            StorageUnavailableError: the queue is full or closed.
+        """
+        if self._closing:
+            raise StorageUnavailableError("the database is closed")
+        if self._unfinished >= self._queue_max:
+            raise StorageUnavailableError("too much waits for the database")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._unfinished += 1
+        self._queue.put(Job(call, future))
+        return await future
+
+    async def close(self) -> None:
+        """Lets the threads finish what waits and ends them."""
+        self._closing = True
+        for _ in self._threads:
+            self._queue.put(None)
+        for ended, thread in zip(self._ended, self._threads, strict=True):
+            await ended.wait()
+            thread.join()
+
+    def _work(self, crew: Crew, ended: asyncio.Event) -> None:
+        closing = False
+        while not closing:
+            try:
+                jobs, closing = self._next_batch()
+            except Empty:
+                self._on_loop(self._done, crew.idle())
+                continue
+            if jobs:
+                outcomes, touched = crew.carry_out(jobs)
+                self._on_loop(self._hand_back, jobs, outcomes, touched)
+        crew.close()
+        self._on_loop(ended.set)
+
+    def _next_batch(self) -> tuple[list[Job], bool]:
+        """The jobs that wait, at least one, and whether they are the last; Empty when idle."""
+        jobs: list[Job] = []
+        job = self._queue.get(timeout=self._idle_s)
+        while job is not None:
+            jobs.append(job)
+            if len(jobs) == self._batch_max:
+                return jobs, False
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                return jobs, False
+        return jobs, True
+
+    def _on_loop(self, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:
+            # The loop was closed without `close`: nobody is left to be answered.
+            log.warning("storage_abandoned")
+
+    def _hand_back(
+        self, jobs: Sequence[Job], outcomes: Sequence[Outcome], touched: Touched
+    ) -> None:
+        self._unfinished -= len(jobs)
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            error = outcome.error
+            if job.future.done():
+                if error is not None and not isinstance(error, DrinkError):
+                    log.error("storage_job_failed", exc_info=error)
+            elif error is None:
+                job.future.set_result(outcome.value)
+            elif isinstance(error, StopIteration):
+                # A future cannot hold it.
+                job.future.set_exception(RuntimeError("a unit of work raised StopIteration"))
+            else:
+                job.future.set_exception(error)
+        self._done(touched)
