@@ -1,0 +1,244 @@
+"""The one command set behind all dialects: its grammar, and who may use what."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+
+from drink_frontend.domain.ledger import CREDITS_MAX
+from drink_frontend.domain.limits import DELAY_MAX_S
+from drink_frontend.domain.stock import STOCK_MAX
+from drink_frontend.sessions.phrases import Phrase, Refused
+
+Value = str | int | bool
+"""An argument once it is understood."""
+
+
+class Verb(StrEnum):
+    """A command's name; any case is taken on the wire."""
+
+    USER = "USER"
+    PASS = "PASS"  # noqa: S105  the name of a command
+    AUTH = "AUTH"
+    IBUTTON = "IBUTTON"
+    WHOAMI = "WHOAMI"
+    GETBALANCE = "GETBALANCE"
+    MACHINE = "MACHINE"
+    MACHINES = "MACHINES"
+    STAT = "STAT"
+    DROP = "DROP"
+    RAND = "RAND"
+    TEMP = "TEMP"
+    SENDCREDITS = "SENDCREDITS"
+    ADDCREDITS = "ADDCREDITS"
+    EDITSLOT = "EDITSLOT"
+    ADDUSER = "ADDUSER"
+    RMUSER = "RMUSER"
+    SETADMIN = "SETADMIN"
+    EDITUSER = "EDITUSER"
+    ISVALIDUSER = "ISVALIDUSER"
+    QUERYADMIN = "QUERYADMIN"
+    LOG = "LOG"
+    LOCATION = "LOCATION"
+    CHPASS = "CHPASS"
+    CODE = "CODE"
+    ACCTMGRCHK = "ACCTMGRCHK"
+    VERSION = "VERSION"
+    UPTIME = "UPTIME"
+    SERVERSTAT = "SERVERSTAT"
+    SHUTDOWN = "SHUTDOWN"
+    QUIT = "QUIT"
+
+
+class Access(Enum):
+    """Who may use a command."""
+
+    ANYONE = auto()
+    USER = auto()
+    ADMIN = auto()
+
+
+Parameter = Callable[[str], Value]
+"""Understands one argument, or raises Refused."""
+
+
+def text(argument: str) -> str:
+    """Anything; whoever gets it checks it."""
+    return argument
+
+
+def _whole(phrase: Phrase, lowest: int, highest: int) -> Parameter:
+    def whole(argument: str) -> int:
+        # Only ASCII digits: int() would also take blanks, underscores and the digits of any script.
+        if not re.fullmatch(r"-?[0-9]{1,9}", argument):
+            raise Refused(phrase)
+        number = int(argument)
+        if not lowest <= number <= highest:
+            raise Refused(phrase)
+        return number
+
+    return whole
+
+
+def _flag(phrase: Phrase) -> Parameter:
+    def flag(argument: str) -> bool:
+        if argument.lower() not in {"true", "false"}:
+            raise Refused(phrase)
+        return argument.lower() == "true"
+
+    return flag
+
+
+def _reboot(argument: str) -> bool:
+    if argument != "-r":
+        raise Refused(Phrase.BAD_REBOOT_FLAG)
+    return True
+
+
+_NUMBER_MAX = 999_999_999
+_slot = _whole(Phrase.BAD_SLOT, 0, _NUMBER_MAX)
+_delay = _whole(Phrase.BAD_DELAY, 0, DELAY_MAX_S)
+_admin_flag = _flag(Phrase.BAD_ADMIN_FLAG)
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What a command looks like.
+
+    Attributes:
+        access: Who may use it.
+        parameters: What its arguments are, in order.
+        optional: How many of the last ones may be missing.
+        secret: Whether its arguments must never be logged.
+        whole_rest: Whether its one argument is the rest of the line, blanks and quotes included.
+        any_arguments: Whether it takes and ignores any arguments.
+    """
+
+    access: Access
+    parameters: tuple[Parameter, ...] = ()
+    optional: int = 0
+    secret: bool = False
+    whole_rest: bool = False
+    any_arguments: bool = False
+
+
+_ANYONE, _USER, _ADMIN = Access.ANYONE, Access.USER, Access.ADMIN
+
+GRAMMAR: Mapping[Verb, Grammar] = {
+    Verb.USER: Grammar(_ANYONE, (text,)),
+    Verb.PASS: Grammar(_ANYONE, (text,), secret=True),
+    Verb.AUTH: Grammar(_ANYONE, (text, text), secret=True),
+    Verb.IBUTTON: Grammar(_ANYONE, (text,), secret=True),
+    Verb.WHOAMI: Grammar(_USER),
+    Verb.GETBALANCE: Grammar(_USER, (text,), optional=1),
+    Verb.MACHINE: Grammar(_ANYONE, (text,)),
+    Verb.MACHINES: Grammar(_ANYONE),
+    Verb.STAT: Grammar(_ANYONE, (_slot,), optional=1),
+    Verb.DROP: Grammar(_USER, (_slot, _delay), optional=1),
+    Verb.RAND: Grammar(_USER, (_delay,), optional=1),
+    Verb.TEMP: Grammar(_ANYONE),
+    Verb.SENDCREDITS: Grammar(_USER, (_whole(Phrase.BAD_AMOUNT, 1, CREDITS_MAX), text)),
+    Verb.ADDCREDITS: Grammar(_ADMIN, (text, _whole(Phrase.BAD_CREDITS, -CREDITS_MAX, CREDITS_MAX))),
+    Verb.EDITSLOT: Grammar(
+        _ADMIN,
+        (
+            _slot,
+            text,
+            _whole(Phrase.BAD_COST, 0, CREDITS_MAX),
+            _whole(Phrase.BAD_QUANTITY, 0, STOCK_MAX),
+            _whole(Phrase.BAD_DROPPED_COUNT, 0, _NUMBER_MAX),
+            _flag(Phrase.BAD_ENABLED_FLAG),
+        ),
+    ),
+    Verb.ADDUSER: Grammar(_ADMIN, (text, text), optional=1, secret=True),
+    Verb.RMUSER: Grammar(_ADMIN, (text,)),
+    Verb.SETADMIN: Grammar(_ADMIN, (text, _admin_flag)),
+    Verb.EDITUSER: Grammar(
+        _ADMIN, (text, _whole(Phrase.BAD_CREDITS, 0, _NUMBER_MAX), _admin_flag), optional=1
+    ),
+    Verb.ISVALIDUSER: Grammar(_ADMIN, (text,)),
+    Verb.QUERYADMIN: Grammar(_ADMIN, (text,)),
+    Verb.LOG: Grammar(_ADMIN, (text,), optional=1, whole_rest=True),
+    Verb.LOCATION: Grammar(_ANYONE),
+    Verb.CHPASS: Grammar(_USER, (text, text), secret=True),
+    Verb.CODE: Grammar(_ANYONE, any_arguments=True),
+    Verb.ACCTMGRCHK: Grammar(_ANYONE),
+    Verb.VERSION: Grammar(_ANYONE),
+    Verb.UPTIME: Grammar(_ANYONE),
+    Verb.SERVERSTAT: Grammar(_ANYONE),
+    Verb.SHUTDOWN: Grammar(_ADMIN, (_reboot,), optional=1),
+    Verb.QUIT: Grammar(_ANYONE, any_arguments=True),
+}
+"""Every command. Whoever adds one finds everything about its form here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as it was typed, its arguments not yet understood."""
+
+    verb: Verb
+    arguments: tuple[str, ...]
+
+    @property
+    def grammar(self) -> Grammar:
+        """What it should look like."""
+        return GRAMMAR[self.verb]
+
+    @property
+    def arity_fits(self) -> bool:
+        """Whether it has as many arguments as it should."""
+        most = len(self.grammar.parameters)
+        return (
+            self.grammar.any_arguments
+            or most - self.grammar.optional <= len(self.arguments) <= most
+        )
+
+    def values(self) -> tuple[Value, ...]:
+        """Its arguments, understood. To be asked only if the arity fits.
+
+        Raises:
+            Refused: one cannot be what it should be; the first such one counts.
+        """
+        assert self.arity_fits
+        pairs = zip(self.grammar.parameters, self.arguments, strict=False)
+        return tuple(parameter(argument) for parameter, argument in pairs)
+
+    @property
+    def masked(self) -> str:
+        """For logs: the verb, and its arguments unless they are secret."""
+        shown = ["****"] if self.grammar.secret and self.arguments else self.arguments
+        return " ".join([self.verb, *shown])
+
+
+_WORD = re.compile(r'"(?P<quoted>[^"]*)"(?= |$)|(?P<plain>[^ ]+)')
+
+
+def words(line: str) -> list[str]:
+    """The words of a line; one in double quotes may hold blanks.
+
+    A quote that is not closed is an ordinary character, since passwords were never quoted.
+    """
+    return [
+        match["plain"] if match["quoted"] is None else match["quoted"]
+        for match in _WORD.finditer(line)
+    ]
+
+
+def parse(line: str, heeded: Mapping[Verb, int]) -> Command | None:
+    """The command in a line; None if there is no such command.
+
+    Args:
+        line: Not blank.
+        heeded: For some verbs, how many arguments the dialect looks at; more are ignored.
+    """
+    name, _, rest = line.strip(" ").partition(" ")
+    try:
+        # upper() turns letters like the long s into ASCII ones.
+        verb = Verb(name.upper() if name.isascii() else "")
+    except ValueError:
+        return None
+    if GRAMMAR[verb].whole_rest:
+        stripped = rest.strip(" ")
+        return Command(verb, (stripped,) if stripped else ())
+    arguments = words(rest)
+    return Command(verb, tuple(arguments[: heeded.get(verb, len(arguments))]))

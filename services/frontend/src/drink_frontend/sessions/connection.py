@@ -1,0 +1,300 @@
+"""One client's socket: bytes in and out of a session, within limits."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from drink_frontend.sessions.codec import Event, LineDecoder
+from drink_frontend.sessions.dialects import Dialect
+from drink_frontend.sessions.greeter import Greeter
+from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.roll import Roll
+from drink_frontend.sessions.services import Services
+from drink_frontend.sessions.session import Answer, Session
+from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
+
+log = structlog.get_logger(__name__)
+
+FAIR_SHARE = 32
+"""Lines of one client that are carried out before others get their turn; some 0.5 ms of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all connections of a listener share.
+
+    Attributes:
+        listener: The listener's settings.
+        settings: The settings of all listeners.
+        dialect: How it speaks.
+        services: What sessions use.
+        greeter: Says who welcomes.
+        roll: All connections.
+    """
+
+    listener: ListenerSettings
+    settings: SessionSettings
+    dialect: Dialect
+    services: Services
+    greeter: Greeter
+    roll: Roll
+
+
+def _host(transport: asyncio.BaseTransport, end: str) -> str:
+    """The IP address at one end, in IPv4's own form where it is one."""
+    name = transport.get_extra_info(end)
+    return str(name[0]).removeprefix("::ffff:") if name else ""
+
+
+class Connection(asyncio.Protocol):
+    """One client.
+
+    Lines are carried out one after the other, by a task that exists only while there are any.
+
+    Args:
+        desk: What it shares with others.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_closing",
+        "_decoder",
+        "_desk",
+        "_ended",
+        "_finishing",
+        "_machine",
+        "_reading",
+        "_session",
+        "_silence",
+        "_stall",
+        "_transport",
+        "_worker",
+        "_writable",
+    )
+
+    _transport: asyncio.Transport
+    _session: Session
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._decoder = LineDecoder(desk.settings.line_bytes_max)
+        self._machine: str | None = None
+        self._ahead: Event | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._silence: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._reading = True
+        self._ended = False
+        self._finishing = False
+        self._closing = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a line is being carried out."""
+        return self._worker is not None
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greets the client."""
+        assert isinstance(transport, asyncio.Transport)
+        desk = self._desk
+        self._transport = transport
+        transport.set_write_buffer_limits(high=desk.settings.unread_bytes_max)
+        self._machine = desk.listener.machine_at(_host(transport, "sockname"))
+        self._session = Session(
+            desk.services,
+            desk.dialect,
+            _host(transport, "peername"),
+            self._machine,
+            login_failures_max=desk.settings.login_failures_max,
+        )
+        desk.roll.touch(self, asyncio.get_running_loop().time())
+        greeting = desk.greeter.known(desk.dialect, self._machine)
+        if greeting is None:
+            self._start(greeted=False)
+        else:
+            transport.write(greeting)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what the client sends, as much as may wait."""
+        self._decoder.feed(data)
+        if self._decoder.backlog > self._desk.settings.backlog_bytes_max:
+            self._transport.pause_reading()
+            self._reading = False
+        if self._desk.dialect.silence_ends_line:
+            self._watch_silence()
+        self._start()
+
+    def eof_received(self) -> bool:
+        """Carries out what the client has sent before it closed its side, then ends."""
+        self._ended = True
+        if self._desk.dialect.silence_ends_line:
+            self._decoder.silence()
+        self._start()
+        # TLS has no half-closed connections.
+        return self._transport.get_extra_info("sslcontext") is None
+
+    def pause_writing(self) -> None:
+        """The client leaves too much unread: nothing more is carried out, and it has a limit."""
+        loop = asyncio.get_running_loop()
+        self._writable = loop.create_future()
+        self._limit_stall(loop)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+        if self._stall is not None and not self._closing:
+            self._stall.cancel()
+            self._stall = None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The client has gone, or was sent away; a drop under way is not touched."""
+        self._closing = True
+        self._desk.roll.forget(self)
+        for timer in (self._silence, self._stall):
+            if timer is not None:
+                timer.cancel()
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._abandon_outcome()
+
+    # What the server calls.
+
+    def time_out(self) -> None:
+        """Ends the session for its idleness."""
+        self._say_goodbye(Phrase.IDLE)
+
+    def finish(self) -> None:
+        """Ends the session as soon as nothing is being carried out."""
+        self._finishing = True
+        if self._worker is None:
+            self._say_goodbye(Phrase.NOT_READY)
+
+    def give_up(self) -> None:
+        """Ends the session now; who waits for a drop is told that it is under way."""
+        self._say_goodbye(Phrase.NOT_READY)
+        self._abandon_outcome()
+
+    def abort(self) -> None:
+        """Cuts the client off."""
+        self._transport.abort()
+
+    # The work.
+
+    def _start(self, *, greeted: bool = True) -> None:
+        if self._closing:
+            return
+        if self._worker is None:
+            self._worker = asyncio.get_running_loop().create_task(self._work(greeted))
+            self._worker.add_done_callback(self._check)
+        elif self._desk.dialect.refuses_second_drop:
+            self._interject()
+
+    def _check(self, worker: asyncio.Task[None]) -> None:
+        if not worker.cancelled() and (fault := worker.exception()) is not None:
+            log.critical("session_broken", exc_info=fault)
+            self._transport.abort()
+
+    async def _work(self, greeted: bool) -> None:
+        if not greeted:
+            assert self._machine is not None, "without a machine the greeting is known"
+            self._write(await self._desk.greeter.found(self._desk.dialect, self._machine))
+        carried_out = 0
+        while not (self._closing or self._finishing):
+            if self._writable is not None:
+                await self._writable
+                continue
+            event = self._next()
+            if event is None:
+                break
+            if self._desk.dialect.refuses_second_drop:
+                # Once the line is under way, lines that came with it may be due for an answer.
+                asyncio.get_running_loop().call_soon(self._interject)
+            answer = await self._session.handle(event)
+            if answer is not None:
+                await self._give(answer)
+            carried_out += 1
+            if carried_out % FAIR_SHARE == 0:
+                await asyncio.sleep(0)
+        self._worker = None
+        if self._finishing:
+            self._say_goodbye(Phrase.NOT_READY)
+        elif self._ended:
+            self._hang_up()
+
+    def _next(self) -> Event | None:
+        event, self._ahead = self._ahead, None
+        if event is None:
+            event = self._decoder.next_event()
+        room = self._desk.settings.backlog_bytes_max // 2
+        if not self._reading and self._decoder.backlog < room:
+            self._reading = True
+            self._transport.resume_reading()
+        return event
+
+    def _interject(self) -> None:
+        while self._worker is not None and self._writable is None and not self._closing:
+            event = self._ahead or self._decoder.next_event()
+            answer = None if event is None else self._session.interject(event)
+            if answer is None:
+                self._ahead = event
+                return
+            self._ahead = None
+            self._write(b"".join(answer.parts))
+
+    async def _give(self, answer: Answer) -> None:
+        delay_ms = self._desk.listener.stat_trailer_delay_ms
+        first, *others = answer.parts if delay_ms else (b"".join(answer.parts),)
+        self._write(first)
+        for part in others:
+            await asyncio.sleep(delay_ms / 1000)
+            self._write(part)
+        if answer.valid and not self._closing:
+            self._desk.roll.touch(self, asyncio.get_running_loop().time())
+        if answer.hang_up:
+            self._hang_up()
+
+    def _watch_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+        if self._decoder.partial:
+            self._silence = asyncio.get_running_loop().call_later(
+                self._desk.settings.silence_ends_line_ms / 1000, self._end_line
+            )
+
+    def _end_line(self) -> None:
+        self._silence = None
+        self._decoder.silence()
+        self._start()
+
+    # The end.
+
+    def _write(self, data: bytes) -> None:
+        if not self._closing:
+            self._transport.write(data)
+
+    def _say_goodbye(self, phrase: Phrase) -> None:
+        self._write(self._session.farewell(phrase))
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._transport.close()
+        self._limit_stall(asyncio.get_running_loop())
+
+    def _limit_stall(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._stall is None:
+            limit_s = self._desk.settings.unread_limit_s
+            self._stall = loop.call_later(limit_s, self._transport.abort)
+
+    def _abandon_outcome(self) -> None:
+        if self._worker is not None and self._session.awaits_outcome:
+            self._worker.cancel()

@@ -1,0 +1,196 @@
+"""Finger (RFC 1288): what the machines hold, for who asks without logging in."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from drink_frontend.domain.entities import Machine, Slot
+from drink_frontend.domain.errors import DrinkError
+from drink_frontend.sessions.dialects import ITEM_BYTES_MAX, NAME_BYTES_MAX, clean
+from drink_frontend.sessions.services import Machines
+from drink_frontend.sessions.settings import FingerSettings
+
+log = structlog.get_logger(__name__)
+
+QUERY_BYTES_MAX = 512
+"""Bytes of the longest query; as a session's line."""
+
+QUERY_LIMIT_S = 10.0
+"""Seconds from connecting to the end of the answer."""
+
+QUERIES_MAX = 64
+"""Queries at once; what a campus of curious people makes, and far from exhausting open files."""
+
+BAR_MAX = 40
+"""Characters of the longest bar of a graph."""
+
+_RULE = "-" * 56
+_INFO = (
+    "Ask for one of:",
+    "  (nothing)        what there is, with prices and stock",
+    "  temp             the temperature",
+    "  graph            the stock as bars",
+    "  info             this text",
+    "  a machine        what it holds",
+    "  a slot or item   that slot",
+)
+
+
+def answer(query: str, machines: Sequence[Machine], here: str | None) -> list[str]:
+    """The answer to a query, line by line.
+
+    Args:
+        query: What was asked, without its line end.
+        machines: All machines.
+        here: Name of the machine that the query came to; None for all of them.
+    """
+    asked = " ".join(word for word in query.split() if word.upper() != "/W")
+    if "@" in asked:
+        return ["Finger forwarding service denied"]
+    shown = [machine for machine in machines if here in {None, machine.name}]
+    named = [machine for machine in machines if machine.name == asked]
+    if named:
+        return _listing(named[0])
+    match asked.lower():
+        case "":
+            lines = _joined(_listing(machine) for machine in shown)
+        case "temp":
+            lines = [f"{_name(machine)}: {_temperature(machine)}" for machine in shown]
+        case "graph":
+            lines = _joined(_graph(machine) for machine in shown)
+        case "info" | "help":
+            lines = list(_INFO)
+        case wanted:
+            lines = _joined(_found(machine, wanted) for machine in shown)
+            return lines or ["Slot not found"]
+    return lines or ["Machine not found"]
+
+
+def _joined(parts: Iterable[list[str]]) -> list[str]:
+    """The parts that are not empty, an empty line between them."""
+    lines: list[str] = []
+    for part in filter(None, parts):
+        lines += ["", *part] if lines else part
+    return lines
+
+
+def _name(machine: Machine) -> str:
+    return clean(machine.display_name, NAME_BYTES_MAX)
+
+
+def _item(slot: Slot) -> str:
+    return clean(slot.item, ITEM_BYTES_MAX)
+
+
+def _temperature(machine: Machine) -> str:
+    celsius = machine.temperature_celsius
+    if celsius is None:
+        return "Unable to determine temperature."
+    return f"Drink temperature is {celsius * 9 / 5 + 32:.1f} F"
+
+
+def _head(machine: Machine) -> list[str]:
+    return [
+        f"Motd:      Welcome to {_name(machine)}!",
+        f"Location:  {clean(machine.location, NAME_BYTES_MAX)}",
+        "",
+    ]
+
+
+def _row(slot: Slot) -> str:
+    off = "" if slot.enabled else "  (disabled)"
+    return (
+        f"{slot.number:>4}   {_item(slot):<20} {slot.price:>6} {slot.available:>8}"
+        f" {slot.dispensed:>8}{off}"
+    )
+
+
+_COLUMNS = f"{'SLOT':<4}   {'DRINK':<20} {'COST':>6} {'# LEFT':>8} {'# SOLD':>8}"
+
+
+def _listing(machine: Machine) -> list[str]:
+    rows = [_row(slot) for slot in machine.slots]
+    return [*_head(machine), _COLUMNS, _RULE, *rows, _RULE, _temperature(machine)]
+
+
+def _graph(machine: Machine) -> list[str]:
+    fullest = max((slot.available for slot in machine.slots), default=0)
+    scale = min(1.0, BAR_MAX / fullest) if fullest else 0.0
+    bars = [
+        f"{slot.number:>4}   {_item(slot):<20} {'#' * round(slot.available * scale)}"
+        f" {slot.available}"
+        for slot in machine.slots
+    ]
+    return [*_head(machine), *bars]
+
+
+def _found(machine: Machine, wanted: str) -> list[str]:
+    rows = [_row(slot) for slot in machine.slots if wanted in {str(slot.number), slot.item.lower()}]
+    return [*_head(machine), _COLUMNS, _RULE, *rows] if rows else []
+
+
+class FingerServer:
+    """Answers finger.
+
+    Args:
+        settings: The port, and which machine is asked about.
+        machines: What there is.
+    """
+
+    def __init__(self, settings: FingerSettings, machines: Machines) -> None:
+        self._settings = settings
+        self._machines = machines
+        self._server: asyncio.Server | None = None
+        self._queries: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it is served."""
+        assert self._server is not None, "started"
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def start(self) -> None:
+        """Begins to serve.
+
+        Raises:
+            OSError: the port cannot be had.
+        """
+        self._server = await asyncio.start_server(
+            self._take, self._settings.address, self._settings.port, limit=QUERY_BYTES_MAX
+        )
+        log.info("finger_listening", address=self.address)
+
+    async def stop(self) -> None:
+        """Ends everything at once."""
+        if self._server is not None:
+            self._server.close()
+        for query in self._queries:
+            query.cancel()
+        await asyncio.gather(*self._queries, return_exceptions=True)
+
+    def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._queries) >= QUERIES_MAX:
+            writer.transport.abort()
+            return
+        query = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._queries.add(query)
+        query.add_done_callback(self._queries.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(QUERY_LIMIT_S):
+                # A LimitOverrunError becomes this ValueError.
+                query = (await reader.readline()).decode(errors="replace")
+                local = writer.get_extra_info("sockname")[0].removeprefix("::ffff:")
+                views = await self._machines.list()
+                here = self._settings.machine_at(local)
+                lines = answer(query, [view.machine for view in views], here)
+                writer.write("".join(f"{line}\r\n" for line in lines).encode())
+                writer.close()
+                await writer.wait_closed()
+        except (DrinkError, OSError, ValueError) as error:
+            log.debug("finger_not_answered", error=type(error).__name__)
+        finally:
+            writer.transport.abort()

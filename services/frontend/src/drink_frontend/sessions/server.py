@@ -1,0 +1,238 @@
+"""The session server: listeners, who may come in, and an orderly end."""
+
+import asyncio
+import resource
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from drink_frontend.sessions.connection import Connection, Desk
+from drink_frontend.sessions.dialects import DIALECTS
+from drink_frontend.sessions.encoding import encode
+from drink_frontend.sessions.finger import FingerServer
+from drink_frontend.sessions.greeter import Greeter
+from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.replies import Say
+from drink_frontend.sessions.roll import Roll
+from drink_frontend.sessions.services import Services
+from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
+from drink_frontend.sessions.tls import Certificate
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 1024
+"""Connections that the system holds until they are accepted; a burst of all clients of a campus."""
+
+ACCEPT_PAUSE_S = 0.5
+"""Seconds without accepting after the system refused to: it has run out of something."""
+
+
+def raise_file_limit() -> int:
+    """Lets the process open as many files as it may, and returns how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 1 << 30
+
+
+class SessionServer:
+    """Serves sessions, and finger, on the ports of the settings.
+
+    Args:
+        settings: Ports and limits.
+        services: What sessions use.
+    """
+
+    def __init__(self, settings: SessionSettings, services: Services) -> None:
+        self._settings = settings
+        self._services = services
+        self._greeter = Greeter(services)
+        files = raise_file_limit() - settings.files_reserved
+        self._roll = Roll(max(1, min(settings.sessions_max, files)), settings.idle_limit_s)
+        self._sockets: list[socket.socket] = []
+        self._certificates: list[Certificate] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._accepting: list[asyncio.Task[None]] = []
+        self._keeping: list[asyncio.Task[None]] = []
+        self._finger: FingerServer | None = None
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Address and port of each listener, in the order of the settings."""
+        return tuple(door.getsockname()[:2] for door in self._sockets)
+
+    @property
+    def finger_address(self) -> tuple[str, int] | None:
+        """Address and port of finger, if it is served."""
+        return None if self._finger is None else self._finger.address
+
+    @property
+    def sessions(self) -> int:
+        """Sessions right now."""
+        return len(self._roll)
+
+    async def start(self) -> None:
+        """Begins to serve.
+
+        Raises:
+            OSError: a port cannot be had, or a certificate cannot be used.
+        """
+        try:
+            for listener in self._settings.listeners:
+                self._listen(listener)
+            if self._settings.finger is not None:
+                self._finger = FingerServer(self._settings.finger, self._services.machines)
+                await self._finger.start()
+        except OSError:
+            await self.stop()
+            raise
+        self._keeping.append(self._spawn(self._time_out_idle(), "sessions-idle"))
+        if self._certificates:
+            self._keeping.append(self._spawn(self._refresh_certificates(), "sessions-tls"))
+
+    async def drain(self, limit_s: float) -> None:
+        """Takes no new sessions and ends those there are, each after what it is at.
+
+        Args:
+            limit_s: Seconds after which drops that are still under way are left to themselves and
+                their buyers told so.
+        """
+        self._close_doors()
+        for task in self._opening:
+            task.cancel()
+        for connection in self._roll:
+            assert isinstance(connection, Connection)
+            connection.finish()
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._roll.emptied()
+        except TimeoutError:
+            log.info("sessions_given_up", sessions=len(self._roll))
+        for connection in self._roll:
+            assert isinstance(connection, Connection)
+            connection.give_up()
+
+    async def stop(self) -> None:
+        """Ends everything at once. May be called twice."""
+        self._close_doors()
+        tasks = [*self._keeping, *self._opening]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._keeping.clear()
+        for connection in self._roll:
+            assert isinstance(connection, Connection)
+            connection.abort()
+        if self._finger is not None:
+            await self._finger.stop()
+            self._finger = None
+        # An aborted connection is lost in the loop's next round.
+        await asyncio.sleep(0)
+
+    def _close_doors(self) -> None:
+        for task in self._accepting:
+            task.cancel()
+        self._accepting.clear()
+        for door in self._sockets:
+            door.close()
+        self._sockets.clear()
+
+    def _listen(self, listener: ListenerSettings) -> None:
+        certificate = None
+        if listener.tls_certificate is not None and listener.tls_key is not None:
+            certificate = Certificate(listener.tls_certificate, listener.tls_key)
+            self._certificates.append(certificate)
+        both = listener.address == "::" and socket.has_dualstack_ipv6()
+        door = socket.create_server(
+            (listener.address, listener.port),
+            family=socket.AF_INET6 if ":" in listener.address else socket.AF_INET,
+            backlog=BACKLOG,
+            dualstack_ipv6=both,
+        )
+        door.setblocking(False)
+        self._sockets.append(door)
+        desk = Desk(
+            listener,
+            self._settings,
+            DIALECTS[listener.dialect],
+            self._services,
+            self._greeter,
+            self._roll,
+        )
+        self._accepting.append(
+            self._spawn(self._accept(door, desk, certificate), "sessions-accept")
+        )
+        log.info(
+            "sessions_listening",
+            address=door.getsockname()[:2],
+            dialect=listener.dialect,
+            tls=certificate is not None,
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(self._check)
+        return task
+
+    @staticmethod
+    def _check(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            log.critical("sessions_broken", task=task.get_name(), exc_info=fault)
+
+    async def _accept(
+        self, door: socket.socket, desk: Desk, certificate: Certificate | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        full = b"".join(encode(desk.dialect, Say(Phrase.SESSIONS_FULL)))
+        while True:
+            try:
+                client, _ = await loop.sock_accept(door)
+            except OSError as error:
+                log.warning("session_not_accepted", error=type(error).__name__)
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            if self._roll.has_room(len(self._opening)):
+                task = loop.create_task(self._open(client, desk, certificate))
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+            else:
+                _turn_away(client, b"" if certificate else full)
+            # A burst of clients must not keep those waiting that are in already.
+            await asyncio.sleep(0)
+
+    async def _open(
+        self, client: socket.socket, desk: Desk, certificate: Certificate | None
+    ) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Connection(desk),
+                client,
+                ssl=certificate.context if certificate else None,
+                ssl_handshake_timeout=self._settings.tls_handshake_limit_s if certificate else None,
+            )
+        except OSError as error:
+            # Junk instead of a handshake, or the client has gone.
+            log.debug("session_not_opened", error=type(error).__name__)
+            client.close()
+
+    async def _time_out_idle(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:  # noqa: ASYNC110  what it waits for is time
+            await asyncio.sleep(self._roll.time_out_idle(loop.time()))
+
+    async def _refresh_certificates(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.tls_check_interval_s)
+            for certificate in self._certificates:
+                await asyncio.to_thread(certificate.refresh)
+
+
+def _turn_away(client: socket.socket, words: bytes) -> None:
+    with client:
+        try:
+            client.setblocking(False)
+            client.send(words)
+        except OSError:
+            log.debug("session_turned_away_unheard")

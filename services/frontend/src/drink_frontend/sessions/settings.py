@@ -1,0 +1,147 @@
+"""Settings of the session listeners."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from drink_frontend.sessions.dialects import DialectName
+
+MachineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+
+
+def _ip_address(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not an IP address") from None
+
+
+class _Door(BaseModel):
+    """Where something listens, and for which machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    address: str = "127.0.0.1"
+    """IP address to listen on; default `127.0.0.1`. `::` is every address of both families."""
+
+    default_machine: MachineName | None = None
+    """Machine of a client whose local address is not in `machine_by_address`; default none."""
+
+    machine_by_address: dict[str, MachineName] = Field(default_factory=dict)
+    """Machine by the local IP address that a client connected to; default empty. Clients of 2000
+    to 2011 choose a machine by host name, one address for each."""
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        for address in (self.address, *self.machine_by_address):
+            _ip_address(address)
+        return self
+
+    def machine_at(self, local_address: str) -> str | None:
+        """Name of the machine for clients that connected to a local address, if any."""
+        return self.machine_by_address.get(local_address, self.default_machine)
+
+
+class ListenerSettings(_Door):
+    """One port that sessions are served on."""
+
+    port: int = Field(default=4242, ge=0, le=65_535)
+    """TCP port; default 4242, as since 1999; 4243 is customary with TLS. 0 takes any free port."""
+
+    dialect: DialectName = DialectName.CLASSIC
+    """How it speaks: `classic` (default, clients of 2000 to 2011 and people), `drinkjs` (2011 to
+    2018) or `drinkd` (1999)."""
+
+    tls_certificate: Path | None = None
+    """PEM file with the certificate chain; default none, which is plain text. Read again when it
+    changes, so that a renewal needs no restart."""
+
+    tls_key: Path | None = None
+    """PEM file with the certificate's private key; default none. Required with a certificate."""
+
+    allow_plain_remote: bool = False
+    """Whether plain text may be served beyond loopback; default no. Only for a trusted network:
+    passwords are readable on the way."""
+
+    stat_trailer_delay_ms: int = Field(default=0, ge=0, le=2_000)
+    """Milliseconds between the slots of a STAT reply and its last line; default 0. Touchscreens
+    receive the two separately and wait for ever if both come at once: 100 serves them."""
+
+    @model_validator(mode="after")
+    def _check_transport(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key are given together or not at all")
+        loopback = _ip_address(self.address).is_loopback
+        if not (self.tls_certificate or loopback or self.allow_plain_remote):
+            raise ValueError(
+                f"plain text on {self.address}, which is not loopback: set tls_certificate and "
+                "tls_key, or allow_plain_remote"
+            )
+        return self
+
+
+class FingerSettings(_Door):
+    """The port that finger is answered on."""
+
+    port: int = Field(default=79, ge=0, le=65_535)
+    """TCP port; default 79, which needs a privilege to bind. 0 takes any free port."""
+
+
+class SessionSettings(BaseModel):
+    """The session listeners and their common limits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    listeners: tuple[ListenerSettings, ...] = (ListenerSettings(),)
+    """The ports; default one, `classic` on 127.0.0.1:4242."""
+
+    finger: FingerSettings | None = None
+    """The finger port; default none."""
+
+    line_bytes_max: int = Field(default=512, ge=64, le=65_536)
+    """Bytes of the longest line; default 512, four times the longest honest command. A longer one
+    is read to its end and refused."""
+
+    backlog_bytes_max: int = Field(default=65_536, ge=4_096, le=16_777_216)
+    """Bytes of commands that may wait in one session; default 65,536. Past it nothing more is read
+    from the client until some are carried out."""
+
+    unread_bytes_max: int = Field(default=65_536, ge=4_096, le=16_777_216)
+    """Bytes of replies that a client may leave unread, beside what the network buffers; default
+    65,536. Past it no command of the session is carried out until the client reads."""
+
+    unread_limit_s: float = Field(default=30, gt=0, le=3_600)
+    """Seconds that it may stay so before the client is cut off; default 30, longer than a phone
+    loses its network between two cells. A session that ends has as long to take its last reply."""
+
+    idle_limit_s: float = Field(default=300, gt=0, le=86_400)
+    """Seconds without a command after which a session is ended; default 300. Only what is a
+    command counts, and a drop under way does not end."""
+
+    silence_ends_line_ms: int = Field(default=200, ge=10, le=10_000)
+    """Milliseconds of silence that end a line in `drinkjs` and `drinkd`; default 200. Clients of
+    theirs send no line end; one that sends its letters further apart is no client but a person."""
+
+    login_failures_max: int = Field(default=3, ge=1, le=100)
+    """Failed logins in a row that end a session; default 3, as at every terminal since 1970. The
+    accounts' own throttling does the rest."""
+
+    sessions_max: int = Field(default=16_384, ge=1, le=1_000_000)
+    """Sessions at once; default 16,384, some 100 MB. Fewer where the process may not open that
+    many files. Past it clients are told that there are too many users."""
+
+    files_reserved: int = Field(default=256, ge=16, le=65_536)
+    """Open files that sessions leave to everything else; default 256: agents' links, calls, the
+    database, the log."""
+
+    tls_handshake_limit_s: float = Field(default=10, gt=0, le=120)
+    """Seconds that a TLS handshake may take; default 10. It counts as a session meanwhile."""
+
+    tls_check_interval_s: float = Field(default=60, gt=0, le=86_400)
+    """Seconds between looks for a new certificate; default 60."""
+
+    shutdown_command: bool = False
+    """Whether administrators may stop the service with SHUTDOWN; default no: what runs under a
+    supervisor is stopped there."""

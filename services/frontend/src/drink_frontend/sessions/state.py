@@ -1,0 +1,134 @@
+"""What a session remembers between commands, and what several commands do with it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from drink_frontend.domain.entities import Account
+from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.limits import SLOT_MAX
+from drink_frontend.sessions.dialects import Dialect
+from drink_frontend.sessions.phrases import Phrase, Refused
+from drink_frontend.sessions.services import MachineView, Services
+
+T = TypeVar("T")
+
+RETRY_DELAYS_S = (0.1, 0.4, 1.6)
+"""Seconds before an interrupted change is asked for again, under the same request_id. Two seconds
+outlast a database's fail-over in most cases, and a person at a prompt waits that long."""
+
+
+class SessionState:
+    """One client's session.
+
+    Args:
+        services: What it uses.
+        dialect: How it speaks.
+        origin: The client's address.
+        machine: Name of the machine that it starts with; None until MACHINE chooses one.
+    """
+
+    __slots__ = (
+        "_caller",
+        "account",
+        "claimed",
+        "dialect",
+        "drop_id",
+        "dropping",
+        "login_failures",
+        "machine",
+        "origin",
+        "services",
+    )
+
+    def __init__(
+        self, services: Services, dialect: Dialect, origin: str, machine: str | None
+    ) -> None:
+        self.services = services
+        self.dialect = dialect
+        self.origin = origin
+        self.machine = machine
+        self.account: str | None = None
+        """Name of the account that is logged in."""
+        self.claimed: str | None = None
+        """Name that USER gave, until PASS uses it up."""
+        self._caller: Account | None = None
+        self.login_failures = 0
+        """Failed logins so far."""
+        self.dropping = False
+        """Whether DROP or RAND is under way."""
+        self.drop_id: str | None = None
+        """The drop whose outcome is awaited."""
+
+    def log_out(self) -> None:
+        """Forgets who is logged in or about to be."""
+        self.account = None
+        self.claimed = None
+
+    @property
+    def caller(self) -> Account:
+        """The account that gives the command, as it stood then; for commands that need a login."""
+        assert self._caller is not None, "identify() comes first"
+        return self._caller
+
+    async def identify(self) -> Account:
+        """Looks up the account that gives a command.
+
+        Raises:
+            Refused: nobody is logged in, or the account has been closed since.
+        """
+        if self.account is None:
+            raise Refused(Phrase.LOGIN_NEEDED)
+        self._caller = await self.services.accounts.balance(self.account)
+        if self._caller.closed:
+            self.log_out()
+            raise Refused(Phrase.LOGIN_NEEDED)
+        return self._caller
+
+    def forget_caller(self) -> None:
+        """The command has been carried out; ten thousand idle sessions need no copy of it."""
+        self._caller = None
+
+    async def chosen_machine(self) -> MachineView:
+        """The session's machine, as it stands now.
+
+        Raises:
+            Refused: none is chosen.
+            MachineNotFoundError: it does not exist.
+        """
+        return await self.services.machines.get(self.machine_name())
+
+    def machine_name(self) -> str:
+        """Name of the session's machine.
+
+        Raises:
+            Refused: none is chosen.
+        """
+        if self.machine is None:
+            raise Refused(Phrase.NO_MACHINE)
+        return self.machine
+
+    def slot_number(self, said: int) -> int:
+        """The number of the slot that the dialect calls `said`.
+
+        Raises:
+            Refused: no machine can have it.
+        """
+        number = said - self.dialect.first_slot + 1
+        if not 1 <= number <= SLOT_MAX:
+            raise Refused(Phrase.UNKNOWN_SLOT)
+        return number
+
+
+async def insist(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Does what is safe to do twice, again for as long as the database does not answer.
+
+    Raises:
+        StorageUnavailableError: it still does not.
+    """
+    for delay_s in RETRY_DELAYS_S:
+        try:
+            return await attempt()
+        except StorageUnavailableError:
+            await asyncio.sleep(delay_s)
+    return await attempt()

@@ -1,0 +1,33 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from drink_frontend.sessions.server import SessionServer
+from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
+from tests.fakes.usecases import World
+
+Serve = Callable[..., Awaitable[SessionServer]]
+
+
+@pytest.fixture
+async def world() -> World:
+    return World()
+
+
+@pytest.fixture
+async def serve(world: World) -> AsyncIterator[Serve]:
+    """Starts a server with one listener of the given settings; stops it after the test."""
+    servers = []
+
+    async def start(limits: dict[str, Any] | None = None, **listener: Any) -> SessionServer:
+        door = ListenerSettings(**({"port": 0, "default_machine": "d"} | listener))
+        settings = SessionSettings(**({"listeners": (door,)} | (limits or {})))
+        server = SessionServer(settings, world.services(may_stop=settings.shutdown_command))
+        servers.append(server)
+        await server.start()
+        return server
+
+    yield start
+    for server in servers:
+        await server.stop()
