@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from drink_agent.board.board import Board
+from drink_agent.board.port import BoardEvent
 from drink_agent.config import Config
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.events import BoardStatus
@@ -22,7 +23,7 @@ from drink_agent.link.convert import Introduction
 from drink_agent.runtime.agent import Agent, free_bytes_of
 from drink_agent.runtime.clock import boot_id, boot_time_s
 from drink_agent.runtime.notify import SystemdNotifier
-from drink_agent.runtime.ports import JournalPort, MakeBoard, MakeLink
+from drink_agent.runtime.ports import BoardPort, JournalPort, MakeBoard, MakeLink
 
 _log = logging.getLogger("drink_agent.app")
 
@@ -83,7 +84,7 @@ def build(
         ),
         dispenser=Dispenser(memory, config.dispenser, boot or boot_id()),
         journal=journal,
-        make_board=make_board or (lambda on_event: Board(config.board, on_event, clock=clock)),
+        make_board=make_board or partial(_board, config, clock),
         make_link=make_link or partial(LinkClient, config.link, clock=clock),
         clock=clock,
         settings=config.agent,
@@ -92,6 +93,12 @@ def build(
         free_bytes=free_bytes or partial(free_bytes_of, config.journal),
         notifier=notifier or SystemdNotifier.from_environment(),
     )
+
+
+def _board(
+    config: Config, clock: Callable[[], float], on_event: Callable[[BoardEvent], None]
+) -> BoardPort:
+    return Board(config.board, on_event, clock=clock)
 
 
 async def serve(agent: Agent) -> None:

@@ -1,10 +1,11 @@
 """Which entries a journal still needs."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from drink_agent.domain.evidence import Evidence
-from drink_agent.domain.records import Entry, Result
+from drink_agent.domain.records import Accepted, Entry, Result
 from drink_agent.domain.recovery import Memory, Step, replay
 
 
@@ -26,9 +27,11 @@ def survivors(
     """
     memory = replay(entries, remembered_drops)
     with_evidence = set(tuple(memory.settled)[-evidence_drops:] if evidence_drops else ())
+    # A drop that was forgotten may have come again; only its last life counts.
+    accepted_at = {e.record.drop: e.sequence for e in entries if isinstance(e.record, Accepted)}
     kept = []
     for entry in entries:
-        if not _still_counts(entry, memory):
+        if entry.sequence < _first_that_counts(entry.record.drop, memory, accepted_at):
             continue
         stripped = entry.record.drop in memory.settled and entry.record.drop not in with_evidence
         if stripped and isinstance(entry.record, Result):
@@ -38,15 +41,13 @@ def survivors(
     return kept
 
 
-def _still_counts(entry: Entry, memory: Memory) -> bool:
-    drop = entry.record.drop
+def _first_that_counts(drop: str, memory: Memory, accepted_at: Mapping[str, int]) -> float:
     match memory.step_of(drop):
         case Step.ACCEPTED | Step.COMMANDED:
-            return True
+            return accepted_at[drop]
         case Step.RESULT:
-            return entry.sequence == memory.unacked[drop].sequence
+            return memory.unacked[drop].sequence
         case Step.ACKED:
-            decided = memory.settled[drop].sequence
-            return entry.sequence >= decided
+            return memory.settled[drop].sequence
         case Step.NONE:
-            return False
+            return math.inf

@@ -29,6 +29,7 @@ SECTOR_BYTES = 512
 """Least that a disk writes or does not write as a whole."""
 
 _HEAD = re.compile(rb"([0-9a-f]{8}) ([0-9a-f]{8}) ")
+_HEAD_ANYWHERE = re.compile(rb"(?=[0-9a-f]{8} [0-9a-f]{8} )")
 _HEAD_BYTES = 18
 _HEAD_SHAPE = b"x" * 8 + b" " + b"x" * 8 + b" "
 _NUL = b"\0"
@@ -178,7 +179,7 @@ def damage_of_tail(data: bytes, offset: int) -> str:
 
 
 def _sound_frame_after(tail: bytes) -> bool:
-    starts = (found.end() for found in re.finditer(rb"\n", tail))
+    starts = (found.start() for found in _HEAD_ANYWHERE.finditer(tail))
     return any(_payload_at(tail, start) is not None for start in starts)
 
 

@@ -170,7 +170,6 @@ class Agent:
                 await self._link.close()
                 link.cancel()
                 board.cancel()
-            await self._board.close()
         finally:
             self._disk.shutdown(wait=True)
             self._journal.close()

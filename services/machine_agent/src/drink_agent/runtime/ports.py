@@ -20,13 +20,10 @@ class BoardPort(Protocol):
         """What the board says of itself now."""
 
     async def run(self) -> None:
-        """Keeps the board connected until cancelled."""
+        """Keeps the board connected until cancelled, then releases it."""
 
     def dispense(self, drop_id: str, slot: int) -> None:
         """Runs a slot's motor once; exactly one outcome is reported later."""
-
-    async def close(self) -> None:
-        """Releases the board."""
 
 
 class LinkPort(Protocol):

@@ -1,0 +1,64 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
+from drink_agent.domain.recovery import Memory, Step, replay
+from drink_agent.journal.compaction import survivors
+
+EVIDENCE = Evidence(contradiction="kept")
+
+
+def next_records(memory: Memory, drop: str) -> list[Record]:
+    known = memory.result_of(drop)
+    revision = known.result.revision + 1 if known else 1
+    result = Result(drop, revision, Outcome.UNKNOWN, Cause.BOARD_SILENT, EVIDENCE)
+    match memory.step_of(drop):
+        case Step.NONE:
+            return [Accepted(drop, 1, 1000, 0, "boot"), result]
+        case Step.ACCEPTED:
+            return [Commanded(drop, 1, Sensor.STOCKED), result]
+        case Step.COMMANDED | Step.ACKED:
+            return [result]
+        case Step.RESULT:
+            return [Acked(drop, revision - 1), result]
+
+
+@given(st.data(), st.integers(1, 4), st.integers(0, 4))
+def test_what_survives_replays_to_the_same_memory(
+    data: st.DataObject, remembered_drops: int, evidence_drops: int
+) -> None:
+    entries: list[Entry] = []
+    memory = replay(entries, remembered_drops)
+    for _ in range(data.draw(st.integers(0, 40))):
+        drop = data.draw(st.sampled_from("abcdefg"))
+        record = data.draw(st.sampled_from(next_records(memory, drop)))
+        entry = Entry(memory.sequence + 1, record)
+        memory.apply(entry)
+        entries.append(entry)
+
+    kept = survivors(entries, remembered_drops=remembered_drops, evidence_drops=evidence_drops)
+    assert replay(kept, remembered_drops, memory.sequence) == memory
+    again = survivors(kept, remembered_drops=remembered_drops, evidence_drops=evidence_drops)
+    assert again == kept
+    with_evidence = {
+        entry.record.drop
+        for entry in kept
+        if isinstance(entry.record, Result) and entry.record.evidence == EVIDENCE
+    }
+    newest = list(memory.settled)[max(0, len(memory.settled) - evidence_drops) :]
+    assert with_evidence == set(memory.unacked) | set(newest)
+
+
+def test_an_acknowledged_drop_leaves_its_result_and_its_acknowledgement() -> None:
+    records: list[Record] = [
+        Accepted("a", 1, 1000, 0, "boot"),
+        Commanded("a", 1, Sensor.STOCKED),
+        Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_SILENT, EVIDENCE),
+        Acked("a", 1),
+        Result("a", 2, Outcome.DISPENSED, Cause.BOARD_ACK_LATE, EVIDENCE),
+        Acked("a", 2),
+    ]
+    entries = [Entry(number, record) for number, record in enumerate(records, 1)]
+    kept = survivors(entries, remembered_drops=9, evidence_drops=9)
+    assert [entry.sequence for entry in kept] == [5, 6]

@@ -1,0 +1,340 @@
+import errno
+import multiprocessing
+import os
+import signal
+import stat
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
+from drink_agent.journal import file as journal_file
+from drink_agent.journal.compaction import survivors
+from drink_agent.journal.errors import (
+    JournalDamagedError,
+    JournalError,
+    JournalFailedError,
+    JournalLockedError,
+)
+from drink_agent.journal.file import Journal, read
+from drink_agent.journal.format import encode_entries
+
+RECORDS: list[Record] = [
+    Accepted("a", 1, 10_000, 5, "boot"),
+    Commanded("a", 1, Sensor.STOCKED),
+    Result("a", 1, Outcome.DISPENSED, Cause.BOARD_ACK, Evidence()),
+    Acked("a", 1),
+    Accepted("b", 2, 10_000, 6, "boot"),
+]
+pick = partial(survivors, remembered_drops=10, evidence_drops=0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal"
+
+
+def write(journal: Journal, records: Sequence[Record] = RECORDS) -> None:
+    for record in records:
+        journal.append(Entry(journal.last_sequence + 1, record))
+
+
+def records_in(path: Path) -> list[Record]:
+    journal, entries = Journal.open(path)
+    journal.close()
+    return [entry.record for entry in entries]
+
+
+def test_a_new_journal_is_empty_private_and_complete(path: Path) -> None:
+    journal, entries = Journal.open(path)
+    assert entries == ()
+    assert journal.journal_id
+    assert (journal.last_sequence, journal.durable_sequence) == (0, 0)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(each.name for each in path.parent.iterdir()) == ["journal", "journal.lock"]
+    journal.close()
+
+
+def test_what_was_synced_is_there_again_under_the_same_id(path: Path) -> None:
+    journal, _ = Journal.open(path)
+    write(journal)
+    assert journal.dirty
+    assert journal.durable_sequence == 0
+    journal.sync()
+    assert not journal.dirty
+    assert journal.durable_sequence == journal.last_sequence == 5
+    assert journal.size_bytes == path.stat().st_size
+    journal.close()
+
+    again, entries = Journal.open(path)
+    assert [entry.record for entry in entries] == RECORDS
+    assert again.journal_id == journal.journal_id
+    assert again.durable_sequence == 5
+    again.close()
+
+
+def test_what_was_not_synced_is_not_there(path: Path) -> None:
+    journal, _ = Journal.open(path)
+    write(journal, RECORDS[:1])
+    journal.sync()
+    write(journal, RECORDS[1:])
+    journal.close()
+    assert records_in(path) == RECORDS[:1]
+
+
+def test_one_sync_writes_all_that_waits_and_none_writes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, _ = Journal.open(path)
+    syncs: list[int] = []
+    real = os.fdatasync
+
+    def count(file: int) -> None:
+        syncs.append(file)
+        real(file)
+
+    monkeypatch.setattr(os, "fdatasync", count)
+    write(journal)
+    journal.sync()
+    journal.sync()
+    assert len(syncs) == 1
+    journal.close()
+
+
+def test_numbers_must_follow_each_other(path: Path) -> None:
+    journal, _ = Journal.open(path)
+    with pytest.raises(AssertionError):
+        journal.append(Entry(2, RECORDS[0]))
+    journal.close()
+
+
+def test_fault_31_a_second_agent_is_refused(path: Path) -> None:
+    journal, _ = Journal.open(path)
+    with pytest.raises(JournalLockedError):
+        Journal.open(path)
+    journal.close()
+    Journal.open(path)[0].close()
+
+
+def test_fault_31_a_second_agent_is_refused_after_a_compaction(path: Path) -> None:
+    journal, _ = Journal.open(path)
+    journal.compact(pick)
+    with pytest.raises(JournalLockedError):
+        Journal.open(path)
+    journal.close()
+
+
+def test_fault_33_a_torn_tail_is_cut_off_and_writing_goes_on(path: Path) -> None:
+    journal, _ = Journal.open(path)
+    write(journal, RECORDS[:1])
+    journal.sync()
+    sound = path.stat().st_size
+    write(journal, RECORDS[1:2])
+    journal.sync()
+    journal.close()
+    os.truncate(path, path.stat().st_size - 7)
+
+    again, entries = Journal.open(path)
+    assert [entry.record for entry in entries] == RECORDS[:1]
+    assert again.torn_bytes > 0
+    assert path.stat().st_size == again.size_bytes == sound
+    write(again, RECORDS[1:2])
+    again.sync()
+    again.close()
+    assert records_in(path) == RECORDS[:2]
+
+
+def test_fault_34_a_damaged_body_stops_the_agent_and_is_left_as_it_is(path: Path) -> None:
+    journal, _ = Journal.open(path)
+    write(journal, RECORDS[:2])
+    journal.sync()
+    journal.close()
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(JournalDamagedError) as caught:
+        Journal.open(path)
+    assert caught.value.path == path
+    assert path.read_bytes() == data
+
+
+def test_a_file_larger_than_any_journal_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Journal.open(path)[0].close()
+    monkeypatch.setattr(journal_file, "JOURNAL_BYTES_MAX", 10)
+    with pytest.raises(JournalDamagedError):
+        Journal.open(path)
+
+
+def test_fault_37_a_wiped_journal_has_a_new_id(path: Path) -> None:
+    journal, _ = Journal.open(path)
+    journal.close()
+    path.unlink()
+    again, _ = Journal.open(path)
+    again.close()
+    assert again.journal_id != journal.journal_id
+
+
+def failing(number: int) -> Callable[..., int]:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize("call", ["write", "fdatasync"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_fault_32_after_a_failed_sync_nothing_more_is_taken(
+    path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    journal, _ = Journal.open(path)
+    write(journal, RECORDS[:1])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, failing(number))
+        with pytest.raises(JournalFailedError) as caught:
+            journal.sync()
+    assert caught.value.errno == number
+    assert journal.durable_sequence == 0
+    with pytest.raises(AssertionError):
+        journal.sync()
+    with pytest.raises(AssertionError):
+        journal.compact(pick)
+    journal.close()
+    assert records_in(path) in ([], RECORDS[:1])
+
+
+def test_fault_35_a_disk_that_fills_up_in_the_middle_of_a_write_tears_only_the_tail(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+    frame = encode_entries([Entry(1, RECORDS[0])])
+    for room in range(0, len(frame), 7):
+        path.unlink(missing_ok=True)
+        journal, _ = Journal.open(path)
+        left = room
+
+        def fill(file: int, data: memoryview) -> int:
+            nonlocal left
+            if left == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = real(file, data[: min(left, 5)])
+            left -= written
+            return written
+
+        write(journal, RECORDS[:1])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", fill)
+            with pytest.raises(JournalFailedError):
+                journal.sync()
+        journal.close()
+        again, entries = Journal.open(path)
+        assert (entries, again.torn_bytes) == ((), room)
+        again.close()
+
+
+def test_compaction_keeps_id_numbers_and_what_counts(path: Path) -> None:
+    journal, _ = Journal.open(path)
+    write(journal)
+    journal.sync()
+    before = path.stat().st_size
+    assert journal.compact(pick)
+    assert path.stat().st_size == journal.size_bytes == journal.compacted_bytes < before
+    write(journal, [Commanded("b", 2, Sensor.EMPTY)])
+    journal.sync()
+    journal.close()
+    again, entries = Journal.open(path)
+    assert again.journal_id == journal.journal_id
+    assert [entry.sequence for entry in entries] == [3, 4, 5, 6]
+    again.close()
+
+
+def test_fault_35_compaction_without_room_leaves_the_journal_in_use(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, _ = Journal.open(path)
+    write(journal, RECORDS[:4])
+    journal.sync()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing(errno.ENOSPC))
+        assert journal.compact(pick) is False
+    write(journal, RECORDS[4:])
+    journal.sync()
+    journal.close()
+    assert records_in(path) == RECORDS
+    assert not path.with_name("journal.new").exists()
+
+
+def test_fault_32_compaction_on_a_failing_disk_stops_the_agent(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, _ = Journal.open(path)
+    write(journal)
+    journal.sync()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing(errno.EIO))
+        with pytest.raises(JournalFailedError):
+            journal.compact(pick)
+    journal.close()
+    assert records_in(path) == RECORDS
+
+
+def _compact_and_die(path: Path, call: str, count: int) -> None:
+    """Kills this process at the count-th of the calls that compaction makes of the system."""
+    journal, _ = Journal.open(path)
+    real = getattr(os, call)
+    left = count
+
+    def die(*arguments: object, **more: object) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **more)
+
+    setattr(os, call, die)
+    journal.compact(pick)
+    os._exit(0)
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "rename", "close"])
+def test_fault_25_a_kill_during_compaction_loses_nothing(path: Path, call: str) -> None:
+    journal, _ = Journal.open(path)
+    write(journal)
+    journal.sync()
+    journal.close()
+    expected = [entry.record for entry in pick(read(path).entries)]
+    context = multiprocessing.get_context("spawn")
+    for count in range(10):
+        process = context.Process(target=_compact_and_die, args=(path, call, count))
+        process.start()
+        process.join(30)
+        code = process.exitcode
+        entries = read(path).entries
+        assert [entry.record for entry in pick(entries)] == expected
+        again, _ = Journal.open(path)
+        assert again.last_sequence == 5
+        again.close()
+        if code == 0:
+            assert count > 0
+            return
+        assert code == -signal.SIGKILL
+    raise AssertionError("the process never got to its end")
+
+
+def test_reading_does_not_lock_or_change_the_journal(path: Path) -> None:
+    journal, _ = Journal.open(path)
+    write(journal)
+    journal.sync()
+    assert [entry.record for entry in read(path).entries] == RECORDS
+    journal.close()
+
+
+def test_a_place_where_nothing_can_be_written_is_a_typed_error(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(JournalError):
+        Journal.open(blocked / "journal")
