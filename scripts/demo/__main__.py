@@ -84,7 +84,7 @@ def main() -> int:
     interactive = sys.stdout.isatty() or not show
     signal.signal(signal.SIGTERM, _interrupted)
     folder = Path(tempfile.mkdtemp(prefix="drink-demo-")) if show else RUN_FOLDER.absolute()
-    agree = True
+    agree = not show
     try:
         with Installation(folder, _plan(interactive)) as installation:
             say("Setting up a frontend, three agents and three emulated boards ...")
@@ -100,6 +100,8 @@ def main() -> int:
     finally:
         if show and agree:
             shutil.rmtree(folder, ignore_errors=True)
+        elif show:
+            say(f"Its files and logs are kept in {folder}.")
     return 0 if agree else 1
 
 
