@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from drink_agent.board.backoff import Backoff
+from drink_agent.board.coke1994 import Coke1994Driver
 from drink_agent.board.driver import TiniDriver
 from drink_agent.board.port import (
     BoardEvent,
@@ -52,7 +53,7 @@ def make_source(settings: BoardSettings) -> StreamSource:
 
 def make_driver(settings: BoardSettings) -> Driver:
     """The driver for a board's dialect."""
-    return TiniDriver(settings)
+    return Coke1994Driver(settings) if settings.dialect == "coke1994" else TiniDriver(settings)
 
 
 class Board:
@@ -117,11 +118,13 @@ class Board:
 
         A command outstanding when it is cancelled ends UNKNOWN, so let it end before.
         """
-        try:
-            while True:
-                await self._connect()
-        finally:
-            await self.source.close()
+        while True:
+            await self._connect()
+
+    async def close(self) -> None:
+        """Stops listening for boards that dial in; `run` must have ended."""
+        assert self._stream is None, "still running"
+        await self.source.close()
 
     async def _connect(self) -> None:
         """Opens a stream, serves it to its end, and waits as long as it takes to try again."""
@@ -129,7 +132,7 @@ class Board:
         try:
             stream = await self.source.open()
         except StreamError as error:
-            _log.warning("board not reachable: %s", error)
+            _log.warning("board_unreachable", extra={"reason": str(error)})
         else:
             opened_at = self._clock()
             await self._serve(stream)
@@ -140,7 +143,7 @@ class Board:
         await asyncio.sleep(max(wait_s, self._motor_done_at - self._clock()))
 
     async def _serve(self, stream: ByteStream) -> None:
-        _log.info("connected to the board at %s", stream.peer)
+        _log.info("board_connected", extra={"peer": stream.peer})
         self._stream = stream
         unsent = False
         try:
@@ -149,7 +152,7 @@ class Board:
                 data = await stream.read()
                 self._apply(self._driver.receive(data, self._clock()))
         except StreamLostError as lost:
-            _log.warning("board lost: %s", lost)
+            _log.warning("board_lost", extra={"reason": str(lost)})
             unsent = lost.unsent
         finally:
             self._stream = None
@@ -165,7 +168,7 @@ class Board:
                     if self._stream is not None:
                         self._stream.hang_up(reason)
                 case Note(text):
-                    _log.info("%s", text)
+                    _log.info("board_note", extra={"note": text})
                 case _:
                     self._deliver(effect)
         self._schedule()

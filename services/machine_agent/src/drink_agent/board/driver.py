@@ -11,19 +11,11 @@ from enum import Enum, auto
 from typing import ClassVar
 
 from drink_agent.board import tini
+from drink_agent.board.base import Deadline, DriverBase, is_power_of_ten
 from drink_agent.board.login import Verdict, judge
-from drink_agent.board.port import (
-    CloseStream,
-    DispenseEnded,
-    Effect,
-    LateEvidence,
-    Note,
-    StatusChanged,
-    Write,
-)
+from drink_agent.board.port import CloseStream, Effect, LateEvidence
 from drink_agent.board.probe import IdleProbe
-from drink_agent.board.readings import Readings
-from drink_agent.board.record import CommandRecord, printable
+from drink_agent.board.record import printable
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Evidence
 
@@ -59,7 +51,7 @@ class Counters:
     """Logins with a wrong password."""
 
 
-class TiniDriver:
+class TiniDriver(DriverBase):
     """The driver of a tini-board, and of anything that speaks its protocol.
 
     A wire of our own (`serial:`, `tcp:`, `rfc2217:`) needs no login, since the board may have been
@@ -67,37 +59,21 @@ class TiniDriver:
     """
 
     def __init__(self, settings: BoardSettings) -> None:
+        super().__init__(settings)
         self.counters = Counters()
-        self._settings = settings
+        """What was heard and not used."""
         self._state = State.DISCONNECTED
         self._decoder = tini.TiniDecoder(settings.max_line_bytes)
-        self._readings = Readings()
-        self._status = self._readings.status(ready=False)
-        self._out: list[Effect] = []
-        self._now = 0.0
         self._connected_at = 0.0
         self._heard_at = 0.0
         self._quiet_probed = False
         self._probe = IdleProbe(settings.probe_interval_s, 0.0)
-        self._command: CommandRecord | None = None
         self._settled = False
 
     @property
     def state(self) -> State:
         """What may be said to the board now."""
         return self._state
-
-    @property
-    def status(self) -> StatusChanged:
-        """What the last `StatusChanged` said."""
-        return self._status
-
-    @property
-    def next_deadline(self) -> float | None:
-        """When `tick` is due; None while disconnected."""
-        if self._state is State.DISCONNECTED:
-            return None
-        return min(due for due, _ in self._deadlines())
 
     def connected(self, now: float) -> Sequence[Effect]:
         """A stream is open; a board that did not dial in may be busy with anything."""
@@ -135,30 +111,22 @@ class TiniDriver:
         assert self._state is not State.DISPENSING, "a command is outstanding"
         self._now = now
         if self._state is State.READY and 1 <= slot <= self._settings.max_slot:
-            self._command = CommandRecord(drop_id, slot, now, self._readings.fresh)
+            self._begin(drop_id, slot)
             self._settled = False
             self._state = State.DISPENSING
             self._write(tini.Drop(slot))
         else:
-            cause = Cause.BOARD_UNREACHABLE
-            self._out.append(DispenseEnded(drop_id, cause.outcome, cause, Evidence()))
+            self._turn_down(drop_id, Cause.BOARD_UNREACHABLE, Evidence())
         return self._take()
 
-    def tick(self, now: float) -> Sequence[Effect]:
-        """Does whatever is due."""
-        self._now = now
-        while self._state is not State.DISCONNECTED:
-            due, act = min(self._deadlines(), key=lambda deadline: deadline[0])
-            if due > now:
-                break
-            act()
-        return self._take()
+    def _is_ready(self) -> bool:
+        return self._state in (State.READY, State.DISPENSING)
 
-    def _deadlines(self) -> list[tuple[float, Callable[[], None]]]:
+    def _deadlines(self) -> list[Deadline]:
+        if self._state is State.DISCONNECTED:
+            return []
         limits = self._settings
-        deadlines: list[tuple[float, Callable[[], None]]] = [
-            (self._heard_at + limits.silence_limit_s, self._close_silent)
-        ]
+        deadlines: list[Deadline] = [(self._heard_at + limits.silence_limit_s, self._close_silent)]
         match self._state:
             case State.LOGIN:
                 deadlines.append((self._connected_at + limits.login_limit_s, self._close_silent))
@@ -174,23 +142,8 @@ class TiniDriver:
                 deadlines.append((self._probe.due_at, self._ask_if_idle))
         return deadlines
 
-    def _take(self) -> Sequence[Effect]:
-        ready = self._state in (State.READY, State.DISPENSING)
-        status = self._readings.status(ready=ready)
-        if status != self._status:
-            self._status = status
-            self._out.append(status)
-        out, self._out = self._out, []
-        return out
-
     def _write(self, message: tini.Message) -> None:
-        line = tini.encode(message)
-        if self._command is not None:
-            self._command.sent(printable(line.rstrip(b"\n")), self._now)
-        self._out.append(Write(line))
-
-    def _note(self, text: str) -> None:
-        self._out.append(Note(text))
+        self._send(tini.encode(message))
 
     def _evident(self, decoded: tini.Decoded) -> str:
         """The line for the evidence, where no password may go."""
@@ -228,11 +181,6 @@ class TiniDriver:
         assert self._command is not None
         self._settled = self._command.item_left
         self._end(Cause.SENSOR if self._settled else cause)
-
-    def _end(self, cause: Cause) -> None:
-        assert self._command is not None
-        evidence = self._command.evidence(cause)
-        self._out.append(DispenseEnded(self._command.drop_id, cause.outcome, cause, evidence))
 
     def _end_late(self, cause: Cause) -> None:
         """Settles the silent drop, unless its sensor already did."""
@@ -316,12 +264,12 @@ class TiniDriver:
     def _on_malformed(self, malformed: tini.Message) -> None:
         assert isinstance(malformed, tini.Malformed)
         self.counters.malformed += 1
-        if _is_power_of_ten(self.counters.malformed):
+        if is_power_of_ten(self.counters.malformed):
             self._note(f"unreadable line number {self.counters.malformed}: {malformed.reason}")
 
     def _on_unsolicited(self, message: tini.Message) -> None:
         self.counters.unsolicited += 1
-        if _is_power_of_ten(self.counters.unsolicited):
+        if is_power_of_ten(self.counters.unsolicited):
             name = type(message).__name__
             self._note(f"unsolicited line number {self.counters.unsolicited}: {name}")
 
@@ -355,8 +303,3 @@ class TiniDriver:
         State.DISPENSING: _LOGGED_IN | {tini.Ack: _on_answer, tini.Nack: _on_answer},
         State.DESYNCED: _UNPROVEN | {tini.Ack: _on_late_answer, tini.Nack: _on_late_answer},
     }
-
-
-def _is_power_of_ten(number: int) -> bool:
-    """Which repetitions are worth a line in the log."""
-    return str(number).strip("0") == "1"

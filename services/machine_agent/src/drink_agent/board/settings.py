@@ -37,7 +37,8 @@ class BoardSettings:
     temperature_unit: Literal["fahrenheit", "celsius"] = "fahrenheit"
     """What the board's thermometer counts in. Default "fahrenheit", as the firmware."""
     max_slot: int = 99
-    """Highest slot number. Default 99: the firmware's configuration file has two digits."""
+    """Highest slot number. Default 99: the firmware's configuration file has two digits. A
+    coke1994 board's slots have to be counted here, 8 at most: it tells of them in one byte."""
     max_line_bytes: int = 1024
     """Longest line that is read; the rest is dropped. Default 1024: a full status of 99 slots
     takes 600."""
@@ -49,31 +50,32 @@ class BoardSettings:
     the time measured on the tini board's motors."""
 
     def __post_init__(self) -> None:
-        limits = {
-            "response_limit_s": self.response_limit_s,
-            "silence_limit_s": self.silence_limit_s,
-            "probe_interval_s": self.probe_interval_s,
-            "login_limit_s": self.login_limit_s,
-        }
-        for name, value in limits.items():
-            if not 0 < value <= 3600:
-                raise ValueError(f"{name} must be above 0 and at most 3600 seconds, not {value}")
-        if not 0 <= self.motor_s <= 60:
-            raise ValueError(f"motor_s must be 0 to 60 seconds, not {self.motor_s}")
-        if not 1 <= self.max_slot <= 999:
-            raise ValueError(f"max_slot must be 1 to 999, not {self.max_slot}")
-        if not 64 <= self.max_line_bytes <= 65536:
-            raise ValueError(f"max_line_bytes must be 64 to 65536, not {self.max_line_bytes}")
-        if self.dialect not in ("tini", "coke1994"):
-            raise ValueError(f"dialect must be tini or coke1994, not {self.dialect!r}")
-        if self.temperature_unit not in ("fahrenheit", "celsius"):
-            raise ValueError(
-                f"temperature_unit must be fahrenheit or celsius, not {self.temperature_unit!r}"
-            )
+        for name in ("response_limit_s", "silence_limit_s", "probe_interval_s", "login_limit_s"):
+            self._check(name, 0 < getattr(self, name) <= 3600, "above 0 and at most 3600 seconds")
+        self._check("motor_s", 0 <= self.motor_s <= 60, "0 to 60 seconds")
+        self._check("max_slot", 1 <= self.max_slot <= 999, "1 to 999")
+        self._check("max_line_bytes", 64 <= self.max_line_bytes <= 65536, "64 to 65536")
+        self._check("dialect", self.dialect in ("tini", "coke1994"), "tini or coke1994")
+        units = ("fahrenheit", "celsius")
+        self._check("temperature_unit", self.temperature_unit in units, "fahrenheit or celsius")
         if not self.password.isascii() or self.password != self.password.strip():
             raise ValueError("the board's password must be ASCII without blanks around it")
         if self.dials_in and not self.password:
             raise ValueError("a board that dials in (listen://) needs a password")
+        if self.dialect == "coke1994":
+            self._check_coke1994()
+
+    def _check(self, name: str, good: bool, wanted: str) -> None:
+        if not good:
+            raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)!r}")
+
+    def _check_coke1994(self) -> None:
+        if self.max_slot > 8:
+            raise ValueError(f"a coke1994 board has 1 to 8 slots (max_slot), not {self.max_slot}")
+        if self.motor_s >= self.response_limit_s:
+            raise ValueError("response_limit_s must be longer than motor_s")
+        if self.dials_in:
+            raise ValueError("a coke1994 board does not dial in (listen://)")
 
     @property
     def dials_in(self) -> bool:

@@ -225,7 +225,7 @@ class ListenSource:
             await self._turn_away(stranger, "wrong password")
             return
         _watch(writer)
-        _log.info("board at %s logged in", stranger.peer)
+        _log.info("board_logged_in", extra={"peer": stranger.peer})
         for replaced in (self._current, self._admitted):
             if replaced is not None:
                 replaced.hang_up(f"replaced by a new connection from {stranger.peer}")
@@ -234,7 +234,7 @@ class ListenSource:
         self._arrived.set()
 
     async def _turn_away(self, stranger: TcpStream, reason: str) -> None:
-        _log.warning("connection from %s turned away: %s", stranger.peer, reason)
+        _log.warning("stranger_turned_away", extra={"peer": stranger.peer, "reason": reason})
         await stranger.close()
 
 

@@ -1,0 +1,168 @@
+"""The tini driver: every state with everything that can happen in it."""
+
+import pytest
+
+from drink_agent.board.driver import State
+from drink_agent.board.port import CloseStream, DispenseEnded, LateEvidence, StatusChanged
+from tests.fakes.board_bench import DIAL_IN, FULL, WIRE, DriverBench, state_of
+from tests.fakes.board_bench import desynced_bench as desynced
+from tests.fakes.board_bench import dispensing_bench as dispensing
+from tests.fakes.board_bench import ready_bench as ready
+from tests.fakes.board_bench import tini_bench as bench
+
+
+def in_state(state: State) -> DriverBench:
+    board = bench(DIAL_IN if state is State.LOGIN else WIRE)
+    if state is not State.DISCONNECTED:
+        board.connect()
+    match state:
+        case State.REJECTED:
+            board.hear(b"0wrong\n")
+        case State.READY:
+            board = ready()
+        case State.DISPENSING:
+            board = dispensing()
+        case State.DESYNCED:
+            board = desynced()
+    assert state_of(board) is state
+    board.clear()
+    return board
+
+
+def happened(board: DriverBench) -> str:
+    """The state and all that was done, in words."""
+    words = [state_of(board).name]
+    for effect in board.effects:
+        match effect:
+            case DispenseEnded(drop_id, _, cause, _):
+                words.append(f"{drop_id} {cause}")
+            case LateEvidence(drop_id, _, cause, _):
+                words.append(f"late {drop_id} {cause}")
+            case StatusChanged(is_ready, sensors, degrees):
+                about = f"{degrees} C" if degrees is not None else f"{len(sensors)} slots"
+                words.append(f"{'ready' if is_ready else 'not ready'}, {about}")
+            case CloseStream():
+                words.append("close")
+    if board.written:
+        words.append(f"write {board.written.decode()!r}")
+    return "; ".join(words)
+
+
+HAPPENINGS = {
+    "good login": lambda board: board.hear(b"0password\n"),
+    "wrong login": lambda board: board.hear(b"0wrong\n"),
+    "tail of a line": lambda board: board.hear(b"0`5 1\n"),
+    "ack": lambda board: board.hear(b"4\n"),
+    "nack": lambda board: board.hear(b"5\n"),
+    "all slots": lambda board: board.hear(FULL),
+    "one slot": lambda board: board.hear(b"72 1\n"),
+    "temperature": lambda board: board.hear(b"850\n"),
+    "keep-alive": lambda board: board.hear(b"9\n"),
+    "junk": lambda board: board.hear(b"\xff\x00x\n"),
+    "echo": lambda board: board.hear(b"31\n1\n2\n6\n"),
+    "dispense": lambda board: board.dispense("d2", 1),
+    "lost": lambda board: board.lose(),
+    "lost unsent": lambda board: board.lose(unsent=True),
+    "10 s": lambda board: board.pass_s(10),
+    "90 s": lambda board: board.pass_s(90),
+    "180 s": lambda board: board.pass_s(180),
+}
+
+GONE = "DISCONNECTED"
+REFUSED = "d2 BOARD_UNREACHABLE"
+ASKED = r"write '1\n6\n'"
+
+TABLE = {
+    State.DISCONNECTED: dict.fromkeys(HAPPENINGS, GONE) | {"dispense": f"{GONE}; {REFUSED}"},
+    State.LOGIN: dict.fromkeys(HAPPENINGS, "LOGIN")
+    | {
+        "good login": f"PROBING; {ASKED}",
+        "wrong login": rf"{GONE}; close; write '2\n'",
+        "dispense": f"LOGIN; {REFUSED}",
+        "lost": GONE,
+        "lost unsent": GONE,
+        "10 s": f"{GONE}; close",
+        "90 s": f"{GONE}; close",
+        "180 s": f"{GONE}; close",
+    },
+    State.REJECTED: dict.fromkeys(HAPPENINGS, "REJECTED")
+    | {
+        "good login": f"PROBING; {ASKED}",
+        "wrong login": r"REJECTED; write '2\n'",
+        "dispense": f"REJECTED; {REFUSED}",
+        "lost": GONE,
+        "lost unsent": GONE,
+        "180 s": f"{GONE}; close",
+    },
+    State.PROBING: dict.fromkeys(HAPPENINGS, "PROBING")
+    | {
+        "good login": f"PROBING; {ASKED}",
+        "wrong login": r"REJECTED; write '2\n'",
+        "all slots": "READY; ready, 3 slots",
+        "one slot": r"PROBING; not ready, 1 slots; write '6\n'",
+        "temperature": "PROBING; not ready, 10.0 C",
+        "dispense": f"PROBING; {REFUSED}",
+        "lost": GONE,
+        "lost unsent": GONE,
+        "10 s": r"PROBING; write '6\n'",
+        "90 s": r"PROBING; write '6\n6\n6\n6\n'",
+        "180 s": rf"{GONE}; close; write '6\n6\n6\n6\n6\n'",
+    },
+    State.READY: dict.fromkeys(HAPPENINGS, "READY")
+    | {
+        "good login": f"PROBING; not ready, 3 slots; {ASKED}",
+        "wrong login": r"REJECTED; not ready, 3 slots; write '2\n'",
+        "temperature": "READY; ready, 10.0 C",
+        "dispense": r"DISPENSING; write '31\n'",
+        "lost": f"{GONE}; not ready, 3 slots",
+        "lost unsent": f"{GONE}; not ready, 3 slots",
+        "90 s": r"READY; write '6\n'",
+        "180 s": rf"{GONE}; close; not ready, 3 slots; write '6\n'",
+    },
+    State.DISPENSING: dict.fromkeys(HAPPENINGS, "DISPENSING")
+    | {
+        "good login": f"PROBING; d1 BOARD_LOST; not ready, 3 slots; {ASKED}",
+        "wrong login": r"REJECTED; d1 BOARD_LOST; not ready, 3 slots; write '2\n'",
+        "ack": "READY; d1 BOARD_ACK",
+        "nack": "READY; d1 BOARD_REFUSED",
+        "temperature": "DISPENSING; ready, 10.0 C",
+        "lost": f"{GONE}; d1 BOARD_LOST; not ready, 3 slots",
+        "lost unsent": f"{GONE}; d1 BOARD_UNREACHABLE; not ready, 3 slots",
+        "10 s": r"DESYNCED; d1 BOARD_SILENT; not ready, 3 slots; write '6\n'",
+        "90 s": r"DESYNCED; d1 BOARD_SILENT; not ready, 3 slots; write '6\n6\n6\n6\n6\n'",
+        "180 s": "DISCONNECTED; d1 BOARD_SILENT; not ready, 3 slots; close; "
+        r"write '6\n6\n6\n6\n6\n6\n'",
+    },
+    State.DESYNCED: dict.fromkeys(HAPPENINGS, "DESYNCED")
+    | {
+        "good login": f"PROBING; {ASKED}",
+        "wrong login": r"REJECTED; write '2\n'",
+        "ack": "READY; late d1 BOARD_ACK_LATE; ready, 3 slots",
+        "nack": "READY; late d1 BOARD_REFUSED_LATE; ready, 3 slots",
+        "all slots": "READY; ready, 3 slots",
+        "temperature": "DESYNCED; not ready, 10.0 C",
+        "dispense": f"DESYNCED; {REFUSED}",
+        "lost": GONE,
+        "lost unsent": GONE,
+        "10 s": r"DESYNCED; write '6\n'",
+        "90 s": r"DESYNCED; write '6\n6\n6\n6\n'",
+        "180 s": rf"{GONE}; close; write '6\n6\n6\n6\n6\n'",
+    },
+}
+
+
+@pytest.mark.parametrize("happening", HAPPENINGS)
+@pytest.mark.parametrize("state", State)
+def test_every_state_with_every_happening(state: State, happening: str) -> None:
+    board = in_state(state)
+    if (state, happening) == (State.DISPENSING, "dispense"):
+        with pytest.raises(AssertionError, match="outstanding"):
+            HAPPENINGS[happening](board)
+        return
+    HAPPENINGS[happening](board)
+    assert happened(board) == TABLE[state][happening]
+
+
+def test_the_table_is_complete() -> None:
+    assert TABLE.keys() == set(State)
+    assert all(row.keys() == HAPPENINGS.keys() for row in TABLE.values())
