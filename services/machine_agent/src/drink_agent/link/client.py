@@ -128,7 +128,10 @@ class LinkClient:
                 await self._wait(ending, up_s)
 
     async def close(self) -> None:
-        """Says goodbye on the link, waits a moment for its end, and makes `run` return."""
+        """Says goodbye on the link and waits a moment for its end.
+
+        `run` returns then; where the frontend does not end the link, it is to be cancelled.
+        """
         self._closing.set()
         if self._outbox is None:
             return

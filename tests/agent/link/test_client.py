@@ -1,0 +1,325 @@
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import pytest
+
+from drink.v1.machine_link_service_pb2 import ConnectResponse, Dispense, Goodbye
+from drink.v1.machine_link_service_pb2 import Result as ResultMessage
+from drink_agent.domain.events import Ack, BoardStatus, Command, Event, LinkDown, LinkUp
+from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.records import Result
+from drink_agent.link.client import LinkClient
+from drink_agent.link.convert import Introduction
+from drink_agent.link.settings import LinkSettings
+from tests.fakes.frontend import LIMIT_S, FakeFrontend, FakeLink, welcome_all
+
+TOKEN = "a-token-of-the-machine"
+STATUS = BoardStatus(ready=True, sensors={1: Sensor.STOCKED}, temperature_celsius=4.5)
+RESULT = Result("a", 1, Outcome.DISPENSED, Cause.BOARD_ACK, Evidence())
+
+
+class Peer:
+    """A client and the events it delivered."""
+
+    def __init__(self, settings: LinkSettings, room: int = 0) -> None:
+        self.events: asyncio.Queue[Event] = asyncio.Queue(room)
+        self.client = LinkClient(settings, introduce, self.events.put, random=lambda: 0.0)
+
+    async def event(self) -> Event:
+        async with asyncio.timeout(LIMIT_S):
+            return await self.events.get()
+
+
+async def logged(event: str) -> None:
+    """Waits until the link logs this event."""
+    seen = asyncio.Event()
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == event:
+                seen.set()
+
+    watch = Watch()
+    logger = logging.getLogger("drink_agent.link")
+    logger.addHandler(watch)
+    try:
+        await seen.wait()
+    finally:
+        logger.removeHandler(watch)
+
+
+def introduce() -> Introduction:
+    return Introduction("d", "boot", "journal", 17, "0.1", STATUS)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> LinkSettings:
+    token_file = tmp_path / "token"
+    token_file.write_text(f"{TOKEN}\n")
+    token_file.chmod(0o600)
+    return LinkSettings(
+        token_file=token_file,
+        welcome_limit_s=5,
+        backoff_first_s=0.02,
+        backoff_limit_s=0.1,
+        backoff_slow_s=0.2,
+        goodbye_limit_s=0.5,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(frontend: FakeFrontend, settings: LinkSettings) -> AsyncIterator[Peer]:
+    peer = Peer(replace(settings, address=frontend.address))
+    task = asyncio.create_task(peer.client.run())
+    try:
+        yield peer
+    finally:
+        await peer.client.close()
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_hello_says_who_the_agent_is_and_what_it_remembers(settings: LinkSettings) -> None:
+    async with FakeFrontend() as frontend, running(frontend, settings):
+        link = await frontend.next_link()
+        assert link.metadata["authorization"] == f"Bearer {TOKEN}"
+        hello = link.hello
+        assert (hello.machine, hello.protocol_version) == ("machines/d", 1)
+        assert (hello.boot_id, hello.journal_id, hello.journal_sequence) == ("boot", "journal", 17)
+        assert hello.board_status.ready
+        assert hello.board_status.temperature_celsius == 4.5
+        assert [(each.slot, each.sensor) for each in hello.board_status.slots] == [(1, 1)]
+
+
+async def test_what_the_frontend_says_becomes_events_in_order(settings: LinkSettings) -> None:
+    async with FakeFrontend() as frontend, running(frontend, settings) as peer:
+        link = await frontend.next_link()
+        link.welcome(7, ["x", "y"])
+        link.dispense("a", slot=3, ttl_ms=5000)
+        link.say(ConnectResponse())
+        link.ack(ResultMessage(drop="drops/a", revision=1))
+        assert await peer.event() == LinkUp(7, ("x", "y"))
+        assert await peer.event() == Command("a", 3, 7, 5000)
+        assert await peer.event() == Ack("a", 1)
+        assert peer.client.is_up
+        link.cut()
+        assert await peer.event() == LinkDown()
+
+
+async def test_reports_reach_the_frontend(settings: LinkSettings) -> None:
+    async with FakeFrontend(welcome_all()) as frontend, running(frontend, settings) as peer:
+        link = await frontend.next_link()
+        await peer.event()
+        peer.client.report(18, RESULT)
+        peer.client.report_not_received("z")
+        peer.client.report_status(replace(STATUS, ready=False))
+        result = await link.result("a")
+        assert result.journal_sequence == 18
+        await link.until(lambda link: link.not_received == ["z"])
+        await link.until(lambda link: not link.statuses[-1].ready)
+
+
+async def test_nothing_is_sent_without_a_link(settings: LinkSettings) -> None:
+    client = LinkClient(settings, introduce, asyncio.Queue[Event]().put)
+    client.report(18, RESULT)
+    client.report_not_received("z")
+    client.report_status(STATUS)
+    client.beat(1)
+    assert client.beat_at is None
+    await client.close()
+    await client.run()
+
+
+async def test_of_waiting_statuses_only_the_newest_is_sent(settings: LinkSettings) -> None:
+    async with FakeFrontend(welcome_all()) as frontend, running(frontend, settings) as peer:
+        link = await frontend.next_link()
+        await peer.event()
+        for degrees in range(100):
+            peer.client.report_status(replace(STATUS, temperature_celsius=float(degrees)))
+        await link.until(lambda link: link.statuses[-1].temperature_celsius == 99)
+        assert len(link.statuses) < 100
+
+
+async def test_heartbeats_are_sent_when_asked_for_and_count_up(settings: LinkSettings) -> None:
+    async with FakeFrontend(welcome_all()) as frontend, running(frontend, settings) as peer:
+        link = await frontend.next_link()
+        await peer.event()
+        due = peer.client.beat_at
+        assert due is not None
+        peer.client.beat(17)
+        assert peer.client.beat_at is not None
+        assert peer.client.beat_at >= due + 1
+        peer.client.beat(18)
+        await link.until(lambda link: len(link.heartbeats) == 2)
+        assert [beat.journal_sequence for beat in link.heartbeats] == [17, 18]
+
+
+async def test_fault_9_a_frontend_that_comes_back_is_found(settings: LinkSettings) -> None:
+    frontend = FakeFrontend(welcome_all())
+    await frontend.start()
+    await frontend.stop()
+    async with running(frontend, settings) as peer:
+        await asyncio.wait_for(logged("link_lost"), LIMIT_S)
+        async with frontend:
+            assert await peer.event() == LinkUp(1)
+            await frontend.next_link()
+
+
+async def test_fault_21_a_restarted_frontend_is_dialled_again(settings: LinkSettings) -> None:
+    async with FakeFrontend(welcome_all()) as frontend, running(frontend, settings) as peer:
+        assert await peer.event() == LinkUp(1)
+        await frontend.stop()
+        assert await peer.event() == LinkDown()
+        await frontend.start()
+        assert await peer.event() == LinkUp(2)
+
+
+async def test_fault_14_a_frontend_that_falls_silent_is_left(settings: LinkSettings) -> None:
+    def greet(link: FakeLink) -> None:
+        link.answers_heartbeats = False
+        link.welcome(interval_s=1)
+
+    async with FakeFrontend(greet) as frontend, running(frontend, settings) as peer:
+        link = await frontend.next_link()
+        assert await peer.event() == LinkUp(1)
+        peer.client.beat(1)
+        assert await peer.event() == LinkDown()
+        await asyncio.wait_for(link.ended.wait(), LIMIT_S)
+
+
+async def test_a_frontend_that_never_welcomes_is_left(settings: LinkSettings) -> None:
+    async with (
+        FakeFrontend() as frontend,
+        running(frontend, replace(settings, welcome_limit_s=0.1)) as peer,
+    ):
+        first = await frontend.next_link()
+        await frontend.next_link()
+        await asyncio.wait_for(first.ended.wait(), LIMIT_S)
+        assert peer.events.empty()
+
+
+@pytest.mark.parametrize(
+    "break_the_rules",
+    [
+        lambda link: link.dispense("a"),
+        lambda link: link.welcome(0),
+        lambda link: link.welcome(interval_s=0),
+        lambda link: link.welcome(interval_s=100_000),
+        lambda link: link.welcome(wanted=[""]),
+        lambda link: link.welcome(wanted=["x"] * 2001),
+        lambda link: (link.welcome(), link.welcome()),
+        lambda link: (link.welcome(), link.dispense("a", slot=0)),
+        lambda link: (link.welcome(), link.dispense("a", slot=1000)),
+        lambda link: (link.welcome(), link.dispense("a", ttl_ms=-1)),
+        lambda link: (link.welcome(), link.dispense("../a")),
+        lambda link: (link.welcome(), link.say(ConnectResponse(dispense=Dispense(drop="a")))),
+    ],
+)
+async def test_a_frontend_that_breaks_the_protocol_is_left(
+    settings: LinkSettings, break_the_rules: Callable[[FakeLink], object]
+) -> None:
+    async with FakeFrontend() as frontend, running(frontend, settings) as peer:
+        link = await frontend.next_link()
+        break_the_rules(link)
+        await asyncio.wait_for(link.ended.wait(), LIMIT_S)
+        await frontend.next_link()
+        while not peer.events.empty():
+            assert not isinstance(peer.events.get_nowait(), Command)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "slowly"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", True),
+        (grpc.StatusCode.FAILED_PRECONDITION, "MACHINE_DISABLED", True),
+        (grpc.StatusCode.ABORTED, "LINK_SUPERSEDED", True),
+        (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN", False),
+        (grpc.StatusCode.INTERNAL, "INTERNAL", False),
+    ],
+)
+async def test_the_reason_decides_how_soon_the_frontend_is_dialled_again(
+    settings: LinkSettings,
+    caplog: pytest.LogCaptureFixture,
+    code: grpc.StatusCode,
+    reason: str,
+    slowly: bool,
+) -> None:
+    async with FakeFrontend() as frontend, running(frontend, settings):
+        link = await frontend.next_link()
+        link.fail(code, reason)
+        await frontend.next_link()
+    lost = next(each for each in caplog.records if each.message == "link_lost")
+    facts = vars(lost)
+    assert facts["reason"] == reason
+    assert (facts["retry_s"] == 0.1) is slowly
+    assert (lost.levelname == "ERROR") is slowly
+
+
+@pytest.mark.parametrize(
+    ("reason", "logged"),
+    [
+        (Goodbye.REASON_SUPERSEDED, "LINK_SUPERSEDED"),
+        (Goodbye.REASON_SHUTTING_DOWN, "SHUTTING_DOWN"),
+    ],
+)
+async def test_fault_18_a_goodbye_is_understood(
+    settings: LinkSettings,
+    caplog: pytest.LogCaptureFixture,
+    reason: Goodbye.Reason.ValueType,
+    logged: str,
+) -> None:
+    async with FakeFrontend(welcome_all()) as frontend, running(frontend, settings) as peer:
+        link = await frontend.next_link()
+        await peer.event()
+        link.goodbye(reason)
+        assert await peer.event() == LinkDown()
+    lost = next(each for each in caplog.records if each.message == "link_lost")
+    assert vars(lost)["reason"] == logged
+
+
+async def test_closing_says_goodbye(settings: LinkSettings) -> None:
+    async with FakeFrontend(welcome_all()) as frontend:
+        async with running(frontend, settings) as peer:
+            link = await frontend.next_link()
+            await peer.event()
+        assert link.said_goodbye
+
+
+async def test_closing_does_not_wait_for_ever(settings: LinkSettings) -> None:
+    class Deaf(FakeFrontend):
+        async def _read(self, *_: object) -> None:
+            await asyncio.Event().wait()
+
+    async with Deaf(welcome_all()) as frontend, running(frontend, settings) as peer:
+        await frontend.next_link()
+        await peer.event()
+
+
+async def test_a_token_others_can_read_is_never_sent(
+    settings: LinkSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.token_file.chmod(0o640)
+    async with FakeFrontend() as frontend, running(frontend, settings):
+        await asyncio.wait_for(logged("link_lost"), LIMIT_S)
+        settings.token_file.chmod(0o600)
+        await frontend.next_link()
+    assert TOKEN not in caplog.text
+
+
+async def test_an_agent_that_is_slow_to_listen_loses_nothing(settings: LinkSettings) -> None:
+    async with FakeFrontend(welcome_all()) as frontend:
+        peer = Peer(replace(settings, address=frontend.address), room=1)
+        task = asyncio.create_task(peer.client.run())
+        link = await frontend.next_link()
+        for number in range(50):
+            link.dispense(f"a{number}")
+        assert await peer.event() == LinkUp(1)
+        for number in range(50):
+            assert await peer.event() == Command(f"a{number}", 1, 1, 10_000)
+        await peer.client.close()
+        await task
