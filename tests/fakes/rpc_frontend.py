@@ -83,8 +83,8 @@ class Frontend:
 
 @asynccontextmanager
 async def running_frontend(**settings: Any) -> AsyncIterator[Frontend]:
-    """A frontend that serves; the settings are those of RpcSettings, on a free port."""
-    frontend = Frontend(RpcSettings(port=0, **settings))
+    """A frontend that serves; the settings are those of RpcSettings, the port a free one."""
+    frontend = Frontend(RpcSettings(**{"port": 0, **settings}))
     frontend.port = await frontend.server.start()
     try:
         async with grpc.aio.insecure_channel(frontend.target) as frontend.channel:

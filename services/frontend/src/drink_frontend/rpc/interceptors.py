@@ -1,4 +1,4 @@
-"""What surrounds every call: the layers, outermost first, are error boundary, context, auth."""
+"""What surrounds every call; outermost first: error boundary, context, auth, decoding."""
 
 from __future__ import annotations  # grpc.RpcMethodHandler is generic in its type stubs only
 
@@ -23,12 +23,8 @@ Behaviour = Callable[[Any, Context], Awaitable[Any]]
 """A method's implementation. One with a response stream writes it and returns None."""
 
 
-class Layer(grpc.aio.ServerInterceptor):
-    """Something done around every call, the same way for all four kinds of methods."""
-
-    @abstractmethod
-    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
-        """Runs `inner` with what the layer adds. `method` is `/package.Service/Method`."""
+class Interceptor(grpc.aio.ServerInterceptor):
+    """Puts something around the implementation of every method, of all four kinds alike."""
 
     async def intercept_service(
         self,
@@ -37,11 +33,25 @@ class Layer(grpc.aio.ServerInterceptor):
         ],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Puts the layer around the method's implementation."""
+        """Wraps the method's handler; there is none for a method that does not exist."""
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
         return self.wrap(handler_call_details.method, handler)
+
+    @abstractmethod
+    def wrap(
+        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """The handler with what is put around it. `method` is `/package.Service/Method`."""
+
+
+class Layer(Interceptor):
+    """An interceptor that does something before and after the implementation."""
+
+    @abstractmethod
+    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+        """Runs `inner` with what the layer adds."""
 
     def wrap(
         self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
@@ -56,44 +66,24 @@ class Layer(grpc.aio.ServerInterceptor):
 
 
 class ErrorBoundary(Layer):
-    """Turns refusals into their status and faults into an incident, and lets all else pass.
-
-    It also decodes the requests: gRPC would answer undecodable bytes with an exception's text.
-    """
+    """Turns refusals into their status and faults into an incident, and lets all else pass."""
 
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness
 
-    def wrap(
-        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        """The handler with the boundary around it, taking requests as bytes."""
-        inner = _behaviour(handler)
-        decode = handler.request_deserializer
-        assert decode is not None
-        decode_request = _decode_stream if handler.request_streaming else _decode
-
-        async def behave(raw: Any, context: Context) -> Any:
-            async def decoded(raw: Any, context: Context) -> Any:
-                return await inner(decode_request(decode, raw), context)
-
-            return await self.around(method, decoded, raw, context)
-
-        return _handler(handler, behave, None)
-
-    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+    async def around(self, _method: str, inner: Behaviour, request: Any, context: Context) -> Any:
         """Runs the call and answers what it raises."""
         try:
             return await inner(request, context)
         except DrinkError as error:
-            log.info("rpc_refused", rpc=method, reason=error.reason)
+            log.info("rpc_refused", reason=error.reason)
             await _abort(context, refusal(error))
         except (grpc.aio.AbortError, grpc.aio.InternalError):
             # The first ends a call on purpose, the second says that the peer is gone.
             raise
         except Exception:
             incident = self._randomness.id()
-            log.exception("rpc_failed", rpc=method, incident=incident)
+            log.exception("rpc_failed", incident=incident)
             await _abort(context, fault(incident))
 
 
@@ -112,6 +102,27 @@ class RequestContext(Layer):
         )
         log.debug("rpc_started", deadline_s=context.time_remaining())
         return await inner(request, context)
+
+
+class Decoding(Interceptor):
+    """Decodes requests, for gRPC would answer undecodable bytes with an exception's text.
+
+    It is the innermost: who may not call is told so whatever was sent.
+    """
+
+    def wrap(
+        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """The handler, taking requests as bytes; FieldInvalidError if they are no message."""
+        inner = _behaviour(handler)
+        decode = handler.request_deserializer
+        assert decode is not None, f"{method} has no decoder"
+        decode_request = _decode_stream if handler.request_streaming else _decode
+
+        async def behave(raw: Any, context: Context) -> Any:
+            return await inner(decode_request(decode, raw), context)
+
+        return _handler(handler, behave, None)
 
 
 async def _abort(context: Context, error: WireError) -> None:

@@ -25,7 +25,7 @@ from drink_frontend.rpc.auth import Authentication
 from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.health import Health, probe
-from drink_frontend.rpc.interceptors import ErrorBoundary, RequestContext
+from drink_frontend.rpc.interceptors import Decoding, ErrorBoundary, RequestContext
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.ports import Accounts, Drops, Links, Machines
@@ -110,6 +110,7 @@ class RpcServer:
                 ErrorBoundary(randomness),
                 RequestContext(randomness),
                 Authentication(accounts, machines),
+                Decoding(),
             ],
             options=options(settings),
             maximum_concurrent_rpcs=settings.calls_max,

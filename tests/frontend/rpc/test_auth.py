@@ -1,0 +1,124 @@
+"""Who may call what."""
+
+from typing import Any
+
+import grpc
+import pytest
+
+from drink.v1 import (
+    account_service_pb2,
+    drop_service_pb2,
+    machine_link_service_pb2,
+    machine_service_pb2,
+)
+from drink_frontend.rpc.auth import TOKEN_MAX, Access, access_of, origin
+from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, refused
+
+OPEN = {"Login", "ListMachines", "GetMachine", "WatchMachines"}
+
+METHODS = [
+    (service.full_name, method.name, method.client_streaming or method.server_streaming)
+    for module in (
+        account_service_pb2,
+        drop_service_pb2,
+        machine_link_service_pb2,
+        machine_service_pb2,
+    )
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+
+
+async def call(frontend: Frontend, method: str, streaming: bool, metadata: Any) -> Any:
+    """Calls the method with an empty request."""
+    channel: Any = frontend.channel
+    if streaming:
+        stream = channel.stream_stream(method)(metadata=metadata, timeout=LIMIT_S)
+        await stream.write(b"")
+        return await stream.read()
+    return await channel.unary_unary(method)(b"", metadata=metadata, timeout=LIMIT_S)
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "streaming"), [row for row in METHODS if row[1] not in OPEN]
+)
+async def test_all_that_is_not_open_needs_a_token(
+    frontend: Frontend, service: str, name: str, streaming: bool
+) -> None:
+    for metadata in (None, (("authorization", "Bearer nobodys"),)):
+        refusal = await refused(call(frontend, f"/{service}/{name}", streaming, metadata))
+        assert (refusal.code, refusal.reason) == (
+            grpc.StatusCode.UNAUTHENTICATED,
+            "TOKEN_INVALID",
+        )
+
+
+async def test_a_users_token_is_no_agents_and_the_reverse(frontend: Frontend) -> None:
+    connect, account = "MachineLinkService/Connect", "AccountService/GetAccount"
+    refusal = await refused(call(frontend, f"/drink.v1.{connect}", True, ALICE))
+    assert refusal.reason == "TOKEN_INVALID"
+    refusal = await refused(call(frontend, f"/drink.v1.{account}", False, AGENT_D))
+    assert refusal.reason == "TOKEN_INVALID"
+
+
+async def test_open_methods_ask_nobody(frontend: Frontend) -> None:
+    request = machine_service_pb2.ListMachinesRequest()
+    for metadata in (None, (("authorization", "Bearer nobodys"),)):
+        answer = await frontend.machine_stub.ListMachines(
+            request, metadata=metadata, timeout=LIMIT_S
+        )
+        assert len(answer.machines) == 2
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        (("authorization", "token-of-alice"),),
+        (("authorization", "Basic token-of-alice"),),
+        (("authorization", "Bearer "),),
+        (("authorization", "Bearer " + "x" * (TOKEN_MAX + 1)),),
+        (("authorization", "Bearer token-of-alice "),),
+        (("authorization", "Bearer token-of-alice"), ("authorization", "Bearer token-of-bob")),
+    ],
+)
+async def test_malformed_tokens_are_refused(frontend: Frontend, metadata: Any) -> None:
+    refusal = await refused(call(frontend, "/drink.v1.AccountService/GetAccount", False, metadata))
+    assert refusal.reason == "TOKEN_INVALID"
+    assert "alice" not in refusal.message
+
+
+async def test_a_revoked_token_stops_with_the_next_call(frontend: Frontend) -> None:
+    request = account_service_pb2.GetAccountRequest()
+    await frontend.account_stub.GetAccount(request, metadata=ALICE, timeout=LIMIT_S)
+    del frontend.accounts.tokens["token-of-alice"]
+    refusal = await refused(
+        frontend.account_stub.GetAccount(request, metadata=ALICE, timeout=LIMIT_S)
+    )
+    assert refusal.reason == "TOKEN_INVALID"
+
+
+def test_an_unlisted_method_is_for_users() -> None:
+    assert access_of("/drink.v1.NewService/New") is Access.USER
+    assert access_of("/drink.v1.MachineService/UpdateSlot") is Access.USER
+
+
+class Peer:
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+
+    def peer(self) -> str:
+        return self._peer
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:10.1.2.3:50000", "10.1.2.3"),
+        ("ipv6:%5B::1%5D:50000", "::1"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:50000", "fe80::1%eth0"),
+        ("ipv6:%5B::ffff:10.1.2.3%5D:50000", "10.1.2.3"),
+        ("unix:", "local"),
+    ],
+)
+def test_the_origin_is_the_address_without_its_port(peer: str, address: str) -> None:
+    assert origin(Peer(peer)) == address  # type: ignore[arg-type]

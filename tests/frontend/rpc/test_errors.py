@@ -1,0 +1,90 @@
+"""Every reason has one answer, the one that the protos promise."""
+
+import re
+from pathlib import Path
+
+import grpc
+import pytest
+
+from drink.v1 import drop_service_pb2 as pb
+from drink.v1.error_reason_pb2 import ErrorReason
+from drink_frontend.domain.errors import DrinkError, RateLimitedError
+from drink_frontend.rpc.errors import REPLIES, TEXT_MAX, fault, refusal
+from tests.fakes.rpc_frontend import ALICE, LIMIT_S, Frontend, refused
+
+PROTO = Path(__file__).parents[3] / "protos" / "drink" / "v1" / "error_reason.proto"
+
+
+def promised_codes() -> dict[str, str]:
+    """The code that the comment above each reason begins with."""
+    found = re.findall(
+        r"// ([A-Z_]+):[^\n]*\n(?: *//[^\n]*\n)* *ERROR_REASON_([A-Z_]+) =", PROTO.read_text()
+    )
+    return {reason: code for code, reason in found}
+
+
+def refusals() -> list[type[DrinkError]]:
+    found, waiting = [], list(DrinkError.__subclasses__())
+    while waiting:
+        error = waiting.pop()
+        waiting.extend(error.__subclasses__())
+        found.append(error)
+    return sorted(found, key=lambda error: error.__name__)
+
+
+def made(error: type[DrinkError]) -> DrinkError:
+    """An error of that class, with a fact."""
+    instance = error.__new__(error)
+    DrinkError.__init__(instance, "no, because", fact=7)
+    return instance
+
+
+def test_every_reason_of_the_protos_has_a_reply_with_its_promised_code() -> None:
+    reasons = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()}  # noqa: SIM118
+    assert REPLIES.keys() == reasons - {"UNSPECIFIED"}
+    promised = promised_codes()
+    assert {reason: reply.code.name for reason, reply in REPLIES.items()} == promised
+
+
+@pytest.mark.parametrize("error", refusals(), ids=lambda error: error.__name__)
+async def test_every_refusal_arrives_as_one_error_info(
+    frontend: Frontend, error: type[DrinkError]
+) -> None:
+    frontend.drops.broken.error = made(error)
+    refusal_ = await refused(
+        frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S)
+    )
+    reply = REPLIES[error.reason]
+    assert refusal_.code == reply.code
+    assert refusal_.reason == refusal_.plain_reason == error.reason
+    assert refusal_.facts == {"fact": "7"}
+    assert refusal_.message == "no, because"
+    assert refusal_.retry_after_s == reply.retry_after_s
+
+
+def test_a_retry_is_offered_where_waiting_helps() -> None:
+    patient = {reason for reason, reply in REPLIES.items() if reply.retry_after_s is not None}
+    waiting_helps = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert patient == {reason for reason, reply in REPLIES.items() if reply.code in waiting_helps}
+
+
+async def test_a_refusal_knows_best_when_to_retry(frontend: Frontend) -> None:
+    frontend.drops.broken.error = RateLimitedError("slow down", retry_after_seconds=77)
+    refusal_ = await refused(
+        frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S)
+    )
+    assert refusal_.retry_after_s == 77
+    assert refusal_.facts == {"retry_after_seconds": "77"}
+
+
+def test_what_is_sent_is_bounded() -> None:
+    error = RateLimitedError("x" * 100_000, fact="y" * 100_000)
+    wire = refusal(error)
+    assert len(wire.message) == TEXT_MAX
+    assert sum(len(value) for _, value in wire.metadata) < 8_192
+
+
+def test_a_fault_shows_nothing_but_its_incident() -> None:
+    wire = fault("inc-1")
+    assert wire.code is grpc.StatusCode.INTERNAL
+    assert wire.message == "internal error, incident inc-1"

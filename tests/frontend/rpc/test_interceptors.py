@@ -1,0 +1,137 @@
+"""What surrounds every call: faults stay inside, junk is refused, streams are closed."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from structlog.testing import capture_logs
+
+from drink.v1 import drop_service_pb2 as pb
+from drink.v1 import machine_link_service_pb2, machine_service_pb2
+from drink_frontend.domain.errors import MachineOfflineError
+from drink_frontend.links.messages import Heartbeat
+from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, read, refused
+
+SECRET = "db password is hunter2"
+JUNK = b"\xff\xff\xff"
+
+
+def everything(error: grpc.aio.AioRpcError) -> str:
+    """All that the client got to see."""
+    return f"{error.code()} {error.details()} {dict(error.trailing_metadata())}"
+
+
+async def unary(frontend: Frontend) -> Any:
+    frontend.drops.broken.error = RuntimeError(SECRET)
+    return await frontend.drop_stub.ListDrops(
+        pb.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S
+    )
+
+
+async def server_stream(frontend: Frontend) -> Any:
+    frontend.machines.broken.error = RuntimeError(SECRET)
+    request = machine_service_pb2.WatchMachinesRequest()
+    return await frontend.machine_stub.WatchMachines(request, timeout=LIMIT_S).read()
+
+
+async def bidirectional(frontend: Frontend) -> Any:
+    frontend.links.outgoing.put_nowait(Heartbeat(1))
+    frontend.links.outgoing.put_nowait(RuntimeError(SECRET))
+    link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
+    assert (await read(link)).heartbeat.sequence == 1
+    return await link.read()
+
+
+@pytest.mark.parametrize("call", [unary, server_stream, bidirectional])
+async def test_a_fault_stays_inside_and_leaves_an_incident(frontend: Frontend, call: Any) -> None:
+    with capture_logs() as logs, pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(frontend)
+    assert SECRET not in everything(caught.value)
+    assert "RuntimeError" not in everything(caught.value)
+
+    async def again() -> Any:
+        raise caught.value
+
+    refusal = await refused(again())
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    (failed,) = [line for line in logs if line["event"] == "rpc_failed"]
+    assert refusal.facts == {"incident": failed["incident"]}
+
+
+async def test_a_failed_assertion_is_a_fault_too(frontend: Frontend) -> None:
+    frontend.drops.broken.error = AssertionError(SECRET)
+    refusal = await refused(
+        frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S)
+    )
+    assert refusal.reason == "INTERNAL"
+
+
+async def test_the_next_call_is_served_after_a_fault(frontend: Frontend) -> None:
+    await refused(unary(frontend))
+    frontend.drops.broken.error = None
+    page = await frontend.drop_stub.ListDrops(
+        pb.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S
+    )
+    assert list(page.drops) == []
+
+
+async def test_a_refusal_in_mid_stream_keeps_its_reason(frontend: Frontend) -> None:
+    frontend.links.outgoing.put_nowait(Heartbeat(1))
+    frontend.links.outgoing.put_nowait(MachineOfflineError("gone"))
+    link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
+    assert (await read(link)).heartbeat.sequence == 1
+    assert (await refused(link.read())).reason == "MACHINE_OFFLINE"
+
+
+async def test_bytes_that_are_no_message_are_refused(frontend: Frontend) -> None:
+    drop: Any = frontend.channel.unary_unary("/drink.v1.DropService/Drop")
+    refusal = await refused(drop(JUNK, metadata=ALICE, timeout=LIMIT_S))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID")
+    assert refusal.facts == {"field": "request"}
+
+    watch: Any = frontend.channel.unary_stream("/drink.v1.MachineService/WatchMachines")
+    assert (await refused(watch(JUNK, timeout=LIMIT_S).read())).facts == {"field": "request"}
+
+    connect: Any = frontend.channel.stream_stream("/drink.v1.MachineLinkService/Connect")
+    link = connect(iter([JUNK]), metadata=AGENT_D, timeout=LIMIT_S)
+    assert (await refused(anext(aiter(link)))).facts == {"field": "request"}
+
+
+async def test_who_has_no_right_hears_of_that_before_anything_else(frontend: Frontend) -> None:
+    drop: Any = frontend.channel.unary_unary("/drink.v1.DropService/Drop")
+    assert (await refused(drop(JUNK, timeout=LIMIT_S))).reason == "TOKEN_INVALID"
+
+
+async def test_a_method_that_is_not_there_is_unimplemented(frontend: Frontend) -> None:
+    method: Any = frontend.channel.unary_unary("/drink.v1.DropService/Steal")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await method(b"", timeout=LIMIT_S)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_log_lines_say_which_call_they_belong_to(
+    frontend: Frontend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await refused(unary(frontend))
+    line = next(line for line in capsys.readouterr().out.splitlines() if "rpc_failed" in line)
+    for part in ("rpc=/drink.v1.DropService/ListDrops", "call=id-", "peer=ipv4:127.0.0.1", "alice"):
+        assert part in line
+
+
+async def test_a_cancelled_stream_gives_back_what_it_holds(frontend: Frontend) -> None:
+    watch = frontend.machine_stub.WatchMachines(
+        machine_service_pb2.WatchMachinesRequest(), timeout=LIMIT_S
+    )
+    await read(watch)
+    await frontend.machines.bell.heard_by(1)
+    watch.cancel()
+    await frontend.machines.bell.heard_by(0)
+
+    link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
+    await link.write(machine_link_service_pb2.ConnectRequest())
+    frontend.links.outgoing.put_nowait(Heartbeat(1))
+    await read(link)
+    link.cancel()
+    assert await asyncio.wait_for(frontend.links.heard.get(), LIMIT_S) is None
+    assert frontend.links.open == 0

@@ -1,0 +1,155 @@
+"""MachineService over a real server."""
+
+import grpc
+import pytest
+
+from drink.v1 import machine_service_pb2 as pb
+from drink_frontend.domain.ports import Reach
+from tests.fakes.rpc_frontend import (
+    ALICE,
+    LIMIT_S,
+    ROOT,
+    Frontend,
+    read,
+    refused,
+    running_frontend,
+)
+from tests.fakes.rpc_usecases import NOW_MS
+
+
+async def test_lists_machines_with_their_slots(frontend: Frontend) -> None:
+    answer = await frontend.machine_stub.ListMachines(pb.ListMachinesRequest(), timeout=LIMIT_S)
+    big, little = answer.machines
+    first = pb.Slot(
+        name="machines/d/slots/1",
+        item="Cola",
+        price=10,
+        enabled=True,
+        available=5,
+        reserved=1,
+        dispensed=7,
+        sensor=pb.Slot.SENSOR_STOCKED,
+    )
+    first.update_time.FromMilliseconds(NOW_MS)
+    second = pb.Slot()
+    second.CopyFrom(first)
+    second.name = "machines/d/slots/2"
+    # Nothing can be bought while the sensor sees nothing.
+    second.available = 0
+    second.sensor = pb.Slot.SENSOR_EMPTY
+    assert big == pb.Machine(
+        name="machines/d",
+        display_name="Big Drink",
+        location="3rd floor",
+        enabled=True,
+        reach=pb.Machine.REACH_READY,
+        temperature_celsius=3.5,
+        slots=[first, second],
+    )
+    assert little.reach == pb.Machine.REACH_OFFLINE
+    assert not little.enabled
+    assert not little.HasField("temperature_celsius")
+
+
+async def test_shows_one_machine(frontend: Frontend) -> None:
+    answer = await frontend.machine_stub.GetMachine(
+        pb.GetMachineRequest(name="machines/ld"), timeout=LIMIT_S
+    )
+    assert answer.machine.display_name == "Little Drink"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("machines/x", "MACHINE_NOT_FOUND"), ("x", "FIELD_INVALID")]
+)
+async def test_refuses_what_is_no_machine(frontend: Frontend, name: str, reason: str) -> None:
+    refusal = await refused(
+        frontend.machine_stub.GetMachine(pb.GetMachineRequest(name=name), timeout=LIMIT_S)
+    )
+    assert refusal.reason == reason
+    watch = frontend.machine_stub.WatchMachines(
+        pb.WatchMachinesRequest(names=[name]), timeout=LIMIT_S
+    )
+    assert (await refused(watch.read())).reason == reason
+
+
+async def test_watches_all_machines_and_their_changes(frontend: Frontend) -> None:
+    watch = frontend.machine_stub.WatchMachines(pb.WatchMachinesRequest(), timeout=LIMIT_S)
+    assert [(await read(watch)).machine.name for _ in range(2)] == ["machines/d", "machines/ld"]
+    await frontend.machines.bell.heard_by(1)
+    frontend.machines.reach("ld", Reach.BOARD_DOWN)
+    changed = (await read(watch)).machine
+    assert (changed.name, changed.reach) == ("machines/ld", pb.Machine.REACH_BOARD_DOWN)
+
+
+async def test_watches_only_what_is_asked_for(frontend: Frontend) -> None:
+    watch = frontend.machine_stub.WatchMachines(
+        pb.WatchMachinesRequest(names=["machines/ld"]), timeout=LIMIT_S
+    )
+    assert (await read(watch)).machine.name == "machines/ld"
+    await frontend.machines.bell.heard_by(1)
+    frontend.machines.reach("d", Reach.OFFLINE)
+    frontend.machines.reach("ld", Reach.READY)
+    assert (await read(watch)).machine.reach == pb.Machine.REACH_READY
+
+
+async def test_one_watch_names_a_hundred_machines_at_most(frontend: Frontend) -> None:
+    watch = frontend.machine_stub.WatchMachines(
+        pb.WatchMachinesRequest(names=["machines/d"] * 101), timeout=LIMIT_S
+    )
+    assert (await refused(watch.read())).facts == {"field": "names"}
+
+
+async def test_one_address_cannot_take_all_watches() -> None:
+    async with running_frontend(watches_per_caller_max=1) as frontend:
+        first = frontend.machine_stub.WatchMachines(pb.WatchMachinesRequest(), timeout=LIMIT_S)
+        await read(first)
+        second = frontend.machine_stub.WatchMachines(pb.WatchMachinesRequest(), timeout=LIMIT_S)
+        assert (await refused(second.read())).reason == "RATE_LIMITED"
+
+
+async def test_a_watch_ends_with_the_frontend(frontend: Frontend) -> None:
+    watch = frontend.machine_stub.WatchMachines(pb.WatchMachinesRequest(), timeout=LIMIT_S)
+    await read(watch)
+    await read(watch)
+    await frontend.server.drain()
+    assert (await refused(watch.read())).reason == "SHUTTING_DOWN"
+
+
+async def test_administrators_change_what_is_given(frontend: Frontend) -> None:
+    answer = await frontend.machine_stub.UpdateSlot(
+        pb.UpdateSlotRequest(
+            name="machines/d/slots/1", item="Mate", price=0, enabled=False, available=0
+        ),
+        metadata=ROOT,
+        timeout=LIMIT_S,
+    )
+    slot = answer.slot
+    assert (slot.item, slot.price, slot.enabled, slot.available) == ("Mate", 0, False, 0)
+
+    answer = await frontend.machine_stub.UpdateSlot(
+        pb.UpdateSlotRequest(name="machines/d/slots/1", price=15), metadata=ROOT, timeout=LIMIT_S
+    )
+    slot = answer.slot
+    assert (slot.item, slot.price, slot.enabled, slot.available) == ("Cola", 15, True, 5)
+
+
+@pytest.mark.parametrize("name", ["machines/d/slots/1", "machines/x/slots/1", "machines/d/slots/9"])
+async def test_rights_come_before_existence(frontend: Frontend, name: str) -> None:
+    refusal = await refused(
+        frontend.machine_stub.UpdateSlot(
+            pb.UpdateSlotRequest(name=name, price=1), metadata=ALICE, timeout=LIMIT_S
+        )
+    )
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "ADMIN_REQUIRED",
+    )
+
+
+async def test_a_slot_that_is_not_there_cannot_be_changed(frontend: Frontend) -> None:
+    refusal = await refused(
+        frontend.machine_stub.UpdateSlot(
+            pb.UpdateSlotRequest(name="machines/d/slots/9"), metadata=ROOT, timeout=LIMIT_S
+        )
+    )
+    assert refusal.reason == "SLOT_NOT_FOUND"

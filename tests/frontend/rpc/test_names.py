@@ -1,0 +1,113 @@
+"""Resource names and page tokens: what is written is read again, and junk is refused by name."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.rpc import names
+
+ACCOUNTS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}", fullmatch=True)
+MACHINES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True)
+DROPS = st.from_regex(r"[0-9A-Z]{26}", fullmatch=True)
+SEQUENCES = st.integers(1, 2**63 - 1)
+
+
+@given(DROPS)
+def test_drop_names_are_read_as_written(drop_id: str) -> None:
+    assert names.parse_drop(names.drop_name(drop_id), "f") == drop_id
+
+
+@given(ACCOUNTS)
+def test_account_names_are_read_as_written(account: str) -> None:
+    assert names.parse_account(names.account_name(account), "f") == account
+
+
+@given(MACHINES, st.integers(1, 99))
+def test_machine_and_slot_names_are_read_as_written(machine: str, number: int) -> None:
+    assert names.parse_machine(names.machine_name(machine), "f") == machine
+    assert names.parse_slot(names.slot_name(machine, number), "f") == (machine, number)
+
+
+@given(SEQUENCES, st.text())
+def test_page_tokens_are_read_as_written(sequence: int, scope: str) -> None:
+    assert names.parse_page_token(names.page_token(sequence, scope), scope) == sequence
+
+
+@pytest.mark.parametrize(
+    "parse", [names.parse_drop, names.parse_account, names.parse_machine, names.parse_slot]
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "drops/",
+        "drops/" + "0" * 25,
+        "drops/" + "0" * 26 + "\n",
+        "drops/" + "a" * 26,
+        "drops/" + "\u0660" * 26,
+        "accounts/",
+        "accounts/-",
+        "accounts/a/b",
+        "accounts/alice\n",
+        "accounts/" + "x" * 33,
+        "machines/",
+        "machines/-",
+        "machines/D",
+        "machines/d/",
+        "machines/d/slots/",
+        "machines/d/slots/0",
+        "machines/d/slots/01",
+        "machines/d/slots/100",
+        "machines/d/slots/-1",
+        "machines/d/slots/\u0661",
+        "machines/d/slots/1/",
+        "machines/d/e/slots/1",
+        "/machines/d/slots/1",
+        "Machines/d/slots/1",
+    ],
+)
+def test_wrong_names_are_refused(parse: Callable[[str, str], object], name: str) -> None:
+    with pytest.raises(FieldInvalidError) as caught:
+        parse(name, "the.field")
+    assert caught.value.facts == {"field": "the.field"}
+
+
+@given(st.text())
+def test_no_text_breaks_a_reader(text: str) -> None:
+    for parse in (names.parse_drop, names.parse_account, names.parse_machine, names.parse_slot):
+        with pytest.raises(FieldInvalidError):
+            parse(text, "f")
+
+
+@given(st.text(min_size=1))
+def test_no_text_passes_for_a_page_token(text: str) -> None:
+    with pytest.raises(FieldInvalidError) as caught:
+        names.parse_page_token(text, "drops alice")
+    assert caught.value.facts == {"field": "page_token"}
+
+
+@given(SEQUENCES, ACCOUNTS, ACCOUNTS)
+def test_a_page_token_is_good_for_its_own_list_only(sequence: int, one: str, other: str) -> None:
+    if one != other:
+        with pytest.raises(FieldInvalidError):
+            names.parse_page_token(names.page_token(sequence, one), other)
+
+
+def test_the_first_page_has_no_token() -> None:
+    assert names.parse_page_token("", "drops alice") is None
+
+
+@pytest.mark.parametrize(
+    ("account", "name"),
+    [
+        ("funding", "funding"),
+        ("sales/d", "sales/d"),
+        ("alice", "accounts/alice"),
+        ("sales", "accounts/sales"),
+    ],
+)
+def test_the_books_own_accounts_have_plain_names(account: str, name: str) -> None:
+    assert names.counterpart_name(account) == name
