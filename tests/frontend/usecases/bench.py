@@ -1,0 +1,234 @@
+"""The use cases on a real database, with a clock and links that a test moves by hand."""
+
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Slot
+from drink_frontend.domain.ports import Reach, Transaction
+from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.deadlines import Deadlines
+from drink_frontend.usecases.dispatch import Dispatch, LinkOpening
+from drink_frontend.usecases.drops import DropOrder, Drops
+from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.resolve import Resolution
+from tests.fakes.clock import FakeClock
+from tests.fakes.randomness import CountingRandomness
+
+JOURNAL = "journal-1"
+
+
+class HandLinks:
+    """Links as a test sets them; implements `domain.ports.Links`.
+
+    Attributes:
+        reaches: How far a command to each machine gets; READY where nothing is said.
+        woken: Machines that were told of a drop, in order.
+    """
+
+    def __init__(self) -> None:
+        self.reaches: dict[str, Reach] = {}
+        self.woken: list[str] = []
+
+    def reach(self, machine: str) -> Reach:
+        return self.reaches.get(machine, Reach.READY)
+
+    def wake(self, machine: str) -> None:
+        self.woken.append(machine)
+
+
+class PlainHasher:
+    """Passwords behind a prefix; implements `domain.ports.PasswordHasher`.
+
+    Attributes:
+        verified: How many hashes were looked at, those that do not exist included.
+    """
+
+    def __init__(self) -> None:
+        self.verified = 0
+
+    async def hash(self, password: str) -> str:
+        return f"hash:{password}"
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        self.verified += 1
+        return password_hash == f"hash:{password}"
+
+
+class Bench:
+    """One frontend's use cases, without edges.
+
+    Ann has 200 credits, Bob 100, Root is an administrator. Machine d has 3 Coke at 50 in slot 1
+    and 1 Tea at 30 in slot 2; machine ld has 2 Coke at 50 in slot 1. Both are linked.
+    """
+
+    def __init__(self, storage: SqliteStorage, clock: FakeClock, prefix: str = "") -> None:
+        self.storage = storage
+        self.clock = clock
+        self.links = HandLinks()
+        self.hasher = PlainHasher()
+        self.scheduled = 0
+        randomness = CountingRandomness(prefix)
+        self.dispatch = Dispatch(storage, clock)
+        self.deadlines = Deadlines(storage, self.links, clock)
+        self.drops = Drops(
+            storage, self.links, clock, randomness, on_scheduled=self._on_scheduled, waiting_max=5
+        )
+        self.accounts = Accounts(storage, self.hasher, clock, randomness)
+        self.machines = Machines(storage, self.links, clock, randomness)
+        self.resolution = Resolution(storage, clock)
+
+    def _on_scheduled(self) -> None:
+        self.scheduled += 1
+
+    async def furnish(self) -> None:
+        root = await self.accounts.create("test", "root", admin=True)
+        for name, credits_given in (("ann", 200), ("bob", 100)):
+            await self.accounts.create("test", name)
+            await self.accounts.add_credits(root, f"first-{name}", name, credits_given)
+        for name in ("d", "ld"):
+            await self.machines.create("test", name, name.upper())
+        await self.machines.create_slot("test", "d", 1, item="Coke", price=50, available=3)
+        await self.machines.create_slot("test", "d", 2, item="Tea", price=30, available=1)
+        await self.machines.create_slot("test", "ld", 1, item="Coke", price=50, available=2)
+        for name in ("d", "ld"):
+            await self.link(name)
+
+    async def link(
+        self, machine: str = "d", journal: str = JOURNAL, sequence: int = 0
+    ) -> LinkOpening:
+        """The machine's agent connects."""
+        return await self.dispatch.open_link(machine, journal, sequence, {"boot_id": "boot-1"})
+
+    async def epoch(self, machine: str = "d") -> int:
+        return (await self.machines.get(machine)).machine.epoch
+
+    async def place(
+        self,
+        request_id: str = "r1",
+        account: str = "ann",
+        machine: str = "d",
+        slot: int = 1,
+        **terms: Any,
+    ) -> Drop:
+        return await self.drops.place(DropOrder(account, request_id, machine, slot, **terms))
+
+    async def take(self, machine: str = "d") -> Drop | None:
+        """The newest link takes the machine's next drop."""
+        return await self.dispatch.take(machine, await self.epoch(machine))
+
+    async def dispatched(self, request_id: str = "r1", **order: Any) -> Drop:
+        """A drop that was placed and handed to its agent."""
+        drop = await self.place(request_id, **order)
+        taken = await self.take(drop.machine)
+        assert taken is not None
+        assert taken.id == drop.id
+        return await self.drop(drop.id)
+
+    async def unknown(self, request_id: str = "r1", **order: Any) -> Drop:
+        """A drop whose board fell silent."""
+        drop = await self.dispatched(request_id, **order)
+        await self.report(drop, State.UNKNOWN, Cause.BOARD_SILENT)
+        return await self.drop(drop.id)
+
+    async def report(
+        self,
+        drop: Drop | str,
+        outcome: State = State.DISPENSED,
+        cause: Cause = Cause.BOARD_ACK,
+        *,
+        revision: int = 1,
+        machine: str = "d",
+        evidence: dict[str, Any] | None = None,
+        journal: tuple[str, int] = (JOURNAL, 0),
+    ) -> None:
+        """The machine's agent says what became of the drop."""
+        await self.dispatch.result(
+            drop.machine if isinstance(drop, Drop) else machine,
+            drop.id if isinstance(drop, Drop) else drop,
+            revision=revision,
+            outcome=outcome,
+            cause=cause,
+            evidence=evidence or {},
+            journal=journal,
+        )
+
+    async def drop(self, drop_id: str) -> Drop:
+        drop = await self.storage.read(lambda tx: tx.drops.get(drop_id))
+        assert drop is not None
+        return drop
+
+    async def state(self, drop: Drop) -> tuple[State, Cause]:
+        now = await self.drop(drop.id)
+        return now.state, now.cause
+
+    async def account(self, name: str) -> Account:
+        return await self.accounts.balance(name)
+
+    async def credits(self, name: str = "ann") -> tuple[int, int]:
+        """Posted and held credits."""
+        account = await self.account(name)
+        return account.posted, account.held
+
+    async def slot(self, machine: str = "d", number: int = 1) -> Slot:
+        slot = await self.storage.read(lambda tx: tx.machines.slot(machine, number))
+        assert slot is not None
+        return slot
+
+    async def stock(self, machine: str = "d", number: int = 1) -> tuple[int, int, int, int]:
+        """Items on hand, reserved, dispensed and unknown."""
+        slot = await self.slot(machine, number)
+        return slot.on_hand, slot.reserved, slot.dispensed, slot.unknown
+
+    async def audit(self, *kinds: AuditKind, drop_id: str | None = None) -> list[AuditRecord]:
+        """Records of those kinds, oldest first."""
+
+        def records(tx: Transaction) -> list[AuditRecord]:
+            return list(tx.audit.list(drop_id=drop_id, kinds=kinds, limit=1_000))
+
+        return (await self.storage.read(records))[::-1]
+
+    async def holds_and_ends(self, drop: Drop, account: str = "ann") -> list[str]:
+        """The kinds of every transfer of the drop, oldest first."""
+        entries = await self.storage.read(lambda tx: tx.ledger.entries(account, None, 1_000))
+        return [entry.kind.value for entry in entries if entry.drop_id == drop.id][::-1]
+
+
+class Place:
+    """Where one test's database lies, so that it can be opened again.
+
+    Args:
+        template: An empty, migrated database.
+        folder: The test's own.
+    """
+
+    def __init__(self, template: Path, folder: Path) -> None:
+        self.path = folder / "drink.db"
+        self.clock = FakeClock()
+        self._starts = 0
+        shutil.copyfile(template, self.path)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[Bench, None]:
+        """A frontend's use cases from its start to its end; the books must agree then."""
+        self._starts += 1
+        async with SqliteStorage.open(StorageSettings(path=self.path, readers=1)) as storage:
+            yield Bench(storage, self.clock, prefix=f"S{self._starts}")
+            assert await storage.verify() == []
+
+    def back_up(self) -> Path:
+        """Copies the database; no frontend may have it open."""
+        copy = self.path.with_name("backup.db")
+        shutil.copyfile(self.path, copy)
+        return copy
+
+    def restore(self, copy: Path) -> None:
+        """Puts an earlier state back; no frontend may have it open."""
+        for name in (self.path.name, f"{self.path.name}-wal", f"{self.path.name}-shm"):
+            self.path.with_name(name).unlink(missing_ok=True)
+        shutil.copyfile(copy, self.path)

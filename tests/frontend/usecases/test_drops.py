@@ -1,0 +1,500 @@
+"""Placing, following and cancelling drops."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.errors import (
+    AccountClosedError,
+    AccountNotFoundError,
+    BoardUnreachableError,
+    DrinkError,
+    DropNotCancellableError,
+    DropNotFoundError,
+    FieldInvalidError,
+    InsufficientCreditsError,
+    MachineBusyError,
+    MachineDisabledError,
+    MachineNotFoundError,
+    MachineOfflineError,
+    NotOwnerError,
+    PriceAboveCeilingError,
+    RequestIdReusedError,
+    ShuttingDownError,
+    SlotDisabledError,
+    SlotEmptyError,
+    SlotNotFoundError,
+)
+from drink_frontend.domain.ports import Reach
+from drink_frontend.usecases.drops import DropOrder
+from tests.frontend.usecases.bench import Bench, Place
+
+LIMIT_S = 5
+"""Longest wait for an outcome in seconds; a test that waits longer has failed."""
+
+
+async def test_a_drop_is_reserved_in_one_step(bench: Bench) -> None:
+    drop = await bench.place()
+
+    assert (drop.state, drop.cause, drop.price, drop.item) == (
+        State.RESERVED,
+        Cause.NONE,
+        50,
+        "Coke",
+    )
+    assert await bench.credits() == (200, 50)
+    assert await bench.stock() == (2, 1, 0, 0)
+    assert bench.links.woken == ["d"]
+
+
+async def test_a_scheduled_drop_is_reserved_at_once_and_waits_for_its_time(bench: Bench) -> None:
+    drop = await bench.place(delay_s=60)
+
+    assert drop.state is State.SCHEDULED
+    assert drop.not_before_ms == bench.clock.now_ms() + 60_000
+    assert await bench.credits() == (200, 50)
+    assert await bench.stock() == (2, 1, 0, 0)
+    assert (bench.links.woken, bench.scheduled) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("terms", "field"),
+    [
+        ({"request_id": ""}, "request_id"),
+        ({"request_id": "a b"}, "request_id"),
+        ({"delay_s": -1}, "delay"),
+        ({"delay_s": 301}, "delay"),
+        ({"price_ceiling": -1}, "price_ceiling"),
+    ],
+)
+def test_an_order_that_cannot_be_one(terms: dict[str, Any], field: str) -> None:
+    with pytest.raises(FieldInvalidError) as refused:
+        DropOrder(**{"account": "ann", "request_id": "r1", "machine": "d", "slot": 1} | terms)
+    assert refused.value.facts == {"field": field}
+
+
+@pytest.mark.parametrize("delay_s", [0, 300])
+def test_delays_at_the_bounds(delay_s: int) -> None:
+    assert DropOrder("ann", "r1", "d", 1, delay_s=delay_s).delay_s == delay_s
+
+
+async def test_nobodys_drop(bench: Bench) -> None:
+    for name in ("nobody", "funding", "sales/d"):
+        await refused(bench, AccountNotFoundError, account=name)
+
+
+async def test_a_closed_account_buys_nothing(bench: Bench) -> None:
+    await bench.accounts.change("root", "ann", closed=True)
+    await refused(bench, AccountClosedError)
+
+
+async def test_no_such_machine_or_slot(bench: Bench) -> None:
+    await refused(bench, MachineNotFoundError, machine="s")
+    for slot in (0, 3, 2**70, -1):
+        await refused(bench, SlotNotFoundError, slot=slot)
+
+
+async def test_fault_56_a_disabled_machine_takes_no_drop(bench: Bench) -> None:
+    await bench.machines.change("root", "d", enabled=False)
+    await refused(bench, MachineDisabledError)
+
+
+@pytest.mark.parametrize(
+    ("reach", "error"),
+    [(Reach.OFFLINE, MachineOfflineError), (Reach.BOARD_DOWN, BoardUnreachableError)],
+)
+async def test_a_machine_that_cannot_be_reached(
+    bench: Bench, reach: Reach, error: type[DrinkError]
+) -> None:
+    bench.links.reaches["d"] = reach
+    await refused(bench, error)
+
+
+async def test_a_disabled_slot(bench: Bench) -> None:
+    root = await bench.account("root")
+    await bench.machines.update_slot(root, "d", 1, enabled=False)
+    await refused(bench, SlotDisabledError)
+
+
+async def test_an_empty_slot(bench: Bench) -> None:
+    await bench.place("first", slot=2)
+    await refused(bench, SlotEmptyError, slot=2)
+
+
+async def test_a_price_above_the_ceiling(bench: Bench) -> None:
+    error = await refused(bench, PriceAboveCeilingError, price_ceiling=49)
+    assert error.facts == {"price": 50}
+    assert (await bench.place(price_ceiling=50)).price == 50
+
+
+async def test_too_few_credits(bench: Bench) -> None:
+    """Invariant 2: what is held for one drop cannot pay for another."""
+    await bench.place("r1", account="bob")
+    await bench.place("r2", account="bob")
+    error = await refused(bench, InsufficientCreditsError, account="bob", machine="ld")
+    assert error.facts == {"available": 0, "price": 50}
+
+
+async def test_a_free_item_needs_no_credits(bench: Bench) -> None:
+    root = await bench.account("root")
+    await bench.machines.update_slot(root, "d", 1, price=0)
+    drop = await bench.dispatched(account="root")
+    await bench.report(drop)
+
+    assert await bench.credits("root") == (0, 0)
+    assert await bench.holds_and_ends(drop, "root") == ["HOLD", "POST"]
+
+
+async def test_a_full_queue(bench: Bench) -> None:
+    """Invariant 25: a machine's queue is bounded, and the refusal says so."""
+    root = await bench.account("root")
+    await bench.machines.update_slot(root, "d", 1, price=0, available=10)
+    await bench.dispatched("r0")
+    for number in range(1, 5):
+        await bench.place(f"r{number}")
+
+    await refused(bench, MachineBusyError)
+    assert (await bench.place("elsewhere", machine="ld")).state is State.RESERVED
+
+
+async def test_a_frontend_that_stops_takes_no_new_drop(bench: Bench) -> None:
+    drop = await bench.dispatched()
+    bench.drops.drain()
+
+    await refused(bench, ShuttingDownError)
+    await bench.report(drop)
+    assert await bench.state(drop) == (State.DISPENSED, Cause.BOARD_ACK)
+
+
+async def refused(bench: Bench, error: type[DrinkError], **order: Any) -> DrinkError:
+    """The order is refused with that error, and changes nothing."""
+    account = order.get("account", "ann")
+
+    async def books() -> object:
+        if await bench.accounts.find(account) is None:
+            return None
+        return await bench.credits(account), await bench.stock(), len(await bench.audit())
+
+    before = await books()
+    with pytest.raises(error) as refusal:
+        await bench.place("refused", **order)
+    assert await books() == before
+    return refusal.value
+
+
+async def test_fault_3_a_repeated_request_finds_its_drop(bench: Bench) -> None:
+    """Invariant 12: the same request is the same drop, at every stage of it."""
+    drop = await bench.place()
+    assert (await bench.place()).id == drop.id
+
+    await bench.take()
+    assert (await bench.place()).state is State.DISPATCHED
+
+    await bench.report(drop)
+    assert await bench.place() == await bench.drop(drop.id)
+    assert await bench.credits() == (150, 0)
+    assert await bench.stock() == (2, 0, 1, 0)
+
+
+async def test_fault_3_ten_at_once_cause_one_reservation(bench: Bench) -> None:
+    """Invariant 13: concurrent duplicates."""
+    drops = await asyncio.gather(*(bench.place() for _ in range(10)))
+
+    assert len({drop.id for drop in drops}) == 1
+    assert await bench.credits() == (200, 50)
+    assert await bench.stock() == (2, 1, 0, 0)
+
+
+async def test_fault_3_a_repeated_request_needs_nothing_of_the_world(bench: Bench) -> None:
+    """Invariant 12: the answer is the same though nothing could be bought any more."""
+    drop = await bench.place(slot=2, price_ceiling=30)
+    root = await bench.account("root")
+    await bench.machines.update_slot(root, "d", 2, price=99, enabled=False, available=0)
+    await bench.machines.change("root", "d", enabled=False)
+    await bench.accounts.change("root", "ann", closed=True)
+    bench.links.reaches["d"] = Reach.OFFLINE
+
+    assert (await bench.place(slot=2, price_ceiling=30)).id == drop.id
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"machine": "ld"}, {"slot": 2}, {"delay_s": 5}, {"price_ceiling": 50}],
+)
+async def test_fault_4_a_request_with_another_body_is_refused(
+    bench: Bench, changed: dict[str, Any]
+) -> None:
+    """Invariant 12: one request_id, one purchase."""
+    await bench.place()
+
+    with pytest.raises(RequestIdReusedError):
+        await bench.place(**changed)
+    assert await bench.credits() == (200, 50)
+
+
+async def test_request_ids_belong_to_their_account(bench: Bench) -> None:
+    anns, bobs = await bench.place("r1"), await bench.place("r1", account="bob")
+
+    assert anns.id != bobs.id
+
+
+async def test_fault_1_a_request_that_was_lost_is_made_when_it_is_repeated(bench: Bench) -> None:
+    with pytest.raises(SlotNotFoundError):
+        await bench.place(slot=9)
+
+    assert (await bench.place(slot=1)).state is State.RESERVED
+
+
+async def test_fault_2_a_lost_reply_is_given_again_after_a_restart(place: Place) -> None:
+    """Invariants 12 and 19: what was acknowledged is there, and the answer to the request too."""
+    async with place.open() as bench:
+        await bench.furnish()
+        settled = await bench.dispatched("settled")
+        await bench.report(settled)
+        waiting = await bench.place("waiting")
+    async with place.open() as bench:
+        assert await bench.place("settled") == await bench.drop(settled.id)
+        assert (await bench.place("waiting")).id == waiting.id
+        with pytest.raises(RequestIdReusedError):
+            await bench.place("settled", slot=2)
+        assert await bench.credits() == (150, 50)
+        assert await bench.stock() == (1, 1, 1, 0)
+
+
+async def test_fault_5_a_caller_that_is_gone_changes_nothing(bench: Bench) -> None:
+    """Invariant 22: the drop is made, or found, whoever still listens."""
+    placing = asyncio.create_task(bench.place())
+    await asyncio.sleep(0)
+    placing.cancel()
+    await asyncio.gather(placing, return_exceptions=True)
+
+    assert (await bench.place()).state is State.RESERVED
+    assert await bench.credits() == (200, 50)
+
+
+async def test_fault_6_a_caller_that_stops_waiting_changes_nothing(bench: Bench) -> None:
+    """Invariant 22: a deadline after the reservation is the caller's own."""
+    drop = await bench.dispatched()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await bench.drops.outcome(drop.id)
+
+    assert await bench.state(drop) == (State.DISPATCHED, Cause.NONE)
+    await bench.report(drop)
+    assert (await bench.drops.outcome(drop.id)).state is State.DISPENSED
+
+
+async def test_two_never_reserve_the_last_item(bench: Bench) -> None:
+    """Invariant 10."""
+    both = await asyncio.gather(
+        bench.place("r1", slot=2),
+        bench.place("r1", slot=2, account="bob"),
+        return_exceptions=True,
+    )
+
+    assert sorted(type(one).__name__ for one in both) == ["Drop", "SlotEmptyError"]
+    assert await bench.stock("d", 2) == (0, 1, 0, 0)
+
+
+async def test_the_outcome_is_told_when_it_is_durable_and_not_before(bench: Bench) -> None:
+    """Invariant 18: the answer is what the database holds."""
+    drop = await bench.dispatched()
+    waiting = asyncio.create_task(bench.drops.outcome(drop.id))
+    await bench.drop(drop.id)
+    assert not waiting.done()
+    await bench.report(drop)
+
+    async with asyncio.timeout(LIMIT_S):
+        assert await waiting == await bench.drop(drop.id)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause"),
+    [
+        (State.DISPENSED, Cause.BOARD_ACK),
+        (State.NOT_DISPENSED, Cause.BOARD_REFUSED),
+        (State.UNKNOWN, Cause.BOARD_SILENT),
+    ],
+)
+async def test_fault_40_each_outcome_answers_who_asked(
+    bench: Bench, outcome: State, cause: Cause
+) -> None:
+    drop = await bench.dispatched()
+    await bench.report(drop, outcome, cause)
+
+    answered = await bench.drops.outcome(drop.id)
+    assert (answered.state, answered.cause) == (outcome, cause)
+
+
+async def test_the_outcome_of_no_drop(bench: Bench) -> None:
+    with pytest.raises(DropNotFoundError):
+        await bench.drops.outcome("nothing")
+    with pytest.raises(DropNotFoundError):
+        await anext(bench.drops.watch("nothing"))
+
+
+async def test_a_watch_shows_each_state_until_the_final_one(bench: Bench) -> None:
+    drop = await bench.place()
+    seen: list[State] = []
+    async with asyncio.timeout(LIMIT_S):
+        async for shown in bench.drops.watch(drop.id):
+            seen.append(shown.state)
+            match shown.state:
+                case State.RESERVED:
+                    await bench.take()
+                case State.DISPATCHED:
+                    await bench.report(drop, State.UNKNOWN, Cause.BOARD_SILENT)
+                case State.UNKNOWN:
+                    await bench.report(drop, cause=Cause.BOARD_ACK_LATE, revision=2)
+
+    assert seen == [State.RESERVED, State.DISPATCHED, State.UNKNOWN, State.DISPENSED]
+
+
+async def test_a_drop_is_shown_to_its_owner_and_to_administrators(bench: Bench) -> None:
+    drop = await bench.place()
+    for name in ("ann", "root"):
+        assert (await bench.drops.get(await bench.account(name), drop.id)).id == drop.id
+
+    for drop_id in (drop.id, "nothing"):
+        with pytest.raises(DropNotFoundError):
+            await bench.drops.get(await bench.account("bob"), drop_id)
+
+
+async def test_lists_are_the_callers_own(bench: Bench) -> None:
+    ann, root = await bench.account("ann"), await bench.account("root")
+    first, second = await bench.place("r1"), await bench.place("r2")
+    other = await bench.place("r1", account="bob")
+    await bench.take()
+
+    async def ids(*terms: Any) -> list[str]:
+        return [drop.id for drop in await bench.drops.list(*terms)]
+
+    assert await ids(ann, "ann", [], None, 10) == [second.id, first.id]
+    assert await ids(ann, "ann", [], None, 1) == [second.id]
+    assert await ids(ann, "ann", [], (await bench.drop(second.id)).sequence, 10) == [first.id]
+    assert await ids(root, None, [], None, 10) == [other.id, second.id, first.id]
+    assert await ids(root, None, [State.DISPATCHED], None, 10) == [first.id]
+    for account in ("bob", None):
+        with pytest.raises(NotOwnerError):
+            await ids(ann, account, [], None, 10)
+
+
+@pytest.mark.parametrize("delay_s", [0, 60])
+async def test_what_was_not_dispatched_can_be_cancelled(bench: Bench, delay_s: int) -> None:
+    drop = await bench.place(delay_s=delay_s)
+    cancelled = await bench.drops.cancel(await bench.account("ann"), drop.id)
+
+    assert (cancelled.state, cancelled.cause) == (State.NOT_DISPENSED, Cause.CANCELLED)
+    assert await bench.credits() == (200, 0)
+    assert await bench.stock() == (3, 0, 0, 0)
+    assert await bench.holds_and_ends(drop) == ["HOLD", "VOID"]
+    assert await bench.take() is None
+
+
+async def test_fault_3_cancelling_twice_is_cancelling_once(bench: Bench) -> None:
+    drop = await bench.place()
+    ann = await bench.account("ann")
+    once, twice = await asyncio.gather(*(bench.drops.cancel(ann, drop.id) for _ in range(2)))
+
+    assert once == twice
+    assert await bench.holds_and_ends(drop) == ["HOLD", "VOID"]
+
+
+@pytest.mark.parametrize("outcome", [None, State.DISPENSED, State.UNKNOWN, State.NOT_DISPENSED])
+async def test_what_was_dispatched_is_not_cancelled(bench: Bench, outcome: State | None) -> None:
+    drop = await bench.dispatched()
+    causes = {
+        State.DISPENSED: Cause.BOARD_ACK,
+        State.UNKNOWN: Cause.BOARD_SILENT,
+        State.NOT_DISPENSED: Cause.BOARD_REFUSED,
+    }
+    if outcome is not None:
+        await bench.report(drop, outcome, causes[outcome])
+    before = await bench.drop(drop.id)
+
+    with pytest.raises(DropNotCancellableError):
+        await bench.drops.cancel(await bench.account("ann"), drop.id)
+    assert await bench.drop(drop.id) == before
+
+
+async def test_only_the_owner_and_administrators_cancel(bench: Bench) -> None:
+    drop = await bench.place()
+    with pytest.raises(DropNotFoundError):
+        await bench.drops.cancel(await bench.account("bob"), drop.id)
+
+    await bench.drops.cancel(await bench.account("root"), drop.id)
+    assert await bench.state(drop) == (State.NOT_DISPENSED, Cause.CANCELLED)
+
+
+async def test_dispatch_and_cancel_at_once_have_one_winner(bench: Bench) -> None:
+    """Invariant 3: a drop is either on its way or void."""
+    ann = await bench.account("ann")
+    drop = await bench.place()
+    taken, cancelled = await asyncio.gather(
+        bench.take(), bench.drops.cancel(ann, drop.id), return_exceptions=True
+    )
+
+    if isinstance(taken, Drop):
+        assert isinstance(cancelled, DropNotCancellableError)
+    else:
+        assert taken is None
+        assert isinstance(cancelled, Drop)
+
+
+async def test_fault_54_the_price_is_the_one_at_the_reservation(bench: Bench) -> None:
+    """Invariant 5: neither price nor stock that change later touch a drop under way."""
+    drop = await bench.place()
+    root = await bench.account("root")
+    await bench.machines.update_slot(root, "d", 1, item="Mate", price=175, available=0)
+    await bench.take()
+    await bench.report(drop)
+
+    settled = await bench.drop(drop.id)
+    assert (settled.price, settled.item) == (50, "Coke")
+    assert await bench.credits() == (150, 0)
+    assert await bench.stock() == (0, 0, 1, 0)
+
+
+async def test_fault_54_an_item_that_did_not_fall_comes_back_to_a_full_slot(bench: Bench) -> None:
+    drop = await bench.dispatched()
+    root = await bench.account("root")
+    await bench.machines.update_slot(root, "d", 1, available=10_000)
+    await bench.report(drop, State.NOT_DISPENSED, Cause.BOARD_REFUSED)
+
+    assert await bench.stock() == (10_001, 0, 0, 0)
+    assert await bench.credits() == (200, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause", "credits_after"),
+    [
+        (State.DISPENSED, Cause.BOARD_ACK, (150, 0)),
+        (State.NOT_DISPENSED, Cause.BOARD_REFUSED, (200, 0)),
+        (State.UNKNOWN, Cause.BOARD_SILENT, (200, 50)),
+    ],
+)
+async def test_fault_55_a_drop_of_a_closed_account_is_settled_as_any_other(
+    bench: Bench, outcome: State, cause: Cause, credits_after: tuple[int, int]
+) -> None:
+    drop = await bench.dispatched()
+    await bench.accounts.change("root", "ann", closed=True)
+    await bench.report(drop, outcome, cause)
+
+    assert await bench.credits() == credits_after
+
+
+async def test_fault_55_held_credits_cannot_be_moved_away(bench: Bench) -> None:
+    """Invariant 2: the credits of a drop under way stay where they are."""
+    drop = await bench.dispatched()
+    ann, root = await bench.account("ann"), await bench.account("root")
+    with pytest.raises(InsufficientCreditsError):
+        await bench.accounts.transfer(ann, "t1", "bob", 151)
+    with pytest.raises(InsufficientCreditsError):
+        await bench.accounts.add_credits(root, "t2", "ann", -151)
+
+    await bench.accounts.transfer(ann, "t3", "bob", 150)
+    await bench.report(drop)
+    assert await bench.credits() == (0, 0)
