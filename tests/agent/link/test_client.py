@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Introduction
 from drink_agent.link.settings import LinkSettings
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, FakeLink, welcome_all
+from tests.fakes.logwatch import watching
 
 TOKEN = "a-token-of-the-machine"
 STATUS = BoardStatus(ready=True, sensors={1: Sensor.STOCKED}, temperature_celsius=4.5)
@@ -33,24 +33,6 @@ class Peer:
     async def event(self) -> Event:
         async with asyncio.timeout(LIMIT_S):
             return await self.events.get()
-
-
-async def logged(event: str) -> None:
-    """Waits until the link logs this event."""
-    seen = asyncio.Event()
-
-    class Watch(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.getMessage() == event:
-                seen.set()
-
-    watch = Watch()
-    logger = logging.getLogger("drink_agent.link")
-    logger.addHandler(watch)
-    try:
-        await seen.wait()
-    finally:
-        logger.removeHandler(watch)
 
 
 def introduce() -> Introduction:
@@ -164,7 +146,8 @@ async def test_fault_9_a_frontend_that_comes_back_is_found(settings: LinkSetting
     await frontend.start()
     await frontend.stop()
     async with running(frontend, settings) as peer:
-        await asyncio.wait_for(logged("link_lost"), LIMIT_S)
+        with watching("drink_agent.link", "link_lost") as lost:
+            await asyncio.wait_for(lost.wait(), LIMIT_S)
         async with frontend:
             assert await peer.event() == LinkUp(1)
             await frontend.next_link()
@@ -305,7 +288,8 @@ async def test_a_token_others_can_read_is_never_sent(
 ) -> None:
     settings.token_file.chmod(0o640)
     async with FakeFrontend() as frontend, running(frontend, settings):
-        await asyncio.wait_for(logged("link_lost"), LIMIT_S)
+        with watching("drink_agent.link", "link_lost") as lost:
+            await asyncio.wait_for(lost.wait(), LIMIT_S)
         settings.token_file.chmod(0o600)
         await frontend.next_link()
     assert TOKEN not in caplog.text
