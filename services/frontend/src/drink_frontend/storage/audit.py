@@ -47,6 +47,7 @@ _ADD = Statement(
         facts=bindparam("facts"),
     )
 )
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class SqlAudit:
@@ -71,9 +72,7 @@ class SqlAudit:
             drop_id=record.drop_id,
             machine=record.machine,
             account=record.account,
-            facts=json.dumps(
-                record.facts, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-            ),
+            facts=_ENCODE(record.facts),
         )
 
     def list(

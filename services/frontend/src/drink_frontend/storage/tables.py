@@ -293,7 +293,7 @@ audit = Table(
     _text("account", null=True),
     _text("facts"),
     _check("facts", f"length(facts) <= {FACTS_MAX}"),
-    _partial("audit_drop", "drop_id", "sequence", where="drop_id IS NOT NULL"),
+    _partial("audit_drop", "drop_id", "kind", "sequence", where="drop_id IS NOT NULL"),
     Index("audit_kind", "kind", "sequence"),
     **_STRICT,
 )

@@ -297,7 +297,9 @@ def _audit() -> None:
         sa.PrimaryKeyConstraint("sequence", name="audit_key"),
         sqlite_strict=True,
     )
-    op.create_index("audit_drop", "audit", ["drop_id", "sequence"], **_where("drop_id IS NOT NULL"))
+    op.create_index(
+        "audit_drop", "audit", ["drop_id", "kind", "sequence"], **_where("drop_id IS NOT NULL")
+    )
     op.create_index("audit_kind", "audit", ["kind", "sequence"])
 
 

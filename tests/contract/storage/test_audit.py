@@ -1,0 +1,65 @@
+"""The contract of `AuditTable`."""
+
+from dataclasses import replace
+
+import pytest
+
+from drink_frontend.domain.entities import AuditKind, AuditRecord
+from drink_frontend.domain.ports import Storage, Transaction
+from drink_frontend.storage.tables import FACTS_MAX
+from tests.fakes.books import NOW
+
+RECORDS = (
+    AuditRecord(AuditKind.NOTE, NOW, "root", facts={"text": "née “Drink” 🥤", "nested": [1, None]}),
+    AuditRecord(AuditKind.DROP_MOVED, NOW, "alice", drop_id="1", machine="d", account="alice"),
+    AuditRecord(AuditKind.DROP_MOVED, NOW + 1, "frontend", drop_id="2"),
+    AuditRecord(AuditKind.DROP_CONTRADICTED, NOW + 2, "agent:d", drop_id="1"),
+    AuditRecord(AuditKind.ORPHAN_RESULT, NOW - 9, "agent:d", machine="d"),
+)
+KEPT = [replace(record, sequence=number) for number, record in enumerate(RECORDS, start=1)]
+
+
+def _write(tx: Transaction) -> None:
+    for record in RECORDS:
+        tx.audit.add(record)
+
+
+async def test_records_come_back_as_written_newest_first(storage: Storage) -> None:
+    await storage.write(_write)
+    assert await storage.read(lambda tx: tx.audit.list(limit=9)) == KEPT[::-1]
+    assert await storage.read(lambda tx: tx.audit.list(limit=2)) == KEPT[:2:-1]
+    assert await storage.read(lambda tx: tx.audit.list(before=3, limit=9)) == KEPT[1::-1]
+
+
+async def test_records_are_selected_by_drop_and_kinds(storage: Storage) -> None:
+    await storage.write(_write)
+
+    async def numbers(
+        drop_id: str | None, *kinds: AuditKind, before: int | None = None, limit: int = 9
+    ) -> list[int]:
+        records = await storage.read(
+            lambda tx: tx.audit.list(drop_id=drop_id, kinds=kinds, before=before, limit=limit)
+        )
+        return [record.sequence for record in records]
+
+    contradicted, orphan = AuditKind.DROP_CONTRADICTED, AuditKind.ORPHAN_RESULT
+    assert await numbers("1") == [4, 2]
+    assert await numbers("1", contradicted) == [4]
+    assert await numbers("1", contradicted, AuditKind.DROP_MOVED, limit=1) == [4]
+    assert await numbers(None, orphan, contradicted) == [5, 4]
+    assert await numbers(None, orphan, contradicted, before=5) == [4]
+    assert await numbers(None, *AuditKind, limit=3) == [5, 4, 3]
+    assert await numbers("3") == []
+
+
+async def test_facts_are_bounded(storage: Storage) -> None:
+    text = "x" * (FACTS_MAX - len('{"text":""}'))
+    await storage.write(
+        lambda tx: tx.audit.add(AuditRecord(AuditKind.NOTE, NOW, "root", facts={"text": text}))
+    )
+    with pytest.raises(Exception, match="audit_facts"):
+        await storage.write(
+            lambda tx: tx.audit.add(
+                AuditRecord(AuditKind.NOTE, NOW, "root", facts={"text": text + "x"})
+            )
+        )

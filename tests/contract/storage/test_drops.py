@@ -1,0 +1,273 @@
+"""The contract of `DropTable`."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.ports import Storage, Transaction
+from tests.fakes.books import NOW, add_machine, advance, found, hold_of, kept, reserve
+from tests.fakes.books import drop as order
+
+SCHEDULED = {"state": State.SCHEDULED, "not_before_ms": NOW + 1_000}
+
+
+async def _move(storage: Storage, number: int, target: State, cause: Cause) -> Drop:
+    return await storage.write(lambda tx: advance(tx, order(number).id, target, cause))
+
+
+async def _numbers(storage: Storage, query: Callable[[Transaction], list[Drop]]) -> list[int]:
+    return [int(drop.id) for drop in await storage.read(query)]
+
+
+async def test_a_drop_is_kept_as_it_was_ordered_and_counted(storage: Storage) -> None:
+    await storage.write(found)
+    for number in (1, 2):
+        kept_drop = await storage.write(lambda tx, number=number: reserve(tx, order(number)))  # type: ignore[misc]
+        assert kept_drop == replace(order(number), sequence=number)
+    assert await storage.read(lambda tx: tx.drops.get("none")) is None
+
+
+async def test_a_drop_is_found_by_the_request_of_its_buyer(storage: Storage) -> None:
+    await storage.write(found)
+    await storage.write(lambda tx: reserve(tx, order(1)))
+    found_drop = await storage.read(lambda tx: tx.drops.by_request("alice", "request-1"))
+    assert found_drop == replace(order(1), sequence=1)
+    assert await storage.read(lambda tx: tx.drops.by_request("bob", "request-1")) is None
+
+
+async def test_each_move_keeps_its_times_and_its_link(storage: Storage) -> None:
+    await storage.write(found)
+    await storage.write(lambda tx: reserve(tx, order(1, **SCHEDULED)))
+    drop_id = order(1).id
+
+    def move(source: State, target: State, at_ms: int, **details: object) -> Callable[..., Drop]:
+        def unit(tx: Transaction) -> Drop:
+            causes = {State.UNKNOWN: Cause.BOARD_SILENT, State.DISPENSED: Cause.OPERATOR}
+            cause = causes.get(target, Cause.NONE)
+            tx.drops.move(drop_id, source, target, cause, at_ms, **details)  # type: ignore[arg-type]
+            return kept(tx, drop_id)
+
+        return unit
+
+    due = await storage.write(move(State.SCHEDULED, State.RESERVED, NOW + 1))
+    assert (due.state, due.dispatched_ms, due.settled_ms) == (State.RESERVED, None, None)
+    assert due.not_before_ms == NOW + 1_000
+    link = {"epoch": 3, "journal_id": "journal"}
+    sent = await storage.write(move(State.RESERVED, State.DISPATCHED, NOW + 2, **link))
+    assert (sent.epoch, sent.journal_id, sent.dispatched_ms) == (3, "journal", NOW + 2)
+    returned = await storage.write(move(State.DISPATCHED, State.RESERVED, NOW + 3))
+    assert (returned.epoch, returned.journal_id, returned.dispatched_ms) == (None, None, None)
+    await storage.write(move(State.RESERVED, State.DISPATCHED, NOW + 4, **link))
+    lost = await storage.write(move(State.DISPATCHED, State.UNKNOWN, NOW + 5, revision=1))
+    assert (lost.cause, lost.revision, lost.settled_ms) == (Cause.BOARD_SILENT, 1, NOW + 5)
+    assert (lost.epoch, lost.journal_id, lost.dispatched_ms) == (3, "journal", NOW + 4)
+    decided = await storage.write(move(State.UNKNOWN, State.DISPENSED, NOW + 6, decided_by="root"))
+    assert (decided.state, decided.cause, decided.decided_by) == (
+        State.DISPENSED,
+        Cause.OPERATOR,
+        "root",
+    )
+    assert (decided.settled_ms, decided.revision) == (NOW + 5, 1)
+
+
+async def test_moving_a_drop_from_where_it_is_not_is_a_mistake(storage: Storage) -> None:
+    await storage.write(found)
+    await storage.write(lambda tx: reserve(tx, order(1)))
+    with pytest.raises(AssertionError, match="not DISPATCHED"):
+        await storage.write(
+            lambda tx: tx.drops.move(
+                order(1).id, State.DISPATCHED, State.UNKNOWN, Cause.AGENT_LOST, NOW
+            )
+        )
+
+
+async def test_revisions_only_rise(storage: Storage) -> None:
+    await storage.write(found)
+    await storage.write(lambda tx: reserve(tx, order(1)))
+    for revision, seen in ((2, 2), (1, 2), (3, 3)):
+        await storage.write(
+            lambda tx, revision=revision: tx.drops.saw_revision(order(1).id, revision)  # type: ignore[misc]
+        )
+        assert (await storage.read(lambda tx: kept(tx, order(1).id))).revision == seen
+
+
+async def test_a_machine_serves_its_drops_in_order_and_no_others(storage: Storage) -> None:
+    def queue(tx: Transaction) -> None:
+        found(tx)
+        add_machine(tx, "s")
+        reserve(tx, order(1, machine="s"))
+        reserve(tx, order(2, **SCHEDULED))
+        reserve(tx, order(3))
+        reserve(tx, order(4))
+
+    await storage.write(queue)
+    following = await storage.read(lambda tx: tx.drops.next_reserved("d"))
+    assert following is not None
+    assert following.id == order(3).id
+    await _move(storage, 3, State.DISPATCHED, Cause.NONE)
+    following = await storage.read(lambda tx: tx.drops.next_reserved("d"))
+    assert following is not None
+    assert following.id == order(4).id
+    assert await storage.read(lambda tx: tx.drops.next_reserved("x")) is None
+
+
+async def test_waiting_counts_what_is_still_to_come(storage: Storage) -> None:
+    def queue(tx: Transaction) -> None:
+        found(tx)
+        add_machine(tx, "s")
+        reserve(tx, order(1, **SCHEDULED))
+        reserve(tx, order(2))
+        reserve(tx, order(3))
+        reserve(tx, order(4, machine="s"))
+
+    await storage.write(queue)
+    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 3
+    await _move(storage, 2, State.DISPATCHED, Cause.NONE)
+    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 3
+    await _move(storage, 2, State.UNKNOWN, Cause.AGENT_LOST)
+    await _move(storage, 3, State.NOT_DISPENSED, Cause.CANCELLED)
+    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 1
+    assert await storage.read(lambda tx: tx.drops.waiting("x")) == 0
+
+
+async def test_open_drops_are_found_by_state_and_machine_oldest_first(storage: Storage) -> None:
+    def queue(tx: Transaction) -> None:
+        found(tx)
+        add_machine(tx, "a")
+        for number, machine in ((1, "d"), (2, "a"), (3, "d")):
+            reserve(tx, order(number, machine=machine))
+
+    await storage.write(queue)
+    reserved = await _numbers(storage, lambda tx: list(tx.drops.in_state(State.RESERVED)))
+    assert reserved == [1, 2, 3]
+    at_d = await _numbers(storage, lambda tx: list(tx.drops.in_state(State.RESERVED, "d")))
+    assert at_d == [1, 3]
+    assert await storage.read(lambda tx: tx.drops.in_state(State.UNKNOWN)) == []
+    with pytest.raises(AssertionError):
+        await storage.read(lambda tx: tx.drops.in_state(State.DISPENSED))
+
+
+async def test_scheduled_drops_are_due_by_their_time(storage: Storage) -> None:
+    def queue(tx: Transaction) -> None:
+        found(tx)
+        for number, wait_ms in ((1, 300), (2, 100), (3, 200)):
+            reserve(tx, order(number, state=State.SCHEDULED, not_before_ms=NOW + wait_ms))
+
+    assert await storage.read(lambda tx: tx.drops.next_due_ms()) is None
+    await storage.write(queue)
+    assert await storage.read(lambda tx: tx.drops.next_due_ms()) == NOW + 100
+    assert await _numbers(storage, lambda tx: list(tx.drops.due(NOW + 99))) == []
+    assert await _numbers(storage, lambda tx: list(tx.drops.due(NOW + 200))) == [2, 3]
+    await _move(storage, 2, State.RESERVED, Cause.NONE)
+    assert await _numbers(storage, lambda tx: list(tx.drops.due(NOW + 200))) == [3]
+
+
+async def test_lists_select_by_account_and_state_newest_first_and_by_pages(
+    storage: Storage,
+) -> None:
+    def queue(tx: Transaction) -> None:
+        found(tx)
+        for number in range(1, 5):
+            reserve(tx, order(number, account="bob" if number == 2 else "alice", price=0))
+
+    await storage.write(queue)
+    await _move(storage, 1, State.DISPENSED, Cause.BOARD_ACK)
+    await _move(storage, 3, State.UNKNOWN, Cause.BOARD_SILENT)
+
+    async def listed(
+        account: str | None, states: tuple[State, ...], before: int | None = None, limit: int = 9
+    ) -> list[int]:
+        return await _numbers(
+            storage, lambda tx: list(tx.drops.list(account, states, before, limit))
+        )
+
+    assert await listed(None, ()) == [4, 3, 2, 1]
+    assert await listed(None, (), before=4, limit=2) == [3, 2]
+    assert await listed("alice", ()) == [4, 3, 1]
+    assert await listed("alice", (State.RESERVED,)) == [4]
+    assert await listed(None, (State.UNKNOWN,)) == [3]
+    assert await listed(None, (State.UNKNOWN, State.RESERVED), limit=2) == [4, 3]
+    assert await listed(None, (State.DISPENSED, State.UNKNOWN, State.UNKNOWN)) == [3, 1]
+    assert await listed("nobody", ()) == []
+
+
+def _dispatch(tx: Transaction, number: int) -> None:
+    advance(tx, order(number).id, State.DISPATCHED, Cause.NONE)
+
+
+def _same_request(tx: Transaction) -> None:
+    reserve(tx, order(2, request_id="request-1"))
+
+
+def _settle_again(tx: Transaction) -> None:
+    tx.drops.move(order(1).id, State.RESERVED, State.DISPENSED, Cause.BOARD_ACK, NOW)
+    tx.drops.move(order(1).id, State.DISPENSED, State.NOT_DISPENSED, Cause.OPERATOR, NOW)
+
+
+def _wake_the_unknown(tx: Transaction) -> None:
+    tx.drops.move(order(1).id, State.RESERVED, State.UNKNOWN, Cause.AGENT_LOST, NOW)
+    tx.drops.move(order(1).id, State.UNKNOWN, State.RESERVED, Cause.NONE, NOW)
+
+
+def _two_commands(tx: Transaction) -> None:
+    reserve(tx, order(2))
+    _dispatch(tx, 1)
+    _dispatch(tx, 2)
+
+
+def _settle(target: State, cause: Cause, by: str | None = None) -> Callable[[Transaction], None]:
+    def unit(tx: Transaction) -> None:
+        tx.drops.move(order(1).id, State.RESERVED, target, cause, NOW, decided_by=by)
+
+    return unit
+
+
+def _dispatch_without_link(tx: Transaction) -> None:
+    tx.drops.move(order(1).id, State.RESERVED, State.DISPATCHED, Cause.NONE, NOW)
+
+
+def _dispatch_without_hold(tx: Transaction) -> None:
+    tx.drops.add(order(2))
+    link = {"epoch": 1, "journal_id": "journal"}
+    tx.drops.move(order(2).id, State.RESERVED, State.DISPATCHED, Cause.NONE, NOW, **link)  # type: ignore[arg-type]
+
+
+def _hold_of_a_settled_drop(tx: Transaction) -> None:
+    tx.drops.add(order(2, state=State.UNKNOWN, cause=Cause.AGENT_LOST, settled_ms=NOW))
+    tx.ledger.add(hold_of(order(2)))
+
+
+@pytest.mark.parametrize(
+    ("mistake", "refused_by"),
+    [
+        (_same_request, "request_id"),
+        (_settle_again, "drops_settled_stay"),
+        (_wake_the_unknown, "drops_settled_stay"),
+        (_two_commands, "drops.machine|drops_dispatched_alone"),
+        (_dispatch_without_link, "drops_dispatched"),
+        (_dispatch_without_hold, "drops_move_with_hold"),
+        (_hold_of_a_settled_drop, "transfers_hold_fits"),
+        (_settle(State.DISPENSED, Cause.AGENT_LOST), "drops_dispensed"),
+        (_settle(State.NOT_DISPENSED, Cause.BOARD_SILENT), "drops_not_dispensed"),
+        (_settle(State.UNKNOWN, Cause.BOARD_ACK), "drops_unknown"),
+        (_settle(State.DISPENSED, Cause.OPERATOR), "drops_decided"),
+        (_settle(State.DISPENSED, Cause.BOARD_ACK, by="root"), "drops_decided"),
+        (lambda tx: tx.drops.add(order(2, slot=9)), "(?i)foreign key"),
+        (lambda tx: tx.drops.add(order(2, account="nobody")), "(?i)foreign key"),
+        (lambda tx: tx.drops.add(order(2, price=1_000_001)), "drops_price"),
+        (lambda tx: tx.drops.add(order(2, state=State.SCHEDULED)), "drops_scheduled"),
+        (lambda tx: tx.drops.add(order(2, epoch=1)), "drops_waiting"),
+        (lambda tx: tx.drops.add(order(2, settled_ms=1)), "drops_settled"),
+    ],
+)
+async def test_a_mistake_of_the_program_cannot_break_a_drop(
+    storage: Storage, mistake: Callable[[Transaction], None], refused_by: str
+) -> None:
+    await storage.write(found)
+    before = await storage.write(lambda tx: reserve(tx, order(1)))
+    with pytest.raises(Exception, match=refused_by):
+        await storage.write(mistake)
+    assert await storage.read(lambda tx: tx.drops.list(None, (), None, 9)) == [before]

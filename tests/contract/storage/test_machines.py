@@ -1,0 +1,254 @@
+"""The contract of `MachineTable`."""
+
+from collections.abc import Callable
+
+import pytest
+
+from drink_frontend.domain.entities import Machine, Slot
+from drink_frontend.domain.errors import AlreadyExistsError
+from drink_frontend.domain.ports import Storage, Transaction
+from drink_frontend.domain.stock import STOCK_MAX, Place, Sensor
+from tests.fakes.books import NOW, add_machine, found
+
+
+async def _machine(storage: Storage, name: str = "d") -> Machine:
+    machine = await storage.read(lambda tx: tx.machines.get(name))
+    assert machine is not None
+    return machine
+
+
+async def _slot(storage: Storage, number: int = 1) -> Slot:
+    slot = await storage.read(lambda tx: tx.machines.slot("d", number))
+    assert slot is not None
+    return slot
+
+
+async def test_a_new_machine_is_enabled_and_has_no_link(storage: Storage) -> None:
+    await storage.write(lambda tx: tx.machines.add("d", "Big Drink", "lounge"))
+    assert await _machine(storage) == Machine(
+        name="d",
+        display_name="Big Drink",
+        location="lounge",
+        enabled=True,
+        epoch=0,
+        journal_id=None,
+        journal_sequence=0,
+        temperature_celsius=None,
+        slots=(),
+    )
+    assert await storage.read(lambda tx: tx.machines.get("D")) is None
+    with pytest.raises(AlreadyExistsError):
+        await storage.write(lambda tx: tx.machines.add("d", "Another", ""))
+
+
+async def test_machines_and_slots_come_in_order(storage: Storage) -> None:
+    def make(tx: Transaction) -> None:
+        for name in ("s", "d", "ld"):
+            tx.machines.add(name, name, "")
+        for machine, number in (("s", 10), ("s", 9), ("d", 1)):
+            tx.machines.add_slot(machine, number, "Coke", 50, NOW)
+
+    await storage.write(make)
+    machines = await storage.read(lambda tx: tx.machines.list())
+    assert [(machine.name, [slot.number for slot in machine.slots]) for machine in machines] == [
+        ("d", [1]),
+        ("ld", []),
+        ("s", [9, 10]),
+    ]
+    assert [slot.number for slot in (await _machine(storage, "s")).slots] == [9, 10]
+
+
+async def test_update_changes_only_what_is_given(storage: Storage) -> None:
+    await storage.write(lambda tx: tx.machines.add("d", "Big Drink", "lounge"))
+    await storage.write(lambda tx: tx.machines.update("d", enabled=False, token_digest="digest"))
+    await storage.write(lambda tx: tx.machines.update("d", location="cellar"))
+    machine = await _machine(storage)
+    assert (machine.display_name, machine.location, machine.enabled) == (
+        "Big Drink",
+        "cellar",
+        False,
+    )
+    assert await storage.read(lambda tx: tx.machines.by_token("digest")) == "d"
+    await storage.write(lambda tx: tx.machines.update("d", token_digest="new"))
+    assert await storage.read(lambda tx: tx.machines.by_token("digest")) is None
+    assert await storage.read(lambda tx: tx.machines.by_token("new")) == "d"
+
+
+async def test_a_new_slot_is_enabled_and_empty(storage: Storage) -> None:
+    await storage.write(lambda tx: tx.machines.add("d", "Big Drink", ""))
+    await storage.write(lambda tx: tx.machines.add_slot("d", 1, "Coke", 50, NOW))
+    assert await _slot(storage) == Slot(
+        machine="d",
+        number=1,
+        item="Coke",
+        price=50,
+        enabled=True,
+        on_hand=0,
+        reserved=0,
+        dispensed=0,
+        unknown=0,
+        sensor=Sensor.UNSPECIFIED,
+        updated_ms=NOW,
+    )
+    assert await storage.read(lambda tx: tx.machines.slot("d", 2)) is None
+    with pytest.raises(AlreadyExistsError):
+        await storage.write(lambda tx: tx.machines.add_slot("d", 1, "Pepsi", 1, NOW))
+
+
+async def test_update_slot_changes_only_what_is_given(storage: Storage) -> None:
+    await storage.write(found)
+    await storage.write(
+        lambda tx: tx.machines.update_slot("d", 1, NOW + 1, price=0, sensor=Sensor.EMPTY)
+    )
+    slot = await _slot(storage)
+    assert (slot.price, slot.sensor, slot.updated_ms) == (0, Sensor.EMPTY, NOW + 1)
+    assert (slot.item, slot.enabled, slot.on_hand, slot.available) == ("item 1", True, 5, 0)
+    await storage.write(
+        lambda tx: tx.machines.update_slot("d", 1, NOW + 2, item="Tea", enabled=False, on_hand=9)
+    )
+    slot = await _slot(storage)
+    assert (slot.item, slot.enabled, slot.on_hand, slot.price) == ("Tea", False, 9, 0)
+
+
+async def test_items_move_from_place_to_place(storage: Storage) -> None:
+    await storage.write(found)
+    for source, target in (
+        (Place.ON_HAND, Place.RESERVED),
+        (Place.ON_HAND, Place.RESERVED),
+        (Place.ON_HAND, Place.RESERVED),
+        (Place.RESERVED, Place.DISPENSED),
+        (Place.RESERVED, Place.UNKNOWN),
+        (Place.UNKNOWN, Place.ON_HAND),
+    ):
+        await storage.write(
+            lambda tx, source=source, target=target: tx.machines.move_item(  # type: ignore[misc]
+                "d", 1, source, target, NOW + 7
+            )
+        )
+    slot = await _slot(storage)
+    assert (slot.on_hand, slot.reserved, slot.dispensed, slot.unknown) == (3, 1, 1, 0)
+    assert slot.updated_ms == NOW + 7
+    assert (await _slot(storage, 2)).on_hand == 5
+
+
+async def test_a_count_by_hand_leaves_what_is_under_way(storage: Storage) -> None:
+    await storage.write(found)
+    await storage.write(
+        lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW)
+    )
+    await storage.write(lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=0))
+    slot = await _slot(storage)
+    assert (slot.on_hand, slot.reserved) == (0, 1)
+    await storage.write(
+        lambda tx: tx.machines.move_item("d", 1, Place.RESERVED, Place.ON_HAND, NOW)
+    )
+    assert (await _slot(storage)).on_hand == 1
+
+
+async def test_an_item_that_comes_back_may_exceed_what_can_be_loaded(storage: Storage) -> None:
+    await storage.write(found)
+    await storage.write(
+        lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW)
+    )
+    await storage.write(lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=STOCK_MAX))
+    await storage.write(
+        lambda tx: tx.machines.move_item("d", 1, Place.RESERVED, Place.ON_HAND, NOW)
+    )
+    assert (await _slot(storage)).on_hand == STOCK_MAX + 1
+
+
+def _take_what_is_not_there(tx: Transaction) -> None:
+    tx.machines.move_item("d", 1, Place.RESERVED, Place.DISPENSED, NOW)
+
+
+def _reserve_one_too_many(tx: Transaction) -> None:
+    for _ in range(6):
+        tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW)
+
+
+def _load_too_much(tx: Transaction) -> None:
+    tx.machines.update_slot("d", 1, NOW, on_hand=STOCK_MAX + 1)
+
+
+def _take_out_too_much(tx: Transaction) -> None:
+    tx.machines.update_slot("d", 1, NOW, on_hand=-1)
+
+
+def _ask_a_negative_price(tx: Transaction) -> None:
+    tx.machines.update_slot("d", 1, NOW, price=-1)
+
+
+def _slot_of_no_machine(tx: Transaction) -> None:
+    tx.machines.add_slot("x", 1, "Coke", 50, NOW)
+
+
+def _share_a_token(tx: Transaction) -> None:
+    add_machine(tx, "s")
+    tx.machines.update("d", token_digest="same")
+    tx.machines.update("s", token_digest="same")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "refused_by"),
+    [
+        (_take_what_is_not_there, "slots_places"),
+        (_reserve_one_too_many, "slots_places"),
+        (_load_too_much, "slots_loaded_within_limit"),
+        (_take_out_too_much, "slots_places"),
+        (_ask_a_negative_price, "slots_price"),
+        (_slot_of_no_machine, "(?i)foreign key"),
+        (_share_a_token, "token_digest"),
+        (lambda tx: tx.machines.update("x", enabled=False), "no such machine"),
+        (lambda tx: tx.machines.update_slot("d", 9, NOW, price=1), "no such machine or slot"),
+        (lambda tx: tx.machines.open_link("x", "journal", 0), "no such machine"),
+    ],
+)
+async def test_a_mistake_of_the_program_cannot_break_the_stock(
+    storage: Storage, mistake: Callable[[Transaction], None], refused_by: str
+) -> None:
+    await storage.write(found)
+    before = await storage.read(lambda tx: tx.machines.list())
+    with pytest.raises(Exception, match=refused_by):
+        await storage.write(mistake)
+    assert await storage.read(lambda tx: tx.machines.list()) == before
+
+
+async def test_each_link_has_a_higher_epoch_and_its_agents_journal(storage: Storage) -> None:
+    await storage.write(lambda tx: tx.machines.add("d", "Big Drink", ""))
+    assert await storage.write(lambda tx: tx.machines.open_link("d", "journal", 7)) == 1
+    machine = await _machine(storage)
+    assert (machine.epoch, machine.journal_id, machine.journal_sequence) == (1, "journal", 7)
+    assert await storage.write(lambda tx: tx.machines.open_link("d", "new journal", 0)) == 2
+    machine = await _machine(storage)
+    assert (machine.epoch, machine.journal_id, machine.journal_sequence) == (2, "new journal", 0)
+
+
+async def test_retiring_a_link_counts_the_epoch_and_keeps_the_journal(storage: Storage) -> None:
+    await storage.write(found)
+    await storage.write(lambda tx: tx.machines.retire_link("d"))
+    machine = await _machine(storage)
+    assert (machine.epoch, machine.journal_id) == (2, "journal-d")
+
+
+async def test_a_journal_is_only_ever_seen_to_grow(storage: Storage) -> None:
+    await storage.write(found)
+    for journal, sequence, seen in (
+        ("journal-d", 5, 5),
+        ("journal-d", 3, 5),
+        ("another", 9, 5),
+        ("journal-d", 6, 6),
+    ):
+        await storage.write(
+            lambda tx, journal=journal, sequence=sequence: tx.machines.saw_journal(  # type: ignore[misc]
+                "d", journal, sequence
+            )
+        )
+        assert (await _machine(storage)).journal_sequence == seen
+
+
+async def test_the_temperature_is_kept_and_forgotten(storage: Storage) -> None:
+    await storage.write(found)
+    await storage.write(lambda tx: tx.machines.set_temperature("d", 3.5))
+    assert (await _machine(storage)).temperature_celsius == 3.5
+    await storage.write(lambda tx: tx.machines.set_temperature("d", None))
+    assert (await _machine(storage)).temperature_celsius is None
