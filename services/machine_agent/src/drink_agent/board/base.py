@@ -70,7 +70,7 @@ class DriverBase(ABC):
         self._out.append(Note(text))
 
     def _begin(self, drop_id: str, slot: int) -> None:
-        assert self._command is None, "a command is outstanding"
+        assert self._command is None, "the last command is not over"
         self._command = CommandRecord(drop_id, slot, self._now, self._readings.fresh)
 
     def _end(self, cause: Cause) -> None:

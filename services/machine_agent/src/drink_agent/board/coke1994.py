@@ -84,6 +84,7 @@ class Coke1994Driver(DriverBase):
 
         An empty slot is refused in the board's place, as the tini-board does it by itself.
         """
+        assert self._command is None, "a command is outstanding"
         self._now = now
         before = self._readings.fresh.get(slot, Sensor.UNSPECIFIED)
         if self._state is not State.READY or not 1 <= slot <= self._settings.max_slot:

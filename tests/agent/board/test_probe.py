@@ -1,0 +1,52 @@
+"""When a board has proven itself idle."""
+
+import pytest
+
+from drink_agent.board.probe import MAX_INTERVAL_S, ONE_SLOT_PROOFS, IdleProbe
+from drink_agent.board.tini import SlotStatus
+
+ONE = SlotStatus(((1, True),))
+TWO = SlotStatus(((1, True), (2, False)))
+
+
+def asked(now: float = 0.0) -> IdleProbe:
+    probe = IdleProbe(5.0, now)
+    probe.asked(now)
+    return probe
+
+
+@pytest.mark.parametrize("status", [TWO, SlotStatus(()), SlotStatus(((0, True),))])
+def test_one_answer_that_no_push_can_be_is_enough(status: SlotStatus) -> None:
+    assert asked().proves_idle(status, {1, 2}, 1.0)
+
+
+def test_nothing_is_proven_before_the_question() -> None:
+    assert not IdleProbe(5.0, 0.0).proves_idle(TWO, {1, 2}, 0.0)
+
+
+def test_a_machine_of_one_slot_answers_several_times() -> None:
+    probe = asked()
+    for _ in range(ONE_SLOT_PROOFS - 1):
+        assert not probe.proves_idle(ONE, {1}, 1.0)
+        assert probe.due_at == 1.0
+        assert not probe.proves_idle(ONE, {1}, 1.0), "one answer to each question"
+        probe.asked(1.0)
+    assert probe.proves_idle(ONE, {1}, 1.0)
+
+
+def test_one_slot_of_several_proves_nothing() -> None:
+    probe = asked()
+    for _ in range(10):
+        assert not probe.proves_idle(ONE, {1, 2}, 1.0)
+        probe.asked(1.0)
+
+
+def test_questions_become_rarer() -> None:
+    probe = IdleProbe(5.0, 0.0)
+    waits = []
+    now = 0.0
+    for _ in range(6):
+        probe.asked(now)
+        waits.append(probe.due_at - now)
+        now = probe.due_at
+    assert waits == [5, 10, 20, 40, MAX_INTERVAL_S, MAX_INTERVAL_S]

@@ -1,0 +1,73 @@
+"""What is kept of a command."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drink_agent.board.record import CommandRecord, printable
+from drink_agent.domain.evidence import MAX_LINE_CHARS, MAX_LINES, Cause, Sensor
+
+STOCKED, EMPTY = Sensor.STOCKED, Sensor.EMPTY
+
+
+def test_lines_carry_the_time_since_the_command() -> None:
+    record = CommandRecord("d1", 1, 10.0, {})
+    record.sent("31", 10.0)
+    record.received("4", 13.5)
+    assert [line.offset_ms for line in record.evidence(Cause.BOARD_ACK).lines] == [0, 3500]
+
+
+@given(st.integers(0, 200))
+def test_the_first_and_the_last_lines_are_kept(count: int) -> None:
+    record = CommandRecord("d1", 1, 0.0, {})
+    for number in range(count):
+        record.received(str(number), 0.0)
+    kept = [int(line.text) for line in record.evidence(Cause.BOARD_ACK).lines]
+    assert len(kept) == min(count, MAX_LINES)
+    if count > MAX_LINES:
+        assert kept == [*range(8), *range(count - MAX_LINES + 8, count)]
+
+
+@pytest.mark.parametrize(
+    ("before", "reports", "left"),
+    [
+        ({1: STOCKED}, {1: EMPTY}, True),
+        ({1: STOCKED, 2: EMPTY}, {1: EMPTY, 2: EMPTY}, True),
+        ({1: STOCKED, 2: EMPTY}, {1: EMPTY, 2: STOCKED}, True),
+        ({1: STOCKED, 2: STOCKED}, {1: EMPTY, 2: EMPTY}, False),
+        ({1: STOCKED, 2: STOCKED}, {2: EMPTY}, False),
+        ({1: STOCKED}, {}, False),
+        ({1: EMPTY}, {1: EMPTY}, False),
+        ({}, {1: EMPTY}, False),
+    ],
+)
+def test_only_a_sensor_of_its_own_proves_that_an_item_left(
+    before: dict[int, Sensor], reports: dict[int, Sensor], left: bool
+) -> None:
+    record = CommandRecord("d1", 1, 0.0, before)
+    for slot, reading in reports.items():
+        record.sensor(slot, reading)
+    assert record.item_left is left
+
+
+def test_contradictions_are_said() -> None:
+    record = CommandRecord("d1", 1, 0.0, {1: EMPTY})
+    assert record.evidence(Cause.BOARD_ACK).contradiction
+    assert not record.evidence(Cause.BOARD_REFUSED).contradiction
+    record = CommandRecord("d1", 1, 0.0, {1: STOCKED})
+    record.sensor(1, EMPTY)
+    assert not record.evidence(Cause.BOARD_ACK).contradiction
+    assert record.evidence(Cause.BOARD_REFUSED_LATE).contradiction
+    assert not record.evidence(Cause.BOARD_SILENT).contradiction
+
+
+@given(st.binary(max_size=400))
+def test_what_is_shown_is_printable_and_short(line: bytes) -> None:
+    text = printable(line)
+    assert text.isascii()
+    assert text.isprintable() or not text
+    record = CommandRecord("d1", 1, 0.0, {})
+    record.received(text, 0.0)
+    assert len(record.evidence(Cause.BOARD_ACK).lines[0].text) <= MAX_LINE_CHARS
+    if len(line) <= 50:
+        assert text.encode().decode("unicode_escape").encode("latin-1") == line
