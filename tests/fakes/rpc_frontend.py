@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # the stubs' classes for asyncio are there for types only
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Frontend:
         self.machines = MemoryMachines()
         self.links = ScriptedLinks()
         self.database_writable = True
+        self.asked_for_health = asyncio.Event()
         self.server = RpcServer(
             settings,
             drops=self.drops,
@@ -58,6 +60,7 @@ class Frontend:
         self.channel: grpc.aio.Channel
 
     async def _ready(self) -> bool:
+        self.asked_for_health.set()
         return self.database_writable
 
     @property

@@ -1,5 +1,7 @@
 """Who may call what."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,6 +16,7 @@ from drink.v1 import (
 from drink_frontend.rpc.auth import TOKEN_MAX, Access, access_of, origin
 from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, refused
 
+PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 OPEN = {"Login", "ListMachines", "GetMachine", "WatchMachines"}
 
 METHODS = [
@@ -95,6 +98,17 @@ async def test_a_revoked_token_stops_with_the_next_call(frontend: Frontend) -> N
         frontend.account_stub.GetAccount(request, metadata=ALICE, timeout=LIMIT_S)
     )
     assert refusal.reason == "TOKEN_INVALID"
+
+
+def test_the_page_on_the_api_says_of_every_method_who_may_call_it() -> None:
+    rows = re.findall(r"^\| (\w+Service) \| (\w+) \| (\w+)", PAGE.read_text(), re.MULTILINE)
+    words = {"anyone": Access.ANYONE, "agents": Access.AGENT}
+    told = {
+        f"drink.v1.{service}/{name}": words.get(word, Access.USER) for service, name, word in rows
+    }
+    assert told == {
+        f"{service}/{name}": access_of(f"/{service}/{name}") for service, name, _ in METHODS
+    }
 
 
 def test_an_unlisted_method_is_for_users() -> None:

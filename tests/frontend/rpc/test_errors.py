@@ -12,6 +12,7 @@ from drink_frontend.domain.errors import DrinkError, RateLimitedError
 from drink_frontend.rpc.errors import REPLIES, TEXT_MAX, fault, refusal
 from tests.fakes.rpc_frontend import ALICE, LIMIT_S, Frontend, refused
 
+PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 PROTO = Path(__file__).parents[3] / "protos" / "drink" / "v1" / "error_reason.proto"
 
 
@@ -60,6 +61,14 @@ async def test_every_refusal_arrives_as_one_error_info(
     assert refusal_.facts == {"fact": "7"}
     assert refusal_.message == "no, because"
     assert refusal_.retry_after_s == reply.retry_after_s
+
+
+def test_the_page_on_the_api_has_every_reason_with_its_code_and_wait() -> None:
+    rows = re.findall(r"^\| ([A-Z_]+) \| ([A-Z_]+) \| (\d*)", PAGE.read_text(), re.MULTILINE)
+    assert rows == [
+        (reason, reply.code.name, str(reply.retry_after_s or ""))
+        for reason, reply in REPLIES.items()
+    ]
 
 
 def test_a_retry_is_offered_where_waiting_helps() -> None:

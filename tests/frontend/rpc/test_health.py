@@ -58,7 +58,11 @@ async def test_follows_the_database_and_comes_back() -> None:
         assert (await read(watch)).status == SERVING
         await frontend.server.drain()
         assert (await read(watch)).status == NOT_SERVING
-        # The database still takes changes; the frontend ends all the same.
+        # The database still takes changes; the frontend ends all the same. Whoever has been asked
+        # twice has been heard once.
+        for _ in range(2):
+            frontend.asked_for_health.clear()
+            await asyncio.wait_for(frontend.asked_for_health.wait(), LIMIT_S)
         assert await status(frontend) == NOT_SERVING
 
 

@@ -1,6 +1,7 @@
 """What surrounds every call: faults stay inside, junk is refused, streams are closed."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -11,6 +12,7 @@ from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2, machine_service_pb2
 from drink_frontend.domain.errors import MachineOfflineError
 from drink_frontend.links.messages import Heartbeat
+from drink_frontend.rpc.interceptors import Layer
 from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, read, refused
 
 SECRET = "db password is hunter2"
@@ -117,6 +119,34 @@ async def test_log_lines_say_which_call_they_belong_to(
     line = next(line for line in capsys.readouterr().out.splitlines() if "rpc_failed" in line)
     for part in ("rpc=/drink.v1.DropService/ListDrops", "call=id-", "peer=ipv4:127.0.0.1", "alice"):
         assert part in line
+
+
+class GoneContext:
+    """The context of a call whose client has left."""
+
+    async def write(self, message: Any) -> None:
+        raise asyncio.CancelledError
+
+
+async def test_a_stream_is_closed_before_its_call_is_over() -> None:
+    closed = asyncio.Event()
+
+    async def responses(request: Any, context: Any) -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0)
+            closed.set()
+
+    class Nothing(Layer):
+        async def around(self, method: str, inner: Any, request: Any, context: Any) -> Any:
+            return await inner(request, context)
+
+    handler = Nothing().wrap("/s/m", grpc.unary_stream_rpc_method_handler(responses))
+    assert handler.unary_stream is not None
+    with pytest.raises(asyncio.CancelledError):
+        await handler.unary_stream(b"", GoneContext())  # type: ignore[arg-type,misc]
+    assert closed.is_set()
 
 
 async def test_a_cancelled_stream_gives_back_what_it_holds(frontend: Frontend) -> None:

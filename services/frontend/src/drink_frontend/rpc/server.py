@@ -147,7 +147,11 @@ class RpcServer:
         """
         settings = self._settings
         self._health.set(await probe(self._ready, settings.health_timeout_s))
-        port = self._listen()
+        try:
+            port = self._listen()
+        except OSError:
+            await self._server.stop(None)
+            raise
         await self._server.start()
         self._follow_health = asyncio.create_task(
             self._health.follow(self._ready, settings.health_interval_s, settings.health_timeout_s),
