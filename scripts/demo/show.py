@@ -1,8 +1,9 @@
 """The acts of the demo: each does something to the real installation and tells what came of it."""
 
+import math
+import time
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
 
 from drink.v1 import drop_service_pb2 as drops
 from scripts.demo.house import ALICE, BOB
@@ -61,7 +62,7 @@ class Show:
                 say(f"   {text}")
 
     def _delayed(self) -> None:
-        drop = self._place("machines/s/slots/1", delay_s=3)
+        drop = self._place("machines/s/slots/1", delay_s=4)
         watch = self._alice.drops.WatchDrop(
             drops.WatchDropRequest(name=drop.name),
             metadata=self._alice.metadata,
@@ -69,12 +70,18 @@ class Show:
         )
         for update in watch:
             drop = update.drop
+            self._tell(drop)
             if drop.state == drops.Drop.STATE_SCHEDULED:
-                left = drop.schedule_time.ToDatetime() - drop.create_time.ToDatetime()
-                say(f"   due in {left // timedelta(seconds=1)} s; nobody waits for it meanwhile:")
+                say("   nobody waits for it meanwhile:")
                 self._tell(self._drop("machines/s/slots/2"))
-            else:
-                self._tell(drop)
+                self._count_down(drop)
+
+    @staticmethod
+    def _count_down(drop: drops.Drop) -> None:
+        due = drop.schedule_time.ToMilliseconds() / 1000
+        while (left_s := due - time.time()) > 0:
+            say(f"   due in {math.ceil(left_s)} s")
+            time.sleep(min(left_s, 1))
 
     def _refused(self) -> None:
         self._installation.boards["d"].fault("refuse", slot=2)

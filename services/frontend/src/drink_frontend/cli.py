@@ -29,7 +29,7 @@ main = typer.Typer(
     add_completion=False,
 )
 config = typer.Typer(help="The settings.", no_args_is_help=True)
-admin = typer.Typer(help="Set up and look after an installation.", no_args_is_help=True)
+admin = typer.Typer(no_args_is_help=True)
 main.add_typer(config, name="config")
 main.add_typer(admin, name="admin")
 admin.add_typer(machines, name="machine")
@@ -92,6 +92,14 @@ def health(context: typer.Context) -> None:
     serving = asyncio.run(rpc_health.check(_settings(context).rpc))
     typer.echo("SERVING" if serving else "NOT_SERVING")
     raise typer.Exit(0 if serving else 1)
+
+
+@admin.callback()
+def administer(context: typer.Context) -> None:
+    """Set up and look after an installation."""
+    # What a command did is its answer; only what went wrong is logged, beside it.
+    quiet = _settings(context).log.model_copy(update={"level": "warning"})
+    logs.set_up(quiet, sys.stderr)
 
 
 @config.command("check")

@@ -2,15 +2,21 @@
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
 from drink_frontend.config import LogSettings
 
 
-def set_up(settings: LogSettings) -> None:
-    """Configures structlog for this process; library warnings go the same way."""
-    console = settings.format == "console" or (settings.format == "auto" and sys.stdout.isatty())
+def set_up(settings: LogSettings, stream: TextIO = sys.stdout) -> None:
+    """Configures structlog for this process; library warnings go the same way.
+
+    Args:
+        settings: What is logged, and how.
+        stream: Where to.
+    """
+    console = settings.format == "console" or (settings.format == "auto" and stream.isatty())
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     )
@@ -23,10 +29,10 @@ def set_up(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import cast
 
 import structlog
 
@@ -99,9 +100,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets the client."""
-        assert isinstance(transport, asyncio.Transport)
         desk = self._desk
-        self._transport = transport
+        # uvloop's transports have the interface without the class.
+        self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=desk.settings.unread_bytes_max)
         self._machine = desk.listener.machine_at(_host(transport, "sockname"))
         self._session = Session(
