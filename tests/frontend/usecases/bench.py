@@ -1,8 +1,9 @@
 """The use cases on a real database, with a clock and links that a test moves by hand."""
 
 import shutil
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -222,9 +223,13 @@ class Place:
             assert await storage.verify() == []
 
     def back_up(self) -> Path:
-        """Copies the database; no frontend may have it open."""
+        """Copies the database with all that was committed."""
         copy = self.path.with_name("backup.db")
-        shutil.copyfile(self.path, copy)
+        with (
+            closing(sqlite3.connect(self.path)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
         return copy
 
     def restore(self, copy: Path) -> None:

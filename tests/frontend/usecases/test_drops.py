@@ -71,8 +71,9 @@ async def test_a_scheduled_drop_is_reserved_at_once_and_waits_for_its_time(bench
     ],
 )
 def test_an_order_that_cannot_be_one(terms: dict[str, Any], field: str) -> None:
+    order: dict[str, Any] = {"account": "ann", "request_id": "r1", "machine": "d", "slot": 1}
     with pytest.raises(FieldInvalidError) as refused:
-        DropOrder(**{"account": "ann", "request_id": "r1", "machine": "d", "slot": 1} | terms)
+        DropOrder(**order | terms)
     assert refused.value.facts == {"field": field}
 
 

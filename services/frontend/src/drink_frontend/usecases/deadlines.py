@@ -1,7 +1,7 @@
 """What happens to drops because time passes, and nothing else does.
 
-Scheduled drops become due by the wall clock, which people set them by. Every limit after that is
-counted on the monotonic clock from when this process first saw the drop, so that no clock's jump
+Scheduled drops become due by the wall clock, so that they are in time after a restart. Every limit
+is counted on the monotonic clock from when this process first saw the drop, so that no clock's jump
 and no restart makes a drop late: at worst it waits once more.
 """
 
@@ -13,6 +13,7 @@ import structlog
 from drink_frontend.domain.drop import Cause, Event, State
 from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.limits import DELAY_MAX_S
 from drink_frontend.domain.ports import Clock, Links, Reach, Storage, Transaction
 from drink_frontend.usecases.advance import advance
 
@@ -71,6 +72,8 @@ class Deadlines:
         self._links = links
         self._clock = clock
         self._interval_s = interval_s
+        # Put back, the wall clock would hold a scheduled drop's credits for as long.
+        self._scheduled = Patience(DELAY_MAX_S)
         self._waiting = Patience(waiting_limit_s)
         self._silent = Patience(silence_limit_s, per_epoch=True)
         self._wake = asyncio.Event()
@@ -99,15 +102,17 @@ class Deadlines:
         """Applies every deadline that has passed."""
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
 
-        def open_drops(tx: Transaction) -> tuple[list[Drop], list[Drop], list[Drop]]:
+        def open_drops(tx: Transaction) -> tuple[list[Drop], list[Drop], list[Drop], list[Drop]]:
             return (
                 list(tx.drops.due(now_ms)),
+                list(tx.drops.in_state(State.SCHEDULED)),
                 list(tx.drops.in_state(State.RESERVED)),
                 list(tx.drops.in_state(State.DISPATCHED)),
             )
 
-        due, reserved, dispatched = await self._storage.read(open_drops)
-        for drop in due:
+        due, scheduled, reserved, dispatched = await self._storage.read(open_drops)
+        late = self._scheduled.over(scheduled, now)
+        for drop in {drop.id: drop for drop in (*due, *late)}.values():
             await self._apply(drop, Event.DUE, Cause.NONE)
             self._links.wake(drop.machine)
         # A drop that was returned by its agent keeps the time it has waited.
