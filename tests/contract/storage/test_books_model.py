@@ -1,0 +1,168 @@
+"""The books against a model of them: whatever is done or tried, both agree and verify."""
+
+from pathlib import Path
+from sqlite3 import IntegrityError
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.ledger import TransferKind
+from drink_frontend.storage.sqlite_engine import SqliteEngine
+from drink_frontend.storage.transaction import SqlTransaction
+from drink_frontend.storage.verify import verify_books
+from tests.fakes.books import advance, found, fund, move, reserve, resolution_of
+from tests.fakes.books import drop as order
+from tests.fakes.databases import fresh_sqlite
+
+OUTCOMES = {
+    State.DISPATCHED: Cause.NONE,
+    State.DISPENSED: Cause.BOARD_ACK,
+    State.NOT_DISPENSED: Cause.BOARD_REFUSED,
+    State.UNKNOWN: Cause.BOARD_SILENT,
+}
+USERS = st.sampled_from(["alice", "bob"])
+AMOUNTS = st.sampled_from([0, 1, 49, 50, 999, 1_000, 1_000_000])
+
+
+class Model:
+    """What the books must say: a few sums."""
+
+    def __init__(self) -> None:
+        self.owned = {"alice": 1_000, "bob": 0}
+        self.states: list[tuple[str, int, int, State]] = []
+
+    def held(self, user: str) -> int:
+        open_drops = (drop for drop in self.states if drop[0] == user and not drop[3].final)
+        return sum(price for _, price, _, _ in open_drops)
+
+    def can_pay(self, user: str, amount: int) -> bool:
+        return self.owned[user] - self.held(user) >= amount
+
+    def can_reserve(self, slot: int) -> bool:
+        gone = [
+            drop for drop in self.states if drop[2] == slot and drop[3] is not State.NOT_DISPENSED
+        ]
+        return len(gone) < 5
+
+    def can_move(self, number: int, target: State) -> bool:
+        state = self.states[number][3]
+        if state.final or (state, target) == (State.UNKNOWN, State.DISPATCHED):
+            return False
+        alone = all(drop[3] is not State.DISPATCHED for drop in self.states)
+        return target is not State.DISPATCHED or (alone and state is State.RESERVED)
+
+    def move(self, number: int, target: State) -> None:
+        user, price, slot, _ = self.states[number]
+        self.states[number] = (user, price, slot, target)
+        if target is State.DISPENSED:
+            self.owned[user] -= price
+
+
+class Books(RuleBasedStateMachine):
+    """Does to one database and to the model what a program, right or wrong, might do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory(prefix="drink-books-")
+        self.engine = SqliteEngine(fresh_sqlite(Path(self.folder.name)), exclusive=True)
+        self.connection = self.engine.connect(read_only=False)
+        # A sync at each step would test the disk and not the books.
+        self.connection._driver.execute("PRAGMA synchronous = OFF")
+        self.model, self.requests = Model(), 0
+        assert self.carry_out(found)
+
+    def teardown(self) -> None:
+        self.connection.close()
+        self.engine.close()
+        self.folder.cleanup()
+
+    def carry_out(self, unit: Any) -> bool:
+        """Runs a unit of work; whether the database took it."""
+        self.requests += 1
+        self.connection.begin()
+        self.connection.savepoint()
+        try:
+            unit(SqlTransaction(self.connection.executor, 9))
+        except (AssertionError, IntegrityError):
+            self.connection.undo()
+            return False
+        else:
+            self.connection.release()
+            return True
+        finally:
+            self.connection.commit()
+
+    @rule(user=USERS, amount=AMOUNTS)
+    def add_credits(self, user: str, amount: int) -> None:
+        assert self.carry_out(lambda tx: fund(tx, user, amount, f"{self.requests}"))
+        self.model.owned[user] += amount
+
+    @rule(sender=USERS, amount=AMOUNTS)
+    def transfer(self, sender: str, amount: int) -> None:
+        recipient = "bob" if sender == "alice" else "alice"
+        expected = self.model.can_pay(sender, amount)
+        taken = self.carry_out(lambda tx: move(tx, sender, recipient, amount, f"{self.requests}"))
+        assert taken == expected
+        if taken:
+            self.model.owned[sender] -= amount
+            self.model.owned[recipient] += amount
+
+    @rule(user=USERS, price=AMOUNTS, slot=st.sampled_from([1, 2]))
+    def reserve(self, user: str, price: int, slot: int) -> None:
+        number = len(self.model.states)
+        expected = self.model.can_pay(user, price) and self.model.can_reserve(slot)
+        new = order(number, account=user, price=price, slot=slot)
+        assert self.carry_out(lambda tx: reserve(tx, new)) == expected
+        if expected:
+            self.model.states.append((user, price, slot, State.RESERVED))
+
+    @precondition(lambda self: self.model.states)
+    @rule(data=st.data(), goal=st.sampled_from(list(OUTCOMES)))
+    def move_drop(self, data: st.DataObject, goal: State) -> None:
+        number = data.draw(st.integers(0, len(self.model.states) - 1))
+        expected = self.model.can_move(number, goal)
+        drop_id, cause = order(number).id, OUTCOMES[goal]
+        assert self.carry_out(lambda tx: advance(tx, drop_id, goal, cause)) == expected
+        if expected:
+            self.model.move(number, goal)
+
+    @precondition(lambda self: self.model.states)
+    @rule(data=st.data(), kind=st.sampled_from([TransferKind.POST, TransferKind.VOID]))
+    def resolve_past_the_drop(self, data: st.DataObject, kind: TransferKind) -> None:
+        number = data.draw(st.integers(0, len(self.model.states) - 1))
+        user, price, slot, _ = self.model.states[number]
+        kept = order(number, account=user, price=price, slot=slot)
+        again = resolution_of(kept, kind, id=f"again-{self.requests}")
+        assert not self.carry_out(lambda tx: tx.ledger.add(again))
+
+    @invariant()
+    def the_books_say_what_the_model_says(self) -> None:
+        tx = SqlTransaction(self.connection.executor, 9)
+        for user, owned in self.model.owned.items():
+            account = tx.accounts.get(user)
+            assert account is not None
+            assert (account.posted, account.held) == (owned, self.model.held(user))
+        for slot in (1, 2):
+            states = [drop[3] for drop in self.model.states if drop[2] == slot]
+            kept = tx.machines.slot("d", slot)
+            assert kept is not None
+            waiting = sum(state in {State.RESERVED, State.DISPATCHED} for state in states)
+            assert (kept.reserved, kept.dispensed, kept.unknown) == (
+                waiting,
+                states.count(State.DISPENSED),
+                states.count(State.UNKNOWN),
+            )
+
+    @invariant()
+    def the_books_verify(self) -> None:
+        assert verify_books(self.connection._driver) == []
+
+
+TestBooks = Books.TestCase
+TestBooks.settings = settings(
+    max_examples=min(settings().max_examples, 200), stateful_step_count=40, deadline=None
+)

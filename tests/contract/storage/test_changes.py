@@ -1,0 +1,169 @@
+"""The contract of `Changes` and `Subscription`."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.errors import SlotEmptyError
+from drink_frontend.domain.ports import Subscription, Transaction
+from drink_frontend.domain.stock import Place, Sensor
+from drink_frontend.storage.sqlite import SqliteStorage
+from tests.contract.storage.conftest import OpenStorage
+from tests.fakes.books import NOW, add_machine, advance, found, fund, reserve
+from tests.fakes.books import drop as order
+
+LIMIT_S = 20
+
+
+async def _woken(subscription: Subscription) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        await subscription.changed()
+
+
+async def _asleep(storage: SqliteStorage, subscription: Subscription) -> None:
+    """Fails if a wake-up is pending; commits have fired all they fire when `write` returns."""
+    await storage.write(lambda _: None)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await subscription.changed()
+
+
+async def test_a_drop_wakes_who_listens_to_it_and_nobody_else(storage: SqliteStorage) -> None:
+    await storage.write(found)
+    changes = storage.changes
+    with changes.drop(order(1).id) as first, changes.drop(order(2).id) as second:
+        await storage.write(lambda tx: reserve(tx, order(1)))
+        await _woken(first)
+        await _asleep(storage, first)
+        await storage.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
+        await _woken(first)
+        await _asleep(storage, second)
+
+
+async def test_changes_since_the_last_wait_are_one_wake_up(storage: SqliteStorage) -> None:
+    await storage.write(found)
+    with storage.changes.drop(order(1).id) as subscription:
+        await storage.write(lambda tx: reserve(tx, order(1)))
+        await storage.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
+        await _woken(subscription)
+        await _asleep(storage, subscription)
+
+
+async def test_no_wake_up_is_lost_between_looking_and_waiting(storage: SqliteStorage) -> None:
+    """The loop that every waiter runs ends, wherever the change falls."""
+    await storage.write(found)
+    await storage.write(lambda tx: reserve(tx, order(1)))
+
+    async def settled() -> None:
+        with storage.changes.drop(order(1).id) as subscription:
+            while True:
+                drop = await storage.read(lambda tx: tx.drops.get(order(1).id))
+                assert drop is not None
+                if drop.state.final:
+                    return
+                await subscription.changed()
+
+    waiters = [asyncio.create_task(settled()) for _ in range(20)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await storage.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
+    await storage.write(lambda tx: advance(tx, order(1).id, State.DISPENSED, Cause.BOARD_ACK))
+    async with asyncio.timeout(LIMIT_S):
+        await asyncio.gather(*waiters)
+
+
+async def test_a_unit_that_was_undone_wakes_nobody(storage: SqliteStorage) -> None:
+    await storage.write(found)
+
+    def unit(tx: Transaction) -> None:
+        reserve(tx, order(1))
+        raise SlotEmptyError("empty")
+
+    with storage.changes.drop(order(1).id) as drop, storage.changes.machine("d") as machine:
+        with pytest.raises(SlotEmptyError):
+            await storage.write(unit)
+        await _asleep(storage, drop)
+        await _asleep(storage, machine)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tx: tx.machines.update("d", enabled=False),
+        lambda tx: tx.machines.add_slot("d", 3, "Tea", 50, NOW),
+        lambda tx: tx.machines.update_slot("d", 1, NOW, sensor=Sensor.EMPTY),
+        lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW),
+        lambda tx: tx.machines.set_temperature("d", 3.5),
+        lambda tx: tx.machines.open_link("d", "journal", 0),
+        lambda tx: tx.machines.retire_link("d"),
+    ],
+)
+async def test_whatever_is_shown_of_a_machine_wakes_its_listeners(
+    storage: SqliteStorage, change: Callable[[Transaction], None]
+) -> None:
+    await storage.write(found)
+    await storage.write(lambda tx: add_machine(tx, "s"))
+    changes = storage.changes
+    with changes.machine("d") as one, changes.machine(None) as any_one, changes.machine("s") as no:
+        await storage.write(change)
+        await _woken(one)
+        await _woken(any_one)
+        await _asleep(storage, no)
+
+
+async def test_a_new_machine_wakes_who_listens_to_all(storage: SqliteStorage) -> None:
+    with storage.changes.machine(None) as subscription:
+        await storage.write(lambda tx: tx.machines.add("d", "Big Drink", ""))
+        await _woken(subscription)
+
+
+async def test_what_is_shown_to_nobody_wakes_nobody(storage: SqliteStorage) -> None:
+    await storage.write(found)
+    await storage.write(lambda tx: reserve(tx, order(1)))
+    with storage.changes.machine(None) as machines, storage.changes.drop(order(1).id) as drop:
+        await storage.write(lambda tx: tx.machines.saw_journal("d", "journal-d", 9))
+        await storage.write(lambda tx: tx.drops.saw_revision(order(1).id, 9))
+        await storage.write(lambda tx: fund(tx, "alice", 1, "gift"))
+        await _asleep(storage, machines)
+        await _asleep(storage, drop)
+
+
+async def test_a_machine_can_be_announced(storage: SqliteStorage) -> None:
+    changes = storage.changes
+    with changes.machine("d") as one, changes.machine(None) as any_one, changes.machine("s") as no:
+        changes.announce_machine("d")
+        await _woken(one)
+        await _woken(any_one)
+        await _asleep(storage, no)
+
+
+async def test_who_stopped_listening_is_forgotten(storage: SqliteStorage) -> None:
+    await storage.write(found)
+    with storage.changes.drop(order(1).id), storage.changes.drop(order(1).id) as stays:
+        pass
+    with storage.changes.drop(order(1).id) as listens:
+        await storage.write(lambda tx: reserve(tx, order(1)))
+        await _woken(listens)
+        await _asleep(storage, stays)
+
+
+async def test_what_another_process_changes_wakes_everybody(open_storage: OpenStorage) -> None:
+    async with open_storage() as storage:
+        await storage.write(found)
+        await storage.write(lambda tx: reserve(tx, order(1)))
+        changes = storage.changes
+        with (
+            changes.elsewhere() as elsewhere,
+            changes.drop(order(1).id) as drop,
+            changes.machine("d") as machine,
+        ):
+            await storage.write(lambda tx: fund(tx, "alice", 1, "own"))
+            await _asleep(storage, elsewhere)
+            async with open_storage(beside=True) as beside:
+                await beside.write(lambda tx: fund(tx, "alice", 1, "gift"))
+            await _woken(elsewhere)
+            await _woken(drop)
+            await _woken(machine)
+            await _asleep(storage, elsewhere)

@@ -1,0 +1,141 @@
+"""The contract of `Storage.read`: one snapshot per query, the latest commit, no writing."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from drink_frontend.domain.errors import DropNotFoundError, StorageUnavailableError
+from drink_frontend.domain.ledger import AccountKind
+from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.sqlite import SqliteStorage
+from tests.contract.storage.conftest import OpenStorage
+from tests.fakes.books import NOW, found, fund
+from tests.fakes.gates import Gate
+
+
+def _alices(tx: Transaction) -> int:
+    alice = tx.accounts.get("alice")
+    assert alice is not None
+    return alice.posted
+
+
+async def test_a_query_sees_one_moment_whatever_is_committed_meanwhile(
+    storage: SqliteStorage,
+) -> None:
+    await storage.write(found)
+
+    def twice(tx: Transaction) -> tuple[int, int]:
+        before = _alices(tx)
+        gate.stand()
+        return before, _alices(tx)
+
+    with Gate() as gate:
+        query = asyncio.create_task(storage.read(twice))
+        await gate.reached()
+        await storage.write(lambda tx: fund(tx, "alice", 1, "gift"))
+        assert await storage.read(_alices) == 1_001
+        gate.open()
+        assert await query == (1_000, 1_000)
+
+
+async def test_a_query_sees_no_work_that_is_not_committed(storage: SqliteStorage) -> None:
+    await storage.write(found)
+
+    def unit(tx: Transaction) -> None:
+        fund(tx, "alice", 1, "gift")
+        gate.stand()
+
+    with Gate() as gate:
+        writing = asyncio.create_task(storage.write(unit))
+        await gate.reached()
+        assert await storage.read(_alices) == 1_000
+        gate.open()
+        await writing
+    assert await storage.read(_alices) == 1_001
+
+
+async def test_a_query_cannot_write(storage: SqliteStorage) -> None:
+    with pytest.raises(Exception, match="readonly"):
+        await storage.read(lambda tx: tx.accounts.add("alice", AccountKind.USER, NOW))
+    assert await storage.read(lambda tx: tx.accounts.get("alice")) is None
+
+
+async def test_a_query_that_raises_reaches_its_caller_and_no_other(
+    storage: SqliteStorage,
+) -> None:
+    def refuse(error: Exception) -> Any:
+        def query(_: Transaction) -> None:
+            raise error
+
+        return query
+
+    with Gate() as first, Gate() as second:
+        standing = []
+        for gate in (first, second):
+            standing.append(asyncio.create_task(storage.read(gate.stand)))
+            await gate.reached()
+        # Both readers stand still, so that the next three share a batch.
+        together = [
+            asyncio.create_task(storage.read(refuse(DropNotFoundError("none")))),
+            asyncio.create_task(storage.read(refuse(ZeroDivisionError()))),
+            asyncio.create_task(storage.read(lambda _: 3)),
+        ]
+        await asyncio.sleep(0)
+        first.open()
+        results = await asyncio.gather(*together, return_exceptions=True)
+        second.open()
+        await asyncio.gather(*standing)
+    assert [type(result).__name__ for result in results] == [
+        "DropNotFoundError",
+        "ZeroDivisionError",
+        "int",
+    ]
+
+
+async def test_one_slow_query_holds_up_neither_others_nor_writers(storage: SqliteStorage) -> None:
+    await storage.write(found)
+    with Gate() as gate:
+        slow = asyncio.create_task(storage.read(gate.stand))
+        await gate.reached()
+        for number in range(5):
+            await storage.write(
+                lambda tx, number=number: fund(tx, "alice", 1, f"gift {number}")  # type: ignore[misc]
+            )
+            assert await storage.read(_alices) == 1_001 + number
+        assert not slow.done()
+        gate.open()
+        await slow
+
+
+async def test_a_full_queue_refuses_and_recovers(open_storage: OpenStorage) -> None:
+    async with open_storage(readers=1, read_queue_max=2) as storage:
+        with Gate() as gate:
+            first = asyncio.create_task(storage.read(gate.stand))
+            await gate.reached()
+            second = asyncio.create_task(storage.read(lambda _: 2))
+            await asyncio.sleep(0)
+            with pytest.raises(StorageUnavailableError):
+                await storage.read(lambda _: 3)
+            gate.open()
+            await first
+            assert await second == 2
+        assert await storage.read(lambda _: 4) == 4
+
+
+async def test_a_query_whose_caller_has_gone_is_not_carried_out(
+    open_storage: OpenStorage,
+) -> None:
+    async with open_storage(readers=1) as storage:
+        carried_out: list[str] = []
+        with Gate() as gate:
+            first = asyncio.create_task(storage.read(gate.stand))
+            await gate.reached()
+            gone = asyncio.create_task(storage.read(lambda _: carried_out.append("gone")))
+            last = asyncio.create_task(storage.read(lambda _: carried_out.append("last")))
+            await asyncio.sleep(0)
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+            gate.open()
+            await asyncio.gather(first, last)
+        assert carried_out == ["last"]

@@ -1,0 +1,210 @@
+"""The contract of `Storage.write`: whole or not at all, together, answered when durable."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
+from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.sqlite import SqliteStorage
+from tests.contract.storage.conftest import OpenStorage
+from tests.fakes.books import found, fund
+from tests.fakes.gates import Gate
+
+
+async def _alices(storage: SqliteStorage) -> int:
+    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
+    assert alice is not None
+    return alice.posted
+
+
+def _give(amount: int) -> Any:
+    return lambda tx: fund(tx, "alice", amount, f"gift {amount}")
+
+
+async def test_a_unit_returns_its_value_and_the_next_query_sees_its_work(
+    storage: SqliteStorage,
+) -> None:
+    await storage.write(found)
+    assert await storage.write(lambda tx: (_give(1)(tx), 42)[1]) == 42
+    assert await _alices(storage) == 1_001
+
+
+@pytest.mark.parametrize("error", [SlotEmptyError("empty"), ZeroDivisionError(), KeyError("x")])
+async def test_a_unit_that_raises_is_undone_whole(storage: SqliteStorage, error: Exception) -> None:
+    await storage.write(found)
+
+    def unit(tx: Transaction) -> None:
+        fund(tx, "alice", 1, "gift")
+        raise error
+
+    with pytest.raises(type(error)):
+        await storage.write(unit)
+    assert await _alices(storage) == 1_000
+    await storage.write(_give(2))
+    assert await _alices(storage) == 1_002
+
+
+async def test_an_error_that_a_future_cannot_hold_still_reaches_the_caller(
+    storage: SqliteStorage,
+) -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await storage.write(lambda _: next(iter(())))
+
+
+async def test_units_that_wait_at_the_same_time_share_one_commit(storage: SqliteStorage) -> None:
+    await storage.write(found)
+    before = storage.stats.commits, storage.stats.units
+    with Gate() as gate:
+        first = asyncio.create_task(storage.write(gate.stand))
+        await gate.reached()
+        others = [asyncio.create_task(storage.write(_give(1 << n))) for n in range(15)]
+        await asyncio.sleep(0)
+        gate.open()
+        await asyncio.gather(first, *others)
+    assert await _alices(storage) == 1_000 + 2**15 - 1
+    assert (storage.stats.commits, storage.stats.units) == (before[0] + 2, before[1] + 16)
+
+
+async def test_a_batch_is_bounded(open_storage: OpenStorage) -> None:
+    async with open_storage(write_batch_max=4) as storage:
+        await storage.write(found)
+        before = storage.stats.commits
+        with Gate() as gate:
+            first = asyncio.create_task(storage.write(gate.stand))
+            await gate.reached()
+            others = [asyncio.create_task(storage.write(_give(1 << n))) for n in range(9)]
+            await asyncio.sleep(0)
+            gate.open()
+            await asyncio.gather(first, *others)
+        assert storage.stats.commits == before + 1 + 3
+
+
+async def test_a_bad_unit_in_a_batch_spoils_no_other(storage: SqliteStorage) -> None:
+    await storage.write(found)
+
+    def bad(tx: Transaction) -> None:
+        fund(tx, "alice", 4, "gift 4")
+        raise SlotEmptyError("empty")
+
+    def breaks_a_constraint(tx: Transaction) -> None:
+        fund(tx, "alice", 8, "gift 8")
+        fund(tx, "nobody", 8, "another")
+
+    before = storage.stats.commits
+    with Gate() as gate:
+        first = asyncio.create_task(storage.write(gate.stand))
+        await gate.reached()
+        units = [_give(1), bad, breaks_a_constraint, _give(2)]
+        waiting = [asyncio.create_task(storage.write(unit)) for unit in units]
+        await asyncio.sleep(0)
+        gate.open()
+        await first
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert storage.stats.commits == before + 2
+    assert [type(result).__name__ for result in results] == [
+        "NoneType",
+        "SlotEmptyError",
+        "IntegrityError",
+        "NoneType",
+    ]
+    assert await _alices(storage) == 1_003
+
+
+async def test_nobody_is_answered_before_the_commit(storage: SqliteStorage) -> None:
+    await storage.write(found)
+    with Gate() as first, Gate() as second:
+        opening = asyncio.create_task(storage.write(first.stand))
+        await first.reached()
+        gift = asyncio.create_task(storage.write(_give(1)))
+        refusal = asyncio.create_task(storage.write(lambda tx: _raise(SlotEmptyError("empty"))))
+        last = asyncio.create_task(storage.write(second.stand))
+        await asyncio.sleep(0)
+        first.open()
+        await second.reached()
+        # Both have been carried out by now, in a transaction that is still open.
+        assert not gift.done()
+        assert not refusal.done()
+        assert await _alices(storage) == 1_000
+        second.open()
+        await asyncio.gather(opening, gift, last)
+        with pytest.raises(SlotEmptyError):
+            await refusal
+    assert await _alices(storage) == 1_001
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+async def test_fault_06_a_cancelled_caller_changes_nothing_about_its_unit(
+    storage: SqliteStorage,
+) -> None:
+    await storage.write(found)
+    with Gate() as gate:
+        first = asyncio.create_task(storage.write(gate.stand))
+        await gate.reached()
+        under_way, waiting = first, asyncio.create_task(storage.write(_give(1)))
+        await asyncio.sleep(0)
+        under_way.cancel()
+        waiting.cancel()
+        await asyncio.gather(under_way, waiting, return_exceptions=True)
+        assert under_way.cancelled()
+        assert waiting.cancelled()
+        gate.open()
+    await storage.write(_give(2))
+    assert await _alices(storage) == 1_003
+
+
+async def test_a_mistake_whose_caller_has_gone_is_logged(storage: SqliteStorage) -> None:
+    def fail(_: Transaction) -> None:
+        gate.stand()
+        raise ZeroDivisionError
+
+    with Gate() as gate, capture_logs() as logs:
+        task = asyncio.create_task(storage.write(fail))
+        await gate.reached()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        gate.open()
+        await storage.write(lambda _: None)
+    assert [entry["event"] for entry in logs] == ["storage_job_failed"]
+
+
+async def test_a_full_queue_refuses_and_recovers(open_storage: OpenStorage) -> None:
+    async with open_storage(write_queue_max=2) as storage:
+        with Gate() as gate:
+            first = asyncio.create_task(storage.write(gate.stand))
+            await gate.reached()
+            second = asyncio.create_task(storage.write(lambda _: 2))
+            await asyncio.sleep(0)
+            with pytest.raises(StorageUnavailableError):
+                await storage.write(lambda _: 3)
+            gate.open()
+            await first
+            assert await second == 2
+        assert await storage.write(lambda _: 4) == 4
+
+
+async def test_closing_finishes_what_waits_and_refuses_what_comes(
+    open_storage: OpenStorage,
+) -> None:
+    async with open_storage() as storage:
+        await storage.write(found)
+        with Gate() as gate:
+            first = asyncio.create_task(storage.write(gate.stand))
+            await gate.reached()
+            second = asyncio.create_task(storage.write(_give(1)))
+            await asyncio.sleep(0)
+            closing = asyncio.create_task(storage.close())
+            await asyncio.sleep(0)
+            with pytest.raises(StorageUnavailableError):
+                await storage.write(_give(2))
+            gate.open()
+            await asyncio.gather(first, second, closing)
+        with pytest.raises(StorageUnavailableError):
+            await storage.read(lambda tx: tx.accounts.get("alice"))
+    async with open_storage() as storage:
+        assert await _alices(storage) == 1_001
