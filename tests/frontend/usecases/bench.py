@@ -68,8 +68,9 @@ class Bench:
     and 1 Tea at 30 in slot 2; machine ld has 2 Coke at 50 in slot 1. Both are linked.
     """
 
-    def __init__(self, storage: SqliteStorage, clock: FakeClock, prefix: str = "") -> None:
+    def __init__(self, storage: SqliteStorage, path: Path, clock: FakeClock, prefix: str) -> None:
         self.storage = storage
+        self.path = path
         self.clock = clock
         self.links = HandLinks()
         self.hasher = PlainHasher()
@@ -219,7 +220,7 @@ class Place:
         """A frontend's use cases from its start to its end; the books must agree then."""
         self._starts += 1
         async with SqliteStorage.open(StorageSettings(path=self.path, readers=1)) as storage:
-            yield Bench(storage, self.clock, prefix=f"S{self._starts}")
+            yield Bench(storage, self.path, self.clock, prefix=f"S{self._starts}")
             assert await storage.verify() == []
 
     def back_up(self) -> Path:

@@ -1,6 +1,7 @@
 """The agents' side: links, taking drops, and settling what agents report."""
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from drink_frontend.domain.errors import (
     SlotEmptyError,
 )
 from drink_frontend.domain.stock import Sensor
+from tests.fakes.clock import FakeClock
 from tests.frontend.usecases.bench import JOURNAL, Bench, Place
 
 CLAIMS = [
@@ -161,7 +163,7 @@ async def test_what_an_agent_cannot_say_settles_nothing(outcome: State, cause: C
         await NO_STORAGE.report("D1", outcome, cause)
 
 
-NO_STORAGE = Bench(storage=None, clock=None)  # type: ignore[arg-type]
+NO_STORAGE = Bench(None, Path(), FakeClock(), "")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("revision", [0, -1])

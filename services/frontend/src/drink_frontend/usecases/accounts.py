@@ -126,13 +126,10 @@ class Accounts:
         counts = [(self._by_origin, origin)]
         if key is not None:
             counts.append((self._by_account, key))
-        now = self._clock.monotonic()
-        wait_s = max(throttle.wait_s(counted, now) for throttle, counted in counts)
-        if wait_s > 0:
-            raise RateLimitedError(
-                "too many failed attempts", retry_after_seconds=max(1, round(wait_s))
-            )
+        self._check_wait(counts)
         account = await attempt()
+        # Once more: guesses made at once have all begun before the first of them failed.
+        self._check_wait(counts)
         if account is None or account.kind is not AccountKind.USER or account.closed:
             now = self._clock.monotonic()
             for throttle, counted in counts:
@@ -143,6 +140,14 @@ class Accounts:
         if key is not None:
             self._by_account.succeeded(key)
         return account
+
+    def _check_wait(self, counts: Sequence[tuple[Throttle, str]]) -> None:
+        now = self._clock.monotonic()
+        wait_s = max(throttle.wait_s(counted, now) for throttle, counted in counts)
+        if wait_s > 0:
+            raise RateLimitedError(
+                "too many failed attempts", retry_after_seconds=max(1, round(wait_s))
+            )
 
     async def issue_token(self, account: Account) -> tuple[str, int]:
         """A new bearer token of the account, and when it expires in ms since the epoch."""
@@ -220,6 +225,7 @@ class Accounts:
             AdminRequiredError: `actor` is no administrator.
             FieldInvalidError: credits are zero or too many, or the request_id is malformed.
             AccountNotFoundError: there is no such user.
+            AccountClosedError: the user's account is closed.
             InsufficientCreditsError: the user does not have that many to take back.
             RequestIdReusedError: the request_id was used for something else.
         """
@@ -230,7 +236,7 @@ class Accounts:
             raise FieldInvalidError("credits", "must not be 0")
         debit, credit = (FUNDING_ACCOUNT, name) if credits_added > 0 else (name, FUNDING_ACCOUNT)
         return await self._move(
-            actor.name, request_id, debit, credit, amount=abs(credits_added), show=name
+            actor.name, request_id, debit, credit, amount=abs(credits_added), users=(name,)
         )
 
     async def transfer(
@@ -251,36 +257,46 @@ class Accounts:
         check_range(credits_sent, "credits", 1, CREDITS_MAX)
         if recipient == sender.name:
             raise FieldInvalidError("recipient", "must be another account")
-        return await self._move(
-            sender.name, request_id, sender.name, recipient, amount=credits_sent, show=sender.name
-        )
+        users = (sender.name, recipient)
+        return await self._move(sender.name, request_id, *users, amount=credits_sent, users=users)
 
     async def _move(
-        self, actor: str, request_id: str, debit: str, credit: str, *, amount: int, show: str
+        self,
+        actor: str,
+        request_id: str,
+        debit: str,
+        credit: str,
+        *,
+        amount: int,
+        users: tuple[str, ...],
     ) -> Account:
-        transfer = Transfer(
-            id=self._randomness.id(),
-            kind=TransferKind.MOVE,
-            debit_account=debit,
-            credit_account=credit,
-            amount=amount,
-            created_ms=self._clock.now_ms(),
-            actor=actor,
-            request_id=check_request_id(request_id),
-        )
+        """Moves credits between `users`, or one user and the funding account; shows the first."""
+        check_request_id(request_id)
+        transfer_id, now_ms = self._randomness.id(), self._clock.now_ms()
 
         def move(tx: Transaction) -> Account:
             earlier = tx.ledger.by_request(actor, request_id)
             if earlier is None:
-                _check_parties(tx, transfer)
-                tx.ledger.add(transfer)
+                _check_parties(tx, users, debit, amount)
+                tx.ledger.add(
+                    Transfer(
+                        id=transfer_id,
+                        kind=TransferKind.MOVE,
+                        debit_account=debit,
+                        credit_account=credit,
+                        amount=amount,
+                        created_ms=now_ms,
+                        actor=actor,
+                        request_id=request_id,
+                    )
+                )
             elif (earlier.debit_account, earlier.credit_account, earlier.amount) != (
                 debit,
                 credit,
                 amount,
             ):
                 raise RequestIdReusedError("request_id was used for another transfer")
-            return _user(tx, show)
+            return _user(tx, users[0])
 
         return await self._storage.write(move)
 
@@ -303,6 +319,7 @@ class Accounts:
         password_hash = await self._hash(password)
         ibutton_digest = None if ibutton is None else digest(check_ibutton(ibutton))
         now_ms = self._clock.now_ms()
+        given = {"password": password, "ibutton": ibutton, "admin": admin}
 
         def create(tx: Transaction) -> Account:
             tx.accounts.add(
@@ -310,7 +327,7 @@ class Accounts:
             )
             if ibutton_digest is not None:
                 tx.accounts.update(name, ibutton_digest=ibutton_digest)
-            _audit(tx, actor, name, now_ms, ["created", *(["admin"] if admin else [])])
+            _audit(tx, actor, name, now_ms, {"created": True, **given})
             return _user(tx, name)
 
         return await self._storage.write(create)
@@ -348,8 +365,7 @@ class Accounts:
             )
             if password is not None or closed:
                 tx.accounts.remove_tokens(name)
-            changed = [field for field, value in changes.items() if value is not None]
-            _audit(tx, actor, name, now_ms, changed)
+            _audit(tx, actor, name, now_ms, changes)
             return _user(tx, name)
 
         return await self._storage.write(change)
@@ -365,25 +381,24 @@ def _user(tx: Transaction, name: str) -> Account:
     return account
 
 
-def _check_parties(tx: Transaction, transfer: Transfer) -> None:
-    for name in (transfer.debit_account, transfer.credit_account):
-        if name != FUNDING_ACCOUNT and _user(tx, name).closed:
+def _check_parties(tx: Transaction, users: Sequence[str], debit: str, amount: int) -> None:
+    for name in users:
+        account = _user(tx, name)
+        if account.closed:
             raise AccountClosedError("the account is closed")
-    if transfer.debit_account != FUNDING_ACCOUNT:
-        available = _user(tx, transfer.debit_account).available
-        if available < transfer.amount:
+        if name == debit and account.available < amount:
             raise InsufficientCreditsError(
-                "not enough credits", available=available, price=transfer.amount
+                "not enough credits", available=account.available, price=amount
             )
 
 
-def _audit(tx: Transaction, actor: str, name: str, now_ms: int, changed: Sequence[str]) -> None:
-    tx.audit.add(
-        AuditRecord(
-            AuditKind.ACCOUNT_CHANGED,
-            now_ms,
-            actor,
-            account=name,
-            facts={"changed": list(changed)},
-        )
-    )
+def _audit(
+    tx: Transaction, actor: str, name: str, now_ms: int, changes: dict[str, str | bool | None]
+) -> None:
+    # Of a secret only that it was set.
+    facts = {
+        field: "set" if isinstance(value, str) else value
+        for field, value in changes.items()
+        if value is not None
+    }
+    tx.audit.add(AuditRecord(AuditKind.ACCOUNT_CHANGED, now_ms, actor, account=name, facts=facts))

@@ -167,11 +167,12 @@ class Machines:
         check_text(display_name, "display_name")
         check_text(location, "location")
         now_ms = self._clock.now_ms()
+        texts = {"display_name": display_name, "location": location}
 
         def create(tx: Transaction) -> Machine:
             tx.machines.add(name, display_name, location)
             tx.accounts.add(sales_account(name), AccountKind.SALES, now_ms)
-            self._audit(tx, actor, name, now_ms, "created")
+            self._audit(tx, actor, name, now_ms, {"created": True, **texts})
             return _machine(tx, name)
 
         return self._view(await self._storage.write(create))
@@ -194,11 +195,13 @@ class Machines:
         check_text(display_name or "", "display_name")
         check_text(location or "", "location")
         now_ms = self._clock.now_ms()
+        given = {"display_name": display_name, "location": location, "enabled": enabled}
+        changes = {field: value for field, value in given.items() if value is not None}
 
         def change(tx: Transaction) -> Machine:
             _machine(tx, name)
             tx.machines.update(name, display_name=display_name, location=location, enabled=enabled)
-            self._audit(tx, actor, name, now_ms, "changed")
+            self._audit(tx, actor, name, now_ms, changes)
             return _machine(tx, name)
 
         return self._view(await self._storage.write(change))
@@ -251,7 +254,7 @@ class Machines:
             _machine(tx, name)
             tx.machines.update(name, token_digest=token_digest)
             tx.machines.retire_link(name)
-            self._audit(tx, actor, name, now_ms, "token")
+            self._audit(tx, actor, name, now_ms, {"token": "set"})
 
         await self._storage.write(keep)
         return token
@@ -272,11 +275,11 @@ class Machines:
         return MachineView(machine, self._links.reach(machine.name))
 
     @staticmethod
-    def _audit(tx: Transaction, actor: str, name: str, now_ms: int, changed: str) -> None:
+    def _audit(
+        tx: Transaction, actor: str, name: str, now_ms: int, facts: dict[str, str | bool]
+    ) -> None:
         tx.audit.add(
-            AuditRecord(
-                AuditKind.MACHINE_CHANGED, now_ms, actor, machine=name, facts={"changed": changed}
-            )
+            AuditRecord(AuditKind.MACHINE_CHANGED, now_ms, actor, machine=name, facts=facts)
         )
 
 

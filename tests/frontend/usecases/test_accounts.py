@@ -1,0 +1,410 @@
+"""Logging in, and moving credits."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from drink_frontend.domain.entities import Account, AuditKind, Entry
+from drink_frontend.domain.errors import (
+    AccountClosedError,
+    AccountNotFoundError,
+    AdminRequiredError,
+    AlreadyExistsError,
+    CredentialsInvalidError,
+    DrinkError,
+    FieldInvalidError,
+    InsufficientCreditsError,
+    NotOwnerError,
+    RateLimitedError,
+    RequestIdReusedError,
+    TokenInvalidError,
+)
+from drink_frontend.domain.ledger import CREDITS_MAX
+from tests.frontend.usecases.bench import Bench
+
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+IBUTTON = "00aabbccddeeff01"
+MONTH_S = 30 * 24 * 3600
+
+
+@pytest.fixture
+async def carol(bench: Bench) -> Account:
+    """An account that can log in, with 40 credits."""
+    await bench.accounts.create("root", "carol", password="right", ibutton=IBUTTON)
+    root = await bench.account("root")
+    return await bench.accounts.add_credits(root, "first-carol", "carol", 40)
+
+
+async def test_a_password_logs_in(bench: Bench, carol: Account) -> None:
+    assert await bench.accounts.login_password("carol", "right", HERE) == carol
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [("carol", "wrong"), ("carol", ""), ("carol", "right "), ("nobody", "right"), ("ann", "right")],
+)
+async def test_a_refused_login_never_says_why(
+    bench: Bench, carol: Account, name: str, password: str
+) -> None:
+    with pytest.raises(CredentialsInvalidError) as refused:
+        await bench.accounts.login_password(name, password, HERE)
+
+    assert str(refused.value) == "the credentials do not match"
+    assert refused.value.facts == {}
+    assert bench.hasher.verified == 1
+
+
+async def test_the_books_own_accounts_do_not_log_in(bench: Bench) -> None:
+    for name in ("funding", "sales/d"):
+        await bench.storage.write(
+            lambda tx, name=name: tx.accounts.update(name, password_hash="hash:right")  # type: ignore[misc]
+        )
+        with pytest.raises(CredentialsInvalidError):
+            await bench.accounts.login_password(name, "right", HERE)
+
+
+async def test_a_closed_account_does_not_log_in(bench: Bench, carol: Account) -> None:
+    token, _ = await bench.accounts.issue_token(carol)
+    await bench.accounts.change("root", "carol", closed=True)
+
+    with pytest.raises(CredentialsInvalidError):
+        await bench.accounts.login_password("carol", "right", HERE)
+    with pytest.raises(CredentialsInvalidError):
+        await bench.accounts.login_ibutton(IBUTTON, HERE)
+    with pytest.raises(TokenInvalidError):
+        await bench.accounts.authenticate(token)
+
+
+async def test_an_ibutton_logs_in_whatever_its_case(bench: Bench, carol: Account) -> None:
+    assert await bench.accounts.login_ibutton(IBUTTON.upper(), HERE) == carol
+
+
+@pytest.mark.parametrize("ibutton", ["", "00aabbccddeeff02", "' OR 1=1", "x" * 5_000])
+async def test_an_unknown_ibutton(bench: Bench, carol: Account, ibutton: str) -> None:
+    with pytest.raises(CredentialsInvalidError):
+        await bench.accounts.login_ibutton(ibutton, HERE)
+
+
+async def test_an_ibutton_is_kept_as_a_digest(bench: Bench, carol: Account) -> None:
+    database = b"".join(file.read_bytes() for file in bench.path.parent.glob("drink.db*"))
+
+    assert b"carol" in database
+    assert IBUTTON.encode() not in database
+    assert IBUTTON.upper().encode() not in database
+
+
+async def guess(bench: Bench, times: int, name: str = "carol", origin: str = HERE) -> None:
+    for _ in range(times):
+        with pytest.raises(CredentialsInvalidError):
+            await bench.accounts.login_password(name, "wrong", origin)
+
+
+async def test_fault_8_who_guesses_waits(bench: Bench, carol: Account) -> None:
+    await guess(bench, 4)
+    with pytest.raises(RateLimitedError) as limited:
+        await bench.accounts.login_password("carol", "right", HERE)
+    assert limited.value.facts == {"retry_after_seconds": 1}
+    assert bench.hasher.verified == 4
+
+    bench.clock.pass_s(1)
+    await bench.accounts.login_password("carol", "right", HERE)
+    await guess(bench, 3)
+
+
+async def test_fault_8_the_owner_elsewhere_does_not_wait(bench: Bench, carol: Account) -> None:
+    await guess(bench, 4)
+
+    assert await bench.accounts.login_password("carol", "right", THERE) == carol
+
+
+async def test_fault_8_a_place_that_tries_many_accounts_waits(bench: Bench, carol: Account) -> None:
+    for number in range(21):
+        await guess(bench, 1, name=f"user{number}")
+
+    with pytest.raises(RateLimitedError):
+        await bench.accounts.login_password("carol", "right", HERE)
+    with pytest.raises(RateLimitedError):
+        await bench.accounts.login_ibutton(IBUTTON, HERE)
+    assert await bench.accounts.login_ibutton(IBUTTON, THERE) == carol
+
+
+async def test_fault_8_guesses_at_once_are_counted_as_guesses_in_turn(
+    bench: Bench, carol: Account
+) -> None:
+    passwords = ["wrong"] * 9 + ["right"]
+    answers = await asyncio.gather(
+        *(bench.accounts.login_password("carol", password, HERE) for password in passwords),
+        return_exceptions=True,
+    )
+
+    told = [type(answer) for answer in answers]
+    assert told == [CredentialsInvalidError] * 4 + [RateLimitedError] * 6
+
+
+async def test_fault_51_a_jump_of_the_clock_ends_no_wait(bench: Bench, carol: Account) -> None:
+    await guess(bench, 4)
+    bench.clock.jump_s(86_400)
+
+    with pytest.raises(RateLimitedError):
+        await bench.accounts.login_password("carol", "right", HERE)
+
+
+async def test_a_token_stands_for_its_account_until_it_expires(
+    bench: Bench, carol: Account
+) -> None:
+    token, expires_ms = await bench.accounts.issue_token(carol)
+    assert expires_ms == bench.clock.now_ms() + MONTH_S * 1000
+    assert await bench.accounts.authenticate(token) == carol
+
+    bench.clock.pass_s(MONTH_S)
+    with pytest.raises(TokenInvalidError):
+        await bench.accounts.authenticate(token)
+
+
+@pytest.mark.parametrize("token", ["", "guess", "x" * 10_000])
+async def test_an_unknown_token(bench: Bench, token: str) -> None:
+    with pytest.raises(TokenInvalidError):
+        await bench.accounts.authenticate(token)
+
+
+@pytest.mark.parametrize("change", [{"password": "new"}, {"closed": True}])
+async def test_a_new_password_and_a_closed_account_end_every_token(
+    bench: Bench, carol: Account, change: dict[str, Any]
+) -> None:
+    token, _ = await bench.accounts.issue_token(carol)
+    other, _ = await bench.accounts.issue_token(await bench.account("ann"))
+    await bench.accounts.change("root", "carol", **change)
+    await bench.accounts.change("root", "carol", closed=False)
+
+    with pytest.raises(TokenInvalidError):
+        await bench.accounts.authenticate(token)
+    assert (await bench.accounts.authenticate(other)).name == "ann"
+
+
+async def test_a_change_keeps_what_it_does_not_name(bench: Bench, carol: Account) -> None:
+    token, _ = await bench.accounts.issue_token(carol)
+    changed = await bench.accounts.change("root", "carol", admin=True)
+
+    assert changed.admin
+    assert (await bench.accounts.authenticate(token)).admin
+    assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).posted == 40
+    assert not (await bench.accounts.change("root", "carol", admin=False)).admin
+
+
+async def test_the_audit_log_says_what_was_changed_and_no_secret(
+    bench: Bench, carol: Account
+) -> None:
+    """Invariant 21: who did what to whom, readable later."""
+    await bench.accounts.change("root", "carol", password="hush", closed=True)
+    await bench.accounts.change("bob", "carol", closed=False)
+
+    records = [
+        record
+        for record in await bench.audit(AuditKind.ACCOUNT_CHANGED)
+        if record.account == "carol"
+    ]
+    assert [(record.actor, record.facts) for record in records] == [
+        ("root", {"created": True, "password": "set", "ibutton": "set", "admin": False}),
+        ("root", {"password": "set", "closed": True}),
+        ("bob", {"closed": False}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"name": "ann"}, AlreadyExistsError),
+        ({"name": "funding"}, AlreadyExistsError),
+        ({"name": "a b"}, FieldInvalidError),
+        ({"name": "dora", "password": ""}, FieldInvalidError),
+        ({"name": "dora", "ibutton": "short"}, FieldInvalidError),
+        ({"name": "dora", "ibutton": IBUTTON}, AlreadyExistsError),
+    ],
+)
+async def test_an_account_that_cannot_be_made(
+    bench: Bench, carol: Account, fields: dict[str, Any], error: type[DrinkError]
+) -> None:
+    before = await bench.accounts.list_users()
+    with pytest.raises(error):
+        await bench.accounts.create("root", **fields)
+
+    assert await bench.accounts.list_users() == before
+
+
+async def test_an_ibutton_that_is_taken_is_not_given_away(bench: Bench, carol: Account) -> None:
+    with pytest.raises(AlreadyExistsError):
+        await bench.accounts.change("root", "ann", ibutton=IBUTTON)
+    with pytest.raises(AccountNotFoundError):
+        await bench.accounts.change("root", "nobody", closed=True)
+
+    assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).name == "carol"
+
+
+async def test_users_are_listed_by_name_without_the_books_own_accounts(bench: Bench) -> None:
+    assert [account.name for account in await bench.accounts.list_users()] == ["ann", "bob", "root"]
+
+
+async def test_an_account_is_shown_to_its_owner_and_to_administrators(bench: Bench) -> None:
+    ann, root = await bench.account("ann"), await bench.account("root")
+
+    assert await bench.accounts.get(ann, "ann") == await bench.accounts.get(root, "ann") == ann
+    for name in ("bob", "nobody", "funding"):
+        with pytest.raises(NotOwnerError):
+            await bench.accounts.get(ann, name)
+        with pytest.raises(NotOwnerError):
+            await bench.accounts.entries(ann, name, None, 10)
+    for name in ("nobody", "funding", "sales/d"):
+        with pytest.raises(AccountNotFoundError):
+            await bench.accounts.get(root, name)
+        assert await bench.accounts.find(name) is None
+
+
+async def test_credits_come_from_funding_and_go_back_there(bench: Bench) -> None:
+    """Invariant 1: no credits without the other side of their entry."""
+    root = await bench.account("root")
+    assert (await bench.accounts.add_credits(root, "a1", "ann", 30)).posted == 230
+    assert (await bench.accounts.add_credits(root, "a2", "ann", -80)).posted == 150
+
+    newest, older = await bench.accounts.entries(root, "ann", None, 2)
+    assert (newest.credits, newest.counterpart) == (-80, "funding")
+    assert (older.credits, older.counterpart) == (30, "funding")
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"credits_added": 0}, FieldInvalidError),
+        ({"credits_added": CREDITS_MAX + 1}, FieldInvalidError),
+        ({"credits_added": -CREDITS_MAX - 1}, FieldInvalidError),
+        ({"credits_added": -201}, InsufficientCreditsError),
+        ({"name": "nobody"}, AccountNotFoundError),
+        ({"name": "funding"}, AccountNotFoundError),
+        ({"name": "sales/d"}, AccountNotFoundError),
+        ({"request_id": "a b"}, FieldInvalidError),
+        ({"request_id": "first-ann"}, RequestIdReusedError),
+    ],
+)
+async def test_credits_that_cannot_be_added(
+    bench: Bench, change: dict[str, Any], error: type[DrinkError]
+) -> None:
+    root = await bench.account("root")
+    order: dict[str, Any] = {"request_id": "a1", "name": "ann", "credits_added": 5} | change
+    with pytest.raises(error):
+        await bench.accounts.add_credits(root, **order)
+
+    assert await bench.credits() == (200, 0)
+
+
+async def test_only_administrators_add_credits(bench: Bench) -> None:
+    ann = await bench.account("ann")
+    with pytest.raises(AdminRequiredError):
+        await bench.accounts.add_credits(ann, "a1", "ann", 5)
+
+
+async def test_credits_pass_from_one_to_another(bench: Bench) -> None:
+    ann = await bench.account("ann")
+    after = await bench.accounts.transfer(ann, "t1", "bob", 60)
+
+    assert after.posted == 140
+    assert await bench.credits("bob") == (160, 0)
+    (entry, *_) = await bench.accounts.entries(ann, "ann", None, 10)
+    assert (entry.credits, entry.counterpart, entry.drop_id) == (-60, "bob", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"credits_sent": 0}, FieldInvalidError),
+        ({"credits_sent": -1}, FieldInvalidError),
+        ({"credits_sent": CREDITS_MAX + 1}, FieldInvalidError),
+        ({"credits_sent": 201}, InsufficientCreditsError),
+        ({"recipient": "ann"}, FieldInvalidError),
+        ({"recipient": "nobody"}, AccountNotFoundError),
+        ({"recipient": "sales/d"}, AccountNotFoundError),
+        ({"request_id": ""}, FieldInvalidError),
+    ],
+)
+async def test_credits_that_cannot_be_sent(
+    bench: Bench, change: dict[str, Any], error: type[DrinkError]
+) -> None:
+    ann = await bench.account("ann")
+    order: dict[str, Any] = {"request_id": "t1", "recipient": "bob", "credits_sent": 5} | change
+    with pytest.raises(error):
+        await bench.accounts.transfer(ann, **order)
+
+    assert await bench.credits() == (200, 0)
+    assert await bench.credits("bob") == (100, 0)
+
+
+async def test_nobody_sends_credits_to_the_funding_account(bench: Bench) -> None:
+    """Invariant 1: credits are taken back by administrators only."""
+    ann = await bench.account("ann")
+    with pytest.raises(AccountNotFoundError):
+        await bench.accounts.transfer(ann, "t1", "funding", 5)
+    assert await bench.credits() == (200, 0)
+
+
+@pytest.mark.parametrize("closed", ["ann", "bob"])
+async def test_closed_accounts_neither_send_nor_receive(bench: Bench, closed: str) -> None:
+    ann = await bench.account("ann")
+    await bench.accounts.change("root", closed, closed=True)
+    with pytest.raises(AccountClosedError):
+        await bench.accounts.transfer(ann, "t1", "bob", 5)
+
+
+async def test_fault_3_a_repeated_transfer_moves_credits_once(bench: Bench) -> None:
+    """Invariants 12 and 13, for everything that moves credits."""
+    ann, root = await bench.account("ann"), await bench.account("root")
+    await asyncio.gather(*(bench.accounts.transfer(ann, "t1", "bob", 60) for _ in range(10)))
+    await asyncio.gather(*(bench.accounts.add_credits(root, "a1", "bob", 7) for _ in range(10)))
+
+    assert await bench.credits() == (140, 0)
+    assert await bench.credits("bob") == (167, 0)
+
+
+@pytest.mark.parametrize("changed", [("bob", 61), ("root", 60)])
+async def test_fault_4_a_transfer_with_another_body_is_refused(
+    bench: Bench, changed: tuple[str, int]
+) -> None:
+    ann = await bench.account("ann")
+    await bench.accounts.transfer(ann, "t1", "bob", 60)
+    with pytest.raises(RequestIdReusedError):
+        await bench.accounts.transfer(ann, "t1", *changed)
+
+    assert await bench.credits() == (140, 0)
+
+
+async def test_two_transfers_at_once_never_overdraw(bench: Bench) -> None:
+    """Invariant 2."""
+    ann = await bench.account("ann")
+    answers = await asyncio.gather(
+        *(bench.accounts.transfer(ann, f"t{number}", "bob", 150) for number in range(2)),
+        return_exceptions=True,
+    )
+
+    assert sorted(type(answer).__name__ for answer in answers) == [
+        "Account",
+        "InsufficientCreditsError",
+    ]
+    assert await bench.credits() == (50, 0)
+
+
+async def test_entries_page_from_the_newest(bench: Bench) -> None:
+    """Invariant 4: entries stay as they were written, and add up to the balance."""
+    ann, root = await bench.account("ann"), await bench.account("root")
+    drop = await bench.dispatched()
+    await bench.report(drop)
+    for number in range(3):
+        await bench.accounts.add_credits(root, f"a{number}", "ann", 10)
+    entries: list[Entry] = []
+    while page := await bench.accounts.entries(
+        ann, "ann", entries[-1].sequence if entries else None, 2
+    ):
+        assert len(page) <= 2
+        entries.extend(page)
+
+    kinds = [entry.kind for entry in entries]
+    assert kinds == ["MOVE", "MOVE", "MOVE", "POST", "HOLD", "MOVE"]
+    posted = sum(entry.credits for entry in entries if entry.kind in {"MOVE", "POST"})
+    assert posted == (await bench.account("ann")).posted == 180

@@ -1,0 +1,267 @@
+"""Machines and slots: what buyers see, and what administrators change."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from drink_frontend.domain.entities import AuditKind
+from drink_frontend.domain.errors import (
+    AdminRequiredError,
+    AlreadyExistsError,
+    DrinkError,
+    FieldInvalidError,
+    LinkSupersededError,
+    MachineNotFoundError,
+    SlotNotFoundError,
+    TokenInvalidError,
+)
+from drink_frontend.domain.ledger import CREDITS_MAX
+from drink_frontend.domain.ports import Reach
+from drink_frontend.domain.stock import STOCK_MAX
+from drink_frontend.usecases.accounts import digest
+from drink_frontend.usecases.machines import MachineView
+from tests.frontend.usecases.bench import Bench
+
+LIMIT_S = 5
+"""Longest wait for a change in seconds; a test that waits longer has failed."""
+
+
+async def test_machines_are_shown_with_slots_and_reach(bench: Bench) -> None:
+    bench.links.reaches["ld"] = Reach.BOARD_DOWN
+    d, ld = await bench.machines.list()
+
+    assert (d.machine.name, d.machine.display_name, d.reach) == ("d", "D", Reach.READY)
+    assert [(slot.number, slot.item, slot.price, slot.available) for slot in d.machine.slots] == [
+        (1, "Coke", 50, 3),
+        (2, "Tea", 30, 1),
+    ]
+    assert (ld.machine.name, ld.reach) == ("ld", Reach.BOARD_DOWN)
+    assert await bench.machines.get("d") == d
+    with pytest.raises(MachineNotFoundError):
+        await bench.machines.get("s")
+
+
+async def test_a_watch_shows_all_and_then_each_that_changed(bench: Bench) -> None:
+    shown: list[tuple[str, int]] = []
+
+    async def watch() -> None:
+        async for view in bench.machines.watch([]):
+            shown.append((view.machine.name, view.machine.slots[0].available))
+            match len(shown):
+                case 2:
+                    await bench.place("r1", machine="ld")
+                case 3:
+                    await bench.place("r2")
+                case 4:
+                    return
+
+    async with asyncio.timeout(LIMIT_S):
+        await watch()
+    assert shown == [("d", 3), ("ld", 2), ("ld", 1), ("d", 2)]
+
+
+@pytest.mark.parametrize("names", [["d"], ["d", "missing-is-made-below"]])
+async def test_a_watch_shows_only_the_machines_it_names(bench: Bench, names: list[str]) -> None:
+    for name in names[1:]:
+        await bench.machines.create("root", name, name)
+    views: list[MachineView] = []
+
+    async def watch() -> None:
+        async for view in bench.machines.watch(names):
+            views.append(view)
+            if len(views) == len(names):
+                await bench.place("r1", machine="ld")
+                await bench.place("r2", machine="d")
+            if len(views) > len(names):
+                return
+
+    async with asyncio.timeout(LIMIT_S):
+        await watch()
+    assert [view.machine.name for view in views] == [*names, "d"]
+
+
+async def test_a_watch_shows_a_reach_that_changed(bench: Bench) -> None:
+    reaches: list[Reach] = []
+
+    async def watch() -> None:
+        async for view in bench.machines.watch(["d"]):
+            reaches.append(view.reach)
+            if view.reach is Reach.OFFLINE:
+                return
+            bench.links.reaches["d"] = Reach.OFFLINE
+            bench.storage.changes.announce_machine("d")
+
+    async with asyncio.timeout(LIMIT_S):
+        await watch()
+    assert reaches == [Reach.READY, Reach.OFFLINE]
+
+
+async def test_a_watch_of_no_machine(bench: Bench) -> None:
+    with pytest.raises(MachineNotFoundError):
+        await anext(bench.machines.watch(["d", "s"]))
+
+
+async def test_a_slot_changes_in_what_is_given(bench: Bench) -> None:
+    """Invariant 21: what a person changed, from what to what."""
+    root = await bench.account("root")
+    slot = await bench.machines.update_slot(root, "d", 1, item="Mate", price=70)
+    assert (slot.item, slot.price, slot.enabled, slot.on_hand) == ("Mate", 70, True, 3)
+
+    slot = await bench.machines.update_slot(root, "d", 1, enabled=False, available=8)
+    assert (slot.item, slot.price, slot.enabled, slot.on_hand) == ("Mate", 70, False, 8)
+    record = (await bench.audit(AuditKind.STOCK_CHANGED))[-1]
+    assert (record.actor, record.machine) == ("root", "d")
+    assert record.facts == {
+        "slot": 1,
+        "from": {"item": "Mate", "price": 70, "enabled": True, "on_hand": 3},
+        "to": {"item": "Mate", "price": 70, "enabled": False, "on_hand": 8},
+    }
+
+
+async def test_counting_leaves_reserved_items_alone(bench: Bench) -> None:
+    """Invariant 10: what a drop has is not counted by the person who fills the slot."""
+    drop = await bench.dispatched()
+    root = await bench.account("root")
+    await bench.machines.update_slot(root, "d", 1, available=0)
+    assert await bench.stock() == (0, 1, 0, 0)
+
+    await bench.report(drop)
+    assert await bench.stock() == (0, 0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"machine": "s"}, MachineNotFoundError),
+        ({"number": 9}, SlotNotFoundError),
+        ({"item": ""}, FieldInvalidError),
+        ({"price": -1}, FieldInvalidError),
+        ({"price": CREDITS_MAX + 1}, FieldInvalidError),
+        ({"available": -1}, FieldInvalidError),
+        ({"available": STOCK_MAX + 1}, FieldInvalidError),
+    ],
+)
+async def test_a_slot_that_cannot_be_changed_so(
+    bench: Bench, change: dict[str, Any], error: type[DrinkError]
+) -> None:
+    root, before = await bench.account("root"), await bench.slot()
+    order: dict[str, Any] = {"machine": "d", "number": 1, "price": 5} | change
+    with pytest.raises(error):
+        await bench.machines.update_slot(root, **order)
+
+    assert await bench.slot() == before
+
+
+async def test_only_administrators_change_slots(bench: Bench) -> None:
+    with pytest.raises(AdminRequiredError):
+        await bench.machines.update_slot(await bench.account("ann"), "d", 1, price=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"name": "d"}, AlreadyExistsError),
+        ({"name": "D"}, FieldInvalidError),
+        ({"name": ""}, FieldInvalidError),
+        ({"display_name": "a\nb"}, FieldInvalidError),
+        ({"location": "x" * 201}, FieldInvalidError),
+    ],
+)
+async def test_a_machine_that_cannot_be_made(
+    bench: Bench, change: dict[str, Any], error: type[DrinkError]
+) -> None:
+    before = await bench.machines.list()
+    order: dict[str, Any] = {"name": "s", "display_name": "Snack", "location": "hall"} | change
+    with pytest.raises(error):
+        await bench.machines.create("root", **order)
+
+    assert await bench.machines.list() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"machine": "s"}, MachineNotFoundError),
+        ({"number": 1}, AlreadyExistsError),
+        ({"number": 0}, FieldInvalidError),
+        ({"number": 100}, FieldInvalidError),
+        ({"item": 'a"b'}, FieldInvalidError),
+        ({"price": CREDITS_MAX + 1}, FieldInvalidError),
+        ({"available": STOCK_MAX + 1}, FieldInvalidError),
+    ],
+)
+async def test_a_slot_that_cannot_be_made(
+    bench: Bench, change: dict[str, Any], error: type[DrinkError]
+) -> None:
+    order: dict[str, Any] = {"machine": "d", "number": 5, "item": "Ice", "price": 5} | change
+    with pytest.raises(error):
+        await bench.machines.create_slot("root", **order)
+
+    assert len((await bench.machines.get("d")).machine.slots) == 2
+
+
+async def test_a_machine_changes_in_what_is_given(bench: Bench) -> None:
+    """Invariant 21."""
+    await bench.machines.change("root", "d", location="cellar")
+    view = await bench.machines.change("bob", "d", display_name="Big Drink", enabled=False)
+
+    machine = view.machine
+    assert (machine.display_name, machine.location, machine.enabled) == (
+        "Big Drink",
+        "cellar",
+        False,
+    )
+    with pytest.raises(MachineNotFoundError):
+        await bench.machines.change("root", "s", enabled=False)
+    with pytest.raises(FieldInvalidError):
+        await bench.machines.change("root", "d", location="x" * 201)
+    records = [
+        record for record in await bench.audit(AuditKind.MACHINE_CHANGED) if record.machine == "d"
+    ]
+    assert [(record.actor, record.facts) for record in records] == [
+        ("test", {"created": True, "display_name": "D", "location": ""}),
+        ("root", {"location": "cellar"}),
+        ("bob", {"display_name": "Big Drink", "enabled": False}),
+    ]
+
+
+async def test_a_token_stands_for_its_machine(bench: Bench) -> None:
+    d, ld = (
+        await bench.machines.new_token("root", "d"),
+        await bench.machines.new_token("root", "ld"),
+    )
+
+    assert await bench.machines.authenticate(d) == "d"
+    assert await bench.machines.authenticate(ld) == "ld"
+    for token in ("", "guess", d[:-1], d + "x"):
+        with pytest.raises(TokenInvalidError):
+            await bench.machines.authenticate(token)
+    with pytest.raises(MachineNotFoundError):
+        await bench.machines.new_token("root", "s")
+
+
+async def test_fault_56_a_new_token_ends_the_link_of_the_old_one(bench: Bench) -> None:
+    """Invariant 14: whoever holds the old token gets no further command."""
+    old = await bench.machines.new_token("root", "d")
+    epoch = (await bench.link()).epoch
+    drop = await bench.place()
+    new = await bench.machines.new_token("root", "d")
+
+    with pytest.raises(TokenInvalidError):
+        await bench.machines.authenticate(old)
+    with pytest.raises(LinkSupersededError):
+        await bench.dispatch.take("d", epoch)
+    assert await bench.machines.authenticate(new) == "d"
+    await bench.link()
+    taken = await bench.take()
+    assert taken is not None
+    assert taken.id == drop.id
+
+
+async def test_tokens_are_kept_as_digests(bench: Bench) -> None:
+    token = await bench.machines.new_token("root", "d")
+    database = b"".join(file.read_bytes() for file in bench.path.parent.glob("drink.db*"))
+
+    assert digest(token).encode() in database
+    assert token.encode() not in database
