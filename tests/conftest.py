@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,7 +22,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.en
 def pytest_configure(config: pytest.Config) -> None:
     """Draws the seed of this run, unless --hypothesis-seed repeats an earlier one."""
     if config.option.hypothesis_seed is None:
-        config.option.hypothesis_seed = secrets.randbits(32)
+        shared = getattr(config, "workerinput", {})
+        config.option.hypothesis_seed = shared.get("hypothesis_seed", secrets.randbits(32))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Gives a worker of pytest-xdist the seed of the run."""
+    node.workerinput["hypothesis_seed"] = node.config.option.hypothesis_seed
 
 
 def pytest_report_header(config: pytest.Config) -> str:
