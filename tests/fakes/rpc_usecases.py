@@ -468,9 +468,11 @@ class ScriptedLinks:
                 yield message
         finally:
             hear.cancel()
-            await asyncio.wait({hear})
-            self.open -= 1
-            self.heard.put_nowait(None)
+            try:
+                await asyncio.wait({hear})
+            finally:
+                self.open -= 1
+                self.heard.put_nowait(None)
 
     async def _hear(self, incoming: AsyncIterator[AgentMessage]) -> None:
         try:

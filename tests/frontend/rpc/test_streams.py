@@ -47,6 +47,22 @@ async def test_ends_when_the_server_does() -> None:
     assert source.closed
 
 
+async def test_a_closed_server_starts_no_watch() -> None:
+    watches = Watches(10, 10)
+    watches.close()
+    with pytest.raises(ShuttingDownError):
+        await anext(watches.follow("a", Source(1).watch()))
+
+
+async def test_a_sources_own_time_limit_is_no_shutdown() -> None:
+    async def slow() -> AsyncIterator[int]:
+        raise TimeoutError("storage")
+        yield
+
+    with pytest.raises(TimeoutError, match="storage"):
+        await anext(Watches(10, 10).follow("a", slow()))
+
+
 async def test_a_cancelled_watch_gives_back_what_it_holds() -> None:
     source = Source(1, endless=True)
     stream = Watches(10, 10).follow("a", source.watch())

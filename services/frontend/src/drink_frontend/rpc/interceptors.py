@@ -1,7 +1,8 @@
-"""What surrounds every call; outermost first: error boundary, context, auth, decoding."""
+"""What surrounds every call; outermost first: calls, error boundary, context, auth, decoding."""
 
 from __future__ import annotations  # grpc.RpcMethodHandler is generic in its type stubs only
 
+import asyncio
 import contextlib
 import inspect
 from abc import abstractmethod
@@ -65,6 +66,28 @@ class Layer(Interceptor):
         return _handler(handler, behave, handler.request_deserializer)
 
 
+class Calls(Layer):
+    """Knows the calls under way, for gRPC stops without waiting for those that it cancelled."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def around(self, _method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+        """Runs the call."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            return await inner(request, context)
+        finally:
+            self._running.discard(task)
+
+    async def ended(self) -> None:
+        """Waits until no call is under way."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+
 class ErrorBoundary(Layer):
     """Turns refusals into their status and faults into an incident, and lets all else pass."""
 
@@ -76,7 +99,7 @@ class ErrorBoundary(Layer):
         try:
             return await inner(request, context)
         except DrinkError as error:
-            log.info("rpc_refused", reason=error.reason)
+            log.debug("rpc_refused", reason=error.reason)
             await _abort(context, refusal(error))
         except (grpc.aio.AbortError, grpc.aio.InternalError):
             # The first ends a call on purpose, the second says that the peer is gone.
@@ -126,8 +149,6 @@ class Decoding(Interceptor):
 
 
 async def _abort(context: Context, error: WireError) -> None:
-    if context.done():
-        return
     await context.abort(error.code, error.message, error.metadata)
 
 

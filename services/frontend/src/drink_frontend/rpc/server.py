@@ -25,7 +25,7 @@ from drink_frontend.rpc.auth import Authentication
 from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.health import Health, probe
-from drink_frontend.rpc.interceptors import Decoding, ErrorBoundary, RequestContext
+from drink_frontend.rpc.interceptors import Calls, Decoding, ErrorBoundary, RequestContext
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.ports import Accounts, Drops, Links, Machines
@@ -45,6 +45,10 @@ SERVICES = tuple(
     )
 )
 """Full names of the services of drink.v1."""
+
+END_LIMIT_S = 5.0
+"""Seconds that calls may take to end once they are cancelled; only a database that does not answer
+makes it longer than a moment, and that must not keep the process from ending."""
 
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
@@ -101,12 +105,14 @@ class RpcServer:
     ) -> None:
         self._settings = settings
         self._ready = ready
+        self._calls = Calls()
         self._effects = Effects()
         self._watches = Watches(settings.watches_max, settings.watches_per_caller_max)
         self._health = Health(SERVICES, self._watches)
         self._follow_health: asyncio.Task[None] | None = None
         self._server = grpc.aio.server(
             interceptors=[
+                self._calls,
                 ErrorBoundary(randomness),
                 RequestContext(randomness),
                 Authentication(accounts, machines),
@@ -181,13 +187,19 @@ class RpcServer:
         self._watches.close()
 
     async def stop(self, grace_s: float) -> None:
-        """Ends the calls under way, the last of them after `grace_s` seconds, and the server.
+        """Ends the server and the calls under way, the last of them after `grace_s` seconds.
 
-        What they had begun to change is carried out first.
+        What they hold is given back and what they had begun to change is carried out before it
+        returns, unless that takes longer than END_LIMIT_S.
         """
         if self._follow_health is not None:
             self._follow_health.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._follow_health
         await self._server.stop(grace_s)
-        await self._effects.finished()
+        try:
+            async with asyncio.timeout(END_LIMIT_S):
+                await self._calls.ended()
+                await self._effects.finished()
+        except TimeoutError:
+            log.warning("rpc_calls_left")

@@ -11,6 +11,7 @@ from drink_frontend.domain.errors import RateLimitedError, ShuttingDownError
 T = TypeVar("T")
 
 _END: Any = object()
+_SHUTTING_DOWN = "the frontend is shutting down; watch again later or elsewhere"
 
 
 @contextlib.asynccontextmanager
@@ -35,11 +36,15 @@ class Watches:
         self._total_max = total_max
         self._per_owner_max = per_owner_max
         self._open: Counter[str] = Counter()
-        self._closed = asyncio.Event()
+        self._waits: set[asyncio.Timeout] = set()
+        self._closed = False
 
     def close(self) -> None:
         """Ends every followed stream; new ones end at once."""
-        self._closed.set()
+        self._closed = True
+        now = asyncio.get_running_loop().time()
+        for wait in self._waits:
+            wait.reschedule(now)
 
     @contextlib.contextmanager
     def admit(self, owner: str) -> Iterator[None]:
@@ -71,15 +76,16 @@ class Watches:
                     yield update
 
     async def _next(self, updates: AsyncIterator[T]) -> T:
-        step = asyncio.ensure_future(anext(updates, _END))
-        closed = asyncio.ensure_future(self._closed.wait())
+        if self._closed:
+            raise ShuttingDownError(_SHUTTING_DOWN)
         try:
-            await asyncio.wait({step, closed}, return_when=asyncio.FIRST_COMPLETED)
-            if not step.done():
-                raise ShuttingDownError("the frontend is shutting down; watch again elsewhere")
-            return step.result()
-        finally:
-            # A generator cannot be closed while it is being run.
-            step.cancel()
-            closed.cancel()
-            await asyncio.wait({step, closed})
+            async with asyncio.timeout(None) as wait:
+                self._waits.add(wait)
+                try:
+                    return await anext(updates, _END)
+                finally:
+                    self._waits.discard(wait)
+        except TimeoutError:
+            if wait.expired():
+                raise ShuttingDownError(_SHUTTING_DOWN) from None
+            raise
