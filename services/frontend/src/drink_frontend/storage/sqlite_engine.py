@@ -11,14 +11,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from drink_frontend.storage.engine import Fault
-from drink_frontend.storage.errors import DatabaseLockedError, SchemaError
+from drink_frontend.storage.errors import DatabaseLockedError, SchemaError, StorageError
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Executor
 from drink_frontend.storage.tables import SCHEMA_REVISION
@@ -121,6 +121,7 @@ class SqliteEngine:
     Raises:
         DatabaseLockedError: another frontend has it.
         SchemaError: there is no database, or not one of this program's schema.
+        StorageError: it cannot be read or written.
     """
 
     def __init__(self, settings: StorageSettings, *, exclusive: bool) -> None:
@@ -156,33 +157,36 @@ class SqliteEngine:
 def open_file(settings: StorageSettings, *, read_only: bool) -> sqlite3.Connection:
     """A driver's connection to an existing database file, set up as the promise needs it."""
     mode = "ro" if read_only else "rw"
-    connection = sqlite3.connect(
-        f"file:{quote(str(settings.path.absolute()))}?mode={mode}",
-        uri=True,
-        timeout=settings.busy_timeout_ms / 1000,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=512,
-    )
-    pragmas = {
+    pragmas = {} if read_only else {"journal_mode": "WAL"}
+    pragmas |= {
         "synchronous": "FULL",
         "foreign_keys": "ON",
         # Without it REPLACE deletes rows past the triggers that forbid it.
         "recursive_triggers": "ON",
         "trusted_schema": "OFF",
-        "cache_size": -settings.cache_kib,
-        "wal_autocheckpoint": settings.checkpoint_pages,
+        "cache_size": str(-settings.cache_kib),
+        "wal_autocheckpoint": str(settings.checkpoint_pages),
         "query_only": "ON" if read_only else "OFF",
     }
-    try:
-        if not read_only:
-            (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            assert journal == "wal", f"the file system gives no WAL, but {journal}"
-        for name, value in pragmas.items():
-            connection.execute(f"PRAGMA {name} = {value}").close()
-    except BaseException:
-        connection.close()
-        raise
+    with ExitStack() as undo:
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(str(settings.path.absolute()))}?mode={mode}",
+                uri=True,
+                timeout=settings.busy_timeout_ms / 1000,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=512,
+            )
+            undo.callback(connection.close)
+            for name, value in pragmas.items():
+                connection.execute(f"PRAGMA {name} = {value}").close()
+            (journal,) = connection.execute("PRAGMA journal_mode").fetchone()
+        except sqlite3.Error as error:
+            raise _unusable(settings, error) from error
+        if not read_only and journal != "wal":
+            raise StorageError(f"the file system of {settings.path} cannot share memory")
+        undo.pop_all()
     return connection
 
 
@@ -209,8 +213,12 @@ def lock(path: Path) -> int:
 
     Raises:
         DatabaseLockedError: another process holds it.
+        StorageError: there is no such folder, or it cannot be written.
     """
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be locked: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -224,9 +232,11 @@ def lock(path: Path) -> int:
     return descriptor
 
 
+def _unusable(settings: StorageSettings, error: sqlite3.Error) -> StorageError:
+    return StorageError(f"{settings.path} cannot be used: {error}")
+
+
 def _check_schema(settings: StorageSettings) -> None:
-    if not settings.path.is_file():
-        raise SchemaError(f"there is no database at {settings.path}; migrate makes it")
     revision = _revision(settings)
     if revision is None:
         raise SchemaError(
@@ -246,16 +256,16 @@ def _check_schema(settings: StorageSettings) -> None:
 
 
 def _revision(settings: StorageSettings) -> str | None:
+    if not settings.path.is_file():
+        raise SchemaError(f"there is no database at {settings.path}; migrate makes it")
+    connection = open_file(settings, read_only=True)
     try:
-        connection = open_file(settings, read_only=True)
-    except sqlite3.DatabaseError as error:
-        raise SchemaError(f"{settings.path} is no SQLite database") from error
-    try:
+        tables = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+        if connection.execute(tables).fetchone() is None:
+            return None
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.OperationalError:
-        return None
-    except sqlite3.DatabaseError as error:
-        raise SchemaError(f"{settings.path} is no SQLite database") from error
+    except sqlite3.Error as error:
+        raise _unusable(settings, error) from error
     finally:
         connection.close()
     return None if row is None else str(row[0])

@@ -118,7 +118,7 @@ tokens = Table(
     _text("digest", key=True),
     Column("account", Text(), ForeignKey("accounts.name"), nullable=False),
     _column("expires_ms"),
-    Index("tokens_account", "account", "expires_ms"),
+    Index("tokens_by_account", "account", "expires_ms"),
     **_STRICT_BY_KEY,
 )
 
@@ -243,11 +243,11 @@ drops = Table(
     ),
     _check("decided", "(cause = 'OPERATOR') = (decided_by IS NOT NULL)"),
     _check("revision", "revision >= 0"),
-    _partial("drops_open", "state", "machine", "sequence", where=IS_OPEN),
+    _partial("drops_by_state", "state", "machine", "sequence", where=IS_OPEN),
     # A board gets its next command when it has answered the one before.
     _partial("drops_dispatched_alone", "machine", where="state = 'DISPATCHED'", unique=True),
-    _partial("drops_scheduled", "not_before_ms", where="state = 'SCHEDULED'"),
-    Index("drops_account", "account", "sequence"),
+    _partial("drops_by_time", "not_before_ms", where="state = 'SCHEDULED'"),
+    Index("drops_by_account", "account", "sequence"),
     **_STRICT,
 )
 
@@ -273,11 +273,11 @@ transfers = Table(
     _check("resolves", "(kind IN ('POST', 'VOID')) = (resolves IS NOT NULL)"),
     _check("actor", "(kind = 'MOVE') = (actor IS NOT NULL)"),
     _check("request", "(kind = 'MOVE') = (request_id IS NOT NULL)"),
-    _partial("transfers_hold", "drop_id", where="kind = 'HOLD'", unique=True),
-    _partial("transfers_resolution", "resolves", where="resolves IS NOT NULL", unique=True),
-    _partial("transfers_request", "actor", "request_id", where="kind = 'MOVE'", unique=True),
-    Index("transfers_debit", "debit_account", "sequence"),
-    Index("transfers_credit", "credit_account", "sequence"),
+    _partial("transfers_one_hold", "drop_id", where="kind = 'HOLD'", unique=True),
+    _partial("transfers_one_resolution", "resolves", where="resolves IS NOT NULL", unique=True),
+    _partial("transfers_one_request", "actor", "request_id", where="kind = 'MOVE'", unique=True),
+    Index("transfers_by_debit", "debit_account", "sequence"),
+    Index("transfers_by_credit", "credit_account", "sequence"),
     **_STRICT,
 )
 
@@ -293,7 +293,7 @@ audit = Table(
     _text("account", null=True),
     _text("facts"),
     _check("facts", f"length(facts) <= {FACTS_MAX}"),
-    _partial("audit_drop", "drop_id", "kind", "sequence", where="drop_id IS NOT NULL"),
-    Index("audit_kind", "kind", "sequence"),
+    _partial("audit_by_drop", "drop_id", "kind", "sequence", where="drop_id IS NOT NULL"),
+    Index("audit_by_kind", "kind", "sequence"),
     **_STRICT,
 )

@@ -86,7 +86,7 @@ def _tokens() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
-    op.create_index("tokens_account", "tokens", ["account", "expires_ms"])
+    op.create_index("tokens_by_account", "tokens", ["account", "expires_ms"])
 
 
 def _machines() -> None:
@@ -211,7 +211,7 @@ def _drops() -> None:
         sa.UniqueConstraint("id", name="drops_id_once"),
         sqlite_strict=True,
     )
-    op.create_index("drops_account", "drops", ["account", "sequence"])
+    op.create_index("drops_by_account", "drops", ["account", "sequence"])
     op.create_index(
         "drops_dispatched_alone",
         "drops",
@@ -220,12 +220,12 @@ def _drops() -> None:
         **_where("state = 'DISPATCHED'"),
     )
     op.create_index(
-        "drops_open",
+        "drops_by_state",
         "drops",
         ["state", "machine", "sequence"],
         **_where("state IN ('SCHEDULED', 'RESERVED', 'DISPATCHED', 'UNKNOWN')"),
     )
-    op.create_index("drops_scheduled", "drops", ["not_before_ms"], **_where("state = 'SCHEDULED'"))
+    op.create_index("drops_by_time", "drops", ["not_before_ms"], **_where("state = 'SCHEDULED'"))
 
 
 def _transfers() -> None:
@@ -261,20 +261,20 @@ def _transfers() -> None:
         sa.UniqueConstraint("id", name="transfers_id_once"),
         sqlite_strict=True,
     )
-    op.create_index("transfers_credit", "transfers", ["credit_account", "sequence"])
-    op.create_index("transfers_debit", "transfers", ["debit_account", "sequence"])
+    op.create_index("transfers_by_credit", "transfers", ["credit_account", "sequence"])
+    op.create_index("transfers_by_debit", "transfers", ["debit_account", "sequence"])
     op.create_index(
-        "transfers_hold", "transfers", ["drop_id"], unique=True, **_where("kind = 'HOLD'")
+        "transfers_one_hold", "transfers", ["drop_id"], unique=True, **_where("kind = 'HOLD'")
     )
     op.create_index(
-        "transfers_request",
+        "transfers_one_request",
         "transfers",
         ["actor", "request_id"],
         unique=True,
         **_where("kind = 'MOVE'"),
     )
     op.create_index(
-        "transfers_resolution",
+        "transfers_one_resolution",
         "transfers",
         ["resolves"],
         unique=True,
@@ -298,9 +298,9 @@ def _audit() -> None:
         sqlite_strict=True,
     )
     op.create_index(
-        "audit_drop", "audit", ["drop_id", "kind", "sequence"], **_where("drop_id IS NOT NULL")
+        "audit_by_drop", "audit", ["drop_id", "kind", "sequence"], **_where("drop_id IS NOT NULL")
     )
-    op.create_index("audit_kind", "audit", ["kind", "sequence"])
+    op.create_index("audit_by_kind", "audit", ["kind", "sequence"])
 
 
 def _triggers() -> None:

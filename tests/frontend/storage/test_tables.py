@@ -1,0 +1,270 @@
+"""Every constraint and trigger, proven by trying to break it with raw SQL."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    CheckConstraint,
+    Constraint,
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    UniqueConstraint,
+)
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.ledger import TransferKind
+from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
+from drink_frontend.storage.sqlite_triggers import TRIGGERS
+from drink_frontend.storage.tables import metadata
+from drink_frontend.storage.transaction import SqlTransaction
+from tests.fakes.books import NOW, advance, found, hold_of, reserve, resolution_of
+from tests.fakes.books import drop as order
+from tests.fakes.databases import fresh_sqlite
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """A sound house: drop 1 is reserved, drop 2 dispensed, drop 3 unknown."""
+    settings = fresh_sqlite(tmp_path_factory.mktemp("house"))
+    engine = SqliteEngine(settings, exclusive=False)
+    connection = engine.connect(read_only=False)
+    tx = SqlTransaction(connection.executor, 9)
+    connection.begin()
+    found(tx)
+    tx.accounts.update("alice", ibutton_digest="ibutton")
+    tx.machines.update("d", token_digest="token")
+    tx.accounts.add_token("bearer", "alice", NOW)
+    for number in (1, 2, 3):
+        reserve(tx, order(number))
+    advance(tx, order(2).id, State.DISPENSED, Cause.BOARD_ACK)
+    advance(tx, order(3).id, State.UNKNOWN, Cause.BOARD_SILENT)
+    connection.commit()
+    connection.close()
+    driver = open_file(settings, read_only=False)
+    yield driver
+    driver.close()
+
+
+@pytest.fixture
+def books(house: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """The house, in a transaction that is undone."""
+    house.execute("BEGIN")
+    yield house
+    house.execute("ROLLBACK")
+
+
+def insert(table: str, **values: Any) -> str:
+    """A statement that inserts one row, written out."""
+    texts = ("NULL" if value is None else repr(value) for value in map(_plain, values.values()))
+    return f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(texts)})"
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def account(**changes: Any) -> str:
+    row = dict.fromkeys(
+        ("admin", "closed", "debits_pending", "debits_posted", "credits_pending", "credits_posted"),
+        0,
+    )
+    return insert("accounts", **{"name": "eve", "kind": "USER", "created_ms": 0, **row, **changes})
+
+
+def slot(**changes: Any) -> str:
+    row = dict.fromkeys(("loaded", "on_hand", "reserved", "dispensed", "unknown"), 0)
+    new = {"machine": "d", "number": 9, "item": "Tea", "price": 1, "enabled": 1, "sensor": "EMPTY"}
+    return insert("slots", **{**new, "updated_ms": 0, **row, **changes})
+
+
+def machine(**changes: Any) -> str:
+    new = {"name": "x", "display_name": "", "location": "", "enabled": 1, "epoch": 0}
+    return insert("machines", **{**new, "journal_sequence": 0, **changes})
+
+
+def drop(**changes: Any) -> str:
+    row = asdict(order(9))
+    del row["sequence"]
+    return insert("drops", **{**row, **changes})
+
+
+def transfer(**changes: Any) -> str:
+    new = {
+        "id": "new",
+        "kind": "MOVE",
+        "debit_account": "alice",
+        "credit_account": "bob",
+        "amount": 1,
+        "created_ms": 0,
+        "actor": "root",
+        "request_id": "new",
+    }
+    return insert("transfers", **{**new, **changes})
+
+
+def resolution(kind: TransferKind, number: int, **changes: Any) -> str:
+    return insert("transfers", **asdict(resolution_of(order(number), kind, **changes)))
+
+
+def hold(**changes: Any) -> str:
+    return insert("transfers", **asdict(hold_of(order(1), **changes)))
+
+
+def update(what: str) -> str:
+    return f"UPDATE {what}"
+
+
+OF_DROP = {"drop_id": order(1).id, "actor": None, "request_id": None}
+SETTLE = "drops SET settled_ms = 1, "
+LINK = "epoch = 1, journal_id = 'j', dispatched_ms = 1"
+FIRST = "WHERE request_id = 'request-1'"
+
+# What breaks each: a statement, after those that take other guards out of its way.
+BREAKS: dict[str, str | tuple[str, str]] = {
+    "accounts_key": account(name="alice"),
+    "accounts_ibutton_digest_once": account(ibutton_digest="ibutton"),
+    "accounts_kind": account(kind="BANK"),
+    "accounts_flags": account(admin=2),
+    "accounts_totals": account(kind="FUNDING", credits_posted=-1),
+    "accounts_available": update("accounts SET debits_pending = 951 WHERE name = 'alice'"),
+    "tokens_key": insert("tokens", digest="bearer", account="bob", expires_ms=0),
+    "tokens_account_exists": insert("tokens", digest="x", account="nobody", expires_ms=0),
+    "machines_key": machine(name="d"),
+    "machines_token_digest_once": machine(token_digest="token"),
+    "machines_flags": machine(enabled=2),
+    "machines_counts": machine(epoch=-1),
+    "slots_key": slot(number=1),
+    "slots_machine_exists": slot(machine="nowhere"),
+    "slots_number": slot(number=0),
+    "slots_price": slot(price=1_000_001),
+    "slots_flags": slot(enabled=-1),
+    "slots_places": slot(on_hand=-1, reserved=1),
+    "slots_loaded": slot(on_hand=1),
+    "slots_sensor": slot(sensor="BROKEN"),
+    "slots_loaded_within_limit": update(
+        "slots SET on_hand = 10001, loaded = 10004 WHERE number = 1"
+    ),
+    "drops_key": drop(sequence=1),
+    "drops_id_once": drop(id=order(1).id),
+    "drops_account_request_id_once": drop(request_id="request-1"),
+    "drops_account_exists": drop(account="nobody"),
+    "drops_machine_slot_exists": drop(slot=9),
+    "drops_state": drop(state="LOST"),
+    "drops_price": drop(price=-1),
+    "drops_scheduled": drop(state="SCHEDULED"),
+    "drops_waiting": drop(epoch=1),
+    "drops_dispatched": update(f"drops SET state = 'DISPATCHED' {FIRST}"),
+    "drops_settled": update(f"drops SET state = 'UNKNOWN', cause = 'AGENT_LOST' {FIRST}"),
+    "drops_dispensed": update(f"{SETTLE} state = 'DISPENSED', cause = 'AGENT_LOST' {FIRST}"),
+    "drops_not_dispensed": update(f"{SETTLE} state = 'NOT_DISPENSED', cause = 'NONE' {FIRST}"),
+    "drops_unknown": update(f"{SETTLE} state = 'UNKNOWN', cause = 'CANCELLED' {FIRST}"),
+    "drops_decided": update(f"{SETTLE} state = 'DISPENSED', cause = 'OPERATOR' {FIRST}"),
+    "drops_revision": drop(revision=-1),
+    "drops_dispatched_alone": (
+        update(f"drops SET state = 'DISPATCHED', {LINK} {FIRST}"),
+        drop(state="DISPATCHED", epoch=1, journal_id="j", dispatched_ms=1),
+    ),
+    "drops_never_go": "DELETE FROM drops",
+    "drops_order_never_changes": update("drops SET price = 1"),
+    "drops_settled_stay": update("drops SET state = state WHERE request_id = 'request-2'"),
+    "drops_move_with_hold": (
+        drop(),
+        update("drops SET state = state WHERE request_id = 'request-9'"),
+    ),
+    "transfers_key": transfer(sequence=1),
+    "transfers_id_once": transfer(id="move-founding"),
+    "transfers_debit_account_exists": transfer(debit_account="nobody"),
+    "transfers_credit_account_exists": transfer(credit_account="nobody"),
+    "transfers_drop_id_exists": (
+        "DROP TRIGGER transfers_hold_fits",
+        hold(id="new", drop_id="nothing"),
+    ),
+    "transfers_resolves_exists": (
+        "DROP TRIGGER transfers_resolution_fits",
+        resolution(TransferKind.VOID, 1, resolves="nothing"),
+    ),
+    "transfers_kind": transfer(kind="GIFT", **OF_DROP),
+    "transfers_amount": transfer(amount=1_000_001),
+    "transfers_accounts": transfer(credit_account="alice"),
+    "transfers_drop": transfer(drop_id=order(1).id),
+    "transfers_resolves": transfer(kind="POST", **OF_DROP),
+    "transfers_actor": transfer(actor=None),
+    "transfers_request": transfer(request_id=None),
+    "transfers_one_hold": ("DROP TRIGGER transfers_hold_fits", hold(id="new")),
+    "transfers_one_resolution": resolution(TransferKind.POST, 2, id="new"),
+    "transfers_one_request": transfer(request_id="founding"),
+    "transfers_hold_fits": hold(id="new"),
+    "transfers_resolution_fits": resolution(TransferKind.POST, 3),
+    "transfers_never_change": update("transfers SET created_ms = 0"),
+    "transfers_never_go": "DELETE FROM transfers",
+    "audit_key": insert("audit", sequence=1, kind="NOTE", at_ms=0, actor="root", facts="{}"),
+    "audit_facts": insert("audit", kind="NOTE", at_ms=0, actor="root", facts=" " * 65_537),
+    "audit_never_changes": update("audit SET actor = 'nobody'"),
+    "audit_never_goes": "DELETE FROM audit",
+}
+
+
+def guards() -> dict[str, str]:
+    """The name of everything that guards the books, and what SQLite says when it refuses."""
+    said = {name: name for name in TRIGGERS}
+    for table in metadata.tables.values():
+        for constraint in table.constraints:
+            assert isinstance(constraint.name, str)
+            said[constraint.name] = _says(table.name, constraint)
+        for index in table.indexes:
+            if index.unique:
+                assert isinstance(index.name, str)
+                said[index.name] = _says(table.name, index)
+    return said
+
+
+def _says(table: str, guard: Constraint | Index) -> str:
+    if isinstance(guard, CheckConstraint):
+        return f"CHECK constraint failed: {guard.name}"
+    if isinstance(guard, ForeignKeyConstraint):
+        return "FOREIGN KEY constraint failed"
+    assert isinstance(guard, PrimaryKeyConstraint | UniqueConstraint | Index)
+    columns = ", ".join(f"{table}.{column.name}" for column in guard.columns)
+    return f"UNIQUE constraint failed: {columns}"
+
+
+def test_each_guard_has_its_case() -> None:
+    assert sorted(BREAKS) == sorted(guards())
+
+
+@pytest.mark.parametrize("name", sorted(BREAKS))
+def test_a_guard_refuses_what_would_break_it(books: sqlite3.Connection, name: str) -> None:
+    steps = BREAKS[name]
+    *before, last = [steps] if isinstance(steps, str) else steps
+    for statement in before:
+        books.execute(statement)
+    with pytest.raises(sqlite3.IntegrityError) as refusal:
+        books.execute(last)
+    assert str(refusal.value) == guards()[name]
+
+
+def test_replacing_a_row_is_deleting_it(books: sqlite3.Connection) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="transfers_never_go"):
+        books.execute(transfer(id="move-founding").replace("INSERT", "REPLACE"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [account(admin="yes"), account(created_ms=1.5), account(name=None), drop(price="50 credits")],
+)
+def test_columns_take_their_type_only(books: sqlite3.Connection, statement: str) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match=r"cannot store|NOT NULL"):
+        books.execute(statement)
+
+
+def test_sequences_never_recur(books: sqlite3.Connection) -> None:
+    """They are the highest number plus one, and the highest never goes; see test above."""
+    books.execute(transfer(id="a", request_id="a"))
+    (last,) = books.execute("SELECT MAX(sequence) FROM transfers").fetchone()
+    books.execute(transfer(id="b", request_id="b"))
+    assert books.execute("SELECT MAX(sequence) FROM transfers").fetchone() == (last + 1,)
