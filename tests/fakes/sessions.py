@@ -1,6 +1,9 @@
 """A client of sessions without sockets, and one with."""
 
 import asyncio
+import socket
+import struct
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +15,13 @@ from tests.fakes.usecases import World
 
 PATIENCE_S = 5.0
 """Longest wait of a test for something that must come."""
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Waits until something is so that gives no sign of its own."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 class Typist:
@@ -91,6 +101,13 @@ class Caller:
     async def ask(self, line: bytes, end: bytes = b"\n") -> bytes:
         self.send(line)
         return await self.read(end)
+
+    def reset(self) -> None:
+        """Goes away without a word: the server gets a reset, not an end of the stream."""
+        at_once = struct.pack("ii", 1, 0)
+        own_socket = self.writer.get_extra_info("socket")
+        own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        self.writer.transport.abort()
 
     async def login(self, name: bytes = b"user") -> Self:
         await self.read()

@@ -21,8 +21,8 @@ async def serve(world: World) -> AsyncIterator[Serve]:
     servers = []
 
     async def start(limits: dict[str, Any] | None = None, **listener: Any) -> SessionServer:
-        door = ListenerSettings(**({"port": 0, "default_machine": "d"} | listener))
-        settings = SessionSettings(**({"listeners": (door,)} | (limits or {})))
+        door = ListenerSettings.model_validate({"port": 0, "default_machine": "d"} | listener)
+        settings = SessionSettings.model_validate({"listeners": (door,)} | (limits or {}))
         server = SessionServer(settings, world.services(may_stop=settings.shutdown_command))
         servers.append(server)
         await server.start()

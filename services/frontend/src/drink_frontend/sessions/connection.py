@@ -17,6 +17,10 @@ from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 
 log = structlog.get_logger(__name__)
 
+LINGER_S = 1.0
+"""Seconds in which a client that is sent away may close its side. Closing while it is still sending
+would make its system throw away the last reply unread."""
+
 FAIR_SHARE = 32
 """Lines of one client that are carried out before others get their turn; some 0.5 ms of them."""
 
@@ -64,6 +68,7 @@ class Connection(asyncio.Protocol):
         "_desk",
         "_ended",
         "_finishing",
+        "_linger",
         "_machine",
         "_reading",
         "_session",
@@ -86,6 +91,7 @@ class Connection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._silence: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
+        self._linger: asyncio.TimerHandle | None = None
         self._reading = True
         self._ended = False
         self._finishing = False
@@ -121,6 +127,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes what the client sends, as much as may wait."""
+        if self._closing:
+            return
         self._decoder.feed(data)
         if self._decoder.backlog > self._desk.settings.backlog_bytes_max:
             self._transport.pause_reading()
@@ -132,6 +140,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Carries out what the client has sent before it closed its side, then ends."""
         self._ended = True
+        if self._closing:
+            return False
         if self._desk.dialect.silence_ends_line:
             self._decoder.silence()
         self._start()
@@ -157,7 +167,7 @@ class Connection(asyncio.Protocol):
         """The client has gone, or was sent away; a drop under way is not touched."""
         self._closing = True
         self._desk.roll.forget(self)
-        for timer in (self._silence, self._stall):
+        for timer in (self._silence, self._stall, self._linger):
             if timer is not None:
                 timer.cancel()
         if self._writable is not None and not self._writable.done():
@@ -175,10 +185,12 @@ class Connection(asyncio.Protocol):
         self._finishing = True
         if self._worker is None:
             self._say_goodbye(Phrase.NOT_READY)
+            self._transport.close()
 
     def give_up(self) -> None:
         """Ends the session now; who waits for a drop is told that it is under way."""
         self._say_goodbye(Phrase.NOT_READY)
+        self._transport.close()
         self._abandon_outcome()
 
     def abort(self) -> None:
@@ -224,7 +236,7 @@ class Connection(asyncio.Protocol):
                 await asyncio.sleep(0)
         self._worker = None
         if self._finishing:
-            self._say_goodbye(Phrase.NOT_READY)
+            self.finish()
         elif self._ended:
             self._hang_up()
 
@@ -288,8 +300,15 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         self._closing = True
-        self._transport.close()
-        self._limit_stall(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._limit_stall(loop)
+        if self._ended or not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        self._linger = loop.call_later(LINGER_S, self._transport.close)
+        if not self._reading:
+            self._transport.resume_reading()
 
     def _limit_stall(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._stall is None:

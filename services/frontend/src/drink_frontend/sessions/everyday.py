@@ -54,7 +54,6 @@ async def ibutton(session: SessionState, number: str) -> Reply:
 
 def _logged_in(session: SessionState, account: Account) -> Reply:
     session.account = account.name
-    session.login_failures = 0
     return Say(Phrase.BALANCE, {"credits": account.available})
 
 

@@ -84,7 +84,7 @@ class Session:
         dialect: How it speaks.
         origin: The client's address.
         machine: Name of the machine that it starts with, if any.
-        login_failures_max: Failed logins in a row after which it ends.
+        login_failures_max: Failed logins after which it ends.
     """
 
     __slots__ = ("_login_failures_max", "_state")

@@ -125,8 +125,8 @@ class SessionSettings(BaseModel):
     theirs send no line end; one that sends its letters further apart is no client but a person."""
 
     login_failures_max: int = Field(default=3, ge=1, le=100)
-    """Failed logins in a row that end a session; default 3, as at every terminal since 1970. The
-    accounts' own throttling does the rest."""
+    """Failed logins that end a session; default 3, as at every terminal since 1970. The accounts'
+    own throttling does the rest."""
 
     sessions_max: int = Field(default=16_384, ge=1, le=1_000_000)
     """Sessions at once; default 16,384, some 100 MB. Fewer where the process may not open that

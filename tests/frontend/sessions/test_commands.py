@@ -1,0 +1,162 @@
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drink_frontend.sessions.commands import GRAMMAR, Command, Verb, parse, words
+from drink_frontend.sessions.phrases import Phrase, Refused
+
+
+def parsed(line: str) -> Command:
+    command = parse(line, {})
+    assert command is not None
+    return command
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("1 2", ["1", "2"]),
+        ("  1   2 ", ["1", "2"]),
+        ('1 "Mountain Dew" 50', ["1", "Mountain Dew", "50"]),
+        ('""', [""]),
+        ('"a"b', ['"a"b']),
+        ('a"b c"', ['a"b', 'c"']),
+        ('"open end', ['"open', "end"]),
+        ("", []),
+    ],
+)
+def test_words(line: str, expected: list[str]) -> None:
+    assert words(line) == expected
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])))
+def test_words_hold_everything_but_blanks_and_quotes(line: str) -> None:
+    kept = "".join(words(line)).replace('"', "").replace(" ", "")
+    assert kept == line.replace('"', "").replace(" ", "")
+
+
+@given(st.text())
+def test_no_line_breaks_the_parser(line: str) -> None:
+    command = parse(line, {})
+    if command is not None and command.arity_fits:
+        with contextlib.suppress(Refused):
+            command.values()
+
+
+def test_every_verb_has_a_grammar() -> None:
+    assert set(GRAMMAR) == set(Verb)
+
+
+@pytest.mark.parametrize("line", ["drop 1", "Drop 1", "DROP 1", "  dRoP   1  "])
+def test_any_case_and_blanks(line: str) -> None:
+    assert parsed(line) == Command(Verb.DROP, ("1",))
+
+
+def test_arguments_keep_their_case() -> None:
+    assert parsed("machine LD").arguments == ("LD",)
+
+
+@pytest.mark.parametrize(
+    "line", ["FOO", "DROPX 1", "\u017ftat", "\uff33TAT", "DROP\u00a01", '"STAT"']
+)
+def test_what_is_no_command(line: str) -> None:
+    assert parse(line, {}) is None
+
+
+def test_a_dialect_may_ignore_arguments() -> None:
+    assert parse("STAT 1 2", {Verb.STAT: 0}) == Command(Verb.STAT, ())
+
+
+def test_log_takes_the_rest_of_the_line() -> None:
+    assert parsed('LOG  the "big"  machine ').arguments == ('the "big"  machine',)
+    assert parsed("LOG").arguments == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "fits"),
+    [
+        ("DROP", False),
+        ("DROP 1", True),
+        ("DROP 1 2", True),
+        ("DROP 1 2 3", False),
+        ("STAT", True),
+        ("USER", False),
+        ("QUIT now please", True),
+        ("CODE 1 abc d", True),
+        ('EDITSLOT 1 "Mountain Dew" 50 43 307 true', True),
+        ("EDITSLOT 1 Mountain Dew 50 43 307 true", False),
+    ],
+)
+def test_arity(line: str, fits: bool) -> None:
+    assert parsed(line).arity_fits is fits
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("DROP 3 10", (3, 10)),
+        ("DROP 007", (7,)),
+        ("ADDCREDITS user -5", ("user", -5)),
+        ('EDITSLOT 1 "Mountain Dew" 50 43 307 TRUE', (1, "Mountain Dew", 50, 43, 307, True)),
+        ("SETADMIN user false", ("user", False)),
+        ("SHUTDOWN -r", (True,)),
+    ],
+)
+def test_values(line: str, values: tuple[object, ...]) -> None:
+    assert parsed(line).values() == values
+
+
+@pytest.mark.parametrize(
+    ("line", "phrase"),
+    [
+        ("DROP x", Phrase.BAD_SLOT),
+        ("DROP -1", Phrase.BAD_SLOT),
+        ("DROP 1.5", Phrase.BAD_SLOT),
+        ("DROP 1e3", Phrase.BAD_SLOT),
+        ("DROP +1", Phrase.BAD_SLOT),
+        ("DROP 1_0", Phrase.BAD_SLOT),
+        ("DROP ٣", Phrase.BAD_SLOT),
+        ("DROP 99999999999999999999", Phrase.BAD_SLOT),
+        ("DROP 1;DELETE", Phrase.BAD_SLOT),
+        ("DROP 1 x", Phrase.BAD_DELAY),
+        ("DROP 1 -1", Phrase.BAD_DELAY),
+        ("DROP 1 301", Phrase.BAD_DELAY),
+        ("DROP x x", Phrase.BAD_SLOT),
+        ("RAND 1.5", Phrase.BAD_DELAY),
+        ("SENDCREDITS 0 user", Phrase.BAD_AMOUNT),
+        ("SENDCREDITS -5 user", Phrase.BAD_AMOUNT),
+        ("SENDCREDITS 1000001 user", Phrase.BAD_AMOUNT),
+        ("ADDCREDITS user x", Phrase.BAD_CREDITS),
+        ("EDITUSER user -1", Phrase.BAD_CREDITS),
+        ("EDITUSER user 1 maybe", Phrase.BAD_ADMIN_FLAG),
+        ("EDITSLOT x Coke 1 1 1 true", Phrase.BAD_SLOT),
+        ("EDITSLOT 1 Coke -5 1 1 true", Phrase.BAD_COST),
+        ("EDITSLOT 1 Coke 5 -1 1 true", Phrase.BAD_QUANTITY),
+        ("EDITSLOT 1 Coke 5 1 x true", Phrase.BAD_DROPPED_COUNT),
+        ("EDITSLOT 1 Coke 5 1 1 yes", Phrase.BAD_ENABLED_FLAG),
+        ("SHUTDOWN now", Phrase.BAD_REBOOT_FLAG),
+    ],
+)
+def test_the_first_bad_value_is_named(line: str, phrase: Phrase) -> None:
+    with pytest.raises(Refused) as refused:
+        parsed(line).values()
+    assert refused.value.phrase is phrase
+
+
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        ("PASS s3cret", "PASS ****"),
+        ("auth user s3cret", "AUTH ****"),
+        ("ibutton 1234567890ABCDEF", "IBUTTON ****"),
+        ("ADDUSER user s3cret", "ADDUSER ****"),
+        ("CHPASS user s3cret", "CHPASS ****"),
+        ("PASS s3cret and more", "PASS ****"),
+        ("PASS", "PASS"),
+        ("DROP 1 5", "DROP 1 5"),
+    ],
+)
+def test_secrets_are_masked(line: str, masked: str) -> None:
+    assert parsed(line).masked == masked

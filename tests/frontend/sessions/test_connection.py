@@ -1,0 +1,361 @@
+"""One client's socket, over a real one."""
+
+import asyncio
+import gc
+import socket
+import tracemalloc
+
+import pytest
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.sessions.dialects import DIALECTS, DialectName
+from drink_frontend.sessions.phrases import Phrase
+from tests.fakes.sessions import Caller, until
+from tests.fakes.usecases import World
+from tests.frontend.sessions.conftest import Serve
+
+
+async def test_greeting_login_stat_drop_balance(serve: Serve) -> None:
+    async with Caller(await serve()) as caller:
+        assert await caller.read() == b"OK Welcome to Big Drink\n"
+        caller.send(b"USER user\r\nPASS pw\r\nSTAT 1\nDROP 1\nGETBALANCE\nQUIT\n")
+        assert await caller.read_all() == (
+            b"OK Password required.\nOK Credits: 100\n"
+            b'1 "Coke" 50 13 0 true\nOK 1 Slots retrieved\n'
+            b"OK Credits remaining: 50\nOK Credits: 50\nOK Disconnecting.\n"
+        )
+
+
+async def test_fault_07_byte_at_a_time(serve: Serve) -> None:
+    async with Caller(await serve()) as caller:
+        await caller.read()
+        for byte in b"USER user\nPASS pw\nDROP 1\nQUIT\n":
+            caller.send(bytes([byte]))
+            await asyncio.sleep(0)
+        assert await caller.read_all() == (
+            b"OK Password required.\nOK Credits: 100\nOK Credits remaining: 50\nOK Disconnecting.\n"
+        )
+
+
+async def test_fault_07_pipelined_replies_come_in_order(serve: Serve) -> None:
+    async with Caller(await serve()) as caller:
+        await caller.read()
+        caller.send(b"".join(b"STAT %d\n" % (1 + n % 5) for n in range(1_000)))
+        for n in range(1_000):
+            assert (await caller.read()).startswith(b'%d "' % (1 + n % 5))
+            assert await caller.read() == b"OK 1 Slots retrieved\n"
+
+
+async def test_fault_07_ten_thousand_commands_in_one_write_delay_nobody(serve: Serve) -> None:
+    server = await serve()
+    async with Caller(server) as flood, Caller(server) as other:
+        await flood.read()
+        await other.read()
+        flood.send(b"USER u\n" * 10_000)
+        # In the time the flood takes, somebody else gets many answers.
+        answered = 0
+        last = asyncio.ensure_future(flood.read_lines(10_000))
+        while not last.done():
+            assert await other.ask(b"WHOAMI\n") == b"ERR 204 You need to login.\n"
+            answered += 1
+        assert set(await last) == {b"OK Password required.\n"}
+        assert answered > 50
+
+
+async def test_fault_07_what_came_before_the_client_closed_its_side_is_answered(
+    serve: Serve,
+) -> None:
+    async with Caller(await serve()) as caller:
+        caller.send(b"STAT 1\nTEMP\nVERS")
+        caller.writer.write_eof()
+        assert await caller.read_all() == (
+            b'OK Welcome to Big Drink\n1 "Coke" 50 13 0 true\nOK 1 Slots retrieved\nOK 38.3000\n'
+        )
+
+
+async def test_fault_07_a_drop_cut_off_in_the_middle_drops_nothing(
+    world: World, serve: Serve
+) -> None:
+    async with Caller(await serve()) as caller:
+        await caller.login()
+        caller.send(b"DROP 1")
+        caller.writer.write_eof()
+        assert await caller.read_all() == b""
+    assert not world.drops
+
+
+async def test_the_machine_is_chosen_by_the_local_address(serve: Serve) -> None:
+    server = await serve(
+        address="0.0.0.0",
+        allow_plain_remote=True,
+        machine_by_address={"127.0.0.2": "ld"},
+    )
+    port = server.addresses[0][1]
+    for address, name in (("127.0.0.1", b"Big Drink"), ("127.0.0.2", b"Little Drink")):
+        reader, writer = await asyncio.open_connection(address, port)
+        assert await reader.readline() == b"OK Welcome to %s\n" % name
+        writer.transport.abort()
+
+
+class TestDrops:
+    async def test_fault_22_a_session_that_ends_does_not_end_its_drop(
+        self, world: World, serve: Serve
+    ) -> None:
+        world.holding = True
+        server = await serve()
+        async with Caller(server) as caller:
+            await caller.login()
+            caller.send(b"DROP 1\n")
+            await world.placed.wait()
+            caller.reset()
+        await until(lambda: server.sessions == 0)
+        (drop_id,) = world.drops
+        await world.settle(drop_id, State.DISPENSED, Cause.BOARD_ACK)
+        assert world.accounts["user"].posted == 50
+
+    async def test_a_client_that_closes_its_side_may_still_hear_the_outcome(
+        self, world: World, serve: Serve
+    ) -> None:
+        world.holding = True
+        async with Caller(await serve()) as caller:
+            await caller.login()
+            caller.send(b"DROP 1\n")
+            caller.writer.write_eof()
+            await world.placed.wait()
+            await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
+            assert await caller.read_all() == b"OK Credits remaining: 50\n"
+
+    async def test_fault_22_nor_does_one_that_ends_while_it_is_being_placed(
+        self, world: World, serve: Serve
+    ) -> None:
+        server = await serve()
+        async with Caller(server) as caller:
+            await caller.login()
+            caller.send(b"DROP 1\n")
+        await until(lambda: server.sessions == 0)
+        await until(lambda: world.accounts["user"].posted == 50)
+
+    async def test_a_slow_drop_keeps_only_its_own_session_waiting(
+        self, world: World, serve: Serve
+    ) -> None:
+        world.holding = True
+        server = await serve()
+        async with Caller(server) as slow, Caller(server) as other:
+            await slow.login()
+            slow.send(b"WHOAMI\nDROP 1\nTEMP\n")
+            assert await slow.read() == b"OK Username: user\n"
+            await world.placed.wait()
+            await other.login(b"user2")
+            assert await other.ask(b"GETBALANCE\n") == b"OK Credits: 30\n"
+            await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
+            assert await slow.read_lines(2) == [b"OK Credits remaining: 50\n", b"OK 38.3000\n"]
+
+    async def test_a_second_drop_queues_in_classic(self, world: World, serve: Serve) -> None:
+        world.holding = True
+        async with Caller(await serve()) as caller:
+            await caller.login()
+            caller.send(b"DROP 1\nDROP 1\nQUIT\n")
+            await world.placed.wait()
+            world.holding = False
+            await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
+            assert await caller.read_all() == (
+                b"OK Credits remaining: 50\nOK Credits remaining: 0\nOK Disconnecting.\n"
+            )
+
+    @pytest.mark.parametrize(
+        "sent", [[b"DROP 1\nDROP 1\nWHOAMI\n"], [b"DROP 1\n", b"DROP 1\nWHOAMI\n"]]
+    )
+    async def test_a_second_drop_is_warned_of_in_drinkjs(
+        self, world: World, serve: Serve, sent: list[bytes]
+    ) -> None:
+        world.holding = True
+        async with Caller(await serve(dialect=DialectName.DRINKJS)) as caller:
+            await caller.login()
+            for piece in sent:
+                caller.send(piece)
+                await world.placed.wait()
+            assert (await caller.read()).startswith(b"WARN 152 ")
+            await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
+            assert await caller.read_lines(2) == [b"OK:  Dropping drink\r\n", b"OK:  user\r\n"]
+
+
+class TestSilence:
+    @pytest.mark.parametrize("dialect", [DialectName.DRINKJS, DialectName.DRINKD])
+    async def test_ends_a_line(self, serve: Serve, dialect: DialectName) -> None:
+        server = await serve({"silence_ends_line_ms": 20}, dialect=dialect)
+        async with Caller(server) as caller:
+            await caller.read()
+            refusal = DIALECTS[dialect].texts[Phrase.LOGIN_NEEDED].encode()
+            for _ in range(2):
+                assert (await caller.ask(b"WHOAMI")).strip(b"\0\r\n") == refusal
+
+    async def test_does_not_end_one_in_classic(self, serve: Serve) -> None:
+        async with Caller(await serve({"silence_ends_line_ms": 10})) as caller:
+            await caller.read()
+            caller.send(b"WHO")
+            await asyncio.sleep(0.05)
+            assert await caller.ask(b"AMI\n") == b"ERR 204 You need to login.\n"
+
+    async def test_the_end_of_the_connection_is_silence(self, serve: Serve) -> None:
+        async with Caller(await serve(dialect=DialectName.DRINKJS)) as caller:
+            await caller.read()
+            caller.send(b"WHOAMI")
+            caller.writer.write_eof()
+            assert await caller.read_all() == b"ERR 204 You need to login.\r\n"
+
+
+class TestStatTrailer:
+    async def test_comes_later_where_it_is_asked_for(self, serve: Serve) -> None:
+        async with Caller(await serve(stat_trailer_delay_ms=50)) as caller:
+            await caller.read()
+            caller.send(b"STAT\n")
+            body = await caller.reader.read(1_024)
+            assert b"OK" not in body
+            assert body.endswith(b"false\n")
+            assert await caller.reader.read(1_024) == b"OK 5 Slots retrieved\n"
+
+    async def test_comes_at_once_otherwise(self, serve: Serve) -> None:
+        async with Caller(await serve()) as caller:
+            await caller.read()
+            caller.send(b"STAT\n")
+            assert (await caller.reader.read(1_024)).endswith(b"OK 5 Slots retrieved\n")
+
+
+class TestLimits:
+    async def test_fault_07_a_silent_client_is_timed_out(self, serve: Serve) -> None:
+        server = await serve({"idle_limit_s": 0.1})
+        async with Caller(server) as caller:
+            assert await caller.read_all() == (
+                b"OK Welcome to Big Drink\nERR 450 Timeout, disconnecting.\n"
+            )
+        await until(lambda: server.sessions == 0)
+
+    async def test_only_commands_keep_a_session_alive(self, serve: Serve) -> None:
+        server = await serve({"idle_limit_s": 0.3})
+        async with Caller(server) as chatter, Caller(server) as worker:
+            await worker.read()
+            chatting = asyncio.ensure_future(chatter.read_all())
+            while not chatting.done():
+                chatter.send(b"\nHELLO\n\0\n")
+                assert await worker.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
+                await asyncio.sleep(0.02)
+            assert (await chatting).endswith(b"ERR 450 Timeout, disconnecting.\n")
+            assert await worker.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
+
+    async def test_a_drop_under_way_is_not_idleness(self, world: World, serve: Serve) -> None:
+        world.holding = True
+        async with Caller(await serve({"idle_limit_s": 0.05})) as caller:
+            await caller.login()
+            caller.send(b"DROP 1\n")
+            await world.placed.wait()
+            await asyncio.sleep(0.2)
+            await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
+            assert await caller.read() == b"OK Credits remaining: 50\n"
+
+    async def test_fault_07_a_megabyte_without_a_line_end(self, serve: Serve) -> None:
+        async with Caller(await serve()) as caller:
+            await caller.read()
+            caller.send(b"x" * 1_000_000 + b"\nVERSION\n")
+            assert await caller.read_lines(2) == [
+                b"ERR 406 Invalid parameters.\n",
+                b"OK Drink 1.2.3\n",
+            ]
+
+    async def test_a_client_that_does_not_read_is_cut_off_and_nobody_notices(
+        self, world: World, serve: Serve
+    ) -> None:
+        server = await serve({"unread_limit_s": 0.3, "unread_bytes_max": 4_096})
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        deaf.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(deaf, server.addresses[0])
+        shouting = asyncio.ensure_future(loop.sock_sendall(deaf, b"STAT\n" * 2_000_000))
+        async with Caller(server) as caller:
+            await caller.read()
+            while server.sessions == 2:
+                assert await caller.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
+                await asyncio.sleep(0.01)
+            with pytest.raises(OSError):  # noqa: PT011  reset or broken pipe, as it happens
+                await shouting
+            deaf.close()
+            assert world.calls["get"] < 200_000, "it was not served while it did not read"
+
+    async def test_a_client_that_reads_late_loses_nothing(self, serve: Serve) -> None:
+        async with Caller(await serve({"unread_bytes_max": 4_096})) as caller:
+            await caller.read()
+            caller.send(b"STAT\n" * 20_000)
+            await asyncio.sleep(0.2)
+            lines = await caller.read_lines(6 * 20_000)
+            assert lines.count(b"OK 5 Slots retrieved\n") == 20_000
+
+    async def test_fault_07_a_reset_in_mid_reply_ends_the_session(self, serve: Serve) -> None:
+        server = await serve()
+        async with Caller(server) as caller:
+            await caller.read()
+            caller.send(b"STAT\n" * 100)
+            await caller.read()
+            caller.reset()
+        await until(lambda: server.sessions == 0)
+
+    async def test_a_client_that_is_still_sending_hears_the_last_reply(self, serve: Serve) -> None:
+        server = await serve()
+        for _ in range(20):
+            async with Caller(server) as caller:
+                await caller.read()
+                caller.send(b"QUIT\n")
+                for _ in range(50):
+                    caller.send(b"VERSION\n" * 100)
+                    await asyncio.sleep(0)
+                assert await caller.read_all() == b"OK Disconnecting.\n"
+
+    async def test_a_client_that_never_closes_its_side_is_cut_off(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("drink_frontend.sessions.connection.LINGER_S", 0.05)
+        server = await serve()
+        async with Caller(server) as caller:
+            await caller.read()
+            caller.send(b"QUIT\n")
+            assert await caller.read_all() == b"OK Disconnecting.\n"
+            await until(lambda: server.sessions == 0)
+
+    async def test_after_quit_nothing_is_carried_out(self, world: World, serve: Serve) -> None:
+        async with Caller(await serve()) as caller:
+            await caller.login()
+            caller.send(b"QUIT\nDROP 1\n")
+            assert await caller.read_all() == b"OK Disconnecting.\n"
+        assert not world.drops
+
+    async def test_fault_08_three_failed_logins_hang_up(self, serve: Serve) -> None:
+        async with Caller(await serve()) as caller:
+            caller.send(b"AUTH user x\n" * 100)
+            said = await caller.read_all()
+        assert said.count(b"ERR 202") == 3
+
+
+async def test_an_idle_session_is_small(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    """Prints what an idle session costs; sessions with a login have used every part of theirs."""
+    server = await serve()
+    async with Caller(server) as caller:
+        await caller.login()
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    clients = []
+    for _ in range(1_000):
+        client = socket.create_connection(server.addresses[0])
+        client.setblocking(False)
+        clients.append(client)
+        await asyncio.sleep(0)
+    await until(lambda: server.sessions == 1_000)
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    with capsys.disabled():
+        print(f"\nan idle session and its client's socket: {(after - before) / 1_000:.0f} bytes")
+    async with Caller(server) as caller:
+        assert await caller.read() == b"OK Welcome to Big Drink\n"
+    for client in clients:
+        client.close()
+    await until(lambda: server.sessions == 0)

@@ -1,0 +1,83 @@
+import pytest
+
+from drink_frontend.sessions.commands import Verb
+from drink_frontend.sessions.dialects import CLASSIC, DRINKD, DRINKJS, Dialect
+from drink_frontend.sessions.encoding import encode, greeting
+from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList, WrongArity
+from tests.fakes.usecases import make_machine, make_slot
+
+SLOTS = SlotList((make_slot("d", 1, "Coke", 50, 13, dispensed=7), make_slot("d", 2, "Jolt", 5, 0)))
+MACHINES = MachineList((make_machine("d", "Big Drink", []), make_machine("s", "Snack", [])))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "said"),
+    [
+        (CLASSIC, b"OK Welcome to Big Drink\n"),
+        (DRINKJS, b"Welcome to Big Drink\n"),
+        (DRINKD, b"Drink Server 1.2.3 Ready\n\0"),
+    ],
+)
+def test_greetings(dialect: Dialect, said: bytes) -> None:
+    assert greeting(dialect, "Big Drink", "1.2.3") == said
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "trailer"),
+    [
+        (CLASSIC, b'1 "Coke" 50 13 7 true\n2 "Jolt" 5 0 0 true\n', b"OK 2 Slots retrieved\n"),
+        (DRINKJS, b'1 "Coke" 50 13 1\n2 "Jolt" 5 0 1\n', b"OK 2 Slots retrieved\r\n"),
+        (DRINKD, b"0 Coke 50 13 7\n\x001 Jolt 5 0 0\n\0", b"OK 2 Slots retrieved\n\0"),
+    ],
+)
+def test_slots_come_as_body_and_trailer(dialect: Dialect, body: bytes, trailer: bytes) -> None:
+    assert encode(dialect, SLOTS, to_stat=True) == (body, trailer)
+
+
+def test_no_slots_are_a_trailer_alone() -> None:
+    assert encode(CLASSIC, SlotList(()), to_stat=True) == (b"OK 0 Slots retrieved\n",)
+
+
+def test_a_refused_stat_ends_as_its_lines_do() -> None:
+    refusal = Say(Phrase.NO_MACHINE)
+    assert encode(DRINKD, refusal, to_stat=True) == (b"ERR No machine selected.\n\0",)
+    assert encode(DRINKD, refusal) == (b"ERR No machine selected.\n",)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "said"),
+    [
+        (CLASSIC, b"d - Big Drink\ns - Snack\nOK 2 Machines retrieved\n"),
+        (DRINKJS, b"OK: connected machines\nd - Big Drink\ns - Snack\n\r\n"),
+        (DRINKD, b"d - Big Drink\ns - Snack\nOK 2 Machines retrieved\n"),
+    ],
+)
+def test_machines(dialect: Dialect, said: bytes) -> None:
+    assert encode(dialect, MACHINES) == (said,)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "reply", "said"),
+    [
+        (CLASSIC, Say(Phrase.BALANCE, {"credits": 5}), b"OK Credits: 5\n"),
+        (DRINKJS, Say(Phrase.BALANCE, {"credits": 5}), b"OK: 5\r\n"),
+        (CLASSIC, Say(Phrase.TEMPERATURE, {"degrees": 38.3}), b"OK 38.3000\n"),
+        (CLASSIC, Say(Phrase.USERNAME, {"name": "{0}"}), b"OK Username: {0}\n"),
+        (CLASSIC, WrongArity(Verb.DROP), b"ERR 406 Invalid parameters.\n"),
+        (DRINKJS, WrongArity(Verb.RAND), b"ERR 206 Invalid number of args\r\n"),
+    ],
+)
+def test_lines(dialect: Dialect, reply: Reply, said: bytes) -> None:
+    assert encode(dialect, reply) == (said,)
+
+
+def test_facts_cannot_add_lines() -> None:
+    reply = Say(Phrase.MACHINE_CHOSEN, {"name": "Big\nOK Credits: 1000000"})
+    assert encode(CLASSIC, reply) == (b"OK Welcome to Big?OK Credits: 1000000\n",)
+
+
+def test_long_names_are_cut() -> None:
+    (line,) = encode(DRINKJS, Say(Phrase.MACHINE_CHOSEN, {"name": "é" * 200}))
+    assert len(line) <= 100
+    line.decode()

@@ -1,0 +1,251 @@
+"""What each old client does on the wire, done the same way against our server.
+
+Every client here is written after what the real one sends, how it receives, and how it reads what
+it receives; none of them was ever changed.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.sessions.dialects import DialectName
+from drink_frontend.sessions.server import SessionServer
+from drink_frontend.sessions.settings import ListenerSettings
+from tests.fakes.sessions import PATIENCE_S
+from tests.fakes.usecases import World, make_slot
+from tests.frontend.sessions.conftest import Serve
+
+
+class RawClient:
+    """A socket as those clients used it: what one `recv` gives is what they look at."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def connect(cls, server: SessionServer, host: str = "127.0.0.1") -> "RawClient":
+        return cls(*await asyncio.open_connection(host, server.addresses[0][1]))
+
+    async def recv(self, size: int) -> bytes:
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.reader.read(size)
+
+    async def ask(self, line: str, size: int = 1_024) -> str:
+        self.writer.write(line.encode())
+        return (await self.recv(size)).decode()
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+async def with_client(server: SessionServer, use: Callable[[RawClient], Any]) -> None:
+    client = await RawClient.connect(server)
+    try:
+        await use(client)
+    finally:
+        client.close()
+
+
+def contiguous(world: World, count: int) -> None:
+    slots = tuple(make_slot("d", number, f"Item {number}", 5, 3) for number in range(1, count + 1))
+    world.machines["d"] = replace(world.machines["d"], slots=slots)
+
+
+async def test_the_c_client_of_1999(world: World, serve: Serve) -> None:
+    """drink.c: lines up to a NUL in a buffer of 100, names without blanks, slots 0 to 6."""
+    contiguous(world, 7)
+    world.change_slot("d", 2, item="A name that is far longer than its array of forty")
+
+    async def read_line(client: RawClient) -> str:
+        line = b""
+        while (byte := await client.recv(1)) != b"\0":
+            line += byte
+            assert len(line) < 100, "its buffer"
+        return line.decode()
+
+    async def use(client: RawClient) -> None:
+        assert (await client.recv(100)).endswith(b"Ready\n\0")
+        assert (await client.ask("user user\n", 100))[:2] == "OK"
+        credits_said = await client.ask("pass pw\n", 100)
+        assert re.match(r"OK Credits: (\d+)", credits_said)
+        client.writer.write(b"stat\n")
+        slots = []
+        while not (line := await read_line(client)).startswith("OK "):
+            number, name, price, count, _ = line.split()
+            assert len(name) < 40
+            slots.append((int(number), name, int(price), int(count)))
+        assert [slot[0] for slot in slots] == [0, 1, 2, 3, 4, 5, 6]
+        assert slots[0] == (0, "Item_1", 5, 3)
+        dropped = await client.ask("drop 0\n", 100)
+        assert re.match(r"OK Credits remaining: 95\n", dropped)
+
+    await with_client(await serve(dialect=DialectName.DRINKD), use)
+    assert [drop.slot for drop in world.drops.values()] == [1]
+
+
+async def test_the_touchscreens_receive_stat_twice(world: World, serve: Serve) -> None:
+    """drinkAPI.py: greeting `OK`, login by lower-case ibutton, STAT in two recvs, DROP n delay."""
+
+    async def use(client: RawClient) -> None:
+        assert (await client.recv(1_024))[:2] == b"OK"
+        said = ""
+        client.writer.write(b"ibutton 1234567890ABCDEF\n")
+        while "\n" not in said:
+            said += (await client.recv(1_024)).decode()
+        assert "OK" in said
+
+        client.writer.write(b"STAT\n")
+        body = (await client.recv(1_024)).decode()
+        assert "OK" not in body
+        assert "ERR" not in body
+        items = {}
+        for line in body.splitlines():
+            slot, name, rest = line.split('"')
+            items[int(slot)] = (name.strip(), int(rest.split(" ")[1]), int(rest.split(" ")[2]))
+        assert items[1] == ("Coke", 50, 13)
+        assert (await client.recv(1_024)).startswith(b"OK ")
+
+        balance = await client.ask("GETBALANCE\n")
+        assert int(balance[3:100].split()[1].strip()) == 100
+        assert "OK" in await client.ask("DROP 1 0\n")
+
+    await with_client(await serve(stat_trailer_delay_ms=60), use)
+
+
+async def test_the_touchscreens_choose_a_machine_by_host_name(serve: Serve) -> None:
+    """Each machine's host name was an address of the one server."""
+    server = await serve(
+        address="0.0.0.0",
+        allow_plain_remote=True,
+        default_machine=None,
+        machine_by_address={"127.0.0.2": "d", "127.0.0.3": "ld"},
+    )
+    for host, item in (("127.0.0.2", "Coke"), ("127.0.0.3", "Jolt")):
+        client = await RawClient.connect(server, host)
+        assert (await client.recv(1_024))[:2] == b"OK"
+        assert item in await client.ask("STAT\n")
+        client.close()
+
+
+async def test_the_qt_client(world: World, serve: Serve) -> None:
+    """Drink-Client: balance after `: `, quoted names, slots from 1 without gaps, 100 bytes."""
+    contiguous(world, 5)
+
+    async def use(client: RawClient) -> None:
+        await client.recv(100)
+        for _ in range(2):
+            # It logs in again on the same connection.
+            assert (await client.ask("USER user\n", 100)).startswith("OK")
+            assert (await client.ask("PASS pw\n", 100)).startswith("OK")
+        balance = await client.ask("GETBALANCE\n", 100)
+        assert int(balance.split(": ")[1]) == 100
+        lines = (await client.ask("STAT\n")).splitlines()
+        numbers = [int(line.split('"')[0]) for line in lines[:-1]]
+        assert numbers == [1, 2, 3, 4, 5]
+        assert (await client.ask("DROP 5\n", 100)).startswith("OK")
+        assert (await client.ask("QUIT\n", 100)).startswith("OK")
+
+    await with_client(await serve(), use)
+
+
+async def test_every_reply_but_stats_fits_in_100_bytes(world: World, serve: Serve) -> None:
+    world.machines["d"] = replace(world.machines["d"], display_name="B" * 200, location="N" * 200)
+    world.outcomes = [(State.UNKNOWN, Cause.BOARD_SILENT)]
+
+    async def use(client: RawClient) -> None:
+        assert len(await client.recv(1_024)) <= 100
+        for line in (
+            "USER user", "PASS pw", "WHOAMI", "GETBALANCE", "DROP 1", "DROP 9", "MACHINE d", "TEMP",
+            "LOCATION", "VERSION", "UPTIME", "FOO", "RAND x", "SENDCREDITS 1 nobody", "QUIT",
+        ):  # fmt: skip
+            assert len((await client.ask(f"{line}\n")).encode()) <= 100, line
+
+    await with_client(await serve(), use)
+
+
+async def test_drink_lotto(world: World, serve: Serve) -> None:
+    """The PHP lottery: reads lines, takes the one digit after `OK `, sends credits and closes."""
+    contiguous(world, 9)
+    server = await serve()
+
+    async def use(client: RawClient) -> None:
+        async def fgets() -> str:
+            async with asyncio.timeout(PATIENCE_S):
+                return (await client.reader.readline()).decode()
+
+        await fgets()
+        client.writer.write(b"USER user\n")
+        assert (await fgets()).startswith("OK")
+        client.writer.write(b"PASS pw\n")
+        assert (await fgets()).startswith("OK")
+        client.writer.write(b"STAT\n")
+        while not (line := await fgets()).startswith("OK"):
+            pass
+        assert int(line[3:4]) == 9
+        client.writer.write(b"SENDCREDITS 7 user2\n")
+        client.writer.close()
+
+    await with_client(server, use)
+    async with asyncio.timeout(PATIENCE_S):
+        while world.accounts["user2"].posted != 37:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_the_socket_bridge_and_webdrink(world: World, serve: Serve) -> None:
+    """websocket_server.js: drops the first chunk it gets, so the greeting must come alone."""
+
+    async def use(client: RawClient) -> None:
+        # The bridge sends before it has received anything.
+        client.writer.write(b"IBUTTON 1234567890ABCDEF\n")
+        first = await client.recv(65_536)
+        assert first == b"Welcome to Big Drink\n", "a chunk of its own"
+        said = (await client.recv(65_536)).decode()
+        assert said[:2] == "OK"
+        assert int(said.split(": ")[1]) == 100
+        assert (await client.ask("MACHINE ld\n")).startswith("OK")
+        stat = await client.ask("STAT\n")
+        assert stat.startswith('1 "Jolt" 20 3 1\n')
+        assert (await client.ask("DROP 1 0\n"))[:2] == "OK"
+        assert (await client.ask("GETBALANCE\n")).split(": ")[1] == "80\r\n"
+
+    await with_client(await serve(dialect=DialectName.DRINKJS), use)
+
+
+async def test_the_greeting_comes_alone_even_when_it_has_to_be_looked_up(
+    world: World, serve: Serve
+) -> None:
+    for dialect in DialectName:
+        door = ListenerSettings(port=0, dialect=dialect, default_machine="d")
+        server = await serve({"listeners": (door,)})
+        for _ in range(2):
+            client = await RawClient.connect(server)
+            client.writer.write(b"VERSION\n")
+            greeting = await client.recv(65_536)
+            assert greeting.count(b"\n") == 1
+            assert b"Drink 1.2.3" in await client.recv(65_536)
+            client.close()
+
+
+async def test_a_client_that_never_sends_a_line_end(serve: Serve) -> None:
+    """What Drink-JS took for a command was whatever came in one chunk; the phone of 2008 too."""
+
+    async def use(client: RawClient) -> None:
+        await client.recv(1_024)
+        assert await client.ask("USER user") == "OK: \r\n"
+        assert await client.ask("PASS pw") == "OK: 100\r\n"
+        assert await client.ask("DROP 1") == "OK:  Dropping drink\r\n"
+
+    await with_client(await serve({"silence_ends_line_ms": 20}, dialect=DialectName.DRINKJS), use)
+
+
+async def test_crlf_clients_of_the_ruby_years(serve: Serve) -> None:
+    async def use(client: RawClient) -> None:
+        await client.recv(1_024)
+        assert await client.ask("USER user\r\n") == "OK Password required.\n"
+        assert await client.ask("PASS pw\r\n") == "OK Credits: 100\n"
+
+    await with_client(await serve(), use)

@@ -1,0 +1,69 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from drink_frontend.sessions.dialects import DialectName
+from drink_frontend.sessions.settings import FingerSettings, ListenerSettings, SessionSettings
+
+
+def test_the_defaults_serve_classic_on_loopback() -> None:
+    settings = SessionSettings()
+    (listener,) = settings.listeners
+    assert (listener.address, listener.port, listener.dialect) == (
+        "127.0.0.1",
+        4242,
+        DialectName.CLASSIC,
+    )
+    assert settings.finger is None
+    assert not settings.shutdown_command
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"adress": "127.0.0.1"},
+        {"port": "telnet"},
+        {"port": 65_536},
+        {"dialect": "klingon"},
+        {"address": "localhost"},
+        {"address": "0.0.0.0"},
+        {"address": "::"},
+        {"address": "192.0.2.1", "tls_key": "key.pem"},
+        {"tls_certificate": "cert.pem"},
+        {"machine_by_address": {"big-drink": "d"}},
+        {"machine_by_address": {"192.0.2.1": "Big Drink"}},
+        {"default_machine": "D"},
+        {"stat_trailer_delay_ms": -1},
+    ],
+)
+def test_what_a_listener_may_not_be(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ListenerSettings.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"address": "::1"},
+        {"address": "127.0.0.9"},
+        {"address": "0.0.0.0", "allow_plain_remote": True},
+        {"address": "::", "tls_certificate": "cert.pem", "tls_key": "key.pem"},
+        {"machine_by_address": {"192.0.2.1": "d", "2001:db8::1": "ld"}},
+    ],
+)
+def test_what_a_listener_may_be(right: dict[str, Any]) -> None:
+    ListenerSettings.model_validate(right)
+
+
+def test_the_machine_by_address_comes_before_the_default() -> None:
+    listener = ListenerSettings(default_machine="d", machine_by_address={"127.0.0.2": "ld"})
+    assert listener.machine_at("127.0.0.2") == "ld"
+    assert listener.machine_at("127.0.0.1") == "d"
+    assert FingerSettings().machine_at("127.0.0.1") is None
+
+
+def test_everything_is_documented() -> None:
+    for model in (ListenerSettings, FingerSettings, SessionSettings):
+        for name, field in model.model_fields.items():
+            assert "default" in (field.description or ""), name
