@@ -52,7 +52,7 @@ test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options
 	$(BIN)/pytest -n auto --dist loadgroup $(PYTEST)
 
 .PHONY: check
-check: check-style check-types check-imports check-layout check-protos check-lock ## Run every check that is not a test
+check: check-style check-types check-imports check-layout check-docs check-protos check-lock ## Run every check that is not a test
 
 .PHONY: check-style
 check-style: $(VENV_READY)
@@ -70,6 +70,11 @@ check-imports: $(VENV_READY)
 .PHONY: check-layout
 check-layout: $(VENV_READY)
 	$(BIN)/python scripts/check_layout.py
+
+.PHONY: check-docs
+check-docs: $(VENV_READY)
+	@$(BIN)/drink-frontend config reference | diff --unified docs/configuration.md - \
+		|| { echo "docs/configuration.md is not up to date, run \`make docs\`" >&2; exit 1; }
 
 .PHONY: check-protos
 check-protos: $(VENV_READY)
@@ -93,6 +98,10 @@ fmt: $(VENV_READY) ## Format Python and protos, mend what ruff can mend
 .PHONY: proto
 proto: $(VENV_READY) ## Generate the Python stubs of protos/ again
 	$(BIN)/python scripts/gen_protos.py
+
+.PHONY: docs
+docs: $(VENV_READY) ## Write the generated pages of docs/ again
+	$(BIN)/drink-frontend config reference > docs/configuration.md
 
 .PHONY: clean
 clean: ## Remove what make made; keep run/
