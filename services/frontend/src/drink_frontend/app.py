@@ -74,15 +74,24 @@ class Frontend:
             on_scheduled=self._deadlines.wake,
             waiting_max=settings.drops.waiting_max,
         )
+        self._stop = asyncio.Event()
+        self._restart = False
+        self._rpc, self._sessions = self._edges(clock, randomness)
+
+    def _edges(
+        self, clock: SystemClock, randomness: SystemRandomness
+    ) -> tuple[RpcServer, SessionServer]:
+        """The two ways in for buyers, over the same use cases."""
+        settings = self._settings
         accounts = Accounts(
-            storage,
+            self._storage,
             self._hasher,
             clock,
             randomness,
             token_ttl_s=settings.accounts.token_ttl_s,
         )
-        machines = Machines(storage, self._links, clock, randomness)
-        self._rpc = RpcServer(
+        machines = Machines(self._storage, self._links, clock, randomness)
+        rpc = RpcServer(
             settings.rpc,
             drops=self._drops,
             accounts=accounts,
@@ -91,21 +100,17 @@ class Frontend:
             randomness=randomness,
             ready=self._ready,
         )
-        self._stop = asyncio.Event()
-        self._restart = False
-        self._sessions = SessionServer(
-            settings.sessions,
-            Services(
-                accounts=accounts,
-                drops=self._drops,
-                machines=machines,
-                notes=Notes(storage, clock),
-                clock=clock,
-                version=version("drink-frontend"),
-                started_ms=clock.now_ms(),
-                shutdown=self.stop if settings.sessions.shutdown_command else None,
-            ),
+        services = Services(
+            accounts=accounts,
+            drops=self._drops,
+            machines=machines,
+            notes=Notes(self._storage, clock),
+            clock=clock,
+            version=version("drink-frontend"),
+            started_ms=clock.now_ms(),
+            shutdown=self.stop if settings.sessions.shutdown_command else None,
         )
+        return rpc, SessionServer(settings.sessions, services)
 
     def stop(self, restart: bool = False) -> None:
         """Ends `run` in order.

@@ -5,10 +5,12 @@ A key `storage.path` is overridden by `DRINK_STORAGE__PATH`. Unknown keys are er
 
 import json
 import tomllib
+import typing
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -136,28 +138,46 @@ def reference() -> str:
         "errors. `drink-frontend config check` prints what is in force.",
     ]
     for name, section in Settings.model_fields.items():
-        model = section.annotation
-        assert isinstance(model, type)
-        assert issubclass(model, BaseModel)
-        lines += ["", f"## [{name}]", "", section.description or ""]
-        lines += _section(model)
+        lines += _section(f"[{name}]", section)
     return "\n".join(lines) + "\n"
 
 
-def _section(model: type[BaseModel]) -> list[str]:
-    lines: list[str] = []
+def _section(header: str, section: FieldInfo) -> list[str]:
+    """A section's keys, then those of the sections in it."""
+    model = _model(section.annotation)
+    assert model is not None
+    lines, inner = ["", f"## {header}", "", _sentence(section)], []
     for key, field in model.model_fields.items():
-        default = field.get_default(call_default_factory=True)
-        shown = "" if isinstance(default, (BaseModel, tuple, list)) else f" = {_toml(default)}"
-        lines += ["", f"`{key}{shown}`", "", " ".join((field.description or "").split())]
-    return lines
+        if _model(field.annotation) is None:
+            default = _toml(field.get_default(call_default_factory=True))
+            lines += ["", f"`{key} = {default}`", "", _sentence(field)]
+        else:
+            path = f"{header.strip('[]')}.{key}"
+            several = typing.get_origin(field.annotation) is tuple
+            inner += _section(f"[[{path}]]" if several else f"[{path}]", field)
+    return lines + inner
+
+
+def _model(annotation: object) -> type[BaseModel] | None:
+    """The model that a key's type consists of, if it is a section or several."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model, typing.get_args(annotation))), None)
+
+
+def _sentence(field: FieldInfo) -> str:
+    return " ".join((field.description or "").split())
 
 
 def _toml(value: object) -> str:
-    if value is None:
-        return "(none)"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (int, float)):
-        return str(value)
-    return f'"{value}"'
+    match value:
+        case None:
+            return "(none)"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case dict():
+            return "{}"
+        case _:
+            return f'"{value}"'

@@ -1,0 +1,52 @@
+"""Password hashes that block nobody."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from drink_frontend.domain.errors import RateLimitedError
+from drink_frontend.system.passwords import Argon2Hasher
+
+
+@pytest.fixture
+def hasher() -> Iterator[Argon2Hasher]:
+    hasher = Argon2Hasher(threads=1, waiting_max=2)
+    yield hasher
+    hasher.close()
+
+
+async def test_a_password_fits_its_hash_and_no_other(hasher: Argon2Hasher) -> None:
+    hashed = await hasher.hash("correct-horse")
+    assert hashed.startswith("$argon2id$")
+    assert await hasher.verify(hashed, "correct-horse")
+    assert not await hasher.verify(hashed, "correct-horse ")
+
+
+async def test_no_account_and_a_broken_hash_fit_nothing(hasher: Argon2Hasher) -> None:
+    assert not await hasher.verify(None, "decoy")
+    assert not await hasher.verify("not a hash", "anything")
+
+
+async def test_the_same_password_has_another_hash_each_time(hasher: Argon2Hasher) -> None:
+    assert await hasher.hash("same") != await hasher.hash("same")
+
+
+async def test_fault_8_more_logins_than_may_wait_are_refused_and_the_rest_served(
+    hasher: Argon2Hasher,
+) -> None:
+    answers = await asyncio.gather(
+        *(hasher.verify(None, "guess") for _ in range(5)), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers].count(RateLimitedError) == 3
+    assert answers.count(False) == 2
+    assert await hasher.verify(None, "guess") is False
+
+
+async def test_the_event_loop_goes_on_while_a_hash_is_computed(hasher: Argon2Hasher) -> None:
+    hashing = asyncio.ensure_future(hasher.hash("slow"))
+    turns = 0
+    while not hashing.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 1
