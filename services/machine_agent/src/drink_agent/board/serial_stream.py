@@ -169,8 +169,8 @@ class SerialStream:
     def _run(self) -> None:
         try:
             port = _open(self._url)
-        except (OSError, ValueError) as error:  # SerialException is an OSError
-            self._post(self._on_open_failed, str(error))
+        except Exception as error:  # whatever the library trips over, the loop must hear of it
+            self._post(self._on_open_failed, _reason(error))
             return
         with self._port_lock:
             self._port = port
@@ -181,8 +181,8 @@ class SerialStream:
             reason = self._end_reason
         except _WriteFailedError as error:
             reason, unsent = str(error), error.unsent
-        except OSError as error:
-            reason = str(error)
+        except Exception as error:  # as above
+            reason = _reason(error)
         with self._port_lock:
             self._port = None
         with contextlib.suppress(OSError):
@@ -209,6 +209,10 @@ class _WriteFailedError(Exception):
     def __init__(self, reason: str, *, unsent: bool) -> None:
         super().__init__(reason)
         self.unsent = unsent
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, OSError) else repr(error)
 
 
 def _open(url: StreamUrl) -> _Port:

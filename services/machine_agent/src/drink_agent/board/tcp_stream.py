@@ -142,7 +142,8 @@ class ListenSource:
         self._admitted: TcpStream | None = None
         self._current: TcpStream | None = None
         self._arrived = asyncio.Event()
-        self._strangers: set[asyncio.Task[None]] = set()
+        self._strangers: set[TcpStream] = set()
+        self._all_gone = asyncio.Event()
 
     @property
     def port(self) -> int | None:
@@ -173,9 +174,11 @@ class ListenSource:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for task in tuple(self._strangers):
-            task.cancel()
-        await asyncio.gather(*self._strangers, return_exceptions=True)
+        for stranger in self._strangers:
+            stranger.hang_up("shutting down")
+        while self._strangers:
+            self._all_gone.clear()
+            await self._all_gone.wait()
         if self._admitted is not None:
             await self._admitted.close()
             self._admitted = None
@@ -183,19 +186,18 @@ class ListenSource:
     async def _on_connection(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
         stranger = TcpStream(reader, writer)
         if not self._is_allowed(writer):
             await self._turn_away(stranger, "its address is not allowed")
         elif len(self._strangers) >= _MAX_STRANGERS:
             await self._turn_away(stranger, "too many connections that have not logged in")
         else:
-            self._strangers.add(task)
+            self._strangers.add(stranger)
             try:
                 await self._admit(stranger, reader, writer)
             finally:
-                self._strangers.discard(task)
+                self._strangers.discard(stranger)
+                self._all_gone.set()
 
     def _is_allowed(self, writer: asyncio.StreamWriter) -> bool:
         address = ipaddress.ip_address(writer.get_extra_info("peername")[0].partition("%")[0])
@@ -216,9 +218,6 @@ class ListenSource:
         except (TimeoutError, StreamLostError):
             await self._turn_away(stranger, "no login")
             return
-        except asyncio.CancelledError:
-            stranger.hang_up("shutting down")
-            raise
         if verdict is Verdict.REFUSED:
             with contextlib.suppress(StreamLostError):
                 stranger.write(encode(LoginRefused()))
