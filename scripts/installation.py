@@ -6,94 +6,46 @@ The demo shows one to people; the integration and crash tests break others.
 import contextlib
 import json
 import socket
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 
-from drink.v1 import (
-    account_service_pb2 as accounts,
-)
-from drink.v1 import (
-    account_service_pb2_grpc,
-    drop_service_pb2_grpc,
-    machine_service_pb2_grpc,
-)
-from drink.v1 import (
-    machine_service_pb2 as machines,
-)
+from drink.v1 import machine_service_pb2 as machines
+from drink.v1 import machine_service_pb2_grpc
+from scripts.client import CALL_LIMIT_S, Client
+from scripts.plan import MachinePlan, Plan, UserPlan, import_toml, settings_toml
 from scripts.processes import Process, run, wait_until
 
 CONTROL_LIMIT_S = 10
 """Seconds that an emulated board may take to answer its control socket."""
 
+BOARD_PASSWORD = "open-sesame"  # noqa: S105
+"""What the boards that dial in log in with."""
 
-@dataclass(frozen=True)
-class SlotPlan:
-    """A slot: its number, item, price in credits, and items."""
-
-    number: int
-    item: str
-    price: int
-    cans: int
-
-
-@dataclass(frozen=True)
-class MachinePlan:
-    """A machine and its slots."""
-
-    name: str
-    display_name: str
-    slots: tuple[SlotPlan, ...]
-
-
-@dataclass(frozen=True)
-class UserPlan:
-    """A user, the password, and the credits to begin with."""
-
-    name: str
-    password: str
-    credits: int
-    admin: bool = False
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an installation consists of.
-
-    Attributes:
-        machines: Its machines.
-        users: Its users.
-        rpc_port: gRPC port; 0 takes any free one.
-        session_port: Session port; 0 takes any free one.
-        motor_s: Seconds that an emulated motor runs.
-        response_limit_s: Seconds that an agent waits for its board's answer.
-        frontend: More of the frontend's configuration, TOML by section name.
-    """
-
-    machines: tuple[MachinePlan, ...]
-    users: tuple[UserPlan, ...]
-    rpc_port: int = 0
-    session_port: int = 0
-    motor_s: float = 0.05
-    response_limit_s: float = 10
-    frontend: dict[str, str] = field(default_factory=dict)
+REDIAL_S = 0.1
+"""Seconds until a board that was hung up on dials again; the firmware's 1 would be a long wait."""
 
 
 class EmulatedBoard:
     """One machine's emulated board: its process, its control socket, its own counts."""
 
     def __init__(self, plan: MachinePlan, motor_s: float, folder: Path) -> None:
-        self.port = folder / f"{plan.name}.tty"
+        port = folder.absolute() / f"{plan.name}.tty"
+        self.dials = bool(plan.board_port)
+        address = f"127.0.0.1:{plan.board_port}"
+        self.url = f"listen://{address}" if self.dials else f"serial://{port}"
+        """Where its agent finds it."""
         self._control = folder / f"{plan.name}.control"
         self.process = Process(
             f"board-{plan.name}",
             [
                 "tini-emulator",
-                f"--pty={self.port}",
+                f"--dial={address}" if self.dials else f"--pty={port}",
+                f"--password={BOARD_PASSWORD}",
+                f"--redial-seconds={REDIAL_S}",
                 f"--control={self._control}",
                 f"--state={folder / plan.name}.cans",
                 f"--motor-seconds={motor_s}",
@@ -134,37 +86,6 @@ class EmulatedBoard:
         return False
 
 
-class Client:
-    """A gRPC client that is logged in.
-
-    Args:
-        address: `host:port` of the frontend.
-        user: Who logs in.
-        password: The user's password.
-    """
-
-    def __init__(self, address: str, user: str, password: str) -> None:
-        self.user = user
-        self._channel = grpc.insecure_channel(address)
-        self.drops = drop_service_pb2_grpc.DropServiceStub(self._channel)
-        self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)
-        self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
-        credentials = accounts.PasswordCredentials(account=f"accounts/{user}", password=password)
-        login = self.accounts.Login(
-            accounts.LoginRequest(password=credentials), timeout=30, wait_for_ready=True
-        )
-        self.metadata = (("authorization", f"Bearer {login.token}"),)
-
-    def account(self) -> accounts.Account:
-        """The user's account as it stands."""
-        request = accounts.GetAccountRequest()
-        return self.accounts.GetAccount(request, metadata=self.metadata, timeout=30).account
-
-    def close(self) -> None:
-        """Ends its connection."""
-        self._channel.close()
-
-
 class Installation:
     """Real processes in one folder; a context manager that ends them all.
 
@@ -178,6 +99,8 @@ class Installation:
         self.plan = plan
         self.rpc_port = plan.rpc_port
         self.session_port = plan.session_port
+        self.link_port = 0
+        """Where the agents that start from now on find the frontend; 0 for where it is."""
         self.frontend = Process("frontend", [*self._frontend_command, "serve"], folder)
         self.boards = {
             machine.name: EmulatedBoard(machine, plan.motor_s, folder) for machine in plan.machines
@@ -215,10 +138,12 @@ class Installation:
     def install(self) -> None:
         """Makes database, machines, users and tokens; what is there already stays as it is."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "board.password").touch(0o600)
+        (self.folder / "board.password").write_text(BOARD_PASSWORD, encoding="utf-8")
         self._write_settings()
         run([*self._frontend_command, "migrate"], self.folder)
         plan = self.folder / "plan.toml"
-        plan.write_text(_plan_toml(self.plan), encoding="utf-8")
+        plan.write_text(import_toml(self.plan), encoding="utf-8")
         plan.chmod(0o600)
         self.admin("import", str(plan))
 
@@ -250,21 +175,24 @@ class Installation:
 
     def wait_ready(self, *names: str, limit_s: float = 60) -> None:
         """Waits until the machines' boards can be reached from the frontend."""
+        self.wait_reach(machines.Machine.REACH_READY, *names, limit_s=limit_s)
+
+    def wait_reach(
+        self, reach: machines.Machine.Reach.ValueType, *names: str, limit_s: float = 60
+    ) -> None:
+        """Waits until the frontend says that of the machines."""
         with grpc.insecure_channel(self.address) as channel:
             stub = machine_service_pb2_grpc.MachineServiceStub(channel)
 
-            def ready() -> bool:
+            def so() -> bool:
                 found = stub.ListMachines(
-                    machines.ListMachinesRequest(), timeout=30, wait_for_ready=True
+                    machines.ListMachinesRequest(), timeout=CALL_LIMIT_S, wait_for_ready=True
                 ).machines
-                reached = {
-                    machine.name.removeprefix("machines/")
-                    for machine in found
-                    if machine.reach == machines.Machine.REACH_READY
-                }
-                return reached.issuperset(names)
+                there = {each.name for each in found if each.reach == reach}
+                return there.issuperset(f"machines/{name}" for name in names)
 
-            wait_until(ready, f"{', '.join(names)} ready", limit_s)
+            what = machines.Machine.Reach.Name(reach)
+            wait_until(so, f"{', '.join(names)} {what}", limit_s)
 
     def client(self, user: UserPlan) -> Client:
         """A gRPC client, logged in."""
@@ -280,77 +208,42 @@ class Installation:
         yield from (board.process for board in self.boards.values())
 
     def _write_settings(self) -> None:
-        sections = {
-            "storage": 'path = "drink.db"',
-            "rpc": f"port = {self.rpc_port}",
-            "log": 'format = "json"',
-            **self.plan.frontend,
-        }
-        listener = f"[[sessions.listeners]]\nport = {self.session_port}\n"
-        default = f'default_machine = "{self.plan.machines[0].name}"\n'
-        text = "".join(f"[{name}]\n{body}\n" for name, body in sections.items())
-        (self.folder / "frontend.toml").write_text(text + listener + default, encoding="utf-8")
+        default_machine = self.plan.machines[0].name
+        text = settings_toml(
+            {
+                "storage": 'path = "drink.db"',
+                "rpc": f"port = {self.rpc_port}",
+                "log": 'format = "json"',
+                "[sessions.listeners]": f"port = {self.session_port}\n"
+                f'default_machine = "{default_machine}"',
+            },
+            self.plan.frontend,
+        )
+        (self.folder / "frontend.toml").write_text(text, encoding="utf-8")
         for machine in self.plan.machines:
-            agent = _agent_toml(machine, self)
-            (self.folder / f"{machine.name}.toml").write_text(agent, encoding="utf-8")
+            self.write_agent(machine.name)
 
+    def write_agent(self, machine: str, name: str = "") -> Path:
+        """Writes the configuration of a machine's agent.
 
-def _agent_toml(machine: MachinePlan, installation: Installation) -> str:
-    folder = installation.folder.absolute()
-    return f"""\
-machine = "{machine.name}"
-[link]
-address = "{installation.address}"
-token_file = "{folder / machine.name}.token"
-backoff_first_s = 0.1
-backoff_limit_s = 2.0
-[board]
-url = "serial://{installation.boards[machine.name].port.absolute()}"
-response_limit_s = {float(installation.plan.response_limit_s)}
-[journal]
-path = "{folder / machine.name}.journal"
-"""
-
-
-def _plan_toml(plan: Plan) -> str:
-    lines: list[str] = []
-    for machine in plan.machines:
-        lines += [
-            "[[machines]]",
-            f"name = {json.dumps(machine.name)}",
-            f"display_name = {json.dumps(machine.display_name)}",
-            f'token_file = "{machine.name}.token"',
-        ]
-        for slot in machine.slots:
-            lines += [
-                "[[machines.slots]]",
-                f"number = {slot.number}",
-                f"item = {json.dumps(slot.item)}",
-                f"price = {slot.price}",
-                f"available = {slot.cans}",
-            ]
-    for user in plan.users:
-        lines += [
-            "[[users]]",
-            f"name = {json.dumps(user.name)}",
-            f"password = {json.dumps(user.password)}",
-            f"credits = {user.credits}",
-            f"admin = {str(user.admin).lower()}",
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def session(port: int, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Types lines into a TCP session, and yields each with its reply; the greeting comes first."""
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=60) as connection,
-        connection.makefile("r", newline="\n", encoding="utf-8") as replies,
-    ):
-        yield "", replies.readline().rstrip()
-        for line in lines:
-            connection.sendall(f"{line}\n".encode())
-            reply = [replies.readline().rstrip()]
-            # STAT answers a line a slot, then its trailer.
-            while line.upper().startswith("STAT") and not reply[-1].startswith(("OK", "ERR")):
-                reply.append(replies.readline().rstrip())
-            yield line, "\n".join(reply)
+        Args:
+            machine: The machine.
+            name: Of the file and the agent's journal, for another agent than the machine's own.
+        """
+        folder, name = self.folder.absolute(), name or machine
+        board = self.boards[machine]
+        password = f'\npassword_file = "{folder / "board.password"}"' if board.dials else ""
+        text = settings_toml(
+            {
+                "link": f'address = "127.0.0.1:{self.link_port or self.rpc_port}"\n'
+                f'token_file = "{folder / machine}.token"\n'
+                "backoff_first_s = 0.1\nbackoff_limit_s = 2.0",
+                "board": f'url = "{board.url}"{password}\n'
+                f"response_limit_s = {float(self.plan.response_limit_s)}",
+                "journal": f'path = "{folder / name}.journal"',
+            },
+            self.plan.agent,
+        )
+        path = folder / f"{name}.toml"
+        path.write_text(f'machine = "{machine}"\n{text}', encoding="utf-8")
+        return path

@@ -57,6 +57,8 @@ class Process:
         command, *rest = arguments
         self.name = name
         self.log = folder / f"{name}.log"
+        self.prefix: Sequence[str] = ()
+        """What runs the command, such as a tracer that leaves it its process id."""
         self._arguments = [command if "/" in command else str(BIN / command), *rest]
         self._folder = folder
         self._environment = {**os.environ, **(environment or {})}
@@ -80,7 +82,7 @@ class Process:
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
-                self._arguments,
+                [*self.prefix, *self._arguments],
                 cwd=self._folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -120,8 +122,12 @@ class Process:
         except subprocess.TimeoutExpired:
             raise self._failed(f"still runs after {limit_s:g} s") from None
 
+    def mark(self) -> None:
+        """Lets `events` and `wait_for` begin here."""
+        self._log_start = self.log.stat().st_size
+
     def events(self) -> Iterator[dict[str, Any]]:
-        """The JSON lines it has logged since its last start."""
+        """The JSON lines it has logged since its last start or `mark`."""
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             for line in log:
@@ -132,8 +138,8 @@ class Process:
                 if isinstance(event, dict):
                     yield event
 
-    def wait_for(self, event: str, limit_s: float = 30) -> dict[str, Any]:
-        """The first log line since its last start whose `event` is that.
+    def wait_for(self, event: str, limit_s: float = 30, **facts: Any) -> dict[str, Any]:
+        """The first log line since its last start or `mark` with that `event` and `facts`.
 
         Raises:
             ProcessFailedError: it ended before, or did not log it in time.
@@ -142,7 +148,7 @@ class Process:
         while True:
             ended = not self.running
             for logged in self.events():
-                if logged.get("event") == event:
+                if logged.items() >= {"event": event, **facts}.items():
                     return logged
             if ended:
                 raise self._failed(f"ended before {event}")

@@ -1,6 +1,6 @@
 """The house of the demo: three machines, as they have stood in a hallway since 1994."""
 
-from scripts.installation import MachinePlan, Plan, SlotPlan, UserPlan
+from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 
 ALICE = UserPlan("alice", "correct-horse", 500)
 BOB = UserPlan("bob", "battery-staple", 500)

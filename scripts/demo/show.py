@@ -2,12 +2,12 @@
 
 import math
 import time
-import uuid
 from collections.abc import Callable
 
 from drink.v1 import drop_service_pb2 as drops
+from scripts.client import Client, session
 from scripts.demo.house import ALICE, BOB
-from scripts.installation import Client, Installation, session
+from scripts.installation import Installation
 from scripts.processes import wait_until
 
 ACT_LIMIT_S = 60
@@ -49,7 +49,7 @@ class Show:
 
     def _rpc(self) -> None:
         self._credits("before")
-        drop = self._drop("machines/d/slots/1")
+        drop = self._alice.drop("d/1")
         self._tell(drop)
         self._credits("after")
 
@@ -62,7 +62,7 @@ class Show:
                 say(f"   {text}")
 
     def _delayed(self) -> None:
-        drop = self._place("machines/s/slots/1", delay_s=4)
+        drop = self._alice.place("s/1", delay_s=4)
         watch = self._alice.drops.WatchDrop(
             drops.WatchDropRequest(name=drop.name),
             metadata=self._alice.metadata,
@@ -73,7 +73,7 @@ class Show:
             self._tell(drop)
             if drop.state == drops.Drop.STATE_SCHEDULED:
                 say("   nobody waits for it meanwhile:")
-                self._tell(self._drop("machines/s/slots/2"))
+                self._tell(self._alice.drop("s/2"))
                 self._count_down(drop)
 
     @staticmethod
@@ -85,21 +85,21 @@ class Show:
 
     def _refused(self) -> None:
         self._installation.boards["d"].fault("refuse", slot=2)
-        self._tell(self._drop("machines/d/slots/2"))
+        self._tell(self._alice.drop("d/2"))
         self._credits("nothing moved, nothing is charged")
 
     def _silent(self) -> None:
         self._installation.boards["ld"].fault("late", slot=1, seconds=6)
-        drop = self._drop("machines/ld/slots/1")
+        drop = self._alice.drop("ld/1")
         self._tell(drop)
         self._credits("the motor may have run, so the credits are held")
-        self._tell(self._settled(drop))
+        self._tell(self._alice.settled(drop.name))
         self._credits("the late answer proved it")
 
     def _killed(self) -> None:
         installation, agent = self._installation, self._installation.agents["ld"]
         runs = installation.boards["ld"].counts()["motor_runs"]
-        drop = self._place("machines/ld/slots/2")
+        drop = self._alice.place("ld/2")
         wait_until(
             lambda: installation.boards["ld"].counts()["motor_runs"] > runs,
             "motor runs",
@@ -109,7 +109,7 @@ class Show:
         say("   kill -9: the agent is gone while the motor turns")
         agent.start()
         say("   its supervisor starts it again; it reads its journal and never runs a motor twice")
-        drop = wait_until(lambda: self._answered(drop), "the drop is answered", ACT_LIMIT_S)
+        drop = self._alice.answered(drop.name)
         self._tell(drop)
         if drop.state == drops.Drop.STATE_UNKNOWN:
             self._credits("this board keeps no memory, so nobody can tell; the credits are held")
@@ -121,48 +121,6 @@ class Show:
             say(f"   {installation.admin(*arguments).strip()}")
         self._credits("in the end")
         installation.wait_ready("ld")
-
-    def _place(self, slot: str, delay_s: int = 0) -> drops.Drop:
-        """Places a drop without waiting for it: the call is given up, the drop is not."""
-        request = drops.DropRequest(request_id=str(uuid.uuid4()), slot=slot)
-        if delay_s:
-            request.delay.FromSeconds(delay_s)
-        call = self._alice.drops.Drop.future(
-            request, metadata=self._alice.metadata, timeout=ACT_LIMIT_S
-        )
-        listing = drops.ListDropsRequest(page_size=1)
-
-        def placed() -> drops.Drop | None:
-            listed = self._alice.drops.ListDrops(
-                listing, metadata=self._alice.metadata, timeout=ACT_LIMIT_S
-            )
-            newest = listed.drops[0] if listed.drops else None
-            return newest if newest and newest.request_id == request.request_id else None
-
-        drop = wait_until(placed, "the drop is placed", ACT_LIMIT_S)
-        call.cancel()
-        return drop
-
-    def _drop(self, slot: str) -> drops.Drop:
-        request = drops.DropRequest(request_id=str(uuid.uuid4()), slot=slot)
-        return self._alice.drops.Drop(
-            request, metadata=self._alice.metadata, timeout=ACT_LIMIT_S
-        ).drop
-
-    def _answered(self, drop: drops.Drop) -> drops.Drop | None:
-        now = self._alice.drops.GetDrop(
-            drops.GetDropRequest(name=drop.name), metadata=self._alice.metadata, timeout=ACT_LIMIT_S
-        ).drop
-        waiting = (drops.Drop.STATE_RESERVED, drops.Drop.STATE_DISPATCHED)
-        return None if now.state in waiting else now
-
-    def _settled(self, drop: drops.Drop) -> drops.Drop:
-        watch = self._alice.drops.WatchDrop(
-            drops.WatchDropRequest(name=drop.name),
-            metadata=self._alice.metadata,
-            timeout=ACT_LIMIT_S,
-        )
-        return [update.drop for update in watch][-1]
 
     def _tell(self, drop: drops.Drop) -> None:
         state = drops.Drop.State.Name(drop.state).removeprefix("STATE_")

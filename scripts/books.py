@@ -1,0 +1,151 @@
+"""The frontend's books beside the boards' own counts: what was sold must be what fell."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import machine_service_pb2 as machines
+from scripts.client import OPEN_STATES, Client
+from scripts.installation import Installation
+
+PAGE_SIZE = 1000
+"""Drops asked for at a time, the most that a page may have."""
+
+NOTHING: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True)
+class Books:
+    """A table for people, and what in it does not agree."""
+
+    text: str
+    problems: tuple[str, ...]
+
+
+@dataclass
+class _Audit:
+    """What has been looked at so far."""
+
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def expect(self, so: bool, problem: str) -> None:
+        if not so:
+            self.problems.append(problem)
+
+
+def compare(
+    installation: Installation, admin: Client, *, unpaid: Mapping[str, int] = NOTHING
+) -> Books:
+    """Holds the frontend's stock, drops and credits against what the boards counted.
+
+    Args:
+        installation: Runs, and no drop is under way.
+        admin: An administrator's client.
+        unpaid: Items by slot, such as `d/1`, that fell unpaid because a board or an operator said
+            what was not so; negative for those that were paid and did not fall.
+    """
+    audit = _Audit()
+    sold = list(_drops(admin))
+    for drop in sold:
+        audit.expect(drop.state not in OPEN_STATES, f"{drop.name} is still open")
+    for plan in installation.plan.machines:
+        _compare_machine(audit, plan.name, installation.boards[plan.name].counts(), admin, unpaid)
+        _compare_motor(audit, plan.name, installation.boards[plan.name].counts(), sold, unpaid)
+    header = ("machine", "slot", "item", "price", "sold", "fell", "on hand", "cans", "unknown", "")
+    lines = [
+        *_aligned([header, *audit.rows]),
+        "",
+        *_compare_credits(audit, installation, admin, sold),
+    ]
+    return Books("\n".join(lines), tuple(audit.problems))
+
+
+def _drops(admin: Client) -> Iterator[drops.Drop]:
+    request = drops.ListDropsRequest(parent="accounts/-", page_size=PAGE_SIZE)
+    while True:
+        page = admin.call(admin.drops.ListDrops, request)
+        yield from page.drops
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def _compare_machine(
+    audit: _Audit, machine: str, counts: dict[str, Any], admin: Client, unpaid: Mapping[str, int]
+) -> None:
+    """Every can that fell was paid or its drop is unknown, and every paid one fell."""
+    request = machines.GetMachineRequest(name=f"machines/{machine}")
+    for slot in admin.call(admin.machines.GetMachine, request).machine.slots:
+        number = slot.name.rsplit("/", 1)[1]
+        name = f"{machine}/{number}"
+        fell, cans = counts["dispensed"].get(number, 0), counts["cans"].get(number, 0)
+        paid = slot.dispensed + unpaid.get(name, 0)
+        fine = (
+            paid <= fell <= paid + slot.unknown
+            and slot.available + slot.reserved + slot.unknown + slot.dispensed == cans + fell
+            and not slot.reserved
+        )
+        audit.expect(fine, f"slot {name} does not agree with its board")
+        numbers = (slot.price, slot.dispensed, fell, slot.available, cans, slot.unknown)
+        audit.rows.append((machine, number, slot.item, *map(str, numbers), "" if fine else "<--"))
+
+
+def _compare_motor(
+    audit: _Audit,
+    machine: str,
+    counts: dict[str, Any],
+    sold: list[drops.Drop],
+    unpaid: Mapping[str, int],
+) -> None:
+    """The motor ran once for a drop that was dispensed, at most once for an unknown one."""
+    states = Counter(
+        drop.state
+        for drop in sold
+        if drop.slot.startswith(f"machines/{machine}/") and drop.cause != drops.Drop.CAUSE_OPERATOR
+    )
+    decided = sum(
+        drop.state == drops.Drop.STATE_DISPENSED and drop.cause == drops.Drop.CAUSE_OPERATOR
+        for drop in sold
+        if drop.slot.startswith(f"machines/{machine}/")
+    )
+    least = states[drops.Drop.STATE_DISPENSED]
+    gifts = sum(items for name, items in unpaid.items() if name.startswith(f"{machine}/"))
+    most = least + decided + states[drops.Drop.STATE_UNKNOWN] + max(gifts, 0)
+    runs = counts["motor_runs"]
+    audit.expect(least <= runs <= most, f"{machine}'s motor ran {runs} times for {least} to {most}")
+    violations = counts["violations"]
+    audit.expect(not violations, f"{machine}'s board was sent what it cannot read: {violations}")
+
+
+def _compare_credits(
+    audit: _Audit, installation: Installation, admin: Client, sold: list[drops.Drop]
+) -> Iterator[str]:
+    """What was given and is gone was paid for drops, and what is held is held for open ones."""
+    spent = 0
+    for user in installation.plan.users:
+        account = admin.account(user.name)
+        spent += user.credits - account.posted_credits
+        held = sum(
+            drop.price
+            for drop in sold
+            if drop.account == account.name
+            and drop.state in (*OPEN_STATES, drops.Drop.STATE_UNKNOWN)
+        )
+        audit.expect(account.held_credits == held, f"{user.name}'s held credits are not {held}")
+        yield (
+            f"{user.name}: {user.credits} credits given, {account.available_credits} left,"
+            f" {account.held_credits} held"
+        )
+    sales = sum(drop.price for drop in sold if drop.state == drops.Drop.STATE_DISPENSED)
+    audit.expect(spent == sales, f"{spent} credits were spent and {sales} were earned")
+    yield f"spent {spent} credits, sold for {sales} credits"
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
