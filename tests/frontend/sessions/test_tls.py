@@ -10,7 +10,6 @@ from drink_frontend.sessions.tls import Certificate
 from tests.fakes.sessions import Caller
 from tests.frontend.sessions.conftest import Serve
 
-
 DATA = Path(__file__).parent / "data" / "tls"
 
 

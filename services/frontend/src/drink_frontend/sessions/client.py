@@ -1,0 +1,216 @@
+"""`drink-session`: a prompt for people that sends each line and shows the reply.
+
+It also works in a pipe, where it ends with 1 if a command was refused.
+"""
+
+import argparse
+import contextlib
+import getpass
+import select
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import TextIO
+
+from drink_frontend.sessions.commands import GRAMMAR, Verb, parse
+
+PLAIN_PORT, TLS_PORT = 4242, 4243
+
+CONNECT_LIMIT_S = 10.0
+"""Seconds to wait for a connection. Replies are waited for without a limit: a drop may be delayed
+by minutes, and Ctrl-C is at hand."""
+
+REPLY_BYTES_MAX = 1 << 20
+"""Bytes of the longest reply taken; a machine has at most 99 slots."""
+
+_LAST_LINES = ("OK", "ERR", "WARN", "{", "Good Bye")
+_HEADER = "OK: connected machines"
+
+EXIT_DONE, EXIT_REFUSED, EXIT_LOST = 0, 1, 2
+
+
+class ConnectionEnded(Exception):  # noqa: N818  it is how every session ends
+    """The server has hung up; the text is what it said last."""
+
+
+def reply_is_whole(text: str) -> bool:
+    """Whether a reply has come to its end; works for every dialect."""
+    *lines, rest = text.split("\n")
+    if not lines or rest:
+        return False
+    if lines[0].startswith(_HEADER):
+        return lines[-1] == "\r"
+    return lines[-1].startswith(_LAST_LINES)
+
+
+class ServerConnection:
+    """A connection to a session server.
+
+    Args:
+        peer: The connected socket.
+    """
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+
+    def greeting(self) -> str:
+        """What the server says first: one line, in any words.
+
+        Raises:
+            ConnectionEnded: it hung up instead.
+        """
+        return self._read(lambda text: text.endswith("\n"))
+
+    def ask(self, line: str) -> str:
+        """The reply to a line that is not blank.
+
+        Raises:
+            ConnectionEnded: the server hung up.
+            OSError: the connection was lost.
+        """
+        said_before = self._pending()
+        self._peer.sendall(line.encode() + b"\n")
+        return said_before + self._read(reply_is_whole)
+
+    def _pending(self) -> str:
+        """What has come unasked, such as a time-out."""
+        said = b""
+        while select.select([self._peer], [], [], 0)[0]:
+            data = self._peer.recv(4_096)
+            if not data:
+                raise ConnectionEnded(_text(said))
+            said += data
+        return _text(said)
+
+    def _read(self, whole: Callable[[str], bool]) -> str:
+        said = b""
+        while not whole(_text(said)):
+            data = self._peer.recv(4_096)
+            if not data or len(said) > REPLY_BYTES_MAX:
+                raise ConnectionEnded(_text(said))
+            said += data
+        return _text(said)
+
+
+def _text(said: bytes) -> str:
+    # The dialect of 1999 ends its strings where the network can see it.
+    return said.replace(b"\0", b"").decode(errors="replace")
+
+
+def _lines(stdin: TextIO) -> Iterator[str]:
+    """What a person types, with history and completion, or what comes through a pipe."""
+    if not stdin.isatty():
+        yield from stdin
+        return
+    remember = _line_editing()
+    while True:
+        try:
+            line = input("drink> ")
+        except EOFError:
+            print()
+            return
+        command = parse(line, {}) if line.strip() else None
+        # History is for what may be seen again, and secrets may not.
+        if command is not None and not command.grammar.secret:
+            remember(line)
+        yield _with_secret(line)
+
+
+def _line_editing() -> Callable[[str], None]:
+    """Turns on history and completion where there are any; returns what adds to the history."""
+    try:
+        readline = import_module("readline")
+    except ImportError:
+        return lambda _line: None
+
+    def complete(begun: str, index: int) -> str | None:
+        fitting = [f"{verb} " for verb in sorted(Verb) if verb.startswith(begun.upper())]
+        return fitting[index] if index < len(fitting) else None
+
+    readline.set_completer(complete)
+    readline.parse_and_bind("tab: complete")
+    readline.set_auto_history(False)
+    add: Callable[[str], None] = readline.add_history
+    return add
+
+
+def _with_secret(line: str) -> str:
+    """The line; its secret is asked for, without showing it, if it is all that is missing."""
+    command = parse(line, {}) if line.strip() else None
+    if command is None or command.verb not in {Verb.PASS, Verb.AUTH, Verb.IBUTTON, Verb.CHPASS}:
+        return line
+    missing = len(GRAMMAR[command.verb].parameters) - len(command.arguments)
+    return f"{line.strip()} {getpass.getpass('secret: ')}" if missing == 1 else line
+
+
+def converse(server: ServerConnection, stdin: TextIO) -> int:
+    """Sends line after line and shows the replies; returns the exit code."""
+    refused = False
+    print(server.greeting(), end="", flush=True)
+    for line in _lines(stdin):
+        asked = line.strip()
+        if not asked:
+            continue
+        reply = server.ask(asked)
+        refused = refused or reply.startswith("ERR")
+        print(reply, end="", flush=True)
+        if asked.upper() == Verb.QUIT:
+            return _exit_code(stdin, refused)
+    with contextlib.suppress(OSError, ConnectionEnded):
+        server.ask(Verb.QUIT)
+    return _exit_code(stdin, refused)
+
+
+def _exit_code(stdin: TextIO, refused: bool) -> int:
+    return EXIT_REFUSED if refused and not stdin.isatty() else EXIT_DONE
+
+
+def _connect(host: str, port: int, context: ssl.SSLContext | None) -> socket.socket:
+    peer = socket.create_connection((host, port), timeout=CONNECT_LIMIT_S)
+    if context is not None:
+        peer = context.wrap_socket(peer, server_hostname=host)
+    peer.settimeout(None)
+    return peer
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="drink-session", description="Types into a Drink session server."
+    )
+    parser.add_argument("host", help="name or address of the server")
+    parser.add_argument(
+        "port", nargs="?", type=int, help=f"default {PLAIN_PORT}, with --tls {TLS_PORT}"
+    )
+    parser.add_argument("--tls", action="store_true", help="encrypt, and check the certificate")
+    parser.add_argument("--ca", metavar="FILE", help="certificates to trust; implies --tls")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the client.
+
+    Returns:
+        0; 1 if a command was refused that came through a pipe; 2 if the connection could not be
+        made or was lost.
+    """
+    options = _arguments().parse_args(argv)
+    tls = options.tls or options.ca is not None
+    port = options.port or (TLS_PORT if tls else PLAIN_PORT)
+    try:
+        context = ssl.create_default_context(cafile=options.ca) if tls else None
+        with _connect(options.host, port, context) as peer:
+            return converse(ServerConnection(peer), sys.stdin)
+    except ConnectionEnded as ended:
+        print(ended, end="")
+        print("drink-session: the server hung up", file=sys.stderr)
+    except OSError as error:
+        print(f"drink-session: {options.host}:{port}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\ndrink-session: a drop that was under way goes on", file=sys.stderr)
+    return EXIT_LOST
+
+
+if __name__ == "__main__":
+    sys.exit(main())
