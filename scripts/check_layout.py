@@ -4,10 +4,11 @@ Usage: python scripts/check_layout.py
 """
 
 import ast
+import contextlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -28,10 +29,14 @@ SOURCES = {
 
 MIGRATIONS = "services/frontend/src/drink_frontend/storage/migrations/versions/"
 
-TESTED_ELSEWHERE: dict[str, str] = {
-    MIGRATIONS: "a migration is tested by applying it, with the code that applies it",
+TESTED_BY = {
+    "services/frontend/src/drink_frontend/storage/sqlite_triggers.py": (
+        "tests/frontend/storage/test_tables.py"
+    ),
+    MIGRATIONS: "tests/frontend/storage/migrations/test_run.py",
+    "services/machine_agent/src/drink_agent/board/base.py": "tests/agent/board/test_driver.py",
 }
-"""Modules (or folders of them) without a test file of their own, each with the reason."""
+"""Modules, or folders of them, whose tests are better elsewhere, each with the place."""
 
 LONG_FUNCTIONS: dict[str, str] = {
     MIGRATIONS: "a migration lists tables, and is never edited once it is released",
@@ -57,8 +62,8 @@ EXEMPT = (
 """Files made by tools or by others, and the two that name what must not be found."""
 
 
-def tracked() -> list[str]:
-    """The repository's files, those not yet added included."""
+def tracked() -> dict[str, str]:
+    """The repository's text files by path, those not yet added included."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -66,8 +71,12 @@ def tracked() -> list[str]:
         text=True,
         check=True,
     )
-    names = [name for name in listing.stdout.split("\0") if name and not name.startswith(EXEMPT)]
-    return sorted(name for name in names if (ROOT / name).is_file())
+    texts = {}
+    for name in sorted(filter(None, listing.stdout.split("\0"))):
+        if (ROOT / name).is_file() and not name.startswith(EXEMPT):
+            with contextlib.suppress(UnicodeDecodeError):
+                texts[name] = (ROOT / name).read_text(encoding="utf-8")
+    return texts
 
 
 def functions(source: str) -> Iterator[Function]:
@@ -128,46 +137,45 @@ def does_something(source: str) -> bool:
     )
 
 
-def mirror(name: str) -> str | None:
-    """Where the tests of the module `name` belong; None outside the services' packages."""
+def mirrors(name: str) -> list[str]:
+    """Where the tests of the module `name` may be; empty outside the services' packages."""
     for package, tests in SOURCES.items():
-        if name.startswith(f"{package}/") and not name.endswith("/__init__.py"):
+        if name.startswith(f"{package}/") and re.search(r"/(?!__init__)\w+\.py$", name):
             module = Path(name).relative_to(package)
-            return str(Path(tests) / module.parent / f"test_{module.name}")
-    return None
+            test = module.parent / f"test_{module.name}"
+            return [f"{tests}/{test}", f"tests/contract/{test}"]
+    return []
 
 
-def unmirrored(names: list[str]) -> Iterator[str]:
-    """Modules without their test file, and reasons that nothing needs any more."""
-    present = set(names)
-    excused = set()
-    for name in (name for name in names if name.endswith(".py")):
-        test = mirror(name)
-        reason = next((path for path in TESTED_ELSEWHERE if name.startswith(path)), None)
-        if test is None or test in present or not does_something((ROOT / name).read_text()):
+def untested(texts: Mapping[str, str], tested_by: Mapping[str, str]) -> Iterator[str]:
+    """Modules without tests, and entries of `tested_by` that are wrong or not needed."""
+    needed = set()
+    for name, text in texts.items():
+        places = mirrors(name)
+        if not places or texts.keys() & set(places) or not does_something(text):
             continue
-        if reason is None:
-            yield f"{name}: {test} is missing"
+        entry = next((path for path in tested_by if name.startswith(path)), None)
+        if entry is None:
+            yield f"{name}: {places[0]} is missing"
         else:
-            excused.add(reason)
-    for path in TESTED_ELSEWHERE.keys() - excused:
-        yield f"scripts/check_layout.py: TESTED_ELSEWHERE names {path} without need"
+            needed.add(entry)
+    for path, test in tested_by.items():
+        if path not in needed:
+            yield f"scripts/check_layout.py: TESTED_BY names {path} without need"
+        if test not in texts:
+            yield f"scripts/check_layout.py: TESTED_BY names {test}, which is missing"
 
 
 def problems() -> Iterator[str]:
     """Everything that is not as it should be, one line each."""
-    names = tracked()
-    for name in names:
-        try:
-            text = (ROOT / name).read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            continue
+    texts = tracked()
+    for name, text in texts.items():
         yield from leftovers(name, text)
         if name.endswith(".md"):
             yield from dead_links(name, text)
         if name.endswith(".py"):
             yield from long_parts(name, text)
-    yield from unmirrored(names)
+    yield from untested(texts, TESTED_BY)
 
 
 def main() -> None:

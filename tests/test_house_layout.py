@@ -80,7 +80,36 @@ def test_only_modules_that_do_something_need_tests(source: str, does: bool) -> N
     assert check_layout.does_something(source) == does
 
 
-def test_a_module_has_its_tests_at_its_own_path() -> None:
-    source = "services/machine_agent/src/drink_agent/board/tini.py"
-    assert check_layout.mirror(source) == "tests/agent/board/test_tini.py"
-    assert check_layout.mirror("scripts/check_layout.py") is None
+SOURCE = "services/machine_agent/src/drink_agent/board/tini.py"
+BUSY = "def one():\n    return 1\n"
+
+
+@pytest.mark.parametrize(
+    "test", ["tests/agent/board/test_tini.py", "tests/contract/board/test_tini.py"]
+)
+def test_a_module_has_its_tests_at_its_own_path(test: str) -> None:
+    assert list(check_layout.untested({SOURCE: BUSY, test: ""}, {})) == []
+
+
+def test_a_module_without_tests_is_found() -> None:
+    assert list(check_layout.untested({SOURCE: BUSY}, {})) == [
+        f"{SOURCE}: tests/agent/board/test_tini.py is missing"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["scripts/x.py", SOURCE.replace("tini", "__init__"), SOURCE.replace(".py", ".typed")]
+)
+def test_what_is_no_module_of_a_service_needs_no_tests(name: str) -> None:
+    assert list(check_layout.untested({name: BUSY}, {})) == []
+
+
+def test_a_module_may_be_tested_elsewhere() -> None:
+    tested_by = {SOURCE: "tests/agent/test_app.py"}
+    assert (
+        list(check_layout.untested({SOURCE: BUSY, "tests/agent/test_app.py": ""}, tested_by)) == []
+    )
+    (missing,) = check_layout.untested({SOURCE: BUSY}, tested_by)
+    assert "names tests/agent/test_app.py, which is missing" in missing
+    (idle,) = check_layout.untested({"tests/agent/test_app.py": ""}, tested_by)
+    assert f"names {SOURCE} without need" in idle
