@@ -33,6 +33,12 @@ TESTED_BY = {
     "services/frontend/src/drink_frontend/storage/sqlite_triggers.py": (
         "tests/frontend/storage/test_tables.py"
     ),
+    "services/frontend/src/drink_frontend/storage/database.py": (
+        "tests/contract/storage/test_writing.py"
+    ),
+    "services/frontend/src/drink_frontend/storage/transaction.py": (
+        "tests/contract/storage/test_writing.py"
+    ),
     MIGRATIONS: "tests/frontend/storage/migrations/test_run.py",
     "services/machine_agent/src/drink_agent/board/base.py": "tests/agent/board/test_driver.py",
 }

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import account_service_pb2_grpc, drop_service_pb2_grpc, machine_service_pb2_grpc
 from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import machine_service_pb2 as machines
 from scripts.processes import wait_until
 
 T = TypeVar("T")
@@ -57,6 +58,13 @@ class Client:
         """The user's account as it stands, or that of another for an administrator."""
         request = accounts.GetAccountRequest(name=f"accounts/{name}" if name else "")
         return self.call(self.accounts.GetAccount, request).account
+
+    def slot(self, slot: str) -> machines.Slot:
+        """A slot such as `d/1` as it stands."""
+        name = _slot_name(slot)
+        request = machines.GetMachineRequest(name=name.partition("/slots/")[0])
+        found = self.call(self.machines.GetMachine, request).machine.slots
+        return next(each for each in found if each.name == name)
 
     def call(self, method: Callable[..., T], request: Message) -> T:
         """Calls a method as the user; waits for the frontend if it is away."""
@@ -117,11 +125,13 @@ class Client:
         self._channel.close()
 
 
-def _drop_request(slot: str, request_id: str, delay_s: int) -> drops.DropRequest:
+def _slot_name(slot: str) -> str:
     machine, number = slot.split("/")
-    request = drops.DropRequest(
-        request_id=request_id or str(uuid.uuid4()), slot=f"machines/{machine}/slots/{number}"
-    )
+    return f"machines/{machine}/slots/{number}"
+
+
+def _drop_request(slot: str, request_id: str, delay_s: int) -> drops.DropRequest:
+    request = drops.DropRequest(request_id=request_id or str(uuid.uuid4()), slot=_slot_name(slot))
     if delay_s:
         request.delay.FromSeconds(delay_s)
     return request

@@ -1,0 +1,41 @@
+"""One running house for each module of tests; its books are checked after each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.house import House
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests of a module in one worker, so that they share its house."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group(f"integration-{item.path.stem}"))
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the databases of houses are kept that others can start with."""
+    return tmp_path_factory.mktemp("templates")
+
+
+@pytest.fixture(scope="module")
+def standing(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, templates: Path
+) -> Iterator[House]:
+    """The running house of a module's PLAN."""
+    with House(tmp_path_factory.mktemp("house"), request.module.PLAN, templates) as house:
+        house.install()
+        house.start()
+        yield house
+
+
+@pytest.fixture
+def house(standing: House) -> Iterator[House]:
+    """The module's house, all of it running; its books are checked after the test."""
+    yield standing
+    standing.audit()

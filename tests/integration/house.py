@@ -1,0 +1,187 @@
+"""The house that the integration tests run: real processes, whose books are checked after each."""
+
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from drink.v1.drop_service_pb2 import Drop
+from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.sqlite_engine import reading
+from drink_frontend.storage.verify import verify_books
+from scripts.books import compare
+from scripts.client import Client
+from scripts.installation import Installation
+from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
+from scripts.processes import wait_until
+from tests.fakes.proxy import FaultProxy
+
+ALICE = UserPlan("alice", "correct-horse", 5_000)
+BOB = UserPlan("bob", "battery-staple", 500)
+ADMIN = UserPlan("admin", "hunter2-not", 0, admin=True)
+
+PRICE = 50
+
+COUPLE = Plan(
+    machines=(
+        MachinePlan(
+            "d", "Big Drink", (SlotPlan(1, "Coke", PRICE, 60), SlotPlan(2, "Dew", PRICE, 60))
+        ),
+        MachinePlan("ld", "Little Drink", (SlotPlan(1, "Jolt", PRICE, 60),)),
+    ),
+    users=(ALICE, BOB, ADMIN),
+)
+"""Two machines, two buyers, and their administrator."""
+
+DATABASE = "drink.db"
+
+
+class House(Installation):
+    """An installation whose agents reach the frontend through a proxy.
+
+    Args:
+        folder: Where its files are.
+        plan: What it consists of.
+        templates: Where the databases of houses are kept that others can start with.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, templates: Path) -> None:
+        super().__init__(folder, plan)
+        self.links = FaultProxy()
+        """Between the agents and the frontend."""
+        self.unpaid: Counter[str] = Counter()
+        """Items that fell unpaid because somebody said what was not so; see `compare`."""
+        self._templates = templates
+        self._looked_at: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        self.links.__enter__()
+        self.link_port = self.links.port
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        self.links.__exit__(kind, error, traceback)
+        for part in vars(self).values():
+            if isinstance(part, Client):
+                part.close()
+
+    @cached_property
+    def alice(self) -> Client:
+        """A buyer."""
+        return self.client(ALICE)
+
+    @cached_property
+    def bob(self) -> Client:
+        """Another one."""
+        return self.client(BOB)
+
+    @cached_property
+    def root(self) -> Client:
+        """The administrator."""
+        return self.client(ADMIN)
+
+    def install(self) -> None:
+        """Makes the database, or copies that of an earlier house of the same machines and users."""
+        template = self._templates / f"{abs(hash((self.plan.machines, self.plan.users)))}"
+        if not template.exists():
+            super().install()
+            template.mkdir()
+            for file in self._installed():
+                shutil.copy2(file, template)
+        else:
+            self.folder.mkdir(exist_ok=True)
+            for file in template.iterdir():
+                shutil.copy2(file, self.folder)
+            self._write_settings()
+
+    def _installed(self) -> Iterator[Path]:
+        yield self.folder / DATABASE
+        yield from self.folder.glob("*.token")
+        yield from self.folder.glob("*.password")
+
+    def start_frontend(self) -> None:
+        """Starts the frontend and waits until it serves."""
+        super().start_frontend()
+        self.links.server_port = self.rpc_port
+
+    def runs(self, machine: str) -> int:
+        """How often the machine's motor has run."""
+        runs: int = self.boards[machine].counts()["motor_runs"]
+        return runs
+
+    def wait_for_motor(self, machine: str, runs: int) -> None:
+        """Waits until the machine's motor has been started so often."""
+        wait_until(lambda: self.runs(machine) >= runs, f"{machine}'s motor runs")
+
+    def audit(self) -> None:
+        """Fails unless every drop is settled and the books agree with the cans."""
+        problems = list(compare(self, self.root, unpaid=self.unpaid).problems)
+        problems += verify(self.folder / DATABASE)
+        problems += self._faults()
+        assert not problems, "\n".join(problems)
+
+    def _faults(self) -> Iterator[str]:
+        """What the services have logged since the last look that no peer can be the cause of."""
+        for process in (self.frontend, *self.agents.values()):
+            with process.log.open(encoding="utf-8") as log:
+                log.seek(self._looked_at[process.name])
+                for line in log.readlines():
+                    if '"exception"' in line or '"critical"' in line.lower():
+                        yield f"{process.name}: {line}"
+                self._looked_at[process.name] = log.tell()
+
+
+def verify(database: Path) -> list[str]:
+    """What `drink-frontend admin verify` would print of a database, without a new process."""
+    with reading(StorageSettings(path=database)) as connection:
+        return list(verify_books(connection))
+
+
+def backup(database: Path, copy: Path) -> None:
+    """Copies a database that is in use, as an operator's backup does."""
+    with (
+        closing(sqlite3.connect(database)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+
+
+def outcome(drop: Drop) -> tuple[str, str]:
+    """State and cause of a drop, as people say them."""
+    state = Drop.State.Name(drop.state).removeprefix("STATE_")
+    return state, Drop.Cause.Name(drop.cause).removeprefix("CAUSE_")
+
+
+def reason(error: grpc.RpcError) -> str:
+    """Why a call was refused, such as SLOT_EMPTY; the gRPC code if the service did not say."""
+    assert isinstance(error, grpc.Call)
+    status = rpc_status.from_call(error)
+    for detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return str(info.reason)
+    return error.code().name
+
+
+@contextmanager
+def refused(expected: str) -> Iterator[None]:
+    """Expects that a call is refused with this reason."""
+    with pytest.raises(grpc.RpcError) as caught:
+        yield
+    assert reason(caught.value) == expected

@@ -1,0 +1,131 @@
+"""A can falls: over gRPC for an outside client, and byte for byte in a session."""
+
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+import drink.v1
+from tests.integration.house import ALICE, BOB, COUPLE, PRICE, House
+
+PLAN = COUPLE
+
+LIMIT_S = 60
+
+README = Path(__file__).parents[2] / "protos" / "README.md"
+
+
+def client_of_readme() -> str:
+    """The program that the stubs' README shows to people outside."""
+    found = re.search(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def only_the_stubs(tmp_path: Path) -> Path:
+    """A folder with what an outside client has: grpcio, protobuf, the stubs, and nothing else."""
+    site = Path(grpc.__file__).parents[1]
+    (tmp_path / "google").mkdir()
+    for name in ("grpc", "typing_extensions.py", "google/protobuf", "google/_upb"):
+        (tmp_path / name).symlink_to(site / name)
+    (tmp_path / "drink").symlink_to(Path(drink.v1.__path__[0]).parent)
+    return tmp_path
+
+
+def test_an_outside_client_logs_in_drops_and_watches_to_dispensed(
+    house: House, only_the_stubs: Path
+) -> None:
+    before = house.runs("d")
+    program = f"import sys; sys.path.insert(0, {str(only_the_stubs)!r})\n{client_of_readme()}"
+    arguments = [house.address, ALICE.name, ALICE.password, "machines/d/slots/1"]
+    done = subprocess.run(
+        # Neither this environment's packages nor its variables.
+        [sys.executable, "-I", "-S", "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    states = done.stdout.splitlines()
+    assert states[0] == f"SCHEDULED Coke {PRICE}"
+    assert states[-1] == f"DISPENSED Coke {PRICE}"
+    assert house.runs("d") == before + 1
+
+
+def test_health_answers_for_the_server_and_each_service(house: House) -> None:
+    with grpc.insecure_channel(house.address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
+        for service in ("", "drink.v1.DropService", "drink.v1.MachineLinkService"):
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=LIMIT_S)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_reflection_lists_the_services_and_gives_their_files(house: House) -> None:
+    requests = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol="drink.v1.DropService"),
+    ]
+    with grpc.insecure_channel(house.address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[no-untyped-call]
+        listed, file = stub.ServerReflectionInfo(iter(requests), timeout=LIMIT_S)
+    names = {service.name for service in listed.list_services_response.service}
+    assert names >= {
+        "drink.v1.AccountService",
+        "drink.v1.DropService",
+        "drink.v1.MachineLinkService",
+        "drink.v1.MachineService",
+        "grpc.health.v1.Health",
+    }
+    assert file.file_descriptor_response.file_descriptor_proto
+
+
+def converse(port: int, said: bytes, *, one_byte_segments: bool) -> bytes:
+    """Everything that a session answers until it ends."""
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pieces = [bytes([byte]) for byte in said] if one_byte_segments else [said]
+        for piece in pieces:
+            connection.sendall(piece)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@pytest.mark.parametrize("one_byte_segments", [False, True])
+def test_a_session_answers_byte_for_byte(house: House, one_byte_segments: bool) -> None:
+    dew = house.root.slot("d/2")
+    credits_ = house.bob.account().available_credits
+    said = (
+        f"USER {BOB.name}\nPASS {BOB.password}\nWHOAMI\nSTAT 2\nDROP 2\r\ngetbalance\nBREW\nQUIT\n"
+    )
+    answered = converse(house.session_port, said.encode(), one_byte_segments=one_byte_segments)
+    assert answered.decode() == (
+        "OK Welcome to Big Drink\n"
+        "OK Password required.\n"
+        f"OK Credits: {credits_}\n"
+        "OK Username: bob\n"
+        f'2 "Dew" {PRICE} {dew.available} {dew.dispensed} true\n'
+        "OK 1 Slots retrieved\n"
+        f"OK Credits remaining: {credits_ - PRICE}\n"
+        f"OK Credits: {credits_ - PRICE}\n"
+        "ERR 452 Invalid command.\n"
+        "OK Disconnecting.\n"
+    )
+
+
+def test_a_whole_machine_is_listed_without_a_login(house: House) -> None:
+    coke, dew = house.root.slot("d/1"), house.root.slot("d/2")
+    answered = converse(house.session_port, b"STAT\nQUIT\n", one_byte_segments=False)
+    assert answered.decode() == (
+        "OK Welcome to Big Drink\n"
+        f'1 "Coke" {PRICE} {coke.available} {coke.dispensed} true\n'
+        f'2 "Dew" {PRICE} {dew.available} {dew.dispensed} true\n'
+        "OK 2 Slots retrieved\n"
+        "OK Disconnecting.\n"
+    )
