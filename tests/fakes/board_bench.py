@@ -24,6 +24,9 @@ DIAL_IN = BoardSettings(url="listen://127.0.0.1:4343", password="password")
 FULL = b"71 1`2 1`3 0\n"
 """A status of three slots, the last one empty."""
 
+IDLE = FULL + FULL
+"""What proves a board idle."""
+
 
 class DriverBench:
     """Drives a driver by hand and keeps what it does.
@@ -101,7 +104,7 @@ def ready_bench(settings: BoardSettings = WIRE, status: bytes = FULL) -> DriverB
     board.connect()
     if settings.dials_in:
         board.hear(b"0password\n")
-    board.hear(status)
+    board.hear(status * 3)
     assert state_of(board) is State.READY
     board.clear()
     return board

@@ -22,6 +22,9 @@ def in_state(state: State) -> DriverBench:
             board = ready()
         case State.DISPENSING:
             board = dispensing()
+        case State.SETTLING:
+            board = dispensing()
+            board.hear(b"4\n")
         case State.DESYNCED:
             board = desynced()
     assert state_of(board) is state
@@ -55,6 +58,7 @@ HAPPENINGS = {
     "ack": lambda board: board.hear(b"4\n"),
     "nack": lambda board: board.hear(b"5\n"),
     "all slots": lambda board: board.hear(FULL),
+    "all slots twice": lambda board: board.hear(FULL + FULL),
     "one slot": lambda board: board.hear(b"72 1\n"),
     "temperature": lambda board: board.hear(b"850\n"),
     "keep-alive": lambda board: board.hear(b"9\n"),
@@ -98,7 +102,8 @@ TABLE = {
     | {
         "good login": f"PROBING; {ASKED}",
         "wrong login": r"REJECTED; write '2\n'",
-        "all slots": "READY; ready, 3 slots",
+        "all slots": r"PROBING; not ready, 3 slots; write '6\n'",
+        "all slots twice": r"READY; ready, 3 slots; write '6\n'",
         "one slot": r"PROBING; not ready, 1 slots; write '6\n'",
         "temperature": "PROBING; not ready, 10.0 C",
         "dispense": f"PROBING; {REFUSED}",
@@ -123,8 +128,8 @@ TABLE = {
     | {
         "good login": f"PROBING; d1 BOARD_LOST; not ready, 3 slots; {ASKED}",
         "wrong login": r"REJECTED; d1 BOARD_LOST; not ready, 3 slots; write '2\n'",
-        "ack": "READY; d1 BOARD_ACK",
-        "nack": "READY; d1 BOARD_REFUSED",
+        "ack": r"SETTLING; d1 BOARD_ACK; write '6\n'",
+        "nack": r"SETTLING; d1 BOARD_REFUSED; write '6\n'",
         "temperature": "DISPENSING; ready, 10.0 C",
         "lost": f"{GONE}; d1 BOARD_LOST; not ready, 3 slots",
         "lost unsent": f"{GONE}; d1 BOARD_UNREACHABLE; not ready, 3 slots",
@@ -133,13 +138,27 @@ TABLE = {
         "180 s": "DISCONNECTED; d1 BOARD_SILENT; not ready, 3 slots; close; "
         r"write '6\n6\n6\n6\n6\n6\n'",
     },
+    State.SETTLING: dict.fromkeys(HAPPENINGS, "SETTLING")
+    | {
+        "good login": f"PROBING; not ready, 3 slots; {ASKED}",
+        "wrong login": r"REJECTED; not ready, 3 slots; write '2\n'",
+        "all slots": r"SETTLING; write '6\n'",
+        "all slots twice": r"READY; write '6\n'",
+        "temperature": "SETTLING; ready, 10.0 C",
+        "lost": f"{GONE}; not ready, 3 slots",
+        "lost unsent": f"{GONE}; not ready, 3 slots",
+        "10 s": r"PROBING; not ready, 3 slots; write '6\n6\n'",
+        "90 s": r"PROBING; not ready, 3 slots; write '6\n6\n6\n6\n6\n'",
+        "180 s": rf"{GONE}; not ready, 3 slots; close; write '6\n6\n6\n6\n6\n6\n'",
+    },
     State.DESYNCED: dict.fromkeys(HAPPENINGS, "DESYNCED")
     | {
         "good login": f"PROBING; {ASKED}",
         "wrong login": r"REJECTED; write '2\n'",
-        "ack": "READY; late d1 BOARD_ACK_LATE; ready, 3 slots",
-        "nack": "READY; late d1 BOARD_REFUSED_LATE; ready, 3 slots",
-        "all slots": "READY; ready, 3 slots",
+        "ack": r"SETTLING; late d1 BOARD_ACK_LATE; ready, 3 slots; write '6\n'",
+        "nack": r"SETTLING; late d1 BOARD_REFUSED_LATE; ready, 3 slots; write '6\n'",
+        "all slots": r"DESYNCED; write '6\n'",
+        "all slots twice": r"READY; ready, 3 slots; write '6\n'",
         "temperature": "DESYNCED; not ready, 10.0 C",
         "dispense": f"DESYNCED; {REFUSED}",
         "lost": GONE,

@@ -1,13 +1,15 @@
 """The tini driver against what boards, wires and people do to it."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink_agent.board.driver import State, TiniDriver
+from drink_agent.board.driver import SETTLE_LIMIT_S, State, TiniDriver
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import MAX_LINES, Cause, Outcome, Sensor
-from tests.fakes.board_bench import DIAL_IN, FULL, WIRE, state_of
+from tests.fakes.board_bench import DIAL_IN, FULL, IDLE, WIRE, DriverBench, state_of
 from tests.fakes.board_bench import desynced_bench as desynced
 from tests.fakes.board_bench import dispensing_bench as dispensing
 from tests.fakes.board_bench import ready_bench as ready
@@ -24,7 +26,7 @@ class TestDispensing:
         lines = [(line.direction.value, line.offset_ms, line.text) for line in ended.evidence.lines]
         assert lines == [("SENT", 0, "31"), ("RECEIVED", 3500, "4")]
         assert ended.evidence.sensor_before is Sensor.STOCKED
-        assert board.written == b"31\n"
+        assert board.written.replace(b"6\n", b"") == b"31\n"
 
     def test_fault_44_a_refusal_before_motion_is_no_dispense(self) -> None:
         board = dispensing(slot=3)
@@ -105,6 +107,59 @@ class TestDispensing:
         assert max(map(len, texts)) == 200
 
 
+class TestSettling:
+    def test_fault_42_a_second_ack_is_not_the_next_drops(self) -> None:
+        board = dispensing()
+        board.hear(b"4\n")
+        board.dispense("d2", 3)
+        board.hear(FULL + b"4\n" + FULL + b"4\n")
+        assert board.written == b"31\n6\n6\n33\n"
+        board.hear(b"5\n")
+        assert [(ended.drop_id, ended.cause) for ended in board.ended] == [
+            ("d1", Cause.BOARD_ACK),
+            ("d2", Cause.BOARD_REFUSED),
+        ]
+
+    def test_a_held_command_goes_out_once_the_board_is_idle(self) -> None:
+        board = dispensing()
+        board.hear(b"4\n")
+        board.dispense("d2", 2)
+        assert board.driver.status.ready
+        board.pass_s(SETTLE_LIMIT_S - 0.1)
+        board.hear(IDLE)
+        board.hear(b"4\n")
+        ended = board.ended[1]
+        assert (ended.drop_id, ended.cause) == ("d2", Cause.BOARD_ACK)
+        assert [line.offset_ms for line in ended.evidence.lines] == [0, 0]
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            lambda board: board.pass_s(SETTLE_LIMIT_S),
+            lambda board: board.lose(),
+            lambda board: board.hear(b"0password\n"),
+        ],
+    )
+    def test_a_held_command_is_not_sent_if_the_board_does_not_settle(
+        self, end: Callable[[DriverBench], None]
+    ) -> None:
+        board = dispensing()
+        board.hear(b"4\n")
+        board.dispense("d2", 2)
+        end(board)
+        ended = board.ended[1]
+        assert (ended.drop_id, ended.cause) == ("d2", Cause.BOARD_UNREACHABLE)
+        assert not board.driver.status.ready
+        assert b"32" not in board.written
+
+    def test_only_one_command_is_held(self) -> None:
+        board = dispensing()
+        board.hear(b"4\n")
+        board.dispense("d2", 2)
+        with pytest.raises(AssertionError, match="outstanding"):
+            board.dispense("d3", 1)
+
+
 class TestSilence:
     def test_fault_40_no_reply_is_unknown_and_nothing_new_is_sent(self) -> None:
         board = dispensing()
@@ -120,6 +175,7 @@ class TestSilence:
         board.hear(b"4\n" + FULL)
         [late] = board.late
         assert (late.drop_id, late.outcome) == ("d1", Outcome.DISPENSED)
+        board.hear(IDLE)
         board.dispense("d2", 2)
         board.hear(FULL)
         assert not board.ended
@@ -132,7 +188,7 @@ class TestSilence:
         board = desynced()
         board.hear(b"72 0\n9\n")
         assert state_of(board) is State.DESYNCED
-        board.hear(b"71 1`2 0`3 0\n")
+        board.hear(b"71 1`2 0`3 0\n" * 2)
         assert state_of(board) is State.READY
         board.hear(b"4\n")
         assert not board.late
@@ -146,11 +202,11 @@ class TestSilence:
         assert ended.evidence.sensor_after is Sensor.EMPTY
         assert state_of(board) is State.DESYNCED
         board.hear(b"4\n")
-        assert (state_of(board), board.late) == (State.READY, [])
+        assert (state_of(board), board.late) == (State.SETTLING, [])
 
     def test_a_sensor_that_reports_after_the_limit_proves_it_late(self) -> None:
         board = desynced(slot=2)
-        board.hear(b"71 1`2 0`3 0\n")
+        board.hear(b"71 1`2 0`3 0\n" * 2)
         [late] = board.late
         assert (late.drop_id, late.cause) == ("d1", Cause.SENSOR)
 
@@ -189,7 +245,7 @@ class TestSilence:
         board = ready()
         board.lose()
         board.connect()
-        board.hear(b"7\n")
+        board.hear(b"7\n" * 2)
         board.clear()
         board.dispense("d1", 2)
         board.hear(b"72 0\n")
@@ -227,7 +283,7 @@ class TestConnection:
     def test_fault_45_a_restart_in_mid_dispense_is_unknown(self, during: float) -> None:
         board = dispensing()
         board.pass_s(during)
-        board.hear(b"0password\n72 1\n" + FULL)
+        board.hear(b"0password\n72 1\n" + IDLE)
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_LOST]
         assert state_of(board) is State.READY
         board.hear(b"4\n")
@@ -239,14 +295,14 @@ class TestConnection:
         for _ in range(50):
             board.hear(b"0password\n")
         assert board.written == b"6\n" + b"1\n6\n" * 50
-        board.hear(FULL)
+        board.hear(IDLE)
         assert state_of(board) is State.READY
 
     def test_fault_46_a_lost_port_in_mid_dispense_is_unknown_and_never_repeated(self) -> None:
         board = dispensing()
         board.lose()
         board.connect()
-        board.hear(b"4\n5\n" + FULL)
+        board.hear(b"4\n5\n" + IDLE)
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_LOST]
         assert not board.late
         assert board.written.count(b"3") == 1
@@ -261,7 +317,7 @@ class TestConnection:
         board = desynced()
         board.lose(unsent=True)
         board.connect()
-        board.hear(b"4\n" + FULL)
+        board.hear(b"4\n" + IDLE)
         assert not board.ended
         assert not board.late
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drink_agent.board.probe import MAX_INTERVAL_S, ONE_SLOT_PROOFS, IdleProbe
+from drink_agent.board.probe import FULL_PROOFS, MAX_INTERVAL_S, ONE_SLOT_PROOFS, IdleProbe
 from drink_agent.board.tini import SlotStatus
 
 ONE = SlotStatus(((1, True),))
@@ -15,23 +15,28 @@ def asked(now: float = 0.0) -> IdleProbe:
     return probe
 
 
-@pytest.mark.parametrize("status", [TWO, SlotStatus(()), SlotStatus(((0, True),))])
-def test_one_answer_that_no_push_can_be_is_enough(status: SlotStatus) -> None:
-    assert asked().proves_idle(status, {1, 2}, 1.0)
+@pytest.mark.parametrize(
+    ("status", "answers"),
+    [
+        (TWO, FULL_PROOFS),
+        (SlotStatus(()), FULL_PROOFS),
+        (ONE, ONE_SLOT_PROOFS),
+        (SlotStatus(((0, True),)), 1),
+    ],
+)
+def test_answers_prove_it_each_after_a_question(status: SlotStatus, answers: int) -> None:
+    probe = asked()
+    known = {slot for slot, _ in status.slots}
+    for _ in range(answers - 1):
+        assert not probe.proves_idle(status, known, 1.0)
+        assert probe.due_at == 1.0, "the next question is due at once"
+        assert not probe.proves_idle(status, known, 1.0), "one answer to each question"
+        probe.asked(1.0)
+    assert probe.proves_idle(status, known, 1.0)
 
 
 def test_nothing_is_proven_before_the_question() -> None:
     assert not IdleProbe(5.0, 0.0).proves_idle(TWO, {1, 2}, 0.0)
-
-
-def test_a_machine_of_one_slot_answers_several_times() -> None:
-    probe = asked()
-    for _ in range(ONE_SLOT_PROOFS - 1):
-        assert not probe.proves_idle(ONE, {1}, 1.0)
-        assert probe.due_at == 1.0
-        assert not probe.proves_idle(ONE, {1}, 1.0), "one answer to each question"
-        probe.asked(1.0)
-    assert probe.proves_idle(ONE, {1}, 1.0)
 
 
 def test_one_slot_of_several_proves_nothing() -> None:

@@ -1,7 +1,8 @@
 """Conversations captured with the real firmware and the Ruby simulator drive the driver.
 
 Each line of the data is `[seconds, who, bytes as Latin-1]`; what the server said is what the
-driver has to say at that time, its status requests aside.
+driver has to say at that time. Its status requests are its own, and are answered between two lines
+as the board answered the captured one.
 """
 
 import json
@@ -24,6 +25,7 @@ SETTINGS = {
     "firmware": BoardSettings(url="listen://:4343", password="password"),
     "ruby_simulator": BoardSettings(url="listen://:4343", password="herpin_my_derp"),
 }
+ANSWERS = {"firmware": b"71 1`2 1`3 1`4 0`5 1\n", "ruby_simulator": b"7 0 1\n"}
 Turn = tuple[float, str, bytes]
 
 
@@ -59,11 +61,14 @@ def replay(name: str, conversation: list[Turn]) -> tuple[list[tuple[str, Cause]]
     board = DriverBench(TiniDriver(SETTINGS[name]))
     board.connect()
     started = board.now
-    drops = 0
+    drops = answered = 0
     for at, who, data in conversation:
         board.pass_s(max(0.0, started + at - board.now))
         if who == "board":
             board.hear(data)
+            while data.endswith(b"\n") and answered < board.written.count(b"6\n"):
+                answered += 1
+                board.hear(ANSWERS[name])
         elif data.startswith(b"3"):
             drops += 1
             board.dispense(f"d{drops}", int(data[1:]))

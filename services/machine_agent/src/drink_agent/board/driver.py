@@ -1,14 +1,14 @@
 """Drives a tini-board: one command at a time, and never a second one for the same drop.
 
 The board's answers carry no id. So an answer counts for a command only while it is the only one
-that the board can be talking about: after a silence nothing new is sent until the board has
-answered the silent command, has restarted, or has proven itself idle.
+that the board can be talking about: nothing new is sent until the board has shown that it is done
+with the last one. After a silence that takes its late answer, a restart, or a proof of idleness.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from drink_agent.board import tini
 from drink_agent.board.base import Deadline, DriverBase, is_power_of_ten
@@ -18,6 +18,10 @@ from drink_agent.board.probe import IdleProbe
 from drink_agent.board.record import printable
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Evidence
+
+SETTLE_LIMIT_S: Final = 2.0
+"""Seconds from an answer until the board must have shown that it is idle: a hundred times what two
+full statuses take at 9600 baud. A command that waits longer is better refused."""
 
 
 class State(Enum):
@@ -35,6 +39,8 @@ class State(Enum):
     """Idle."""
     DISPENSING = auto()
     """A command is outstanding."""
+    SETTLING = auto()
+    """The board has answered; it may be about to say so twice."""
     DESYNCED = auto()
     """A command was not answered in time; its answer may still come."""
 
@@ -69,6 +75,8 @@ class TiniDriver(DriverBase):
         self._quiet_probed = False
         self._probe = IdleProbe(settings.probe_interval_s, 0.0)
         self._settled = False
+        self._held: tuple[str, int] | None = None
+        self._written = False
 
     @property
     def state(self) -> State:
@@ -98,6 +106,7 @@ class TiniDriver(DriverBase):
         """The board sent bytes, cut anywhere."""
         self._now = self._heard_at = now
         self._quiet_probed = False
+        self._written = True
         for decoded in self._decoder.feed(data):
             if self._state is State.DISCONNECTED:
                 break
@@ -107,20 +116,33 @@ class TiniDriver(DriverBase):
         return self._take()
 
     def dispense(self, drop_id: str, slot: int, now: float) -> Sequence[Effect]:
-        """Commands a motor, once, or says that the board cannot be commanded."""
+        """Commands a motor, once, or says that the board cannot be commanded.
+
+        Right after an answer the command is held, for `SETTLE_LIMIT_S` at most, until the board
+        has shown that it is idle.
+        """
+        assert self._held is None, "a command is outstanding"
         assert self._state is not State.DISPENSING, "a command is outstanding"
         self._now = now
-        if self._state is State.READY and 1 <= slot <= self._settings.max_slot:
-            self._begin(drop_id, slot)
-            self._settled = False
-            self._state = State.DISPENSING
-            self._write(tini.Drop(slot))
+        if self._state is State.SETTLING:
+            self._held = (drop_id, slot)
+        elif self._state is State.READY:
+            self._command_motor(drop_id, slot)
         else:
             self._turn_down(drop_id, Cause.BOARD_UNREACHABLE, Evidence())
         return self._take()
 
+    def _command_motor(self, drop_id: str, slot: int) -> None:
+        if 1 <= slot <= self._settings.max_slot:
+            self._begin(drop_id, slot)
+            self._settled = self._written = False
+            self._state = State.DISPENSING
+            self._write(tini.Drop(slot))
+        else:
+            self._turn_down(drop_id, Cause.BOARD_UNREACHABLE, Evidence())
+
     def _is_ready(self) -> bool:
-        return self._state in (State.READY, State.DISPENSING)
+        return self._state in (State.READY, State.DISPENSING, State.SETTLING)
 
     def _deadlines(self) -> list[Deadline]:
         if self._state is State.DISCONNECTED:
@@ -136,6 +158,9 @@ class TiniDriver(DriverBase):
                 assert self._command is not None
                 written_at = self._command.written_at
                 deadlines.append((written_at + limits.response_limit_s, self._desync))
+            case State.SETTLING:
+                deadlines.append((self._probe.started_at + SETTLE_LIMIT_S, self._doubt))
+                deadlines.append((self._probe.due_at, self._ask_if_idle))
             case State.PROBING | State.DESYNCED:
                 started_at = self._probe.started_at
                 deadlines.append((started_at + limits.silence_limit_s, self._close_silent))
@@ -169,13 +194,24 @@ class TiniDriver(DriverBase):
         self._note("the board did not answer a command in time; it gets no other until it does")
         self._start_probing(State.DESYNCED)
 
+    def _doubt(self) -> None:
+        self._turn_down_held()
+        self._start_probing(State.PROBING)
+
     def _end_lost(self, *, unsent: bool = False) -> None:
+        """Ends what is under way: its answer cannot come any more."""
+        self._turn_down_held()
         if self._state is State.DISPENSING:
             if unsent:
                 self._end(Cause.BOARD_UNREACHABLE)
             else:
                 self._end_unanswered(Cause.BOARD_LOST)
         self._command = None
+
+    def _turn_down_held(self) -> None:
+        if self._held is not None:
+            self._turn_down(self._held[0], Cause.BOARD_UNREACHABLE, Evidence())
+            self._held = None
 
     def _end_unanswered(self, cause: Cause) -> None:
         assert self._command is not None
@@ -227,14 +263,17 @@ class TiniDriver(DriverBase):
                 self._on_malformed(tini.Malformed("no password"))
 
     def _on_answer(self, answer: tini.Message) -> None:
+        if not self._written:  # heard together with what allowed the command: too early for it
+            self._on_unsolicited(answer)
+            return
         self._end(Cause.BOARD_ACK if isinstance(answer, tini.Ack) else Cause.BOARD_REFUSED)
         self._command = None
-        self._state = State.READY
+        self._start_probing(State.SETTLING)
 
     def _on_late_answer(self, answer: tini.Message) -> None:
         acked = isinstance(answer, tini.Ack)
         self._end_late(Cause.BOARD_ACK_LATE if acked else Cause.BOARD_REFUSED_LATE)
-        self._state = State.READY
+        self._start_probing(State.SETTLING)
 
     def _on_status(self, status: tini.Message) -> None:
         assert isinstance(status, tini.SlotStatus)
@@ -248,14 +287,20 @@ class TiniDriver(DriverBase):
         assert isinstance(status, tini.SlotStatus)
         self._on_status(status)
         if self._probe.proves_idle(status, self._readings.fresh, self._now):
-            if self._command is not None:
-                self._note("the board is idle; its answer to the last command is lost for good")
-                if self._command.item_left:
-                    self._end_late(Cause.SENSOR)
-            self._command = None
-            self._state = State.READY
+            self._on_idle()
         elif self._probe.due_at <= self._now:
             self._ask_if_idle()
+
+    def _on_idle(self) -> None:
+        if self._command is not None:
+            self._note("the board is idle; its answer to the last command is lost for good")
+            if self._command.item_left:
+                self._end_late(Cause.SENSOR)
+            self._command = None
+        self._state = State.READY
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._command_motor(*held)
 
     def _on_temperature(self, temperature: tini.Message) -> None:
         assert isinstance(temperature, tini.Temperature)
@@ -301,5 +346,6 @@ class TiniDriver(DriverBase):
         State.PROBING: _UNPROVEN,
         State.READY: _LOGGED_IN,
         State.DISPENSING: _LOGGED_IN | {tini.Ack: _on_answer, tini.Nack: _on_answer},
+        State.SETTLING: _UNPROVEN,
         State.DESYNCED: _UNPROVEN | {tini.Ack: _on_late_answer, tini.Nack: _on_late_answer},
     }

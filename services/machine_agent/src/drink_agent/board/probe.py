@@ -8,18 +8,23 @@ from drink_agent.board.tini import SlotStatus
 MAX_INTERVAL_S: Final = 60.0
 """Longest wait between two probes; a board that will not answer is not worth more traffic."""
 
+FULL_PROOFS: Final = 2
+"""Answered probes that prove a machine of several slots idle: the firmware pushes one full status
+of its own accord, when it has found all its slots."""
+
 ONE_SLOT_PROOFS: Final = 3
-"""Answered probes that prove a machine of one slot idle."""
+"""Answered probes that prove a machine of one slot idle: its full status looks like the push of a
+changed sensor, and those come more easily, but not three in step with the questions."""
 
 
 class IdleProbe:
     """Status requests from one moment on, and what their answers prove.
 
     A board handles what it reads one after the other, so an answer proves that whatever was sent
-    before the request is over. But a board also pushes the status of a slot whose sensor changed,
-    at any time, even while a motor runs. A status of several slots cannot be such a push, nor can
-    one of a slot 0, which is how the Ruby simulator answers. Where a machine has one slot only,
-    several answered probes in a row have to do.
+    before the request is over. But a board also pushes statuses, at any time, even while a motor
+    runs: of a slot whose sensor changed, and once of all slots. So several answers are wanted,
+    each after a request of its own, and of one slot only where no other is known. The Ruby
+    simulator, which answers for a slot 0, pushes nothing.
     """
 
     def __init__(self, interval_s: float, now: float) -> None:
@@ -27,6 +32,7 @@ class IdleProbe:
         self.due_at = now
         self._interval_s = interval_s
         self._open = False
+        self._full_proofs = 0
         self._one_slot_proofs = 0
 
     def asked(self, now: float) -> None:
@@ -46,11 +52,15 @@ class IdleProbe:
         """
         if not self._open:
             return False
-        if len(status.slots) != 1 or status.slots[0][0] == 0:
+        one_slot = len(status.slots) == 1
+        if one_slot and status.slots[0][0] == 0:
             return True
-        if len(known_slots) != 1:
+        if one_slot and len(known_slots) > 1:
             return False
-        self._one_slot_proofs += 1
         self._open = False
         self.due_at = now
-        return self._one_slot_proofs == ONE_SLOT_PROOFS
+        if one_slot:
+            self._one_slot_proofs += 1
+        else:
+            self._full_proofs += 1
+        return self._full_proofs >= FULL_PROOFS or self._one_slot_proofs >= ONE_SLOT_PROOFS

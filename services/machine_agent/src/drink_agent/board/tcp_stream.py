@@ -144,6 +144,8 @@ class ListenSource:
         self._arrived = asyncio.Event()
         self._strangers: set[TcpStream] = set()
         self._all_gone = asyncio.Event()
+        self.listening = asyncio.Event()
+        """Set once the port is open."""
 
     @property
     def port(self) -> int | None:
@@ -163,6 +165,7 @@ class ListenSource:
                 )
             except OSError as error:
                 raise StreamError(f"cannot listen on port {self._url.port}: {error}") from None
+            self.listening.set()
         while self._admitted is None:
             self._arrived.clear()
             await self._arrived.wait()

@@ -182,30 +182,29 @@ class _TcpHost(Host):
     def __init__(self, board: EmulatedBoard) -> None:
         super().__init__(board)
         self._writer: asyncio.StreamWriter | None = None
-        self._abandoned: list[asyncio.StreamWriter] = []
+        self._powered = True
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
-        """Closes all connections, those that hang included."""
+        """Closes the connection and waits until it is."""
         await super().stop()
-        for writer in self._abandoned:
-            writer.transport.abort()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._writer = writer
-        self._connected()
+        if self._powered:
+            self._connected()
         with contextlib.suppress(OSError):
             while data := await reader.read(_READ_BYTES):
                 if self._writer is writer:
                     self._received(data)
+        writer.close()
         if self._writer is writer:
             self._writer = None
-            writer.close()
-            self.board.disconnect()
+            if self.board.connected:
+                self.board.disconnect()
             self._wake()
             self._hung_up_on()
 
@@ -217,12 +216,13 @@ class _TcpHost(Host):
             self._writer.write(data)
 
     def _close(self, *, silently: bool) -> None:
-        if self._writer is not None:
-            if silently:
-                self._abandoned.append(self._writer)
-            else:
-                self._writer.close()
+        if self._writer is not None and not silently:
+            self._writer.close()
             self._writer = None
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 class DialHost(_TcpHost):
@@ -233,6 +233,8 @@ class DialHost(_TcpHost):
         self._host = host
         self._port = port
         self._redial_s = redial_s
+        self._dialling: asyncio.Task[None] | None = None
+        self._abandoned: list[asyncio.StreamWriter] = []
 
     @property
     def where(self) -> str:
@@ -243,10 +245,23 @@ class DialHost(_TcpHost):
         """Starts dialling."""
         self._reopen(silently=False)
 
+    async def stop(self) -> None:
+        """Stops dialling, and closes a connection that hangs too."""
+        for writer in self._abandoned:
+            writer.transport.abort()
+        if self._dialling is not None:
+            self._dialling.cancel()
+        await super().stop()
+
+    def _close(self, *, silently: bool) -> None:
+        """Without power nobody closes the connection: it hangs."""
+        if silently and self._writer is not None:
+            self._abandoned.append(self._writer)
+            self._writer = None
+        super()._close(silently=silently)
+
     def _reopen(self, *, silently: bool) -> None:  # noqa: ARG002
-        task = self._loop.create_task(self._dial())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._dialling = self._loop.create_task(self._dial())
 
     def _hung_up_on(self) -> None:
         self._after(self._redial_s, silently=False)
@@ -258,11 +273,15 @@ class DialHost(_TcpHost):
                     reader, writer = await asyncio.open_connection(self._host, self._port)
                 break
             await asyncio.sleep(self._redial_s)
-        await self._serve(reader, writer)
+        self._dialling = None
+        self._keep(self._loop.create_task(self._serve(reader, writer)))
 
 
 class ListenHost(_TcpHost):
-    """A board behind a serial server: it is dialled, by one agent at a time."""
+    """A board behind a serial server, which is dialled by one agent at a time.
+
+    If the board loses power, the server and its connections stay.
+    """
 
     def __init__(self, board: EmulatedBoard, host: str, port: int) -> None:
         super().__init__(board)
@@ -293,13 +312,15 @@ class ListenHost(_TcpHost):
             return
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._keep(task)
         await self._serve(reader, writer)
 
     def _close(self, *, silently: bool) -> None:
         super()._close(silently=silently)
-        self._plugged_in = False
+        self._powered = False
+        self._plugged_in = silently
 
     def _reopen(self, *, silently: bool) -> None:  # noqa: ARG002
-        self._plugged_in = True
+        self._powered = self._plugged_in = True
+        if self._writer is not None:
+            self._connected()

@@ -1,0 +1,79 @@
+"""Runs a `Board` and keeps its events."""
+
+import asyncio
+import contextlib
+from typing import Self, TypeVar
+
+from drink_agent.board.board import Board
+from drink_agent.board.port import BoardEvent, DispenseEnded, LateEvidence, StatusChanged
+from drink_agent.board.settings import BoardSettings
+
+LIMIT_S = 10.0
+"""How long a test waits for what must happen."""
+
+E = TypeVar("E", DispenseEnded, LateEvidence, StatusChanged)
+
+
+class RunningBoard:
+    """A board that runs inside `async with`.
+
+    Attributes:
+        board: The board.
+        events: All it has reported, in order.
+    """
+
+    def __init__(self, settings: BoardSettings) -> None:
+        self.events: list[BoardEvent] = []
+        self.board = Board(settings, self._on_event)
+        self._heard = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self.board.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        await self.board.close()
+
+    async def ready(self) -> None:
+        assert await self.board.wait_ready(LIMIT_S), "not ready within the limit"
+
+    async def not_ready(self) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while self.board.ready:
+                await self._next()
+
+    async def ended(self, drop_id: str) -> DispenseEnded:
+        return await self._of(DispenseEnded, drop_id)
+
+    async def late(self, drop_id: str) -> LateEvidence:
+        return await self._of(LateEvidence, drop_id)
+
+    async def drop(self, drop_id: str, slot: int) -> DispenseEnded:
+        """Dispenses as soon as the board is ready."""
+        await self.ready()
+        self.board.dispense(drop_id, slot)
+        return await self.ended(drop_id)
+
+    def all_of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def _of(self, kind: type[E], drop_id: str) -> E:
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                for event in self.all_of(kind):
+                    if getattr(event, "drop_id", None) == drop_id:
+                        return event
+                await self._next()
+
+    async def _next(self) -> None:
+        self._heard.clear()
+        await self._heard.wait()
+
+    def _on_event(self, event: BoardEvent) -> None:
+        self.events.append(event)
+        self._heard.set()
