@@ -212,6 +212,11 @@ def _wake_the_unknown(tx: Transaction) -> None:
     tx.drops.move(order(1).id, State.UNKNOWN, State.RESERVED, Cause.NONE, NOW)
 
 
+def _dispatch_twice(tx: Transaction) -> None:
+    _dispatch(tx, 1)
+    _dispatch(tx, 1)
+
+
 def _two_commands(tx: Transaction) -> None:
     reserve(tx, order(2))
     _dispatch(tx, 1)
@@ -246,6 +251,7 @@ def _hold_of_a_settled_drop(tx: Transaction) -> None:
         (_same_request, "request_id"),
         (_settle_again, "drops_settled_stay"),
         (_wake_the_unknown, "drops_settled_stay"),
+        (_dispatch_twice, "drops_dispatched_from_reserved"),
         (_two_commands, "drops.machine|drops_dispatched_alone"),
         (_dispatch_without_link, "drops_dispatched"),
         (_dispatch_without_hold, "drops_move_with_hold"),

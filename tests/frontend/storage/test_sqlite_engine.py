@@ -97,11 +97,10 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
         SqliteEngine(settings, exclusive=True)
 
 
-def test_a_database_that_cannot_be_written_is_refused(settings: StorageSettings) -> None:
-    """An SQLite file in its own folder's place can be opened by nobody, not even by root."""
-    settings.path.rename(f"{settings.path}.moved")
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    settings = StorageSettings(path=tmp_path / "drink.db")
     settings.path.mkdir()
-    with pytest.raises(StorageError):
+    with pytest.raises(SchemaError, match="there is no database"):
         SqliteEngine(settings, exclusive=True)
 
 

@@ -172,6 +172,10 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "drops_never_go": "DELETE FROM drops",
     "drops_order_never_changes": update("drops SET price = 1"),
     "drops_settled_stay": update("drops SET state = state WHERE request_id = 'request-2'"),
+    "drops_dispatched_from_reserved": (
+        update(f"drops SET state = 'DISPATCHED', {LINK} {FIRST}"),
+        update(f"drops SET state = state {FIRST}"),
+    ),
     "drops_move_with_hold": (
         drop(),
         update("drops SET state = state WHERE request_id = 'request-9'"),

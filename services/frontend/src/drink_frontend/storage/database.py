@@ -79,8 +79,10 @@ class Database:
 
     async def close(self) -> None:
         """Finishes what waits, then closes the database and lets others have it."""
-        await self._writers.close()
+        self._writers.refuse()
         await self._readers.close()
+        # The last connection tidies up, which a reader cannot do.
+        await self._writers.close()
         self._engine.close()
 
     def _broken(self, error: BaseException) -> None:

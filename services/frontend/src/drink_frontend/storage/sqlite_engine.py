@@ -54,11 +54,11 @@ class SqliteConnection:
     def __init__(self, driver: sqlite3.Connection, *, read_only: bool) -> None:
         self._driver = driver
         self._version = 0
-        cursor = driver.cursor()
-        self._run = cursor.execute
+        self._cursor = driver.cursor()
+        self._run = self._cursor.execute
         self._begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
         self._gives_up_at = float("inf")
-        self.executor = Executor(cursor, DIALECT)
+        self.executor = Executor(self._cursor, DIALECT)
         if read_only:
             driver.set_progress_handler(self._over_limit, _STEPS_PER_LOOK)
 
@@ -105,6 +105,8 @@ class SqliteConnection:
 
     def close(self) -> None:
         """See `Connection`."""
+        # With its statement; otherwise SQLite keeps the files open until that is collected.
+        self._cursor.close()
         self._driver.close()
 
     def _over_limit(self) -> bool:

@@ -112,9 +112,13 @@ class Workers:
         self._queue.put(Job(call, future))
         return await future
 
-    async def close(self) -> None:
-        """Lets the threads finish what waits and ends them."""
+    def refuse(self) -> None:
+        """Takes no more jobs."""
         self._closing = True
+
+    async def close(self) -> None:
+        """Takes no more jobs, lets the threads finish what waits, and ends them."""
+        self.refuse()
         for _ in self._threads:
             self._queue.put(None)
         for ended, thread in zip(self._ended, self._threads, strict=True):

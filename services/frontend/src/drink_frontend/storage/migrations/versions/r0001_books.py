@@ -325,6 +325,9 @@ _WHEN = {
         " WHEN OLD.state IN ('DISPENSED', 'NOT_DISPENSED')"
         " OR (OLD.state = 'UNKNOWN' AND NEW.state IN ('SCHEDULED', 'RESERVED', 'DISPATCHED'))"
     ),
+    "drops_dispatched_from_reserved": (
+        "BEFORE UPDATE OF state ON drops WHEN NEW.state = 'DISPATCHED' AND OLD.state <> 'RESERVED'"
+    ),
     "drops_move_with_hold": (
         "BEFORE UPDATE OF state ON drops WHEN NOT EXISTS"
         " (SELECT 1 FROM transfers WHERE kind = 'HOLD' AND drop_id = OLD.id)"

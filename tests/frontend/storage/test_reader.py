@@ -1,0 +1,52 @@
+"""The reader when a query is too slow or the database fails it."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.statements import Statement
+from tests.fakes.databases import fresh_sqlite
+from tests.fakes.engines import driver_error
+
+ENDLESS = Statement(
+    text(
+        "WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted)"
+        " SELECT COUNT(*) FROM counted"
+    )
+)
+
+
+def endless(tx: Transaction) -> None:
+    tx.accounts._executor.all(ENDLESS)  # type: ignore[attr-defined]
+
+
+async def test_a_query_that_does_not_end_is_given_up(tmp_path: Path) -> None:
+    settings = fresh_sqlite(tmp_path, readers=1, read_limit_ms=30)
+    async with SqliteStorage.open(settings) as storage:
+        for _ in range(2):
+            with pytest.raises(StorageUnavailableError):
+                await storage.read(endless)
+        assert await storage.read(lambda tx: tx.accounts.list_users()) == []
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_READ])
+async def test_a_query_that_the_database_fails_is_refused(tmp_path: Path, code: int) -> None:
+    def fail(_: Transaction) -> None:
+        raise driver_error(code)
+
+    async with SqliteStorage.open(fresh_sqlite(tmp_path)) as storage:
+        with pytest.raises(StorageUnavailableError):
+            await storage.read(fail)
+        assert await storage.read(lambda tx: tx.accounts.list_users()) == []
+
+
+async def test_a_mistaken_query_raises_its_own_error(tmp_path: Path) -> None:
+    mistaken = Statement(text("SELECT 1 FROM nowhere"))
+    async with SqliteStorage.open(fresh_sqlite(tmp_path)) as storage:
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            await storage.read(lambda tx: tx.accounts._executor.all(mistaken))  # type: ignore[attr-defined]

@@ -1,0 +1,150 @@
+"""The statements: sound in every dialect, and quick however large the tables are."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from drink_frontend.storage import accounts, audit, drops, ledger, machines
+from drink_frontend.storage.sqlite_engine import DIALECT
+from drink_frontend.storage.statements import Executor, Statement, constant
+from drink_frontend.storage.tables import metadata, tokens
+from tests.fakes.databases import fresh_sqlite
+
+MODULES = (accounts, audit, drops, ledger, machines)
+
+
+def _statements(module: ModuleType) -> Iterator[tuple[str, Statement]]:
+    name = module.__name__.rpartition(".")[2]
+    for key, value in vars(module).items():
+        if isinstance(value, Statement):
+            yield f"{name}{key.lower()}", value
+        elif isinstance(value, dict):
+            for number, part in enumerate(value.values()):
+                if isinstance(part, Statement):
+                    yield f"{name}{key.lower()}_{number}", part
+
+
+STATEMENTS = {name: one for module in MODULES for name, one in _statements(module)}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    settings = fresh_sqlite(tmp_path_factory.mktemp("plans"))
+    with closing(sqlite3.connect(settings.path)) as connection:
+        yield connection
+
+
+def plan(database: sqlite3.Connection, name: str) -> list[str]:
+    """How SQLite finds the rows; an empty database never gathered what would change its mind."""
+    sql = STATEMENTS[name].text(DIALECT)
+    parameters = dict.fromkeys(re.findall(r":(\w+)", sql), 1)
+    return [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_is_sound(database: sqlite3.Connection, name: str) -> None:
+    plan(database, name)
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_can_be_said_to_another_engine(name: str) -> None:
+    dialect = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+    parameters = set(re.findall(r"%\((\w+)\)s", STATEMENTS[name].text(dialect)))
+    assert parameters == set(re.findall(r":(\w+)", STATEMENTS[name].text(DIALECT)))
+
+
+def test_the_tables_can_be_made_on_another_engine() -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    for table in metadata.sorted_tables:
+        assert "BIGINT" in str(CreateTable(table).compile(dialect=dialect)).upper()
+        for index in table.indexes:
+            where = " WHERE " in str(CreateIndex(index).compile(dialect=DIALECT))
+            assert (" WHERE " in str(CreateIndex(index).compile(dialect=dialect))) == where
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("drops_next_reserved", "drops_by_state (state=? AND machine=?)"),
+        ("drops_waiting", "drops_by_state (state=? AND machine=?)"),
+        ("drops_in_state", "drops_by_state (state=?)"),
+        ("drops_in_state_at", "drops_by_state (state=? AND machine=?)"),
+        ("drops_list_open", "drops_by_state (state=?)"),
+        ("drops_due", "drops_by_time (not_before_ms<?)"),
+        ("drops_next_due", "drops_by_time"),
+    ],
+)
+def test_queues_look_at_open_drops_only(
+    database: sqlite3.Connection, name: str, index: str
+) -> None:
+    found = [step for step in plan(database, name) if not step.startswith("USE TEMP B-TREE")]
+    assert found in (
+        [f"SEARCH drops USING INDEX {index}"],
+        [f"SEARCH drops USING COVERING INDEX {index}"],
+    )
+
+
+SCANNED = {"accounts_users", "machines_list", "machines_all_slots"}
+"""What lists everything there is, of tables that people fill."""
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - SCANNED))
+def test_nothing_else_looks_at_every_row(database: sqlite3.Connection, name: str) -> None:
+    assert not [step for step in plan(database, name) if step.startswith("SCAN")]
+
+
+SORTED = {"drops_in_state", "drops_list_open", "accounts_remove_oldest_tokens", "audit_list_drop"}
+"""What sorts a few rows: open drops, one account's tokens, one drop's records."""
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - SORTED))
+def test_nothing_else_sorts(database: sqlite3.Connection, name: str) -> None:
+    assert not [step for step in plan(database, name) if "TEMP B-TREE" in step]
+
+
+def test_a_records_history_is_found_by_its_drop(database: sqlite3.Connection) -> None:
+    assert plan(database, "audit_list_drop_kind") == [
+        "SEARCH audit USING INDEX audit_by_drop (drop_id=? AND kind=? AND sequence<?)"
+    ]
+
+
+def test_entries_of_an_account_are_merged_from_its_two_sides(
+    database: sqlite3.Connection,
+) -> None:
+    assert plan(database, "ledger_entries") == [
+        "MERGE (UNION ALL)",
+        "LEFT",
+        "SEARCH transfers USING INDEX transfers_by_debit (debit_account=? AND sequence<?)",
+        "RIGHT",
+        "SEARCH transfers USING INDEX transfers_by_credit (credit_account=? AND sequence<?)",
+    ]
+
+
+def test_a_value_in_a_description_is_a_mistake() -> None:
+    with pytest.raises(AssertionError):
+        Statement(select(tokens.c.digest).where(tokens.c.expires_ms > 7)).text(DIALECT)
+    assert "> 7" in Statement(
+        select(tokens.c.digest).where(tokens.c.expires_ms > constant(7))
+    ).text(DIALECT)
+    with pytest.raises(AssertionError):
+        constant("it's")
+
+
+def test_an_executor_reads_to_the_end(tmp_path: Path) -> None:
+    """A statement that is not read to its end would keep a commit from succeeding."""
+    both = Statement(
+        select(constant(1)).where(constant(1) == bindparam("one")).union_all(select(constant(2)))
+    )
+    with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as connection:
+        executor = Executor(connection.cursor(), DIALECT)
+        assert executor.all(both, one=1) == [(1,), (2,)]
+        assert executor.one(both, one=1) == (1,)
+        assert executor.one(both, one=0) == (2,)

@@ -1,0 +1,221 @@
+"""The verifier: silent about sound books, and it finds every way in which they can be wrong."""
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.storage.sqlite_engine import SqliteEngine
+from drink_frontend.storage.tables import metadata
+from drink_frontend.storage.transaction import SqlTransaction
+from drink_frontend.storage.verify import LINES_MAX, verify_books
+from tests.fakes.books import add_machine, advance, drop, found, load, move, reserve
+from tests.fakes.databases import fresh_sqlite
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """A sound house with a drop in every state, copied to tables that nothing guards."""
+    settings = fresh_sqlite(tmp_path_factory.mktemp("house"))
+    engine = SqliteEngine(settings, exclusive=False)
+    connection = engine.connect(read_only=False)
+    tx = SqlTransaction(connection.executor, 9)
+    connection.begin()
+    found(tx)
+    add_machine(tx, "s")
+    move(tx, "alice", "bob", 100, "gift")
+    for number in range(1, 6):
+        reserve(tx, drop(number))
+    reserve(tx, drop(6, slot=2, state=State.SCHEDULED, not_before_ms=1))
+    advance(tx, drop(1).id, State.DISPENSED, Cause.BOARD_ACK)
+    advance(tx, drop(2).id, State.NOT_DISPENSED, Cause.CANCELLED)
+    advance(tx, drop(3).id, State.DISPATCHED, Cause.NONE)
+    advance(tx, drop(3).id, State.UNKNOWN, Cause.BOARD_SILENT)
+    advance(tx, drop(4).id, State.DISPATCHED, Cause.NONE)
+    advance(tx, drop(4).id, State.RESERVED, Cause.NOT_RECEIVED)
+    advance(tx, drop(4).id, State.DISPATCHED, Cause.NONE)
+    load(tx, "d", 1, 9)
+    connection.commit()
+    connection.close()
+    engine.close()
+    unguarded = sqlite3.connect(":memory:", isolation_level=None)
+    unguarded.execute("ATTACH ? AS sound", (str(settings.path),))
+    for table in metadata.tables:
+        unguarded.execute(f"CREATE TABLE {table} AS SELECT * FROM sound.{table}")
+    unguarded.execute("DETACH sound")
+    yield unguarded
+    unguarded.close()
+
+
+@pytest.fixture
+def books(house: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """The house, in a transaction that is undone."""
+    house.execute("BEGIN")
+    yield house
+    house.execute("ROLLBACK")
+
+
+def test_sound_books_give_nothing(books: sqlite3.Connection) -> None:
+    assert verify_books(books) == []
+
+
+def copy(table: str, where: str, **changes: str) -> str:
+    """A statement that adds a changed copy of a row."""
+    changes = {"sequence": "sequence + 1000", **changes}
+    values = [changes.get(column.name, column.name) for column in metadata.tables[table].columns]
+    return f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} WHERE {where}"
+
+
+D = {number: f"'{drop(number).id}'" for number in range(1, 10)}
+
+WRONGS: dict[str, tuple[str, str]] = {
+    "a balance was raised by hand": (
+        "UPDATE accounts SET credits_posted = credits_posted + 1 WHERE name = 'alice'",
+        "1: the totals of account alice do not follow",
+    ),
+    "a hold was forgotten in a balance": (
+        "UPDATE accounts SET debits_pending = debits_pending - 50 WHERE name = 'alice'",
+        "1: the totals of account alice do not follow",
+    ),
+    "a sale was forgotten": (
+        "UPDATE accounts SET credits_posted = 0 WHERE name = 'sales/d'",
+        "1: the books do not balance: posted 1150 to 1100",
+    ),
+    "a transfer was removed": (
+        "DELETE FROM transfers WHERE id = 'move-gift'",
+        "1: the totals of account bob do not follow",
+    ),
+    "an amount was changed": (
+        "UPDATE transfers SET amount = 51 WHERE id = 'hold-5'",
+        f"5: HOLD hold-5 of drop {drop(5).id} is not its price",
+    ),
+    "a user spent what was not there": (
+        copy("transfers", "id = 'move-gift'", id="'x'", amount="5000", request_id="'x'"),
+        "2: account alice could spend only -4",
+    ),
+    "a hold is missing": (
+        "DELETE FROM transfers WHERE id = 'hold-5'",
+        f"3: drop {drop(5).id} has 0 holds",
+    ),
+    "a drop has two holds": (
+        copy("transfers", "id = 'hold-5'", id="'x'"),
+        f"3: drop {drop(5).id} has 2 holds",
+    ),
+    "a hold belongs to nothing": (
+        copy("transfers", "id = 'hold-5'", id="'x'", drop_id="'nothing'"),
+        "3: hold x belongs to no drop",
+    ),
+    "a hold was posted twice": (
+        copy("transfers", "id = 'hold-1-post'", id="'x'"),
+        "3: hold hold-1 is resolved 2 times",
+    ),
+    "a drop that fell was not paid": (
+        "DELETE FROM transfers WHERE id = 'hold-1-post'",
+        f"3: drop {drop(1).id} is DISPENSED, its hold's resolution is none",
+    ),
+    "a drop that did not fall was paid": (
+        "UPDATE transfers SET kind = 'POST' WHERE id = 'hold-2-void'",
+        f"3: drop {drop(2).id} is NOT_DISPENSED, its hold's resolution is POST",
+    ),
+    "an unknown drop was paid": (
+        copy("transfers", "id = 'hold-3'", id="'x'", kind="'POST'", resolves="'hold-3'"),
+        f"3: drop {drop(3).id} is UNKNOWN, its hold's resolution is POST",
+    ),
+    "somebody else paid": (
+        "UPDATE transfers SET debit_account = 'bob' WHERE drop_id = " + D[1],
+        f"5: POST hold-1-post of drop {drop(1).id} is not its price between its buyer",
+    ),
+    "another machine was paid": (
+        "UPDATE transfers SET credit_account = 'sales/s' WHERE id = 'hold-1-post'",
+        f"5: POST hold-1-post of drop {drop(1).id} is not its price between its buyer",
+    ),
+    "the price was changed later": (
+        "UPDATE drops SET price = 60 WHERE id = " + D[5],
+        f"5: drop {drop(5).id} was reserved for 50, its price is 60",
+    ),
+    "silence was taken for a drop": (
+        "UPDATE drops SET cause = 'BOARD_SILENT' WHERE id = " + D[1],
+        f"8: drop {drop(1).id} is DISPENSED because of BOARD_SILENT",
+    ),
+    "a void has no proof": (
+        "UPDATE drops SET cause = 'AGENT_LOST' WHERE id = " + D[2],
+        f"8: drop {drop(2).id} is NOT_DISPENSED because of AGENT_LOST",
+    ),
+    "nobody decided": (
+        "UPDATE drops SET cause = 'OPERATOR' WHERE id = " + D[1],
+        f"8: drop {drop(1).id} is DISPENSED because of OPERATOR",
+    ),
+    "an outcome is claimed for what is under way": (
+        "UPDATE drops SET cause = 'BOARD_ACK' WHERE id = " + D[4],
+        f"8: drop {drop(4).id} is DISPATCHED because of BOARD_ACK",
+    ),
+    "an item was conjured up": (
+        "UPDATE slots SET on_hand = on_hand + 1, loaded = loaded + 1 WHERE machine = 'd'",
+        "10: slot d/1 says 14 loaded, its records add up to 13",
+    ),
+    "the places do not add up": (
+        "UPDATE slots SET on_hand = on_hand + 1 WHERE machine = 'd' AND number = 2",
+        "10: slot d/2 counts 5 on hand, 1 reserved, 0 dispensed, 0 unknown of 5 loaded",
+    ),
+    "a reserved item was given away": (
+        "UPDATE slots SET reserved = 0, on_hand = 5 WHERE machine = 'd' AND number = 2",
+        "10: slot d/2 counts 5 on hand, 0 reserved",
+    ),
+    "a can is counted twice": (
+        "UPDATE slots SET dispensed = 1, reserved = 1 WHERE machine = 'd' AND number = 1",
+        "10: slot d/1 counts 9 on hand, 1 reserved, 1 dispensed, 1 unknown of 13 loaded",
+    ),
+    "a board got two commands": (
+        "UPDATE drops SET state = 'DISPATCHED', epoch = 1 WHERE id = " + D[5],
+        "11: 2 drops of machine d are dispatched",
+    ),
+    "a request made two drops": (
+        copy("drops", f"id = {D[5]}", id="'x'", hold_id="'y'"),
+        "12: account alice has 2 drops of request request-5",
+    ),
+    "a request made two transfers": (
+        copy("transfers", "id = 'move-gift'", id="'x'"),
+        "12: root made 2 transfers by request gift",
+    ),
+    "an epoch is from the future": (
+        "UPDATE drops SET epoch = 7 WHERE id = " + D[4],
+        f"14: drop {drop(4).id} was dispatched in epoch 7, its machine is in epoch 1",
+    ),
+    "a move was not recorded": (
+        "UPDATE drops SET state = 'UNKNOWN', cause = 'AGENT_LOST' WHERE id = " + D[4],
+        f"21: drop {drop(4).id} is UNKNOWN because of AGENT_LOST, its last record says DISPATCHED",
+    ),
+    "a record was removed": (
+        f"DELETE FROM audit WHERE drop_id = {D[4]} AND facts LIKE '%NOT_RECEIVED%'",
+        f"21: drop {drop(4).id} moved from RESERVED, it was DISPATCHED",
+    ),
+    "a drop was never reserved": (
+        "DELETE FROM audit WHERE drop_id = " + D[5],
+        f"21: drop {drop(5).id} has no record of its reservation",
+    ),
+    "the reservation's record is missing": (
+        "DELETE FROM audit WHERE facts LIKE '%RESERVE\"%' AND drop_id = " + D[4],
+        f"21: the first record of drop {drop(4).id} is not its reservation",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONGS)
+def test_what_is_wrong_is_found_and_named(books: sqlite3.Connection, wrong: str) -> None:
+    statement, line = WRONGS[wrong]
+    assert books.execute(statement).rowcount > 0
+    found_lines = verify_books(books)
+    assert [text for text in found_lines if text.startswith(line)], found_lines
+
+
+def test_a_flood_of_problems_is_cut_short(books: sqlite3.Connection) -> None:
+    for number in range(LINES_MAX + 1):
+        books.execute(
+            f"INSERT INTO slots SELECT machine, number + {number + 2}, item, price,"
+            " enabled, 1, 1, 0, 0, 0, sensor, updated_ms FROM slots"
+            " WHERE machine = 'd' AND number = 2"
+        )
+    problems = verify_books(books)
+    assert len(problems) == LINES_MAX + 1
+    assert problems[-1] == "10: and more"

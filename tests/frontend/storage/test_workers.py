@@ -1,0 +1,100 @@
+"""The queue between the event loop and the storage's threads."""
+
+import asyncio
+from collections.abc import Sequence
+from threading import Event
+
+from structlog.testing import capture_logs
+
+from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.workers import Job, Outcome, Workers
+from tests.fakes.gates import LIMIT_S
+
+
+class CountingCrew:
+    """Answers each job with the size of its batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.idles, self.closed = 0, Event()
+        self.may_go_on = Event()
+        self.may_go_on.set()
+
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+        assert self.may_go_on.wait(LIMIT_S)
+        self.batches.append(len(jobs))
+        return [Outcome(len(jobs)) for _ in jobs], Touched(drops={f"{len(jobs)}"})
+
+    def idle(self) -> Touched:
+        self.idles += 1
+        return Touched(elsewhere=True)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def job(_: object) -> None:
+    """A job; the crew does not look at it."""
+
+
+async def test_callers_are_answered_before_others_are_told() -> None:
+    told: list[tuple[set[str], bool]] = []
+    crew = CountingCrew()
+
+    async def ask() -> object:
+        return await workers.do(job)
+
+    workers = Workers(
+        "test",
+        [crew],
+        queue_max=9,
+        batch_max=9,
+        done=lambda touched: told.append((touched.drops, asking.done())),
+    )
+    asking = asyncio.ensure_future(ask())
+    assert await asking == 1
+    assert told == [({"1"}, False)]
+    await workers.close()
+
+
+async def test_a_closed_queue_ends_all_its_threads() -> None:
+    crews = [CountingCrew() for _ in range(3)]
+    workers = Workers("test", crews, queue_max=9, batch_max=9, done=lambda _: None)
+    await workers.do(job)
+    await workers.close()
+    assert all(crew.closed.is_set() for crew in crews)
+
+
+async def test_a_crew_without_jobs_is_told_so_again_and_again() -> None:
+    crew, told = CountingCrew(), asyncio.Event()
+
+    def done(touched: Touched) -> None:
+        assert touched.elsewhere
+        if crew.idles >= 3:
+            told.set()
+
+    workers = Workers("test", [crew], queue_max=9, batch_max=9, done=done, idle_s=0.001)
+    async with asyncio.timeout(LIMIT_S):
+        await told.wait()
+    await workers.close()
+
+
+def test_a_loop_that_is_gone_stops_nobody() -> None:
+    crew = CountingCrew()
+    crew.may_go_on.clear()
+
+    async def leave() -> Workers:
+        workers = Workers("test", [crew], queue_max=9, batch_max=9, done=lambda _: None)
+        asking = asyncio.ensure_future(workers.do(job))
+        await asyncio.sleep(0)
+        asking.cancel()
+        return workers
+
+    with capture_logs() as logs:
+        workers = asyncio.run(leave())
+        crew.may_go_on.set()
+        workers._queue.put(None)
+        assert crew.closed.wait(LIMIT_S)
+        for thread in workers._threads:
+            thread.join(LIMIT_S)
+    assert {entry["event"] for entry in logs} == {"storage_abandoned"}
