@@ -1,13 +1,20 @@
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import uvloop
 
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 from tests.fakes.usecases import World
 
 Serve = Callable[..., Awaitable[SessionServer]]
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the frontend runs on: its transports differ from asyncio's own."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """One client's socket, over a real one."""
 
 import asyncio
+import contextlib
 import gc
 import socket
 import tracemalloc
@@ -332,6 +333,26 @@ class TestLimits:
             caller.send(b"AUTH user x\n" * 100)
             said = await caller.read_all()
         assert said.count(b"ERR 202") == 3
+
+
+async def test_fault_08_a_thousand_sessions_of_which_a_hundred_drop_and_one_never_reads(
+    world: World, serve: Serve
+) -> None:
+    world.change_slot("d", 1, price=0, on_hand=100)
+    server = await serve({"unread_bytes_max": 4_096})
+    async with contextlib.AsyncExitStack() as stack:
+        deaf, *callers = [
+            await stack.enter_async_context(Caller(server, limit=4_096)) for _ in range(1_000)
+        ]
+        deaf.send(b"STAT\n" * 50_000)
+        await asyncio.gather(*(caller.login() for caller in callers))
+        drops = await asyncio.gather(*(caller.ask(b"DROP 1\n") for caller in callers[:100]))
+        assert set(drops) == {b"OK Credits remaining: 100\n"}
+        idle = await asyncio.gather(*(caller.ask(b"WHOAMI\n") for caller in callers))
+        assert set(idle) == {b"OK Username: user\n"}
+        assert server.sessions == 1_000
+    await until(lambda: server.sessions == 0)
+    assert world.machines["d"].slots[0].dispensed == 100
 
 
 async def test_an_idle_session_is_small(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:

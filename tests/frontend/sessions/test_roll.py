@@ -40,13 +40,17 @@ async def test_an_empty_roll_may_be_looked_at_late() -> None:
     assert Roll(10, 300).time_out_idle(0) == 300
 
 
-async def test_room() -> None:
-    roll = Roll(2, 300)
-    assert roll.has_room(0)
-    assert roll.has_room(1)
-    assert not roll.has_room(2)
-    roll.touch(Idler(), 0)
-    assert not roll.has_room(1)
+async def test_room_is_also_kept_for_those_on_the_way_in() -> None:
+    roll, first, second = Roll(2, 300), Idler(), Idler()
+    roll.expect(first)
+    assert roll.has_room()
+    roll.touch(first, 0)
+    assert roll.has_room(), "counted once"
+    roll.expect(second)
+    assert not roll.has_room()
+    assert len(roll) == 1
+    roll.forget(second)
+    assert roll.has_room()
 
 
 async def test_emptied_waits_for_the_last_one() -> None:

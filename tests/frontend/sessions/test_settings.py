@@ -61,6 +61,8 @@ def test_the_machine_by_address_comes_before_the_default() -> None:
     assert listener.machine_at("127.0.0.2") == "ld"
     assert listener.machine_at("127.0.0.1") == "d"
     assert FingerSettings().machine_at("127.0.0.1") is None
+    upper = ListenerSettings(machine_by_address={"2001:DB8:0::1": "ld"})
+    assert upper.machine_at("2001:db8::1") == "ld"
 
 
 def test_everything_is_documented() -> None:

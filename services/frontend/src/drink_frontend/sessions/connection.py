@@ -21,6 +21,10 @@ LINGER_S = 1.0
 """Seconds in which a client that is sent away may close its side. Closing while it is still sending
 would make its system throw away the last reply unread."""
 
+GREETING_LEAD_S = 0.02
+"""Seconds that the greeting goes ahead of the first reply. A client that has sent its first command
+at once would otherwise receive both as one chunk, and WebDrink's bridge throws its first away."""
+
 FAIR_SHARE = 32
 """Lines of one client that are carried out before others get their turn; some 0.5 ms of them."""
 
@@ -68,6 +72,7 @@ class Connection(asyncio.Protocol):
         "_desk",
         "_ended",
         "_finishing",
+        "_greeted_at",
         "_linger",
         "_machine",
         "_reading",
@@ -92,6 +97,7 @@ class Connection(asyncio.Protocol):
         self._silence: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._linger: asyncio.TimerHandle | None = None
+        self._greeted_at: float | None = None
         self._reading = True
         self._ended = False
         self._finishing = False
@@ -121,9 +127,9 @@ class Connection(asyncio.Protocol):
         desk.roll.touch(self, asyncio.get_running_loop().time())
         greeting = desk.greeter.known(desk.dialect, self._machine)
         if greeting is None:
-            self._start(greeted=False)
+            self._start()
         else:
-            transport.write(greeting)
+            self._greet(greeting)
 
     def data_received(self, data: bytes) -> None:
         """Takes what the client sends, as much as may wait."""
@@ -199,11 +205,11 @@ class Connection(asyncio.Protocol):
 
     # The work.
 
-    def _start(self, *, greeted: bool = True) -> None:
+    def _start(self) -> None:
         if self._closing:
             return
         if self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._work(greeted))
+            self._worker = asyncio.get_running_loop().create_task(self._work())
             self._worker.add_done_callback(self._check)
         elif self._desk.dialect.refuses_second_drop:
             self._interject()
@@ -213,10 +219,21 @@ class Connection(asyncio.Protocol):
             log.critical("session_broken", exc_info=fault)
             self._transport.abort()
 
-    async def _work(self, greeted: bool) -> None:
-        if not greeted:
+    def _greet(self, greeting: bytes) -> None:
+        self._write(greeting)
+        self._greeted_at = asyncio.get_running_loop().time()
+
+    async def _lead_with_greeting(self) -> None:
+        if self._greeted_at is None:
             assert self._machine is not None, "without a machine the greeting is known"
-            self._write(await self._desk.greeter.found(self._desk.dialect, self._machine))
+            self._greet(await self._desk.greeter.found(self._desk.dialect, self._machine))
+            assert self._greeted_at is not None
+        wait_s = self._greeted_at + GREETING_LEAD_S - asyncio.get_running_loop().time()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+    async def _work(self) -> None:
+        await self._lead_with_greeting()
         carried_out = 0
         while not (self._closing or self._finishing):
             if self._writable is not None:

@@ -29,6 +29,7 @@ class Roll:
         self._members_max = members_max
         self._idle_limit_s = idle_limit_s
         self._since: OrderedDict[Member, float] = OrderedDict()
+        self._expected: set[Member] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -38,18 +39,24 @@ class Roll:
     def __iter__(self) -> Iterator[Member]:
         return iter(tuple(self._since))
 
-    def has_room(self, arriving: int) -> bool:
-        """Whether one more fits, beside `arriving` others who are not members yet."""
-        return len(self._since) + arriving < self._members_max
+    def has_room(self) -> bool:
+        """Whether one more fits."""
+        return len(self._since) + len(self._expected) < self._members_max
+
+    def expect(self, member: Member) -> None:
+        """Keeps a place for one who is on the way in."""
+        self._expected.add(member)
 
     def touch(self, member: Member, now: float) -> None:
         """The member has shown life, or is new; `now` in seconds of a monotonic clock."""
+        self._expected.discard(member)
         self._since[member] = now
         self._empty.clear()
         self._since.move_to_end(member)
 
     def forget(self, member: Member) -> None:
-        """The member has gone."""
+        """The member has gone, or will not come."""
+        self._expected.discard(member)
         self._since.pop(member, None)
         if not self._since:
             self._empty.set()

@@ -193,8 +193,10 @@ class SessionServer:
                 log.warning("session_not_accepted", error=type(error).__name__)
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
-            if self._roll.has_room(len(self._opening)):
-                task = loop.create_task(self._open(client, desk, certificate))
+            if self._roll.has_room():
+                connection = Connection(desk)
+                self._roll.expect(connection)
+                task = loop.create_task(self._open(client, connection, certificate))
                 self._opening.add(task)
                 task.add_done_callback(self._opening.discard)
             else:
@@ -203,11 +205,11 @@ class SessionServer:
             await asyncio.sleep(0)
 
     async def _open(
-        self, client: socket.socket, desk: Desk, certificate: Certificate | None
+        self, client: socket.socket, connection: Connection, certificate: Certificate | None
     ) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: Connection(desk),
+                lambda: connection,
                 client,
                 ssl=certificate.context if certificate else None,
                 ssl_handshake_timeout=self._settings.tls_handshake_limit_s if certificate else None,
@@ -215,6 +217,7 @@ class SessionServer:
         except OSError as error:
             # Junk instead of a handshake, or the client has gone.
             log.debug("session_not_opened", error=type(error).__name__)
+            self._roll.forget(connection)
             client.close()
 
     async def _time_out_idle(self) -> None:

@@ -4,18 +4,22 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from drink_frontend.sessions.dialects import DialectName
 
 MachineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
-def _ip_address(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _ip_address(value: str) -> str:
     try:
-        return ipaddress.ip_address(value)
+        return str(ipaddress.ip_address(value))
     except ValueError:
         raise ValueError(f"{value!r} is not an IP address") from None
+
+
+IpAddress = Annotated[str, AfterValidator(_ip_address)]
+"""An IP address, spelled as the system spells it."""
 
 
 class _Door(BaseModel):
@@ -23,21 +27,15 @@ class _Door(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    address: str = "127.0.0.1"
+    address: IpAddress = "127.0.0.1"
     """IP address to listen on; default `127.0.0.1`. `::` is every address of both families."""
 
     default_machine: MachineName | None = None
     """Machine of a client whose local address is not in `machine_by_address`; default none."""
 
-    machine_by_address: dict[str, MachineName] = Field(default_factory=dict)
+    machine_by_address: dict[IpAddress, MachineName] = Field(default_factory=dict)
     """Machine by the local IP address that a client connected to; default empty. Clients of 2000
     to 2011 choose a machine by host name, one address for each."""
-
-    @model_validator(mode="after")
-    def _check_addresses(self) -> Self:
-        for address in (self.address, *self.machine_by_address):
-            _ip_address(address)
-        return self
 
     def machine_at(self, local_address: str) -> str | None:
         """Name of the machine for clients that connected to a local address, if any."""
@@ -73,7 +71,7 @@ class ListenerSettings(_Door):
     def _check_transport(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key are given together or not at all")
-        loopback = _ip_address(self.address).is_loopback
+        loopback = ipaddress.ip_address(self.address).is_loopback
         if not (self.tls_certificate or loopback or self.allow_plain_remote):
             raise ValueError(
                 f"plain text on {self.address}, which is not loopback: set tls_certificate and "
