@@ -32,6 +32,8 @@ def open_channel(settings: LinkSettings) -> grpc.aio.Channel:
     """
     options: list[tuple[str, Any]] = [
         *KEEPALIVE_OPTIONS,
+        # A shared pool would put the next link on the old one's connection, dead as it may be.
+        ("grpc.use_local_subchannel_pool", 1),
         ("grpc.max_receive_message_length", settings.receive_bytes_limit),
     ]
     if settings.plain_text:
