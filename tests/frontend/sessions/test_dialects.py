@@ -1,4 +1,5 @@
 import string
+from pathlib import Path
 
 import pytest
 
@@ -136,3 +137,12 @@ def test_no_item_breaks_a_slot_line(dialect: Dialect, item: str) -> None:
 def test_clean_cuts_between_characters() -> None:
     assert clean("éé", 3) == "é"
     assert clean("a\r\nb\0", 10) == "a??b?"
+
+
+def test_the_documentation_names_every_command_and_every_classic_text() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sunday-protocol.md").read_text()
+    for verb in Verb:
+        assert f"| `{verb}" in page, verb
+    for said in CLASSIC.texts.values():
+        if said.startswith(("ERR", "WARN")):
+            assert said.replace("{drop}", "<id>") in page, said
