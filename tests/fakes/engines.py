@@ -64,7 +64,7 @@ class FlakyEngine:
     def __init__(self, settings: StorageSettings) -> None:
         self._engine = SqliteEngine(settings, exclusive=True)
         self.failures: dict[str, sqlite3.Error] = {}
-        self.fault: Callable[[Exception], Fault | None] = self._engine.fault
+        self.fault: Callable[[BaseException], Fault | None] = self._engine.fault
 
     def connect(self, *, read_only: bool) -> Connection:
         connection = self._engine.connect(read_only=read_only)

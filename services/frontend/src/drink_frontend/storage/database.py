@@ -1,6 +1,7 @@
 """The storage as the rest of the frontend sees it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Self, TypeVar
 
@@ -86,4 +87,6 @@ class Database:
         self._engine.close()
 
     def _broken(self, error: BaseException) -> None:
-        self._loop.call_soon_threadsafe(self._failure.set_result, error)
+        # A loop that was closed has nobody left to be told.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._failure.set_result, error)

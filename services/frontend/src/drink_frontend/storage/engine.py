@@ -30,10 +30,10 @@ class Connection(Protocol):
         """Opens a transaction: a writing one on a writer, a snapshot on a reader."""
 
     def commit(self) -> None:
-        """Makes the transaction durable; ends a reader's snapshot."""
+        """Makes the transaction durable."""
 
     def rollback(self) -> None:
-        """Undoes the transaction."""
+        """Undoes the transaction; ends a reader's snapshot."""
 
     def savepoint(self) -> None:
         """Marks where `undo` goes back to."""
@@ -60,7 +60,7 @@ class Engine(Protocol):
     def connect(self, *, read_only: bool) -> Connection:
         """A new connection."""
 
-    def fault(self, error: Exception) -> Fault | None:
+    def fault(self, error: BaseException) -> Fault | None:
         """What a driver's error means; None for one that is a program mistake."""
 
     def close(self) -> None:

@@ -34,7 +34,8 @@ class Reader:
         try:
             self._connection.begin()
             outcomes = [self._carry_out(job) for job in jobs]
-            self._connection.commit()
+            if self._connection.in_transaction:
+                self._connection.rollback()
         except Exception as error:
             log.exception("snapshot_failed")
             outcomes = [self._outcome(error) for _ in jobs]
@@ -58,7 +59,7 @@ class Reader:
             return self._outcome(error)
 
     def _outcome(self, error: BaseException) -> Outcome:
-        if isinstance(error, Exception) and self._engine.fault(error) is not None:
+        if self._engine.fault(error) is not None:
             log.warning("query_refused", error=str(error))
             return Outcome(error=StorageUnavailableError("the database does not answer"))
         return Outcome(error=error)

@@ -139,7 +139,7 @@ class SqliteEngine:
         """See `Engine`."""
         return SqliteConnection(open_file(self._settings, read_only=read_only), read_only=read_only)
 
-    def fault(self, error: Exception) -> Fault | None:
+    def fault(self, error: BaseException) -> Fault | None:
         """See `Engine`."""
         code = getattr(error, "sqlite_errorcode", None)
         if not isinstance(error, sqlite3.Error) or code is None:
@@ -168,6 +168,8 @@ def open_file(settings: StorageSettings, *, read_only: bool) -> sqlite3.Connecti
         "trusted_schema": "OFF",
         "cache_size": str(-settings.cache_kib),
         "wal_autocheckpoint": str(settings.checkpoint_pages),
+        # Readers may keep the journal from being emptied in time; then it is cut back later.
+        "journal_size_limit": str(4 * 4_096 * settings.checkpoint_pages),
         "query_only": "ON" if read_only else "OFF",
     }
     with ExitStack() as undo:

@@ -60,7 +60,7 @@ class Writer:
     def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
         """See `Crew`."""
         if self._is_broken:
-            return self._refusals(jobs), Touched()
+            return _refusals(jobs), Touched()
         touched = Touched()
         try:
             self._connection.begin()
@@ -69,7 +69,7 @@ class Writer:
             self._connection.commit()
         except Exception as error:
             self._recover(error)
-            return self._refusals(jobs), Touched()
+            return _refusals(jobs), Touched(elsewhere=touched.elsewhere)
         self.stats.commits += 1
         self.stats.units += len(jobs)
         return outcomes, touched
@@ -96,7 +96,7 @@ class Writer:
         except BaseException as error:
             if not self._connection.in_transaction:
                 raise _BatchLostError from error
-            fault = self._engine.fault(error) if isinstance(error, Exception) else None
+            fault = self._engine.fault(error)
             if fault is Fault.BROKEN:
                 raise
             self._connection.undo()
@@ -111,8 +111,7 @@ class Writer:
     def _recover(self, error: Exception) -> None:
         """Brings the connection back to where a transaction can begin, or gives up for good."""
         self.stats.failed_commits += 1
-        cause = error.__cause__ if isinstance(error, _BatchLostError) else error
-        assert isinstance(cause, Exception)
+        cause = error.__cause__ or error
         fault = self._engine.fault(cause)
         if fault is Fault.UNAVAILABLE:
             log.error("commit_refused", error=str(cause))
@@ -126,8 +125,9 @@ class Writer:
             self._is_broken = True
             self._broken(cause)
 
-    def _refusals(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
-        return [Outcome(error=_refusal()) for _ in jobs]
+
+def _refusals(jobs: Sequence[Job]) -> Sequence[Outcome]:
+    return [Outcome(error=_refusal()) for _ in jobs]
 
 
 def _refusal() -> StorageUnavailableError:
