@@ -35,7 +35,7 @@ def settings(url: str, **changes: Any) -> BoardSettings:
     values: dict[str, Any] = {
         "url": url,
         "password": "password",
-        "response_limit_s": 0.4,
+        "response_limit_s": 5.0,
         "probe_interval_s": 0.1,
     }
     return BoardSettings(**(values | changes))
@@ -47,10 +47,10 @@ OverFakes = tuple[RunningBoard, FakeSource]
 
 @contextlib.asynccontextmanager
 async def dialled_in(
-    board: EmulatedBoard | None = None,
-) -> AsyncIterator[tuple[RunningBoard, DialHost]]:
+    board: EmulatedBoard | None = None, **changes: Any
+) -> AsyncIterator[DialledIn]:
     """A board that dials in, and the agent's side that listens on a free port."""
-    async with RunningBoard(settings("listen://127.0.0.1:0")) as running:
+    async with RunningBoard(settings("listen://127.0.0.1:0", **changes)) as running:
         source = running.board.source
         assert isinstance(source, ListenSource)
         async with asyncio.timeout(LIMIT_S):
@@ -62,7 +62,7 @@ async def dialled_in(
 
 @contextlib.asynccontextmanager
 async def reached(
-    transport: str, tmp_path: Path, board: EmulatedBoard | None = None
+    transport: str, tmp_path: Path, board: EmulatedBoard | None = None, **changes: Any
 ) -> AsyncIterator[tuple[RunningBoard, Host]]:
     """A running board over a transport, and its emulated other end."""
     board = board or quick()
@@ -71,18 +71,18 @@ async def reached(
         host: Host
         match transport:
             case "listen":
-                running, host = await enter(dialled_in(board))
+                running, host = await enter(dialled_in(board, **changes))
             case "tcp":
                 host = await enter(listening(board))
-                running = await enter(RunningBoard(settings(host.where)))
+                running = await enter(RunningBoard(settings(host.where, **changes)))
             case "serial":
                 host = await enter(on_pty(tmp_path / "board", board))
-                running = await enter(RunningBoard(settings(host.where)))
+                running = await enter(RunningBoard(settings(host.where, **changes)))
             case _:
                 host = await enter(on_pty(tmp_path / "board", board))
                 server = Rfc2217Server(str(tmp_path / "board"))
                 stack.callback(server.close)
-                running = await enter(RunningBoard(settings(server.url)))
+                running = await enter(RunningBoard(settings(server.url, **changes)))
         yield running, host
         assert board.violations == [], "the real firmware's reader would be dead"
 
@@ -92,6 +92,15 @@ async def pair(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[tuple[RunningBoard, Host]]:
     async with reached(request.param, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def impatient(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[RunningBoard, Host]]:
+    """The same with little patience, for boards that stay silent."""
+    async with reached(request.param, tmp_path, response_limit_s=0.4) as made:
         yield made
 
 
@@ -119,8 +128,8 @@ class TestEachTransport:
         assert causes == [Cause.BOARD_ACK] * 5 + [Cause.BOARD_REFUSED]
         assert host.board.counts.to_dict()["cans"] == {"1": 0, "2": 1, "3": 0}
 
-    async def test_fault_41_a_late_ack_goes_to_its_own_drop(self, pair: Pair) -> None:
-        running, host = pair
+    async def test_fault_41_a_late_ack_goes_to_its_own_drop(self, impatient: Pair) -> None:
+        running, host = impatient
         host.board.arm(ArmedFault(Fault.LATE, 0.6), slot=1)
         assert (await running.drop("d1", 1)).cause is Cause.BOARD_SILENT
         second = await running.drop("d2", 3)
@@ -128,8 +137,8 @@ class TestEachTransport:
         assert second.cause is Cause.BOARD_REFUSED
         assert host.board.counts.motor_runs == 1
 
-    async def test_fault_40_after_a_lost_ack_the_next_waits_for_proof(self, pair: Pair) -> None:
-        running, host = pair
+    async def test_fault_40_after_a_lost_ack_the_next_needs_proof(self, impatient: Pair) -> None:
+        running, host = impatient
         host.board.arm(ArmedFault(Fault.SILENT), slot=1)
         first = await running.drop("d1", 1)
         assert (first.outcome, first.cause) == (Outcome.UNKNOWN, Cause.BOARD_SILENT)
@@ -138,8 +147,8 @@ class TestEachTransport:
         assert running.all_of(LateEvidence) == []
         assert host.board.counts.motor_runs == 2
 
-    async def test_the_last_can_of_a_silent_board_is_proven_by_its_sensor(self, pair: Pair) -> None:
-        running, host = pair
+    async def test_the_last_can_of_a_silent_board_proves_its_drop(self, impatient: Pair) -> None:
+        running, host = impatient
         host.board.arm(ArmedFault(Fault.SILENT), slot=2)
         ended = await running.drop("d1", 2)
         assert (ended.outcome, ended.cause) == (Outcome.DISPENSED, Cause.SENSOR)
@@ -164,10 +173,11 @@ class TestEachTransport:
         assert host.board.counts.motor_runs == 2
         assert host.board.counts.dispensed == {1: 1}
 
-    @pytest.mark.parametrize("cut", Cut)
-    async def test_fault_43_bytes_may_come_in_any_cut(self, pair: Pair, cut: Cut) -> None:
-        running, host = pair
-        host.board.set_cut(cut)
+
+@pytest.mark.parametrize("transport", ["serial", "tcp"])
+@pytest.mark.parametrize("cut", Cut)
+async def test_fault_43_bytes_may_come_in_any_cut(transport: str, cut: Cut, tmp_path: Path) -> None:
+    async with reached(transport, tmp_path, quick(cut=cut)) as (running, _):
         assert (await running.drop("d1", 1)).cause is Cause.BOARD_ACK
         assert (await running.drop("d2", 3)).cause is Cause.BOARD_REFUSED
 
@@ -185,7 +195,8 @@ class TestLoss:
     async def test_fault_46_a_connection_lost_in_mid_dispense_recovers_and_repeats_nothing(
         self, transport: str, tmp_path: Path
     ) -> None:
-        async with reached(transport, tmp_path, quick(motor_s=0.3)) as (running, host):
+        slow = quick(motor_s=0.3)
+        async with reached(transport, tmp_path, slow, response_limit_s=1.0) as (running, host):
             host.board.arm(ArmedFault(Fault.DISCONNECT, 0.05), slot=1)
             ended = await running.drop("d1", 1)
             assert (ended.outcome, ended.cause) == (Outcome.UNKNOWN, Cause.BOARD_LOST)
@@ -197,12 +208,13 @@ class TestLoss:
         async with reached("serial", tmp_path) as (running, host):
             await running.ready()
             device = (tmp_path / "board").readlink()
-            with contextlib.suppress(FileExistsError):
-                blocker = os.open(device, os.O_RDWR | os.O_NOCTTY)
-                host.lose(0.05)
-                await running.not_ready()
-                os.close(blocker)
+            host.lose(0.3)
+            other = pty.openpty()  # takes the name that has become free
+            await running.not_ready()
             assert (await running.drop("d1", 1)).cause is Cause.BOARD_ACK
+            assert (tmp_path / "board").readlink() != device
+            for fd in other:
+                os.close(fd)
 
     async def test_fault_47_a_board_dials_in_again_while_its_old_connection_hangs(self) -> None:
         async with dialled_in() as (running, host):
@@ -265,7 +277,7 @@ IDLE = b"71 1`2 1\n" * 2
 async def over(
     *streams: FakeStream | StreamError,
 ) -> AsyncIterator[tuple[RunningBoard, FakeSource]]:
-    running = RunningBoard(settings("serial:///dev/none"))
+    running = RunningBoard(settings("serial:///dev/none", response_limit_s=0.4))
     source = FakeSource(*streams)
     running.board.source = source
     async with running:

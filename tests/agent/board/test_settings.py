@@ -18,6 +18,8 @@ def test_the_defaults_are_good() -> None:
 @pytest.mark.parametrize(
     ("values", "wrong"),
     [
+        ({"url": "ttyUSB0"}, "must begin with"),
+        ({"allowed_peers": ("board.example",)}, "does not appear to be"),
         ({"response_limit_s": 0}, "response_limit_s"),
         ({"silence_limit_s": 3601}, "silence_limit_s"),
         ({"probe_interval_s": -1}, "probe_interval_s"),

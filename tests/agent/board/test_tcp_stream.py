@@ -166,6 +166,10 @@ class TestDialling:
         with pytest.raises(StreamError, match="port 1"):
             await DialSource(parse_url("tcp://127.0.0.1:1")).open()
 
+    async def test_a_name_no_host_can_have_is_an_error(self) -> None:
+        with pytest.raises(StreamError):
+            await DialSource(parse_url(f"tcp://{'a' * 64}.example:1")).open()
+
     async def test_fault_47_a_reset_ends_the_stream(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]

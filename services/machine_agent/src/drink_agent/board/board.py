@@ -36,11 +36,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 def make_source(settings: BoardSettings) -> StreamSource:
-    """The source of streams for a board's URL.
-
-    Raises:
-        ValueError: the URL is none, or an allowed peer is no address.
-    """
+    """The source of streams for a board's URL."""
     url = parse_url(settings.url)
     match url.scheme:
         case "serial" | "rfc2217":
@@ -160,10 +156,13 @@ class Board:
             await stream.close()
 
     def _apply(self, effects: Sequence[Effect]) -> None:
+        lost: StreamLostError | None = None
         for effect in effects:
             match effect:
-                case Write(data):
-                    self._write(data)
+                case Write(data) if lost is None:
+                    lost = self._write(data)
+                case Write():
+                    continue
                 case CloseStream(reason):
                     if self._stream is not None:
                         self._stream.hang_up(reason)
@@ -171,16 +170,19 @@ class Board:
                     _log.info("board_note", extra={"note": text})
                 case _:
                     self._deliver(effect)
+        if lost is not None:
+            self._apply(self._driver.disconnected(self._clock(), unsent=lost.unsent))
         self._schedule()
 
-    def _write(self, data: bytes) -> None:
-        """Writes, or tells the driver that it cannot be done; `read` ends by itself then."""
+    def _write(self, data: bytes) -> StreamLostError | None:
+        """Writes, or says why not and ends the stream."""
         assert self._stream is not None
         try:
             self._stream.write(data)
         except StreamLostError as lost:
             self._stream.hang_up(str(lost))
-            self._apply(self._driver.disconnected(self._clock(), unsent=lost.unsent))
+            return lost
+        return None
 
     def _deliver(self, event: BoardEvent) -> None:
         if isinstance(event, StatusChanged):

@@ -3,13 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from drink_agent.board.streams import parse_peers, parse_url
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardSettings:
     """One machine's board.
 
     Raises:
-        ValueError: a value is out of its range, or a dial-in board has no password.
+        ValueError: the URL is none, a value is out of its range, or a board that dials in has no
+            password.
     """
 
     url: str
@@ -50,6 +53,8 @@ class BoardSettings:
     the time measured on the tini board's motors."""
 
     def __post_init__(self) -> None:
+        parse_url(self.url)
+        parse_peers(self.allowed_peers)
         for name in ("response_limit_s", "silence_limit_s", "probe_interval_s", "login_limit_s"):
             self._check(name, 0 < getattr(self, name) <= 3600, "above 0 and at most 3600 seconds")
         self._check("motor_s", 0 <= self.motor_s <= 60, "0 to 60 seconds")
@@ -80,4 +85,4 @@ class BoardSettings:
     @property
     def dials_in(self) -> bool:
         """Whether the board opens the connection, and so has to log in first."""
-        return self.url.startswith("listen://")
+        return parse_url(self.url).scheme == "listen"

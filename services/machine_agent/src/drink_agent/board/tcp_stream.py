@@ -116,7 +116,7 @@ class DialSource:
                 reader, writer = await asyncio.open_connection(self._url.host, self._url.port)
         except TimeoutError:
             raise StreamError(f"{where}: no answer") from None
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: no host can have this name
             raise StreamError(f"{where}: {error}") from None
         _watch(writer)
         return TcpStream(reader, writer)
@@ -163,7 +163,7 @@ class ListenSource:
                 self._server = await asyncio.start_server(
                     self._on_connection, self._url.host or None, self._url.port
                 )
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise StreamError(f"cannot listen on port {self._url.port}: {error}") from None
             self.listening.set()
         while self._admitted is None:
@@ -203,7 +203,10 @@ class ListenSource:
                 self._all_gone.set()
 
     def _is_allowed(self, writer: asyncio.StreamWriter) -> bool:
-        address = ipaddress.ip_address(writer.get_extra_info("peername")[0].partition("%")[0])
+        peer = writer.get_extra_info("peername")
+        if peer is None:  # gone already
+            return False
+        address = ipaddress.ip_address(peer[0].partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None)
         return not self._allowed_peers or any(
             (mapped or address) in network for network in self._allowed_peers

@@ -306,6 +306,7 @@ class EmulatedBoard:
 
     def _lose_power(self, seconds: float) -> None:
         self._agenda.drop(Scope.POWER)
+        self._lines.clear()
         self._motor_busy = False
         self._hang_up = HangUp(seconds, silently=True)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from drink_agent.board.emulator.board import EmulatedBoard
-from drink_agent.board.emulator.control import obey, serve_control
+from drink_agent.board.emulator.control import control_socket, obey
 from drink_agent.board.emulator.hosts import DialHost, Host, ListenHost, PtyHost
 from drink_agent.board.emulator.segments import Cut
 from drink_agent.board.emulator.spec import BoardSpec, Dialect
@@ -199,28 +200,22 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     hosts = {spec.name: _host(spec, place) for spec, place in boards}
-    stop_control = None
-    try:
+    async with contextlib.AsyncExitStack() as stack:
         for host in hosts.values():
-            await host.start()
+            await stack.enter_async_context(host)
         if control is not None:
-            stop_control = await serve_control(control, hosts)
+            await stack.enter_async_context(control_socket(control, hosts))
         for name, host in hosts.items():
             print(f"READY {name} {host.where}", flush=True)
         scripted = asyncio.create_task(_follow(hosts, script))
         await stop.wait()
         scripted.cancel()
-    finally:
-        if stop_control is not None:
-            stop_control()
-        for host in hosts.values():
-            await host.stop()
 
 
 async def _follow(hosts: Mapping[str, Host], script: Sequence[Mapping[str, Any]]) -> None:
     for request in script:
         if request.get("do") == "sleep":
-            await asyncio.sleep(float(request["seconds"]))
+            await asyncio.sleep(float(request.get("seconds", 1)))
             continue
         answer = await obey(hosts, request)
         if "error" in answer:

@@ -21,7 +21,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -142,37 +142,43 @@ _ACTIONS: Final = {
 }
 
 
-async def serve_control(path: Path, hosts: Mapping[str, Host]) -> Callable[[], None]:
-    """Answers requests on a UNIX socket; call what it returns to stop.
+@contextlib.asynccontextmanager
+async def control_socket(path: Path, hosts: Mapping[str, Host]) -> AsyncIterator[None]:
+    """Answers requests on a UNIX socket.
 
     Raises:
         OSError: the socket cannot be made.
     """
-    writers: set[asyncio.StreamWriter] = set()
+    conversations: set[asyncio.Task[None]] = set()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        conversations.add(task)
         try:
             while line := await reader.readline():
                 writer.write(json.dumps(await _answer(hosts, line)).encode() + b"\n")
                 await writer.drain()
         except (OSError, ValueError):  # gone, or a line without an end
             pass
+        except asyncio.CancelledError:  # asyncio of 3.11 logs a handler that ends cancelled
+            pass
         finally:
-            writers.discard(writer)
             writer.close()
+            conversations.discard(task)
 
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)  # noqa: PTH108
     server = await asyncio.start_unix_server(converse, path, limit=_MAX_LINE_BYTES)
-
-    def stop() -> None:
+    try:
+        yield
+    finally:
         server.close()
-        for writer in tuple(writers):
-            writer.close()
-        path.unlink(missing_ok=True)
-
-    return stop
+        for task in conversations:
+            task.cancel()
+        await asyncio.gather(*conversations)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108
 
 
 async def _answer(hosts: Mapping[str, Host], line: bytes) -> dict[str, Any]:

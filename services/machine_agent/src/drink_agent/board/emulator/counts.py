@@ -32,7 +32,10 @@ class Counts:
         """The last motor starts: `time` in seconds since 1970, and `slot`."""
         self._state_file = state_file
         if state_file is not None and state_file.exists():
-            self._load(json.loads(state_file.read_text()))
+            try:
+                self._load(json.loads(state_file.read_text()))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise ValueError(f"{state_file} holds no counts: {error!r}") from error
 
     def motor_started(self, slot: int) -> None:
         """A motor has power."""
