@@ -2,7 +2,7 @@
 
 It shares nothing with the code that keeps the books, not even the names of states, so that a
 mistake there is not repeated here. Each line it gives begins with the number of the invariant that
-is broken; docs/guarantees.md lists them.
+is broken.
 """
 
 import json
