@@ -40,7 +40,6 @@ TESTED_BY = {
         "tests/contract/storage/test_writing.py"
     ),
     MIGRATIONS: "tests/frontend/storage/migrations/test_run.py",
-    "services/machine_agent/src/drink_agent/board/base.py": "tests/agent/board/test_driver.py",
 }
 """Modules, or folders of them, whose tests are better elsewhere, each with the place."""
 
