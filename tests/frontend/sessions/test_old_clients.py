@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer
@@ -113,7 +115,7 @@ async def test_the_touchscreens_receive_stat_twice(world: World, serve: Serve) -
         assert int(balance[3:100].split()[1].strip()) == 100
         assert "OK" in await client.ask("DROP 1 0\n")
 
-    await with_client(await serve(stat_trailer_delay_ms=60), use)
+    await with_client(await serve(stat_trailer_delay_ms=300), use)
 
 
 async def test_the_touchscreens_choose_a_machine_by_host_name(serve: Serve) -> None:
@@ -195,6 +197,13 @@ async def test_drink_lotto(world: World, serve: Serve) -> None:
             await asyncio.sleep(0.005)
 
 
+@pytest.fixture
+def long_lead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps greeting and reply apart even where client and server share a busy machine."""
+    monkeypatch.setattr("drink_frontend.sessions.connection.GREETING_LEAD_S", 0.3)
+
+
+@pytest.mark.usefixtures("long_lead")
 async def test_the_socket_bridge_and_webdrink(world: World, serve: Serve) -> None:
     """websocket_server.js: drops the first chunk it gets, so the greeting must come alone."""
 
@@ -215,6 +224,7 @@ async def test_the_socket_bridge_and_webdrink(world: World, serve: Serve) -> Non
     await with_client(await serve(dialect=DialectName.DRINKJS), use)
 
 
+@pytest.mark.usefixtures("long_lead")
 async def test_the_greeting_comes_alone_even_when_it_has_to_be_looked_up(
     world: World, serve: Serve
 ) -> None:

@@ -9,6 +9,7 @@ import structlog
 from drink_frontend.sessions.codec import Event, LineDecoder
 from drink_frontend.sessions.dialects import Dialect
 from drink_frontend.sessions.greeter import Greeter
+from drink_frontend.sessions.listening import ip_address
 from drink_frontend.sessions.phrases import Phrase
 from drink_frontend.sessions.roll import Roll
 from drink_frontend.sessions.services import Services
@@ -48,12 +49,6 @@ class Desk:
     services: Services
     greeter: Greeter
     roll: Roll
-
-
-def _host(transport: asyncio.BaseTransport, end: str) -> str:
-    """The IP address at one end, in IPv4's own form where it is one."""
-    name = transport.get_extra_info(end)
-    return str(name[0]).removeprefix("::ffff:") if name else ""
 
 
 class Connection(asyncio.Protocol):
@@ -116,11 +111,11 @@ class Connection(asyncio.Protocol):
         # uvloop's transports have the interface without the class.
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=desk.settings.unread_bytes_max)
-        self._machine = desk.listener.machine_at(_host(transport, "sockname"))
+        self._machine = desk.listener.machine_at(ip_address(transport.get_extra_info("sockname")))
         self._session = Session(
             desk.services,
             desk.dialect,
-            _host(transport, "peername"),
+            ip_address(transport.get_extra_info("peername")),
             self._machine,
             login_failures_max=desk.settings.login_failures_max,
         )

@@ -1,6 +1,7 @@
 """The commands that everybody uses: logging in, looking around, buying, sending credits."""
 
 import json
+from collections.abc import Awaitable
 from email.utils import formatdate
 
 from drink_frontend.domain.drop import State
@@ -32,27 +33,23 @@ async def password(session: SessionState, secret: str) -> Reply:
 
 async def auth(session: SessionState, name: str, secret: str) -> Reply:
     """AUTH: USER and PASS in one."""
-    session.log_out()
-    login = session.services.accounts.login_password
-    try:
-        return _logged_in(session, await login(name, secret, session.origin))
-    except CredentialsInvalidError:
-        session.login_failures += 1
-        raise
+    accounts = session.services.accounts
+    return await _log_in(session, accounts.login_password(name, secret, session.origin))
 
 
 async def ibutton(session: SessionState, number: str) -> Reply:
     """IBUTTON: logs in whom the iButton belongs to."""
+    return await _log_in(session, session.services.accounts.login_ibutton(number, session.origin))
+
+
+async def _log_in(session: SessionState, attempt: Awaitable[Account]) -> Reply:
+    # At a kiosk the next person's failed login must not leave this one's account open.
     session.log_out()
-    login = session.services.accounts.login_ibutton
     try:
-        return _logged_in(session, await login(number, session.origin))
+        account = await attempt
     except CredentialsInvalidError:
         session.login_failures += 1
         raise
-
-
-def _logged_in(session: SessionState, account: Account) -> Reply:
     session.account = account.name
     return Say(Phrase.BALANCE, {"credits": account.available})
 

@@ -8,6 +8,7 @@ import structlog
 from drink_frontend.domain.entities import Machine, Slot
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.sessions.dialects import ITEM_BYTES_MAX, NAME_BYTES_MAX, clean
+from drink_frontend.sessions.listening import ip_address, listen
 from drink_frontend.sessions.services import Machines
 from drink_frontend.sessions.settings import FingerSettings
 
@@ -157,9 +158,8 @@ class FingerServer:
         Raises:
             OSError: the port cannot be had.
         """
-        self._server = await asyncio.start_server(
-            self._take, self._settings.address, self._settings.port, limit=QUERY_BYTES_MAX
-        )
+        door = listen(self._settings.address, self._settings.port)
+        self._server = await asyncio.start_server(self._take, sock=door, limit=QUERY_BYTES_MAX)
         log.info("finger_listening", address=self.address)
 
     async def stop(self) -> None:
@@ -183,9 +183,8 @@ class FingerServer:
             async with asyncio.timeout(QUERY_LIMIT_S):
                 # A LimitOverrunError becomes this ValueError.
                 query = (await reader.readline()).decode(errors="replace")
-                local = writer.get_extra_info("sockname")[0].removeprefix("::ffff:")
+                here = self._settings.machine_at(ip_address(writer.get_extra_info("sockname")))
                 views = await self._machines.list()
-                here = self._settings.machine_at(local)
                 lines = answer(query, [view.machine for view in views], here)
                 writer.write("".join(f"{line}\r\n" for line in lines).encode())
                 writer.close()

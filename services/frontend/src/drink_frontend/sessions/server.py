@@ -13,6 +13,7 @@ from drink_frontend.sessions.dialects import DIALECTS
 from drink_frontend.sessions.encoding import encode
 from drink_frontend.sessions.finger import FingerServer
 from drink_frontend.sessions.greeter import Greeter
+from drink_frontend.sessions.listening import listen
 from drink_frontend.sessions.phrases import Phrase
 from drink_frontend.sessions.replies import Say
 from drink_frontend.sessions.roll import Roll
@@ -21,9 +22,6 @@ from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 from drink_frontend.sessions.tls import Certificate
 
 log = structlog.get_logger(__name__)
-
-BACKLOG = 1024
-"""Connections that the system holds until they are accepted; a burst of all clients of a campus."""
 
 ACCEPT_PAUSE_S = 0.5
 """Seconds without accepting after the system refused to: it has run out of something."""
@@ -144,14 +142,7 @@ class SessionServer:
         if listener.tls_certificate is not None and listener.tls_key is not None:
             certificate = Certificate(listener.tls_certificate, listener.tls_key)
             self._certificates.append(certificate)
-        both = listener.address == "::" and socket.has_dualstack_ipv6()
-        door = socket.create_server(
-            (listener.address, listener.port),
-            family=socket.AF_INET6 if ":" in listener.address else socket.AF_INET,
-            backlog=BACKLOG,
-            dualstack_ipv6=both,
-        )
-        door.setblocking(False)
+        door = listen(listener.address, listener.port)
         self._sockets.append(door)
         desk = Desk(
             listener,

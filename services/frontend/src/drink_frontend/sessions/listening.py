@@ -1,0 +1,31 @@
+"""Sockets that listen."""
+
+import socket
+
+BACKLOG = 1024
+"""Connections that the system holds until they are accepted; a burst of all clients of a campus."""
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A socket that listens; on `::` for both families, wherever the system can.
+
+    Args:
+        address: IP address.
+        port: TCP port; 0 takes any free one.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    door = socket.create_server(
+        (address, port),
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        backlog=BACKLOG,
+        dualstack_ipv6=address == "::" and socket.has_dualstack_ipv6(),
+    )
+    door.setblocking(False)
+    return door
+
+
+def ip_address(name: tuple[str, int] | None) -> str:
+    """The IP address of one end of a connection, an IPv4 one in its own form; empty if unknown."""
+    return str(name[0]).removeprefix("::ffff:") if name else ""
