@@ -189,9 +189,10 @@ def _typed(kind: Any, text: str, key: str) -> Any:
     if kind not in (int, float, bool):
         return str(text)
     try:
-        return tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError as error:
+        (value,) = tomllib.loads(f"value = {text.strip()}").values()
+    except ValueError as error:
         raise ConfigError(f"{key}: must be {_name_of(kind)}") from error
+    return value
 
 
 def _name_of(kind: Any) -> str:

@@ -1,0 +1,109 @@
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drink.v1.drop_service_pb2 import Drop
+from drink.v1.machine_link_service_pb2 import (
+    ConnectResponse,
+    Dispense,
+    Goodbye,
+    Heartbeat,
+    ResultAck,
+)
+from drink.v1.machine_link_service_pb2 import Welcome as WelcomeMessage
+from drink.v1.machine_service_pb2 import Slot
+from drink_agent.domain.events import Ack, BoardStatus, Command
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Outcome, Sensor
+from drink_agent.domain.records import Result
+from drink_agent.link import convert
+from drink_agent.link.convert import Farewell, SignOfLife, Welcome, from_response
+from drink_agent.link.errors import LinkViolationError
+
+EVIDENCE = Evidence(
+    (Line(Direction.SENT, 0, "31"), Line(Direction.RECEIVED, 3501, "4")),
+    Sensor.STOCKED,
+    Sensor.EMPTY,
+    "a contradiction",
+)
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (
+            ConnectResponse(
+                welcome=WelcomeMessage(
+                    epoch=3, wanted_drops=["drops/a"], heartbeat_interval_seconds=10
+                )
+            ),
+            Welcome(3, ("a",), 10),
+        ),
+        (
+            ConnectResponse(dispense=Dispense(drop="drops/a", epoch=3, slot=2, ttl_ms=9)),
+            Command("a", 2, 3, 9),
+        ),
+        (ConnectResponse(result_ack=ResultAck(drop="drops/a", revision=2)), Ack("a", 2)),
+        (ConnectResponse(heartbeat=Heartbeat(sequence=4)), SignOfLife()),
+        (
+            ConnectResponse(goodbye=Goodbye(reason=Goodbye.REASON_SUPERSEDED)),
+            Farewell(superseded=True),
+        ),
+        (
+            ConnectResponse(goodbye=Goodbye(reason=Goodbye.REASON_SHUTTING_DOWN)),
+            Farewell(superseded=False),
+        ),
+        (ConnectResponse(), SignOfLife()),
+    ],
+)
+def test_what_the_frontend_says(response: ConnectResponse, expected: object) -> None:
+    assert from_response(response) == expected
+
+
+def test_fault_22_a_message_of_a_newer_version_is_a_sign_of_life() -> None:
+    newer = ConnectResponse.FromString(b"\xfa\x01\x02hi")
+    assert from_response(newer) == SignOfLife()
+
+
+@given(st.binary(max_size=64))
+def test_no_bytes_make_it_fail_in_another_way(data: bytes) -> None:
+    try:
+        response = ConnectResponse.FromString(data)
+    except Exception:  # protobuf's own, not ours
+        return
+    with contextlib.suppress(LinkViolationError):
+        from_response(response)
+
+
+@pytest.mark.parametrize("name", ["", "a", "drops/", "drops/a/b", "drops/" + "a" * 64, "drops/-a"])
+def test_a_drop_has_a_sound_name(name: str) -> None:
+    with pytest.raises(LinkViolationError):
+        from_response(ConnectResponse(result_ack=ResultAck(drop=name, revision=1)))
+
+
+@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_result_is_told_in_full(outcome: Outcome, cause: Cause) -> None:
+    message = convert.result(9, Result("a", 2, outcome, cause, EVIDENCE)).result
+    assert (message.drop, message.revision, message.journal_sequence) == ("drops/a", 2, 9)
+    assert Drop.State.Name(message.outcome) == f"STATE_{outcome}"
+    assert Drop.Cause.Name(message.cause) == f"CAUSE_{cause}"
+    lines = message.evidence.lines
+    assert [(line.direction, line.offset_ms, line.text) for line in lines] == [
+        (1, 0, "31"),
+        (2, 3501, "4"),
+    ]
+    assert Slot.Sensor.Name(message.evidence.sensor_before) == "SENSOR_STOCKED"
+    assert Slot.Sensor.Name(message.evidence.sensor_after) == "SENSOR_EMPTY"
+    assert message.evidence.contradiction == "a contradiction"
+
+
+def test_a_board_without_a_thermometer_says_nothing_of_it() -> None:
+    status = BoardStatus(ready=True, sensors={2: Sensor.EMPTY, 1: Sensor.STOCKED})
+    message = convert.board_status(status).board_status
+    assert not message.HasField("temperature_celsius")
+    assert [slot.slot for slot in message.slots] == [1, 2]
+    assert convert.board_status(BoardStatus(True, {}, 0.0)).board_status.HasField(
+        "temperature_celsius"
+    )

@@ -1,0 +1,204 @@
+"""The loop, seen from the frontend, the board and the disk around it."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from drink.v1.drop_service_pb2 import Drop
+from drink_agent.board.emulator.spec import Fault
+from drink_agent.domain.records import Entry
+from drink_agent.journal.errors import JournalFailedError
+from drink_agent.journal.file import Journal, read
+from drink_agent.runtime.agent import AgentSettings
+from tests.fakes.frontend import LIMIT_S
+from tests.fakes.logwatch import watching
+from tests.fakes.machine import Rig, machine_in
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with machine_in(tmp_path) as rig:
+        yield rig
+
+
+async def test_heartbeats_carry_the_last_durable_entry(rig: Rig) -> None:
+    rig.start()
+    link = await rig.link()
+    link.dispense("a")
+    result = await link.result("a")
+    await link.until(lambda link: link.heartbeats[-1:] and link.heartbeats[-1].journal_sequence)
+    assert link.heartbeats[-1].journal_sequence >= result.journal_sequence
+
+
+async def test_a_drop_costs_two_syncs(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    syncs = 0
+    real = os.fdatasync
+
+    def count(file: int) -> None:
+        nonlocal syncs
+        syncs += 1
+        real(file)
+
+    rig.config = replace(rig.config, agent=AgentSettings(upkeep_interval_s=600))
+    rig.start()
+    link = await rig.link()
+    monkeypatch.setattr(os, "fdatasync", count)
+    link.dispense("a")
+    await link.result("a")
+    assert syncs == 2
+    for drop in "bcdefg":
+        link.dispense(drop)
+    await link.result("g")
+    assert syncs == 2 + 7
+
+
+async def test_fault_35_a_full_disk_stops_new_drops(rig: Rig) -> None:
+    free = 0
+    rig.start(rig.build(free_bytes=lambda: free))
+    link = await rig.frontend.next_link()
+    link.welcome()
+    assert await rig.host.wait_until(lambda board: board.connected, LIMIT_S)
+    link.dispense("a", ttl_ms=300)
+    assert (await link.result("a")).cause == Drop.CAUSE_BOARD_UNREACHABLE
+    assert not link.statuses[-1].ready
+    free = 10 * 1024 * 1024
+    await link.until(lambda link: link.statuses[-1].ready)
+    link.dispense("b")
+    assert (await link.result("b")).outcome == Drop.STATE_DISPENSED
+
+
+async def test_fault_32_a_failing_disk_stops_the_agent_before_the_motor(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = rig.start()
+    link = await rig.link()
+
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    link.dispense("a")
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(running, LIMIT_S)
+    assert caught.group_contains(JournalFailedError)
+    assert rig.motor_runs == 0
+    assert link.results == []
+
+
+async def test_the_journal_is_compacted_when_nothing_is_on_its_way(rig: Rig) -> None:
+    rig.config = replace(
+        rig.config,
+        journal=replace(rig.config.journal, compact_bytes=1000, evidence_drops=1),
+    )
+    rig.start()
+    link = await rig.link()
+    with watching("drink_agent.agent", "journal_compacted") as compacted:
+        for number in range(6):
+            link.dispense(f"a{number}")
+        await link.result("a5")
+        await asyncio.wait_for(compacted.wait(), LIMIT_S)
+    assert read(rig.config.journal.path).header.kept > 0
+    link.dispense("a0")
+    await link.until(lambda link: len(link.results) == 7)
+    assert rig.motor_runs == 6
+
+
+async def test_fault_28_a_stop_lets_the_drop_at_the_board_end_and_reports_it(rig: Rig) -> None:
+    rig.fault(Fault.SLOW, seconds=0.3)
+    agent = rig.build()
+    running = rig.start(agent)
+    link = await rig.link()
+    link.dispense("a")
+    link.dispense("b")
+    await rig.motor_has_run(1)
+    agent.stop()
+    link.dispense("c")
+    await asyncio.wait_for(running, LIMIT_S)
+    assert link.said_goodbye
+    assert (await link.result("a")).outcome == Drop.STATE_DISPENSED
+    for drop in "bc":
+        assert (await link.result(drop)).cause == Drop.CAUSE_BOARD_UNREACHABLE
+    assert not link.statuses[-1].ready
+    assert rig.motor_runs == 1
+    journal, entries = Journal.open(rig.config.journal.path)
+    journal.close()
+    assert [entry.record.KIND for entry in entries].count("acked") == 3
+
+
+async def test_fault_28_a_stop_does_not_wait_for_ever(rig: Rig) -> None:
+    rig.fault(Fault.SILENT)
+    rig.config = replace(
+        rig.config,
+        board=replace(rig.config.board, response_limit_s=LIMIT_S),
+        agent=replace(rig.config.agent, stop_limit_s=0.3),
+    )
+    agent = rig.build()
+    running = rig.start(agent)
+    link = await rig.link()
+    link.dispense("a")
+    await rig.motor_has_run(1)
+    agent.stop()
+    await asyncio.wait_for(running, LIMIT_S / 2)
+    assert link.results == []
+
+
+class KilledError(BaseException):
+    """What a kill looks like inside the process."""
+
+
+class DyingJournal(Journal):
+    """Dies before or after one of its durable steps."""
+
+    die_at = -1
+
+    def sync(self) -> None:
+        self._step()
+        super().sync()
+        self._step()
+
+    def _step(self) -> None:
+        type(self).die_at -= 1
+        if self.die_at == 0:
+            raise KilledError
+
+
+@pytest.mark.parametrize("die_at", [1, 2, 3, 4])
+async def test_fault_25_killed_around_each_durable_step(rig: Rig, die_at: int) -> None:
+    """1: before COMMANDED is durable; 2: after it; 3: before RESULT is durable; 4: after it."""
+    rig.config = replace(rig.config, agent=AgentSettings(upkeep_interval_s=600))
+    DyingJournal.die_at = die_at
+    opened = partial(_open, DyingJournal)
+    running = rig.start(rig.build(open_journal=opened))
+    link = await rig.link()
+    link.dispense("a")
+    await asyncio.wait([running], timeout=LIMIT_S)
+    with contextlib.suppress(BaseExceptionGroup, KilledError):
+        running.result()
+    assert link.results == []
+    ran_before = rig.motor_runs
+    assert ran_before == (1 if die_at >= 3 else 0)
+
+    rig.start()
+    again = await rig.link(wanted=["a"])
+    if die_at == 1:
+        await again.until(lambda link: link.not_received == ["a"])
+        again.dispense("a")
+        assert (await again.result("a")).outcome == Drop.STATE_DISPENSED
+        assert rig.motor_runs == 1
+        return
+    result = await again.result("a")
+    outcome = Drop.STATE_DISPENSED if die_at == 4 else Drop.STATE_UNKNOWN
+    assert result.outcome == outcome
+    again.dispense("a")
+    await again.until(lambda link: len(link.results) == 2)
+    assert rig.motor_runs == ran_before
+
+
+def _open(kind: type[Journal], path: Path) -> tuple[Journal, tuple[Entry, ...]]:
+    return kind.open(path)

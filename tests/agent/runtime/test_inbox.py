@@ -1,0 +1,57 @@
+import asyncio
+
+import pytest
+
+from drink_agent.board.port import DispenseEnded, LateEvidence, StatusChanged
+from drink_agent.domain.events import Ack, BoardLateEvidence, BoardOutcome, Tick
+from drink_agent.domain.evidence import Cause, Evidence, Outcome
+from drink_agent.runtime.inbox import Inbox
+
+LIMIT_S = 5.0
+
+
+async def test_events_come_out_in_order_and_nothing_after_the_time() -> None:
+    inbox = Inbox(10)
+    inbox.post(Ack("a", 1))
+    inbox.post(Ack("b", 1))
+    assert [await inbox.get(0), await inbox.get(0)] == [Ack("a", 1), Ack("b", 1)]
+    assert await inbox.get(0) is None
+    assert await inbox.get(0.01) is None
+
+
+async def test_a_waiting_loop_is_woken() -> None:
+    inbox = Inbox(10)
+    waiting = asyncio.create_task(inbox.get(LIMIT_S))
+    await asyncio.sleep(0)
+    inbox.post(Tick())
+    assert await waiting == Tick()
+
+
+async def test_the_board_is_never_held_up_and_its_outcomes_are_kept() -> None:
+    inbox = Inbox(1)
+    cause, outcome = Cause.BOARD_ACK, Outcome.DISPENSED
+    inbox.post_from_board(DispenseEnded("a", outcome, cause, Evidence()))
+    inbox.post_from_board(LateEvidence("b", outcome, cause, Evidence()))
+    assert await inbox.get(0) == BoardOutcome("a", outcome, cause, Evidence())
+    assert await inbox.get(0) == BoardLateEvidence("b", outcome, cause, Evidence())
+
+
+async def test_any_number_of_statuses_wakes_the_loop_once() -> None:
+    inbox = Inbox(1)
+    for _ in range(1000):
+        inbox.post_from_board(StatusChanged(ready=True))
+    assert await inbox.get(LIMIT_S) is None
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(inbox.get(LIMIT_S), 0.01)
+
+
+async def test_the_link_waits_while_it_is_full() -> None:
+    inbox = Inbox(2)
+    await inbox.offer(Ack("a", 1))
+    await inbox.offer(Ack("b", 1))
+    third = asyncio.create_task(inbox.offer(Ack("c", 1)))
+    await asyncio.sleep(0)
+    assert not third.done()
+    assert await inbox.get(0) == Ack("a", 1)
+    await asyncio.wait_for(third, LIMIT_S)
+    assert [await inbox.get(0), await inbox.get(0)] == [Ack("b", 1), Ack("c", 1)]

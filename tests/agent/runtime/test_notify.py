@@ -1,0 +1,38 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from drink_agent.runtime.notify import SystemdNotifier
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_the_supervisor_hears_how_it_goes(tmp_path: Path, abstract: bool) -> None:
+    name = f"@drink-{os.getpid()}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind("\0" + name[1:] if abstract else name)
+        supervisor.settimeout(5)
+        notifier = SystemdNotifier(name)
+        notifier.ready()
+        notifier.alive()
+        notifier.status("one\nline")
+        notifier.stopping()
+        heard = [supervisor.recv(100) for _ in range(4)]
+        notifier.close()
+    assert heard == [b"READY=1", b"WATCHDOG=1", b"STATUS=one line", b"STOPPING=1"]
+
+
+def test_without_a_supervisor_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notifier = SystemdNotifier.from_environment()
+    notifier.ready()
+    notifier.close()
+
+
+def test_a_supervisor_that_has_gone_is_no_reason_to_stop(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        notifier = SystemdNotifier(str(tmp_path / "notify"))
+    notifier.alive()
+    notifier.close()

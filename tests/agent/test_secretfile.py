@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from drink_agent.secretfile import SECRET_BYTES_MAX, SecretFileError, read_secret
+
+
+def secret_in(path: Path, data: bytes, mode: int = 0o600) -> Path:
+    path.write_bytes(data)
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_a_secret_is_read_without_blanks_around_it(tmp_path: Path, mode: int) -> None:
+    assert read_secret(secret_in(tmp_path / "s", b" secret \n", mode)) == "secret"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666, 0o601])
+def test_a_file_that_others_can_use_is_refused(tmp_path: Path, mode: int) -> None:
+    with pytest.raises(SecretFileError, match="others"):
+        read_secret(secret_in(tmp_path / "s", b"secret", mode))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\n\n", b"two\nlines", b"se\0cret", b"s\xc3\xa9cret", b"x" * (SECRET_BYTES_MAX + 1)],
+)
+def test_what_is_no_secret_is_refused_and_not_told(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(SecretFileError) as caught:
+        read_secret(secret_in(tmp_path / "s", data))
+    assert str(caught.value).endswith("does not hold one line of printable ASCII")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SecretFileError, match="nowhere"):
+        read_secret(tmp_path / "nowhere")
