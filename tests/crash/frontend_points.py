@@ -1,0 +1,218 @@
+"""The kill points of the frontend: each step that leaves something on disk, link or wire.
+
+Nothing of the frontend is changed; its real methods and SQLite's own writes are wrapped.
+
+| point | is |
+| --- | --- |
+| `before-commit-S`, `after-commit-S` | around the commit of a step S, each `STEPS` has one |
+| `during-commit-S`, `before-sync-S` | half a page of the commit written; written and not synced |
+| `during-checkpoint`, `before-sync-checkpoint`, `after-sync-checkpoint` | in the copying of \
+SQLite's journal into the database |
+| `before-send-M`, `after-send-M` | around a message to an agent |
+| `before-reply-R`, `after-reply-R` | around the answer to a client's call, or a session's line |
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import drink_frontend.cli  # noqa: F401 - what the nursery imports ahead
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.ledger import Transfer, TransferKind
+from drink_frontend.links.link import Link
+from drink_frontend.links.messages import FrontendMessage
+from drink_frontend.rpc.account_service import AccountService
+from drink_frontend.rpc.drop_service import DropService
+from drink_frontend.sessions.connection import Connection
+from drink_frontend.storage.drops import SqlDrops
+from drink_frontend.storage.ledger import SqlLedger
+from drink_frontend.storage.machines import SqlMachines
+from drink_frontend.storage.sqlite_engine import SqliteConnection
+from tests.crash.fate import Fate, replace
+from tests.crash.sqlite_disk import SqliteDisk
+
+STEPS: dict[tuple[State, State], str] = {
+    (State.SCHEDULED, State.RESERVED): "released",
+    (State.RESERVED, State.DISPATCHED): "dispatched",
+    (State.DISPATCHED, State.RESERVED): "returned",
+    (State.DISPATCHED, State.DISPENSED): "dispensed",
+    (State.DISPATCHED, State.NOT_DISPENSED): "not-dispensed",
+    (State.DISPATCHED, State.UNKNOWN): "unknown",
+    (State.UNKNOWN, State.UNKNOWN): "still-unknown",
+    (State.UNKNOWN, State.DISPENSED): "resolved",
+    (State.UNKNOWN, State.NOT_DISPENSED): "resolved",
+}
+"""What a drop's step is called; one that ends before its dispatch is `cancelled` or `withdrawn`."""
+
+TORN_WRITE = 2
+"""Which of a commit's writes is cut in half: the first one's page, after that one's header."""
+
+
+DROPPED = b"OK Credits remaining"
+"""How a session is answered whose drop was dispensed."""
+
+
+def install(fate: Fate) -> None:
+    """Wraps the frontend of this process."""
+    _Commits(fate).wrap()
+    _wrap_link(fate)
+    _wrap_calls(fate)
+    _wrap_sessions(fate)
+
+
+class _Commits:
+    """Names each commit by the steps in it, down to the bytes that it writes."""
+
+    def __init__(self, fate: Fate) -> None:
+        self._fate = fate
+        self._steps: list[str] = []
+        self._savepoint = 0
+        self._committing = False
+        self._writes = 0
+        disk = SqliteDisk(self._on_write, self._on_sync, remember=fate.unsynced_is_lost)
+        # Fate also keeps it alive, which SQLite calls from now on.
+        fate.before_death(disk.lose_unsynced)
+
+    def wrap(self) -> None:
+        """Wraps what units of work do, and their commit."""
+        self._note(SqlDrops, "add", lambda _, drop: _added(drop))
+        self._note(SqlDrops, "move", lambda _, *move, **facts: _moved(*move))
+        self._note(SqlMachines, "open_link", lambda *_: "link-opened")
+        self._note(SqlMachines, "update_slot", lambda *_, **__: "status")
+        self._note(SqlLedger, "add", lambda _, transfer: _moved_credits(transfer))
+        self._wrap_connection()
+
+    def _note(self, owner: type, name: str, step_of: Callable[..., str]) -> None:
+        real = getattr(owner, name)
+
+        def wrapped(*arguments: Any, **facts: Any) -> Any:
+            result = real(*arguments, **facts)
+            self._steps.append(step_of(*arguments, **facts))
+            return result
+
+        replace(owner, name, wrapped)
+
+    def _wrap_connection(self) -> None:
+        begin, savepoint = SqliteConnection.begin, SqliteConnection.savepoint
+        undo, commit = SqliteConnection.undo, SqliteConnection.commit
+
+        def wrapped_begin(connection: SqliteConnection) -> None:
+            begin(connection)
+            if not _is_reader(connection):
+                self._steps.clear()
+
+        def wrapped_savepoint(connection: SqliteConnection) -> None:
+            savepoint(connection)
+            self._savepoint = len(self._steps)
+
+        def wrapped_undo(connection: SqliteConnection) -> None:
+            undo(connection)
+            del self._steps[self._savepoint :]
+
+        def wrapped_commit(connection: SqliteConnection) -> None:
+            if _is_reader(connection):
+                commit(connection)
+                return
+            self._reach("before-commit")
+            self._committing, self._writes = True, 0
+            commit(connection)
+            self._committing = False
+            self._reach("after-commit")
+
+        replace(SqliteConnection, "begin", wrapped_begin)
+        replace(SqliteConnection, "savepoint", wrapped_savepoint)
+        replace(SqliteConnection, "undo", wrapped_undo)
+        replace(SqliteConnection, "commit", wrapped_commit)
+
+    def _reach(self, when: str) -> None:
+        for step in self._steps:
+            if step:
+                self._fate.reach(f"{when}-{step}")
+
+    def _on_write(self, path: str, half: Callable[[], None]) -> None:
+        if not path.endswith("-wal"):
+            if self._fate.is_due("during-checkpoint"):
+                half()
+                self._fate.die()
+        elif self._committing:
+            self._writes += 1
+            for step in self._steps if self._writes == TORN_WRITE else ():
+                if step and self._fate.is_due(f"during-commit-{step}"):
+                    half()
+                    self._fate.die()
+
+    def _on_sync(self, path: str, done: bool) -> None:
+        if not path.endswith("-wal"):
+            self._fate.reach(f"{'after' if done else 'before'}-sync-checkpoint")
+        elif self._committing and self._writes >= TORN_WRITE and not done:
+            self._reach("before-sync")
+
+
+def _is_reader(connection: SqliteConnection) -> bool:
+    return connection._begin == "BEGIN"
+
+
+def _added(drop: Drop) -> str:
+    return "scheduled" if drop.state is State.SCHEDULED else "reserved"
+
+
+def _moved(_drop: str, source: State, target: State, cause: Cause, *_: Any) -> str:
+    if target is State.NOT_DISPENSED and source in (State.SCHEDULED, State.RESERVED):
+        return "cancelled" if cause is Cause.CANCELLED else "withdrawn"
+    return STEPS.get((source, target), f"{source}-{target}".lower())
+
+
+def _moved_credits(transfer: Transfer) -> str:
+    return "credits" if transfer.kind is TransferKind.MOVE else ""
+
+
+def _wrap_link(fate: Fate) -> None:
+    messages = Link.messages
+
+    async def wrapped(link: Link) -> AsyncGenerator[FrontendMessage, None]:
+        async with aclosing(messages(link)) as outgoing:
+            async for message in outgoing:
+                kind = type(message).__name__.lower()
+                fate.reach(f"before-send-{kind}")
+                yield message
+                # It is asked for the next one once the network has taken this one.
+                fate.reach(f"after-send-{kind}")
+
+    replace(Link, "messages", wrapped)
+
+
+def _wrap_calls(fate: Fate) -> None:
+    for service, method, name in (
+        (DropService, "Drop", "drop"),
+        (DropService, "CancelDrop", "cancel"),
+        (AccountService, "AddCredits", "credits"),
+    ):
+        _wrap_call(fate, service, method, name)
+
+
+def _wrap_call(fate: Fate, service: type, method: str, name: str) -> None:
+    real = getattr(service, method)
+
+    async def wrapped(servicer: Any, request: Any, context: Any) -> Any:
+        response = await real(servicer, request, context)
+        fate.reach(f"before-reply-{name}")
+        # Called when the response has been sent.
+        context.add_done_callback(lambda _: fate.reach(f"after-reply-{name}"))
+        return response
+
+    replace(service, method, wrapped)
+
+
+def _wrap_sessions(fate: Fate) -> None:
+    give = Connection._give
+
+    async def wrapped(connection: Connection, answer: Any) -> None:
+        dropped = DROPPED in b"".join(answer.parts)
+        if dropped:
+            fate.reach("before-reply-session")
+        await give(connection, answer)
+        if dropped:
+            fate.reach("after-reply-session")
+
+    replace(Connection, "_give", wrapped)

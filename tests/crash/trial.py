@@ -1,0 +1,246 @@
+"""One crash test: a drop is bought while processes die, and then money and cans are counted."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+
+from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import machine_service_pb2 as machines
+from drink_agent.domain.recovery import Memory, replay
+from drink_agent.journal.file import read
+from scripts.books import compare
+from scripts.processes import wait_until
+from tests.crash.house import ADMIN, ALICE, MACHINE, House
+from tests.crash.victims import Victim
+
+LIMIT_S = 60
+"""Seconds within which everything that is waited for happens, even on a busy machine."""
+
+SLOT, OTHER_SLOT = f"{MACHINE}/1", f"{MACHINE}/2"
+PRICE = 50
+
+
+@dataclass(frozen=True)
+class End:
+    """How a drop ends.
+
+    Attributes:
+        state: Its final state, without prefix.
+        cause: Why, without prefix.
+        runs: How often the board's motor ran for it, by the board's own count.
+    """
+
+    state: str
+    cause: str
+    runs: int
+
+
+DISPENSED = End("DISPENSED", "BOARD_ACK", 1)
+INTERRUPTED = End("UNKNOWN", "AGENT_RESTARTED", 1)
+"""The agent died when the motor may have run, and it did."""
+NEVER_RAN = End("UNKNOWN", "AGENT_RESTARTED", 0)
+"""The agent died when the motor may have run, and it did not."""
+
+
+class Trial:
+    """Runs a house whose processes die, starts them again, and holds the outcome against the rules.
+
+    A context manager that ends the house.
+
+    Args:
+        house: Installed, not started.
+        frontend: Where the frontend dies, life by life.
+        agent: Where the agent dies, life by life.
+        unsynced_is_lost: Whether a death takes what was not synced with it.
+        together: Whether a death is both processes' death.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        *,
+        frontend: tuple[str, ...] = (),
+        agent: tuple[str, ...] = (),
+        unsynced_is_lost: bool = False,
+        together: bool = False,
+    ) -> None:
+        self.house = house
+        house.frontend.lives, house.agent.lives = list(frontend), list(agent)
+        for victim in self._victims:
+            victim.unsynced_is_lost = unsynced_is_lost
+        self._together = together
+        self._kept_down: set[Victim] = set()
+        self._killed: set[Victim] = set()
+        self.request_id = str(uuid.uuid4())
+        self._order = (SLOT, self.request_id, 0)
+        self.died_at: list[str] = []
+        """The points at which processes have died so far."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.house.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.house.__exit__(None, None, None)
+        for client in (self.alice, self.admin):
+            client.close()
+
+    @property
+    def _victims(self) -> tuple[Victim, Victim]:
+        return self.house.frontend, self.house.agent
+
+    # While processes die.
+
+    def _start(self) -> None:
+        self.house.board.start()
+        self.house.start_frontend()
+        self.alice = self.house.client(ALICE)
+        self.admin = self.house.client(ADMIN)
+        self.house.agent.start()
+        self.until(self._ready, "ready")
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Waits for something, and meanwhile starts again what has died.
+
+        Calls to a frontend that is away count as "not yet".
+        """
+
+        def so() -> Any:
+            self._supervise()
+            try:
+                return condition()
+            except grpc.RpcError as error:
+                if error.code() not in (
+                    grpc.StatusCode.UNAVAILABLE,
+                    grpc.StatusCode.DEADLINE_EXCEEDED,
+                ):
+                    raise
+                return None
+
+        return wait_until(so, f"{what}; died at {self.died_at}", LIMIT_S)
+
+    def keep_down(self, victim: Victim) -> None:
+        """Does not start a process again once it has died."""
+        self._kept_down.add(victim)
+
+    def let_up(self, victim: Victim) -> None:
+        """Starts it again after all."""
+        self._kept_down.discard(victim)
+
+    def _supervise(self) -> None:
+        for victim in self._victims:
+            if victim.running:
+                continue
+            if victim not in self._killed:
+                self._killed.add(victim)
+                self.died_at.append(victim.bury())
+                self._kill_others(victim)
+            if victim not in self._kept_down:
+                self._killed.discard(victim)
+                victim.start()
+
+    def _kill_others(self, dead: Victim) -> None:
+        if self._together:
+            for victim in self._victims:
+                if victim is not dead and victim.running:
+                    victim.kill()
+                    self._killed.add(victim)
+
+    def _ready(self) -> bool:
+        found = self.admin.machines.ListMachines(machines.ListMachinesRequest(), timeout=1).machines
+        return all(each.reach == machines.Machine.REACH_READY for each in found)
+
+    # What a buyer does.
+
+    def buy(self, slot: str = SLOT, delay_s: int = 0) -> drops.DropResponse:
+        """Buys, and asks again with the same request_id until there is an answer."""
+        self._order = (slot, self.request_id, delay_s)
+        call = self.alice.start(*self._order)
+
+        def answer() -> drops.DropResponse | None:
+            nonlocal call
+            if not call.done():
+                return None
+            error = call.exception()
+            if error is not None:
+                call = self.alice.start(*self._order)
+                raise error
+            return call.result()  # type: ignore[no-any-return]
+
+        return self.until(answer, "answered")  # type: ignore[no-any-return]
+
+    def get(self, name: str) -> drops.Drop:
+        """A drop as it stands; fails at once where the frontend is away."""
+        return self.alice.drops.GetDrop(
+            drops.GetDropRequest(name=name), metadata=self.alice.metadata, timeout=1
+        ).drop
+
+    def until_state(self, name: str, *states: str) -> drops.Drop:
+        """The drop once it is in one of the states."""
+        wanted = {drops.Drop.State.Value(f"STATE_{state}") for state in states}
+
+        def there() -> drops.Drop | None:
+            drop = self.get(name)
+            return drop if drop.state in wanted else None
+
+        return self.until(there, " or ".join(states))  # type: ignore[no-any-return]
+
+    def until_all_have_died(self) -> None:
+        """Waits until every process has died wherever it was to, and all are back."""
+
+        def so() -> bool:
+            alive = all(victim.running and not victim.point for victim in self._victims)
+            return alive and not any(victim.lives for victim in self._victims)
+
+        self.until(so, "every point is reached")
+        self.until(self._ready, "ready again")
+
+    # Afterwards.
+
+    def check(self, name: str, end: End) -> None:
+        """Holds one drop and everything else against the rules.
+
+        The trial bought nothing but this drop before.
+        """
+        drop = self.alice.get(name)
+        state = drops.Drop.State.Name(drop.state).removeprefix("STATE_")
+        cause = drops.Drop.Cause.Name(drop.cause).removeprefix("CAUSE_")
+        runs = self.house.board.counts()["motor_runs"]
+        assert End(state, cause, runs) == end, self.died_at
+        account = self.alice.account()
+        paid = PRICE if state == "DISPENSED" else 0
+        held = PRICE if state == "UNKNOWN" else 0
+        assert (account.posted_credits, account.held_credits) == (ALICE.credits - paid, held)
+        self._check_repeat(drop)
+        self.check_next()
+
+    def _check_repeat(self, drop: drops.Drop) -> None:
+        """The same request has the same answer, and nothing happens."""
+        runs = self.house.board.counts()["motor_runs"]
+        assert self.alice.drop(*self._order) == drop
+        assert self.house.board.counts()["motor_runs"] == runs
+
+    def check_next(self) -> None:
+        """The next buyer is served, nothing is left behind, and books and cans agree."""
+        runs = self.house.board.counts()["motor_runs"]
+        drop = self.alice.drop(OTHER_SLOT)
+        assert drop.state == drops.Drop.STATE_DISPENSED, drop
+        assert self.house.board.counts()["motor_runs"] == runs + 1
+        wait_until(self._nothing_is_left, "the journal has nothing open", LIMIT_S)
+        books = compare(self.house, self.admin)
+        assert not books.problems, f"{books.problems}\n{books.text}\n{self.died_at}"
+        assert self.house.problems_of_books() == []
+
+    def _nothing_is_left(self) -> bool:
+        memory = self._memory()
+        return not (memory.accepted or memory.commanded or memory.unacked)
+
+    def _memory(self) -> Memory:
+        return replay(read(self.house.journal).entries, remembered_drops=1000)
