@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -18,7 +19,11 @@ from drink_agent.journal.errors import (
     JournalFailedError,
     JournalLockedError,
 )
+from drink_agent.journal.file import Journal, read
 from drink_agent.logs import set_up_logging
+from drink_agent.runtime.status import socket_of
+from drink_agent.tools import show_journal, status
+from drink_agent.tools.check_board import check_board
 
 EXIT_FAULT = 1
 """A fault of the program; the log has its traceback."""
@@ -78,7 +83,21 @@ def _parser() -> argparse.ArgumentParser:
         "check", help="print all settings as they are in effect, secrets masked"
     )
     check.set_defaults(command=_config_check)
+    _add_tools(commands)
     return parser
+
+
+def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    ask = commands.add_parser("status", help="ask the running agent how it is")
+    ask.add_argument("--json", action="store_true", help="as one JSON object")
+    ask.set_defaults(command=_status)
+    show = commands.add_parser("show-journal", help="print the last drops and their evidence")
+    show.add_argument("--last", type=int, default=10, metavar="N", help="drops (default 10)")
+    show.set_defaults(command=_show_journal)
+    board = commands.add_parser("check-board", help="talk to the board while no agent runs")
+    board.add_argument("--drop", type=int, metavar="SLOT", help="drop one can that nobody pays for")
+    board.add_argument("--yes", action="store_true", help="really drop it")
+    board.set_defaults(command=_check_board)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -106,6 +125,47 @@ def _config_check(options: argparse.Namespace) -> int:
     for line in configuration.describe(configuration.load(options.config, os.environ)):
         print(line)
     return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    config = configuration.load(options.config, os.environ)
+    try:
+        told = status.ask(socket_of(config.journal.path))
+    except status.NoAnswerError as error:
+        print(f"drink-machine-agent: {error}", file=sys.stderr)
+        return EXIT_FAULT
+    print(json.dumps(told) if options.json else "\n".join(status.lines_of(told)))
+    return 0
+
+
+def _show_journal(options: argparse.Namespace) -> int:
+    config = configuration.load(options.config, os.environ)
+    try:
+        contents = read(config.journal.path)
+    except (JournalDamagedError, OSError) as error:
+        print(f"drink-machine-agent: {error}", file=sys.stderr)
+        return EXIT_JOURNAL_DAMAGED if isinstance(error, JournalDamagedError) else EXIT_FAULT
+    for line in show_journal.lines_of(contents, options.last):
+        print(line)
+    return 0
+
+
+def _check_board(options: argparse.Namespace) -> int:
+    if options.drop is not None and not options.yes:
+        print("drink-machine-agent: --drop drops a can; say --yes as well", file=sys.stderr)
+        return EXIT_CONFIG
+    config = configuration.load(options.config, os.environ)
+    try:
+        # Held so that no agent starts in between and takes the board, or its answers.
+        journal, _ = Journal.open(config.journal.path)
+    except JournalError as error:
+        print(f"drink-machine-agent: {error}", file=sys.stderr)
+        return next(code for kind, code in _EXITS.items() if isinstance(error, kind))
+    try:
+        sound = asyncio.run(check_board(config.board, print, slot=options.drop))
+    finally:
+        journal.close()
+    return 0 if sound else EXIT_FAULT
 
 
 if __name__ == "__main__":

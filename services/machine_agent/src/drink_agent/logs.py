@@ -56,14 +56,15 @@ class TextFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-def set_up_logging(settings: LogSettings, machine: str, stream: TextIO = sys.stderr) -> None:
+def set_up_logging(settings: LogSettings, machine: str, stream: TextIO | None = None) -> None:
     """Sends all logging to the stream.
 
     Args:
         settings: What is logged and how it looks.
         machine: Id of the machine, a field of every line.
-        stream: Where to.
+        stream: Where to; standard error by default.
     """
+    stream = stream or sys.stderr
     as_text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter() if as_text else JsonFormatter({"machine": machine}))

@@ -32,6 +32,7 @@ from drink_agent.link.convert import Introduction
 from drink_agent.runtime.inbox import Inbox
 from drink_agent.runtime.notify import SystemdNotifier
 from drink_agent.runtime.ports import BoardPort, JournalPort, LinkPort, MakeBoard, MakeLink
+from drink_agent.runtime.status import answering, socket_of
 
 _log = logging.getLogger("drink_agent.agent")
 
@@ -122,20 +123,31 @@ class Agent:
         self._stopping_since: float | None = None
         self._idle_since: float | None = None
 
-    @property
-    def status(self) -> BoardStatus:
-        """The board as buyers should see it: not ready either if the disk is full or we stop."""
-        return self._status
-
-    @property
-    def dispenser(self) -> Dispenser:
-        """What the agent is doing, to be read only."""
-        return self._dispenser
-
-    @property
-    def link_is_up(self) -> bool:
-        """Whether the frontend took the link."""
-        return self._link.is_up
+    def describe(self) -> dict[str, object]:
+        """Returns how the agent is, JSON-able, for the person at the machine."""
+        board = self._status
+        return {
+            "machine": self._identity.machine,
+            "version": self._identity.agent_version,
+            "stopping": self._stopping_since is not None,
+            "link": {"up": self._link.is_up},
+            "board": {
+                "ready": board.ready,
+                "temperature_celsius": board.temperature_celsius,
+                "slots": {str(slot): sensor.value for slot, sensor in board.sensors.items()},
+            },
+            "drops": {
+                "at_board": self._dispenser.running,
+                "waiting": self._dispenser.waiting,
+                "unacknowledged": self._dispenser.unacked,
+            },
+            "journal": {
+                "id": self._journal.journal_id,
+                "durable_entries": self._journal.durable_sequence,
+                "bytes": self._journal.size_bytes,
+                "disk_full": self._disk_full,
+            },
+        }
 
     def introduction(self) -> Introduction:
         """Returns who the agent is and what it remembers, now."""
@@ -162,8 +174,9 @@ class Agent:
         Raises:
             JournalError: In an ExceptionGroup. The journal failed; nothing was done after it.
         """
+        status_socket = socket_of(self._journal_settings.path)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with answering(status_socket, self.describe), asyncio.TaskGroup() as tasks:
                 board = tasks.create_task(self._board.run())
                 link = tasks.create_task(self._link.run())
                 await self._work()

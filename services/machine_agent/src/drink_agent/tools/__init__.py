@@ -1,0 +1,1 @@
+"""What the person at the machine looks with: the journal, the status, the board."""

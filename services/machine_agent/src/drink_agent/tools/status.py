@@ -1,0 +1,47 @@
+"""Asks the running agent how it is."""
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ANSWER_LIMIT_S = 5.0
+"""An agent that takes longer hangs; its watchdog will notice too."""
+
+ANSWER_BYTES_MAX = 1 << 20
+"""Longest answer read."""
+
+
+class NoAnswerError(Exception):
+    """The agent does not run, or hangs."""
+
+
+def ask(path: Path) -> dict[str, object]:
+    """Returns what the agent says of itself.
+
+    Args:
+        path: Of its socket.
+
+    Raises:
+        NoAnswerError: Nobody answers there in time.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(ANSWER_LIMIT_S)
+            connection.connect(str(path))
+            with connection.makefile("rb") as answer:
+                told = json.loads(answer.read(ANSWER_BYTES_MAX))
+    except (OSError, ValueError) as error:
+        raise NoAnswerError(f"no agent answers at {path}") from error
+    if not isinstance(told, dict):
+        raise NoAnswerError(f"what answers at {path} is no agent")
+    return told
+
+
+def lines_of(status: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """Yields `key: value` lines for a person."""
+    for key, value in status.items():
+        if isinstance(value, dict):
+            yield from lines_of(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}: {'-' if value is None else value}"

@@ -1,0 +1,169 @@
+"""The command as people and systemd run it."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from drink.v1.drop_service_pb2 import Drop
+from drink_agent import cli
+from drink_agent.board.emulator.spec import Fault
+from drink_agent.journal.file import Journal
+from tests.fakes.frontend import LIMIT_S
+from tests.fakes.machine import Rig, machine_in
+
+Process = asyncio.subprocess.Process
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with machine_in(tmp_path) as rig:
+        yield rig
+
+
+@pytest.fixture
+def config(tmp_path: Path, rig: Rig) -> Path:
+    path = tmp_path / "agent.toml"
+    path.write_text(
+        f"""
+        machine = "d"
+        [board]
+        url = "{rig.host.where}"
+        response_limit_s = 1.0
+        probe_interval_s = 0.1
+        [link]
+        address = "{rig.frontend.address}"
+        token_file = "{tmp_path / "token"}"
+        backoff_first_s = 0.1
+        [journal]
+        path = "{tmp_path / "journal"}"
+        """
+    )
+    return path
+
+
+async def command(config: Path, *words: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "drink_agent.cli",
+        f"--config={config}",
+        *words,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def output(process: Process) -> tuple[int, str, str]:
+    async with asyncio.timeout(LIMIT_S * 2):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_run_status_and_sigterm(rig: Rig, config: Path) -> None:
+    agent = await command(config, "run")
+    link = await rig.link()
+    link.dispense("a")
+    assert (await link.result("a")).outcome == Drop.STATE_DISPENSED
+
+    code, out, _ = await output(await command(config, "status", "--json"))
+    assert code == 0
+    status = json.loads(out)
+    assert status["link"]["up"]
+    assert status["board"]["ready"]
+    assert status["drops"] == {"at_board": None, "waiting": 0, "unacknowledged": 0}
+    code, out, _ = await output(await command(config, "show-journal"))
+    assert code == 0
+    assert "DISPENSED, BOARD_ACK" in out
+    code, _, err = await output(await command(config, "run"))
+    assert code == cli.EXIT_JOURNAL_LOCKED
+    assert "in use by another agent" in err
+    code, _, err = await output(await command(config, "check-board"))
+    assert code == cli.EXIT_JOURNAL_LOCKED
+
+    agent.send_signal(signal.SIGTERM)
+    code, out, err = await output(agent)
+    assert code == 0
+    assert out == ""
+    events = [json.loads(line)["event"] for line in err.splitlines()]
+    assert events[0] == "journal_opened"
+    assert events[-1] == "stopped"
+    assert link.said_goodbye
+    code, _, _ = await output(await command(config, "status"))
+    assert code == cli.EXIT_FAULT
+
+
+async def test_fault_25_a_killed_process_leaves_the_truth(rig: Rig, config: Path) -> None:
+    rig.fault(Fault.SLOW, seconds=1.0)
+    agent = await command(config, "run")
+    link = await rig.link()
+    link.dispense("a")
+    await rig.motor_has_run(1)
+    agent.kill()
+    await output(agent)
+
+    again = await command(config, "run")
+    link = await rig.link(wanted=["a"])
+    result = await link.result("a")
+    assert (result.outcome, result.cause) == (Drop.STATE_UNKNOWN, Drop.CAUSE_AGENT_RESTARTED)
+    again.send_signal(signal.SIGTERM)
+    code, _, _ = await output(again)
+    assert code == 0
+    assert rig.motor_runs == 1
+
+
+async def test_fault_28_a_second_sigterm_leaves_at_once(rig: Rig, config: Path) -> None:
+    rig.fault(Fault.SLOW, seconds=LIMIT_S)
+    agent = await command(config, "run")
+    link = await rig.link()
+    link.dispense("a")
+    await rig.motor_has_run(1)
+    agent.send_signal(signal.SIGTERM)
+    await link.until(lambda link: not link.statuses[-1].ready)
+    agent.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(1):
+        code, _, _ = await output(agent)
+    assert code == 128 + signal.SIGTERM
+
+
+async def test_check_board_drops_only_with_yes(rig: Rig, config: Path) -> None:
+    code, _, err = await output(await command(config, "check-board", "--drop", "1"))
+    assert code == cli.EXIT_CONFIG
+    assert "--yes" in err
+    code, out, _ = await output(await command(config, "check-board", "--drop", "1", "--yes"))
+    assert code == 0
+    assert "DISPENSED, BOARD_ACK" in out
+    assert rig.motor_runs == 1
+
+
+async def test_a_damaged_journal_stops_the_agent(config: Path) -> None:
+    path = config.with_name("journal")
+    Journal.open(path)[0].close()
+    path.write_bytes(path.read_bytes().replace(b"drink-journal", b"drunk-journal"))
+    for word in ("run", "show-journal", "check-board"):
+        code, _, err = await output(await command(config, word))
+        assert code == cli.EXIT_JOURNAL_DAMAGED
+        assert "is damaged at byte 0" in err
+
+
+def test_a_wrong_configuration_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text("machine = 3")
+    assert cli.main([f"--config={path}", "run"]) == cli.EXIT_CONFIG
+    assert capsys.readouterr().err == "drink-machine-agent: machine: must be a string\n"
+
+
+def test_config_check_prints_what_is_in_effect(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "DRINK_AGENT_LOG__LEVEL", "DEBUG")
+    assert cli.main([f"--config={config}", "config", "check"]) == 0
+    out = capsys.readouterr().out
+    assert 'machine = "d"' in out
+    assert 'log.level = "DEBUG"' in out

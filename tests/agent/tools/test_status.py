@@ -1,0 +1,41 @@
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from drink_agent.tools.status import NoAnswerError, ask, lines_of
+
+
+def test_nobody_answers(tmp_path: Path) -> None:
+    with pytest.raises(NoAnswerError):
+        ask(tmp_path / "journal.sock")
+
+
+@pytest.mark.parametrize("answer", [b"", b"{", b"[]", b"\xff"])
+def test_what_answers_is_no_agent(tmp_path: Path, answer: bytes) -> None:
+    path = tmp_path / "journal.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(NoAnswerError):
+            ask(path)
+        thread.join(5)
+
+
+def test_lines_for_a_person() -> None:
+    told = {"machine": "d", "board": {"ready": True, "slots": {"1": "EMPTY"}}, "at": None}
+    assert list(lines_of(told)) == [
+        "machine: d",
+        "board.ready: True",
+        "board.slots.1: EMPTY",
+        "at: -",
+    ]
