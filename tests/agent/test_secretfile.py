@@ -35,3 +35,14 @@ def test_what_is_no_secret_is_refused_and_not_told(tmp_path: Path, data: bytes) 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SecretFileError, match="nowhere"):
         read_secret(tmp_path / "nowhere")
+
+
+def test_a_credential_of_systemd_may_have_an_access_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = secret_in(tmp_path / "token", b"secret", 0o440)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_secret(path) == "secret"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "another"))
+    with pytest.raises(SecretFileError):
+        read_secret(path)

@@ -1,0 +1,35 @@
+"""The unit file that ships with the agent."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+UNIT = Path("services/machine_agent/systemd/drink-machine-agent.service")
+EXPOSURE_MAX = 15  # tenths, as systemd-analyze security counts
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path: Path) -> None:
+    unit = tmp_path / UNIT.name
+    program = "/opt/drink-machine-agent/bin/drink-machine-agent"
+    assert program in UNIT.read_text()
+    unit.write_text(UNIT.read_text().replace(program, sys.executable))
+    for words in (
+        ["verify", unit],
+        ["security", "--offline=yes", f"--threshold={EXPOSURE_MAX}", unit],
+    ):
+        done = subprocess.run(
+            ["systemd-analyze", *words, str(unit)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_exit_that_needs_a_person_is_not_repeated() -> None:
+    assert "RestartPreventExitStatus=2 3\n" in UNIT.read_text()
