@@ -91,12 +91,15 @@ class Client:
         def placed() -> drops.Drop | None:
             if call.done() and call.exception() is not None:
                 raise call.exception()
-            newest = self.call(self.drops.ListDrops, drops.ListDropsRequest())
-            return next((drop for drop in newest.drops if drop.request_id == request_id), None)
+            return next((drop for drop in self.recent() if drop.request_id == request_id), None)
 
         drop = wait_until(placed, "the drop is placed")
         call.cancel()
         return drop
+
+    def recent(self) -> Sequence[drops.Drop]:
+        """The user's last drops, newest first."""
+        return self.call(self.drops.ListDrops, drops.ListDropsRequest()).drops
 
     def get(self, name: str) -> drops.Drop:
         """A drop as it stands."""

@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import grpc
 import pytest
 
 from drink.v1.drop_service_pb2 import Drop
-from drink.v1.machine_service_pb2 import Machine
-from scripts.processes import wait_until
+from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse, Hello
+from drink.v1.machine_link_service_pb2_grpc import MachineLinkServiceStub
+from drink.v1.machine_service_pb2 import Machine, WatchMachinesRequest
+from drink.v1.machine_service_pb2_grpc import MachineServiceStub
+from scripts.processes import Process, wait_until
 from tests.fakes.proxy import Way
 from tests.integration.house import COUPLE, House, outcome, refused
+
+LIMIT_S = 30
 
 HEARTBEAT_S = 1
 """Seconds between heartbeats; after three without a word a link is lost."""
@@ -19,6 +25,9 @@ PLAN = replace(
     frontend={"links": f"heartbeat_interval_s = {HEARTBEAT_S}\ncommand_ttl_s = 1"},
     agent={"link": "backoff_slow_s = 0.5"},
 )
+
+REPLACED_S = 6
+"""Seconds until a lost link is replaced: the longest wait before a new dial is 2."""
 
 SLOW_S = 0.6
 """Seconds that a motor runs where something is to happen meanwhile."""
@@ -40,10 +49,10 @@ def dispatched(house: House) -> Drop:
     return drop
 
 
-def turning(house: House) -> Drop:
+def turning(house: House, seconds: float = SLOW_S) -> Drop:
     """A drop whose motor runs."""
     runs = house.runs("d")
-    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
+    house.boards["d"].fault("slow", slot=1, seconds=seconds)
     drop = house.alice.place("d/1")
     house.wait_for_motor("d", runs + 1)
     return drop
@@ -128,10 +137,12 @@ def test_fault_14_a_half_open_link_is_noticed_by_both_and_the_drop_is_sent_again
 def test_fault_15_a_link_stalled_in_one_direction_is_replaced(
     house: House, way: Way, who: Callable[[House], object]
 ) -> None:
+    """By one on a connection of its own, for the old one still stands."""
     runs = house.runs("d")
     house.links.stall(way)
     drop = dispatched(house)
     who(house)
+    house.alice.answered(drop.name, limit_s=REPLACED_S)
     assert_dispensed_once(house, drop, runs)
 
 
@@ -151,3 +162,76 @@ def test_fault_17_of_two_streams_of_one_agent_only_the_newer_gives_commands(hous
         assert outcome(house.alice.answered(drop.name)) == ("DISPENSED", "BOARD_ACK")
     assert house.runs("d") == runs + 2
     house.frontend.wait_for("link_closed", machine="d")
+
+
+def test_fault_18_of_two_agents_of_one_machine_one_works_and_nothing_is_dispensed_twice(
+    house: House,
+) -> None:
+    """The second one has another journal, which proves nothing about the first one's drop."""
+    runs = house.runs("d")
+    house.write_agent("d", "impostor")
+    impostor = Process(
+        "impostor", ["drink-machine-agent", "--config=impostor.toml", "run"], house.folder
+    )
+    drop = turning(house, seconds=3)
+    impostor.start()
+    try:
+        house.agents["d"].wait_for("link_lost", reason="LINK_SUPERSEDED")
+        assert outcome(house.alice.answered(drop.name)) == ("UNKNOWN", "JOURNAL_REPLACED")
+        assert outcome(house.alice.settled(drop.name)) == ("DISPENSED", "BOARD_ACK")
+    finally:
+        impostor.stop()
+    assert house.runs("d") == runs + 1
+    assert drop.name.removeprefix("drops/") in house.admin("alarms")
+    house.wait_ready("d")
+    assert outcome(house.alice.drop("d/1"))[0] == "DISPENSED"
+
+
+def test_fault_19_an_agent_with_another_machines_token_is_turned_away(house: House) -> None:
+    config = house.write_agent("ld", "thief")
+    config.write_text(config.read_text().replace("/ld.token", "/d.token"))
+    thief = Process("thief", ["drink-machine-agent", "--config=thief.toml", "run"], house.folder)
+    thief.start()
+    try:
+        thief.wait_for("link_lost", reason="NOT_OWNER")
+        for slot in ("d/1", "ld/1"):
+            assert outcome(house.alice.drop(slot)) == ("DISPENSED", "BOARD_ACK")
+    finally:
+        thief.stop()
+    assert not any(event["event"] == "link_up" for event in thief.events())
+
+
+def test_fault_20_who_pings_without_end_is_cut_off_and_nobody_else(house: House) -> None:
+    options = [
+        ("grpc.keepalive_time_ms", 50),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.enable_retries", 0),
+    ]
+    with grpc.insecure_channel(house.address, options) as channel:
+        watch = MachineServiceStub(channel).WatchMachines(WatchMachinesRequest(), timeout=LIMIT_S)
+        with pytest.raises(grpc.RpcError, match=r"(?i)too.many.pings"):
+            for _ in watch:
+                pass
+    assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+
+
+def test_fault_22_an_older_agent_is_told_so_and_a_newer_one_is_served(house: House) -> None:
+    token = (house.folder / "ld.token").read_text().strip()
+    hello = Hello(machine="machines/ld", boot_id="b", journal_id="j", protocol_version=0)
+
+    def connect() -> ConnectResponse:
+        with grpc.insecure_channel(house.address) as channel:
+            return next(
+                MachineLinkServiceStub(channel).Connect(
+                    iter([ConnectRequest(hello=hello)]),
+                    metadata=(("authorization", f"Bearer {token}"),),
+                    timeout=LIMIT_S,
+                )
+            )
+
+    with refused("AGENT_TOO_OLD"):
+        connect()
+    hello.protocol_version = 99
+    assert connect().welcome.epoch
+    house.agents["ld"].wait_for("link_up")

@@ -106,6 +106,23 @@ async def test_reports_reach_the_frontend(settings: LinkSettings) -> None:
         await link.until(lambda link: not link.statuses[-1].ready)
 
 
+def senders() -> int:
+    """How many of gRPC's tasks wait for something to send."""
+    names = [getattr(task.get_coro(), "__name__", "") for task in asyncio.all_tasks()]
+    return names.count("_consume_request_iterator")
+
+
+async def test_a_link_that_ended_leaves_no_task_behind(settings: LinkSettings) -> None:
+    async with FakeFrontend() as frontend, running(frontend, settings) as peer:
+        for epoch in range(1, 4):
+            link = await frontend.next_link()
+            link.welcome(epoch)
+            assert isinstance(await peer.event(), LinkUp)
+            assert senders() == 1
+            link.fail(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
+            assert isinstance(await peer.event(), LinkDown)
+
+
 async def test_nothing_is_sent_without_a_link(settings: LinkSettings) -> None:
     client = LinkClient(settings, introduce, asyncio.Queue[Event]().put)
     client.report(18, RESULT)

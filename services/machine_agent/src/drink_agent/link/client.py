@@ -169,6 +169,8 @@ class LinkClient:
                 try:
                     return await self._read(call, state)
                 finally:
+                    # Cancelling a call that has ended does not end gRPC's task that reads this.
+                    outbox.close()
                     call.cancel()
         except grpc.aio.AioRpcError as error:
             code, reason = error.code().name, _reason_of(error)
