@@ -43,3 +43,10 @@ def test_a_port_that_is_taken() -> None:
 )
 def test_addresses(name: tuple[str, int] | None, address: str) -> None:
     assert ip_address(name) == address
+
+
+def test_the_system_holds_no_more_than_it_is_told() -> None:
+    with listen("127.0.0.1", 0, received_max=8_192, unsent_max=16_384) as door:
+        # Linux doubles what it is told, for its own bookkeeping.
+        assert door.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * 8_192
+        assert door.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * 16_384

@@ -1,11 +1,13 @@
 import asyncio
 import resource
+import socket
 
 import pytest
+import structlog.testing
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.dialects import DialectName
-from drink_frontend.sessions.server import SessionServer, raise_file_limit
+from drink_frontend.sessions.server import SessionServer, _turn_away, raise_file_limit
 from drink_frontend.sessions.settings import FingerSettings, ListenerSettings, SessionSettings
 from tests.fakes.sessions import Caller, until
 from tests.fakes.usecases import World
@@ -73,6 +75,30 @@ def test_the_open_file_limit_is_raised() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_fault_30_a_system_that_refuses_to_accept_is_asked_again(
+    serve: Serve, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drink_frontend.sessions.server.ACCEPT_PAUSE_S", 0.01)
+    server = await serve()
+    door = socket.socket()
+    door.bind(("127.0.0.1", 0))
+    door.setblocking(False)
+    monkeypatch.setattr("drink_frontend.sessions.server.listen", lambda *_, **__: door)
+    with structlog.testing.capture_logs() as logged:
+        server._listen(ListenerSettings(port=0, default_machine="d"))
+        await until(lambda: any(entry["event"] == "session_not_accepted" for entry in logged))
+    door.listen()
+    async with Caller(server, 1) as caller:
+        assert await caller.read() == b"OK Welcome to Big Drink\n"
+
+
+def test_a_client_that_is_turned_away_may_have_gone() -> None:
+    client, peer = socket.socketpair()
+    peer.close()
+    _turn_away(client, b"ERR 205\n")
+    assert client.fileno() == -1
 
 
 class TestDrain:

@@ -7,7 +7,7 @@ import pytest
 
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.tls import Certificate
-from tests.fakes.sessions import Caller
+from tests.fakes.sessions import Caller, until
 from tests.frontend.sessions.conftest import Serve
 
 DATA = Path(__file__).parent / "data" / "tls"
@@ -106,6 +106,16 @@ class TestListener:
             assert b"OK" not in await plain.read_all()
         async with Caller(server, ssl=trusting(files[0]), server_hostname="localhost") as caller:
             assert await caller.read() == b"OK Welcome to Big Drink\n"
+
+    async def test_a_drain_does_not_wait_for_handshakes(
+        self, serve: Serve, files: tuple[Path, Path]
+    ) -> None:
+        server = await serve(tls_certificate=files[0], tls_key=files[1])
+        async with Caller(server) as silent:
+            await until(lambda: bool(server._opening))
+            async with asyncio.timeout(2):
+                await server.drain(60)
+            assert await silent.read_all() == b""
 
     async def test_a_silent_client_is_cut_off_and_counts_meanwhile(
         self, serve: Serve, files: tuple[Path, Path]

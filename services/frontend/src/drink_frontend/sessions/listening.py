@@ -6,12 +6,17 @@ BACKLOG = 1024
 """Connections that the system holds until they are accepted; a burst of all clients of a campus."""
 
 
-def listen(address: str, port: int) -> socket.socket:
+def listen(
+    address: str, port: int, *, received_max: int | None = None, unsent_max: int | None = None
+) -> socket.socket:
     """A socket that listens; on `::` for both families, wherever the system can.
 
     Args:
         address: IP address.
         port: TCP port; 0 takes any free one.
+        received_max: Bytes that the system holds for each connection until they are read. It
+            would grow to megabytes on its own.
+        unsent_max: Bytes that it holds for each peer that does not read.
 
     Raises:
         OSError: the port cannot be had.
@@ -22,6 +27,9 @@ def listen(address: str, port: int) -> socket.socket:
         backlog=BACKLOG,
         dualstack_ipv6=address == "::" and socket.has_dualstack_ipv6(),
     )
+    for option, limit in ((socket.SO_RCVBUF, received_max), (socket.SO_SNDBUF, unsent_max)):
+        if limit is not None:
+            door.setsockopt(socket.SOL_SOCKET, option, limit)
     door.setblocking(False)
     return door
 

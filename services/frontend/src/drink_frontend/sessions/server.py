@@ -142,7 +142,12 @@ class SessionServer:
         if listener.tls_certificate is not None and listener.tls_key is not None:
             certificate = Certificate(listener.tls_certificate, listener.tls_key)
             self._certificates.append(certificate)
-        door = listen(listener.address, listener.port)
+        door = listen(
+            listener.address,
+            listener.port,
+            received_max=self._settings.backlog_bytes_max,
+            unsent_max=self._settings.unread_bytes_max,
+        )
         self._sockets.append(door)
         desk = Desk(
             listener,

@@ -104,11 +104,11 @@ class SessionSettings(BaseModel):
 
     backlog_bytes_max: int = Field(default=65_536, ge=4_096, le=16_777_216)
     """Bytes of commands that may wait in one session; default 65,536. Past it nothing more is read
-    from the client until some are carried out."""
+    from the client until some are carried out; the system holds about as many again."""
 
     unread_bytes_max: int = Field(default=65_536, ge=4_096, le=16_777_216)
-    """Bytes of replies that a client may leave unread, beside what the network buffers; default
-    65,536. Past it no command of the session is carried out until the client reads."""
+    """Bytes of replies that a client may leave unread; default 65,536. Past it no command of the
+    session is carried out until the client reads; the system holds about as many again."""
 
     unread_limit_s: float = Field(default=30, gt=0, le=3_600)
     """Seconds that it may stay so before the client is cut off; default 30, longer than a phone
