@@ -38,10 +38,14 @@ async def emulator(*arguments: str, boards: int = 1) -> AsyncIterator[tuple[Proc
 
 async def ask(path: Path, **request: Any) -> dict[str, Any]:
     reader, writer = await asyncio.open_unix_connection(path)
-    writer.write(json.dumps(request).encode() + b"\n")
-    async with asyncio.timeout(LIMIT_S):
-        answer = json.loads(await reader.readline())
-    writer.close()
+    try:
+        writer.write(json.dumps(request).encode() + b"\n")
+        async with asyncio.timeout(LIMIT_S):
+            answer = json.loads(await reader.readline())
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
     assert isinstance(answer, dict)
     return answer
 
