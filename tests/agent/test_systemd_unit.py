@@ -17,10 +17,7 @@ def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path: Path) -> None:
     program = "/opt/drink-machine-agent/bin/drink-machine-agent"
     assert program in UNIT.read_text()
     unit.write_text(UNIT.read_text().replace(program, sys.executable))
-    for words in (
-        ["verify", unit],
-        ["security", "--offline=yes", f"--threshold={EXPOSURE_MAX}", unit],
-    ):
+    for words in (["verify"], ["security", "--offline=yes", f"--threshold={EXPOSURE_MAX}"]):
         done = subprocess.run(
             ["systemd-analyze", *words, str(unit)],
             capture_output=True,
