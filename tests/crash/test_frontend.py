@@ -1,39 +1,160 @@
-"""The frontend dies at each step that leaves something on disk, link or wire."""
+"""The frontend dies at each step that leaves something on disk, link or wire (fault 24)."""
+
+import threading
+import uuid
 
 import pytest
 
+from drink.v1 import drop_service_pb2 as drops
 from tests.crash.conftest import MakeHouse
-from tests.crash.trial import DISPENSED, Trial
+from tests.crash.house import Tweaks
+from tests.crash.points import FRONTEND_BUYING, around, commit
+from tests.crash.trial import DISPENSED, INTERRUPTED, End, Trial
 
 
-def commit(step: str) -> tuple[str, ...]:
-    """The points around a commit."""
-    return (
-        f"before-commit-{step}",
-        f"during-commit-{step}",
-        f"before-sync-{step}",
-        f"after-commit-{step}",
-    )
-
-
-def around(what: str) -> tuple[str, str]:
-    """The points before and after something."""
-    return f"before-{what}", f"after-{what}"
-
-
-BUYING = (
-    *commit("reserved"),
-    *commit("dispatched"),
-    *around("send-dispense"),
-    *commit("dispensed"),
-    *around("send-resultack"),
-    *around("reply-drop"),
-)
-
-
-@pytest.mark.parametrize("point", BUYING)
+@pytest.mark.parametrize("point", FRONTEND_BUYING)
 def test_fault_24_frontend_killed_while_a_can_is_bought(point: str, make_house: MakeHouse) -> None:
     with Trial(make_house(), frontend=(point,)) as trial:
         drop = trial.buy().drop
         trial.until_all_have_died()
         trial.check(drop.name, DISPENSED)
+
+
+@pytest.mark.parametrize("point", [*commit("scheduled"), *commit("released")])
+def test_fault_24_frontend_killed_with_a_delayed_drop(point: str, make_house: MakeHouse) -> None:
+    with Trial(make_house(), frontend=(point,)) as trial:
+        drop = trial.buy(delay_s=1).drop
+        trial.until_state(drop.name, "DISPENSED")
+        trial.until_all_have_died()
+        trial.check(drop.name, DISPENSED)
+
+
+@pytest.mark.parametrize("point", [*commit("cancelled"), *around("reply-cancel")])
+def test_fault_24_frontend_killed_while_a_drop_is_cancelled(
+    point: str, make_house: MakeHouse
+) -> None:
+    with Trial(make_house(), frontend=(point,)) as trial:
+        drop = trial.buy(delay_s=100).drop
+        cancelled = trial.cancel(drop.name)
+        trial.until_all_have_died()
+        assert trial.cancel(drop.name) == cancelled
+        trial.check(drop.name, End("NOT_DISPENSED", "CANCELLED", 0))
+
+
+@pytest.mark.parametrize("point", [*around("commit-status"), *around("send-welcome")])
+def test_fault_24_frontend_killed_at_an_agents_first_link(
+    point: str, make_house: MakeHouse
+) -> None:
+    with Trial(make_house(), frontend=(point,)) as trial:
+        drop = trial.buy().drop
+        trial.until_all_have_died()
+        trial.check(drop.name, DISPENSED)
+
+
+@pytest.mark.parametrize(
+    "point", [*commit("link-opened"), *around("send-welcome"), *commit("returned")]
+)
+def test_fault_24_frontend_killed_while_a_command_that_never_left_is_taken_back(
+    point: str, make_house: MakeHouse
+) -> None:
+    with Trial(make_house(), frontend=("after-commit-dispatched", point)) as trial:
+        drop = trial.buy().drop
+        trial.until_all_have_died()
+        trial.check(drop.name, DISPENSED)
+
+
+@pytest.mark.parametrize("point", around("commit-not-dispensed"))
+def test_fault_24_frontend_killed_while_a_refused_drop_is_voided(
+    point: str, make_house: MakeHouse
+) -> None:
+    with Trial(make_house(), frontend=(point,)) as trial:
+        trial.house.board.fault("refuse", slot=1)
+        drop = trial.buy().drop
+        trial.until_all_have_died()
+        trial.check(drop.name, End("NOT_DISPENSED", "BOARD_REFUSED", 0))
+
+
+@pytest.mark.parametrize("point", [*commit("unknown"), *around("send-resultack")])
+def test_fault_24_frontend_killed_while_an_interrupted_drop_is_held(
+    point: str, make_house: MakeHouse
+) -> None:
+    with Trial(make_house(), frontend=(point,), agent=("after-write-board",)) as trial:
+        drop = trial.buy().drop
+        trial.until_all_have_died()
+        trial.check(drop.name, INTERRUPTED)
+
+
+@pytest.mark.parametrize("point", commit("resolved"))
+def test_fault_24_frontend_killed_while_late_evidence_settles_a_drop(
+    point: str, make_house: MakeHouse
+) -> None:
+    house = make_house(Tweaks(response_limit_s=0.5))
+    with Trial(house, frontend=(point,)) as trial:
+        house.board.fault("late", slot=1, seconds=1)
+        drop = trial.buy().drop
+        assert drop.state == drops.Drop.STATE_UNKNOWN
+        trial.until_state(drop.name, "DISPENSED")
+        trial.until_all_have_died()
+        trial.check(drop.name, End("DISPENSED", "BOARD_ACK_LATE", 1))
+
+
+@pytest.mark.parametrize("point", commit("withdrawn"))
+def test_fault_24_frontend_killed_while_a_drop_is_given_up(
+    point: str, make_house: MakeHouse
+) -> None:
+    house = make_house(Tweaks({"drops": "waiting_limit_s = 1.0\nlook_interval_s = 0.1"}))
+    with Trial(house, frontend=("after-commit-reserved", point), together=True) as trial:
+        answered = threading.Event()
+        trial.keep_down(house.agent, until=answered.is_set)
+        drop = trial.buy().drop
+        trial.until(lambda: point in trial.died_at, point)
+        answered.set()
+        trial.until_all_have_died()
+        trial.check(drop.name, End("NOT_DISPENSED", "MACHINE_OFFLINE", 0))
+
+
+@pytest.mark.parametrize("point", [*commit("unknown"), *commit("resolved")])
+def test_fault_24_frontend_killed_while_a_lost_agent_comes_back_and_never_heard_of_the_drop(
+    point: str, make_house: MakeHouse
+) -> None:
+    house = make_house(Tweaks({"drops": "silence_limit_s = 2.0\nlook_interval_s = 0.1"}))
+    with Trial(house, frontend=(point,), agent=("before-append-accepted",)) as trial:
+        answered = threading.Event()
+        trial.keep_down(house.agent, until=answered.is_set)
+        drop = trial.buy().drop
+        assert drop.cause == drops.Drop.CAUSE_AGENT_LOST
+        answered.set()
+        trial.until_state(drop.name, "NOT_DISPENSED")
+        trial.until_all_have_died()
+        trial.check(drop.name, End("NOT_DISPENSED", "NOT_RECEIVED", 0))
+
+
+@pytest.mark.parametrize("point", commit("still-unknown"))
+def test_fault_24_frontend_killed_while_a_lost_agent_comes_back_and_cannot_tell(
+    point: str, make_house: MakeHouse
+) -> None:
+    house = make_house(Tweaks({"drops": "silence_limit_s = 2.0\nlook_interval_s = 0.1"}))
+    with Trial(house, frontend=(point,), agent=("after-write-board",)) as trial:
+        answered = threading.Event()
+        trial.keep_down(house.agent, until=answered.is_set)
+        drop = trial.buy().drop
+        assert drop.cause == drops.Drop.CAUSE_AGENT_LOST
+        answered.set()
+        trial.until_all_have_died()
+        trial.until(lambda: trial.get(drop.name).cause != drop.cause, "a better cause")
+        trial.check(drop.name, INTERRUPTED)
+
+
+@pytest.mark.parametrize(
+    "point", ["during-checkpoint", "before-sync-checkpoint", "after-sync-checkpoint"]
+)
+def test_fault_24_frontend_killed_while_sqlite_empties_its_journal(
+    point: str, make_house: MakeHouse
+) -> None:
+    house = make_house(Tweaks({"storage": "checkpoint_pages = 100"}))
+    with Trial(house, frontend=(point,)) as trial:
+        while not trial.died_at:
+            trial.request_id = str(uuid.uuid4())
+            assert trial.buy().drop.state == drops.Drop.STATE_DISPENSED
+        trial.until_all_have_died()
+        trial.check_next()

@@ -13,7 +13,7 @@ from drink_agent.domain.recovery import Memory, replay
 from drink_agent.journal.file import read
 from scripts.books import compare
 from scripts.processes import wait_until
-from tests.crash.house import ADMIN, ALICE, MACHINE, House
+from tests.crash.house import ALICE, MACHINE, House
 from tests.crash.victims import Victim
 
 LIMIT_S = 60
@@ -72,7 +72,7 @@ class Trial:
         for victim in self._victims:
             victim.unsynced_is_lost = unsynced_is_lost
         self._together = together
-        self._kept_down: set[Victim] = set()
+        self._kept_down: dict[Victim, Callable[[], bool]] = {}
         self._killed: set[Victim] = set()
         self.request_id = str(uuid.uuid4())
         self._order = (SLOT, self.request_id, 0)
@@ -89,8 +89,7 @@ class Trial:
 
     def __exit__(self, *_: object) -> None:
         self.house.__exit__(None, None, None)
-        for client in (self.alice, self.admin):
-            client.close()
+        self.alice.close()
 
     @property
     def _victims(self) -> tuple[Victim, Victim]:
@@ -102,7 +101,6 @@ class Trial:
         self.house.board.start()
         self.house.start_frontend()
         self.alice = self.house.client(ALICE)
-        self.admin = self.house.client(ADMIN)
         self.house.agent.start()
         self.until(self._ready, "ready")
 
@@ -126,13 +124,9 @@ class Trial:
 
         return wait_until(so, f"{what}; died at {self.died_at}", LIMIT_S)
 
-    def keep_down(self, victim: Victim) -> None:
-        """Does not start a process again once it has died."""
-        self._kept_down.add(victim)
-
-    def let_up(self, victim: Victim) -> None:
-        """Starts it again after all."""
-        self._kept_down.discard(victim)
+    def keep_down(self, victim: Victim, until: Callable[[], bool]) -> None:
+        """Does not start a process again, once it has died, until something is so."""
+        self._kept_down[victim] = until
 
     def _supervise(self) -> None:
         for victim in self._victims:
@@ -141,20 +135,19 @@ class Trial:
             if victim not in self._killed:
                 self._killed.add(victim)
                 self.died_at.append(victim.bury())
-                self._kill_others(victim)
-            if victim not in self._kept_down:
+                self._kill_other(victim)
+            if self._kept_down.get(victim, _at_once)():
                 self._killed.discard(victim)
                 victim.start()
 
-    def _kill_others(self, dead: Victim) -> None:
-        if self._together:
-            for victim in self._victims:
-                if victim is not dead and victim.running:
-                    victim.kill()
-                    self._killed.add(victim)
+    def _kill_other(self, dead: Victim) -> None:
+        for victim in self._victims if self._together else ():
+            if victim is not dead and victim.running:
+                victim.kill()
+                self._killed.add(victim)
 
     def _ready(self) -> bool:
-        found = self.admin.machines.ListMachines(machines.ListMachinesRequest(), timeout=1).machines
+        found = self.alice.machines.ListMachines(machines.ListMachinesRequest(), timeout=1).machines
         return all(each.reach == machines.Machine.REACH_READY for each in found)
 
     # What a buyer does.
@@ -175,6 +168,16 @@ class Trial:
             return call.result()  # type: ignore[no-any-return]
 
         return self.until(answer, "answered")  # type: ignore[no-any-return]
+
+    def cancel(self, name: str) -> drops.Drop:
+        """Cancels a drop, and asks again until there is an answer."""
+
+        def cancelled() -> drops.Drop:
+            return self.alice.drops.CancelDrop(
+                drops.CancelDropRequest(name=name), metadata=self.alice.metadata, timeout=1
+            ).drop
+
+        return self.until(cancelled, "cancelled")  # type: ignore[no-any-return]
 
     def get(self, name: str) -> drops.Drop:
         """A drop as it stands; fails at once where the frontend is away."""
@@ -204,43 +207,53 @@ class Trial:
 
     # Afterwards.
 
-    def check(self, name: str, end: End) -> None:
-        """Holds one drop and everything else against the rules.
+    def check(self, name: str, *ends: End) -> None:
+        """Holds the one drop that was bought, and everything else, against the rules."""
+        self.check_end(name, *ends)
+        drop, runs = self.alice.get(name), self._runs
+        assert self.alice.drop(*self._order) == drop, "the same request has another answer"
+        assert self._runs == runs
+        self.check_next()
 
-        The trial bought nothing but this drop before.
+    def check_end(self, name: str, *ends: End) -> None:
+        """The drop ended in one of these ways, and was charged for accordingly.
+
+        The trial bought nothing else before.
         """
         drop = self.alice.get(name)
         state = drops.Drop.State.Name(drop.state).removeprefix("STATE_")
         cause = drops.Drop.Cause.Name(drop.cause).removeprefix("CAUSE_")
-        runs = self.house.board.counts()["motor_runs"]
-        assert End(state, cause, runs) == end, self.died_at
+        end = End(state, cause, self._runs)
+        assert end in ends, f"{end}; died at {self.died_at}"
         account = self.alice.account()
         paid = PRICE if state == "DISPENSED" else 0
         held = PRICE if state == "UNKNOWN" else 0
         assert (account.posted_credits, account.held_credits) == (ALICE.credits - paid, held)
-        self._check_repeat(drop)
-        self.check_next()
-
-    def _check_repeat(self, drop: drops.Drop) -> None:
-        """The same request has the same answer, and nothing happens."""
-        runs = self.house.board.counts()["motor_runs"]
-        assert self.alice.drop(*self._order) == drop
-        assert self.house.board.counts()["motor_runs"] == runs
 
     def check_next(self) -> None:
         """The next buyer is served, nothing is left behind, and books and cans agree."""
-        runs = self.house.board.counts()["motor_runs"]
+        runs = self._runs
         drop = self.alice.drop(OTHER_SLOT)
         assert drop.state == drops.Drop.STATE_DISPENSED, drop
-        assert self.house.board.counts()["motor_runs"] == runs + 1
+        assert self._runs == runs + 1
         wait_until(self._nothing_is_left, "the journal has nothing open", LIMIT_S)
-        books = compare(self.house, self.admin)
+        books = compare(self.house, self.alice)
         assert not books.problems, f"{books.problems}\n{books.text}\n{self.died_at}"
         assert self.house.problems_of_books() == []
 
+    @property
+    def _runs(self) -> int:
+        """How often the motor has run, by the board's own count."""
+        return int(self.house.board.counts()["motor_runs"])
+
     def _nothing_is_left(self) -> bool:
-        memory = self._memory()
+        memory = self.memory()
         return not (memory.accepted or memory.commanded or memory.unacked)
 
-    def _memory(self) -> Memory:
+    def memory(self) -> Memory:
+        """What the agent's journal says now."""
         return replay(read(self.house.journal).entries, remembered_drops=1000)
+
+
+def _at_once() -> bool:
+    return True

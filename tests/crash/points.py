@@ -1,0 +1,96 @@
+"""Where the services are killed in the course of a purchase, and how it must then end.
+
+A drop may end UNKNOWN only where the board had to be told of it and the agent's memory of the
+answer was lost; the tables are as narrow as the protocol permits.
+"""
+
+from tests.crash.trial import DISPENSED, INTERRUPTED, NEVER_RAN, End
+
+
+def commit(step: str) -> tuple[str, ...]:
+    """The frontend's points in and around a commit."""
+    return (
+        f"before-commit-{step}",
+        f"during-commit-{step}",
+        f"before-sync-{step}",
+        f"after-commit-{step}",
+    )
+
+
+def written(records: str) -> tuple[str, ...]:
+    """The agent's points in and around the writing of records."""
+    return (
+        f"before-write-{records}",
+        f"during-write-{records}",
+        f"before-sync-{records}",
+        f"after-sync-{records}",
+    )
+
+
+def around(what: str) -> tuple[str, str]:
+    """The points before and after something."""
+    return f"before-{what}", f"after-{what}"
+
+
+FRONTEND_BUYING = (
+    *commit("reserved"),
+    *commit("dispatched"),
+    *around("send-dispense"),
+    *commit("dispensed"),
+    *around("send-resultack"),
+    *around("reply-drop"),
+)
+"""All that the frontend does for a drop. Wherever it dies, the can falls once and is paid for."""
+
+AGENT_BUYING: dict[str, End] = {
+    # The journal knows nothing of the drop, so the agent proves that it was not received.
+    **dict.fromkeys(around("append-accepted"), DISPENSED),
+    **dict.fromkeys(around("append-commanded"), DISPENSED),
+    "before-write-commanded": DISPENSED,
+    "during-write-commanded": DISPENSED,
+    # The journal says that the motor may have run.
+    "before-sync-commanded": NEVER_RAN,
+    "after-sync-commanded": NEVER_RAN,
+    "before-write-board": NEVER_RAN,
+    "during-write-board-1": NEVER_RAN,
+    "during-write-board-2": NEVER_RAN,
+    "after-write-board": INTERRUPTED,
+    **dict.fromkeys(around("append-result"), INTERRUPTED),
+    "before-write-result": INTERRUPTED,
+    "during-write-result": INTERRUPTED,
+    # The journal has the result.
+    "before-sync-result": DISPENSED,
+    "after-sync-result": DISPENSED,
+    **dict.fromkeys(around("send-result"), DISPENSED),
+    **dict.fromkeys(around("append-acked"), DISPENSED),
+    **dict.fromkeys(written("acked"), DISPENSED),
+}
+"""All that the agent does for a drop, and how the drop ends where the agent dies."""
+
+AGENT_BUYING_UNSYNCED: dict[str, End] = {
+    **AGENT_BUYING,
+    # Written, and lost with the power: as if it had not been written.
+    "before-sync-commanded": DISPENSED,
+    "before-sync-result": INTERRUPTED,
+}
+"""The same where the host loses its power, and with it what was not synced."""
+
+CREATE = (
+    "before-open",
+    *written("create"),
+    "before-rename-create",
+    *around("sync-create-folder"),
+    "after-open",
+)
+"""The agent's first start, when it makes its journal."""
+
+REPLAY = (*around("open"), *around("replay"), "during-replay", *around("send-hello"))
+"""Every start of an agent that has a journal."""
+
+COMPACT = (
+    *around("compact"),
+    *written("compact"),
+    "before-rename-compact",
+    *around("sync-compact-folder"),
+)
+"""The compaction of a journal."""
