@@ -165,8 +165,8 @@ class Bench:
         assert drop is not None
         return drop
 
-    async def state(self, drop: Drop) -> tuple[State, Cause]:
-        now = await self.drop(drop.id)
+    async def state(self, drop: Drop | str) -> tuple[State, Cause]:
+        now = await self.drop(drop.id if isinstance(drop, Drop) else drop)
         return now.state, now.cause
 
     async def account(self, name: str) -> Account:
@@ -207,12 +207,13 @@ class Place:
     Args:
         template: An empty, migrated database.
         folder: The test's own.
+        starts: How often it was opened before.
     """
 
-    def __init__(self, template: Path, folder: Path) -> None:
+    def __init__(self, template: Path, folder: Path, starts: int = 0) -> None:
         self.path = folder / "drink.db"
         self.clock = FakeClock()
-        self._starts = 0
+        self._starts = starts
         shutil.copyfile(template, self.path)
 
     @asynccontextmanager

@@ -1,0 +1,63 @@
+"""What changes around a drop that is under way changes nothing about it."""
+
+import pytest
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.errors import InsufficientCreditsError
+from tests.frontend.usecases.bench import Bench
+
+
+async def test_fault_54_the_price_is_the_one_at_the_reservation(bench: Bench) -> None:
+    """Invariant 5: neither price nor stock that change later touch a drop under way."""
+    drop = await bench.place()
+    root = await bench.account("root")
+    await bench.machines.update_slot(root, "d", 1, item="Mate", price=175, available=0)
+    await bench.take()
+    await bench.report(drop)
+
+    settled = await bench.drop(drop.id)
+    assert (settled.price, settled.item) == (50, "Coke")
+    assert await bench.credits() == (150, 0)
+    assert await bench.stock() == (0, 0, 1, 0)
+
+
+async def test_fault_54_an_item_that_did_not_fall_comes_back_to_a_full_slot(bench: Bench) -> None:
+    drop = await bench.dispatched()
+    root = await bench.account("root")
+    await bench.machines.update_slot(root, "d", 1, available=10_000)
+    await bench.report(drop, State.NOT_DISPENSED, Cause.BOARD_REFUSED)
+
+    assert await bench.stock() == (10_001, 0, 0, 0)
+    assert await bench.credits() == (200, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause", "credits_after"),
+    [
+        (State.DISPENSED, Cause.BOARD_ACK, (150, 0)),
+        (State.NOT_DISPENSED, Cause.BOARD_REFUSED, (200, 0)),
+        (State.UNKNOWN, Cause.BOARD_SILENT, (200, 50)),
+    ],
+)
+async def test_fault_55_a_drop_of_a_closed_account_is_settled_as_any_other(
+    bench: Bench, outcome: State, cause: Cause, credits_after: tuple[int, int]
+) -> None:
+    drop = await bench.dispatched()
+    await bench.accounts.change("root", "ann", closed=True)
+    await bench.report(drop, outcome, cause)
+
+    assert await bench.credits() == credits_after
+
+
+async def test_fault_55_held_credits_cannot_be_moved_away(bench: Bench) -> None:
+    """Invariant 2: the credits of a drop under way stay where they are."""
+    drop = await bench.dispatched()
+    ann, root = await bench.account("ann"), await bench.account("root")
+    with pytest.raises(InsufficientCreditsError):
+        await bench.accounts.transfer(ann, "t1", "bob", 151)
+    with pytest.raises(InsufficientCreditsError):
+        await bench.accounts.add_credits(root, "t2", "ann", -151)
+
+    await bench.accounts.transfer(ann, "t3", "bob", 150)
+    await bench.report(drop)
+    assert await bench.credits() == (0, 0)
