@@ -29,7 +29,7 @@ DEFAULT_PATH = Path("/etc/drink-machine-agent/agent.toml")
 """Where the file is if nothing else is said."""
 
 _SECRET_KEYS = frozenset({"board.password"})
-_MACHINE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_MACHINE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 _T = TypeVar("_T")
 
@@ -87,7 +87,7 @@ def parse(values: Mapping[str, Any]) -> Config:
         values["board"] = _with_password(values["board"])
     config = _section(Config, values, "")
     if not _MACHINE_ID.fullmatch(config.machine):
-        raise ConfigError("machine must be lower-case letters, digits and hyphens, at most 63")
+        raise ConfigError("machine must be 1 to 32 characters of a-z 0-9 -")
     return config
 
 

@@ -186,6 +186,7 @@ class Agent:
         finally:
             self._disk.shutdown(wait=True)
             self._journal.close()
+            self._notifier.close()
 
     async def _work(self) -> None:
         await self._step(Start())

@@ -37,10 +37,6 @@ class SystemdNotifier:
         """The agent shuts down."""
         self._send(b"STOPPING=1")
 
-    def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
-        self._send(b"STATUS=" + text.replace("\n", " ").encode())
-
     def close(self) -> None:
         """Releases the socket."""
         if self._socket is not None:
