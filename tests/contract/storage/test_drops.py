@@ -124,13 +124,16 @@ async def test_waiting_counts_what_is_still_to_come(storage: Storage) -> None:
         reserve(tx, order(4, machine="s"))
 
     await storage.write(queue)
-    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 3
+    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 2
     await _move(storage, 2, State.DISPATCHED, Cause.NONE)
-    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 3
+    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 2
     await _move(storage, 2, State.UNKNOWN, Cause.AGENT_LOST)
     await _move(storage, 3, State.NOT_DISPENSED, Cause.CANCELLED)
-    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 1
+    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 0
+    assert await storage.read(lambda tx: tx.drops.waiting("s")) == 1
     assert await storage.read(lambda tx: tx.drops.waiting("x")) == 0
+    assert await storage.read(lambda tx: tx.drops.scheduled("d")) == 1
+    assert await storage.read(lambda tx: tx.drops.scheduled("s")) == 0
 
 
 async def test_open_drops_are_found_by_state_and_machine_oldest_first(storage: Storage) -> None:

@@ -18,6 +18,7 @@ from drink_frontend.usecases.dispatch import Dispatch, LinkOpening
 from drink_frontend.usecases.drops import DropOrder, Drops
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.resolve import Resolution
+from drink_frontend.usecases.settings import AccountSettings, DropSettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import CountingRandomness
 
@@ -77,11 +78,16 @@ class Bench:
         self.scheduled = 0
         randomness = CountingRandomness(prefix)
         self.dispatch = Dispatch(storage, clock)
-        self.deadlines = Deadlines(storage, self.links, clock)
+        self.deadlines = Deadlines(storage, self.links, clock, DropSettings())
         self.drops = Drops(
-            storage, self.links, clock, randomness, on_scheduled=self._on_scheduled, waiting_max=5
+            storage,
+            self.links,
+            clock,
+            randomness,
+            settings=DropSettings(waiting_max=5, scheduled_max=3),
+            on_scheduled=self._on_scheduled,
         )
-        self.accounts = Accounts(storage, self.hasher, clock, randomness)
+        self.accounts = Accounts(storage, self.hasher, clock, randomness, AccountSettings())
         self.machines = Machines(storage, self.links, clock, randomness)
         self.resolution = Resolution(storage, clock)
 

@@ -118,6 +118,27 @@ async def test_fault_8_the_owner_elsewhere_does_not_wait(bench: Bench, carol: Ac
     assert await bench.accounts.login_password("carol", "right", THERE) == carol
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("unix", "unix", True),
+    ],
+)
+async def test_fault_8_a_guesser_cannot_hop_within_its_own_network(
+    bench: Bench, carol: Account, first: str, second: str, same: bool
+) -> None:
+    await guess(bench, 4, origin=first)
+    if same:
+        with pytest.raises(RateLimitedError):
+            await bench.accounts.login_password("carol", "right", second)
+    else:
+        assert await bench.accounts.login_password("carol", "right", second) == carol
+
+
 async def test_fault_8_a_place_that_tries_many_accounts_waits(bench: Bench, carol: Account) -> None:
     for number in range(21):
         await guess(bench, 1, name=f"user{number}")

@@ -32,6 +32,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.usecases import dispatch
 from drink_frontend.usecases.deadlines import Deadlines
+from drink_frontend.usecases.settings import DropSettings
 from tests.frontend.usecases.bench import Bench, Place
 
 T = TypeVar("T")
@@ -309,7 +310,10 @@ class Histories(RuleBasedStateMachine):
         """The first looks of a new process, which take 10 s without an outcome for silence."""
         bench = self.bench
         deadlines = Deadlines(
-            bench.storage, bench.links, bench.clock, waiting_limit_s=1e9, silence_limit_s=10
+            bench.storage,
+            bench.links,
+            bench.clock,
+            DropSettings(waiting_limit_s=86_400, silence_limit_s=10),
         )
         self.run(deadlines.look())
         bench.clock.pass_s(seconds)

@@ -11,6 +11,7 @@ from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.ports import Changes, Reach, Transaction
 from drink_frontend.usecases.deadlines import Deadlines, Patience
+from drink_frontend.usecases.settings import DropSettings
 from tests.fakes.desk import reserved
 from tests.frontend.usecases.bench import Bench, Place
 
@@ -263,7 +264,7 @@ async def test_a_returned_drop_keeps_the_time_it_has_waited(bench: Bench) -> Non
 async def test_what_moved_meanwhile_is_left_alone(bench: Bench) -> None:
     waiting, silent = await bench.place("r1", machine="ld"), await bench.dispatched("r2")
     storage = Interposed(bench)
-    deadlines = Deadlines(storage, bench.links, bench.clock)
+    deadlines = Deadlines(storage, bench.links, bench.clock, DropSettings())
     await deadlines.look()
     bench.clock.pass_s(121)
 
@@ -306,14 +307,14 @@ async def running(bench: Bench, deadlines: Deadlines, drop: Drop, state: State) 
 async def test_the_running_deadlines_look_when_a_drop_is_due(bench: Bench) -> None:
     drop = await bench.place(delay_s=1)
     bench.clock.pass_s(0.99)
-    deadlines = Deadlines(bench.storage, bench.links, bench.clock, interval_s=3_600)
+    deadlines = Deadlines(bench.storage, bench.links, bench.clock, DropSettings(look_interval_s=60))
     passing = asyncio.get_running_loop().call_later(0.005, bench.clock.pass_s, 0.02)
     await running(bench, deadlines, drop, State.RESERVED)
     passing.cancel()
 
 
 async def test_the_running_deadlines_look_when_they_are_woken(bench: Bench) -> None:
-    deadlines = Deadlines(bench.storage, bench.links, bench.clock, interval_s=3_600)
+    deadlines = Deadlines(bench.storage, bench.links, bench.clock, DropSettings(look_interval_s=60))
     work = asyncio.create_task(deadlines.run())
     drop = await bench.place(delay_s=60)
     bench.clock.pass_s(60)
@@ -331,7 +332,7 @@ async def test_a_database_that_does_not_answer_is_asked_again(bench: Bench) -> N
     bench.clock.pass_s(1)
     storage = Interposed(bench)
     storage.failures = 3
-    deadlines = Deadlines(storage, bench.links, bench.clock, interval_s=0.01)
+    deadlines = Deadlines(storage, bench.links, bench.clock, DropSettings(look_interval_s=0.01))
     await running(bench, deadlines, drop, State.RESERVED)
 
     assert storage.failures == 0

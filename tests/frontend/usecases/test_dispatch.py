@@ -150,14 +150,47 @@ async def test_faults_40_to_44_each_outcome_settles_the_books(
     assert (record.actor, record.facts["evidence"]) == ("agent:d", {"lines": ["3"]})
 
 
-IMPOSSIBLE = sorted(set(itertools.product(State, Cause)) - set(CLAIMS))
+OUTCOMES = (State.DISPENSED, State.NOT_DISPENSED, State.UNKNOWN)
+UNRECOGNIZED = sorted(set(itertools.product(OUTCOMES, Cause)) - set(CLAIMS))
 
 
-@pytest.mark.parametrize(("outcome", "cause"), IMPOSSIBLE)
-async def test_what_an_agent_cannot_say_settles_nothing(outcome: State, cause: Cause) -> None:
-    """Invariant 8: an outcome without its own cause is no evidence; the database is not asked."""
+@pytest.mark.parametrize(("outcome", "cause"), UNRECOGNIZED)
+async def test_fault_22_an_outcome_for_a_reason_not_known_here_is_for_a_person_to_decide(
+    bench: Bench, outcome: State, cause: Cause
+) -> None:
+    """Invariant 8: an outcome without its own cause is no evidence; the credits stay held."""
+    drop = await bench.dispatched()
+    await bench.report(drop, outcome, cause)
+
+    assert await bench.state(drop) == (State.UNKNOWN, Cause.UNRECOGNIZED)
+    assert await bench.holds_and_ends(drop) == ["HOLD"]
+    record = (await bench.audit(AuditKind.DROP_MOVED, drop_id=drop.id))[-1]
+    assert (record.facts["outcome"], record.facts["reported_cause"]) == (outcome, cause)
+
+
+@pytest.mark.parametrize("outcome", sorted(set(State) - set(OUTCOMES)))
+async def test_what_is_no_outcome_settles_nothing(outcome: State) -> None:
+    """The database is not asked."""
     with pytest.raises(LinkProtocolError):
-        await NO_STORAGE.report("D1", outcome, cause)
+        await NO_STORAGE.report("D1", outcome, Cause.NONE)
+
+
+async def test_fault_48_evidence_that_contradicts_the_outcome_is_raised(bench: Bench) -> None:
+    drop = await bench.dispatched()
+    words = "acknowledged, but the sensor said before that the slot was empty"
+    await bench.report(drop, State.DISPENSED, Cause.BOARD_ACK, evidence={"contradiction": words})
+
+    assert await bench.state(drop) == (State.DISPENSED, Cause.BOARD_ACK)
+    [alarm] = await bench.audit(AuditKind.SENSOR_CONTRADICTED)
+    assert (alarm.drop_id, alarm.facts) == (drop.id, {"slot": 1, "contradiction": words})
+
+
+async def test_a_return_that_is_said_twice_returns_once(bench: Bench) -> None:
+    drop = await bench.dispatched()
+    epoch = (await bench.link()).epoch
+    await bench.dispatch.not_received("d", epoch, drop.id)
+    await bench.dispatch.not_received("d", epoch, drop.id)
+    assert await bench.state(drop) == (State.RESERVED, Cause.NOT_RECEIVED)
 
 
 NO_STORAGE = Bench(None, Path(), FakeClock(), "")  # type: ignore[arg-type]

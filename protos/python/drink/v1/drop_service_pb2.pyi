@@ -116,6 +116,8 @@ class Drop(_message.Message):
         """UNKNOWN: the agent's journal was replaced or put back to an old state."""
         CAUSE_AGENT_LOST: Drop._Cause.ValueType  # 24
         """UNKNOWN: the agent has not been heard of since the command was sent."""
+        CAUSE_UNRECOGNIZED: Drop._Cause.ValueType  # 25
+        """UNKNOWN: the agent gave a reason that this frontend does not know."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
         """Why the drop is in its state."""
@@ -160,6 +162,8 @@ class Drop(_message.Message):
     """UNKNOWN: the agent's journal was replaced or put back to an old state."""
     CAUSE_AGENT_LOST: Drop.Cause.ValueType  # 24
     """UNKNOWN: the agent has not been heard of since the command was sent."""
+    CAUSE_UNRECOGNIZED: Drop.Cause.ValueType  # 25
+    """UNKNOWN: the agent gave a reason that this frontend does not know."""
 
     NAME_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int

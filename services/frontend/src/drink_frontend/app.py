@@ -62,17 +62,15 @@ class Frontend:
             storage,
             self._links,
             clock,
-            waiting_limit_s=settings.drops.waiting_limit_s,
-            silence_limit_s=settings.drops.silence_limit_s,
-            interval_s=settings.drops.look_interval_s,
+            settings.drops,
         )
         self._drops = Drops(
             storage,
             self._links,
             clock,
             randomness,
+            settings=settings.drops,
             on_scheduled=self._deadlines.wake,
-            waiting_max=settings.drops.waiting_max,
         )
         self._stop = asyncio.Event()
         self._restart = False
@@ -88,7 +86,7 @@ class Frontend:
             self._hasher,
             clock,
             randomness,
-            token_ttl_s=settings.accounts.token_ttl_s,
+            settings.accounts,
         )
         machines = Machines(self._storage, self._links, clock, randomness)
         rpc = RpcServer(
@@ -260,9 +258,16 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
     try:
         async with SqliteStorage.open(settings.storage, beside=True) as storage:
             yield Administration(
-                accounts=Accounts(storage, hasher, clock, randomness),
+                accounts=Accounts(storage, hasher, clock, randomness, settings.accounts),
                 machines=Machines(storage, links, clock, randomness),
-                drops=Drops(storage, links, clock, randomness, on_scheduled=lambda: None),
+                drops=Drops(
+                    storage,
+                    links,
+                    clock,
+                    randomness,
+                    settings=settings.drops,
+                    on_scheduled=lambda: None,
+                ),
                 resolution=Resolution(storage, clock),
                 storage=storage,
             )

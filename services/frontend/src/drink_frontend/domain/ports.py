@@ -188,7 +188,10 @@ class DropTable(Protocol):
         """The machine's longest waiting RESERVED drop."""
 
     def waiting(self, machine: str) -> int:
-        """How many of the machine's drops are SCHEDULED, RESERVED or DISPATCHED."""
+        """How many of the machine's drops are RESERVED or DISPATCHED."""
+
+    def scheduled(self, machine: str) -> int:
+        """How many of the machine's drops are SCHEDULED."""
 
     def in_state(self, state: State, machine: str | None = None) -> Sequence[Drop]:
         """Drops in an open state, oldest first, of one machine or all. Not for final states."""

@@ -103,9 +103,14 @@ _NEXT_RESERVED = Statement(
 _WAITING = Statement(
     select(func.count()).where(
         _OPEN,
-        drops.c.state.in_(
-            [constant(state) for state in (State.SCHEDULED, State.RESERVED, State.DISPATCHED)]
-        ),
+        drops.c.state.in_([constant(state) for state in (State.RESERVED, State.DISPATCHED)]),
+        drops.c.machine == bindparam("machine"),
+    )
+)
+_SCHEDULED = Statement(
+    select(func.count()).where(
+        _OPEN,
+        drops.c.state == constant(State.SCHEDULED),
         drops.c.machine == bindparam("machine"),
     )
 )
@@ -230,7 +235,14 @@ class SqlDrops:
 
     def waiting(self, machine: str) -> int:
         """See `DropTable`."""
-        row = self._executor.one(_WAITING, machine=machine)
+        return self._count(_WAITING, machine)
+
+    def scheduled(self, machine: str) -> int:
+        """See `DropTable`."""
+        return self._count(_SCHEDULED, machine)
+
+    def _count(self, statement: Statement, machine: str) -> int:
+        row = self._executor.one(statement, machine=machine)
         assert row is not None
         return int(row[0])
 

@@ -239,6 +239,7 @@ drops = Table(
             Cause.AGENT_RESTARTED,
             Cause.JOURNAL_REPLACED,
             Cause.AGENT_LOST,
+            Cause.UNRECOGNIZED,
         ),
     ),
     _check("decided", "(cause = 'OPERATOR') = (decided_by IS NOT NULL)"),

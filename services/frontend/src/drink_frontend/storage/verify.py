@@ -114,7 +114,7 @@ _QUERIES = {
                 OR (cause = 'OPERATOR' AND decided_by IS NOT NULL)
             WHEN 'UNKNOWN' THEN
                 cause IN ('BOARD_SILENT', 'BOARD_LOST', 'AGENT_RESTARTED', 'JOURNAL_REPLACED',
-                    'AGENT_LOST')
+                    'AGENT_LOST', 'UNRECOGNIZED')
             ELSE cause IN ('NONE', 'NOT_RECEIVED') END""",
     "10: slot {}/{} counts {} on hand, {} reserved, {} dispensed, {} unknown of {} loaded": """
         SELECT slots.machine, slots.number, on_hand, reserved, dispensed, unknown, loaded

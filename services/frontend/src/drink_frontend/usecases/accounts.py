@@ -1,6 +1,7 @@
 """Accounts: logging in, looking at credits, and moving them."""
 
 import hashlib
+import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -41,6 +42,7 @@ from drink_frontend.domain.ports import (
     Transaction,
 )
 from drink_frontend.domain.throttle import Throttle
+from drink_frontend.usecases.settings import AccountSettings
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +60,7 @@ class Accounts:
         hasher: Password hashes.
         clock: Time.
         randomness: Ids and tokens.
-        token_ttl_s: Seconds that a bearer token is good for; 30 days, as long as a phone stays
-            logged in without asking.
+        settings: Limits.
     """
 
     def __init__(
@@ -68,14 +69,13 @@ class Accounts:
         hasher: PasswordHasher,
         clock: Clock,
         randomness: Randomness,
-        *,
-        token_ttl_s: int = 30 * 24 * 3600,
+        settings: AccountSettings,
     ) -> None:
         self._storage = storage
         self._hasher = hasher
         self._clock = clock
         self._randomness = randomness
-        self._token_ttl_s = token_ttl_s
+        self._token_ttl_s = settings.token_ttl_s
         # A house behind one address shares the first count, so it is the more patient one.
         self._by_origin = Throttle(free=20)
         self._by_account = Throttle(free=3)
@@ -101,7 +101,7 @@ class Accounts:
             fits = await self._hasher.verify(password_hash, password[: PASSWORD_MAX + 1])
             return account if fits else None
 
-        return await self._throttled(verify, origin, f"{name} {origin}")
+        return await self._throttled(verify, origin, name)
 
     async def login_ibutton(self, ibutton: str, origin: str) -> Account:
         """The account that an iButton belongs to.
@@ -121,9 +121,11 @@ class Accounts:
         return await self._throttled(find, origin)
 
     async def _throttled(
-        self, attempt: Callable[[], Awaitable[Account | None]], origin: str, key: str | None = None
+        self, attempt: Callable[[], Awaitable[Account | None]], origin: str, name: str | None = None
     ) -> Account:
-        counts = [(self._by_origin, origin)]
+        place = _place(origin)
+        key = None if name is None else f"{name} {place}"
+        counts = [(self._by_origin, place)]
         if key is not None:
             counts.append((self._by_account, key))
         self._check_wait(counts)
@@ -372,6 +374,19 @@ class Accounts:
 
     async def _hash(self, password: str | None) -> str | None:
         return None if password is None else await self._hasher.hash(check_password(password))
+
+
+def _place(origin: str) -> str:
+    """What counts as one place: an IPv4 address, or the /64 in which an IPv6 host picks its own."""
+    try:
+        address = ipaddress.ip_address(origin)
+    except ValueError:
+        return origin
+    if address.version == 4:
+        return origin
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))
 
 
 def _user(tx: Transaction, name: str) -> Account:

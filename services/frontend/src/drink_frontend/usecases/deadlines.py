@@ -16,6 +16,7 @@ from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.limits import DELAY_MAX_S
 from drink_frontend.domain.ports import Clock, Links, Reach, Storage, Transaction
 from drink_frontend.usecases.advance import advance
+from drink_frontend.usecases.settings import DropSettings
 
 log = structlog.get_logger(__name__)
 
@@ -50,12 +51,7 @@ class Deadlines:
         storage: What is kept.
         links: Whether machines can be reached, and who dispatches.
         clock: Time.
-        waiting_limit_s: Seconds that a drop may wait for its machine before it is given up. 120
-            outlast a full queue of 20 drops at 3.5 s each, and an agent's restart.
-        silence_limit_s: Seconds after its dispatch that a drop without an outcome becomes UNKNOWN.
-            90 are the command's 10 s to start, a board's 10 s to answer, and a minute in which an
-            agent can restart and connect.
-        interval_s: Seconds between looks; also the longest a scheduled drop is late.
+        settings: Limits.
     """
 
     def __init__(
@@ -63,19 +59,16 @@ class Deadlines:
         storage: Storage,
         links: Links,
         clock: Clock,
-        *,
-        waiting_limit_s: float = 120,
-        silence_limit_s: float = 90,
-        interval_s: float = 1,
+        settings: DropSettings,
     ) -> None:
         self._storage = storage
         self._links = links
         self._clock = clock
-        self._interval_s = interval_s
+        self._interval_s = settings.look_interval_s
         # Put back, the wall clock would hold a scheduled drop's credits for as long.
         self._scheduled = Patience(DELAY_MAX_S)
-        self._waiting = Patience(waiting_limit_s)
-        self._silent = Patience(silence_limit_s, per_epoch=True)
+        self._waiting = Patience(settings.waiting_limit_s)
+        self._silent = Patience(settings.silence_limit_s, per_epoch=True)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:

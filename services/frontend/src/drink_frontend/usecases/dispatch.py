@@ -172,7 +172,13 @@ class Dispatch:
             drop = tx.drops.get(drop_id)
             if drop is None or drop.machine != machine:
                 raise LinkProtocolError("not a drop of this machine")
-            event = Event.RETURN if drop.state is State.DISPATCHED else Event.PROVE_NOT_DISPENSED
+            if drop.state is State.DISPATCHED:
+                event = Event.RETURN
+            elif drop.cause is Cause.AGENT_LOST:
+                event = Event.PROVE_NOT_DISPENSED
+            else:
+                # Said before, or overtaken by a result: there is nothing left to prove.
+                return
             advance(tx, drop, event, Cause.NOT_RECEIVED, actor=f"agent:{machine}", now_ms=now_ms)
 
         await self._storage.write(return_drop)
@@ -195,14 +201,15 @@ class Dispatch:
             drop_id: The drop.
             revision: Of the result; one that was taken before changes nothing.
             outcome: DISPENSED, NOT_DISPENSED or UNKNOWN.
-            cause: Why.
+            cause: Why. An outcome for a reason that is not known here, as a newer agent's, is
+                kept as UNKNOWN for a person to look at.
             evidence: What it rests on, JSON values.
             journal: Id of the agent's journal, and number of the result's record in it.
 
         Raises:
             LinkProtocolError: an agent cannot say that.
         """
-        if cause not in _CAUSES.get(outcome, ()) or revision < 1:
+        if outcome not in _CAUSES or revision < 1:
             raise LinkProtocolError("not a result of an agent")
         now_ms = self._clock.now_ms()
         actor = f"agent:{machine}"
@@ -226,6 +233,18 @@ class Dispatch:
                 return None
             if revision <= drop.revision:
                 return Verdict.REPEATED
+            contradiction = evidence.get("contradiction")
+            if contradiction:
+                tx.audit.add(
+                    AuditRecord(
+                        AuditKind.SENSOR_CONTRADICTED,
+                        now_ms,
+                        actor,
+                        drop_id=drop_id,
+                        machine=machine,
+                        facts={"slot": drop.slot, "contradiction": contradiction},
+                    )
+                )
             event, why = _reading(drop, outcome, cause)
             return advance(
                 tx,
@@ -307,6 +326,8 @@ def _reading(drop: Drop, outcome: State, cause: Cause) -> tuple[Event, Cause]:
         # An old copy of the journal may have forgotten that the motor was started, so only an
         # item that fell is news from it.
         return Event.LOSE, Cause.JOURNAL_REPLACED
+    if cause not in _CAUSES[outcome]:
+        return Event.LOSE, Cause.UNRECOGNIZED
     return _EVENTS[outcome], cause
 
 

@@ -32,6 +32,7 @@ from drink_frontend.domain.limits import DELAY_MAX_S, check_request_id
 from drink_frontend.domain.ports import Clock, Links, Randomness, Reach, Storage, Transaction
 from drink_frontend.domain.stock import Place
 from drink_frontend.usecases.advance import advance
+from drink_frontend.usecases.settings import DropSettings
 
 log = structlog.get_logger(__name__)
 
@@ -78,9 +79,8 @@ class Drops:
         links: Whether a machine can be reached, and who dispatches.
         clock: Time.
         randomness: Ids.
+        settings: Limits.
         on_scheduled: Told when a drop was scheduled, so that its time is not missed.
-        waiting_max: Most drops one machine may have open. At 3.5 s of motor time each, 20 keep the
-            last buyer waiting for 70 s; more would only lengthen the queue.
     """
 
     def __init__(
@@ -90,15 +90,15 @@ class Drops:
         clock: Clock,
         randomness: Randomness,
         *,
+        settings: DropSettings,
         on_scheduled: Callable[[], None],
-        waiting_max: int = 20,
     ) -> None:
         self._storage = storage
         self._links = links
         self._clock = clock
         self._randomness = randomness
         self._on_scheduled = on_scheduled
-        self._waiting_max = waiting_max
+        self._settings = settings
         self._draining = False
 
     def drain(self) -> None:
@@ -162,7 +162,11 @@ class Drops:
             raise InsufficientCreditsError(
                 "not enough credits", available=account.available, price=slot.price
             )
-        if tx.drops.waiting(order.machine) >= self._waiting_max:
+        if order.delay_s:
+            busy = tx.drops.scheduled(order.machine) >= self._settings.scheduled_max
+        else:
+            busy = tx.drops.waiting(order.machine) >= self._settings.waiting_max
+        if busy:
             raise MachineBusyError("too many drops wait for this machine")
         return slot
 

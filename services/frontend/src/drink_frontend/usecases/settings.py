@@ -9,8 +9,12 @@ class DropSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     waiting_max: int = Field(default=20, ge=1, le=1_000)
-    """Most drops that one machine may have open; default 20. At 3.5 s of motor time each they keep
+    """Most drops that may wait for one machine; default 20. At 3.5 s of motor time each they keep
     the last buyer waiting for 70 s; more would only lengthen the queue."""
+
+    scheduled_max: int = Field(default=100, ge=1, le=10_000)
+    """Most delayed drops of one machine; default 100. They hold nobody up, but their credits and
+    cans are reserved, and all may become due at once."""
 
     waiting_limit_s: float = Field(default=120, gt=0, le=86_400)
     """Seconds that a reserved drop may wait for its machine before it is given up and its credits

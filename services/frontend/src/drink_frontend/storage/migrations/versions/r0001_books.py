@@ -188,7 +188,7 @@ def _drops() -> None:
         _check(
             "drops_unknown",
             "state <> 'UNKNOWN' OR cause IN ('BOARD_SILENT', 'BOARD_LOST', 'AGENT_RESTARTED',"
-            " 'JOURNAL_REPLACED', 'AGENT_LOST')",
+            " 'JOURNAL_REPLACED', 'AGENT_LOST', 'UNRECOGNIZED')",
         ),
         _check(
             "drops_state",
