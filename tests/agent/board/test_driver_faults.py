@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drink_agent.board.driver import SETTLE_LIMIT_S, State, TiniDriver
+from drink_agent.board.emulator.board import EmulatedBoard
+from drink_agent.board.emulator.spec import BoardSpec
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import MAX_LINES, Cause, Outcome, Sensor
 from tests.fakes.board_bench import DIAL_IN, FULL, IDLE, WIRE, DriverBench, state_of
@@ -294,7 +296,7 @@ class TestConnection:
         board.connect()
         for _ in range(50):
             board.hear(b"0password\n")
-        assert board.written == b"6\n" + b"1\n6\n" * 50
+        assert board.written == b"6000\n" + b"1\n6\n" * 50
         board.hear(IDLE)
         assert state_of(board) is State.READY
 
@@ -312,6 +314,17 @@ class TestConnection:
         board.lose(unsent=True)
         [ended] = board.ended
         assert (ended.outcome, ended.cause) == (Outcome.NOT_DISPENSED, Cause.BOARD_UNREACHABLE)
+
+    @pytest.mark.parametrize("torn", [b"3", b"31", b"6", b"60", b"600", b"6000", b"1"])
+    def test_fault_46_a_line_cut_off_on_the_wire_runs_no_motor(self, torn: bytes) -> None:
+        emulated = EmulatedBoard(BoardSpec(cans=dict.fromkeys((1, 6, 16, 31, 36), 1)))
+        emulated.connect(0)
+        emulated.receive(torn, 0)
+        board = bench()
+        board.connect()
+        emulated.receive(board.written + b"6\n", 0)
+        assert emulated.counts.motor_runs == 0
+        assert emulated.violations == []
 
     def test_a_port_lost_while_desynced_leaves_the_drop_unknown(self) -> None:
         board = desynced()
@@ -355,7 +368,7 @@ class TestConnection:
         board = bench(BoardSettings(url="serial:///dev/ttyUSB0"))
         board.connect()
         board.hear(b"0whatever\n0`5 1\n")
-        assert board.written == b"6\n1\n6\n"
+        assert board.written == b"6000\n1\n6\n"
 
     def test_fault_29_an_answer_that_waited_for_a_stalled_loop_still_counts(self) -> None:
         board = dispensing()

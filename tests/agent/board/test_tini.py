@@ -135,6 +135,7 @@ class TestWriting:
             (Drop(1), b"31\n"),
             (Drop(12), b"312\n"),
             (StatusRequest(), b"6\n"),
+            (StatusRequest(guarded=True), b"6000\n"),
             (Login(b"password"), b"0password\n"),
             (SlotStatus(((1, True), (2, False))), b"71 1`2 0\n"),
             (Temperature(38.3), b"838.3\n"),

@@ -93,7 +93,8 @@ class TiniDriver(DriverBase):
         if self._settings.dials_in:
             self._state = State.LOGIN
         else:
-            self._start_probing(State.PROBING)
+            # The wire may hold the beginning of a line: power or cable went while it was written.
+            self._start_probing(State.PROBING, guarded=True)
         return self._take()
 
     def disconnected(self, now: float, *, unsent: bool = False) -> Sequence[Effect]:
@@ -229,13 +230,13 @@ class TiniDriver(DriverBase):
             self._note(f"{drop_id}: refused late by the board, but its sensor saw an item leave")
         self._command = None
 
-    def _start_probing(self, state: State) -> None:
+    def _start_probing(self, state: State, *, guarded: bool = False) -> None:
         self._state = state
         self._probe = IdleProbe(self._settings.probe_interval_s, self._now)
-        self._ask_if_idle()
+        self._ask_if_idle(guarded=guarded)
 
-    def _ask_if_idle(self) -> None:
-        self._write(tini.StatusRequest())
+    def _ask_if_idle(self, *, guarded: bool = False) -> None:
+        self._write(tini.StatusRequest(guarded=guarded))
         self._probe.asked(self._now)
 
     def _ask_if_alive(self) -> None:

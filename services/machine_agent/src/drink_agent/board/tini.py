@@ -54,6 +54,9 @@ class Nack:
 class StatusRequest:
     """`6`, to the board: how are the slots."""
 
+    guarded: bool = False
+    """Whether it must not complete a motor command that was cut off before its line feed."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlotStatus:
@@ -162,10 +165,16 @@ def encode(message: Message) -> bytes:
             payload = b"`".join(b"%d %d" % pair for pair in slots)
         case Temperature(degrees):
             payload = b"%.1f" % degrees
+        case StatusRequest(guarded=True):
+            payload = _GUARD
         case _:
             payload = b""
     return b"%d%b\n" % (_OPCODES[type(message)], payload)
 
+
+_GUARD: Final = b"000"
+"""Ignored after a `6`. After a torn `3` or `31` the line is `36000` or `316000`: a slot that no
+machine has, where a bare `6` would have run the motor of slot 6 or 16."""
 
 _OPCODES: Final[dict[type[Message], int]] = {
     Login: 0,
