@@ -54,6 +54,7 @@ class Machine(RuleBasedStateMachine):
         self.linked = False
         self.at_board: str | None = None
         self.start_by: dict[str, tuple[int, int]] = {}
+        self.comes_back = True
         self.runs: Counter[str] = Counter()
         self.outcomes: dict[str, Outcome] = {}
         self.reported: dict[str, Result] = {}
@@ -139,6 +140,14 @@ class Machine(RuleBasedStateMachine):
         self.crashed |= {e.record.drop for e in self.disk if isinstance(e.record, Commanded)}
         self.at_board = None
         self.start()
+        if self.comes_back:
+            self.link_up(DROPS, None)
+            self.board_status(True, None)
+
+    @rule(comes_back=st.booleans())
+    def after_the_next_crash(self, comes_back: bool) -> None:
+        """Decides whether link and board are there at once after a crash."""
+        self.comes_back = comes_back
 
     # --- what happens -----------------------------------------------------------------
 
@@ -224,7 +233,7 @@ class Machine(RuleBasedStateMachine):
         """When faults stop, every drop that was commanded reaches a result."""
         if not hasattr(self, "dispenser"):
             return
-        if self.at_board is not None:
+        while self.at_board is not None:
             self.outcome(Cause.BOARD_ACK, None)
         self.link_up([], None)
         self.now_ms += SETTINGS.ttl_limit_ms
