@@ -178,6 +178,7 @@ class TestFraming:
         decoder = TiniDecoder(MAX_LINE)
         decoded = [line for _ in range(256) for line in decoder.feed(b"4" * 4096)]
         assert [line.message for line in decoded] == [Malformed("too long")]
+        assert len(decoded[0].line) == MAX_LINE
         assert len(decoder._line) <= MAX_LINE
         assert [line.message for line in decoder.feed(b"\n4\n")] == [Ack()]
 
