@@ -11,14 +11,13 @@ it from one thread at a time.
 
 import contextlib
 import errno
-import fcntl
-import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
 from drink_agent.domain.records import Entry
+from drink_agent.journal.disk import Disk, SystemDisk
 from drink_agent.journal.errors import JournalDamagedError, JournalFailedError, JournalLockedError
 from drink_agent.journal.format import (
     BrokenFrameError,
@@ -35,18 +34,24 @@ JOURNAL_BYTES_MAX = 256 * 1024 * 1024
 COMPACTED_FRAME_ENTRIES = 64
 """Entries in a frame that compaction writes; far fewer bytes than a frame may have."""
 
+_SYSTEM_DISK = SystemDisk()
 
-def read(path: Path) -> Contents:
+
+def read(path: Path, disk: Disk = _SYSTEM_DISK) -> Contents:
     """Reads a journal without touching it; its agent may be running.
+
+    Args:
+        path: The journal's file.
+        disk: Where it is.
 
     Raises:
         JournalDamagedError: It was damaged after it had been written.
         OSError: It cannot be read.
     """
-    if path.stat().st_size > JOURNAL_BYTES_MAX:
+    if disk.size(path) > JOURNAL_BYTES_MAX:
         raise JournalDamagedError(path, JOURNAL_BYTES_MAX, "it is larger than any journal")
     try:
-        return decode(path.read_bytes())
+        return decode(disk.read(path))
     except BrokenFrameError as error:
         raise JournalDamagedError(path, error.offset, error.reason) from error
 
@@ -54,9 +59,10 @@ def read(path: Path) -> Contents:
 class Journal:
     """An open journal, locked against any other agent."""
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, disk: Disk, lock: int) -> None:
         """Use `open`."""
         self._path = path
+        self._disk = disk
         self._lock = lock
         self._file = -1
         self._failed = False
@@ -75,8 +81,12 @@ class Journal:
         """Length of the torn frame that opening has cut off, usually 0."""
 
     @classmethod
-    def open(cls, path: Path) -> tuple[Self, tuple[Entry, ...]]:
+    def open(cls, path: Path, disk: Disk = _SYSTEM_DISK) -> tuple[Self, tuple[Entry, ...]]:
         """Opens or creates a journal.
+
+        Args:
+            path: The journal's file.
+            disk: Where it is.
 
         Returns:
             The journal and its entries, oldest first.
@@ -87,8 +97,8 @@ class Journal:
             JournalFailedError: It cannot be read or written.
         """
         with _disk_errors(path):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            journal = cls(path, _lock(path))
+            disk.make_folder(path.parent)
+            journal = cls(path, disk, _lock(path, disk))
             try:
                 return journal, journal._load()
             except BaseException:
@@ -117,8 +127,8 @@ class Journal:
             return
         frame = encode_entries(self._pending)
         with self._failing():
-            _write_all(self._file, frame)
-            os.fdatasync(self._file)
+            self._write_all(self._file, frame)
+            self._disk.sync_data(self._file)
         self.size_bytes += len(frame)
         self.durable_sequence = self.last_sequence
         self._pending.clear()
@@ -140,7 +150,7 @@ class Journal:
             JournalFailedError: The disk failed.
         """
         self.sync()
-        contents = read(self._path)
+        contents = read(self._path, self._disk)
         kept = survivors(contents.entries)
         header = Header(self.journal_id, through=self.last_sequence, kept=len(kept))
         with self._failing():
@@ -150,29 +160,29 @@ class Journal:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     return False
                 raise
-            os.close(self._file)
+            self._disk.close(self._file)
             self._file = file
             self._install_temporary()
-        self.size_bytes = self.compacted_bytes = os.fstat(file).st_size
+        self.size_bytes = self.compacted_bytes = self._disk.size(self._path)
         return True
 
     def close(self) -> None:
         """Releases the file and its lock; what was not synced is not written."""
         for descriptor in (self._file, self._lock):
             if descriptor >= 0:
-                os.close(descriptor)
+                self._disk.close(descriptor)
         self._file = self._lock = -1
 
     def _load(self) -> tuple[Entry, ...]:
-        self._temporary.unlink(missing_ok=True)
-        if not self._path.exists():
-            os.close(self._write_temporary(Header(str(uuid.uuid4())), []))
+        self._disk.remove(self._temporary)
+        if not self._disk.exists(self._path):
+            self._disk.close(self._write_temporary(Header(str(uuid.uuid4())), []))
             self._install_temporary()
-        contents = read(self._path)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        contents = read(self._path, self._disk)
+        self._file = self._disk.append_to(self._path)
         if contents.torn_bytes:
-            os.ftruncate(self._file, contents.sound_bytes)
-            os.fsync(self._file)
+            self._disk.truncate(self._file, contents.sound_bytes)
+            self._disk.sync(self._file)
         self.journal_id = contents.header.journal_id
         self.last_sequence = self.durable_sequence = contents.last_sequence
         self.size_bytes = self.compacted_bytes = contents.sound_bytes
@@ -181,22 +191,27 @@ class Journal:
 
     def _write_temporary(self, header: Header, entries: Sequence[Entry]) -> int:
         """Writes a complete file, durable under its temporary name; returns its descriptor."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        file = os.open(self._temporary, flags, 0o600)
+        file = self._disk.create(self._temporary)
         try:
-            _write_all(file, encode_header(header))
+            self._write_all(file, encode_header(header))
             for start in range(0, len(entries), COMPACTED_FRAME_ENTRIES):
-                _write_all(file, encode_entries(entries[start : start + COMPACTED_FRAME_ENTRIES]))
-            os.fsync(file)
+                frame = encode_entries(entries[start : start + COMPACTED_FRAME_ENTRIES])
+                self._write_all(file, frame)
+            self._disk.sync(file)
         except OSError:
-            os.close(file)
-            self._temporary.unlink(missing_ok=True)
+            self._disk.close(file)
+            self._disk.remove(self._temporary)
             raise
         return file
 
     def _install_temporary(self) -> None:
-        self._temporary.rename(self._path)
-        _sync_directory(self._path.parent)
+        self._disk.rename(self._temporary, self._path)
+        self._disk.sync_folder(self._path.parent)
+
+    def _write_all(self, descriptor: int, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._disk.write(descriptor, rest) :]
 
     @property
     def _temporary(self) -> Path:
@@ -212,30 +227,12 @@ class Journal:
             raise
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, disk: Disk) -> int:
     """Locks a file of its own, since compaction replaces the journal's."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    descriptor = os.open(path.with_name(path.name + ".lock"), flags, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return disk.lock(path.with_name(path.name + ".lock"))
     except BlockingIOError as error:
-        os.close(descriptor)
         raise JournalLockedError(path) from error
-    return descriptor
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,55 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from drink_agent.journal.disk import SystemDisk
+
+DISK = SystemDisk()
+
+
+def test_files_grow_shrink_and_change_names(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    DISK.make_folder(folder)
+    DISK.make_folder(folder)
+    new, path = folder / "new", folder / "file"
+    descriptor = DISK.create(new)
+    assert stat.S_IMODE(new.stat().st_mode) == 0o600
+    assert DISK.write(descriptor, b"abcdef") == 6
+    DISK.sync_data(descriptor)
+    DISK.truncate(descriptor, 4)
+    DISK.sync(descriptor)
+    DISK.rename(new, path)
+    DISK.sync_folder(folder)
+    DISK.close(descriptor)
+    assert (DISK.exists(new), DISK.exists(path)) == (False, True)
+    assert (DISK.size(path), DISK.read(path)) == (4, b"abcd")
+    again = DISK.append_to(path)
+    DISK.write(again, memoryview(b"xyz")[1:])
+    DISK.close(again)
+    assert DISK.read(path) == b"abcdyz"
+    DISK.remove(path)
+    DISK.remove(path)
+    assert not DISK.exists(path)
+
+
+def test_a_new_file_replaces_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    DISK.close(DISK.create(path))
+    assert DISK.read(path) == b""
+
+
+def test_a_lock_is_held_until_its_descriptor_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    first = DISK.lock(path)
+    with pytest.raises(BlockingIOError):
+        DISK.lock(path)
+    DISK.close(first)
+    DISK.close(DISK.lock(path))
+
+
+def test_what_is_not_there_cannot_be_opened(tmp_path: Path) -> None:
+    for call in (DISK.append_to, DISK.size, DISK.read):
+        with pytest.raises(FileNotFoundError):
+            call(tmp_path / "missing")
