@@ -1,7 +1,7 @@
 """The frontend's books beside the boards' own counts: what was sold must be what fell."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,15 @@ from scripts.installation import Installation
 PAGE_SIZE = 1000
 """Drops asked for at a time, the most that a page may have."""
 
-NOTHING: Mapping[str, int] = {}
+
+@dataclass
+class Untruths:
+    """What boards and operators said that was not so, in items by slot, such as `d/1`."""
+
+    unpaid: Counter[str] = field(default_factory=Counter)
+    """Items that fell for nothing."""
+    undelivered: Counter[str] = field(default_factory=Counter)
+    """Items that were paid and did not fall."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +44,22 @@ class _Audit:
             self.problems.append(problem)
 
 
-def compare(
-    installation: Installation, admin: Client, *, unpaid: Mapping[str, int] = NOTHING
-) -> Books:
+def compare(installation: Installation, admin: Client, untruths: Untruths | None = None) -> Books:
     """Holds the frontend's stock, drops and credits against what the boards counted.
 
     Args:
         installation: Runs, and no drop is under way.
         admin: An administrator's client.
-        unpaid: Items by slot, such as `d/1`, that fell unpaid because a board or an operator said
-            what was not so; negative for those that were paid and did not fall.
+        untruths: What the books cannot know; nothing by default.
     """
-    audit = _Audit()
+    audit, untruths = _Audit(), untruths or Untruths()
     sold = list(_drops(admin))
     for drop in sold:
         audit.expect(drop.state not in OPEN_STATES, f"{drop.name} is still open")
     for plan in installation.plan.machines:
-        _compare_machine(audit, plan.name, installation.boards[plan.name].counts(), admin, unpaid)
-        _compare_motor(audit, plan.name, installation.boards[plan.name].counts(), sold, unpaid)
+        counts = installation.boards[plan.name].counts()
+        _compare_machine(audit, plan.name, counts, admin, untruths)
+        _compare_motor(audit, plan.name, counts, sold, untruths)
     header = ("machine", "slot", "item", "price", "sold", "fell", "on hand", "cans", "unknown", "")
     lines = [
         *_aligned([header, *audit.rows]),
@@ -74,7 +80,7 @@ def _drops(admin: Client) -> Iterator[drops.Drop]:
 
 
 def _compare_machine(
-    audit: _Audit, machine: str, counts: dict[str, Any], admin: Client, unpaid: Mapping[str, int]
+    audit: _Audit, machine: str, counts: dict[str, Any], admin: Client, untruths: Untruths
 ) -> None:
     """Every can that fell was paid or its drop is unknown, and every paid one fell."""
     request = machines.GetMachineRequest(name=f"machines/{machine}")
@@ -82,7 +88,7 @@ def _compare_machine(
         number = slot.name.rsplit("/", 1)[1]
         name = f"{machine}/{number}"
         fell, cans = counts["dispensed"].get(number, 0), counts["cans"].get(number, 0)
-        paid = slot.dispensed + unpaid.get(name, 0)
+        paid = slot.dispensed + untruths.unpaid[name] - untruths.undelivered[name]
         fine = (
             paid <= fell <= paid + slot.unknown
             and slot.available + slot.reserved + slot.unknown + slot.dispensed == cans + fell
@@ -98,22 +104,16 @@ def _compare_motor(
     machine: str,
     counts: dict[str, Any],
     sold: list[drops.Drop],
-    unpaid: Mapping[str, int],
+    untruths: Untruths,
 ) -> None:
-    """The motor ran once for a drop that was dispensed, at most once for an unknown one."""
-    states = Counter(
-        drop.state
-        for drop in sold
-        if drop.slot.startswith(f"machines/{machine}/") and drop.cause != drops.Drop.CAUSE_OPERATOR
-    )
-    decided = sum(
-        drop.state == drops.Drop.STATE_DISPENSED and drop.cause == drops.Drop.CAUSE_OPERATOR
-        for drop in sold
-        if drop.slot.startswith(f"machines/{machine}/")
-    )
+    """The motor ran once for a drop that was dispensed, at most once for one in doubt."""
+    prefix = f"machines/{machine}/"
+    here = [drop for drop in sold if drop.slot.startswith(prefix)]
+    decided = [drop for drop in here if drop.cause == drops.Drop.CAUSE_OPERATOR]
+    states = Counter(drop.state for drop in here if drop not in decided)
     least = states[drops.Drop.STATE_DISPENSED]
-    gifts = sum(items for name, items in unpaid.items() if name.startswith(f"{machine}/"))
-    most = least + decided + states[drops.Drop.STATE_UNKNOWN] + max(gifts, 0)
+    unpaid = sum(n for slot, n in untruths.unpaid.items() if slot.startswith(f"{machine}/"))
+    most = least + states[drops.Drop.STATE_UNKNOWN] + len(decided) + unpaid
     runs = counts["motor_runs"]
     audit.expect(least <= runs <= most, f"{machine}'s motor ran {runs} times for {least} to {most}")
     violations = counts["violations"]

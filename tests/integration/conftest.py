@@ -1,4 +1,7 @@
-"""One running house for each module of tests; its books are checked after each test."""
+"""One running house for each module of tests; its books are checked after each test.
+
+The tests of a module share an `xdist_group`, so that they share their house.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,15 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.integration.house import House
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests of a module in one worker, so that they share its house."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group(f"integration-{item.path.stem}"))
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from drink.v1.drop_service_pb2 import Drop
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import reading
 from drink_frontend.storage.verify import verify_books
-from scripts.books import compare
+from scripts.books import Untruths, compare
 from scripts.client import Client
 from scripts.installation import Installation
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
@@ -59,8 +59,8 @@ class House(Installation):
         super().__init__(folder, plan)
         self.links = FaultProxy()
         """Between the agents and the frontend."""
-        self.unpaid: Counter[str] = Counter()
-        """Items that fell unpaid because somebody said what was not so; see `compare`."""
+        self.untruths = Untruths()
+        """What boards and operators have said that was not so."""
         self._templates = templates
         self._looked_at: Counter[str] = Counter()
 
@@ -131,7 +131,7 @@ class House(Installation):
 
     def audit(self) -> None:
         """Fails unless every drop is settled and the books agree with the cans."""
-        problems = list(compare(self, self.root, unpaid=self.unpaid).problems)
+        problems = list(compare(self, self.root, self.untruths).problems)
         problems += verify(self.folder / DATABASE)
         problems += self._faults()
         assert not problems, "\n".join(problems)

@@ -1,0 +1,198 @@
+"""What boards do wrong, through the real agent, and what the buyer is told and pays."""
+
+from dataclasses import replace
+
+import pytest
+
+from drink.v1.drop_service_pb2 import Drop
+from drink.v1.machine_service_pb2 import Machine
+from scripts.plan import MachinePlan, SlotPlan
+from scripts.processes import wait_until
+from tests.fakes.proxy import Way
+from tests.integration.house import COUPLE, PRICE, House, outcome, refused
+
+RESPONSE_LIMIT_S = 1.0
+
+pytestmark = pytest.mark.xdist_group("boards")
+
+PLAN = replace(
+    COUPLE,
+    machines=(
+        MachinePlan(
+            "d",
+            "Big Drink",
+            (
+                SlotPlan(1, "Coke", PRICE, 60),
+                SlotPlan(2, "Dew", PRICE, 60),
+                SlotPlan(3, "Rare", PRICE, 1),
+                SlotPlan(4, "Rarer", PRICE, 1),
+                SlotPlan(5, "Gone", PRICE, 3),
+            ),
+        ),
+        COUPLE.machines[1],
+    ),
+    response_limit_s=RESPONSE_LIMIT_S,
+    agent={"board": "probe_interval_s = 0.2"},
+)
+
+LATE_S = 2.5
+"""Seconds by which an answer is late, long after the limit."""
+
+
+@pytest.fixture
+def house(house: House) -> House:
+    """The house with its boards sound."""
+    for board in house.boards.values():
+        board.ask(do="clear")
+    house.wait_ready("d", "ld")
+    return house
+
+
+def drop(house: House, fault: str, seconds: float = 0.0, slot: int = 1) -> Drop:
+    """A drop whose board does this."""
+    house.boards["d"].fault(fault, slot=slot, seconds=seconds)
+    return house.alice.drop(f"d/{slot}")
+
+
+def resolve(house: House, lost: Drop, *, dispensed: bool) -> str:
+    """An operator looks into the machine."""
+    decision = "--dispensed" if dispensed else "--not-dispensed"
+    identity = lost.name.removeprefix("drops/")
+    return house.admin("drops", "resolve", identity, decision, "--why=looked into the machine")
+
+
+def assert_works(house: House) -> None:
+    """The machine sells on."""
+    house.wait_ready("d")
+    assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+
+
+def test_fault_40_a_silent_board_leaves_the_credits_held_until_somebody_looks(
+    house: House,
+) -> None:
+    silent = drop(house, "silent")
+    assert outcome(silent) == ("UNKNOWN", "BOARD_SILENT")
+    assert house.alice.account().held_credits == PRICE
+    assert_works(house)
+    assert "DISPENSED OPERATOR" in resolve(house, silent, dispensed=True)
+    assert house.alice.account().held_credits == 0
+
+
+def test_fault_40_the_last_can_of_a_silent_board_is_seen_to_leave(house: House) -> None:
+    assert outcome(drop(house, "silent", slot=3)) == ("DISPENSED", "SENSOR")
+
+
+def test_fault_41_a_late_ack_during_the_next_drop_settles_the_right_one(house: House) -> None:
+    """It waits since before the board fell silent: later ones find the board unreachable."""
+    runs = house.runs("d")
+    house.boards["d"].fault("late", slot=1, seconds=LATE_S)
+    late, following = house.alice.place("d/1"), house.alice.place("d/2")
+    assert outcome(house.alice.answered(late.name)) == ("UNKNOWN", "BOARD_SILENT")
+    with refused("BOARD_UNREACHABLE"):
+        house.alice.drop("d/2")
+    assert outcome(house.alice.settled(late.name)) == ("DISPENSED", "BOARD_ACK_LATE")
+    assert outcome(house.alice.settled(following.name)) == ("DISPENSED", "BOARD_ACK")
+    assert house.runs("d") == runs + 2
+
+
+def test_fault_42_a_doubled_ack_settles_one_drop(house: House) -> None:
+    assert outcome(drop(house, "duplicate", 0.3)) == ("DISPENSED", "BOARD_ACK")
+    assert outcome(drop(house, "slow", 0.6, slot=2)) == ("DISPENSED", "BOARD_ACK")
+    wait_until(lambda: not house.boards["d"].counts()["motor_running"], "the motor stands")
+    assert_works(house)
+
+
+def test_fault_42_acks_and_statuses_that_nobody_asked_for_change_nothing(house: House) -> None:
+    board = house.boards["d"]
+    before = house.root.slot("d/1")
+    board.ask(do="say", text="4\n5\n71 1\n4\n")
+    assert outcome(drop(house, "refuse")) == ("NOT_DISPENSED", "BOARD_REFUSED")
+    assert house.root.slot("d/1").available == before.available
+
+
+def test_fault_43_garbage_around_the_ack_is_skipped(house: House) -> None:
+    assert outcome(drop(house, "garbage")) == ("DISPENSED", "BOARD_ACK")
+
+
+@pytest.mark.parametrize("cut", ["apart", "coalesced", "random"])
+def test_fault_43_lines_may_arrive_in_any_pieces(house: House, cut: str) -> None:
+    board = house.boards["d"]
+    board.ask(do="cut", cut=cut)
+    assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+    board.ask(do="cut", cut="bytes")
+
+
+def test_fault_44_a_refusal_costs_nothing(house: House) -> None:
+    credits_ = house.alice.account().available_credits
+    assert outcome(drop(house, "refuse")) == ("NOT_DISPENSED", "BOARD_REFUSED")
+    assert house.alice.account().available_credits == credits_
+
+
+def test_fault_44_a_board_that_refuses_after_the_can_fell_is_believed(house: House) -> None:
+    assert outcome(drop(house, "refuse_after")) == ("NOT_DISPENSED", "BOARD_REFUSED")
+    house.untruths.unpaid["d/1"] += 1
+
+
+def test_fault_44_a_jam_that_the_board_does_not_notice_is_paid(house: House) -> None:
+    assert outcome(drop(house, "jam")) == ("DISPENSED", "BOARD_ACK")
+    house.untruths.undelivered["d/1"] += 1
+
+
+@pytest.mark.parametrize(("fault", "fell"), [("power", True), ("power_before", False)])
+def test_fault_45_a_board_that_restarts_in_mid_drop_cannot_tell(
+    house: House, fault: str, fell: bool
+) -> None:
+    lost = drop(house, fault, 0.3)
+    assert outcome(lost)[0] == "UNKNOWN"
+    resolve(house, lost, dispensed=fell)
+    assert_works(house)
+
+
+def test_fault_46_a_plug_pulled_in_mid_drop_leaves_it_unknown(house: House) -> None:
+    lost = drop(house, "disconnect", 0.5)
+    assert outcome(lost) == ("UNKNOWN", "BOARD_LOST")
+    assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
+    assert_works(house)
+    resolve(house, lost, dispensed=True)
+
+
+def test_fault_46_while_the_plug_is_out_nothing_is_sold(house: House) -> None:
+    house.boards["d"].ask(do="disconnect", seconds=1.5)
+    house.wait_reach(Machine.REACH_BOARD_DOWN, "d")
+    with refused("BOARD_UNREACHABLE"):
+        house.alice.drop("d/1")
+    assert_works(house)
+
+
+def test_fault_49_a_slot_that_its_sensor_calls_empty_sells_nothing(house: House) -> None:
+    """The books say three. Somebody has taken them out."""
+    board = house.boards["d"]
+    board.ask(do="refill", slot=5, cans=0)
+    wait_until(lambda: house.root.slot("d/5").available == 0, "the slot is closed")
+    with refused("SLOT_EMPTY"):
+        house.alice.drop("d/5")
+    assert "SENSOR_CONTRADICTED" in house.admin("alarms")
+    board.ask(do="refill", slot=5, cans=3)
+    wait_until(lambda: house.root.slot("d/5").available == 3, "the slot is open")
+
+
+@pytest.mark.parametrize("dispensed", [True, False])
+def test_fault_53_evidence_that_comes_after_the_operator_decided_is_raised_only(
+    house: House, dispensed: bool
+) -> None:
+    late = drop(house, "late", LATE_S)
+    assert outcome(late) == ("UNKNOWN", "BOARD_SILENT")
+    drop_id = late.name.removeprefix("drops/")
+    agent = house.agents["d"]
+    agent.mark()
+    house.links.stall(Way.UP)
+    agent.wait_for("drop_result", drop_id=drop_id, revision=2)
+    resolve(house, late, dispensed=dispensed)
+    house.links.flow()
+    agent.wait_for("drop_acknowledged", drop_id=drop_id, revision=2)
+    decided = "DISPENSED" if dispensed else "NOT_DISPENSED"
+    assert outcome(house.alice.get(late.name)) == (decided, "OPERATOR")
+    contradicted = f"DROP_CONTRADICTED  agent:d  {drop_id}" in house.admin("alarms")
+    assert contradicted is not dispensed
+    if not dispensed:
+        house.untruths.unpaid["d/1"] += 1
