@@ -74,7 +74,8 @@ check-layout: $(VENV_READY)
 .PHONY: check-docs
 check-docs: $(VENV_READY)
 	@$(BIN)/drink-frontend config reference | diff --unified docs/configuration.md - \
-		|| { echo "docs/configuration.md is not up to date, run \`make docs\`" >&2; exit 1; }
+		&& $(BIN)/python scripts/agent_reference.py | diff --unified docs/agent-configuration.md - \
+		|| { echo "docs/ is not up to date, run \`make docs\`" >&2; exit 1; }
 
 .PHONY: check-protos
 check-protos: $(VENV_READY)
@@ -102,6 +103,7 @@ proto: $(VENV_READY) ## Generate the Python stubs of protos/ again
 .PHONY: docs
 docs: $(VENV_READY) ## Write the generated pages of docs/ again
 	$(BIN)/drink-frontend config reference > docs/configuration.md
+	$(BIN)/python scripts/agent_reference.py > docs/agent-configuration.md
 
 .PHONY: clean
 clean: ## Remove what make made; keep run/
