@@ -49,7 +49,7 @@ run: $(VENV_READY) ## Start what the demo starts, without the show; keep its dat
 
 .PHONY: test
 test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options
-	$(BIN)/pytest -n auto --dist loadgroup $(PYTEST)
+	$(BIN)/pytest -n auto --dist loadfile $(PYTEST)
 
 .PHONY: check
 check: check-style check-types check-imports check-layout check-docs check-protos check-lock ## Run every check that is not a test

@@ -1,7 +1,4 @@
-"""One running house for each module of tests; its books are checked after each test.
-
-The tests of a module share an `xdist_group`, so that they share their house.
-"""
+"""One running house for each module of tests; its books are checked after each test."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -13,8 +13,6 @@ from tests.integration.house import COUPLE, PRICE, House, outcome, refused
 
 RESPONSE_LIMIT_S = 1.0
 
-pytestmark = pytest.mark.xdist_group("boards")
-
 PLAN = replace(
     COUPLE,
     machines=(

@@ -17,8 +17,6 @@ from tests.integration.house import COUPLE, PRICE, House, outcome, refused
 
 CAROL = UserPlan("carol", "tr0ub4dor", 2 * PRICE + 30)
 
-pytestmark = pytest.mark.xdist_group("changes")
-
 PLAN = replace(COUPLE, users=(*COUPLE.users, CAROL), agent={"link": "backoff_slow_s = 0.2"})
 
 SLOW_S = 1.0

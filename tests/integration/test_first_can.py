@@ -14,8 +14,6 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 import drink.v1
 from tests.integration.house import ALICE, BOB, COUPLE, PRICE, House
 
-pytestmark = pytest.mark.xdist_group("first-can")
-
 PLAN = COUPLE
 
 LIMIT_S = 60

@@ -10,8 +10,6 @@ from tests.integration.house import COUPLE, PRICE, House, outcome
 
 WAITING_LIMIT_S, SILENCE_LIMIT_S = 1.5, 2.0
 
-pytestmark = pytest.mark.xdist_group("limits")
-
 PLAN = replace(
     COUPLE,
     frontend={

@@ -20,8 +20,6 @@ LIMIT_S = 30
 HEARTBEAT_S = 1
 """Seconds between heartbeats; after three without a word a link is lost."""
 
-pytestmark = pytest.mark.xdist_group("network-agents")
-
 PLAN = replace(
     COUPLE,
     frontend={"links": f"heartbeat_interval_s = {HEARTBEAT_S}\ncommand_ttl_s = 1"},

@@ -16,8 +16,6 @@ from scripts.processes import wait_until
 from tests.fakes.proxy import FaultProxy, Way
 from tests.integration.house import ALICE, COUPLE, PRICE, House, outcome, reason, refused
 
-pytestmark = pytest.mark.xdist_group("network-buyers")
-
 PLAN = replace(COUPLE, motor_s=0.2)
 
 LIMIT_S = 30

@@ -15,8 +15,6 @@ from tests.integration.house import COUPLE, DATABASE, House, backup, outcome, re
 STOP_LIMIT_S = 2
 """Seconds that a stopping service waits for a drop."""
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 PLAN = replace(
     COUPLE,
     frontend={

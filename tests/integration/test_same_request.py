@@ -7,8 +7,6 @@ import pytest
 from drink.v1.drop_service_pb2 import DropRequest, DropResponse
 from tests.integration.house import COUPLE, PRICE, House, outcome, refused
 
-pytestmark = pytest.mark.xdist_group("same-request")
-
 PLAN = COUPLE
 
 TIMES = 10
