@@ -7,7 +7,7 @@ from threading import Event
 from structlog.testing import capture_logs
 
 from drink_frontend.storage.changes import Touched
-from drink_frontend.storage.workers import Job, Outcome, Workers
+from drink_frontend.storage.workers import Job, Outcome, Threads, Workers
 from tests.fakes.gates import LIMIT_S
 
 
@@ -93,8 +93,10 @@ def test_a_loop_that_is_gone_stops_nobody() -> None:
     with capture_logs() as logs:
         workers = asyncio.run(leave())
         crew.may_go_on.set()
-        workers._queue.put(None)
+        threads = workers._hands
+        assert isinstance(threads, Threads)
+        threads._queue.put(None)
         assert crew.closed.wait(LIMIT_S)
-        for thread in workers._threads:
+        for thread in threads._threads:
             thread.join(LIMIT_S)
     assert {entry["event"] for entry in logs} == {"storage_abandoned"}

@@ -13,11 +13,12 @@ import structlog
 from drink_frontend.config import Settings
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Reach
+from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness, Reach
 from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.services import Services
+from drink_frontend.storage.database import Database
 from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.passwords import Argon2Hasher
@@ -40,6 +41,108 @@ class StorageBrokenError(Exception):
         super().__init__("the database failed; nothing is written any more")
 
 
+class Core:
+    """The use cases of one frontend, and what keeps drops moving; without a way in.
+
+    Args:
+        settings: Everything that can be set.
+        storage: What is kept, open.
+        clock: Time.
+        randomness: Ids and secrets.
+        hasher: Password hashes.
+
+    Attributes:
+        links: The agents' links.
+        drops: Placing, following and cancelling drops.
+        accounts: Accounts and their credits.
+        machines: Machines and their slots.
+        notes: Notes of people.
+        resolution: Decisions of operators.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Database,
+        clock: Clock,
+        randomness: Randomness,
+        hasher: PasswordHasher,
+    ) -> None:
+        self._storage = storage
+        self.links = LinkRegistry(
+            Dispatch(storage, clock), clock, settings.links, storage.changes.announce_machine
+        )
+        self._deadlines = Deadlines(storage, self.links, clock, settings.drops)
+        self.drops = Drops(
+            storage,
+            self.links,
+            clock,
+            randomness,
+            settings=settings.drops,
+            on_scheduled=self._deadlines.wake,
+        )
+        self.accounts = Accounts(storage, hasher, clock, randomness, settings.accounts)
+        self.machines = Machines(storage, self.links, clock, randomness)
+        self.notes = Notes(storage, clock)
+        self.resolution = Resolution(storage, clock)
+
+    async def run(self) -> None:
+        """Keeps drops moving until cancelled.
+
+        Raises:
+            StorageBrokenError: the database can no longer be trusted; a new process finds out
+                what it holds.
+        """
+        works = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("deadlines", self._deadlines.run()),
+                ("follow others", self._follow_others()),
+                ("storage", self._storage_failure()),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in works:
+                task.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
+
+    async def settle_drops(self, limit_s: float) -> None:
+        """Waits, within the limit, until no drop is on its way to a motor."""
+        with (
+            contextlib.suppress(TimeoutError, StorageUnavailableError),
+            self._storage.changes.machine(None) as changes,
+        ):
+            async with asyncio.timeout(limit_s):
+                while await self._storage.read(
+                    lambda tx: [
+                        *tx.drops.in_state(State.RESERVED),
+                        *tx.drops.in_state(State.DISPATCHED),
+                    ]
+                ):
+                    await changes.changed()
+
+    async def ready(self) -> bool:
+        """Whether the database takes changes."""
+        await self._storage.write(lambda _: None)
+        return True
+
+    async def _follow_others(self) -> None:
+        """Takes notice of what an administrator's command beside this process changed."""
+        with self._storage.changes.elsewhere() as changes:
+            while True:
+                await changes.changed()
+                self.links.wake_all()
+                self._deadlines.wake()
+
+    async def _storage_failure(self) -> None:
+        failure = await self._storage.failure()
+        raise StorageBrokenError from failure
+
+
 class Frontend:
     """One frontend process: its parts, their start and their end.
 
@@ -51,27 +154,10 @@ class Frontend:
     def __init__(self, settings: Settings, storage: SqliteStorage) -> None:
         clock, randomness = SystemClock(), SystemRandomness()
         self._settings = settings
-        self._storage = storage
         self._hasher = Argon2Hasher(
             settings.accounts.password_threads, settings.accounts.password_waiting_max
         )
-        self._links = LinkRegistry(
-            Dispatch(storage, clock), clock, settings.links, storage.changes.announce_machine
-        )
-        self._deadlines = Deadlines(
-            storage,
-            self._links,
-            clock,
-            settings.drops,
-        )
-        self._drops = Drops(
-            storage,
-            self._links,
-            clock,
-            randomness,
-            settings=settings.drops,
-            on_scheduled=self._deadlines.wake,
-        )
+        self._core = Core(settings, storage, clock, randomness, self._hasher)
         self._stop = asyncio.Event()
         self._restart = False
         self._rpc, self._sessions = self._edges(clock, randomness)
@@ -80,29 +166,21 @@ class Frontend:
         self, clock: SystemClock, randomness: SystemRandomness
     ) -> tuple[RpcServer, SessionServer]:
         """The two ways in for buyers, over the same use cases."""
-        settings = self._settings
-        accounts = Accounts(
-            self._storage,
-            self._hasher,
-            clock,
-            randomness,
-            settings.accounts,
-        )
-        machines = Machines(self._storage, self._links, clock, randomness)
+        settings, core = self._settings, self._core
         rpc = RpcServer(
             settings.rpc,
-            drops=self._drops,
-            accounts=accounts,
-            machines=machines,
-            links=self._links,
+            drops=core.drops,
+            accounts=core.accounts,
+            machines=core.machines,
+            links=core.links,
             randomness=randomness,
-            ready=self._ready,
+            ready=core.ready,
         )
         services = Services(
-            accounts=accounts,
-            drops=self._drops,
-            machines=machines,
-            notes=Notes(self._storage, clock),
+            accounts=core.accounts,
+            drops=core.drops,
+            machines=core.machines,
+            notes=core.notes,
             clock=clock,
             version=version("drink-frontend"),
             started_ms=clock.now_ms(),
@@ -133,9 +211,7 @@ class Frontend:
         works = [
             asyncio.create_task(work, name=name)
             for name, work in (
-                ("deadlines", self._deadlines.run()),
-                ("follow others", self._follow_others()),
-                ("storage", self._storage_failure()),
+                ("core", self._core.run()),
                 ("stop", self._stop.wait()),
             )
         ]
@@ -160,44 +236,12 @@ class Frontend:
         log.info("stopping")
         limit_s = self._settings.shutdown.drops_limit_s
         await self._rpc.drain()
-        self._drops.drain()
-        await asyncio.gather(self._sessions.drain(limit_s), self._settle_drops(limit_s))
-        self._links.drain()
+        self._core.drops.drain()
+        await asyncio.gather(self._sessions.drain(limit_s), self._core.settle_drops(limit_s))
+        self._core.links.drain()
         await self._sessions.stop()
         await self._rpc.stop(self._settings.shutdown.calls_limit_s)
         log.info("stopped")
-
-    async def _settle_drops(self, limit_s: float) -> None:
-        """Waits, within the limit, until no drop is on its way to a motor."""
-        with (
-            contextlib.suppress(TimeoutError, StorageUnavailableError),
-            self._storage.changes.machine(None) as changes,
-        ):
-            async with asyncio.timeout(limit_s):
-                while await self._storage.read(
-                    lambda tx: [
-                        *tx.drops.in_state(State.RESERVED),
-                        *tx.drops.in_state(State.DISPATCHED),
-                    ]
-                ):
-                    await changes.changed()
-
-    async def _follow_others(self) -> None:
-        """Takes notice of what an administrator's command beside this process changed."""
-        with self._storage.changes.elsewhere() as changes:
-            while True:
-                await changes.changed()
-                self._links.wake_all()
-                self._deadlines.wake()
-
-    async def _storage_failure(self) -> None:
-        failure = await self._storage.failure()
-        raise StorageBrokenError from failure
-
-    async def _ready(self) -> bool:
-        """Whether the database takes changes."""
-        await self._storage.write(lambda _: None)
-        return True
 
 
 async def serve(settings: Settings) -> bool:

@@ -41,13 +41,13 @@ class Wakeup:
 
     def __enter__(self) -> Self:
         """Starts listening."""
-        self._listeners[self._key].add(self)
+        self._listeners[self._key][self] = None
         return self
 
     def __exit__(self, *error: object) -> None:
         """Stops listening."""
         waiting = self._listeners[self._key]
-        waiting.discard(self)
+        waiting.pop(self, None)
         if not waiting:
             del self._listeners[self._key]
 
@@ -61,16 +61,17 @@ class Wakeup:
         self._event.clear()
 
 
-_Listeners = defaultdict[str | None, set[Wakeup]]
+# Who has waited longest is woken first.
+_Listeners = defaultdict[str | None, dict[Wakeup, None]]
 
 
 class CommitChanges:
     """`Changes` of one process. All of it runs on the event loop."""
 
     def __init__(self) -> None:
-        self._drops: _Listeners = defaultdict(set)
-        self._machines: _Listeners = defaultdict(set)
-        self._elsewhere: _Listeners = defaultdict(set)
+        self._drops: _Listeners = defaultdict(dict)
+        self._machines: _Listeners = defaultdict(dict)
+        self._elsewhere: _Listeners = defaultdict(dict)
 
     def drop(self, drop_id: str) -> Wakeup:
         """See `Changes`."""
@@ -95,9 +96,9 @@ class CommitChanges:
             for listeners in (self._drops, self._machines, self._elsewhere):
                 _wake(listeners, listeners)
             return
-        _wake(self._drops, touched.drops)
+        _wake(self._drops, sorted(touched.drops))
         if touched.machines:
-            _wake(self._machines, (*touched.machines, None))
+            _wake(self._machines, (*sorted(touched.machines), None))
 
 
 def _wake(listeners: _Listeners, keys: Iterable[str | None]) -> None:

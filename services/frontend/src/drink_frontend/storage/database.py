@@ -10,7 +10,7 @@ from drink_frontend.storage.changes import CommitChanges
 from drink_frontend.storage.engine import Engine
 from drink_frontend.storage.reader import Reader
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.workers import Workers
+from drink_frontend.storage.workers import Hands, Team, Threads, Workers
 from drink_frontend.storage.writer import Stats, Writer
 
 T = TypeVar("T")
@@ -22,12 +22,19 @@ class Database:
     Args:
         engine: The database; closed with this.
         settings: Its bounds.
+        hire: Makes who carries out the work beside the event loop.
 
     Attributes:
         changes: Tells what commits changed.
     """
 
-    def __init__(self, engine: Engine, settings: StorageSettings) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: StorageSettings,
+        *,
+        hire: Callable[[Team], Hands] = Threads,
+    ) -> None:
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[BaseException] = self._loop.create_future()
@@ -41,6 +48,7 @@ class Database:
             batch_max=settings.write_batch_max,
             done=self.changes.fire,
             idle_s=settings.look_elsewhere_ms / 1000,
+            hire=hire,
         )
         self._readers = Workers(
             "storage-reader",
@@ -48,6 +56,7 @@ class Database:
             queue_max=settings.read_queue_max,
             batch_max=settings.read_batch_max,
             done=self.changes.fire,
+            hire=hire,
         )
 
     async def __aenter__(self) -> Self:

@@ -58,67 +58,63 @@ class Crew(Protocol):
         """Ends its work."""
 
 
-class Workers:
-    """One queue and its threads. All methods run on the event loop.
+class Hands(Protocol):
+    """Takes jobs off the event loop, in order, and has a crew carry them out in batches."""
 
-    Args:
-        name: Of the threads.
-        crews: One per thread.
-        queue_max: Jobs that may be unfinished.
+    def put(self, job: Job) -> None:
+        """Adds a job; returns at once."""
+
+    async def close(self) -> None:
+        """Has what waits carried out, then ends the crews."""
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Crews and how they work. What they are to be told on the loop is a plain call there.
+
+    Attributes:
+        name: Of their threads.
+        crews: Who carries out; each one batch at a time.
         batch_max: Jobs that are carried out together.
-        done: Told on the loop what each batch changed, after its jobs' callers were answered.
+        hand_back: Told each batch, its outcomes and what it changed.
+        done: Told what others changed while a crew was idle.
         idle_s: Seconds without a job after which a crew is told that it is idle; None: never.
     """
 
-    def __init__(
-        self,
-        name: str,
-        crews: Sequence[Crew],
-        *,
-        queue_max: int,
-        batch_max: int,
-        done: Callable[[Touched], None],
-        idle_s: float | None = None,
-    ) -> None:
+    name: str
+    crews: Sequence[Crew]
+    batch_max: int
+    hand_back: Callable[[Sequence[Job], Sequence[Outcome], Touched], None]
+    done: Callable[[Touched], None]
+    idle_s: float | None
+
+
+class Threads:
+    """A thread for each crew. See `Hands`.
+
+    Args:
+        team: The crews.
+    """
+
+    def __init__(self, team: Team) -> None:
+        self._team = team
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._unfinished = 0
-        self._queue_max = queue_max
-        self._batch_max = batch_max
-        self._done = done
-        self._idle_s = idle_s
-        self._closing = False
-        self._ended = [asyncio.Event() for _ in crews]
+        self._ended = [asyncio.Event() for _ in team.crews]
         self._threads = [
             # Daemons: a process that dies without `close` must not wait for its queue.
-            Thread(target=self._work, args=(crew, ended), name=name, daemon=True)
-            for crew, ended in zip(crews, self._ended, strict=True)
+            Thread(target=self._work, args=(crew, ended), name=team.name, daemon=True)
+            for crew, ended in zip(team.crews, self._ended, strict=True)
         ]
         for thread in self._threads:
             thread.start()
 
-    async def do(self, call: Callable[[Transaction], T]) -> T:
-        """Has a job carried out, and returns its value or raises its error.
-
-        Raises:
-            StorageUnavailableError: the queue is full or closed.
-        """
-        if self._closing:
-            raise StorageUnavailableError("the database is closed")
-        if self._unfinished >= self._queue_max:
-            raise StorageUnavailableError("too much waits for the database")
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._unfinished += 1
-        self._queue.put(Job(call, future))
-        return await future
-
-    def refuse(self) -> None:
-        """Takes no more jobs."""
-        self._closing = True
+    def put(self, job: Job) -> None:
+        """See `Hands`."""
+        self._queue.put(job)
 
     async def close(self) -> None:
-        """Takes no more jobs, lets the threads finish what waits, and ends them."""
-        self.refuse()
+        """See `Hands`."""
         for _ in self._threads:
             self._queue.put(None)
         for ended, thread in zip(self._ended, self._threads, strict=True):
@@ -131,21 +127,21 @@ class Workers:
             try:
                 jobs, closing = self._next_batch()
             except Empty:
-                self._on_loop(self._done, crew.idle())
+                self._on_loop(self._team.done, crew.idle())
                 continue
             if jobs:
                 outcomes, touched = crew.carry_out(jobs)
-                self._on_loop(self._hand_back, jobs, outcomes, touched)
+                self._on_loop(self._team.hand_back, jobs, outcomes, touched)
         crew.close()
         self._on_loop(ended.set)
 
     def _next_batch(self) -> tuple[list[Job], bool]:
         """The jobs that wait, at least one, and whether they are the last; Empty when idle."""
         jobs: list[Job] = []
-        job = self._queue.get(timeout=self._idle_s)
+        job = self._queue.get(timeout=self._team.idle_s)
         while job is not None:
             jobs.append(job)
-            if len(jobs) == self._batch_max:
+            if len(jobs) == self._team.batch_max:
                 return jobs, False
             try:
                 job = self._queue.get_nowait()
@@ -159,6 +155,62 @@ class Workers:
         except RuntimeError:
             # The loop was closed without `close`: nobody is left to be answered.
             log.warning("storage_abandoned")
+
+
+class Workers:
+    """One bounded queue and who works on it. All methods run on the event loop.
+
+    Args:
+        name: Of the threads.
+        crews: One per thread.
+        queue_max: Jobs that may be unfinished.
+        batch_max: Jobs that are carried out together.
+        done: Told on the loop what each batch changed, after its jobs' callers were answered.
+        idle_s: Seconds without a job after which a crew is told that it is idle; None: never.
+        hire: Makes the hands of a team.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        crews: Sequence[Crew],
+        *,
+        queue_max: int,
+        batch_max: int,
+        done: Callable[[Touched], None],
+        idle_s: float | None = None,
+        hire: Callable[[Team], Hands] = Threads,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._unfinished = 0
+        self._queue_max = queue_max
+        self._done = done
+        self._closing = False
+        self._hands = hire(Team(name, crews, batch_max, self._hand_back, done, idle_s))
+
+    async def do(self, call: Callable[[Transaction], T]) -> T:
+        """Has a job carried out, and returns its value or raises its error.
+
+        Raises:
+            StorageUnavailableError: the queue is full or closed.
+        """
+        if self._closing:
+            raise StorageUnavailableError("the database is closed")
+        if self._unfinished >= self._queue_max:
+            raise StorageUnavailableError("too much waits for the database")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._unfinished += 1
+        self._hands.put(Job(call, future))
+        return await future
+
+    def refuse(self) -> None:
+        """Takes no more jobs."""
+        self._closing = True
+
+    async def close(self) -> None:
+        """Takes no more jobs, and ends when what waits is carried out."""
+        self.refuse()
+        await self._hands.close()
 
     def _hand_back(
         self, jobs: Sequence[Job], outcomes: Sequence[Outcome], touched: Touched

@@ -65,13 +65,24 @@ class Board:
         on_event: Callable[[BoardEvent], None],
         *,
         clock: Callable[[], float] = time.monotonic,
+        source: StreamSource | None = None,
+        rng: random.Random | None = None,
     ) -> None:
-        self.source = make_source(settings)
+        """Nothing is opened yet.
+
+        Args:
+            settings: The board.
+            on_event: Takes what the board reports.
+            clock: Monotonic seconds.
+            source: Where the streams come from; None for that of the board's URL.
+            rng: Draws the waits between attempts.
+        """
+        self.source = source or make_source(settings)
         """Where the streams come from."""
         self._driver = make_driver(settings)
         self._on_event = on_event
         self._clock = clock
-        self._backoff = Backoff(random.SystemRandom())
+        self._backoff = Backoff(rng or random.SystemRandom())
         self._stream: ByteStream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._status_changed = asyncio.Event()

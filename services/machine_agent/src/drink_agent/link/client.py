@@ -52,6 +52,7 @@ class LinkClient:
             nothing more is read from the frontend.
         clock: Monotonic seconds.
         random: Returns a number from 0 up to 1.
+        dial: Makes the channel of each link.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class LinkClient:
         *,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = default_random.random,
+        dial: Callable[[LinkSettings], grpc.aio.Channel] = open_channel,
     ) -> None:
         self._settings = settings
         self._introduce = introduce
         self._on_event = on_event
         self._clock = clock
+        self._dial = dial
         self._backoff = Backoff(settings, random)
         self._state: LinkState | None = None
         self._outbox: Outbox | None = None
@@ -159,7 +162,7 @@ class LinkClient:
         """Keeps one link and returns how it ended."""
         try:
             metadata = authorization(self._settings)
-            async with open_channel(self._settings) as channel:
+            async with self._dial(self._settings) as channel:
                 outbox = Outbox(self._settings.outbox_limit)
                 outbox.put(convert.hello(self._introduce()))
                 self._state, self._outbox = state, outbox
