@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
+import grpc
 import structlog
 
 from drink_frontend.config import Settings
@@ -41,8 +42,8 @@ class StorageBrokenError(Exception):
         super().__init__("the database failed; nothing is written any more")
 
 
-class Core:
-    """The use cases of one frontend, and what keeps drops moving; without a way in.
+class Frontend:
+    """One frontend process: its parts, their start and their end.
 
     Args:
         settings: Everything that can be set.
@@ -50,14 +51,7 @@ class Core:
         clock: Time.
         randomness: Ids and secrets.
         hasher: Password hashes.
-
-    Attributes:
-        links: The agents' links.
-        drops: Placing, following and cancelling drops.
-        accounts: Accounts and their credits.
-        machines: Machines and their slots.
-        notes: Notes of people.
-        resolution: Decisions of operators.
+        make_server: Makes the gRPC server; takes the keywords of `grpc.aio.server`.
     """
 
     def __init__(
@@ -67,120 +61,58 @@ class Core:
         clock: Clock,
         randomness: Randomness,
         hasher: PasswordHasher,
+        *,
+        make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
     ) -> None:
+        self._settings = settings
         self._storage = storage
-        self.links = LinkRegistry(
+        self._links = LinkRegistry(
             Dispatch(storage, clock), clock, settings.links, storage.changes.announce_machine
         )
-        self._deadlines = Deadlines(storage, self.links, clock, settings.drops)
-        self.drops = Drops(
+        self._deadlines = Deadlines(
             storage,
-            self.links,
+            self._links,
+            clock,
+            settings.drops,
+        )
+        self._drops = Drops(
+            storage,
+            self._links,
             clock,
             randomness,
             settings=settings.drops,
             on_scheduled=self._deadlines.wake,
         )
-        self.accounts = Accounts(storage, hasher, clock, randomness, settings.accounts)
-        self.machines = Machines(storage, self.links, clock, randomness)
-        self.notes = Notes(storage, clock)
-        self.resolution = Resolution(storage, clock)
-
-    async def run(self) -> None:
-        """Keeps drops moving until cancelled.
-
-        Raises:
-            StorageBrokenError: the database can no longer be trusted; a new process finds out
-                what it holds.
-        """
-        works = [
-            asyncio.create_task(work, name=name)
-            for name, work in (
-                ("deadlines", self._deadlines.run()),
-                ("follow others", self._follow_others()),
-                ("storage", self._storage_failure()),
-            )
-        ]
-        try:
-            done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in works:
-                task.cancel()
-            await asyncio.gather(*works, return_exceptions=True)
-
-    async def settle_drops(self, limit_s: float) -> None:
-        """Waits, within the limit, until no drop is on its way to a motor."""
-        with (
-            contextlib.suppress(TimeoutError, StorageUnavailableError),
-            self._storage.changes.machine(None) as changes,
-        ):
-            async with asyncio.timeout(limit_s):
-                while await self._storage.read(
-                    lambda tx: [
-                        *tx.drops.in_state(State.RESERVED),
-                        *tx.drops.in_state(State.DISPATCHED),
-                    ]
-                ):
-                    await changes.changed()
-
-    async def ready(self) -> bool:
-        """Whether the database takes changes."""
-        await self._storage.write(lambda _: None)
-        return True
-
-    async def _follow_others(self) -> None:
-        """Takes notice of what an administrator's command beside this process changed."""
-        with self._storage.changes.elsewhere() as changes:
-            while True:
-                await changes.changed()
-                self.links.wake_all()
-                self._deadlines.wake()
-
-    async def _storage_failure(self) -> None:
-        failure = await self._storage.failure()
-        raise StorageBrokenError from failure
-
-
-class Frontend:
-    """One frontend process: its parts, their start and their end.
-
-    Args:
-        settings: Everything that can be set.
-        storage: What is kept, open.
-    """
-
-    def __init__(self, settings: Settings, storage: SqliteStorage) -> None:
-        clock, randomness = SystemClock(), SystemRandomness()
-        self._settings = settings
-        self._hasher = Argon2Hasher(
-            settings.accounts.password_threads, settings.accounts.password_waiting_max
-        )
-        self._core = Core(settings, storage, clock, randomness, self._hasher)
         self._stop = asyncio.Event()
         self._restart = False
-        self._rpc, self._sessions = self._edges(clock, randomness)
+        accounts = Accounts(storage, hasher, clock, randomness, settings.accounts)
+        self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server)
 
     def _edges(
-        self, clock: SystemClock, randomness: SystemRandomness
+        self,
+        accounts: Accounts,
+        clock: Clock,
+        randomness: Randomness,
+        make_server: Callable[..., grpc.aio.Server],
     ) -> tuple[RpcServer, SessionServer]:
         """The two ways in for buyers, over the same use cases."""
-        settings, core = self._settings, self._core
+        settings = self._settings
+        machines = Machines(self._storage, self._links, clock, randomness)
         rpc = RpcServer(
             settings.rpc,
-            drops=core.drops,
-            accounts=core.accounts,
-            machines=core.machines,
-            links=core.links,
+            drops=self._drops,
+            accounts=accounts,
+            machines=machines,
+            links=self._links,
             randomness=randomness,
-            ready=core.ready,
+            ready=self._ready,
+            make_server=make_server,
         )
         services = Services(
-            accounts=core.accounts,
-            drops=core.drops,
-            machines=core.machines,
-            notes=core.notes,
+            accounts=accounts,
+            drops=self._drops,
+            machines=machines,
+            notes=Notes(self._storage, clock),
             clock=clock,
             version=version("drink-frontend"),
             started_ms=clock.now_ms(),
@@ -211,7 +143,9 @@ class Frontend:
         works = [
             asyncio.create_task(work, name=name)
             for name, work in (
-                ("core", self._core.run()),
+                ("deadlines", self._deadlines.run()),
+                ("follow others", self._follow_others()),
+                ("storage", self._storage_failure()),
                 ("stop", self._stop.wait()),
             )
         ]
@@ -229,19 +163,50 @@ class Frontend:
             for task in works:
                 task.cancel()
             await asyncio.gather(*works, return_exceptions=True)
-            self._hasher.close()
 
     async def _end(self) -> None:
         """Each step is also a point at which the process may be killed: nothing is lost by it."""
         log.info("stopping")
         limit_s = self._settings.shutdown.drops_limit_s
         await self._rpc.drain()
-        self._core.drops.drain()
-        await asyncio.gather(self._sessions.drain(limit_s), self._core.settle_drops(limit_s))
-        self._core.links.drain()
+        self._drops.drain()
+        await asyncio.gather(self._sessions.drain(limit_s), self._settle_drops(limit_s))
+        self._links.drain()
         await self._sessions.stop()
         await self._rpc.stop(self._settings.shutdown.calls_limit_s)
         log.info("stopped")
+
+    async def _settle_drops(self, limit_s: float) -> None:
+        """Waits, within the limit, until no drop is on its way to a motor."""
+        with (
+            contextlib.suppress(TimeoutError, StorageUnavailableError),
+            self._storage.changes.machine(None) as changes,
+        ):
+            async with asyncio.timeout(limit_s):
+                while await self._storage.read(
+                    lambda tx: [
+                        *tx.drops.in_state(State.RESERVED),
+                        *tx.drops.in_state(State.DISPATCHED),
+                    ]
+                ):
+                    await changes.changed()
+
+    async def _follow_others(self) -> None:
+        """Takes notice of what an administrator's command beside this process changed."""
+        with self._storage.changes.elsewhere() as changes:
+            while True:
+                await changes.changed()
+                self._links.wake_all()
+                self._deadlines.wake()
+
+    async def _storage_failure(self) -> None:
+        failure = await self._storage.failure()
+        raise StorageBrokenError from failure
+
+    async def _ready(self) -> bool:
+        """Whether the database takes changes."""
+        await self._storage.write(lambda _: None)
+        return True
 
 
 async def serve(settings: Settings) -> bool:
@@ -256,8 +221,10 @@ async def serve(settings: Settings) -> bool:
         OSError: an address cannot be listened on.
     """
     loop = asyncio.get_running_loop()
+    limits = settings.accounts
     async with SqliteStorage.open(settings.storage) as storage:
-        frontend = Frontend(settings, storage)
+        hasher = Argon2Hasher(limits.password_threads, limits.password_waiting_max)
+        frontend = Frontend(settings, storage, SystemClock(), SystemRandomness(), hasher)
 
         def on_signal() -> None:
             frontend.stop()
@@ -268,7 +235,8 @@ async def serve(settings: Settings) -> bool:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
-        return await frontend.run()
+        with contextlib.closing(hasher):
+            return await frontend.run()
 
 
 class _NoLinks:

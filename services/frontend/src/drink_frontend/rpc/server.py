@@ -90,6 +90,7 @@ class RpcServer:
         links: The agents' links.
         randomness: Ids of calls and incidents.
         ready: Whether the database takes changes; asked again and again for the health service.
+        make_server: Makes gRPC's server; takes the keywords of `grpc.aio.server`.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class RpcServer:
         links: Links,
         randomness: Randomness,
         ready: Callable[[], Awaitable[bool]],
+        make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
     ) -> None:
         self._settings = settings
         self._ready = ready
@@ -110,7 +112,7 @@ class RpcServer:
         self._watches = Watches(settings.watches_max, settings.watches_per_caller_max)
         self._health = Health(SERVICES, self._watches)
         self._follow_health: asyncio.Task[None] | None = None
-        self._server = grpc.aio.server(
+        self._server = make_server(
             interceptors=[
                 self._calls,
                 ErrorBoundary(randomness),
