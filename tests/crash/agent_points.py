@@ -163,10 +163,12 @@ def _wrap_journal(fate: Fate, calls: _SystemCalls) -> None:
         fate.reach("after-compact")
         return done
 
-    def wrapped_open(cls: type[Journal], path: Path) -> tuple[Journal, tuple[Entry, ...]]:
+    def wrapped_open(
+        cls: type[Journal], path: Path, *more: Any
+    ) -> tuple[Journal, tuple[Entry, ...]]:
         fate.reach("before-open")
         with calls.doing("repair" if path.exists() else "create"):
-            opened: tuple[Journal, tuple[Entry, ...]] = open_journal(cls, path)
+            opened: tuple[Journal, tuple[Entry, ...]] = open_journal(cls, path, *more)
         fate.reach("after-open")
         return opened
 

@@ -4,6 +4,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+_truncate = os.ftruncate
+"""The system's own, before anybody wraps it."""
+
 Inode = tuple[int, int]
 """Device and number of a file or folder."""
 
@@ -22,7 +25,7 @@ class JournalDisk:
         """Bytes are about to be appended to a file."""
         length = os.fstat(descriptor).st_size
         kept = os.dup(descriptor)
-        self._undo.append((_inode(descriptor), lambda: os.ftruncate(kept, length)))
+        self._undo.append((_inode(descriptor), lambda: _truncate(kept, length)))
 
     def will_truncate(self, descriptor: int, length: int) -> None:
         """A file is about to lose its end."""

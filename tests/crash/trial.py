@@ -169,6 +169,11 @@ class Trial:
 
         return self.until(answer, "answered")  # type: ignore[no-any-return]
 
+    def buy_another(self) -> None:
+        """Buys once more, and gets it."""
+        self.request_id = str(uuid.uuid4())
+        assert self.buy().drop.state == drops.Drop.STATE_DISPENSED
+
     def cancel(self, name: str) -> drops.Drop:
         """Cancels a drop, and asks again until there is an answer."""
 
