@@ -68,6 +68,8 @@ class _Pipe:
                 self.bytes_left -= len(data)
                 if not self.bytes_left:
                     self.flowing.clear()
+            if writer.is_closing():  # it was reset; what it would have been told is lost
+                continue
             with contextlib.suppress(OSError):
                 writer.write(data)
                 await writer.drain()

@@ -37,6 +37,8 @@ def test_a_file_sets_and_the_environment_overrides(
     ("text", "key"),
     [
         ("unknown = 1", "unknown"),
+        ("_env_file = 1", "_env_file"),
+        ("_cli_parse_args = true", "_cli_parse_args"),
         ("[rpc]\nprot = 1", "rpc.prot"),
         ("[storage]\nfile = 'x'", "storage.file"),
         ("[rpc]\nport = 'many'", "rpc.port"),

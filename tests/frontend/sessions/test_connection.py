@@ -100,7 +100,7 @@ async def test_the_machine_is_chosen_by_the_local_address(serve: Serve) -> None:
 
 
 class TestDrops:
-    async def test_fault_22_a_session_that_ends_does_not_end_its_drop(
+    async def test_fault_07_a_session_that_ends_does_not_end_its_drop(
         self, world: World, serve: Serve
     ) -> None:
         world.holding = True
@@ -127,7 +127,7 @@ class TestDrops:
             await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
             assert await caller.read_all() == b"OK Credits remaining: 50\n"
 
-    async def test_fault_22_nor_does_one_that_ends_while_it_is_being_placed(
+    async def test_fault_07_nor_does_one_that_ends_while_it_is_being_placed(
         self, world: World, serve: Serve
     ) -> None:
         server = await serve()

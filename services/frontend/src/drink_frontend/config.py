@@ -111,6 +111,9 @@ def load(path: Path | None) -> Settings:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from error
+    # The settings library takes arguments with such names for options of its own.
+    if reserved := [key for key in values if key.startswith("_")]:
+        raise ConfigError("\n".join(f"{key}: Extra inputs are not permitted" for key in reserved))
     try:
         return Settings(**values)
     except ValidationError as error:

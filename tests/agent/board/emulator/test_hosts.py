@@ -64,6 +64,19 @@ class TestPty:
             assert host.board.counts.motor_runs == 0
             os.close(fd)
 
+    async def test_a_power_cut_while_it_is_unplugged_leaves_it_to_be_found_again(
+        self, tmp_path: Path
+    ) -> None:
+        link = tmp_path / "board"
+        async with PtyHost(quick(), link) as host:
+            host.lose(60)
+            host.lose(0.01, silently=True)
+            assert await host.wait_until(lambda board: board.connected, LIMIT_S)
+            fd = os.open(link, os.O_RDWR | os.O_NOCTTY)
+            os.write(fd, b"6\n")
+            await read_fd(fd, b"71 1`2 1`3 0\n")
+            os.close(fd)
+
     async def test_an_old_link_is_replaced(self, tmp_path: Path) -> None:
         link = tmp_path / "board"
         link.symlink_to("/nonexistent")

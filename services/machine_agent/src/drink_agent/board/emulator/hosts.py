@@ -148,8 +148,9 @@ class PtyHost(Host):
         """Makes the terminal and the link."""
         self._reopen(silently=False)
 
-    def _reopen(self, *, silently: bool) -> None:
-        if not silently:
+    def _reopen(self, *, silently: bool) -> None:  # noqa: ARG002
+        # Power that comes back finds the terminal as it was, unless the plug was pulled meanwhile.
+        if self._master < 0:
             self._master, self._slave = pty.openpty()
             tty.setraw(self._slave)
             os.set_blocking(self._master, False)

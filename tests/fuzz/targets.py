@@ -1,0 +1,224 @@
+"""What must bear any bytes: one small function for each parser that strangers can reach.
+
+A target returns if all is well; it raises whatever the parser must not raise, or an AssertionError
+if what was parsed is not so. `make fuzz` looks for bytes that make one raise.
+"""
+
+import contextlib
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from google.protobuf.message import DecodeError
+
+from drink.v1.drop_service_pb2 import DropRequest
+from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse
+from drink_agent.board import tini
+from drink_agent.board.coke1994 import Coke1994Driver
+from drink_agent.board.driver import TiniDriver
+from drink_agent.board.emulator.board import EmulatedBoard
+from drink_agent.board.emulator.spec import BoardSpec
+from drink_agent.board.port import DispenseEnded, LateEvidence
+from drink_agent.board.settings import BoardSettings
+from drink_agent.board.streams import parse_peers, parse_url
+from drink_agent.config import ConfigError as AgentConfigError
+from drink_agent.config import parse as parse_agent_config
+from drink_agent.domain.recovery import ImpossibleHistoryError, replay
+from drink_agent.journal.format import BrokenFrameError, Header, decode, encode_frame, encode_header
+from drink_agent.link import convert
+from drink_agent.link.errors import LinkViolationError
+from drink_frontend.config import ConfigError as FrontendConfigError
+from drink_frontend.config import load
+from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
+from drink_frontend.rpc import names
+from drink_frontend.rpc.convert import drop_order
+from drink_frontend.rpc.link_convert import agent_message
+from drink_frontend.sessions.codec import Line, LineDecoder
+from drink_frontend.sessions.commands import parse
+from drink_frontend.sessions.dialects import DIALECTS
+from drink_frontend.sessions.phrases import Refused
+
+Target = Callable[[bytes], None]
+
+LINE_MAX = 64
+"""Bytes of a line: short, so that what happens at the limit happens often."""
+
+
+def session_lines(data: bytes) -> None:
+    """Lines of a session: the same however the bytes are cut."""
+    whole, bytewise = LineDecoder(LINE_MAX), LineDecoder(LINE_MAX)
+    whole.feed(data)
+    lines, same = list(iter(whole.next_event, None)), []
+    for byte in data:
+        bytewise.feed(bytes([byte]))
+        same += list(iter(bytewise.next_event, None))
+    assert lines == same
+    assert bytewise.backlog <= LINE_MAX + 1
+
+
+def session_commands(data: bytes) -> None:
+    """Commands of a session, in every dialect."""
+    decoder = LineDecoder(512)
+    decoder.feed(data + b"\n")
+    events = iter(decoder.next_event, None)
+    lines = [event.text for event in events if isinstance(event, Line) and event.text.strip()]
+    for line in lines:
+        for dialect in DIALECTS.values():
+            command = parse(line, dialect.heeded)
+            if command is not None and command.arity_fits:
+                with contextlib.suppress(Refused):
+                    command.values()
+                secret = command.arguments if command.grammar.secret else ()
+                # A short one may be part of the verb or of the mask by chance.
+                assert not any(len(each) > 12 and each in command.masked for each in secret)
+
+
+def tini_board(data: bytes) -> None:
+    """Whatever a tini-board says, byte by byte or at once; a drop has one outcome at most."""
+    for cut in (1, len(data) or 1):
+        driver = TiniDriver(BoardSettings(url="serial:///dev/null"))
+        effects = list(driver.connected(0.0))
+        half = len(data) // 2
+        for start in range(0, half, cut):
+            effects += driver.receive(data[start : min(start + cut, half)], 1.0)
+        effects += driver.dispense("drop", 1, 2.0)
+        for start in range(half, len(data), cut):
+            effects += driver.receive(data[start : start + cut], 3.0)
+        effects += driver.tick(20.0)
+        effects += driver.disconnected(21.0)
+        assert sum(isinstance(effect, DispenseEnded) for effect in effects) == 1
+        assert sum(isinstance(effect, LateEvidence) for effect in effects) <= 1
+
+
+def tini_lines(data: bytes) -> None:
+    """Lines of a tini-board: the same however the bytes are cut."""
+    whole, bytewise = tini.TiniDecoder(LINE_MAX), tini.TiniDecoder(LINE_MAX)
+    assert whole.feed(data) == [line for byte in data for line in bytewise.feed(bytes([byte]))]
+
+
+def coke1994_board(data: bytes) -> None:
+    """Whatever a board of 1994 says; a drop has one outcome."""
+    settings = BoardSettings(url="serial:///dev/null", dialect="coke1994", max_slot=6)
+    driver = Coke1994Driver(settings)
+    half = len(data) // 2
+    effects = [*driver.connected(0.0), *driver.receive(data[:half], 1.0)]
+    effects += driver.dispense("drop", 1, 2.0)
+    effects += driver.receive(data[half:], 3.0)
+    effects += driver.tick(20.0)
+    effects += driver.disconnected(21.0)
+    assert sum(isinstance(effect, DispenseEnded) for effect in effects) == 1
+
+
+def emulated_board(data: bytes) -> None:
+    """Whatever an agent says to an emulated board; the cans stay counted."""
+    board = EmulatedBoard(BoardSpec(cans={1: 2, 12: 1}, motor_s=0.1))
+    board.connect(0.0)
+    for number, byte in enumerate(data):
+        board.receive(bytes([byte]), number * 0.01)
+        board.tick(number * 0.01)
+    board.tick(len(data) + 10.0)
+    fallen = sum(board.counts.dispensed.values())
+    assert fallen + sum(board.counts.cans.values()) == 3
+    assert fallen <= board.counts.motor_runs
+
+
+def journal(data: bytes) -> None:
+    """A journal's bytes, as they are and behind a sound header."""
+    for text in (data, encode_header(Header("id")) + data):
+        with contextlib.suppress(BrokenFrameError, ImpossibleHistoryError):
+            contents = decode(text)
+            assert contents.sound_bytes + contents.torn_bytes == len(text)
+            assert decode(text[: contents.sound_bytes]).entries == contents.entries
+            replay(contents.entries, remembered_drops=10)
+
+
+def journal_entries(data: bytes) -> None:
+    """A journal whose frames are sound, whatever is in them."""
+    with contextlib.suppress(ValueError, RecursionError):
+        journal(encode_frame(json.loads(data)))
+
+
+def link_to_frontend(data: bytes) -> None:
+    """What somebody with an agent's token sends."""
+    with contextlib.suppress(DecodeError, LinkProtocolError):
+        agent_message(ConnectRequest.FromString(data))
+
+
+def link_to_agent(data: bytes) -> None:
+    """What a frontend sends."""
+    with contextlib.suppress(DecodeError, LinkViolationError):
+        convert.from_response(ConnectResponse.FromString(data))
+
+
+def drop_request(data: bytes) -> None:
+    """What a buyer sends."""
+    with contextlib.suppress(DecodeError, FieldInvalidError):
+        drop_order(DropRequest.FromString(data), "ann")
+
+
+def resource_names(data: bytes) -> None:
+    """Names and page tokens; what is a name is read back as it was written."""
+    text = data.decode(errors="replace")
+    for read, write in (
+        (names.parse_drop, names.drop_name),
+        (names.parse_account, names.account_name),
+        (names.parse_machine, names.machine_name),
+    ):
+        with contextlib.suppress(FieldInvalidError):
+            assert write(read(text, "name")) == text
+    with contextlib.suppress(FieldInvalidError):
+        assert names.slot_name(*names.parse_slot(text, "name")) == text
+    with contextlib.suppress(FieldInvalidError):
+        sequence = names.parse_page_token(text, "list")
+        assert sequence is None or sequence >= 0
+
+
+def agent_config(data: bytes) -> None:
+    """An agent's configuration file."""
+    with contextlib.suppress(UnicodeDecodeError, tomllib.TOMLDecodeError):
+        values = tomllib.loads(data.decode())
+        with contextlib.suppress(AgentConfigError):
+            parse_agent_config(values)
+
+
+def frontend_config(data: bytes) -> None:
+    """The frontend's configuration file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "frontend.toml"
+        path.write_bytes(data)
+        with contextlib.suppress(FrontendConfigError):
+            load(path)
+
+
+def board_urls(data: bytes) -> None:
+    """URLs of boards, and addresses of those that may dial in."""
+    text = data.decode(errors="replace")
+    with contextlib.suppress(ValueError):
+        parse_url(text)
+    with contextlib.suppress(ValueError):
+        parse_peers(tuple(text.split(",")))
+
+
+TARGETS: dict[str, Target] = {
+    target.__name__: target
+    for target in (
+        session_lines,
+        session_commands,
+        tini_board,
+        tini_lines,
+        coke1994_board,
+        emulated_board,
+        journal,
+        journal_entries,
+        link_to_frontend,
+        link_to_agent,
+        drop_request,
+        resource_names,
+        agent_config,
+        frontend_config,
+        board_urls,
+    )
+}
+"""By name."""
