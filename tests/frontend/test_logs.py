@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -11,14 +10,7 @@ import structlog
 from drink_frontend import logs
 from drink_frontend.config import LogSettings
 
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:], root.level = handlers, level
+pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
 def test_an_event_is_one_json_object_a_line() -> None:

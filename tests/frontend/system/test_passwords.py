@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from argon2 import PasswordHasher
 
 from drink_frontend.domain.errors import RateLimitedError
-from drink_frontend.system.passwords import Argon2Hasher
+from drink_frontend.system.passwords import DECOY, Argon2Hasher
 
 
 @pytest.fixture
@@ -26,6 +27,10 @@ async def test_a_password_fits_its_hash_and_no_other(hasher: Argon2Hasher) -> No
 async def test_no_account_and_a_broken_hash_fit_nothing(hasher: Argon2Hasher) -> None:
     assert not await hasher.verify(None, "decoy")
     assert not await hasher.verify("not a hash", "anything")
+
+
+def test_the_decoy_costs_what_a_real_hash_costs() -> None:
+    assert not PasswordHasher().check_needs_rehash(DECOY)
 
 
 async def test_the_same_password_has_another_hash_each_time(hasher: Argon2Hasher) -> None:

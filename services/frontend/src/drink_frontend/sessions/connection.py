@@ -317,7 +317,12 @@ class Connection(asyncio.Protocol):
         if self._ended or not self._transport.can_write_eof():
             self._transport.close()
             return
-        self._transport.write_eof()
+        try:
+            self._transport.write_eof()
+        except OSError:
+            # The client has cut the connection, and the loop has not told it yet.
+            self._transport.abort()
+            return
         self._linger = loop.call_later(LINGER_S, self._transport.close)
         if not self._reading:
             self._transport.resume_reading()

@@ -224,26 +224,15 @@ class Dispatch:
             tx.machines.saw_journal(machine, *journal)
             drop = tx.drops.get(drop_id)
             if drop is None or drop.machine != machine:
-                claim = {"drop": drop_id, **facts}
-                tx.audit.add(
-                    AuditRecord(
-                        AuditKind.ORPHAN_RESULT, now_ms, actor, machine=machine, facts=claim
-                    )
-                )
+                orphan = {"drop": drop_id, **facts}
+                _raise_alarm(tx, AuditKind.ORPHAN_RESULT, now_ms, machine, facts=orphan)
                 return None
             if revision <= drop.revision:
                 return Verdict.REPEATED
-            contradiction = evidence.get("contradiction")
-            if contradiction:
-                tx.audit.add(
-                    AuditRecord(
-                        AuditKind.SENSOR_CONTRADICTED,
-                        now_ms,
-                        actor,
-                        drop_id=drop_id,
-                        machine=machine,
-                        facts={"slot": drop.slot, "contradiction": contradiction},
-                    )
+            if contradiction := evidence.get("contradiction"):
+                claim = {"slot": drop.slot, "contradiction": contradiction}
+                _raise_alarm(
+                    tx, AuditKind.SENSOR_CONTRADICTED, now_ms, machine, drop_id=drop_id, facts=claim
                 )
             event, why = _reading(drop, outcome, cause)
             return advance(
@@ -303,19 +292,8 @@ class Dispatch:
                     sensor is Sensor.STOCKED and not slot.on_hand + slot.reserved + slot.unknown
                 )
                 if claims_empty or claims_stocked:
-                    tx.audit.add(
-                        AuditRecord(
-                            AuditKind.SENSOR_CONTRADICTED,
-                            now_ms,
-                            f"agent:{machine}",
-                            machine=machine,
-                            facts={
-                                "slot": slot.number,
-                                "sensor": sensor,
-                                "on_hand": slot.on_hand,
-                            },
-                        )
-                    )
+                    claim = {"slot": slot.number, "sensor": sensor, "on_hand": slot.on_hand}
+                    _raise_alarm(tx, AuditKind.SENSOR_CONTRADICTED, now_ms, machine, facts=claim)
 
         await self._storage.write(keep)
 
@@ -329,6 +307,21 @@ def _reading(drop: Drop, outcome: State, cause: Cause) -> tuple[Event, Cause]:
     if cause not in _CAUSES[outcome]:
         return Event.LOSE, Cause.UNRECOGNIZED
     return _EVENTS[outcome], cause
+
+
+def _raise_alarm(
+    tx: Transaction,
+    kind: AuditKind,
+    now_ms: int,
+    machine: str,
+    *,
+    drop_id: str | None = None,
+    facts: dict[str, Any],
+) -> None:
+    """Keeps what an agent said for an operator to look at."""
+    tx.audit.add(
+        AuditRecord(kind, now_ms, f"agent:{machine}", drop_id, machine=machine, facts=facts)
+    )
 
 
 def _machine(tx: Transaction, name: str) -> Machine:

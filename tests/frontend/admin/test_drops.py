@@ -1,0 +1,132 @@
+"""Drops and alarms, from the command line."""
+
+import asyncio
+
+import pytest
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.system.clock import SystemClock
+from drink_frontend.usecases.dispatch import Dispatch
+from drink_frontend.usecases.drops import DropOrder, Drops
+from drink_frontend.usecases.settings import DropSettings
+from tests.fakes.randomness import CountingRandomness
+from tests.frontend.admin.conftest import Desk
+from tests.frontend.usecases.bench import HandLinks
+
+
+async def _buy(desk: Desk, outcome: State, cause: Cause) -> str:
+    async with SqliteStorage.open(desk.settings.storage) as storage:
+        clock, links = SystemClock(), HandLinks()
+        drops = Drops(
+            storage,
+            links,
+            clock,
+            CountingRandomness("T"),
+            settings=DropSettings(),
+            on_scheduled=lambda: None,
+        )
+        dispatch = Dispatch(storage, clock)
+        epoch = (await dispatch.open_link("d", "J", 0, {})).epoch
+        drop = await drops.place(DropOrder("alice", "r1", "d", 1))
+        assert await dispatch.take("d", epoch) is not None
+        await dispatch.result(
+            "d",
+            drop.id,
+            revision=1,
+            outcome=outcome,
+            cause=cause,
+            evidence={"lines": ["31"]},
+            journal=("J", 3),
+        )
+        return drop.id
+
+
+@pytest.fixture
+def furnished(desk: Desk) -> Desk:
+    """A machine, a slot, and Alice with 100 credits."""
+    desk.admin("machine", "add", "d", "Big Drink")
+    desk.admin("slot", "add", "d", "1", "--item", "Coke", "--price", "50", "--available", "10")
+    desk.admin("user", "add", "alice")
+    desk.admin("credits", "add", "alice", "100")
+    return desk
+
+
+@pytest.fixture
+def unknown(furnished: Desk) -> str:
+    """A drop whose board went silent."""
+    return asyncio.run(_buy(furnished, State.UNKNOWN, Cause.BOARD_SILENT))
+
+
+def test_drops_are_listed_by_account_and_state(furnished: Desk, unknown: str) -> None:
+    header, line = furnished.admin("drops", "list").splitlines()
+    assert header.split() == [
+        "drop", "account", "machine", "slot", "item", "price", "state", "cause", "reserved",
+    ]  # fmt: skip
+    assert line.split()[:8] == [unknown, "alice", "d", "1", "Coke", "50", "UNKNOWN", "BOARD_SILENT"]
+    assert unknown in furnished.admin("drops", "list", "--account", "alice", "--state", "UNKNOWN")
+    assert unknown not in furnished.admin("drops", "list", "--state", "DISPENSED")
+    assert unknown not in furnished.admin("drops", "list", "--account", "bob")
+
+
+def test_one_drop_is_shown_with_its_history_and_evidence(furnished: Desk, unknown: str) -> None:
+    text = furnished.admin("drops", "show", unknown)
+    assert text.splitlines()[0] == f"{unknown}  UNKNOWN BOARD_SILENT"
+    reserved, dispatched, lost = (line for line in text.splitlines() if "DROP_MOVED" in line)
+    assert '"event": "RESERVE"' in reserved
+    assert '"event": "DISPATCH"' in dispatched
+    assert '"event": "LOSE"' in lost
+    assert '"lines": ["31"]' in lost
+
+
+@pytest.mark.parametrize(
+    ("choice", "state", "left"),
+    [("--dispensed", "DISPENSED", 50), ("--not-dispensed", "NOT_DISPENSED", 100)],
+)
+def test_an_unknown_drop_is_decided(
+    furnished: Desk, unknown: str, choice: str, state: str, left: int
+) -> None:
+    answer = furnished.admin("drops", "resolve", unknown, choice, "--why", "looked into it")
+    assert answer == f"{unknown}  {state} OPERATOR\n"
+    account = furnished.look(lambda drink: drink.accounts.balance("alice"))
+    assert (account.available, account.held) == (left, 0)
+    assert "looked into it" in furnished.admin("drops", "show", unknown)
+    again = furnished.refused("drops", "resolve", unknown, choice, "--why", "again")
+    assert again.startswith("DROP_NOT_UNKNOWN")
+    assert furnished.admin("verify") == "The books agree.\n"
+
+
+def test_a_decision_needs_a_drop_and_a_reason(furnished: Desk, unknown: str) -> None:
+    refusal = furnished.refused("drops", "resolve", unknown, "--dispensed", "--why", " ")
+    assert refusal.startswith("FIELD_INVALID")
+    for command in (("show",), ("resolve", "--dispensed", "--why", "x")):
+        assert furnished.refused("drops", command[0], "D404", *command[1:]).startswith(
+            "DROP_NOT_FOUND"
+        )
+
+
+def test_alarms_show_unknown_drops_and_what_was_raised(furnished: Desk, unknown: str) -> None:
+    lines = furnished.admin("alarms").splitlines()
+    assert any(unknown in line and "50 credits held" in line for line in lines)
+    furnished.admin("drops", "resolve", unknown, "--not-dispensed", "--why", "it is still there")
+    assert furnished.admin("alarms") == "Nothing to look at.\n"
+
+
+def test_evidence_against_a_decision_is_an_alarm(furnished: Desk, unknown: str) -> None:
+    furnished.admin("drops", "resolve", unknown, "--not-dispensed", "--why", "it is still there")
+
+    async def late() -> None:
+        async with SqliteStorage.open(furnished.settings.storage) as storage:
+            await Dispatch(storage, SystemClock()).result(
+                "d",
+                unknown,
+                revision=2,
+                outcome=State.DISPENSED,
+                cause=Cause.BOARD_ACK_LATE,
+                evidence={},
+                journal=("J", 4),
+            )
+
+    asyncio.run(late())
+    assert "DROP_CONTRADICTED" in furnished.admin("alarms")
+    assert "NOT_DISPENSED OPERATOR" in furnished.admin("drops", "show", unknown)

@@ -1,0 +1,96 @@
+"""Setting up a house from a file."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.frontend.admin.conftest import Desk
+
+HOUSE = """
+[[machines]]
+name = "d"
+display_name = "Big Drink"
+location = "NRH (North)"
+token_file = "d.token"
+[[machines.slots]]
+number = 1
+item = "Coke"
+price = 50
+available = 10
+[[users]]
+name = "alice"
+password = "correct-horse"
+credits = 500
+[[users]]
+name = "root"
+ibutton = "00aabbccddeeff01"
+admin = true
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A house to set up."""
+    path = tmp_path / "house.toml"
+    path.write_text(HOUSE)
+    return path
+
+
+def test_everything_in_the_file_is_made(desk: Desk, file: Path) -> None:
+    assert "correct-horse" not in desk.admin("import", str(file))
+    view = desk.look(lambda drink: drink.machines.get("d"))
+    assert view.machine.display_name == "Big Drink"
+    assert [(slot.item, slot.price, slot.on_hand) for slot in view.machine.slots] == [
+        ("Coke", 50, 10)
+    ]
+    alice = desk.look(lambda drink: drink.accounts.login_password("alice", "correct-horse", "x"))
+    assert alice.available == 500
+    root = desk.look(lambda drink: drink.accounts.login_ibutton("00AABBCCDDEEFF01", "x"))
+    assert root.admin
+    token = file.with_name("d.token")
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert desk.look(lambda drink: drink.machines.authenticate(token.read_text().strip())) == "d"
+
+
+def test_a_second_import_changes_nothing_and_gives_nothing_twice(desk: Desk, file: Path) -> None:
+    desk.admin("import", str(file))
+    token = file.with_name("d.token").read_text()
+    desk.admin("slot", "change", "d", "1", "--price", "45", "--available", "3")
+    desk.admin("import", str(file))
+
+    slot = desk.look(lambda drink: drink.machines.get("d")).machine.slots[0]
+    assert (slot.price, slot.on_hand) == (45, 3)
+    assert desk.look(lambda drink: drink.accounts.balance("alice")).available == 500
+    assert file.with_name("d.token").read_text() == token
+
+
+def test_what_is_new_in_the_file_is_added(desk: Desk, file: Path) -> None:
+    desk.admin("import", str(file))
+    file.write_text(HOUSE + '[[users]]\nname = "bob"\ncredits = 5\n')
+    desk.admin("import", str(file))
+    assert desk.look(lambda drink: drink.accounts.balance("bob")).available == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[machines]]\nname = 'd'", "machines.0.display_name"),
+        ("[[users]]\nname = 'a'\ncredit = 5", "users.0.credit"),
+        ("[[users]]\nname = 'a'\ncredits = 'many'", "users.0.credits"),
+        ("= =", "house.toml"),
+        ("[[users]]\nname = 'a b'", "FIELD_INVALID"),
+    ],
+)
+def test_a_bad_file_is_refused_with_the_key(desk: Desk, file: Path, text: str, words: str) -> None:
+    file.write_text(text)
+    assert words in desk.refused("import", str(file))
+    assert desk.look(lambda drink: drink.accounts.list_users()) == []
+
+
+def test_a_secret_in_a_bad_file_is_not_repeated(desk: Desk, file: Path) -> None:
+    file.write_text("[[users]]\nname = 'a'\npassword = ['hush-hush']")
+    assert "hush-hush" not in desk.refused("import", str(file))
+
+
+def test_a_missing_file_is_refused(desk: Desk, tmp_path: Path) -> None:
+    assert "absent.toml" in desk.refused("import", str(tmp_path / "absent.toml"))

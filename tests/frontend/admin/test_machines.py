@@ -1,0 +1,87 @@
+"""Machines, slots and agents' tokens, from the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from drink_frontend.domain.errors import TokenInvalidError
+from tests.frontend.admin.conftest import Desk
+
+
+@pytest.fixture
+def furnished(desk: Desk) -> Desk:
+    """One machine with one slot."""
+    desk.admin("machine", "add", "d", "Big Drink", "--location", "NRH (North)")
+    desk.admin("slot", "add", "d", "1", "--item", "Coke", "--price", "50", "--available", "10")
+    return desk
+
+
+def test_a_machine_and_its_slots_are_listed(furnished: Desk) -> None:
+    header, line = furnished.admin("machine", "list").splitlines()
+    assert header.startswith("machine  slot  item")
+    assert line.split() == ["d", "1", "Coke", "50", "10", "0", "0", "0", "UNSPECIFIED", "yes"]
+    view = furnished.look(lambda drink: drink.machines.get("d"))
+    assert (view.machine.display_name, view.machine.location) == ("Big Drink", "NRH (North)")
+
+
+def test_a_slot_changes_in_what_is_given(furnished: Desk) -> None:
+    furnished.admin("slot", "change", "d", "1", "--price", "45", "--available", "7")
+    furnished.admin("slot", "change", "d", "1", "--item", "Cherry Coke", "--disabled")
+    slot = furnished.look(lambda drink: drink.machines.get("d")).machine.slots[0]
+    assert (slot.item, slot.price, slot.on_hand, slot.enabled) == ("Cherry Coke", 45, 7, False)
+
+
+def test_a_machine_changes_in_what_is_given(furnished: Desk) -> None:
+    furnished.admin("machine", "change", "d", "--disabled", "--location", "cellar")
+    machine = furnished.look(lambda drink: drink.machines.get("d")).machine
+    assert (machine.display_name, machine.location, machine.enabled) == (
+        "Big Drink",
+        "cellar",
+        False,
+    )
+
+
+def test_a_token_is_good_until_the_next_one(furnished: Desk) -> None:
+    first = furnished.admin("machine", "token", "d").strip()
+    assert furnished.look(lambda drink: drink.machines.authenticate(first)) == "d"
+    second = furnished.admin("machine", "token", "d").strip()
+    assert furnished.look(lambda drink: drink.machines.authenticate(second)) == "d"
+    with pytest.raises(TokenInvalidError):
+        furnished.look(lambda drink: drink.machines.authenticate(first))
+
+
+def test_a_token_in_a_file_is_for_its_owner_s_eyes(furnished: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "d.token"
+    assert furnished.admin("machine", "token", "d", "--output", str(path)) == ""
+    assert path.stat().st_mode & 0o777 == 0o600
+    token = path.read_text().strip()
+    assert furnished.look(lambda drink: drink.machines.authenticate(token)) == "d"
+
+    assert furnished.refused("machine", "token", "d", "--output", str(path)).endswith(
+        "exists already."
+    )
+    assert furnished.look(lambda drink: drink.machines.authenticate(token)) == "d"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("machine", "add", "d", "Again"), "ALREADY_EXISTS"),
+        (("machine", "add", "D", "Upper"), "FIELD_INVALID"),
+        (("machine", "change", "x", "--disabled"), "MACHINE_NOT_FOUND"),
+        (("machine", "token", "x"), "MACHINE_NOT_FOUND"),
+        (("slot", "add", "d", "1", "--item", "Tea", "--price", "1"), "ALREADY_EXISTS"),
+        (("slot", "add", "x", "1", "--item", "Tea", "--price", "1"), "MACHINE_NOT_FOUND"),
+        (("slot", "add", "d", "0", "--item", "Tea", "--price", "1"), "FIELD_INVALID"),
+        (("slot", "add", "d", "2", "--item", 'T"ea', "--price", "1"), "FIELD_INVALID"),
+        (("slot", "change", "d", "2", "--price", "1"), "SLOT_NOT_FOUND"),
+        (("slot", "change", "d", "1", "--price", "-1"), "FIELD_INVALID"),
+        (("slot", "change", "d", "1", "--available", "10001"), "FIELD_INVALID"),
+    ],
+)
+def test_bad_input_is_refused_with_its_reason(
+    furnished: Desk, arguments: tuple[str, ...], reason: str
+) -> None:
+    before = furnished.admin("machine", "list")
+    assert furnished.refused(*arguments).startswith(f"{reason}: ")
+    assert furnished.admin("machine", "list") == before

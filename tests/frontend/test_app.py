@@ -1,0 +1,140 @@
+"""The whole frontend in one process: its parts together, their start and their end."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from drink_frontend.app import Frontend, StorageBrokenError, administration
+from drink_frontend.config import Settings
+from drink_frontend.rpc.settings import RpcSettings
+from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
+from drink_frontend.storage.migrations import migrate
+from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.system.clock import SystemClock
+from drink_frontend.system.passwords import Argon2Hasher
+from drink_frontend.system.randomness import SystemRandomness
+
+LIMIT_S = 30
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A frontend on free ports, which an administrator may stop from a session."""
+    chosen = Settings(
+        storage=StorageSettings(path=tmp_path / "drink.db"),
+        rpc=RpcSettings(port=free_port()),
+        sessions=SessionSettings(
+            listeners=(ListenerSettings(port=free_port()),), shutdown_command=True
+        ),
+    )
+    migrate(chosen.storage)
+    return chosen
+
+
+@pytest.fixture
+async def storage(settings: Settings) -> AsyncGenerator[SqliteStorage, None]:
+    async with administration(settings) as drink:
+        await drink.accounts.create("test", "root", password="secret", admin=True)
+    async with SqliteStorage.open(settings.storage) as storage:
+        yield storage
+
+
+def made(settings: Settings, storage: SqliteStorage) -> Frontend:
+    return Frontend(settings, storage, SystemClock(), SystemRandomness(), Argon2Hasher())
+
+
+async def health(settings: Settings) -> int:
+    async with grpc.aio.insecure_channel(settings.rpc.target) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
+        answer = await stub.Check(
+            health_pb2.HealthCheckRequest(), timeout=LIMIT_S, wait_for_ready=True
+        )
+        status: int = answer.status
+        return status
+
+
+async def type_(settings: Settings, *lines: str) -> list[str]:
+    """Types into a session; what it answered, the greeting first."""
+    port = settings.sessions.listeners[0].port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answers = [await reader.readline()]
+    for line in lines:
+        writer.write(f"{line}\n".encode())
+        answers.append(await reader.readline())
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return [answer.decode().rstrip("\n") for answer in answers]
+
+
+async def test_both_edges_serve_until_it_is_stopped(
+    settings: Settings, storage: SqliteStorage
+) -> None:
+    frontend = made(settings, storage)
+    running = asyncio.create_task(frontend.run())
+    async with asyncio.timeout(LIMIT_S):
+        assert await health(settings) == health_pb2.HealthCheckResponse.SERVING
+        greeting, known = await type_(settings, "VERSION")
+        assert greeting.startswith("OK Welcome")
+        assert known.startswith("OK ")
+        frontend.stop()
+        assert await running is False
+    for port in (settings.rpc.port, settings.sessions.listeners[0].port):
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(("command", "restart"), [("SHUTDOWN", False), ("SHUTDOWN -r", True)])
+async def test_an_administrator_stops_it_where_the_settings_allow(
+    settings: Settings, storage: SqliteStorage, command: str, restart: bool
+) -> None:
+    running = asyncio.create_task(made(settings, storage).run())
+    async with asyncio.timeout(LIMIT_S):
+        await health(settings)
+        answers = await type_(settings, "USER root", "PASS secret", command)
+        assert answers[-1].startswith("OK ")
+        assert await running is restart
+
+
+async def test_fault_31_a_port_in_use_is_an_error_and_leaves_nothing_behind(
+    settings: Settings, storage: SqliteStorage
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", settings.sessions.listeners[0].port))
+        taken.listen()
+        async with asyncio.timeout(LIMIT_S):
+            with pytest.raises(OSError, match=str(taken.getsockname()[1])):
+                await made(settings, storage).run()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", settings.rpc.port)
+
+
+async def test_fault_32_a_database_that_failed_ends_the_process(
+    settings: Settings, storage: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    async def failure() -> BaseException:
+        return await failed
+
+    monkeypatch.setattr(storage, "failure", failure)
+    running = asyncio.create_task(made(settings, storage).run())
+    async with asyncio.timeout(LIMIT_S):
+        await health(settings)
+        failed.set_result(OSError("disk I/O error"))
+        with pytest.raises(StorageBrokenError):
+            await running

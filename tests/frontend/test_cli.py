@@ -1,0 +1,57 @@
+"""The command line of the frontend, without its admin part."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from drink_frontend.cli import main
+
+pytestmark = pytest.mark.usefixtures("restored_logging")
+
+
+def type_(folder: Path, *arguments: str) -> Result:
+    environment = {"DRINK_STORAGE__PATH": str(folder / "drink.db"), "DRINK_RPC__PORT": "1"}
+    return CliRunner().invoke(main, arguments, env=environment)
+
+
+def test_migrate_makes_a_database_and_again_changes_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert type_(tmp_path, "migrate").exit_code == 0
+    assert (tmp_path / "drink.db").stat().st_mode & 0o777 == 0o600
+    assert type_(tmp_path, "admin", "verify").stdout == "The books agree.\n"
+
+
+def test_serve_without_a_database_says_what_to_do(tmp_path: Path) -> None:
+    result = type_(tmp_path, "serve")
+    assert result.exit_code == 1
+    assert "migrate makes it" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_health_of_nobody_is_not_serving(tmp_path: Path) -> None:
+    result = type_(tmp_path, "health")
+    assert (result.exit_code, result.stdout) == (1, "NOT_SERVING\n")
+
+
+def test_config_check_shows_what_is_in_force(tmp_path: Path) -> None:
+    result = type_(tmp_path, "config", "check")
+    assert json.loads(result.stdout)["rpc"]["port"] == 1
+
+
+def test_config_reference_is_markdown(tmp_path: Path) -> None:
+    assert type_(tmp_path, "config", "reference").stdout.startswith("# Configuration")
+
+
+@pytest.mark.parametrize("text", ["[rpc]\nprot = 1", "= ="])
+def test_a_bad_configuration_ends_every_command_with_2_and_the_reason(
+    tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    for command in ("serve", "migrate", "health"):
+        result = type_(tmp_path, "--config", str(file), command)
+        assert result.exit_code == 2
+        assert "rpc.prot" in result.output or "bad.toml" in result.output
+    assert not (tmp_path / "drink.db").exists()
