@@ -1,23 +1,26 @@
 """Houses to break, and how often each crash is tried."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.crash.house import House, Nurseries, Tweaks
+from tests.crash.rounds import ROUNDS
 from tests.crash.victims import Nursery
-
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
-"""How often each crash is tried; `make crash` sets it. Above 1, every pair is tried too."""
 
 MakeHouse = Callable[..., House]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the marker known."""
+    config.addinivalue_line("markers", "once: a crash that is not tried again in a thorough run")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Repeats every test that breaks a house."""
-    if ROUNDS > 1 and "make_house" in metafunc.fixturenames:
+    """Repeats every test that breaks a house, unless it is one of very many."""
+    once = metafunc.definition.get_closest_marker("once") is not None
+    if ROUNDS > 1 and "make_house" in metafunc.fixturenames and not once:
         metafunc.fixturenames.append("crash_round")
         metafunc.parametrize("crash_round", range(ROUNDS))
 

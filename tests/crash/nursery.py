@@ -83,6 +83,9 @@ def main() -> None:
         nursery.end()
         return
     live(birth)
+    if birth["plant"]:
+        module, function = birth["plant"].split(":")
+        getattr(importlib.import_module(module), function)()
     points.install(Fate(birth["point"], unsynced_is_lost=birth["unsynced_is_lost"]))
     runpy.run_path(sys.argv[0], run_name="__main__")
 

@@ -42,6 +42,30 @@ FRONTEND_BUYING = (
 )
 """All that the frontend does for a drop. Wherever it dies, the can falls once and is paid for."""
 
+CHECKPOINT = ("during-checkpoint", *around("sync-checkpoint"))
+"""SQLite empties its journal into the database."""
+
+FRONTEND_OTHER = (
+    *commit("scheduled"),
+    *commit("released"),
+    *commit("cancelled"),
+    *around("reply-cancel"),
+    *commit("status"),
+    *commit("link-opened"),
+    *around("send-welcome"),
+    *commit("returned"),
+    *commit("not-dispensed"),
+    *commit("unknown"),
+    *commit("still-unknown"),
+    *commit("resolved"),
+    *commit("withdrawn"),
+    *commit("credits"),
+    *around("reply-credits"),
+    *around("reply-session"),
+    *CHECKPOINT,
+)
+"""All else that the frontend does with drops, credits and links."""
+
 AGENT_BUYING: dict[str, End] = {
     # The journal knows nothing of the drop, so the agent proves that it was not received.
     **dict.fromkeys(around("append-accepted"), DISPENSED),
@@ -84,6 +108,9 @@ CREATE = (
 )
 """The agent's first start, when it makes its journal."""
 
+REPAIR = ("before-truncate-repair", *around("sync-repair"))
+"""The end of a torn record."""
+
 REPLAY = (*around("open"), *around("replay"), "during-replay", *around("send-hello"))
 """Every start of an agent that has a journal."""
 
@@ -94,3 +121,13 @@ COMPACT = (
     *around("sync-compact-folder"),
 )
 """The compaction of a journal."""
+
+AGENT_OTHER = (*CREATE, *REPAIR, *REPLAY, *COMPACT, *around("send-not-received"))
+"""All else that the agent does with its journal and its link."""
+
+LEAVE_NOTHING = tuple(
+    point
+    for message in ("heartbeat", "board-status", "goodbye")
+    for point in around(f"send-{message}")
+)
+"""Points that are no steps: what is said there is kept nowhere."""

@@ -4,7 +4,7 @@ import pytest
 
 from tests.crash.conftest import MakeHouse
 from tests.crash.house import Tweaks
-from tests.crash.points import AGENT_BUYING, COMPACT, CREATE, REPLAY, around, written
+from tests.crash.points import AGENT_BUYING, COMPACT, CREATE, REPAIR, REPLAY, around, written
 from tests.crash.trial import DISPENSED, INTERRUPTED, NEVER_RAN, Trial
 
 
@@ -46,7 +46,7 @@ def test_fault_25_agent_killed_while_it_recovers_an_unreported_result(
         trial.check(drop.name, DISPENSED)
 
 
-@pytest.mark.parametrize("point", ["before-truncate-repair", *around("sync-repair")])
+@pytest.mark.parametrize("point", REPAIR)
 @pytest.mark.parametrize("torn", ["commanded", "result"])
 def test_fault_25_agent_killed_while_it_cuts_off_a_torn_record(
     torn: str, point: str, make_house: MakeHouse

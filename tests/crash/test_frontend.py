@@ -1,13 +1,16 @@
 """The frontend dies at each step that leaves something on disk, link or wire (fault 24)."""
 
+import contextlib
 import threading
 
 import pytest
 
 from drink.v1 import drop_service_pb2 as drops
+from scripts.client import session
+from scripts.processes import ProcessFailedError
 from tests.crash.conftest import MakeHouse
-from tests.crash.house import Tweaks
-from tests.crash.points import FRONTEND_BUYING, around, commit
+from tests.crash.house import ALICE, MACHINE, Tweaks
+from tests.crash.points import CHECKPOINT, FRONTEND_BUYING, around, commit
 from tests.crash.trial import DISPENSED, INTERRUPTED, End, Trial
 
 
@@ -40,7 +43,7 @@ def test_fault_24_frontend_killed_while_a_drop_is_cancelled(
         trial.check(drop.name, End("NOT_DISPENSED", "CANCELLED", 0))
 
 
-@pytest.mark.parametrize("point", [*around("commit-status"), *around("send-welcome")])
+@pytest.mark.parametrize("point", [*commit("status"), *around("send-welcome")])
 def test_fault_24_frontend_killed_at_an_agents_first_link(
     point: str, make_house: MakeHouse
 ) -> None:
@@ -62,7 +65,7 @@ def test_fault_24_frontend_killed_while_a_command_that_never_left_is_taken_back(
         trial.check(drop.name, DISPENSED)
 
 
-@pytest.mark.parametrize("point", around("commit-not-dispensed"))
+@pytest.mark.parametrize("point", commit("not-dispensed"))
 def test_fault_24_frontend_killed_while_a_refused_drop_is_voided(
     point: str, make_house: MakeHouse
 ) -> None:
@@ -144,9 +147,7 @@ def test_fault_24_frontend_killed_while_a_lost_agent_comes_back_and_cannot_tell(
         trial.check(drop.name, INTERRUPTED)
 
 
-@pytest.mark.parametrize(
-    "point", ["during-checkpoint", "before-sync-checkpoint", "after-sync-checkpoint"]
-)
+@pytest.mark.parametrize("point", CHECKPOINT)
 def test_fault_24_frontend_killed_while_sqlite_empties_its_journal(
     point: str, make_house: MakeHouse
 ) -> None:
@@ -156,3 +157,62 @@ def test_fault_24_frontend_killed_while_sqlite_empties_its_journal(
             trial.buy_another()
         trial.until_all_have_died()
         trial.check_next()
+
+
+@pytest.mark.parametrize("point", [*commit("credits"), *around("reply-credits")])
+def test_fault_24_frontend_killed_while_credits_are_added(
+    point: str, make_house: MakeHouse
+) -> None:
+    with Trial(make_house(), frontend=(point,)) as trial:
+        account = trial.add_credits(100)
+        trial.until_all_have_died()
+        assert account.posted_credits == ALICE.credits + 100
+        assert trial.alice.account().posted_credits == ALICE.credits + 100
+        assert trial.add_credits(100).posted_credits == ALICE.credits + 100
+        assert trial.house.problems_of_books() == []
+
+
+@pytest.mark.parametrize(
+    ("point", "bought"),
+    [
+        *dict.fromkeys(commit("reserved")[:2], False).items(),
+        *dict.fromkeys(commit("reserved")[2:], True).items(),
+        *dict.fromkeys(around("reply-session"), True).items(),
+    ],
+)
+def test_fault_24_frontend_killed_under_a_session(
+    point: str, bought: bool, make_house: MakeHouse
+) -> None:
+    """A line has no request_id: its drop is what was committed before its session died."""
+    with Trial(make_house(), frontend=(point,)) as trial:
+        lines = ["USER alice", f"PASS {ALICE.password}", f"MACHINE {MACHINE}", "DROP 1", "QUIT"]
+        with contextlib.suppress(OSError):
+            list(session(trial.house.session_port, lines))
+        trial.until_all_have_died()
+        placed = trial.alice.call(trial.alice.drops.ListDrops, drops.ListDropsRequest()).drops
+        assert len(placed) == bought
+        for drop in placed:
+            trial.until_state(drop.name, "DISPENSED")
+            trial.check_end(drop.name, DISPENSED)
+        trial.check_next()
+
+
+@pytest.mark.parametrize("point", commit("resolved"))
+def test_fault_24_operators_command_killed_while_it_decides(
+    point: str, make_house: MakeHouse
+) -> None:
+    with Trial(make_house(), agent=("after-write-board",)) as trial:
+        drop = trial.buy().drop
+        trial.until_all_have_died()
+        name = drop.name.removeprefix("drops/")
+        arguments = ("drops", "resolve", name, "--dispensed", "--why=the slot is one can short")
+        command = trial.house.administer(*arguments)
+        command.lives = [point]
+        command.start()
+        command.bury()
+        if trial.alice.get(drop.name).state == drops.Drop.STATE_UNKNOWN:
+            command.run()
+        else:
+            with pytest.raises(ProcessFailedError):
+                command.run()
+        trial.check(drop.name, End("DISPENSED", "OPERATOR", 1))

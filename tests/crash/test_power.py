@@ -6,16 +6,18 @@ from tests.crash.conftest import MakeHouse
 from tests.crash.house import Tweaks
 from tests.crash.points import (
     AGENT_BUYING_UNSYNCED,
+    CHECKPOINT,
     COMPACT,
     CREATE,
     FRONTEND_BUYING,
-    around,
+    REPAIR,
     commit,
 )
+from tests.crash.rounds import telling
 from tests.crash.trial import DISPENSED, INTERRUPTED, End, Trial
 
 
-@pytest.mark.parametrize("point", FRONTEND_BUYING)
+@pytest.mark.parametrize("point", telling(FRONTEND_BUYING))
 def test_fault_32_power_cut_at_the_frontend_while_a_can_is_bought(
     point: str, make_house: MakeHouse
 ) -> None:
@@ -25,7 +27,7 @@ def test_fault_32_power_cut_at_the_frontend_while_a_can_is_bought(
         trial.check(drop.name, DISPENSED)
 
 
-@pytest.mark.parametrize("point", commit("cancelled"))
+@pytest.mark.parametrize("point", telling(commit("cancelled")))
 def test_fault_32_power_cut_at_the_frontend_while_a_drop_is_cancelled(
     point: str, make_house: MakeHouse
 ) -> None:
@@ -36,9 +38,7 @@ def test_fault_32_power_cut_at_the_frontend_while_a_drop_is_cancelled(
         trial.check(drop.name, End("NOT_DISPENSED", "CANCELLED", 0))
 
 
-@pytest.mark.parametrize(
-    "point", ["during-checkpoint", "before-sync-checkpoint", "after-sync-checkpoint"]
-)
+@pytest.mark.parametrize("point", telling(CHECKPOINT))
 def test_fault_32_power_cut_while_sqlite_empties_its_journal(
     point: str, make_house: MakeHouse
 ) -> None:
@@ -50,7 +50,7 @@ def test_fault_32_power_cut_while_sqlite_empties_its_journal(
         trial.check_next()
 
 
-@pytest.mark.parametrize("point", AGENT_BUYING_UNSYNCED)
+@pytest.mark.parametrize("point", telling(AGENT_BUYING_UNSYNCED))
 def test_fault_32_power_cut_at_the_agent_while_a_can_is_bought(
     point: str, make_house: MakeHouse
 ) -> None:
@@ -60,7 +60,7 @@ def test_fault_32_power_cut_at_the_agent_while_a_can_is_bought(
         trial.check(drop.name, AGENT_BUYING_UNSYNCED[point])
 
 
-@pytest.mark.parametrize("point", CREATE)
+@pytest.mark.parametrize("point", telling(CREATE))
 def test_fault_32_power_cut_while_the_journal_is_made(point: str, make_house: MakeHouse) -> None:
     with Trial(make_house(), agent=(point,), unsynced_is_lost=True) as trial:
         drop = trial.buy().drop
@@ -68,7 +68,7 @@ def test_fault_32_power_cut_while_the_journal_is_made(point: str, make_house: Ma
         trial.check(drop.name, DISPENSED)
 
 
-@pytest.mark.parametrize("point", ["before-truncate-repair", *around("sync-repair")])
+@pytest.mark.parametrize("point", telling(REPAIR))
 def test_fault_32_power_cut_while_a_torn_record_is_cut_off(
     point: str, make_house: MakeHouse
 ) -> None:
@@ -86,7 +86,7 @@ def _lose_power_from_now_on(trial: Trial) -> bool:
     return True
 
 
-@pytest.mark.parametrize("point", COMPACT)
+@pytest.mark.parametrize("point", telling(COMPACT))
 def test_fault_32_power_cut_while_what_is_unreported_is_compacted(
     point: str, make_house: MakeHouse
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import grpc
 
+from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
 from drink_agent.domain.recovery import Memory, replay
@@ -173,6 +174,19 @@ class Trial:
         """Buys once more, and gets it."""
         self.request_id = str(uuid.uuid4())
         assert self.buy().drop.state == drops.Drop.STATE_DISPENSED
+
+    def add_credits(self, amount: int) -> accounts.Account:
+        """Adds credits, and asks again with the same request_id until there is an answer."""
+        request = accounts.AddCreditsRequest(
+            request_id=self.request_id, account=f"accounts/{ALICE.name}", credits=amount
+        )
+
+        def added() -> accounts.Account:
+            return self.alice.accounts.AddCredits(
+                request, metadata=self.alice.metadata, timeout=1
+            ).account
+
+        return self.until(added, "credits are added")  # type: ignore[no-any-return]
 
     def cancel(self, name: str) -> drops.Drop:
         """Cancels a drop, and asks again until there is an answer."""

@@ -100,6 +100,8 @@ class Victim(Process):
         """Where it is to die in its next lives; afterwards it lives on."""
         self.unsynced_is_lost = False
         """Whether what it has written and not synced dies with it."""
+        self.plant = ""
+        """A fault to put into its program, `module:function`."""
         self.point = ""
         """Where it is to die in this life."""
 
@@ -115,6 +117,7 @@ class Victim(Process):
             log=str(self.log.absolute()),
             point=self.point,
             unsynced_is_lost=self.unsynced_is_lost,
+            plant=self.plant,
         )
         self._process = _Child(self._nursery, pid)
 
