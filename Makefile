@@ -19,6 +19,7 @@ export UV_SYSTEM_CERTS ?= true
 PROJECTS := pyproject.toml protos/pyproject.toml $(wildcard services/*/pyproject.toml)
 TOOLS_READY := .tools/.ready
 VENV_READY := .venv/.ready
+FUZZ_READY := .tools/fuzz/.ready
 
 $(TOOLS_READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no python3 found; set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -29,7 +30,13 @@ $(TOOLS_READY): pyproject.toml
 	@touch $@
 
 $(VENV_READY): $(TOOLS_READY) uv.lock $(PROJECTS)
-	$(UV) sync --quiet --locked --all-groups --all-packages --python .tools/bin/python
+	$(UV) sync --quiet --locked --all-groups --no-group fuzz --all-packages --python .tools/bin/python
+	@touch $@
+
+# The fuzzer's engine is large and runs on Linux only, so it has an environment of its own.
+$(FUZZ_READY): $(TOOLS_READY) uv.lock $(PROJECTS)
+	UV_PROJECT_ENVIRONMENT=.tools/fuzz $(UV) sync --quiet --locked --no-default-groups \
+		--group fuzz --all-packages --python .tools/bin/python
 	@touch $@
 
 .PHONY: help
@@ -50,6 +57,14 @@ run: $(VENV_READY) ## Start what the demo starts, without the show; keep its dat
 .PHONY: test
 test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options
 	$(BIN)/pytest -n auto --dist loadfile $(PYTEST)
+
+.PHONY: torture
+torture: $(VENV_READY) ## Break the real services for MINUTES=15 while they sell; SEED=N repeats
+	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
+
+.PHONY: fuzz
+fuzz: $(FUZZ_READY) ## Look for bytes that a parser does not bear, SECONDS=60 for each
+	.tools/fuzz/bin/python -m tests.fuzz $(or $(SECONDS),60)
 
 .PHONY: check
 check: check-style check-types check-imports check-layout check-docs check-protos check-lock ## Run every check that is not a test
@@ -76,6 +91,7 @@ check-docs: $(VENV_READY)
 	@$(BIN)/drink-frontend config reference | diff --unified docs/configuration.md - \
 		&& $(BIN)/python scripts/agent_reference.py | diff --unified docs/agent-configuration.md - \
 		|| { echo "docs/ is not up to date, run \`make docs\`" >&2; exit 1; }
+	$(BIN)/python scripts/proof_tables.py --check
 
 .PHONY: check-protos
 check-protos: $(VENV_READY)
@@ -103,6 +119,7 @@ proto: $(VENV_READY) ## Generate the Python stubs of protos/ again
 .PHONY: docs
 docs: $(VENV_READY) ## Write the generated pages of docs/ again
 	$(BIN)/drink-frontend config reference > docs/configuration.md
+	$(BIN)/python scripts/proof_tables.py
 	$(BIN)/python scripts/agent_reference.py > docs/agent-configuration.md
 
 .PHONY: clean
