@@ -58,6 +58,10 @@ run: $(VENV_READY) ## Start what the demo starts, without the show; keep its dat
 test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options
 	$(BIN)/pytest -n auto --dist loadfile $(PYTEST)
 
+.PHONY: crash
+crash: $(VENV_READY) ## Kill the services at every step, ROUNDS=20 times each, and at every pair of steps
+	CRASH_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -n auto tests/crash $(PYTEST)
+
 .PHONY: torture
 torture: $(VENV_READY) ## Break the real services for MINUTES=15 while they sell; SEED=N repeats
 	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))

@@ -101,30 +101,3 @@ def test_fault_27_agent_dies_again_and_again_while_it_recovers(make_house: MakeH
         trial.until_all_have_died()
         assert trial.died_at == list(lives)
         trial.check(drop.name, NEVER_RAN)
-
-
-def test_fault_27_frontend_dies_again_and_again_while_it_recovers(make_house: MakeHouse) -> None:
-    lives = (
-        "during-commit-reserved",
-        "after-commit-reserved",
-        "before-commit-link-opened",
-        "before-commit-dispatched",
-        "after-commit-dispatched",
-        "after-commit-link-opened",
-        "before-send-welcome",
-        "during-commit-returned",
-        "after-commit-returned",
-        "before-send-dispense",
-        "before-commit-returned",
-        "after-commit-dispatched",
-        "after-send-welcome",
-        "before-commit-dispensed",
-        "during-commit-dispensed",
-        "before-send-resultack",
-        "after-send-resultack",
-    )
-    with Trial(make_house(), frontend=lives) as trial:
-        drop = trial.buy().drop
-        trial.until_all_have_died()
-        assert trial.died_at == list(lives)
-        trial.check(drop.name, DISPENSED)

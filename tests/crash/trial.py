@@ -227,7 +227,10 @@ class Trial:
     # Afterwards.
 
     def check(self, name: str, *ends: End) -> None:
-        """Holds the one drop that was bought, and everything else, against the rules."""
+        """Holds the one drop that was bought, and everything else, against the rules.
+
+        Invariants 6, 9, 12, 18, 19, 23 and 24: an end is only one that the place of death explains.
+        """
         self.check_end(name, *ends)
         drop, runs = self.alice.get(name), self._runs
         assert self.alice.drop(*self._order) == drop, "the same request has another answer"
