@@ -112,14 +112,18 @@ class Model:
         gone = states.count(State.DISPENSED), states.count(State.UNKNOWN)
         return self.filled[slot] - reserved - sum(gone), reserved, *gone
 
-    def refusal(self, buyer: str, slot: tuple[str, int]) -> type[DrinkError] | None:
+    def refusal(self, buyer: str, slot: tuple[str, int], delay_s: int) -> type[DrinkError] | None:
         """Why a new drop is refused, if it is."""
         posted, held = self.credits(buyer)
         if self.stock(slot)[0] < 1:
             return SlotEmptyError
         if posted - held < self.prices[slot]:
             return InsufficientCreditsError
-        return MachineBusyError if len(self.of(slot[0], *OPEN)) >= 5 else None
+        if delay_s:
+            busy = len(self.of(slot[0], State.SCHEDULED)) >= 3
+        else:
+            busy = len(self.of(slot[0], State.RESERVED, State.DISPATCHED)) >= 5
+        return MachineBusyError if busy else None
 
 
 class Histories(RuleBasedStateMachine):
@@ -177,7 +181,7 @@ class Histories(RuleBasedStateMachine):
                 self.refused(RequestIdReusedError, order)
             else:
                 assert self.run(order).id == made[0]
-        elif error := self.model.refusal(buyer, slot):
+        elif error := self.model.refusal(buyer, slot, delay_s):
             self.refused(error, order)
         else:
             drop = self.run(order)
