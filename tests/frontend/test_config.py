@@ -44,6 +44,13 @@ def test_a_file_sets_and_the_environment_overrides(
         ("[rpc]\nport = 'many'", "rpc.port"),
         ("[rpc]\nport = 70000", "rpc.port"),
         ("[links]\nheartbeat_interval_s = 0", "links.heartbeat_interval_s"),
+        ("[rpc]\nport = '50051'", "rpc.port"),
+        ("[rpc]\nport = true", "rpc.port"),
+        ("[rpc]\nport = 2026-11-23", "rpc.port"),
+        ("[rpc]\nallow_plain_remote = 'yes'", "rpc.allow_plain_remote"),
+        ("[rpc]\nallow_plain_remote = 1", "rpc.allow_plain_remote"),
+        ("[[sessions.listeners]]\nport = '4242'", "sessions.listeners.0.port"),
+        ("rpc = 1", "rpc"),
         ("[drops]\nwaiting_max = 1.5", "drops.waiting_max"),
         ("[[sessions.listeners]]\ndialect = 'klingon'", "sessions.listeners.0.dialect"),
         ("[log]\nlevel = 'loud'", "log.level"),
@@ -54,6 +61,14 @@ def test_a_wrong_key_or_value_is_an_error_that_names_it(
 ) -> None:
     with pytest.raises(ConfigError, match=f"^{key}: "):
         load(written(tmp_path, text))
+
+
+def test_a_key_of_the_file_may_need_one_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRINK_RPC__TLS_KEY", "/etc/drink/key.pem")
+    settings = load(written(tmp_path, "[rpc]\ntls_certificate = '/etc/drink/cert.pem'\n"))
+    assert settings.rpc.tls
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A key `storage.path` is overridden by `DRINK_STORAGE__PATH`. Unknown keys are er
 import json
 import tomllib
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -114,14 +115,41 @@ def load(path: Path | None) -> Settings:
     # The settings library takes arguments with such names for options of its own.
     if reserved := [key for key in values if key.startswith("_")]:
         raise ConfigError("\n".join(f"{key}: Extra inputs are not permitted" for key in reserved))
+    problems = dict(_wrong_types(values))
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
-        problems = (
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors(include_url=False, include_input=False)
-        )
-        raise ConfigError("\n".join(problems)) from None
+        problems.update(_problems(error))
+    if problems:
+        raise ConfigError("\n".join(f"{key}: {problem}" for key, problem in problems.items()))
+    return settings
+
+
+def _wrong_types(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Keys of a file whose values have a wrong type.
+
+    The settings themselves also take `"5"` for 5 and true for 1, since the environment has nothing
+    but text; in a file that is a mistake.
+    """
+    for name, section in values.items():
+        field = Settings.model_fields.get(name)
+        if field is None:
+            continue
+        model = field.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        try:
+            # From JSON, where a path and a choice are text even to the strict.
+            model.model_validate_json(json.dumps(section, default=str), strict=True)
+        except ValidationError as error:
+            yield from _problems(error, name, kind="_type")
+
+
+def _problems(error: ValidationError, *section: str, kind: str = "") -> Iterator[tuple[str, str]]:
+    """Keys and what is wrong with them, of errors whose type ends with `kind`."""
+    for problem in error.errors(include_url=False, include_input=False):
+        if problem["type"].endswith(kind):
+            yield ".".join(map(str, (*section, *problem["loc"]))), problem["msg"]
 
 
 def show(settings: Settings) -> str:

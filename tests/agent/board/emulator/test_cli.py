@@ -162,7 +162,7 @@ async def test_a_place_that_is_taken_is_an_error(tmp_path: Path) -> None:
         (["--pty", "x", "--dial", "h:1"], "not allowed with"),
         (["--dial", "here"], "not HOST:PORT"),
         (["--pty", "x", "--cans", "0:5"], "slots count from 1"),
-        (["--pty", "x", "--cans", "1"], "not enough values"),
+        (["--pty", "x", "--cans", "1"], "SLOT:CANS"),
         (["--pty", "x", "--slots", "Coke"], "invalid literal"),
         (["--pty", "x", "--dialect", "klingon"], "invalid choice"),
         (["--config", "/nonexistent"], "No such file"),

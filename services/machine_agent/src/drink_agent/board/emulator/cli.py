@@ -157,10 +157,12 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _cans(text: str) -> dict[int, int]:
-    pairs = [pair.split(":") for pair in text.split(",")]
-    cans = {int(slot): int(count) for slot, count in pairs}
-    if min(cans) < 1 or min(cans.values()) < 0:
-        raise ValueError("slots count from 1 and cans from 0")
+    pairs = [pair.partition(":") for pair in text.split(",")]
+    if not all(slot.isdecimal() and count.isdecimal() for slot, _, count in pairs):
+        raise ValueError(f"{text!r} is not SLOT:CANS,SLOT:CANS")
+    cans = {int(slot): int(count) for slot, _, count in pairs}
+    if min(cans) < 1:
+        raise ValueError("slots count from 1")
     return cans
 
 

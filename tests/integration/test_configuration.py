@@ -1,0 +1,134 @@
+"""A configuration that cannot be used is refused by every command before anything is started."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scripts.processes import BIN
+
+EXIT_CONFIG = 2
+
+AGENT = 'machine = "d"\n[board]\nurl = "serial:///dev/null"\n'
+
+
+def attempt(
+    folder: Path, *command: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end."""
+    return subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], named: str, folder: Path) -> None:
+    """It says which key is wrong, and has made nothing."""
+    assert done.returncode == EXIT_CONFIG
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {file.suffix for file in folder.iterdir()} <= {".toml"}
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ('[rpc]\nport = "fifty"\n', "rpc.port"),
+        ("[rpc]\nport = 65536\n", "rpc.port"),
+        ("[rpc]\nprot = 50051\n", "rpc.prot"),
+        ("[rcp]\nport = 50051\n", "rcp"),
+        ('[[sessions.listeners]]\ndialect = "latin"\n', "sessions.listeners.0.dialect"),
+        ('[[sessions.listeners]]\naddress = "0.0.0.0"\n', "allow_plain_remote"),
+        ("[rpc\n", "line 1"),
+    ],
+)
+def test_the_frontend_does_not_start_with_a_bad_configuration(
+    tmp_path: Path, config: str, named: str
+) -> None:
+    (tmp_path / "frontend.toml").write_text(config)
+    done = attempt(tmp_path, "drink-frontend", "--config=frontend.toml", "serve")
+    assert_refused(done, named, tmp_path)
+
+
+@pytest.mark.parametrize("command", ["migrate", "health", "admin verify", "config check"])
+def test_no_command_of_the_frontend_works_with_a_bad_configuration(
+    tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "frontend.toml").write_text("[storage]\nwrite_queue_max = true\n")
+    done = attempt(tmp_path, "drink-frontend", "--config=frontend.toml", *command.split())
+    assert_refused(done, "storage.write_queue_max", tmp_path)
+
+
+def test_the_frontend_needs_the_file_it_is_told_to_use(tmp_path: Path) -> None:
+    done = attempt(tmp_path, "drink-frontend", "--config=missing.toml", "serve")
+    assert_refused(done, "missing.toml", tmp_path)
+
+
+def test_the_environment_is_checked_as_the_file_is(tmp_path: Path) -> None:
+    frontend = attempt(
+        tmp_path, "drink-frontend", "serve", environment={"DRINK_RPC__PORT": "fifty"}
+    )
+    assert_refused(frontend, "rpc.port", tmp_path)
+    (tmp_path / "agent.toml").write_text(AGENT)
+    agent = attempt(
+        tmp_path,
+        *("drink-machine-agent", "--config=agent.toml", "run"),
+        environment={"DRINK_AGENT_LINK__WELCOME_LIMIT_S": "soon"},
+    )
+    assert_refused(agent, "link.welcome_limit_s", tmp_path)
+
+
+def test_the_frontend_does_not_start_without_a_database(tmp_path: Path) -> None:
+    done = attempt(tmp_path, "drink-frontend", "serve")
+    assert done.returncode == 1
+    assert "migrate makes it" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ("", "machine"),
+        ('machine = "d"\n', "board"),
+        (AGENT.replace('"d"', '"The D"'), "machine"),
+        (AGENT + "[link]\nwelcome_limit_s = true\n", "link.welcome_limit_s"),
+        (AGENT + "[link]\nwelcome_limit_s = 0\n", "welcome_limit_s"),
+        (AGENT + "[link]\nadress = 'localhost:1'\n", "link.adress"),
+        (AGENT + "[lnik]\naddress = 'localhost:1'\n", "lnik"),
+        (AGENT.replace("serial://", "carrier-pigeon://"), "carrier-pigeon"),
+        (AGENT + "password = 'open'\n", "board.password"),
+        ("machine = \n", "line 1"),
+    ],
+)
+def test_the_agent_does_not_start_with_a_bad_configuration(
+    tmp_path: Path, config: str, named: str
+) -> None:
+    (tmp_path / "agent.toml").write_text(config)
+    done = attempt(tmp_path, "drink-machine-agent", "--config=agent.toml", "run")
+    assert_refused(done, named, tmp_path)
+
+
+def test_the_agent_needs_the_file_it_is_told_to_use(tmp_path: Path) -> None:
+    done = attempt(tmp_path, "drink-machine-agent", "--config=missing.toml", "run")
+    assert_refused(done, "missing.toml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((), "--pty"),
+        (("--pty=board", "--cans=one"), "one"),
+        (("--pty=board", "--cans=0:5"), "slots"),
+        (("--listen=4343",), "HOST:PORT"),
+        (("--config=missing.toml",), "missing.toml"),
+    ],
+)
+def test_the_emulator_does_not_start_with_bad_options(
+    tmp_path: Path, arguments: tuple[str, ...], named: str
+) -> None:
+    assert_refused(attempt(tmp_path, "tini-emulator", *arguments), named, tmp_path)

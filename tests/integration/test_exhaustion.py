@@ -1,0 +1,117 @@
+"""A service that has no files or no memory left refuses or dies; nobody loses a credit or a can."""
+
+import contextlib
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from drink.v1.machine_service_pb2 import ListMachinesRequest, Machine
+from drink.v1.machine_service_pb2_grpc import MachineServiceStub
+from scripts.processes import Process, wait_until
+from tests.integration.house import COUPLE, House, outcome, refused
+
+PLAN = COUPLE
+
+CROWD = 20
+"""Sessions that come while there is no descriptor left."""
+
+LIMIT_S = 30
+
+
+@pytest.fixture
+def house(house: House) -> House:
+    """The house with everything up."""
+    house.wait_ready("d", "ld")
+    for process in (house.frontend, *house.agents.values()):
+        process.mark()
+    return house
+
+
+@contextmanager
+def limited(process: Process, what: int, least: int) -> Iterator[None]:
+    """Takes a resource from a process that runs, and gives it back."""
+    before = resource.prlimit(process.pid, what)
+    resource.prlimit(process.pid, what, (least, before[1]))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(process.pid, what, before)
+
+
+def open_files(process: Process) -> int:
+    """The highest descriptor that it has in use, and one."""
+    return max(int(fd.name) for fd in Path(f"/proc/{process.pid}/fd").iterdir()) + 1
+
+
+def greeting(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as session:
+        return session.makefile("rb").readline()
+
+
+def test_fault_30_a_frontend_without_descriptors_serves_whom_it_has(house: House) -> None:
+    assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+    runs = house.runs("d")
+    with (
+        limited(house.frontend, resource.RLIMIT_NOFILE, open_files(house.frontend)),
+        contextlib.ExitStack() as crowd,
+    ):
+        for _ in range(CROWD):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", house.session_port)))
+        with grpc.insecure_channel(house.address) as channel, pytest.raises(grpc.RpcError):
+            MachineServiceStub(channel).ListMachines(ListMachinesRequest(), timeout=2)
+        assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+    assert house.runs("d") == runs + 1
+    assert greeting(house.session_port) == b"OK Welcome to Big Drink\n"
+
+
+def test_fault_30_an_agent_without_descriptors_is_away_until_it_has_some(house: House) -> None:
+    agent, runs = house.agents["d"], house.runs("d")
+    house.boards["d"].fault("slow", slot=1, seconds=0.6)
+    drop = house.alice.place("d/1")
+    house.wait_for_motor("d", runs + 1)
+    with limited(agent, resource.RLIMIT_NOFILE, 3):
+        house.links.cut()
+        house.wait_reach(Machine.REACH_OFFLINE, "d")
+        house.wait_ready("ld")
+        with refused("MACHINE_OFFLINE"):
+            house.alice.drop("d/1")
+        assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
+    assert outcome(house.alice.settled(drop.name)) == ("DISPENSED", "BOARD_ACK")
+    assert house.runs("d") == runs + 1
+    house.wait_ready("d")
+    assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+
+
+@pytest.mark.parametrize("service", ["frontend", "agent"])
+def test_fault_30_out_of_memory_is_a_kill_at_worst(house: House, service: str) -> None:
+    """Whatever a service does without memory, what it has acknowledged is there afterwards."""
+    process = house.frontend if service == "frontend" else house.agents["d"]
+    runs = house.runs("d")
+    house.boards["d"].fault("slow", slot=1, seconds=0.6)
+    drop = house.alice.place("d/1")
+    house.wait_for_motor("d", runs + 1)
+    with limited(process, resource.RLIMIT_AS, 1):
+        wait_until(lambda: not house.boards["d"].counts()["motor_running"], "the motor stands")
+        if service == "frontend":
+            with contextlib.suppress(OSError):
+                greeting(house.session_port)
+    process.kill()
+    if service == "frontend":
+        house.start_frontend()
+    else:
+        process.start()
+    house.wait_ready("d", "ld")
+    state, _ = outcome(house.alice.answered(drop.name))
+    if state == "UNKNOWN":
+        house.admin(
+            "drops", "resolve", drop.name.removeprefix("drops/"), "--dispensed", "--why=counted"
+        )
+    assert outcome(house.alice.settled(drop.name))[0] == "DISPENSED"
+    assert house.runs("d") == runs + 1
+    assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
