@@ -10,7 +10,7 @@ import pytest
 
 from drink.v1 import machine_service_pb2 as pb
 from drink.v1 import machine_service_pb2_grpc
-from drink_frontend.rpc.tls import CertificateFiles, server_credentials
+from drink_frontend.rpc.tls import server_credentials
 from tests.fakes.rpc_frontend import LIMIT_S, running_frontend
 
 DATA = Path(__file__).parent / "data"
@@ -82,15 +82,6 @@ async def test_plain_text_is_not_served_on_a_tls_port(installed: Installed) -> N
             await frontend.machine_stub.ListMachines(pb.ListMachinesRequest(), timeout=LIMIT_S)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert await served(frontend.port, "one")
-
-
-def test_files_that_have_not_changed_are_not_read_again(installed: Installed) -> None:
-    files = CertificateFiles(installed.certificate, installed.key)
-    files.load()
-    assert files.reload() is None
-    installed.install("two")
-    assert files.reload() is not None
-    assert files.reload() is None
 
 
 def test_a_start_with_useless_files_fails(installed: Installed) -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from drink_frontend.domain.entities import AuditKind
-from drink_frontend.domain.errors import AlreadyExistsError
+from drink_frontend.domain.errors import AlreadyExistsError, StorageUnavailableError
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.errors import DatabaseLockedError, SchemaError
@@ -91,6 +93,22 @@ async def test_fault_31_a_second_frontend_is_refused_and_a_command_is_not(tmp_pa
                 await frontend.write(lambda tx: tx.accounts.add("zoe", AccountKind.USER, NOW))
     async with SqliteStorage.open(settings) as frontend:
         assert await frontend.read(lambda tx: tx.accounts.get("zoe"))
+
+
+async def test_fault_38_while_another_process_holds_the_database_writes_are_refused(
+    tmp_path: Path,
+) -> None:
+    settings = fresh_sqlite(tmp_path, busy_timeout_ms=50)
+    async with SqliteStorage.open(settings) as storage:
+        await storage.write(found)
+        with closing(sqlite3.connect(settings.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StorageUnavailableError):
+                await storage.write(lambda tx: reserve(tx, drop(1)))
+            assert await storage.read(lambda tx: tx.drops.get(drop(1).id)) is None
+            other.execute("ROLLBACK")
+        await storage.write(lambda tx: reserve(tx, drop(1)))
+        assert await storage.verify() == []
 
 
 async def test_what_cannot_be_opened_is_not_kept_locked(tmp_path: Path) -> None:

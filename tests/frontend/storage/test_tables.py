@@ -243,6 +243,7 @@ def test_each_guard_has_its_case() -> None:
 
 @pytest.mark.parametrize("name", sorted(BREAKS))
 def test_a_guard_refuses_what_would_break_it(books: sqlite3.Connection, name: str) -> None:
+    """Invariants 2, 3, 4, 8, 10 and 11: the database itself refuses what would break them."""
     steps = BREAKS[name]
     *before, last = [steps] if isinstance(steps, str) else steps
     for statement in before:
@@ -253,6 +254,7 @@ def test_a_guard_refuses_what_would_break_it(books: sqlite3.Connection, name: st
 
 
 def test_replacing_a_row_is_deleting_it(books: sqlite3.Connection) -> None:
+    """Invariant 4, where REPLACE would get around it."""
     with pytest.raises(sqlite3.IntegrityError, match="transfers_never_go"):
         books.execute(transfer(id="move-founding").replace("INSERT", "REPLACE"))
 

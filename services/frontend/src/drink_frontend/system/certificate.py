@@ -1,0 +1,56 @@
+"""A listener's certificate, which may be renewed while it serves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class CertificateFiles(Generic[T]):
+    """A certificate chain and its key in two PEM files, and what a listener serves with.
+
+    Args:
+        chain: The certificate chain, the server's own first.
+        key: The private key.
+        load: Makes of the two files what a listener serves with; an OSError if they are of no use.
+
+    Attributes:
+        current: What `load` made of the newest good files.
+
+    Raises:
+        OSError: a file cannot be read, or they are no certificate with its key (ssl.SSLError).
+    """
+
+    def __init__(self, chain: Path, key: Path, load: Callable[[Path, Path], T]) -> None:
+        self._chain = chain
+        self._key = key
+        self._load = load
+        self._signature = self._sign()
+        self.current = load(chain, key)
+
+    def renewed(self) -> T | None:
+        """What `load` makes of the files if they have changed, else None; blocks on the disk.
+
+        While they are missing or do not fit each other, as in the middle of a renewal, the last
+        good ones stay in use.
+        """
+        try:
+            signature = self._sign()
+            if signature == self._signature:
+                return None
+            self.current = self._load(self._chain, self._key)
+        except OSError as error:
+            log.warning("tls_reload_failed", error=type(error).__name__)
+            return None
+        self._signature = signature
+        log.info("tls_reloaded")
+        return self.current
+
+    def _sign(self) -> tuple[tuple[int, int, int], ...]:
+        stats = (self._chain.stat(), self._key.stat())
+        return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
