@@ -24,7 +24,7 @@ TESTS = ROOT / "tests"
 PAGE = ROOT / "docs" / "guarantees.md"
 
 BY_NAME = re.compile(r"test_(fault|invariant)((?:_\d+)+)_")
-BY_DOCSTRING = re.compile(r"\bInvariants? (\d+(?:(?:, | and )\d+)*)")
+BY_DOCSTRING = re.compile(r"\b[Ii]nvariants? (\d+(?:(?:,\s+|\s+and\s+)\d+)*)")
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

@@ -23,6 +23,9 @@ LIMIT_S = 60
 SLOT, OTHER_SLOT = f"{MACHINE}/1", f"{MACHINE}/2"
 PRICE = 50
 
+FINAL = (drops.Drop.STATE_DISPENSED, drops.Drop.STATE_NOT_DISPENSED)
+"""States in which a drop never changes again."""
+
 
 @dataclass(frozen=True)
 class End:
@@ -77,6 +80,7 @@ class Trial:
         self._killed: set[Victim] = set()
         self.request_id = str(uuid.uuid4())
         self._order = (SLOT, self.request_id, 0)
+        self._answer: drops.Drop | None = None
         self.died_at: list[str] = []
         """The points at which processes have died so far."""
 
@@ -96,14 +100,14 @@ class Trial:
     def _victims(self) -> tuple[Victim, Victim]:
         return self.house.frontend, self.house.agent
 
-    # While processes die.
-
     def _start(self) -> None:
         self.house.board.start()
         self.house.start_frontend()
         self.alice = self.house.client(ALICE)
         self.house.agent.start()
         self.until(self._ready, "ready")
+
+    # While processes die.
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
         """Waits for something, and meanwhile starts again what has died.
@@ -123,7 +127,13 @@ class Trial:
                     raise
                 return None
 
-        return wait_until(so, f"{what}; died at {self.died_at}", LIMIT_S)
+        try:
+            return wait_until(so, what, LIMIT_S)
+        except TimeoutError as error:
+            awaited = [victim.point for victim in self._victims if victim.point]
+            raise TimeoutError(
+                f"{error}; died at {self.died_at}, not yet at {awaited}; see {self.house.folder}"
+            ) from None
 
     def keep_down(self, victim: Victim, until: Callable[[], bool]) -> None:
         """Does not start a process again, once it has died, until something is so."""
@@ -168,7 +178,9 @@ class Trial:
                 raise error
             return call.result()  # type: ignore[no-any-return]
 
-        return self.until(answer, "answered")  # type: ignore[no-any-return]
+        response: drops.DropResponse = self.until(answer, "answered")
+        self._answer = response.drop
+        return response
 
     def buy_another(self) -> None:
         """Buys once more, and gets it."""
@@ -245,6 +257,8 @@ class Trial:
         drop = self.alice.get(name)
         state = drops.Drop.State.Name(drop.state).removeprefix("STATE_")
         cause = drops.Drop.Cause.Name(drop.cause).removeprefix("CAUSE_")
+        if self._answer is not None and self._answer.state in FINAL:
+            assert drop == self._answer, "the buyer was told something else"
         end = End(state, cause, self._runs)
         assert end in ends, f"{end}; died at {self.died_at}"
         account = self.alice.account()

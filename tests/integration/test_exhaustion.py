@@ -5,6 +5,7 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -15,7 +16,8 @@ from drink.v1.machine_service_pb2_grpc import MachineServiceStub
 from scripts.processes import Process, wait_until
 from tests.integration.house import COUPLE, House, outcome, refused
 
-PLAN = COUPLE
+PLAN = replace(COUPLE, agent={"link": "backoff_slow_s = 0.5"})
+"""An agent that cannot read its token waits a minute before it tries again; here it does not."""
 
 CROWD = 20
 """Sessions that come while there is no descriptor left."""

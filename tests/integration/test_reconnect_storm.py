@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from drink.v1.machine_link_service_pb2 import ConnectRequest, Hello
+from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse, Hello
 from drink.v1.machine_link_service_pb2_grpc import MachineLinkServiceStub
 from scripts.plan import MachinePlan
 from tests.integration.house import COUPLE, DATABASE, House, outcome, verify
@@ -66,6 +66,7 @@ async def crowd(folder: Path, address: str, all_linked: asyncio.Event) -> None:
         )
         await stream.write(ConnectRequest(hello=hello))
         welcome = await stream.read()
+        assert isinstance(welcome, ConnectResponse)
         assert welcome.welcome.epoch >= 1
         waiting.discard(name)
         if not waiting:

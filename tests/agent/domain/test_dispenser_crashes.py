@@ -42,7 +42,10 @@ FINAL_CAUSES = [
 
 
 class Machine(RuleBasedStateMachine):
-    """One machine with a disk that forgets what was not synced, and a motor that counts."""
+    """One machine with a disk that forgets what was not synced, and a motor that counts.
+
+    It holds the dispenser to invariants 6, 7, 8, 11, 15, 16 and 19.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -148,6 +148,7 @@ def test_fault_33_a_torn_tail_is_cut_off_and_writing_goes_on(path: Path) -> None
 
 
 def test_fault_34_a_damaged_body_stops_the_agent_and_is_left_as_it_is(path: Path) -> None:
+    """Invariant 20: nobody guesses."""
     journal, _ = Journal.open(path)
     write(journal, RECORDS[:2])
     journal.sync()

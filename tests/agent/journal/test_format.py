@@ -44,6 +44,7 @@ def test_the_file_is_text_without_nul_bytes() -> None:
 
 @pytest.mark.parametrize("kept", range(1, len(FRAMES[-1])))
 def test_fault_33_a_short_tail_is_torn_at_every_length(kept: int) -> None:
+    """Invariant 20: what a power cut has left of a record is recognised."""
     contents = decode(SOUND[: LAST_START + kept])
     assert contents.entries == FIRST
     assert (contents.sound_bytes, contents.torn_bytes) == (LAST_START, kept)
@@ -69,6 +70,7 @@ def test_fault_33_any_unwritten_sectors_of_the_last_frame_are_torn() -> None:
 
 
 def test_fault_34_every_flipped_bit_is_damage_and_none_is_taken_for_a_torn_tail() -> None:
+    """Invariant 20: damage is never taken for a power cut, and so never guessed away."""
     for position in range(len(SOUND)):
         for bit in range(8):
             flipped = bytearray(SOUND)
