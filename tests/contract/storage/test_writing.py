@@ -139,7 +139,7 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-async def test_fault_06_a_cancelled_caller_changes_nothing_about_its_unit(
+async def test_fault_6_a_cancelled_caller_changes_nothing_about_its_unit(
     storage: SqliteStorage,
 ) -> None:
     await storage.write(found)

@@ -37,7 +37,7 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
 @example(b"a" * 17 + b"\r\n", [17])
 @example(b"a" * 16 + b"\r\n", [16, 17])
 @example(b"a" * 16 + b"\r\r\n", [17])
-def test_fault_07_any_split_of_any_bytes_gives_the_same_lines(
+def test_fault_7_any_split_of_any_bytes_gives_the_same_lines(
     stream: bytes, places: list[int]
 ) -> None:
     whole = events([stream])
@@ -84,7 +84,7 @@ def test_what_a_line_may_be(sent: bytes, expected: Event) -> None:
     assert events([sent]) == [expected]
 
 
-def test_fault_07_a_megabyte_without_a_line_end_takes_no_memory() -> None:
+def test_fault_7_a_megabyte_without_a_line_end_takes_no_memory() -> None:
     decoder = LineDecoder(LINE_MAX)
     for _ in range(1_024):
         decoder.feed(b"x" * 1_024)

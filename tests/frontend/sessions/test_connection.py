@@ -28,7 +28,7 @@ async def test_greeting_login_stat_drop_balance(serve: Serve) -> None:
         )
 
 
-async def test_fault_07_byte_at_a_time(serve: Serve) -> None:
+async def test_fault_7_byte_at_a_time(serve: Serve) -> None:
     async with Caller(await serve()) as caller:
         await caller.read()
         for byte in b"USER user\nPASS pw\nDROP 1\nQUIT\n":
@@ -39,7 +39,7 @@ async def test_fault_07_byte_at_a_time(serve: Serve) -> None:
         )
 
 
-async def test_fault_07_pipelined_replies_come_in_order(serve: Serve) -> None:
+async def test_fault_7_pipelined_replies_come_in_order(serve: Serve) -> None:
     async with Caller(await serve()) as caller:
         await caller.read()
         caller.send(b"".join(b"STAT %d\n" % (1 + n % 5) for n in range(1_000)))
@@ -48,7 +48,7 @@ async def test_fault_07_pipelined_replies_come_in_order(serve: Serve) -> None:
             assert await caller.read() == b"OK 1 Slots retrieved\n"
 
 
-async def test_fault_07_ten_thousand_commands_in_one_write_delay_nobody(serve: Serve) -> None:
+async def test_fault_7_ten_thousand_commands_in_one_write_delay_nobody(serve: Serve) -> None:
     server = await serve()
     async with Caller(server) as flood, Caller(server) as other:
         await flood.read()
@@ -64,7 +64,7 @@ async def test_fault_07_ten_thousand_commands_in_one_write_delay_nobody(serve: S
         assert answered > 20
 
 
-async def test_fault_07_what_came_before_the_client_closed_its_side_is_answered(
+async def test_fault_7_what_came_before_the_client_closed_its_side_is_answered(
     serve: Serve,
 ) -> None:
     async with Caller(await serve()) as caller:
@@ -75,7 +75,7 @@ async def test_fault_07_what_came_before_the_client_closed_its_side_is_answered(
         )
 
 
-async def test_fault_07_a_drop_cut_off_in_the_middle_drops_nothing(
+async def test_fault_7_a_drop_cut_off_in_the_middle_drops_nothing(
     world: World, serve: Serve
 ) -> None:
     async with Caller(await serve()) as caller:
@@ -100,7 +100,7 @@ async def test_the_machine_is_chosen_by_the_local_address(serve: Serve) -> None:
 
 
 class TestDrops:
-    async def test_fault_07_a_session_that_ends_does_not_end_its_drop(
+    async def test_fault_7_a_session_that_ends_does_not_end_its_drop(
         self, world: World, serve: Serve
     ) -> None:
         world.holding = True
@@ -127,7 +127,7 @@ class TestDrops:
             await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
             assert await caller.read_all() == b"OK Credits remaining: 50\n"
 
-    async def test_fault_07_nor_does_one_that_ends_while_it_is_being_placed(
+    async def test_fault_7_nor_does_one_that_ends_while_it_is_being_placed(
         self, world: World, serve: Serve
     ) -> None:
         server = await serve()
@@ -224,7 +224,7 @@ class TestStatTrailer:
 
 
 class TestLimits:
-    async def test_fault_07_a_silent_client_is_timed_out(self, serve: Serve) -> None:
+    async def test_fault_7_a_silent_client_is_timed_out(self, serve: Serve) -> None:
         server = await serve({"idle_limit_s": 0.1})
         async with Caller(server) as caller:
             assert await caller.read_all() == (
@@ -254,7 +254,7 @@ class TestLimits:
             await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
             assert await caller.read() == b"OK Credits remaining: 50\n"
 
-    async def test_fault_07_a_megabyte_without_a_line_end(self, serve: Serve) -> None:
+    async def test_fault_7_a_megabyte_without_a_line_end(self, serve: Serve) -> None:
         async with Caller(await serve()) as caller:
             await caller.read()
             caller.send(b"x" * 1_000_000 + b"\nVERSION\n")
@@ -293,7 +293,7 @@ class TestLimits:
             lines = await caller.read_lines(6 * 5_000)
             assert lines.count(b"OK 5 Slots retrieved\n") == 5_000
 
-    async def test_fault_07_a_reset_in_mid_reply_ends_the_session(self, serve: Serve) -> None:
+    async def test_fault_7_a_reset_in_mid_reply_ends_the_session(self, serve: Serve) -> None:
         server = await serve()
         async with Caller(server) as caller:
             await caller.read()
@@ -356,14 +356,14 @@ class TestLimits:
             assert await caller.read_all() == b"OK Disconnecting.\n"
         assert not world.drops
 
-    async def test_fault_08_three_failed_logins_hang_up(self, serve: Serve) -> None:
+    async def test_fault_8_three_failed_logins_hang_up(self, serve: Serve) -> None:
         async with Caller(await serve()) as caller:
             caller.send(b"AUTH user x\n" * 100)
             said = await caller.read_all()
         assert said.count(b"ERR 202") == 3
 
 
-async def test_fault_08_a_thousand_sessions_of_which_a_hundred_drop_and_one_never_reads(
+async def test_fault_8_a_thousand_sessions_of_which_a_hundred_drop_and_one_never_reads(
     world: World, serve: Serve
 ) -> None:
     world.change_slot("d", 1, price=0, on_hand=100)

@@ -79,7 +79,7 @@ class TestLogin:
     async def test_auth_is_both(self, world: World) -> None:
         assert await Typist(world).type("AUTH user pw") == "OK Credits: 100\n"
 
-    async def test_fault_08_a_throttled_login_does_not_count_as_failed(self, world: World) -> None:
+    async def test_fault_8_a_throttled_login_does_not_count_as_failed(self, world: World) -> None:
         typist = Typist(world)
         world.broken["login_password"] = [RateLimitedError("x", retry_after_seconds=1)] * 5
         for _ in range(5):

@@ -116,7 +116,7 @@ class TestServer:
         assert b"Jolt" in said
 
     @pytest.mark.parametrize("junk", [b"x" * 5_000, b"\xff\0\n", b"\0" * 600 + b"\n"])
-    async def test_fault_07_junk_leaves_others_served(
+    async def test_fault_7_junk_leaves_others_served(
         self, server: FingerServer, junk: bytes
     ) -> None:
         await self.ask(server, junk)
@@ -127,14 +127,14 @@ class TestServer:
         assert await self.ask(server, b"\n") == b""
         assert b"Jolt" in await self.ask(server, b"\n")
 
-    async def test_fault_08_a_crowd_is_turned_away(self, server: FingerServer) -> None:
+    async def test_fault_8_a_crowd_is_turned_away(self, server: FingerServer) -> None:
         crowd = [await asyncio.open_connection(*server.address) for _ in range(QUERIES_MAX)]
         await self.until_answered(server, answered=False)
         for _, writer in crowd:
             writer.transport.abort()
         await self.until_answered(server, answered=True)
 
-    async def test_fault_07_a_silent_peer_is_cut_off(
+    async def test_fault_7_a_silent_peer_is_cut_off(
         self, server: FingerServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("drink_frontend.sessions.finger.QUERY_LIMIT_S", 0.05)

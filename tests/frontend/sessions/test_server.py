@@ -42,7 +42,7 @@ async def test_a_port_that_is_taken_stops_the_start(world: World, serve: Serve) 
         await serve({"listeners": (ListenerSettings(port=0), ListenerSettings(port=taken))})
 
 
-async def test_fault_08_past_the_limit_clients_are_told(serve: Serve) -> None:
+async def test_fault_8_past_the_limit_clients_are_told(serve: Serve) -> None:
     server = await serve({"sessions_max": 2})
     async with Caller(server) as first, Caller(server) as second:
         await first.read()

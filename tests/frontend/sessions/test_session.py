@@ -42,7 +42,7 @@ def test_every_verb_is_carried_out_by_something() -> None:
     st.lists(st.integers(min_value=0, max_value=2_000), max_size=6),
     st.sampled_from(list(DIALECTS.values())),
 )
-def test_fault_07_any_bytes_cut_anyhow_get_the_same_replies(
+def test_fault_7_any_bytes_cut_anyhow_get_the_same_replies(
     stream: bytes, places: list[int], dialect: Dialect
 ) -> None:
     edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
@@ -173,7 +173,7 @@ class TestHangingUp:
         assert await typist.type("quit") == said.get(dialect.name, "OK Goodbye\n")
         assert typist.hung_up
 
-    async def test_fault_08_three_failed_logins(self, world: World) -> None:
+    async def test_fault_8_three_failed_logins(self, world: World) -> None:
         typist = Typist(world)
         for attempt in ("AUTH user x", "IBUTTON 0000000000000000"):
             assert await typist.type(attempt) == "ERR 202 Invalid username or password.\n"
