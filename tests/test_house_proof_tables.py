@@ -14,7 +14,7 @@ NUMBERS = Numbers({"All": {1: "Lost.", 24: "Killed."}}, {8: "Proof.", 9: "Cans."
     ("source", "found"),
     [
         ("def test_fault_7_half_a_line(): ...", [("fault", 7)]),
-        ("async def test_fault_07_which_nobody_looks_for(): ...", []),
+        ("async def test_fault_07_half_a_line(): ...", [("fault", 7)]),
         ("def test_fault_24_25_both_die(): ...", [("fault", 24), ("fault", 25)]),
         ("class TestX:\n def test_fault_3_twice(self): ...", [("fault", 3)]),
         ("def test_invariant_23_all_end(): ...", [("invariant", 23)]),
