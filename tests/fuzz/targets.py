@@ -4,6 +4,7 @@ A target returns if all is well; it raises whatever the parser must not raise, o
 if what was parsed is not so. `make fuzz` looks for bytes that make one raise.
 """
 
+import asyncio
 import contextlib
 import json
 import tomllib
@@ -19,6 +20,8 @@ from drink_agent.board import tini
 from drink_agent.board.coke1994 import Coke1994Driver
 from drink_agent.board.driver import TiniDriver
 from drink_agent.board.emulator.board import EmulatedBoard
+from drink_agent.board.emulator.control import answer
+from drink_agent.board.emulator.hosts import Host
 from drink_agent.board.emulator.spec import BoardSpec
 from drink_agent.board.port import DispenseEnded, LateEvidence
 from drink_agent.board.settings import BoardSettings
@@ -124,6 +127,39 @@ def emulated_board(data: bytes) -> None:
     assert fallen <= board.counts.motor_runs
 
 
+class _Desk(Host):
+    """A host that is connected to nothing."""
+
+    where = "nowhere"
+
+    async def start(self) -> None:
+        self._connected()
+
+    def _send(self, data: bytes) -> None:
+        """Nobody listens."""
+
+    def _close(self, *, silently: bool) -> None:
+        """Nothing is open."""
+
+    def _reopen(self, *, silently: bool) -> None:
+        self._connected()
+
+    async def wait_until(self, condition: Callable[[EmulatedBoard], bool], limit_s: float) -> bool:
+        """What is not so at once is not so."""
+        return condition(self.board)
+
+
+def emulator_requests(data: bytes) -> None:
+    """Whatever somebody types into an emulator's control socket; each line has one answer."""
+
+    async def ask() -> None:
+        async with _Desk(EmulatedBoard(BoardSpec(cans={1: 2}, motor_s=0.1))) as host:
+            for line in data.splitlines():
+                json.dumps(await answer({"board": host}, line))
+
+    asyncio.run(ask())
+
+
 def journal(data: bytes) -> None:
     """A journal's bytes, as they are and behind a sound header."""
     for text in (data, encode_header(Header("id")) + data):
@@ -210,6 +246,7 @@ TARGETS: dict[str, Target] = {
         tini_lines,
         coke1994_board,
         emulated_board,
+        emulator_requests,
         journal,
         journal_entries,
         link_to_frontend,

@@ -113,7 +113,11 @@ async def test_requests_are_answered_with_the_counts(
         (b'{"do": "fault", "fault": "jam", "slot": 1, "times": 0}\n', "times must be"),
         (b'{"do": "fault", "fault": "jam", "slot": "x"}\n', "ValueError"),
         (b'{"do": "refill", "slot": 0, "cans": 1}\n', "slots count from 1"),
+        (b'{"do": "refill", "slot": 1, "cans": 1e999}\n', "OverflowError"),
         (b'{"do": "sensor", "slot": 1, "stocked": "no"}\n', "stocked must be"),
+        (b'{"do": "disconnect", "seconds": NaN}\n', "seconds must be"),
+        (b'{"do": "temperature", "fahrenheit": Infinity}\n', "a temperature is a number"),
+        (b"[" * 10_000 + b"\n", "no JSON"),
         (b'{"do": "wait", "motor_runs": 1, "seconds": 0.01}\n', "not so within the time"),
     ],
 )

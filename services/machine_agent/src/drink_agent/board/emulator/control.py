@@ -22,6 +22,7 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,9 @@ from drink_agent.board.emulator.spec import ArmedFault, Fault
 _MAX_LINE_BYTES: Final = 65536
 """Longest request; the longest sensible one takes 200."""
 
+_MAX_SECONDS: Final = 86_400
+"""Longest that anything can be made to last."""
+
 _MAX_TIMES: Final = 1000
 """Most repetitions of a fault that can be armed at once."""
 
@@ -42,7 +46,7 @@ async def obey(hosts: Mapping[str, Host], request: Mapping[str, Any]) -> dict[st
     try:
         host = _find(hosts, request)
         return await _ACTIONS[request["do"]](host, request)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         return {"error": f"{type(error).__name__}: {error}"}
 
 
@@ -50,6 +54,13 @@ def _find(hosts: Mapping[str, Host], request: Mapping[str, Any]) -> Host:
     if "board" not in request and len(hosts) == 1:
         return next(iter(hosts.values()))
     return hosts[request["board"]]
+
+
+def _seconds(request: Mapping[str, Any], default: float) -> float:
+    seconds = float(request.get("seconds", default))
+    if not 0 <= seconds <= _MAX_SECONDS:
+        raise ValueError(f"seconds must be 0 to {_MAX_SECONDS}")
+    return seconds
 
 
 async def _counts(host: Host, _request: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +72,7 @@ async def _runs(host: Host, _request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _fault(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
-    fault = ArmedFault(Fault(request["fault"]), float(request.get("seconds", 0)))
+    fault = ArmedFault(Fault(request["fault"]), _seconds(request, 0))
     times = int(request.get("times", 1))
     if not 1 <= times <= _MAX_TIMES:
         raise ValueError(f"times must be 1 to {_MAX_TIMES}")
@@ -93,6 +104,8 @@ async def _sensor(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
 async def _temperature(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
     degrees = request["fahrenheit"]
     degrees = None if degrees is None else float(degrees)
+    if degrees is not None and not isfinite(degrees):
+        raise ValueError("a temperature is a number")
     host.apply(host.board.set_temperature(degrees, host.now))
     return host.board.to_dict()
 
@@ -103,12 +116,12 @@ async def _cut(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _say(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
-    host.apply(host.board.say(request["text"].encode("latin-1"), host.now))
+    host.apply(host.board.say(str(request["text"]).encode("latin-1"), host.now))
     return host.board.to_dict()
 
 
 async def _disconnect(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
-    host.lose(float(request.get("seconds", 1)), silently=bool(request.get("silently", False)))
+    host.lose(_seconds(request, 1), silently=bool(request.get("silently", False)))
     return host.board.to_dict()
 
 
@@ -122,7 +135,7 @@ async def _wait(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
             and board.connected is request.get("connected", board.connected)
         )
 
-    if not await host.wait_until(so, float(request.get("seconds", 10))):
+    if not await host.wait_until(so, _seconds(request, 10)):
         raise ValueError("not so within the time")
     return host.board.to_dict()
 
@@ -157,7 +170,7 @@ async def control_socket(path: Path, hosts: Mapping[str, Host]) -> AsyncIterator
         conversations.add(task)
         try:
             while line := await reader.readline():
-                writer.write(json.dumps(await _answer(hosts, line)).encode() + b"\n")
+                writer.write(json.dumps(await answer(hosts, line)).encode() + b"\n")
                 await writer.drain()
         except (OSError, ValueError):  # gone, or a line without an end
             pass
@@ -181,10 +194,11 @@ async def control_socket(path: Path, hosts: Mapping[str, Host]) -> AsyncIterator
             os.unlink(path)  # noqa: PTH108
 
 
-async def _answer(hosts: Mapping[str, Host], line: bytes) -> dict[str, Any]:
+async def answer(hosts: Mapping[str, Host], line: bytes) -> dict[str, Any]:
+    """Does what a line says and returns its answer."""
     try:
         request = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return {"error": f"no JSON: {error}"}
     if not isinstance(request, dict):
         return {"error": "a request is an object"}
