@@ -70,6 +70,10 @@ torture: $(VENV_READY) ## Break the real services for MINUTES=15 while they sell
 fuzz: $(FUZZ_READY) ## Look for bytes that a parser does not bear, SECONDS=60 for each
 	.tools/fuzz/bin/python -m tests.fuzz $(or $(SECONDS),60)
 
+.PHONY: test-slow
+test-slow: $(VENV_READY) ## Run the tests that take minutes, and show what they measure
+	$(BIN)/pytest -m slow --capture=no $(PYTEST)
+
 .PHONY: check
 check: check-style check-types check-imports check-layout check-docs check-protos check-lock ## Run every check that is not a test
 
