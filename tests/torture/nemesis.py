@@ -232,6 +232,7 @@ class BoardNemesis(Nemesis):
     ) -> None:
         super().__init__(f"nemesis-board-{machine}", seed, pause_s, stop)
         self._board = house.boards[machine]
+        self._link = house.folder / f"{machine}.tty"
         self._machine = machine
         self._history = history
 
@@ -278,6 +279,9 @@ class BoardNemesis(Nemesis):
 
     def _kill(self) -> None:
         began = now_ms()
+        # An adapter that is gone takes its name with it. The bare number of its terminal may soon
+        # be that of another board.
+        self._link.unlink(missing_ok=True)
         self._board.process.kill()
         self.idle(self.between(0, 2))
         self._board.start()

@@ -10,6 +10,7 @@ import pytest
 from drink_agent.board.emulator.hosts import DialHost, ListenHost, PtyHost
 from drink_agent.board.emulator.spec import ArmedFault, Fault
 from tests.fakes.board_emulated import quick
+from tests.fakes.sessions import until
 
 LIMIT_S = 10.0
 
@@ -131,6 +132,32 @@ class TestDial:
                 writers[1].write(b"6\n")
                 await read_until(second, b"71 1`2 1`3 0\n")
                 assert host.board.counts.motor_runs == 0
+            for writer in writers:
+                writer.close()
+
+    @pytest.mark.parametrize("steps", range(12))
+    async def test_broken_while_it_dials_it_has_one_connection(self, steps: int) -> None:
+        readers: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
+        writers: list[asyncio.StreamWriter] = []
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
+            readers.put_nowait(reader)
+
+        async with (
+            await asyncio.start_server(accept, "127.0.0.1", 0) as server,
+            DialHost(quick(), "127.0.0.1", server.sockets[0].getsockname()[1]) as host,
+        ):
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            host.lose(0.01)
+            await until(lambda: not (host._later or host._dialling) and host.board.connected)
+            reader = await readers.get()
+            while readers.qsize():
+                reader = await readers.get()
+            await read_until(reader, b"838.3\n")
+            writers[-1].write(b"6\n")
+            await read_until(reader, b"71 1`2 1`3 0\n")
             for writer in writers:
                 writer.close()
 

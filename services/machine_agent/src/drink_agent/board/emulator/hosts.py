@@ -192,11 +192,13 @@ class _TcpHost(Host):
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _take(self, writer: asyncio.StreamWriter) -> None:
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._writer = writer
         if self._powered:
             self._connected()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(_READ_BYTES):
                 if self._writer is writer:
@@ -256,6 +258,7 @@ class DialHost(_TcpHost):
 
     def _close(self, *, silently: bool) -> None:
         """Without power nobody closes the connection: it hangs."""
+        self._dialling = None  # whatever it still reaches is not wanted any more
         if silently and self._writer is not None:
             self._abandoned.append(self._writer)
             self._writer = None
@@ -263,19 +266,27 @@ class DialHost(_TcpHost):
 
     def _reopen(self, *, silently: bool) -> None:  # noqa: ARG002
         self._dialling = self._loop.create_task(self._dial())
+        self._keep(self._dialling)
 
     def _hung_up_on(self) -> None:
         self._after(self._redial_s, silently=False)
 
     async def _dial(self) -> None:
-        while True:
+        this = asyncio.current_task()
+        while self._dialling is this:
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(_DIAL_LIMIT_S):
                     reader, writer = await asyncio.open_connection(self._host, self._port)
                 break
             await asyncio.sleep(self._redial_s)
-        self._dialling = None
-        self._keep(self._loop.create_task(self._serve(reader, writer)))
+        else:
+            return
+        if self._dialling is this:
+            self._dialling = None
+            self._take(writer)
+            await self._serve(reader, writer)
+        else:
+            writer.close()
 
 
 class ListenHost(_TcpHost):
@@ -314,6 +325,7 @@ class ListenHost(_TcpHost):
         task = asyncio.current_task()
         assert task is not None
         self._keep(task)
+        self._take(writer)
         await self._serve(reader, writer)
 
     def _close(self, *, silently: bool) -> None:
