@@ -307,7 +307,7 @@ class Typist(Buyer):
         number = slot.split("/")[1]
 
         def keep(start_ms: int, reply: str) -> bool:
-            state, refusal = outcome_of(reply)
+            state, drop, refusal = outcome_of(reply)
             self.history.add(
                 Attempt(
                     "drop",
@@ -317,6 +317,7 @@ class Typist(Buyer):
                     start_ms,
                     now_ms(),
                     delay_s=delay_s,
+                    drop=drop,
                     state=state,
                     refusal=refusal,
                 )
@@ -343,17 +344,21 @@ class Typist(Buyer):
         connection.sendall(data[cut:])
 
 
-def outcome_of(reply: str) -> tuple[str, str]:
-    """What a session's reply to DROP says: a state, a refusal, or neither if it says nothing."""
+HELD = "HELD"
+"""What a session is told of a drop that is made and has no outcome that anybody knows now."""
+
+
+def outcome_of(reply: str) -> tuple[str, str, str]:
+    """What a session's reply to DROP says: a state, the drop, a refusal; all empty if nothing."""
     if not reply.endswith("\n"):
-        return "", ""
+        return "", "", ""
     if reply.startswith("OK Credits remaining"):
-        return "DISPENSED", ""
+        return "DISPENSED", "", ""
     if reply.startswith("ERR 103 Unknown Failure. Credits held"):
-        return "UNKNOWN", ""
+        return HELD, reply.split()[-1], ""
     if reply.startswith(("ERR 103", "ERR 350")):
-        return "", ""
-    return "", reply.strip()
+        return "", "", ""
+    return "", "", reply.strip()
 
 
 class Manager(Buyer):

@@ -114,7 +114,8 @@ def _sessions(evidence: Evidence, asked: dict[str, Asked]) -> Iterator[Problem]:
         typed = [a for a in evidence.attempts if (a.account, a.what) == (account, "drop")]
         left = [drop for drop in evidence.books.drops if drop.account == account]
         # Who was told most chooses first; a lost line is whatever then is left.
-        for attempt in sorted(typed, key=lambda each: (not each.state, each.lost, each.start_ms)):
+        typed.sort(key=lambda a: (not a.drop, not a.state, a.lost, a.start_ms))
+        for attempt in typed:
             drop = next((each for each in left if _may_be(attempt, each)), None)
             if drop is None:
                 if attempt.state:
@@ -132,11 +133,18 @@ def _may_be(attempt: Attempt, drop: Drop) -> bool:
         return False
     if attempt.refusal and drop.state != "NOT_DISPENSED":
         return False
-    if attempt.state and attempt.state not in {move.to for move in drop.moves}:
+    if attempt.drop:
+        return attempt.drop == drop.id
+    if attempt.state and attempt.state not in _passed(drop):
         return False
     # What was typed and not answered may be read much later, by a frontend that was frozen.
     until_ms = float("inf") if attempt.lost else attempt.end_ms + SLACK_MS
     return attempt.start_ms - SLACK_MS <= drop.created_ms <= until_ms
+
+
+def _passed(drop: Drop) -> set[str]:
+    """What a drop may have been called so far: its states, and held in any of them."""
+    return {move.to for move in drop.moves} | {"HELD"}
 
 
 def _outcomes(books: Books, asked: Mapping[str, Asked]) -> Iterator[Problem]:
@@ -144,10 +152,9 @@ def _outcomes(books: Books, asked: Mapping[str, Asked]) -> Iterator[Problem]:
     for drop in books.drops:
         if drop.state in ("SCHEDULED", "RESERVED", "DISPATCHED"):
             yield Problem(UNSETTLED, f"drop {drop.id} is still {drop.state}")
-        passed = {move.to for move in drop.moves}
         for attempt in asked[drop.id].told if drop.id in asked else ():
             final = attempt.state in ("DISPENSED", "NOT_DISPENSED")
-            if (final and attempt.state != drop.state) or attempt.state not in passed:
+            if (final and attempt.state != drop.state) or attempt.state not in _passed(drop):
                 yield Problem(CONTRADICTED, f"{attempt} was told, and {drop.id} is {drop.state}")
 
 

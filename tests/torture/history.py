@@ -28,7 +28,8 @@ class Attempt:
         start_ms: When it was asked.
         end_ms: When it was answered, or given up.
         drop: The drop that the answer names.
-        state: The drop's state in the answer; `SENT` for a transfer; empty if there was none.
+        state: The drop's state in the answer; `SENT` for a transfer, `HELD` for a drop that is made
+            and has no known outcome; empty if there was no answer.
         refusal: Why it was refused; empty if it was not, or if nobody knows.
     """
 

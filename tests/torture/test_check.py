@@ -149,6 +149,10 @@ def test_a_sound_history_has_no_problem() -> None:
     assert check(SOUND) == []
 
 
+def test_a_drop_that_a_session_was_told_to_wait_for_may_come_to_any_end() -> None:
+    assert check(without(TOLD_TOM, replace(TOLD_TOM, state="HELD", drop=TYPED.id))) == []
+
+
 def with_books(**changes: object) -> Evidence:
     return replace(SOUND, books=replace(BOOKS, **changes))  # type: ignore[arg-type]
 
@@ -189,6 +193,11 @@ def without(attempt: Attempt, *others: Attempt) -> Evidence:
             without(TOLD_TOM, replace(TOLD_TOM, state="", refusal="ERR 100 Slot empty.")),
             CHARGED,
             id="a typed drop that was refused is paid for",
+        ),
+        pytest.param(
+            without(TOLD_TOM, replace(TOLD_TOM, state="HELD", drop="other")),
+            LOST,
+            id="a drop that a session was told of is not in the books",
         ),
         pytest.param(
             without(TOLD, replace(TOLD, state="NOT_DISPENSED")),
