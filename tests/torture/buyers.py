@@ -355,7 +355,7 @@ def outcome_of(reply: str) -> tuple[str, str, str]:
     if reply.startswith("OK Credits remaining"):
         return "DISPENSED", "", ""
     if reply.startswith("ERR 103 Unknown Failure. Credits held"):
-        return HELD, reply.split()[-1], ""
+        return HELD, reply.rsplit(maxsplit=1)[-1], ""
     if reply.startswith(("ERR 103", "ERR 350")):
         return "", "", ""
     return "", "", reply.strip()
