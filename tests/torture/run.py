@@ -9,9 +9,10 @@ from pathlib import Path
 
 from drink.v1 import drop_service_pb2 as drops
 from scripts.client import OPEN_STATES, Client
-from scripts.processes import Process, wait_until
+from scripts.processes import Process, ProcessFailedError, wait_until
 from tests.torture.books import read_books
-from tests.torture.buyers import Buyer, Caller, Manager, buyers
+from tests.torture.buyer import Buyer
+from tests.torture.buyers import buyers
 from tests.torture.check import KINDS, Evidence, Problem, check
 from tests.torture.history import Attempt, History
 from tests.torture.house import House, MotorLog
@@ -101,13 +102,21 @@ def _struggle(
     enough.set()
     for thread in breakers:
         thread.join(JOIN_LIMIT_S)
-    house.mend()
+    failed = _mend(house)
     for thread in shoppers:
         thread.join(JOIN_LIMIT_S)
-        if isinstance(thread, Caller | Manager):
-            thread.close()
-    failed = [f"{each.name}: {each.failure!r}" for each in everyone if each.failure]
+        thread.close()
+    failed += [f"{each.name}: {each.failure!r}" for each in everyone if each.failure]
     return failed + [f"{each.name} does not end" for each in everyone if each.is_alive()]
+
+
+def _mend(house: House) -> list[str]:
+    """Ends all faults; what cannot be mended."""
+    try:
+        house.mend()
+    except (OSError, ProcessFailedError, TimeoutError) as error:
+        return [str(error)]
+    return []
 
 
 def _settle(house: House) -> list[str]:
