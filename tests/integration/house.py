@@ -1,6 +1,7 @@
 """The house that the integration tests run: real processes, whose books are checked after each."""
 
 import shutil
+import socket
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -44,6 +45,13 @@ COUPLE = Plan(
 """Two machines, two buyers, and their administrator."""
 
 DATABASE = "drink.db"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port: int = door.getsockname()[1]
+        return port
 
 
 class House(Installation):
@@ -112,6 +120,7 @@ class House(Installation):
 
     def _installed(self) -> Iterator[Path]:
         yield self.folder / DATABASE
+        yield self.folder / "plan.toml"
         yield from self.folder.glob("*.token")
         yield from self.folder.glob("*.password")
 

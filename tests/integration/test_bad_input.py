@@ -19,7 +19,17 @@ from drink.v1 import machine_service_pb2 as machines
 from scripts.client import Client
 from scripts.plan import MachinePlan, SlotPlan, UserPlan
 from scripts.processes import wait_until
-from tests.integration.house import ADMIN, ALICE, BOB, COUPLE, PRICE, House, outcome, refused
+from tests.integration.house import (
+    ADMIN,
+    ALICE,
+    BOB,
+    COUPLE,
+    PRICE,
+    House,
+    free_port,
+    outcome,
+    refused,
+)
 
 LIMIT_S = 30
 
@@ -27,13 +37,6 @@ HANDSHAKE_LIMIT_S, LOGIN_LIMIT_S = 1, 1.0
 """How long who connects and stays silent is suffered."""
 
 POOR = UserPlan("poor", "no-money", PRICE - 1)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port: int = door.getsockname()[1]
-        return port
 
 
 PLAN = replace(

@@ -9,7 +9,7 @@ from drink.v1.machine_service_pb2 import Machine
 from scripts.plan import MachinePlan, SlotPlan
 from scripts.processes import wait_until
 from tests.fakes.proxy import Way
-from tests.integration.house import COUPLE, PRICE, House, outcome, refused
+from tests.integration.house import COUPLE, PRICE, House, free_port, outcome, refused
 
 RESPONSE_LIMIT_S = 1.0
 
@@ -27,7 +27,7 @@ PLAN = replace(
                 SlotPlan(5, "Gone", PRICE, 3),
             ),
         ),
-        COUPLE.machines[1],
+        replace(COUPLE.machines[1], board_port=free_port()),
     ),
     response_limit_s=RESPONSE_LIMIT_S,
     agent={"board": "probe_interval_s = 0.2"},
@@ -162,6 +162,27 @@ def test_fault_46_while_the_plug_is_out_nothing_is_sold(house: House) -> None:
     assert_works(house)
 
 
+def test_fault_47_a_board_that_dials_in_is_lost_in_mid_drop_and_dials_again(house: House) -> None:
+    house.boards["ld"].fault("disconnect", slot=1, seconds=0.3)
+    lost = house.alice.drop("ld/1")
+    assert outcome(lost) == ("UNKNOWN", "BOARD_LOST")
+    house.wait_ready("ld")
+    assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
+    resolve(house, lost, dispensed=True)
+
+
+def test_fault_47_a_board_that_comes_back_while_its_old_connection_hangs_is_taken(
+    house: House,
+) -> None:
+    """Its power failed in mid-drop: no word on the old connection, a login on a new one."""
+    house.boards["ld"].fault("power", slot=1, seconds=0.3)
+    lost = house.alice.drop("ld/1")
+    assert outcome(lost)[0] == "UNKNOWN"
+    house.wait_ready("ld")
+    assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
+    resolve(house, lost, dispensed=True)
+
+
 def test_fault_49_a_slot_that_its_sensor_calls_empty_sells_nothing(house: House) -> None:
     """The books say three. Somebody has taken them out."""
     board = house.boards["d"]
@@ -178,7 +199,7 @@ def test_fault_49_a_slot_that_its_sensor_calls_empty_sells_nothing(house: House)
 def test_fault_53_evidence_that_comes_after_the_operator_decided_is_raised_only(
     house: House, dispensed: bool
 ) -> None:
-    late = drop(house, "late", LATE_S)
+    late = drop(house, "late", 2 * LATE_S)
     assert outcome(late) == ("UNKNOWN", "BOARD_SILENT")
     drop_id = late.name.removeprefix("drops/")
     agent = house.agents["d"]

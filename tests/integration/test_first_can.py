@@ -18,12 +18,14 @@ PLAN = COUPLE
 
 LIMIT_S = 60
 
-README = Path(__file__).parents[2] / "protos" / "README.md"
+PROTOS = Path(__file__).parents[2] / "protos"
 
 
 def client_of_readme() -> str:
     """The program that the stubs' README shows to people outside."""
-    found = re.search(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    found = re.search(
+        r"^```python\n(.*?)^```$", (PROTOS / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     assert found
     return found[1]
 
@@ -42,12 +44,30 @@ def only_the_stubs(tmp_path: Path) -> Path:
 def test_an_outside_client_logs_in_drops_and_watches_to_dispensed(
     house: House, only_the_stubs: Path
 ) -> None:
+    path = f"import sys; sys.path.insert(0, {str(only_the_stubs)!r})\n"
+    # Neither this environment's packages nor its variables.
+    buy_outside(house, [sys.executable, "-I", "-S", "-c", path + client_of_readme()])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_environment_with_nothing_but_the_stubs_installed_is_enough(
+    house: House, tmp_path: Path
+) -> None:
+    python = tmp_path / "bin" / "python"
+    for command in (
+        [sys.executable, "-m", "venv", str(tmp_path)],
+        [str(python), "-m", "pip", "install", "--quiet", str(PROTOS)],
+    ):
+        subprocess.run(command, check=True, timeout=10 * LIMIT_S)
+    buy_outside(house, [str(python), "-I", "-c", client_of_readme()])
+
+
+def buy_outside(house: House, client: list[str]) -> None:
+    """Runs a client that logs in, drops, and prints each state that it watches."""
     before = house.runs("d")
-    program = f"import sys; sys.path.insert(0, {str(only_the_stubs)!r})\n{client_of_readme()}"
-    arguments = [house.address, ALICE.name, ALICE.password, "machines/d/slots/1"]
     done = subprocess.run(
-        # Neither this environment's packages nor its variables.
-        [sys.executable, "-I", "-S", "-c", program, *arguments],
+        [*client, house.address, ALICE.name, ALICE.password, "machines/d/slots/1"],
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
