@@ -12,7 +12,8 @@ from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2, machine_service_pb2
 from drink_frontend.domain.errors import MachineOfflineError
 from drink_frontend.links.messages import Heartbeat
-from drink_frontend.rpc.interceptors import Layer
+from drink_frontend.rpc.interceptors import ErrorBoundary, Layer
+from tests.fakes.randomness import CountingRandomness
 from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, read, refused
 
 SECRET = "db password is hunter2"
@@ -84,6 +85,30 @@ async def test_a_refusal_in_mid_stream_keeps_its_reason(frontend: Frontend) -> N
     link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
     assert (await read(link)).heartbeat.sequence == 1
     assert (await refused(link.read())).reason == "MACHINE_OFFLINE"
+
+
+class Gone:
+    """What is left of a call whose peer is gone: nothing can be sent."""
+
+    async def abort(self, *_: object) -> None:
+        raise grpc.aio.InternalError("execute_batch failed")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MachineOfflineError("refused"),
+        RuntimeError("a fault"),
+        grpc.aio.InternalError("could not write"),
+    ],
+)
+async def test_a_peer_that_is_gone_before_its_answer_is_no_fault_of_ours(error: Exception) -> None:
+    async def fail(request: Any, context: Any) -> None:
+        raise error
+
+    boundary = ErrorBoundary(CountingRandomness())
+    with pytest.raises(asyncio.CancelledError):
+        await boundary.around("/drink.v1.DropService/Drop", fail, b"", Gone())  # type: ignore[arg-type]
 
 
 async def test_bytes_that_are_no_message_are_refused(frontend: Frontend) -> None:

@@ -97,12 +97,19 @@ class ErrorBoundary(Layer):
     async def around(self, _method: str, inner: Behaviour, request: Any, context: Context) -> Any:
         """Runs the call and answers what it raises."""
         try:
+            return await self._answer(inner, request, context)
+        except grpc.aio.InternalError:
+            # The peer is gone. gRPC would log a fault of ours, unless it had heard of it before.
+            raise asyncio.CancelledError from None
+
+    async def _answer(self, inner: Behaviour, request: Any, context: Context) -> Any:
+        try:
             return await inner(request, context)
         except DrinkError as error:
             log.debug("rpc_refused", reason=error.reason)
             await _abort(context, refusal(error))
         except (grpc.aio.AbortError, grpc.aio.InternalError):
-            # The first ends a call on purpose, the second says that the peer is gone.
+            # The first ends a call on purpose.
             raise
         except Exception:
             incident = self._randomness.id()
