@@ -1,3 +1,4 @@
+import os
 import stat
 from pathlib import Path
 
@@ -53,3 +54,30 @@ def test_what_is_not_there_cannot_be_opened(tmp_path: Path) -> None:
     for call in (DISK.append_to, DISK.size, DISK.read):
         with pytest.raises(FileNotFoundError):
             call(tmp_path / "missing")
+
+
+def test_what_is_written_again_stays_as_it_is_and_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abcdef")
+    synced: list[int] = []
+    real = os.fsync
+
+    def count(descriptor: int) -> None:
+        synced.append(descriptor)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", count)
+    written: list[bytes] = []
+    real_pwrite = os.pwrite
+
+    def one_byte(descriptor: int, data: bytes, offset: int) -> int:
+        written.append(bytes(data[:1]))
+        return real_pwrite(descriptor, data[:1], offset)
+
+    monkeypatch.setattr(os, "pwrite", one_byte)
+    DISK.write_again(path, 2)
+    assert path.read_bytes() == b"abcdef"
+    assert written == [b"c", b"d", b"e", b"f"]
+    assert len(synced) == 1

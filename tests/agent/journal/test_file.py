@@ -104,6 +104,49 @@ def test_one_sync_writes_all_that_waits_and_none_writes_nothing(
     journal.close()
 
 
+def test_fault_32_what_a_failed_sync_left_in_memory_is_written_again_by_the_next_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk of this test takes nothing but what a sync that succeeds comes after."""
+    journal, _ = Journal.open(path)
+    write(journal, RECORDS[:1])
+    journal.sync()
+    on_disk = path.read_bytes()
+    write(journal, RECORDS[1:2])
+    with monkeypatch.context() as failing_disk:
+        failing_disk.setattr(os, "fdatasync", failing(errno.EIO))
+        with pytest.raises(JournalFailedError):
+            journal.sync()
+    journal.close()
+    again: list[tuple[int, bytes]] = []
+    real = os.pwrite
+
+    def keep(descriptor: int, data: bytes, offset: int) -> int:
+        again.append((offset, bytes(data)))
+        return real(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", keep)
+    Journal.open(path)[0].close()
+    assert again == [(len(on_disk), path.read_bytes()[len(on_disk) :])]
+    assert records_in(path) == RECORDS[:2]
+
+
+def test_fault_25_a_name_that_a_killed_agent_had_not_synced_is_synced_by_the_next_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Journal.open(path)[0].close()
+    synced: list[str] = []
+    real = os.fsync
+
+    def keep(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", keep)
+    Journal.open(path)[0].close()
+    assert str(path.parent) in synced
+
+
 def test_numbers_must_follow_each_other(path: Path) -> None:
     journal, _ = Journal.open(path)
     with pytest.raises(AssertionError):

@@ -36,6 +36,17 @@ async def test_heartbeats_carry_the_last_durable_entry(rig: Rig) -> None:
     assert link.heartbeats[-1].journal_sequence >= result.journal_sequence
 
 
+async def test_fault_37_the_frontend_hears_of_a_motor_command_before_its_outcome(rig: Rig) -> None:
+    rig.fault(Fault.SILENT)
+    rig.start()
+    link = await rig.frontend.next_link()
+    link.welcome(interval_s=300)
+    await link.until(lambda link: link.statuses[-1].ready)
+    link.dispense("a")
+    await link.until(lambda link: link.heartbeats[-1].journal_sequence == 2)
+    assert not link.results
+
+
 async def test_a_drop_costs_two_syncs(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     syncs = 0
     real = os.fdatasync

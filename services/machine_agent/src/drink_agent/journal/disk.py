@@ -46,6 +46,9 @@ class Disk(Protocol):
     def sync(self, descriptor: int) -> None:
         """Makes all of a file durable."""
 
+    def write_again(self, path: Path, offset: int) -> None:
+        """Writes a file's bytes from `offset` on over themselves, and makes them durable."""
+
     def sync_folder(self, path: Path) -> None:
         """Makes durable which files a folder has."""
 
@@ -112,6 +115,18 @@ class SystemDisk:
     def sync(self, descriptor: int) -> None:
         """See `Disk`."""
         os.fsync(descriptor)
+
+    def write_again(self, path: Path, offset: int) -> None:
+        """See `Disk`."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            rest = memoryview(os.pread(descriptor, os.fstat(descriptor).st_size - offset, offset))
+            while rest:
+                written = os.pwrite(descriptor, rest, offset)
+                rest, offset = rest[written:], offset + written
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def sync_folder(self, path: Path) -> None:
         """See `Disk`."""

@@ -183,6 +183,10 @@ class Journal:
         if contents.torn_bytes:
             self._disk.truncate(self._file, contents.sound_bytes)
             self._disk.sync(self._file)
+        # An earlier run may have died between a step and its sync, and after a sync that failed the
+        # system still shows what the disk never got. It can only be the last frame, and the name.
+        self._disk.write_again(self._path, contents.last_frame_at)
+        self._disk.sync_folder(self._path.parent)
         self.journal_id = contents.header.journal_id
         self.last_sequence = self.durable_sequence = contents.last_sequence
         self.size_bytes = self.compacted_bytes = contents.sound_bytes

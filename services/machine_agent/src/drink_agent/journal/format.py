@@ -70,6 +70,8 @@ class Contents:
     """Length of the part that holds them."""
     torn_bytes: int
     """Length of the torn frame after it, usually 0."""
+    last_frame_at: int = 0
+    """Where the last sound frame begins."""
 
     @property
     def last_sequence(self) -> int:
@@ -122,7 +124,8 @@ def decode(data: bytes) -> Contents:
         raise BrokenFrameError(0, "there is no header")
     if sum(entry.sequence <= header.through for entry in entries) != header.kept:
         raise BrokenFrameError(frames.sound_bytes, "compacted entries are missing")
-    return Contents(header, tuple(entries), frames.sound_bytes, len(data) - frames.sound_bytes)
+    torn_bytes = len(data) - frames.sound_bytes
+    return Contents(header, tuple(entries), frames.sound_bytes, torn_bytes, offset)
 
 
 class _Frames:

@@ -255,6 +255,9 @@ class Agent:
             case Sync():
                 await self._on_disk(self._journal.sync)
             case Run(drop, slot):
+                # Whoever puts back a copy of the journal that was made before this entry is
+                # found out only if the frontend has heard of it.
+                self._link.beat(self._journal.durable_sequence)
                 self._board.dispense(drop, slot)
             case Report(sequence, result):
                 self._link.report(sequence, result)
