@@ -8,19 +8,27 @@ import contextlib
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from drink_agent.board.emulator.segments import Cut
 from drink_agent.board.emulator.spec import Fault as BoardFault
-from scripts.processes import Process, ProcessFailedError
+from scripts.processes import POLL_S, Process, ProcessFailedError
 from tests.fakes.proxy import FaultProxy, Way
 from tests.torture.history import Fault, History, now_ms
 from tests.torture.house import House
-from tests.torture.plan import LYING_SLOT, PLAN, RESPONSE_LIMIT_S, SLOTS
+from tests.torture.plan import LYING_SLOT, PLAN, RESPONSE_LIMIT_S, SILENCE_LIMIT_S, SLOTS
 
 LIES = (BoardFault.JAM, BoardFault.REFUSE_AFTER)
 """What only the lying slot does: money and cans then differ, and no protocol could tell."""
+
+LONG_OUTAGE_S = SILENCE_LIMIT_S + 4
+"""The longest outage in seconds."""
+
+MOTOR_WAIT_S = 2
+"""Seconds to wait for a motor to run, so that what uses it is in mid-drop."""
 
 Break = Callable[[], None]
 
@@ -63,6 +71,10 @@ class Nemesis(threading.Thread):
         """Seconds, drawn."""
         return round(self.random.uniform(least, most), 3)
 
+    def a_while(self) -> float:
+        """Seconds that an outage lasts: mostly short, now and then longer than anybody waits."""
+        return self.between(0.05, self.random.choice((0.5, 2, 2, LONG_OUTAGE_S)))
+
 
 class ProcessNemesis(Nemesis):
     """Kills, stops and freezes one service.
@@ -97,21 +109,21 @@ class ProcessNemesis(Nemesis):
     def _kill(self) -> None:
         began = now_ms()
         self._process.kill()
-        self.idle(self.between(0, 1.5))
+        self.idle(self.a_while())
         self._start_again()
         self._tell("kill -9", began)
 
     def _terminate(self) -> None:
         began = now_ms()
         self._process.stop()
-        self.idle(self.between(0, 0.5))
+        self.idle(self.a_while())
         self._start_again()
         self._tell("terminate", began)
 
     def _freeze(self) -> None:
         began = now_ms()
         self._process.send(signal.SIGSTOP)
-        self.idle(self.between(0.05, 5))
+        self.idle(self.a_while())
         self._process.send(signal.SIGCONT)
         self._tell("freeze", began)
 
@@ -119,16 +131,27 @@ class ProcessNemesis(Nemesis):
         self._history.add(Fault(what, self._machine, began, now_ms()))
 
 
-class WipingNemesis(ProcessNemesis):
-    """Does the same to an agent, and now and then takes its journal away."""
+class AgentNemesis(ProcessNemesis):
+    """Does the same to an agent, best in mid-drop, and now and then takes its journal away."""
 
     def __init__(self, house: House, machine: str, history: History, **how: Any) -> None:
         agent = house.agents[machine]
         super().__init__(agent, agent.start, machine, history, **how)
+        self._board = house.boards[machine]
         self._journal = house.folder / f"{machine}.journal"
 
     def faults(self) -> Sequence[Break]:
-        return [*super().faults(), *super().faults(), *super().faults(), self._wipe]
+        anytime = super().faults()
+        in_mid_drop = [partial(self._in_mid_drop, fault) for fault in anytime]
+        return [*anytime, *in_mid_drop, self._wipe]
+
+    def _in_mid_drop(self, fault: Break) -> None:
+        """Waits for the motor first; not for long, for nobody may be buying."""
+        deadline = time.monotonic() + MOTOR_WAIT_S
+        with contextlib.suppress(OSError, ValueError):  # the board is away too
+            while time.monotonic() < deadline and not self._board.counts()["motor_running"]:
+                self.idle(POLL_S)
+        fault()
 
     def _wipe(self) -> None:
         began = now_ms()
@@ -180,7 +203,7 @@ class NetworkNemesis(Nemesis):
         began = now_ms()
         ways = self.random.choice(((Way.UP,), (Way.DOWN,), tuple(Way)))
         self._proxy.stall(*ways)
-        self.idle(self.between(0.1, 5))
+        self.idle(self.a_while())
         self._proxy.flow()
         self._tell("stall", began, ways=ways)
 
@@ -195,7 +218,7 @@ class NetworkNemesis(Nemesis):
         began, count = now_ms(), self.random.randrange(200)
         way = self.random.choice(tuple(Way))
         self._proxy.swallow_after(count, way)
-        self.idle(self.between(0.1, 3))
+        self.idle(self.a_while())
         self._proxy.cut()
         self._tell("tear", began, bytes=count, way=way)
 
@@ -203,7 +226,7 @@ class NetworkNemesis(Nemesis):
         began = now_ms()
         self._proxy.refuse()
         self._proxy.cut()
-        self.idle(self.between(0.1, 3))
+        self.idle(self.a_while())
         self._proxy.accept()
         self._tell("refuse", began)
 
@@ -308,7 +331,7 @@ def nemeses(
     for machine in PLAN.machines:
         name = machine.name
         found += [
-            WipingNemesis(house, name, history, **how),
+            AgentNemesis(house, name, history, **how),
             NetworkNemesis(house.links[name], name, history, name=name, **how),
             BoardNemesis(house, name, history, **how),
         ]

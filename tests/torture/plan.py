@@ -36,15 +36,18 @@ PAUPER = UserPlan("pauper", "password-0", 200)
 TYPISTS = tuple(UserPlan(f"typist-{n}", f"password-{n}", 200_000) for n in range(1, 4))
 """Who buys in sessions."""
 
-COMMAND_TTL_S, RESPONSE_LIMIT_S = 3, 1.5
+COMMAND_TTL_S, RESPONSE_LIMIT_S = 2, 1.5
 """Seconds until a command is no longer started, and that a board has to answer one."""
 
 STOP_LIMIT_S = 2
 """Seconds that a service which is told to stop waits for drops."""
 
-SILENCE_LIMIT_S = 8
-"""Seconds after which the frontend gives up on an agent with a drop: more than the two above and a
-link's loss together."""
+SILENCE_LIMIT_S = 5
+"""Seconds after which the frontend gives up on an agent with a drop: more than the two above, and
+less than the longest faults."""
+
+MOTOR_S = 0.3
+"""Seconds that a motor runs: long enough for something to happen meanwhile."""
 
 PLAN = Plan(
     machines=tuple(
@@ -52,7 +55,7 @@ PLAN = Plan(
         for name, port in (("d", 0), ("ld", 0), ("s", 1))
     ),
     users=(*CALLERS, PAUPER, *TYPISTS, ADMIN),
-    motor_s=0.1,
+    motor_s=MOTOR_S,
     response_limit_s=RESPONSE_LIMIT_S,
     frontend={
         "links": f"heartbeat_interval_s = 1\ncommand_ttl_s = {COMMAND_TTL_S}",
