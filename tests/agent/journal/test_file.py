@@ -139,7 +139,7 @@ def test_fault_25_a_name_that_a_killed_agent_had_not_synced_is_synced_by_the_nex
     real = os.fsync
 
     def keep(descriptor: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", keep)
