@@ -27,6 +27,7 @@ def standing(
 
 @pytest.fixture
 def house(standing: House) -> Iterator[House]:
-    """The module's house, all of it running; its books are checked after the test."""
+    """The module's house, all of it up; its books are checked after the test."""
+    standing.begin()
     yield standing
     standing.audit()

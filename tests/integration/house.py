@@ -129,6 +129,30 @@ class House(Installation):
         super().start_frontend()
         self.links.server_port = self.rpc_port
 
+    def begin(self) -> None:
+        """Brings everything to where each test finds it: up, sound, and with logs that begin."""
+        for board in self.boards.values():
+            if board.process.running:
+                board.ask(do="clear")
+        self.wait_ready(*(name for name, agent in self.agents.items() if agent.running))
+        for process in (self.frontend, *self.agents.values()):
+            if process.running:
+                process.mark()
+
+    def turning(self, seconds: float, slot: str = "d/1", buyer: Client | None = None) -> Drop:
+        """A drop whose motor runs, so many seconds longer than others."""
+        machine, number = slot.split("/")
+        runs = self.runs(machine)
+        self.boards[machine].fault("slow", slot=int(number), seconds=seconds)
+        drop = (buyer or self.alice).place(slot)
+        self.wait_for_motor(machine, runs + 1)
+        return drop
+
+    def resolve(self, drop: Drop, *, dispensed: bool = True) -> str:
+        """An operator looks into the machine, and decides."""
+        decision = "--dispensed" if dispensed else "--not-dispensed"
+        return self.admin("drops", "resolve", id_of(drop), decision, "--why=looked inside")
+
     def runs(self, machine: str) -> int:
         """How often the machine's motor has run."""
         runs: int = self.boards[machine].counts()["motor_runs"]
@@ -182,6 +206,11 @@ def backup(database: Path, copy: Path) -> None:
         closing(sqlite3.connect(copy)) as target,
     ):
         source.backup(target)
+
+
+def id_of(drop: Drop) -> str:
+    """The id of a drop, as logs and commands call it."""
+    return drop.name.removeprefix("drops/")
 
 
 def outcome(drop: Drop) -> tuple[str, str]:

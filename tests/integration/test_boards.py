@@ -9,7 +9,7 @@ from drink.v1.machine_service_pb2 import Machine
 from scripts.plan import MachinePlan, SlotPlan
 from scripts.processes import wait_until
 from tests.fakes.proxy import Way
-from tests.integration.house import COUPLE, PRICE, House, free_port, outcome, refused
+from tests.integration.house import COUPLE, PRICE, House, free_port, id_of, outcome, refused
 
 RESPONSE_LIMIT_S = 1.0
 
@@ -30,6 +30,8 @@ PLAN = replace(
         replace(COUPLE.machines[1], board_port=free_port()),
     ),
     response_limit_s=RESPONSE_LIMIT_S,
+    # A stalled link has to outlast a command on a busy machine.
+    frontend={"links": "heartbeat_interval_s = 60"},
     agent={"board": "probe_interval_s = 0.2"},
 )
 
@@ -37,26 +39,10 @@ LATE_S = 2.5
 """Seconds by which an answer is late, long after the limit."""
 
 
-@pytest.fixture
-def house(house: House) -> House:
-    """The house with its boards sound."""
-    for board in house.boards.values():
-        board.ask(do="clear")
-    house.wait_ready("d", "ld")
-    return house
-
-
 def drop(house: House, fault: str, seconds: float = 0.0, slot: int = 1) -> Drop:
     """A drop whose board does this."""
     house.boards["d"].fault(fault, slot=slot, seconds=seconds)
     return house.alice.drop(f"d/{slot}")
-
-
-def resolve(house: House, lost: Drop, *, dispensed: bool) -> str:
-    """An operator looks into the machine."""
-    decision = "--dispensed" if dispensed else "--not-dispensed"
-    identity = lost.name.removeprefix("drops/")
-    return house.admin("drops", "resolve", identity, decision, "--why=looked into the machine")
 
 
 def assert_works(house: House) -> None:
@@ -72,7 +58,7 @@ def test_fault_40_a_silent_board_leaves_the_credits_held_until_somebody_looks(
     assert outcome(silent) == ("UNKNOWN", "BOARD_SILENT")
     assert house.alice.account().held_credits == PRICE
     assert_works(house)
-    assert "DISPENSED OPERATOR" in resolve(house, silent, dispensed=True)
+    assert "DISPENSED OPERATOR" in house.resolve(silent)
     assert house.alice.account().held_credits == 0
 
 
@@ -142,7 +128,7 @@ def test_fault_45_a_board_that_restarts_in_mid_drop_cannot_tell(
 ) -> None:
     lost = drop(house, fault, 0.3)
     assert outcome(lost)[0] == "UNKNOWN"
-    resolve(house, lost, dispensed=fell)
+    house.resolve(lost, dispensed=fell)
     assert_works(house)
 
 
@@ -151,7 +137,7 @@ def test_fault_46_a_plug_pulled_in_mid_drop_leaves_it_unknown(house: House) -> N
     assert outcome(lost) == ("UNKNOWN", "BOARD_LOST")
     assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
     assert_works(house)
-    resolve(house, lost, dispensed=True)
+    house.resolve(lost)
 
 
 def test_fault_46_while_the_plug_is_out_nothing_is_sold(house: House) -> None:
@@ -168,7 +154,7 @@ def test_fault_47_a_board_that_dials_in_is_lost_in_mid_drop_and_dials_again(hous
     assert outcome(lost) == ("UNKNOWN", "BOARD_LOST")
     house.wait_ready("ld")
     assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
-    resolve(house, lost, dispensed=True)
+    house.resolve(lost)
 
 
 def test_fault_47_a_board_that_comes_back_while_its_old_connection_hangs_is_taken(
@@ -180,7 +166,7 @@ def test_fault_47_a_board_that_comes_back_while_its_old_connection_hangs_is_take
     assert outcome(lost)[0] == "UNKNOWN"
     house.wait_ready("ld")
     assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
-    resolve(house, lost, dispensed=True)
+    house.resolve(lost)
 
 
 def test_fault_49_a_slot_that_its_sensor_calls_empty_sells_nothing(house: House) -> None:
@@ -201,12 +187,11 @@ def test_fault_53_evidence_that_comes_after_the_operator_decided_is_raised_only(
 ) -> None:
     late = drop(house, "late", 2 * LATE_S)
     assert outcome(late) == ("UNKNOWN", "BOARD_SILENT")
-    drop_id = late.name.removeprefix("drops/")
+    drop_id = id_of(late)
     agent = house.agents["d"]
-    agent.mark()
     house.links.stall(Way.UP)
     agent.wait_for("drop_result", drop_id=drop_id, revision=2)
-    resolve(house, late, dispensed=dispensed)
+    house.resolve(late, dispensed=dispensed)
     house.links.flow()
     agent.wait_for("drop_acknowledged", drop_id=drop_id, revision=2)
     decided = "DISPENSED" if dispensed else "NOT_DISPENSED"

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from drink.v1.machine_service_pb2 import Machine
 from tests.fakes.proxy import Way
 from tests.integration.house import COUPLE, PRICE, House, outcome
@@ -25,15 +23,6 @@ PLAN = replace(
 
 TURNING_S = 5.0
 """Seconds that a motor runs to outlast the limits."""
-
-
-@pytest.fixture
-def house(house: House) -> House:
-    """The house with everything up."""
-    house.wait_ready("d", "ld")
-    for process in (house.frontend, *house.agents.values()):
-        process.mark()
-    return house
 
 
 def test_fault_52_while_a_machine_is_away_its_drops_are_given_up_or_held(house: House) -> None:

@@ -13,7 +13,7 @@ from drink.v1.machine_service_pb2 import Machine, WatchMachinesRequest
 from drink.v1.machine_service_pb2_grpc import MachineServiceStub
 from scripts.processes import Process, wait_until
 from tests.fakes.proxy import Way
-from tests.integration.house import COUPLE, House, outcome, refused
+from tests.integration.house import COUPLE, House, id_of, outcome, refused
 
 LIMIT_S = 30
 
@@ -33,28 +33,10 @@ SLOW_S = 0.6
 """Seconds that a motor runs where something is to happen meanwhile."""
 
 
-@pytest.fixture
-def house(house: House) -> House:
-    """The house with all its links."""
-    house.wait_ready("d", "ld")
-    for process in (house.frontend, *house.agents.values()):
-        process.mark()
-    return house
-
-
 def dispatched(house: House) -> Drop:
     """A drop whose command is on its way to the agent of d."""
     drop = house.alice.place("d/1")
-    house.frontend.wait_for("drop_dispatched", drop_id=drop.name.removeprefix("drops/"))
-    return drop
-
-
-def turning(house: House, seconds: float = SLOW_S) -> Drop:
-    """A drop whose motor runs."""
-    runs = house.runs("d")
-    house.boards["d"].fault("slow", slot=1, seconds=seconds)
-    drop = house.alice.place("d/1")
-    house.wait_for_motor("d", runs + 1)
+    house.frontend.wait_for("drop_dispatched", drop_id=id_of(drop))
     return drop
 
 
@@ -86,7 +68,7 @@ def test_fault_10_a_command_lost_on_its_way_is_sent_again(house: House) -> None:
     drop = dispatched(house)
     house.links.cut()
     assert_dispensed_once(house, drop, runs)
-    house.agents["d"].wait_for("drop_not_received", drop_id=drop.name.removeprefix("drops/"))
+    house.agents["d"].wait_for("drop_not_received", drop_id=id_of(drop))
 
 
 def test_fault_11_a_cut_after_the_command_arrived_does_not_repeat_it(house: House) -> None:
@@ -100,18 +82,18 @@ def test_fault_11_a_cut_after_the_command_arrived_does_not_repeat_it(house: Hous
 
 def test_fault_12_a_cut_before_the_result_delays_it(house: House) -> None:
     runs = house.runs("d")
-    drop = turning(house)
+    drop = house.turning(SLOW_S)
     house.links.cut()
     assert_dispensed_once(house, drop, runs)
 
 
 def test_fault_13_a_result_whose_acknowledgement_is_lost_counts_once(house: House) -> None:
     runs = house.runs("d")
-    drop = turning(house)
+    drop = house.turning(SLOW_S)
     house.links.stall(Way.DOWN)
     assert_dispensed_once(house, drop, runs)
     house.links.cut()
-    drop_id = drop.name.removeprefix("drops/")
+    drop_id = id_of(drop)
     house.frontend.wait_for("drop_reported", drop_id=drop_id, verdict="REPEATED")
     house.agents["d"].wait_for("drop_acknowledged", drop_id=drop_id)
 
@@ -156,7 +138,7 @@ def test_fault_16_a_command_delayed_beyond_its_ttl_runs_at_most_once(house: Hous
 
 def test_fault_17_of_two_streams_of_one_agent_only_the_newer_gives_commands(house: House) -> None:
     runs = house.runs("d")
-    first, second = turning(house), house.alice.place("d/2")
+    first, second = house.turning(SLOW_S), house.alice.place("d/2")
     house.links.cut(Way.DOWN)  # the agent is told, the frontend is not
     for drop in (first, second):
         assert outcome(house.alice.answered(drop.name)) == ("DISPENSED", "BOARD_ACK")
@@ -173,7 +155,7 @@ def test_fault_18_of_two_agents_of_one_machine_one_works_and_nothing_is_dispense
     impostor = Process(
         "impostor", ["drink-machine-agent", "--config=impostor.toml", "run"], house.folder
     )
-    drop = turning(house, seconds=3)
+    drop = house.turning(3)
     impostor.start()
     try:
         house.agents["d"].wait_for("link_lost", reason="LINK_SUPERSEDED")
@@ -182,7 +164,7 @@ def test_fault_18_of_two_agents_of_one_machine_one_works_and_nothing_is_dispense
     finally:
         impostor.stop()
     assert house.runs("d") == runs + 1
-    assert drop.name.removeprefix("drops/") in house.admin("alarms")
+    assert id_of(drop) in house.admin("alarms")
     house.wait_ready("d")
     assert outcome(house.alice.drop("d/1"))[0] == "DISPENSED"
 

@@ -10,7 +10,7 @@ import pytest
 from drink.v1.drop_service_pb2 import Drop, WatchDropRequest
 from drink.v1.machine_service_pb2 import Machine
 from scripts.processes import BIN, wait_until
-from tests.integration.house import COUPLE, DATABASE, House, backup, outcome, refused
+from tests.integration.house import COUPLE, DATABASE, House, backup, id_of, outcome, refused
 
 STOP_LIMIT_S = 2
 """Seconds that a stopping service waits for a drop."""
@@ -33,31 +33,6 @@ LONG_S = 5.0
 EXIT_JOURNAL_LOCKED = 4
 
 
-@pytest.fixture
-def house(house: House) -> House:
-    """The house with everything up."""
-    house.wait_ready("d", "ld")
-    for process in (house.frontend, *house.agents.values()):
-        process.mark()
-    return house
-
-
-def turning(house: House, seconds: float) -> Drop:
-    """A drop whose motor runs for so long."""
-    runs = house.runs("d")
-    house.boards["d"].fault("slow", slot=1, seconds=seconds)
-    drop = house.alice.place("d/1")
-    house.wait_for_motor("d", runs + 1)
-    return drop
-
-
-def resolve(house: House, drop: Drop, *, dispensed: bool = True) -> None:
-    """An operator looks into the machine."""
-    decision = "--dispensed" if dispensed else "--not-dispensed"
-    identity = drop.name.removeprefix("drops/")
-    house.admin("drops", "resolve", identity, decision, "--why=looked into the machine")
-
-
 def restart_agent(house: House) -> None:
     house.agents["d"].start()
     house.wait_ready("d")
@@ -67,7 +42,7 @@ def restart_agent(house: House) -> None:
 def test_fault_21_a_frontend_restarted_with_streams_open_is_found_again(
     house: House, end: Callable[[object], object]
 ) -> None:
-    drop = turning(house, SHORT_S)
+    drop = house.turning(SHORT_S)
     watch = house.alice.drops.WatchDrop(
         WatchDropRequest(name=drop.name), metadata=house.alice.metadata, timeout=30
     )
@@ -75,7 +50,6 @@ def test_fault_21_a_frontend_restarted_with_streams_open_is_found_again(
     end(house.frontend)
     house.start_frontend()
     assert outcome(house.alice.settled(drop.name)) == ("DISPENSED", "BOARD_ACK")
-    house.wait_ready("d", "ld")
 
 
 def test_fault_28_a_frontend_told_to_stop_in_mid_drop_answers_first(house: House) -> None:
@@ -91,7 +65,7 @@ def test_fault_28_a_frontend_told_to_stop_in_mid_drop_answers_first(house: House
 
 
 def test_fault_28_a_stopping_frontend_refuses_new_drops(house: House) -> None:
-    drop = turning(house, SHORT_S)
+    drop = house.turning(SHORT_S)
     house.frontend.send(signal.SIGTERM)
     house.frontend.wait_for("stopping")
     with refused("SHUTTING_DOWN"):
@@ -105,7 +79,7 @@ def test_fault_28_a_stopping_frontend_refuses_new_drops(house: House) -> None:
 def test_fault_28_a_frontend_that_must_not_wait_leaves_the_drop_to_its_next_start(
     house: House, times: int
 ) -> None:
-    drop = turning(house, LONG_S)
+    drop = house.turning(LONG_S)
     house.frontend.send(signal.SIGTERM)
     house.frontend.wait_for("stopping")
     if times > 1:
@@ -116,7 +90,7 @@ def test_fault_28_a_frontend_that_must_not_wait_leaves_the_drop_to_its_next_star
 
 
 def test_fault_28_an_agent_told_to_stop_in_mid_drop_ends_it_first(house: House) -> None:
-    drop = turning(house, SHORT_S)
+    drop = house.turning(SHORT_S)
     assert house.agents["d"].stop() == 0
     assert outcome(house.alice.get(drop.name)) == ("DISPENSED", "BOARD_ACK")
     with refused("MACHINE_OFFLINE"):
@@ -128,7 +102,7 @@ def test_fault_28_an_agent_told_to_stop_in_mid_drop_ends_it_first(house: House) 
 def test_fault_28_an_agent_that_must_not_wait_reports_the_drop_unknown(
     house: House, times: int
 ) -> None:
-    drop, agent = turning(house, LONG_S), house.agents["d"]
+    drop, agent = house.turning(LONG_S), house.agents["d"]
     agent.send(signal.SIGTERM)
     agent.wait_for("stopping")
     if times > 1:
@@ -136,7 +110,7 @@ def test_fault_28_an_agent_that_must_not_wait_reports_the_drop_unknown(
     assert agent.wait() == (0 if times == 1 else 128 + signal.SIGTERM)
     restart_agent(house)
     assert outcome(house.alice.answered(drop.name)) == ("UNKNOWN", "AGENT_RESTARTED")
-    resolve(house, drop)
+    house.resolve(drop)
 
 
 def test_fault_29_a_frozen_frontend_is_left_and_found_again(house: House) -> None:
@@ -153,7 +127,7 @@ def test_fault_29_a_frozen_frontend_is_left_and_found_again(house: House) -> Non
 
 
 def test_fault_29_a_frozen_agent_keeps_nobody_else_waiting(house: House) -> None:
-    drop, agent = turning(house, SHORT_S), house.agents["d"]
+    drop, agent = house.turning(SHORT_S), house.agents["d"]
     agent.send(signal.SIGSTOP)
     house.wait_reach(Machine.REACH_OFFLINE, "d")
     assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
@@ -211,13 +185,13 @@ def test_fault_36_after_a_backup_is_put_back_agents_tell_what_it_has_forgotten(
     """One drop was under way at the backup, one was settled and one was under way at its end."""
     copy, database = house.folder / "backup.db", house.folder / DATABASE
     house.root.account()  # its login is in the backup
-    known = turning(house, SHORT_S)
+    known = house.turning(SHORT_S)
     backup(database, copy)
     assert outcome(house.alice.settled(known.name)) == ("DISPENSED", "BOARD_ACK")
     house.alice.drop("d/1")
-    forgotten = turning(house, SHORT_S)
+    forgotten = house.turning(SHORT_S)
     house.frontend.kill()
-    house.agents["d"].wait_for("drop_result", drop_id=forgotten.name.removeprefix("drops/"))
+    house.agents["d"].wait_for("drop_result", drop_id=id_of(forgotten))
     for file in house.folder.glob(f"{DATABASE}-*"):
         file.unlink()
     copy.replace(database)
@@ -226,12 +200,12 @@ def test_fault_36_after_a_backup_is_put_back_agents_tell_what_it_has_forgotten(
     assert outcome(house.alice.settled(known.name)) == ("DISPENSED", "BOARD_ACK")
     with refused("DROP_NOT_FOUND"):
         house.alice.get(forgotten.name)
-    assert forgotten.name.removeprefix("drops/") in house.admin("alarms")
+    assert id_of(forgotten) in house.admin("alarms")
     house.untruths.unpaid["d/1"] += 2
 
 
 def test_fault_37_a_wiped_journal_proves_nothing(house: House) -> None:
-    drop, agent = turning(house, SHORT_S), house.agents["d"]
+    drop, agent = house.turning(SHORT_S), house.agents["d"]
     agent.kill()
     for file in house.folder.glob("d.journal*"):
         file.unlink()
@@ -239,8 +213,8 @@ def test_fault_37_a_wiped_journal_proves_nothing(house: House) -> None:
     assert outcome(house.alice.answered(drop.name)) == ("UNKNOWN", "JOURNAL_REPLACED")
     alarms = house.admin("alarms")
     assert "JOURNAL_REPLACED" in alarms
-    assert drop.name.removeprefix("drops/") in alarms
-    resolve(house, drop)
+    assert id_of(drop) in alarms
+    house.resolve(drop)
     assert outcome(house.alice.drop("d/1"))[0] == "DISPENSED"
 
 
@@ -250,11 +224,11 @@ def test_fault_37_an_old_copy_of_the_journal_proves_nothing(house: House) -> Non
     old = journal.read_bytes()
     restart_agent(house)
     house.alice.drop("d/1")
-    drop = turning(house, SHORT_S)
+    drop = house.turning(SHORT_S)
     agent.kill()
     journal.write_bytes(old)
     restart_agent(house)
     assert outcome(house.alice.answered(drop.name)) == ("UNKNOWN", "JOURNAL_REPLACED")
-    resolve(house, drop)
+    house.resolve(drop)
     wait_until(lambda: not house.boards["d"].counts()["motor_running"], "the motor stands")
     assert outcome(house.alice.drop("d/1"))[0] == "DISPENSED"

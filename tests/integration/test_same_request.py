@@ -37,7 +37,6 @@ def test_fault_3_the_same_request_at_once_and_after_restarts_is_one_can(house: H
     assert all(answer == first for answer in answers)
     assert first.available_credits == credits_ - PRICE
     assert house.runs("d") == runs + 1
-    house.wait_ready("ld")
 
 
 def test_fault_3_a_refused_drop_stays_refused(house: House) -> None:
