@@ -211,7 +211,7 @@ class Installation:
         default_machine = self.plan.machines[0].name
         text = settings_toml(
             {
-                "storage": 'path = "drink.db"',
+                "storage": f'path = "{self.folder.absolute()}/drink.db"',
                 "rpc": f"port = {self.rpc_port}",
                 "log": 'format = "json"',
                 "[sessions.listeners]": f"port = {self.session_port}\n"
