@@ -9,6 +9,7 @@ then in a file `crash-TARGET-...`.
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +45,9 @@ def fuzz(name: str) -> None:
     # The standard library is not instrumented: what is looked for is in the services.
     with atheris.instrument_imports(include=["drink_agent", "drink_frontend"]):
         from tests.fuzz.targets import TARGETS  # noqa: PLC0415
-    atheris.Setup(sys.argv, TARGETS[name])
+    # Merging, it starts itself again by its name, which a shell reads.
+    command = shlex.join([sys.executable, "-m", "tests.fuzz"])
+    atheris.Setup([command, *sys.argv[1:]], TARGETS[name])
     atheris.Fuzz()
 
 
