@@ -21,7 +21,7 @@ PLAN = replace(
     COUPLE,
     users=(*COUPLE.users, CAROL),
     # A stalled link has to outlast a command on a busy machine.
-    frontend={"links": "heartbeat_interval_s = 60"},
+    frontend={"links": "heartbeat_interval_s = 60", "rpc": "keepalive_timeout_s = 60"},
     agent={"link": "backoff_slow_s = 0.2"},
 )
 
