@@ -16,6 +16,7 @@ from drink_agent.domain.records import Entry
 from drink_agent.journal.errors import JournalFailedError
 from drink_agent.journal.file import Journal, read
 from drink_agent.runtime.agent import AgentSettings
+from drink_agent.runtime.clock import boot_time_s
 from tests.fakes.frontend import LIMIT_S
 from tests.fakes.logwatch import watching
 from tests.fakes.machine import Rig, machine_in
@@ -44,6 +45,27 @@ async def test_fault_37_the_frontend_hears_of_a_motor_command_before_its_outcome
     link.dispense("a")
     await link.until(lambda link: link.heartbeats[-1].journal_sequence == 2)
     assert not link.results
+
+
+async def test_fault_16_a_command_that_expires_while_the_journal_syncs_is_not_started(
+    rig: Rig,
+) -> None:
+    late_s = 0.0
+
+    class SlowJournal(Journal):
+        def sync(self) -> None:
+            nonlocal late_s
+            super().sync()
+            late_s = 0.4
+
+    rig.start(rig.build(open_journal=SlowJournal.open, clock=lambda: boot_time_s() + late_s))
+    link = await rig.link()
+    link.dispense("a", ttl_ms=400)
+    result = await link.result("a")
+    assert (result.outcome, result.cause) == (Drop.STATE_NOT_DISPENSED, Drop.CAUSE_EXPIRED)
+    link.dispense("b")
+    assert (await link.result("b")).outcome == Drop.STATE_DISPENSED
+    assert rig.motor_runs == 1
 
 
 async def test_a_drop_costs_two_syncs(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -311,7 +311,7 @@ class Dispenser:
         self._append(Commanded(waiting.drop, waiting.slot, sensor))
         self._running = waiting.drop
         self._sync_needed = True
-        self._visible.append(Run(waiting.drop, waiting.slot))
+        self._visible.append(Run(waiting.drop, waiting.slot, waiting.deadline_ms))
 
     def _report_overdue(self) -> None:
         if self._epoch is None:

@@ -138,6 +138,9 @@ class Run:
     """Id of the drop."""
     slot: int
     """The machine's slot, from 1."""
+    start_by_ms: int
+    """When its time to start has run out. A sync before it may have taken as long; then nothing
+    is written, and the outcome is NOT_DISPENSED with EXPIRED."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TypeVar
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.events import (
     Append,
+    BoardOutcome,
     BoardStatus,
     Disregarded,
     Effect,
@@ -25,6 +26,7 @@ from drink_agent.domain.events import (
     Sync,
     Tick,
 )
+from drink_agent.domain.evidence import Cause, Evidence
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.journal.compaction import survivors
 from drink_agent.journal.settings import JournalSettings
@@ -254,11 +256,8 @@ class Agent:
                 _log_entry(entry)
             case Sync():
                 await self._on_disk(self._journal.sync)
-            case Run(drop, slot):
-                # Whoever puts back a copy of the journal that was made before this entry is
-                # found out only if the frontend has heard of it.
-                self._link.beat(self._journal.durable_sequence)
-                self._board.dispense(drop, slot)
+            case Run():
+                self._run(effect)
             case Report(sequence, result):
                 self._link.report(sequence, result)
             case ReportNotReceived(drop):
@@ -266,6 +265,17 @@ class Agent:
                 self._link.report_not_received(drop)
             case Disregarded(reason, drop):
                 _log.warning("disregarded", extra={"reason": reason.value, "drop_id": drop})
+
+    def _run(self, run: Run) -> None:
+        # Whoever puts back a copy of the journal that was made before this command's entry is
+        # found out only if the frontend has heard of it.
+        self._link.beat(self._journal.durable_sequence)
+        if self._clock() * 1000 < run.start_by_ms:
+            self._board.dispense(run.drop, run.slot)
+        else:
+            _log.warning("expired_during_sync", extra={"drop_id": run.drop})
+            cause = Cause.EXPIRED
+            self._inbox.post(BoardOutcome(run.drop, cause.outcome, cause, Evidence()))
 
     async def _upkeep(self) -> None:
         self._upkeep_at = self._clock() + self._settings.upkeep_interval_s
