@@ -323,8 +323,10 @@ def nemeses(
 ) -> list[Nemesis]:
     """All that there are, one per thing that can break."""
     how: Mapping[str, Any] = {"seed": seed, "pause_s": pause_s, "stop": stop}
+    # Without a frontend nothing else can go wrong.
+    seldom = {**how, "pause_s": 2 * pause_s}
     found: list[Nemesis] = [
-        ProcessNemesis(house.frontend, _patient(house.start_frontend), "", history, **how),
+        ProcessNemesis(house.frontend, _patient(house.start_frontend), "", history, **seldom),
         NetworkNemesis(house.rpc, "", history, name="rpc", **how),
         NetworkNemesis(house.sessions, "", history, name="sessions", **how),
     ]
