@@ -25,7 +25,7 @@ PLAN = replace(
     agent={"link": "backoff_slow_s = 0.2"},
 )
 
-SLOW_S = 1.0
+SLOW_S = 2.0
 
 
 @pytest.fixture
@@ -103,8 +103,9 @@ def test_fault_55_held_credits_cannot_be_moved(house: House, carol: Client) -> N
 
 
 def test_fault_56_a_machine_taken_out_of_service_ends_what_it_began(house: House) -> None:
-    drop, waiting = house.turning(SLOW_S), house.alice.place("d/2")
+    drop = house.turning(SLOW_S)
     house.links.stall(Way.UP)
+    waiting = house.alice.place("d/2")
     house.admin("machine", "change", "d", "--disabled")
     with refused("MACHINE_DISABLED"):
         house.alice.drop("d/1")
