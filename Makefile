@@ -62,6 +62,10 @@ test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options
 crash: $(VENV_READY) ## Kill the services at every step, ROUNDS=20 times each, and at every pair of steps
 	CRASH_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -n auto tests/crash $(PYTEST)
 
+.PHONY: simulate
+simulate: $(VENV_READY) ## Simulate SEEDS=1000 worlds with faults and hold every promise in each
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
+
 .PHONY: torture
 torture: $(VENV_READY) ## Break the real services for MINUTES=15 while they sell; SEED=N repeats
 	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))

@@ -1,0 +1,200 @@
+"""Faults that come by themselves, at random times: kills, power cuts, cables, clocks, backups."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from tests.simulation import journals
+from tests.simulation.faults import RARE
+from tests.simulation.hosts import AgentHost
+from tests.simulation.house import SLOTS, House
+
+DAY_S = 86_400
+
+
+class Chaos:
+    """Brings the plan's events to a house.
+
+    Args:
+        house: The house.
+    """
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._world = house.world
+        self._rng = house.world.stream("chaos")
+        self._over = False
+        self._tokens: dict[Path, str] = {}
+        self._happen: dict[str, Callable[[], None]] = {
+            "agent.kill": self._agent_kill,
+            "agent.power": self._agent_power,
+            "agent.stop": self._agent_stop,
+            "frontend.kill": self._frontend_kill,
+            "frontend.stop": self._frontend_stop,
+            "frontend.clock": self._frontend_clock,
+            "network.partition": self._partition,
+            "wire.unplugged": self._unplug,
+            "wire.says": self._board_says,
+            "board.power": self._board_power,
+            "board.sensor": self._sensor_lies,
+            "journal.wiped": self._journal_wiped,
+            "journal.restored": self._journal_restored,
+            "journal.damaged": self._journal_damaged,
+            "database.restored": self._database_restored,
+        }
+
+    def begin(self) -> None:
+        """Begins; the first event of a kind comes after its mean time, more or less."""
+        for kind, mean_s in self._house.plan.events_s.items():
+            self._schedule(kind, mean_s)
+
+    def end(self) -> None:
+        """Nothing more happens."""
+        self._over = True
+
+    def _schedule(self, kind: str, mean_s: float) -> None:
+        def happen() -> None:
+            if not self._over:
+                self._happen[kind]()
+                if kind not in RARE:
+                    self._schedule(kind, mean_s)
+
+        self._world.after(self._rng.expovariate(1 / mean_s), happen)
+
+    def _agent(self) -> AgentHost:
+        return self._rng.choice(list(self._house.agents.values()))
+
+    def _agent_kill(self) -> None:
+        agent = self._agent()
+        if agent.process is not None:
+            self._world.fault("agent.kill", agent.machine, 60)
+            agent.process.kill()
+
+    def _agent_power(self) -> None:
+        agent = self._agent()
+        self._world.fault("agent.power", agent.machine, 60)
+        agent.lose_power()
+
+    def _agent_stop(self) -> None:
+        agent = self._agent()
+        self._world.fault("agent.stop", agent.machine, 90)
+        agent.stop()
+
+    def _frontend_kill(self) -> None:
+        if self._house.frontend.process is not None:
+            self._world.fault("frontend.kill", lasts_s=60)
+            self._house.frontend.process.kill()
+
+    def _frontend_stop(self) -> None:
+        self._world.fault("frontend.stop", lasts_s=90)
+        self._house.frontend.stop()
+
+    def _frontend_clock(self) -> None:
+        offset_s = self._rng.choice([3600, DAY_S, 10]) * self._rng.uniform(-1, 1)
+        self._world.fault("clock.jump", what=f"{offset_s:.0f} s")
+        clock = self._house.frontend.clock
+        clock.offset_s = max(-5 * DAY_S, min(5 * DAY_S, clock.offset_s + offset_s))
+
+    def _partition(self) -> None:
+        agent, seconds = self._agent(), self._rng.choice([5, 40, 120]) * self._rng.random()
+        self._world.fault("network.partition", agent.machine, seconds + 90)
+        self._house.network.partition(agent.name, seconds)
+
+    def _unplug(self) -> None:
+        name, seconds = self._agent().machine, self._rng.choice([0.01, 2, 20]) * self._rng.random()
+        self._world.fault("wire.unplugged", name, seconds + 2)
+        self._house.wires[name].unplug(seconds)
+
+    def _board_says(self) -> None:
+        """Junk, and answers to nothing, while no command is under way."""
+        name = self._agent().machine
+        wire, now = self._house.wires[name], self._world.now
+        if wire.is_idle:
+            said = self._rng.choice([b"9\n", b"garbage\xff\x00\n", b"71 1\n", b"8abc\n", b"4\n"])
+            self._world.fault("wire.says", name, 0, repr(said))
+            wire.tell(wire.board.say(said, now))
+
+    def _board_power(self) -> None:
+        name, seconds = self._agent().machine, self._rng.uniform(0.1, 20)
+        self._world.fault("board.power_cut", name, seconds + 30)
+        self._house.wires[name].cut_power(seconds)
+
+    def _sensor_lies(self) -> None:
+        name = self._agent().machine
+        wire, slot = self._house.wires[name], self._rng.choice(SLOTS)
+        lie = self._rng.choice([True, False, None])
+        self._world.fault("board.sensor", name, 0)
+        self._house.truths[name].sensor_lies.append(self._world.now)
+        wire.tell(wire.board.override_sensor(slot, lie, self._world.now))
+
+    def _journal_wiped(self) -> None:
+        agent = self._agent()
+        self._world.fault("journal.wiped", agent.machine)
+        agent.wipe_journal()
+
+    def _journal_restored(self) -> None:
+        """A copy that was made now comes back later."""
+        agent = self._agent()
+        copy = agent.disk.content(agent.journal)
+
+        def restore() -> None:
+            if not self._over:
+                self._world.fault("journal.restored", agent.machine)
+                self._forgive(agent, copy)
+                agent.restore_journal(copy)
+
+        self._world.after(self._rng.uniform(1, 60), restore)
+
+    def _forgive(self, agent: AgentHost, copy: bytes) -> None:
+        """Nobody can tell an old copy that lacks only what the frontend has not heard of."""
+        (known,) = self._house.checker.rows(
+            "SELECT journal_id, journal_sequence FROM machines WHERE name = ?", agent.machine
+        )
+        kept, lost = journals.records(copy), journals.records(agent.disk.content(agent.journal))
+        last = max((record["n"] for record in kept), default=0)
+        last = max(last, journals.header(copy).get("through", 0))
+        if known == (journals.header(copy).get("journal"), known[1]) and known[1] <= last:
+            forgotten = {record["drop"] for record in lost if record["n"] > last}
+            self._house.truths[agent.machine].forgiven |= forgotten
+            if forgotten:
+                self._world.fault("journal.restored_unseen", agent.machine)
+
+    def _journal_damaged(self) -> None:
+        agent = self._agent()
+        if agent.damage_journal():
+            self._world.fault("journal.damaged", agent.machine)
+
+    def _database_restored(self) -> None:
+        """A backup that was made now comes back later."""
+        path = self._house.settings.storage.path
+        copy = path.with_name("backup.db")
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        agents = self._house.agents.values()
+        self._tokens = {agent.config.link.token_file: agent.token for agent in agents}
+        self._world.after(self._rng.uniform(1, 90), partial(self._restore_database))
+
+    def _restore_database(self) -> None:
+        if self._over:
+            return
+        house = self._house
+        self._world.fault("database.restored", lasts_s=1e9)
+        if house.frontend.process is not None:
+            house.frontend.process.kill()
+        house.end_commands()
+        path = house.settings.storage.path
+        house.checker.release()
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        shutil.copyfile(path.with_name("backup.db"), path)
+        for token_file, token in self._tokens.items():
+            token_file.write_text(token)
+        house.checker.restored()
+        for name, truth in house.truths.items():
+            # Of what a journal has lost the books alone had known, and they have forgotten it too.
+            agent = house.agents[name]
+            known = {record["drop"] for record in journals.records(agent.seen_journal)}
+            truth.forgiven |= truth.fates.keys() - known

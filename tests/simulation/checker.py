@@ -1,0 +1,367 @@
+"""Holds the books to what the house promises, by plain SQL and by the machines' own truth.
+
+It knows nothing of the code under test: the rules are written down here once more, from the
+promises. Each line it gives begins with the number of the invariant that is broken.
+"""
+
+import json
+import sqlite3
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.simulation.chronicle import Chronicle
+from tests.simulation.truth import MachineTruth
+from tests.simulation.world import World
+
+FINAL = ("DISPENSED", "NOT_DISPENSED")
+ANSWERED = (*FINAL, "UNKNOWN")
+NEXT = {
+    None: {"SCHEDULED", "RESERVED"},
+    "SCHEDULED": {"RESERVED", "NOT_DISPENSED", "DISPENSED", "UNKNOWN"},
+    "RESERVED": {"DISPATCHED", "NOT_DISPENSED", "DISPENSED", "UNKNOWN"},
+    "DISPATCHED": {"RESERVED", "NOT_DISPENSED", "DISPENSED", "UNKNOWN"},
+    "UNKNOWN": {"UNKNOWN", "NOT_DISPENSED", "DISPENSED"},
+    "DISPENSED": set(),
+    "NOT_DISPENSED": set(),
+}
+"""Which state may follow which; a money question is never answered twice."""
+
+UNTOUCHED = {"CANCELLED", "EXPIRED", "MACHINE_OFFLINE", "NOT_RECEIVED", "BOARD_UNREACHABLE"}
+"""Causes that say that no motor command was ever written."""
+
+
+@dataclass
+class _Account:
+    """An account's totals as they follow from the transfers."""
+
+    owed: int = 0
+    paid: int = 0
+    promised: int = 0
+    received: int = 0
+
+
+@dataclass
+class _Drop:
+    """A drop as the audit log tells it."""
+
+    account: str
+    machine: str
+    slot: int
+    price: int
+    state: str
+    sequence: int
+    dispatched_at: float | None = None
+    unknown_at: float | None = None
+    changed_at: float = 0.0
+
+
+@dataclass
+class _Books:
+    """What was read of the database so far."""
+
+    transfers: list[tuple[Any, ...]] = field(default_factory=list)
+    accounts: defaultdict[str, _Account] = field(default_factory=lambda: defaultdict(_Account))
+    drops: dict[str, _Drop] = field(default_factory=dict)
+    holds: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    resolved: dict[str, str] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
+    audited: int = 0
+
+
+class Checker:
+    """Looks at the database after each commit, at each answer, and at the end.
+
+    Args:
+        world: Where violations go.
+        path: The database.
+        machines: What really happened at each machine.
+        chronicle: What went wrong there.
+    """
+
+    def __init__(
+        self, world: World, path: Path, machines: dict[str, MachineTruth], chronicle: Chronicle
+    ) -> None:
+        self._world, self._path = world, path
+        self._machines, self._chronicle = machines, chronicle
+        self._answers: dict[tuple[str, str], str] = {}
+        self._finals: dict[str, str] = {}
+        self._books = _Books()
+        self._restored = False
+        self._connection = self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, isolation_level=None)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def release(self) -> None:
+        """Closes the database, so that it can be replaced."""
+        self._connection.close()
+
+    def restored(self) -> None:
+        """The database was put back to an old state: what it has forgotten cannot be held to it."""
+        self._connection = self._connect()
+        self._books = _Books()
+        self._restored = True
+        self._answers.clear()
+        self._finals.clear()
+        self.committed()
+
+    @property
+    def drops(self) -> dict[str, _Drop]:
+        return self._books.drops
+
+    def rows(self, query: str, *parameters: object) -> list[Any]:
+        return self._connection.execute(query, parameters).fetchall()
+
+    def dispatched(self, drop: str) -> bool:
+        """Whether the drop was durably dispatched, or the database has forgotten it."""
+        rows = self.rows("SELECT state, dispatched_ms FROM drops WHERE id = ?", drop)
+        if not rows or rows[0][1] is None:
+            return self._restored
+        return True
+
+    # --- after each commit ---
+
+    def committed(self) -> None:
+        """Something may have been committed."""
+        audited = self._read_audit()
+        if self._read_transfers() or audited:
+            self._check_accounts()
+            self._check_slots()
+
+    def _read_audit(self) -> bool:
+        rows = self.rows(
+            "SELECT sequence, kind, drop_id, machine, account, facts FROM audit"
+            " WHERE sequence > ? ORDER BY sequence",
+            self._books.audited,
+        )
+        for sequence, kind, drop_id, machine, account, text in rows:
+            self._books.audited = sequence
+            facts = json.loads(text)
+            if kind == "DROP_MOVED":
+                self._moved(drop_id, machine, account, facts)
+            elif kind == "LINK_OPENED":
+                if facts["epoch"] <= self._books.epochs.get(machine, 0):
+                    self._violate(14, f"{machine} has epoch {facts['epoch']} again")
+                self._books.epochs[machine] = facts["epoch"]
+        return bool(rows)
+
+    def _moved(self, drop_id: str, machine: str, account: str, facts: dict[str, Any]) -> None:
+        drops = self._books.drops
+        before = drops.get(drop_id)
+        was, to = None if before is None else before.state, facts["to"]
+        self._world.note(f"{drop_id}: {was} -> {to} {facts.get('cause', '')}")
+        if to not in NEXT[was] or facts.get("from") != was:
+            self._violate(21, f"{drop_id} goes from {was} to {to}")
+        if before is None:
+            rows = self.rows("SELECT slot, price, sequence FROM drops WHERE id = ?", drop_id)
+            if not rows or rows[0][:2] != (facts["slot"], facts["price"]):
+                self._violate(5, f"{drop_id} is kept as {rows}, reserved as {facts}")
+                return
+            drops[drop_id] = before = _Drop(
+                account, machine, rows[0][0], rows[0][1], to, rows[0][2]
+            )
+        before.state, before.changed_at = to, self._world.now
+        if to == "DISPATCHED":
+            self._dispatched(drop_id, before)
+        if to == "UNKNOWN" and was != "UNKNOWN":
+            before.unknown_at = self._world.now
+            if not self._restored:
+                self._explain(drop_id, before, facts["cause"])
+
+    def _dispatched(self, drop_id: str, drop: _Drop) -> None:
+        drop.dispatched_at = self._world.now
+        for other_id, other in self._books.drops.items():
+            if other.machine == drop.machine and other_id != drop_id:
+                if other.state == "DISPATCHED":
+                    self._violate(11, f"{drop_id} is dispatched beside {other_id}")
+                if other.state == "RESERVED" and other.sequence < drop.sequence:
+                    self._violate(11, f"{drop_id} is dispatched before {other_id}")
+        ((epoch,),) = self.rows("SELECT epoch FROM drops WHERE id = ?", drop_id)
+        newest = self._books.epochs.get(drop.machine)
+        if epoch is not None and newest is not None and epoch < newest:
+            self._violate(14, f"{drop_id} is dispatched in epoch {epoch}, {newest} has begun")
+
+    def _explain(self, drop_id: str, drop: _Drop, cause: str) -> None:
+        since = drop.dispatched_at if drop.dispatched_at is not None else drop.changed_at
+        if not self._chronicle.explains(cause, drop.machine, since, self._world.now):
+            self._violate(24, f"{drop_id} is UNKNOWN because of {cause}, which nothing explains")
+
+    def _read_transfers(self) -> bool:
+        known = self._books.transfers
+        rows = self.rows(
+            "SELECT sequence, id, kind, debit_account, credit_account, amount, drop_id, resolves"
+            " FROM transfers WHERE sequence > ? ORDER BY sequence",
+            known[-1][0] if known else 0,
+        )
+        for row in rows:
+            known.append(row)
+            self._transferred(*row[1:])
+        return bool(rows)
+
+    def _transferred(
+        self,
+        transfer: str,
+        kind: str,
+        debit: str,
+        credit: str,
+        amount: int,
+        drop_id: str | None,
+        resolves: str | None,
+    ) -> None:
+        books = self._books
+        payer, payee = books.accounts[debit], books.accounts[credit]
+        if kind == "HOLD":
+            if any(hold[0] == drop_id for hold in books.holds.values()):
+                self._violate(3, f"{drop_id} is held for twice")
+            books.holds[transfer] = (drop_id, debit, credit, amount)
+            payer.owed += amount
+            payee.promised += amount
+        elif kind in ("POST", "VOID"):
+            assert resolves is not None
+            if resolves in books.resolved:
+                self._violate(3, f"{resolves} is resolved twice")
+            books.resolved[resolves] = kind
+            if books.holds.get(resolves) != (drop_id, debit, credit, amount):
+                self._violate(5, f"{kind} {transfer} does not fit its hold")
+            payer.owed -= amount
+            payee.promised -= amount
+        if kind in ("MOVE", "POST"):
+            payer.paid += amount
+            payee.received += amount
+        if debit != "funding" and payer.received - payer.paid - payer.owed < 0:
+            self._violate(2, f"{debit} has {payer} after {transfer}")
+
+    def _check_accounts(self) -> None:
+        rows = self.rows(
+            "SELECT name, debits_pending, debits_posted, credits_pending, credits_posted"
+            " FROM accounts"
+        )
+        for name, *totals in rows:
+            kept = self._books.accounts[name]
+            expected = [kept.owed, kept.paid, kept.promised, kept.received]
+            if totals != expected:
+                self._violate(1, f"{name} has {totals}, its transfers make {expected}")
+        sums = [sum(column) for column in list(zip(*rows, strict=True))[1:]]
+        if sums[0] != sums[2] or sums[1] != sums[3]:
+            self._violate(1, f"debits and credits differ: {sums}")
+
+    def _check_slots(self) -> None:
+        places: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+        for drop in self._books.drops.values():
+            place = {"DISPENSED": 1, "UNKNOWN": 2, "NOT_DISPENSED": None}.get(drop.state, 0)
+            if place is not None:
+                places[drop.machine, drop.slot][place] += 1
+        for machine, number, loaded, on_hand, *kept in self.rows(
+            "SELECT machine, number, loaded, on_hand, reserved, dispensed, unknown FROM slots"
+        ):
+            if kept != places[machine, number] or on_hand < 0 or loaded != on_hand + sum(kept):
+                self._violate(
+                    10,
+                    f"{machine}/{number} has {[loaded, on_hand, *kept]},"
+                    f" its drops are {places[machine, number]}",
+                )
+
+    # --- at each answer ---
+
+    def answered(self, account: str, request: str | None, drop_id: str, state: str) -> None:
+        """A buyer is told about a drop; what is told must be durable, and never change."""
+        rows = self.rows("SELECT state, account FROM drops WHERE id = ?", drop_id)
+        if not rows or rows[0][1] != account:
+            self._violate(19, f"{account} is told of {drop_id}, which is kept as {rows}")
+            return
+        now = rows[0][0]
+        if state in FINAL and now != state:
+            self._violate(18, f"{account} is told that {drop_id} is {state}, it is {now}")
+        if state == "UNKNOWN" and now not in ANSWERED:
+            self._violate(18, f"{account} is told that {drop_id} is UNKNOWN, it is {now}")
+        if self._finals.get(drop_id, state) != state:
+            self._violate(12, f"{drop_id} was {self._finals[drop_id]}, now it is {state}")
+        if state in FINAL:
+            self._finals[drop_id] = state
+        if request is not None:
+            first = self._answers.setdefault((account, request), drop_id)
+            if first != drop_id:
+                self._violate(12, f"{request} of {account} is {first} and {drop_id}")
+
+    # --- at the end ---
+
+    def check_all(self) -> None:
+        """Everything that takes too long to look at after every commit."""
+        self.committed()
+        books = self._books
+        transfers = self.rows(
+            "SELECT sequence, id, kind, debit_account, credit_account, amount, drop_id, resolves"
+            " FROM transfers ORDER BY sequence"
+        )
+        if transfers != books.transfers:
+            self._violate(4, "entries were changed or removed")
+        twice = self.rows(
+            "SELECT account, request_id FROM drops GROUP BY account, request_id HAVING COUNT(*) > 1"
+        )
+        if twice:
+            self._violate(13, f"requests that made two drops: {twice}")
+        kept = self.rows("SELECT id, state, cause, hold_id, price FROM drops")
+        for drop_id, state, cause, hold_id, price in kept:
+            drop = books.drops.get(drop_id)
+            if drop is None or drop.state != state:
+                self._violate(21, f"{drop_id} is {state}, its records say {drop}")
+            hold = books.holds.get(hold_id)
+            if hold is None or hold[0] != drop_id or hold[3] != price:
+                self._violate(3, f"{drop_id} costs {price}, its hold is {hold}")
+            expected = {"DISPENSED": "POST", "NOT_DISPENSED": "VOID"}.get(state)
+            if books.resolved.get(hold_id) != expected:
+                self._violate(3, f"{drop_id} is {state}, its hold is {books.resolved.get(hold_id)}")
+            self._check_truth(drop_id, state, cause)
+        for (account, request), drop_id in self._answers.items():
+            if not self.rows(
+                "SELECT 1 FROM drops WHERE id = ? AND account = ? AND request_id = ?",
+                drop_id,
+                account,
+                request,
+            ):
+                self._violate(19, f"{drop_id} of {account} was confirmed and is gone")
+        self._check_cans({row[0] for row in kept})
+
+    def _check_truth(self, drop_id: str, state: str, cause: str) -> None:
+        """What the books say of a drop against what its machine did."""
+        truth = self._machines[self._books.drops[drop_id].machine]
+        fate = truth.fates.get(drop_id)
+        if cause == "OPERATOR" or state not in FINAL or drop_id in truth.forgiven:
+            return
+        ran, fell = (False, False) if fate is None else (fate.ran, fate.fell)
+        lied = fate is not None and truth.lied(drop_id)
+        fault = None if fate is None else fate.fault
+        if state == "DISPENSED":
+            if not ran or (cause == "SENSOR" and not fell and not lied):
+                self._violate(8, f"{drop_id} is {state} because of {cause}, ran {ran}, fell {fell}")
+            if not fell and fault != "jam" and not lied:
+                self._violate(9, f"{drop_id} is paid for, no can fell, {fault}")
+        elif cause in UNTOUCHED:
+            if fate is not None and fate.written_at is not None and not self._restored:
+                self._violate(8, f"{drop_id} is {state} because of {cause}, it was commanded")
+        elif fell and fault != "refuse_after":
+            self._violate(9, f"{drop_id} is not paid for because of {cause}, a can fell, {fault}")
+
+    def _check_cans(self, kept: set[str]) -> None:
+        """Every can that fell belongs to a drop that is kept, or that a backup forgot."""
+        for truth in self._machines.values():
+            for drop_id, fate in truth.fates.items():
+                if fate.fell and drop_id not in kept and not self._restored:
+                    self._violate(9, f"a can fell for {drop_id}, which is not kept")
+
+    def unsettled(self) -> list[str]:
+        """Drops that have no outcome yet, not even that it is unknown."""
+        return [
+            row[0]
+            for row in self.rows(
+                "SELECT id FROM drops WHERE state IN ('SCHEDULED', 'RESERVED', 'DISPATCHED')"
+            )
+        ]
+
+    def _violate(self, invariant: int, text: str) -> None:
+        self._world.violate(f"{invariant}: {text}")

@@ -1,0 +1,58 @@
+"""Reads an agent's journal for the checker, without a line of the code that wrote it.
+
+A frame is `LLLLLLLL CCCCCCCC payload` and a line feed: length and CRC-32 of the payload in
+hexadecimal, the payload JSON. The first is the header, every other one a list of records.
+"""
+
+import json
+import zlib
+from typing import Any
+
+_HEAD = 18
+
+
+def records(content: bytes) -> list[dict[str, Any]]:
+    """The records of every whole frame from the start, oldest first."""
+    found: list[dict[str, Any]] = []
+    for payload in _payloads(content)[1:]:
+        found += payload
+    return found
+
+
+def header(content: bytes) -> dict[str, Any]:
+    """What the journal says of itself; empty if it is not there."""
+    payloads = _payloads(content)
+    return payloads[0] if payloads else {}
+
+
+def _payloads(content: bytes) -> list[Any]:
+    payloads = []
+    at = 0
+    while len(content) >= at + _HEAD:
+        try:
+            length, checksum = int(content[at : at + 8], 16), int(content[at + 9 : at + 17], 16)
+        except ValueError:
+            break
+        payload = content[at + _HEAD : at + _HEAD + length]
+        if len(payload) < length or zlib.crc32(payload) != checksum:
+            break
+        payloads.append(json.loads(payload))
+        at += _HEAD + length + 1
+    return payloads
+
+
+def at_board(content: bytes) -> dict[str, Any] | None:
+    """The COMMANDED record of the drop that has no result yet."""
+    open_command: dict[str, Any] | None = None
+    for record in records(content):
+        if record["kind"] == "commanded":
+            open_command = record
+        elif open_command is not None and record["drop"] == open_command["drop"]:
+            open_command = None
+    return open_command
+
+
+def unacknowledged(content: bytes) -> list[str]:
+    """Drops whose last record is neither an acknowledgement nor missing."""
+    last = {record["drop"]: record["kind"] for record in records(content)}
+    return [drop for drop, kind in last.items() if kind != "acked"]
