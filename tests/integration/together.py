@@ -9,8 +9,9 @@ from drink.v1.drop_service_pb2 import Drop
 from scripts.plan import MachinePlan, Plan, SlotPlan
 from tests.integration.house import ADMIN, ALICE, COUPLE, DATABASE, PRICE, House, outcome
 
-STEPS = 3
-"""What the frontend makes durable of each drop: its reservation, its dispatch, its outcome."""
+STEPS = 4
+"""What the frontend makes durable of each drop: its reservation, its dispatch, how far its agent's
+journal has come when the motor starts, its outcome."""
 
 AGENT_SYNCS = 2
 """Disk syncs of a drop at its agent: before the motor, and before the report."""
