@@ -26,6 +26,7 @@ class Plan:
     Attributes:
         machines: How many.
         buyers: How many.
+        credits: What each of them has to begin with.
         active_s: How long people do things and things go wrong.
         think_s: Mean time between two things that a buyer does.
         events_s: Mean time between two faults of a kind that come by themselves, by kind.
@@ -35,6 +36,7 @@ class Plan:
 
     machines: int
     buyers: int
+    credits: int
     active_s: float
     think_s: float
     motor_s: float
@@ -103,7 +105,7 @@ def draw(rng: random.Random) -> Plan:
         drawn = rng.uniform(low, high)
         return drawn if rng.random() < chance and not calm else 0.0
 
-    active_s = rng.uniform(60, 180)
+    active_s = rng.uniform(40, 120)
     events_s = {}
     for kind in EVENTS:
         chance = 0.06 if kind in RARE else 0.3
@@ -113,10 +115,11 @@ def draw(rng: random.Random) -> Plan:
     faults = [fault for fault in Fault if rng.random() < 0.4]
     ruby = rng.random() < 0.1
     return Plan(
-        machines=rng.randint(1, 3),
-        buyers=rng.randint(2, 5),
+        machines=rng.choice([1, 1, 2, 3]),
+        buyers=rng.randint(2, 6),
+        credits=rng.choice([60, 150, 1_000]),
         active_s=active_s,
-        think_s=rng.uniform(1, 12),
+        think_s=rng.uniform(0.5, 8),
         motor_s=rng.choice([0.5, 1.5, 3.5]),
         dialect=Dialect.RUBY if ruby else Dialect.FIRMWARE,
         cut=rng.choice(list(Cut)),

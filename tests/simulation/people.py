@@ -32,7 +32,6 @@ from tests.simulation.wire import Wire
 from tests.simulation.world import Process
 
 ADMIN = "root"
-CREDITS = 400
 PRICES = (10, 25, 50)
 PATIENCE_S = 30.0
 """How long a buyer's program waits for one answer before it asks again."""
@@ -74,7 +73,7 @@ def found(house: House) -> None:
             for number in range(house.plan.buyers):
                 name = f"buyer{number}"
                 account = await accounts.create("setup", name)
-                await accounts.add_credits(root, f"first-{name}", name, CREDITS)
+                await accounts.add_credits(root, f"first-{name}", name, house.plan.credits)
                 house.tokens[name], _ = await accounts.issue_token(account)
             house.tokens[ADMIN], _ = await accounts.issue_token(root)
             for name, wire in house.wires.items():
