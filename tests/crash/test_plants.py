@@ -23,7 +23,9 @@ def test_a_journal_that_is_not_synced_is_caught(make_house: MakeHouse) -> None:
     with Trial(house, agent=("after-write-board",), unsynced_is_lost=True) as trial:
         drop = trial.buy().drop
         trial.until_all_have_died()
-        with pytest.raises(AssertionError, match="runs=2"):
+        # The second can falls unless the beat that counts the lost record left before the kill:
+        # then the frontend sees an older journal, and that end is not the promised one either.
+        with pytest.raises(AssertionError, match="runs=2|JOURNAL_REPLACED"):
             trial.check(drop.name, INTERRUPTED)
 
 

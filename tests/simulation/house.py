@@ -232,6 +232,7 @@ class House:
             wire = self.wires[name]
             wire.board.spec = replace(wire.board.spec, deaf_s=0.0)
             wire.board._deaf_from = None
+            wire.mend()
             for slot in SLOTS:
                 wire.tell(wire.board.override_sensor(slot, None, self.world.now))
 

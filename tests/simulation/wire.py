@@ -79,6 +79,11 @@ class Wire:
         """Whether no motor turns, so that what the board says cannot be taken for its answer."""
         return self.board.connected and not self.board._motor_busy and not self._to_board
 
+    def mend(self) -> None:
+        """Plugs the cable in and switches the power on."""
+        self.unplugged_until = self.world.now
+        self._power_on()
+
     def cut_power(self, seconds: float) -> None:
         """The board's power fails for a while; a can that has not fallen yet does not."""
         self.board._lose_power(seconds)

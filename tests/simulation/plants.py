@@ -1,0 +1,257 @@
+"""Mistakes, each of which some earlier server made, put into the code under test."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import drink_agent.app
+from drink_agent.board import tini
+from drink_agent.board.driver import State as BoardState
+from drink_agent.board.driver import TiniDriver
+from drink_agent.domain.dispenser import Dispenser
+from drink_agent.domain.events import Effect, Event, Sync
+from drink_agent.domain.evidence import Cause as AgentCause
+from drink_agent.domain.records import Accepted
+from drink_agent.domain.recovery import Memory, replay
+from drink_agent.journal.file import Journal
+from drink_agent.journal.format import encode_entries
+from drink_frontend.domain import drop as drop_rules
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Account, Drop
+from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
+from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.drops import SqlDrops
+from drink_frontend.storage.ledger import SqlLedger
+from drink_frontend.usecases import dispatch, drops
+from drink_frontend.usecases.advance import advance
+from drink_frontend.usecases.deadlines import Deadlines
+from drink_frontend.usecases.dispatch import Dispatch
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A mistake and how it is made.
+
+    Attributes:
+        name: What is wrong.
+        make: Makes it.
+        guarded: Whether the database's own rules stay on while it is looked for.
+    """
+
+    name: str
+    make: Callable[[pytest.MonkeyPatch], None]
+    guarded: bool = True
+
+
+def retry_after_silence(patch: pytest.MonkeyPatch) -> None:
+    """The motor command is written again when the board does not answer."""
+    desync = TiniDriver._desync
+
+    def again(driver: TiniDriver) -> None:
+        assert driver._command is not None
+        driver._write(tini.Drop(driver._command.slot))
+        desync(driver)
+
+    patch.setattr(TiniDriver, "_desync", again)
+
+
+def retry_after_restart(patch: pytest.MonkeyPatch) -> None:
+    """A motor command that a crash interrupted is run again."""
+
+    def forgetful(*arguments: Any) -> Memory:
+        memory = replay(*arguments)
+        for drop, commanded in memory.commanded.items():
+            memory.accepted[drop] = Accepted(drop, commanded.slot, 600_000, 1 << 40, "boot 1")
+        memory.commanded.clear()
+        return memory
+
+    patch.setattr(drink_agent.app, "replay", forgetful)
+
+
+def report_before_sync(patch: pytest.MonkeyPatch) -> None:
+    """Motor and report come before the journal is durable."""
+    step = Dispenser.step
+
+    def hasty(dispenser: Dispenser, event: Event, now_ms: int) -> list[Effect]:
+        effects = step(dispenser, event, now_ms)
+        return sorted(effects, key=lambda effect: isinstance(effect, Sync))
+
+    patch.setattr(Dispenser, "step", hasty)
+
+
+def journal_without_sync(patch: pytest.MonkeyPatch) -> None:
+    """The journal writes and does not sync."""
+
+    def written(journal: Journal) -> None:
+        if journal._pending:
+            frame = encode_entries(journal._pending)
+            journal._write_all(journal._file, frame)
+            journal.size_bytes += len(frame)
+            journal.durable_sequence = journal.last_sequence
+            journal._pending.clear()
+
+    patch.setattr(Journal, "sync", written)
+
+
+def void_on_board_timeout(patch: pytest.MonkeyPatch) -> None:
+    """A board that does not answer in time is taken to have refused."""
+
+    def give_up(driver: TiniDriver) -> None:
+        driver._end(AgentCause.BOARD_REFUSED)
+        driver._start_probing(BoardState.DESYNCED)
+
+    patch.setattr(TiniDriver, "_desync", give_up)
+
+
+def void_on_agent_timeout(patch: pytest.MonkeyPatch) -> None:
+    """A dispatched reservation expires on its own."""
+    apply = Deadlines._apply
+
+    async def give_up(
+        deadlines: Deadlines, seen: Drop, event: drop_rules.Event, cause: Cause
+    ) -> None:
+        if event is drop_rules.Event.LOSE:
+            event, cause = drop_rules.Event.PROVE_NOT_DISPENSED, Cause.EXPIRED
+        await apply(deadlines, seen, event, cause)
+
+    patch.setattr(Deadlines, "_apply", give_up)
+
+
+def match_replies_by_order(patch: pytest.MonkeyPatch) -> None:
+    """A report settles whichever drop is at the machine."""
+    result = Dispatch.result
+
+    async def by_order(desk: Dispatch, machine: str, drop_id: str, **report: Any) -> None:
+        def current(tx: Transaction) -> list[str]:
+            return [drop.id for drop in tx.drops.in_state(State.DISPATCHED, machine)]
+
+        waiting = await desk._storage.read(current)
+        await result(desk, machine, waiting[0] if waiting else drop_id, **report)
+
+    patch.setattr(Dispatch, "result", by_order)
+
+
+def late_ack_to_current_drop(patch: pytest.MonkeyPatch) -> None:
+    """After a timeout the next answer counts for whatever drop is at the board then."""
+
+    def carry_on(driver: TiniDriver) -> None:
+        driver._end_unanswered(AgentCause.BOARD_SILENT)
+        driver._command = None
+        driver._state = BoardState.READY
+
+    patch.setattr(TiniDriver, "_desync", carry_on)
+
+
+def charge_before(patch: pytest.MonkeyPatch) -> None:
+    """The price is taken when the drop is placed, and never given back."""
+    reserve = drops._reserve
+
+    def charge(tx: Transaction, drop: Drop) -> None:
+        reserve(tx, drop)
+        post = Transfer(
+            id=f"{drop.hold_id}-early",
+            kind=TransferKind.POST,
+            debit_account=drop.account,
+            credit_account=sales_account(drop.machine),
+            amount=drop.price,
+            created_ms=drop.created_ms,
+            drop_id=drop.id,
+            resolves=drop.hold_id,
+        )
+        tx.ledger.add(post)
+
+    patch.setattr(drops, "_reserve", charge)
+    patch.setattr("drink_frontend.usecases.advance._resolve_hold", lambda *_: None)
+
+
+def charge_after(patch: pytest.MonkeyPatch) -> None:
+    """What is held for other drops does not count when a buyer pays."""
+    patch.setattr(Account, "available", property(lambda account: account.posted))
+
+
+def absolute_balance(patch: pytest.MonkeyPatch) -> None:
+    """Balances are read once, and written back as what was read plus the change."""
+    add = SqlLedger.add
+    cached: dict[str, int] = {}
+
+    def overwrite(ledger: SqlLedger, transfer: Transfer) -> None:
+        cursor: Any = ledger._executor._cursor
+        name = transfer.debit_account
+        select = "SELECT debits_posted FROM accounts WHERE name = ?"
+        ((now,),) = cursor.execute(select, (name,)).fetchall()
+        before = cached.setdefault(name, now)
+        add(ledger, transfer)
+        if transfer.posted_change:
+            update = "UPDATE accounts SET debits_posted = ? WHERE name = ?"
+            cursor.execute(update, (before + transfer.posted_change, name))
+
+    patch.setattr(SqlLedger, "add", overwrite)
+
+
+def last_in_first_out(patch: pytest.MonkeyPatch) -> None:
+    """The newest drop of a machine goes first."""
+
+    def newest(table: SqlDrops, machine: str) -> Drop | None:
+        waiting = table.in_state(State.RESERVED, machine)
+        return waiting[-1] if waiting else None
+
+    patch.setattr(SqlDrops, "next_reserved", newest)
+
+
+def forget_epoch(patch: pytest.MonkeyPatch) -> None:
+    """A link that was superseded is still given drops."""
+
+    async def take(desk: Dispatch, machine: str, epoch: int) -> Drop | None:
+        now_ms = desk._clock.now_ms()
+
+        def unchecked(tx: Transaction) -> Drop | None:
+            known, drop = tx.machines.get(machine), tx.drops.next_reserved(machine)
+            assert known is not None
+            if not known.enabled or drop is None or tx.drops.in_state(State.DISPATCHED, machine):
+                return None
+            advance(
+                tx,
+                drop,
+                drop_rules.Event.DISPATCH,
+                Cause.NONE,
+                actor="frontend",
+                now_ms=now_ms,
+                epoch=epoch,
+                journal_id=known.journal_id,
+            )
+            return drop
+
+        return await desk._storage.write(unchecked)
+
+    patch.setattr(Dispatch, "take", take)
+
+
+def trust_replaced_journal(patch: pytest.MonkeyPatch) -> None:
+    """A new or older journal proves that a command never arrived."""
+    patch.setattr(dispatch, "_journal_intact", lambda *_: True)
+
+
+def never_expire(patch: pytest.MonkeyPatch) -> None:
+    """A command is started however late its turn comes."""
+    patch.setattr(Dispenser, "_expire", lambda _: None)
+
+
+PLANTS = (
+    Plant("retry the motor command after a silence", retry_after_silence),
+    Plant("retry the motor command after a restart", retry_after_restart),
+    Plant("report before sync", report_before_sync),
+    Plant("a journal that does not sync", journal_without_sync),
+    Plant("void on the board's timeout", void_on_board_timeout),
+    Plant("void on the agent's timeout", void_on_agent_timeout),
+    Plant("match replies by order", match_replies_by_order),
+    Plant("late ack credited to the current drop", late_ack_to_current_drop),
+    Plant("charge before, without reservation", charge_before, guarded=False),
+    Plant("charge after, without reservation", charge_after, guarded=False),
+    Plant("cached balance written back absolute", absolute_balance, guarded=False),
+    Plant("LIFO queue", last_in_first_out),
+    Plant("a superseded link dispatches", forget_epoch),
+    Plant("NOT_RECEIVED trusted from a replaced journal", trust_replaced_journal),
+    Plant("expired commands are started", never_expire),
+)
