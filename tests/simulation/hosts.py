@@ -261,7 +261,7 @@ class AgentHost(Host):
                 self.config.link,
                 clock=self.clock,
                 random=rng.random,
-                dial=lambda _: cast("grpc.aio.Channel", Channel(self.network, process)),
+                dial=lambda *_: cast("grpc.aio.Channel", Channel(self.network, process)),
             ),
             clock=self.clock,
             boot=f"boot {self.boots}",
