@@ -8,15 +8,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from tests.simulation.scenario import Report, SimulationError, simulate
-
-
-def attempt(seed: int) -> Report | str:
-    """One world's report, or what was broken in it."""
-    try:
-        return simulate(seed)
-    except SimulationError as error:
-        return f"seed {seed}: {error}"
+from tests.simulation.scenario import attempt
 
 
 def main() -> int:

@@ -13,6 +13,8 @@ from tests.simulation.hosts import AgentHost
 from tests.simulation.house import SLOTS, House
 
 DAY_S = 86_400
+FREEZES_S = (1, 15, 120)
+"""Longest that a process is stopped, of three kinds: a pause, a busy host, a suspended one."""
 
 
 class Chaos:
@@ -32,8 +34,10 @@ class Chaos:
             "agent.kill": self._agent_kill,
             "agent.power": self._agent_power,
             "agent.stop": self._agent_stop,
+            "agent.freeze": self._agent_freeze,
             "frontend.kill": self._frontend_kill,
             "frontend.stop": self._frontend_stop,
+            "frontend.freeze": self._frontend_freeze,
             "frontend.clock": self._frontend_clock,
             "network.partition": self._partition,
             "wire.unplugged": self._unplug,
@@ -82,6 +86,18 @@ class Chaos:
         agent = self._agent()
         self._world.fault("agent.stop", agent.machine, 90)
         agent.stop()
+
+    def _agent_freeze(self) -> None:
+        agent, seconds = self._agent(), self._rng.choice(FREEZES_S) * self._rng.random()
+        if agent.process is not None:
+            self._world.fault("agent.freeze", agent.machine, seconds + 90)
+            agent.process.freeze(seconds)
+
+    def _frontend_freeze(self) -> None:
+        seconds = self._rng.choice(FREEZES_S) * self._rng.random()
+        if self._house.frontend.process is not None:
+            self._world.fault("frontend.freeze", lasts_s=seconds + 90)
+            self._house.frontend.process.freeze(seconds)
 
     def _frontend_kill(self) -> None:
         if self._house.frontend.process is not None:
@@ -133,6 +149,7 @@ class Chaos:
     def _journal_wiped(self) -> None:
         agent = self._agent()
         self._world.fault("journal.wiped", agent.machine)
+        self._forgive_forgotten(agent)
         agent.wipe_journal()
 
     def _journal_restored(self) -> None:
@@ -143,12 +160,22 @@ class Chaos:
         def restore() -> None:
             if not self._over:
                 self._world.fault("journal.restored", agent.machine)
-                self._forgive(agent, copy)
+                self._forgive_unseen(agent, copy)
+                self._forgive_forgotten(agent)
                 agent.restore_journal(copy)
 
         self._world.after(self._rng.uniform(1, 60), restore)
 
-    def _forgive(self, agent: AgentHost, copy: bytes) -> None:
+    def _forgive_forgotten(self, agent: AgentHost) -> None:
+        """Books from a backup do not suspect a drop that only the lost journal knew of."""
+        checker = self._house.checker
+        if checker.was_restored:
+            lost = {record["drop"] for record in journals.records(agent.seen_journal)}
+            at_machine = ("DISPATCHED", "UNKNOWN", "DISPENSED", "NOT_DISPENSED")
+            suspected = {key for key, drop in checker.drops.items() if drop.state in at_machine}
+            self._house.truths[agent.machine].forgiven |= lost - suspected
+
+    def _forgive_unseen(self, agent: AgentHost, copy: bytes) -> None:
         """Nobody can tell an old copy that lacks only what the frontend has not heard of."""
         (known,) = self._house.checker.rows(
             "SELECT journal_id, journal_sequence FROM machines WHERE name = ?", agent.machine

@@ -78,6 +78,9 @@ class Checker:
         path: The database.
         machines: What really happened at each machine.
         chronicle: What went wrong there.
+
+    Attributes:
+        was_restored: Whether the database was ever put back to an old state.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class Checker:
         self._answers: dict[tuple[str, str], str] = {}
         self._finals: dict[str, str] = {}
         self._books = _Books()
-        self._restored = False
+        self.was_restored = False
         self._connection = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
@@ -105,7 +108,7 @@ class Checker:
         """The database was put back to an old state: what it has forgotten cannot be held to it."""
         self._connection = self._connect()
         self._books = _Books()
-        self._restored = True
+        self.was_restored = True
         self._answers.clear()
         self._finals.clear()
         self.committed()
@@ -118,11 +121,9 @@ class Checker:
         return self._connection.execute(query, parameters).fetchall()
 
     def dispatched(self, drop: str) -> bool:
-        """Whether the drop was durably dispatched, or the database has forgotten it."""
-        rows = self.rows("SELECT state, dispatched_ms FROM drops WHERE id = ?", drop)
-        if not rows or rows[0][1] is None:
-            return self._restored
-        return True
+        """Whether the books say that the drop was handed to its machine."""
+        rows = self.rows("SELECT dispatched_ms FROM drops WHERE id = ?", drop)
+        return bool(rows) and rows[0][0] is not None
 
     # --- after each commit ---
 
@@ -173,7 +174,7 @@ class Checker:
             self._dispatched(drop_id, before)
         if to == "UNKNOWN" and was != "UNKNOWN":
             before.unknown_at = self._world.now
-            if not self._restored:
+            if not self.was_restored:
                 self._explain(drop_id, before, facts["cause"])
 
     def _dispatched(self, drop_id: str, drop: _Drop) -> None:
@@ -345,7 +346,7 @@ class Checker:
             if not fell and fault != "jam" and not lied:
                 self._violate(9, f"{drop_id} is paid for, no can fell, {fault}")
         elif cause in UNTOUCHED:
-            if fate is not None and fate.written_at is not None and not self._restored:
+            if fate is not None and fate.written_at is not None and not self.was_restored:
                 self._violate(8, f"{drop_id} is {state} because of {cause}, it was commanded")
         elif fell and fault != "refuse_after":
             self._violate(9, f"{drop_id} is not paid for because of {cause}, a can fell, {fault}")
@@ -354,7 +355,7 @@ class Checker:
         """Every can that fell belongs to a drop that is kept, or that a backup forgot."""
         for truth in self._machines.values():
             for drop_id, fate in truth.fates.items():
-                if fate.fell and drop_id not in kept and not self._restored:
+                if fate.fell and drop_id not in kept and not self.was_restored:
                     self._violate(9, f"a can fell for {drop_id}, which is not kept")
 
     def unsettled(self) -> list[str]:

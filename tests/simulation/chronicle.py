@@ -6,7 +6,7 @@ EVERYWHERE = "*"
 """A fault that can touch every machine: the frontend's own."""
 
 EXPLAINS: dict[str, tuple[str, ...]] = {
-    "BOARD_SILENT": ("board.", "wire."),
+    "BOARD_SILENT": ("board.", "wire.", "agent.freeze"),
     "BOARD_LOST": ("board.", "wire.", "agent."),
     "AGENT_RESTARTED": ("agent.",),
     "JOURNAL_REPLACED": ("journal.",),

@@ -121,7 +121,7 @@ class House:
             name,
             journal=lambda: self.agents[name].disk.content(self.agents[name].journal),
             # The checker is made after the boards.
-            dispatched=lambda drop: self.checker.dispatched(drop),  # noqa: PLW0108
+            dispatched=lambda drop: self.checker.was_restored or self.checker.dispatched(drop),
         )
         spec = BoardSpec(
             name=name,
@@ -184,7 +184,8 @@ class House:
             if message.WhichOneof("message") == "dispense":
                 drop = message.dispense.drop.removeprefix("drops/")
                 truth = self.truths[network.place_of(stream.client)]
-                truth.received(drop, message.dispense.ttl_ms / 1000)
+                read_at = max(self.world.now, stream.client.frozen_until)
+                truth.received(drop, message.dispense.ttl_ms / 1000, read_at)
 
     def operators(
         self, work: Callable[[Process, random.Random], Coroutine[Any, Any, None]]

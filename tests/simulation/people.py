@@ -235,6 +235,45 @@ class Buyer(Person):
         await self.insist(self.accounts.TransferCredits, request)
 
 
+class Stranger:
+    """Someone without an account, who asks for cans as every scanner of the network does.
+
+    Args:
+        house: The house.
+        process: Where the program runs.
+    """
+
+    def __init__(self, house: House, process: Process) -> None:
+        self._house = house
+        self._rng = house.world.stream("stranger")
+        channel: Any = Channel(house.network, process)
+        self._drops = drop_service_pb2_grpc.DropServiceStub(channel)
+        self._asked = 0
+
+    async def live(self, until: float) -> None:
+        """Asks now and then."""
+        while self._house.world.now < until:
+            await asyncio.sleep(self._rng.expovariate(1 / 20))
+            await self._ask()
+
+    async def _ask(self) -> None:
+        house, rng = self._house, self._rng
+        machine = rng.choice(list(house.agents))
+        self._asked += 1
+        order = drop_service_pb2.DropRequest(
+            request_id=f"stranger-{self._asked}",
+            slot=f"machines/{machine}/slots/{rng.choice(SLOTS)}",
+        )
+        token_file = house.agents[machine].config.link.token_file
+        token = rng.choice([None, "", "guessed", token_file.read_text()])
+        metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+        try:
+            await self._drops.Drop(order, metadata=metadata, timeout=PATIENCE_S)
+        except grpc.aio.AioRpcError:
+            return
+        house.world.violate(f"a drop without login: {order.request_id}")
+
+
 class Keeper(Person):
     """Looks after machines, prices and credits."""
 

@@ -10,6 +10,7 @@ import drink_agent.app
 from drink_agent.board import tini
 from drink_agent.board.driver import State as BoardState
 from drink_agent.board.driver import TiniDriver
+from drink_agent.domain import dispenser
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.events import Effect, Event, Sync
 from drink_agent.domain.evidence import Cause as AgentCause
@@ -20,11 +21,13 @@ from drink_agent.journal.format import encode_entries
 from drink_frontend.domain import drop as drop_rules
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Account, Drop
+from drink_frontend.domain.errors import TokenInvalidError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.drops import SqlDrops
 from drink_frontend.storage.ledger import SqlLedger
 from drink_frontend.usecases import dispatch, drops
+from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
@@ -235,7 +238,29 @@ def trust_replaced_journal(patch: pytest.MonkeyPatch) -> None:
 
 def never_expire(patch: pytest.MonkeyPatch) -> None:
     """A command is started however late its turn comes."""
-    patch.setattr(Dispenser, "_expire", lambda _: None)
+    waiting = dispenser._Waiting
+
+    def patient(drop: str, slot: int, _: int) -> dispenser._Waiting:
+        return waiting(drop, slot, deadline_ms=1 << 60)
+
+    patch.setattr(dispenser, "_Waiting", patient)
+    patch.setattr(dispenser, "start_deadline_ms", lambda *_: 1 << 60)
+
+
+def drop_without_login(patch: pytest.MonkeyPatch) -> None:
+    """Whoever shows no token that is known is taken for the buyer who was there last."""
+    authenticate = Accounts.authenticate
+    last: list[Account] = []
+
+    async def trusting(accounts: Accounts, token: str) -> Account:
+        try:
+            last[:] = [await authenticate(accounts, token)]
+        except TokenInvalidError:
+            if not last:
+                raise
+        return last[0]
+
+    patch.setattr(Accounts, "authenticate", trusting)
 
 
 PLANTS = (
@@ -251,6 +276,7 @@ PLANTS = (
     Plant("charge after, without reservation", charge_after, guarded=False),
     Plant("cached balance written back absolute", absolute_balance, guarded=False),
     Plant("LIFO queue", last_in_first_out),
+    Plant("drop without login", drop_without_login),
     Plant("a superseded link dispatches", forget_epoch),
     Plant("NOT_RECEIVED trusted from a replaced journal", trust_replaced_journal),
     Plant("expired commands are started", never_expire),

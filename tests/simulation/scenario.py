@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tests.simulation import journals
 from tests.simulation.chaos import Chaos
 from tests.simulation.house import SLOTS, House, house
-from tests.simulation.people import ADMIN, Buyer, Keeper, found, operate, reopen
+from tests.simulation.people import ADMIN, Buyer, Keeper, Stranger, found, operate, reopen
 from tests.simulation.world import Process, ViolationError
 
 SETTLE_LIMIT_S = 600.0
@@ -79,6 +79,14 @@ def simulate(seed: int, *, guarded: bool = True) -> Report:
             gc.collect()
 
 
+def attempt(seed: int) -> Report | str:
+    """One world's report, or what was broken in it."""
+    try:
+        return simulate(seed)
+    except SimulationError as error:
+        return str(error)
+
+
 def _tell(built: House) -> None:
     world, plan = built.world, built.plan
     found(built)
@@ -91,6 +99,7 @@ def _tell(built: House) -> None:
         people.spawn(Buyer(built, people, name).live(end)) for name in built.tokens if name != ADMIN
     ]
     lives.append(people.spawn(Keeper(built, people, ADMIN).live(end)))
+    lives.append(people.spawn(Stranger(built, people).live(end)))
     chaos = Chaos(built)
     chaos.begin()
     built.operators(lambda process, rng: operate(built, process, rng))
@@ -156,5 +165,5 @@ def _account(built: House, violation: ViolationError) -> str:
     return (
         f"seed {built.world.seed}, invariant {violation}\n"
         f"plan: {built.plan}\nfaults: {dict(built.world.injected)}\nlast events:\n{lines}\n"
-        f"again: python -m tests.simulation.run --seed {built.world.seed}"
+        f"again: python -m tests.simulation --seeds 1 --first {built.world.seed}"
     )

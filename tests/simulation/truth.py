@@ -77,9 +77,9 @@ class MachineTruth:
         self._turn += 1
         self.turns[drop] = self._turn
 
-    def received(self, drop: str, ttl_s: float) -> None:
-        """The command reaches the agent's host."""
-        self.deadlines[drop] = self.world.now + ttl_s
+    def received(self, drop: str, ttl_s: float, at: float) -> None:
+        """The command reaches the agent, which can read it `at` this time."""
+        self.deadlines[drop] = at + ttl_s
 
     def written(self, data: bytes) -> None:
         """The agent hands bytes to the wire."""

@@ -188,6 +188,7 @@ class Process:
         on_death: Told when it dies.
         tasks: Those that have not ended, and some that have.
         executor_latency_s: How long a call takes that it makes on a thread.
+        frozen_until: Until when it is stopped, as by SIGSTOP or a host that is too busy.
     """
 
     def __init__(self, world: World, name: str) -> None:
@@ -197,16 +198,23 @@ class Process:
         self.on_death: list[Callable[[], None]] = []
         self.tasks: list[_Task] = []
         self.executor_latency_s: Callable[[random.Random], float] = lambda _: 0.0
+        self.frozen_until = 0.0
         self._loop = _Loop(self)
         world.processes.append(self)
 
     @property
     def is_ready(self) -> bool:
-        return self._loop.has_ready
+        return self._loop.has_ready and self.world.now >= self.frozen_until
 
     @property
     def next_at(self) -> float:
-        return self._loop.next_at
+        if self._loop.has_ready:
+            return self.frozen_until
+        return max(self._loop.next_at, self.frozen_until)
+
+    def freeze(self, seconds: float) -> None:
+        """Stops it for a while, threads and all; what it holds stays as it is."""
+        self.frozen_until = max(self.frozen_until, self.world.now + seconds)
 
     def spawn(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
         """Runs a coroutine in the process; what it raises is a violation unless it is awaited."""
@@ -363,6 +371,9 @@ class _Loop(asyncio.BaseEventLoop):
 
         def carry_out() -> None:
             if not process.alive:
+                return
+            if (frozen_s := process.frozen_until - world.now) > 0:
+                world.after(frozen_s, carry_out)
                 return
             try:
                 value = work(*arguments)
