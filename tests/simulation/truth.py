@@ -133,6 +133,13 @@ class MachineTruth:
             self.world.violate(f"9: two cans fell for {self._running}")
         fate.fell = True
 
+    def taken(self, slot: int) -> None:
+        """No can is left to fall: somebody emptied the slot, which no board can see."""
+        assert self._running is not None
+        fate = self.fates[self._running]
+        assert fate.slot == slot
+        fate.fault = Fault.JAM
+
     def lied(self, drop: str) -> bool:
         """Whether a sensor of the machine lied since the drop's command."""
         written_at = self.fates[drop].written_at
@@ -164,5 +171,8 @@ class WatchedBoard(EmulatedBoard):
         self._truth.obeyed(slot, ran=self.counts.motor_runs > runs, fault=fault.fault)
 
     def _fall(self, slot: int, now: float) -> None:
-        self._truth.fell(slot)
+        if self.counts.cans[slot]:
+            self._truth.fell(slot)
+        else:
+            self._truth.taken(slot)
         super()._fall(slot, now)

@@ -331,6 +331,14 @@ class TestFaults:
         made.pass_s(0)
         assert made.said == b"73 1\n"
 
+    def test_a_slot_that_is_emptied_while_its_motor_turns_lets_nothing_fall(self) -> None:
+        made = wire()
+        made.write(b"31\n")
+        made.take(made.board.refill(1, 0, made.now))
+        made.pass_s(10)
+        assert made.said == b"71 0\n4\n71 0`2 1`3 0\n"
+        assert made.board.counts.dispensed == {}
+
     def test_it_says_whatever_it_is_told_to(self) -> None:
         made = wire()
         made.take(made.board.say(b"4\n\xff", made.now))

@@ -288,7 +288,7 @@ class EmulatedBoard:
         falls_at = now + motor_s * FALL_AT
         if fault.fault is Fault.POWER_BEFORE:
             self._agenda.add(falls_at, Scope.POWER, lambda _: self._lose_power(fault.seconds))
-        if fault.fault is not Fault.JAM and self.counts.cans[slot] > 0:
+        if fault.fault is not Fault.JAM:
             self._agenda.add(falls_at, Scope.POWER, lambda due: self._fall(slot, due))
         if fault.fault is Fault.POWER:
             self._agenda.add(falls_at, Scope.POWER, lambda _: self._lose_power(fault.seconds))
@@ -300,6 +300,9 @@ class EmulatedBoard:
         self._agenda.add(done_at, Scope.POWER, lambda due: self._finish(fault, connection, due))
 
     def _fall(self, slot: int, now: float) -> None:
+        # Somebody may have emptied the slot while its motor turned.
+        if not self.counts.cans[slot]:
+            return
         self.counts.can_fell(slot)
         if not self._stocked(slot):
             self._say_slot(slot, now)
