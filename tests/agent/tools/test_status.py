@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from drink_agent.tools.status import NoAnswerError, ask, lines_of
+from drink_agent.tools.status import NoAnswerError, ask, is_ready, lines_of
 
 
 def test_nobody_answers(tmp_path: Path) -> None:
@@ -39,3 +39,12 @@ def test_lines_for_a_person() -> None:
         "board.slots.1: EMPTY",
         "at: -",
     ]
+
+
+def test_ready_needs_link_and_board() -> None:
+    told = {"stopping": False, "link": {"up": True}, "board": {"ready": True, "slots": {}}}
+    assert is_ready(told)
+    assert not is_ready(told | {"stopping": True})
+    assert not is_ready(told | {"link": {"up": False}})
+    assert not is_ready(told | {"board": {"ready": False}})
+    assert not is_ready({})

@@ -90,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     ask = commands.add_parser("status", help="ask the running agent how it is")
     ask.add_argument("--json", action="store_true", help="as one JSON object")
+    ask.add_argument(
+        "--ready", action="store_true", help="exit with 1 unless link and board are up"
+    )
     ask.set_defaults(command=_status)
     show = commands.add_parser("show-journal", help="print the last drops and their evidence")
     show.add_argument("--last", type=int, default=10, metavar="N", help="drops (default 10)")
@@ -135,7 +138,7 @@ def _status(options: argparse.Namespace) -> int:
         print(f"drink-machine-agent: {error}", file=sys.stderr)
         return EXIT_FAULT
     print(json.dumps(told) if options.json else "\n".join(status.lines_of(told)))
-    return 0
+    return EXIT_FAULT if options.ready and not status.is_ready(told) else 0
 
 
 def _show_journal(options: argparse.Namespace) -> int:

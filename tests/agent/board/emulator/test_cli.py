@@ -155,6 +155,27 @@ async def test_a_place_that_is_taken_is_an_error(tmp_path: Path) -> None:
         assert errors.decode().startswith("tini-emulator: ")
 
 
+async def test_asking_from_another_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    control = tmp_path / "control"
+    asking = ["--control", str(control), "--ask"]
+    arguments = ["--pty", str(tmp_path / "board"), "--control", str(control), "--cans", "1:4"]
+    async with emulator(*arguments):
+        assert cli.main([*asking, '{"do": "counts"}']) == 0
+        assert json.loads(capsys.readouterr().out)["cans"] == {"1": 4}
+        assert cli.main([*asking, '{"do": "dance"}']) == 1
+        assert "dance" in json.loads(capsys.readouterr().out)["error"]
+        assert cli.main([*asking, "{"]) == 1
+        assert "no JSON" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_asking_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asking = ["--control", str(tmp_path / "control"), "--ask", '{"do": "counts"}']
+    assert cli.main(asking) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -166,6 +187,7 @@ async def test_a_place_that_is_taken_is_an_error(tmp_path: Path) -> None:
         (["--pty", "x", "--slots", "Coke"], "invalid literal"),
         (["--pty", "x", "--dialect", "klingon"], "invalid choice"),
         (["--config", "/nonexistent"], "No such file"),
+        (["--ask", "{}"], "--ask needs --control"),
         (["--pty", "x", "--script", "/nonexistent"], "No such file"),
     ],
 )

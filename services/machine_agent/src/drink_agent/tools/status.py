@@ -38,6 +38,15 @@ def ask(path: Path) -> dict[str, object]:
     return told
 
 
+def is_ready(status: Mapping[str, object]) -> bool:
+    """Whether a drop asked for now could reach the motor: link and board are up."""
+    match status:
+        case {"link": {"up": True}, "board": {"ready": True}, "stopping": False}:
+            return True
+        case _:
+            return False
+
+
 def lines_of(status: Mapping[str, object], prefix: str = "") -> Iterator[str]:
     """Yields `key: value` lines for a person."""
     for key, value in status.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from drink_agent.board.emulator.board import EmulatedBoard
-from drink_agent.board.emulator.control import control_socket, obey
+from drink_agent.board.emulator.control import ask, control_socket, obey
 from drink_agent.board.emulator.hosts import DialHost, Host, ListenHost, PtyHost
 from drink_agent.board.emulator.segments import Cut
 from drink_agent.board.emulator.spec import BoardSpec, Dialect
@@ -30,6 +30,9 @@ _EPILOG: Final = """\
 A --config file has one [[board]] table for each board with the same keys as the options (dashes
 as underscores) and a name. A --script file has one JSON request a line, as the control socket
 takes them, plus {"do": "sleep", "seconds": 1}.
+
+--control SOCKET --ask '{"do": "counts"}' sends a request to an emulator that runs, prints the
+answer, and exits with 1 if there is none or it is an error.
 """
 
 
@@ -47,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = _parser()
     options = parser.parse_args(argv)
+    if options.ask is not None:
+        if options.control is None:
+            parser.error("--ask needs --control")
+        return _ask(options.control, options.ask)
     try:
         boards = _boards(options)
         script = _read_script(options.script)
@@ -72,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--dial", metavar="HOST:PORT", help="dial an agent that listens")
     where.add_argument("--listen", metavar="HOST:PORT", help="wait for an agent that dials")
     where.add_argument("--config", type=Path, metavar="FILE", help="several boards, as TOML")
+    where.add_argument("--ask", metavar="JSON", help="ask a running emulator, at --control")
     parser.add_argument("--name", help="what the control socket calls the board")
     parser.add_argument("--slots", metavar="1=Coke:10,2=...", help="what is in the slots")
     parser.add_argument("--cans", metavar="1:10,2:0", help="the same without names")
@@ -89,6 +97,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--control", type=Path, metavar="SOCKET", help="takes requests, as JSON")
     parser.add_argument("--script", type=Path, metavar="FILE", help="requests to begin with")
     return parser
+
+
+def _ask(control: Path, line: str) -> int:
+    try:
+        answer = ask(control, line)
+    except (OSError, ValueError) as error:
+        print(f"tini-emulator: {control}: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(answer))
+    return 1 if "error" in answer else 0
 
 
 def _boards(options: argparse.Namespace) -> list[tuple[BoardSpec, _Place]]:

@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping
 from math import isfinite
 from pathlib import Path
@@ -39,6 +40,9 @@ _MAX_SECONDS: Final = 86_400
 
 _MAX_TIMES: Final = 1000
 """Most repetitions of a fault that can be armed at once."""
+
+_ANSWER_LIMIT_S: Final = 60.0
+"""Longest that `ask` waits; `wait` requests may take long."""
 
 
 async def obey(hosts: Mapping[str, Host], request: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,3 +207,22 @@ async def answer(hosts: Mapping[str, Host], line: bytes) -> dict[str, Any]:
     if not isinstance(request, dict):
         return {"error": "a request is an object"}
     return await obey(hosts, request)
+
+
+def ask(path: Path, line: str) -> dict[str, Any]:
+    """Sends one request to a running emulator and returns its answer.
+
+    Raises:
+        OSError: no emulator answers at `path` in time.
+        ValueError: what answers is no emulator.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        control.settimeout(_ANSWER_LIMIT_S)
+        control.connect(str(path))
+        with control.makefile("rwb") as lines:
+            lines.write(line.encode() + b"\n")
+            lines.flush()
+            told = json.loads(lines.readline(_MAX_LINE_BYTES))
+    if not isinstance(told, dict):
+        raise ValueError("an answer is an object")
+    return told
