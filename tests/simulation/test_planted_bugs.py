@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.plants import PLANTS, Plant
 from tests.simulation.scenario import SimulationError, simulate
 
-BUDGET = 120
+BUDGET = 300
 """Worlds in which a mistake has to be found; an ordinary run of the tests simulates as many."""
 
 FIRST = 7_001

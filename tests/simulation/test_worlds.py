@@ -17,7 +17,7 @@ KEPT = [
 ]
 """Worlds in which something broke once."""
 
-BATCHES = 20
+BATCHES = 30
 """Tests with fresh worlds in a run."""
 
 BATCH = 10
