@@ -226,6 +226,8 @@ class House:
         """Nothing goes wrong from now on."""
         self.plan.calm()
         self.network.partitioned.clear()
+        for process in self.world.processes:
+            process.thaw()
         self.frontend.healed = True
         for name, agent in self.agents.items():
             agent.healed = True

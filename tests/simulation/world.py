@@ -26,8 +26,8 @@ STEPS_MAX = 400_000
 """Turns and events of one world; twenty times what the busiest sound one takes."""
 
 
-TIMER_LATE_S = 1e-6
-"""How late a timer is; a clock that stood still would let a rounding error wait for ever."""
+TURN_S = 1e-9
+"""How long a turn takes; a clock that stood still would let a rounding error wait for ever."""
 
 
 class Killed(BaseException):
@@ -216,6 +216,10 @@ class Process:
         """Stops it for a while, threads and all; what it holds stays as it is."""
         self.frozen_until = max(self.frozen_until, self.world.now + seconds)
 
+    def thaw(self) -> None:
+        """Lets it go on."""
+        self.frozen_until = 0.0
+
     def spawn(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
         """Runs a coroutine in the process; what it raises is a violation unless it is awaited."""
         return self._loop.create_task(work)
@@ -227,6 +231,7 @@ class Process:
 
     def turn(self) -> None:
         """Runs what is ready."""
+        self.world.now += TURN_S
         hooks = sys.get_asyncgen_hooks()
         self.world.running = self.name
         asyncio._set_running_loop(self._loop)
@@ -321,12 +326,6 @@ class _Loop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         return self._process.world.now
-
-    def call_at(  # type: ignore[override]
-        self, when: float, *arguments: Any, **keywords: Any
-    ) -> asyncio.TimerHandle:
-        """Never early, and a little late, as every real timer is."""
-        return super().call_at(when + TIMER_LATE_S, *arguments, **keywords)
 
     def _process_events(self, event_list: list[Any]) -> None: ...
 
