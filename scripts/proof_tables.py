@@ -2,7 +2,7 @@
 
 A test names the faults that it causes (`test_fault_41_...`, `test_fault_24_25_...`), and whatever
 holds something against an invariant says so in its docstring ("Invariant 8: ...", "Invariants 12
-and 13") or, a test, in its name. `proof_tables.toml` says which numbers there are.
+and 13", "Invariants 1 to 5") or, a test, in its name. `proof_tables.toml` says which numbers there are.
 
 Usage: python scripts/proof_tables.py [--check]
 """
@@ -24,7 +24,7 @@ TESTS = ROOT / "tests"
 PAGE = ROOT / "docs" / "guarantees.md"
 
 BY_NAME = re.compile(r"test_(fault|invariant)((?:_\d+)+)_")
-BY_DOCSTRING = re.compile(r"\b[Ii]nvariants? (\d+(?:(?:,\s+|\s+and\s+)\d+)*)")
+BY_DOCSTRING = re.compile(r"\b[Ii]nvariants? (\d+(?:(?:,\s+|\s+and\s+|\s+to\s+)\d+)*)")
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -89,7 +89,10 @@ def _claims_of(name: str, docstring: str) -> Iterator[tuple[str, int]]:
         kind, numbers = match.groups()
         yield from ((kind, int(number)) for number in re.findall(r"\d+", numbers))
     for match in BY_DOCSTRING.finditer(docstring):
-        yield from (("invariant", int(number)) for number in re.findall(r"\d+", match[1]))
+        for first, last in re.findall(r"(\d+)(?:\s+to\s+(\d+))?", match[1]):
+            yield from (
+                ("invariant", number) for number in range(int(first), int(last or first) + 1)
+            )
 
 
 def collect(tests: Path) -> Proofs:

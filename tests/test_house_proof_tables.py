@@ -22,6 +22,8 @@ NUMBERS = Numbers({"All": {1: "Lost.", 24: "Killed."}}, {8: "Proof.", 9: "Cans."
         ('def x():\n """Holds invariants 2, 3 and\n 10 there."""',
          [("invariant", 2), ("invariant", 3), ("invariant", 10)]),
         ('class X:\n """Invariants 2, 3 and more."""', [("invariant", 2), ("invariant", 3)]),
+        ('def x():\n """Invariants 2 to 4 and 9."""',
+         [("invariant", 2), ("invariant", 3), ("invariant", 4), ("invariant", 9)]),
         ("def test_faults_and_more(): ...", []),
         ("def fault_7_helper(): ...", []),
         ('def x():\n "Nothing."\n # Invariant 9', []),
