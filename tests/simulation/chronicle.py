@@ -8,7 +8,7 @@ EVERYWHERE = "*"
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "BOARD_SILENT": ("board.", "wire.", "agent.freeze"),
     "BOARD_LOST": ("board.", "wire.", "agent."),
-    "AGENT_RESTARTED": ("agent.",),
+    "AGENT_RESTARTED": ("agent.", "journal."),
     "JOURNAL_REPLACED": ("journal.",),
     "AGENT_LOST": ("agent.", "network.", "frontend.", "database.", "disk.", "journal."),
 }
