@@ -235,7 +235,7 @@ class Installation:
         password = f'\npassword_file = "{folder / "board.password"}"' if board.dials else ""
         text = settings_toml(
             {
-                "link": f'address = "127.0.0.1:{self.link_port or self.rpc_port}"\n'
+                "link": f'addresses = ["127.0.0.1:{self.link_port or self.rpc_port}"]\n'
                 f'token_file = "{folder / machine}.token"\n'
                 "backoff_first_s = 0.1\nbackoff_limit_s = 2.0",
                 "board": f'url = "{board.url}"{password}\n'

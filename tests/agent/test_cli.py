@@ -37,7 +37,7 @@ def config(tmp_path: Path, rig: Rig) -> Path:
         response_limit_s = 1.0
         probe_interval_s = 0.1
         [link]
-        address = "{rig.frontend.address}"
+        addresses = ["{rig.frontend.address}"]
         token_file = "{tmp_path / "token"}"
         backoff_first_s = 0.1
         [journal]

@@ -46,7 +46,7 @@ def test_what_is_not_set_has_its_default() -> None:
         ({"board": {"url": "listen://0.0.0.0:4343"}}, "board: "),
         ({"board": {"url": "serial:///dev/x", "allowed_peers": "x"}}, "must be a list of strings"),
         ({"link": {"addres": "x"}}, "link.addres: unknown key"),
-        ({"link": {"address": 3}}, "link.address: must be a string"),
+        ({"link": {"addresses": 3}}, "link.addresses: must be a list of strings"),
         ({"link": {"insecure": "yes"}}, "link.insecure: must be true or false"),
         ({"link": {"insecure": 1}}, "link.insecure: must be true or false"),
         ({"link": {"outbox_limit": 1.5}}, "link.outbox_limit: must be a whole number"),

@@ -153,19 +153,27 @@ class FakeFrontend(MachineLinkServiceServicer):
 
     Args:
         greet: Called for each new link, to welcome it or not; by default the test does.
+        host: Where it listens.
+        port: On which port; 0 for any.
     """
 
-    def __init__(self, greet: Callable[[FakeLink], None] | None = None) -> None:
+    def __init__(
+        self,
+        greet: Callable[[FakeLink], None] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self._greet = greet
+        self._host = host
         self._links: asyncio.Queue[FakeLink] = asyncio.Queue()
         self._server: grpc.aio.Server | None = None
-        self.port = 0
+        self.port = port
         self.faults: list[BaseException] = []
 
     @property
     def address(self) -> str:
         """Where it listens."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self._host}:{self.port}"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -180,9 +188,9 @@ class FakeFrontend(MachineLinkServiceServicer):
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         add_MachineLinkServiceServicer_to_server(self, server)
         if credentials is None:
-            self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
+            self.port = server.add_insecure_port(self.address)
         else:
-            self.port = server.add_secure_port(f"127.0.0.1:{self.port}", credentials)
+            self.port = server.add_secure_port(self.address, credentials)
         await server.start()
         self._server = server
 

@@ -32,7 +32,7 @@ class Rig:
             machine="d",
             board=BoardSettings(url=host.where, response_limit_s=0.5, probe_interval_s=0.1),
             link=LinkSettings(
-                address=frontend.address,
+                addresses=(frontend.address,),
                 token_file=token_file,
                 backoff_first_s=0.02,
                 backoff_limit_s=0.05,

@@ -95,7 +95,7 @@ def test_the_frontend_does_not_start_without_a_database(tmp_path: Path) -> None:
         (AGENT + "[link]\nwelcome_limit_s = true\n", "link.welcome_limit_s"),
         (AGENT + "[link]\nwelcome_limit_s = 0\n", "welcome_limit_s"),
         (AGENT + "[link]\nadress = 'localhost:1'\n", "link.adress"),
-        (AGENT + "[lnik]\naddress = 'localhost:1'\n", "lnik"),
+        (AGENT + "[lnik]\naddresses = ['localhost:1']\n", "lnik"),
         (AGENT.replace("serial://", "carrier-pigeon://"), "carrier-pigeon"),
         (AGENT + "password = 'open'\n", "board.password"),
         ("machine = \n", "line 1"),

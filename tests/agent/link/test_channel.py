@@ -1,12 +1,12 @@
 """What a link is encrypted with, and that nothing is said to a frontend that is not ours."""
 
 import asyncio
+import contextlib
 import os
-import subprocess
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-import grpc
 import pytest
 
 from drink_agent.domain.events import BoardStatus, Event, LinkUp
@@ -15,22 +15,10 @@ from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Introduction
 from drink_agent.link.errors import LinkSetupError
 from drink_agent.link.settings import LinkSettings
+from drink_frontend.rpc.tls import server_credentials
+from tests.fakes.certificates import Certificates
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, welcome_all
 from tests.fakes.logwatch import watching
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Makes `frontend` and `stranger`, two self-signed certificates for this host."""
-    folder = tmp_path_factory.mktemp("certificates")
-    for name in ("frontend", "stranger"):
-        words = (
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-            f"-subj /CN={name} -addext subjectAltName=DNS:localhost "
-            f"-keyout {folder}/{name}.key -out {folder}/{name}.pem"
-        )
-        subprocess.run(words.split(), check=True, capture_output=True, timeout=60)
-    return folder
 
 
 @pytest.fixture
@@ -45,45 +33,124 @@ def introduce() -> Introduction:
     return Introduction("d", "boot", "journal", 0, "0", BoardStatus(ready=False))
 
 
-@pytest.mark.parametrize(("authority", "taken"), [("frontend", True), ("stranger", False)])
-async def test_fault_19_only_a_frontend_with_the_right_certificate_hears_the_token(
-    settings: LinkSettings, certificates: Path, authority: str, taken: bool
-) -> None:
-    key = (certificates / "frontend.key").read_bytes()
-    certificate = (certificates / "frontend.pem").read_bytes()
+@pytest.fixture
+def ours(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path / "ours")
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path / "theirs")
+
+
+@contextlib.asynccontextmanager
+async def served(certificates: Certificates, client_ca: Path | None) -> AsyncIterator[FakeFrontend]:
+    """A frontend with TLS; with `client_ca` it requires a certificate."""
     frontend = FakeFrontend(welcome_all())
-    await frontend.start(grpc.ssl_server_credentials([(key, certificate)]))
-    settings = replace(
-        settings,
-        address=f"localhost:{frontend.port}",
-        ca_file=certificates / f"{authority}.pem",
-    )
+    await frontend.start(server_credentials(*certificates.server(), client_ca))
+    try:
+        yield frontend
+    finally:
+        await frontend.stop()
+
+
+@contextlib.asynccontextmanager
+async def dialling(
+    settings: LinkSettings, frontend: FakeFrontend
+) -> AsyncIterator[asyncio.Queue[Event]]:
+    """An agent that dials the frontend; what it delivers."""
     events: asyncio.Queue[Event] = asyncio.Queue()
+    settings = replace(settings, addresses=(f"localhost:{frontend.port}",))
     client = LinkClient(settings, introduce, events.put)
+    running = asyncio.create_task(client.run())
+    try:
+        yield events
+    finally:
+        await client.close()
+        running.cancel()
+        await asyncio.wait([running])
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_fault_19_only_a_frontend_with_the_right_certificate_hears_the_token(
+    settings: LinkSettings, ours: Certificates, theirs: Certificates, right: bool
+) -> None:
+    settings = replace(settings, ca_file=(ours if right else theirs).ca)
     with watching("drink_agent.link", "link_lost") as lost:
-        running = asyncio.create_task(client.run())
-        if taken:
-            assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
-            link = await frontend.next_link()
-            assert link.metadata["authorization"] == "Bearer token"
-        else:
+        async with served(ours, None) as frontend, dialling(settings, frontend) as events:
+            if right:
+                assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+                link = await frontend.next_link()
+                assert link.metadata["authorization"] == "Bearer token"
+            else:
+                await asyncio.wait_for(lost.wait(), LIMIT_S)
+                assert frontend._links.empty()
+
+
+async def test_a_certificate_needs_no_token_beside_it(
+    settings: LinkSettings, ours: Certificates
+) -> None:
+    certificate, key = ours.machine("d")
+    settings = replace(
+        settings, token_file=None, ca_file=ours.ca, cert_file=certificate, key_file=key
+    )
+    async with served(ours, ours.ca) as frontend, dialling(settings, frontend) as events:
+        assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+        assert "authorization" not in (await frontend.next_link()).metadata
+
+
+@pytest.mark.parametrize("expired", [True, False])
+async def test_fault_19_a_renewed_certificate_is_taken_up_with_the_next_link(
+    settings: LinkSettings,
+    ours: Certificates,
+    theirs: Certificates,
+    expired: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    certificate, key = (ours if expired else theirs).machine("d", expired=expired)
+    settings = replace(settings, ca_file=ours.ca, cert_file=certificate, key_file=key)
+    async with served(ours, ours.ca) as frontend, dialling(settings, frontend) as events:
+        with watching("drink_agent.link", "link_lost") as lost:
             await asyncio.wait_for(lost.wait(), LIMIT_S)
-            assert frontend._links.empty()
-    await client.close()
-    running.cancel()
-    await asyncio.wait([running])
-    await frontend.stop()
+        assert frontend._links.empty()
+        good = ours.machine("d", file="renewed")
+        good.key.replace(key)
+        good.certificate.replace(certificate)
+        assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+    told = [vars(each)["problem"] for each in caplog.records if each.msg == "certificate_unfit"]
+    assert all("certificate has expired" in problem for problem in told)
+    assert bool(told) is expired
+
+
+async def test_a_certificate_without_its_key_is_not_even_tried(
+    settings: LinkSettings, ours: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = replace(
+        settings, cert_file=ours.machine("d").certificate, key_file=ours.server().key
+    )
+    async with FakeFrontend(welcome_all()) as frontend, dialling(settings, frontend):
+        with watching("drink_agent.link", "link_lost") as lost:
+            await asyncio.wait_for(lost.wait(), LIMIT_S)
+    facts = next(vars(each) for each in caplog.records if each.msg == "link_lost")
+    assert facts["reason"] == "SETUP"
+    assert "do not fit" in facts["detail"]
 
 
 async def test_a_certificate_that_cannot_be_read_is_named(settings: LinkSettings) -> None:
     with pytest.raises(LinkSetupError, match=r"nothing\.pem"):
-        open_channel(replace(settings, ca_file=Path("nothing.pem")))
+        open_channel(replace(settings, ca_file=Path("nothing.pem")), "localhost:1")
 
 
 def test_a_token_that_cannot_be_read_is_named(settings: LinkSettings) -> None:
+    assert settings.token_file is not None
     settings.token_file.unlink()
     with pytest.raises(LinkSetupError, match="token"):
         authorization(settings)
+
+
+def test_no_token_is_sent_where_there_is_none_to_send(settings: LinkSettings) -> None:
+    settings = replace(settings, token_file=None, cert_file=Path("a"), key_file=Path("b"))
+    assert authorization(settings) == ()
 
 
 def test_fault_20_pings_are_slower_than_the_frontend_allows() -> None:

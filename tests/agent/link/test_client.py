@@ -56,7 +56,7 @@ def settings(tmp_path: Path) -> LinkSettings:
 
 @contextlib.asynccontextmanager
 async def running(frontend: FakeFrontend, settings: LinkSettings) -> AsyncIterator[Peer]:
-    peer = Peer(replace(settings, address=frontend.address))
+    peer = Peer(replace(settings, addresses=(frontend.address,)))
     task = asyncio.create_task(peer.client.run())
     try:
         yield peer
@@ -303,6 +303,7 @@ async def test_closing_does_not_wait_for_ever(settings: LinkSettings) -> None:
 async def test_a_token_others_can_read_is_never_sent(
     settings: LinkSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
+    assert settings.token_file is not None
     settings.token_file.chmod(0o640)
     async with FakeFrontend() as frontend, running(frontend, settings):
         with watching("drink_agent.link", "link_lost") as lost:
@@ -314,7 +315,7 @@ async def test_a_token_others_can_read_is_never_sent(
 
 async def test_an_agent_that_is_slow_to_listen_loses_nothing(settings: LinkSettings) -> None:
     async with FakeFrontend(welcome_all()) as frontend:
-        peer = Peer(replace(settings, address=frontend.address), room=1)
+        peer = Peer(replace(settings, addresses=(frontend.address,)), room=1)
         task = asyncio.create_task(peer.client.run())
         link = await frontend.next_link()
         for number in range(50):

@@ -1,8 +1,9 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drink_agent.link.settings import LinkSettings
+from drink_agent.link.settings import DEFAULT_TOKEN_FILE, LinkSettings
 
 
 @pytest.mark.parametrize(
@@ -21,15 +22,28 @@ from drink_agent.link.settings import LinkSettings
     ],
 )
 def test_plain_text_stays_on_this_host(address: str, plain: bool) -> None:
-    assert LinkSettings(address=address).plain_text is plain
-    assert LinkSettings(address=address, insecure=True).plain_text
-    assert not LinkSettings(address=address, ca_file=Path("ca.pem")).plain_text
+    assert LinkSettings(addresses=(address,)).plain_text is plain
+    assert LinkSettings(addresses=(address,), insecure=True).plain_text
+    assert not LinkSettings(addresses=(address,), ca_file=Path("ca.pem")).plain_text
+
+
+def test_plain_text_needs_every_frontend_on_this_host() -> None:
+    assert not LinkSettings(addresses=("localhost:1", "10.0.0.1:1")).plain_text
+
+
+def test_a_token_is_expected_unless_there_is_a_certificate() -> None:
+    own = LinkSettings(cert_file=Path("a"), key_file=Path("b"))
+    assert LinkSettings().token_path == DEFAULT_TOKEN_FILE
+    assert own.token_path is None
+    assert replace(own, token_file=Path("c")).token_path == Path("c")
 
 
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"address": ""}, "address"),
+        ({"addresses": ()}, "addresses"),
+        ({"addresses": ("a:1", "")}, "addresses"),
+        ({"addresses": ("a:1",) * 17}, "addresses"),
         ({"cert_file": Path("a")}, "key_file"),
         ({"key_file": Path("a")}, "cert_file"),
         ({"insecure": True, "ca_file": Path("a")}, "ca_file"),

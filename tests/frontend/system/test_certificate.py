@@ -26,7 +26,7 @@ def paths(tmp_path: Path) -> tuple[Path, Path]:
 def test_files_are_loaded_at_once_and_again_only_when_they_changed(
     paths: tuple[Path, Path],
 ) -> None:
-    files = CertificateFiles(*paths, read)
+    files = CertificateFiles(read, *paths)
     assert files.current == "one"
     assert files.renewed() is None
     for path in paths:
@@ -36,7 +36,7 @@ def test_files_are_loaded_at_once_and_again_only_when_they_changed(
 
 
 def test_a_renewal_that_is_half_done_changes_nothing(paths: tuple[Path, Path]) -> None:
-    files = CertificateFiles(*paths, read)
+    files = CertificateFiles(read, *paths)
     paths[0].write_text("second")
     assert files.renewed() is None
     paths[1].unlink()
@@ -49,7 +49,7 @@ def test_a_renewal_that_is_half_done_changes_nothing(paths: tuple[Path, Path]) -
 def test_a_start_with_useless_files_fails(paths: tuple[Path, Path]) -> None:
     paths[0].write_text("other")
     with pytest.raises(OSError, match="do not fit"):
-        CertificateFiles(*paths, read)
+        CertificateFiles(read, *paths)
     paths[0].unlink()
     with pytest.raises(FileNotFoundError):
-        CertificateFiles(*paths, read)
+        CertificateFiles(read, *paths)

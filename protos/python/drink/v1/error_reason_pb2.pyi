@@ -36,6 +36,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: the caller is not an administrator."""
     ERROR_REASON_NOT_OWNER: _ErrorReason.ValueType  # 13
     """PERMISSION_DENIED: the resource belongs to another account."""
+    ERROR_REASON_CERTIFICATE_INVALID: _ErrorReason.ValueType  # 15
+    """UNAUTHENTICATED: the agent's certificate names no machine, or another one
+    than its token; or there is none where one is required.
+    """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 14
     """RESOURCE_EXHAUSTED: too many attempts; retry after the given delay."""
     ERROR_REASON_MACHINE_NOT_FOUND: _ErrorReason.ValueType  # 20
@@ -110,6 +114,10 @@ ERROR_REASON_ADMIN_REQUIRED: ErrorReason.ValueType  # 12
 """PERMISSION_DENIED: the caller is not an administrator."""
 ERROR_REASON_NOT_OWNER: ErrorReason.ValueType  # 13
 """PERMISSION_DENIED: the resource belongs to another account."""
+ERROR_REASON_CERTIFICATE_INVALID: ErrorReason.ValueType  # 15
+"""UNAUTHENTICATED: the agent's certificate names no machine, or another one
+than its token; or there is none where one is required.
+"""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 14
 """RESOURCE_EXHAUSTED: too many attempts; retry after the given delay."""
 ERROR_REASON_MACHINE_NOT_FOUND: ErrorReason.ValueType  # 20

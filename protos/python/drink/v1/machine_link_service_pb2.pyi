@@ -141,7 +141,9 @@ class Hello(_message.Message):
     AGENT_VERSION_FIELD_NUMBER: _builtins.int
     BOARD_STATUS_FIELD_NUMBER: _builtins.int
     machine: _builtins.str
-    """Required. `machines/{machine}`; must be the one the token belongs to."""
+    """Required. `machines/{machine}`; must be the one that token or certificate
+    belong to.
+    """
     protocol_version: _builtins.int
     """Required. The version of this protocol that the agent speaks, from 1."""
     boot_id: _builtins.str

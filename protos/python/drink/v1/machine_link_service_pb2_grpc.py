@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class MachineLinkServiceStub:
     """The link between the frontend and the agent of one machine. The agent dials,
-    with its machine's token as metadata `authorization: Bearer <token>`.
+    with its machine's token as metadata `authorization: Bearer <token>`, or with
+    a client certificate whose URI SAN is `drink://machines/<machine>`, or both.
 
     The agent's first message is Hello, the frontend's first is Welcome. After
     that either side sends what it has to say in any order. Results are facts:
@@ -51,7 +52,8 @@ class MachineLinkServiceStub:
 
 class MachineLinkServiceServicer:
     """The link between the frontend and the agent of one machine. The agent dials,
-    with its machine's token as metadata `authorization: Bearer <token>`.
+    with its machine's token as metadata `authorization: Bearer <token>`, or with
+    a client certificate whose URI SAN is `drink://machines/<machine>`, or both.
 
     The agent's first message is Hello, the frontend's first is Welcome. After
     that either side sends what it has to say in any order. Results are facts:
@@ -85,7 +87,8 @@ def add_MachineLinkServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class MachineLinkService:
     """The link between the frontend and the agent of one machine. The agent dials,
-    with its machine's token as metadata `authorization: Bearer <token>`.
+    with its machine's token as metadata `authorization: Bearer <token>`, or with
+    a client certificate whose URI SAN is `drink://machines/<machine>`, or both.
 
     The agent's first message is Hello, the frontend's first is Welcome. After
     that either side sends what it has to say in any order. Results are facts:

@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class MachineLinkServiceStub:
     """The link between the frontend and the agent of one machine. The agent dials,
-    with its machine's token as metadata `authorization: Bearer <token>`.
+    with its machine's token as metadata `authorization: Bearer <token>`, or with
+    a client certificate whose URI SAN is `drink://machines/<machine>`, or both.
 
     The agent's first message is Hello, the frontend's first is Welcome. After
     that either side sends what it has to say in any order. Results are facts:
@@ -47,7 +48,8 @@ class MachineLinkServiceStub:
 @_typing.type_check_only
 class MachineLinkServiceAsyncStub(MachineLinkServiceStub):
     """The link between the frontend and the agent of one machine. The agent dials,
-    with its machine's token as metadata `authorization: Bearer <token>`.
+    with its machine's token as metadata `authorization: Bearer <token>`, or with
+    a client certificate whose URI SAN is `drink://machines/<machine>`, or both.
 
     The agent's first message is Hello, the frontend's first is Welcome. After
     that either side sends what it has to say in any order. Results are facts:
@@ -62,7 +64,8 @@ class MachineLinkServiceAsyncStub(MachineLinkServiceStub):
 
 class MachineLinkServiceServicer(metaclass=_abc_1.ABCMeta):
     """The link between the frontend and the agent of one machine. The agent dials,
-    with its machine's token as metadata `authorization: Bearer <token>`.
+    with its machine's token as metadata `authorization: Bearer <token>`, or with
+    a client certificate whose URI SAN is `drink://machines/<machine>`, or both.
 
     The agent's first message is Hello, the frontend's first is Welcome. After
     that either side sends what it has to say in any order. Results are facts:

@@ -10,6 +10,7 @@ import uvloop
 
 from drink_frontend import app, logs
 from drink_frontend.admin.accounts import credits_, users
+from drink_frontend.admin.certs import certs
 from drink_frontend.admin.command import run
 from drink_frontend.admin.drops import alarms, drops
 from drink_frontend.admin.importing import import_plan
@@ -37,6 +38,7 @@ admin.add_typer(slots, name="slot")
 admin.add_typer(users, name="user")
 admin.add_typer(credits_, name="credits")
 admin.add_typer(drops, name="drops")
+admin.add_typer(certs, name="certs")
 admin.command("alarms")(alarms)
 admin.command("import")(import_plan)
 

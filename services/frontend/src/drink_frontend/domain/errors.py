@@ -45,6 +45,12 @@ class CredentialsInvalidError(DrinkError):
     reason = "CREDENTIALS_INVALID"
 
 
+class CertificateInvalidError(DrinkError):
+    """The agent's certificate names no machine, or not the one that it speaks for."""
+
+    reason = "CERTIFICATE_INVALID"
+
+
 class AdminRequiredError(DrinkError):
     """The caller is not an administrator."""
 
@@ -178,6 +184,10 @@ class StorageUnavailableError(DrinkError):
     """
 
     reason = "STORAGE_UNAVAILABLE"
+
+
+class OutcomeUnknownError(StorageUnavailableError):
+    """The database was lost at the commit, and nobody knows whether the change was made."""
 
 
 class LinkSupersededError(DrinkError):

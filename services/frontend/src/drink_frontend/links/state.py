@@ -58,14 +58,14 @@ class LinkState:
         Raises:
             LinkProtocolError: it is not Hello, or not a sound one.
             AgentTooOldError: the agent speaks too old a protocol.
-            NotOwnerError: the agent speaks for another machine than its token's.
+            NotOwnerError: the agent speaks for another machine than its own.
         """
         if self.phase is not Phase.GREETING or not isinstance(hello, Hello):
             raise LinkProtocolError("the first message must be Hello")
         if hello.protocol_version < PROTOCOL_MIN:
             raise AgentTooOldError("the agent's protocol is too old", oldest=PROTOCOL_MIN)
         if hello.machine != self.machine:
-            raise NotOwnerError("the token belongs to another machine")
+            raise NotOwnerError("token or certificate belong to another machine")
         if not hello.journal_id or not hello.boot_id or hello.journal_sequence < 0:
             raise LinkProtocolError("Hello lacks its journal or boot")
         return hello

@@ -1,6 +1,11 @@
-"""Who calls: a bearer token in the metadata stands for a user or for a machine's agent."""
+"""Who calls: a bearer token in the metadata stands for a user or for a machine's agent.
 
+An agent may have a client certificate that names its machine instead of a token, or beside it.
+"""
+
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 from urllib.parse import unquote
@@ -8,12 +13,15 @@ from urllib.parse import unquote
 import structlog
 
 from drink_frontend.domain.entities import Account
-from drink_frontend.domain.errors import TokenInvalidError
+from drink_frontend.domain.errors import CertificateInvalidError, TokenInvalidError
 from drink_frontend.rpc.interceptors import Behaviour, Context, Layer
 from drink_frontend.rpc.ports import Accounts, Machines
 
 TOKEN_MAX = 256
 """Characters of the longest token looked up; real ones have about 43."""
+
+MACHINE_URI = "drink://machines/"
+"""Begins the URI in a client certificate (subjectAltName) that names the agent's machine."""
 
 
 class Access(Enum):
@@ -33,8 +41,22 @@ _ANYONE = {
 _ANYONE_SERVICES = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 _AGENT_SERVICES = {"drink.v1.MachineLinkService"}
 
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The agent whose call it is.
+
+    Attributes:
+        machine: The machine that it speaks for.
+        token: The token that said so; None if only a certificate did.
+    """
+
+    machine: str
+    token: str | None = field(default=None, repr=False)
+
+
 _caller: ContextVar[Account] = ContextVar("caller")
-_machine: ContextVar[str] = ContextVar("machine")
+_agent: ContextVar[Agent] = ContextVar("agent")
 
 
 def access_of(method: str) -> Access:
@@ -50,9 +72,29 @@ def caller() -> Account:
     return _caller.get()
 
 
-def linked_machine() -> str:
-    """The machine of the agent whose call this is."""
-    return _machine.get()
+def linked_agent() -> Agent:
+    """The agent whose call this is."""
+    return _agent.get()
+
+
+def certified_machine(facts: Mapping[str, Iterable[bytes]]) -> str | None:
+    """The machine that the client's certificate names; None if the client has shown none.
+
+    Args:
+        facts: What gRPC knows of a connection whose certificate it has verified.
+
+    Raises:
+        CertificateInvalidError: the certificate names no machine, or several.
+    """
+    if not any(facts.get("x509_pem_cert", ())):
+        return None
+    uris = [uri.decode("utf-8", "replace") for uri in facts.get("peer_uri", ())]
+    machines = [uri.removeprefix(MACHINE_URI) for uri in uris if uri.startswith(MACHINE_URI)]
+    if len(machines) != 1:
+        raise CertificateInvalidError(
+            f"the certificate must name one machine by a URI {MACHINE_URI}<machine>"
+        )
+    return machines[0]
 
 
 def origin(context: Context) -> str:
@@ -67,17 +109,26 @@ class Authentication(Layer):
     """Finds out who calls before a method runs, and refuses who may not.
 
     Every call asks the storage, so that a revoked token stops working with its next call.
+
+    Args:
+        accounts: Whose tokens users have.
+        machines: Whose tokens agents have.
+        certificate_required: Whether agents need a certificate.
     """
 
-    def __init__(self, accounts: Accounts, machines: Machines) -> None:
+    def __init__(
+        self, accounts: Accounts, machines: Machines, *, certificate_required: bool = False
+    ) -> None:
         self._accounts = accounts
         self._machines = machines
+        self._certificate_required = certificate_required
 
     async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
         """Runs the call for its caller.
 
         Raises:
             TokenInvalidError: there is no token, or it stands for nobody who may call.
+            CertificateInvalidError: an agent's certificate does not prove which machine is its.
         """
         match access_of(method):
             case Access.ANYONE:
@@ -87,10 +138,28 @@ class Authentication(Layer):
                 structlog.contextvars.bind_contextvars(account=account.name)
                 _caller.set(account)
             case Access.AGENT:
-                machine = await self._machines.authenticate(_bearer_token(context))
-                structlog.contextvars.bind_contextvars(machine=machine)
-                _machine.set(machine)
+                agent = await self._identify(context)
+                structlog.contextvars.bind_contextvars(machine=agent.machine)
+                _agent.set(agent)
         return await inner(request, context)
+
+    async def _identify(self, context: Context) -> Agent:
+        certified = certified_machine(context.auth_context())
+        if certified is None and self._certificate_required:
+            raise CertificateInvalidError("agents need a certificate here")
+        if certified is not None and not _has_token(context):
+            return Agent(certified)
+        token = _bearer_token(context)
+        machine = await self._machines.authenticate(token)
+        if certified not in (None, machine):
+            raise CertificateInvalidError(
+                f"the certificate is for the machine {certified}, the token for another"
+            )
+        return Agent(machine, token)
+
+
+def _has_token(context: Context) -> bool:
+    return any(key == "authorization" for key, _ in context.invocation_metadata() or ())
 
 
 def _bearer_token(context: Context) -> str:

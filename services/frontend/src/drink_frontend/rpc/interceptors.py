@@ -19,6 +19,15 @@ from drink_frontend.rpc.errors import WireError, fault, refusal
 
 log = structlog.get_logger(__name__)
 
+REFUSALS_LOGGED = 60
+"""Refused links that are logged in REFUSALS_S; strangers shall not fill the disk. An agent that is
+refused dials once a minute or so."""
+
+REFUSALS_S = 60
+"""Seconds in which so many are."""
+
+_LINKS = "/drink.v1.MachineLinkService/"
+
 Context = grpc.aio.ServicerContext[Any, Any]
 Behaviour = Callable[[Any, Context], Awaitable[Any]]
 """A method's implementation. One with a response stream writes it and returns None."""
@@ -93,20 +102,21 @@ class ErrorBoundary(Layer):
 
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness
+        self._refusals = Sparing(REFUSALS_LOGGED, REFUSALS_S)
 
-    async def around(self, _method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
         """Runs the call and answers what it raises."""
         try:
-            return await self._answer(inner, request, context)
+            return await self._answer(method, inner, request, context)
         except grpc.aio.InternalError:
             # The peer is gone. gRPC would log a fault of ours, unless it had heard of it before.
             raise asyncio.CancelledError from None
 
-    async def _answer(self, inner: Behaviour, request: Any, context: Context) -> Any:
+    async def _answer(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
         try:
             return await inner(request, context)
         except DrinkError as error:
-            log.debug("rpc_refused", reason=error.reason)
+            self._log(method, error)
             await _abort(context, refusal(error))
         except (grpc.aio.AbortError, grpc.aio.InternalError):
             # The first ends a call on purpose.
@@ -115,6 +125,42 @@ class ErrorBoundary(Layer):
             incident = self._randomness.id()
             log.exception("rpc_failed", incident=incident)
             await _abort(context, fault(incident))
+
+    def _log(self, method: str, error: DrinkError) -> None:
+        """Buyers are told themselves; of an agent that is refused somebody has to know."""
+        if not method.startswith(_LINKS):
+            log.debug("rpc_refused", reason=error.reason)
+            return
+        unlogged = self._refusals.passes(asyncio.get_running_loop().time())
+        if unlogged is not None:
+            log.warning("link_refused", reason=error.reason, detail=str(error), unlogged=unlogged)
+
+
+class Sparing:
+    """Lets a few things pass in each stretch of time. Pure: the time is passed in.
+
+    Args:
+        most: How many.
+        stretch_s: How long a stretch is, in seconds.
+    """
+
+    def __init__(self, most: int, stretch_s: float) -> None:
+        self._most = most
+        self._stretch_s = stretch_s
+        self._ends = 0.0
+        self._passed = 0
+        self._held_back = 0
+
+    def passes(self, now: float) -> int | None:
+        """How many were held back since the last one that passed; None if this one is too."""
+        if now >= self._ends:
+            self._ends, self._passed = now + self._stretch_s, 0
+        if self._passed >= self._most:
+            self._held_back += 1
+            return None
+        self._passed += 1
+        held_back, self._held_back = self._held_back, 0
+        return held_back
 
 
 class RequestContext(Layer):

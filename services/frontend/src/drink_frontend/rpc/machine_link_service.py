@@ -7,11 +7,11 @@ import structlog
 
 from drink.v1 import machine_link_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2_grpc
-from drink_frontend.links.messages import AgentMessage
-from drink_frontend.rpc.auth import linked_machine
+from drink_frontend.links.messages import AgentMessage, Welcome
+from drink_frontend.rpc.auth import Agent, linked_agent
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.link_convert import agent_message, frontend_message
-from drink_frontend.rpc.ports import Links
+from drink_frontend.rpc.ports import Links, Machines
 from drink_frontend.rpc.streams import closing
 
 log = structlog.get_logger(__name__)
@@ -20,17 +20,30 @@ log = structlog.get_logger(__name__)
 class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceServicer):
     """The RPC of drink.v1.MachineLinkService."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, machines: Machines) -> None:
         self._links = links
+        self._machines = machines
 
     async def Connect(
         self, request_iterator: AsyncIterator[pb.ConnectRequest], _context: Context
     ) -> AsyncGenerator[pb.ConnectResponse, None]:
-        """Runs the link of the machine that the agent's token belongs to."""
+        """Runs the link of the machine that the agent speaks for."""
+        agent = linked_agent()
         incoming = _agent_messages(request_iterator)
-        async with closing(self._links.serve(linked_machine(), incoming)) as outgoing:
+        async with closing(self._links.serve(agent.machine, incoming)) as outgoing:
             async for message in outgoing:
+                if isinstance(message, Welcome):
+                    await self._check_token(agent)
                 yield frontend_message(message)
+
+    async def _check_token(self, agent: Agent) -> None:
+        """A new token ends the links that there are; this one may have begun just after that.
+
+        Raises:
+            TokenInvalidError: the token was replaced between the call and its Hello.
+        """
+        if agent.token is not None:
+            await self._machines.authenticate(agent.token)
 
 
 async def _agent_messages(

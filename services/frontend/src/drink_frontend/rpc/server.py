@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import grpc
 import structlog
@@ -91,6 +92,9 @@ class RpcServer:
         randomness: Ids of calls and incidents.
         ready: Whether the database takes changes; asked again and again for the health service.
         make_server: Makes gRPC's server; takes the keywords of `grpc.aio.server`.
+
+    Attributes:
+        links_port: The port for agents with certificates, once it listens; 0 if there is none.
     """
 
     def __init__(
@@ -105,6 +109,7 @@ class RpcServer:
         ready: Callable[[], Awaitable[bool]],
         make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
     ) -> None:
+        self.links_port = 0
         self._settings = settings
         self._ready = ready
         self._calls = Calls()
@@ -117,7 +122,7 @@ class RpcServer:
                 self._calls,
                 ErrorBoundary(randomness),
                 RequestContext(randomness),
-                Authentication(accounts, machines),
+                Authentication(accounts, machines, certificate_required=settings.links.required),
                 Decoding(),
             ],
             options=options(settings),
@@ -134,7 +139,7 @@ class RpcServer:
             AccountService(accounts, self._effects), self._server
         )
         machine_link_service_pb2_grpc.add_MachineLinkServiceServicer_to_server(
-            MachineLinkService(links), self._server
+            MachineLinkService(links, machines), self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(  # type: ignore[no-untyped-call]
             self._health, self._server
@@ -151,12 +156,14 @@ class RpcServer:
             The port.
 
         Raises:
-            OSError: the address cannot be listened on, or certificate and key are of no use.
+            OSError: an address cannot be listened on, or certificate and key are of no use.
         """
         settings = self._settings
         self._health.set(await probe(self._ready, settings.health_timeout_s))
         try:
-            port = self._listen()
+            port = self._listen(settings.target)
+            if settings.links.client_ca is not None:
+                self.links_port = self._listen(settings.links_target, settings.links.client_ca)
         except OSError:
             await self._server.stop(None)
             raise
@@ -165,16 +172,21 @@ class RpcServer:
             self._health.follow(self._ready, settings.health_interval_s, settings.health_timeout_s),
             name="rpc health",
         )
-        log.info("rpc_listening", address=settings.address, port=port, tls=settings.tls)
+        log.info(
+            "rpc_listening",
+            address=settings.address,
+            port=port,
+            links_port=self.links_port,
+            tls=settings.tls,
+        )
         return port
 
-    def _listen(self) -> int:
+    def _listen(self, target: str, client_ca: Path | None = None) -> int:
         settings = self._settings
-        target = settings.target
         try:
             if settings.tls_certificate is None or settings.tls_key is None:
                 return self._server.add_insecure_port(target)
-            credentials = server_credentials(settings.tls_certificate, settings.tls_key)
+            credentials = server_credentials(settings.tls_certificate, settings.tls_key, client_ca)
             return self._server.add_secure_port(target, credentials)
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {target}") from error

@@ -15,6 +15,37 @@ def is_loopback(address: str) -> bool:
         return address == "localhost"
 
 
+class LinkListenerSettings(BaseModel):
+    """A second gRPC listener, for agents that prove who they are by a certificate.
+
+    gRPC can require a certificate of every client of a listener or of none, and buyers have none;
+    so mutual TLS has a listener of its own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    client_ca: Path | None = None
+    """PEM file with the authorities that sign agents' certificates; default none, and then there
+    is no such listener. It needs `rpc.tls_certificate`, which it serves with. Read again when it
+    changes."""
+
+    address: str = Field(default="", max_length=253)
+    """IP address or host name to listen on; default empty, which is that of `rpc.address`."""
+
+    port: int = Field(default=50052, ge=0, le=65535)
+    """TCP port; default 50052, the next one. 0 takes any free port."""
+
+    required: bool = False
+    """Whether every agent needs a certificate; default no: a machine's token alone will do, on the
+    other listener."""
+
+    @model_validator(mode="after")
+    def _check_required(self) -> Self:
+        if self.required and self.client_ca is None:
+            raise ValueError("required needs client_ca, or no agent could connect")
+        return self
+
+
 class RpcSettings(BaseModel):
     """Where gRPC is served, and within which limits."""
 
@@ -101,6 +132,9 @@ class RpcSettings(BaseModel):
     """Seconds one such look may take before it counts as failed; default 3, above the longest
     commit that a loaded SD card was seen to need."""
 
+    links: LinkListenerSettings = Field(default_factory=LinkListenerSettings)
+    """The listener for agents with certificates; by default there is none."""
+
     @model_validator(mode="after")
     def _check_transport(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -110,6 +144,8 @@ class RpcSettings(BaseModel):
                 f"plain text on {self.address}, which is not loopback: set tls_certificate and "
                 "tls_key, or allow_plain_remote"
             )
+        if self.links.client_ca is not None and not self.tls:
+            raise ValueError("links.client_ca needs tls_certificate and tls_key")
         return self
 
     @property
@@ -125,8 +161,13 @@ class RpcSettings(BaseModel):
     @property
     def target(self) -> str:
         """`address:port` to listen on, as gRPC writes it."""
-        return (
-            f"[{self.address}]:{self.port}"
-            if ":" in self.address
-            else (f"{self.address}:{self.port}")
-        )
+        return _target(self.address, self.port)
+
+    @property
+    def links_target(self) -> str:
+        """The same for agents with certificates."""
+        return _target(self.links.address or self.address, self.links.port)
+
+
+def _target(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

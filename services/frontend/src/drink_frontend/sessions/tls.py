@@ -21,7 +21,7 @@ class Certificate:
     """
 
     def __init__(self, chain: Path, key: Path) -> None:
-        self._files = CertificateFiles(chain, key, _context)
+        self._files = CertificateFiles(_context, chain, key)
         self.context = _context(chain, key)
         # Asked early in every handshake, with or without a server name.
         self.context.sni_callback = self._use_current

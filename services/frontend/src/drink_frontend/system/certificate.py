@@ -12,12 +12,11 @@ T = TypeVar("T")
 
 
 class CertificateFiles(Generic[T]):
-    """A certificate chain and its key in two PEM files, and what a listener serves with.
+    """The PEM files of a certificate, and what a listener serves with.
 
     Args:
-        chain: The certificate chain, the server's own first.
-        key: The private key.
-        load: Makes of the two files what a listener serves with; an OSError if they are of no use.
+        load: Makes of the files what a listener serves with; an OSError if they are of no use.
+        files: The certificate chain, its key, and whatever else `load` takes.
 
     Attributes:
         current: What `load` made of the newest good files.
@@ -26,12 +25,11 @@ class CertificateFiles(Generic[T]):
         OSError: a file cannot be read, or they are no certificate with its key (ssl.SSLError).
     """
 
-    def __init__(self, chain: Path, key: Path, load: Callable[[Path, Path], T]) -> None:
-        self._chain = chain
-        self._key = key
+    def __init__(self, load: Callable[..., T], *files: Path) -> None:
         self._load = load
+        self._files = files
         self._signature = self._sign()
-        self.current = load(chain, key)
+        self.current = load(*files)
 
     def renewed(self) -> T | None:
         """What `load` makes of the files if they have changed, else None; blocks on the disk.
@@ -43,7 +41,7 @@ class CertificateFiles(Generic[T]):
             signature = self._sign()
             if signature == self._signature:
                 return None
-            self.current = self._load(self._chain, self._key)
+            self.current = self._load(*self._files)
         except OSError as error:
             log.warning("tls_reload_failed", error=type(error).__name__)
             return None
@@ -52,5 +50,5 @@ class CertificateFiles(Generic[T]):
         return self.current
 
     def _sign(self) -> tuple[tuple[int, int, int], ...]:
-        stats = (self._chain.stat(), self._key.stat())
+        stats = [file.stat() for file in self._files]
         return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)

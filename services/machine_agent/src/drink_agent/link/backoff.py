@@ -19,15 +19,16 @@ class Backoff:
         self._random = random
         self._failures = 0
 
-    def wait_s(self, retry: Retry, up_s: float) -> float:
-        """Returns the seconds to wait after a link ended.
+    def reset(self) -> None:
+        """Forgets the failures: a link was healthy."""
+        self._failures = 0
+
+    def wait_s(self, retry: Retry) -> float:
+        """Counts a failure and returns the seconds to wait after it.
 
         Args:
-            retry: What its ending calls for.
-            up_s: How long it was up; 0 if it never was.
+            retry: What it calls for.
         """
-        if up_s >= self._settings.healthy_after_s:
-            self._failures = 0
         if retry is Retry.SLOWLY:
             longest_s = self._settings.backoff_slow_s
         else:

@@ -1,5 +1,6 @@
 """The gRPC channel of a link: options, encryption and the machine's token."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +25,45 @@ KEEPALIVE_OPTIONS: tuple[tuple[str, int], ...] = (
 the same, which is why there are heartbeats."""
 
 
-def open_channel(settings: LinkSettings) -> grpc.aio.Channel:
-    """Returns a new channel to the frontend.
+SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}]})
+"""Tries the IP addresses of one name in any order, so that agents spread over the frontends behind
+it. A name is resolved anew for each link, since each has a channel of its own."""
+
+
+def open_channel(settings: LinkSettings, address: str) -> grpc.aio.Channel:
+    """Returns a new channel to the frontend at an address.
 
     Raises:
-        LinkSetupError: A certificate or key cannot be read.
+        LinkSetupError: A certificate or key cannot be read, or they do not fit.
     """
     options: list[tuple[str, Any]] = [
         *KEEPALIVE_OPTIONS,
         # A shared pool would put the next link on the old one's connection, dead as it may be.
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.max_receive_message_length", settings.receive_bytes_limit),
+        ("grpc.service_config", SERVICE_CONFIG),
     ]
     if settings.plain_text:
-        return grpc.aio.insecure_channel(settings.address, options)
+        return grpc.aio.insecure_channel(address, options)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=_pem(settings.ca_file),
         private_key=_pem(settings.key_file),
         certificate_chain=_pem(settings.cert_file),
     )
-    return grpc.aio.secure_channel(settings.address, credentials, options)
+    return grpc.aio.secure_channel(address, credentials, options)
 
 
-def authorization(settings: LinkSettings) -> tuple[tuple[str, str]]:
-    """Returns the metadata that proves which machine the agent speaks for.
+def authorization(settings: LinkSettings) -> tuple[tuple[str, str], ...]:
+    """Returns the metadata that proves which machine the agent speaks for; none without a token.
 
     Raises:
         LinkSetupError: The token cannot be read.
     """
+    path = settings.token_path
+    if path is None:
+        return ()
     try:
-        return (("authorization", f"Bearer {read_secret(settings.token_file)}"),)
+        return (("authorization", f"Bearer {read_secret(path)}"),)
     except SecretFileError as error:
         raise LinkSetupError(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""Keeps a link to the frontend: dials, greets, reads, and dials again when it is lost.
+"""Keeps a link to a frontend: dials, greets, reads, and dials again when it is lost.
 
 What is sent on a link that breaks may be lost, and nothing here repeats it. Results are
 reported again on the next link since the journal has them; all else is stale by then.
@@ -18,18 +18,22 @@ from drink.v1.machine_link_service_pb2_grpc import MachineLinkServiceStub
 from drink_agent.domain.events import Ack, BoardStatus, Command, Event, LinkDown, LinkUp
 from drink_agent.domain.records import Result
 from drink_agent.link import convert
-from drink_agent.link.backoff import Backoff
+from drink_agent.link.certificate import problem_of
 from drink_agent.link.channel import authorization, open_channel
 from drink_agent.link.convert import Farewell, Introduction, Welcome
 from drink_agent.link.errors import LinkSetupError, LinkViolationError
 from drink_agent.link.outbox import Outbox
 from drink_agent.link.reasons import Retry, retry_after
+from drink_agent.link.route import Route
 from drink_agent.link.settings import LinkSettings
 from drink_agent.link.state import LinkState
 
 REASON_METADATA_KEY = "drink-error-reason"
 """Trailing metadata in which the frontend repeats the reason of its ErrorInfo, for peers that
 do without google.rpc."""
+
+DETAIL_MAX = 300
+"""Characters of a peer's own words that are logged."""
 
 _log = logging.getLogger("drink_agent.link")
 
@@ -40,19 +44,20 @@ _Call = grpc.aio.StreamStreamCall[ConnectRequest, ConnectResponse]
 class _Ending:
     retry: Retry
     reason: str
+    detail: str = ""
 
 
 class LinkClient:
     """The agent's end of the link.
 
     Args:
-        settings: Where the frontend is and how patient to be.
+        settings: Where the frontends are and how patient to be.
         introduce: Says who the agent is, asked anew for each link.
         on_event: Takes `LinkUp`, `Command`, `Ack` and `LinkDown`, in order; while it waits,
             nothing more is read from the frontend.
         clock: Monotonic seconds.
         random: Returns a number from 0 up to 1.
-        dial: Makes the channel of each link.
+        dial: Makes the channel of each link, to an address.
     """
 
     def __init__(
@@ -63,14 +68,14 @@ class LinkClient:
         *,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = default_random.random,
-        dial: Callable[[LinkSettings], grpc.aio.Channel] = open_channel,
+        dial: Callable[[LinkSettings, str], grpc.aio.Channel] = open_channel,
     ) -> None:
         self._settings = settings
         self._introduce = introduce
         self._on_event = on_event
         self._clock = clock
         self._dial = dial
-        self._backoff = Backoff(settings, random)
+        self._route = Route(settings, random)
         self._state: LinkState | None = None
         self._outbox: Outbox | None = None
         self._closing = asyncio.Event()
@@ -148,9 +153,17 @@ class LinkClient:
             _log.warning("goodbye_unanswered")
 
     async def _wait(self, ending: _Ending, up_s: float) -> None:
-        wait_s = self._backoff.wait_s(ending.retry, up_s)
+        address = self._route.address
+        wait_s = self._route.ended(ending.retry, up_s)
         level = logging.ERROR if ending.retry is Retry.SLOWLY else logging.WARNING
-        facts = {"reason": ending.reason, "up_s": round(up_s, 1), "retry_s": round(wait_s, 1)}
+        facts = {
+            "address": address,
+            "reason": ending.reason,
+            "detail": ending.detail[:DETAIL_MAX],
+            "up_s": round(up_s, 1),
+            "retry_s": round(wait_s, 1),
+            "retry_address": self._route.address,
+        }
         _log.log(level, "link_lost", extra=facts)
         try:
             async with asyncio.timeout(wait_s):
@@ -161,10 +174,12 @@ class LinkClient:
     async def _link(self, state: LinkState) -> _Ending:
         """Keeps one link and returns how it ended."""
         try:
+            introduction = self._introduce()
+            self._examine_certificate(introduction.machine)
             metadata = authorization(self._settings)
-            async with self._dial(self._settings) as channel:
+            async with self._dial(self._settings, self._route.address) as channel:
                 outbox = Outbox(self._settings.outbox_limit)
-                outbox.put(convert.hello(self._introduce()))
+                outbox.put(convert.hello(introduction))
                 self._state, self._outbox = state, outbox
                 call: _Call = MachineLinkServiceStub(channel).Connect(
                     aiter(outbox), metadata=metadata
@@ -177,15 +192,20 @@ class LinkClient:
                     call.cancel()
         except grpc.aio.AioRpcError as error:
             code, reason = error.code().name, _reason_of(error)
-            return _Ending(retry_after(code, reason), reason or code)
+            return _Ending(retry_after(code, reason), reason or code, error.details() or "")
         except TimeoutError:
             return _Ending(Retry.SOON, "SILENT" if state.is_up else "NO_WELCOME")
         except LinkViolationError as error:
-            _log.error("link_violation", extra={"violation": str(error)})
-            return _Ending(Retry.SLOWLY, "VIOLATION")
+            return _Ending(Retry.SLOWLY, "VIOLATION", str(error))
         except LinkSetupError as error:
-            _log.error("link_setup_failed", extra={"problem": str(error)})
-            return _Ending(Retry.SLOWLY, "SETUP")
+            return _Ending(Retry.SLOWLY, "SETUP", str(error))
+
+    def _examine_certificate(self, machine: str) -> None:
+        cert_file, key_file = self._settings.cert_file, self._settings.key_file
+        if cert_file is None or key_file is None:
+            return
+        if problem := problem_of(cert_file, key_file, machine):
+            _log.error("certificate_unfit", extra={"problem": problem})
 
     async def _read(self, call: _Call, state: LinkState) -> _Ending:
         while True:
@@ -197,11 +217,12 @@ class LinkClient:
             if isinstance(message, Farewell):
                 if message.superseded:
                     return _Ending(Retry.SLOWLY, "LINK_SUPERSEDED")
-                return _Ending(Retry.SOON, "SHUTTING_DOWN")
+                return _Ending(Retry.ELSEWHERE, "SHUTTING_DOWN")
             if isinstance(message, Welcome):
                 wanted = message.wanted
                 state.welcomed(message.heartbeat_interval_s, len(wanted), self._clock())
-                _log.info("link_up", extra={"epoch": message.epoch, "wanted": len(wanted)})
+                facts = {"epoch": message.epoch, "wanted": len(wanted)}
+                _log.info("link_up", extra={"address": self._route.address, **facts})
                 await self._on_event(LinkUp(message.epoch, wanted))
                 continue
             state.heard(self._clock())

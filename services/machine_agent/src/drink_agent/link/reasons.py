@@ -10,8 +10,10 @@ from enum import StrEnum
 class Retry(StrEnum):
     """When to dial again."""
 
+    ELSEWHERE = "elsewhere"
+    """At once, at another frontend: this one leaves in good order."""
     SOON = "soon"
-    """With the usual back-off."""
+    """At another frontend if there is one, else with the usual back-off."""
     SLOWLY = "slowly"
     """With the long wait and a loud log."""
 
@@ -27,6 +29,7 @@ RETRY_BY_REASON = {
     "MACHINE_DISABLED": Retry.SLOWLY,
     "MACHINE_NOT_FOUND": Retry.SLOWLY,
     "TOKEN_INVALID": Retry.SLOWLY,
+    "CERTIFICATE_INVALID": Retry.SLOWLY,
     "NOT_OWNER": Retry.SLOWLY,
     "FIELD_INVALID": Retry.SLOWLY,
 }

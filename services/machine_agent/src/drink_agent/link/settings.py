@@ -1,37 +1,49 @@
-"""Where the frontend is, how the agent proves who it is, and how patient it is."""
+"""Where the frontends are, how the agent proves who it is, and how patient it is."""
 
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+
+ADDRESSES_MAX = 16
+"""Most addresses. A round in which all of them swallow what is sent takes five minutes then."""
+
+DEFAULT_TOKEN_FILE = Path("/etc/drink-machine-agent/token")
+"""Where the token is if nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
     """The agent's end of the link."""
 
-    address: str = "localhost:50051"
-    """Default localhost:50051. `host:port` of the frontend, or any gRPC target."""
-    token_file: Path = Path("/etc/drink-machine-agent/token")
-    """Default /etc/drink-machine-agent/token. Holds the machine's token; only its owner may be
-    able to read it. Read again for every link, so that a new token needs no restart."""
+    addresses: tuple[str, ...] = ("localhost:50051",)
+    """Default localhost:50051. `host:port` of each frontend, or any gRPC target; 16 at most. The
+    agent keeps one link. It starts with one of them drawn at random and goes on to the next when
+    a link fails; once all have failed it waits. One name with several IP addresses will do too."""
+    token_file: Path | None = None
+    """Default /etc/drink-machine-agent/token, or none with `cert_file`. Holds the machine's
+    token; only its owner may be able to read it. Read again for every link, so that a new token
+    needs no restart."""
     insecure: bool = False
     """Default false. Plain text to an address that is not this host's; whoever can read along
-    then has the token. Plain text is always used to a loopback address without `ca_file`."""
+    then has the token. Plain text is always used without `ca_file` and
+    `cert_file` if all addresses are loopback ones."""
     ca_file: Path | None = None
     """Default none: the system's authorities. PEM file of the authority that signed the
     frontend's certificate."""
     cert_file: Path | None = None
-    """Default none. PEM file of the agent's own certificate, for mutual TLS."""
+    """Default none. PEM file of the machine's own certificate, for a frontend that asks for one.
+    This and the other PEM files are read again for every link."""
     key_file: Path | None = None
     """Default none. PEM file of that certificate's key."""
     welcome_limit_s: float = 20.0
     """Default 20 s. From dialling to the frontend's Welcome; a TLS handshake on a slow line
     and a frontend that is just starting fit in."""
     backoff_first_s: float = 1.0
-    """Default 1 s. Longest wait before the second attempt; it doubles with each failure, and
-    each wait is drawn between half and the whole of it, so that agents do not come together."""
+    """Default 1 s. Longest wait after the first round of `addresses` that failed; it doubles
+    with each more, and each wait is drawn between half and the whole of it, so that agents do
+    not come together."""
     backoff_limit_s: float = 30.0
-    """Default 30 s. Longest wait between attempts; a machine is back half a minute after its
+    """Default 30 s. Longest wait between rounds; a machine is back half a minute after its
     frontend at the latest."""
     backoff_slow_s: float = 60.0
     """Default 60 s. Wait after a refusal that only a person can lift, such as a wrong token,
@@ -62,8 +74,8 @@ class LinkSettings:
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0")
-        if not self.address:
-            raise ValueError("address must name the frontend")
+        if not 1 <= len(self.addresses) <= ADDRESSES_MAX or not all(self.addresses):
+            raise ValueError(f"addresses must name 1 to {ADDRESSES_MAX} frontends")
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file belong together")
         if self.insecure and self.ca_file:
@@ -74,7 +86,14 @@ class LinkSettings:
         """Whether the link is not encrypted."""
         if self.ca_file or self.cert_file:
             return False
-        return self.insecure or _is_this_host(self.address)
+        return self.insecure or all(map(_is_this_host, self.addresses))
+
+    @property
+    def token_path(self) -> Path | None:
+        """Where the token is; None without one, which only a certificate makes up for."""
+        if self.token_file is None and self.cert_file is None:
+            return DEFAULT_TOKEN_FILE
+        return self.token_file
 
 
 def _is_this_host(address: str) -> bool:
