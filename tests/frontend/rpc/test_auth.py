@@ -13,7 +13,8 @@ from drink.v1 import (
     machine_link_service_pb2,
     machine_service_pb2,
 )
-from drink_frontend.rpc.auth import TOKEN_MAX, Access, access_of, origin
+from drink_frontend.domain.errors import CertificateInvalidError
+from drink_frontend.rpc.auth import TOKEN_MAX, Access, Agent, access_of, certified_machine, origin
 from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
@@ -136,3 +137,41 @@ class Peer:
 )
 def test_the_origin_is_the_address_without_its_port(peer: str, address: str) -> None:
     assert origin(Peer(peer)) == address  # type: ignore[arg-type]
+
+
+PEM = {"x509_pem_cert": [b"-----BEGIN CERTIFICATE-----"]}
+
+
+@pytest.mark.parametrize(
+    ("facts", "machine"),
+    [
+        ({}, None),
+        ({"transport_security_type": [b"ssl"]}, None),
+        ({"peer_uri": [b"drink://machines/d"]}, None),
+        ({**PEM, "peer_uri": [b"drink://machines/d"]}, "d"),
+        ({**PEM, "peer_uri": [b"spiffe://example.org/x", b"drink://machines/ld"]}, "ld"),
+    ],
+)
+def test_a_certificate_names_its_machine(facts: Any, machine: str | None) -> None:
+    assert certified_machine(facts) == machine
+
+
+@pytest.mark.parametrize(
+    "uris",
+    [
+        [],
+        [b"drink://accounts/alice"],
+        [b"https://machines/d"],
+        [b"\xff"],
+        [b"drink://machines/d", b"drink://machines/ld"],
+    ],
+)
+def test_fault_19_a_certificate_that_does_not_name_one_machine_is_refused(
+    uris: list[bytes],
+) -> None:
+    with pytest.raises(CertificateInvalidError, match="must name one machine"):
+        certified_machine({**PEM, "peer_uri": uris, "x509_common_name": [b"d"]})
+
+
+def test_an_agent_does_not_show_its_token() -> None:
+    assert "secret" not in repr(Agent("d", "secret"))

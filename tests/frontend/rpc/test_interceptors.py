@@ -12,7 +12,13 @@ from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2, machine_service_pb2
 from drink_frontend.domain.errors import MachineOfflineError
 from drink_frontend.links.messages import Heartbeat
-from drink_frontend.rpc.interceptors import ErrorBoundary, Layer
+from drink_frontend.rpc.interceptors import (
+    REFUSALS_LOGGED,
+    REFUSALS_S,
+    ErrorBoundary,
+    Layer,
+    Sparing,
+)
 from tests.fakes.randomness import CountingRandomness
 from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, read, refused
 
@@ -190,3 +196,33 @@ async def test_a_cancelled_stream_gives_back_what_it_holds(frontend: Frontend) -
     link.cancel()
     assert await asyncio.wait_for(frontend.links.heard.get(), LIMIT_S) is None
     assert frontend.links.open == 0
+
+
+async def test_fault_8_an_agent_that_is_refused_is_logged_and_a_flood_of_them_is_not(
+    frontend: Frontend,
+) -> None:
+    nobody = (("authorization", "Bearer nobodys"),)
+    with capture_logs() as logs:
+        for _ in range(REFUSALS_LOGGED + 1):
+            link = frontend.link_stub.Connect(metadata=nobody, timeout=LIMIT_S)
+            assert (await refused(link.read())).reason == "TOKEN_INVALID"
+    lines = [line for line in logs if line["event"] == "link_refused"]
+    assert len(lines) == REFUSALS_LOGGED
+    assert lines[0]["log_level"] == "warning"
+    assert lines[0]["reason"] == "TOKEN_INVALID"
+    assert "nobodys" not in str(logs)
+
+
+async def test_a_buyer_that_is_refused_is_nobody_elses_business(frontend: Frontend) -> None:
+    with capture_logs() as logs:
+        await refused(
+            frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=AGENT_D, timeout=LIMIT_S)
+        )
+    assert [line["event"] for line in logs if line["log_level"] != "debug"] == []
+
+
+def test_what_was_held_back_is_counted_for_the_next_that_passes() -> None:
+    sparing = Sparing(2, REFUSALS_S)
+    assert [sparing.passes(1.0) for _ in range(5)] == [0, 0, None, None, None]
+    assert sparing.passes(REFUSALS_S + 0.9) is None
+    assert [sparing.passes(REFUSALS_S + 1.0) for _ in range(3)] == [4, 0, None]

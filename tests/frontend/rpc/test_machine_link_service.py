@@ -104,3 +104,15 @@ async def test_a_link_survives_the_drain_of_the_other_calls(frontend: Frontend) 
     await frontend.server.drain()
     await link.write(pb.ConnectRequest(heartbeat=pb.Heartbeat(sequence=1)))
     assert await heard(frontend) == Heartbeat(1)
+
+
+async def test_a_token_that_is_replaced_before_hello_opens_no_link(frontend: Frontend) -> None:
+    link = connect(frontend)
+    await link.write(HELLO)
+    assert isinstance(await heard(frontend), Hello)
+    del frontend.machines.tokens["token-of-d"]
+    frontend.links.outgoing.put_nowait(Welcome(5, (), 10))
+    refusal = await refused(link.read())
+    assert refusal.reason == "TOKEN_INVALID"
+    assert await heard(frontend) is None
+    assert frontend.links.open == 0

@@ -45,6 +45,25 @@ def test_certificate_and_key_come_together(half: str) -> None:
         RpcSettings(**{half: PEM})  # type: ignore[arg-type]
 
 
+def test_agents_with_certificates_have_a_listener_of_their_own() -> None:
+    assert RpcSettings().links.client_ca is None
+    tls = {"tls_certificate": PEM, "tls_key": PEM}
+    settings = RpcSettings(**tls, address="0.0.0.0", links={"client_ca": PEM})  # type: ignore[arg-type]
+    assert settings.links_target == "0.0.0.0:50052"
+    settings = RpcSettings(**tls, links={"client_ca": PEM, "address": "::1"})  # type: ignore[arg-type]
+    assert settings.links_target == "[::1]:50052"
+
+
+def test_certificates_of_agents_need_one_of_the_frontend() -> None:
+    with pytest.raises(ValidationError, match="needs tls_certificate"):
+        RpcSettings(links={"client_ca": PEM})  # type: ignore[arg-type]
+
+
+def test_nothing_is_required_that_nobody_could_have() -> None:
+    with pytest.raises(ValidationError, match="required needs client_ca"):
+        RpcSettings(links={"required": True})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"prot": 1}, {"port": 65_536}, {"port": "http"}, {"calls_max": 0}, {"address": ""}]
 )

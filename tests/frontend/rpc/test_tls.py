@@ -1,17 +1,23 @@
-"""A listener with TLS, and certificates that change while it runs."""
+"""Listeners with TLS, certificates that change while they run, and agents that have their own."""
 
+import asyncio
 import os
 import shutil
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
+from drink.v1 import machine_link_service_pb2_grpc, machine_service_pb2_grpc
 from drink.v1 import machine_service_pb2 as pb
-from drink.v1 import machine_service_pb2_grpc
+from drink_frontend.links.messages import Welcome
 from drink_frontend.rpc.tls import server_credentials
-from tests.fakes.rpc_frontend import LIMIT_S, running_frontend
+from tests.fakes.certificates import Certificates, Files
+from tests.fakes.rpc_frontend import AGENT_D, LIMIT_S, Frontend, refused, running_frontend
 
 DATA = Path(__file__).parent / "data"
 
@@ -91,3 +97,145 @@ def test_a_start_with_useless_files_fails(installed: Installed) -> None:
     installed.certificate.unlink()
     with pytest.raises(FileNotFoundError):
         server_credentials(installed.certificate, installed.key)
+
+
+AGENT_LD = (("authorization", "Bearer token-of-ld"),)
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path / "ours")
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path / "theirs")
+
+
+@asynccontextmanager
+async def mutual(ours: Certificates, **links: object) -> AsyncIterator[Frontend]:
+    """A frontend with a listener for agents that have certificates."""
+    certificate, key = ours.server()
+    async with running_frontend(
+        tls_certificate=certificate,
+        tls_key=key,
+        links={"client_ca": ours.ca, "port": 0, **links},
+    ) as frontend:
+        yield frontend
+
+
+async def linked(
+    port: int, ours: Certificates, files: Files | None = None, metadata: Any = None
+) -> str:
+    """How an agent's link begins: the name of the frontend's first message.
+
+    Raises:
+        grpc.aio.AioRpcError: it is refused.
+    """
+    private = (files.key.read_bytes(), files.certificate.read_bytes()) if files else ()
+    credentials = grpc.ssl_channel_credentials(ours.ca.read_bytes(), *private)
+    async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
+        stub: Any = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
+        call = stub.Connect(metadata=metadata, timeout=LIMIT_S)
+        return str((await call.read()).WhichOneof("message"))
+
+
+async def test_an_agent_is_known_by_its_certificate_alone(ours: Certificates) -> None:
+    async with mutual(ours) as frontend:
+        frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
+        assert await linked(frontend.server.links_port, ours, ours.machine("d")) == "welcome"
+        assert frontend.links.machines == ["d"]
+
+
+async def test_certificate_and_token_of_one_machine_go_together(ours: Certificates) -> None:
+    async with mutual(ours) as frontend:
+        frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
+        port = frontend.server.links_port
+        assert await linked(port, ours, ours.machine("d"), AGENT_D) == "welcome"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        (AGENT_LD, "CERTIFICATE_INVALID"),
+        ((("authorization", "Bearer nobodys"),), "TOKEN_INVALID"),
+        ((("authorization", "nonsense"),), "TOKEN_INVALID"),
+    ],
+)
+async def test_fault_19_a_token_beside_a_certificate_must_be_of_the_same_machine(
+    ours: Certificates, metadata: Any, reason: str
+) -> None:
+    async with mutual(ours) as frontend:
+        refusal = await refused(
+            linked(frontend.server.links_port, ours, ours.machine("d"), metadata)
+        )
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAUTHENTICATED, reason)
+        assert frontend.links.machines == []
+
+
+async def test_fault_19_a_certificate_that_names_no_machine_is_refused(ours: Certificates) -> None:
+    async with mutual(ours) as frontend:
+        # One authority for servers and machines is usual; a frontend's key is no machine's.
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await linked(frontend.server.links_port, ours, ours.server())
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert frontend.links.machines == []
+
+
+@pytest.mark.parametrize("which", ["none", "another authority's", "expired"])
+async def test_fault_19_what_the_authority_does_not_stand_for_gets_no_connection(
+    ours: Certificates, theirs: Certificates, which: str
+) -> None:
+    files = {
+        "none": None,
+        "another authority's": theirs.machine("d"),
+        "expired": ours.machine("d", expired=True),
+    }[which]
+    async with mutual(ours) as frontend:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await linked(frontend.server.links_port, ours, files, AGENT_D)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert frontend.links.machines == []
+
+
+async def test_tokens_go_on_at_the_listener_that_asks_for_no_certificate(
+    ours: Certificates,
+) -> None:
+    async with mutual(ours) as frontend:
+        frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
+        assert await linked(frontend.port, ours, None, AGENT_D) == "welcome"
+        refusal = await refused(linked(frontend.port, ours, ours.machine("d")))
+        assert refusal.reason == "TOKEN_INVALID"
+
+
+async def test_certificates_can_be_required_of_every_agent(ours: Certificates) -> None:
+    async with mutual(ours, required=True) as frontend:
+        refusal = await refused(linked(frontend.port, ours, None, AGENT_D))
+        assert refusal.reason == "CERTIFICATE_INVALID"
+        frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
+        assert await linked(frontend.server.links_port, ours, ours.machine("d")) == "welcome"
+
+
+async def test_a_new_authority_is_taken_up_with_the_next_handshake(
+    ours: Certificates, theirs: Certificates
+) -> None:
+    async with mutual(ours) as frontend:
+        port = frontend.server.links_port
+        with pytest.raises(grpc.aio.AioRpcError):
+            await linked(port, ours, theirs.machine("d"))
+        old = ours.ca.read_bytes()
+        ours.ca.write_bytes(old + theirs.ca.read_bytes())
+        for files in (theirs.machine("d"), ours.machine("d")):
+            frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
+            assert await linked(port, ours, files) == "welcome"
+            # The link is over, and its end is not taken for the next one's.
+            assert await asyncio.wait_for(frontend.links.heard.get(), LIMIT_S) is None
+            while not frontend.links.outgoing.empty():
+                frontend.links.outgoing.get_nowait()
+
+
+async def test_a_start_without_an_authority_fails(ours: Certificates) -> None:
+    ours.ca.write_text("junk")
+    with pytest.raises(ssl.SSLError):
+        async with mutual(ours):
+            pytest.fail("it serves")

@@ -26,7 +26,8 @@ MACHINE_URI = "drink://machines/"
 BACKDATED = timedelta(hours=1)
 """How long before it is made a certificate is good; small computers start with a wrong clock."""
 
-_HOST = re.compile(r"(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9-]{1,63}")
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(\*\.)?({_LABEL}\.)*{_LABEL}")
 _HOST_MAX = 253
 _COMMON_NAME_MAX = 64
 
@@ -145,8 +146,8 @@ class Authority:
         Raises:
             AuthorityError: This authority did not make it, or has expired.
         """
-        old = x509.load_pem_x509_certificate(pem)
         try:
+            old = x509.load_pem_x509_certificate(pem)
             old.verify_directly_issued_by(self._certificate)
             names = old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
             usages = old.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
