@@ -89,15 +89,17 @@ class Chaos:
 
     def _agent_freeze(self) -> None:
         agent, seconds = self._agent(), self._rng.choice(FREEZES_S) * self._rng.random()
-        if agent.process is not None:
+        process = agent.process
+        if process is not None and not process.is_frozen:
             self._world.fault("agent.freeze", agent.machine, seconds + 90)
-            agent.process.freeze(seconds)
+            process.freeze(seconds)
 
     def _frontend_freeze(self) -> None:
         seconds = self._rng.choice(FREEZES_S) * self._rng.random()
-        if self._house.frontend.process is not None:
+        process = self._house.frontend.process
+        if process is not None and not process.is_frozen:
             self._world.fault("frontend.freeze", lasts_s=seconds + 90)
-            self._house.frontend.process.freeze(seconds)
+            process.freeze(seconds)
 
     def _frontend_kill(self) -> None:
         if self._house.frontend.process is not None:

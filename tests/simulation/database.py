@@ -10,11 +10,13 @@ import random
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from drink_frontend.storage.engine import Connection, Fault
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
+from drink_frontend.storage.verify import DriverConnection
 from drink_frontend.storage.workers import Crew, Job, Team
 from tests.simulation.world import Killed, Process, World
 
@@ -131,6 +133,9 @@ class SimulatedEngine:
 
     def fault(self, error: BaseException) -> Fault | None:
         return self._engine.fault(error)
+
+    def reading(self) -> AbstractContextManager[DriverConnection]:
+        return self._engine.reading()
 
     def close(self) -> None:
         if not self._closed:

@@ -204,7 +204,7 @@ class Process:
 
     @property
     def is_ready(self) -> bool:
-        return self._loop.has_ready and self.world.now >= self.frozen_until
+        return self._loop.has_ready and not self.is_frozen
 
     @property
     def next_at(self) -> float:
@@ -212,9 +212,13 @@ class Process:
             return self.frozen_until
         return max(self._loop.next_at, self.frozen_until)
 
+    @property
+    def is_frozen(self) -> bool:
+        return self.world.now < self.frozen_until
+
     def freeze(self, seconds: float) -> None:
         """Stops it for a while, threads and all; what it holds stays as it is."""
-        self.frozen_until = max(self.frozen_until, self.world.now + seconds)
+        self.frozen_until = self.world.now + seconds
 
     def thaw(self) -> None:
         """Lets it go on."""
