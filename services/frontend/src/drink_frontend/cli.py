@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 
-from drink_frontend import app, logs
+from drink_frontend import logs
 from drink_frontend.admin.accounts import credits_, users
 from drink_frontend.admin.certs import certs
 from drink_frontend.admin.command import run
@@ -18,7 +17,10 @@ from drink_frontend.admin.machines import machines, slots
 from drink_frontend.config import ConfigError, Settings, load, reference, show
 from drink_frontend.rpc import health as rpc_health
 from drink_frontend.storage.errors import StorageError
-from drink_frontend.storage.migrations import migrate as migrate_storage
+
+# What serves takes a second to load. The orchestrator asks `health` every few seconds, and a person
+# does not like to wait for --help; so each command imports what only it needs.
+# ruff: noqa: PLC0415
 
 EXIT_RESTART = 75
 """Exit code of a stop that asks for a new start (EX_TEMPFAIL): `Restart=on-failure` gives it."""
@@ -67,6 +69,10 @@ def _settings(context: typer.Context) -> Settings:
 @main.command()
 def serve(context: typer.Context) -> None:
     """Serve until SIGTERM."""
+    import uvloop
+
+    from drink_frontend import app
+
     chosen = _settings(context)
     logs.set_up(chosen.log)
     try:
@@ -81,6 +87,8 @@ def serve(context: typer.Context) -> None:
 @main.command()
 def migrate(context: typer.Context) -> None:
     """Make the database, or bring it to this version's schema."""
+    from drink_frontend.storage.migrations import migrate as migrate_storage
+
     try:
         migrate_storage(_settings(context).storage)
     except StorageError as error:

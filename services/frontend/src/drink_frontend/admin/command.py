@@ -3,16 +3,18 @@
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from drink_frontend.app import Administration, administration
 from drink_frontend.config import Settings
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from drink_frontend.app import Administration
 
 T = TypeVar("T")
 
@@ -35,8 +37,11 @@ def operator_account() -> Account:
     )
 
 
-def run(context: typer.Context, work: Callable[[Administration], Awaitable[T]]) -> T:
+def run(context: typer.Context, work: Callable[["Administration"], Awaitable[T]]) -> T:
     """Does `work` on the database that the settings name; a refusal ends the command with 1."""
+    # The whole service behind it takes a second to load, which --help and `health` do not need.
+    from drink_frontend.app import administration  # noqa: PLC0415
+
     settings = context.find_root().obj
     assert isinstance(settings, Settings)
 

@@ -2,15 +2,17 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drink_frontend.admin.command import operator, operator_account, run, table
-from drink_frontend.app import Administration
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
 from drink_frontend.domain.ports import Transaction
+
+if TYPE_CHECKING:
+    from drink_frontend.app import Administration
 
 drops = typer.Typer(help="Drops.", no_args_is_help=True)
 
@@ -62,7 +64,7 @@ def list_drops(
 def show(context: typer.Context, drop: DropId) -> None:
     """Show one drop with its whole history and evidence."""
 
-    async def read(drink: Administration) -> tuple[Drop, list[AuditRecord]]:
+    async def read(drink: "Administration") -> tuple[Drop, list[AuditRecord]]:
         found = await drink.drops.get(operator_account(), drop)
         records = await drink.storage.read(lambda tx: tx.audit.list(drop_id=drop, limit=ROWS_MAX))
         return found, list(reversed(records))

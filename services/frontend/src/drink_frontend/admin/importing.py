@@ -2,15 +2,17 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from drink_frontend.admin.command import operator, operator_account, run
 from drink_frontend.admin.machines import write_token
-from drink_frontend.app import Administration
 from drink_frontend.domain.errors import MachineNotFoundError
+
+if TYPE_CHECKING:
+    from drink_frontend.app import Administration
 
 
 class SlotPlan(BaseModel):
@@ -57,7 +59,7 @@ class Plan(BaseModel):
     users: list[UserPlan] = Field(default_factory=list)
 
 
-async def carry_out(plan: Plan, folder: Path, drink: Administration) -> None:
+async def carry_out(plan: Plan, folder: Path, drink: "Administration") -> None:
     """Makes what is not there yet; what is there stays as it is.
 
     Args:
@@ -74,7 +76,7 @@ async def carry_out(plan: Plan, folder: Path, drink: Administration) -> None:
         await _user(user, drink)
 
 
-async def _machine(plan: MachinePlan, folder: Path, drink: Administration) -> None:
+async def _machine(plan: MachinePlan, folder: Path, drink: "Administration") -> None:
     try:
         view = await drink.machines.get(plan.name)
     except MachineNotFoundError:
@@ -94,7 +96,7 @@ async def _machine(plan: MachinePlan, folder: Path, drink: Administration) -> No
         write_token(folder / plan.token_file, token)
 
 
-async def _user(plan: UserPlan, drink: Administration) -> None:
+async def _user(plan: UserPlan, drink: "Administration") -> None:
     if await drink.accounts.find(plan.name) is None:
         await drink.accounts.create(
             operator(),
