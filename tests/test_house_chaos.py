@@ -68,7 +68,7 @@ def proxy(echo: int) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def commands(proxy: FaultProxy) -> Iterator[Line]:
-    with control(proxy, "127.0.0.1", 0) as server:
+    with control([proxy], "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         line = Line(server.socket.getsockname()[1])
