@@ -74,6 +74,14 @@ torture: $(VENV_READY) ## Break the real services for MINUTES=15 while they sell
 fuzz: $(FUZZ_READY) ## Look for bytes that a parser does not bear, SECONDS=60 for each
 	.tools/fuzz/bin/python -m tests.fuzz $(or $(SECONDS),60)
 
+.PHONY: bench
+bench: $(VENV_READY) ## Measure everything against its reference and write docs/performance.md
+	$(BIN)/python -m benchmarks --page $(BENCH)
+
+.PHONY: bench-quick
+bench-quick: $(VENV_READY) ## The same table, smaller, in two minutes
+	$(BIN)/python -m benchmarks --quick $(BENCH)
+
 .PHONY: test-slow
 test-slow: $(VENV_READY) ## Run the tests that take minutes, and show what they measure
 	$(BIN)/pytest -m slow --capture=no $(PYTEST)
@@ -137,4 +145,4 @@ docs: $(VENV_READY) ## Write the generated pages of docs/ again
 .PHONY: clean
 clean: ## Remove what make made; keep run/
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
-	find protos services scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find protos services scripts benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Benchmarks of the real services, each against a reference in the same run."""

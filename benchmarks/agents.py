@@ -1,0 +1,94 @@
+"""Real agents with real journals and links, several in one process, whose boards answer at once.
+
+    python -m benchmarks.agents ADDRESS FOLDER [--silent MACHINE] MACHINE...
+
+Only the board is not real: a motor would be measured otherwise. Several agents share a process
+because fifty Python interpreters would measure nothing but the scheduler of a small computer; the
+references' agents share processes in the same way.
+"""
+
+import argparse
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from drink_agent.app import build
+from drink_agent.board.port import BoardEvent, DispenseEnded, StatusChanged
+from drink_agent.config import parse
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Line
+from drink_agent.logs import LogSettings, set_up_logging
+from drink_agent.runtime.agent import Agent
+
+SILENCE_S = 10.0
+"""Seconds until a silent board is given up, as for a real one."""
+
+
+class InstantBoard:
+    """A board that answers at once, or never. See `BoardPort`.
+
+    Args:
+        silent: Whether it never answers.
+        on_event: Told what it says.
+    """
+
+    def __init__(self, silent: bool, on_event: Callable[[BoardEvent], None]) -> None:
+        self._silent = silent
+        self._on_event = on_event
+
+    @property
+    def status(self) -> StatusChanged:
+        """See `BoardPort`."""
+        return StatusChanged(ready=True)
+
+    async def run(self) -> None:
+        """See `BoardPort`."""
+        await asyncio.Event().wait()
+
+    def dispense(self, drop_id: str, slot: int) -> None:
+        """See `BoardPort`."""
+        loop = asyncio.get_running_loop()
+        sent = Line(Direction.SENT, 0, f"3{slot}")
+        if self._silent:
+            loop.call_later(SILENCE_S, self._end, drop_id, Cause.BOARD_SILENT, (sent,))
+        else:
+            answered = Line(Direction.RECEIVED, 0, "4")
+            loop.call_soon(self._end, drop_id, Cause.BOARD_ACK, (sent, answered))
+
+    def _end(self, drop_id: str, cause: Cause, lines: tuple[Line, ...]) -> None:
+        self._on_event(DispenseEnded(drop_id, cause.outcome, cause, Evidence(lines)))
+
+
+def agent(machine: str, address: str, folder: Path, *, silent: bool) -> Agent:
+    """One machine's agent, as the service itself puts it together."""
+    values = {
+        "machine": machine,
+        "board": {"url": "tcp://127.0.0.1:1"},
+        "link": {"addresses": [address], "token_file": str(folder / f"{machine}.token")},
+        "journal": {"path": str(folder / f"{machine}.journal")},
+    }
+    return build(parse(values), make_board=partial(InstantBoard, silent))
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Runs all agents until the process is killed."""
+    agents = [
+        agent(machine, options.address, options.folder, silent=machine == options.silent)
+        for machine in options.machines
+    ]
+    await asyncio.gather(*(each.run() for each in agents))
+
+
+def main() -> None:
+    """Runs what the command line says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("address")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--silent", default="")
+    parser.add_argument("machines", nargs="+")
+    set_up_logging(LogSettings(format="json"), "several")
+    asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

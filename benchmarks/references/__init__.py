@@ -1,0 +1,1 @@
+"""What the services are measured against, as small and as fair as they can be."""

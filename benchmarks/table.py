@@ -1,0 +1,112 @@
+"""The table of results: rows with their ratios, as Markdown, as JSON, and within a page."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+BEGIN = "<!-- Written by `make bench`. -->"
+END = "<!-- End of what `make bench` writes. -->"
+
+
+class Goal(StrEnum):
+    """Which side of the limit is good."""
+
+    AT_LEAST = "at least"
+    AT_MOST = "at most"
+    NONE = ""
+    """Reported beside others, without a goal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One result.
+
+    Attributes:
+        what: What was measured.
+        ours: The number of the services.
+        unit: Of both numbers.
+        reference: The number that it is measured against; None where the goal is absolute.
+        against: What that is.
+        goal: Which side of the limit is good.
+        limit: For the ratio to the reference, or for the number itself where there is none.
+        note: How it differs from a full run, and what else was seen.
+    """
+
+    what: str
+    ours: float
+    unit: str
+    reference: float | None = None
+    against: str = ""
+    goal: Goal = Goal.NONE
+    limit: float = 0
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours by the reference."""
+        return self.ours / self.reference if self.reference else None
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the goal is reached; None without one."""
+        value = self.ours if self.reference is None else self.ratio
+        if value is None or self.goal is Goal.NONE:
+            return None
+        return value >= self.limit if self.goal is Goal.AT_LEAST else value <= self.limit
+
+
+def as_json(rows: Sequence[Row], machine: Mapping[str, str], sizes: Mapping[str, object]) -> str:
+    """Everything about a run, for programs."""
+    results = [asdict(row) | {"ratio": row.ratio, "reached": row.reached} for row in rows]
+    everything = {"machine": dict(machine), "sizes": dict(sizes), "rows": results}
+    return json.dumps(everything, indent=2) + "\n"
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The table, for people."""
+    lines = [
+        "| what | ours | against | its number | ratio | to reach | |",
+        "| --- | ---: | --- | ---: | ---: | --- | --- |",
+    ]
+    for row in rows:
+        goal = f"{row.goal} {_goal_number(row)}" if row.goal else ""
+        mark = {True: "reached", False: "**missed**", None: ""}[row.reached]
+        reference = "" if row.reference is None else f"{_number(row.reference)} {row.unit}"
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        what = f"{row.what}; {row.note}" if row.note else row.what
+        ours = f"{_number(row.ours)} {row.unit}"
+        lines.append(
+            f"| {what} | {ours} | {row.against} | {reference} | {ratio} | {goal} | {mark} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def facts(machine: Mapping[str, str]) -> str:
+    """What the machine is, as Markdown."""
+    return "".join(f"- {name}: {value}\n" for name, value in machine.items())
+
+
+def write_into(page: Path, text: str) -> None:
+    """Replaces what stands between the markers of a page.
+
+    Raises:
+        ValueError: the page does not have both.
+    """
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{page} does not say where the results go")
+    page.write_text(f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}", encoding="utf-8")
+
+
+def _goal_number(row: Row) -> str:
+    return f"{row.limit:g}" if row.reference is not None else f"{row.limit:g} {row.unit}"
+
+
+def _number(value: float) -> str:
+    """Three digits that matter, thousands apart."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
