@@ -1,14 +1,14 @@
 """The frontend's books beside the boards' own counts: what was sold must be what fell."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
 from scripts.client import OPEN_STATES, Client
-from scripts.installation import Installation
+from scripts.plan import Plan
 
 PAGE_SIZE = 1000
 """Drops asked for at a time, the most that a page may have."""
@@ -22,6 +22,25 @@ class Untruths:
     """Items that fell for nothing."""
     undelivered: Counter[str] = field(default_factory=Counter)
     """Items that were paid and did not fall."""
+
+
+class CountingBoard(Protocol):
+    """A board that counts for itself."""
+
+    def counts(self) -> dict[str, Any]:
+        """Cans, motor runs, cans that fell."""
+
+
+class Installation(Protocol):
+    """What can be held against its frontend's books."""
+
+    @property
+    def plan(self) -> Plan:
+        """What it consists of."""
+
+    @property
+    def boards(self) -> Mapping[str, CountingBoard]:
+        """The boards, by machine."""
 
 
 @dataclass(frozen=True)
