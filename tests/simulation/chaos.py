@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 from tests.simulation import journals
 from tests.simulation.faults import RARE
@@ -29,7 +28,7 @@ class Chaos:
         self._world = house.world
         self._rng = house.world.stream("chaos")
         self._over = False
-        self._tokens: dict[Path, str] = {}
+        self._tokens: dict[str, str] = {}
         self._happen: dict[str, Callable[[], None]] = {
             "agent.kill": self._agent_kill,
             "agent.power": self._agent_power,
@@ -202,8 +201,7 @@ class Chaos:
         copy = path.with_name("backup.db")
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
-        agents = self._house.agents.values()
-        self._tokens = {agent.config.link.token_file: agent.token for agent in agents}
+        self._tokens = {name: agent.token for name, agent in self._house.agents.items()}
         self._world.after(self._rng.uniform(1, 90), partial(self._restore_database))
 
     def _restore_database(self) -> None:
@@ -219,8 +217,8 @@ class Chaos:
         for suffix in ("", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         shutil.copyfile(path.with_name("backup.db"), path)
-        for token_file, token in self._tokens.items():
-            token_file.write_text(token)
+        for name, token in self._tokens.items():
+            house.agents[name].token = token
         house.checker.restored()
         for name, truth in house.truths.items():
             # Of what a journal has lost the books alone had known, and they have forgotten it too.

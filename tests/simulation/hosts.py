@@ -226,7 +226,18 @@ class AgentHost(Host):
 
     @property
     def token(self) -> str:
-        return self.config.link.token_file.read_text()
+        return self._token_file.read_text()
+
+    @token.setter
+    def token(self, token: str) -> None:
+        self._token_file.write_text(token)
+        self._token_file.chmod(0o600)
+
+    @property
+    def _token_file(self) -> Path:
+        path = self.config.link.token_file
+        assert path is not None
+        return path
 
     def clock(self) -> float:
         """Seconds since the host booted."""

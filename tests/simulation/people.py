@@ -87,9 +87,7 @@ def found(house: House) -> None:
                         price=PRICES[slot - 1],
                         available=wire.board.counts.cans[slot],
                     )
-                token_file = house.agents[name].config.link.token_file
-                token_file.write_text(await machines.new_token("setup", name))
-                token_file.chmod(0o600)
+                house.agents[name].token = await machines.new_token("setup", name)
 
     task = process.spawn(work())
     assert house.world.run(60, until=task.done)
@@ -264,8 +262,7 @@ class Stranger:
             request_id=f"stranger-{self._asked}",
             slot=f"machines/{machine}/slots/{rng.choice(SLOTS)}",
         )
-        token_file = house.agents[machine].config.link.token_file
-        token = rng.choice([None, "", "guessed", token_file.read_text()])
+        token = rng.choice([None, "", "guessed", house.agents[machine].token])
         metadata = () if token is None else (("authorization", f"Bearer {token}"),)
         try:
             await self._drops.Drop(order, metadata=metadata, timeout=PATIENCE_S)
@@ -363,7 +360,7 @@ async def _one_change(
             await machines.change("operator", machine, enabled=True)
         case 3:
             token = await machines.new_token("operator", machine)
-            house.agents[machine].config.link.token_file.write_text(token)
+            house.agents[machine].token = token
             house.world.fault("network.token", machine, 150)
         case 4:
             buyer = rng.choice([name for name in house.tokens if name != ADMIN])

@@ -221,6 +221,9 @@ class Context:
     def peer(self) -> str:
         return "ipv4:192.0.2.1:4000"
 
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {}
+
     def time_remaining(self) -> None:
         return None
 
