@@ -3,6 +3,7 @@
 import socket
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -27,6 +28,16 @@ OPEN_STATES = (
 """States of a drop on its way."""
 
 
+def open_channel(
+    address: str, authority: Path | None = None, options: Sequence[tuple[str, int]] = ()
+) -> grpc.Channel:
+    """A channel to a frontend whose certificate this authority has signed; None: plain text."""
+    if authority is None:
+        return grpc.insecure_channel(address, options)
+    credentials = grpc.ssl_channel_credentials(authority.read_bytes())
+    return grpc.secure_channel(address, credentials, options)
+
+
 class Client:
     """A gRPC client that is logged in.
 
@@ -34,9 +45,13 @@ class Client:
         address: `host:port` of the frontend.
         user: Who logs in.
         password: The user's password.
+        authority: PEM file of the authority that signed the frontend's certificate; None: plain
+            text.
     """
 
-    def __init__(self, address: str, user: str, password: str) -> None:
+    def __init__(
+        self, address: str, user: str, password: str, authority: Path | None = None
+    ) -> None:
         self.user = user
         options = [
             ("grpc.initial_reconnect_backoff_ms", 100),
@@ -44,7 +59,7 @@ class Client:
             # Clients in one process share connections otherwise, and so each other's faults.
             ("grpc.use_local_subchannel_pool", 1),
         ]
-        self._channel = grpc.insecure_channel(address, options)
+        self._channel = open_channel(address, authority, options)
         self.drops = drop_service_pb2_grpc.DropServiceStub(self._channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)

@@ -11,11 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import grpc
-
 from drink.v1 import machine_service_pb2 as machines
 from drink.v1 import machine_service_pb2_grpc
-from scripts.client import CALL_LIMIT_S, Client
+from scripts.client import CALL_LIMIT_S, Client, open_channel
 from scripts.plan import MachinePlan, Plan, UserPlan, import_toml, settings_toml
 from scripts.processes import Process, run, wait_until
 
@@ -101,6 +99,8 @@ class Installation:
         self.session_port = plan.session_port
         self.link_port = 0
         """Where the agents that start from now on find the frontend; 0 for where it is."""
+        self.authority: Path | None = None
+        """PEM file of the authority of the frontend's certificate; None: plain text."""
         self.frontend = Process("frontend", [*self._frontend_command, "serve"], folder)
         self.boards = {
             machine.name: EmulatedBoard(machine, plan.motor_s, folder) for machine in plan.machines
@@ -181,7 +181,7 @@ class Installation:
         self, reach: machines.Machine.Reach.ValueType, *names: str, limit_s: float = 60
     ) -> None:
         """Waits until the frontend says that of the machines."""
-        with grpc.insecure_channel(self.address) as channel:
+        with open_channel(self.address, self.authority) as channel:
             stub = machine_service_pb2_grpc.MachineServiceStub(channel)
 
             def so() -> bool:
@@ -196,7 +196,7 @@ class Installation:
 
     def client(self, user: UserPlan) -> Client:
         """A gRPC client, logged in."""
-        return Client(self.address, user.name, user.password)
+        return Client(self.address, user.name, user.password, self.authority)
 
     def admin(self, *arguments: str, text: str = "") -> str:
         """Runs `drink-frontend admin` and returns what it printed."""

@@ -12,6 +12,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from drink_frontend.cli import main
+from drink_frontend.rpc.tls import Revoked
 from drink_frontend.system.authority import facts_of
 
 Type = Callable[..., Result]
@@ -56,7 +57,7 @@ def test_a_set_for_a_new_installation(certs: Type, folder: Path) -> None:
         f"{name}.{kind}"
         for name in ("ca", "server", "machine-d", "machine-ld")
         for kind in ("pem", "key")
-    }
+    } | {"revoked"}
     assert facts_of((folder / "server.pem").read_bytes()).names == (
         "drink.example.org",
         "192.0.2.1",
@@ -131,6 +132,20 @@ def test_the_list_says_what_is_there(certs: Type, folder: Path) -> None:
     certs("machine", "d")
     facts = facts_of((folder / "machine-d.pem").read_bytes())
     assert f"drink://machines/d  {facts.fingerprint}" in certs("list").stdout
+
+
+def test_what_is_revoked_is_listed_for_the_frontends(certs: Type, folder: Path) -> None:
+    certs("machine", "d", "ld")
+    expected = {
+        facts_of((folder / f"machine-{name}.pem").read_bytes()).fingerprint for name in ("d", "ld")
+    }
+    assert Revoked(folder / "revoked").current() == set()
+    assert certs("revoke", "machine-d").exit_code == 0
+    assert certs("revoke", "machine-ld").exit_code == 0
+    assert Revoked(folder / "revoked").current() == expected
+    assert certs("revoke", "machine-x").exit_code == 1
+    assert certs("init", "--force").exit_code == 0
+    assert Revoked(folder / "revoked").current() == expected
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 from typing import Any
 
 import grpc
@@ -139,7 +140,7 @@ def test_the_origin_is_the_address_without_its_port(peer: str, address: str) -> 
     assert origin(Peer(peer)) == address  # type: ignore[arg-type]
 
 
-PEM = {"x509_pem_cert": [b"-----BEGIN CERTIFICATE-----"]}
+PEM = {"x509_pem_cert": [DER_cert_to_PEM_cert(b"whatever").encode()]}
 
 
 @pytest.mark.parametrize(

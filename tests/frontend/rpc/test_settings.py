@@ -62,6 +62,8 @@ def test_certificates_of_agents_need_one_of_the_frontend() -> None:
 def test_nothing_is_required_that_nobody_could_have() -> None:
     with pytest.raises(ValidationError, match="required needs client_ca"):
         RpcSettings(links={"required": True})  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="revoked is of no use"):
+        RpcSettings(links={"revoked": PEM})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import pytest
 from drink.v1 import machine_link_service_pb2_grpc, machine_service_pb2_grpc
 from drink.v1 import machine_service_pb2 as pb
 from drink_frontend.links.messages import Welcome
-from drink_frontend.rpc.tls import server_credentials
+from drink_frontend.rpc.tls import Revoked, server_credentials
+from drink_frontend.system.authority import facts_of
 from tests.fakes.certificates import Certificates, Files
 from tests.fakes.rpc_frontend import AGENT_D, LIMIT_S, Frontend, refused, running_frontend
 
@@ -239,3 +240,44 @@ async def test_a_start_without_an_authority_fails(ours: Certificates) -> None:
     with pytest.raises(ssl.SSLError):
         async with mutual(ours):
             pytest.fail("it serves")
+
+
+def fingerprint(files: Files) -> str:
+    return facts_of(files.certificate.read_bytes()).fingerprint
+
+
+async def test_fault_19_a_revoked_certificate_is_refused_from_the_next_link_on(
+    ours: Certificates, tmp_path: Path
+) -> None:
+    stolen, own = ours.machine("d", file="stolen"), ours.machine("d")
+    revoked = tmp_path / "revoked"
+    revoked.write_text("# nobody yet\n\n")
+    async with mutual(ours, revoked=revoked) as frontend:
+        port = frontend.server.links_port
+        revoked.write_text(f"{fingerprint(stolen)}  # machine-d\n")
+        refusal = await refused(linked(port, ours, stolen))
+        assert (refusal.reason, refusal.message) == (
+            "CERTIFICATE_INVALID",
+            "the certificate was revoked",
+        )
+        revoked.write_text("half a li")
+        assert (await refused(linked(port, ours, stolen))).reason == "CERTIFICATE_INVALID"
+        frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
+        assert await linked(port, ours, own) == "welcome"
+
+
+def test_a_list_of_revoked_certificates_takes_what_tools_print(
+    ours: Certificates, tmp_path: Path
+) -> None:
+    digits = fingerprint(ours.machine("d"))
+    path = tmp_path / "revoked"
+    path.write_text(":".join(map("".join, zip(*[iter(digits.upper())] * 2, strict=True))))
+    assert Revoked(path).current() == {digits}
+
+
+@pytest.mark.parametrize("text", ["junk", "a" * 63, "a" * 65, "g" * 64])
+def test_a_start_with_a_useless_list_fails(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "revoked"
+    path.write_text(text)
+    with pytest.raises(OSError, match="no SHA-256 fingerprint"):
+        Revoked(path)

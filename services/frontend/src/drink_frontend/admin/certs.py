@@ -33,6 +33,9 @@ RENEWED_DAYS = 60
 AUTHORITY = "ca"
 """Name of the authority's two files, without their endings."""
 
+REVOKED = "revoked"
+"""Name of the list of revoked certificates."""
+
 certs = typer.Typer(help="Certificates for TLS and mutual TLS.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Option(help="Where the files are.")]
@@ -56,6 +59,7 @@ def init(
     with _telling():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _save(folder, AUTHORITY, Authority.create(name, days, _now()), force=force)
+        (folder / REVOKED).touch()
 
 
 @certs.command()
@@ -111,6 +115,24 @@ def renew(
                 typer.echo(f"{path} ends soon and needs a successor.", err=True)
             elif path.with_suffix(".key").exists():
                 _save(folder, path.stem, authority.renewed(pem, _now()), force=True)
+
+
+@certs.command()
+def revoke(
+    names: Annotated[list[str], typer.Argument(help="Their files, without .pem: machine-d.")],
+    *,
+    folder: Folder = FOLDER,
+) -> None:
+    """Add certificates to the list of those that frontends take no more."""
+    from drink_frontend.system.authority import facts_of
+
+    with _telling():
+        path, now = folder / REVOKED, _now()
+        lines = path.read_text("utf-8")
+        for name in names:
+            facts = facts_of((folder / f"{name}.pem").read_bytes())
+            lines += f"{facts.fingerprint}  # {name}, {now:%F}\n"
+        _write(path, lines.encode(), 0o644)
 
 
 @certs.command("list")

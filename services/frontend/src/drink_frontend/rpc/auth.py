@@ -3,10 +3,13 @@
 An agent may have a client certificate that names its machine instead of a token, or beside it.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Container, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from hashlib import sha256
+from ssl import PEM_cert_to_DER_cert
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,6 +19,7 @@ from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import CertificateInvalidError, TokenInvalidError
 from drink_frontend.rpc.interceptors import Behaviour, Context, Layer
 from drink_frontend.rpc.ports import Accounts, Machines
+from drink_frontend.rpc.tls import Revoked
 
 TOKEN_MAX = 256
 """Characters of the longest token looked up; real ones have about 43."""
@@ -77,17 +81,23 @@ def linked_agent() -> Agent:
     return _agent.get()
 
 
-def certified_machine(facts: Mapping[str, Iterable[bytes]]) -> str | None:
+def certified_machine(
+    facts: Mapping[str, Iterable[bytes]], revoked: Container[str] = ()
+) -> str | None:
     """The machine that the client's certificate names; None if the client has shown none.
 
     Args:
         facts: What gRPC knows of a connection whose certificate it has verified.
+        revoked: SHA-256 fingerprints of certificates that are taken no more.
 
     Raises:
-        CertificateInvalidError: the certificate names no machine, or several.
+        CertificateInvalidError: the certificate names no machine, or several, or is revoked.
     """
-    if not any(facts.get("x509_pem_cert", ())):
+    certificate = next(iter(facts.get("x509_pem_cert", ())), None)
+    if certificate is None:
         return None
+    if sha256(PEM_cert_to_DER_cert(certificate.decode("ascii"))).hexdigest() in revoked:
+        raise CertificateInvalidError("the certificate was revoked")
     uris = [uri.decode("utf-8", "replace") for uri in facts.get("peer_uri", ())]
     machines = [uri.removeprefix(MACHINE_URI) for uri in uris if uri.startswith(MACHINE_URI)]
     if len(machines) != 1:
@@ -114,14 +124,21 @@ class Authentication(Layer):
         accounts: Whose tokens users have.
         machines: Whose tokens agents have.
         certificate_required: Whether agents need a certificate.
+        revoked: Certificates that are taken no more.
     """
 
     def __init__(
-        self, accounts: Accounts, machines: Machines, *, certificate_required: bool = False
+        self,
+        accounts: Accounts,
+        machines: Machines,
+        *,
+        certificate_required: bool = False,
+        revoked: Revoked | None = None,
     ) -> None:
         self._accounts = accounts
         self._machines = machines
         self._certificate_required = certificate_required
+        self._revoked = revoked
 
     async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
         """Runs the call for its caller.
@@ -144,7 +161,8 @@ class Authentication(Layer):
         return await inner(request, context)
 
     async def _identify(self, context: Context) -> Agent:
-        certified = certified_machine(context.auth_context())
+        revoked = await asyncio.to_thread(self._revoked.current) if self._revoked else ()
+        certified = certified_machine(context.auth_context(), revoked)
         if certified is None and self._certificate_required:
             raise CertificateInvalidError("agents need a certificate here")
         if certified is not None and not _has_token(context):

@@ -32,7 +32,7 @@ from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.ports import Accounts, Drops, Links, Machines
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.streams import Watches
-from drink_frontend.rpc.tls import server_credentials
+from drink_frontend.rpc.tls import Revoked, server_credentials
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +93,9 @@ class RpcServer:
         ready: Whether the database takes changes; asked again and again for the health service.
         make_server: Makes gRPC's server; takes the keywords of `grpc.aio.server`.
 
+    Raises:
+        OSError: the list of revoked certificates cannot be read.
+
     Attributes:
         links_port: The port for agents with certificates, once it listens; 0 if there is none.
     """
@@ -117,12 +120,18 @@ class RpcServer:
         self._watches = Watches(settings.watches_max, settings.watches_per_caller_max)
         self._health = Health(SERVICES, self._watches)
         self._follow_health: asyncio.Task[None] | None = None
+        revoked = Revoked(settings.links.revoked) if settings.links.revoked else None
         self._server = make_server(
             interceptors=[
                 self._calls,
                 ErrorBoundary(randomness),
                 RequestContext(randomness),
-                Authentication(accounts, machines, certificate_required=settings.links.required),
+                Authentication(
+                    accounts,
+                    machines,
+                    certificate_required=settings.links.required,
+                    revoked=revoked,
+                ),
                 Decoding(),
             ],
             options=options(settings),

@@ -29,6 +29,10 @@ class LinkListenerSettings(BaseModel):
     is no such listener. It needs `rpc.tls_certificate`, which it serves with. Read again when it
     changes."""
 
+    revoked: Path | None = None
+    """File with the SHA-256 fingerprints of certificates that are taken no more, one a line;
+    default none. Read again for every link."""
+
     address: str = Field(default="", max_length=253)
     """IP address or host name to listen on; default empty, which is that of `rpc.address`."""
 
@@ -43,6 +47,8 @@ class LinkListenerSettings(BaseModel):
     def _check_required(self) -> Self:
         if self.required and self.client_ca is None:
             raise ValueError("required needs client_ca, or no agent could connect")
+        if self.revoked is not None and self.client_ca is None:
+            raise ValueError("revoked is of no use without client_ca")
         return self
 
 

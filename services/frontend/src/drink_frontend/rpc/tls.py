@@ -1,5 +1,6 @@
 """The gRPC listeners' credentials, which follow their files."""
 
+import re
 import ssl
 from pathlib import Path
 
@@ -32,6 +33,39 @@ def server_credentials(
         files.renewed,  # type: ignore[arg-type]
         require_client_authentication=client_ca is not None,
     )
+
+
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
+
+
+class Revoked:
+    """Certificates that are taken no more although their authority stands for them.
+
+    gRPC knows no lists of revoked certificates; and for a stolen one every frontend is to be told
+    anyway.
+
+    Args:
+        path: Their SHA-256 fingerprints in hexadecimal digits, one a line; `#` begins a comment.
+
+    Raises:
+        OSError: it cannot be read, or has a line that is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._files = CertificateFiles(_fingerprints, path)
+
+    def current(self) -> frozenset[str]:
+        """The fingerprints as they are in the file now; blocks on the disk."""
+        self._files.renewed()
+        return self._files.current
+
+
+def _fingerprints(path: Path) -> frozenset[str]:
+    lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines()]
+    found = frozenset(line.replace(":", "").lower() for line in lines if line)
+    if not all(map(_FINGERPRINT.fullmatch, found)):
+        raise OSError(f"{path} has a line that is no SHA-256 fingerprint")
+    return found
 
 
 def _configuration(
