@@ -16,7 +16,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import uvloop
 
-from benchmarks import machine, rows_drops, rows_growth, rows_links, rows_sessions, table
+from benchmarks import machine, rows_drops, rows_growth, rows_links, rows_sessions, stages, table
 from benchmarks.sizes import FULL, QUICK, Sizes
 from drink_frontend.sessions.server import raise_file_limit
 
@@ -34,13 +34,18 @@ MEASURES: dict[str, Measure] = {
 }
 """Groups of rows by name, in the table's order."""
 
+PROFILE = "stages"
+"""Where the time of one drop goes, which is no row."""
+
 PAGE = Path("docs/performance.md")
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("rows", nargs="*", choices=[*MEASURES, []], help="all, if none is named")
+    parser.add_argument(
+        "rows", nargs="*", choices=[*MEASURES, PROFILE, []], help="all, if none is named"
+    )
     parser.add_argument("--quick", action="store_true", help="smaller, fewer, in two minutes")
     parser.add_argument("--rounds", type=int, help="rounds of each row")
     parser.add_argument("--data", type=Path, default=Path("run/bench"), help="where files are made")
@@ -49,15 +54,21 @@ def options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def run(chosen: argparse.Namespace, sizes: Sizes) -> list[table.Row]:
+async def run(
+    chosen: argparse.Namespace, sizes: Sizes
+) -> tuple[list[table.Row], list[stages.Stage]]:
     """Measures what was chosen, and says how it goes on standard error."""
     rows: list[table.Row] = []
-    for name in chosen.rows or MEASURES:
+    profile: list[stages.Stage] = []
+    for name in chosen.rows or [*MEASURES, PROFILE]:
         started = time.monotonic()
         with _folder(chosen.data) as folder:
-            rows += await MEASURES[name](folder, sizes)
+            if name == PROFILE:
+                profile = await stages.measure(folder, sizes)
+            else:
+                rows += await MEASURES[name](folder, sizes)
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    return rows
+    return rows, profile
 
 
 def main() -> None:
@@ -70,11 +81,13 @@ def main() -> None:
     chosen.data.mkdir(parents=True, exist_ok=True)
     raise_file_limit()
     facts = machine.describe(chosen.data)
-    rows = uvloop.run(run(chosen, sizes))
+    rows, profile = uvloop.run(run(chosen, sizes))
     kind = (
         "A quick run: fewer and shorter rounds, smaller sizes." if chosen.quick else "A full run."
     )
     text = f"{kind}\n\n{table.facts(facts)}\n{table.as_markdown(rows)}"
+    if profile:
+        text += f"\n{stages.as_markdown(profile)}"
     print(text)
     result = chosen.json or chosen.data / f"results-{time.strftime('%Y%m%d-%H%M%S')}.json"
     result.write_text(table.as_json(rows, facts, dataclasses.asdict(sizes)), encoding="utf-8")

@@ -31,12 +31,14 @@ class Bought:
 
     Attributes:
         seconds: From the first request to the last answer.
+        asked_at: When each drop was asked for, in seconds since the epoch.
         latencies_s: Of each drop.
         client_cpu_s: What it cost to ask for them.
         answers: As they came.
     """
 
     seconds: float = 0
+    asked_at: list[float] = field(default_factory=list)
     latencies_s: list[float] = field(default_factory=list)
     client_cpu_s: float = 0
     answers: list[bytes] = field(default_factory=list)
@@ -65,8 +67,7 @@ class Bought:
 class Buyers:
     """Connections of all buyers to one target.
 
-    Requests are made ahead of their time of sending and answers are read after the run, so that
-    little of the client's work is in what is measured.
+    Answers are read after the run, so that little of the client's work is in what is measured.
 
     Args:
         calls: The method of each buyer's channel.
@@ -95,10 +96,12 @@ class Buyers:
         async def keep_buying(number: int) -> None:
             call, metadata = self._buyers[number % len(self._buyers)]
             while (asked := time.perf_counter()) < until:
+                asked_at = time.time()
                 request = DropRequest(request_id=_request_id(), slot=next(self._slots))
                 answer = await call(
                     request.SerializeToString(), metadata=metadata, timeout=CALL_LIMIT_S
                 )
+                bought.asked_at.append(asked_at)
                 bought.latencies_s.append(time.perf_counter() - asked)
                 bought.answers.append(answer)
 
