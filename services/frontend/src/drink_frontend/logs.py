@@ -30,6 +30,8 @@ def set_up(settings: LogSettings, stream: TextIO = sys.stdout) -> None:
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),
+        # Otherwise each line, and each that is below the level too, makes a logger of its own.
+        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(

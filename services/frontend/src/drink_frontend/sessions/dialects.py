@@ -64,8 +64,9 @@ class Dialect:
 
 def clean(value: str, bytes_max: int) -> str:
     """A text that cannot break a line: printable, and cut to that many bytes of UTF-8."""
-    printable = "".join(character if character.isprintable() else "?" for character in value)
-    return printable.encode()[:bytes_max].decode(errors="ignore")
+    if not value.isprintable():
+        value = "".join(character if character.isprintable() else "?" for character in value)
+    return value.encode()[:bytes_max].decode(errors="ignore")
 
 
 ITEM_BYTES_MAX = 64
