@@ -30,7 +30,7 @@ SOURCES = {
 MIGRATIONS = "services/frontend/src/drink_frontend/storage/migrations/versions/"
 
 TESTED_BY = {
-    "services/frontend/src/drink_frontend/storage/sqlite_triggers.py": (
+    "services/frontend/src/drink_frontend/storage/triggers.py": (
         "tests/frontend/storage/test_tables.py"
     ),
     "services/frontend/src/drink_frontend/storage/database.py": (

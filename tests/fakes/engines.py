@@ -2,10 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from drink_frontend.storage.engine import Connection, Fault
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
+from drink_frontend.storage.verify import DriverConnection
 
 
 def driver_error(code: int) -> sqlite3.OperationalError:
@@ -74,6 +76,9 @@ class FlakyEngine:
         assert isinstance(connection, FlakyConnection)
         connection.failures = self.failures
         return connection
+
+    def reading(self) -> AbstractContextManager[DriverConnection]:
+        return self._engine.reading()
 
     def close(self) -> None:
         self._engine.close()

@@ -6,28 +6,37 @@ from typing import Any, Protocol
 
 import pytest
 
-from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.opening import open_storage as open_any
 from tests.fakes.databases import fresh_sqlite
+from tests.fakes.postgres import fresh_postgres
 
 
 class OpenStorage(Protocol):
     """Opens the test's database on the engine under test; it is empty at first."""
 
-    def __call__(self, *, beside: bool = False, **settings: Any) -> SqliteStorage: ...
+    def __call__(self, *, beside: bool = False, **settings: Any) -> Database: ...
 
 
-@pytest.fixture(params=["sqlite"])
-def open_storage(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStorage:
-    assert request.param == "sqlite"
-    base = fresh_sqlite(tmp_path, look_elsewhere_ms=20)
-
-    def open_sqlite(*, beside: bool = False, **settings: Any) -> SqliteStorage:
-        return SqliteStorage.open(base.model_copy(update=settings), beside=beside)
-
-    return open_sqlite
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-async def storage(open_storage: OpenStorage) -> AsyncIterator[SqliteStorage]:
+def open_storage(engine: str, tmp_path: Path) -> OpenStorage:
+    if engine == "sqlite":
+        base = fresh_sqlite(tmp_path, look_elsewhere_ms=20)
+    else:
+        base = fresh_postgres(look_elsewhere_ms=20)
+
+    def open_it(*, beside: bool = False, **settings: Any) -> Database:
+        return open_any(base.model_copy(update=settings), beside=beside)
+
+    return open_it
+
+
+@pytest.fixture
+async def storage(open_storage: OpenStorage) -> AsyncIterator[Database]:
     async with open_storage() as storage:
         yield storage

@@ -1,22 +1,27 @@
 """The books against a model of them: whatever is done or tried, both agree and verify."""
 
+import sqlite3
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from sqlite3 import IntegrityError
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psycopg
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.ledger import TransferKind
+from drink_frontend.storage.engine import Connection
+from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import SqlTransaction
-from drink_frontend.storage.verify import verify_books
+from drink_frontend.storage.verify import DriverConnection, verify_books
 from tests.fakes.books import advance, found, fund, move, reserve, resolution_of
 from tests.fakes.books import drop as order
 from tests.fakes.databases import fresh_sqlite
+from tests.fakes.postgres import fresh_postgres
 
 OUTCOMES = {
     State.DISPATCHED: Cause.NONE,
@@ -67,18 +72,22 @@ class Books(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = TemporaryDirectory(prefix="drink-books-")
-        self.engine = SqliteEngine(fresh_sqlite(Path(self.folder.name)), exclusive=True)
-        self.connection = self.engine.connect(read_only=False)
-        # A sync at each step would test the disk and not the books.
-        self.connection._driver.execute("PRAGMA synchronous = OFF")
+        self.end = ExitStack()
+        self.connection = self.connect()
+        self.end.callback(self.connection.close)
         self.model, self.requests = Model(), 0
         assert self.carry_out(found)
 
     def teardown(self) -> None:
-        self.connection.close()
-        self.engine.close()
-        self.folder.cleanup()
+        self.end.close()
+
+    def connect(self) -> Connection:
+        """A writer's connection to a new database."""
+        raise NotImplementedError
+
+    def books(self) -> AbstractContextManager[DriverConnection]:
+        """The books, to verify them."""
+        raise NotImplementedError
 
     def carry_out(self, unit: Any) -> bool:
         """Runs a unit of work; whether the database took it."""
@@ -87,7 +96,7 @@ class Books(RuleBasedStateMachine):
         self.connection.savepoint()
         try:
             unit(SqlTransaction(self.connection.executor, 9))
-        except (AssertionError, IntegrityError):
+        except (AssertionError, sqlite3.IntegrityError, psycopg.IntegrityError):
             self.connection.undo()
             return False
         else:
@@ -159,10 +168,42 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def the_books_verify(self) -> None:
-        assert verify_books(self.connection._driver) == []
+        with self.books() as books:
+            assert verify_books(books) == []
 
 
-TestBooks = Books.TestCase
-TestBooks.settings = settings(
+class BooksOnSqlite(Books):
+    def connect(self) -> Connection:
+        folder = self.end.enter_context(TemporaryDirectory(prefix="drink-books-"))
+        engine = SqliteEngine(fresh_sqlite(Path(folder)), exclusive=True)
+        self.end.callback(engine.close)
+        connection = engine.connect(read_only=False)
+        self.driver = connection._driver
+        # A sync at each step would test the disk and not the books.
+        self.driver.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    def books(self) -> AbstractContextManager[DriverConnection]:
+        return nullcontext(self.driver)
+
+
+class BooksOnPostgres(Books):
+    def connect(self) -> Connection:
+        base = fresh_postgres()
+        assert base.url is not None
+        self.reader = self.end.enter_context(psycopg.connect(base.url, autocommit=True))
+        return PostgresEngine(base).connect(read_only=False)
+
+    def books(self) -> AbstractContextManager[DriverConnection]:
+        return nullcontext(self.reader)
+
+
+TestBooksOnSqlite = BooksOnSqlite.TestCase
+TestBooksOnSqlite.settings = settings(
     max_examples=min(settings().max_examples, 200), stateful_step_count=40, deadline=None
+)
+# A database for each, and a look at it after each step, take longer here.
+TestBooksOnPostgres = BooksOnPostgres.TestCase
+TestBooksOnPostgres.settings = settings(
+    max_examples=min(settings().max_examples, 20), stateful_step_count=30, deadline=None
 )

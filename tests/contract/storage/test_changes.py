@@ -7,9 +7,9 @@ import pytest
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.errors import SlotEmptyError
-from drink_frontend.domain.ports import Subscription, Transaction
+from drink_frontend.domain.ports import ElsewhereSubscription, Subscription, Transaction
 from drink_frontend.domain.stock import Place, Sensor
-from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.database import Database
 from tests.contract.storage.conftest import OpenStorage
 from tests.fakes.books import NOW, add_machine, advance, found, fund, reserve
 from tests.fakes.books import drop as order
@@ -22,7 +22,7 @@ async def _woken(subscription: Subscription) -> None:
         await subscription.changed()
 
 
-async def _asleep(storage: SqliteStorage, subscription: Subscription) -> None:
+async def _asleep(storage: Database, subscription: Subscription | ElsewhereSubscription) -> None:
     """Fails if a wake-up is pending; commits have fired all they fire when `write` returns."""
     await storage.write(lambda _: None)
     with pytest.raises(TimeoutError):
@@ -30,7 +30,7 @@ async def _asleep(storage: SqliteStorage, subscription: Subscription) -> None:
             await subscription.changed()
 
 
-async def test_a_drop_wakes_who_listens_to_it_and_nobody_else(storage: SqliteStorage) -> None:
+async def test_a_drop_wakes_who_listens_to_it_and_nobody_else(storage: Database) -> None:
     await storage.write(found)
     changes = storage.changes
     with changes.drop(order(1).id) as first, changes.drop(order(2).id) as second:
@@ -42,7 +42,7 @@ async def test_a_drop_wakes_who_listens_to_it_and_nobody_else(storage: SqliteSto
         await _asleep(storage, second)
 
 
-async def test_changes_since_the_last_wait_are_one_wake_up(storage: SqliteStorage) -> None:
+async def test_changes_since_the_last_wait_are_one_wake_up(storage: Database) -> None:
     await storage.write(found)
     with storage.changes.drop(order(1).id) as subscription:
         await storage.write(lambda tx: reserve(tx, order(1)))
@@ -51,7 +51,7 @@ async def test_changes_since_the_last_wait_are_one_wake_up(storage: SqliteStorag
         await _asleep(storage, subscription)
 
 
-async def test_no_wake_up_is_lost_between_looking_and_waiting(storage: SqliteStorage) -> None:
+async def test_no_wake_up_is_lost_between_looking_and_waiting(storage: Database) -> None:
     """The loop that every waiter runs ends, wherever the change falls."""
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1)))
@@ -74,7 +74,7 @@ async def test_no_wake_up_is_lost_between_looking_and_waiting(storage: SqliteSto
         await asyncio.gather(*waiters)
 
 
-async def test_a_unit_that_was_undone_wakes_nobody(storage: SqliteStorage) -> None:
+async def test_a_unit_that_was_undone_wakes_nobody(storage: Database) -> None:
     await storage.write(found)
 
     def unit(tx: Transaction) -> None:
@@ -101,7 +101,7 @@ async def test_a_unit_that_was_undone_wakes_nobody(storage: SqliteStorage) -> No
     ],
 )
 async def test_whatever_is_shown_of_a_machine_wakes_its_listeners(
-    storage: SqliteStorage, change: Callable[[Transaction], None]
+    storage: Database, change: Callable[[Transaction], None]
 ) -> None:
     await storage.write(found)
     await storage.write(lambda tx: add_machine(tx, "s"))
@@ -113,13 +113,13 @@ async def test_whatever_is_shown_of_a_machine_wakes_its_listeners(
         await _asleep(storage, no)
 
 
-async def test_a_new_machine_wakes_who_listens_to_all(storage: SqliteStorage) -> None:
+async def test_a_new_machine_wakes_who_listens_to_all(storage: Database) -> None:
     with storage.changes.machine(None) as subscription:
         await storage.write(lambda tx: tx.machines.add("d", "Big Drink", ""))
         await _woken(subscription)
 
 
-async def test_what_is_shown_to_nobody_wakes_nobody(storage: SqliteStorage) -> None:
+async def test_what_is_shown_to_nobody_wakes_nobody(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1)))
     with storage.changes.machine(None) as machines, storage.changes.drop(order(1).id) as drop:
@@ -130,7 +130,7 @@ async def test_what_is_shown_to_nobody_wakes_nobody(storage: SqliteStorage) -> N
         await _asleep(storage, drop)
 
 
-async def test_a_machine_can_be_announced(storage: SqliteStorage) -> None:
+async def test_a_machine_can_be_announced(storage: Database) -> None:
     changes = storage.changes
     with changes.machine("d") as one, changes.machine(None) as any_one, changes.machine("s") as no:
         changes.announce_machine("d")
@@ -139,7 +139,7 @@ async def test_a_machine_can_be_announced(storage: SqliteStorage) -> None:
         await _asleep(storage, no)
 
 
-async def test_who_stopped_listening_is_forgotten(storage: SqliteStorage) -> None:
+async def test_who_stopped_listening_is_forgotten(storage: Database) -> None:
     await storage.write(found)
     with storage.changes.drop(order(1).id), storage.changes.drop(order(1).id) as stays:
         pass
@@ -149,7 +149,9 @@ async def test_who_stopped_listening_is_forgotten(storage: SqliteStorage) -> Non
         await _asleep(storage, stays)
 
 
-async def test_what_another_process_changes_wakes_everybody(open_storage: OpenStorage) -> None:
+async def test_what_another_process_changes_wakes_who_waits_for_it(
+    open_storage: OpenStorage,
+) -> None:
     async with open_storage() as storage:
         await storage.write(found)
         await storage.write(lambda tx: reserve(tx, order(1)))
@@ -162,8 +164,22 @@ async def test_what_another_process_changes_wakes_everybody(open_storage: OpenSt
             await storage.write(lambda tx: fund(tx, "alice", 1, "own"))
             await _asleep(storage, elsewhere)
             async with open_storage(beside=True) as beside:
-                await beside.write(lambda tx: fund(tx, "alice", 1, "gift"))
-            await _woken(elsewhere)
+                await beside.write(
+                    lambda tx: advance(tx, order(1).id, State.NOT_DISPENSED, Cause.CANCELLED)
+                )
+            async with asyncio.timeout(LIMIT_S):
+                machines = await elsewhere.changed()
+            assert machines is None or "d" in machines
             await _woken(drop)
             await _woken(machine)
             await _asleep(storage, elsewhere)
+
+
+async def test_a_drop_that_waits_again_is_its_machines_news(storage: Database) -> None:
+    """Whoever has the machine's link may be another than who returned the drop to its queue."""
+    await storage.write(found)
+    await storage.write(lambda tx: reserve(tx, order(1)))
+    await storage.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
+    with storage.changes.machine("d") as machine:
+        await storage.write(lambda tx: advance(tx, order(1).id, State.RESERVED, Cause.NOT_RECEIVED))
+        await _woken(machine)

@@ -104,14 +104,14 @@ async def test_a_machine_serves_its_drops_in_order_and_no_others(storage: Storag
         reserve(tx, order(4))
 
     await storage.write(queue)
-    following = await storage.read(lambda tx: tx.drops.next_reserved("d"))
+    following = await storage.write(lambda tx: tx.drops.next_reserved("d"))
     assert following is not None
     assert following.id == order(3).id
     await _move(storage, 3, State.DISPATCHED, Cause.NONE)
-    following = await storage.read(lambda tx: tx.drops.next_reserved("d"))
+    following = await storage.write(lambda tx: tx.drops.next_reserved("d"))
     assert following is not None
     assert following.id == order(4).id
-    assert await storage.read(lambda tx: tx.drops.next_reserved("x")) is None
+    assert await storage.write(lambda tx: tx.drops.next_reserved("x")) is None
 
 
 async def test_waiting_counts_what_is_still_to_come(storage: Storage) -> None:

@@ -8,13 +8,13 @@ from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
 from drink_frontend.domain.ports import Transaction
-from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.database import Database
 from tests.contract.storage.conftest import OpenStorage
 from tests.fakes.books import found, fund
 from tests.fakes.gates import Gate
 
 
-async def _alices(storage: SqliteStorage) -> int:
+async def _alices(storage: Database) -> int:
     alice = await storage.read(lambda tx: tx.accounts.get("alice"))
     assert alice is not None
     return alice.posted
@@ -25,7 +25,7 @@ def _give(amount: int) -> Any:
 
 
 async def test_a_unit_returns_its_value_and_the_next_query_sees_its_work(
-    storage: SqliteStorage,
+    storage: Database,
 ) -> None:
     await storage.write(found)
     assert await storage.write(lambda tx: (_give(1)(tx), 42)[1]) == 42
@@ -33,7 +33,7 @@ async def test_a_unit_returns_its_value_and_the_next_query_sees_its_work(
 
 
 @pytest.mark.parametrize("error", [SlotEmptyError("empty"), ZeroDivisionError(), KeyError("x")])
-async def test_a_unit_that_raises_is_undone_whole(storage: SqliteStorage, error: Exception) -> None:
+async def test_a_unit_that_raises_is_undone_whole(storage: Database, error: Exception) -> None:
     await storage.write(found)
 
     def unit(tx: Transaction) -> None:
@@ -48,13 +48,13 @@ async def test_a_unit_that_raises_is_undone_whole(storage: SqliteStorage, error:
 
 
 async def test_an_error_that_a_future_cannot_hold_still_reaches_the_caller(
-    storage: SqliteStorage,
+    storage: Database,
 ) -> None:
     with pytest.raises(RuntimeError, match="StopIteration"):
         await storage.write(lambda _: next(iter(())))
 
 
-async def test_units_that_wait_at_the_same_time_share_one_commit(storage: SqliteStorage) -> None:
+async def test_units_that_wait_at_the_same_time_share_one_commit(storage: Database) -> None:
     await storage.write(found)
     before = storage.stats.commits, storage.stats.units
     with Gate() as gate:
@@ -82,7 +82,7 @@ async def test_a_batch_is_bounded(open_storage: OpenStorage) -> None:
         assert storage.stats.commits == before + 1 + 3
 
 
-async def test_a_bad_unit_in_a_batch_spoils_no_other(storage: SqliteStorage) -> None:
+async def test_a_bad_unit_in_a_batch_spoils_no_other(storage: Database, engine: str) -> None:
     await storage.write(found)
 
     def bad(tx: Transaction) -> None:
@@ -107,13 +107,13 @@ async def test_a_bad_unit_in_a_batch_spoils_no_other(storage: SqliteStorage) -> 
     assert [type(result).__name__ for result in results] == [
         "NoneType",
         "SlotEmptyError",
-        "IntegrityError",
+        {"sqlite": "IntegrityError", "postgres": "ForeignKeyViolation"}[engine],
         "NoneType",
     ]
     assert await _alices(storage) == 1_003
 
 
-async def test_nobody_is_answered_before_the_commit(storage: SqliteStorage) -> None:
+async def test_nobody_is_answered_before_the_commit(storage: Database) -> None:
     await storage.write(found)
     with Gate() as first, Gate() as second:
         opening = asyncio.create_task(storage.write(first.stand))
@@ -140,7 +140,7 @@ def _raise(error: Exception) -> None:
 
 
 async def test_fault_6_a_cancelled_caller_changes_nothing_about_its_unit(
-    storage: SqliteStorage,
+    storage: Database,
 ) -> None:
     await storage.write(found)
     with Gate() as gate:
@@ -158,7 +158,7 @@ async def test_fault_6_a_cancelled_caller_changes_nothing_about_its_unit(
     assert await _alices(storage) == 1_003
 
 
-async def test_a_mistake_whose_caller_has_gone_is_logged(storage: SqliteStorage) -> None:
+async def test_a_mistake_whose_caller_has_gone_is_logged(storage: Database) -> None:
     def fail(_: Transaction) -> None:
         gate.stand()
         raise ZeroDivisionError

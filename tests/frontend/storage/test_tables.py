@@ -19,9 +19,9 @@ from sqlalchemy import (
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
-from drink_frontend.storage.sqlite_triggers import TRIGGERS
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import SqlTransaction
+from drink_frontend.storage.triggers import TRIGGERS
 from tests.fakes.books import NOW, advance, found, hold_of, reserve, resolution_of
 from tests.fakes.books import drop as order
 from tests.fakes.databases import fresh_sqlite
@@ -126,6 +126,11 @@ FIRST = "WHERE request_id = 'request-1'"
 
 # What breaks each: a statement, after those that take other guards out of its way.
 BREAKS: dict[str, str | tuple[str, str]] = {
+    "compatibility_key": insert("compatibility", revision="0001", oldest="0001"),
+    "writers_key": (
+        insert("writers", id="one", batch=1, seen_ms=0),
+        insert("writers", id="one", batch=2, seen_ms=0),
+    ),
     "accounts_key": account(name="alice"),
     "accounts_ibutton_digest_once": account(ibutton_digest="ibutton"),
     "accounts_kind": account(kind="BANK"),

@@ -20,7 +20,7 @@ from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.services import Services
 from drink_frontend.storage.database import Database
-from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.opening import open_storage
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
@@ -192,12 +192,16 @@ class Frontend:
                     await changes.changed()
 
     async def _follow_others(self) -> None:
-        """Takes notice of what an administrator's command beside this process changed."""
+        """Takes notice of what other processes changed: frontends, and administrators' commands."""
         with self._storage.changes.elsewhere() as changes:
             while True:
-                await changes.changed()
-                self._links.wake_all()
-                self._deadlines.wake()
+                machines = await changes.changed()
+                if machines is None:
+                    self._links.wake_all()
+                    self._deadlines.wake()
+                else:
+                    for machine in machines:
+                        self._links.wake(machine)
 
     async def _storage_failure(self) -> None:
         failure = await self._storage.failure()
@@ -222,7 +226,7 @@ async def serve(settings: Settings) -> bool:
     """
     loop = asyncio.get_running_loop()
     limits = settings.accounts
-    async with SqliteStorage.open(settings.storage) as storage:
+    async with open_storage(settings.storage) as storage:
         hasher = Argon2Hasher(limits.password_threads, limits.password_waiting_max)
         frontend = Frontend(settings, storage, SystemClock(), SystemRandomness(), hasher)
 
@@ -259,7 +263,7 @@ class Administration:
     machines: Machines
     drops: Drops
     resolution: Resolution
-    storage: SqliteStorage
+    storage: Database
 
 
 @asynccontextmanager
@@ -268,7 +272,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
     clock, randomness, links = SystemClock(), SystemRandomness(), _NoLinks()
     hasher = Argon2Hasher()
     try:
-        async with SqliteStorage.open(settings.storage, beside=True) as storage:
+        async with open_storage(settings.storage, beside=True) as storage:
             yield Administration(
                 accounts=Accounts(storage, hasher, clock, randomness, settings.accounts),
                 machines=Machines(storage, links, clock, randomness),

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from drink_frontend.storage import migrations, sqlite_triggers
+from drink_frontend.storage import migrations, triggers
 from drink_frontend.storage.errors import DatabaseLockedError, SchemaError, StorageError
 from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
@@ -48,7 +48,7 @@ def test_migrated_schema_matches_metadata(settings: StorageSettings, tmp_path: P
     metadata.create_all(engine)
     migrated, described = schema(settings.path), schema(tmp_path / "metadata.db")
     assert {name for kind, name in described if kind == "table"} == set(metadata.tables)
-    assert {name for kind, name in described if kind == "trigger"} == set(sqlite_triggers.TRIGGERS)
+    assert {name for kind, name in described if kind == "trigger"} == set(triggers.TRIGGERS)
     assert migrated == described
 
 

@@ -6,7 +6,7 @@ writes through the Transaction and touches nothing else. `Storage.write` returns
 after the commit is durable.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import Protocol, Self, TypeVar
 
@@ -185,7 +185,7 @@ class DropTable(Protocol):
         """Raises the highest revision of its agent's result seen."""
 
     def next_reserved(self, machine: str) -> Drop | None:
-        """The machine's longest waiting RESERVED drop."""
+        """The machine's longest waiting RESERVED drop, for a unit that moves it."""
 
     def waiting(self, machine: str) -> int:
         """How many of the machine's drops are RESERVED or DISPATCHED."""
@@ -265,7 +265,7 @@ class Changes(Protocol):
     def machine(self, name: str | None) -> "Subscription":
         """Wakes when the machine, or with None any machine, has changed."""
 
-    def elsewhere(self) -> "Subscription":
+    def elsewhere(self) -> "ElsewhereSubscription":
         """Wakes when another process has changed anything, within a second or so."""
 
     def announce_machine(self, name: str) -> None:
@@ -285,6 +285,19 @@ class Subscription(Protocol):
         """Waits for a change; returns at once if one came since the last wait."""
 
 
+class ElsewhereSubscription(Protocol):
+    """A wake-up by what other processes commit. A context manager."""
+
+    def __enter__(self) -> Self:
+        """Starts listening."""
+
+    def __exit__(self, *error: object) -> None:
+        """Stops listening."""
+
+    async def changed(self) -> Collection[str] | None:
+        """Waits for commits; names the machines that they changed. None: it may be anything."""
+
+
 class Storage(Protocol):
     """Everything that is kept, durably."""
 
@@ -295,8 +308,8 @@ class Storage(Protocol):
 
         Raises:
             DrinkError: the unit raised it and was undone.
-            StorageUnavailableError: the queue is full, or the commit failed or its outcome is
-                unknown.
+            StorageUnavailableError: the queue is full, or the commit failed.
+            OutcomeUnknownError: nobody knows whether the commit failed.
         """
 
     async def read(self, query: Callable[[Transaction], T]) -> T:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -14,7 +14,7 @@ class Touched:
     Attributes:
         drops: Ids of drops.
         machines: Names of machines, those of changed slots included.
-        elsewhere: Whether another process changed anything.
+        elsewhere: Whether another process may have changed anything.
     """
 
     drops: set[str] = field(default_factory=set)
@@ -61,6 +61,43 @@ class Wakeup:
         self._event.clear()
 
 
+class ElsewhereWakeup:
+    """A wake-up by other processes' commits; a context manager. See `ElsewhereSubscription`.
+
+    Args:
+        listeners: Where it listens while it is entered.
+    """
+
+    def __init__(self, listeners: "dict[ElsewhereWakeup, None]") -> None:
+        self._listeners = listeners
+        self._event = asyncio.Event()
+        self._machines: set[str] | None = set()
+
+    def __enter__(self) -> Self:
+        """Starts listening."""
+        self._listeners[self] = None
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stops listening."""
+        del self._listeners[self]
+
+    def add(self, machines: Iterable[str] | None) -> None:
+        """Wakes the subscriber, now or when it next waits, with these machines or any."""
+        if machines is None:
+            self._machines = None
+        elif self._machines is not None:
+            self._machines.update(machines)
+        self._event.set()
+
+    async def changed(self) -> Collection[str] | None:
+        """See `ElsewhereSubscription`."""
+        await self._event.wait()
+        self._event.clear()
+        machines, self._machines = self._machines, set()
+        return None if machines is None else sorted(machines)
+
+
 # Who has waited longest is woken first.
 _Listeners = defaultdict[str | None, dict[Wakeup, None]]
 
@@ -71,7 +108,7 @@ class CommitChanges:
     def __init__(self) -> None:
         self._drops: _Listeners = defaultdict(dict)
         self._machines: _Listeners = defaultdict(dict)
-        self._elsewhere: _Listeners = defaultdict(dict)
+        self._elsewhere: dict[ElsewhereWakeup, None] = {}
 
     def drop(self, drop_id: str) -> Wakeup:
         """See `Changes`."""
@@ -81,21 +118,36 @@ class CommitChanges:
         """See `Changes`."""
         return Wakeup(self._machines, name)
 
-    def elsewhere(self) -> Wakeup:
+    def elsewhere(self) -> "ElsewhereWakeup":
         """See `Changes`."""
-        return Wakeup(self._elsewhere, None)
+        return ElsewhereWakeup(self._elsewhere)
 
     def announce_machine(self, name: str) -> None:
         """See `Changes`."""
         _wake(self._machines, (name, None))
 
     def fire(self, touched: Touched) -> None:
-        """Wakes whoever listens to what a commit touched."""
+        """Wakes whoever listens to what a commit of this process touched."""
         if touched.elsewhere:
-            # Nobody says what the other process changed, so that it may be anything.
-            for listeners in (self._drops, self._machines, self._elsewhere):
+            self.heard(None)
+        else:
+            self._wake_named(touched)
+
+    def heard(self, touched: Touched | None) -> None:
+        """Wakes whoever listens to what another process's commit touched.
+
+        Args:
+            touched: What that was; None if nobody knows, so that it may be anything.
+        """
+        if touched is None:
+            for listeners in (self._drops, self._machines):
                 _wake(listeners, listeners)
-            return
+        else:
+            self._wake_named(touched)
+        for wakeup in self._elsewhere:
+            wakeup.add(None if touched is None else touched.machines)
+
+    def _wake_named(self, touched: Touched) -> None:
         _wake(self._drops, sorted(touched.drops))
         if touched.machines:
             _wake(self._machines, (*sorted(touched.machines), None))

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self, TypeVar
 
 from drink_frontend.domain.ports import Transaction
@@ -10,6 +10,7 @@ from drink_frontend.storage.changes import CommitChanges
 from drink_frontend.storage.engine import Engine
 from drink_frontend.storage.reader import Reader
 from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.verify import verify_books
 from drink_frontend.storage.workers import Hands, Team, Threads, Workers
 from drink_frontend.storage.writer import Stats, Writer
 
@@ -39,7 +40,7 @@ class Database:
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[BaseException] = self._loop.create_future()
         self.changes = CommitChanges()
-        self._writer = Writer(engine, settings.tokens_per_account, self._broken)
+        self._writer = Writer(engine, settings, self._broken)
         readers = [Reader(engine, settings.read_limit_ms / 1000) for _ in range(settings.readers)]
         self._writers = Workers(
             "storage-writer",
@@ -79,6 +80,15 @@ class Database:
     async def read(self, query: Callable[[Transaction], T]) -> T:
         """See `Storage`."""
         return await self._readers.do(query)
+
+    async def verify(self) -> Sequence[str]:
+        """What is wrong with the books, by `verify_books`, as they stand at one moment."""
+
+        def verify() -> Sequence[str]:
+            with self._engine.reading() as connection:
+                return verify_books(connection)
+
+        return await asyncio.to_thread(verify)
 
     async def failure(self) -> BaseException:
         """Waits for an error after which nothing is written any more, and returns it.

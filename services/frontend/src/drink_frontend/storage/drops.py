@@ -86,6 +86,7 @@ _MOVE_TO_RESERVED = Statement(
     update(drops)
     .where(_IS_SOURCE)
     .values(_SAID | {"epoch": null(), "journal_id": null(), "dispatched_ms": null()})
+    .returning(drops.c.machine)
 )
 _SAW_REVISION = Statement(
     update(drops).where(drops.c.id == bindparam("id")).values(revision=_HIGHEST_REVISION)
@@ -99,6 +100,9 @@ _NEXT_RESERVED = Statement(
     .order_by(drops.c.sequence)
     .limit(constant(1))
     .offset(NOTHING)
+    # A row that somebody else has in his hands does not hold up the queue behind it. SQLite has one
+    # writer at a time, and no such words.
+    .with_for_update(skip_locked=True)
 )
 _WAITING = Statement(
     select(func.count()).where(
@@ -208,7 +212,10 @@ class SqlDrops:
             "said_cause": cause.value,
         }
         if target is State.RESERVED:
-            changed = self._executor.run(_MOVE_TO_RESERVED, **said)
+            queued = self._executor.all(_MOVE_TO_RESERVED, **said)
+            changed = len(queued)
+            # Whoever dispatches the machine's drops has one more to look at.
+            self._touched.machines.update(str(machine) for (machine,) in queued)
         else:
             changed = self._executor.run(
                 _MOVE,

@@ -1,9 +1,12 @@
 """What the storage asks of a database engine; all that is particular to one is behind this."""
 
+from contextlib import AbstractContextManager
 from enum import Enum, auto
 from typing import Protocol
 
+from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.statements import Executor
+from drink_frontend.storage.verify import DriverConnection
 
 
 class Fault(Enum):
@@ -11,6 +14,10 @@ class Fault(Enum):
 
     UNAVAILABLE = auto()
     """The statement was not carried out, now; what was committed is sound."""
+    UNDONE = auto()
+    """The whole transaction was undone, by what may be over at once: it may be repeated."""
+    IN_DOUBT = auto()
+    """The connection was lost at the commit, and nobody could tell whether it was carried out."""
     BROKEN = auto()
     """What the database reads or writes can no longer be trusted in this process."""
 
@@ -27,10 +34,16 @@ class Connection(Protocol):
         """Whether a transaction is open."""
 
     def begin(self) -> None:
-        """Opens a transaction: a writing one on a writer, a snapshot on a reader."""
+        """Opens a transaction: a writing one on a writer, a snapshot on a reader.
+
+        A connection that was lost is made anew for it.
+        """
+
+    def announce(self, touched: Touched) -> None:
+        """Has other processes told what the transaction changed, once it is committed."""
 
     def commit(self) -> None:
-        """Makes the transaction durable."""
+        """Makes the transaction durable. The last thing before it is `announce`."""
 
     def rollback(self) -> None:
         """Undoes the transaction; ends a reader's snapshot."""
@@ -48,7 +61,10 @@ class Connection(Protocol):
         """Gives up what a reader runs `seconds` from now, with a Fault.UNAVAILABLE error."""
 
     def changed_elsewhere(self) -> bool:
-        """Whether another process has committed anything since the last look. A writer's."""
+        """Whether another process may have committed something since the last look. A writer's.
+
+        Not where other processes are heard by other means.
+        """
 
     def close(self) -> None:
         """Closes it."""
@@ -62,6 +78,9 @@ class Engine(Protocol):
 
     def fault(self, error: BaseException) -> Fault | None:
         """What a driver's error means; None for one that is a program mistake."""
+
+    def reading(self) -> AbstractContextManager[DriverConnection]:
+        """A snapshot of all of it, for as long as it takes to look at everything."""
 
     def close(self) -> None:
         """Lets another process have it. All connections are closed."""

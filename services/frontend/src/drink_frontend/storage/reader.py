@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.errors import DrinkError, StorageUnavailableError
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.engine import Connection, Engine
 from drink_frontend.storage.transaction import SqlTransaction
@@ -37,7 +37,8 @@ class Reader:
             if self._connection.in_transaction:
                 self._connection.rollback()
         except Exception as error:
-            log.exception("snapshot_failed")
+            if self._engine.fault(error) is None:
+                log.exception("snapshot_failed")
             outcomes = [self._outcome(error) for _ in jobs]
         return outcomes, Touched()
 
@@ -55,8 +56,15 @@ class Reader:
         self._connection.limit(self._limit_s)
         try:
             return Outcome(job.call(SqlTransaction(self._connection.executor, tokens_max=0)))
+        except DrinkError as error:
+            return Outcome(error=error)
         except BaseException as error:
-            return self._outcome(error)
+            outcome = self._outcome(error)
+            # An engine may answer nothing more from a snapshot after an error.
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            self._connection.begin()
+            return outcome
 
     def _outcome(self, error: BaseException) -> Outcome:
         if self._engine.fault(error) is not None:

@@ -1,13 +1,10 @@
 """The storage on SQLite."""
 
-import asyncio
-from collections.abc import Sequence
 from typing import Self
 
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.sqlite_engine import SqliteEngine, reading
-from drink_frontend.storage.verify import verify_books
+from drink_frontend.storage.sqlite_engine import SqliteEngine
 
 
 class SqliteStorage(Database):
@@ -20,7 +17,6 @@ class SqliteStorage(Database):
 
     def __init__(self, settings: StorageSettings, *, beside: bool) -> None:
         engine = SqliteEngine(settings, exclusive=not beside)
-        self._settings = settings
         try:
             super().__init__(engine, settings)
         except BaseException:
@@ -41,13 +37,3 @@ class SqliteStorage(Database):
             SchemaError: there is none, or its schema is not this program's.
         """
         return cls(settings, beside=beside)
-
-    async def verify(self) -> Sequence[str]:
-        """What is wrong with the books, by `verify_books`, as they stand at one moment."""
-
-        def verify() -> Sequence[str]:
-            with reading(self._settings) as connection:
-                connection.execute("BEGIN")
-                return verify_books(connection)
-
-        return await asyncio.to_thread(verify)

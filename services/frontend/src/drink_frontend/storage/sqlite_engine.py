@@ -17,11 +17,12 @@ from urllib.parse import quote
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.engine import Fault
 from drink_frontend.storage.errors import DatabaseLockedError, SchemaError, StorageError
+from drink_frontend.storage.schema import OLDEST, REVISION, check_revision
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Executor
-from drink_frontend.storage.tables import SCHEMA_REVISION
 
 DIALECT = SQLiteDialect_pysqlite(paramstyle="named")
 
@@ -70,6 +71,9 @@ class SqliteConnection:
     def begin(self) -> None:
         """See `Connection`."""
         self._run(self._begin)
+
+    def announce(self, touched: Touched) -> None:
+        """See `Connection`: each process asks the file itself whether another changed it."""
 
     def commit(self) -> None:
         """See `Connection`."""
@@ -148,6 +152,13 @@ class SqliteEngine:
         if primary in _BROKEN:
             return Fault.BROKEN
         return Fault.UNAVAILABLE if primary in _UNAVAILABLE else None
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """See `Engine`."""
+        with reading(self._settings) as connection:
+            connection.execute("BEGIN")
+            yield connection
 
     def close(self) -> None:
         """See `Engine`."""
@@ -241,35 +252,19 @@ def _unusable(settings: StorageSettings, error: sqlite3.Error) -> StorageError:
 
 
 def _check_schema(settings: StorageSettings) -> None:
-    revision = _revision(settings)
-    if revision is None:
-        raise SchemaError(
-            f"{settings.path} has no schema; this program needs revision {SCHEMA_REVISION}:"
-            " migrate makes it"
-        )
-    if revision < SCHEMA_REVISION:
-        raise SchemaError(
-            f"{settings.path} has the older schema revision {revision}; this program needs"
-            f" {SCHEMA_REVISION}: migrate brings it there"
-        )
-    if revision > SCHEMA_REVISION:
-        raise SchemaError(
-            f"{settings.path} has the newer schema revision {revision}; this program knows"
-            f" {SCHEMA_REVISION}: use the program that migrated it, or a newer one"
-        )
-
-
-def _revision(settings: StorageSettings) -> str | None:
     if not settings.path.is_file():
         raise SchemaError(f"there is no database at {settings.path}; migrate makes it")
     connection = open_file(settings, read_only=True)
+
+    def ask(query: str) -> str | None:
+        row = connection.execute(query).fetchone()
+        return None if row is None else str(row[0])
+
     try:
-        tables = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
-        if connection.execute(tables).fetchone() is None:
-            return None
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        has_schema = ask("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
+        revision = ask(REVISION) if has_schema else None
+        check_revision(str(settings.path), revision, lambda: ask(OLDEST))
     except sqlite3.Error as error:
         raise _unusable(settings, error) from error
     finally:
         connection.close()
-    return None if row is None else str(row[0])

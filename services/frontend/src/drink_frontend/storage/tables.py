@@ -1,7 +1,7 @@
 """The tables, for every engine.
 
 What a constraint can say of the books is said here, so that no program mistake can commit what
-breaks it; an engine's own file adds the triggers for what needs one. Within a unit of work a drop
+breaks it; triggers are added for what needs one. Within a unit of work a drop
 goes first and the ledger follows: a drop before its hold, its settled state before its post or
 void.
 
@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -53,6 +54,8 @@ metadata = MetaData(
 )
 
 _WHOLE = BigInteger().with_variant(Integer(), "sqlite")
+# Texts are equal and in order by their bytes, whatever the locale of the server.
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _column(
@@ -62,7 +65,7 @@ def _column(
 
 
 def _text(name: str, *, key: bool = False, null: bool = False) -> Column[Any]:
-    return _column(name, Text(), key=key, null=null)
+    return _column(name, _TEXT, key=key, null=null)
 
 
 def _among(*values: StrEnum) -> str:
@@ -84,6 +87,26 @@ IS_OPEN = f"state IN {_among(*OPEN_STATES)}"
 
 _STRICT: dict[str, Any] = {"sqlite_strict": True}
 _STRICT_BY_KEY: dict[str, Any] = {"sqlite_strict": True, "sqlite_with_rowid": False}
+
+compatibility = Table(
+    "compatibility",
+    metadata,
+    _text("revision", key=True),
+    _text("oldest"),
+    **_STRICT_BY_KEY,
+)
+"""Of each schema, the oldest program that can live with it: what it knows as SCHEMA_REVISION."""
+
+writers = Table(
+    "writers",
+    metadata,
+    _text("id", key=True),
+    _column("batch"),
+    _column("seen_ms"),
+    **_STRICT_BY_KEY,
+)
+"""The last batch that each writing process committed, where one may lose sight of a commit: on
+PostgreSQL. On SQLite nobody writes it."""
 
 accounts = Table(
     "accounts",
@@ -116,7 +139,7 @@ tokens = Table(
     "tokens",
     metadata,
     _text("digest", key=True),
-    Column("account", Text(), ForeignKey("accounts.name"), nullable=False),
+    Column("account", _TEXT, ForeignKey("accounts.name"), nullable=False),
     _column("expires_ms"),
     Index("tokens_by_account", "account", "expires_ms"),
     **_STRICT_BY_KEY,
@@ -132,7 +155,7 @@ machines = Table(
     _column("epoch"),
     _text("journal_id", null=True),
     _column("journal_sequence"),
-    _column("temperature_celsius", REAL(), null=True),
+    _column("temperature_celsius", Double().with_variant(REAL(), "sqlite"), null=True),
     _text("token_digest", null=True),
     UniqueConstraint("token_digest"),
     _check("flags", "enabled IN (0, 1)"),
@@ -143,7 +166,7 @@ machines = Table(
 slots = Table(
     "slots",
     metadata,
-    Column("machine", Text(), ForeignKey("machines.name"), primary_key=True),
+    Column("machine", _TEXT, ForeignKey("machines.name"), primary_key=True),
     _column("number", key=True),
     _text("item"),
     _column("price"),
@@ -169,7 +192,7 @@ drops = Table(
     metadata,
     _column("sequence", key=True),
     _text("id"),
-    Column("account", Text(), ForeignKey("accounts.name"), nullable=False),
+    Column("account", _TEXT, ForeignKey("accounts.name"), nullable=False),
     _text("request_id"),
     _text("fingerprint"),
     _text("machine"),
@@ -258,12 +281,12 @@ transfers = Table(
     _column("sequence", key=True),
     _text("id"),
     _text("kind"),
-    Column("debit_account", Text(), ForeignKey("accounts.name"), nullable=False),
-    Column("credit_account", Text(), ForeignKey("accounts.name"), nullable=False),
+    Column("debit_account", _TEXT, ForeignKey("accounts.name"), nullable=False),
+    Column("credit_account", _TEXT, ForeignKey("accounts.name"), nullable=False),
     _column("amount"),
     _column("created_ms"),
-    Column("drop_id", Text(), ForeignKey("drops.id")),
-    Column("resolves", Text(), ForeignKey("transfers.id")),
+    Column("drop_id", _TEXT, ForeignKey("drops.id")),
+    Column("resolves", _TEXT, ForeignKey("transfers.id")),
     _text("actor", null=True),
     _text("request_id", null=True),
     UniqueConstraint("id"),

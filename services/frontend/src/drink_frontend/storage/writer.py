@@ -1,13 +1,20 @@
 """Group commit: units of work that wait at the same time go to disk in one commit."""
 
+import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.errors import (
+    DrinkError,
+    OutcomeUnknownError,
+    StorageUnavailableError,
+)
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.engine import Connection, Engine, Fault
+from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import SqlTransaction
 from drink_frontend.storage.workers import Job, Outcome
 
@@ -22,11 +29,13 @@ class Stats:
         units: Units of work that were carried out, the undone ones included.
         commits: Commits that succeeded; each syncs the disk once.
         failed_commits: Batches that were refused as a whole.
+        retries: Times that a batch was carried out once more.
     """
 
     units: int = 0
     commits: int = 0
     failed_commits: int = 0
+    retries: int = 0
 
 
 class _BatchLostError(Exception):
@@ -41,18 +50,23 @@ class Writer:
     is not durable yet. After an error that leaves the database in doubt the writer refuses
     everything for good.
 
+    A batch that the engine undid for what may be over at once is carried out again, a few times.
+
     Args:
         engine: The database.
-        tokens_max: Bearer tokens that one account may have.
+        settings: Bounds.
         broken: Told, on the writer's thread, the error after which nothing is written any more.
     """
 
     def __init__(
-        self, engine: Engine, tokens_max: int, broken: Callable[[BaseException], None]
+        self,
+        engine: Engine,
+        settings: StorageSettings,
+        broken: Callable[[BaseException], None],
     ) -> None:
         self._engine = engine
         self._connection: Connection = engine.connect(read_only=False)
-        self._tokens_max = tokens_max
+        self._settings = settings
         self._broken = broken
         self._is_broken = False
         self.stats = Stats()
@@ -60,19 +74,42 @@ class Writer:
     def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
         """See `Crew`."""
         if self._is_broken:
-            return _refusals(jobs), Touched()
-        touched = Touched()
-        try:
-            self._connection.begin()
-            touched.elsewhere = self._connection.changed_elsewhere()
-            outcomes = [self._carry_out(job, touched) for job in jobs]
-            self._connection.commit()
-        except Exception as error:
-            self._recover(error)
-            return _refusals(jobs), Touched(elsewhere=touched.elsewhere)
-        self.stats.commits += 1
-        self.stats.units += len(jobs)
-        return outcomes, touched
+            return _all(jobs, _refusal), Touched()
+        touched, fault = Touched(), Fault.UNDONE
+        for attempt in range(self._settings.write_tries_max):
+            if attempt:
+                self._pause(attempt)
+            touched = Touched()
+            try:
+                outcomes = self._try(jobs, touched)
+            except Exception as error:
+                fault = self._recover(error)
+            else:
+                self.stats.commits += 1
+                self.stats.units += len(jobs)
+                return outcomes, touched
+            if fault is not Fault.UNDONE:
+                break
+        self.stats.failed_commits += 1
+        if fault is Fault.IN_DOUBT:
+            # Whoever waits for what it may have changed has a look.
+            return _all(jobs, _doubt), Touched(elsewhere=True)
+        return _all(jobs, _refusal), Touched(elsewhere=touched.elsewhere)
+
+    def _try(self, jobs: Sequence[Job], touched: Touched) -> Sequence[Outcome]:
+        self._connection.begin()
+        touched.elsewhere = self._connection.changed_elsewhere()
+        outcomes = [self._carry_out(job, touched) for job in jobs]
+        self._connection.announce(touched)
+        self._connection.commit()
+        return outcomes
+
+    def _pause(self, attempt: int) -> None:
+        """Waits before another attempt, longer each time, and not as long as other processes do."""
+        self.stats.retries += 1
+        longest_s = self._settings.write_retry_ms / 1000 * 2**attempt
+        # Not a secret.
+        time.sleep(random.uniform(longest_s / 2, longest_s))  # noqa: S311
 
     def idle(self) -> Touched:
         """See `Crew`."""
@@ -89,7 +126,7 @@ class Writer:
         self._connection.close()
 
     def _carry_out(self, job: Job, touched: Touched) -> Outcome:
-        transaction = SqlTransaction(self._connection.executor, self._tokens_max)
+        transaction = SqlTransaction(self._connection.executor, self._settings.tokens_per_account)
         self._connection.savepoint()
         try:
             value = job.call(transaction)
@@ -97,7 +134,7 @@ class Writer:
             if not self._connection.in_transaction:
                 raise _BatchLostError from error
             fault = self._engine.fault(error)
-            if fault is Fault.BROKEN:
+            if fault in {Fault.BROKEN, Fault.UNDONE}:
                 raise
             self._connection.undo()
             if fault is None:
@@ -108,27 +145,32 @@ class Writer:
         touched.add(transaction.touched)
         return Outcome(value)
 
-    def _recover(self, error: Exception) -> None:
+    def _recover(self, error: Exception) -> Fault:
         """Brings the connection back to where a transaction can begin, or gives up for good."""
-        self.stats.failed_commits += 1
-        cause = error.__cause__ or error
+        cause = error.__cause__ or error if isinstance(error, _BatchLostError) else error
         fault = self._engine.fault(cause)
-        if fault is Fault.UNAVAILABLE:
-            log.error("commit_refused", error=str(cause))
+        if fault not in {None, Fault.BROKEN}:
+            log.error("commit_refused", error=str(cause), fault=fault.name)
             try:
                 if self._connection.in_transaction:
                     self._connection.rollback()
             except Exception as second:
                 cause, fault = second, Fault.BROKEN
-        if fault is not Fault.UNAVAILABLE:
+        if fault is None or fault is Fault.BROKEN:
             log.critical("database_broken", exc_info=cause)
             self._is_broken = True
             self._broken(cause)
+            return Fault.BROKEN
+        return fault
 
 
-def _refusals(jobs: Sequence[Job]) -> Sequence[Outcome]:
-    return [Outcome(error=_refusal()) for _ in jobs]
+def _all(jobs: Sequence[Job], error: Callable[[], DrinkError]) -> Sequence[Outcome]:
+    return [Outcome(error=error()) for _ in jobs]
 
 
 def _refusal() -> StorageUnavailableError:
     return StorageUnavailableError("the database did not take the change")
+
+
+def _doubt() -> OutcomeUnknownError:
+    return OutcomeUnknownError("nobody knows whether the database took the change")

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -15,6 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from drink_frontend.storage.errors import SchemaError, StorageError
+from drink_frontend.storage.opening import require_postgres
+from drink_frontend.storage.schema import OLDEST, is_compatible
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import lock
 from drink_frontend.storage.tables import SCHEMA_REVISION
@@ -23,43 +25,56 @@ _SCRIPTS = Path(__file__).parent
 
 
 def migrate(settings: StorageSettings) -> None:
-    """Makes the database if there is none, and brings its schema to this program's.
+    """Makes the database's tables if there are none, and brings its schema to this program's.
 
-    It is done whole or, if interrupted at any point, not at all.
+    It is done whole or, if interrupted at any point, not at all. A newer schema that this program
+    can live with is left as it is.
 
     Raises:
-        DatabaseLockedError: a frontend has it open.
-        SchemaError: its schema is newer than this program.
-        StorageError: it is no database, or cannot be written.
+        DatabaseLockedError: a frontend has it open, on SQLite.
+        SchemaError: its schema is too new for this program.
+        StorageError: it is no database, cannot be reached, or cannot be written.
     """
-    settings.path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = lock(settings.path)
+    if settings.url is None:
+        settings.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = lock(settings.path)
+        try:
+            # It holds password hashes, so that it is its owner's only from the first byte.
+            os.close(os.open(settings.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _migrate(_on_sqlite(settings), str(settings.path))
+        finally:
+            os.close(descriptor)
+    else:
+        _migrate(_on_postgres(settings), "the database")
+
+
+def _migrate(transaction: AbstractContextManager[Connection], database: str) -> None:
     try:
-        # It holds password hashes, so that it is its owner's only from the first byte.
-        os.close(os.open(settings.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        with _transaction(settings) as connection:
-            _refuse_newer(connection)
+        with transaction as connection:
+            if _is_newer(connection):
+                return
             config = Config()
             config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except DBAPIError as error:
-        raise StorageError(f"{settings.path} cannot be migrated: {error.orig}") from error
-    finally:
-        os.close(descriptor)
+        raise StorageError(f"{database} cannot be migrated: {error.orig}") from error
 
 
-def _refuse_newer(connection: Connection) -> None:
+def _is_newer(connection: Connection) -> bool:
     revision = MigrationContext.configure(connection).get_current_revision()
-    if revision is not None and revision > SCHEMA_REVISION:
-        raise SchemaError(
-            f"the database has the newer schema revision {revision}; this program knows"
-            f" {SCHEMA_REVISION}: use the program that migrated it, or a newer one"
-        )
+    if revision is None or revision <= SCHEMA_REVISION:
+        return False
+    if is_compatible(revision, lambda: connection.exec_driver_sql(OLDEST).scalar()):
+        return True
+    raise SchemaError(
+        f"the database has the newer schema revision {revision}; this program knows"
+        f" {SCHEMA_REVISION}: use the program that migrated it, or a newer one"
+    )
 
 
 @contextmanager
-def _transaction(settings: StorageSettings) -> Iterator[Connection]:
+def _on_sqlite(settings: StorageSettings) -> Iterator[Connection]:
     engine = create_engine(
         URL.create("sqlite", database=str(settings.path.absolute())),
         poolclass=NullPool,
@@ -82,3 +97,24 @@ def _transaction(settings: StorageSettings) -> Iterator[Connection]:
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
         if broken:
             raise SchemaError(f"the migration would break references: {broken[:3]}")
+
+
+@contextmanager
+def _on_postgres(settings: StorageSettings) -> Iterator[Connection]:
+    require_postgres()
+    from drink_frontend.storage.postgres_dial import connect_to_migrate  # noqa: PLC0415 - optional
+
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: connect_to_migrate(settings), poolclass=NullPool
+    )
+    with engine.begin() as connection:
+        # Two that migrate at the same time do so one after the other, and both in turn with the
+        # frontends that run: the second half of the turn is not there before the first migration.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
+        if MigrationContext.configure(connection).get_current_revision() is not None:
+            connection.exec_driver_sql("LOCK TABLE alembic_version IN EXCLUSIVE MODE")
+        yield connection
+
+
+_MIGRATING = 0x6472696E6B
+"""Key of the advisory lock: the word drink."""

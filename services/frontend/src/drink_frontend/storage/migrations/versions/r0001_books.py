@@ -10,7 +10,8 @@ down_revision = None
 
 
 def _text(name: str, *, null: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, sa.Text(), nullable=null)
+    kind = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+    return sa.Column(name, kind, nullable=null)
 
 
 def _whole(name: str, *, null: bool = False) -> sa.Column[Any]:
@@ -27,6 +28,7 @@ def _where(condition: str) -> dict[str, Any]:
 
 def upgrade() -> None:
     """Makes everything."""
+    _processes()
     _accounts()
     _tokens()
     _machines()
@@ -40,6 +42,27 @@ def upgrade() -> None:
         "INSERT INTO accounts (name, kind, admin, closed, created_ms,"
         " debits_pending, debits_posted, credits_pending, credits_posted)"
         " VALUES ('funding', 'FUNDING', 0, 0, 0, 0, 0, 0, 0)"
+    )
+
+
+def _processes() -> None:
+    op.create_table(
+        "compatibility",
+        _text("revision"),
+        _text("oldest"),
+        sa.PrimaryKeyConstraint("revision", name="compatibility_key"),
+        sqlite_strict=True,
+        sqlite_with_rowid=False,
+    )
+    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0001', '0001')")
+    op.create_table(
+        "writers",
+        _text("id"),
+        _whole("batch"),
+        _whole("seen_ms"),
+        sa.PrimaryKeyConstraint("id", name="writers_key"),
+        sqlite_strict=True,
+        sqlite_with_rowid=False,
     )
 
 
@@ -99,7 +122,11 @@ def _machines() -> None:
         _whole("epoch"),
         _text("journal_id", null=True),
         _whole("journal_sequence"),
-        sa.Column("temperature_celsius", sa.REAL(), nullable=True),
+        sa.Column(
+            "temperature_celsius",
+            sa.Double().with_variant(sa.REAL(), "sqlite"),
+            nullable=True,
+        ),
         _text("token_digest", null=True),
         _check("machines_flags", "enabled IN (0, 1)"),
         _check("machines_counts", "epoch >= 0 AND journal_sequence >= 0"),
@@ -304,49 +331,103 @@ def _audit() -> None:
 
 
 def _triggers() -> None:
-    if op.get_bind().dialect.name != "sqlite":
-        return
-    for name, when in _WHEN.items():
-        op.execute(f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, '{name}'); END")
+    on_sqlite = op.get_bind().dialect.name == "sqlite"
+    if not on_sqlite:
+        op.execute(_FUNCTION.format(name="refuse", check=_RAISE))
+    for name, (change, table, condition) in _TRIGGERS.items():
+        if on_sqlite:
+            _sqlite_trigger(name, change, table, condition)
+        else:
+            _postgres_trigger(name, change, table, condition)
 
 
-_WHEN = {
-    "transfers_never_change": "BEFORE UPDATE ON transfers",
-    "transfers_never_go": "BEFORE DELETE ON transfers",
-    "audit_never_changes": "BEFORE UPDATE ON audit",
-    "audit_never_goes": "BEFORE DELETE ON audit",
-    "drops_never_go": "BEFORE DELETE ON drops",
+def _sqlite_trigger(name: str, change: str, table: str, condition: str) -> None:
+    when = f" WHEN {condition}" if condition else ""
+    op.execute(
+        f"CREATE TRIGGER {name} BEFORE {change} ON {table}{when}"
+        f" BEGIN SELECT RAISE(ABORT, '{name}'); END"
+    )
+
+
+def _postgres_trigger(name: str, change: str, table: str, condition: str) -> None:
+    each, when, function = "ROW", "", "refuse"
+    if change == "DELETE":
+        change, each = "DELETE OR TRUNCATE", "STATEMENT"
+    elif "SELECT" in condition:
+        check = f"IF {condition} THEN\n{_RAISE} END IF; RETURN NEW;"
+        op.execute(_FUNCTION.format(name=name, check=check))
+        function = name
+    elif condition:
+        when = f" WHEN ({condition})"
+    op.execute(
+        f"CREATE TRIGGER {name} BEFORE {change} ON {table} FOR EACH {each}{when}"
+        f" EXECUTE FUNCTION {function}()"
+    )
+
+
+_FUNCTION = """CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+{check} END $$"""
+_RAISE = """RAISE EXCEPTION USING MESSAGE = TG_NAME, CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME,
+ERRCODE = 'integrity_constraint_violation';"""
+
+_TRIGGERS = {
+    "transfers_never_change": ("UPDATE", "transfers", ""),
+    "transfers_never_go": ("DELETE", "transfers", ""),
+    "audit_never_changes": ("UPDATE", "audit", ""),
+    "audit_never_goes": ("DELETE", "audit", ""),
+    "drops_never_go": ("DELETE", "drops", ""),
     "drops_order_never_changes": (
-        "BEFORE UPDATE OF sequence, id, account, request_id, fingerprint, machine, slot, item,"
-        " price, hold_id, created_ms, not_before_ms ON drops"
+        (
+            "UPDATE OF sequence, id, account, request_id, fingerprint, machine, slot, item, price,"
+            " hold_id, created_ms, not_before_ms"
+        ),
+        "drops",
+        "",
     ),
     "drops_settled_stay": (
-        "BEFORE UPDATE OF state ON drops"
-        " WHEN OLD.state IN ('DISPENSED', 'NOT_DISPENSED')"
-        " OR (OLD.state = 'UNKNOWN' AND NEW.state IN ('SCHEDULED', 'RESERVED', 'DISPATCHED'))"
+        "UPDATE OF state",
+        "drops",
+        (
+            "OLD.state IN ('DISPENSED', 'NOT_DISPENSED')"
+            " OR (OLD.state = 'UNKNOWN' AND NEW.state IN ('SCHEDULED', 'RESERVED', 'DISPATCHED'))"
+        ),
     ),
     "drops_dispatched_from_reserved": (
-        "BEFORE UPDATE OF state ON drops WHEN NEW.state = 'DISPATCHED' AND OLD.state <> 'RESERVED'"
+        "UPDATE OF state",
+        "drops",
+        "NEW.state = 'DISPATCHED' AND OLD.state <> 'RESERVED'",
     ),
     "drops_move_with_hold": (
-        "BEFORE UPDATE OF state ON drops WHEN NOT EXISTS"
-        " (SELECT 1 FROM transfers WHERE kind = 'HOLD' AND drop_id = OLD.id)"
+        "UPDATE OF state",
+        "drops",
+        "NOT EXISTS (SELECT 1 FROM transfers WHERE kind = 'HOLD' AND drop_id = OLD.id)",
     ),
     "transfers_hold_fits": (
-        "BEFORE INSERT ON transfers WHEN NEW.kind = 'HOLD' AND NOT EXISTS"
-        " (SELECT 1 FROM drops WHERE id = NEW.drop_id AND hold_id = NEW.id"
-        " AND account = NEW.debit_account AND 'sales/' || machine = NEW.credit_account"
-        " AND price = NEW.amount AND state IN ('SCHEDULED', 'RESERVED'))"
+        "INSERT",
+        "transfers",
+        (
+            "NEW.kind = 'HOLD' AND NOT EXISTS"
+            " (SELECT 1 FROM drops WHERE id = NEW.drop_id AND hold_id = NEW.id"
+            " AND account = NEW.debit_account AND 'sales/' || machine = NEW.credit_account"
+            " AND price = NEW.amount AND state IN ('SCHEDULED', 'RESERVED'))"
+        ),
     ),
     "transfers_resolution_fits": (
-        "BEFORE INSERT ON transfers WHEN NEW.resolves IS NOT NULL AND NOT EXISTS"
-        " (SELECT 1 FROM transfers AS hold JOIN drops ON drops.id = hold.drop_id"
-        " WHERE hold.id = NEW.resolves AND hold.kind = 'HOLD' AND hold.drop_id = NEW.drop_id"
-        " AND hold.debit_account = NEW.debit_account"
-        " AND hold.credit_account = NEW.credit_account AND hold.amount = NEW.amount"
-        " AND drops.state = CASE NEW.kind WHEN 'POST' THEN 'DISPENSED' ELSE 'NOT_DISPENSED' END)"
+        "INSERT",
+        "transfers",
+        (
+            "NEW.resolves IS NOT NULL AND NOT EXISTS"
+            " (SELECT 1 FROM transfers AS hold JOIN drops ON drops.id = hold.drop_id"
+            " WHERE hold.id = NEW.resolves AND hold.kind = 'HOLD' AND hold.drop_id = NEW.drop_id"
+            " AND hold.debit_account = NEW.debit_account"
+            " AND hold.credit_account = NEW.credit_account AND hold.amount = NEW.amount"
+            " AND drops.state = CASE NEW.kind WHEN 'POST' THEN 'DISPENSED'"
+            " ELSE 'NOT_DISPENSED' END)"
+        ),
     ),
     "slots_loaded_within_limit": (
-        "BEFORE UPDATE OF loaded ON slots WHEN NEW.loaded > OLD.loaded AND NEW.on_hand > 10000"
+        "UPDATE OF loaded",
+        "slots",
+        "NEW.loaded > OLD.loaded AND NEW.on_hand > 10000",
     ),
 }

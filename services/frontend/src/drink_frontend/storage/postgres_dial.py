@@ -1,0 +1,160 @@
+"""Connections to PostgreSQL, as the promise needs them."""
+
+from typing import Any, TypeVar
+
+import psycopg
+import structlog
+from psycopg import errors
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.numeric import Int8Dumper
+
+from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.settings import StorageSettings
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+Row = tuple[Any, ...]
+
+SILENCE_S = 10
+"""Seconds after which a network that carries nothing is given up: keepalives notice a host that is
+gone, the user timeout one that takes nothing any more."""
+
+PREPARED_MAX = 500
+"""Prepared statements that a session keeps: more than this program has, each in the few ways in
+which its optional parameters can be missing."""
+
+_DEFAULTS: dict[str, Any] = {
+    "application_name": "drink-frontend",
+    # A server that only reads may be behind the one that writes, so none of them is asked anything.
+    "target_session_attrs": "read-write",
+    "client_encoding": "utf8",
+    "keepalives_idle": SILENCE_S // 2,
+    "keepalives_interval": 1,
+    "keepalives_count": SILENCE_S // 2,
+    "tcp_user_timeout": SILENCE_S * 1000,
+}
+
+
+class Driver(psycopg.Connection[Row]):
+    """The driver's connection, which does not wait for ever for a server that stands still.
+
+    Attributes:
+        answer_limit_s: Seconds that an answer may take; then the connection is closed, since what
+            comes later is nobody's any more.
+    """
+
+    answer_limit_s: float | None = None
+
+    def run(self, statements: str) -> psycopg.Cursor[Row]:
+        """Runs statements without parameters, in one message."""
+        return self.execute(statements.encode(), prepare=False)
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """See the driver's."""
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.answer_limit_s)
+        except errors._WaitTimeout:  # noqa: SLF001 - what the method is documented to raise
+            self.close()
+            raise psycopg.OperationalError(
+                f"the server did not answer for {self.answer_limit_s:g} s"
+            ) from None
+
+
+def parameters(settings: StorageSettings) -> dict[str, Any]:
+    """What a connection is made with, for the driver.
+
+    Raises:
+        StorageError: the address or the password's file cannot be read.
+    """
+    assert settings.url is not None
+    try:
+        given = conninfo_to_dict(settings.url)
+    except psycopg.ProgrammingError as error:
+        raise StorageError(f"storage.url cannot be read: {error}") from None
+    if settings.password_file is not None:
+        try:
+            given["password"] = settings.password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StorageError(f"storage.password_file cannot be read: {error}") from None
+    return {
+        **_DEFAULTS,
+        "connect_timeout": settings.connect_limit_s,
+        **given,
+        "autocommit": True,
+    }
+
+
+def dial(settings: StorageSettings, *, read_only: bool) -> Driver:
+    """A new connection for a writer or a reader.
+
+    Raises:
+        psycopg.Error: there is none to be had now.
+        StorageError: it cannot be had with these settings.
+    """
+    # Each statement is one of few and comes again, so it is planned once.
+    driver = Driver.connect(**parameters(settings), prepare_threshold=0)
+    try:
+        # A number has one type whatever its size, so that each statement has one plan.
+        driver.adapters.register_dumper(int, Int8Dumper)
+        driver.prepared_max = PREPARED_MAX
+        driver.run("; ".join(_session(settings, read_only=read_only)))
+        driver.answer_limit_s = _answer_limit_s(settings, read_only=read_only)
+    except BaseException:
+        driver.close()
+        raise
+    return driver
+
+
+def _session(settings: StorageSettings, *, read_only: bool) -> list[str]:
+    """The statements that set a session up."""
+    if read_only:
+        return [
+            f"SET statement_timeout = {settings.read_limit_ms}",
+            # Time that queries spend in this process, between their statements.
+            f"SET idle_in_transaction_session_timeout = {10 * settings.read_limit_ms}",
+        ]
+    return [
+        # None for statements: it would end a commit's wait for a standby and call it a success.
+        "SET statement_timeout = 0",
+        f"SET lock_timeout = {settings.busy_timeout_ms}",
+        f"SET idle_in_transaction_session_timeout = {settings.busy_timeout_ms}",
+        # More than that, such as a standby's own copy, is the server's to ask for.
+        (
+            "SELECT set_config('synchronous_commit', 'on', false)"
+            " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+        ),
+    ]
+
+
+def _answer_limit_s(settings: StorageSettings, *, read_only: bool) -> float:
+    """Longer than any limit that the server itself keeps."""
+    if read_only:
+        return 2 * settings.read_limit_ms / 1000
+    return (settings.busy_timeout_ms + settings.doubt_limit_ms) / 1000
+
+
+def warn_of_loss(driver: Driver) -> None:
+    """Says so when the server's own settings take away what a commit promises."""
+    rows = driver.execute(
+        "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')"
+        " AND setting = 'off'"
+    ).fetchall()
+    for (name,) in rows:
+        log.warning("commits_not_durable", server_setting=f"{name} = off")
+
+
+def connect_to_migrate(settings: StorageSettings) -> psycopg.Connection[Row]:
+    """A new connection that changes the schema; its caller begins and ends transactions.
+
+    Raises:
+        StorageError: there is none to be had.
+    """
+    try:
+        return psycopg.connect(**{**parameters(settings), "autocommit": False})
+    except psycopg.Error as error:
+        raise StorageError(f"the database cannot be reached: {error}") from None

@@ -1,0 +1,127 @@
+"""How frontends on one PostgreSQL hear of each other's commits: LISTEN and NOTIFY.
+
+A notice names what a commit changed. One that would be too long names nothing, which means that it
+may be anything; so does every moment in which nobody listened: while there is no connection, all
+who wait look for themselves again and again.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import psycopg
+import structlog
+
+from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.postgres_dial import SILENCE_S, Row, parameters
+from drink_frontend.storage.settings import StorageSettings
+
+log = structlog.get_logger(__name__)
+
+CHANNEL = "drink_changes"
+"""The channel's name."""
+
+NOTE_BYTES_MAX = 7_999
+"""Longest payload of a NOTIFY, by PostgreSQL's documentation."""
+
+
+def note(writer: str, touched: Touched) -> str:
+    """What a notice says.
+
+    Args:
+        writer: Who committed.
+        touched: What.
+    """
+    whole = json.dumps(
+        {"by": writer, "drops": sorted(touched.drops), "machines": sorted(touched.machines)},
+        separators=(",", ":"),
+    )
+    return whole if len(whole) <= NOTE_BYTES_MAX else json.dumps({"by": writer})
+
+
+def read_note(text: str, writer: str) -> tuple[bool, Touched | None]:
+    """Whether a notice is another process's, and what it names; None if it names nothing.
+
+    Args:
+        text: The notice.
+        writer: This process.
+    """
+    try:
+        facts = json.loads(text)
+        if facts["by"] == writer:
+            return False, None
+        if "drops" not in facts:
+            return True, None
+        return True, Touched(set(facts["drops"]), set(facts["machines"]))
+    except (ValueError, TypeError, KeyError):
+        # Somebody else's, or a newer program's.
+        return True, None
+
+
+class Listener:
+    """Hears other processes' commits, on the event loop.
+
+    Args:
+        settings: Where the database is.
+        writer: This process, whose own commits are no news.
+        heard: Told what another process's commit changed; None if that may be anything.
+
+    Attributes:
+        tried: Set after the first attempt to listen.
+    """
+
+    def __init__(
+        self, settings: StorageSettings, writer: str, heard: Callable[[Touched | None], None]
+    ) -> None:
+        self._settings = settings
+        self._writer = writer
+        self._heard = heard
+        self.tried = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listens until cancelled; connects again whenever it has to."""
+        failures = 0
+        while True:
+            try:
+                async with await self._connect() as connection:
+                    failures = 0
+                    log.info("listening_to_others")
+                    # What was committed while nobody listened.
+                    self._heard(None)
+                    self.tried.set()
+                    await self._listen(connection)
+            except (psycopg.Error, StorageError, TimeoutError) as error:
+                log.warning("not_listening_to_others", error=str(error))
+                self.tried.set()
+                await self._look(failures)
+                failures = min(failures + 1, 20)
+
+    async def _connect(self) -> psycopg.AsyncConnection[Row]:
+        connection = await psycopg.AsyncConnection.connect(**parameters(self._settings))
+        try:
+            await connection.execute(f"LISTEN {CHANNEL}")
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _listen(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        while True:
+            async for notice in connection.notifies(timeout=SILENCE_S):
+                is_news, touched = read_note(notice.payload, self._writer)
+                if is_news:
+                    self._heard(touched)
+            # A peer that is gone says nothing either.
+            async with asyncio.timeout(SILENCE_S):
+                await connection.execute("SELECT 1")
+
+    async def _look(self, failures: int) -> None:
+        """Waits before the next attempt; until then anything may change unheard."""
+        settings = self._settings
+        wait_s = min(settings.reconnect_max_ms, settings.reconnect_ms * 2**failures) / 1000
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + wait_s
+        while (left_s := ends_at - loop.time()) > 0:
+            self._heard(None)
+            await asyncio.sleep(min(left_s, settings.look_elsewhere_ms / 1000))

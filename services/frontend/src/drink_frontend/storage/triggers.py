@@ -1,0 +1,130 @@
+"""Triggers: what a constraint of the tables cannot say, in the SQL of each engine.
+
+A trigger refuses with its own name, as a constraint does. It only checks; nothing is ever computed
+by one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import event, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql.schema import MetaData
+
+from drink_frontend.domain.stock import STOCK_MAX
+from drink_frontend.storage.tables import metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What is refused, and when.
+
+    Attributes:
+        change: UPDATE, UPDATE OF columns, INSERT or DELETE.
+        table: Of this table.
+        condition: If this holds of the rows OLD and NEW; always if empty.
+    """
+
+    change: str
+    table: str
+    condition: str = ""
+
+
+_ORDER = (
+    "sequence, id, account, request_id, fingerprint, machine, slot, item, price, hold_id,"
+    " created_ms, not_before_ms"
+)
+
+TRIGGERS = {
+    "transfers_never_change": Trigger("UPDATE", "transfers"),
+    "transfers_never_go": Trigger("DELETE", "transfers"),
+    "audit_never_changes": Trigger("UPDATE", "audit"),
+    "audit_never_goes": Trigger("DELETE", "audit"),
+    "drops_never_go": Trigger("DELETE", "drops"),
+    "drops_order_never_changes": Trigger(f"UPDATE OF {_ORDER}", "drops"),
+    "drops_settled_stay": Trigger(
+        "UPDATE OF state",
+        "drops",
+        "OLD.state IN ('DISPENSED', 'NOT_DISPENSED')"
+        " OR (OLD.state = 'UNKNOWN' AND NEW.state IN ('SCHEDULED', 'RESERVED', 'DISPATCHED'))",
+    ),
+    "drops_dispatched_from_reserved": Trigger(
+        "UPDATE OF state", "drops", "NEW.state = 'DISPATCHED' AND OLD.state <> 'RESERVED'"
+    ),
+    "drops_move_with_hold": Trigger(
+        "UPDATE OF state",
+        "drops",
+        "NOT EXISTS (SELECT 1 FROM transfers WHERE kind = 'HOLD' AND drop_id = OLD.id)",
+    ),
+    "transfers_hold_fits": Trigger(
+        "INSERT",
+        "transfers",
+        "NEW.kind = 'HOLD' AND NOT EXISTS"
+        " (SELECT 1 FROM drops WHERE id = NEW.drop_id AND hold_id = NEW.id"
+        " AND account = NEW.debit_account AND 'sales/' || machine = NEW.credit_account"
+        " AND price = NEW.amount AND state IN ('SCHEDULED', 'RESERVED'))",
+    ),
+    "transfers_resolution_fits": Trigger(
+        "INSERT",
+        "transfers",
+        "NEW.resolves IS NOT NULL AND NOT EXISTS"
+        " (SELECT 1 FROM transfers AS hold JOIN drops ON drops.id = hold.drop_id"
+        " WHERE hold.id = NEW.resolves AND hold.kind = 'HOLD' AND hold.drop_id = NEW.drop_id"
+        " AND hold.debit_account = NEW.debit_account"
+        " AND hold.credit_account = NEW.credit_account AND hold.amount = NEW.amount"
+        " AND drops.state = CASE NEW.kind WHEN 'POST' THEN 'DISPENSED' ELSE 'NOT_DISPENSED' END)",
+    ),
+    # A slot may hold more than that only by items that drops gave back.
+    "slots_loaded_within_limit": Trigger(
+        "UPDATE OF loaded",
+        "slots",
+        f"NEW.loaded > OLD.loaded AND NEW.on_hand > {STOCK_MAX}",
+    ),
+}
+"""Every trigger, by its name."""
+
+_REFUSE = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+RAISE EXCEPTION USING MESSAGE = TG_NAME, CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME,
+ERRCODE = 'integrity_constraint_violation'; END $$"""
+_REFUSE_IF = """CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+IF {condition} THEN
+RAISE EXCEPTION USING MESSAGE = TG_NAME, CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME,
+ERRCODE = 'integrity_constraint_violation'; END IF; RETURN NEW; END $$"""
+
+
+def sqlite() -> Sequence[str]:
+    """The statements that make the triggers on SQLite."""
+    return [
+        f"CREATE TRIGGER {name} BEFORE {trigger.change} ON {trigger.table}"
+        + (f" WHEN {trigger.condition}" if trigger.condition else "")
+        + f" BEGIN SELECT RAISE(ABORT, '{name}'); END"
+        for name, trigger in TRIGGERS.items()
+    ]
+
+
+def postgres() -> Sequence[str]:
+    """The statements that make the triggers on PostgreSQL."""
+    statements = [_REFUSE]
+    for name, trigger in TRIGGERS.items():
+        change, each, when, function = trigger.change, "ROW", "", "refuse"
+        if change == "DELETE":
+            # There rows also go all at once, which no trigger on rows sees.
+            change, each = "DELETE OR TRUNCATE", "STATEMENT"
+        elif "SELECT" in trigger.condition:
+            # A trigger's own condition may not look at tables there.
+            statements.append(_REFUSE_IF.format(name=name, condition=trigger.condition))
+            function = name
+        elif trigger.condition:
+            when = f" WHEN ({trigger.condition})"
+        statements.append(
+            f"CREATE TRIGGER {name} BEFORE {change} ON {trigger.table}"
+            f" FOR EACH {each}{when} EXECUTE FUNCTION {function}()"
+        )
+    return statements
+
+
+@event.listens_for(metadata, "after_create")
+def _create(_: MetaData, connection: Connection, **__: object) -> None:
+    statements = sqlite() if connection.dialect.name == "sqlite" else postgres()
+    for statement in statements:
+        connection.execute(text(statement))
