@@ -126,10 +126,10 @@ class Chaos:
         self._house.wires[name].unplug(seconds)
 
     def _board_says(self) -> None:
-        """Junk, and answers to nothing, while no command is under way."""
+        """Junk, and answers to nothing, while no command is under way: else they are answers."""
         name = self._agent().machine
         wire, now = self._house.wires[name], self._world.now
-        if wire.is_idle:
+        if wire.is_idle and not self._house.truths[name].owes_answer:
             said = self._rng.choice([b"9\n", b"garbage\xff\x00\n", b"71 1\n", b"8abc\n", b"4\n"])
             self._world.fault("wire.says", name, 0, repr(said))
             wire.tell(wire.board.say(said, now))

@@ -74,6 +74,7 @@ def simulate(seed: int, *, guarded: bool = True) -> Report:
                 raise SimulationError(_account(built, violation)) from None
             return _report(built)
     finally:
+        gc.unfreeze()
         if collecting:
             gc.enable()
             gc.collect()

@@ -140,6 +140,11 @@ class MachineTruth:
         assert fate.slot == slot
         fate.fault = Fault.JAM
 
+    @property
+    def owes_answer(self) -> bool:
+        """Whether the last motor command has not been read yet, and may never be."""
+        return self._at_board is not None and not self.fates[self._at_board].obeyed
+
     def lied(self, drop: str) -> bool:
         """Whether a sensor of the machine lied since the drop's command."""
         written_at = self.fates[drop].written_at
