@@ -10,6 +10,7 @@ from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.errors import (
     LinkSupersededError,
     MachineDisabledError,
+    OutcomeUnknownError,
     StorageUnavailableError,
 )
 from drink_frontend.domain.stock import Sensor
@@ -61,6 +62,7 @@ class MemoryDesk:
         agents: What each opened link's agent said of itself.
         disabled: Machines out of service.
         unavailable: Whether the database refuses everything.
+        in_doubt: Whether the database is lost at the commit of each dispatch.
         changed: Set by everything that a link writes.
     """
 
@@ -71,6 +73,7 @@ class MemoryDesk:
     agents: list[Mapping[str, str]] = field(default_factory=list)
     disabled: set[str] = field(default_factory=set)
     unavailable: bool = False
+    in_doubt: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def reserve(self, drop: Drop) -> None:
@@ -110,6 +113,8 @@ class MemoryDesk:
             return None
         taken = replace(waiting[0], state=State.DISPATCHED, epoch=epoch)
         self.drops[taken.id] = taken
+        if self.in_doubt:
+            raise OutcomeUnknownError("nobody knows whether the database took the change")
         return taken
 
     async def not_received(self, machine: str, epoch: int, drop_id: str) -> None:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.errors import LinkProtocolError, LinkSupersededError, NotOwnerError
+from drink_frontend.domain.errors import (
+    LinkProtocolError,
+    LinkSupersededError,
+    NotOwnerError,
+    OutcomeUnknownError,
+)
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links.link import Link
 from drink_frontend.links.messages import (
@@ -359,6 +364,24 @@ async def test_a_database_that_does_not_answer_postpones_dispatch(rig: Rig) -> N
 
     rig.desk.unavailable = False
     await rig.agent.hears(Dispense)
+
+
+async def test_fault_38_a_dispatch_of_unknown_outcome_ends_the_link_and_the_next_sends_it(
+    rig: Rig,
+) -> None:
+    """Invariant 23: the drop does not wait for the silence limit."""
+    rig.desk.reserve(reserved("D1"))
+    rig.desk.in_doubt = True
+    await rig.open()
+    await rig.agent.hears_error(OutcomeUnknownError)
+    assert rig.link.state.phase is Phase.CLOSED
+
+    rig.desk.in_doubt = False
+    rig.agent = ScriptedAgent()
+    rig.link = rig.new_link(rig.agent.incoming())
+    assert (await rig.open()).wanted_drops == ("D1",)
+    rig.agent.say(NotReceived("D1"))
+    assert (await rig.agent.hears(Dispense)).drop_id == "D1"
 
 
 async def test_an_agents_goodbye_ends_the_link(rig: Rig) -> None:

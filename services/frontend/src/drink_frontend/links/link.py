@@ -10,6 +10,7 @@ from drink_frontend.domain.errors import (
     DrinkError,
     LinkProtocolError,
     LinkSupersededError,
+    OutcomeUnknownError,
     StorageUnavailableError,
 )
 from drink_frontend.domain.ports import Clock
@@ -220,6 +221,10 @@ class Link:
             try:
                 if self.state.ready:
                     await self._dispatch_next()
+            except OutcomeUnknownError:
+                # A drop may be dispatched here whose command was not sent; nobody finds out before
+                # the agent says, at its next Hello, that it did not receive it.
+                raise
             except StorageUnavailableError:
                 self._log.warning("dispatch_postponed")
                 await asyncio.sleep(self._settings.retry_interval_s)

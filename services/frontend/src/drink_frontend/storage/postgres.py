@@ -22,7 +22,7 @@ class PostgresStorage(Database):
     """
 
     def __init__(self, settings: StorageSettings, *, beside: bool) -> None:
-        engine = PostgresEngine(settings)
+        engine = PostgresEngine(settings, serves=not beside)
         batch_max = min(settings.write_batch_max, SUBTRANSACTIONS_MAX)
         super().__init__(engine, settings.model_copy(update={"write_batch_max": batch_max}))
         self._listener = Listener(settings, engine.writer, self.changes.heard)

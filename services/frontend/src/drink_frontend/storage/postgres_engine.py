@@ -298,6 +298,7 @@ class PostgresEngine:
 
     Args:
         settings: Where it is, and bounds.
+        serves: Whether it is a frontend that opens it, and not a command beside one.
 
     Attributes:
         writer: Names this process among all that write.
@@ -307,13 +308,14 @@ class PostgresEngine:
         StorageError: it cannot be reached.
     """
 
-    def __init__(self, settings: StorageSettings) -> None:
+    def __init__(self, settings: StorageSettings, *, serves: bool = True) -> None:
         self._settings = settings
         self.writer = secrets.token_hex(8)
         with closing(_reach(settings)) as driver:
             _check_schema(driver)
-            warn_of_loss(driver)
-            driver.run(_FORGET)
+            if serves:
+                warn_of_loss(driver)
+                driver.run(_FORGET)
 
     def connect(self, *, read_only: bool) -> PostgresConnection:
         """See `Engine`."""
