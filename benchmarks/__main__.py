@@ -1,10 +1,12 @@
 """Runs the benchmarks and prints their table. `python -m benchmarks --help` says how."""
 
 import argparse
+import asyncio
 import contextlib
 import dataclasses
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -58,6 +60,10 @@ async def run(
     chosen: argparse.Namespace, sizes: Sizes
 ) -> tuple[list[table.Row], list[stages.Stage]]:
     """Measures what was chosen, and says how it goes on standard error."""
+    task = asyncio.current_task()
+    assert task is not None
+    # What was started is ended too when this is.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     rows: list[table.Row] = []
     profile: list[stages.Stage] = []
     for name in chosen.rows or [*MEASURES, PROFILE]:

@@ -1,11 +1,13 @@
 """What is measured, as running processes: the real services, and the relays beside them."""
 
 import contextlib
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.measure import cpu_s
@@ -19,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MACHINES = tuple(f"m{number:02}" for number in range(50))
 SLOTS = 10
 """Slots of each machine; a snack machine's."""
+DATABASE = "drink.db"
 BUYERS = 8
 """Buyers, each with a connection and an account of its own."""
 AGENT_PROCESSES = 2
@@ -72,7 +75,7 @@ class Frontend:
 
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
         self.folder = folder
-        self.database = folder / "drink.db"
+        self.database = folder / DATABASE
         self._settings = settings or {}
         self._config = folder.absolute() / "frontend.toml"
         self._command = ["drink-frontend", f"--config={self._config}"]
@@ -84,16 +87,8 @@ class Frontend:
         """Makes the database with its machines and buyers, unless it is there."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_settings()
-        if self.database.exists():
-            return
-        run([*self._command, "migrate"], self.folder)
-        plan = self.folder / "plan.toml"
-        kiosk = f'[[users]]\nname = "kiosk"\nibutton = "{IBUTTON}"\ncredits = {CREDITS}\n'
-        plan.write_text(import_toml(_plan()) + kiosk, encoding="utf-8")
-        plan.chmod(0o600)
-        subprocess.run(
-            python("benchmarks.install", str(self._config), str(plan)), cwd=ROOT, check=True
-        )
+        if not self.database.exists():
+            shutil.copytree(_installed().name, self.folder, dirs_exist_ok=True)
 
     def start(self) -> None:
         """Starts it and waits until it serves."""
@@ -118,6 +113,22 @@ class Frontend:
         }
         text = settings_toml(sections, self._settings)
         self._config.write_text(text, encoding="utf-8")
+
+
+@cache
+def _installed() -> "tempfile.TemporaryDirectory[str]":
+    """Database and tokens of a new installation, made once in this process and gone with it."""
+    made = tempfile.TemporaryDirectory(prefix="drink-bench-")
+    folder = Path(made.name)
+    config, plan = folder / "frontend.toml", folder / "plan.toml"
+    config.write_text(f'[storage]\npath = "{folder}/{DATABASE}"\n', encoding="utf-8")
+    kiosk = f'[[users]]\nname = "kiosk"\nibutton = "{IBUTTON}"\ncredits = {CREDITS}\n'
+    plan.write_text(import_toml(_plan()) + kiosk, encoding="utf-8")
+    run(["drink-frontend", f"--config={config}", "migrate"], folder)
+    subprocess.run(python("benchmarks.install", str(config), str(plan)), cwd=ROOT, check=True)
+    config.unlink()
+    plan.unlink()
+    return made
 
 
 @contextlib.contextmanager

@@ -47,8 +47,8 @@ FULL = Sizes(
 
 QUICK = Sizes(
     rounds=3,
-    drops_s=1.5,
-    commands_s=0.7,
+    drops_s=1,
+    commands_s=0.5,
     many_sessions=2_000,
     idle_sessions=2_000,
     links=300,
