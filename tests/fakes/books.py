@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Reach
 from drink_frontend.domain.ledger import (
     FUNDING_ACCOUNT,
     AccountKind,
@@ -37,7 +37,7 @@ def add_machine(tx: Transaction, name: str, slots: int = 2, on_hand: int = 5) ->
     for number in range(1, slots + 1):
         tx.machines.add_slot(name, number, f"item {number}", PRICE, NOW)
         load(tx, name, number, on_hand)
-    tx.machines.open_link(name, f"journal-{name}", 0)
+    tx.machines.open_link(name, f"journal-{name}", 0, "frontend-1", Reach.READY)
 
 
 def load(tx: Transaction, machine: str, number: int, on_hand: int) -> None:

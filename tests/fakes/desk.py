@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import (
     LinkSupersededError,
     MachineDisabledError,
@@ -93,14 +93,14 @@ class MemoryDesk:
             raise StorageUnavailableError("the database does not answer")
 
     async def open_link(
-        self, machine: str, journal_id: str, journal_sequence: int, agent: Mapping[str, str]
+        self, machine: str, journal: tuple[str, int], reach: Reach, agent: Mapping[str, str]
     ) -> Opening:
         self._write()
         if machine in self.disabled:
             raise MachineDisabledError("the machine is out of service")
         self.epochs[machine] = self.epochs.get(machine, 0) + 1
         self.agents.append(agent)
-        await self.journal(machine, (journal_id, journal_sequence))
+        await self.journal(machine, journal)
         wanted = tuple(drop.id for drop in self._of(machine, State.DISPATCHED))
         return Opening(self.epochs[machine], wanted)
 
@@ -147,7 +147,13 @@ class MemoryDesk:
         self.journals[machine, journal_id] = max(highest, sequence)
 
     async def status(
-        self, machine: str, sensors: Mapping[int, Sensor], temperature_celsius: float | None
+        self,
+        machine: str,
+        epoch: int,
+        sensors: Mapping[int, Sensor],
+        temperature_celsius: float | None,
     ) -> None:
         self._write()
+        if self.epochs[machine] != epoch:
+            raise LinkSupersededError("a newer link has taken over")
         self.kept.append((machine, sensors, temperature_celsius))

@@ -63,6 +63,8 @@ class FlakyEngine:
         settings: Of the database.
     """
 
+    shared = False
+
     def __init__(self, settings: StorageSettings) -> None:
         self._engine = SqliteEngine(settings, exclusive=True)
         self.failures: dict[str, sqlite3.Error] = {}

@@ -4,10 +4,10 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from drink_frontend.domain.drop import Cause, Event, State, Verdict, step
-from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Slot
+from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Reach, Slot
 from drink_frontend.domain.errors import (
     AccountNotFoundError,
     AdminRequiredError,
@@ -23,7 +23,6 @@ from drink_frontend.domain.errors import (
     TokenInvalidError,
 )
 from drink_frontend.domain.ledger import AccountKind, TransferKind
-from drink_frontend.domain.ports import Reach
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links.messages import AgentMessage, FrontendMessage
 from drink_frontend.usecases.drops import DropOrder
@@ -353,14 +352,6 @@ class MemoryDrops:
         return self.move(drop_id, Event.CANCEL, Cause.CANCELLED)
 
 
-@dataclass(frozen=True)
-class View:
-    """A machine and its reach."""
-
-    machine: Machine
-    reach: Reach
-
-
 def slot_of(machine: str, number: int, **changes: object) -> Slot:
     slot = Slot(machine, number, "Cola", 10, True, 5, 1, 7, 0, Sensor.STOCKED, NOW_MS)
     return replace(slot, **changes)  # type: ignore[arg-type]
@@ -373,39 +364,33 @@ class MemoryMachines:
         self.broken = Broken()
         self.bell = Bell()
         self.tokens = {"token-of-d": "d", "token-of-ld": "ld"}
-        self.views = {
-            "d": View(
-                Machine(
-                    "d", "Big Drink", "3rd floor", True, 4, "j", 9, 3.5,
-                    (slot_of("d", 1), slot_of("d", 2, sensor=Sensor.EMPTY)),
-                ),
-                Reach.READY,
+        self.known = {
+            "d": Machine(
+                "d", "Big Drink", "3rd floor", True, 4, "j", 9, 3.5,
+                (slot_of("d", 1), slot_of("d", 2, sensor=Sensor.EMPTY)), Reach.READY,
             ),
-            "ld": View(
-                Machine("ld", "Little Drink", "", False, 0, None, 0, None, (slot_of("ld", 1),)),
-                Reach.OFFLINE,
-            ),
+            "ld": Machine("ld", "Little Drink", "", False, 0, None, 0, None, (slot_of("ld", 1),)),
         }  # fmt: skip
         self.versions: Counter[str] = Counter()
 
-    async def list(self) -> Sequence[View]:
+    async def list(self) -> Sequence[Machine]:
         await self.broken.strike()
-        return list(self.views.values())
+        return list(self.known.values())
 
-    async def get(self, name: str) -> View:
+    async def get(self, name: str) -> Machine:
         await self.broken.strike()
-        if name not in self.views:
+        if name not in self.known:
             raise MachineNotFoundError("no such machine")
-        return self.views[name]
+        return self.known[name]
 
     def reach(self, name: str, reach: Reach) -> None:
         """Lets a machine's reach change."""
-        self.views[name] = replace(self.views[name], reach=reach)
+        self.known[name] = replace(self.known[name], reach=reach)
         self.versions[name] += 1
         self.bell.ring()
 
-    async def watch(self, names: Sequence[str]) -> AsyncIterator[View]:
-        names = names or list(self.views)
+    async def watch(self, names: Sequence[str]) -> AsyncIterator[Machine]:
+        names = names or list(self.known)
         for name in names:
             await self.get(name)
         shown: dict[str, int] = {}
@@ -415,7 +400,7 @@ class MemoryMachines:
                 for name in names:
                     if shown.get(name) != self.versions[name]:
                         shown[name] = self.versions[name]
-                        yield self.views[name]
+                        yield self.known[name]
                 await bell.wait()
 
     async def update_slot(
@@ -432,8 +417,7 @@ class MemoryMachines:
         await self.broken.strike()
         if not actor.admin:
             raise AdminRequiredError("only administrators change slots")
-        view = await self.get(machine)
-        slot = view.machine.slot(number)
+        slot = (await self.get(machine)).slot(number)
         if slot is None:
             raise SlotNotFoundError("the machine has no such slot")
         given = {"item": item, "price": price, "enabled": enabled, "on_hand": available}

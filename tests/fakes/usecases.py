@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Drop, Machine, Slot
+from drink_frontend.domain.entities import Account, Drop, Machine, Reach, Slot
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AccountNotFoundError,
@@ -25,11 +25,9 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.domain.limits import check_account, check_item, check_password, check_text
-from drink_frontend.domain.ports import Reach
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.sessions.services import Services
 from drink_frontend.usecases.drops import DropOrder
-from drink_frontend.usecases.machines import MachineView
 
 STARTED_MS = 1_795_405_840_000
 """Mon, 23 Nov 2026 03:50:40 GMT."""
@@ -382,11 +380,11 @@ class FakeMachines:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    async def list(self) -> Sequence[MachineView]:
+    async def list(self) -> Sequence[Machine]:
         self.world.strike("list")
         return [self._view(name) for name in sorted(self.world.machines)]
 
-    async def get(self, name: str) -> MachineView:
+    async def get(self, name: str) -> Machine:
         self.world.strike("get")
         if name not in self.world.machines:
             raise MachineNotFoundError("no such machine")
@@ -408,15 +406,15 @@ class FakeMachines:
             raise AdminRequiredError("only administrators change slots")
         if item is not None:
             check_item(item)
-        found = (await self.get(machine)).machine.slot(number)
+        found = (await self.get(machine)).slot(number)
         if found is None:
             raise SlotNotFoundError("the machine has no such slot")
         wanted = {"item": item, "price": price, "enabled": enabled, "on_hand": available}
         changes = {name: value for name, value in wanted.items() if value is not None}
         return self.world.change_slot(machine, number, **changes)
 
-    def _view(self, name: str) -> MachineView:
-        return MachineView(self.world.machines[name], self.world.reach[name])
+    def _view(self, name: str) -> Machine:
+        return replace(self.world.machines[name], reach=self.world.reach[name])
 
 
 class FakeNotes:

@@ -101,6 +101,8 @@ class SimulatedEngine:
         guarded: Whether the constraints of the tables hold.
     """
 
+    shared = False
+
     def __init__(
         self,
         settings: StorageSettings,

@@ -20,7 +20,6 @@ from drink.v1 import (
     machine_service_pb2_grpc,
 )
 from drink_frontend.domain.errors import DrinkError
-from drink_frontend.domain.ports import Reach
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.resolve import Resolution
@@ -51,15 +50,6 @@ PASSING = {
 """What a program answers by asking again; gRPC's own and the frontend's."""
 
 
-class _NoLinks:
-    """A command beside the frontend serves no agents."""
-
-    def reach(self, machine: str) -> Reach:
-        return Reach.OFFLINE
-
-    def wake(self, machine: str) -> None: ...
-
-
 def found(house: House) -> None:
     """Makes accounts, machines and tokens, before anything runs."""
     process = Process(house.world, "setup")
@@ -68,7 +58,7 @@ def found(house: House) -> None:
         async with house.frontend.database(process, DatabaseTrouble()) as storage:
             clock, ids = house.frontend.clock, house.frontend.randomness
             accounts = Accounts(storage, HouseHasher(), clock, ids, house.settings.accounts)
-            machines = Machines(storage, _NoLinks(), clock, ids)
+            machines = Machines(storage, clock, ids)
             root = await accounts.create("setup", ADMIN, admin=True)
             for number in range(house.plan.buyers):
                 name = f"buyer{number}"
@@ -333,7 +323,7 @@ async def operate(house: House, process: Process, rng: random.Random) -> None:
     async with house.frontend.database(process, DatabaseTrouble(), beside=True) as storage:
         clock, ids = house.frontend.clock, house.frontend.randomness
         accounts = Accounts(storage, HouseHasher(), clock, ids, house.settings.accounts)
-        machines = Machines(storage, _NoLinks(), clock, ids)
+        machines = Machines(storage, clock, ids)
         try:
             await _one_change(house, rng, accounts, machines, Resolution(storage, clock))
         except DrinkError as error:
@@ -374,6 +364,6 @@ async def _one_change(
 async def reopen(house: House, process: Process) -> None:
     """Takes every machine into service again, so that what waits can be dispensed."""
     async with house.frontend.database(process, DatabaseTrouble(), beside=True) as storage:
-        machines = Machines(storage, _NoLinks(), house.frontend.clock, house.frontend.randomness)
+        machines = Machines(storage, house.frontend.clock, house.frontend.randomness)
         for name in house.agents:
             await machines.change("operator", name, enabled=True)

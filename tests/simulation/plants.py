@@ -112,12 +112,10 @@ def void_on_agent_timeout(patch: pytest.MonkeyPatch) -> None:
     """A dispatched reservation expires on its own."""
     apply = Deadlines._apply
 
-    async def give_up(
-        deadlines: Deadlines, seen: Drop, event: drop_rules.Event, cause: Cause
-    ) -> None:
+    async def give_up(deadlines: Deadlines, seen: Drop, event: drop_rules.Event) -> None:
         if event is drop_rules.Event.LOSE:
-            event, cause = drop_rules.Event.PROVE_NOT_DISPENSED, Cause.EXPIRED
-        await apply(deadlines, seen, event, cause)
+            event = drop_rules.Event.PROVE_NOT_DISPENSED
+        await apply(deadlines, seen, event)
 
     patch.setattr(Deadlines, "_apply", give_up)
 

@@ -1,10 +1,11 @@
 """The contract of `MachineTable`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from drink_frontend.domain.entities import Machine, Slot
+from drink_frontend.domain.entities import Claim, Machine, Reach, Slot
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.ports import Storage, Transaction
 from drink_frontend.domain.stock import STOCK_MAX, Place, Sensor
@@ -200,7 +201,7 @@ def _share_a_token(tx: Transaction) -> None:
         (_share_a_token, "token_digest"),
         (lambda tx: tx.machines.update("x", enabled=False), "no such machine"),
         (lambda tx: tx.machines.update_slot("d", 9, NOW, price=1), "no such machine or slot"),
-        (lambda tx: tx.machines.open_link("x", "journal", 0), "no such machine"),
+        (lambda tx: tx.machines.open_link("x", "journal", 0, "F", Reach.READY), "no such machine"),
     ],
 )
 async def test_a_mistake_of_the_program_cannot_break_the_stock(
@@ -215,19 +216,47 @@ async def test_a_mistake_of_the_program_cannot_break_the_stock(
 
 async def test_each_link_has_a_higher_epoch_and_its_agents_journal(storage: Storage) -> None:
     await storage.write(lambda tx: tx.machines.add("d", "Big Drink", ""))
-    assert await storage.write(lambda tx: tx.machines.open_link("d", "journal", 7)) == 1
-    machine = await _machine(storage)
-    assert (machine.epoch, machine.journal_id, machine.journal_sequence) == (1, "journal", 7)
-    assert await storage.write(lambda tx: tx.machines.open_link("d", "new journal", 0)) == 2
-    machine = await _machine(storage)
-    assert (machine.epoch, machine.journal_id, machine.journal_sequence) == (2, "new journal", 0)
+    for epoch, journal, sequence in ((1, "journal", 7), (2, "new journal", 0)):
+
+        def open_link(tx: Transaction, journal: str = journal, sequence: int = sequence) -> int:
+            return tx.machines.open_link("d", journal, sequence, "F", Reach.READY)
+
+        assert await storage.write(open_link) == epoch
+        machine = await _machine(storage)
+        assert (machine.epoch, machine.journal_id, machine.journal_sequence) == (
+            epoch,
+            journal,
+            sequence,
+        )
 
 
 async def test_retiring_a_link_counts_the_epoch_and_keeps_the_journal(storage: Storage) -> None:
     await storage.write(found)
     await storage.write(lambda tx: tx.machines.retire_link("d"))
     machine = await _machine(storage)
-    assert (machine.epoch, machine.journal_id) == (2, "journal-d")
+    assert (machine.epoch, machine.journal_id, machine.reach) == (2, "journal-d", Reach.OFFLINE)
+    assert await storage.read(lambda tx: tx.machines.claims()) == [
+        Claim("d", 2, None, Reach.OFFLINE)
+    ]
+
+
+async def test_a_claim_counts_for_the_newest_link_only(storage: Storage) -> None:
+    """Invariant 14: a frontend whose link was superseded says nothing about the machine."""
+    await storage.write(found)
+    await storage.write(lambda tx: add_machine(tx, "a"))
+    await storage.write(lambda tx: tx.machines.open_link("d", "journal", 0, "F2", Reach.BOARD_DOWN))
+    newest = Claim("d", 2, "F2", Reach.BOARD_DOWN)
+    other = Claim("a", 1, "frontend-1", Reach.READY)
+    assert await storage.read(lambda tx: tx.machines.claims()) == [other, newest]
+
+    stale = Claim("d", 1, "frontend-1", Reach.READY)
+    await storage.write(lambda tx: tx.machines.keep_claim(stale))
+    assert await storage.read(lambda tx: tx.machines.claims()) == [other, newest]
+
+    ready = replace(newest, reach=Reach.READY)
+    await storage.write(lambda tx: tx.machines.keep_claim(ready))
+    assert await storage.read(lambda tx: tx.machines.claims()) == [other, ready]
+    assert (await _machine(storage)).reach is Reach.READY
 
 
 async def test_a_journal_is_only_ever_seen_to_grow(storage: Storage) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Reach
 from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.usecases.dispatch import Dispatch
@@ -26,8 +27,8 @@ async def _buy(desk: Desk, outcome: State, cause: Cause) -> str:
             settings=DropSettings(),
             on_scheduled=lambda: None,
         )
-        dispatch = Dispatch(storage, clock)
-        epoch = (await dispatch.open_link("d", "J", 0, {})).epoch
+        dispatch = Dispatch(storage, clock, "F")
+        epoch = (await dispatch.open_link("d", ("J", 0), Reach.READY, {})).epoch
         drop = await drops.place(DropOrder("alice", "r1", "d", 1))
         assert await dispatch.take("d", epoch) is not None
         await dispatch.result(
@@ -117,7 +118,7 @@ def test_evidence_against_a_decision_is_an_alarm(furnished: Desk, unknown: str) 
 
     async def late() -> None:
         async with SqliteStorage.open(furnished.settings.storage) as storage:
-            await Dispatch(storage, SystemClock()).result(
+            await Dispatch(storage, SystemClock(), "F").result(
                 "d",
                 unknown,
                 revision=2,

@@ -38,11 +38,9 @@ def file(tmp_path: Path) -> Path:
 
 def test_everything_in_the_file_is_made(desk: Desk, file: Path) -> None:
     assert "correct-horse" not in desk.admin("import", str(file))
-    view = desk.look(lambda drink: drink.machines.get("d"))
-    assert view.machine.display_name == "Big Drink"
-    assert [(slot.item, slot.price, slot.on_hand) for slot in view.machine.slots] == [
-        ("Coke", 50, 10)
-    ]
+    machine = desk.look(lambda drink: drink.machines.get("d"))
+    assert machine.display_name == "Big Drink"
+    assert [(slot.item, slot.price, slot.on_hand) for slot in machine.slots] == [("Coke", 50, 10)]
     alice = desk.look(lambda drink: drink.accounts.login_password("alice", "correct-horse", "x"))
     assert alice.available == 500
     root = desk.look(lambda drink: drink.accounts.login_ibutton("00AABBCCDDEEFF01", "x"))
@@ -58,7 +56,7 @@ def test_a_second_import_changes_nothing_and_gives_nothing_twice(desk: Desk, fil
     desk.admin("slot", "change", "d", "1", "--price", "45", "--available", "3")
     desk.admin("import", str(file))
 
-    slot = desk.look(lambda drink: drink.machines.get("d")).machine.slots[0]
+    slot = desk.look(lambda drink: drink.machines.get("d")).slots[0]
     assert (slot.price, slot.on_hand) == (45, 3)
     assert desk.look(lambda drink: drink.accounts.balance("alice")).available == 500
     assert file.with_name("d.token").read_text() == token

@@ -20,20 +20,20 @@ def test_a_machine_and_its_slots_are_listed(furnished: Desk) -> None:
     header, line = furnished.admin("machine", "list").splitlines()
     assert header.startswith("machine  slot  item")
     assert line.split() == ["d", "1", "Coke", "50", "10", "0", "0", "0", "UNSPECIFIED", "yes"]
-    view = furnished.look(lambda drink: drink.machines.get("d"))
-    assert (view.machine.display_name, view.machine.location) == ("Big Drink", "NRH (North)")
+    machine = furnished.look(lambda drink: drink.machines.get("d"))
+    assert (machine.display_name, machine.location) == ("Big Drink", "NRH (North)")
 
 
 def test_a_slot_changes_in_what_is_given(furnished: Desk) -> None:
     furnished.admin("slot", "change", "d", "1", "--price", "45", "--available", "7")
     furnished.admin("slot", "change", "d", "1", "--item", "Cherry Coke", "--disabled")
-    slot = furnished.look(lambda drink: drink.machines.get("d")).machine.slots[0]
+    slot = furnished.look(lambda drink: drink.machines.get("d")).slots[0]
     assert (slot.item, slot.price, slot.on_hand, slot.enabled) == ("Cherry Coke", 45, 7, False)
 
 
 def test_a_machine_changes_in_what_is_given(furnished: Desk) -> None:
     furnished.admin("machine", "change", "d", "--disabled", "--location", "cellar")
-    machine = furnished.look(lambda drink: drink.machines.get("d")).machine
+    machine = furnished.look(lambda drink: drink.machines.get("d"))
     assert (machine.display_name, machine.location, machine.enabled) == (
         "Big Drink",
         "cellar",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import (
     LinkProtocolError,
     LinkSupersededError,
@@ -233,7 +234,7 @@ async def test_a_drop_that_was_not_asked_about_cannot_be_returned(rig: Rig) -> N
 async def test_fault_17_an_older_link_is_told_that_it_is_superseded(rig: Rig) -> None:
     """Invariant 14: a stale epoch delivers no command."""
     await rig.open()
-    await rig.desk.open_link("d", "journal-1", 0, {})
+    await rig.desk.open_link("d", ("journal-1", 0), Reach.READY, {})
     rig.desk.reserve(reserved("D1"))
     rig.link.wake()
 

@@ -4,8 +4,8 @@ import pytest
 
 from drink.v1 import drop_service_pb2, machine_service_pb2
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import FieldInvalidError
-from drink_frontend.domain.ports import Reach
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.rpc import convert
 from tests.fakes.rpc_usecases import MemoryMachines
@@ -39,7 +39,7 @@ def test_every_sensor_reading_has_its_name() -> None:
 def test_every_reach_has_its_name(reach: Reach) -> None:
     machines = MemoryMachines()
     machines.reach("d", reach)
-    wire = convert.machine_message(machines.views["d"]).reach
+    wire = convert.machine_message(machines.known["d"]).reach
     assert machine_service_pb2.Machine.Reach.Name(wire) == f"REACH_{reach}"
 
 

@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from drink.v1 import machine_service_pb2 as pb
-from drink_frontend.domain.ports import Reach
+from drink_frontend.domain.entities import Reach
 from tests.fakes.rpc_frontend import (
     ALICE,
     LIMIT_S,

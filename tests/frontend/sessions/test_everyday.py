@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import (
     MachineBusyError,
     RateLimitedError,
     ShuttingDownError,
     StorageUnavailableError,
 )
-from drink_frontend.domain.ports import Reach
 from drink_frontend.sessions.dialects import CLASSIC, DIALECTS, DRINKD, DRINKJS, Dialect
 from tests.fakes.sessions import Typist
 from tests.fakes.usecases import World, make_machine, make_slot

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from drink_frontend.domain.ports import Reach
+from drink_frontend.domain.entities import Reach
 from drink_frontend.sessions.dialects import CLASSIC, DRINKJS, Dialect
 from drink_frontend.sessions.encoding import greeting
 from tests.fakes.sessions import Typist

@@ -12,13 +12,13 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from drink_frontend.storage import accounts, audit, drops, ledger, machines
+from drink_frontend.storage import accounts, audit, drops, frontends, ledger, machines
 from drink_frontend.storage.sqlite_engine import DIALECT
 from drink_frontend.storage.statements import Executor, Statement, constant
 from drink_frontend.storage.tables import metadata, tokens
 from tests.fakes.databases import fresh_sqlite
 
-MODULES = (accounts, audit, drops, ledger, machines)
+MODULES = (accounts, audit, drops, frontends, ledger, machines)
 
 
 def _statements(module: ModuleType) -> Iterator[tuple[str, Statement]]:
@@ -94,8 +94,14 @@ def test_queues_look_at_open_drops_only(
     )
 
 
-SCANNED = {"accounts_users", "machines_list", "machines_all_slots"}
-"""What lists everything there is, of tables that people fill."""
+SCANNED = {
+    "accounts_users",
+    "frontends_list",
+    "machines_claims",
+    "machines_list",
+    "machines_all_slots",
+}
+"""What lists everything there is, of tables that people fill, and the few frontends."""
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - SCANNED))
@@ -103,8 +109,14 @@ def test_nothing_else_looks_at_every_row(database: sqlite3.Connection, name: str
     assert not [step for step in plan(database, name) if step.startswith("SCAN")]
 
 
-SORTED = {"drops_in_state", "drops_list_open", "accounts_remove_oldest_tokens", "audit_list_drop"}
-"""What sorts a few rows: open drops, one account's tokens, one drop's records."""
+SORTED = {
+    "accounts_remove_oldest_tokens",
+    "audit_list_drop",
+    "drops_in_state",
+    "drops_list_open",
+    "frontends_list",
+}
+"""What sorts a few rows: open drops, one account's tokens, one drop's records, frontends."""
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - SORTED))

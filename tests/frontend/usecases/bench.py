@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Slot
-from drink_frontend.domain.ports import Reach, Transaction
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Claim, Drop, Reach, Slot
+from drink_frontend.domain.ports import Held, Transaction
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.usecases.accounts import Accounts
@@ -23,25 +23,33 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import CountingRandomness
 
 JOURNAL = "journal-1"
+FRONTEND = "frontend-1"
 
 
 class HandLinks:
     """Links as a test sets them; implements `domain.ports.Links`.
 
     Attributes:
-        reaches: How far a command to each machine gets; READY where nothing is said.
+        here: The links to this frontend.
         woken: Machines that were told of a drop, in order.
+        superseded: Links that were ended, with the newer epoch.
     """
 
     def __init__(self) -> None:
-        self.reaches: dict[str, Reach] = {}
+        self.here: dict[str, Held] = {}
         self.woken: list[str] = []
-
-    def reach(self, machine: str) -> Reach:
-        return self.reaches.get(machine, Reach.READY)
+        self.superseded: list[tuple[str, int]] = []
 
     def wake(self, machine: str) -> None:
         self.woken.append(machine)
+
+    def held(self, machine: str) -> Held | None:
+        return self.here.get(machine)
+
+    def supersede(self, machine: str, epoch: int) -> None:
+        held = self.here.get(machine)
+        if held is not None and held.epoch is not None and held.epoch < epoch:
+            self.superseded.append((machine, epoch))
 
 
 class PlainHasher:
@@ -77,7 +85,7 @@ class Bench:
         self.hasher = PlainHasher()
         self.scheduled = 0
         randomness = CountingRandomness(prefix)
-        self.dispatch = Dispatch(storage, clock)
+        self.dispatch = Dispatch(storage, clock, FRONTEND)
         self.deadlines = Deadlines(storage, self.links, clock, DropSettings())
         self.drops = Drops(
             storage,
@@ -88,7 +96,7 @@ class Bench:
             on_scheduled=self._on_scheduled,
         )
         self.accounts = Accounts(storage, self.hasher, clock, randomness, AccountSettings())
-        self.machines = Machines(storage, self.links, clock, randomness)
+        self.machines = Machines(storage, clock, randomness)
         self.resolution = Resolution(storage, clock)
 
     def _on_scheduled(self) -> None:
@@ -111,10 +119,18 @@ class Bench:
         self, machine: str = "d", journal: str = JOURNAL, sequence: int = 0
     ) -> LinkOpening:
         """The machine's agent connects."""
-        return await self.dispatch.open_link(machine, journal, sequence, {"boot_id": "boot-1"})
+        return await self.dispatch.open_link(
+            machine, (journal, sequence), Reach.READY, {"boot_id": "boot-1"}
+        )
+
+    async def reach(self, reach: Reach, machine: str = "d") -> None:
+        """The machine's frontend says how far a command gets on its link."""
+        frontend = None if reach is Reach.OFFLINE else FRONTEND
+        claim = Claim(machine, await self.epoch(machine), frontend, reach)
+        await self.storage.write(lambda tx: tx.machines.keep_claim(claim))
 
     async def epoch(self, machine: str = "d") -> int:
-        return (await self.machines.get(machine)).machine.epoch
+        return (await self.machines.get(machine)).epoch
 
     async def place(
         self,

@@ -1,15 +1,16 @@
 """What happens because time passes: on the bench's clock, which no test waits for."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.entities import AuditKind, Drop, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Changes, Reach, Transaction
+from drink_frontend.domain.ports import Changes, Transaction
 from drink_frontend.usecases.deadlines import Deadlines, Patience
 from drink_frontend.usecases.settings import DropSettings
 from tests.fakes.desk import reserved
@@ -38,6 +39,10 @@ class Interposed:
     @property
     def changes(self) -> Changes:
         return self._storage.changes
+
+    @property
+    def shared(self) -> bool:
+        return self._storage.shared
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         if self.failures:
@@ -239,7 +244,7 @@ async def test_a_drop_that_was_never_taken_is_given_up(
     bench: Bench, reach: Reach, cause: Cause
 ) -> None:
     drop = await bench.place()
-    bench.links.reaches["d"] = reach
+    await bench.reach(reach)
     await later(bench, 120)
     assert (await bench.drop(drop.id)).state is State.RESERVED
 
@@ -278,6 +283,50 @@ async def test_what_moved_meanwhile_is_left_alone(bench: Bench) -> None:
     assert await bench.state(silent) == (State.DISPENSED, Cause.BOARD_ACK)
 
 
+async def test_a_drop_sent_once_more_meanwhile_has_its_time_from_then_on(bench: Bench) -> None:
+    drop = await bench.dispatched()
+    storage = Interposed(bench)
+    deadlines = Deadlines(storage, bench.links, bench.clock, DropSettings())
+    await deadlines.look()
+    bench.clock.pass_s(91)
+
+    async def send_again() -> None:
+        opening = await bench.link()
+        await bench.dispatch.not_received("d", opening.epoch, drop.id)
+        await bench.take()
+
+    storage.before_write = send_again
+    await deadlines.look()
+    assert (await bench.drop(drop.id)).state is State.DISPATCHED
+
+
+async def test_fault_31_two_frontends_that_find_the_same_drop_overdue_move_it_once(
+    bench: Bench,
+) -> None:
+    """Invariant 3: each sees every drop, whoever placed it and whoever has the link."""
+    drops = [
+        await bench.dispatched("r1"),
+        await bench.place("r2", machine="ld"),
+        await bench.place("r3", delay_s=100),
+    ]
+    frontends = [
+        Deadlines(bench.storage, bench.links, bench.clock, DropSettings()) for _ in range(2)
+    ]
+    for _ in range(2):
+        await asyncio.gather(*(each.look() for each in frontends))
+        bench.clock.pass_s(121)
+    await asyncio.gather(*(each.look() for each in frontends))
+
+    lost, withdrawn, released = [await bench.state(drop) for drop in drops]
+    assert lost == (State.UNKNOWN, Cause.AGENT_LOST)
+    assert withdrawn == (State.NOT_DISPENSED, Cause.EXPIRED)
+    assert released == (State.RESERVED, Cause.NONE)
+    moves = await bench.audit(AuditKind.DROP_MOVED)
+    assert Counter(move.facts["event"] for move in moves) == {
+        "RESERVE": 3, "DISPATCH": 1, "LOSE": 1, "WITHDRAW": 1, "DUE": 1,
+    }  # fmt: skip
+
+
 async def test_invariant_23_every_drop_ends_when_nobody_answers(bench: Bench) -> None:
     """Whatever state a drop is in, time alone brings it to an answer."""
     drops = [
@@ -285,7 +334,7 @@ async def test_invariant_23_every_drop_ends_when_nobody_answers(bench: Bench) ->
         await bench.place("r2"),
         await bench.place("r3", delay_s=300),
     ]
-    bench.links.reaches["d"] = Reach.OFFLINE
+    await bench.reach(Reach.OFFLINE)
     await later(bench, 300 + 120 + 2)
 
     assert all([(await bench.drop(drop.id)).state.answered for drop in drops])

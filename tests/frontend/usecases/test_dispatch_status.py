@@ -6,7 +6,7 @@ import pytest
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import AuditKind
-from drink_frontend.domain.errors import SlotEmptyError
+from drink_frontend.domain.errors import LinkSupersededError, SlotEmptyError
 from drink_frontend.domain.stock import Sensor
 from tests.frontend.usecases.bench import Bench
 
@@ -14,7 +14,7 @@ from tests.frontend.usecases.bench import Bench
 async def test_fault_49_a_slot_that_reads_empty_is_closed_and_its_count_questioned(
     bench: Bench,
 ) -> None:
-    await bench.dispatch.status("d", {1: Sensor.EMPTY}, 4.5)
+    await bench.dispatch.status("d", 1, {1: Sensor.EMPTY}, 4.5)
 
     slot = await bench.slot()
     assert (slot.sensor, slot.on_hand, slot.available) == (Sensor.EMPTY, 3, 0)
@@ -23,17 +23,17 @@ async def test_fault_49_a_slot_that_reads_empty_is_closed_and_its_count_question
     (record,) = await bench.audit(AuditKind.SENSOR_CONTRADICTED)
     assert record.kind.alarming
     assert record.facts == {"slot": 1, "sensor": "EMPTY", "on_hand": 3}
-    assert (await bench.machines.get("d")).machine.temperature_celsius == 4.5
+    assert (await bench.machines.get("d")).temperature_celsius == 4.5
 
-    await bench.dispatch.status("d", {1: Sensor.STOCKED}, None)
+    await bench.dispatch.status("d", 1, {1: Sensor.STOCKED}, None)
     assert (await bench.place()).state is State.RESERVED
-    assert (await bench.machines.get("d")).machine.temperature_celsius is None
+    assert (await bench.machines.get("d")).temperature_celsius is None
 
 
 async def test_fault_49_a_slot_that_reads_stocked_with_nothing_in_it(bench: Bench) -> None:
     root = await bench.account("root")
     await bench.machines.update_slot(root, "d", 2, available=0)
-    await bench.dispatch.status("d", {2: Sensor.STOCKED}, None)
+    await bench.dispatch.status("d", 1, {2: Sensor.STOCKED}, None)
 
     assert (await bench.slot("d", 2)).available == 0
     (record,) = await bench.audit(AuditKind.SENSOR_CONTRADICTED)
@@ -44,7 +44,7 @@ async def test_fault_49_a_slot_that_reads_stocked_with_nothing_in_it(bench: Benc
 async def test_sensors_that_agree_are_kept_quietly(bench: Bench, slot: int, sensor: Sensor) -> None:
     await bench.place("last", slot=2)
     for _ in range(2):
-        await bench.dispatch.status("d", {slot: sensor, 77: Sensor.EMPTY}, None)
+        await bench.dispatch.status("d", 1, {slot: sensor, 77: Sensor.EMPTY}, None)
 
     assert (await bench.slot("d", slot)).sensor is sensor
     assert await bench.audit(AuditKind.SENSOR_CONTRADICTED) == []
@@ -52,24 +52,27 @@ async def test_sensors_that_agree_are_kept_quietly(bench: Bench, slot: int, sens
 
 async def test_the_last_item_still_stands_in_the_slot_while_its_drop_is_open(bench: Bench) -> None:
     await bench.place("last", slot=2)
-    await bench.dispatch.status("d", {2: Sensor.STOCKED}, None)
+    await bench.dispatch.status("d", 1, {2: Sensor.STOCKED}, None)
 
     assert await bench.audit(AuditKind.SENSOR_CONTRADICTED) == []
 
 
-async def test_status_of_an_unknown_machine_is_nothing(bench: Bench) -> None:
-    before = await bench.audit()
-    await bench.dispatch.status("s", {1: Sensor.EMPTY}, 4.5)
-
-    assert await bench.audit() == before
+async def test_fault_17_a_superseded_link_says_nothing_of_its_board(bench: Bench) -> None:
+    """Invariant 14: what came late on an older stream must not cover what the newer one said."""
+    await bench.link("d")
+    await bench.dispatch.status("d", 2, {1: Sensor.EMPTY}, 4.5)
+    with pytest.raises(LinkSupersededError):
+        await bench.dispatch.status("d", 1, {1: Sensor.STOCKED}, 30.0)
+    assert (await bench.slot()).sensor is Sensor.EMPTY
+    assert (await bench.machines.get("d")).temperature_celsius == 4.5
 
 
 async def test_what_changes_on_a_link_wakes_who_watches_the_machine(bench: Bench) -> None:
     views: list[Any] = []
     watch = bench.machines.watch(["d"])
     views.append(await anext(watch))
-    await bench.dispatch.status("d", {1: Sensor.EMPTY}, 4.5)
+    await bench.dispatch.status("d", 1, {1: Sensor.EMPTY}, 4.5)
     views.append(await anext(watch))
     await watch.aclose()  # type: ignore[attr-defined]
 
-    assert [view.machine.temperature_celsius for view in views] == [None, 4.5]
+    assert [view.temperature_celsius for view in views] == [None, 4.5]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AccountNotFoundError,
@@ -28,7 +28,6 @@ from drink_frontend.domain.errors import (
     SlotEmptyError,
     SlotNotFoundError,
 )
-from drink_frontend.domain.ports import Reach
 from drink_frontend.usecases.drops import DropOrder
 from tests.frontend.usecases.bench import Bench, Place
 
@@ -110,7 +109,7 @@ async def test_fault_56_a_disabled_machine_takes_no_drop(bench: Bench) -> None:
 async def test_a_machine_that_cannot_be_reached(
     bench: Bench, reach: Reach, error: type[DrinkError]
 ) -> None:
-    bench.links.reaches["d"] = reach
+    await bench.reach(reach)
     await refused(bench, error)
 
 
@@ -229,7 +228,7 @@ async def test_fault_3_a_repeated_request_needs_nothing_of_the_world(bench: Benc
     await bench.machines.update_slot(root, "d", 2, price=99, enabled=False, available=0)
     await bench.machines.change("root", "d", enabled=False)
     await bench.accounts.change("root", "ann", closed=True)
-    bench.links.reaches["d"] = Reach.OFFLINE
+    await bench.reach(Reach.OFFLINE)
 
     assert (await bench.place(slot=2, price_ceiling=30)).id == drop.id
 

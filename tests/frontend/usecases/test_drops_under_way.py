@@ -1,10 +1,18 @@
 """What changes around a drop that is under way changes nothing about it."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import InsufficientCreditsError
+from drink_frontend.domain.ports import Held
 from tests.frontend.usecases.bench import Bench
+
+LIMIT_S = 5
 
 
 async def test_fault_54_the_price_is_the_one_at_the_reservation(bench: Bench) -> None:
@@ -61,3 +69,53 @@ async def test_fault_55_held_credits_cannot_be_moved_away(bench: Bench) -> None:
     await bench.accounts.transfer(ann, "t3", "bob", 150)
     await bench.report(drop)
     assert await bench.credits() == (0, 0)
+
+
+async def settling(bench: Bench) -> asyncio.Task[None]:
+    """A frontend that stops, as far as it gets before anything else happens."""
+    task = asyncio.create_task(bench.drops.settle())
+    for _ in range(3):  # each is answered after what the task asked before it
+        await bench.storage.read(lambda _: None)
+    return task
+
+
+async def test_fault_28_a_stopping_frontend_waits_for_the_motors_on_its_links(
+    bench: Bench,
+) -> None:
+    drop = await bench.dispatched()
+    bench.links.here["d"] = Held(1, Reach.READY)
+    task = await settling(bench)
+    assert not task.done()
+    await bench.report(drop)
+    async with asyncio.timeout(LIMIT_S):
+        await task
+
+
+async def test_fault_28_a_stopping_frontend_waits_for_whoever_waits_here(bench: Bench) -> None:
+    """Also where another frontend has the link."""
+    drops = [await bench.dispatched("r1"), await bench.place("r2")]
+    waiting = [asyncio.create_task(bench.drops.outcome(drop.id)) for drop in drops]
+    task = await settling(bench)
+    for drop in drops:
+        assert not task.done()
+        await bench.take()
+        await bench.report(drop)
+    async with asyncio.timeout(LIMIT_S):
+        await task
+        assert [drop.state for drop in await asyncio.gather(*waiting)] == [State.DISPENSED] * 2
+
+
+async def test_fault_28_a_stopping_frontend_waits_for_nothing_else(bench: Bench) -> None:
+    """Not for others' drops, nor for one that waits for its time or for an operator."""
+    unknown = await bench.unknown("r1", account="bob")
+    scheduled = await bench.place("r2", delay_s=60)
+    await bench.dispatched("r3")
+    await bench.place("r4", machine="ld")
+    bench.links.here["ld"] = Held(1, Reach.READY)
+    async with asyncio.timeout(LIMIT_S), contextlib.AsyncExitStack() as stack:
+        for drop in (unknown, scheduled):
+            watch = bench.drops.watch(drop.id)
+            assert isinstance(watch, AsyncGenerator)
+            await stack.enter_async_context(contextlib.aclosing(watch))
+            await anext(watch)
+        await bench.drops.settle()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from drink_frontend.domain.entities import AuditKind
+from drink_frontend.domain.entities import AuditKind, Machine, Reach
 from drink_frontend.domain.errors import (
     AdminRequiredError,
     AlreadyExistsError,
@@ -17,10 +17,8 @@ from drink_frontend.domain.errors import (
     TokenInvalidError,
 )
 from drink_frontend.domain.ledger import CREDITS_MAX
-from drink_frontend.domain.ports import Reach
 from drink_frontend.domain.stock import STOCK_MAX
 from drink_frontend.usecases.accounts import digest
-from drink_frontend.usecases.machines import MachineView
 from tests.frontend.usecases.bench import Bench
 
 LIMIT_S = 5
@@ -28,15 +26,15 @@ LIMIT_S = 5
 
 
 async def test_machines_are_shown_with_slots_and_reach(bench: Bench) -> None:
-    bench.links.reaches["ld"] = Reach.BOARD_DOWN
+    await bench.reach(Reach.BOARD_DOWN, "ld")
     d, ld = await bench.machines.list()
 
-    assert (d.machine.name, d.machine.display_name, d.reach) == ("d", "D", Reach.READY)
-    assert [(slot.number, slot.item, slot.price, slot.available) for slot in d.machine.slots] == [
+    assert (d.name, d.display_name, d.reach) == ("d", "D", Reach.READY)
+    assert [(slot.number, slot.item, slot.price, slot.available) for slot in d.slots] == [
         (1, "Coke", 50, 3),
         (2, "Tea", 30, 1),
     ]
-    assert (ld.machine.name, ld.reach) == ("ld", Reach.BOARD_DOWN)
+    assert (ld.name, ld.reach) == ("ld", Reach.BOARD_DOWN)
     assert await bench.machines.get("d") == d
     with pytest.raises(MachineNotFoundError):
         await bench.machines.get("s")
@@ -46,8 +44,8 @@ async def test_a_watch_shows_all_and_then_each_that_changed(bench: Bench) -> Non
     shown: list[tuple[str, int]] = []
 
     async def watch() -> None:
-        async for view in bench.machines.watch([]):
-            shown.append((view.machine.name, view.machine.slots[0].available))
+        async for machine in bench.machines.watch([]):
+            shown.append((machine.name, machine.slots[0].available))
             match len(shown):
                 case 2:
                     await bench.place("r1", machine="ld")
@@ -65,32 +63,31 @@ async def test_a_watch_shows_all_and_then_each_that_changed(bench: Bench) -> Non
 async def test_a_watch_shows_only_the_machines_it_names(bench: Bench, names: list[str]) -> None:
     for name in names[1:]:
         await bench.machines.create("root", name, name)
-    views: list[MachineView] = []
+    seen: list[Machine] = []
 
     async def watch() -> None:
-        async for view in bench.machines.watch(names):
-            views.append(view)
-            if len(views) == len(names):
+        async for machine in bench.machines.watch(names):
+            seen.append(machine)
+            if len(seen) == len(names):
                 await bench.place("r1", machine="ld")
                 await bench.place("r2", machine="d")
-            if len(views) > len(names):
+            if len(seen) > len(names):
                 return
 
     async with asyncio.timeout(LIMIT_S):
         await watch()
-    assert [view.machine.name for view in views] == [*names, "d"]
+    assert [machine.name for machine in seen] == [*names, "d"]
 
 
 async def test_a_watch_shows_a_reach_that_changed(bench: Bench) -> None:
     reaches: list[Reach] = []
 
     async def watch() -> None:
-        async for view in bench.machines.watch(["d"]):
-            reaches.append(view.reach)
-            if view.reach is Reach.OFFLINE:
+        async for machine in bench.machines.watch(["d"]):
+            reaches.append(machine.reach)
+            if machine.reach is Reach.OFFLINE:
                 return
-            bench.links.reaches["d"] = Reach.OFFLINE
-            bench.storage.changes.announce_machine("d")
+            await bench.reach(Reach.OFFLINE)
 
     async with asyncio.timeout(LIMIT_S):
         await watch()
@@ -198,15 +195,14 @@ async def test_a_slot_that_cannot_be_made(
     with pytest.raises(error):
         await bench.machines.create_slot("root", **order)
 
-    assert len((await bench.machines.get("d")).machine.slots) == 2
+    assert len((await bench.machines.get("d")).slots) == 2
 
 
 async def test_a_machine_changes_in_what_is_given(bench: Bench) -> None:
     """Invariant 21."""
     await bench.machines.change("root", "d", location="cellar")
-    view = await bench.machines.change("bob", "d", display_name="Big Drink", enabled=False)
+    machine = await bench.machines.change("bob", "d", display_name="Big Drink", enabled=False)
 
-    machine = view.machine
     assert (machine.display_name, machine.location, machine.enabled) == (
         "Big Drink",
         "cellar",

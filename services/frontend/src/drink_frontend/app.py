@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ import grpc
 import structlog
 
 from drink_frontend.config import Settings
-from drink_frontend.domain.drop import State
+from drink_frontend.domain.entities import Peer
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness, Reach
+from drink_frontend.domain.ports import Clock, Held, PasswordHasher, Randomness
 from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.server import SessionServer
@@ -30,6 +31,7 @@ from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.notes import Notes
+from drink_frontend.usecases.presence import Presence
 from drink_frontend.usecases.resolve import Resolution
 
 log = structlog.get_logger(__name__)
@@ -66,9 +68,19 @@ class Frontend:
     ) -> None:
         self._settings = settings
         self._storage = storage
-        self._links = LinkRegistry(
-            Dispatch(storage, clock), clock, settings.links, storage.changes.announce_machine
+        me = Peer(
+            id=randomness.id(),
+            name=f"{socket.gethostname()}:{settings.rpc.port}",
+            version=version("drink-frontend"),
+            started_ms=clock.now_ms(),
         )
+        self._links = LinkRegistry(
+            Dispatch(storage, clock, me.id),
+            clock,
+            settings.links,
+            on_reach=self._on_reach,
+        )
+        self._presence = Presence(storage, self._links, clock, settings.presence, me)
         self._deadlines = Deadlines(
             storage,
             self._links,
@@ -88,6 +100,9 @@ class Frontend:
         accounts = Accounts(storage, hasher, clock, randomness, settings.accounts)
         self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server)
 
+    def _on_reach(self) -> None:
+        self._presence.wake()
+
     def _edges(
         self,
         accounts: Accounts,
@@ -97,7 +112,7 @@ class Frontend:
     ) -> tuple[RpcServer, SessionServer]:
         """The two ways in for buyers, over the same use cases."""
         settings = self._settings
-        machines = Machines(self._storage, self._links, clock, randomness)
+        machines = Machines(self._storage, clock, randomness)
         rpc = RpcServer(
             settings.rpc,
             drops=self._drops,
@@ -140,10 +155,12 @@ class Frontend:
             StorageBrokenError: the database can no longer be trusted; a new process finds out
                 what it holds.
         """
+        await self._presence.enter()
         works = [
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("deadlines", self._deadlines.run()),
+                ("presence", self._presence.run()),
                 ("follow others", self._follow_others()),
                 ("storage", self._storage_failure()),
                 ("stop", self._stop.wait()),
@@ -163,6 +180,8 @@ class Frontend:
             for task in works:
                 task.cancel()
             await asyncio.gather(*works, return_exceptions=True)
+            with contextlib.suppress(StorageUnavailableError):
+                await self._presence.leave()
 
     async def _end(self) -> None:
         """Each step is also a point at which the process may be killed: nothing is lost by it."""
@@ -177,19 +196,9 @@ class Frontend:
         log.info("stopped")
 
     async def _settle_drops(self, limit_s: float) -> None:
-        """Waits, within the limit, until no drop is on its way to a motor."""
-        with (
-            contextlib.suppress(TimeoutError, StorageUnavailableError),
-            self._storage.changes.machine(None) as changes,
-        ):
+        with contextlib.suppress(TimeoutError, StorageUnavailableError):
             async with asyncio.timeout(limit_s):
-                while await self._storage.read(
-                    lambda tx: [
-                        *tx.drops.in_state(State.RESERVED),
-                        *tx.drops.in_state(State.DISPATCHED),
-                    ]
-                ):
-                    await changes.changed()
+                await self._drops.settle()
 
     async def _follow_others(self) -> None:
         """Takes notice of what other processes changed: frontends, and administrators' commands."""
@@ -197,8 +206,7 @@ class Frontend:
             while True:
                 machines = await changes.changed()
                 if machines is None:
-                    self._links.wake_all()
-                    self._deadlines.wake()
+                    self._presence.wake()
                 else:
                     for machine in machines:
                         self._links.wake(machine)
@@ -246,13 +254,16 @@ async def serve(settings: Settings) -> bool:
 class _NoLinks:
     """The links of a command beside the frontend: it serves no agents."""
 
-    def reach(self, machine: str) -> Reach:
-        """Not known here."""
-        del machine
-        return Reach.OFFLINE
-
     def wake(self, machine: str) -> None:
         """Nobody here to wake: the frontend sees the commit."""
+
+    def held(self, machine: str) -> Held | None:
+        """None."""
+        del machine
+        return None
+
+    def supersede(self, machine: str, epoch: int) -> None:
+        """There is no link here to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +286,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
         async with open_storage(settings.storage, beside=True) as storage:
             yield Administration(
                 accounts=Accounts(storage, hasher, clock, randomness, settings.accounts),
-                machines=Machines(storage, links, clock, randomness),
+                machines=Machines(storage, clock, randomness),
                 drops=Drops(
                     storage,
                     links,

@@ -23,7 +23,7 @@ from drink_frontend.links.settings import LinkSettings
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.settings import SessionSettings
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.usecases.settings import AccountSettings, DropSettings
+from drink_frontend.usecases.settings import AccountSettings, DropSettings, PresenceSettings
 
 ENV_PREFIX = "DRINK_"
 
@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     """Limits of drops."""
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     """Limits of accounts."""
+    presence: PresenceSettings = Field(default_factory=PresenceSettings)
+    """How several frontends on one database know of each other."""
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)
     """How the frontend stops."""
     log: LogSettings = Field(default_factory=LogSettings)

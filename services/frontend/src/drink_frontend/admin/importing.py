@@ -78,11 +78,13 @@ async def carry_out(plan: Plan, folder: Path, drink: "Administration") -> None:
 
 async def _machine(plan: MachinePlan, folder: Path, drink: "Administration") -> None:
     try:
-        view = await drink.machines.get(plan.name)
+        machine = await drink.machines.get(plan.name)
     except MachineNotFoundError:
-        view = await drink.machines.create(operator(), plan.name, plan.display_name, plan.location)
+        machine = await drink.machines.create(
+            operator(), plan.name, plan.display_name, plan.location
+        )
     for slot in plan.slots:
-        if view.machine.slot(slot.number) is None:
+        if machine.slot(slot.number) is None:
             await drink.machines.create_slot(
                 operator(),
                 plan.name,

@@ -79,7 +79,7 @@ def token(
 @machines.command("list")
 def list_machines(context: typer.Context) -> None:
     """Show every machine and slot."""
-    views = run(context, lambda drink: drink.machines.list())
+    known = run(context, lambda drink: drink.machines.list())
     table(
         (
             "machine", "slot", "item", "price", "on hand", "reserved", "sold", "unknown",
@@ -96,10 +96,10 @@ def list_machines(context: typer.Context) -> None:
                 slot.dispensed,
                 slot.unknown,
                 slot.sensor,
-                "yes" if slot.enabled and view.machine.enabled else "no",
+                "yes" if slot.enabled and each.enabled else "no",
             )
-            for view in views
-            for slot in view.machine.slots
+            for each in known
+            for slot in each.slots
         ],
     )  # fmt: skip
 

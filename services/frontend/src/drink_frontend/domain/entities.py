@@ -59,6 +59,17 @@ class Slot:
         return 0 if self.sensor is Sensor.EMPTY else self.on_hand
 
 
+class Reach(StrEnum):
+    """How far a command to a machine could get right now."""
+
+    OFFLINE = "OFFLINE"
+    """No agent is connected."""
+    BOARD_DOWN = "BOARD_DOWN"
+    """An agent is connected, its board does not answer."""
+    READY = "READY"
+    """The board answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A vending machine and its slots, in order of their numbers.
@@ -73,6 +84,7 @@ class Machine:
         journal_sequence: Highest journal record number seen from that journal.
         temperature_celsius: From its board; None without a thermometer.
         slots: Its slots.
+        reach: How far a command could get, as the frontend that has its newest link says.
     """
 
     name: str
@@ -84,10 +96,47 @@ class Machine:
     journal_sequence: int
     temperature_celsius: float | None
     slots: tuple[Slot, ...] = ()
+    reach: Reach = Reach.OFFLINE
 
     def slot(self, number: int) -> Slot | None:
         """The slot with that number."""
         return next((slot for slot in self.slots if slot.number == number), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is kept of a machine's newest link.
+
+    Attributes:
+        machine: The machine.
+        epoch: The link's number.
+        frontend: Id of the frontend that has it; None if none has.
+        reach: How far a command gets on it; OFFLINE if no frontend has it.
+    """
+
+    machine: str
+    epoch: int
+    frontend: str | None
+    reach: Reach
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One frontend that serves on this database.
+
+    Attributes:
+        id: Of its process, unique for ever.
+        name: For people: host and port.
+        version: Of its program.
+        started_ms: When it started.
+        beats: How often it has said that it is there; 0 before the first time.
+    """
+
+    id: str
+    name: str
+    version: str
+    started_ms: int
+    beats: int = 0
 
 
 @dataclass(frozen=True, slots=True)

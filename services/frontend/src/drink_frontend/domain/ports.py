@@ -7,7 +7,7 @@ after the commit is durable.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
 from drink_frontend.domain.drop import Cause, State
@@ -15,9 +15,12 @@ from drink_frontend.domain.entities import (
     Account,
     AuditKind,
     AuditRecord,
+    Claim,
     Drop,
     Entry,
     Machine,
+    Peer,
+    Reach,
     Slot,
 )
 from drink_frontend.domain.ledger import AccountKind, Transfer
@@ -141,11 +144,19 @@ class MachineTable(Protocol):
     def set_temperature(self, name: str, celsius: float | None) -> None:
         """Keeps what the board's thermometer last said."""
 
-    def open_link(self, name: str, journal_id: str, journal_sequence: int) -> int:
-        """Counts the machine's epoch up, keeps its agent's journal, and returns the epoch."""
+    def open_link(
+        self, name: str, journal_id: str, journal_sequence: int, frontend: str, reach: Reach
+    ) -> int:
+        """Counts the machine's epoch up, keeps who has the new link, and returns the epoch."""
 
     def retire_link(self, name: str) -> None:
         """Counts the machine's epoch up, so that its present link gives no more commands."""
+
+    def claims(self) -> Sequence[Claim]:
+        """What is kept of each machine's newest link, by name."""
+
+    def keep_claim(self, claim: Claim) -> None:
+        """Keeps who has the link and how far a command gets on it, unless there is a newer one."""
 
     def saw_journal(self, name: str, journal_id: str, journal_sequence: int) -> None:
         """Raises the journal's highest record number seen, if it is that journal."""
@@ -187,6 +198,9 @@ class DropTable(Protocol):
     def next_reserved(self, machine: str) -> Drop | None:
         """The machine's longest waiting RESERVED drop, for a unit that moves it."""
 
+    def ready_machines(self) -> Sequence[str]:
+        """Machines that have a RESERVED drop and none that is DISPATCHED."""
+
     def waiting(self, machine: str) -> int:
         """How many of the machine's drops are RESERVED or DISPATCHED."""
 
@@ -213,6 +227,19 @@ class DropTable(Protocol):
 
         `account` None means everyone's, no `states` means all.
         """
+
+
+class FrontendTable(Protocol):
+    """The frontends that serve on this database."""
+
+    def list(self) -> Sequence[Peer]:
+        """All of them, the one that started first first."""
+
+    def beat(self, peer: Peer) -> None:
+        """Counts the beats of a frontend up; makes it known if it is not."""
+
+    def remove(self, peer: Peer) -> bool:
+        """Forgets a frontend, unless it has beaten since `peer` was read; whether it did."""
 
 
 class AuditTable(Protocol):
@@ -252,6 +279,10 @@ class Transaction(Protocol):
         """Drops."""
 
     @property
+    def frontends(self) -> FrontendTable:
+        """The frontends that serve."""
+
+    @property
     def audit(self) -> AuditTable:
         """The audit log."""
 
@@ -267,9 +298,6 @@ class Changes(Protocol):
 
     def elsewhere(self) -> "ElsewhereSubscription":
         """Wakes when another process has changed anything, within a second or so."""
-
-    def announce_machine(self, name: str) -> None:
-        """Wakes who waits for the machine: something about it changed that is not kept."""
 
 
 class Subscription(Protocol):
@@ -323,26 +351,35 @@ class Storage(Protocol):
     def changes(self) -> Changes:
         """Tells what commits changed."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether other frontends may serve on the same database at the same time."""
 
-class Reach(StrEnum):
-    """How far a command could get right now."""
 
-    OFFLINE = "OFFLINE"
-    """No agent is connected."""
-    BOARD_DOWN = "BOARD_DOWN"
-    """An agent is connected, its board does not answer."""
-    READY = "READY"
-    """The board answers."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A link of this frontend.
+
+    Attributes:
+        epoch: Its number; None while it is being opened, when the newest may be its.
+        reach: How far a command gets on it.
+    """
+
+    epoch: int | None
+    reach: Reach
 
 
 class Links(Protocol):
-    """The agents' links, as far as the use cases care."""
-
-    def reach(self, machine: str) -> Reach:
-        """How far a command to the machine could get right now."""
+    """The agents' links to this frontend, as far as the use cases care."""
 
     def wake(self, machine: str) -> None:
         """Says that the machine has a drop to dispatch."""
+
+    def held(self, machine: str) -> Held | None:
+        """The machine's link here, if there is one or one is being opened."""
+
+    def supersede(self, machine: str, epoch: int) -> None:
+        """Ends the machine's link here if it is older than `epoch`."""
 
 
 class Clock(Protocol):

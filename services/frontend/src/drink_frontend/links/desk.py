@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.stock import Sensor
 
 
@@ -24,7 +24,11 @@ class Desk(Protocol):
     """Gives a machine its next drop and takes what its agent says; `usecases.dispatch` does it."""
 
     async def open_link(
-        self, machine: str, journal_id: str, journal_sequence: int, agent: Mapping[str, str]
+        self,
+        machine: str,
+        journal: tuple[str, int],
+        reach: Reach,
+        agent: Mapping[str, str],
     ) -> LinkOpening:
         """Starts the machine's next epoch."""
 
@@ -51,6 +55,10 @@ class Desk(Protocol):
         """Keeps how far the agent's journal has come."""
 
     async def status(
-        self, machine: str, sensors: Mapping[int, Sensor], temperature_celsius: float | None
+        self,
+        machine: str,
+        epoch: int,
+        sensors: Mapping[int, Sensor],
+        temperature_celsius: float | None,
     ) -> None:
         """Keeps what the board says of its slots and temperature."""

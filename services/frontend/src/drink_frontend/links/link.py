@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import structlog
 
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import (
     DrinkError,
     LinkProtocolError,
@@ -91,8 +92,8 @@ class Link:
         self._journal_id, self._journal_sequence = hello.journal_id, hello.journal_sequence
         opening = await self._desk.open_link(
             self.state.machine,
-            hello.journal_id,
-            hello.journal_sequence,
+            (hello.journal_id, hello.journal_sequence),
+            Reach.READY if hello.board_status.ready else Reach.BOARD_DOWN,
             {"boot_id": hello.boot_id, "agent_version": hello.agent_version},
         )
         self.state.opened(opening.epoch, opening.wanted, hello.board_status)
@@ -122,10 +123,10 @@ class Link:
                 raise self._failure
         finally:
             self.state.close()
+            self._log.info("link_closed")
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._log.info("link_closed")
 
     def end(self, reason: GoodbyeReason) -> None:
         """Says Goodbye and ends the link."""
@@ -207,7 +208,9 @@ class Link:
         if self._kept is not None and replace(self._kept, ready=status.ready) == status:
             return
         try:
-            await self._desk.status(self.state.machine, status.sensors, status.temperature_celsius)
+            await self._desk.status(
+                self.state.machine, self.state.epoch, status.sensors, status.temperature_celsius
+            )
         except StorageUnavailableError:
             self._log.warning("status_postponed")
         else:

@@ -1,25 +1,26 @@
 """Which machines' agents are connected here."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import ShuttingDownError
-from drink_frontend.domain.ports import Clock, Reach
+from drink_frontend.domain.ports import Clock, Held
 from drink_frontend.links.desk import Desk
 from drink_frontend.links.link import Link
 from drink_frontend.links.messages import AgentMessage, FrontendMessage, GoodbyeReason
 from drink_frontend.links.settings import LinkSettings
-from drink_frontend.links.state import Phase
 
 
 class LinkRegistry:
-    """The links of every connected machine, at most one each; implements `domain.ports.Links`.
+    """The links to this frontend, at most one for a machine; implements `domain.ports.Links`.
 
     Args:
         desk: The use cases.
         clock: Time.
         settings: Limits.
-        on_reach: Told of a machine whose reach may have changed.
+        on_reach: Told when the reach of a machine may have changed.
     """
 
     def __init__(
@@ -27,21 +28,15 @@ class LinkRegistry:
         desk: Desk,
         clock: Clock,
         settings: LinkSettings,
-        on_reach: Callable[[str], None],
+        on_reach: Callable[[], None],
     ) -> None:
         self._desk = desk
         self._clock = clock
         self._settings = settings
         self._on_reach = on_reach
         self._links: dict[str, Link] = {}
+        self._opening: Counter[str] = Counter()
         self._draining = False
-
-    def reach(self, machine: str) -> Reach:
-        """How far a command to the machine could get right now."""
-        link = self._links.get(machine)
-        if link is None or link.state.phase is not Phase.OPEN:
-            return Reach.OFFLINE
-        return Reach.READY if link.state.ready else Reach.BOARD_DOWN
 
     def wake(self, machine: str) -> None:
         """Says that the machine has a drop to dispatch."""
@@ -49,10 +44,18 @@ class LinkRegistry:
         if link is not None:
             link.wake()
 
-    def wake_all(self) -> None:
-        """Says that anything may have changed: each link looks for a drop, and at its epoch."""
-        for link in self._links.values():
-            link.wake()
+    def held(self, machine: str) -> Held | None:
+        """The machine's link here, if there is one or one is being opened."""
+        if machine in self._opening:
+            return Held(None, Reach.OFFLINE)
+        link = self._links.get(machine)
+        return None if link is None else Held(link.state.epoch, link.state.reach)
+
+    def supersede(self, machine: str, epoch: int) -> None:
+        """Ends the machine's link here if it is older than `epoch`."""
+        link = self._links.get(machine)
+        if link is not None and link.state.epoch < epoch:
+            link.end(GoodbyeReason.SUPERSEDED)
 
     def drain(self) -> None:
         """Says Goodbye on every link and takes no new one."""
@@ -80,9 +83,9 @@ class LinkRegistry:
             self._desk,
             self._clock,
             settings=self._settings,
-            on_reach=lambda: self._on_reach(machine),
+            on_reach=self._on_reach,
         )
-        await link.open()
+        await self._open(link)
         older = self._links.get(machine)
         if older is not None and older.state.epoch > link.state.epoch:
             link.end(GoodbyeReason.SUPERSEDED)
@@ -90,7 +93,6 @@ class LinkRegistry:
             self._links[machine] = link
             if older is not None:
                 older.end(GoodbyeReason.SUPERSEDED)
-        self._on_reach(machine)
         if self._draining:
             link.end(GoodbyeReason.SHUTTING_DOWN)
         try:
@@ -102,4 +104,12 @@ class LinkRegistry:
         finally:
             if self._links.get(machine) is link:
                 del self._links[machine]
-            self._on_reach(machine)
+            self._on_reach()
+
+    async def _open(self, link: Link) -> None:
+        machine = link.state.machine
+        self._opening[machine] += 1
+        try:
+            await link.open()
+        finally:
+            self._opening -= Counter((machine,))

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from enum import StrEnum
 
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import AgentTooOldError, LinkProtocolError, NotOwnerError
 from drink_frontend.links.messages import AgentMessage, BoardStatus, Hello, NotReceived
 
@@ -50,7 +51,14 @@ class LinkState:
     @property
     def ready(self) -> bool:
         """Whether a command would reach the board."""
-        return self.phase is Phase.OPEN and self.board.ready
+        return self.reach is Reach.READY
+
+    @property
+    def reach(self) -> Reach:
+        """How far a command would get."""
+        if self.phase is not Phase.OPEN:
+            return Reach.OFFLINE
+        return Reach.READY if self.board.ready else Reach.BOARD_DOWN
 
     def greet(self, hello: AgentMessage) -> Hello:
         """Checks the first message.

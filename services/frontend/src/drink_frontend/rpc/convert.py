@@ -9,11 +9,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from drink.v1 import account_service_pb2, drop_service_pb2, machine_service_pb2
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Drop, Entry, Slot
+from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Reach, Slot
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.domain.limits import DELAY_MAX_S, PAGE_MAX
-from drink_frontend.domain.ports import Reach
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.rpc.names import (
     account_name,
@@ -24,7 +23,6 @@ from drink_frontend.rpc.names import (
     parse_slot,
     slot_name,
 )
-from drink_frontend.rpc.ports import MachineView
 from drink_frontend.usecases.drops import DropOrder
 
 PAGE_SIZE_DEFAULT = 50
@@ -160,15 +158,14 @@ def slot_message(slot: Slot) -> machine_service_pb2.Slot:
     )
 
 
-def machine_message(view: MachineView) -> machine_service_pb2.Machine:
+def machine_message(machine: Machine) -> machine_service_pb2.Machine:
     """A machine with its slots on the wire."""
-    machine = view.machine
     return machine_service_pb2.Machine(
         name=machine_name(machine.name),
         display_name=machine.display_name,
         location=machine.location,
         enabled=machine.enabled,
-        reach=_REACHES[view.reach],
+        reach=_REACHES[machine.reach],
         temperature_celsius=machine.temperature_celsius,
         slots=[slot_message(slot) for slot in machine.slots],
     )

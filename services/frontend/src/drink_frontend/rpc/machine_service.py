@@ -37,15 +37,15 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         self, _request: pb.ListMachinesRequest, _context: Context
     ) -> pb.ListMachinesResponse:
         """All machines."""
-        views = await self._machines.list()
-        return pb.ListMachinesResponse(machines=[machine_message(view) for view in views])
+        machines = await self._machines.list()
+        return pb.ListMachinesResponse(machines=[machine_message(each) for each in machines])
 
     async def GetMachine(
         self, request: pb.GetMachineRequest, _context: Context
     ) -> pb.GetMachineResponse:
         """One machine."""
-        view = await self._machines.get(parse_machine(request.name, "name"))
-        return pb.GetMachineResponse(machine=machine_message(view))
+        machine = await self._machines.get(parse_machine(request.name, "name"))
+        return pb.GetMachineResponse(machine=machine_message(machine))
 
     async def WatchMachines(
         self, request: pb.WatchMachinesRequest, context: Context
@@ -56,8 +56,8 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         names = [parse_machine(name, "names") for name in request.names]
         updates = self._watches.follow(origin(context), self._machines.watch(names))
         async with aclosing(updates):
-            async for view in updates:
-                yield pb.WatchMachinesResponse(machine=machine_message(view))
+            async for machine in updates:
+                yield pb.WatchMachinesResponse(machine=machine_message(machine))
 
     async def UpdateSlot(
         self, request: pb.UpdateSlotRequest, _context: Context

@@ -5,7 +5,6 @@ from typing import Protocol
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Slot
-from drink_frontend.domain.ports import Reach
 from drink_frontend.links.messages import AgentMessage, FrontendMessage
 from drink_frontend.usecases.drops import DropOrder
 
@@ -76,28 +75,16 @@ class Accounts(Protocol):
         """What moved on an account, newest first."""
 
 
-class MachineView(Protocol):
-    """A machine, and how far a command to it could get."""
-
-    @property
-    def machine(self) -> Machine:
-        """The machine with its slots."""
-
-    @property
-    def reach(self) -> Reach:
-        """How far a command could get right now."""
-
-
 class Machines(Protocol):
     """Machines and their slots."""
 
-    async def list(self) -> Sequence[MachineView]:
+    async def list(self) -> Sequence[Machine]:
         """All machines, by name."""
 
-    async def get(self, name: str) -> MachineView:
+    async def get(self, name: str) -> Machine:
         """One machine."""
 
-    def watch(self, names: Sequence[str]) -> AsyncIterator[MachineView]:
+    def watch(self, names: Sequence[str]) -> AsyncIterator[Machine]:
         """These machines, or without names all, now and each again after a change."""
 
     async def update_slot(

@@ -5,9 +5,8 @@ from collections.abc import Awaitable
 from email.utils import formatdate
 
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import Account, Drop
+from drink_frontend.domain.entities import Account, Drop, Reach
 from drink_frontend.domain.errors import CredentialsInvalidError, StorageUnavailableError
-from drink_frontend.domain.ports import Reach
 from drink_frontend.sessions.phrases import Phrase, Refused
 from drink_frontend.sessions.refusals import BY_CAUSE
 from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList
@@ -79,15 +78,15 @@ async def send_credits(session: SessionState, amount: int, recipient: str) -> Re
 
 async def machine(session: SessionState, name: str) -> Reply:
     """MACHINE: chooses the machine for what follows."""
-    chosen = (await session.services.machines.get(name)).machine
+    chosen = await session.services.machines.get(name)
     session.machine = chosen.name
     return Say(Phrase.MACHINE_CHOSEN, {"name": chosen.display_name})
 
 
 async def machines(session: SessionState) -> Reply:
     """MACHINES: those that can be reached."""
-    views = await session.services.machines.list()
-    reached = tuple(view.machine for view in views if view.reach is Reach.READY)
+    known = await session.services.machines.list()
+    reached = tuple(each for each in known if each.reach is Reach.READY)
     if not reached:
         raise Refused(Phrase.NO_MACHINES)
     return MachineList(reached)
@@ -95,7 +94,7 @@ async def machines(session: SessionState) -> Reply:
 
 async def stat(session: SessionState, said: int | None = None) -> Reply:
     """STAT: what the machine holds, all of it or one slot."""
-    chosen = (await session.chosen_machine()).machine
+    chosen = await session.chosen_machine()
     if said is None:
         return SlotList(chosen.slots)
     slot = chosen.slot(session.slot_number(said))
@@ -106,7 +105,7 @@ async def stat(session: SessionState, said: int | None = None) -> Reply:
 
 async def temperature(session: SessionState) -> Reply:
     """TEMP: of the machine, in Fahrenheit, as every old server passed it on from the boards."""
-    celsius = (await session.chosen_machine()).machine.temperature_celsius
+    celsius = (await session.chosen_machine()).temperature_celsius
     if celsius is None:
         raise Refused(Phrase.NO_TEMPERATURE)
     return Say(Phrase.TEMPERATURE, {"degrees": celsius * 9 / 5 + 32})
@@ -114,17 +113,17 @@ async def temperature(session: SessionState) -> Reply:
 
 async def location(session: SessionState) -> Reply:
     """LOCATION: where the machine stands."""
-    place = (await session.chosen_machine()).machine.location
+    place = (await session.chosen_machine()).location
     return Say(Phrase.LOCATION, {"place": place.removesuffix(".")})
 
 
 async def server_state(session: SessionState) -> Reply:
     """SERVERSTAT: all machines, and whether they can be reached."""
-    views = await session.services.machines.list()
+    known = await session.services.machines.list()
     state = {
         "machines": [
-            {"machine_name": view.machine.display_name, "connected": view.reach is Reach.READY}
-            for view in views
+            {"machine_name": each.display_name, "connected": each.reach is Reach.READY}
+            for each in known
         ],
         "opcode": "OK",
     }
@@ -166,7 +165,7 @@ async def drop(session: SessionState, said: int, delay_s: int = 0) -> Reply:
 
 async def random_drop(session: SessionState, delay_s: int = 0) -> Reply:
     """RAND: buys any one item that is there and affordable."""
-    chosen = (await session.chosen_machine()).machine
+    chosen = await session.chosen_machine()
     slots = [
         slot
         for slot in chosen.slots

@@ -184,8 +184,7 @@ class FingerServer:
                 # A LimitOverrunError becomes this ValueError.
                 query = (await reader.readline()).decode(errors="replace")
                 here = self._settings.machine_at(ip_address(writer.get_extra_info("sockname")))
-                views = await self._machines.list()
-                lines = answer(query, [view.machine for view in views], here)
+                lines = answer(query, await self._machines.list(), here)
                 writer.write("".join(f"{line}\r\n" for line in lines).encode())
                 writer.close()
                 await writer.wait_closed()

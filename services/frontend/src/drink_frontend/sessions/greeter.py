@@ -39,11 +39,11 @@ class Greeter:
     async def found(self, dialect: Dialect, machine: str) -> bytes:
         """The greeting for clients of a machine; of the service if the machine has no name."""
         try:
-            view = await self._services.machines.get(machine)
+            chosen = await self._services.machines.get(machine)
         except DrinkError as error:
             log.warning("greeting_without_machine", machine=machine, reason=error.reason)
             return self._greeting(dialect, SERVICE_NAME)
-        name = view.machine.display_name
+        name = chosen.display_name
         # The names come from the settings, so there are only a few.
         self._names[machine] = (self._services.clock.monotonic() + KEPT_S, name)
         return self._greeting(dialect, name)

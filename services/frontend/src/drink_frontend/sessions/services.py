@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from drink_frontend.domain.entities import Account, Drop, Machine, Slot
-from drink_frontend.domain.ports import Clock, Reach
+from drink_frontend.domain.ports import Clock
 from drink_frontend.usecases.drops import DropOrder
 
 
@@ -61,25 +61,13 @@ class Drops(Protocol):
         """Waits until there is an answer for who asked."""
 
 
-class MachineView(Protocol):
-    """A machine, and how far a command to it could get."""
-
-    @property
-    def machine(self) -> Machine:
-        """The machine with its slots."""
-
-    @property
-    def reach(self) -> Reach:
-        """How far a command could get right now."""
-
-
 class Machines(Protocol):
     """The use cases of machines; `drink_frontend.usecases.machines` says what each may raise."""
 
-    async def list(self) -> Sequence[MachineView]:
+    async def list(self) -> Sequence[Machine]:
         """All machines, by name."""
 
-    async def get(self, name: str, /) -> MachineView:
+    async def get(self, name: str, /) -> Machine:
         """One machine."""
 
     async def update_slot(

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from drink_frontend.domain.entities import Account
+from drink_frontend.domain.entities import Account, Machine
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.limits import SLOT_MAX
 from drink_frontend.sessions.dialects import Dialect
 from drink_frontend.sessions.phrases import Phrase, Refused
-from drink_frontend.sessions.services import MachineView, Services
+from drink_frontend.sessions.services import Services
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class SessionState:
         """The command has been carried out; ten thousand idle sessions need no copy of it."""
         self._caller = None
 
-    async def chosen_machine(self) -> MachineView:
+    async def chosen_machine(self) -> Machine:
         """The session's machine, as it stands now.
 
         Raises:

@@ -122,10 +122,6 @@ class CommitChanges:
         """See `Changes`."""
         return ElsewhereWakeup(self._elsewhere)
 
-    def announce_machine(self, name: str) -> None:
-        """See `Changes`."""
-        _wake(self._machines, (name, None))
-
     def fire(self, touched: Touched) -> None:
         """Wakes whoever listens to what a commit of this process touched."""
         if touched.elsewhere:

@@ -90,6 +90,11 @@ class Database:
 
         return await asyncio.to_thread(verify)
 
+    @property
+    def shared(self) -> bool:
+        """See `Storage`."""
+        return self._engine.shared
+
     async def failure(self) -> BaseException:
         """Waits for an error after which nothing is written any more, and returns it.
 

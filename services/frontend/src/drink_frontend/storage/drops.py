@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, insert, literal_column, null, select, update
+from sqlalchemy import bindparam, case, exists, func, insert, literal_column, null, select, update
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
 from drink_frontend.domain.drop import Cause, State
@@ -44,6 +44,7 @@ _COLUMNS = (
 _STATE, _CAUSE = _COLUMNS.index(drops.c.state), _COLUMNS.index(drops.c.cause)
 _DROP = select(*_COLUMNS)
 _OPEN: ColumnElement[bool] = literal_column(f"({IS_OPEN})")
+_BUSY = drops.alias("busy")
 _BEFORE = drops.c.sequence < bindparam("before")
 _STATE_NAMES = tuple(f"state_{number}" for number in range(len(State)))
 _IN_STATES = drops.c.state.in_([bindparam(name) for name in _STATE_NAMES])
@@ -103,6 +104,18 @@ _NEXT_RESERVED = Statement(
     # A row that somebody else has in his hands does not hold up the queue behind it. SQLite has one
     # writer at a time, and no such words.
     .with_for_update(skip_locked=True)
+)
+_READY_MACHINES = Statement(
+    select(drops.c.machine)
+    .distinct()
+    .where(
+        _OPEN,
+        drops.c.state == constant(State.RESERVED),
+        ~exists().where(
+            _BUSY.c.machine == drops.c.machine, _BUSY.c.state == constant(State.DISPATCHED)
+        ),
+    )
+    .order_by(drops.c.machine)
 )
 _WAITING = Statement(
     select(func.count()).where(
@@ -239,6 +252,10 @@ class SqlDrops:
     def next_reserved(self, machine: str) -> Drop | None:
         """See `DropTable`."""
         return _drop(self._executor.one(_NEXT_RESERVED, machine=machine))
+
+    def ready_machines(self) -> Sequence[str]:
+        """See `DropTable`."""
+        return [row[0] for row in self._executor.all(_READY_MACHINES)]
 
     def waiting(self, machine: str) -> int:
         """See `DropTable`."""

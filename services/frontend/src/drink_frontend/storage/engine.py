@@ -73,6 +73,10 @@ class Connection(Protocol):
 class Engine(Protocol):
     """One opened database."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether other frontends may serve on it at the same time."""
+
     def connect(self, *, read_only: bool) -> Connection:
         """A new connection."""
 

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import permutations
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, null, select, update
 
-from drink_frontend.domain.entities import Machine, Slot
+from drink_frontend.domain.entities import Claim, Machine, Reach, Slot
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import Touched
@@ -22,6 +22,7 @@ _MACHINE = select(
     machines.c.journal_id,
     machines.c.journal_sequence,
     machines.c.temperature_celsius,
+    machines.c.reach,
 )
 _SLOT = select(
     slots.c.machine,
@@ -55,6 +56,7 @@ _ADD = Statement(
         enabled=constant(1),
         epoch=constant(0),
         journal_sequence=constant(0),
+        reach=constant(Reach.OFFLINE),
     )
 )
 _UPDATE = Statement(
@@ -82,11 +84,25 @@ _OPEN_LINK = Statement(
         epoch=machines.c.epoch + constant(1),
         journal_id=bindparam("journal_id"),
         journal_sequence=bindparam("journal_sequence"),
+        frontend=bindparam("frontend"),
+        reach=bindparam("reach"),
     )
     .returning(machines.c.epoch)
 )
 _RETIRE_LINK = Statement(
-    update(machines).where(_NAMED).values(epoch=machines.c.epoch + constant(1))
+    update(machines)
+    .where(_NAMED)
+    .values(epoch=machines.c.epoch + constant(1), frontend=null(), reach=constant(Reach.OFFLINE))
+)
+_CLAIMS = Statement(
+    select(machines.c.name, machines.c.epoch, machines.c.frontend, machines.c.reach).order_by(
+        machines.c.name
+    )
+)
+_KEEP_CLAIM = Statement(
+    update(machines)
+    .where(_NAMED, machines.c.epoch == bindparam("epoch"))
+    .values(frontend=bindparam("frontend"), reach=bindparam("reach"))
 )
 _SAW_JOURNAL = Statement(
     update(machines)
@@ -264,10 +280,17 @@ class SqlMachines:
         """See `MachineTable`."""
         self._changed(name, self._executor.run(_SET_TEMPERATURE, name=name, celsius=celsius))
 
-    def open_link(self, name: str, journal_id: str, journal_sequence: int) -> int:
+    def open_link(
+        self, name: str, journal_id: str, journal_sequence: int, frontend: str, reach: Reach
+    ) -> int:
         """See `MachineTable`."""
         row = self._executor.one(
-            _OPEN_LINK, name=name, journal_id=journal_id, journal_sequence=journal_sequence
+            _OPEN_LINK,
+            name=name,
+            journal_id=journal_id,
+            journal_sequence=journal_sequence,
+            frontend=frontend,
+            reach=reach.value,
         )
         assert row is not None, "no such machine"
         self._touched.machines.add(name)
@@ -276,6 +299,25 @@ class SqlMachines:
     def retire_link(self, name: str) -> None:
         """See `MachineTable`."""
         self._changed(name, self._executor.run(_RETIRE_LINK, name=name))
+
+    def claims(self) -> Sequence[Claim]:
+        """See `MachineTable`."""
+        return [
+            Claim(name, epoch, frontend, Reach(reach))
+            for name, epoch, frontend, reach in self._executor.all(_CLAIMS)
+        ]
+
+    def keep_claim(self, claim: Claim) -> None:
+        """See `MachineTable`."""
+        changed = self._executor.run(
+            _KEEP_CLAIM,
+            name=claim.machine,
+            epoch=claim.epoch,
+            frontend=claim.frontend,
+            reach=claim.reach.value,
+        )
+        if changed:
+            self._touched.machines.add(claim.machine)
 
     def saw_journal(self, name: str, journal_id: str, journal_sequence: int) -> None:
         """See `MachineTable`."""
@@ -290,7 +332,7 @@ class SqlMachines:
 
 
 def _machine(row: Row, its_slots: Iterable[Slot]) -> Machine:
-    name, display_name, location, enabled, epoch, journal_id, journal_sequence, celsius = row
+    name, display_name, location, enabled, epoch, journal_id, journal_sequence, celsius, reach = row
     return Machine(
         name=name,
         display_name=display_name,
@@ -301,6 +343,7 @@ def _machine(row: Row, its_slots: Iterable[Slot]) -> Machine:
         journal_sequence=journal_sequence,
         temperature_celsius=celsius,
         slots=tuple(its_slots),
+        reach=Reach(reach),
     )
 
 

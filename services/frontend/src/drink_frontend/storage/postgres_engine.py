@@ -308,6 +308,8 @@ class PostgresEngine:
         StorageError: it cannot be reached.
     """
 
+    shared = True
+
     def __init__(self, settings: StorageSettings, *, serves: bool = True) -> None:
         self._settings = settings
         self.writer = secrets.token_hex(8)

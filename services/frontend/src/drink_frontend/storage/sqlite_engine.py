@@ -130,6 +130,8 @@ class SqliteEngine:
         StorageError: it cannot be read or written.
     """
 
+    shared = False
+
     def __init__(self, settings: StorageSettings, *, exclusive: bool) -> None:
         self._settings = settings
         self._lock = lock(settings.path) if exclusive else None

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.types import REAL, TypeEngine
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 
@@ -145,6 +146,18 @@ tokens = Table(
     **_STRICT_BY_KEY,
 )
 
+frontends = Table(
+    "frontends",
+    metadata,
+    _text("id", key=True),
+    _text("name"),
+    _text("version"),
+    _column("started_ms"),
+    _column("beats"),
+    _check("beats", "beats >= 1"),
+    **_STRICT_BY_KEY,
+)
+
 machines = Table(
     "machines",
     metadata,
@@ -157,9 +170,14 @@ machines = Table(
     _column("journal_sequence"),
     _column("temperature_celsius", Double().with_variant(REAL(), "sqlite"), null=True),
     _text("token_digest", null=True),
+    # No foreign key: a frontend that was taken for dead by mistake goes on opening links.
+    _text("frontend", null=True),
+    _text("reach"),
     UniqueConstraint("token_digest"),
     _check("flags", "enabled IN (0, 1)"),
     _check("counts", "epoch >= 0 AND journal_sequence >= 0"),
+    _check("reach", f"reach IN {_among(*Reach)}"),
+    _check("linked", "(frontend IS NULL) = (reach = 'OFFLINE')"),
     **_STRICT_BY_KEY,
 )
 

@@ -4,6 +4,7 @@ from drink_frontend.storage.accounts import SqlAccounts
 from drink_frontend.storage.audit import SqlAudit
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.drops import SqlDrops
+from drink_frontend.storage.frontends import SqlFrontends
 from drink_frontend.storage.ledger import SqlLedger
 from drink_frontend.storage.machines import SqlMachines
 from drink_frontend.storage.statements import Executor
@@ -21,11 +22,12 @@ class SqlTransaction:
         ledger: Transfers.
         machines: Machines and slots.
         drops: Drops.
+        frontends: The frontends that serve.
         audit: The audit log.
         touched: What has been changed through it.
     """
 
-    __slots__ = ("accounts", "audit", "drops", "ledger", "machines", "touched")
+    __slots__ = ("accounts", "audit", "drops", "frontends", "ledger", "machines", "touched")
 
     def __init__(self, executor: Executor, tokens_max: int) -> None:
         self.touched = Touched()
@@ -33,4 +35,5 @@ class SqlTransaction:
         self.ledger = SqlLedger(executor)
         self.machines = SqlMachines(executor, self.touched)
         self.drops = SqlDrops(executor, self.touched)
+        self.frontends = SqlFrontends(executor)
         self.audit = SqlAudit(executor)

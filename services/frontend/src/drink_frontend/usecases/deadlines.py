@@ -11,10 +11,10 @@ from collections.abc import Iterable
 import structlog
 
 from drink_frontend.domain.drop import Cause, Event, State
-from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.limits import DELAY_MAX_S
-from drink_frontend.domain.ports import Clock, Links, Reach, Storage, Transaction
+from drink_frontend.domain.ports import Clock, Links, Storage, Transaction
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.settings import DropSettings
 
@@ -49,7 +49,7 @@ class Deadlines:
 
     Args:
         storage: What is kept.
-        links: Whether machines can be reached, and who dispatches.
+        links: Who dispatches.
         clock: Time.
         settings: Limits.
     """
@@ -106,30 +106,32 @@ class Deadlines:
         due, scheduled, reserved, dispatched = await self._storage.read(open_drops)
         late = self._scheduled.over(scheduled, now)
         for drop in {drop.id: drop for drop in (*due, *late)}.values():
-            await self._apply(drop, Event.DUE, Cause.NONE)
+            await self._apply(drop, Event.DUE)
             self._links.wake(drop.machine)
         # A drop that was returned by its agent keeps the time it has waited.
         waited = self._waiting.over([*reserved, *dispatched], now)
         for drop in waited:
             if drop.state is State.RESERVED:
-                ready = self._links.reach(drop.machine) is Reach.READY
-                cause = Cause.EXPIRED if ready else Cause.MACHINE_OFFLINE
-                await self._apply(drop, Event.WITHDRAW, cause)
+                await self._apply(drop, Event.WITHDRAW)
         for drop in self._silent.over(dispatched, now):
-            await self._apply(drop, Event.LOSE, Cause.AGENT_LOST)
+            await self._apply(drop, Event.LOSE)
             self._links.wake(drop.machine)
 
-    async def _apply(self, seen: Drop, event: Event, cause: Cause) -> None:
+    async def _apply(self, seen: Drop, event: Event) -> None:
         now_ms = self._clock.now_ms()
 
-        def apply(tx: Transaction) -> None:
+        def apply(tx: Transaction) -> bool:
             drop = tx.drops.get(seen.id)
             assert drop is not None
-            if drop.state is seen.state:
-                advance(tx, drop, event, cause, actor="frontend", now_ms=now_ms)
+            # Another frontend that saw the same drop, or its agent, may have come first; and a drop
+            # that was sent once more has its time from then on.
+            if (drop.state, drop.epoch) != (seen.state, seen.epoch):
+                return False
+            advance(tx, drop, event, _cause(tx, drop, event), actor="frontend", now_ms=now_ms)
+            return True
 
-        await self._storage.write(apply)
-        log.info("drop_deadline", drop_id=seen.id, machine=seen.machine, deadline=event)
+        if await self._storage.write(apply):
+            log.info("drop_deadline", drop_id=seen.id, machine=seen.machine, deadline=event)
 
     async def _until_due(self) -> float:
         next_due_ms = await self._storage.read(lambda tx: tx.drops.next_due_ms())
@@ -137,3 +139,14 @@ class Deadlines:
             return self._interval_s
         until_due_s = (next_due_ms - self._clock.now_ms()) / 1000
         return min(self._interval_s, max(until_due_s, 0.001))
+
+
+def _cause(tx: Transaction, drop: Drop, event: Event) -> Cause:
+    """Why the drop has come to the end of its time."""
+    if event is Event.LOSE:
+        return Cause.AGENT_LOST
+    if event is Event.DUE:
+        return Cause.NONE
+    machine = tx.machines.get(drop.machine)
+    ready = machine is not None and machine.reach is Reach.READY
+    return Cause.EXPIRED if ready else Cause.MACHINE_OFFLINE

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from drink_frontend.domain.drop import Cause, Event, State, Verdict
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine, Reach
 from drink_frontend.domain.errors import (
     LinkProtocolError,
     LinkSupersededError,
@@ -61,14 +61,20 @@ class Dispatch:
     Args:
         storage: What is kept.
         clock: Time.
+        frontend: Id of this frontend's process.
     """
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: Storage, clock: Clock, frontend: str) -> None:
         self._storage = storage
         self._clock = clock
+        self._frontend = frontend
 
     async def open_link(
-        self, machine: str, journal_id: str, journal_sequence: int, agent: Mapping[str, str]
+        self,
+        machine: str,
+        journal: tuple[str, int],
+        reach: Reach,
+        agent: Mapping[str, str],
     ) -> LinkOpening:
         """Starts a machine's next epoch.
 
@@ -77,14 +83,15 @@ class Dispatch:
 
         Args:
             machine: The machine.
-            journal_id: Its agent's journal.
-            journal_sequence: Number of that journal's last durable record.
+            journal: Id of its agent's journal, and number of the last durable record in it.
+            reach: How far a command gets on the link.
             agent: What else the agent says of itself, for the audit log.
 
         Raises:
             MachineNotFoundError: there is no such machine.
         """
         now_ms = self._clock.now_ms()
+        journal_id, journal_sequence = journal
 
         def open_link(tx: Transaction) -> LinkOpening:
             known = _machine(tx, machine)
@@ -106,7 +113,9 @@ class Dispatch:
                     journal_sequence=journal_sequence,
                 )
                 wanted = []
-            epoch = tx.machines.open_link(machine, journal_id, journal_sequence)
+            epoch = tx.machines.open_link(
+                machine, journal_id, journal_sequence, self._frontend, reach
+            )
             tx.audit.add(
                 AuditRecord(
                     kind=AuditKind.LINK_OPENED,
@@ -132,9 +141,7 @@ class Dispatch:
         now_ms = self._clock.now_ms()
 
         def take(tx: Transaction) -> Drop | None:
-            known = _machine(tx, machine)
-            if known.epoch != epoch:
-                raise LinkSupersededError("a newer link has taken over")
+            known = _machine_on(tx, machine, epoch)
             drop = tx.drops.next_reserved(machine)
             if not known.enabled or drop is None:
                 return None
@@ -166,9 +173,7 @@ class Dispatch:
         now_ms = self._clock.now_ms()
 
         def return_drop(tx: Transaction) -> None:
-            known = tx.machines.get(machine)
-            if known is None or known.epoch != epoch:
-                raise LinkSupersededError("a newer link has taken over")
+            _machine_on(tx, machine, epoch)
             drop = tx.drops.get(drop_id)
             if drop is None or drop.machine != machine:
                 raise LinkProtocolError("not a drop of this machine")
@@ -267,19 +272,24 @@ class Dispatch:
         await self._storage.write(lambda tx: tx.machines.saw_journal(machine, *journal))
 
     async def status(
-        self, machine: str, sensors: Mapping[int, Sensor], temperature_celsius: float | None
+        self,
+        machine: str,
+        epoch: int,
+        sensors: Mapping[int, Sensor],
+        temperature_celsius: float | None,
     ) -> None:
         """Keeps what a machine's board says of its slots and temperature.
 
         A sensor closes and opens its slot; it never changes a count. One that disagrees with the
         count is kept in the audit log for a person to look at.
+
+        Raises:
+            LinkSupersededError: `epoch` is not the machine's newest link, which knows better.
         """
         now_ms = self._clock.now_ms()
 
         def keep(tx: Transaction) -> None:
-            known = tx.machines.get(machine)
-            if known is None:
-                return
+            known = _machine_on(tx, machine, epoch)
             if temperature_celsius != known.temperature_celsius:
                 tx.machines.set_temperature(machine, temperature_celsius)
             for slot in known.slots:
@@ -328,6 +338,14 @@ def _machine(tx: Transaction, name: str) -> Machine:
     machine = tx.machines.get(name)
     if machine is None:
         raise MachineNotFoundError("no such machine")
+    return machine
+
+
+def _machine_on(tx: Transaction, name: str, epoch: int) -> Machine:
+    """The machine whose newest link is `epoch`."""
+    machine = _machine(tx, name)
+    if machine.epoch != epoch:
+        raise LinkSupersededError("a newer link has taken over")
     return machine
 
 

@@ -1,12 +1,13 @@
 """Placing, following and cancelling drops, for the people and programs that buy."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from drink_frontend.domain.drop import Cause, Event, State, Verdict
-from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Slot
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Reach, Slot
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AccountNotFoundError,
@@ -29,7 +30,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind, sales_account
 from drink_frontend.domain.limits import DELAY_MAX_S, check_request_id
-from drink_frontend.domain.ports import Clock, Links, Randomness, Reach, Storage, Transaction
+from drink_frontend.domain.ports import Clock, Links, Randomness, Storage, Subscription, Transaction
 from drink_frontend.domain.stock import Place
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.settings import DropSettings
@@ -76,7 +77,7 @@ class Drops:
 
     Args:
         storage: What is kept.
-        links: Whether a machine can be reached, and who dispatches.
+        links: Who dispatches.
         clock: Time.
         randomness: Ids.
         settings: Limits.
@@ -99,6 +100,7 @@ class Drops:
         self._randomness = randomness
         self._on_scheduled = on_scheduled
         self._settings = settings
+        self._followed: dict[Subscription, str] = {}
         self._draining = False
 
     def drain(self) -> None:
@@ -116,7 +118,6 @@ class Drops:
         """
         if self._draining:
             raise ShuttingDownError("the frontend is shutting down")
-        reach = self._links.reach(order.machine)
         drop_id, hold_id = self._randomness.drop_id(), self._randomness.id()
         now_ms = self._clock.now_ms()
 
@@ -126,7 +127,7 @@ class Drops:
                 if earlier.fingerprint != order.fingerprint:
                     raise RequestIdReusedError("request_id was used for another drop")
                 return earlier
-            slot = self._check(tx, order, reach)
+            slot = self._check(tx, order)
             drop = _new_drop(order, slot, drop_id, hold_id, now_ms)
             _reserve(tx, drop)
             return drop
@@ -148,14 +149,14 @@ class Drops:
             self._on_scheduled()
         return drop
 
-    def _check(self, tx: Transaction, order: DropOrder, reach: Reach) -> Slot:
+    def _check(self, tx: Transaction, order: DropOrder) -> Slot:
         """The slot, or why it cannot be bought from; what helps the buyer most comes first."""
         account = tx.accounts.get(order.account)
         if account is None or account.kind is not AccountKind.USER:
             raise AccountNotFoundError("no such account")
         if account.closed:
             raise AccountClosedError("the account is closed")
-        slot = _open_slot(tx, order, reach)
+        slot = _open_slot(tx, order)
         if order.price_ceiling is not None and slot.price > order.price_ceiling:
             raise PriceAboveCeilingError("the price is above the ceiling", price=slot.price)
         if account.available < slot.price:
@@ -176,7 +177,7 @@ class Drops:
         Raises:
             DropNotFoundError: there is no such drop.
         """
-        with self._storage.changes.drop(drop_id) as subscription:
+        with self._follow(drop_id) as subscription:
             while not (drop := await self._read(drop_id)).state.answered:
                 await subscription.changed()
         return drop
@@ -187,13 +188,38 @@ class Drops:
         Raises:
             DropNotFoundError: there is no such drop.
         """
-        with self._storage.changes.drop(drop_id) as subscription:
+        with self._follow(drop_id) as subscription:
             while True:
                 drop = await self._read(drop_id)
                 yield drop
                 if drop.state.final:
                     return
                 await subscription.changed()
+
+    @contextlib.contextmanager
+    def _follow(self, drop_id: str) -> Iterator[Subscription]:
+        with self._storage.changes.drop(drop_id) as subscription:
+            self._followed[subscription] = drop_id
+            try:
+                yield subscription
+            finally:
+                del self._followed[subscription]
+
+    async def settle(self) -> None:
+        """Waits for the outcome of each drop under way that concerns this frontend.
+
+        Those are the ones that somebody here waits for, and those at the motors of machines that
+        are linked here. All others are other frontends', or for whoever gets the link next.
+        """
+
+        def under_way(tx: Transaction) -> list[Drop]:
+            return [*tx.drops.in_state(State.DISPATCHED), *tx.drops.in_state(State.RESERVED)]
+
+        for drop in await self._storage.read(under_way):
+            is_followed = drop.id in self._followed.values()
+            at_motor = drop.state is State.DISPATCHED and self._links.held(drop.machine)
+            if is_followed or at_motor:
+                await self.outcome(drop.id)
 
     async def get(self, caller: Account, drop_id: str) -> Drop:
         """One drop of the caller; any drop for an administrator.
@@ -255,7 +281,7 @@ def _owned(caller: Account, drop: Drop | None) -> Drop:
     return drop
 
 
-def _open_slot(tx: Transaction, order: DropOrder, reach: Reach) -> Slot:
+def _open_slot(tx: Transaction, order: DropOrder) -> Slot:
     machine = tx.machines.get(order.machine)
     if machine is None:
         raise MachineNotFoundError("no such machine")
@@ -264,9 +290,9 @@ def _open_slot(tx: Transaction, order: DropOrder, reach: Reach) -> Slot:
         raise SlotNotFoundError("the machine has no such slot")
     if not machine.enabled:
         raise MachineDisabledError("the machine is out of service")
-    if reach is Reach.OFFLINE:
+    if machine.reach is Reach.OFFLINE:
         raise MachineOfflineError("the machine is not connected")
-    if reach is Reach.BOARD_DOWN:
+    if machine.reach is Reach.BOARD_DOWN:
         raise BoardUnreachableError("the machine's board does not answer")
     if not slot.enabled:
         raise SlotDisabledError("the slot is out of service")

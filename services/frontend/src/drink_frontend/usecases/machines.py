@@ -1,7 +1,6 @@
 """Machines and their slots: what buyers see, and what administrators change."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Machine, Slot
 from drink_frontend.domain.errors import (
@@ -18,22 +17,9 @@ from drink_frontend.domain.limits import (
     check_slot,
     check_text,
 )
-from drink_frontend.domain.ports import Clock, Links, Randomness, Reach, Storage, Transaction
+from drink_frontend.domain.ports import Clock, Randomness, Storage, Transaction
 from drink_frontend.domain.stock import STOCK_MAX
 from drink_frontend.usecases.accounts import digest
-
-
-@dataclass(frozen=True, slots=True)
-class MachineView:
-    """A machine as a buyer sees it.
-
-    Attributes:
-        machine: What is kept of it.
-        reach: How far a command could get right now.
-    """
-
-    machine: Machine
-    reach: Reach
 
 
 class Machines:
@@ -41,7 +27,6 @@ class Machines:
 
     Args:
         storage: What is kept.
-        links: Whether machines can be reached.
         clock: Time.
         randomness: Tokens.
     """
@@ -49,29 +34,26 @@ class Machines:
     def __init__(
         self,
         storage: Storage,
-        links: Links,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
         self._storage = storage
-        self._links = links
         self._clock = clock
         self._randomness = randomness
 
-    async def list(self) -> Sequence[MachineView]:
+    async def list(self) -> Sequence[Machine]:
         """All machines, by name."""
-        machines = await self._storage.read(lambda tx: tx.machines.list())
-        return [self._view(machine) for machine in machines]
+        return await self._storage.read(lambda tx: tx.machines.list())
 
-    async def get(self, name: str) -> MachineView:
+    async def get(self, name: str) -> Machine:
         """One machine.
 
         Raises:
             MachineNotFoundError: there is no such machine.
         """
-        return self._view(await self._storage.read(lambda tx: _machine(tx, name)))
+        return await self._storage.read(lambda tx: _machine(tx, name))
 
-    async def watch(self, names: Sequence[str]) -> AsyncIterator[MachineView]:
+    async def watch(self, names: Sequence[str]) -> AsyncIterator[Machine]:
         """The machines of those names (all if none is given) now, then each one as it changes.
 
         Raises:
@@ -79,15 +61,15 @@ class Machines:
         """
         for name in names:
             await self.get(name)
-        shown: dict[str, MachineView] = {}
+        shown: dict[str, Machine] = {}
         only = names[0] if len(names) == 1 else None
         with self._storage.changes.machine(only) as subscription:
             while True:
-                for view in await self.list():
-                    name = view.machine.name
-                    if (not names or name in names) and shown.get(name) != view:
-                        shown[name] = view
-                        yield view
+                for machine in await self.list():
+                    name = machine.name
+                    if (not names or name in names) and shown.get(name) != machine:
+                        shown[name] = machine
+                        yield machine
                 await subscription.changed()
 
     async def update_slot(
@@ -154,9 +136,7 @@ class Machines:
 
         return await self._storage.write(update)
 
-    async def create(
-        self, actor: str, name: str, display_name: str, location: str = ""
-    ) -> MachineView:
+    async def create(self, actor: str, name: str, display_name: str, location: str = "") -> Machine:
         """Makes a machine without slots.
 
         Raises:
@@ -175,7 +155,7 @@ class Machines:
             self._audit(tx, actor, name, now_ms, {"created": True, **texts})
             return _machine(tx, name)
 
-        return self._view(await self._storage.write(create))
+        return await self._storage.write(create)
 
     async def change(
         self,
@@ -185,7 +165,7 @@ class Machines:
         display_name: str | None = None,
         location: str | None = None,
         enabled: bool | None = None,
-    ) -> MachineView:
+    ) -> Machine:
         """Changes what is given; a disabled machine gets no more drops.
 
         Raises:
@@ -204,7 +184,7 @@ class Machines:
             self._audit(tx, actor, name, now_ms, changes)
             return _machine(tx, name)
 
-        return self._view(await self._storage.write(change))
+        return await self._storage.write(change)
 
     async def create_slot(
         self, actor: str, machine: str, number: int, *, item: str, price: int, available: int = 0
@@ -270,9 +250,6 @@ class Machines:
         if name is None:
             raise TokenInvalidError("the token is not known")
         return name
-
-    def _view(self, machine: Machine) -> MachineView:
-        return MachineView(machine, self._links.reach(machine.name))
 
     @staticmethod
     def _audit(

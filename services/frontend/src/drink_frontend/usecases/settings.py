@@ -29,6 +29,17 @@ class DropSettings(BaseModel):
     """Seconds between looks at what is overdue; default 1, so no limit is overrun by much more."""
 
 
+class PresenceSettings(BaseModel):
+    """How several frontends on one database know of each other."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    beat_interval_s: float = Field(default=5, gt=0, le=60)
+    """Seconds between the beats by which a frontend tells the others that it is there; default 5.
+    One that lets three of another's pass is taken for dead: within 20 s nobody is told any more
+    that the machines can be reached whose agents it took along. Only PostgreSQL has others."""
+
+
 class AccountSettings(BaseModel):
     """Limits of accounts."""
 

@@ -31,6 +31,7 @@ def upgrade() -> None:
     _processes()
     _accounts()
     _tokens()
+    _frontends()
     _machines()
     _slots()
     _drops()
@@ -112,6 +113,21 @@ def _tokens() -> None:
     op.create_index("tokens_by_account", "tokens", ["account", "expires_ms"])
 
 
+def _frontends() -> None:
+    op.create_table(
+        "frontends",
+        _text("id"),
+        _text("name"),
+        _text("version"),
+        _whole("started_ms"),
+        _whole("beats"),
+        _check("frontends_beats", "beats >= 1"),
+        sa.PrimaryKeyConstraint("id", name="frontends_key"),
+        sqlite_strict=True,
+        sqlite_with_rowid=False,
+    )
+
+
 def _machines() -> None:
     op.create_table(
         "machines",
@@ -128,8 +144,12 @@ def _machines() -> None:
             nullable=True,
         ),
         _text("token_digest", null=True),
+        _text("frontend", null=True),
+        _text("reach"),
         _check("machines_flags", "enabled IN (0, 1)"),
         _check("machines_counts", "epoch >= 0 AND journal_sequence >= 0"),
+        _check("machines_reach", "reach IN ('OFFLINE', 'BOARD_DOWN', 'READY')"),
+        _check("machines_linked", "(frontend IS NULL) = (reach = 'OFFLINE')"),
         sa.PrimaryKeyConstraint("name", name="machines_key"),
         sa.UniqueConstraint("token_digest", name="machines_token_digest_once"),
         sqlite_strict=True,

@@ -1,0 +1,65 @@
+"""The frontends that serve on the database."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from drink_frontend.domain.entities import Peer
+from drink_frontend.storage.statements import Executor, Statement, constant
+from drink_frontend.storage.tables import frontends
+
+_NAMED = frontends.c.id == bindparam("id")
+_LIST = Statement(
+    select(
+        frontends.c.id,
+        frontends.c.name,
+        frontends.c.version,
+        frontends.c.started_ms,
+        frontends.c.beats,
+    ).order_by(frontends.c.started_ms, frontends.c.id)
+)
+_ADD = Statement(
+    insert(frontends)
+    .inline()
+    .values(
+        id=bindparam("id"),
+        name=bindparam("name"),
+        version=bindparam("version"),
+        started_ms=bindparam("started_ms"),
+        beats=constant(1),
+    )
+)
+_BEAT = Statement(update(frontends).where(_NAMED).values(beats=frontends.c.beats + constant(1)))
+_REMOVE = Statement(delete(frontends).where(_NAMED, frontends.c.beats == bindparam("beats")))
+
+
+class SqlFrontends:
+    """`FrontendTable` on one connection.
+
+    Args:
+        executor: Runs its statements.
+    """
+
+    __slots__ = ("_executor",)
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def list(self) -> Sequence[Peer]:
+        """See `FrontendTable`."""
+        return [Peer(*row) for row in self._executor.all(_LIST)]
+
+    def beat(self, peer: Peer) -> None:
+        """See `FrontendTable`."""
+        if not self._executor.run(_BEAT, id=peer.id):
+            self._executor.run(
+                _ADD,
+                id=peer.id,
+                name=peer.name,
+                version=peer.version,
+                started_ms=peer.started_ms,
+            )
+
+    def remove(self, peer: Peer) -> bool:
+        """See `FrontendTable`."""
+        return self._executor.run(_REMOVE, id=peer.id, beats=peer.beats) == 1

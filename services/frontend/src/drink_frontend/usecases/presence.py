@@ -1,0 +1,184 @@
+"""Which frontends serve on the database, and which of them has each machine's link.
+
+Nothing of this is asked when a drop is taken or settled: that is up to a link's epoch. It is what
+buyers are told of machines, at whichever frontend they ask.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import structlog
+
+from drink_frontend.domain.entities import Claim, Peer, Reach
+from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.ports import Clock, Links, Storage, Transaction
+from drink_frontend.usecases.settings import PresenceSettings
+
+log = structlog.get_logger(__name__)
+
+MISSED_BEATS = 3
+"""Beats of one's own after which another frontend that has not beaten meanwhile counts as dead."""
+
+
+class Stillness:
+    """Which frontends have stopped beating. Pure.
+
+    Time is counted in beats of one's own that went through: no two hosts' clocks are compared, and
+    while the database or this process stands still, nobody else is taken for dead.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def after_beat(self, others: Iterable[Peer]) -> Sequence[Peer]:
+        """Those of `others` that have stood still for too long, as seen at one's own last beat."""
+        before, self._seen = self._seen, {}
+        still = []
+        for peer in others:
+            beats, missed = before.get(peer.id, (peer.beats, -1))
+            missed = missed + 1 if beats == peer.beats else 0
+            self._seen[peer.id] = peer.beats, missed
+            if missed >= MISSED_BEATS:
+                still.append(peer)
+        return still
+
+
+class Presence:
+    """Keeps the database's picture of frontends and links true.
+
+    Each look takes in the whole picture and mends what differs, so what could not be kept once, or
+    was interrupted, is kept at the next look.
+
+    Args:
+        storage: What is kept.
+        links: The links to this frontend.
+        clock: Time.
+        settings: Intervals.
+        me: This frontend.
+    """
+
+    def __init__(
+        self, storage: Storage, links: Links, clock: Clock, settings: PresenceSettings, me: Peer
+    ) -> None:
+        self._storage = storage
+        self._links = links
+        self._clock = clock
+        self._interval_s = settings.beat_interval_s
+        self._me = me
+        self._entered = False
+        self._stillness = Stillness()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Looks at once: a link to this frontend, or something in the database, has changed."""
+        self._wake.set()
+
+    async def enter(self) -> None:
+        """Makes this frontend known, before it takes links."""
+        await self._round(beat=True)
+
+    async def run(self) -> None:
+        """Keeps the picture true until cancelled."""
+        beat_at = self._clock.monotonic() + self._interval_s
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(beat_at - self._clock.monotonic(), 0)):
+                    await self._wake.wait()
+            self._wake.clear()
+            is_time = self._clock.monotonic() >= beat_at
+            if is_time:
+                beat_at = self._clock.monotonic() + self._interval_s
+            await self._round(beat=is_time)
+
+    async def _round(self, *, beat: bool) -> None:
+        try:
+            if beat:
+                await self.beat()
+            await self.look()
+        except StorageUnavailableError:
+            log.warning("presence_postponed")
+
+    async def beat(self) -> None:
+        """Says that this frontend is there, and forgets those that are not.
+
+        Raises:
+            StorageUnavailableError: the database does not answer.
+        """
+        if self._entered and not self._storage.shared:
+            return
+
+        def beat(tx: Transaction) -> Sequence[Peer]:
+            tx.frontends.beat(self._me)
+            return [peer for peer in tx.frontends.list() if peer.id != self._me.id]
+
+        others = await self._storage.write(beat)
+        # Where nobody else can have the database open, the others ended without saying so.
+        dead = self._stillness.after_beat(others) if self._storage.shared else others
+        for peer in dead:
+            if await self._storage.write(partial(_remove, peer)):
+                log.warning("frontend_lost", frontend=peer.name, id=peer.id)
+        self._entered = True
+
+    async def look(self) -> None:
+        """Mends what is kept of links, ends superseded ones, and wakes those with a drop to take.
+
+        Raises:
+            StorageUnavailableError: the database does not answer.
+        """
+        claims, known, ready = await self._storage.read(_picture)
+        for machine in ready:
+            self._links.wake(machine)
+        for claim in claims:
+            self._links.supersede(claim.machine, claim.epoch)
+        truths = [(claim, self._truth(claim, known)) for claim in claims]
+        if mended := [truth for claim, truth in truths if truth != claim]:
+            await self._storage.write(partial(_keep, mended))
+
+    def _truth(self, claim: Claim, known: Collection[str]) -> Claim:
+        """What should be kept instead of `claim`, as far as it can be known here."""
+        held = self._links.held(claim.machine)
+        if held is not None and held.epoch == claim.epoch:
+            return _claim(claim, self._me.id, held.reach)
+        is_opening = held is not None and held.epoch is None
+        is_gone = not is_opening if claim.frontend == self._me.id else claim.frontend not in known
+        return _claim(claim, None, Reach.OFFLINE) if is_gone else claim
+
+    async def leave(self) -> None:
+        """Withdraws this frontend, whose links have ended.
+
+        Raises:
+            StorageUnavailableError: the database does not answer; the others will notice.
+        """
+
+        def leave(tx: Transaction) -> None:
+            mine = [claim for claim in tx.machines.claims() if claim.frontend == self._me.id]
+            _keep([_claim(claim, None, Reach.OFFLINE) for claim in mine], tx)
+            for peer in tx.frontends.list():
+                if peer.id == self._me.id:
+                    tx.frontends.remove(peer)
+
+        await self._storage.write(leave)
+
+
+def _picture(tx: Transaction) -> tuple[Sequence[Claim], Collection[str], Sequence[str]]:
+    """Who has which link, which frontends there are, and which machines could take a drop."""
+    claims = tx.machines.claims()
+    # Read second, so that whoever was there to open a link is among them.
+    known = {peer.id for peer in tx.frontends.list()}
+    return claims, known, tx.drops.ready_machines()
+
+
+def _claim(claim: Claim, frontend: str | None, reach: Reach) -> Claim:
+    return replace(claim, frontend=None if reach is Reach.OFFLINE else frontend, reach=reach)
+
+
+def _keep(claims: Iterable[Claim], tx: Transaction) -> None:
+    for claim in claims:
+        tx.machines.keep_claim(claim)
+
+
+def _remove(peer: Peer, tx: Transaction) -> bool:
+    return tx.frontends.remove(peer)
