@@ -119,6 +119,11 @@ class Installation:
         return ["drink-frontend", f"--config={self.folder / 'frontend.toml'}"]
 
     @property
+    def _storage(self) -> str:
+        """Where its data is, as its configuration says it."""
+        return f'path = "{self.folder.absolute()}/drink.db"'
+
+    @property
     def address(self) -> str:
         """Where its gRPC is, while the frontend runs."""
         return f"127.0.0.1:{self.rpc_port}"
@@ -211,7 +216,7 @@ class Installation:
         default_machine = self.plan.machines[0].name
         text = settings_toml(
             {
-                "storage": f'path = "{self.folder.absolute()}/drink.db"',
+                "storage": self._storage,
                 "rpc": f"port = {self.rpc_port}",
                 "log": 'format = "json"',
                 "[sessions.listeners]": f"port = {self.session_port}\n"
@@ -222,6 +227,11 @@ class Installation:
         (self.folder / "frontend.toml").write_text(text, encoding="utf-8")
         for machine in self.plan.machines:
             self.write_agent(machine.name)
+
+    def _link_addresses(self, machine: str) -> list[str]:
+        """Where a machine's agent finds frontends."""
+        del machine
+        return [f"127.0.0.1:{self.link_port or self.rpc_port}"]
 
     def write_agent(self, machine: str, name: str = "") -> Path:
         """Writes the configuration of a machine's agent.
@@ -235,7 +245,7 @@ class Installation:
         password = f'\npassword_file = "{folder / "board.password"}"' if board.dials else ""
         text = settings_toml(
             {
-                "link": f'addresses = ["127.0.0.1:{self.link_port or self.rpc_port}"]\n'
+                "link": f"addresses = {json.dumps(self._link_addresses(machine))}\n"
                 f'token_file = "{folder / machine}.token"\n'
                 "backoff_first_s = 0.1\nbackoff_limit_s = 2.0",
                 "board": f'url = "{board.url}"{password}\n'

@@ -24,7 +24,7 @@ from scripts.books import Untruths, compare
 from scripts.client import Client
 from scripts.installation import Installation
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
-from scripts.processes import wait_until
+from scripts.processes import Process, wait_until
 from tests.fakes.proxy import FaultProxy
 
 ALICE = UserPlan("alice", "correct-horse", 5_000)
@@ -135,7 +135,7 @@ class House(Installation):
             if board.process.running:
                 board.ask(do="clear")
         self.wait_ready(*(name for name, agent in self.agents.items() if agent.running))
-        for process in (self.frontend, *self.agents.values()):
+        for process in self._services():
             if process.running:
                 process.mark()
 
@@ -169,14 +169,23 @@ class House(Installation):
         14 and 21.
         """
         problems = list(compare(self, self.root, self.untruths).problems)
-        problems += verify(self.folder / DATABASE)
+        problems += self._verify()
         problems += self._faults()
         problems += self._leaks()
         assert not problems, "\n".join(problems)
 
+    def _verify(self) -> list[str]:
+        """What the books' own auditor finds."""
+        return verify(self.folder / DATABASE)
+
+    def _services(self) -> Iterator[Process]:
+        """The processes whose logs may tell of mistakes."""
+        yield self.frontend
+        yield from self.agents.values()
+
     def _faults(self) -> Iterator[str]:
         """What the services have logged since the last look that no peer can be the cause of."""
-        for process in (self.frontend, *self.agents.values()):
+        for process in self._services():
             with process.log.open(encoding="utf-8") as log:
                 log.seek(self._looked_at[process.name])
                 for line in log.readlines():

@@ -1,0 +1,347 @@
+"""Two frontends on one PostgreSQL: either answers for everything, and either may go."""
+
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import grpc
+import pytest
+
+from drink.v1.drop_service_pb2 import Drop, DropRequest, WatchDropRequest
+from drink.v1.machine_service_pb2 import Machine, WatchMachinesRequest
+from scripts.client import Client, session
+from scripts.plan import MachinePlan, SlotPlan, UserPlan
+from tests.fakes.proxy import Way
+from tests.integration.house import ADMIN, ALICE, COUPLE, PRICE, outcome, reason
+from tests.integration.several import BEAT_S, SeveralHouse
+
+TIMES = 10
+
+PASSING = (grpc.StatusCode.UNAVAILABLE,)
+"""What a program answers by asking again."""
+
+SLOW_S = 1.0
+"""Seconds that a motor runs where something is to happen meanwhile."""
+
+LIMIT_S = 60
+
+CARL = UserPlan("carl", "one-credit-left", PRICE)
+
+MACHINES = ("d", "ld", "s")
+
+PLAN = replace(
+    COUPLE,
+    machines=tuple(
+        MachinePlan(name, name, (SlotPlan(1, "Coke", PRICE, 1_000), SlotPlan(2, "Last", PRICE, 1)))
+        for name in MACHINES
+    ),
+    users=(replace(ALICE, credits=50_000), CARL, ADMIN),
+    frontend={
+        "links": "heartbeat_interval_s = 1",
+        "shutdown": "drops_limit_s = 5\ncalls_limit_s = 2",
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeveralHouse]:
+    """Two frontends, three machines."""
+    with SeveralHouse(tmp_path_factory.mktemp("several"), PLAN) as house:
+        house.install()
+        house.start()
+        yield house
+
+
+@pytest.fixture
+def house(standing: SeveralHouse) -> Iterator[SeveralHouse]:
+    """Both up, machine d at the first one and ld at the other; the books are checked afterwards."""
+    standing.begin()
+    standing.link("d", standing)
+    standing.link("ld", standing.other)
+    yield standing
+    standing.revive()
+    standing.open_ways()
+    standing.audit()
+
+
+@pytest.fixture
+def alices(house: SeveralHouse) -> Iterator[tuple[Client, Client]]:
+    """A buyer at the first frontend, and at the other."""
+    clients = house.at_both(ALICE)
+    yield clients
+    for client in clients:
+        client.close()
+
+
+def request_of(slot: str, request_id: str = "") -> DropRequest:
+    machine, number = slot.split("/")
+    name = f"machines/{machine}/slots/{number}"
+    return DropRequest(request_id=request_id or str(uuid.uuid4()), slot=name)
+
+
+def insist(clients: Sequence[Client], slot: str, request_id: str = "") -> Drop:
+    """Buys as a program does that knows both frontends: the same request again, at the next one."""
+    request, deadline = request_of(slot, request_id), time.monotonic() + LIMIT_S
+    for attempt in range(1_000):
+        client = clients[attempt % len(clients)]
+        try:
+            answer = client.drops.Drop(request, metadata=client.metadata, timeout=LIMIT_S)
+        except grpc.RpcError as error:
+            is_passing = isinstance(error, grpc.Call) and error.code() in PASSING
+            if not is_passing or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return answer.drop
+    raise AssertionError("unreachable")
+
+
+@pytest.mark.parametrize("slot", ["d/1", "ld/1"])
+def test_a_drop_asked_of_either_frontend_reaches_the_machine(
+    house: SeveralHouse, alices: tuple[Client, Client], slot: str
+) -> None:
+    runs = house.runs(slot.split("/", maxsplit=1)[0])
+    drops = [client.drop(slot) for client in alices * 3]
+    assert {outcome(drop) for drop in drops} == {("DISPENSED", "BOARD_ACK")}
+    assert house.runs(slot.split("/", maxsplit=1)[0]) == runs + len(drops)
+    for drop in drops:
+        assert alices[0].get(drop.name) == alices[1].get(drop.name) == drop
+
+
+def test_a_session_at_the_frontend_without_the_link_drops_and_waits(house: SeveralHouse) -> None:
+    lines = (f"USER {ALICE.name}", f"PASS {ALICE.password}", "MACHINE d", "DROP 1")
+    *_, (_, dropped) = session(house.other.session_port, lines)
+    assert dropped.startswith("OK Credits remaining"), dropped
+
+
+def test_either_frontend_shows_a_drop_as_it_moves(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    here, there = alices
+    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
+    drop = here.place("d/1")
+    watch = there.drops.WatchDrop(
+        WatchDropRequest(name=drop.name), metadata=there.metadata, timeout=LIMIT_S
+    )
+    seen = [each.drop for each in watch]
+    assert outcome(seen[-1]) == ("DISPENSED", "BOARD_ACK")
+    assert [each.state for each in seen][-2:] == [Drop.STATE_DISPATCHED, Drop.STATE_DISPENSED]
+
+
+def test_either_frontend_shows_machines_as_they_come_and_go(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    watches = [
+        client.machines.WatchMachines(
+            WatchMachinesRequest(names=["machines/d"]), metadata=client.metadata, timeout=LIMIT_S
+        )
+        for client in alices
+    ]
+
+    def wait_for(reach: Machine.Reach.ValueType) -> None:
+        for watch in watches:
+            assert any(each.machine.reach == reach for each in watch)
+
+    wait_for(Machine.REACH_READY)
+    house.agents["d"].stop()
+    wait_for(Machine.REACH_OFFLINE)
+    house.agents["d"].start()
+    wait_for(Machine.REACH_READY)
+    for watch in watches:
+        watch.cancel()
+
+
+def test_fault_31_the_same_request_at_both_frontends_at_once_is_one_can(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    """Invariant 13: as often as it is asked, of whichever frontend."""
+    for slot in ("d/1", "ld/1") * (TIMES // 2):
+        machine, request_id = slot.split("/")[0], str(uuid.uuid4())
+        runs = house.runs(machine)
+        calls = [client.start(slot, request_id) for client in alices * 3]
+        answers = [call.result() for call in calls]
+        assert all(answer == answers[0] for answer in answers)
+        assert outcome(answers[0].drop) == ("DISPENSED", "BOARD_ACK")
+        assert house.runs(machine) == runs + 1
+
+
+def test_fault_31_the_last_item_asked_of_both_frontends_at_once_is_sold_once(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    """Invariant 10, with buyers enough for each."""
+    calls = [client.start("s/2") for client in alices * 3]
+    said = [reason(call.exception()) if call.exception() else "" for call in calls]
+    assert sorted(said) == ["", *["SLOT_EMPTY"] * (len(calls) - 1)]
+
+
+def test_fault_31_the_last_credits_spent_at_both_frontends_at_once_are_spent_once(
+    house: SeveralHouse,
+) -> None:
+    """Invariant 2, with items enough for each."""
+    carls = house.at_both(CARL)
+    calls = [client.start("d/1") for client in carls * 3]
+    said = [reason(call.exception()) if call.exception() else "" for call in calls]
+    assert sorted(said) == ["", *["INSUFFICIENT_CREDITS"] * (len(calls) - 1)]
+    for client in carls:
+        client.close()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_fault_24_a_frontend_that_goes_in_mid_drop_leaves_it_to_the_other(
+    house: SeveralHouse, alices: tuple[Client, Client], end: signal.Signals
+) -> None:
+    """Its agent moves, tells the other what became of the drop, and the same request finds it."""
+    runs, request_id = house.runs("d"), str(uuid.uuid4())
+    house.open_ways("d")
+    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
+    call = alices[0].start("d/1", request_id)
+    house.wait_for_motor("d", runs + 1)
+    house.frontend.send(end)
+    drop = insist(alices[1:], "d/1", request_id)
+    assert outcome(drop) == ("DISPENSED", "BOARD_ACK")
+    assert house.runs("d") == runs + 1
+    house.frontend.wait()
+    house.wait_linked("d", house.other)
+    if end is signal.SIGTERM:
+        assert call.result().drop == drop
+    assert outcome(alices[1].drop("d/1"))[0] == "DISPENSED"
+
+
+def test_fault_24_nobody_is_told_of_machines_that_a_dead_frontend_took_along(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    house.agents["d"].send(signal.SIGSTOP)
+    house.frontend.kill()
+    house.other.wait_reach(Machine.REACH_OFFLINE, "d")
+    house.other.frontend.wait_for("frontend_lost")
+    house.agents["d"].send(signal.SIGCONT)
+
+
+def test_a_frontend_that_stops_withdraws_its_machines_at_once(house: SeveralHouse) -> None:
+    house.agents["d"].send(signal.SIGSTOP)
+    house.frontend.stop()
+    assert house.linked("d") == 0
+    assert not [
+        event for event in house.other.frontend.events() if event["event"] == "frontend_lost"
+    ]
+    house.agents["d"].send(signal.SIGCONT)
+
+
+def test_fault_24_a_scheduled_drop_whose_frontend_died_falls_in_time(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    drop = alices[1].place("d/1", delay_s=3)
+    assert drop.state == Drop.STATE_SCHEDULED
+    house.other.frontend.kill()
+    assert outcome(alices[0].answered(drop.name, limit_s=10)) == ("DISPENSED", "BOARD_ACK")
+
+
+def test_what_an_operator_decides_is_seen_at_both_frontends(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    drop = house.turning(SLOW_S, buyer=alices[1])
+    house.agents["d"].kill()
+    house.agents["d"].start()
+    watches = [
+        client.drops.WatchDrop(
+            WatchDropRequest(name=drop.name), metadata=client.metadata, timeout=LIMIT_S
+        )
+        for client in alices
+    ]
+    assert outcome(alices[1].answered(drop.name)) == ("UNKNOWN", "AGENT_RESTARTED")
+    house.resolve(drop)
+    for watch in watches:
+        assert outcome([each.drop for each in watch][-1]) == ("DISPENSED", "OPERATOR")
+
+
+def test_fault_17_a_link_whose_agent_is_at_the_other_frontend_by_now_is_ended(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    """Invariant 14: the old stream still stands, and no command goes out on it."""
+    runs = house.runs("d")
+    here, there = (house.ways["d"][each.rpc_port] for each in house.both)
+    drops = [house.turning(SLOW_S, buyer=alices[0]), alices[0].place("d/2")]
+    here.refuse()
+    there.accept()
+    here.cut(Way.DOWN)  # the agent is told, the frontend is not
+    house.wait_linked("d", house.other)
+    house.frontend.wait_for("link_closed", machine="d")
+    for drop in drops:
+        assert outcome(alices[0].answered(drop.name)) == ("DISPENSED", "BOARD_ACK")
+    assert house.runs("d") == runs + 2
+
+
+def test_fault_29_a_frozen_frontend_is_left_and_does_nothing_when_it_thaws(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    runs, request_id = house.runs("d"), str(uuid.uuid4())
+    house.open_ways("d")
+    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
+    call = alices[0].start("d/1", request_id)
+    house.wait_for_motor("d", runs + 1)
+    house.frontend.send(signal.SIGSTOP)
+    try:
+        house.wait_linked("d", house.other)
+        assert outcome(insist(alices[1:], "d/1", request_id)) == ("DISPENSED", "BOARD_ACK")
+        assert outcome(alices[1].drop("d/1"))[0] == "DISPENSED"
+        house.other.frontend.wait_for("frontend_lost")
+    finally:
+        house.frontend.send(signal.SIGCONT)
+    house.frontend.wait_for("link_closed", machine="d")
+    assert outcome(call.result().drop) == ("DISPENSED", "BOARD_ACK")
+    assert outcome(alices[0].drop("d/1"))[0] == "DISPENSED"
+    assert house.runs("d") == runs + 3
+
+
+class Load:
+    """Buyers who know both frontends and buy without a pause, from any machine.
+
+    Args:
+        house: Where.
+        buyers: How many.
+    """
+
+    def __init__(self, house: SeveralHouse, buyers: int) -> None:
+        self._clients = house.at_both(ALICE)
+        self._over = threading.Event()
+        self._pool = ThreadPoolExecutor(buyers)
+        self._work = [self._pool.submit(self._buy, number) for number in range(buyers)]
+
+    def _buy(self, number: int) -> list[Drop]:
+        drops: list[Drop] = []
+        clients = self._clients if number % 2 else self._clients[::-1]
+        while not self._over.is_set():
+            machine = MACHINES[(number + len(drops)) % len(MACHINES)]
+            drops.append(insist(clients, f"{machine}/1"))
+            time.sleep(0.2)
+        return drops
+
+    def end(self) -> list[Drop]:
+        """What was bought, once all have stopped."""
+        self._over.set()
+        drops = [drop for work in self._work for drop in work.result()]
+        self._pool.shutdown()
+        for client in self._clients:
+            client.close()
+        return drops
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_fault_21_either_frontend_may_go_under_load_and_no_drop_fails(
+    house: SeveralHouse, end: signal.Signals
+) -> None:
+    """A rolling restart, and crashes: who asks again with the same request_id gets each can."""
+    house.open_ways()
+    load = Load(house, 4)
+    for each in house.both:
+        time.sleep(BEAT_S)
+        each.frontend.send(end)
+        each.frontend.wait()
+        each.start_frontend()
+    drops = load.end()
+    assert {outcome(drop) for drop in drops} == {("DISPENSED", "BOARD_ACK")}
+    assert len({drop.name for drop in drops}) == len(drops) >= 8
