@@ -84,7 +84,12 @@ def slot(**changes: Any) -> str:
 
 def machine(**changes: Any) -> str:
     new = {"name": "x", "display_name": "", "location": "", "enabled": 1, "epoch": 0}
-    return insert("machines", **{**new, "journal_sequence": 0, **changes})
+    return insert("machines", **{**new, "journal_sequence": 0, "reach": "OFFLINE", **changes})
+
+
+def frontend(**changes: Any) -> str:
+    new = {"id": "F", "name": "", "version": "", "started_ms": 0, "beats": 1}
+    return insert("frontends", **{**new, **changes})
 
 
 def drop(**changes: Any) -> str:
@@ -143,6 +148,10 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "machines_token_digest_once": machine(token_digest="token"),
     "machines_flags": machine(enabled=2),
     "machines_counts": machine(epoch=-1),
+    "machines_reach": machine(reach="NEAR", frontend="F"),
+    "machines_linked": machine(reach="READY"),
+    "frontends_key": (frontend(), frontend()),
+    "frontends_beats": frontend(beats=0),
     "slots_key": slot(number=1),
     "slots_machine_exists": slot(machine="nowhere"),
     "slots_number": slot(number=0),
