@@ -96,7 +96,9 @@ def main() -> None:
         text += f"\n{stages.as_markdown(profile)}"
     print(text)
     result = chosen.json or chosen.data / f"results-{time.strftime('%Y%m%d-%H%M%S')}.json"
-    result.write_text(table.as_json(rows, facts, dataclasses.asdict(sizes)), encoding="utf-8")
+    stages_ms = {stage.what: stage.ms for stage in profile}
+    told = table.as_json(rows, facts, dataclasses.asdict(sizes), stages_ms)
+    result.write_text(told, encoding="utf-8")
     if chosen.page:
         table.write_into(PAGE, text)
 

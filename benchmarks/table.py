@@ -57,10 +57,20 @@ class Row:
         return value >= self.limit if self.goal is Goal.AT_LEAST else value <= self.limit
 
 
-def as_json(rows: Sequence[Row], machine: Mapping[str, str], sizes: Mapping[str, object]) -> str:
+def as_json(
+    rows: Sequence[Row],
+    machine: Mapping[str, str],
+    sizes: Mapping[str, object],
+    stages_ms: Mapping[str, float],
+) -> str:
     """Everything about a run, for programs."""
     results = [asdict(row) | {"ratio": row.ratio, "reached": row.reached} for row in rows]
-    everything = {"machine": dict(machine), "sizes": dict(sizes), "rows": results}
+    everything = {
+        "machine": dict(machine),
+        "sizes": dict(sizes),
+        "rows": results,
+        "stages_ms": dict(stages_ms),
+    }
     return json.dumps(everything, indent=2) + "\n"
 
 

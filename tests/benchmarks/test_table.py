@@ -43,9 +43,10 @@ def test_the_table_for_people() -> None:
 
 
 def test_the_table_for_programs() -> None:
-    told = json.loads(as_json([ROW], {"CPU": "2 cores"}, {"rounds": 3}))
+    told = json.loads(as_json([ROW], {"CPU": "2 cores"}, {"rounds": 3}, {"ask": 1.5}))
     assert told["machine"] == {"CPU": "2 cores"}
     assert told["sizes"] == {"rounds": 3}
+    assert told["stages_ms"] == {"ask": 1.5}
     (row,) = told["rows"]
     assert (row["ours"], row["reference"], row["ratio"], row["reached"]) == (900, 1_500, 0.6, True)
 
