@@ -31,7 +31,6 @@ from drink_frontend.storage.settings import StorageSettings
 LIMIT_S = 60
 """Seconds that a server may take to do as it is told."""
 
-_TEMPLATE = "drink_template"
 _PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -164,7 +163,7 @@ def _free_port() -> int:
 
 
 def fresh_postgres(server_url: str | None = None, **changes: Any) -> StorageSettings:
-    """Settings of a new, empty, migrated PostgreSQL database; skips the test where there is none.
+    """Settings of a new, migrated PostgreSQL database; skips the test where there is none.
 
     Args:
         server_url: Any database of the server that shall have it; none: the server of this run.
@@ -172,8 +171,17 @@ def fresh_postgres(server_url: str | None = None, **changes: Any) -> StorageSett
     """
     url = server_url or shared_server_url()
     _make_template(url)
+    return _new_database(url, f"TEMPLATE {_template_name()}", **changes)
+
+
+def empty_postgres(**changes: Any) -> StorageSettings:
+    """Settings of a new PostgreSQL database without tables, on the server of this run."""
+    return _new_database(shared_server_url(), **changes)
+
+
+def _new_database(url: str, how: str = "", **changes: Any) -> StorageSettings:
     name = f"drink_{os.getpid()}_{next(_numbers)}"
-    _execute(url, f"CREATE DATABASE {name} TEMPLATE {_template_name(url)}")
+    _execute(url, f"CREATE DATABASE {name} {how}")
     return StorageSettings(url=_database_url(url, name), **changes)
 
 
@@ -189,15 +197,15 @@ def shared_server_url() -> str:
 
 @cache
 def _make_template(url: str) -> None:
-    name = _template_name(url)
+    name = _template_name()
     _execute(url, f"DROP DATABASE IF EXISTS {name}")
     _execute(url, f"CREATE DATABASE {name}")
     migrate(StorageSettings(url=_database_url(url, name)))
 
 
-def _template_name(url: str) -> str:
+def _template_name() -> str:
     # Runs at the same time may share a server that was there before.
-    return f"{_TEMPLATE}_{os.getpid()}" if "DRINK_TEST_POSTGRES" in os.environ else _TEMPLATE
+    return f"drink_template_{os.getpid()}"
 
 
 def _database_url(url: str, name: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import (
     CheckConstraint,
@@ -18,6 +19,8 @@ from sqlalchemy import (
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.ledger import TransferKind
+from drink_frontend.storage.engine import Connection
+from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import SqlTransaction
@@ -25,16 +28,15 @@ from drink_frontend.storage.triggers import TRIGGERS
 from tests.fakes.books import NOW, advance, found, hold_of, reserve, resolution_of
 from tests.fakes.books import drop as order
 from tests.fakes.databases import fresh_sqlite
+from tests.fakes.postgres import fresh_postgres
+
+PostgresBooks = psycopg.Connection[tuple[Any, ...]]
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
-    """A sound house: drop 1 is reserved, drop 2 dispensed, drop 3 unknown."""
-    settings = fresh_sqlite(tmp_path_factory.mktemp("house"))
-    engine = SqliteEngine(settings, exclusive=False)
-    connection = engine.connect(read_only=False)
-    tx = SqlTransaction(connection.executor, 9)
+def furnish(connection: Connection) -> None:
+    """Makes a sound house: drop 1 is reserved, drop 2 dispensed, drop 3 unknown."""
     connection.begin()
+    tx = SqlTransaction(connection.executor, 9)
     found(tx)
     tx.accounts.update("alice", ibutton_digest="ibutton")
     tx.machines.update("d", token_digest="token")
@@ -45,9 +47,23 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
     advance(tx, order(3).id, State.UNKNOWN, Cause.BOARD_SILENT)
     connection.commit()
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    settings = fresh_sqlite(tmp_path_factory.mktemp("house"))
+    furnish(SqliteEngine(settings, exclusive=False).connect(read_only=False))
     driver = open_file(settings, read_only=False)
     yield driver
     driver.close()
+
+
+@pytest.fixture(scope="module")
+def postgres_house() -> Iterator[PostgresBooks]:
+    settings = fresh_postgres()
+    furnish(PostgresEngine(settings).connect(read_only=False))
+    with psycopg.connect(settings.url or "") as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -265,6 +281,31 @@ def test_a_guard_refuses_what_would_break_it(books: sqlite3.Connection, name: st
     with pytest.raises(sqlite3.IntegrityError) as refusal:
         books.execute(last)
     assert str(refusal.value) == guards()[name]
+
+
+@pytest.mark.parametrize("name", sorted(BREAKS))
+def test_a_guard_refuses_it_on_postgresql_too(postgres_house: PostgresBooks, name: str) -> None:
+    """Invariants 2, 3, 4, 8, 10 and 11, on the other engine."""
+    steps = BREAKS[name]
+    *before, last = [steps] if isinstance(steps, str) else steps
+    with postgres_house.transaction(force_rollback=True):
+        for statement in before:
+            dropped = statement.removeprefix("DROP TRIGGER ")
+            on_table = f" ON {TRIGGERS[dropped].table}" if dropped != statement else ""
+            postgres_house.execute(f"{statement}{on_table}".encode())
+        with pytest.raises(psycopg.IntegrityError) as refusal:
+            postgres_house.execute(last.encode())
+        assert refusal.value.diag.constraint_name == name
+
+
+@pytest.mark.parametrize("table", ["transfers", "audit", "drops"])
+def test_rows_do_not_go_all_at_once_either(postgres_house: PostgresBooks, table: str) -> None:
+    """Invariant 4, where TRUNCATE would get around it."""
+    with (
+        pytest.raises(psycopg.IntegrityError, match="_never_go"),
+        postgres_house.transaction(force_rollback=True),
+    ):
+        postgres_house.execute(f"TRUNCATE {table} CASCADE".encode())
 
 
 def test_replacing_a_row_is_deleting_it(books: sqlite3.Connection) -> None:

@@ -123,6 +123,17 @@ def test_fault_39_another_schema_is_refused_with_both_revisions(
         SqliteEngine(settings, exclusive=True)
 
 
+def test_fault_39_a_newer_schema_that_only_adds_is_lived_with(settings: StorageSettings) -> None:
+    migrate(settings)
+    with closing(sqlite3.connect(settings.path)) as connection, connection:
+        connection.execute("INSERT INTO compatibility VALUES ('9999', ?)", (SCHEMA_REVISION,))
+    _set_revision(settings, "9999")
+    before = settings.path.read_bytes()
+    migrate(settings)
+    assert settings.path.read_bytes() == before
+    SqliteEngine(settings, exclusive=True).close()
+
+
 def test_a_newer_schema_is_not_migrated(settings: StorageSettings) -> None:
     migrate(settings)
     _set_revision(settings, "9999")

@@ -39,7 +39,8 @@ class Reader:
         except Exception as error:
             if self._engine.fault(error) is None:
                 log.exception("snapshot_failed")
-            outcomes = [self._outcome(error) for _ in jobs]
+            outcome = self._outcome(error)
+            outcomes = [outcome for _ in jobs]
         return outcomes, Touched()
 
     def idle(self) -> Touched:
