@@ -25,7 +25,7 @@ class Peer:
 
     def __init__(self, settings: LinkSettings) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
-        self.client = LinkClient(settings, introduce, self.events.put, random=lambda: 0.0)
+        self.client = LinkClient(settings, introduce, self.events.put, random=lambda: 0.999)
 
     async def event(self) -> Event:
         async with asyncio.timeout(LIMIT_S):

@@ -1,6 +1,6 @@
 """Which frontend to dial next, and when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from drink_agent.link.backoff import Backoff
 from drink_agent.link.reasons import Retry
@@ -20,7 +20,7 @@ class Route:
 
     def __init__(self, settings: LinkSettings, random: Callable[[], float]) -> None:
         self._settings = settings
-        self._addresses = sorted(settings.addresses, key=lambda _: random())
+        self._addresses = _shuffled(settings.addresses, random)
         self._backoff = Backoff(settings, random)
         self._tried = 0
 
@@ -48,3 +48,12 @@ class Route:
             return 0.0
         self._tried = 0
         return self._backoff.wait_s(retry)
+
+
+def _shuffled(addresses: Sequence[str], random: Callable[[], float]) -> list[str]:
+    """Every order with the same chance (Fisher and Yates)."""
+    order = list(addresses)
+    for last in range(len(order) - 1, 0, -1):
+        drawn = int(random() * (last + 1))
+        order[last], order[drawn] = order[drawn], order[last]
+    return order
