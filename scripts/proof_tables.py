@@ -1,8 +1,8 @@
 """Binds faults and invariants to their tests, and writes the tables of docs/guarantees.md.
 
 A test names the faults that it causes (`test_fault_41_...`, `test_fault_24_25_...`), and whatever
-holds something against an invariant says so in its docstring ("Invariant 8: ...", "Invariants 12
-and 13", "Invariants 1 to 5") or, a test, in its name. `proof_tables.toml` says which numbers there are.
+holds something against an invariant says so in its docstring ("Invariant 8: ...", "Invariants 1 to
+5 and 13") or, a test, in its name. `proof_tables.toml` says which numbers there are.
 
 Usage: python scripts/proof_tables.py [--check]
 """

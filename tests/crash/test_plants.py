@@ -25,7 +25,7 @@ def test_a_journal_that_is_not_synced_is_caught(make_house: MakeHouse) -> None:
         trial.until_all_have_died()
         # The second can falls unless the beat that counts the lost record left before the kill:
         # then the frontend sees an older journal, and that end is not the promised one either.
-        with pytest.raises(AssertionError, match="runs=2|JOURNAL_REPLACED"):
+        with pytest.raises(AssertionError, match=r"runs=2|JOURNAL_REPLACED"):
             trial.check(drop.name, INTERRUPTED)
 
 
