@@ -36,6 +36,9 @@ log = structlog.get_logger(__name__)
 
 DIALECT = PGDialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 
+SERVER_VERSION_MIN = 140_000
+"""The first that says unasked when it takes no changes any more, and is still maintained."""
+
 _TURN = """BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE alembic_version IN EXCLUSIVE MODE;
     SAVEPOINT unit"""
 """A migration writes to that table, so that it has its turn too; vacuum passes it by."""
@@ -314,6 +317,8 @@ class PostgresEngine:
         self._settings = settings
         self.writer = secrets.token_hex(8)
         with closing(_reach(settings)) as driver:
+            if driver.info.server_version < SERVER_VERSION_MIN:
+                raise StorageError("the database needs PostgreSQL 14 or newer")
             _check_schema(driver)
             if serves:
                 warn_of_loss(driver)
