@@ -55,8 +55,18 @@ run: $(VENV_READY) ## Start what the demo starts, without the show; keep its dat
 	$(BIN)/python -m scripts.demo run
 
 .PHONY: test
-test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options
-	$(BIN)/pytest -n auto --dist loadfile $(PYTEST)
+test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options, and then those on Docker are left out
+	$(BIN)/pytest -n auto --dist loadfile --ignore=tests/system $(PYTEST)
+	$(if $(PYTEST),,$(MAKE) system)
+
+.PHONY: system
+system: $(VENV_READY) ## Run houses with Docker Compose, and break them; root, where no Docker runs
+	$(BIN)/pytest tests/system $(PYTEST)
+
+.PHONY: images
+images: ## Build both images, drink-frontend and drink-machine-agent
+	docker build --file services/frontend/Dockerfile --tag drink-frontend .
+	docker build --file services/machine_agent/Dockerfile --tag drink-machine-agent .
 
 .PHONY: crash
 crash: $(VENV_READY) ## Kill the services at every step, ROUNDS=20 times each, and at every pair of steps
