@@ -6,9 +6,7 @@ order here; ids are as the services make them, so that indexes are as scattered 
 """
 
 import sqlite3
-from collections.abc import Mapping
 from contextlib import closing
-from hashlib import sha256
 from pathlib import Path
 
 from benchmarks.house import BUYERS, CREDITS, MACHINES, SLOTS
@@ -118,26 +116,6 @@ def fill(database: Path, count: int) -> None:
         connection.execute("COMMIT")
         for _, _, sql in dropped:
             connection.execute(sql)
-
-
-def add_machines(database: Path, tokens: Mapping[str, str]) -> None:
-    """Adds machines without slots to a database, which must not be in use.
-
-    Args:
-        database: Of a `house.Frontend`.
-        tokens: Their agents' tokens, by name.
-    """
-    with closing(_open(database)) as connection:
-        connection.execute("BEGIN")
-        connection.executemany(
-            "INSERT INTO machines (name, display_name, location, enabled, epoch, journal_sequence,"
-            " token_digest) VALUES (?, ?, '', 1, 0, 0, ?)",
-            [
-                (name, name.upper(), sha256(token.encode()).hexdigest())
-                for name, token in tokens.items()
-            ],
-        )
-        connection.execute("COMMIT")
 
 
 def _fund(connection: sqlite3.Connection, count: int) -> None:

@@ -90,6 +90,12 @@ class Frontend:
         if not self.database.exists():
             shutil.copytree(_installed().name, self.folder, dirs_exist_ok=True)
 
+    def add_machines(self, names: Sequence[str]) -> dict[str, str]:
+        """Adds machines without slots, before it is started; returns their agents' tokens."""
+        plan = Plan(tuple(MachinePlan(name, name, ()) for name in names), ())
+        _import(self._config, import_toml(plan))
+        return {name: (self.folder / f"{name}.token").read_text().strip() for name in names}
+
     def start(self) -> None:
         """Starts it and waits until it serves."""
         self.process.start()
@@ -120,15 +126,20 @@ def _installed() -> "tempfile.TemporaryDirectory[str]":
     """Database and tokens of a new installation, made once in this process and gone with it."""
     made = tempfile.TemporaryDirectory(prefix="drink-bench-")
     folder = Path(made.name)
-    config, plan = folder / "frontend.toml", folder / "plan.toml"
+    config = folder / "frontend.toml"
     config.write_text(f'[storage]\npath = "{folder}/{DATABASE}"\n', encoding="utf-8")
-    kiosk = f'[[users]]\nname = "kiosk"\nibutton = "{IBUTTON}"\ncredits = {CREDITS}\n'
-    plan.write_text(import_toml(_plan()) + kiosk, encoding="utf-8")
     run(["drink-frontend", f"--config={config}", "migrate"], folder)
-    subprocess.run(python("benchmarks.install", str(config), str(plan)), cwd=ROOT, check=True)
+    kiosk = f'[[users]]\nname = "kiosk"\nibutton = "{IBUTTON}"\ncredits = {CREDITS}\n'
+    _import(config, import_toml(_plan()) + kiosk)
     config.unlink()
-    plan.unlink()
     return made
+
+
+def _import(config: Path, text: str) -> None:
+    plan = config.with_name("plan.toml")
+    plan.write_text(text, encoding="utf-8")
+    subprocess.run(python("benchmarks.install", str(config), str(plan)), cwd=ROOT, check=True)
+    plan.unlink()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Rows about growth: drops beside millions of others, and starts with a long past."""
 
+import hashlib
 import statistics
 import time
 import uuid
@@ -18,7 +19,7 @@ from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
 from drink_agent.journal.disk import SystemDisk
 from drink_agent.journal.file import Journal
-from drink_frontend.storage.tables import SCHEMA_REVISION
+from drink_frontend.storage.migrations import versions
 from scripts.plan import settings_toml
 from scripts.processes import Process
 
@@ -87,7 +88,7 @@ async def starts(folder: Path, sizes: Sizes) -> list[Row]:
 
 def filled(data: Path, count: int) -> Path:
     """The folder of an installation with so many drops; made once and kept."""
-    folder = data / f"drops-{SCHEMA_REVISION}-{count}"
+    folder = data / f"drops-{_schema()}-{count}"
     complete = folder / "complete"
     frontend = Frontend(folder)
     if not complete.exists():
@@ -97,6 +98,14 @@ def filled(data: Path, count: int) -> Path:
         fill(frontend.database, count)
         complete.touch()
     return folder
+
+
+def _schema() -> str:
+    """Names the schema by its migrations, of which an unreleased one may still change."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(versions.__path__[0]).glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _side(crowd: Buyers, seconds: float) -> Side:

@@ -1,12 +1,10 @@
 """Rows about idle agents: what their links cost the frontend."""
 
 import asyncio
-import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.fill import add_machines
 from benchmarks.house import Frontend, relay_alone
 from benchmarks.idle_links import idle_links
 from benchmarks.measure import cost
@@ -23,10 +21,9 @@ links cost once for all is not what each costs."""
 
 async def idle(folder: Path, sizes: Sizes) -> list[Row]:
     """Memory of an idle link, and CPU for the heartbeats of all."""
-    tokens = {f"x{number}": secrets.token_urlsafe(32) for number in range(sizes.links)}
     frontend = Frontend(folder / "links")
     frontend.install()
-    add_machines(frontend.database, tokens)
+    tokens = frontend.add_machines([f"x{number}" for number in range(sizes.links)])
     with ExitStack() as undo:
         undo.callback(frontend.process.kill)
         frontend.start()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fill import add_machines, fill
+from benchmarks.fill import fill
 from benchmarks.house import Frontend
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import reading
@@ -33,10 +33,11 @@ def test_a_filled_database_keeps_its_schema_and_its_books_are_right(frontend: Fr
     before = schema(frontend.database)
     fill(frontend.database, 1_003)
     fill(frontend.database, 7)
-    add_machines(frontend.database, {"x1": "secret"})
+    tokens = frontend.add_machines(["x1", "x2"])
+    assert tokens["x1"] != tokens["x2"]
     assert schema(frontend.database) == before
     assert count(frontend.database, "drops") == 1_010
-    assert count(frontend.database, "machines") == 51
+    assert count(frontend.database, "machines") == 52
     with reading(StorageSettings(path=frontend.database)) as connection:
         assert verify_books(connection) == []
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
