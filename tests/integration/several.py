@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -61,7 +62,11 @@ class SeveralHouse(House):
             frontend={**plan.frontend, "presence": f"beat_interval_s = {BEAT_S}"},
         )
         super().__init__(folder, plan, folder)
-        self.other = SecondFrontend(folder / "other", plan, self._storage)
+        server = urlsplit(str(self.settings.url))
+        assert server.port is not None
+        self.to_database = FaultProxy(server.port)
+        """Between the first frontend and the database."""
+        self.other = SecondFrontend(folder / "other", plan, f'url = "{self.settings.url}"')
         self.ways = {
             machine.name: {each.rpc_port: FaultProxy(each.rpc_port) for each in self.both}
             for machine in plan.machines
@@ -75,15 +80,17 @@ class SeveralHouse(House):
 
     @property
     def _storage(self) -> str:
-        return f'url = "{self.settings.url}"'
+        server = urlsplit(str(self.settings.url))
+        proxied = server.netloc.replace(f":{server.port}", f":{self.to_database.port}")
+        return f'url = "{server._replace(netloc=proxied).geturl()}"'
 
     def _link_addresses(self, machine: str) -> list[str]:
         return [f"127.0.0.1:{way.port}" for way in self.ways[machine].values()]
 
     def __enter__(self) -> Self:
         super().__enter__()
-        for way in self._ways():
-            way.__enter__()
+        for proxy in self._proxies():
+            proxy.__enter__()
         return self
 
     def __exit__(
@@ -93,8 +100,12 @@ class SeveralHouse(House):
         traceback: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, traceback)
-        for way in self._ways():
-            way.__exit__(kind, error, traceback)
+        for proxy in self._proxies():
+            proxy.__exit__(kind, error, traceback)
+
+    def _proxies(self) -> Iterator[FaultProxy]:
+        yield self.to_database
+        yield from self._ways()
 
     def _ways(self) -> Iterator[FaultProxy]:
         for ways in self.ways.values():

@@ -16,7 +16,7 @@ from drink.v1.machine_service_pb2 import Machine, WatchMachinesRequest
 from scripts.client import Client, session
 from scripts.plan import MachinePlan, SlotPlan, UserPlan
 from tests.fakes.proxy import Way
-from tests.integration.house import ADMIN, ALICE, COUPLE, PRICE, outcome, reason
+from tests.integration.house import ADMIN, ALICE, COUPLE, PRICE, outcome, reason, refused
 from tests.integration.several import BEAT_S, SeveralHouse
 
 TIMES = 10
@@ -295,6 +295,28 @@ def test_fault_29_a_frozen_frontend_is_left_and_does_nothing_when_it_thaws(
     assert outcome(call.result().drop) == ("DISPENSED", "BOARD_ACK")
     assert outcome(alices[0].drop("d/1"))[0] == "DISPENSED"
     assert house.runs("d") == runs + 3
+
+
+def test_fault_38_a_frontend_cut_off_from_the_database_lets_its_agents_go(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    """What the motor did meanwhile is told to the other one."""
+    runs, request_id = house.runs("d"), str(uuid.uuid4())
+    house.open_ways("d")
+    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
+    call = alices[0].start("d/1", request_id)
+    house.wait_for_motor("d", runs + 1)
+    house.to_database.refuse()
+    house.to_database.cut()
+    try:
+        assert outcome(insist(alices[1:], "d/1", request_id)) == ("DISPENSED", "BOARD_ACK")
+        house.wait_linked("d", house.other)
+        with refused("STORAGE_UNAVAILABLE"):
+            call.result()
+    finally:
+        house.to_database.accept()
+    assert outcome(insist(alices[:1], "d/1", request_id)) == ("DISPENSED", "BOARD_ACK")
+    assert house.runs("d") == runs + 1
 
 
 class Load:

@@ -192,6 +192,15 @@ async def test_fault_21_a_frontend_that_stops_says_goodbye_on_every_link(rig: Ri
     await rig.dial("s").hears_error(ShuttingDownError)
 
 
+async def test_fault_38_released_agents_may_come_back(rig: Rig) -> None:
+    agent = await rig.connect("d")
+    rig.registry.release()
+    assert await agent.hears(Goodbye) == Goodbye(GoodbyeReason.SHUTTING_DOWN)
+    await agent.hears_end()
+    await rig.connect("d")
+    assert rig.reach("d") is Reach.READY
+
+
 async def test_fault_21_a_link_that_was_opening_is_told_too(rig: Rig) -> None:
     agent = ScriptedAgent()
     agent.connect(rig.registry.serve("d", agent.incoming()))

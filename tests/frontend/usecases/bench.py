@@ -33,12 +33,14 @@ class HandLinks:
         here: The links to this frontend.
         woken: Machines that were told of a drop, in order.
         superseded: Links that were ended, with the newer epoch.
+        released: How often all links were ended.
     """
 
     def __init__(self) -> None:
         self.here: dict[str, Held] = {}
         self.woken: list[str] = []
         self.superseded: list[tuple[str, int]] = []
+        self.released = 0
 
     def wake(self, machine: str) -> None:
         self.woken.append(machine)
@@ -50,6 +52,9 @@ class HandLinks:
         held = self.here.get(machine)
         if held is not None and held.epoch is not None and held.epoch < epoch:
             self.superseded.append((machine, epoch))
+
+    def release(self) -> None:
+        self.released += 1
 
 
 class PlainHasher:

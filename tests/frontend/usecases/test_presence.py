@@ -281,6 +281,23 @@ async def running(house: House, until: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.gather(work, return_exceptions=True)
 
 
+async def test_fault_38_a_frontend_that_has_lost_the_database_lets_its_agents_go(
+    house: House,
+) -> None:
+    """And not for a short outage."""
+    for attempts in (MISSED_BEATS - 1, MISSED_BEATS):
+        house.storage.failures = attempts
+
+        async def tried() -> bool:
+            house.bench.clock.pass_s(INTERVAL_S)
+            house.me.wake()
+            return not house.storage.failures
+
+        assert not house.here.released
+        await running(house, tried)
+    assert house.here.released
+
+
 async def test_it_looks_when_it_is_woken(house: House) -> None:
     async def seen() -> bool:
         return await house.claim() == (ME.id, Reach.BOARD_DOWN)

@@ -265,6 +265,9 @@ class _NoLinks:
     def supersede(self, machine: str, epoch: int) -> None:
         """There is no link here to end."""
 
+    def release(self) -> None:
+        """There is no link here to end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Administration:

@@ -12,6 +12,7 @@ from drink_frontend.admin.accounts import credits_, users
 from drink_frontend.admin.certs import certs
 from drink_frontend.admin.command import run
 from drink_frontend.admin.drops import alarms, drops
+from drink_frontend.admin.frontends import frontends
 from drink_frontend.admin.importing import import_plan
 from drink_frontend.admin.machines import machines, slots
 from drink_frontend.config import ConfigError, Settings, load, reference, show
@@ -42,6 +43,7 @@ admin.add_typer(credits_, name="credits")
 admin.add_typer(drops, name="drops")
 admin.add_typer(certs, name="certs")
 admin.command("alarms")(alarms)
+admin.command("frontends")(frontends)
 admin.command("import")(import_plan)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
@@ -35,6 +36,13 @@ def operator_account() -> Account:
         posted=0,
         held=0,
     )
+
+
+def moment(ms: int | None) -> str:
+    """A time for people; `-` for none."""
+    if ms is None:
+        return "-"
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def run(context: typer.Context, work: Callable[["Administration"], Awaitable[T]]) -> T:

@@ -1,12 +1,11 @@
 """Drops, what is known of them, and what a person decides about the unknown ones."""
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drink_frontend.admin.command import operator, operator_account, run, table
+from drink_frontend.admin.command import moment, operator, operator_account, run, table
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
 from drink_frontend.domain.ports import Transaction
@@ -21,12 +20,6 @@ ROWS_MAX = 1_000
 
 DropId = Annotated[str, typer.Argument(help="The drop's id.")]
 Limit = Annotated[int, typer.Option(min=1, max=ROWS_MAX, help="At most this many.")]
-
-
-def _time(ms: int | None) -> str:
-    if ms is None:
-        return "-"
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 @drops.command("list")
@@ -53,7 +46,7 @@ def list_drops(
                 drop.price,
                 drop.state,
                 "" if drop.cause == "NONE" else drop.cause,
-                _time(drop.created_ms),
+                moment(drop.created_ms),
             )
             for drop in found
         ],
@@ -107,7 +100,7 @@ def alarms(context: typer.Context, limit: Limit = 50) -> None:
     unknown, records = run(context, lambda drink: drink.storage.read(look))
     for drop in unknown:
         typer.echo(
-            f"{_time(drop.settled_ms)}  {drop.state} {drop.cause}  {drop.id}"
+            f"{moment(drop.settled_ms)}  {drop.state} {drop.cause}  {drop.id}"
             f"  {drop.account}, {drop.price} credits held, {drop.machine} slot {drop.slot}"
         )
     for record in reversed(records):
@@ -121,4 +114,4 @@ def _show_record(record: AuditRecord) -> None:
         part for part in (record.drop_id, record.machine, record.account) if part is not None
     )
     facts = json.dumps(record.facts, ensure_ascii=False)
-    typer.echo(f"{_time(record.at_ms)}  {record.kind}  {record.actor}  {about}  {facts}")
+    typer.echo(f"{moment(record.at_ms)}  {record.kind}  {record.actor}  {about}  {facts}")

@@ -381,6 +381,9 @@ class Links(Protocol):
     def supersede(self, machine: str, epoch: int) -> None:
         """Ends the machine's link here if it is older than `epoch`."""
 
+    def release(self) -> None:
+        """Ends every link, so that the agents look for another frontend."""
+
 
 class Clock(Protocol):
     """Time. What must be right rests on `monotonic`; `now_ms` is for people and schedules."""

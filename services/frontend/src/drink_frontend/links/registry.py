@@ -57,11 +57,15 @@ class LinkRegistry:
         if link is not None and link.state.epoch < epoch:
             link.end(GoodbyeReason.SUPERSEDED)
 
+    def release(self) -> None:
+        """Says Goodbye on every link, so that the agents look for another frontend."""
+        for link in list(self._links.values()):
+            link.end(GoodbyeReason.SHUTTING_DOWN)
+
     def drain(self) -> None:
         """Says Goodbye on every link and takes no new one."""
         self._draining = True
-        for link in list(self._links.values()):
-            link.end(GoodbyeReason.SHUTTING_DOWN)
+        self.release()
 
     async def serve(
         self, machine: str, incoming: AsyncIterator[AgentMessage]

@@ -20,7 +20,8 @@ from drink_frontend.usecases.settings import PresenceSettings
 log = structlog.get_logger(__name__)
 
 MISSED_BEATS = 3
-"""Beats of one's own after which another frontend that has not beaten meanwhile counts as dead."""
+"""Beats of one's own after which another frontend that has not beaten meanwhile counts as dead, and
+beats that failed after which one counts as dead oneself."""
 
 
 class Stillness:
@@ -69,6 +70,7 @@ class Presence:
         self._interval_s = settings.beat_interval_s
         self._me = me
         self._entered = False
+        self._failed_beats = 0
         self._stillness = Stillness()
         self._wake = asyncio.Event()
 
@@ -97,9 +99,16 @@ class Presence:
         try:
             if beat:
                 await self.beat()
+                self._failed_beats = 0
             await self.look()
         except StorageUnavailableError:
             log.warning("presence_postponed")
+            self._failed_beats += beat
+            if self._storage.shared and self._failed_beats >= MISSED_BEATS:
+                # By now the others take this one for dead. Here no drop can be taken and no result
+                # kept; another frontend may still have the database.
+                log.warning("links_released")
+                self._links.release()
 
     async def beat(self) -> None:
         """Says that this frontend is there, and forgets those that are not.

@@ -1,0 +1,28 @@
+"""The frontends that serve on the database."""
+
+import typer
+
+from drink_frontend.admin.command import moment, run, table
+from drink_frontend.domain.entities import Claim, Peer
+from drink_frontend.domain.ports import Transaction
+
+
+def frontends(context: typer.Context) -> None:
+    """Show the frontends that serve on this database, and the machines linked to each."""
+
+    def look(tx: Transaction) -> tuple[list[Peer], list[Claim]]:
+        return list(tx.frontends.list()), list(tx.machines.claims())
+
+    known, claims = run(context, lambda drink: drink.storage.read(look))
+    table(
+        ("frontend", "version", "since", "machines"),
+        [
+            (
+                peer.name,
+                peer.version,
+                moment(peer.started_ms),
+                " ".join(claim.machine for claim in claims if claim.frontend == peer.id) or "-",
+            )
+            for peer in known
+        ],
+    )
