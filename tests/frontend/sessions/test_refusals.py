@@ -8,6 +8,7 @@ from drink_frontend.domain.errors import (
     DrinkError,
     FieldInvalidError,
     MachineNotFoundError,
+    OutcomeUnknownError,
     RequestIdReusedError,
     StorageUnavailableError,
 )
@@ -25,6 +26,7 @@ FAULTS = {
     "DropNotCancellableError",
     "DropNotUnknownError",
     # Between agents and links.
+    "CertificateInvalidError",
     "LinkSupersededError",
     "AgentTooOldError",
     "LinkProtocolError",
@@ -35,11 +37,17 @@ def test_every_error_has_a_phrase_or_is_a_fault() -> None:
     known = {
         name
         for name, kind in vars(errors).items()
-        if isinstance(kind, type) and issubclass(kind, DrinkError) and kind is not DrinkError
+        if isinstance(kind, type) and DrinkError in kind.__bases__
     }
     named = {kind.__name__ for kind in BY_ERROR} | {"FieldInvalidError"}
     assert named | FAULTS == known
     assert not named & FAULTS
+
+
+def test_a_doubtful_commit_is_called_what_a_refused_one_is() -> None:
+    for verb in Verb:
+        doubt, refusal = OutcomeUnknownError("who knows"), StorageUnavailableError("no")
+        assert phrase_for(doubt, verb) is phrase_for(refusal, verb)
 
 
 @pytest.mark.parametrize(

@@ -101,4 +101,7 @@ def phrase_for(error: DrinkError, verb: Verb) -> Phrase | None:
     if isinstance(error, FieldInvalidError):
         return BY_FIELD.get(str(error.facts["field"]), Phrase.BAD_PARAMETERS)
     by_verb = BY_VERB.get(verb, {})
-    return by_verb.get(type(error)) or BY_ERROR.get(type(error))
+    for kind in type(error).__mro__:
+        if phrase := by_verb.get(kind) or BY_ERROR.get(kind):
+            return phrase
+    return None
