@@ -55,3 +55,15 @@ def test_a_bad_configuration_ends_every_command_with_2_and_the_reason(
         assert result.exit_code == 2
         assert "rpc.prot" in result.output or "bad.toml" in result.output
     assert not (tmp_path / "drink.db").exists()
+
+
+def test_a_backup_is_a_database_again(tmp_path: Path) -> None:
+    type_(tmp_path, "migrate")
+    type_(tmp_path, "admin", "user", "add", "alice")
+    (tmp_path / "restored").mkdir()
+    copy = str(tmp_path / "restored" / "drink.db")
+    assert type_(tmp_path, "admin", "backup", copy).exit_code == 0
+    assert "alice" in type_(tmp_path / "restored", "admin", "user", "list").stdout
+    again = type_(tmp_path, "admin", "backup", copy)
+    assert again.exit_code == 1
+    assert "exists already" in again.output

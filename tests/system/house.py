@@ -176,7 +176,8 @@ class House:
             "COMPOSE_PROFILES": ",".join(self.profile.names),
             "FRONTEND_IMAGE": FRONTEND_IMAGE,
             "AGENT_IMAGE": AGENT_IMAGE,
-            "RESPONSE_LIMIT_S": "10",  # longer than a loaded computer needs to break things in mid-drop
+            # Longer than a loaded computer needs to break something while a motor turns.
+            "RESPONSE_LIMIT_S": "10",
             **dict(self._port_variables()),
             **self.variables,
         }

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import grpc
 
@@ -17,6 +17,8 @@ from drink.v1 import drop_service_pb2 as drops
 from scripts.client import Client
 from scripts.demo.house import ALICE
 from tests.system.house import House
+
+T = TypeVar("T")
 
 ATTEMPT_LIMIT_S = 20.0
 """Seconds for one call; a full queue of a machine, and a frontend that stops."""
@@ -59,6 +61,7 @@ class Buyers:
         """What came of it so far."""
         self._house = house
         self._slots = slots
+        self._clients: list[Client] = []
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -68,6 +71,9 @@ class Buyers:
         ]
 
     def __enter__(self) -> Self:
+        # Before anything breaks: what is tried here is buying, not logging in.
+        frontends = range(len(self._house.profile.frontends))
+        self._clients = [self._house.client(ALICE, frontend) for frontend in frontends]
         for thread in self._threads:
             thread.start()
         return self
@@ -81,6 +87,8 @@ class Buyers:
         self._stop.set()
         for thread in self._threads:
             thread.join(2 * PURCHASE_LIMIT_S)
+        for client in self._clients:
+            client.close()
 
     def wait_for_more(self, cans: int, limit_s: float = PURCHASE_LIMIT_S) -> None:
         """Waits until so many more cans were answered."""
@@ -91,18 +99,12 @@ class Buyers:
             ), f"not {cans} more cans within {limit_s:g} s: {self.sales}"
 
     def _buy_on(self, number: int) -> None:
-        frontends = range(len(self._house.profile.frontends))
-        clients = [self._house.client(ALICE, frontend) for frontend in frontends]
         # Each begins at another frontend and another slot.
-        doors = itertools.cycle(
-            [*clients[number % len(clients) :], *clients[: number % len(clients)]]
-        )
-        slots = itertools.cycle([*self._slots[number:], *self._slots[:number]])
+        doors = itertools.cycle(_from(self._clients, number))
+        slots = itertools.cycle(_from(self._slots, number))
         chance = random.Random(number)
         while not self._stop.is_set():
             self._buy(doors, next(slots), chance)
-        for client in clients:
-            client.close()
 
     def _buy(self, doors: "itertools.cycle[Client]", slot: str, chance: random.Random) -> None:
         machine, _, number = slot.partition("/")
@@ -134,3 +136,9 @@ class Buyers:
                 self.sales.outcomes[drops.Drop.State.Name(drop.state).removeprefix("STATE_")] += 1
                 self.sales.names.append(drop.name)
             self._changed.notify_all()
+
+
+def _from(things: Sequence[T], number: int) -> list[T]:
+    """All things, the one of this number first."""
+    first = number % len(things)
+    return [*things[first:], *things[:first]]

@@ -134,3 +134,17 @@ def verify(context: typer.Context) -> None:
         typer.echo(problem)
     typer.echo(f"{len(problems)} problems" if problems else "The books agree.")
     raise typer.Exit(1 if problems else 0)
+
+
+@admin.command()
+def backup(
+    context: typer.Context, file: Annotated[Path, typer.Argument(help="A new file for it.")]
+) -> None:
+    """Copy the SQLite database, beside a frontend that runs or not."""
+    from drink_frontend.storage.backup import backup as backup_storage
+
+    try:
+        backup_storage(_settings(context).storage, file)
+    except StorageError as error:
+        typer.echo(f"drink-frontend: {error}", err=True)
+        raise typer.Exit(1) from None
