@@ -24,6 +24,7 @@ from drink_frontend.domain.entities import Account, Drop
 from drink_frontend.domain.errors import TokenInvalidError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.ports import Transaction
+from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.storage.drops import SqlDrops
 from drink_frontend.storage.ledger import SqlLedger
 from drink_frontend.usecases import dispatch, drops
@@ -202,7 +203,7 @@ def last_in_first_out(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_epoch(patch: pytest.MonkeyPatch) -> None:
-    """A link that was superseded is still given drops."""
+    """A link that was superseded is left alone, and still given drops."""
 
     async def take(desk: Dispatch, machine: str, epoch: int) -> Drop | None:
         now_ms = desk._clock.now_ms()
@@ -227,6 +228,7 @@ def forget_epoch(patch: pytest.MonkeyPatch) -> None:
         return await desk._storage.write(unchecked)
 
     patch.setattr(Dispatch, "take", take)
+    patch.setattr(LinkRegistry, "supersede", lambda *_: None)
 
 
 def trust_replaced_journal(patch: pytest.MonkeyPatch) -> None:
