@@ -78,6 +78,8 @@ async def test_run_status_and_sigterm(rig: Rig, config: Path) -> None:
     assert status["link"]["up"]
     assert status["board"]["ready"]
     assert status["drops"] == {"at_board": None, "waiting": 0, "unacknowledged": 0}
+    code, _, _ = await output(await command(config, "status", "--ready"))
+    assert code == 0
     code, out, _ = await output(await command(config, "show-journal"))
     assert code == 0
     assert "DISPENSED, BOARD_ACK" in out
@@ -130,6 +132,20 @@ async def test_fault_28_a_second_sigterm_leaves_at_once(rig: Rig, config: Path) 
     async with asyncio.timeout(1):
         code, _, _ = await output(agent)
     assert code == 128 + signal.SIGTERM
+
+
+async def test_an_agent_that_finds_no_frontend_runs_and_is_not_ready(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRINK_AGENT_LINK__ADDRESSES", "localhost:1")
+    agent = await command(config, "run")
+    async with asyncio.timeout(LIMIT_S):
+        while (await output(await command(config, "status")))[0]:
+            pass
+    code, _, _ = await output(await command(config, "status", "--ready"))
+    assert code == cli.EXIT_FAULT
+    agent.send_signal(signal.SIGTERM)
+    assert (await output(agent))[0] == 0
 
 
 async def test_check_board_drops_only_with_yes(rig: Rig, config: Path) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from drink_agent import config as configuration
-from drink_agent.app import build, serve
 from drink_agent.config import ConfigError
 from drink_agent.domain.recovery import ImpossibleHistoryError
 from drink_agent.journal.errors import (
@@ -23,7 +22,10 @@ from drink_agent.journal.file import Journal, read
 from drink_agent.logs import set_up_logging
 from drink_agent.runtime.status import socket_of
 from drink_agent.tools import show_journal, status
-from drink_agent.tools.check_board import check_board
+
+# A supervisor may ask `status` every few seconds, so each command imports what only it needs; half
+# of that is gRPC.
+# ruff: noqa: PLC0415
 
 EXIT_FAULT = 1
 """A fault of the program; the log has its traceback."""
@@ -104,6 +106,8 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _run(options: argparse.Namespace) -> int:
+    from drink_agent.app import build, serve
+
     config = configuration.load(options.config, os.environ)
     set_up_logging(config.log, config.machine)
     try:
@@ -154,6 +158,8 @@ def _show_journal(options: argparse.Namespace) -> int:
 
 
 def _check_board(options: argparse.Namespace) -> int:
+    from drink_agent.tools.check_board import check_board
+
     if options.drop is not None and not options.yes:
         print("drink-machine-agent: --drop drops a can; say --yes as well", file=sys.stderr)
         return EXIT_CONFIG
