@@ -1,18 +1,13 @@
 """PostgreSQL as an engine: whom it refuses, and what its errors mean."""
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from psycopg import errors
 
-from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.engine import Fault
 from drink_frontend.storage.errors import SchemaError, StorageError
-from drink_frontend.storage.postgres_engine import PostgresConnection, PostgresEngine
+from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.transaction import SqlTransaction
-from tests.fakes.books import NOW
 from tests.fakes.postgres import fresh_postgres
 
 
@@ -24,13 +19,6 @@ def settings() -> StorageSettings:
 @pytest.fixture
 def engine(settings: StorageSettings) -> PostgresEngine:
     return PostgresEngine(settings)
-
-
-@pytest.fixture
-def writer(engine: PostgresEngine) -> Iterator[PostgresConnection]:
-    connection = engine.connect(read_only=False)
-    yield connection
-    connection.close()
 
 
 def test_a_server_that_cannot_be_reached_is_named() -> None:
@@ -60,24 +48,6 @@ def test_an_error_is_a_fault_or_a_mistake(
     engine: PostgresEngine, error: Exception, fault: Fault | None
 ) -> None:
     assert engine.fault(error) is fault
-
-
-def test_an_error_does_not_quote_rows(writer: PostgresConnection) -> None:
-    writer.begin()
-    accounts = SqlTransaction(writer.executor, 9).accounts
-    with pytest.raises(errors.CheckViolation) as refusal:
-        accounts.add("alice", AccountKind.USER, NOW, password_hash="x" * 9, admin=7)  # type: ignore[arg-type]
-    assert str(refusal.value) == (
-        'new row for relation "accounts" violates check constraint "accounts_flags"'
-    )
-
-
-def test_no_row_is_like_a_text_that_cannot_be_kept(writer: PostgresConnection) -> None:
-    writer.begin()
-    accounts = SqlTransaction(writer.executor, 9).accounts
-    assert accounts.get("ali\0ce") is None
-    with pytest.raises(psycopg.DataError):
-        accounts.add("ali\0ce", AccountKind.USER, NOW)
 
 
 def test_a_schema_that_is_missing_is_named(settings: StorageSettings) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Dialect, literal_column
 from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ColumnClause
 
 Row = tuple[Any, ...]
@@ -32,12 +33,16 @@ class Statement:
 
     Args:
         described: What Core says of it.
+
+    Attributes:
+        changes: Whether it changes rows.
     """
 
-    __slots__ = ("_compiled", "_described")
+    __slots__ = ("_compiled", "_described", "changes")
 
     def __init__(self, described: ClauseElement) -> None:
         self._described = described
+        self.changes = isinstance(described, UpdateBase)
         self._compiled: dict[str, str] = {}
 
     def text(self, dialect: Dialect) -> str:
