@@ -12,8 +12,8 @@ LIMIT_S = 20
 
 
 def test_a_notice_names_what_changed() -> None:
-    text = note("me", Touched({"2", "1"}, {"d"}))
-    assert read_note(text, "you") == (True, Touched({"1", "2"}, {"d"}))
+    text = note("me", Touched({"2", "1"}, {"d"}, {"alice"}))
+    assert read_note(text, "you") == (True, Touched({"1", "2"}, {"d"}, {"alice"}))
 
 
 def test_ones_own_notice_is_no_news() -> None:

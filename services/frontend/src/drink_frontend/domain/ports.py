@@ -287,6 +287,18 @@ class Transaction(Protocol):
         """The audit log."""
 
 
+class Changed(Protocol):
+    """What commits changed."""
+
+    @property
+    def machines(self) -> Collection[str]:
+        """Names of machines, those of changed slots included."""
+
+    @property
+    def accounts(self) -> Collection[str]:
+        """Names of accounts."""
+
+
 class Changes(Protocol):
     """Tells, after each commit, what it changed."""
 
@@ -298,6 +310,13 @@ class Changes(Protocol):
 
     def elsewhere(self) -> "ElsewhereSubscription":
         """Wakes when another process has changed anything, within a second or so."""
+
+    def tell(self, told: Callable[[Changed | None], None]) -> None:
+        """Has a plain function called with what commits changed; None: it may be anything.
+
+        It hears of a commit of this process before anybody whom that commit answers, and of other
+        processes' as `elsewhere` does.
+        """
 
 
 class Subscription(Protocol):

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.ledger import AccountKind
+from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.statements import Executor, Row, Statement, constant
 from drink_frontend.storage.tables import accounts, tokens
 
@@ -90,13 +91,15 @@ class SqlAccounts:
 
     Args:
         executor: Runs its statements.
+        touched: Collects which accounts changed.
         tokens_max: Bearer tokens that one account may have.
     """
 
-    __slots__ = ("_executor", "_tokens_max")
+    __slots__ = ("_executor", "_tokens_max", "_touched")
 
-    def __init__(self, executor: Executor, tokens_max: int) -> None:
+    def __init__(self, executor: Executor, touched: Touched, tokens_max: int) -> None:
         self._executor = executor
+        self._touched = touched
         self._tokens_max = tokens_max
 
     def get(self, name: str) -> Account | None:
@@ -135,6 +138,7 @@ class SqlAccounts:
             password_hash=password_hash,
             now_ms=now_ms,
         )
+        self._touched.accounts.add(name)
 
     def update(
         self,
@@ -159,6 +163,7 @@ class SqlAccounts:
             ibutton_digest=ibutton_digest,
         )
         assert changed == 1, "no such account"
+        self._touched.accounts.add(name)
 
     def add_token(self, digest: str, account: str, expires_ms: int) -> None:
         """See `AccountTable`."""

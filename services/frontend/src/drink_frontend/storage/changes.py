@@ -2,9 +2,11 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Self
+
+from drink_frontend.domain.ports import Changed
 
 
 @dataclass(slots=True)
@@ -14,17 +16,20 @@ class Touched:
     Attributes:
         drops: Ids of drops.
         machines: Names of machines, those of changed slots included.
+        accounts: Names of accounts.
         elsewhere: Whether another process may have changed anything.
     """
 
     drops: set[str] = field(default_factory=set)
     machines: set[str] = field(default_factory=set)
+    accounts: set[str] = field(default_factory=set)
     elsewhere: bool = False
 
     def add(self, other: "Touched") -> None:
         """Adds what another unit changed."""
         self.drops |= other.drops
         self.machines |= other.machines
+        self.accounts |= other.accounts
 
 
 class Wakeup:
@@ -109,6 +114,7 @@ class CommitChanges:
         self._drops: _Listeners = defaultdict(dict)
         self._machines: _Listeners = defaultdict(dict)
         self._elsewhere: dict[ElsewhereWakeup, None] = {}
+        self._told: list[Callable[[Changed | None], None]] = []
 
     def drop(self, drop_id: str) -> Wakeup:
         """See `Changes`."""
@@ -121,6 +127,10 @@ class CommitChanges:
     def elsewhere(self) -> "ElsewhereWakeup":
         """See `Changes`."""
         return ElsewhereWakeup(self._elsewhere)
+
+    def tell(self, told: Callable[[Changed | None], None]) -> None:
+        """See `Changes`."""
+        self._told.append(told)
 
     def fire(self, touched: Touched) -> None:
         """Wakes whoever listens to what a commit of this process touched."""
@@ -136,6 +146,8 @@ class CommitChanges:
             touched: What that was; None if nobody knows, so that it may be anything.
         """
         if touched is None:
+            for told in self._told:
+                told(None)
             for listeners in (self._drops, self._machines):
                 _wake(listeners, listeners)
         else:
@@ -144,6 +156,9 @@ class CommitChanges:
             wakeup.add(None if touched is None else touched.machines)
 
     def _wake_named(self, touched: Touched) -> None:
+        if touched.machines or touched.accounts:
+            for told in self._told:
+                told(touched)
         _wake(self._drops, sorted(touched.drops))
         if touched.machines:
             _wake(self._machines, (*sorted(touched.machines), None))

@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, insert, select, union_all, update
 
 from drink_frontend.domain.entities import Entry
 from drink_frontend.domain.ledger import Transfer, TransferKind
+from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement, constant
 from drink_frontend.storage.tables import accounts, transfers
 
@@ -81,12 +82,14 @@ class SqlLedger:
 
     Args:
         executor: Runs its statements.
+        touched: Collects which accounts changed.
     """
 
-    __slots__ = ("_executor",)
+    __slots__ = ("_executor", "_touched")
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, touched: Touched) -> None:
         self._executor = executor
+        self._touched = touched
 
     def add(self, transfer: Transfer) -> None:
         """See `LedgerTable`."""
@@ -114,6 +117,7 @@ class SqlLedger:
                 posted=transfer.posted_change,
             )
             assert changed == 1, "no such account"
+            self._touched.accounts.add(account)
 
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
         """See `LedgerTable`."""

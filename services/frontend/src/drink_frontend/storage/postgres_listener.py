@@ -33,10 +33,13 @@ def note(writer: str, touched: Touched) -> str:
         writer: Who committed.
         touched: What.
     """
-    whole = json.dumps(
-        {"by": writer, "drops": sorted(touched.drops), "machines": sorted(touched.machines)},
-        separators=(",", ":"),
-    )
+    facts = {
+        "by": writer,
+        "drops": sorted(touched.drops),
+        "machines": sorted(touched.machines),
+        "accounts": sorted(touched.accounts),
+    }
+    whole = json.dumps(facts, separators=(",", ":"))
     return whole if len(whole) <= NOTE_BYTES_MAX else json.dumps({"by": writer})
 
 
@@ -51,10 +54,11 @@ def read_note(text: str, writer: str) -> tuple[bool, Touched | None]:
         facts = json.loads(text)
         if facts["by"] == writer:
             return False, None
-        if "drops" not in facts:
+        if not facts.keys() >= {"drops", "machines", "accounts"}:
             return True, None
-        return True, Touched(set(facts["drops"]), set(facts["machines"]))
-    except (ValueError, TypeError, KeyError):
+        drops, machines, accounts = facts["drops"], facts["machines"], facts["accounts"]
+        return True, Touched(set(drops), set(machines), set(accounts))
+    except (ValueError, TypeError, KeyError, AttributeError):
         # Somebody else's, or a newer program's.
         return True, None
 

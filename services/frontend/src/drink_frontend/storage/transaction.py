@@ -31,8 +31,8 @@ class SqlTransaction:
 
     def __init__(self, executor: Executor, tokens_max: int) -> None:
         self.touched = Touched()
-        self.accounts = SqlAccounts(executor, tokens_max)
-        self.ledger = SqlLedger(executor)
+        self.accounts = SqlAccounts(executor, self.touched, tokens_max)
+        self.ledger = SqlLedger(executor, self.touched)
         self.machines = SqlMachines(executor, self.touched)
         self.drops = SqlDrops(executor, self.touched)
         self.frontends = SqlFrontends(executor)
