@@ -11,7 +11,13 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from drink.v1.drop_service_pb2 import Drop, DropRequest, WatchDropRequest
+from drink.v1.drop_service_pb2 import (
+    CancelDropRequest,
+    Drop,
+    DropRequest,
+    ListDropsRequest,
+    WatchDropRequest,
+)
 from drink.v1.machine_service_pb2 import Machine, WatchMachinesRequest
 from scripts.client import Client, session
 from scripts.plan import MachinePlan, SlotPlan, UserPlan
@@ -167,6 +173,36 @@ def test_fault_31_the_same_request_at_both_frontends_at_once_is_one_can(
         assert all(answer == answers[0] for answer in answers)
         assert outcome(answers[0].drop) == ("DISPENSED", "BOARD_ACK")
         assert house.runs(machine) == runs + 1
+
+
+def test_fault_31_a_drop_cancelled_at_one_and_taken_at_the_other_is_one_of_both(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    """Cancelled ever nearer to the moment at which the drop before it ends."""
+    here, there = alices
+    for early_s in (0.08, 0.04, 0.02, 0.0, -0.02):
+        house.boards["d"].fault("slow", slot=1, seconds=0.4)
+        runs = house.runs("d")
+        first, second = here.start("d/1"), here.start("d/1")
+        house.wait_for_motor("d", runs + 1)
+        waiting = there.call(
+            there.drops.ListDrops, ListDropsRequest(states=[Drop.STATE_RESERVED])
+        ).drops
+        time.sleep(0.35 - early_s)
+        cancel = there.drops.CancelDrop.future(
+            CancelDropRequest(name=waiting[0].name), metadata=there.metadata, timeout=LIMIT_S
+        )
+        refusal = cancel.exception()
+        if refusal is None:
+            expected = ("NOT_DISPENSED", "CANCELLED")
+        else:
+            assert isinstance(refusal, grpc.RpcError)
+            assert reason(refusal) == "DROP_NOT_CANCELLABLE"
+            expected = ("DISPENSED", "BOARD_ACK")
+        said = {outcome(call.result().drop) for call in (first, second)}
+        assert said == {("DISPENSED", "BOARD_ACK"), expected}
+        assert outcome(here.get(waiting[0].name)) == expected
+        assert house.runs("d") == runs + (1 if "CANCELLED" in expected else 2)
 
 
 def test_fault_31_the_last_item_asked_of_both_frontends_at_once_is_sold_once(
