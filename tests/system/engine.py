@@ -103,8 +103,8 @@ def running_engine(folder: Path) -> Iterator[None]:
     if works("docker", "info"):
         yield
         return
-    if os.geteuid() != 0 or shutil.which("dockerd") is None:
-        raise NoEngineError("no Docker engine answers, and only root can start one")
+    if os.geteuid() != 0 or shutil.which("dockerd") is None or "DOCKER_HOST" in os.environ:
+        raise NoEngineError("no Docker engine answers, and only root with dockerd can start one")
     log = folder / "dockerd.log"
     with log.open("wb") as output:
         engine = subprocess.Popen(["dockerd"], stdout=output, stderr=output, start_new_session=True)
