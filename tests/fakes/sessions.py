@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Self
 
@@ -47,7 +47,9 @@ class Typist:
         self.decoder.feed(data)
         replies = b""
         while not self.hung_up and (event := self.decoder.next_event()) is not None:
-            answer = await self.session.handle(event)
+            answer = self.session.handle(event)
+            if isinstance(answer, Coroutine):
+                answer = await answer
             if answer is not None:
                 replies += b"".join(answer.parts)
                 self.hung_up = answer.hang_up

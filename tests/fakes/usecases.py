@@ -90,6 +90,7 @@ class World:
         broken: Errors that use cases raise, by the name of the operation; one is used per call.
         calls: How often each operation was called.
         stopped: What SHUTDOWN was told, if it came.
+        at_hand: Whether what is only shown is in memory.
     """
 
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class World:
     broken: dict[str, list[Exception]] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     stopped: list[bool] = field(default_factory=list)
+    at_hand: bool = True
     clock: FakeClock = field(default_factory=FakeClock)
     placed: asyncio.Event = field(default_factory=asyncio.Event)
     bell: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -198,6 +200,7 @@ class World:
             drops=FakeDrops(self),
             machines=FakeMachines(self),
             notes=FakeNotes(self),
+            views=FakeViews(self),
             clock=self.clock,
             version="1.2.3",
             started_ms=STARTED_MS,
@@ -424,3 +427,35 @@ class FakeNotes:
     async def add(self, actor: str, words: str) -> None:
         self.world.strike("note")
         self.world.notes.append((actor, check_text(words, "words")))
+
+
+class FakeViews:
+    """Everything is in memory unless the world says otherwise, or breaks what reads it."""
+
+    def __init__(self, world: World) -> None:
+        self.accounts = FakeAccountView(world)
+        self.machines = FakeMachineView(world)
+
+
+class FakeAccountView:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def at_hand(self, name: str) -> Account | None:
+        known = self.world.at_hand and not self.world.broken.get("balance")
+        return self.world.accounts.get(name) if known else None
+
+    async def get(self, name: str) -> Account:
+        return await FakeAccounts(self.world).balance(name)
+
+
+class FakeMachineView:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def at_hand(self, name: str) -> Machine | None:
+        known = self.world.at_hand and not self.world.broken.get("get")
+        return self.world.machines.get(name) if known else None
+
+    async def get(self, name: str) -> Machine:
+        return await FakeMachines(self.world).get(name)

@@ -71,6 +71,6 @@ async def test_the_caller_is_known_only_after_identifying(world: World) -> None:
         _ = state.caller
     state.account = "user"
     assert await state.identify() is state.caller
-    state.forget_caller()
+    state.forget_seen()
     with pytest.raises(AssertionError):
         _ = state.caller

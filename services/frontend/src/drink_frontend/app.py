@@ -33,6 +33,7 @@ from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.notes import Notes
 from drink_frontend.usecases.presence import Presence
 from drink_frontend.usecases.resolve import Resolution
+from drink_frontend.usecases.views import Views
 
 log = structlog.get_logger(__name__)
 
@@ -128,6 +129,7 @@ class Frontend:
             drops=self._drops,
             machines=machines,
             notes=Notes(self._storage, clock),
+            views=Views(self._storage.changes, accounts.balance, machines.get),
             clock=clock,
             version=version("drink-frontend"),
             started_ms=clock.now_ms(),

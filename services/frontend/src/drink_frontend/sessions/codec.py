@@ -83,6 +83,8 @@ class LineDecoder:
 
     def next_event(self) -> Event | None:
         """The next line, or None until more has arrived."""
+        if not self._buffer:
+            return None
         end = self._buffer.find(b"\n", self._start)
         if end < 0:
             self._drop_overlong_tail()

@@ -112,6 +112,8 @@ class Grammar:
         secret: Whether its arguments must never be logged.
         whole_rest: Whether its one argument is the rest of the line, blanks and quotes included.
         any_arguments: Whether it takes and ignores any arguments.
+        shows: Whether it only shows something, so that what it shows may come from memory.
+        machine: Whether it shows the session's machine.
     """
 
     access: Access
@@ -120,6 +122,8 @@ class Grammar:
     secret: bool = False
     whole_rest: bool = False
     any_arguments: bool = False
+    shows: bool = False
+    machine: bool = False
 
 
 _ANYONE, _USER, _ADMIN = Access.ANYONE, Access.USER, Access.ADMIN
@@ -129,14 +133,14 @@ GRAMMAR: Mapping[Verb, Grammar] = {
     Verb.PASS: Grammar(_ANYONE, (text,), secret=True),
     Verb.AUTH: Grammar(_ANYONE, (text, text), secret=True),
     Verb.IBUTTON: Grammar(_ANYONE, (text,), secret=True),
-    Verb.WHOAMI: Grammar(_USER),
-    Verb.GETBALANCE: Grammar(_USER, (text,), optional=1),
+    Verb.WHOAMI: Grammar(_USER, shows=True),
+    Verb.GETBALANCE: Grammar(_USER, (text,), optional=1, shows=True),
     Verb.MACHINE: Grammar(_ANYONE, (text,)),
     Verb.MACHINES: Grammar(_ANYONE),
-    Verb.STAT: Grammar(_ANYONE, (_slot,), optional=1),
+    Verb.STAT: Grammar(_ANYONE, (_slot,), optional=1, shows=True, machine=True),
     Verb.DROP: Grammar(_USER, (_slot, _delay), optional=1),
     Verb.RAND: Grammar(_USER, (_delay,), optional=1),
-    Verb.TEMP: Grammar(_ANYONE),
+    Verb.TEMP: Grammar(_ANYONE, shows=True, machine=True),
     Verb.SENDCREDITS: Grammar(_USER, (_whole(Phrase.BAD_AMOUNT, 1, CREDITS_MAX), text)),
     Verb.ADDCREDITS: Grammar(_ADMIN, (text, _whole(Phrase.BAD_CREDITS, -CREDITS_MAX, CREDITS_MAX))),
     Verb.EDITSLOT: Grammar(
@@ -159,7 +163,7 @@ GRAMMAR: Mapping[Verb, Grammar] = {
     Verb.ISVALIDUSER: Grammar(_ADMIN, (text,)),
     Verb.QUERYADMIN: Grammar(_ADMIN, (text,)),
     Verb.LOG: Grammar(_ADMIN, (text,), optional=1, whole_rest=True),
-    Verb.LOCATION: Grammar(_ANYONE),
+    Verb.LOCATION: Grammar(_ANYONE, shows=True, machine=True),
     Verb.CHPASS: Grammar(_USER, (text, text), secret=True),
     Verb.CODE: Grammar(_ANYONE, any_arguments=True),
     Verb.ACCTMGRCHK: Grammar(_ANYONE),
@@ -187,11 +191,9 @@ class Command:
     @property
     def arity_fits(self) -> bool:
         """Whether it has as many arguments as it should."""
-        most = len(self.grammar.parameters)
-        return (
-            self.grammar.any_arguments
-            or most - self.grammar.optional <= len(self.arguments) <= most
-        )
+        grammar = self.grammar
+        most = len(grammar.parameters)
+        return grammar.any_arguments or most - grammar.optional <= len(self.arguments) <= most
 
     def values(self) -> tuple[Value, ...]:
         """Its arguments, understood. To be asked only if the arity fits.
@@ -199,7 +201,6 @@ class Command:
         Raises:
             Refused: one cannot be what it should be; the first such one counts.
         """
-        assert self.arity_fits
         pairs = zip(self.grammar.parameters, self.arguments, strict=False)
         return tuple(parameter(argument) for parameter, argument in pairs)
 
@@ -209,6 +210,9 @@ class Command:
         shown = ["****"] if self.grammar.secret and self.arguments else self.arguments
         return " ".join([self.verb, *shown])
 
+
+_BARE: Mapping[str, Command] = {verb.value: Command(verb, ()) for verb in Verb}
+"""What most lines are: a verb alone."""
 
 _WORD = re.compile(r'"(?P<quoted>[^"]*)"(?= |$)|(?P<plain>[^ ]+)')
 
@@ -231,6 +235,8 @@ def parse(line: str, heeded: Mapping[Verb, int]) -> Command | None:
         line: Not blank.
         heeded: For some verbs, how many arguments the dialect looks at; more are ignored.
     """
+    if (bare := _BARE.get(line)) is not None:
+        return bare
     name, _, rest = line.strip(" ").partition(" ")
     try:
         # upper() turns letters like the long s into ASCII ones.

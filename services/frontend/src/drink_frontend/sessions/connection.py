@@ -1,8 +1,9 @@
 """One client's socket: bytes in and out of a session, within limits."""
 
 import asyncio
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
@@ -54,7 +55,8 @@ class Desk:
 class Connection(asyncio.Protocol):
     """One client.
 
-    Lines are carried out one after the other, by a task that exists only while there are any.
+    Lines are carried out one after the other. What can be answered from memory is answered as the
+    lines come in; a task exists only while something has to be waited for.
 
     Args:
         desk: What it shares with others.
@@ -68,6 +70,7 @@ class Connection(asyncio.Protocol):
         "_ended",
         "_finishing",
         "_greeted_at",
+        "_has_led",
         "_linger",
         "_machine",
         "_reading",
@@ -93,6 +96,7 @@ class Connection(asyncio.Protocol):
         self._stall: asyncio.TimerHandle | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._greeted_at: float | None = None
+        self._has_led = False
         self._reading = True
         self._ended = False
         self._finishing = False
@@ -203,11 +207,16 @@ class Connection(asyncio.Protocol):
     def _start(self) -> None:
         if self._closing:
             return
-        if self._worker is None:
-            self._worker = asyncio.get_running_loop().create_task(self._work())
-            self._worker.add_done_callback(self._check)
-        elif self._desk.dialect.refuses_second_drop:
-            self._interject()
+        if self._worker is not None:
+            if self._desk.dialect.refuses_second_drop:
+                self._interject()
+            return
+        wait = self._answer() if self._has_led else self._lead_with_greeting()
+        if wait is None:
+            self._rest()
+            return
+        self._worker = asyncio.get_running_loop().create_task(self._work(wait))
+        self._worker.add_done_callback(self._check)
 
     def _check(self, worker: asyncio.Task[None]) -> None:
         if not worker.cancelled() and (fault := worker.exception()) is not None:
@@ -226,38 +235,75 @@ class Connection(asyncio.Protocol):
         wait_s = self._greeted_at + GREETING_LEAD_S - asyncio.get_running_loop().time()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
+        self._has_led = True
 
-    async def _work(self) -> None:
-        await self._lead_with_greeting()
-        carried_out = 0
-        while not (self._closing or self._finishing):
-            if self._writable is not None:
-                await self._writable
-                continue
-            event = self._next()
-            if event is None:
-                break
-            if self._desk.dialect.refuses_second_drop:
-                # Once the line is under way, lines that came with it may be due for an answer.
-                asyncio.get_running_loop().call_soon(self._interject)
-            answer = await self._session.handle(event)
-            if answer is not None:
-                await self._give(answer)
-            carried_out += 1
-            if carried_out % FAIR_SHARE == 0:
-                await asyncio.sleep(0)
+    async def _work(self, wait: Awaitable[None] | None) -> None:
+        while wait is not None:
+            await wait
+            wait = self._answer()
         self._worker = None
+        self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is left to carry out."""
         if self._finishing:
             self.finish()
         elif self._ended:
+            self._hang_up()
+
+    def _answer(self) -> Awaitable[None] | None:
+        """Answers what can be answered at once.
+
+        Returns:
+            What to wait for before the next line; None if there is no next one.
+        """
+        in_parts = self._desk.listener.stat_trailer_delay_ms > 0
+        for _ in range(FAIR_SHARE):
+            if self._closing or self._finishing:
+                return None
+            if self._writable is not None:
+                return self._writable
+            event = self._next()
+            if event is None:
+                return None
+            answer = self._session.handle(event)
+            if isinstance(answer, Coroutine):
+                return self._answer_later(answer)
+            if answer is not None:
+                if in_parts and len(answer.parts) > 1:
+                    return self._give_in_parts(answer)
+                self._give(answer, b"".join(answer.parts))
+        return asyncio.sleep(0)
+
+    async def _answer_later(self, work: Coroutine[Any, Any, Answer]) -> None:
+        if self._desk.dialect.refuses_second_drop:
+            # Lines that came with this one may be due for an answer meanwhile.
+            asyncio.get_running_loop().call_soon(self._interject)
+        answer = await work
+        if self._desk.listener.stat_trailer_delay_ms:
+            await self._give_in_parts(answer)
+        else:
+            self._give(answer, b"".join(answer.parts))
+
+    async def _give_in_parts(self, answer: Answer) -> None:
+        *others, last = answer.parts
+        for part in others:
+            self._write(part)
+            await asyncio.sleep(self._desk.listener.stat_trailer_delay_ms / 1000)
+        self._give(answer, last)
+
+    def _give(self, answer: Answer, data: bytes) -> None:
+        self._write(data)
+        if answer.valid and not self._closing:
+            self._desk.roll.touch(self, asyncio.get_running_loop().time())
+        if answer.hang_up:
             self._hang_up()
 
     def _next(self) -> Event | None:
         event, self._ahead = self._ahead, None
         if event is None:
             event = self._decoder.next_event()
-        room = self._desk.settings.backlog_bytes_max // 2
-        if not self._reading and self._decoder.backlog < room:
+        if not self._reading and self._decoder.backlog < self._desk.settings.backlog_bytes_max // 2:
             self._reading = True
             self._transport.resume_reading()
         return event
@@ -271,18 +317,6 @@ class Connection(asyncio.Protocol):
                 return
             self._ahead = None
             self._write(b"".join(answer.parts))
-
-    async def _give(self, answer: Answer) -> None:
-        delay_ms = self._desk.listener.stat_trailer_delay_ms
-        first, *others = answer.parts if delay_ms else (b"".join(answer.parts),)
-        self._write(first)
-        for part in others:
-            await asyncio.sleep(delay_ms / 1000)
-            self._write(part)
-        if answer.valid and not self._closing:
-            self._desk.roll.touch(self, asyncio.get_running_loop().time())
-        if answer.hang_up:
-            self._hang_up()
 
     def _watch_silence(self) -> None:
         if self._silence is not None:

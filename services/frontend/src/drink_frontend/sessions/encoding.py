@@ -1,6 +1,7 @@
 """Replies as bytes, in a listener's dialect."""
 
-from drink_frontend.sessions.dialects import NAME_BYTES_MAX, Dialect, clean
+from drink_frontend.domain.entities import Slot
+from drink_frontend.sessions.dialects import NAME_BYTES_MAX, Dialect, DialectName, clean
 from drink_frontend.sessions.phrases import Phrase
 from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList, WrongArity
 
@@ -9,6 +10,34 @@ def greeting(dialect: Dialect, name: str, version: str) -> bytes:
     """The first line of a session."""
     said = _said(dialect, Say(Phrase.GREETING, {"name": name, "version": version}))
     return (said + dialect.greeting_eol).encode()
+
+
+PAGES_MAX = 1_000
+"""Machines' pages kept, some 1 KB each with ten slots; as many as views of machines."""
+
+
+class Pages:
+    """Machines' slots as they were last put into words, for as long as they are the same."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[DialectName, str], tuple[tuple[Slot, ...], tuple[bytes, ...]]] = {}
+
+    def encode(self, dialect: Dialect, reply: SlotList) -> tuple[bytes, ...]:
+        """A reply to STAT, as `encode` gives it."""
+        slots = reply.slots
+        if len(slots) < 2:
+            # One line is soon said, and must not take the place of a whole page.
+            return encode(dialect, reply, to_stat=True)
+        key = (dialect.name, slots[0].machine)
+        kept = self._kept.get(key)
+        # Slots are values that never change: the same ones have the same words.
+        if kept is not None and kept[0] is slots:
+            return kept[1]
+        parts = encode(dialect, reply, to_stat=True)
+        if kept is None and len(self._kept) >= PAGES_MAX:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = (slots, parts)
+        return parts
 
 
 def encode(dialect: Dialect, reply: Reply, *, to_stat: bool = False) -> tuple[bytes, ...]:

@@ -1,8 +1,9 @@
 """The commands that everybody uses: logging in, looking around, buying, sending credits."""
 
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from email.utils import formatdate
+from typing import Any
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Account, Drop, Reach
@@ -14,7 +15,7 @@ from drink_frontend.sessions.state import SessionState, insist
 from drink_frontend.usecases.drops import DropOrder
 
 
-async def user(session: SessionState, name: str) -> Reply:
+def user(session: SessionState, name: str) -> Reply:
     """USER: says who is about to log in, and logs out whoever was."""
     session.log_out()
     session.claimed = name
@@ -53,18 +54,25 @@ async def _log_in(session: SessionState, attempt: Awaitable[Account]) -> Reply:
     return Say(Phrase.BALANCE, {"credits": account.available})
 
 
-async def whoami(session: SessionState) -> Reply:
+def whoami(session: SessionState) -> Reply:
     """WHOAMI: the account that is logged in."""
     return Say(Phrase.USERNAME, {"name": session.caller.name})
 
 
-async def get_balance(session: SessionState, name: str | None = None) -> Reply:
+def get_balance(
+    session: SessionState, name: str | None = None
+) -> Reply | Coroutine[Any, Any, Reply]:
     """GETBALANCE: one's own credits; anybody's for an administrator."""
-    account = session.caller
-    if name is not None and name != account.name:
-        if not account.admin:
-            raise Refused(Phrase.DENIED)
-        account = await session.services.accounts.balance(name)
+    caller = session.caller
+    if name is None or name == caller.name:
+        return Say(Phrase.BALANCE, {"credits": caller.available})
+    if not caller.admin:
+        raise Refused(Phrase.DENIED)
+    return _balance_of(session, name)
+
+
+async def _balance_of(session: SessionState, name: str) -> Reply:
+    account = await session.services.accounts.balance(name)
     return Say(Phrase.BALANCE, {"credits": account.available})
 
 
@@ -92,9 +100,9 @@ async def machines(session: SessionState) -> Reply:
     return MachineList(reached)
 
 
-async def stat(session: SessionState, said: int | None = None) -> Reply:
+def stat(session: SessionState, said: int | None = None) -> Reply:
     """STAT: what the machine holds, all of it or one slot."""
-    chosen = await session.chosen_machine()
+    chosen = session.machine_shown
     if said is None:
         return SlotList(chosen.slots)
     slot = chosen.slot(session.slot_number(said))
@@ -103,17 +111,17 @@ async def stat(session: SessionState, said: int | None = None) -> Reply:
     return SlotList((slot,))
 
 
-async def temperature(session: SessionState) -> Reply:
+def temperature(session: SessionState) -> Reply:
     """TEMP: of the machine, in Fahrenheit, as every old server passed it on from the boards."""
-    celsius = (await session.chosen_machine()).temperature_celsius
+    celsius = session.machine_shown.temperature_celsius
     if celsius is None:
         raise Refused(Phrase.NO_TEMPERATURE)
     return Say(Phrase.TEMPERATURE, {"degrees": celsius * 9 / 5 + 32})
 
 
-async def location(session: SessionState) -> Reply:
+def location(session: SessionState) -> Reply:
     """LOCATION: where the machine stands."""
-    place = (await session.chosen_machine()).location
+    place = session.machine_shown.location
     return Say(Phrase.LOCATION, {"place": place.removesuffix(".")})
 
 
@@ -130,13 +138,13 @@ async def server_state(session: SessionState) -> Reply:
     return Say(Phrase.SERVER_STATE, {"json": json.dumps(state, separators=(",", ":"))})
 
 
-async def uptime(session: SessionState) -> Reply:
+def uptime(session: SessionState) -> Reply:
     """UPTIME: since when the service runs."""
     since = formatdate(session.services.started_ms / 1000, usegmt=True)
     return Say(Phrase.UPTIME, {"since": since})
 
 
-async def version(session: SessionState) -> Reply:
+def version(session: SessionState) -> Reply:
     """VERSION: of the service."""
     return Say(Phrase.VERSION, {"version": session.services.version})
 
@@ -147,12 +155,12 @@ async def accounts_ready(session: SessionState) -> Reply:
     return Say(Phrase.ACCOUNTS_READY)
 
 
-async def not_implemented(_session: SessionState, *_ignored: str) -> Reply:
+def not_implemented(_session: SessionState, *_ignored: str) -> Reply:
     """CODE: was announced in 2000 and never built by anyone."""
     raise Refused(Phrase.NOT_IMPLEMENTED)
 
 
-async def goodbye(_session: SessionState, *_ignored: str) -> Reply:
+def goodbye(_session: SessionState, *_ignored: str) -> Reply:
     """QUIT: ends the session."""
     return Say(Phrase.GOODBYE)
 

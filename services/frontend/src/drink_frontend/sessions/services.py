@@ -2,12 +2,37 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from drink_frontend.domain.entities import Account, Drop, Machine, Slot
 from drink_frontend.domain.ports import Clock
+from drink_frontend.sessions.encoding import Pages
 from drink_frontend.usecases.drops import DropOrder
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class View(Protocol[T_co]):
+    """Something to be shown; `drink_frontend.usecases.views` says how new it is."""
+
+    def at_hand(self, name: str, /) -> T_co | None:
+        """The one of that name, if it is in memory."""
+
+    async def get(self, name: str, /) -> T_co:
+        """The one of that name; raises what its use case raises."""
+
+
+class Views(Protocol):
+    """What can be shown without asking the database each time."""
+
+    @property
+    def accounts(self) -> View[Account]:
+        """Users' accounts."""
+
+    @property
+    def machines(self) -> View[Machine]:
+        """Machines with their slots."""
 
 
 class Accounts(Protocol):
@@ -110,11 +135,13 @@ class Services:
         drops: Buying.
         machines: What there is to buy.
         notes: The audit log.
+        views: What is only shown.
         clock: Time.
         version: Of this service, for VERSION and the greeting of 1999.
         started_ms: When it started, in ms since the epoch.
         shutdown: Stops the service gracefully, to be started again if True; None where an
             administrator may not do that from a session.
+        pages: Machines' slots in words.
         request_id: Makes an id for each command that moves credits.
         choose: Picks one of the slots that RAND may drop.
     """
@@ -123,9 +150,11 @@ class Services:
     drops: Drops
     machines: Machines
     notes: Notes
+    views: Views
     clock: Clock
     version: str
     started_ms: int
     shutdown: Callable[[bool], None] | None = None
+    pages: Pages = field(default_factory=Pages)
     request_id: Callable[[], str] = _request_id
     choose: Callable[[Sequence[Slot]], Slot] = secrets.choice

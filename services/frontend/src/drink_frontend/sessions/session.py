@@ -1,26 +1,31 @@
 """One client's session without its socket: lines in, replies out."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.sessions import administration, everyday
 from drink_frontend.sessions.codec import Event, Garbage
-from drink_frontend.sessions.commands import Access, Command, Verb, parse
+from drink_frontend.sessions.commands import Access, Command, Value, Verb, parse
 from drink_frontend.sessions.dialects import Dialect
 from drink_frontend.sessions.encoding import encode
 from drink_frontend.sessions.phrases import Phrase, Refused
 from drink_frontend.sessions.refusals import phrase_for
-from drink_frontend.sessions.replies import Reply, Say, WrongArity
+from drink_frontend.sessions.replies import Reply, Say, SlotList, WrongArity
 from drink_frontend.sessions.services import Services
 from drink_frontend.sessions.state import SessionState
 
 log = structlog.get_logger(__name__)
 
-Handler = Callable[..., Awaitable[Reply]]
+T = TypeVar("T")
+Soon: TypeAlias = T | Coroutine[Any, Any, T]
+"""Something at once, or else the work that makes it."""
+
+Handler = Callable[..., Soon[Reply]]
 
 HANDLERS: Mapping[Verb, Handler] = {
     Verb.USER: everyday.user,
@@ -106,10 +111,13 @@ class Session:
         """Whether all that is under way is waiting for a drop, which goes on without it."""
         return self._state.drop_id is not None
 
-    async def handle(self, event: Event) -> Answer | None:
+    def handle(self, event: Event) -> Soon[Answer] | None:
         """Carries out one line; None if it is nothing to reply to. Never raises for what it holds.
 
-        To be called for one line after the other.
+        To be called for one line after the other, each carried out before the next.
+
+        Returns:
+            The answer if all that the line asks for is in memory, else the work that makes it.
         """
         if isinstance(event, Garbage):
             return self._answer(Say(Phrase.GARBLED))
@@ -122,12 +130,25 @@ class Session:
         if not command.arity_fits:
             return self._answer(WrongArity(command.verb), command.verb)
         log.debug("session_command", origin=self._state.origin, command=command.masked)
-        self._state.dropping = command.verb in _DROPPING
         try:
-            return self._answer(await self._reply(command), command.verb)
+            reply = self._begin(command)
+        except Exception as error:
+            reply = self._excuse(command, error)
+        if isinstance(reply, Coroutine):
+            self._state.dropping = command.verb in _DROPPING
+            return self._handle_later(command, reply)
+        self._state.forget_seen()
+        return self._answer(reply, command.verb)
+
+    async def _handle_later(self, command: Command, work: Coroutine[Any, Any, Reply]) -> Answer:
+        try:
+            reply = await work
+        except Exception as error:
+            reply = self._excuse(command, error)
         finally:
             self._state.dropping = False
-            self._state.forget_caller()
+            self._state.forget_seen()
+        return self._answer(reply, command.verb)
 
     def interject(self, event: Event) -> Answer | None:
         """The reply that is due at once while another line is still being carried out, if any."""
@@ -149,22 +170,14 @@ class Session:
             reply = everyday.held(self._state.drop_id)
         return b"".join(encode(self._state.dialect, reply))
 
-    async def _reply(self, command: Command) -> Reply:
-        try:
-            return await self._carry_out(command)
-        except Refused as refused:
-            return Say(refused.phrase)
-        except DrinkError as error:
-            phrase = phrase_for(error, command.verb)
-            if phrase is not None:
-                return Say(phrase)
-            self._report(command, error)
-        except Exception as error:
-            # A fault of ours ends one command, not the session.
-            self._report(command, error)
-        return Say(Phrase.FAULT)
-
-    def _report(self, command: Command, error: Exception) -> None:
+    def _excuse(self, command: Command, error: Exception) -> Reply:
+        """What is said instead of a reply."""
+        if isinstance(error, Refused):
+            return Say(error.phrase)
+        phrase = phrase_for(error, command.verb) if isinstance(error, DrinkError) else None
+        if phrase is not None:
+            return Say(phrase)
+        # A fault of ours ends one command, not the session.
         log.error(
             "session_fault",
             exc_info=error,
@@ -172,22 +185,47 @@ class Session:
             command=command.masked,
             account=self._state.account,
         )
+        return Say(Phrase.FAULT)
 
-    async def _carry_out(self, command: Command) -> Reply:
-        access = command.grammar.access
-        if access is not Access.ANYONE:
-            caller = await self._state.identify()
-            if access is Access.ADMIN and not caller.admin:
-                raise Refused(Phrase.DENIED)
-        return await HANDLERS[command.verb](self._state, *command.values())
+    # What a command needs is taken from memory or else looked up, in the order of its refusals.
+
+    def _begin(self, command: Command) -> Soon[Reply]:
+        grammar = command.grammar
+        if grammar.access is Access.ANYONE or (grammar.shows and self._state.recall_caller()):
+            return self._go_on(command)
+        return self._identify(command)
+
+    async def _identify(self, command: Command) -> Reply:
+        await self._state.identify(to_show=command.grammar.shows)
+        reply = self._go_on(command)
+        return await reply if isinstance(reply, Coroutine) else reply
+
+    def _go_on(self, command: Command) -> Soon[Reply]:
+        grammar = command.grammar
+        if grammar.access is Access.ADMIN and not self._state.caller.admin:
+            raise Refused(Phrase.DENIED)
+        values = command.values()
+        if grammar.machine and not self._state.recall_machine():
+            return self._look(command, values)
+        return HANDLERS[command.verb](self._state, *values)
+
+    async def _look(self, command: Command, values: tuple[Value, ...]) -> Reply:
+        await self._state.look()
+        reply = HANDLERS[command.verb](self._state, *values)
+        return await reply if isinstance(reply, Coroutine) else reply
 
     def _answer(self, reply: Reply, verb: Verb | None = None) -> Answer:
         valid = not isinstance(reply, WrongArity) and not (
             isinstance(reply, Say) and reply.phrase in _NOT_VALID
         )
-        failures = self._state.login_failures
+        dialect, failures = self._state.dialect, self._state.login_failures
+        parts = (
+            self._state.services.pages.encode(dialect, reply)
+            if isinstance(reply, SlotList)
+            else encode(dialect, reply, to_stat=verb is Verb.STAT)
+        )
         return Answer(
-            encode(self._state.dialect, reply, to_stat=verb is Verb.STAT),
+            parts,
             valid,
             hang_up=(verb is Verb.QUIT and valid) or failures >= self._login_failures_max,
         )

@@ -30,6 +30,7 @@ class SessionState:
 
     __slots__ = (
         "_caller",
+        "_machine_shown",
         "account",
         "claimed",
         "dialect",
@@ -53,6 +54,7 @@ class SessionState:
         self.claimed: str | None = None
         """Name that USER gave, until PASS uses it up."""
         self._caller: Account | None = None
+        self._machine_shown: Machine | None = None
         self.login_failures = 0
         """Failed logins so far."""
         self.dropping = False
@@ -71,26 +73,59 @@ class SessionState:
         assert self._caller is not None, "identify() comes first"
         return self._caller
 
-    async def identify(self) -> Account:
+    @property
+    def machine_shown(self) -> Machine:
+        """The session's machine, for commands that show it."""
+        assert self._machine_shown is not None, "look() comes first"
+        return self._machine_shown
+
+    def recall_caller(self) -> bool:
+        """Whether the account that gives a command is in memory, good enough for showing."""
+        if self.account is not None:
+            self._caller = self.services.views.accounts.at_hand(self.account)
+        return self._caller is not None and not self._caller.closed
+
+    def recall_machine(self) -> bool:
+        """Whether the session's machine is in memory."""
+        if self.machine is not None:
+            self._machine_shown = self.services.views.machines.at_hand(self.machine)
+        return self._machine_shown is not None
+
+    async def identify(self, *, to_show: bool = False) -> Account:
         """Looks up the account that gives a command.
+
+        Args:
+            to_show: Whether the command only shows something.
 
         Raises:
             Refused: nobody is logged in, or the account has been closed since.
         """
         if self.account is None:
             raise Refused(Phrase.LOGIN_NEEDED)
-        self._caller = await self.services.accounts.balance(self.account)
+        services = self.services
+        read = services.views.accounts.get if to_show else services.accounts.balance
+        self._caller = await read(self.account)
         if self._caller.closed:
             self.log_out()
             raise Refused(Phrase.LOGIN_NEEDED)
         return self._caller
 
-    def forget_caller(self) -> None:
-        """The command has been carried out; ten thousand idle sessions need no copy of it."""
+    async def look(self) -> None:
+        """Looks up the session's machine, to show it.
+
+        Raises:
+            Refused: none is chosen.
+            MachineNotFoundError: it does not exist.
+        """
+        self._machine_shown = await self.services.views.machines.get(self.machine_name())
+
+    def forget_seen(self) -> None:
+        """The command has been carried out; ten thousand idle sessions need no copy of all this."""
         self._caller = None
+        self._machine_shown = None
 
     async def chosen_machine(self) -> Machine:
-        """The session's machine, as it stands now.
+        """The session's machine, as it stands now; for commands that do not only show it.
 
         Raises:
             Refused: none is chosen.
