@@ -301,14 +301,14 @@ class House:
         board.wait_for_motor(runs + 1)
         return drop
 
-    def stock(self, *slots: str) -> None:
-        """Fills slots such as `d/1` with PLENTY of cans, and tells the frontend."""
+    def stock(self, *slots: str, cans: int = PLENTY) -> None:
+        """Fills slots such as `d/1`, from which nobody buys meanwhile, and tells the frontend."""
         admin = self.client(ADMIN)
         for slot in slots:
             machine, _, number = slot.partition("/")
-            self.boards[machine].ask(do="refill", slot=int(number), cans=PLENTY)
+            self.boards[machine].ask(do="refill", slot=int(number), cans=cans)
             request = machines.UpdateSlotRequest(
-                name=f"machines/{machine}/slots/{number}", available=PLENTY
+                name=f"machines/{machine}/slots/{number}", available=cans
             )
             admin.call(admin.machines.UpdateSlot, request)
         admin.close()

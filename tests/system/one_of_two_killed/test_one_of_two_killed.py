@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.system.house import House
+from tests.system.house import PLENTY, House
 from tests.system.load import Buyers, Sales
 
 BUYERS = 12
@@ -42,6 +42,8 @@ def test_each_is_killed_and_revived_under_load(fleet: House) -> None:
 def test_one_is_killed_and_revived_every_thirty_seconds_for_long(fleet: House) -> None:
     slots = [f"{machine}/1" for machine in fleet.boards]
     frontends = fleet.profile.frontends
+    # A motor turns for 0.3 s, so no machine sells more than three a second.
+    fleet.stock(*slots, cans=PLENTY + int(3 * DURATION_S))
     end = time.monotonic() + DURATION_S
     killings = 0
     with Buyers(fleet, slots, BUYERS) as buyers:
@@ -53,7 +55,6 @@ def test_one_is_killed_and_revived_every_thirty_seconds_for_long(fleet: House) -
             buyers.wait_for_more(BUYERS)
             fleet.docker("start", frontend)
             buyers.wait_for_more(BUYERS)
-            fleet.stock(*slots)
             time.sleep(max(0.0, min(begun + INTERVAL_S, end) - time.monotonic()))
     sales = buyers.sales
     print(f"{len(sales.names)} cans, {killings} killings, retried: {dict(sales.retried)}")
