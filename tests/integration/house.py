@@ -25,7 +25,7 @@ from scripts.client import Client
 from scripts.installation import Installation
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 from scripts.processes import Process, wait_until
-from tests.fakes.proxy import FaultProxy
+from scripts.proxy import FaultProxy
 
 ALICE = UserPlan("alice", "correct-horse", 5_000)
 BOB = UserPlan("bob", "battery-staple", 500)

@@ -16,8 +16,8 @@ from scripts.client import Client
 from scripts.installation import Installation
 from scripts.plan import Plan, UserPlan
 from scripts.processes import Process, wait_until
+from scripts.proxy import FaultProxy
 from tests.fakes.postgres import fresh_postgres
-from tests.fakes.proxy import FaultProxy
 from tests.integration.house import House, free_port
 
 BEAT_S = 0.5

@@ -12,7 +12,7 @@ from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_service_pb2 import Machine, UpdateSlotRequest
 from scripts.client import Client
 from scripts.plan import UserPlan
-from tests.fakes.proxy import Way
+from scripts.proxy import Way
 from tests.integration.house import COUPLE, PRICE, House, outcome, refused
 
 CAROL = UserPlan("carol", "tr0ub4dor", 2 * PRICE + 30)

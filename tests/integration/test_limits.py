@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from drink.v1.machine_service_pb2 import Machine
-from tests.fakes.proxy import Way
+from scripts.proxy import Way
 from tests.integration.house import COUPLE, PRICE, House, outcome
 
 WAITING_LIMIT_S, SILENCE_LIMIT_S = 1.5, 2.0

@@ -13,7 +13,7 @@ import pytest
 from drink.v1.drop_service_pb2 import Drop, DropRequest
 from scripts.client import Client
 from scripts.processes import wait_until
-from tests.fakes.proxy import FaultProxy, Way
+from scripts.proxy import FaultProxy, Way
 from tests.integration.house import ALICE, COUPLE, PRICE, House, outcome, reason, refused
 
 PLAN = replace(COUPLE, motor_s=0.2)

@@ -21,7 +21,7 @@ from drink.v1.drop_service_pb2 import (
 from drink.v1.machine_service_pb2 import Machine, WatchMachinesRequest
 from scripts.client import Client, session
 from scripts.plan import MachinePlan, SlotPlan, UserPlan
-from tests.fakes.proxy import Way
+from scripts.proxy import Way
 from tests.integration.house import ADMIN, ALICE, COUPLE, PRICE, outcome, reason, refused
 from tests.integration.several import BEAT_S, SeveralHouse
 

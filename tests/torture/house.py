@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from scripts.installation import Installation
 from scripts.processes import Process
-from tests.fakes.proxy import FaultProxy
+from scripts.proxy import FaultProxy
 from tests.torture.plan import torture_plan
 
 RUNS_POLL_S = 5

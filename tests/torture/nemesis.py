@@ -16,7 +16,7 @@ from typing import Any
 from drink_agent.board.emulator.segments import Cut
 from drink_agent.board.emulator.spec import Fault as BoardFault
 from scripts.processes import POLL_S, Process, ProcessFailedError
-from tests.fakes.proxy import FaultProxy, Way
+from scripts.proxy import FaultProxy, Way
 from tests.torture.history import Fault, History, now_ms
 from tests.torture.house import House
 from tests.torture.plan import LYING_SLOT, PLAN, RESPONSE_LIMIT_S, SILENCE_LIMIT_S, SLOTS

@@ -16,10 +16,10 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.opening import open_storage
 from drink_frontend.storage.postgres_dial import Driver
 from drink_frontend.storage.settings import StorageSettings
+from scripts.proxy import FaultProxy, Way
 from tests.fakes.books import drop, found, fund, reserve
 from tests.fakes.gates import Gate
 from tests.fakes.postgres import PostgresServer, fresh_postgres
-from tests.fakes.proxy import FaultProxy, Way
 
 LIMIT_S = 30
 
