@@ -162,7 +162,8 @@ class Link:
                     await self._desk.not_received(self.state.machine, self.state.epoch, drop_id)
                     self.wake()
                 case BoardStatus():
-                    await self._keep_status(message)
+                    self._on_reach()
+                    self.wake()
                 case Heartbeat(sequence, journal_sequence):
                     self._send(Heartbeat(sequence))
                     await self._keep_journal(journal_sequence)
@@ -202,26 +203,22 @@ class Link:
         else:
             self._journal_sequence = sequence
 
-    async def _keep_status(self, status: BoardStatus) -> None:
-        self._on_reach()
-        self.wake()
+    async def _keep_status(self) -> None:
+        """Keeps what the board said last, unless it is kept."""
+        status = self.state.board
         if self._kept is not None and replace(self._kept, ready=status.ready) == status:
             return
-        try:
-            await self._desk.status(
-                self.state.machine, self.state.epoch, status.sensors, status.temperature_celsius
-            )
-        except StorageUnavailableError:
-            self._log.warning("status_postponed")
-        else:
-            self._kept = status
+        await self._desk.status(
+            self.state.machine, self.state.epoch, status.sensors, status.temperature_celsius
+        )
+        self._kept = status
 
     async def _dispatch(self) -> None:
         """Gives the machine's drops out, each after the one before it has its outcome."""
-        await self._keep_status(self.state.board)
         while True:
             self._wake.clear()
             try:
+                await self._keep_status()
                 if self.state.ready:
                     await self._dispatch_next()
             except OutcomeUnknownError:
