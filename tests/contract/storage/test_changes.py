@@ -8,7 +8,8 @@ import pytest
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Claim, Peer, Reach
 from drink_frontend.domain.errors import SlotEmptyError
-from drink_frontend.domain.ports import ElsewhereSubscription, Subscription, Transaction
+from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind, sales_account
+from drink_frontend.domain.ports import Changed, ElsewhereSubscription, Subscription, Transaction
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.database import Database
 from tests.contract.storage.conftest import OpenStorage
@@ -113,6 +114,47 @@ async def test_whatever_is_shown_of_a_machine_wakes_its_listeners(
         await _woken(one)
         await _woken(any_one)
         await _asleep(storage, no)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        (lambda tx: tx.accounts.add("eve", AccountKind.USER, NOW), {"eve"}),
+        (lambda tx: tx.accounts.update("alice", admin=True), {"alice"}),
+        (lambda tx: fund(tx, "alice", 5, request_id="more"), {"alice", FUNDING_ACCOUNT}),
+        (lambda tx: reserve(tx, order(1)), {"alice", sales_account("d")}),
+    ],
+)
+async def test_whatever_is_shown_of_an_account_is_told_before_its_commit_is_answered(
+    storage: Database, change: Callable[[Transaction], None], names: set[str]
+) -> None:
+    await storage.write(found)
+    told: set[str] = set()
+
+    def tell(changed: Changed | None) -> None:
+        assert changed is not None
+        told.update(changed.accounts)
+
+    storage.changes.tell(tell)
+    await storage.write(change)
+    assert told == names
+
+
+async def test_an_account_that_another_process_changed_is_told_of(
+    open_storage: OpenStorage,
+) -> None:
+    async with open_storage() as here, open_storage(beside=True) as there:
+        await here.write(found)
+        heard = asyncio.Event()
+
+        def tell(changed: Changed | None) -> None:
+            if changed is None or "alice" in changed.accounts:
+                heard.set()
+
+        here.changes.tell(tell)
+        await there.write(lambda tx: tx.accounts.update("alice", admin=True))
+        async with asyncio.timeout(LIMIT_S):
+            await heard.wait()
 
 
 async def test_a_new_machine_wakes_who_listens_to_all(storage: Database) -> None:

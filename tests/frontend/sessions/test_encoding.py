@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from drink_frontend.sessions.commands import Verb
 from drink_frontend.sessions.dialects import CLASSIC, DRINKD, DRINKJS, Dialect
-from drink_frontend.sessions.encoding import encode, greeting
+from drink_frontend.sessions.encoding import PAGES_MAX, Pages, encode, greeting
 from drink_frontend.sessions.phrases import Phrase
 from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList, WrongArity
 from tests.fakes.usecases import make_machine, make_slot
@@ -81,3 +83,41 @@ def test_long_names_are_cut() -> None:
     (line,) = encode(DRINKJS, Say(Phrase.MACHINE_CHOSEN, {"name": "é" * 200}))
     assert len(line) <= 100
     line.decode()
+
+
+class TestPages:
+    @pytest.mark.parametrize("dialect", [CLASSIC, DRINKJS, DRINKD])
+    def test_the_same_slots_are_put_into_words_once(self, dialect: Dialect) -> None:
+        pages = Pages()
+        said = pages.encode(dialect, SLOTS)
+        assert said == encode(dialect, SLOTS, to_stat=True)
+        assert pages.encode(dialect, SlotList(SLOTS.slots)) is said
+
+    def test_each_dialect_has_its_own(self) -> None:
+        pages = Pages()
+        said = [pages.encode(dialect, SLOTS) for dialect in (CLASSIC, DRINKJS, DRINKD, CLASSIC)]
+        assert len(set(said)) == 3
+
+    def test_other_slots_have_other_words(self) -> None:
+        pages = Pages()
+        pages.encode(CLASSIC, SLOTS)
+        fewer = SlotList((SLOTS.slots[0], replace(SLOTS.slots[1], on_hand=4)))
+        assert pages.encode(CLASSIC, fewer) == encode(CLASSIC, fewer, to_stat=True)
+
+    def test_one_slot_takes_no_pages_place(self) -> None:
+        pages = Pages()
+        said = pages.encode(CLASSIC, SLOTS)
+        one = SlotList(SLOTS.slots[:1])
+        assert pages.encode(CLASSIC, one) == encode(CLASSIC, one, to_stat=True)
+        assert pages.encode(CLASSIC, SLOTS) is said
+        assert pages.encode(CLASSIC, SlotList(())) == encode(CLASSIC, SlotList(()), to_stat=True)
+
+    def test_the_page_kept_longest_makes_room(self) -> None:
+        pages = Pages()
+        lists = [
+            SlotList((make_slot(f"m{number}", 1, "Coke", 50, 1),) * 2)
+            for number in range(PAGES_MAX + 1)
+        ]
+        said = [pages.encode(CLASSIC, slots) for slots in lists]
+        assert pages.encode(CLASSIC, lists[-1]) is said[-1]
+        assert pages.encode(CLASSIC, lists[0]) is not said[0]

@@ -19,6 +19,12 @@ from tests.fakes.usecases import World, make_machine, make_slot
 HELD = "ERR 103 Unknown Failure. Credits held, drop 00000000000000000000000001"
 
 
+@pytest.fixture(params=[True, False], ids=["at_hand", "looked_up"])
+async def world(request: pytest.FixtureRequest) -> World:
+    """What is only shown is in memory, or is not."""
+    return World(at_hand=request.param)
+
+
 class TestLogin:
     @pytest.mark.parametrize(
         ("dialect", "wanted", "balance"),

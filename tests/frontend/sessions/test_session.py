@@ -1,5 +1,6 @@
 import asyncio
 import itertools
+from collections.abc import Coroutine
 
 import pytest
 import structlog.testing
@@ -68,6 +69,20 @@ def test_one_line_has_one_reply(lines: list[bytes]) -> None:
                 assert said.endswith(b"\r\n")
 
     asyncio.run(count())
+
+
+@pytest.mark.parametrize(
+    ("line", "looks_up"),
+    [("GETBALANCE", 0), ("WHOAMI", 0), ("SENDCREDITS 1 user2", 1), ("DROP 1", 1), ("RAND", 1)]
+    + [("ADDCREDITS user 1", 1), ("EDITUSER user 7", 1), ("CHPASS admin new", 1)],
+)
+async def test_what_changes_something_never_rests_on_what_is_in_memory(
+    world: World, line: str, looks_up: int
+) -> None:
+    typist = await Typist(world).login("admin")
+    before = world.calls["balance"]
+    assert "OK" in await typist.type(line)
+    assert min(world.calls["balance"] - before, 1) == looks_up
 
 
 class TestEmptyLines:
@@ -192,7 +207,9 @@ class TestInterjections:
         world.holding = True
         typist = await Typist(world, dialect, "ld").login()
         slot = dialect.first_slot
-        handling = asyncio.ensure_future(typist.session.handle(Line(f"DROP {slot}")))
+        work = typist.session.handle(Line(f"DROP {slot}"))
+        assert isinstance(work, Coroutine)
+        handling = asyncio.create_task(work)
         await world.placed.wait()
         warning = None
         if dialect is DRINKJS:

@@ -211,7 +211,11 @@ class Connection(asyncio.Protocol):
             if self._desk.dialect.refuses_second_drop:
                 self._interject()
             return
-        wait = self._answer() if self._has_led else self._lead_with_greeting()
+        try:
+            wait = self._answer() if self._has_led else self._lead_with_greeting()
+        except Exception as fault:
+            self._break(fault)
+            return
         if wait is None:
             self._rest()
             return
@@ -220,8 +224,12 @@ class Connection(asyncio.Protocol):
 
     def _check(self, worker: asyncio.Task[None]) -> None:
         if not worker.cancelled() and (fault := worker.exception()) is not None:
-            log.critical("session_broken", exc_info=fault)
-            self._transport.abort()
+            self._break(fault)
+
+    def _break(self, fault: BaseException) -> None:
+        """Ends this session, of which nobody knows any more where it stands."""
+        log.critical("session_broken", exc_info=fault)
+        self._transport.abort()
 
     def _greet(self, greeting: bytes) -> None:
         self._write(greeting)

@@ -1,0 +1,225 @@
+"""What is shown from memory is never older than what anybody was told."""
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from drink_frontend.domain.entities import Reach
+from drink_frontend.domain.errors import AccountNotFoundError, DrinkError, StorageUnavailableError
+from drink_frontend.domain.ports import Changed
+from drink_frontend.usecases.views import View, Views
+from tests.frontend.usecases.bench import Bench, Place
+
+LIMIT_S = 20
+
+
+class Shelf:
+    """Something to read that a test can change, and hold readers up at."""
+
+    def __init__(self) -> None:
+        self.value = "old"
+        self.reads = 0
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+
+    async def read(self, _name: str) -> str:
+        self.reads += 1
+        # What a snapshot holds is settled before its reader hears of it.
+        value = self.value
+        await self.is_open.wait()
+        return value
+
+
+class TestView:
+    async def test_what_was_read_is_at_hand_until_it_is_forgotten(self) -> None:
+        shelf = Shelf()
+        view = View(shelf.read, 10)
+        assert view.at_hand("a") is None
+        assert await view.get("a") == view.at_hand("a") == await view.get("a") == "old"
+        assert shelf.reads == 1
+        shelf.value = "new"
+        view.forget(["b"])
+        assert view.at_hand("a") == "old"
+        view.forget(["a"])
+        assert view.at_hand("a") is None
+        assert await view.get("a") == "new"
+
+    @pytest.mark.parametrize("by_name", [True, False])
+    async def test_a_read_that_began_before_a_change_is_not_kept(self, by_name: bool) -> None:
+        shelf = Shelf()
+        view = View(shelf.read, 10)
+        shelf.is_open.clear()
+        reading = asyncio.create_task(view.get("a"))
+        await asyncio.sleep(0)
+        shelf.value = "new"
+        if by_name:
+            view.forget(["a"])
+        else:
+            view.forget_all()
+        shelf.is_open.set()
+        assert await reading == "old"
+        assert view.at_hand("a") is None
+        assert await view.get("a") == "new"
+
+    async def test_of_two_reads_at_once_the_later_is_kept_whichever_ends_first(self) -> None:
+        shelf = Shelf()
+        view = View(shelf.read, 10)
+        shelf.is_open.clear()
+        first = asyncio.create_task(view.get("a"))
+        await asyncio.sleep(0)
+        view.forget(["a"])
+        shelf.value = "new"
+        shelf.is_open.set()
+        assert await view.get("a") == "new"
+        assert await first == "old"
+        assert view.at_hand("a") == "new"
+
+    async def test_what_fails_is_raised_and_not_kept(self) -> None:
+        errors: list[Exception] = [StorageUnavailableError("x")]
+
+        async def read(_name: str) -> str:
+            if errors:
+                raise errors.pop()
+            return "value"
+
+        view = View(read, 10)
+        with pytest.raises(StorageUnavailableError):
+            await view.get("a")
+        assert await view.get("a") == "value"
+
+    async def test_the_one_kept_longest_makes_room(self) -> None:
+        view = View(Shelf().read, 2)
+        for name in ("a", "b", "c"):
+            await view.get(name)
+        assert [view.at_hand(name) for name in ("a", "b", "c")] == [None, "old", "old"]
+
+
+def _views(bench: Bench) -> Views:
+    return Views(bench.storage.changes, bench.accounts.balance, bench.machines.get)
+
+
+async def test_nobody_is_answered_before_the_old_view_is_forgotten(bench: Bench) -> None:
+    views = _views(bench)
+    for name in ("ann", "bob", "root"):
+        await views.accounts.get(name)
+    root = await bench.account("root")
+    assert (await bench.accounts.add_credits(root, "r", "ann", 7)).available == 207
+    assert views.accounts.at_hand("ann") is None
+    assert (await views.accounts.get("ann")).available == 207
+    assert views.accounts.at_hand("bob") is not None
+
+
+async def test_an_account_that_is_not_there_is_looked_for_again(bench: Bench) -> None:
+    views = _views(bench)
+    with pytest.raises(AccountNotFoundError):
+        await views.accounts.get("eve")
+    await bench.accounts.create("test", "eve")
+    assert (await views.accounts.get("eve")).available == 0
+
+
+async def test_what_another_process_changes_is_forgotten_once_it_is_heard_of(
+    bench: Bench,
+) -> None:
+    views = _views(bench)
+    await views.machines.get("d")
+    heard = asyncio.Event()
+
+    def on_change(_changed: Changed | None) -> None:
+        heard.set()
+
+    bench.storage.changes.tell(on_change)
+    with closing(sqlite3.connect(bench.path)) as other, other:
+        other.execute("UPDATE machines SET location = 'Moved' WHERE name = 'd'")
+    async with asyncio.timeout(LIMIT_S):
+        await heard.wait()
+    assert (await views.machines.get("d")).location == "Moved"
+
+
+NAMES = ["ann", "bob", "root"]
+MACHINES = ["d", "ld"]
+
+
+def _change(bench: Bench, kind: int, which: int, number: int) -> Coroutine[Any, Any, object]:
+    """One of everything that changes what is shown."""
+    name, machine, slot = NAMES[which % 2], MACHINES[which % 2], 1
+
+    async def add_credits() -> object:
+        root = await bench.account("root")
+        return await bench.accounts.add_credits(root, f"r{number}", name, 1 + which)
+
+    async def update_slot() -> object:
+        root = await bench.account("root")
+        return await bench.machines.update_slot(root, machine, slot, price=40 + number % 9)
+
+    async def buy() -> object:
+        return await bench.place(f"b{number}", account=name, machine=machine, slot=slot)
+
+    async def settle() -> object:
+        drop = await bench.take(machine)
+        if drop is not None:
+            await bench.report(drop.id, machine=machine)
+        return drop
+
+    changes: list[Callable[[], Coroutine[Any, Any, object]]] = [
+        add_credits,
+        update_slot,
+        buy,
+        settle,
+        lambda: bench.accounts.change("test", name, admin=number % 2 == 0),
+        lambda: bench.reach(Reach.BOARD_DOWN if number % 2 else Reach.READY, machine),
+        lambda: bench.storage.write(
+            lambda tx: tx.machines.set_temperature(machine, float(number % 7))
+        ),
+        lambda: bench.link(machine),
+    ]
+    return changes[kind % len(changes)]()
+
+
+STEPS = st.lists(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3)), min_size=1, max_size=4),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS)
+def test_random_histories_are_shown_as_they_are_kept(
+    template: Path, steps: list[list[tuple[int, int]]]
+) -> None:
+    async def refused(work: Coroutine[Any, Any, object]) -> None:
+        try:
+            await work
+        except DrinkError:
+            # A buyer may be poor, a slot empty; the books stay as they were.
+            return
+
+    async def live(folder: Path) -> None:
+        async with Place(template, folder).open() as bench:
+            await bench.furnish()
+            views = _views(bench)
+            number = 0
+            for step in steps:
+                works = []
+                for kind, which in step:
+                    number += 1
+                    works.append(refused(_change(bench, kind, which, number)))
+                # Who looks while it changes may fill the views with what is just going.
+                looks = [views.accounts.get(name) for name in NAMES]
+                looks += [views.machines.get(name) for name in MACHINES]  # type: ignore[misc]
+                await asyncio.gather(*works, *looks)
+                for name in NAMES:
+                    assert await views.accounts.get(name) == await bench.account(name)
+                for name in MACHINES:
+                    assert await views.machines.get(name) == await bench.machines.get(name)
+
+    with tempfile.TemporaryDirectory(prefix="drink-views-") as folder:
+        asyncio.run(live(Path(folder)))
