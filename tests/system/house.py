@@ -162,7 +162,7 @@ class House:
         if self.profile.tls:
             self.authority = self.folder / "ca.pem"
             source = f"{self.container(self.profile.frontends[0])}:/etc/drink-tls/ca.pem"
-            call(["docker", "cp", "--quiet", source, str(self.authority)])
+            call(["docker", "cp", source, str(self.authority)])
         self.wait_ready()
 
     def down(self) -> None:
