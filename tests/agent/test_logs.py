@@ -9,7 +9,9 @@ from drink_agent.logs import LogSettings, set_up_logging
 
 
 @pytest.fixture(autouse=True)
-def root() -> Iterator[logging.Logger]:
+def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    for shown in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
+        monkeypatch.setattr(logging, shown, getattr(logging, shown))
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield root

@@ -32,7 +32,7 @@ PLAN = replace(
     response_limit_s=RESPONSE_LIMIT_S,
     # A stalled link has to outlast a command on a busy machine.
     frontend={"links": "heartbeat_interval_s = 60", "rpc": "keepalive_timeout_s = 60"},
-    agent={"board": "probe_interval_s = 0.2"},
+    agent={"board": "probe_interval_s = 0.2", "log": 'level = "DEBUG"'},
 )
 
 LATE_S = 2.5

@@ -23,7 +23,7 @@ HEARTBEAT_S = 1
 PLAN = replace(
     COUPLE,
     frontend={"links": f"heartbeat_interval_s = {HEARTBEAT_S}\ncommand_ttl_s = 1"},
-    agent={"link": "backoff_slow_s = 0.5"},
+    agent={"link": "backoff_slow_s = 0.5", "log": 'level = "DEBUG"'},
 )
 
 REPLACED_S = 6

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -88,6 +89,26 @@ async def test_a_drop_costs_two_syncs(rig: Rig, monkeypatch: pytest.MonkeyPatch)
         link.dispense(drop)
     await link.result("g")
     assert syncs == 2 + 7
+
+
+async def test_a_line_each_for_command_and_result_and_one_more_for_a_drop_that_waits(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "drink_agent.agent")
+    rig.fault(Fault.SILENT)
+    rig.start()
+    link = await rig.link()
+    link.dispense("a")
+    link.dispense("b")
+    await link.result("b")
+    lines: dict[str, list[str]] = {"a": [], "b": []}
+    for record in caplog.records:
+        if drop := getattr(record, "drop_id", ""):
+            lines[drop].append(record.getMessage())
+    assert lines == {
+        "a": ["drop_commanded", "drop_result"],
+        "b": ["drop_accepted", "drop_commanded", "drop_result"],
+    }
 
 
 async def test_fault_35_a_full_disk_stops_new_drops(rig: Rig) -> None:

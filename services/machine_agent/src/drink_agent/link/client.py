@@ -26,6 +26,7 @@ from drink_agent.link.outbox import Outbox
 from drink_agent.link.reasons import Retry, retry_after
 from drink_agent.link.route import Route
 from drink_agent.link.settings import LinkSettings
+from drink_agent.link.silence import SilenceLimit
 from drink_agent.link.state import LinkState
 
 REASON_METADATA_KEY = "drink-error-reason"
@@ -185,7 +186,8 @@ class LinkClient:
                     aiter(outbox), metadata=metadata
                 )
                 try:
-                    return await self._read(call, state)
+                    async with SilenceLimit(state, self._clock) as silence:
+                        return await self._read(call, state, silence)
                 finally:
                     # Cancelling a call that has ended does not end gRPC's task that reads this.
                     outbox.close()
@@ -207,10 +209,9 @@ class LinkClient:
         if problem := problem_of(cert_file, key_file, machine):
             _log.error("certificate_unfit", extra={"problem": problem})
 
-    async def _read(self, call: _Call, state: LinkState) -> _Ending:
+    async def _read(self, call: _Call, state: LinkState, silence: SilenceLimit) -> _Ending:
         while True:
-            async with asyncio.timeout(max(0.0, state.silent_at - self._clock())):
-                response = await call.read()
+            response = await call.read()
             if not isinstance(response, ConnectResponse):  # grpc.aio.EOF
                 return _Ending(Retry.SOON, "ENDED")
             message = convert.from_response(response)
@@ -221,6 +222,7 @@ class LinkClient:
             if isinstance(message, Welcome):
                 wanted = message.wanted
                 state.welcomed(message.heartbeat_interval_s, len(wanted), self._clock())
+                silence.look()
                 facts = {"epoch": message.epoch, "wanted": len(wanted)}
                 _log.info("link_up", extra={"address": self._route.address, **facts})
                 await self._on_event(LinkUp(message.epoch, wanted))

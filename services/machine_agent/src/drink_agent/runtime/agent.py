@@ -26,7 +26,7 @@ from drink_agent.domain.events import (
     Sync,
     Tick,
 )
-from drink_agent.domain.evidence import Cause, Evidence
+from drink_agent.domain.evidence import Cause, Evidence, Outcome
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.journal.compaction import survivors
 from drink_agent.journal.settings import JournalSettings
@@ -253,7 +253,7 @@ class Agent:
         match effect:
             case Append(entry):
                 self._journal.append(entry)
-                _log_entry(entry)
+                self._log_entry(entry)
             case Sync():
                 await self._on_disk(self._journal.sync)
             case Run():
@@ -300,23 +300,25 @@ class Agent:
     async def _on_disk(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
-
-def _log_entry(entry: Entry) -> None:
-    record = entry.record
-    facts: dict[str, object] = {"drop_id": record.drop, "entry": entry.sequence}
-    match record:
-        case Accepted():
-            _log.info("drop_accepted", extra=facts | {"slot": record.slot, "ttl_ms": record.ttl_ms})
-        case Commanded():
-            _log.info("drop_commanded", extra=facts | {"slot": record.slot})
-        case Result():
-            facts |= {
-                "revision": record.revision,
-                "outcome": record.outcome.value,
-                "cause": record.cause.value,
-                "contradiction": record.evidence.contradiction,
-            }
-            unsure = record.outcome.value == "UNKNOWN" or record.evidence.contradiction
-            _log.log(logging.WARNING if unsure else logging.INFO, "drop_result", extra=facts)
-        case Acked():
-            _log.info("drop_acknowledged", extra=facts | {"revision": record.revision})
+    def _log_entry(self, entry: Entry) -> None:
+        """Logs what an operator looks for: who waits, what the motor is told, what came of it."""
+        record = entry.record
+        facts: dict[str, object] = {"drop_id": record.drop, "entry": entry.sequence}
+        match record:
+            case Accepted():
+                if record.drop != self._dispenser.running:  # else its COMMANDED is the next line
+                    facts |= {"slot": record.slot, "ttl_ms": record.ttl_ms}
+                    _log.info("drop_accepted", extra=facts)
+            case Commanded():
+                _log.info("drop_commanded", extra=facts | {"slot": record.slot})
+            case Result():
+                facts |= {
+                    "revision": record.revision,
+                    "outcome": record.outcome.value,
+                    "cause": record.cause.value,
+                    "contradiction": record.evidence.contradiction,
+                }
+                unsure = record.outcome is Outcome.UNKNOWN or record.evidence.contradiction
+                _log.log(logging.WARNING if unsure else logging.INFO, "drop_result", extra=facts)
+            case Acked():
+                _log.debug("drop_acknowledged", extra=facts | {"revision": record.revision})

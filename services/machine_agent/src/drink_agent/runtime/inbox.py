@@ -53,11 +53,11 @@ class Inbox:
     async def get(self, timeout_s: float) -> Event | None:
         """Returns the next event; None after the time, or when the board's status is new."""
         if not self._events and timeout_s > 0:
+            timer = asyncio.get_running_loop().call_later(timeout_s, self._arrived.set)
             try:
-                async with asyncio.timeout(timeout_s):
-                    await self._arrived.wait()
-            except TimeoutError:
-                pass
+                await self._arrived.wait()
+            finally:
+                timer.cancel()
         self._arrived.clear()
         if not self._events:
             return None
