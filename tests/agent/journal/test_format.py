@@ -1,3 +1,5 @@
+import binascii
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,3 +150,11 @@ def test_no_bytes_are_read_as_something_that_was_not_written(junk: bytes, more: 
             continue
         assert data.startswith(HEADER)
         assert contents.entries in ((), (*FIRST, *SECOND))
+
+
+@pytest.mark.parametrize("payload", [b"[] ", b" []", b"[][]", b"", b"[", '["é"]'.encode()])
+def test_a_frame_that_holds_anything_but_one_value_is_damaged(payload: bytes) -> None:
+    frame = b"%08x %08x %s\n" % (len(payload), binascii.crc32(payload), payload)
+    with pytest.raises(BrokenFrameError) as raised:
+        decode(HEADER + frame)
+    assert raised.value.offset == len(HEADER)

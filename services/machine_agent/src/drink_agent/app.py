@@ -1,11 +1,13 @@
 """Puts the agent together and runs it as a process."""
 
 import asyncio
+import contextlib
+import gc
 import logging
 import os
 import signal
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -57,12 +59,13 @@ def build(
         JournalError: The journal cannot be used.
         ImpossibleHistoryError: The journal's entries contradict each other.
     """
-    journal, entries = open_journal(config.journal.path)
-    try:
-        memory = replay(entries, config.dispenser.remembered_drops, journal.last_sequence)
-    except BaseException:
-        journal.close()
-        raise
+    with _no_garbage_collection():
+        journal, entries = open_journal(config.journal.path)
+        try:
+            memory = replay(entries, config.dispenser.remembered_drops, journal.last_sequence)
+        except BaseException:
+            journal.close()
+            raise
     _log.info(
         "journal_opened",
         extra={
@@ -99,6 +102,18 @@ def _board(
     config: Config, clock: Callable[[], float], on_event: Callable[[BoardEvent], None]
 ) -> BoardPort:
     return Board(config.board, on_event, clock=clock)
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    # Reading a journal makes many objects and no garbage, and looking for some takes a tenth.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 async def serve(agent: Agent) -> None:

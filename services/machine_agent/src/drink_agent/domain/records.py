@@ -4,7 +4,6 @@ ACCEPTED, then COMMANDED, then RESULT (once, or again with a higher revision whe
 late evidence arrives), then ACKED. `Entry` adds the number a fact has in its journal.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -121,7 +120,7 @@ class Entry:
         Raises:
             InvalidRecordError: It is not a record of this version.
         """
-        if not isinstance(stored, Mapping):
+        if not isinstance(stored, dict):
             raise InvalidRecordError("a record is not an object")
         try:
             return cls(_number(stored, "n"), _record(stored))
@@ -129,7 +128,7 @@ class Entry:
             raise InvalidRecordError("a record has missing or wrong fields") from error
 
 
-def _record(stored: Mapping[str, object]) -> Record:
+def _record(stored: dict[str, object]) -> Record:
     drop = _text(stored, "drop")
     match stored["kind"]:
         case Accepted.KIND:
@@ -159,14 +158,14 @@ def _record(stored: Mapping[str, object]) -> Record:
             raise ValueError("kind")
 
 
-def _number(stored: Mapping[str, object], key: str) -> int:
+def _number(stored: dict[str, object], key: str) -> int:
     value = stored[key]
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:  # a bool is an int too
         raise TypeError(key)
     return value
 
 
-def _text(stored: Mapping[str, object], key: str) -> str:
+def _text(stored: dict[str, object], key: str) -> str:
     value = stored[key]
     if not isinstance(value, str):
         raise TypeError(key)

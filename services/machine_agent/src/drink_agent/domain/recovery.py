@@ -15,11 +15,13 @@ same `apply`, so that what it believes before a crash and what it reads after on
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from drink_agent.domain.evidence import Evidence
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
+
+_NO_EVIDENCE = Evidence()
 
 
 class ImpossibleHistoryError(Exception):
@@ -124,9 +126,16 @@ class Memory:
         if ack.revision != known.result.revision:
             raise ImpossibleHistoryError(f"record {sequence} acknowledges another revision")
         del self.unacked[ack.drop]
-        self.settled[ack.drop] = replace(known, result=replace(known.result, evidence=Evidence()))
+        self.settled[ack.drop] = _without_evidence(known)
         while len(self.settled) > self.remembered_drops:
             del self.settled[next(iter(self.settled))]
+
+
+def _without_evidence(known: KnownResult) -> KnownResult:
+    # dataclasses.replace would take a third of the time that a long journal is replayed in.
+    result = known.result
+    stripped = Result(result.drop, result.revision, result.outcome, result.cause, _NO_EVIDENCE)
+    return KnownResult(known.sequence, stripped)
 
 
 def replay(entries: Iterable[Entry], remembered_drops: int, last_sequence: int = 0) -> Memory:

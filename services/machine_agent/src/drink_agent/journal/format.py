@@ -28,6 +28,9 @@ FRAME_BYTES_MAX = 1 << 20
 SECTOR_BYTES = 512
 """Least that a disk writes or does not write as a whole."""
 
+_encode_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+_decode_json = json.JSONDecoder().raw_decode
+
 _HEAD = re.compile(rb"([0-9a-f]{8}) ([0-9a-f]{8}) ")
 _HEAD_ANYWHERE = re.compile(rb"(?=[0-9a-f]{8} [0-9a-f]{8} )")
 _HEAD_BYTES = 18
@@ -82,7 +85,7 @@ class Contents:
 
 def encode_frame(payload: object) -> bytes:
     """Returns the frame of a JSON-able payload."""
-    text = json.dumps(payload, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    text = _encode_json(payload).encode("ascii")
     frame = b"%08x %08x %s\n" % (len(text), binascii.crc32(text), text)
     assert len(frame) <= FRAME_BYTES_MAX
     return frame
@@ -146,7 +149,7 @@ class _Frames:
                 return
             self.sound_bytes += _HEAD_BYTES + len(payload) + 1
             try:
-                yield offset, json.loads(payload)
+                yield offset, _json(payload)
             except ValueError as error:
                 raise BrokenFrameError(offset, "a frame does not hold JSON") from error
 
@@ -160,6 +163,19 @@ def _payload_at(data: bytes, offset: int) -> bytes | None:
     payload = data[start:end]
     sound = data[end : end + 1] == b"\n" and binascii.crc32(payload) == int(head[2], 16)
     return payload if sound else None
+
+
+def _json(payload: bytes) -> object:
+    """Reads what `encode_frame` wrote, and nothing else that could be called JSON.
+
+    Raises:
+        ValueError: It is not ASCII, not JSON, or has something around it.
+    """
+    text = payload.decode("ascii")
+    value, end = _decode_json(text)
+    if end != len(text):
+        raise ValueError("something follows the value")
+    return value
 
 
 def damage_of_tail(data: bytes, offset: int) -> str:
