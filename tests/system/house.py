@@ -22,7 +22,7 @@ from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 from scripts.processes import wait_until
 from tests.system.engine import AGENT_IMAGE, FRONTEND_IMAGE, call
 
-UP_LIMIT_S = 180
+UP_LIMIT_S = 300
 """Seconds that a house may take until every machine can sell."""
 
 ONE_SHOTS = ("setup", "setup-postgres", "setup-scale", "postgres-password")
