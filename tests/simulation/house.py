@@ -225,7 +225,7 @@ class House:
     def heal(self) -> None:
         """Nothing goes wrong from now on."""
         self.plan.calm()
-        self.network.partitioned.clear()
+        self.network.mend()
         for process in self.world.processes:
             process.thaw()
         self.frontend.healed = True

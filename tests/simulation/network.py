@@ -147,7 +147,7 @@ class Stream:
         self.to_server = _Mailbox()
         self.to_client = _Mailbox()
         self.handler: asyncio.Task[None] | None = None
-        self.over = False
+        self.over = self.broken = False
         self.up.hold()
         client.on_death.append(self._client_died)
 
@@ -195,6 +195,7 @@ class Stream:
 
     def cut(self, rng: random.Random) -> None:
         """The connection breaks: each end is told at a time of its own, or later by its silence."""
+        self.broken = True
         for pipe in (self.up, self.down):
             pipe.lose(rng.randint(0, pipe.waiting))
         told = rng.choice(["both", "client", "server"])
@@ -204,6 +205,7 @@ class Stream:
 
     def linger(self, rng: random.Random) -> None:
         """The client loses the connection; what it had sent still arrives, much later."""
+        self.broken = True
         self.up.stall(rng.uniform(1, 40))
         self.up.end(End(gone=True))
         self.down.lose(0)
@@ -211,11 +213,17 @@ class Stream:
 
     def go_dead(self, rng: random.Random, *, keepalive: bool) -> None:
         """Nothing passes any more, and nobody is told; keepalive may notice."""
+        self.broken = True
         self.up.lose(0)
         self.down.lose(0)
         if keepalive:
             self._client_told(rng.uniform(*KEEPALIVE_S))
             self._server_told(rng.uniform(*KEEPALIVE_S))
+
+    def tell(self) -> None:
+        """Both ends hear now that the connection is broken."""
+        self._client_told(0.0)
+        self._server_told(0.0)
 
     def _fail(self, details: str, delay_s: float) -> None:
         end = End(grpc.StatusCode.UNAVAILABLE, details)
@@ -322,6 +330,13 @@ class Network:
             stream._fail("no route", self.rng.uniform(1, CONNECT_LIMIT_S))
         else:
             stream.reach(self.server)
+
+    def mend(self) -> None:
+        """Nobody is kept apart any more, nor believes in a connection that is broken."""
+        self.partitioned.clear()
+        for stream in self.streams:
+            if stream.broken and not stream.over:
+                stream.tell()
 
     def partition(self, client: str, seconds: float) -> None:
         """Keeps a client's host from the frontend; keepalive notices if it lasts."""
