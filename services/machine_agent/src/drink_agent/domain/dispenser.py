@@ -136,7 +136,7 @@ class Dispenser:
         """When a `Tick` is due at the latest; None if only events matter."""
         times = [waiting.deadline_ms for waiting in self._waiting]
         times += self._interrupted.values()
-        if self._epoch is not None:
+        if self._epoch is not None and self._memory.unacked:
             after = self._settings.resend_after_ms
             times += (self._reported_ms.get(drop, 0) + after for drop in self._memory.unacked)
         return min(times, default=None)
@@ -156,8 +156,8 @@ class Dispenser:
         self._start_next()
         effects = self._appends
         if self._sync_needed:
-            effects = [*effects, Sync()]
-        effects = [*effects, *self._visible]
+            effects.append(Sync())
+        effects += self._visible
         self._appends, self._visible, self._sync_needed = [], [], False
         return effects
 
@@ -285,6 +285,8 @@ class Dispenser:
         self._interrupted = dict.fromkeys(self._interrupted, self._now_ms)
 
     def _expire(self) -> None:
+        if not self._waiting:
+            return
         overdue = [waiting for waiting in self._waiting if waiting.deadline_ms <= self._now_ms]
         board_away = self._running is None and not self._board.ready
         cause = Cause.BOARD_UNREACHABLE if board_away else Cause.EXPIRED
