@@ -73,8 +73,16 @@ def test_one_line_has_one_reply(lines: list[bytes]) -> None:
 
 @pytest.mark.parametrize(
     ("line", "looks_up"),
-    [("GETBALANCE", 0), ("WHOAMI", 0), ("SENDCREDITS 1 user2", 1), ("DROP 1", 1), ("RAND", 1)]
-    + [("ADDCREDITS user 1", 1), ("EDITUSER user 7", 1), ("CHPASS admin new", 1)],
+    [
+        ("GETBALANCE", 0),
+        ("WHOAMI", 0),
+        ("SENDCREDITS 1 user2", 1),
+        ("DROP 1", 1),
+        ("RAND", 1),
+        ("ADDCREDITS user 1", 1),
+        ("EDITUSER user 7", 1),
+        ("CHPASS admin new", 1),
+    ],
 )
 async def test_what_changes_something_never_rests_on_what_is_in_memory(
     world: World, line: str, looks_up: int

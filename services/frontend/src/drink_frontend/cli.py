@@ -17,6 +17,7 @@ from drink_frontend.admin.importing import import_plan
 from drink_frontend.admin.machines import machines, slots
 from drink_frontend.config import ConfigError, Settings, load, reference, show
 from drink_frontend.rpc import health as rpc_health
+from drink_frontend.start import loading
 from drink_frontend.storage.errors import StorageError
 
 # What serves takes a second to load. The orchestrator asks `health` every few seconds, and a person
@@ -71,9 +72,10 @@ def _settings(context: typer.Context) -> Settings:
 @main.command()
 def serve(context: typer.Context) -> None:
     """Serve until SIGTERM."""
-    import uvloop
+    with loading():
+        import uvloop
 
-    from drink_frontend import app
+        from drink_frontend import app
 
     chosen = _settings(context)
     logs.set_up(chosen.log)

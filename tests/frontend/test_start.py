@@ -1,0 +1,37 @@
+"""The command as its script runs it, in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+START = "import sys; from drink_frontend.start import main; sys.argv = ['drink-frontend', *{!r}]; "
+
+
+def _run(arguments: list[str], afterwards: str) -> subprocess.CompletedProcess[str]:
+    code = (
+        START.format(arguments)
+        + f"import atexit, gc; atexit.register(lambda: {afterwards}); main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_nothing_that_is_not_needed_is_loaded() -> None:
+    done = _run(["config", "check"], "print('rich' in sys.modules, 'sqlalchemy' in sys.modules)")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_garbage_is_collected_again_once_all_is_loaded() -> None:
+    done = _run(["config", "check"], "print(gc.isenabled(), gc.get_freeze_count() > 10_000)")
+    assert done.stdout.splitlines()[-1] == "True True"
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["admin", "nonsense"], 2)])
+def test_help_and_refusals_come_as_ever(arguments: list[str], code: int) -> None:
+    done = _run(arguments, "None")
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "drink-frontend" in done.stdout + done.stderr
