@@ -17,8 +17,8 @@ from drink_frontend.admin.importing import import_plan
 from drink_frontend.admin.machines import machines, slots
 from drink_frontend.config import ConfigError, Settings, load, reference, show
 from drink_frontend.rpc import health as rpc_health
-from drink_frontend.start import loading
 from drink_frontend.storage.errors import StorageError
+from drink_frontend.system.loading import loading
 
 # What serves takes a second to load. The orchestrator asks `health` every few seconds, and a person
 # does not like to wait for --help; so each command imports what only it needs.
