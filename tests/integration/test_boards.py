@@ -8,7 +8,7 @@ from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_service_pb2 import Machine
 from scripts.plan import MachinePlan, SlotPlan
 from scripts.processes import wait_until
-from tests.fakes.proxy import Way
+from scripts.proxy import Way
 from tests.integration.house import COUPLE, PRICE, House, free_port, id_of, outcome, refused
 
 RESPONSE_LIMIT_S = 1.0

@@ -12,7 +12,7 @@ from drink.v1.machine_link_service_pb2_grpc import MachineLinkServiceStub
 from drink.v1.machine_service_pb2 import Machine, WatchMachinesRequest
 from drink.v1.machine_service_pb2_grpc import MachineServiceStub
 from scripts.processes import Process, wait_until
-from tests.fakes.proxy import Way
+from scripts.proxy import Way
 from tests.integration.house import COUPLE, House, id_of, outcome, refused
 
 LIMIT_S = 30
