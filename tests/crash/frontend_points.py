@@ -25,6 +25,7 @@ from drink_frontend.links.messages import FrontendMessage
 from drink_frontend.rpc.account_service import AccountService
 from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.sessions.connection import Connection
+from drink_frontend.sessions.session import Answer
 from drink_frontend.storage.drops import SqlDrops
 from drink_frontend.storage.ledger import SqlLedger
 from drink_frontend.storage.machines import SqlMachines
@@ -207,11 +208,11 @@ def _wrap_call(fate: Fate, service: type, method: str, name: str) -> None:
 def _wrap_sessions(fate: Fate) -> None:
     give = Connection._give
 
-    async def wrapped(connection: Connection, answer: Any) -> None:
-        dropped = DROPPED in b"".join(answer.parts)
+    def wrapped(connection: Connection, answer: Answer, data: bytes) -> None:
+        dropped = DROPPED in data
         if dropped:
             fate.reach("before-reply-session")
-        await give(connection, answer)
+        give(connection, answer, data)
         if dropped:
             fate.reach("after-reply-session")
 
