@@ -31,8 +31,8 @@ _DROPS = f"""
     {_NUMBERS}
     SELECT printf('%010d', i) || hex(randomblob(8)), 'buyer' || (i % {BUYERS}),
         lower(hex(randomblob(18))), machine || '/' || slot || ' delay=0 ceiling=any', machine, slot,
-        'Can ' || slot, 1, lower(hex(randomblob(16))), 'DISPENSED', 'BOARD_ACK', 1,
-        'filled-journal', 1, at, at + 2, at + 6
+        'Can ' || slot, 1, printf('%012x', i) || lower(hex(randomblob(10))), 'DISPENSED',
+        'BOARD_ACK', 1, 'filled-journal', 1, at, at + 2, at + 6
     FROM (SELECT i, printf('m%02d', i % {len(MACHINES)}) AS machine,
         1 + i / {len(MACHINES)} % {SLOTS} AS slot, {_BEGAN_MS} + i * {_GAP_MS} AS at
         FROM numbers)"""

@@ -23,7 +23,6 @@ SLOWEST_SHARE = 0.05
 
 MARKS = (
     "asked",
-    "drop_reserved",
     "drop_dispatched",
     "drop_commanded",
     "drop_result",
@@ -33,12 +32,11 @@ MARKS = (
 """Moments of a drop in their order; those in the middle are events of the logs."""
 
 BETWEEN = (
-    "frontend: authenticate, reserve, commit",
-    "frontend: dispatch, commit",
+    "frontend: authenticate, reserve and dispatch, commit",
     "link to the agent, which appends ACCEPTED and COMMANDED",
     "agent: sync, board (which answers at once), outcome",
     "agent: sync; link to the frontend, which settles and commits",
-    "frontend: read the outcome and the balance; answer",
+    "frontend: read the balance; answer",
 )
 """What happens between one moment and the next."""
 

@@ -63,6 +63,7 @@ class MemoryDesk:
         disabled: Machines out of service.
         unavailable: Whether the database refuses everything.
         in_doubt: Whether the database is lost at the commit of each dispatch.
+        ended: How many links have ended.
         changed: Set by everything that a link writes.
     """
 
@@ -74,6 +75,7 @@ class MemoryDesk:
     disabled: set[str] = field(default_factory=set)
     unavailable: bool = False
     in_doubt: bool = False
+    ended: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def reserve(self, drop: Drop) -> None:
@@ -100,7 +102,7 @@ class MemoryDesk:
             raise MachineDisabledError("the machine is out of service")
         self.epochs[machine] = self.epochs.get(machine, 0) + 1
         self.agents.append(agent)
-        await self.journal(machine, journal)
+        self.journal(machine, journal)
         wanted = tuple(drop.id for drop in self._of(machine, State.DISPATCHED))
         return Opening(self.epochs[machine], wanted)
 
@@ -108,10 +110,13 @@ class MemoryDesk:
         self._write()
         if self.epochs[machine] != epoch:
             raise LinkSupersededError("a newer link has taken over")
+        return self._next(machine)
+
+    def _next(self, machine: str) -> Drop | None:
         waiting = self._of(machine, State.RESERVED)
         if not waiting or self._of(machine, State.DISPATCHED):
             return None
-        taken = replace(waiting[0], state=State.DISPATCHED, epoch=epoch)
+        taken = replace(waiting[0], state=State.DISPATCHED, epoch=self.epochs[machine])
         self.drops[taken.id] = taken
         if self.in_doubt:
             raise OutcomeUnknownError("nobody knows whether the database took the change")
@@ -133,15 +138,19 @@ class MemoryDesk:
         cause: Cause,
         evidence: dict[str, Any],
         journal: tuple[str, int],
-    ) -> None:
+        epoch: int | None,
+    ) -> Drop | None:
         self._write()
-        await self.journal(machine, journal)
+        self.journal(machine, journal)
         drop = self.drops[drop_id]
         if revision > drop.revision and not drop.state.final:
             self.drops[drop_id] = replace(drop, state=outcome, cause=cause, revision=revision)
+        return self._next(machine) if self.epochs[machine] == epoch else None
 
-    async def journal(self, machine: str, journal: tuple[str, int]) -> None:
-        self._write()
+    def link_ended(self) -> None:
+        self.ended += 1
+
+    def journal(self, machine: str, journal: tuple[str, int]) -> None:
         journal_id, sequence = journal
         highest = self.journals.get((machine, journal_id), 0)
         self.journals[machine, journal_id] = max(highest, sequence)

@@ -25,7 +25,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.ledger import AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links.messages import AgentMessage, FrontendMessage
-from drink_frontend.usecases.drops import DropOrder
+from drink_frontend.usecases.placing import DropOrder
 
 NOW_MS = 1_750_000_000_123
 

@@ -27,7 +27,7 @@ from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.domain.limits import check_account, check_item, check_password, check_text
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.sessions.services import Services
-from drink_frontend.usecases.drops import DropOrder
+from drink_frontend.usecases.placing import DropOrder
 
 STARTED_MS = 1_795_405_840_000
 """Mon, 23 Nov 2026 03:50:40 GMT."""

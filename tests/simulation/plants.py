@@ -27,7 +27,7 @@ from drink_frontend.domain.ports import Transaction
 from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.storage.drops import SqlDrops
 from drink_frontend.storage.ledger import SqlLedger
-from drink_frontend.usecases import dispatch, drops
+from drink_frontend.usecases import dispatch, placing
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.deadlines import Deadlines
@@ -125,12 +125,12 @@ def match_replies_by_order(patch: pytest.MonkeyPatch) -> None:
     """A report settles whichever drop is at the machine."""
     result = Dispatch.result
 
-    async def by_order(desk: Dispatch, machine: str, drop_id: str, **report: Any) -> None:
+    async def by_order(desk: Dispatch, machine: str, drop_id: str, **report: Any) -> Drop | None:
         def current(tx: Transaction) -> list[str]:
             return [drop.id for drop in tx.drops.in_state(State.DISPATCHED, machine)]
 
         waiting = await desk._storage.read(current)
-        await result(desk, machine, waiting[0] if waiting else drop_id, **report)
+        return await result(desk, machine, waiting[0] if waiting else drop_id, **report)
 
     patch.setattr(Dispatch, "result", by_order)
 
@@ -148,10 +148,10 @@ def late_ack_to_current_drop(patch: pytest.MonkeyPatch) -> None:
 
 def charge_before(patch: pytest.MonkeyPatch) -> None:
     """The price is taken when the drop is placed, and never given back."""
-    reserve = drops._reserve
+    reserve = placing._reserve
 
-    def charge(tx: Transaction, drop: Drop) -> None:
-        reserve(tx, drop)
+    def charge(tx: Transaction, new: Drop) -> Drop:
+        drop = reserve(tx, new)
         post = Transfer(
             id=f"{drop.hold_id}-early",
             kind=TransferKind.POST,
@@ -163,8 +163,9 @@ def charge_before(patch: pytest.MonkeyPatch) -> None:
             resolves=drop.hold_id,
         )
         tx.ledger.add(post)
+        return drop
 
-    patch.setattr(drops, "_reserve", charge)
+    patch.setattr(placing, "_reserve", charge)
     patch.setattr("drink_frontend.usecases.advance._resolve_hold", lambda *_: None)
 
 
@@ -196,6 +197,8 @@ def last_in_first_out(patch: pytest.MonkeyPatch) -> None:
     """The newest drop of a machine goes first."""
 
     def newest(table: SqlDrops, machine: str) -> Drop | None:
+        if table.in_state(State.DISPATCHED, machine):
+            return None
         waiting = table.in_state(State.RESERVED, machine)
         return waiting[-1] if waiting else None
 

@@ -11,6 +11,7 @@ from drink_frontend.domain.errors import SlotEmptyError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind, sales_account
 from drink_frontend.domain.ports import Changed, ElsewhereSubscription, Subscription, Transaction
 from drink_frontend.domain.stock import Place, Sensor
+from drink_frontend.storage.changes import RECENT_MAX, Touched
 from drink_frontend.storage.database import Database
 from tests.contract.storage.conftest import OpenStorage
 from tests.fakes.books import NOW, add_machine, advance, found, fund, reserve
@@ -42,6 +43,51 @@ async def test_a_drop_wakes_who_listens_to_it_and_nobody_else(storage: Database)
         await storage.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
         await _woken(first)
         await _asleep(storage, second)
+
+
+async def test_a_drop_is_handed_to_who_listens_as_it_was_committed(storage: Database) -> None:
+    await storage.write(found)
+    placed = await storage.write(lambda tx: tx.drops.add(order(1)))
+    with storage.changes.drop(order(1).id) as first, storage.changes.drop(order(2).id) as second:
+        assert first.latest == await storage.read(lambda tx: tx.drops.get(order(1).id)) == placed
+        assert second.latest is None
+
+
+async def test_a_unit_that_was_undone_hands_nothing_on(storage: Database) -> None:
+    await storage.write(found)
+    placed = await storage.write(lambda tx: reserve(tx, order(1)))
+
+    def fail(tx: Transaction) -> None:
+        advance(tx, order(1).id, State.DISPATCHED, Cause.NONE)
+        raise SlotEmptyError("the slot is empty")
+
+    with storage.changes.drop(order(1).id) as subscription:
+        with pytest.raises(SlotEmptyError):
+            await storage.write(fail)
+        assert subscription.latest == placed
+
+
+async def test_what_another_process_may_have_changed_is_to_be_read(storage: Database) -> None:
+    await storage.write(found)
+    await storage.write(lambda tx: reserve(tx, order(1)))
+    await storage.write(lambda tx: reserve(tx, order(2)))
+    with storage.changes.drop(order(1).id) as first, storage.changes.drop(order(2).id) as second:
+        storage.changes.heard(Touched(drops={order(1).id: None}))
+        assert first.latest is None
+        assert second.latest is not None
+        storage.changes.heard(None)
+        assert second.latest is None
+
+
+async def test_the_drops_that_are_remembered_have_a_bound(storage: Database) -> None:
+    await storage.write(found)
+    placed = await storage.write(lambda tx: reserve(tx, order(1)))
+    with storage.changes.drop(placed.id) as subscription:
+        others = {str(number): placed for number in range(RECENT_MAX - 1)}
+        storage.changes.fire(Touched(drops=dict(others)))
+        assert subscription.latest == placed
+        storage.changes.fire(Touched(drops={"one more": placed}))
+        assert subscription.latest is None
 
 
 async def test_changes_since_the_last_wait_are_one_wake_up(storage: Database) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.entities import Drop, Queue
 from drink_frontend.domain.ports import Storage, Transaction
 from tests.fakes.books import NOW, add_machine, advance, found, hold_of, kept, reserve
 from tests.fakes.books import drop as order
@@ -108,6 +108,8 @@ async def test_a_machine_serves_its_drops_in_order_and_no_others(storage: Storag
     assert following is not None
     assert following.id == order(3).id
     await _move(storage, 3, State.DISPATCHED, Cause.NONE)
+    assert await storage.write(lambda tx: tx.drops.next_reserved("d")) is None
+    await _move(storage, 3, State.UNKNOWN, Cause.AGENT_LOST)
     following = await storage.write(lambda tx: tx.drops.next_reserved("d"))
     assert following is not None
     assert following.id == order(4).id
@@ -124,14 +126,14 @@ async def test_waiting_counts_what_is_still_to_come(storage: Storage) -> None:
         reserve(tx, order(4, machine="s"))
 
     await storage.write(queue)
-    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 2
+    assert await storage.read(lambda tx: tx.drops.queue("d")) == Queue(2, at_motor=False)
     await _move(storage, 2, State.DISPATCHED, Cause.NONE)
-    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 2
+    assert await storage.read(lambda tx: tx.drops.queue("d")) == Queue(2, at_motor=True)
     await _move(storage, 2, State.UNKNOWN, Cause.AGENT_LOST)
     await _move(storage, 3, State.NOT_DISPENSED, Cause.CANCELLED)
-    assert await storage.read(lambda tx: tx.drops.waiting("d")) == 0
-    assert await storage.read(lambda tx: tx.drops.waiting("s")) == 1
-    assert await storage.read(lambda tx: tx.drops.waiting("x")) == 0
+    assert await storage.read(lambda tx: tx.drops.queue("d")) == Queue(0, at_motor=False)
+    assert await storage.read(lambda tx: tx.drops.queue("s")) == Queue(1, at_motor=False)
+    assert await storage.read(lambda tx: tx.drops.queue("x")) == Queue(0, at_motor=False)
     assert await storage.read(lambda tx: tx.drops.scheduled("d")) == 1
     assert await storage.read(lambda tx: tx.drops.scheduled("s")) == 0
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,9 +70,11 @@ class Rig:
 
     async def answered(self) -> None:
         """Waits until the link has taken in all that the agent said, and looked for a drop."""
-        self.agent.say(Heartbeat(999))
-        while await self.agent.hears(Heartbeat) != Heartbeat(999):
-            pass
+        heard = None
+        while heard != Heartbeat(999):
+            self.clock.pass_s(SETTINGS.heartbeat_interval_s / 2)
+            self.agent.say(Heartbeat(999))
+            heard = await self.agent.hears(Heartbeat)
 
     async def asked(self) -> None:
         """Waits until the link has asked the desk for something once more."""
@@ -245,9 +248,21 @@ async def test_fault_17_an_older_link_is_told_that_it_is_superseded(rig: Rig) ->
 
 async def test_a_heartbeat_is_answered_with_its_number(rig: Rig) -> None:
     await rig.open()
-    rig.agent.say(Heartbeat(41), Heartbeat(42))
+    for number in (41, 42):
+        rig.clock.pass_s(SETTINGS.heartbeat_interval_s)
+        rig.agent.say(Heartbeat(number))
+        assert await rig.agent.hears(Heartbeat) == Heartbeat(number)
 
-    assert await rig.agent.hears(Heartbeat) == Heartbeat(41)
+
+async def test_a_heartbeat_right_after_something_else_was_said_needs_no_answer(rig: Rig) -> None:
+    rig.desk.reserve(reserved("D1"))
+    await rig.open()
+    await rig.agent.hears(Dispense)
+    rig.agent.say(Heartbeat(41), dispensed("D1"))
+    await rig.agent.hears(ResultAck)
+    rig.clock.pass_s(SETTINGS.heartbeat_interval_s / 2)
+    rig.agent.say(Heartbeat(42))
+
     assert await rig.agent.hears(Heartbeat) == Heartbeat(42)
 
 
@@ -259,29 +274,67 @@ async def test_fault_37_a_heartbeat_tells_how_far_the_journal_has_come(rig: Rig)
     assert rig.desk.journals == {("d", "journal-1"): 8}
 
 
-async def test_a_journal_mark_that_was_not_kept_is_kept_with_the_next_heartbeat(rig: Rig) -> None:
+async def test_fault_37_the_end_of_a_link_has_its_journal_mark_kept_at_once(rig: Rig) -> None:
     await rig.open()
-    rig.desk.unavailable = True
-    rig.agent.say(Heartbeat(1, journal_sequence=8))
-    await rig.answered()
-    rig.desk.unavailable = False
-    rig.agent.say(Heartbeat(2, journal_sequence=8))
-    await rig.answered()
+    assert rig.desk.ended == 0
+    await rig.agent.vanish()
 
-    assert rig.desk.journals == {("d", "journal-1"): 8}
+    assert rig.desk.ended == 1
+
+
+async def test_a_result_brings_the_next_drop_with_it(rig: Rig) -> None:
+    """Invariant 11: the next command follows the acknowledgement, without another look."""
+    rig.desk.reserve(reserved("D1"))
+    await rig.open()
+    await rig.agent.hears(Dispense)
+    rig.desk.reserve(reserved("D2"))
+    rig.agent.say(dispensed("D1"))
+
+    assert await rig.agent.hears(ResultAck) == ResultAck("D1", 1)
+    assert (await rig.agent.hears(Dispense)).drop_id == "D2"
+
+
+async def test_a_result_brings_no_drop_to_a_board_that_is_away(rig: Rig) -> None:
+    rig.desk.reserve(reserved("D1"))
+    await rig.open()
+    await rig.agent.hears(Dispense)
+    rig.desk.reserve(reserved("D2"))
+    rig.agent.say(BoardStatus(ready=False), dispensed("D1"))
+    await rig.agent.hears(ResultAck)
+    await rig.answered()
+    assert rig.desk.state("D2") is State.RESERVED
+
+    rig.agent.say(READY)
+    assert (await rig.agent.hears(Dispense)).drop_id == "D2"
+
+
+async def test_fault_38_a_result_of_unknown_outcome_ends_the_link(rig: Rig) -> None:
+    """Invariant 23: the next drop may be dispatched; its agent says what it did not receive."""
+    rig.desk.reserve(reserved("D1"))
+    await rig.open()
+    await rig.agent.hears(Dispense)
+    rig.desk.reserve(reserved("D2"))
+    rig.desk.in_doubt = True
+    rig.agent.say(dispensed("D1"))
+
+    await rig.agent.hears_error(OutcomeUnknownError)
+    assert rig.desk.state("D2") is State.DISPATCHED
 
 
 async def test_fault_14_an_agent_that_is_heard_in_time_is_kept(rig: Rig) -> None:
+    rig.desk.reserve(replace(reserved("D1"), state=State.DISPENSED))
     rig.agent.say(hello())
     await rig.link.open()
     rig.clock.pass_s(2.99)
     rig.agent.connect(rig.link.messages())
     await rig.agent.hears(Welcome)
-    await rig.answered()
+    rig.agent.say(dispensed("D1"))
+    await rig.agent.hears(ResultAck)
     rig.clock.pass_s(2.9)
     # The watch has set its alarm for the Hello and looks once more.
     await asyncio.sleep(0.05)
-    await rig.answered()
+    rig.agent.say(dispensed("D1"))
+    await rig.agent.hears(ResultAck)
 
     assert rig.link.state.phase is Phase.OPEN
 
@@ -313,13 +366,14 @@ async def test_fault_51_a_jump_of_the_wall_clock_ends_no_link(rig: Rig) -> None:
 async def test_an_agent_that_does_not_read_is_cut() -> None:
     """Invariant 25: at most `outgoing_max` messages wait for one agent."""
     rig = Rig(SETTINGS.model_copy(update={"outgoing_max": 8}))
+    rig.desk.reserve(replace(reserved("D1"), state=State.DISPENSED))
     rig.agent.say(hello())
     await rig.link.open()
     sent = rig.link.messages()
     assert isinstance(await anext(sent), Welcome)
-    rig.agent.say(*(Heartbeat(number) for number in range(20)))
+    rig.agent.say(*(dispensed("D1") for _ in range(20)))
 
-    assert [await anext(sent) for _ in range(8)] == [Heartbeat(number) for number in range(8)]
+    assert [await anext(sent) for _ in range(8)] == [ResultAck("D1", 1)] * 8
     with pytest.raises(LinkProtocolError):
         await anext(sent)
 

@@ -1,6 +1,7 @@
 """Which links count: one per machine, the newest, while it lives."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import (
     MachineDisabledError,
+    OutcomeUnknownError,
     ShuttingDownError,
 )
 from drink_frontend.domain.ports import Held
@@ -36,7 +38,8 @@ class Rig:
     def __init__(self) -> None:
         self.desk = MemoryDesk()
         self.looked = 0
-        self.registry = LinkRegistry(self.desk, FakeClock(), SETTINGS, self._on_reach)
+        self.clock = FakeClock()
+        self.registry = LinkRegistry(self.desk, self.clock, SETTINGS, self._on_reach)
         self.agents: list[ScriptedAgent] = []
 
     def _on_reach(self) -> None:
@@ -74,6 +77,7 @@ async def test_reach_follows_agent_and_board(rig: Rig) -> None:
     agent = await rig.connect(board_status=BoardStatus(ready=False))
     assert rig.reach("d") is Reach.BOARD_DOWN
 
+    rig.clock.pass_s(SETTINGS.heartbeat_interval_s)
     agent.say(READY, Heartbeat(1))
     await agent.hears(Heartbeat)
     assert rig.reach("d") is Reach.READY
@@ -128,6 +132,7 @@ async def test_fault_17_a_link_that_opens_late_does_not_displace_a_newer_one(rig
     await late.hears(Welcome)
     assert await late.hears(Goodbye) == Goodbye(GoodbyeReason.SUPERSEDED)
     await late.hears_end()
+    rig.clock.pass_s(SETTINGS.heartbeat_interval_s)
     newer.say(Heartbeat(1))
     assert await newer.hears(Heartbeat) == Heartbeat(1)
     assert rig.reach("d") is Reach.READY
@@ -175,6 +180,7 @@ async def test_fault_17_a_link_ends_that_was_superseded_at_another_frontend(rig:
     assert await agent.hears(Goodbye) == Goodbye(GoodbyeReason.SUPERSEDED)
     await agent.hears_end()
     assert rig.reach("d") is Reach.OFFLINE
+    rig.clock.pass_s(SETTINGS.heartbeat_interval_s)
     other.say(Heartbeat(1))
     await other.hears(Heartbeat)
 
@@ -225,3 +231,29 @@ async def test_a_stream_that_is_cut_takes_its_link_with_it_at_once(rig: Rig) -> 
 
     assert rig.reach("d") is Reach.OFFLINE
     assert rig.desk.state("D1") is State.RESERVED
+
+
+async def test_a_command_goes_to_the_link_that_its_drop_was_dispatched_on(rig: Rig) -> None:
+    """Invariant 14: a link that has been replaced meanwhile gets none."""
+    agent = await rig.connect()
+    drop = replace(reserved("D1", slot=3), state=State.DISPATCHED, epoch=1)
+    for other in (replace(drop, epoch=2), replace(drop, machine="ld")):
+        rig.registry.command(other)
+    assert not agent.heard_more()
+
+    rig.registry.command(drop)
+    assert (await agent.hears(Dispense)).drop_id == "D1"
+
+
+async def test_fault_38_a_link_with_a_doubtful_dispatch_is_ended_and_no_other(rig: Rig) -> None:
+    """Invariant 23: at its next Hello the agent says what it did not receive."""
+    agent, other = await rig.connect(), await rig.connect("ld")
+    rig.registry.doubt("d", 2)
+    rig.registry.doubt("s", 1)
+    assert rig.reach("d") is Reach.READY
+
+    rig.registry.doubt("d", 1)
+    await agent.hears_error(OutcomeUnknownError)
+    assert rig.reach("d") is Reach.OFFLINE
+    assert rig.reach("ld") is Reach.READY
+    assert not other.heard_more()

@@ -75,8 +75,7 @@ def test_the_tables_can_be_made_on_another_engine() -> None:
 @pytest.mark.parametrize(
     ("name", "index"),
     [
-        ("drops_next_reserved", "drops_by_state (state=? AND machine=?)"),
-        ("drops_waiting", "drops_by_state (state=? AND machine=?)"),
+        ("drops_queue", "drops_by_state (state=? AND machine=?)"),
         ("drops_in_state", "drops_by_state (state=?)"),
         ("drops_in_state_at", "drops_by_state (state=? AND machine=?)"),
         ("drops_list_open", "drops_by_state (state=?)"),
@@ -92,6 +91,14 @@ def test_queues_look_at_open_drops_only(
         [f"SEARCH drops USING INDEX {index}"],
         [f"SEARCH drops USING COVERING INDEX {index}"],
     )
+
+
+def test_the_next_drop_is_found_by_indexes_of_open_drops(database: sqlite3.Connection) -> None:
+    searched = [step for step in plan(database, "drops_next_reserved") if "SEARCH" in step]
+    assert searched == [
+        "SEARCH drops USING INDEX drops_by_state (state=? AND machine=?)",
+        "SEARCH busy USING INDEX drops_dispatched_alone (machine=?)",
+    ]
 
 
 SCANNED = {

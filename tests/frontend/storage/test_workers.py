@@ -23,7 +23,7 @@ class CountingCrew:
     def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
         assert self.may_go_on.wait(LIMIT_S)
         self.batches.append(len(jobs))
-        return [Outcome(len(jobs)) for _ in jobs], Touched(drops={f"{len(jobs)}"})
+        return [Outcome(len(jobs)) for _ in jobs], Touched(machines={f"{len(jobs)}"})
 
     def idle(self) -> Touched:
         self.idles += 1
@@ -49,7 +49,7 @@ async def test_callers_are_answered_before_others_are_told() -> None:
         [crew],
         queue_max=9,
         batch_max=9,
-        done=lambda touched: told.append((touched.drops, asking.done())),
+        done=lambda touched: told.append((touched.machines, asking.done())),
     )
     asking = asyncio.ensure_future(ask())
     assert await asking == 1

@@ -30,5 +30,10 @@ def test_a_token_has_256_bits_and_fits_into_a_header() -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", SystemRandomness().token())
 
 
-def test_an_id_has_128_bits() -> None:
-    assert re.fullmatch(r"[0-9a-f]{32}", SystemRandomness().id())
+def test_an_id_has_128_bits_and_begins_with_its_time() -> None:
+    before = time.time_ns() // 1_000_000
+    made = SystemRandomness().id()
+    after = time.time_ns() // 1_000_000
+
+    assert re.fullmatch(r"[0-9a-f]{32}", made)
+    assert before <= int(made, 16) >> 80 <= after

@@ -15,8 +15,10 @@ from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch, LinkOpening
-from drink_frontend.usecases.drops import DropOrder, Drops
+from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.placing import DropOrder
 from drink_frontend.usecases.resolve import Resolution
 from drink_frontend.usecases.settings import AccountSettings, DropSettings
 from tests.fakes.clock import FakeClock
@@ -32,6 +34,8 @@ class HandLinks:
     Attributes:
         here: The links to this frontend.
         woken: Machines that were told of a drop, in order.
+        commanded: Drops whose commands were to be sent, in order.
+        doubted: Links that were ended since a dispatch on them is in doubt.
         superseded: Links that were ended, with the newer epoch.
         released: How often all links were ended.
     """
@@ -39,11 +43,19 @@ class HandLinks:
     def __init__(self) -> None:
         self.here: dict[str, Held] = {}
         self.woken: list[str] = []
+        self.commanded: list[Drop] = []
+        self.doubted: list[tuple[str, int]] = []
         self.superseded: list[tuple[str, int]] = []
         self.released = 0
 
     def wake(self, machine: str) -> None:
         self.woken.append(machine)
+
+    def command(self, drop: Drop) -> None:
+        self.commanded.append(drop)
+
+    def doubt(self, machine: str, epoch: int) -> None:
+        self.doubted.append((machine, epoch))
 
     def held(self, machine: str) -> Held | None:
         return self.here.get(machine)
@@ -90,7 +102,8 @@ class Bench:
         self.hasher = PlainHasher()
         self.scheduled = 0
         randomness = CountingRandomness(prefix)
-        self.dispatch = Dispatch(storage, clock, FRONTEND)
+        self.journals = Journals(storage, keep_s=0.01)
+        self.dispatch = Dispatch(storage, clock, self.journals, FRONTEND)
         self.deadlines = Deadlines(storage, self.links, clock, DropSettings())
         self.drops = Drops(
             storage,
@@ -175,9 +188,10 @@ class Bench:
         machine: str = "d",
         evidence: dict[str, Any] | None = None,
         journal: tuple[str, int] = (JOURNAL, 0),
-    ) -> None:
+        epoch: int | None = None,
+    ) -> Drop | None:
         """The machine's agent says what became of the drop."""
-        await self.dispatch.result(
+        return await self.dispatch.result(
             drop.machine if isinstance(drop, Drop) else machine,
             drop.id if isinstance(drop, Drop) else drop,
             revision=revision,
@@ -185,6 +199,7 @@ class Bench:
             cause=cause,
             evidence=evidence or {},
             journal=journal,
+            epoch=epoch,
         )
 
     async def drop(self, drop_id: str) -> Drop:

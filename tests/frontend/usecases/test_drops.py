@@ -28,7 +28,7 @@ from drink_frontend.domain.errors import (
     SlotEmptyError,
     SlotNotFoundError,
 )
-from drink_frontend.usecases.drops import DropOrder
+from drink_frontend.usecases.placing import DropOrder
 from tests.frontend.usecases.bench import Bench, Place
 
 LIMIT_S = 5

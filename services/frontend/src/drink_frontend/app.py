@@ -13,7 +13,7 @@ import grpc
 import structlog
 
 from drink_frontend.config import Settings
-from drink_frontend.domain.entities import Peer
+from drink_frontend.domain.entities import Drop, Peer
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.ports import Clock, Held, PasswordHasher, Randomness
 from drink_frontend.links.registry import LinkRegistry
@@ -29,6 +29,7 @@ from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.notes import Notes
 from drink_frontend.usecases.presence import Presence
@@ -75,8 +76,9 @@ class Frontend:
             version=version("drink-frontend"),
             started_ms=clock.now_ms(),
         )
+        self._journals = Journals(storage, settings.links.journal_keep_s)
         self._links = LinkRegistry(
-            Dispatch(storage, clock, me.id),
+            Dispatch(storage, clock, self._journals, me.id),
             clock,
             settings.links,
             on_reach=self._on_reach,
@@ -163,6 +165,7 @@ class Frontend:
             for name, work in (
                 ("deadlines", self._deadlines.run()),
                 ("presence", self._presence.run()),
+                ("journals", self._journals.run()),
                 ("follow others", self._follow_others()),
                 ("storage", self._storage_failure()),
                 ("stop", self._stop.wait()),
@@ -183,6 +186,7 @@ class Frontend:
                 task.cancel()
             await asyncio.gather(*works, return_exceptions=True)
             with contextlib.suppress(StorageUnavailableError):
+                await self._journals.keep()
                 await self._presence.leave()
 
     async def _end(self) -> None:
@@ -258,6 +262,12 @@ class _NoLinks:
 
     def wake(self, machine: str) -> None:
         """Nobody here to wake: the frontend sees the commit."""
+
+    def command(self, drop: Drop) -> None:
+        """Nothing is dispatched here."""
+
+    def doubt(self, machine: str, epoch: int) -> None:
+        """Nothing is dispatched here."""
 
     def held(self, machine: str) -> Held | None:
         """None."""

@@ -83,7 +83,7 @@ class Machine:
         journal_id: Its agent's journal; None before the first link.
         journal_sequence: Highest journal record number seen from that journal.
         temperature_celsius: From its board; None without a thermometer.
-        slots: Its slots.
+        slots: Its slots, as far as they were read with it.
         reach: How far a command could get, as the frontend that has its newest link says.
     """
 
@@ -186,6 +186,19 @@ class Drop:
     not_before_ms: int | None
     dispatched_ms: int | None
     settled_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits for a machine.
+
+    Attributes:
+        length: How many of its drops are RESERVED or DISPATCHED.
+        at_motor: Whether one of them is DISPATCHED.
+    """
+
+    length: int
+    at_motor: bool
 
 
 @dataclass(frozen=True, slots=True)

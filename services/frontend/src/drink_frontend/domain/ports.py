@@ -20,6 +20,7 @@ from drink_frontend.domain.entities import (
     Entry,
     Machine,
     Peer,
+    Queue,
     Reach,
     Slot,
 )
@@ -96,6 +97,12 @@ class MachineTable(Protocol):
     def get(self, name: str) -> Machine | None:
         """The machine with its slots."""
 
+    def alone(self, name: str) -> Machine | None:
+        """The machine without its slots."""
+
+    def with_slot(self, name: str, number: int) -> Machine | None:
+        """The machine with that one of its slots, if it has it."""
+
     def list(self) -> Sequence[Machine]:
         """All machines with their slots, by name."""
 
@@ -171,8 +178,8 @@ class DropTable(Protocol):
     def by_request(self, account: str, request_id: str) -> Drop | None:
         """The drop that this request made."""
 
-    def add(self, drop: Drop) -> None:
-        """Keeps a new drop; its `sequence` is counted here."""
+    def add(self, drop: Drop) -> Drop:
+        """Keeps a new drop, and returns it with its `sequence`, which is counted here."""
 
     def move(
         self,
@@ -186,8 +193,8 @@ class DropTable(Protocol):
         epoch: int | None = None,
         journal_id: str | None = None,
         revision: int | None = None,
-    ) -> None:
-        """Changes the state from `source`, with the times that go with it.
+    ) -> Drop:
+        """Changes the state from `source`, with the times that go with it; returns the drop then.
 
         An AssertionError if the drop is not in `source`: the caller read it in the same unit.
         """
@@ -196,13 +203,16 @@ class DropTable(Protocol):
         """Raises the highest revision of its agent's result seen."""
 
     def next_reserved(self, machine: str) -> Drop | None:
-        """The machine's longest waiting RESERVED drop, for a unit that moves it."""
+        """The machine's longest waiting RESERVED drop, for a unit that moves it.
+
+        None while an earlier one is DISPATCHED.
+        """
 
     def ready_machines(self) -> Sequence[str]:
         """Machines that have a RESERVED drop and none that is DISPATCHED."""
 
-    def waiting(self, machine: str) -> int:
-        """How many of the machine's drops are RESERVED or DISPATCHED."""
+    def queue(self, machine: str) -> Queue:
+        """What waits for the machine."""
 
     def scheduled(self, machine: str) -> int:
         """How many of the machine's drops are SCHEDULED."""
@@ -302,7 +312,7 @@ class Changed(Protocol):
 class Changes(Protocol):
     """Tells, after each commit, what it changed."""
 
-    def drop(self, drop_id: str) -> "Subscription":
+    def drop(self, drop_id: str) -> "DropSubscription":
         """Wakes when the drop has changed."""
 
     def machine(self, name: str | None) -> "Subscription":
@@ -330,6 +340,17 @@ class Subscription(Protocol):
 
     async def changed(self) -> None:
         """Waits for a change; returns at once if one came since the last wait."""
+
+
+class DropSubscription(Subscription, Protocol):
+    """A wake-up that knows what this process has just committed."""
+
+    @property
+    def latest(self) -> Drop | None:
+        """The drop as it stands, if its last change is a recent commit of this process.
+
+        None: it has to be read.
+        """
 
 
 class ElsewhereSubscription(Protocol):
@@ -393,6 +414,15 @@ class Links(Protocol):
 
     def wake(self, machine: str) -> None:
         """Says that the machine has a drop to dispatch."""
+
+    def command(self, drop: Drop) -> None:
+        """Sends the command of a drop whose dispatch was committed, if its link is still here."""
+
+    def doubt(self, machine: str, epoch: int) -> None:
+        """Says that a drop may be dispatched on that link whose command is not sent: ends it.
+
+        At its next Hello the agent says what it did not receive.
+        """
 
     def held(self, machine: str) -> Held | None:
         """The machine's link here, if there is one or one is being opened."""

@@ -48,11 +48,18 @@ class Desk(Protocol):
         cause: Cause,
         evidence: dict[str, Any],
         journal: tuple[str, int],
-    ) -> None:
-        """Settles a drop; when it returns, the result is durable."""
+        epoch: int | None,
+    ) -> Drop | None:
+        """Settles a drop, and takes the machine's next one if `epoch` is its newest link.
 
-    async def journal(self, machine: str, journal: tuple[str, int]) -> None:
-        """Keeps how far the agent's journal has come."""
+        When it returns, the result is durable, and the dispatch of the drop that it returns.
+        """
+
+    def journal(self, machine: str, journal: tuple[str, int]) -> None:
+        """Keeps, soon, how far the agent's journal has come."""
+
+    def link_ended(self) -> None:
+        """Keeps at once what was heard of journals."""
 
     async def status(
         self,

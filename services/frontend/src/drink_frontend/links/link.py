@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from drink_frontend.domain.entities import Reach
+from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import (
     DrinkError,
     LinkProtocolError,
@@ -68,6 +68,7 @@ class Link:
         self._wake = asyncio.Event()
         self._journal_id = ""
         self._journal_sequence = 0
+        self._said = clock.monotonic()
         self._kept: BoardStatus | None = None
         self._failure: Exception | None = None
         self._log = log.bind(machine=machine)
@@ -75,6 +76,26 @@ class Link:
     def wake(self) -> None:
         """A drop may wait for this machine."""
         self._wake.set()
+
+    def command(self, drop: Drop) -> None:
+        """Sends the command of a drop whose dispatch on this link is committed."""
+        ttl_ms = round(self._settings.command_ttl_s * 1000)
+        self._send(Dispense(drop.id, self.state.epoch, drop.slot, ttl_ms))
+        self._log.info(
+            "drop_dispatched",
+            drop_id=drop.id,
+            account=drop.account,
+            slot=drop.slot,
+            price=drop.price,
+        )
+
+    def fail(self, error: DrinkError) -> None:
+        """Ends the link because of an error."""
+        if self.state.phase is not Phase.CLOSED:
+            self.state.close()
+            self._failure = error
+            self._log.warning("link_failed", reason=error.reason)
+            self._outgoing.put_nowait(None)
 
     async def open(self) -> None:
         """Hears Hello and takes the next epoch; `messages` then begins with Welcome.
@@ -124,6 +145,7 @@ class Link:
         finally:
             self.state.close()
             self._log.info("link_closed")
+            self._desk.link_ended()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -143,8 +165,7 @@ class Link:
             self._failure = error
             self.end(GoodbyeReason.SUPERSEDED)
         except DrinkError as error:
-            self._failure = error
-            self._log.warning("link_failed", reason=error.reason)
+            self.fail(error)
         except Exception as error:
             # A mistake of the program: whoever serves the link reports it.
             self._failure = error
@@ -165,8 +186,8 @@ class Link:
                     self._on_reach()
                     self.wake()
                 case Heartbeat(sequence, journal_sequence):
-                    self._send(Heartbeat(sequence))
-                    await self._keep_journal(journal_sequence)
+                    self._keep_journal(journal_sequence)
+                    self._answer(sequence)
                 case Goodbye(reason):
                     self._log.info("link_goodbye", reason=reason)
                     return
@@ -175,7 +196,7 @@ class Link:
 
     async def _settle(self, result: Result) -> None:
         try:
-            await self._desk.result(
+            following = await self._desk.result(
                 self.state.machine,
                 result.drop_id,
                 revision=result.revision,
@@ -183,25 +204,34 @@ class Link:
                 cause=result.cause,
                 evidence=result.evidence,
                 journal=(self._journal_id, result.journal_sequence),
+                epoch=self.state.epoch if self.state.ready else None,
             )
+        except OutcomeUnknownError:
+            # As in `_dispatch`; and the agent says the result again on its next link.
+            raise
         except StorageUnavailableError:
             # Not acknowledged, so the agent says it again.
             self._log.warning("result_postponed", drop_id=result.drop_id)
             return
         self._journal_sequence = max(self._journal_sequence, result.journal_sequence)
         self._send(ResultAck(result.drop_id, result.revision))
-        self.wake()
+        if following is not None:
+            self.command(following)
 
-    async def _keep_journal(self, sequence: int) -> None:
+    def _keep_journal(self, sequence: int) -> None:
         # An idle agent's journal stands still, and so does the database.
-        if sequence <= self._journal_sequence:
-            return
-        try:
-            await self._desk.journal(self.state.machine, (self._journal_id, sequence))
-        except StorageUnavailableError:
-            self._log.warning("journal_postponed")
-        else:
+        if sequence > self._journal_sequence:
             self._journal_sequence = sequence
+            self._desk.journal(self.state.machine, (self._journal_id, sequence))
+
+    def _answer(self, sequence: int) -> None:
+        """Answers a heartbeat, unless the agent has just heard something else.
+
+        An agent that starts a motor beats too, right after its command came. What it hears in half
+        an interval keeps it for the rest of it and for two more.
+        """
+        if self._clock.monotonic() - self._said >= self._settings.heartbeat_interval_s / 2:
+            self._send(Heartbeat(sequence))
 
     async def _keep_status(self) -> None:
         """Keeps what the board said last, unless it is kept."""
@@ -234,9 +264,7 @@ class Link:
     async def _dispatch_next(self) -> None:
         drop = await self._desk.take(self.state.machine, self.state.epoch)
         if drop is not None:
-            ttl_ms = round(self._settings.command_ttl_s * 1000)
-            self._send(Dispense(drop.id, self.state.epoch, drop.slot, ttl_ms))
-            self._log.info("drop_dispatched", drop_id=drop.id, slot=drop.slot)
+            self.command(drop)
 
     async def _watch(self) -> None:
         """Ends when nothing was heard for too long."""
@@ -248,5 +276,7 @@ class Link:
 
     def _send(self, message: FrontendMessage) -> None:
         if self._outgoing.qsize() >= self._settings.outgoing_max:
-            raise LinkProtocolError("the agent does not read")
-        self._outgoing.put_nowait(message)
+            self.fail(LinkProtocolError("the agent does not read"))
+        elif self.state.phase is not Phase.CLOSED:
+            self._said = self._clock.monotonic()
+            self._outgoing.put_nowait(message)

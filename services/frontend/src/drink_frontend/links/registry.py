@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
-from drink_frontend.domain.entities import Reach
-from drink_frontend.domain.errors import ShuttingDownError
+from drink_frontend.domain.entities import Drop, Reach
+from drink_frontend.domain.errors import OutcomeUnknownError, ShuttingDownError
 from drink_frontend.domain.ports import Clock, Held
 from drink_frontend.links.desk import Desk
 from drink_frontend.links.link import Link
@@ -43,6 +43,18 @@ class LinkRegistry:
         link = self._links.get(machine)
         if link is not None:
             link.wake()
+
+    def command(self, drop: Drop) -> None:
+        """Sends the command of a drop whose dispatch was committed, if its link is still here."""
+        link = self._links.get(drop.machine)
+        if link is not None and link.state.epoch == drop.epoch:
+            link.command(drop)
+
+    def doubt(self, machine: str, epoch: int) -> None:
+        """Ends that link of the machine, on which nobody knows what is dispatched."""
+        link = self._links.get(machine)
+        if link is not None and link.state.epoch == epoch:
+            link.fail(OutcomeUnknownError("a drop may be dispatched whose command was not sent"))
 
     def held(self, machine: str) -> Held | None:
         """The machine's link here, if there is one or one is being opened."""

@@ -25,3 +25,9 @@ class LinkSettings(BaseModel):
 
     retry_interval_s: float = Field(default=2, gt=0, le=60)
     """Seconds until a database that did not answer is asked again for a drop; default 2."""
+
+    journal_keep_s: float = Field(default=0.2, gt=0, le=5)
+    """Seconds after an agent has said how far its journal has come until that is kept, if no result
+    keeps it before; default 0.2. It saves a write for each drop of a quick board. An older copy of
+    a journal that is put back so soon after a motor was started, while the frontend crashes as
+    well, is not recognised."""

@@ -23,7 +23,7 @@ from drink_frontend.rpc.names import (
     parse_slot,
     slot_name,
 )
-from drink_frontend.usecases.drops import DropOrder
+from drink_frontend.usecases.placing import DropOrder
 
 PAGE_SIZE_DEFAULT = 50
 """Rows of a page whose size is not given; what fits on a screen."""

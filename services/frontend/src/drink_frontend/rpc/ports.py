@@ -6,7 +6,7 @@ from typing import Protocol
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Slot
 from drink_frontend.links.messages import AgentMessage, FrontendMessage
-from drink_frontend.usecases.drops import DropOrder
+from drink_frontend.usecases.placing import DropOrder
 
 
 class Drops(Protocol):

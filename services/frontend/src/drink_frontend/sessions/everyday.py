@@ -12,7 +12,7 @@ from drink_frontend.sessions.phrases import Phrase, Refused
 from drink_frontend.sessions.refusals import BY_CAUSE
 from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList
 from drink_frontend.sessions.state import SessionState, insist
-from drink_frontend.usecases.drops import DropOrder
+from drink_frontend.usecases.placing import DropOrder
 
 
 def user(session: SessionState, name: str) -> Reply:

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from drink_frontend.domain.entities import Account, Drop, Machine, Slot
 from drink_frontend.domain.ports import Clock
 from drink_frontend.sessions.encoding import Pages
-from drink_frontend.usecases.drops import DropOrder
+from drink_frontend.usecases.placing import DropOrder
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -2,11 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.ports import Changed
+
+RECENT_MAX = 1_024
+"""Drops of which the last commit is remembered: more than are placed in the moment between a drop's
+commit and its buyer's first look, in a few MB."""
 
 
 @dataclass(slots=True)
@@ -14,13 +19,13 @@ class Touched:
     """What units of work changed.
 
     Attributes:
-        drops: Ids of drops.
+        drops: Drops as they were committed, by their ids; None where only the id is known.
         machines: Names of machines, those of changed slots included.
         accounts: Names of accounts.
         elsewhere: Whether another process may have changed anything.
     """
 
-    drops: set[str] = field(default_factory=set)
+    drops: dict[str, Drop | None] = field(default_factory=dict)
     machines: set[str] = field(default_factory=set)
     accounts: set[str] = field(default_factory=set)
     elsewhere: bool = False
@@ -64,6 +69,26 @@ class Wakeup:
         """Waits for a change; returns at once if one came since the last wait."""
         await self._event.wait()
         self._event.clear()
+
+
+class DropWakeup(Wakeup):
+    """One that is handed what it waits for. See `DropSubscription`.
+
+    Args:
+        listeners: Where it listens while it is entered.
+        drop_id: The drop.
+        recent: The last commits of this process.
+    """
+
+    def __init__(self, listeners: "_Listeners", drop_id: str, recent: Mapping[str, Drop]) -> None:
+        super().__init__(listeners, drop_id)
+        self._drop_id = drop_id
+        self._recent = recent
+
+    @property
+    def latest(self) -> Drop | None:
+        """See `DropSubscription`."""
+        return self._recent.get(self._drop_id)
 
 
 class ElsewhereWakeup:
@@ -112,13 +137,14 @@ class CommitChanges:
 
     def __init__(self) -> None:
         self._drops: _Listeners = defaultdict(dict)
+        self._recent: dict[str, Drop] = {}
         self._machines: _Listeners = defaultdict(dict)
         self._elsewhere: dict[ElsewhereWakeup, None] = {}
         self._told: list[Callable[[Changed | None], None]] = []
 
-    def drop(self, drop_id: str) -> Wakeup:
+    def drop(self, drop_id: str) -> DropWakeup:
         """See `Changes`."""
-        return Wakeup(self._drops, drop_id)
+        return DropWakeup(self._drops, drop_id, self._recent)
 
     def machine(self, name: str | None) -> Wakeup:
         """See `Changes`."""
@@ -146,6 +172,7 @@ class CommitChanges:
             touched: What that was; None if nobody knows, so that it may be anything.
         """
         if touched is None:
+            self._recent.clear()
             for told in self._told:
                 told(None)
             for listeners in (self._drops, self._machines):
@@ -159,9 +186,18 @@ class CommitChanges:
         if touched.machines or touched.accounts:
             for told in self._told:
                 told(touched)
+        for drop_id, drop in touched.drops.items():
+            self._remember(drop_id, drop)
         _wake(self._drops, sorted(touched.drops))
         if touched.machines:
             _wake(self._machines, (*sorted(touched.machines), None))
+
+    def _remember(self, drop_id: str, drop: Drop | None) -> None:
+        self._recent.pop(drop_id, None)
+        if drop is not None:
+            self._recent[drop_id] = drop
+            if len(self._recent) > RECENT_MAX:
+                del self._recent[next(iter(self._recent))]
 
 
 def _wake(listeners: _Listeners, keys: Iterable[str | None]) -> None:

@@ -1,13 +1,14 @@
 """Drops, and the queues that their rows are."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, case, exists, func, insert, literal_column, null, select, update
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.entities import Drop, Queue
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.statements import (
     NOTHING,
@@ -61,6 +62,7 @@ _ADD = Statement(
     .values(
         {column: bindparam(column.name) for column in _COLUMNS if column is not drops.c.sequence}
     )
+    .returning(drops.c.sequence)
 )
 _IS_SOURCE = (drops.c.id == bindparam("id")) & (drops.c.state == bindparam("source"))
 _SAID: dict[str, Any] = {"state": bindparam("target"), "cause": bindparam("said_cause")}
@@ -82,21 +84,26 @@ _MOVE = Statement(
         }
         | {"revision": _HIGHEST_REVISION}
     )
+    .returning(*_COLUMNS)
 )
 _MOVE_TO_RESERVED = Statement(
     update(drops)
     .where(_IS_SOURCE)
     .values(_SAID | {"epoch": null(), "journal_id": null(), "dispatched_ms": null()})
-    .returning(drops.c.machine)
+    .returning(*_COLUMNS)
 )
 _SAW_REVISION = Statement(
     update(drops).where(drops.c.id == bindparam("id")).values(revision=_HIGHEST_REVISION)
 )
+_AT_MOTOR = drops.c.state == constant(State.DISPATCHED)
 _NEXT_RESERVED = Statement(
     _DROP.where(
         _OPEN,
         drops.c.state == constant(State.RESERVED),
         drops.c.machine == bindparam("machine"),
+        ~exists().where(
+            _BUSY.c.machine == bindparam("machine"), _BUSY.c.state == constant(State.DISPATCHED)
+        ),
     )
     .order_by(drops.c.sequence)
     .limit(constant(1))
@@ -117,8 +124,8 @@ _READY_MACHINES = Statement(
     )
     .order_by(drops.c.machine)
 )
-_WAITING = Statement(
-    select(func.count()).where(
+_QUEUE = Statement(
+    select(func.count(), func.count(case((_AT_MOTOR, constant(1))))).where(
         _OPEN,
         drops.c.state.in_([constant(state) for state in (State.RESERVED, State.DISPATCHED)]),
         drops.c.machine == bindparam("machine"),
@@ -178,9 +185,9 @@ class SqlDrops:
         """See `DropTable`."""
         return _drop(self._executor.one(_BY_REQUEST, account=account, request_id=request_id))
 
-    def add(self, drop: Drop) -> None:
+    def add(self, drop: Drop) -> Drop:
         """See `DropTable`."""
-        self._executor.run(
+        row = self._executor.one(
             _ADD,
             id=drop.id,
             account=drop.account,
@@ -202,7 +209,9 @@ class SqlDrops:
             dispatched_ms=drop.dispatched_ms,
             settled_ms=drop.settled_ms,
         )
-        self._touched.drops.add(drop.id)
+        assert row is not None
+        kept = self._touched.drops[drop.id] = replace(drop, sequence=row[0])
+        return kept
 
     def move(
         self,
@@ -216,7 +225,7 @@ class SqlDrops:
         epoch: int | None = None,
         journal_id: str | None = None,
         revision: int | None = None,
-    ) -> None:
+    ) -> Drop:
         """See `DropTable`."""
         said = {
             "id": drop_id,
@@ -225,12 +234,9 @@ class SqlDrops:
             "said_cause": cause.value,
         }
         if target is State.RESERVED:
-            queued = self._executor.all(_MOVE_TO_RESERVED, **said)
-            changed = len(queued)
-            # Whoever dispatches the machine's drops has one more to look at.
-            self._touched.machines.update(str(machine) for (machine,) in queued)
+            row = self._executor.one(_MOVE_TO_RESERVED, **said)
         else:
-            changed = self._executor.run(
+            row = self._executor.one(
                 _MOVE,
                 **said,
                 decided_by=decided_by,
@@ -240,8 +246,13 @@ class SqlDrops:
                 dispatched_ms=now_ms if target is State.DISPATCHED else None,
                 settled_ms=now_ms if target.answered else None,
             )
-        assert changed == 1, f"the drop is not {source}"
-        self._touched.drops.add(drop_id)
+        assert row is not None, f"the drop is not {source}"
+        moved = _read(row)
+        if target is State.RESERVED:
+            # Whoever dispatches the machine's drops has one more to look at.
+            self._touched.machines.add(moved.machine)
+        self._touched.drops[drop_id] = moved
+        return moved
 
     def saw_revision(self, drop_id: str, revision: int) -> None:
         """See `DropTable`."""
@@ -257,16 +268,16 @@ class SqlDrops:
         """See `DropTable`."""
         return [row[0] for row in self._executor.all(_READY_MACHINES)]
 
-    def waiting(self, machine: str) -> int:
+    def queue(self, machine: str) -> Queue:
         """See `DropTable`."""
-        return self._count(_WAITING, machine)
+        row = self._executor.one(_QUEUE, machine=machine)
+        assert row is not None
+        length, at_motor = row
+        return Queue(length, bool(at_motor))
 
     def scheduled(self, machine: str) -> int:
         """See `DropTable`."""
-        return self._count(_SCHEDULED, machine)
-
-    def _count(self, statement: Statement, machine: str) -> int:
-        row = self._executor.one(statement, machine=machine)
+        row = self._executor.one(_SCHEDULED, machine=machine)
         assert row is not None
         return int(row[0])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, insert, select, union_all, update
+from sqlalchemy import bindparam, case, insert, select, union_all, update
 
 from drink_frontend.domain.entities import Entry
 from drink_frontend.domain.ledger import Transfer, TransferKind
@@ -25,20 +25,21 @@ _COLUMNS = (
 _ADD = Statement(
     insert(transfers).inline().values({column: bindparam(column.name) for column in _COLUMNS})
 )
-_DEBIT = Statement(
+_IS_DEBIT = accounts.c.name == bindparam("debit_account")
+_IS_CREDIT = accounts.c.name == bindparam("credit_account")
+_CHANGE_BALANCES = Statement(
     update(accounts)
-    .where(accounts.c.name == bindparam("account"))
+    .where(_IS_DEBIT | _IS_CREDIT)
     .values(
-        debits_pending=accounts.c.debits_pending + bindparam("pending"),
-        debits_posted=accounts.c.debits_posted + bindparam("posted"),
-    )
-)
-_CREDIT = Statement(
-    update(accounts)
-    .where(accounts.c.name == bindparam("account"))
-    .values(
-        credits_pending=accounts.c.credits_pending + bindparam("pending"),
-        credits_posted=accounts.c.credits_posted + bindparam("posted"),
+        {
+            column.name: column + case((is_side, bindparam(change)), else_=constant(0))
+            for column, is_side, change in (
+                (accounts.c.debits_pending, _IS_DEBIT, "pending"),
+                (accounts.c.debits_posted, _IS_DEBIT, "posted"),
+                (accounts.c.credits_pending, _IS_CREDIT, "pending"),
+                (accounts.c.credits_posted, _IS_CREDIT, "posted"),
+            )
+        }
     )
 )
 # The kind is a constant, since the index on requests holds transfers of this kind only.
@@ -106,18 +107,15 @@ class SqlLedger:
             actor=transfer.actor,
             request_id=transfer.request_id,
         )
-        for statement, account in (
-            (_DEBIT, transfer.debit_account),
-            (_CREDIT, transfer.credit_account),
-        ):
-            changed = self._executor.run(
-                statement,
-                account=account,
-                pending=transfer.pending_change,
-                posted=transfer.posted_change,
-            )
-            assert changed == 1, "no such account"
-            self._touched.accounts.add(account)
+        changed = self._executor.run(
+            _CHANGE_BALANCES,
+            debit_account=transfer.debit_account,
+            credit_account=transfer.credit_account,
+            pending=transfer.pending_change,
+            posted=transfer.posted_change,
+        )
+        assert changed == 2, "no such account"
+        self._touched.accounts |= {transfer.debit_account, transfer.credit_account}
 
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
         """See `LedgerTable`."""

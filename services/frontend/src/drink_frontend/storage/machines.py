@@ -37,10 +37,20 @@ _SLOT = select(
     slots.c.sensor,
     slots.c.updated_ms,
 )
+_MACHINE_COLUMNS = len(_MACHINE.selected_columns)
 _NAMED = machines.c.name == bindparam("name")
 _NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("number"))
 
 _GET = Statement(_MACHINE.where(_NAMED))
+_GET_WITH_SLOT = Statement(
+    select(*_MACHINE.selected_columns, *_SLOT.selected_columns)
+    .select_from(
+        machines.outerjoin(
+            slots, (slots.c.machine == machines.c.name) & (slots.c.number == bindparam("number"))
+        )
+    )
+    .where(_NAMED)
+)
 _LIST = Statement(_MACHINE.order_by(machines.c.name))
 _SLOTS = Statement(_SLOT.where(slots.c.machine == bindparam("machine")).order_by(slots.c.number))
 _ALL_SLOTS = Statement(_SLOT.order_by(slots.c.machine, slots.c.number))
@@ -186,6 +196,19 @@ class SqlMachines:
         if row is None:
             return None
         return _machine(row, map(_slot, self._executor.all(_SLOTS, machine=name)))
+
+    def alone(self, name: str) -> Machine | None:
+        """See `MachineTable`."""
+        row = self._executor.one(_GET, name=name)
+        return None if row is None else _machine(row, ())
+
+    def with_slot(self, name: str, number: int) -> Machine | None:
+        """See `MachineTable`."""
+        row = self._executor.one(_GET_WITH_SLOT, name=name, number=number)
+        if row is None:
+            return None
+        slot = row[_MACHINE_COLUMNS:]
+        return _machine(row[:_MACHINE_COLUMNS], () if slot[0] is None else (_slot(slot),))
 
     def list(self) -> Sequence[Machine]:
         """See `MachineTable`."""

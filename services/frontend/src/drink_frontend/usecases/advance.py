@@ -1,9 +1,10 @@
 """Moves a drop: its row, credits, item and audit record change together or not at all."""
 
+from dataclasses import dataclass
 from typing import Any
 
-from drink_frontend.domain.drop import Cause, Event, State, Step, Verdict, step
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
+from drink_frontend.domain.drop import Cause, Event, State, Verdict, step
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.ports import Transaction
 from drink_frontend.domain.stock import place_of
@@ -12,6 +13,19 @@ _RESOLUTIONS = {
     State.DISPENSED: TransferKind.POST,
     State.NOT_DISPENSED: TransferKind.VOID,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What became of an event.
+
+    Attributes:
+        verdict: How the drop's rules answered it.
+        drop: The drop after it.
+    """
+
+    verdict: Verdict
+    drop: Drop
 
 
 def advance(
@@ -26,7 +40,7 @@ def advance(
     journal_id: str | None = None,
     revision: int | None = None,
     facts: dict[str, Any] | None = None,
-) -> Step:
+) -> Advance:
     """Applies `event` to `drop` as read in this unit, and says what became of it.
 
     A drop that moves to DISPENSED posts its hold, one that moves to NOT_DISPENSED voids it; its
@@ -45,10 +59,10 @@ def advance(
         revision: Of the agent's result that `event` stands for.
         facts: Evidence for the audit log, JSON values.
     """
-    answer = step(drop.state, event)
+    answer, moved = step(drop.state, event), drop
     if answer.verdict is Verdict.MOVED:
         decided = event in {Event.DECIDE_DISPENSED, Event.DECIDE_NOT_DISPENSED}
-        tx.drops.move(
+        moved = tx.drops.move(
             drop.id,
             drop.state,
             answer.state,
@@ -66,10 +80,10 @@ def advance(
     elif revision is not None:
         tx.drops.saw_revision(drop.id, revision)
     if answer.verdict in {Verdict.MOVED, Verdict.CONTRADICTED}:
-        moved = answer.verdict is Verdict.MOVED
+        is_moved = answer.verdict is Verdict.MOVED
         tx.audit.add(
             AuditRecord(
-                kind=AuditKind.DROP_MOVED if moved else AuditKind.DROP_CONTRADICTED,
+                kind=AuditKind.DROP_MOVED if is_moved else AuditKind.DROP_CONTRADICTED,
                 at_ms=now_ms,
                 actor=actor,
                 drop_id=drop.id,
@@ -84,7 +98,32 @@ def advance(
                 },
             )
         )
-    return answer
+    return Advance(answer.verdict, moved)
+
+
+def dispatch(tx: Transaction, drop: Drop, machine: Machine, now_ms: int) -> Drop:
+    """Dispatches a RESERVED drop, its machine's next, on the machine's newest link; returns it.
+
+    Once that is committed, whoever has the link sends the command; who cannot ends the link.
+
+    Args:
+        tx: The unit of work.
+        drop: The drop, read in this unit.
+        machine: Its machine, read in this unit; enabled.
+        now_ms: Now, for people.
+    """
+    answer = advance(
+        tx,
+        drop,
+        Event.DISPATCH,
+        Cause.NONE,
+        actor="frontend",
+        now_ms=now_ms,
+        epoch=machine.epoch,
+        journal_id=machine.journal_id,
+    )
+    assert answer.verdict is Verdict.MOVED
+    return answer.drop
 
 
 def _resolve_hold(tx: Transaction, drop: Drop, state: State, now_ms: int) -> None:

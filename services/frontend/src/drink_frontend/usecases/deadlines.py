@@ -147,6 +147,6 @@ def _cause(tx: Transaction, drop: Drop, event: Event) -> Cause:
         return Cause.AGENT_LOST
     if event is Event.DUE:
         return Cause.NONE
-    machine = tx.machines.get(drop.machine)
+    machine = tx.machines.alone(drop.machine)
     ready = machine is not None and machine.reach is Reach.READY
     return Cause.EXPIRED if ready else Cause.MACHINE_OFFLINE

@@ -19,7 +19,8 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ports import Clock, Storage, Transaction
 from drink_frontend.domain.stock import Sensor
-from drink_frontend.usecases.advance import advance
+from drink_frontend.usecases.advance import advance, dispatch
+from drink_frontend.usecases.journals import Journals
 
 log = structlog.get_logger(__name__)
 
@@ -61,12 +62,14 @@ class Dispatch:
     Args:
         storage: What is kept.
         clock: Time.
+        journals: How far the agents' journals have come.
         frontend: Id of this frontend's process.
     """
 
-    def __init__(self, storage: Storage, clock: Clock, frontend: str) -> None:
+    def __init__(self, storage: Storage, clock: Clock, journals: Journals, frontend: str) -> None:
         self._storage = storage
         self._clock = clock
+        self._journals = journals
         self._frontend = frontend
 
     async def open_link(
@@ -92,8 +95,11 @@ class Dispatch:
         """
         now_ms = self._clock.now_ms()
         journal_id, journal_sequence = journal
+        heard = self._journals.take(machine)
 
         def open_link(tx: Transaction) -> LinkOpening:
+            if heard is not None:
+                tx.machines.saw_journal(machine, *heard)
             known = _machine(tx, machine)
             wanted = [
                 *tx.drops.in_state(State.DISPATCHED, machine),
@@ -127,7 +133,12 @@ class Dispatch:
             )
             return LinkOpening(epoch, tuple(drop.id for drop in wanted))
 
-        return await self._storage.write(open_link)
+        try:
+            return await self._storage.write(open_link)
+        except BaseException:
+            if heard is not None:
+                self._journals.saw(machine, heard)
+            raise
 
     async def take(self, machine: str, epoch: int) -> Drop | None:
         """Commits that the machine's next drop is dispatched on link `epoch`, and returns it.
@@ -142,22 +153,8 @@ class Dispatch:
 
         def take(tx: Transaction) -> Drop | None:
             known = _machine_on(tx, machine, epoch)
-            drop = tx.drops.next_reserved(machine)
-            if not known.enabled or drop is None:
-                return None
-            if tx.drops.in_state(State.DISPATCHED, machine):
-                return None
-            advance(
-                tx,
-                drop,
-                Event.DISPATCH,
-                Cause.NONE,
-                actor="frontend",
-                now_ms=now_ms,
-                epoch=epoch,
-                journal_id=known.journal_id,
-            )
-            return drop
+            drop = tx.drops.next_reserved(machine) if known.enabled else None
+            return None if drop is None else dispatch(tx, drop, known, now_ms)
 
         return await self._storage.write(take)
 
@@ -198,8 +195,11 @@ class Dispatch:
         cause: Cause,
         evidence: dict[str, Any],
         journal: tuple[str, int],
-    ) -> None:
-        """Settles a drop by what its agent reports. When it returns, the result is durable.
+        epoch: int | None = None,
+    ) -> Drop | None:
+        """Settles a drop by what its agent reports, and takes the machine's next one with it.
+
+        When it returns, the result is durable, and the dispatch of the drop that it returns.
 
         Args:
             machine: Whose agent reports.
@@ -210,6 +210,8 @@ class Dispatch:
                 kept as UNKNOWN for a person to look at.
             evidence: What it rests on, JSON values.
             journal: Id of the agent's journal, and number of the result's record in it.
+            epoch: The link on which the next drop may be dispatched, if it is still the machine's
+                newest; None: on none.
 
         Raises:
             LinkProtocolError: an agent cannot say that.
@@ -251,25 +253,26 @@ class Dispatch:
                 facts=facts,
             ).verdict
 
-        verdict = await self._storage.write(settle)
-        level = log.info if verdict in {Verdict.MOVED, Verdict.REPEATED} else log.error
-        level(
-            "drop_reported",
-            drop_id=drop_id,
-            machine=machine,
-            outcome=outcome,
-            cause=cause,
-            verdict=verdict or "ORPHAN",
-        )
+        def settle_and_take(tx: Transaction) -> tuple[Verdict | None, Drop | None]:
+            return settle(tx), None if epoch is None else _take_next(tx, machine, epoch, now_ms)
 
-    async def journal(self, machine: str, journal: tuple[str, int]) -> None:
-        """Keeps how far an agent's journal has come, so that an older copy of it is recognised.
+        verdict, following = await self._storage.write(settle_and_take)
+        self._journals.kept(machine, journal)
+        _log_report(machine, drop_id, outcome, cause, verdict)
+        return following
+
+    def journal(self, machine: str, journal: tuple[str, int]) -> None:
+        """Keeps, soon, how far an agent's journal has come; see `Journals`.
 
         Args:
             machine: Whose agent's.
             journal: Id of the journal, and number of its last durable record.
         """
-        await self._storage.write(lambda tx: tx.machines.saw_journal(machine, *journal))
+        self._journals.saw(machine, journal)
+
+    def link_ended(self) -> None:
+        """Keeps at once what was heard of journals: the next link may come with an older copy."""
+        self._journals.hurry()
 
     async def status(
         self,
@@ -289,7 +292,9 @@ class Dispatch:
         now_ms = self._clock.now_ms()
 
         def keep(tx: Transaction) -> None:
-            known = _machine_on(tx, machine, epoch)
+            _machine_on(tx, machine, epoch)
+            known = tx.machines.get(machine)
+            assert known is not None
             if temperature_celsius != known.temperature_celsius:
                 tx.machines.set_temperature(machine, temperature_celsius)
             for slot in known.slots:
@@ -306,6 +311,20 @@ class Dispatch:
                     _raise_alarm(tx, AuditKind.SENSOR_CONTRADICTED, now_ms, machine, facts=claim)
 
         await self._storage.write(keep)
+
+
+def _log_report(
+    machine: str, drop_id: str, outcome: State, cause: Cause, verdict: Verdict | None
+) -> None:
+    level = log.info if verdict in {Verdict.MOVED, Verdict.REPEATED} else log.error
+    level(
+        "drop_reported",
+        drop_id=drop_id,
+        machine=machine,
+        outcome=outcome,
+        cause=cause,
+        verdict=verdict or "ORPHAN",
+    )
 
 
 def _reading(drop: Drop, outcome: State, cause: Cause) -> tuple[Event, Cause]:
@@ -335,10 +354,21 @@ def _raise_alarm(
 
 
 def _machine(tx: Transaction, name: str) -> Machine:
-    machine = tx.machines.get(name)
+    machine = tx.machines.alone(name)
     if machine is None:
         raise MachineNotFoundError("no such machine")
     return machine
+
+
+def _take_next(tx: Transaction, name: str, epoch: int, now_ms: int) -> Drop | None:
+    """Dispatches the machine's next drop if there is one and `epoch` is the newest link."""
+    drop = tx.drops.next_reserved(name)
+    if drop is None:
+        return None
+    machine = _machine(tx, name)
+    if machine.epoch != epoch or not machine.enabled:
+        return None
+    return dispatch(tx, drop, machine, now_ms)
 
 
 def _machine_on(tx: Transaction, name: str, epoch: int) -> Machine:

@@ -1,75 +1,33 @@
 """Placing, following and cancelling drops, for the people and programs that buy."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from drink_frontend.domain.drop import Cause, Event, State, Verdict
-from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Reach, Slot
+from drink_frontend.domain.entities import Account, Drop, Reach
 from drink_frontend.domain.errors import (
-    AccountClosedError,
-    AccountNotFoundError,
-    BoardUnreachableError,
     DropNotCancellableError,
     DropNotFoundError,
-    FieldInvalidError,
-    InsufficientCreditsError,
-    MachineBusyError,
-    MachineDisabledError,
-    MachineNotFoundError,
-    MachineOfflineError,
     NotOwnerError,
-    PriceAboveCeilingError,
-    RequestIdReusedError,
+    OutcomeUnknownError,
     ShuttingDownError,
-    SlotDisabledError,
-    SlotEmptyError,
-    SlotNotFoundError,
 )
-from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind, sales_account
-from drink_frontend.domain.limits import DELAY_MAX_S, check_request_id
-from drink_frontend.domain.ports import Clock, Links, Randomness, Storage, Subscription, Transaction
-from drink_frontend.domain.stock import Place
+from drink_frontend.domain.ports import (
+    Clock,
+    DropSubscription,
+    Links,
+    Randomness,
+    Storage,
+    Transaction,
+)
 from drink_frontend.usecases.advance import advance
+from drink_frontend.usecases.placing import DropOrder, Placed, Placing
 from drink_frontend.usecases.settings import DropSettings
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class DropOrder:
-    """What a buyer asks for.
-
-    Attributes:
-        account: The buyer.
-        request_id: Chosen by the buyer's side; names this purchase for ever.
-        machine: Where.
-        slot: Slot number.
-        delay_s: Seconds to wait before dispatching, 0 to DELAY_MAX_S.
-        price_ceiling: Most credits the buyer will pay; None for any price.
-    """
-
-    account: str
-    request_id: str
-    machine: str
-    slot: int
-    delay_s: int = 0
-    price_ceiling: int | None = None
-
-    def __post_init__(self) -> None:
-        check_request_id(self.request_id)
-        if not 0 <= self.delay_s <= DELAY_MAX_S:
-            raise FieldInvalidError("delay", f"must be 0 to {DELAY_MAX_S} seconds")
-        if self.price_ceiling is not None and self.price_ceiling < 0:
-            raise FieldInvalidError("price_ceiling", "must not be negative")
-
-    @property
-    def fingerprint(self) -> str:
-        """What makes two orders of one request_id the same order."""
-        ceiling = "any" if self.price_ceiling is None else self.price_ceiling
-        return f"{self.machine}/{self.slot} delay={self.delay_s} ceiling={ceiling}"
 
 
 class Drops:
@@ -100,7 +58,7 @@ class Drops:
         self._randomness = randomness
         self._on_scheduled = on_scheduled
         self._settings = settings
-        self._followed: dict[Subscription, str] = {}
+        self._followed: dict[DropSubscription, str] = {}
         self._draining = False
 
     def drain(self) -> None:
@@ -118,22 +76,35 @@ class Drops:
         """
         if self._draining:
             raise ShuttingDownError("the frontend is shutting down")
-        drop_id, hold_id = self._randomness.drop_id(), self._randomness.id()
-        now_ms = self._clock.now_ms()
+        held = self._links.held(order.machine)
+        epoch = held.epoch if held is not None and held.reach is Reach.READY else None
+        placing = Placing(
+            order,
+            self._settings,
+            self._randomness.drop_id(),
+            self._randomness.id(),
+            epoch,
+            self._clock.now_ms(),
+        )
+        try:
+            placed = await self._storage.write(placing.carry_out)
+        except (OutcomeUnknownError, asyncio.CancelledError):
+            if epoch is not None:
+                self._links.doubt(order.machine, epoch)
+            raise
+        self._pass_on(placed)
+        return placed.drop
 
-        def reserve(tx: Transaction) -> Drop:
-            earlier = tx.drops.by_request(order.account, order.request_id)
-            if earlier is not None:
-                if earlier.fingerprint != order.fingerprint:
-                    raise RequestIdReusedError("request_id was used for another drop")
-                return earlier
-            slot = self._check(tx, order)
-            drop = _new_drop(order, slot, drop_id, hold_id, now_ms)
-            _reserve(tx, drop)
-            return drop
-
-        drop = await self._storage.write(reserve)
-        if drop.id == drop_id:
+    def _pass_on(self, placed: Placed) -> None:
+        """Has the next thing done about a drop."""
+        drop = placed.drop
+        if placed.commanded is not None:
+            self._links.command(placed.commanded)
+        elif drop.state is State.SCHEDULED:
+            self._on_scheduled()
+        elif drop.state is State.RESERVED and not placed.behind:
+            self._links.wake(drop.machine)
+        if placed.is_new and placed.commanded is not drop:
             log.info(
                 "drop_reserved",
                 drop_id=drop.id,
@@ -143,33 +114,6 @@ class Drops:
                 price=drop.price,
                 state=drop.state,
             )
-        if drop.state is State.RESERVED:
-            self._links.wake(drop.machine)
-        elif drop.state is State.SCHEDULED:
-            self._on_scheduled()
-        return drop
-
-    def _check(self, tx: Transaction, order: DropOrder) -> Slot:
-        """The slot, or why it cannot be bought from; what helps the buyer most comes first."""
-        account = tx.accounts.get(order.account)
-        if account is None or account.kind is not AccountKind.USER:
-            raise AccountNotFoundError("no such account")
-        if account.closed:
-            raise AccountClosedError("the account is closed")
-        slot = _open_slot(tx, order)
-        if order.price_ceiling is not None and slot.price > order.price_ceiling:
-            raise PriceAboveCeilingError("the price is above the ceiling", price=slot.price)
-        if account.available < slot.price:
-            raise InsufficientCreditsError(
-                "not enough credits", available=account.available, price=slot.price
-            )
-        if order.delay_s:
-            busy = tx.drops.scheduled(order.machine) >= self._settings.scheduled_max
-        else:
-            busy = tx.drops.waiting(order.machine) >= self._settings.waiting_max
-        if busy:
-            raise MachineBusyError("too many drops wait for this machine")
-        return slot
 
     async def outcome(self, drop_id: str) -> Drop:
         """Waits until the drop is DISPENSED, NOT_DISPENSED or UNKNOWN, and returns it.
@@ -178,7 +122,7 @@ class Drops:
             DropNotFoundError: there is no such drop.
         """
         with self._follow(drop_id) as subscription:
-            while not (drop := await self._read(drop_id)).state.answered:
+            while not (drop := await self._look(subscription, drop_id)).state.answered:
                 await subscription.changed()
         return drop
 
@@ -190,14 +134,14 @@ class Drops:
         """
         with self._follow(drop_id) as subscription:
             while True:
-                drop = await self._read(drop_id)
+                drop = await self._look(subscription, drop_id)
                 yield drop
                 if drop.state.final:
                     return
                 await subscription.changed()
 
     @contextlib.contextmanager
-    def _follow(self, drop_id: str) -> Iterator[Subscription]:
+    def _follow(self, drop_id: str) -> Iterator[DropSubscription]:
         with self._storage.changes.drop(drop_id) as subscription:
             self._followed[subscription] = drop_id
             try:
@@ -264,11 +208,13 @@ class Drops:
             )
             if answer.verdict is Verdict.REFUSED:
                 raise DropNotCancellableError(f"the drop is {drop.state}")
-            return _owned(caller, tx.drops.get(drop_id))
+            return answer.drop
 
         return await self._storage.write(cancel)
 
-    async def _read(self, drop_id: str) -> Drop:
+    async def _look(self, subscription: DropSubscription, drop_id: str) -> Drop:
+        if (latest := subscription.latest) is not None:
+            return latest
         drop = await self._storage.read(lambda tx: tx.drops.get(drop_id))
         if drop is None:
             raise DropNotFoundError("no such drop")
@@ -279,82 +225,3 @@ def _owned(caller: Account, drop: Drop | None) -> Drop:
     if drop is None or (drop.account != caller.name and not caller.admin):
         raise DropNotFoundError("no such drop")
     return drop
-
-
-def _open_slot(tx: Transaction, order: DropOrder) -> Slot:
-    machine = tx.machines.get(order.machine)
-    if machine is None:
-        raise MachineNotFoundError("no such machine")
-    slot = machine.slot(order.slot)
-    if slot is None:
-        raise SlotNotFoundError("the machine has no such slot")
-    if not machine.enabled:
-        raise MachineDisabledError("the machine is out of service")
-    if machine.reach is Reach.OFFLINE:
-        raise MachineOfflineError("the machine is not connected")
-    if machine.reach is Reach.BOARD_DOWN:
-        raise BoardUnreachableError("the machine's board does not answer")
-    if not slot.enabled:
-        raise SlotDisabledError("the slot is out of service")
-    if slot.available < 1:
-        raise SlotEmptyError("the slot is empty")
-    return slot
-
-
-def _new_drop(order: DropOrder, slot: Slot, drop_id: str, hold_id: str, now_ms: int) -> Drop:
-    return Drop(
-        id=drop_id,
-        sequence=0,
-        account=order.account,
-        request_id=order.request_id,
-        fingerprint=order.fingerprint,
-        machine=order.machine,
-        slot=order.slot,
-        item=slot.item,
-        price=slot.price,
-        hold_id=hold_id,
-        state=State.SCHEDULED if order.delay_s else State.RESERVED,
-        cause=Cause.NONE,
-        decided_by=None,
-        epoch=None,
-        journal_id=None,
-        revision=0,
-        created_ms=now_ms,
-        not_before_ms=now_ms + order.delay_s * 1000 if order.delay_s else None,
-        dispatched_ms=None,
-        settled_ms=None,
-    )
-
-
-def _reserve(tx: Transaction, drop: Drop) -> None:
-    tx.drops.add(drop)
-    tx.ledger.add(
-        Transfer(
-            id=drop.hold_id,
-            kind=TransferKind.HOLD,
-            debit_account=drop.account,
-            credit_account=sales_account(drop.machine),
-            amount=drop.price,
-            created_ms=drop.created_ms,
-            drop_id=drop.id,
-        )
-    )
-    tx.machines.move_item(drop.machine, drop.slot, Place.ON_HAND, Place.RESERVED, drop.created_ms)
-    tx.audit.add(
-        AuditRecord(
-            kind=AuditKind.DROP_MOVED,
-            at_ms=drop.created_ms,
-            actor=drop.account,
-            drop_id=drop.id,
-            machine=drop.machine,
-            account=drop.account,
-            facts={
-                "event": "RESERVE",
-                "to": drop.state,
-                "slot": drop.slot,
-                "item": drop.item,
-                "price": drop.price,
-                "not_before_ms": drop.not_before_ms,
-            },
-        )
-    )

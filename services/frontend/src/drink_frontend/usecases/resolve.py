@@ -62,9 +62,7 @@ class Resolution:
             )
             if answer.verdict is not Verdict.MOVED:
                 raise DropNotUnknownError(f"the drop is {drop.state}")
-            decided = tx.drops.get(drop_id)
-            assert decided is not None
-            return decided
+            return answer.drop
 
         drop = await self._storage.write(decide)
         log.info("drop_decided", drop_id=drop_id, operator=operator, state=drop.state)

@@ -1,0 +1,244 @@
+"""The unit of work that places a drop: checks, reservation, and the dispatch if it is its turn."""
+
+from dataclasses import dataclass
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import (
+    Account,
+    AuditKind,
+    AuditRecord,
+    Drop,
+    Machine,
+    Queue,
+    Reach,
+    Slot,
+)
+from drink_frontend.domain.errors import (
+    AccountClosedError,
+    AccountNotFoundError,
+    BoardUnreachableError,
+    FieldInvalidError,
+    InsufficientCreditsError,
+    MachineBusyError,
+    MachineDisabledError,
+    MachineNotFoundError,
+    MachineOfflineError,
+    PriceAboveCeilingError,
+    RequestIdReusedError,
+    SlotDisabledError,
+    SlotEmptyError,
+    SlotNotFoundError,
+)
+from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind, sales_account
+from drink_frontend.domain.limits import DELAY_MAX_S, SLOT_MAX, check_request_id
+from drink_frontend.domain.ports import Transaction
+from drink_frontend.domain.stock import Place
+from drink_frontend.usecases.advance import dispatch
+from drink_frontend.usecases.settings import DropSettings
+
+
+@dataclass(frozen=True, slots=True)
+class DropOrder:
+    """What a buyer asks for.
+
+    Attributes:
+        account: The buyer.
+        request_id: Chosen by the buyer's side; names this purchase for ever.
+        machine: Where.
+        slot: Slot number.
+        delay_s: Seconds to wait before dispatching, 0 to DELAY_MAX_S.
+        price_ceiling: Most credits the buyer will pay; None for any price.
+    """
+
+    account: str
+    request_id: str
+    machine: str
+    slot: int
+    delay_s: int = 0
+    price_ceiling: int | None = None
+
+    def __post_init__(self) -> None:
+        check_request_id(self.request_id)
+        if not 0 <= self.delay_s <= DELAY_MAX_S:
+            raise FieldInvalidError("delay", f"must be 0 to {DELAY_MAX_S} seconds")
+        if self.price_ceiling is not None and self.price_ceiling < 0:
+            raise FieldInvalidError("price_ceiling", "must not be negative")
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes two orders of one request_id the same order."""
+        ceiling = "any" if self.price_ceiling is None else self.price_ceiling
+        return f"{self.machine}/{self.slot} delay={self.delay_s} ceiling={ceiling}"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What became of an order.
+
+    Attributes:
+        drop: The order's drop.
+        is_new: Whether it was made now.
+        behind: Whether it waits for the outcome of an earlier one, which is what wakes its link.
+        commanded: The drop that was dispatched with it: its machine's next, so mostly itself.
+    """
+
+    drop: Drop
+    is_new: bool = False
+    behind: bool = False
+    commanded: Drop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """The unit of work that places a drop, and dispatches it if its machine waits for it here.
+
+    Attributes:
+        order: What is asked for.
+        settings: Limits.
+        drop_id: Of the drop.
+        hold_id: Of its hold.
+        epoch: The machine's link to this frontend; None if it takes no commands.
+        now_ms: Now, for people.
+    """
+
+    order: DropOrder
+    settings: DropSettings
+    drop_id: str
+    hold_id: str
+    epoch: int | None
+    now_ms: int
+
+    def carry_out(self, tx: Transaction) -> Placed:
+        """Does it, or finds the drop that the same request made before.
+
+        Raises:
+            DrinkError: there is no drop.
+        """
+        order = self.order
+        earlier = tx.drops.by_request(order.account, order.request_id)
+        if earlier is not None:
+            if earlier.fingerprint != order.fingerprint:
+                raise RequestIdReusedError("request_id was used for another drop")
+            return Placed(earlier)
+        account = self._account(tx)
+        machine, slot = self._open_slot(tx)
+        self._check_price(account, slot)
+        queue = self._queue(tx)
+        drop = _reserve(tx, _new_drop(order, slot, self.drop_id, self.hold_id, self.now_ms))
+        is_free = drop.state is State.RESERVED and not queue.at_motor
+        if not is_free or machine.epoch != self.epoch:
+            return Placed(drop, is_new=True, behind=queue.at_motor)
+        first = tx.drops.next_reserved(machine.name) if queue.length else drop
+        assert first is not None
+        commanded = dispatch(tx, first, machine, self.now_ms)
+        return Placed(commanded if first is drop else drop, is_new=True, commanded=commanded)
+
+    def _open_slot(self, tx: Transaction) -> tuple[Machine, Slot]:
+        """Machine and slot, or why they cannot be bought from; what helps most comes first."""
+        # A number that no slot has may be too long for a database.
+        number = self.order.slot if 1 <= self.order.slot <= SLOT_MAX else 0
+        machine = tx.machines.with_slot(self.order.machine, number)
+        if machine is None:
+            raise MachineNotFoundError("no such machine")
+        slot = machine.slot(number)
+        if slot is None:
+            raise SlotNotFoundError("the machine has no such slot")
+        if not machine.enabled:
+            raise MachineDisabledError("the machine is out of service")
+        if machine.reach is Reach.OFFLINE:
+            raise MachineOfflineError("the machine is not connected")
+        if machine.reach is Reach.BOARD_DOWN:
+            raise BoardUnreachableError("the machine's board does not answer")
+        if not slot.enabled:
+            raise SlotDisabledError("the slot is out of service")
+        if slot.available < 1:
+            raise SlotEmptyError("the slot is empty")
+        return machine, slot
+
+    def _account(self, tx: Transaction) -> Account:
+        account = tx.accounts.get(self.order.account)
+        if account is None or account.kind is not AccountKind.USER:
+            raise AccountNotFoundError("no such account")
+        if account.closed:
+            raise AccountClosedError("the account is closed")
+        return account
+
+    def _check_price(self, account: Account, slot: Slot) -> None:
+        ceiling = self.order.price_ceiling
+        if ceiling is not None and slot.price > ceiling:
+            raise PriceAboveCeilingError("the price is above the ceiling", price=slot.price)
+        if account.available < slot.price:
+            raise InsufficientCreditsError(
+                "not enough credits", available=account.available, price=slot.price
+            )
+
+    def _queue(self, tx: Transaction) -> Queue:
+        """What the drop would wait behind, unless it is too much."""
+        queue = tx.drops.queue(self.order.machine)
+        if self.order.delay_s:
+            busy = tx.drops.scheduled(self.order.machine) >= self.settings.scheduled_max
+        else:
+            busy = queue.length >= self.settings.waiting_max
+        if busy:
+            raise MachineBusyError("too many drops wait for this machine")
+        return queue
+
+
+def _new_drop(order: DropOrder, slot: Slot, drop_id: str, hold_id: str, now_ms: int) -> Drop:
+    return Drop(
+        id=drop_id,
+        sequence=0,
+        account=order.account,
+        request_id=order.request_id,
+        fingerprint=order.fingerprint,
+        machine=order.machine,
+        slot=order.slot,
+        item=slot.item,
+        price=slot.price,
+        hold_id=hold_id,
+        state=State.SCHEDULED if order.delay_s else State.RESERVED,
+        cause=Cause.NONE,
+        decided_by=None,
+        epoch=None,
+        journal_id=None,
+        revision=0,
+        created_ms=now_ms,
+        not_before_ms=now_ms + order.delay_s * 1000 if order.delay_s else None,
+        dispatched_ms=None,
+        settled_ms=None,
+    )
+
+
+def _reserve(tx: Transaction, new: Drop) -> Drop:
+    drop = tx.drops.add(new)
+    tx.ledger.add(
+        Transfer(
+            id=drop.hold_id,
+            kind=TransferKind.HOLD,
+            debit_account=drop.account,
+            credit_account=sales_account(drop.machine),
+            amount=drop.price,
+            created_ms=drop.created_ms,
+            drop_id=drop.id,
+        )
+    )
+    tx.machines.move_item(drop.machine, drop.slot, Place.ON_HAND, Place.RESERVED, drop.created_ms)
+    tx.audit.add(
+        AuditRecord(
+            kind=AuditKind.DROP_MOVED,
+            at_ms=drop.created_ms,
+            actor=drop.account,
+            drop_id=drop.id,
+            machine=drop.machine,
+            account=drop.account,
+            facts={
+                "event": "RESERVE",
+                "to": drop.state,
+                "slot": drop.slot,
+                "item": drop.item,
+                "price": drop.price,
+                "not_before_ms": drop.not_before_ms,
+            },
+        )
+    )
+    return drop

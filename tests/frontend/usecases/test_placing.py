@@ -1,0 +1,165 @@
+"""A drop whose turn it is goes out with its reservation, in one unit of work."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import AuditKind, Reach
+from drink_frontend.domain.errors import OutcomeUnknownError
+from drink_frontend.domain.ports import Held
+from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.placing import DropOrder
+from drink_frontend.usecases.settings import DropSettings
+from tests.fakes.randomness import CountingRandomness
+from tests.frontend.usecases.bench import JOURNAL, Bench
+
+
+async def here(bench: Bench, reach: Reach = Reach.READY) -> int:
+    """The machine's newest link is to this frontend; returns its epoch."""
+    epoch = await bench.epoch()
+    bench.links.here["d"] = Held(epoch, reach)
+    return epoch
+
+
+async def test_a_drop_at_an_idle_machine_is_dispatched_with_its_reservation(bench: Bench) -> None:
+    """Invariant 7: its command is sent after the commit that holds its credits."""
+    epoch = await here(bench)
+    units = bench.storage.stats.units
+    drop = await bench.place()
+
+    assert bench.storage.stats.units == units + 1
+    assert (drop.state, drop.epoch, drop.journal_id) == (State.DISPATCHED, epoch, JOURNAL)
+    assert await bench.drop(drop.id) == drop
+    assert bench.links.commanded == [drop]
+    assert bench.links.woken == []
+    assert await bench.credits() == (200, 50)
+    records = await bench.audit(AuditKind.DROP_MOVED, drop_id=drop.id)
+    assert [record.facts["event"] for record in records] == ["RESERVE", "DISPATCH"]
+
+
+async def test_a_drop_behind_another_waits_for_its_outcome(bench: Bench) -> None:
+    """Invariant 11: the link is not asked meanwhile, and the outcome brings the next with it."""
+    epoch = await here(bench)
+    first, second = await bench.place("r1"), await bench.place("r2")
+    assert (await bench.drop(second.id)).state is State.RESERVED
+    assert bench.links.commanded == [first]
+    assert bench.links.woken == []
+
+    following = await bench.report(first, epoch=epoch)
+    assert following == await bench.drop(second.id)
+    assert following is not None
+    assert (following.state, following.epoch) == (State.DISPATCHED, epoch)
+
+
+async def test_the_longest_waiting_drop_goes_first(bench: Bench) -> None:
+    """Invariant 11: one that was placed before the link came here, and not looked at yet."""
+    waiting = await bench.place("r1")
+    await here(bench)
+    drop = await bench.place("r2")
+
+    assert (await bench.drop(drop.id)).state is State.RESERVED
+    assert [each.id for each in bench.links.commanded] == [waiting.id]
+    assert await bench.state(waiting) == (State.DISPATCHED, Cause.NONE)
+
+
+async def test_a_link_that_was_superseded_gets_no_drop_with_its_reservation(bench: Bench) -> None:
+    """Invariant 14: the newest link, wherever it is, is told that there is one."""
+    await here(bench)
+    await bench.link()
+    drop = await bench.place()
+
+    assert drop.state is State.RESERVED
+    assert bench.links.commanded == []
+    assert bench.links.woken == ["d"]
+
+
+@pytest.mark.parametrize("held", [None, Held(None, Reach.OFFLINE), Held(1, Reach.BOARD_DOWN)])
+async def test_a_link_that_takes_no_commands_here_gets_none(
+    bench: Bench, held: Held | None
+) -> None:
+    if held is not None:
+        bench.links.here["d"] = held
+    drop = await bench.place()
+
+    assert drop.state is State.RESERVED
+    assert bench.links.commanded == []
+    assert bench.links.woken == ["d"]
+
+
+async def test_a_scheduled_drop_is_not_dispatched_before_its_time(bench: Bench) -> None:
+    await here(bench)
+    drop = await bench.place(delay_s=5)
+
+    assert drop.state is State.SCHEDULED
+    assert bench.links.commanded == []
+
+
+async def test_a_repeated_request_commands_nothing_again(bench: Bench) -> None:
+    """Invariant 6: the motor is commanded once, however often the request comes."""
+    await here(bench)
+    drop = await bench.place()
+
+    assert await bench.place() == drop
+    assert bench.links.commanded == [drop]
+
+
+async def test_a_result_on_an_older_link_brings_no_drop(bench: Bench) -> None:
+    """Invariant 14: the result counts all the same."""
+    epoch = await here(bench)
+    first, second = await bench.place("r1"), await bench.place("r2")
+    await bench.link()
+
+    assert await bench.report(first, epoch=epoch) is None
+    assert (await bench.drop(first.id)).state is State.DISPENSED
+    assert (await bench.drop(second.id)).state is State.RESERVED
+
+
+async def test_a_result_of_a_disabled_machine_brings_no_drop(bench: Bench) -> None:
+    epoch = await here(bench)
+    first, _ = await bench.place("r1"), await bench.place("r2")
+    await bench.machines.change("root", "d", enabled=False)
+
+    assert await bench.report(first, epoch=epoch) is None
+
+
+class Doubtful:
+    """A storage that carries a unit out, and loses sight of its commit."""
+
+    def __init__(self, bench: Bench, outcome: Callable[[], BaseException]) -> None:
+        self._storage = bench.storage
+        self._outcome = outcome
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    async def write(self, unit: Callable[[Any], Any]) -> Any:
+        await self._storage.write(unit)
+        raise self._outcome()
+
+
+@pytest.mark.parametrize(
+    "outcome", [lambda: OutcomeUnknownError("nobody knows"), asyncio.CancelledError]
+)
+async def test_fault_38_a_dispatch_whose_command_is_not_sent_ends_the_link(
+    bench: Bench, outcome: Callable[[], BaseException]
+) -> None:
+    """Invariant 23: whoever cannot send the command lets the agent say that it did not come."""
+    epoch = await here(bench)
+    drops = Drops(
+        Doubtful(bench, outcome),
+        bench.links,
+        bench.clock,
+        CountingRandomness("doubt"),
+        settings=DropSettings(),
+        on_scheduled=lambda: None,
+    )
+    with pytest.raises(type(outcome())):
+        await drops.place(DropOrder("ann", "r1", "d", 1))
+
+    assert bench.links.commanded == []
+    assert bench.links.doubted == [("d", epoch)]
+    (wanted,) = (await bench.link()).wanted
+    assert (await bench.drop(wanted)).state is State.DISPATCHED
