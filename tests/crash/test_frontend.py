@@ -105,11 +105,11 @@ def test_fault_24_frontend_killed_while_a_drop_is_given_up(
     point: str, make_house: MakeHouse
 ) -> None:
     house = make_house(Tweaks({"drops": "waiting_limit_s = 1.0\nlook_interval_s = 0.1"}))
-    with Trial(house, frontend=("after-commit-reserved", point), together=True) as trial:
+    with Trial(house, frontend=("after-commit-scheduled", point), together=True) as trial:
         answered = threading.Event()
         trial.keep_down(house.agent, until=answered.is_set)
-        drop = trial.buy().drop
-        trial.until(lambda: point in trial.died_at, point)
+        drop = trial.buy(delay_s=1).drop
+        trial.until_state(drop.name, "NOT_DISPENSED")
         answered.set()
         trial.until_all_have_died()
         trial.check(drop.name, End("NOT_DISPENSED", "MACHINE_OFFLINE", 0))
