@@ -134,11 +134,12 @@ class MachineTruth:
         fate.fell = True
 
     def taken(self, slot: int) -> None:
-        """No can is left to fall: somebody emptied the slot, which no board can see."""
+        """No can is left to fall: somebody emptied the slot, and its sensor says that one fell."""
         assert self._running is not None
         fate = self.fates[self._running]
         assert fate.slot == slot
         fate.fault = Fault.JAM
+        self.sensor_lies.append(self.world.now)
 
     @property
     def owes_answer(self) -> bool:
