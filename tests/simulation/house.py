@@ -23,6 +23,7 @@ from drink_agent.config import Config
 from drink_agent.journal.settings import JournalSettings
 from drink_agent.link.settings import LinkSettings
 from drink_frontend.config import Settings
+from drink_frontend.links.settings import LinkSettings as FrontendLinkSettings
 from drink_frontend.sessions.settings import SessionSettings
 from drink_frontend.usecases.settings import AccountSettings, DropSettings
 from tests.fakes.databases import fresh_sqlite
@@ -112,6 +113,7 @@ class House:
                 silence_limit_s=rng.choice([25, 90]),
             ),
             accounts=AccountSettings(token_ttl_s=31_536_000),
+            links=FrontendLinkSettings(command_ttl_s=rng.choice([0.5, 2, 10])),
         )
 
     def _add_machine(self, name: str) -> None:
