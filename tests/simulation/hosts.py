@@ -313,10 +313,12 @@ class AgentHost(Host):
     def wipe_journal(self) -> None:
         self._pull_down()
         self.disk.put(self.journal, None)
+        self.tampered = False
 
     def restore_journal(self, copy: bytes) -> None:
         self._pull_down()
         self.disk.put(self.journal, copy or None)
+        self.tampered = False
 
     def damage_journal(self) -> bool:
         """Flips a bit of what is durable; False if there is nothing yet."""

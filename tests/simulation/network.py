@@ -90,7 +90,15 @@ class Pipe:
 
     def let_go(self) -> None:
         self._stalled_until = self._world.now
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._arm()
+
+    def mend(self) -> None:
+        """Is slow no longer; what is held is held on."""
+        if self._stalled_until < float("inf"):
+            self.let_go()
 
     def lose(self, kept: int) -> None:
         """Loses what is under way, but for the first `kept` messages, and all that follows."""
@@ -220,10 +228,13 @@ class Stream:
             self._client_told(rng.uniform(*KEEPALIVE_S))
             self._server_told(rng.uniform(*KEEPALIVE_S))
 
-    def tell(self) -> None:
-        """Both ends hear now that the connection is broken."""
-        self._client_told(0.0)
-        self._server_told(0.0)
+    def mend(self) -> None:
+        """Is slow no longer; both ends of one that is broken hear of it."""
+        self.up.mend()
+        self.down.mend()
+        if self.broken:
+            self._client_told(0.0)
+            self._server_told(0.0)
 
     def _fail(self, details: str, delay_s: float) -> None:
         end = End(grpc.StatusCode.UNAVAILABLE, details)
@@ -332,11 +343,11 @@ class Network:
             stream.reach(self.server)
 
     def mend(self) -> None:
-        """Nobody is kept apart any more, nor believes in a connection that is broken."""
+        """Nobody is kept apart any more, waits, or believes in a connection that is broken."""
         self.partitioned.clear()
         for stream in self.streams:
-            if stream.broken and not stream.over:
-                stream.tell()
+            if not stream.over:
+                stream.mend()
 
     def partition(self, client: str, seconds: float) -> None:
         """Keeps a client's host from the frontend; keepalive notices if it lasts."""
