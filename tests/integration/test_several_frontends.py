@@ -21,6 +21,7 @@ from drink.v1.drop_service_pb2 import (
 from drink.v1.machine_service_pb2 import Machine, WatchMachinesRequest
 from scripts.client import Client, session
 from scripts.plan import MachinePlan, SlotPlan, UserPlan
+from scripts.processes import wait_until
 from scripts.proxy import Way
 from tests.integration.house import ADMIN, ALICE, COUPLE, PRICE, outcome, reason, refused
 from tests.integration.several import BEAT_S, SeveralHouse
@@ -175,6 +176,12 @@ def test_fault_31_the_same_request_at_both_frontends_at_once_is_one_can(
         assert house.runs(machine) == runs + 1
 
 
+def reserved(client: Client) -> Sequence[Drop]:
+    """The client's drops that wait for their machine."""
+    request = ListDropsRequest(states=[Drop.STATE_RESERVED])
+    return client.call(client.drops.ListDrops, request).drops
+
+
 def test_fault_31_a_drop_cancelled_at_one_and_taken_at_the_other_is_one_of_both(
     house: SeveralHouse, alices: tuple[Client, Client]
 ) -> None:
@@ -185,9 +192,7 @@ def test_fault_31_a_drop_cancelled_at_one_and_taken_at_the_other_is_one_of_both(
         runs = house.runs("d")
         first, second = here.start("d/1"), here.start("d/1")
         house.wait_for_motor("d", runs + 1)
-        waiting = there.call(
-            there.drops.ListDrops, ListDropsRequest(states=[Drop.STATE_RESERVED])
-        ).drops
+        waiting = wait_until(lambda: reserved(there), "the second drop waits")
         time.sleep(0.35 - early_s)
         cancel = there.drops.CancelDrop.future(
             CancelDropRequest(name=waiting[0].name), metadata=there.metadata, timeout=LIMIT_S
