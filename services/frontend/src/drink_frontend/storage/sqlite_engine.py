@@ -184,6 +184,8 @@ def open_file(settings: StorageSettings, *, read_only: bool) -> sqlite3.Connecti
         # Readers may keep the journal from being emptied in time; then it is cut back later.
         "journal_size_limit": str(4 * 4_096 * settings.checkpoint_pages),
         "query_only": "ON" if read_only else "OFF",
+        # What a unit's savepoint undoes would else be a file, for which there may be no descriptor.
+        "temp_store": "MEMORY",
     }
     with ExitStack() as undo:
         try:
