@@ -182,10 +182,11 @@ class Trial:
         self._answer = response.drop
         return response
 
-    def buy_another(self) -> None:
+    def buy_another(self, slot: str = SLOT) -> None:
         """Buys once more, and gets it."""
         self.request_id = str(uuid.uuid4())
-        assert self.buy().drop.state == drops.Drop.STATE_DISPENSED
+        drop = self.buy(slot).drop
+        assert drop.state == drops.Drop.STATE_DISPENSED, drop
 
     def add_credits(self, amount: int) -> accounts.Account:
         """Adds credits, and asks again with the same request_id until there is an answer."""
@@ -269,8 +270,7 @@ class Trial:
     def check_next(self) -> None:
         """The next buyer is served, nothing is left behind, and books and cans agree."""
         runs = self._runs
-        drop = self.alice.drop(OTHER_SLOT)
-        assert drop.state == drops.Drop.STATE_DISPENSED, drop
+        self.buy_another(OTHER_SLOT)
         assert self._runs == runs + 1
         wait_until(self._nothing_is_left, "the journal has nothing open", LIMIT_S)
         books = compare(self.house, self.alice)
