@@ -115,7 +115,7 @@ class Agent:
         )
         self._free_bytes = free_bytes
         self._notifier = notifier
-        self._inbox = Inbox(settings.inbox_limit)
+        self._inbox = Inbox(settings.inbox_limit, self._clock)
         self._board: BoardPort = make_board(self._inbox.post_from_board)
         self._link: LinkPort = make_link(self.introduction, self._inbox.offer)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
