@@ -19,6 +19,9 @@ delayed drop's five minutes."""
 LOOK_EVERY_S = 0.5
 """Virtual time between two looks at whether all is settled."""
 
+SALES_MAX = 3
+"""Sales after the last fault of which one has to succeed."""
+
 CHECK_EVERY_S = 30.0
 """Virtual time between two looks at all of the books."""
 
@@ -138,13 +141,17 @@ def _is_quiet(built: House) -> bool:
 
 
 def _one_more(built: House, people: Process) -> None:
-    """Whatever happened before, each machine sells a can now."""
+    """Each machine sells a can now, if not at once: what broke last may still have to be noticed."""
     keeper = Keeper(built, people, ADMIN, "last")
     for name, wire in built.wires.items():
-        sale = people.spawn(keeper.sell_one(name, SLOTS[0], wire))
-        _settle(built, sale.done, f"{name} sells nothing any more")
-        if sale.result() != "STATE_DISPENSED":
-            built.world.violate(f"23: a can of {name} after all faults is {sale.result()}")
+        results: list[str] = []
+        while "STATE_DISPENSED" not in results:
+            sale = people.spawn(keeper.sell_one(name, SLOTS[0], wire))
+            _settle(built, sale.done, f"{name} sells nothing any more")
+            results.append(sale.result())
+            if len(results) > SALES_MAX:
+                built.world.violate(f"23: the cans of {name} after all faults are {results}")
+                return
 
 
 def _report(built: House) -> Report:
