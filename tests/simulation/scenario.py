@@ -141,7 +141,7 @@ def _is_quiet(built: House) -> bool:
 
 
 def _one_more(built: House, people: Process) -> None:
-    """Each machine sells a can now, if not at once: what broke last may still have to be noticed."""
+    """Each machine sells a can now, once what broke last has been noticed."""
     keeper = Keeper(built, people, ADMIN, "last")
     for name, wire in built.wires.items():
         results: list[str] = []
