@@ -10,7 +10,6 @@ import struct
 import threading
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from types import TracebackType
 from typing import Any, Self
 
 CHUNK_BYTES = 65_536
@@ -139,12 +138,7 @@ class FaultProxy:
         self.accept()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._do(self._end)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(LIMIT_S)

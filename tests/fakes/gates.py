@@ -2,7 +2,6 @@
 
 import asyncio
 from threading import Event
-from types import TracebackType
 from typing import Self
 
 from drink_frontend.domain.ports import Transaction
@@ -32,10 +31,5 @@ class Gate:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.open()

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import grpc
@@ -77,14 +76,9 @@ class House(Installation):
         self.link_port = self.links.port
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, traceback)
-        self.links.__exit__(kind, error, traceback)
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self.links.__exit__()
         for part in vars(self).values():
             if isinstance(part, Client):
                 part.close()

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -93,15 +92,10 @@ class SeveralHouse(House):
             proxy.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, traceback)
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         for proxy in self._proxies():
-            proxy.__exit__(kind, error, traceback)
+            proxy.__exit__()
 
     def _proxies(self) -> Iterator[FaultProxy]:
         yield self.to_database

@@ -3,7 +3,6 @@
 import contextlib
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from scripts.installation import Installation
@@ -45,15 +44,10 @@ class House(Installation):
             proxy.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, traceback)
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         for proxy in self.proxies:
-            proxy.__exit__(kind, error, traceback)
+            proxy.__exit__()
 
     def write_agent(self, machine: str, name: str = "") -> Path:
         """Writes the configuration of a machine's agent, which dials its own proxy."""
