@@ -158,7 +158,8 @@ def _added(drop: Drop) -> str:
     return "scheduled" if drop.state is State.SCHEDULED else "reserved"
 
 
-def _moved(_drop: str, source: State, target: State, cause: Cause, *_: Any) -> str:
+def _moved(drop: Drop, target: State, cause: Cause, *_: Any) -> str:
+    source = drop.state
     if target is State.NOT_DISPENSED and source in (State.SCHEDULED, State.RESERVED):
         return "cancelled" if cause is Cause.CANCELLED else "withdrawn"
     return STEPS.get((source, target), f"{source}-{target}".lower())

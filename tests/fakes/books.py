@@ -138,7 +138,7 @@ def advance(tx: Transaction, drop_id: str, target: State, cause: Cause, **detail
     before = kept(tx, drop_id)
     if target is State.DISPATCHED:
         details = {"epoch": 1, "journal_id": "journal-d", **details}
-    tx.drops.move(drop_id, before.state, target, cause, NOW + 1, **details)
+    tx.drops.move(before, target, cause, NOW + 1, **details)
     if target.final:
         kind = TransferKind.POST if target is State.DISPENSED else TransferKind.VOID
         tx.ledger.add(resolution_of(before, kind))

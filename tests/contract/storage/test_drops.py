@@ -47,8 +47,11 @@ async def test_each_move_keeps_its_times_and_its_link(storage: Storage) -> None:
         def unit(tx: Transaction) -> Drop:
             causes = {State.UNKNOWN: Cause.BOARD_SILENT, State.DISPENSED: Cause.OPERATOR}
             cause = causes.get(target, Cause.NONE)
-            tx.drops.move(drop_id, source, target, cause, at_ms, **details)  # type: ignore[arg-type]
-            return kept(tx, drop_id)
+            before = kept(tx, drop_id)
+            assert before.state is source
+            moved = tx.drops.move(before, target, cause, at_ms, **details)  # type: ignore[arg-type]
+            assert moved == kept(tx, drop_id)
+            return moved
 
         return unit
 
@@ -76,11 +79,10 @@ async def test_each_move_keeps_its_times_and_its_link(storage: Storage) -> None:
 async def test_moving_a_drop_from_where_it_is_not_is_a_mistake(storage: Storage) -> None:
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1)))
+    elsewhere = replace(order(1), state=State.DISPATCHED)
     with pytest.raises(AssertionError, match="not DISPATCHED"):
         await storage.write(
-            lambda tx: tx.drops.move(
-                order(1).id, State.DISPATCHED, State.UNKNOWN, Cause.AGENT_LOST, NOW
-            )
+            lambda tx: tx.drops.move(elsewhere, State.UNKNOWN, Cause.AGENT_LOST, NOW)
         )
 
 
@@ -208,13 +210,13 @@ def _same_request(tx: Transaction) -> None:
 
 
 def _settle_again(tx: Transaction) -> None:
-    tx.drops.move(order(1).id, State.RESERVED, State.DISPENSED, Cause.BOARD_ACK, NOW)
-    tx.drops.move(order(1).id, State.DISPENSED, State.NOT_DISPENSED, Cause.OPERATOR, NOW)
+    settled = tx.drops.move(order(1), State.DISPENSED, Cause.BOARD_ACK, NOW)
+    tx.drops.move(settled, State.NOT_DISPENSED, Cause.OPERATOR, NOW)
 
 
 def _wake_the_unknown(tx: Transaction) -> None:
-    tx.drops.move(order(1).id, State.RESERVED, State.UNKNOWN, Cause.AGENT_LOST, NOW)
-    tx.drops.move(order(1).id, State.UNKNOWN, State.RESERVED, Cause.NONE, NOW)
+    unknown = tx.drops.move(order(1), State.UNKNOWN, Cause.AGENT_LOST, NOW)
+    tx.drops.move(unknown, State.RESERVED, Cause.NONE, NOW)
 
 
 def _dispatch_twice(tx: Transaction) -> None:
@@ -230,19 +232,19 @@ def _two_commands(tx: Transaction) -> None:
 
 def _settle(target: State, cause: Cause, by: str | None = None) -> Callable[[Transaction], None]:
     def unit(tx: Transaction) -> None:
-        tx.drops.move(order(1).id, State.RESERVED, target, cause, NOW, decided_by=by)
+        tx.drops.move(order(1), target, cause, NOW, decided_by=by)
 
     return unit
 
 
 def _dispatch_without_link(tx: Transaction) -> None:
-    tx.drops.move(order(1).id, State.RESERVED, State.DISPATCHED, Cause.NONE, NOW)
+    tx.drops.move(order(1), State.DISPATCHED, Cause.NONE, NOW)
 
 
 def _dispatch_without_hold(tx: Transaction) -> None:
     tx.drops.add(order(2))
     link = {"epoch": 1, "journal_id": "journal"}
-    tx.drops.move(order(2).id, State.RESERVED, State.DISPATCHED, Cause.NONE, NOW, **link)  # type: ignore[arg-type]
+    tx.drops.move(order(2), State.DISPATCHED, Cause.NONE, NOW, **link)  # type: ignore[arg-type]
 
 
 def _hold_of_a_settled_drop(tx: Transaction) -> None:

@@ -158,7 +158,7 @@ def _void_after_post(tx: Transaction) -> None:
 
 def _post_of_another_amount(tx: Transaction) -> None:
     kept = reserve(tx, order(1))
-    tx.drops.move(kept.id, State.RESERVED, State.DISPENSED, Cause.BOARD_ACK, NOW)
+    tx.drops.move(kept, State.DISPENSED, Cause.BOARD_ACK, NOW)
     tx.ledger.add(resolution_of(kept, TransferKind.POST, amount=49))
 
 

@@ -1,4 +1,4 @@
-"""Statements on PostgreSQL: what their errors tell, and whether a unit must be undone."""
+"""Statements on PostgreSQL: what their errors tell, and what is undone."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,6 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.postgres_connection import PostgresConnection
 from drink_frontend.storage.postgres_engine import PostgresEngine
@@ -40,37 +39,10 @@ def test_no_row_is_like_a_text_that_cannot_be_kept(writer: PostgresConnection) -
         accounts.add("ali\0ce", AccountKind.USER, NOW)
 
 
-def test_a_unit_that_changed_nothing_leaves_nothing_to_undo(writer: PostgresConnection) -> None:
+def test_what_a_failed_query_leaves_is_undone_with_its_unit(writer: PostgresConnection) -> None:
     tx = SqlTransaction(writer.executor, 9)
-    assert tx.accounts.get("alice") is None
-    assert writer.executor.is_clean
     tx.accounts.add("alice", AccountKind.USER, NOW)
-    assert not writer.executor.is_clean
-    writer.undo()
-    writer.savepoint()
-    assert writer.executor.is_clean
-    assert tx.accounts.get("alice") is None
-
-
-def test_a_failed_query_leaves_something_to_undo(writer: PostgresConnection) -> None:
-    tx = SqlTransaction(writer.executor, 9)
     with pytest.raises(errors.NumericValueOutOfRange):
         tx.machines.slot("d", 2**63)
-    assert not writer.executor.is_clean
     writer.undo()
-    assert tx.machines.slot("d", 1) is None
-
-
-def test_what_a_row_gives_back_when_it_is_changed_is_to_undo_too(
-    writer: PostgresConnection,
-) -> None:
-    tx = SqlTransaction(writer.executor, 9)
-    tx.machines.add("d", "Big Drink", "")
-    writer.release()
-    writer.savepoint()
-    assert tx.machines.open_link("d", "journal", 0, "me", Reach.READY) == 1
-    assert not writer.executor.is_clean
-    writer.undo()
-    machine = tx.machines.get("d")
-    assert machine is not None
-    assert machine.epoch == 0
+    assert tx.accounts.get("alice") is None

@@ -55,6 +55,11 @@ def refuse(_: Transaction) -> None:
     raise SlotEmptyError("empty")
 
 
+def change_and_refuse(tx: Transaction) -> None:
+    fund(tx, "alice", 7, "half")
+    raise SlotEmptyError("empty")
+
+
 async def batch(database: Database, *units: Unit, before: Unit = lambda _: None) -> list[object]:
     """Has units carried out in one batch, `before` in the batch before it; what each came to."""
 
@@ -122,7 +127,7 @@ async def test_fault_32_after_a_failed_sync_nothing_is_written_any_more(
         for call, code in failures.items():
             engine.failures[call] = driver_error(code)
 
-    results = await batch(database, gift, fail, refuse)
+    results = await batch(database, gift, fail, change_and_refuse)
     assert kinds(results) == ["StorageUnavailableError"] * 3
     async with asyncio.timeout(LIMIT_S):
         error = await database.failure()
@@ -131,6 +136,15 @@ async def test_fault_32_after_a_failed_sync_nothing_is_written_any_more(
         await database.write(gift)
     # What was committed before can still be read.
     assert await alices(database) == 1_000
+
+
+async def test_a_unit_that_refuses_after_a_change_is_undone_alone(database: Database) -> None:
+    before = database.stats.units
+    results = await batch(database, gift, change_and_refuse, refuse, lambda _: 42)
+    assert kinds(results) == ["NoneType", "SlotEmptyError", "SlotEmptyError", "int"]
+    assert await alices(database) == 1_001
+    assert database.stats.units == before + 5
+    assert database.stats.failed_commits == 0
 
 
 async def test_fault_32_an_io_error_inside_a_unit_stops_the_writer_too(

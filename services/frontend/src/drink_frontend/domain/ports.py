@@ -183,8 +183,7 @@ class DropTable(Protocol):
 
     def move(
         self,
-        drop_id: str,
-        source: State,
+        drop: Drop,
         target: State,
         cause: Cause,
         now_ms: int,
@@ -194,9 +193,9 @@ class DropTable(Protocol):
         journal_id: str | None = None,
         revision: int | None = None,
     ) -> Drop:
-        """Changes the state from `source`, with the times that go with it; returns the drop then.
+        """Changes the state, with the times that go with it, and returns the drop as it is then.
 
-        An AssertionError if the drop is not in `source`: the caller read it in the same unit.
+        An AssertionError if its state is another one than of `drop`, which was read in this unit.
         """
 
     def saw_revision(self, drop_id: str, revision: int) -> None:

@@ -30,6 +30,12 @@ class Touched:
     accounts: set[str] = field(default_factory=set)
     elsewhere: bool = False
 
+    def clear(self) -> None:
+        """Forgets what units changed that are undone."""
+        self.drops.clear()
+        self.machines.clear()
+        self.accounts.clear()
+
     def add(self, other: "Touched") -> None:
         """Adds what another unit changed."""
         self.drops |= other.drops

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
-from sqlalchemy import bindparam, case, exists, func, insert, literal_column, null, select, update
+from sqlalchemy import bindparam, case, exists, func, insert, literal_column, select, update
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
 from drink_frontend.domain.drop import Cause, State
@@ -64,33 +63,23 @@ _ADD = Statement(
     )
     .returning(drops.c.sequence)
 )
-_IS_SOURCE = (drops.c.id == bindparam("id")) & (drops.c.state == bindparam("source"))
-_SAID: dict[str, Any] = {"state": bindparam("target"), "cause": bindparam("said_cause")}
-_HIGHEST_REVISION = case(
-    (bindparam("revision") > drops.c.revision, bindparam("revision")), else_=drops.c.revision
+_MOVED = (
+    drops.c.state,
+    drops.c.cause,
+    drops.c.decided_by,
+    drops.c.epoch,
+    drops.c.journal_id,
+    drops.c.revision,
+    drops.c.dispatched_ms,
+    drops.c.settled_ms,
 )
 _MOVE = Statement(
     update(drops)
-    .where(_IS_SOURCE)
-    .values(
-        _SAID
-        | {
-            column.name: func.coalesce(column, bindparam(column.name))
-            for column in (drops.c.dispatched_ms, drops.c.settled_ms)
-        }
-        | {
-            column.name: func.coalesce(bindparam(column.name), column)
-            for column in (drops.c.decided_by, drops.c.epoch, drops.c.journal_id)
-        }
-        | {"revision": _HIGHEST_REVISION}
-    )
-    .returning(*_COLUMNS)
+    .where(drops.c.id == bindparam("moved"), drops.c.state == bindparam("source"))
+    .values({column: bindparam(column.name) for column in _MOVED})
 )
-_MOVE_TO_RESERVED = Statement(
-    update(drops)
-    .where(_IS_SOURCE)
-    .values(_SAID | {"epoch": null(), "journal_id": null(), "dispatched_ms": null()})
-    .returning(*_COLUMNS)
+_HIGHEST_REVISION = case(
+    (bindparam("revision") > drops.c.revision, bindparam("revision")), else_=drops.c.revision
 )
 _SAW_REVISION = Statement(
     update(drops).where(drops.c.id == bindparam("id")).values(revision=_HIGHEST_REVISION)
@@ -215,8 +204,7 @@ class SqlDrops:
 
     def move(
         self,
-        drop_id: str,
-        source: State,
+        drop: Drop,
         target: State,
         cause: Cause,
         now_ms: int,
@@ -227,31 +215,38 @@ class SqlDrops:
         revision: int | None = None,
     ) -> Drop:
         """See `DropTable`."""
-        said = {
-            "id": drop_id,
-            "source": source.value,
-            "target": target.value,
-            "said_cause": cause.value,
-        }
-        if target is State.RESERVED:
-            row = self._executor.one(_MOVE_TO_RESERVED, **said)
-        else:
-            row = self._executor.one(
-                _MOVE,
-                **said,
-                decided_by=decided_by,
-                epoch=epoch,
-                journal_id=journal_id,
-                revision=revision,
-                dispatched_ms=now_ms if target is State.DISPATCHED else None,
-                settled_ms=now_ms if target.answered else None,
-            )
-        assert row is not None, f"the drop is not {source}"
-        moved = _read(row)
-        if target is State.RESERVED:
+        waits_again = target is State.RESERVED
+        dispatched_ms = now_ms if target is State.DISPATCHED else None
+        settled_ms = now_ms if target.answered else None
+        moved = replace(
+            drop,
+            state=target,
+            cause=cause,
+            decided_by=decided_by or drop.decided_by,
+            epoch=None if waits_again else epoch or drop.epoch,
+            journal_id=None if waits_again else journal_id or drop.journal_id,
+            revision=max(revision or 0, drop.revision),
+            dispatched_ms=None if waits_again else drop.dispatched_ms or dispatched_ms,
+            settled_ms=drop.settled_ms or settled_ms,
+        )
+        changed = self._executor.run(
+            _MOVE,
+            moved=drop.id,
+            source=drop.state.value,
+            state=target.value,
+            cause=cause.value,
+            decided_by=moved.decided_by,
+            epoch=moved.epoch,
+            journal_id=moved.journal_id,
+            revision=moved.revision,
+            dispatched_ms=moved.dispatched_ms,
+            settled_ms=moved.settled_ms,
+        )
+        assert changed == 1, f"the drop is not {drop.state}"
+        if waits_again:
             # Whoever dispatches the machine's drops has one more to look at.
             self._touched.machines.add(moved.machine)
-        self._touched.drops[drop_id] = moved
+        self._touched.drops[drop.id] = moved
         return moved
 
     def saw_revision(self, drop_id: str, revision: int) -> None:

@@ -30,8 +30,7 @@ log = structlog.get_logger(__name__)
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 """Begins a reader's transaction."""
 
-_TURN = """BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE alembic_version IN EXCLUSIVE MODE;
-    SAVEPOINT unit"""
+_TURN = """BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE alembic_version IN EXCLUSIVE MODE"""
 """A migration writes to that table, so that it has its turn too; vacuum passes it by."""
 
 _LEAVE_NUMBER = """INSERT INTO writers (id, batch, seen_ms)
@@ -73,7 +72,6 @@ class PostgresConnection:
         self._executor: PostgresExecutor | None = None
         self._failed_dials = 0
         self._next_dial = 0.0
-        self._savepoint_is_new = False
 
     @property
     def executor(self) -> PostgresExecutor:
@@ -94,7 +92,6 @@ class PostgresConnection:
             self.close()
         if self._driver is None:
             self._dial().run(first)
-        self._savepoint_is_new = True
 
     def announce(self, touched: Touched) -> None:
         """See `Connection`."""
@@ -125,20 +122,15 @@ class PostgresConnection:
 
     def savepoint(self) -> None:
         """See `Connection`."""
-        if not self._savepoint_is_new:
-            self._run("RELEASE unit; SAVEPOINT unit")
-            self._savepoint_is_new = True
-        self.executor.is_clean = True
+        self._run("SAVEPOINT unit")
 
     def release(self) -> None:
-        """See `Connection`; the next savepoint or the commit does it."""
-        # One behind which nothing was changed serves the next unit too.
-        self._savepoint_is_new = self.executor.is_clean
+        """See `Connection`."""
+        self._run("RELEASE unit")
 
     def undo(self) -> None:
         """See `Connection`."""
-        if not self.executor.is_clean:
-            self._run("ROLLBACK TO unit")
+        self._run("ROLLBACK TO unit; RELEASE unit")
 
     def limit(self, seconds: float) -> None:
         """See `Connection`: the server limits each statement of a reader's session."""

@@ -20,21 +20,16 @@ class PostgresExecutor(Executor):
     Args:
         cursor: The driver's.
         writes: Whether it is a writer's.
-
-    Attributes:
-        is_clean: Set by whoever begins a unit; false once it changed something, or failed.
     """
 
-    __slots__ = ("_writes", "is_clean")
+    __slots__ = ("_writes",)
 
     def __init__(self, cursor: psycopg.Cursor[Row], *, writes: bool) -> None:
         super().__init__(cursor, DIALECT)
         self._writes = writes
-        self.is_clean = True
 
     def all(self, statement: Statement, **parameters: object) -> Sequence[Row]:
         """See `Executor`."""
-        self.is_clean &= not statement.changes
         try:
             return super().all(statement, **parameters)
         except psycopg.Error as error:
@@ -45,7 +40,6 @@ class PostgresExecutor(Executor):
 
     def run(self, statement: Statement, **parameters: object) -> int:
         """See `Executor`."""
-        self.is_clean = False
         try:
             return super().run(statement, **parameters)
         except psycopg.Error as error:
@@ -53,7 +47,6 @@ class PostgresExecutor(Executor):
 
     def _said(self, error: psycopg.Error) -> Exception:
         """What is to be raised for a driver's error."""
-        self.is_clean = False
         if self._writes and isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             return UndoneError("the server takes no changes now")
         return discreet(error)

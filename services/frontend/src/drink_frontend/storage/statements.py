@@ -76,16 +76,21 @@ class Executor:
     Args:
         cursor: The driver's.
         dialect: What the driver's database speaks, with named parameters.
+
+    Attributes:
+        changed: Whether a statement that changes rows was run since somebody last set it to False.
     """
 
-    __slots__ = ("_cursor", "_dialect")
+    __slots__ = ("_cursor", "_dialect", "changed")
 
     def __init__(self, cursor: Cursor, dialect: Dialect) -> None:
         self._cursor = cursor
         self._dialect = dialect
+        self.changed = False
 
     def all(self, statement: Statement, **parameters: object) -> Sequence[Row]:
         """Every row."""
+        self.changed |= statement.changes
         self._cursor.execute(statement.text(self._dialect), parameters)
         return self._cursor.fetchall()
 
@@ -97,5 +102,6 @@ class Executor:
 
     def run(self, statement: Statement, **parameters: object) -> int:
         """How many rows it changed."""
+        self.changed = True
         self._cursor.execute(statement.text(self._dialect), parameters)
         return self._cursor.rowcount

@@ -42,10 +42,16 @@ class _BatchLostError(Exception):
     """The engine undid the whole transaction because of one unit's error."""
 
 
+class _NotAloneError(Exception):
+    """A unit failed that must be undone, and cannot be undone without the others."""
+
+
 class Writer:
     """The one that writes. See `Crew`.
 
-    A batch is one transaction and each unit a savepoint in it: a unit that raises is undone alone.
+    A batch is one transaction, and a unit that raises is undone alone. One that refused before it
+    changed anything leaves nothing to undo, and others are rare: after one the batch is undone and
+    carried out again with a savepoint for each unit, which would cost all others otherwise.
     No caller is answered before the commit, since what a unit saw may be another one's work that
     is not durable yet. After an error that leaves the database in doubt the writer refuses
     everything for good.
@@ -81,7 +87,7 @@ class Writer:
                 self._pause(attempt)
             touched = Touched()
             try:
-                outcomes = self._try(jobs, touched)
+                outcomes = self._try_together_or_apart(jobs, touched)
             except Exception as error:
                 fault = self._recover(error)
             else:
@@ -96,10 +102,19 @@ class Writer:
             return _all(jobs, _doubt), Touched(elsewhere=True)
         return _all(jobs, _refusal), Touched(elsewhere=touched.elsewhere)
 
-    def _try(self, jobs: Sequence[Job], touched: Touched) -> Sequence[Outcome]:
+    def _try_together_or_apart(self, jobs: Sequence[Job], touched: Touched) -> Sequence[Outcome]:
+        try:
+            return self._try(jobs, touched, apart=False)
+        except _NotAloneError:
+            self._connection.rollback()
+        touched.clear()
+        return self._try(jobs, touched, apart=True)
+
+    def _try(self, jobs: Sequence[Job], touched: Touched, *, apart: bool) -> Sequence[Outcome]:
         self._connection.begin()
-        touched.elsewhere = self._connection.changed_elsewhere()
-        outcomes = [self._carry_out(job, touched) for job in jobs]
+        touched.elsewhere |= self._connection.changed_elsewhere()
+        carry_out = self._carry_out_apart if apart else self._carry_out
+        outcomes = [carry_out(job, touched) for job in jobs]
         self._connection.announce(touched)
         self._connection.commit()
         return outcomes
@@ -126,6 +141,25 @@ class Writer:
         self._connection.close()
 
     def _carry_out(self, job: Job, touched: Touched) -> Outcome:
+        executor = self._connection.executor
+        executor.changed = False
+        transaction = SqlTransaction(executor, self._settings.tokens_per_account)
+        try:
+            value = job.call(transaction)
+        except DrinkError as error:
+            if executor.changed:
+                raise _NotAloneError from error
+            return Outcome(error=error)
+        except BaseException as error:
+            if not self._connection.in_transaction:
+                raise _BatchLostError from error
+            if self._engine.fault(error) in {Fault.BROKEN, Fault.UNDONE}:
+                raise
+            raise _NotAloneError from error
+        touched.add(transaction.touched)
+        return Outcome(value)
+
+    def _carry_out_apart(self, job: Job, touched: Touched) -> Outcome:
         transaction = SqlTransaction(self._connection.executor, self._settings.tokens_per_account)
         self._connection.savepoint()
         try:

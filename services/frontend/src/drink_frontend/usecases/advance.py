@@ -63,8 +63,7 @@ def advance(
     if answer.verdict is Verdict.MOVED:
         decided = event in {Event.DECIDE_DISPENSED, Event.DECIDE_NOT_DISPENSED}
         moved = tx.drops.move(
-            drop.id,
-            drop.state,
+            drop,
             answer.state,
             cause,
             now_ms,
