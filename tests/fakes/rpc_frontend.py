@@ -22,6 +22,7 @@ from drink_frontend.rpc.settings import RpcSettings
 from tests.fakes.rpc_usecases import (
     CountingRandomness,
     MemoryAccounts,
+    MemoryBalances,
     MemoryDrops,
     MemoryMachines,
     ScriptedLinks,
@@ -51,6 +52,7 @@ class Frontend:
             settings,
             drops=self.drops,
             accounts=self.accounts,
+            balances=MemoryBalances(self.accounts),
             machines=self.machines,
             links=self.links,
             randomness=self.randomness,

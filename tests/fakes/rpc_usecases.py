@@ -25,6 +25,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.ledger import AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links.messages import AgentMessage, FrontendMessage
+from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.placing import DropOrder
 
 NOW_MS = 1_750_000_000_123
@@ -124,6 +125,8 @@ class MemoryAccounts:
         self.moves: dict[tuple[str, str], tuple[str, str, int]] = {}
         self.book: dict[str, list[Entry]] = {name: [] for name in self.users}
         self.origins: list[str] = []
+        self.recalled: dict[str, Account] = {}
+        self.authenticated = 0
 
     async def login_password(self, name: str, password: str, origin: str) -> Account:
         await self.broken.strike()
@@ -147,7 +150,15 @@ class MemoryAccounts:
     async def authenticate(self, token: str) -> Account:
         if token not in self.tokens:
             raise TokenInvalidError("the token is not known")
-        return self.users[self.tokens[token]]
+        self.authenticated += 1
+        account = self.recalled[token] = self.users[self.tokens[token]]
+        return account
+
+    def recall(self, token: str) -> Account | None:
+        return self.recalled.get(token)
+
+    def forget(self, token: str) -> None:
+        del self.recalled[token]
 
     async def balance(self, name: str) -> Account:
         if name not in self.users:
@@ -222,6 +233,16 @@ class MemoryAccounts:
         return kept[::-1][:limit]
 
 
+class MemoryBalances:
+    """What the accounts have, to be shown."""
+
+    def __init__(self, accounts: MemoryAccounts) -> None:
+        self._accounts = accounts
+
+    async def get(self, name: str) -> Account:
+        return await self._accounts.balance(name)
+
+
 class MemoryDrops:
     """Drops that reserve a price of 10 credits; a test settles them."""
 
@@ -241,6 +262,8 @@ class MemoryDrops:
         if self.draining:
             raise ShuttingDownError("the frontend is shutting down")
         await self.broken.strike()
+        if order.token not in {digest(token) for token in self._accounts.tokens}:
+            raise TokenInvalidError("the token is not known")
         for drop in self.drops.values():
             if (drop.account, drop.request_id) == (order.account, order.request_id):
                 if drop.fingerprint != order.fingerprint:

@@ -191,7 +191,7 @@ def link_to_agent(data: bytes) -> None:
 def drop_request(data: bytes) -> None:
     """What a buyer sends."""
     with contextlib.suppress(DecodeError, FieldInvalidError):
-        drop_order(DropRequest.FromString(data), "ann")
+        drop_order(DropRequest.FromString(data), "ann", "digest")
 
 
 def resource_names(data: bytes) -> None:

@@ -1,7 +1,7 @@
 """Mistakes, each of which some earlier server made, put into the code under test."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -252,7 +252,7 @@ def never_expire(patch: pytest.MonkeyPatch) -> None:
 
 def drop_without_login(patch: pytest.MonkeyPatch) -> None:
     """Whoever shows no token that is known is taken for the buyer who was there last."""
-    authenticate = Accounts.authenticate
+    authenticate, buyer = Accounts.authenticate, placing.Placing._account
     last: list[Account] = []
 
     async def trusting(accounts: Accounts, token: str) -> Account:
@@ -263,7 +263,11 @@ def drop_without_login(patch: pytest.MonkeyPatch) -> None:
                 raise
         return last[0]
 
+    def unchecked(unit: placing.Placing, tx: Transaction) -> Account:
+        return buyer(replace(unit, order=replace(unit.order, token=None)), tx)
+
     patch.setattr(Accounts, "authenticate", trusting)
+    patch.setattr(placing.Placing, "_account", unchecked)
 
 
 PLANTS = (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Claim, Peer, Reach
+from drink_frontend.domain.entities import Account, Claim, Drop, Peer, Reach
 from drink_frontend.domain.errors import SlotEmptyError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind, sales_account
 from drink_frontend.domain.ports import Changed, ElsewhereSubscription, Subscription, Transaction
@@ -45,12 +45,40 @@ async def test_a_drop_wakes_who_listens_to_it_and_nobody_else(storage: Database)
         await _asleep(storage, second)
 
 
+def _handed_on(storage: Database, drop: Drop) -> Drop | None:
+    """Where other processes commit too, each reads what is committed last."""
+    return None if storage.shared else drop
+
+
 async def test_a_drop_is_handed_to_who_listens_as_it_was_committed(storage: Database) -> None:
     await storage.write(found)
     placed = await storage.write(lambda tx: tx.drops.add(order(1)))
+    assert placed == await storage.read(lambda tx: tx.drops.get(order(1).id))
     with storage.changes.drop(order(1).id) as first, storage.changes.drop(order(2).id) as second:
-        assert first.latest == await storage.read(lambda tx: tx.drops.get(order(1).id)) == placed
+        assert first.latest == _handed_on(storage, placed)
         assert second.latest is None
+
+
+async def test_accounts_are_handed_on_as_they_were_committed(storage: Database) -> None:
+    await storage.write(found)
+    handed_on: dict[str, Account | None] = {}
+
+    def hear(changed: Changed | None) -> None:
+        assert changed is not None
+        handed_on.update(changed.accounts)
+
+    storage.changes.tell(hear)
+
+    def pay_and_promote(tx: Transaction) -> None:
+        fund(tx, "alice", 7, "gift")
+        fund(tx, "alice", 1, "another")
+        tx.accounts.update("bob", admin=True)
+
+    await storage.write(pay_and_promote)
+    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
+    funding = await storage.read(lambda tx: tx.accounts.get(FUNDING_ACCOUNT))
+    rows = {"alice": alice, FUNDING_ACCOUNT: funding, "bob": None}
+    assert handed_on == (dict.fromkeys(rows) if storage.shared else rows)
 
 
 async def test_a_unit_that_was_undone_hands_nothing_on(storage: Database) -> None:
@@ -64,7 +92,7 @@ async def test_a_unit_that_was_undone_hands_nothing_on(storage: Database) -> Non
     with storage.changes.drop(order(1).id) as subscription:
         with pytest.raises(SlotEmptyError):
             await storage.write(fail)
-        assert subscription.latest == placed
+        assert subscription.latest == _handed_on(storage, placed)
 
 
 async def test_what_another_process_may_have_changed_is_to_be_read(storage: Database) -> None:
@@ -74,7 +102,7 @@ async def test_what_another_process_may_have_changed_is_to_be_read(storage: Data
     with storage.changes.drop(order(1).id) as first, storage.changes.drop(order(2).id) as second:
         storage.changes.heard(Touched(drops={order(1).id: None}))
         assert first.latest is None
-        assert second.latest is not None
+        assert (second.latest is None) == storage.shared
         storage.changes.heard(None)
         assert second.latest is None
 
@@ -85,7 +113,7 @@ async def test_the_drops_that_are_remembered_have_a_bound(storage: Database) -> 
     with storage.changes.drop(placed.id) as subscription:
         others = {str(number): placed for number in range(RECENT_MAX - 1)}
         storage.changes.fire(Touched(drops=dict(others)))
-        assert subscription.latest == placed
+        assert subscription.latest == _handed_on(storage, placed)
         storage.changes.fire(Touched(drops={"one more": placed}))
         assert subscription.latest is None
 

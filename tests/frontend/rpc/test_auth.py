@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from drink.v1 import (
     account_service_pb2,
@@ -100,6 +101,23 @@ async def test_a_revoked_token_stops_with_the_next_call(frontend: Frontend) -> N
         frontend.account_stub.GetAccount(request, metadata=ALICE, timeout=LIMIT_S)
     )
     assert refusal.reason == "TOKEN_INVALID"
+
+
+async def test_who_drops_is_recalled_and_asked_for_again_with_the_drop(frontend: Frontend) -> None:
+    async def schedule(request_id: str) -> drop_service_pb2.DropResponse:
+        request = drop_service_pb2.DropRequest(
+            request_id=request_id, slot="machines/d/slots/1", delay=Duration(seconds=9)
+        )
+        return await frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+
+    await schedule("first")
+    await schedule("second")
+    assert frontend.accounts.authenticated == 1
+    del frontend.accounts.tokens["token-of-alice"]
+    assert (await refused(schedule("third"))).reason == "TOKEN_INVALID"
+    assert frontend.accounts.recalled == {}
+    assert (await refused(schedule("fourth"))).reason == "TOKEN_INVALID"
+    assert [order.request_id for order in frontend.drops.orders] == ["first", "second", "third"]
 
 
 def test_the_page_on_the_api_says_of_every_method_who_may_call_it() -> None:

@@ -12,8 +12,8 @@ LIMIT_S = 20
 
 
 def test_a_notice_names_what_changed() -> None:
-    text = note("me", Touched(dict.fromkeys(("2", "1")), {"d"}, {"alice"}))
-    assert read_note(text, "you") == (True, Touched(dict.fromkeys(("1", "2")), {"d"}, {"alice"}))
+    touched = Touched(dict.fromkeys(("2", "1")), {"d"}, {"alice": None})
+    assert read_note(note("me", touched), "you") == (True, touched)
 
 
 def test_ones_own_notice_is_no_news() -> None:

@@ -183,6 +183,28 @@ async def test_a_token_stands_for_its_account_until_it_expires(
         await bench.accounts.authenticate(token)
 
 
+async def test_a_token_is_recalled_until_it_is_found_not_to_be_good(
+    bench: Bench, carol: Account
+) -> None:
+    token, _ = await bench.accounts.issue_token(carol)
+    assert bench.accounts.recall(token) is None
+    await bench.accounts.authenticate(token)
+    assert bench.accounts.recall(token) == carol
+    bench.accounts.forget(token)
+    assert bench.accounts.recall(token) is None
+    bench.accounts.forget(token)
+
+
+async def test_the_tokens_that_are_recalled_have_a_bound(
+    bench: Bench, carol: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drink_frontend.usecases.accounts.RECALLED_MAX", 2)
+    tokens = [(await bench.accounts.issue_token(carol))[0] for _ in range(3)]
+    for token in tokens:
+        await bench.accounts.authenticate(token)
+    assert [bench.accounts.recall(token) for token in tokens] == [None, carol, carol]
+
+
 @pytest.mark.parametrize("token", ["", "guess", "x" * 10_000])
 async def test_an_unknown_token(bench: Bench, token: str) -> None:
     with pytest.raises(TokenInvalidError):

@@ -8,11 +8,12 @@ import pytest
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Reach
-from drink_frontend.domain.errors import OutcomeUnknownError
+from drink_frontend.domain.errors import OutcomeUnknownError, TokenInvalidError
 from drink_frontend.domain.ports import Held
+from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.placing import DropOrder
-from drink_frontend.usecases.settings import DropSettings
+from drink_frontend.usecases.settings import AccountSettings, DropSettings
 from tests.fakes.randomness import CountingRandomness
 from tests.frontend.usecases.bench import JOURNAL, Bench
 
@@ -104,6 +105,44 @@ async def test_a_repeated_request_commands_nothing_again(bench: Bench) -> None:
 
     assert await bench.place() == drop
     assert bench.links.commanded == [drop]
+
+
+async def _token(bench: Bench, name: str) -> str:
+    token, _ = await bench.accounts.issue_token(await bench.account(name))
+    return digest(token)
+
+
+async def test_the_token_is_looked_at_with_the_reservation(bench: Bench) -> None:
+    token = await _token(bench, "ann")
+    drop = await bench.place(token=token)
+    assert await bench.place(token=token) == drop
+
+
+@pytest.mark.parametrize("request_id", ["r1", "r2"])
+@pytest.mark.parametrize("change", [{"password": "new"}, {"closed": True}])
+async def test_a_token_that_was_revoked_meanwhile_buys_and_repeats_nothing(
+    bench: Bench, change: dict[str, Any], request_id: str
+) -> None:
+    token = await _token(bench, "ann")
+    await bench.place("r1", token=token)
+    await bench.accounts.change("root", "ann", **change)
+    before = await bench.account("ann")
+    with pytest.raises(TokenInvalidError):
+        await bench.place(request_id, token=token)
+    assert await bench.account("ann") == before
+
+
+async def test_a_token_that_expired_buys_nothing(bench: Bench) -> None:
+    token = await _token(bench, "ann")
+    bench.clock.pass_s(AccountSettings().token_ttl_s)
+    with pytest.raises(TokenInvalidError):
+        await bench.place(token=token)
+
+
+async def test_a_token_buys_for_its_own_account_only(bench: Bench) -> None:
+    token = await _token(bench, "bob")
+    with pytest.raises(TokenInvalidError):
+        await bench.place(account="ann", token=token)
 
 
 async def test_a_result_on_an_older_link_brings_no_drop(bench: Bench) -> None:

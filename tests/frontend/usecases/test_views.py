@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import AccountNotFoundError, DrinkError, StorageUnavailableError
+from drink_frontend.domain.ledger import FUNDING_ACCOUNT
 from drink_frontend.domain.ports import Changed
 from drink_frontend.usecases.views import View, Views
 from tests.frontend.usecases.bench import Bench, Place
@@ -39,6 +40,19 @@ class Shelf:
 
 
 class TestView:
+    async def test_a_value_that_is_handed_over_replaces_what_was_read(self) -> None:
+        shelf = Shelf()
+        view = View(shelf.read, 10)
+        shelf.is_open.clear()
+        reading = asyncio.create_task(view.get("a"))
+        await asyncio.sleep(0)
+        view.keep("a", "new")
+        shelf.is_open.set()
+        assert await reading == "old"
+        assert view.at_hand("a") == "new"
+        view.keep("a", "newer")
+        assert view.at_hand("a") == "newer"
+
     async def test_what_was_read_is_at_hand_until_it_is_forgotten(self) -> None:
         shelf = Shelf()
         view = View(shelf.read, 10)
@@ -106,15 +120,31 @@ def _views(bench: Bench) -> Views:
     return Views(bench.storage.changes, bench.accounts.balance, bench.machines.get)
 
 
-async def test_nobody_is_answered_before_the_old_view_is_forgotten(bench: Bench) -> None:
+async def test_nobody_is_answered_before_the_view_is_what_was_committed(bench: Bench) -> None:
     views = _views(bench)
     for name in ("ann", "bob", "root"):
         await views.accounts.get(name)
     root = await bench.account("root")
     assert (await bench.accounts.add_credits(root, "r", "ann", 7)).available == 207
-    assert views.accounts.at_hand("ann") is None
-    assert (await views.accounts.get("ann")).available == 207
+    shown = views.accounts.at_hand("ann")
+    assert shown == await bench.account("ann")
+    assert shown is not None
+    assert shown.available == 207
     assert views.accounts.at_hand("bob") is not None
+
+
+async def test_of_a_changed_account_that_is_not_handed_on_nothing_is_kept(bench: Bench) -> None:
+    views = _views(bench)
+    await views.accounts.get("ann")
+    await bench.accounts.change("test", "ann", admin=True)
+    assert views.accounts.at_hand("ann") is None
+    assert (await views.accounts.get("ann")).admin
+
+
+async def test_only_users_accounts_are_shown(bench: Bench) -> None:
+    views = _views(bench)
+    await bench.accounts.add_credits(await bench.account("root"), "r", "ann", 7)
+    assert views.accounts.at_hand(FUNDING_ACCOUNT) is None
 
 
 async def test_an_account_that_is_not_there_is_looked_for_again(bench: Bench) -> None:

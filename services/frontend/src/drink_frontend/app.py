@@ -116,10 +116,12 @@ class Frontend:
         """The two ways in for buyers, over the same use cases."""
         settings = self._settings
         machines = Machines(self._storage, clock, randomness)
+        views = Views(self._storage.changes, accounts.balance, machines.get)
         rpc = RpcServer(
             settings.rpc,
             drops=self._drops,
             accounts=accounts,
+            balances=views.accounts,
             machines=machines,
             links=self._links,
             randomness=randomness,
@@ -131,7 +133,7 @@ class Frontend:
             drops=self._drops,
             machines=machines,
             notes=Notes(self._storage, clock),
-            views=Views(self._storage.changes, accounts.balance, machines.get),
+            views=views,
             clock=clock,
             version=version("drink-frontend"),
             started_ms=clock.now_ms(),

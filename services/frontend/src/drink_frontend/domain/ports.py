@@ -6,7 +6,7 @@ writes through the Transaction and touches nothing else. `Storage.write` returns
 after the commit is durable.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
@@ -304,8 +304,8 @@ class Changed(Protocol):
         """Names of machines, those of changed slots included."""
 
     @property
-    def accounts(self) -> Collection[str]:
-        """Names of accounts."""
+    def accounts(self) -> Mapping[str, Account | None]:
+        """Accounts as they were committed, by name; None where only that is known."""
 
 
 class Changes(Protocol):

@@ -20,6 +20,7 @@ from drink_frontend.domain.errors import CertificateInvalidError, TokenInvalidEr
 from drink_frontend.rpc.interceptors import Behaviour, Context, Layer
 from drink_frontend.rpc.ports import Accounts, Machines
 from drink_frontend.rpc.tls import Revoked
+from drink_frontend.usecases.accounts import digest
 
 TOKEN_MAX = 256
 """Characters of the longest token looked up; real ones have about 43."""
@@ -59,7 +60,11 @@ class Agent:
     token: str | None = field(default=None, repr=False)
 
 
+_ASKED_AGAIN = {"/drink.v1.DropService/Drop"}
+"""Methods whose unit of work looks at the token itself, before it does anything for it."""
+
 _caller: ContextVar[Account] = ContextVar("caller")
+_caller_token: ContextVar[str] = ContextVar("caller_token")
 _agent: ContextVar[Agent] = ContextVar("agent")
 
 
@@ -72,8 +77,13 @@ def access_of(method: str) -> Access:
 
 
 def caller() -> Account:
-    """The account of the user whose call this is, as it stood when the call came in."""
+    """The account of the user whose call this is, as it stood when the call came in, or before."""
     return _caller.get()
+
+
+def caller_token() -> str:
+    """The digest of the token by which the user calls."""
+    return _caller_token.get()
 
 
 def linked_agent() -> Agent:
@@ -118,7 +128,8 @@ def origin(context: Context) -> str:
 class Authentication(Layer):
     """Finds out who calls before a method runs, and refuses who may not.
 
-    Every call asks the storage, so that a revoked token stops working with its next call.
+    Every call asks the storage, by itself or in the unit of work that acts for it, so that a
+    revoked token stops working with its next call.
 
     Args:
         accounts: Whose tokens users have.
@@ -151,14 +162,26 @@ class Authentication(Layer):
             case Access.ANYONE:
                 pass
             case Access.USER:
-                account = await self._accounts.authenticate(_bearer_token(context))
-                structlog.contextvars.bind_contextvars(account=account.name)
-                _caller.set(account)
+                return await self._for_user(method, inner, request, context)
             case Access.AGENT:
                 agent = await self._identify(context)
                 structlog.contextvars.bind_contextvars(machine=agent.machine)
                 _agent.set(agent)
         return await inner(request, context)
+
+    async def _for_user(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+        token = _bearer_token(context)
+        account = self._accounts.recall(token) if method in _ASKED_AGAIN else None
+        if account is None:
+            account = await self._accounts.authenticate(token)
+        structlog.contextvars.bind_contextvars(account=account.name)
+        _caller.set(account)
+        _caller_token.set(digest(token))
+        try:
+            return await inner(request, context)
+        except TokenInvalidError:
+            self._accounts.forget(token)
+            raise
 
     async def _identify(self, context: Context) -> Agent:
         revoked = await asyncio.to_thread(self._revoked.current) if self._revoked else ()

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import drop_service_pb2_grpc
 from drink_frontend.domain import entities
-from drink_frontend.rpc.auth import caller
+from drink_frontend.rpc.auth import caller, caller_token
 from drink_frontend.rpc.convert import drop_message, drop_order, drop_states, page_limit
 from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_drop, parse_page_token
-from drink_frontend.rpc.ports import Accounts, Drops
+from drink_frontend.rpc.ports import Balances, Drops
 from drink_frontend.rpc.streams import Watches
 
 EVERYONE = "accounts/-"
@@ -25,28 +25,28 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
 
     Args:
         drops: Placing, following and cancelling drops.
-        accounts: For the buyer's credits after a drop.
+        balances: The buyers' credits after a drop.
         effects: Where changes are carried out.
         watches: Where watches are counted.
         wait_s: Longest wait for an outcome, in seconds.
     """
 
     def __init__(
-        self, drops: Drops, accounts: Accounts, effects: Effects, watches: Watches, wait_s: float
+        self, drops: Drops, balances: Balances, effects: Effects, watches: Watches, wait_s: float
     ) -> None:
         self._drops = drops
-        self._accounts = accounts
+        self._balances = balances
         self._effects = effects
         self._watches = watches
         self._wait_s = wait_s
 
     async def Drop(self, request: pb.DropRequest, _context: Context) -> pb.DropResponse:
         """Buys, and answers with the outcome; a delayed drop at once."""
-        order = drop_order(request, caller().name)
+        order = drop_order(request, caller().name, caller_token())
         drop = await self._effects.run(self._drops.place(order))
         if not (order.delay_s or drop.state.answered):
             drop = await self._outcome(drop)
-        account = await self._accounts.balance(order.account)
+        account = await self._balances.get(order.account)
         return pb.DropResponse(drop=drop_message(drop), available_credits=account.available)
 
     async def _outcome(self, drop: entities.Drop) -> entities.Drop:

@@ -53,6 +53,12 @@ class Accounts(Protocol):
     async def authenticate(self, token: str) -> Account:
         """The account that a bearer token stands for."""
 
+    def recall(self, token: str) -> Account | None:
+        """The account that a token stood for when it was last asked about."""
+
+    def forget(self, token: str) -> None:
+        """The token was found not to be good any more."""
+
     async def balance(self, name: str) -> Account:
         """The caller's own account as it stands."""
 
@@ -73,6 +79,13 @@ class Accounts(Protocol):
         self, caller: Account, name: str, before: int | None, limit: int
     ) -> Sequence[Entry]:
         """What moved on an account, newest first."""
+
+
+class Balances(Protocol):
+    """Users' accounts, to be shown."""
+
+    async def get(self, name: str) -> Account:
+        """The account with at least what this frontend has told anybody of it."""
 
 
 class Machines(Protocol):

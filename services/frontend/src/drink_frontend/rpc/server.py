@@ -29,7 +29,7 @@ from drink_frontend.rpc.health import Health, probe
 from drink_frontend.rpc.interceptors import Calls, Decoding, ErrorBoundary, RequestContext
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
-from drink_frontend.rpc.ports import Accounts, Drops, Links, Machines
+from drink_frontend.rpc.ports import Accounts, Balances, Drops, Links, Machines
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.streams import Watches
 from drink_frontend.rpc.tls import Revoked, server_credentials
@@ -87,6 +87,7 @@ class RpcServer:
         settings: Address and limits.
         drops: Placing, following and cancelling drops.
         accounts: Logging in, accounts, credits.
+        balances: Credits, to be shown after a drop.
         machines: Machines and their slots.
         links: The agents' links.
         randomness: Ids of calls and incidents.
@@ -106,6 +107,7 @@ class RpcServer:
         *,
         drops: Drops,
         accounts: Accounts,
+        balances: Balances,
         machines: Machines,
         links: Links,
         randomness: Randomness,
@@ -138,7 +140,7 @@ class RpcServer:
             maximum_concurrent_rpcs=settings.calls_max,
         )
         drop_service_pb2_grpc.add_DropServiceServicer_to_server(
-            DropService(drops, accounts, self._effects, self._watches, settings.drop_wait_s),
+            DropService(drops, balances, self._effects, self._watches, settings.drop_wait_s),
             self._server,
         )
         machine_service_pb2_grpc.add_MachineServiceServicer_to_server(

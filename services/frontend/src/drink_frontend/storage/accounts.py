@@ -11,7 +11,7 @@ from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.statements import Executor, Row, Statement, constant
 from drink_frontend.storage.tables import accounts, tokens
 
-_ACCOUNT = select(
+ACCOUNT = (
     accounts.c.name,
     accounts.c.kind,
     accounts.c.admin,
@@ -20,6 +20,9 @@ _ACCOUNT = select(
     accounts.c.credits_posted - accounts.c.debits_posted,
     accounts.c.debits_pending,
 )
+"""The columns that `read_account` reads."""
+
+_ACCOUNT = select(*ACCOUNT)
 
 _GET = Statement(_ACCOUNT.where(accounts.c.name == bindparam("name")))
 _BY_IBUTTON = Statement(_ACCOUNT.where(accounts.c.ibutton_digest == bindparam("digest")))
@@ -116,7 +119,7 @@ class SqlAccounts:
 
     def list_users(self) -> Sequence[Account]:
         """See `AccountTable`."""
-        return [_read(row) for row in self._executor.all(_USERS)]
+        return [read_account(row) for row in self._executor.all(_USERS)]
 
     def add(
         self,
@@ -138,7 +141,7 @@ class SqlAccounts:
             password_hash=password_hash,
             now_ms=now_ms,
         )
-        self._touched.accounts.add(name)
+        self._touched.accounts[name] = None
 
     def update(
         self,
@@ -163,7 +166,7 @@ class SqlAccounts:
             ibutton_digest=ibutton_digest,
         )
         assert changed == 1, "no such account"
-        self._touched.accounts.add(name)
+        self._touched.accounts[name] = None
 
     def add_token(self, digest: str, account: str, expires_ms: int) -> None:
         """See `AccountTable`."""
@@ -181,10 +184,11 @@ class SqlAccounts:
 
 
 def _account(row: Row | None) -> Account | None:
-    return None if row is None else _read(row)
+    return None if row is None else read_account(row)
 
 
-def _read(row: Row) -> Account:
+def read_account(row: Row) -> Account:
+    """The account of a row of `ACCOUNT`."""
     name, kind, admin, closed, password_hash, posted, held = row
     return Account(
         name=name,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.entities import Account, Drop
 from drink_frontend.domain.ports import Changed
 
 RECENT_MAX = 1_024
@@ -21,14 +21,18 @@ class Touched:
     Attributes:
         drops: Drops as they were committed, by their ids; None where only the id is known.
         machines: Names of machines, those of changed slots included.
-        accounts: Names of accounts.
+        accounts: Accounts as they were committed, by their names; None where only that is known.
         elsewhere: Whether another process may have changed anything.
     """
 
     drops: dict[str, Drop | None] = field(default_factory=dict)
     machines: set[str] = field(default_factory=set)
-    accounts: set[str] = field(default_factory=set)
+    accounts: dict[str, Account | None] = field(default_factory=dict)
     elsewhere: bool = False
+
+    def names(self) -> "Touched":
+        """The same without the rows."""
+        return Touched(dict.fromkeys(self.drops), self.machines, dict.fromkeys(self.accounts))
 
     def clear(self) -> None:
         """Forgets what units changed that are undone."""
@@ -139,9 +143,15 @@ _Listeners = defaultdict[str | None, dict[Wakeup, None]]
 
 
 class CommitChanges:
-    """`Changes` of one process. All of it runs on the event loop."""
+    """`Changes` of one process. All of it runs on the event loop.
 
-    def __init__(self) -> None:
+    Args:
+        hands_on: Whether rows are handed on as they were committed here. Not where other processes
+            commit too: what one of them did next may be heard of before.
+    """
+
+    def __init__(self, *, hands_on: bool) -> None:
+        self._hands_on = hands_on
         self._drops: _Listeners = defaultdict(dict)
         self._recent: dict[str, Drop] = {}
         self._machines: _Listeners = defaultdict(dict)
@@ -169,7 +179,7 @@ class CommitChanges:
         if touched.elsewhere:
             self.heard(None)
         else:
-            self._wake_named(touched)
+            self._wake_named(touched if self._hands_on else touched.names())
 
     def heard(self, touched: Touched | None) -> None:
         """Wakes whoever listens to what another process's commit touched.

@@ -39,7 +39,7 @@ class Database:
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[BaseException] = self._loop.create_future()
-        self.changes = CommitChanges()
+        self.changes = CommitChanges(hands_on=not engine.shared)
         self._writer = Writer(engine, settings, self._broken)
         readers = [Reader(engine, settings.read_limit_ms / 1000) for _ in range(settings.readers)]
         self._writers = Workers(

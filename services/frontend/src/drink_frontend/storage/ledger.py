@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, case, insert, select, union_all, update
 
 from drink_frontend.domain.entities import Entry
 from drink_frontend.domain.ledger import Transfer, TransferKind
+from drink_frontend.storage.accounts import ACCOUNT, read_account
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement, constant
 from drink_frontend.storage.tables import accounts, transfers
@@ -41,6 +42,7 @@ _CHANGE_BALANCES = Statement(
             )
         }
     )
+    .returning(*ACCOUNT)
 )
 # The kind is a constant, since the index on requests holds transfers of this kind only.
 _BY_REQUEST = Statement(
@@ -107,15 +109,15 @@ class SqlLedger:
             actor=transfer.actor,
             request_id=transfer.request_id,
         )
-        changed = self._executor.run(
+        changed = self._executor.all(
             _CHANGE_BALANCES,
             debit_account=transfer.debit_account,
             credit_account=transfer.credit_account,
             pending=transfer.pending_change,
             posted=transfer.posted_change,
         )
-        assert changed == 2, "no such account"
-        self._touched.accounts |= {transfer.debit_account, transfer.credit_account}
+        assert len(changed) == 2, "no such account"
+        self._touched.accounts |= {row[0]: read_account(row) for row in changed}
 
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
         """See `LedgerTable`."""

@@ -57,7 +57,7 @@ def read_note(text: str, writer: str) -> tuple[bool, Touched | None]:
         if not facts.keys() >= {"drops", "machines", "accounts"}:
             return True, None
         drops, machines, accounts = facts["drops"], facts["machines"], facts["accounts"]
-        return True, Touched(dict.fromkeys(drops), set(machines), set(accounts))
+        return True, Touched(dict.fromkeys(drops), set(machines), dict.fromkeys(accounts))
     except (ValueError, TypeError, KeyError, AttributeError):
         # Somebody else's, or a newer program's.
         return True, None

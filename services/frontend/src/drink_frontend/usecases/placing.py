@@ -28,6 +28,7 @@ from drink_frontend.domain.errors import (
     SlotDisabledError,
     SlotEmptyError,
     SlotNotFoundError,
+    TokenInvalidError,
 )
 from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind, sales_account
 from drink_frontend.domain.limits import DELAY_MAX_S, SLOT_MAX, check_request_id
@@ -48,6 +49,8 @@ class DropOrder:
         slot: Slot number.
         delay_s: Seconds to wait before dispatching, 0 to DELAY_MAX_S.
         price_ceiling: Most credits the buyer will pay; None for any price.
+        token: Digest of the bearer token that speaks for the buyer, looked at again in the unit
+            that takes the credits; None in a session, which logs in once.
     """
 
     account: str
@@ -56,6 +59,7 @@ class DropOrder:
     slot: int
     delay_s: int = 0
     price_ceiling: int | None = None
+    token: str | None = None
 
     def __post_init__(self) -> None:
         check_request_id(self.request_id)
@@ -115,12 +119,14 @@ class Placing:
             DrinkError: there is no drop.
         """
         order = self.order
+        account = self._account(tx)
         earlier = tx.drops.by_request(order.account, order.request_id)
         if earlier is not None:
             if earlier.fingerprint != order.fingerprint:
                 raise RequestIdReusedError("request_id was used for another drop")
             return Placed(earlier)
-        account = self._account(tx)
+        if account.closed:
+            raise AccountClosedError("the account is closed")
         machine, slot = self._open_slot(tx)
         self._check_price(account, slot)
         queue = self._queue(tx)
@@ -156,11 +162,15 @@ class Placing:
         return machine, slot
 
     def _account(self, tx: Transaction) -> Account:
-        account = tx.accounts.get(self.order.account)
+        name, token = self.order.account, self.order.token
+        if token is not None:
+            account = tx.accounts.by_token(token, self.now_ms)
+            if account is None or account.name != name or account.closed:
+                raise TokenInvalidError("the token is not known")
+            return account
+        account = tx.accounts.get(name)
         if account is None or account.kind is not AccountKind.USER:
             raise AccountNotFoundError("no such account")
-        if account.closed:
-            raise AccountClosedError("the account is closed")
         return account
 
     def _check_price(self, account: Account, slot: Slot) -> None:

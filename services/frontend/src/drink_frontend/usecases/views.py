@@ -1,14 +1,16 @@
 """Accounts and machines to be shown, from memory until they change.
 
 What is shown here is never older than what this frontend has told anybody: a commit's rows are
-forgotten before anybody is answered who waits for it. What other processes commit is shown once
-this one hears of it. So nothing that moves credits or cans is decided by what is seen here.
+replaced, or forgotten, before anybody is answered who waits for it. What other processes commit is
+shown once this one hears of it. So nothing that moves credits or cans is decided by what is seen
+here.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 from drink_frontend.domain.entities import Account, Machine
+from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.domain.ports import Changed, Changes
 
 T = TypeVar("T")
@@ -61,6 +63,11 @@ class View(Generic[T]):
             self._kept.pop(name, None)
             self._reading.pop(name, None)
 
+    def keep(self, name: str, value: T) -> None:
+        """It has changed, and this is what it is now."""
+        self.forget((name,))
+        self._keep(name, value)
+
     def forget_all(self) -> None:
         """Anything may have changed."""
         self._kept.clear()
@@ -76,7 +83,7 @@ class Views:
     """What is shown of accounts and machines.
 
     Args:
-        changes: Tells what to forget.
+        changes: Tells what has changed.
         account: Reads a user's account.
         machine: Reads a machine.
 
@@ -93,12 +100,16 @@ class Views:
     ) -> None:
         self.accounts = View(account, ACCOUNTS_MAX)
         self.machines = View(machine, MACHINES_MAX)
-        changes.tell(self._forget)
+        changes.tell(self._hear)
 
-    def _forget(self, changed: Changed | None) -> None:
+    def _hear(self, changed: Changed | None) -> None:
         if changed is None:
             self.accounts.forget_all()
             self.machines.forget_all()
-        else:
-            self.accounts.forget(changed.accounts)
-            self.machines.forget(changed.machines)
+            return
+        self.machines.forget(changed.machines)
+        for name, account in changed.accounts.items():
+            if account is not None and account.kind is AccountKind.USER:
+                self.accounts.keep(name, account)
+            else:
+                self.accounts.forget((name,))
