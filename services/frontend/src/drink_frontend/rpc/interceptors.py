@@ -5,8 +5,8 @@ from __future__ import annotations  # grpc.RpcMethodHandler is generic in its ty
 import asyncio
 import contextlib
 import inspect
-from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -33,21 +33,8 @@ Behaviour = Callable[[Any, Context], Awaitable[Any]]
 """A method's implementation. One with a response stream writes it and returns None."""
 
 
-class Interceptor(grpc.aio.ServerInterceptor):
+class Wrapper(ABC):
     """Puts something around the implementation of every method, of all four kinds alike."""
-
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
-        ],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wraps the method's handler; there is none for a method that does not exist."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        return self.wrap(handler_call_details.method, handler)
 
     @abstractmethod
     def wrap(
@@ -56,8 +43,45 @@ class Interceptor(grpc.aio.ServerInterceptor):
         """The handler with what is put around it. `method` is `/package.Service/Method`."""
 
 
-class Layer(Interceptor):
-    """An interceptor that does something before and after the implementation."""
+class Interceptor(grpc.aio.ServerInterceptor, Wrapper):
+    """All wrappers as one interceptor, which wraps a method once: gRPC asks for every call.
+
+    Args:
+        wrappers: The outermost first.
+    """
+
+    def __init__(self, wrappers: Sequence[Wrapper]) -> None:
+        self._wrappers = wrappers
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """The method's handler, wrapped; there is none for a method that does not exist."""
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            wrapped = self._wrapped[method] = self.wrap(method, handler)
+        return wrapped
+
+    def wrap(
+        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """See `Wrapper`."""
+        for wrapper in reversed(self._wrappers):
+            handler = wrapper.wrap(method, handler)
+        return handler
+
+
+class Layer(Wrapper):
+    """A wrapper that does something before and after the implementation."""
 
     @abstractmethod
     async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
@@ -180,7 +204,7 @@ class RequestContext(Layer):
         return await inner(request, context)
 
 
-class Decoding(Interceptor):
+class Decoding(Wrapper):
     """Decodes requests, for gRPC would answer undecodable bytes with an exception's text.
 
     It is the innermost: who may not call is told so whatever was sent.

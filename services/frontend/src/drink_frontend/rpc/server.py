@@ -26,7 +26,13 @@ from drink_frontend.rpc.auth import Authentication
 from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.health import Health, probe
-from drink_frontend.rpc.interceptors import Calls, Decoding, ErrorBoundary, RequestContext
+from drink_frontend.rpc.interceptors import (
+    Calls,
+    Decoding,
+    ErrorBoundary,
+    Interceptor,
+    RequestContext,
+)
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.ports import Accounts, Balances, Drops, Links, Machines
@@ -125,16 +131,20 @@ class RpcServer:
         revoked = Revoked(settings.links.revoked) if settings.links.revoked else None
         self._server = make_server(
             interceptors=[
-                self._calls,
-                ErrorBoundary(randomness),
-                RequestContext(randomness),
-                Authentication(
-                    accounts,
-                    machines,
-                    certificate_required=settings.links.required,
-                    revoked=revoked,
-                ),
-                Decoding(),
+                Interceptor(
+                    [
+                        self._calls,
+                        ErrorBoundary(randomness),
+                        RequestContext(randomness),
+                        Authentication(
+                            accounts,
+                            machines,
+                            certificate_required=settings.links.required,
+                            revoked=revoked,
+                        ),
+                        Decoding(),
+                    ]
+                )
             ],
             options=options(settings),
             maximum_concurrent_rpcs=settings.calls_max,
