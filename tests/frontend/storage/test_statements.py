@@ -75,7 +75,6 @@ def test_the_tables_can_be_made_on_another_engine() -> None:
 @pytest.mark.parametrize(
     ("name", "index"),
     [
-        ("drops_queue", "drops_by_state (state=? AND machine=?)"),
         ("drops_in_state", "drops_by_state (state=?)"),
         ("drops_in_state_at", "drops_by_state (state=? AND machine=?)"),
         ("drops_list_open", "drops_by_state (state=?)"),
@@ -99,6 +98,17 @@ def test_the_next_drop_is_found_by_indexes_of_open_drops(database: sqlite3.Conne
         "SEARCH drops USING INDEX drops_by_state (state=? AND machine=?)",
         "SEARCH busy USING INDEX drops_dispatched_alone (machine=?)",
     ]
+
+
+def test_what_waits_is_counted_by_the_index_of_open_drops(database: sqlite3.Connection) -> None:
+    searched = [step for step in plan(database, "machines_get_with_slot") if "drops" in step]
+    index = "drops_by_state (state=? AND machine=?)"
+    dispatched = "drops_dispatched_alone (machine=?)"
+    assert searched[0] == f"SEARCH drops USING COVERING INDEX {index}"
+    assert searched[1:] in (
+        [f"SEARCH drops USING COVERING INDEX {index}"],
+        [f"SEARCH drops USING COVERING INDEX {dispatched}"],
+    )
 
 
 SCANNED = {

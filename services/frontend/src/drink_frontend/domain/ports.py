@@ -100,8 +100,8 @@ class MachineTable(Protocol):
     def alone(self, name: str) -> Machine | None:
         """The machine without its slots."""
 
-    def with_slot(self, name: str, number: int) -> Machine | None:
-        """The machine with that one of its slots, if it has it."""
+    def with_slot(self, name: str, number: int) -> tuple[Machine, Queue] | None:
+        """The machine with that one of its slots, if it has it, and what waits for it."""
 
     def list(self) -> Sequence[Machine]:
         """All machines with their slots, by name."""
@@ -209,9 +209,6 @@ class DropTable(Protocol):
 
     def ready_machines(self) -> Sequence[str]:
         """Machines that have a RESERVED drop and none that is DISPATCHED."""
-
-    def queue(self, machine: str) -> Queue:
-        """What waits for the machine."""
 
     def scheduled(self, machine: str) -> int:
         """How many of the machine's drops are SCHEDULED."""

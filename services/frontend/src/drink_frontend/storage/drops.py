@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, case, exists, func, insert, literal_column, se
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop, Queue
+from drink_frontend.domain.entities import Drop
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.statements import (
     NOTHING,
@@ -84,7 +84,6 @@ _HIGHEST_REVISION = case(
 _SAW_REVISION = Statement(
     update(drops).where(drops.c.id == bindparam("id")).values(revision=_HIGHEST_REVISION)
 )
-_AT_MOTOR = drops.c.state == constant(State.DISPATCHED)
 _NEXT_RESERVED = Statement(
     _DROP.where(
         _OPEN,
@@ -112,13 +111,6 @@ _READY_MACHINES = Statement(
         ),
     )
     .order_by(drops.c.machine)
-)
-_QUEUE = Statement(
-    select(func.count(), func.count(case((_AT_MOTOR, constant(1))))).where(
-        _OPEN,
-        drops.c.state.in_([constant(state) for state in (State.RESERVED, State.DISPATCHED)]),
-        drops.c.machine == bindparam("machine"),
-    )
 )
 _SCHEDULED = Statement(
     select(func.count()).where(
@@ -262,13 +254,6 @@ class SqlDrops:
     def ready_machines(self) -> Sequence[str]:
         """See `DropTable`."""
         return [row[0] for row in self._executor.all(_READY_MACHINES)]
-
-    def queue(self, machine: str) -> Queue:
-        """See `DropTable`."""
-        row = self._executor.one(_QUEUE, machine=machine)
-        assert row is not None
-        length, at_motor = row
-        return Queue(length, bool(at_motor))
 
     def scheduled(self, machine: str) -> int:
         """See `DropTable`."""

@@ -4,14 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import permutations
 
-from sqlalchemy import bindparam, func, insert, null, select, update
+from sqlalchemy import bindparam, func, insert, literal_column, null, select, update
 
-from drink_frontend.domain.entities import Claim, Machine, Reach, Slot
+from drink_frontend.domain.drop import State
+from drink_frontend.domain.entities import Claim, Machine, Queue, Reach, Slot
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.statements import Executor, Row, Statement, constant
-from drink_frontend.storage.tables import machines, slots
+from drink_frontend.storage.tables import IS_OPEN, drops, machines, slots
 
 _MACHINE = select(
     machines.c.name,
@@ -37,13 +38,23 @@ _SLOT = select(
     slots.c.sensor,
     slots.c.updated_ms,
 )
-_MACHINE_COLUMNS = len(_MACHINE.selected_columns)
+_SLOT_BEGINS = 2 + len(_MACHINE.selected_columns)
 _NAMED = machines.c.name == bindparam("name")
 _NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("number"))
 
 _GET = Statement(_MACHINE.where(_NAMED))
+_WAITING, _AT_MOTOR = (
+    select(func.count())
+    .where(
+        literal_column(f"({IS_OPEN})"),
+        drops.c.state == constant(state),
+        drops.c.machine == bindparam("name"),
+    )
+    .scalar_subquery()
+    for state in (State.RESERVED, State.DISPATCHED)
+)
 _GET_WITH_SLOT = Statement(
-    select(*_MACHINE.selected_columns, *_SLOT.selected_columns)
+    select(_WAITING, _AT_MOTOR, *_MACHINE.selected_columns, *_SLOT.selected_columns)
     .select_from(
         machines.outerjoin(
             slots, (slots.c.machine == machines.c.name) & (slots.c.number == bindparam("number"))
@@ -202,13 +213,15 @@ class SqlMachines:
         row = self._executor.one(_GET, name=name)
         return None if row is None else _machine(row, ())
 
-    def with_slot(self, name: str, number: int) -> Machine | None:
+    def with_slot(self, name: str, number: int) -> tuple[Machine, Queue] | None:
         """See `MachineTable`."""
         row = self._executor.one(_GET_WITH_SLOT, name=name, number=number)
         if row is None:
             return None
-        slot = row[_MACHINE_COLUMNS:]
-        return _machine(row[:_MACHINE_COLUMNS], () if slot[0] is None else (_slot(slot),))
+        waiting, at_motor = row[:2]
+        slot = row[_SLOT_BEGINS:]
+        machine = _machine(row[2:_SLOT_BEGINS], () if slot[0] is None else (_slot(slot),))
+        return machine, Queue(waiting + at_motor, bool(at_motor))
 
     def list(self) -> Sequence[Machine]:
         """See `MachineTable`."""

@@ -127,9 +127,9 @@ class Placing:
             return Placed(earlier)
         if account.closed:
             raise AccountClosedError("the account is closed")
-        machine, slot = self._open_slot(tx)
+        machine, slot, queue = self._open_slot(tx)
         self._check_price(account, slot)
-        queue = self._queue(tx)
+        self._check_queue(tx, queue)
         drop = _reserve(tx, _new_drop(order, slot, self.drop_id, self.hold_id, self.now_ms))
         is_free = drop.state is State.RESERVED and not queue.at_motor
         if not is_free or machine.epoch != self.epoch:
@@ -139,13 +139,14 @@ class Placing:
         commanded = dispatch(tx, first, machine, self.now_ms)
         return Placed(commanded if first is drop else drop, is_new=True, commanded=commanded)
 
-    def _open_slot(self, tx: Transaction) -> tuple[Machine, Slot]:
-        """Machine and slot, or why they cannot be bought from; what helps most comes first."""
+    def _open_slot(self, tx: Transaction) -> tuple[Machine, Slot, Queue]:
+        """Machine, slot and queue, or why they cannot be bought from; what helps most first."""
         # A number that no slot has may be too long for a database.
         number = self.order.slot if 1 <= self.order.slot <= SLOT_MAX else 0
-        machine = tx.machines.with_slot(self.order.machine, number)
-        if machine is None:
+        found = tx.machines.with_slot(self.order.machine, number)
+        if found is None:
             raise MachineNotFoundError("no such machine")
+        machine, queue = found
         slot = machine.slot(number)
         if slot is None:
             raise SlotNotFoundError("the machine has no such slot")
@@ -159,7 +160,7 @@ class Placing:
             raise SlotDisabledError("the slot is out of service")
         if slot.available < 1:
             raise SlotEmptyError("the slot is empty")
-        return machine, slot
+        return machine, slot, queue
 
     def _account(self, tx: Transaction) -> Account:
         name, token = self.order.account, self.order.token
@@ -182,16 +183,14 @@ class Placing:
                 "not enough credits", available=account.available, price=slot.price
             )
 
-    def _queue(self, tx: Transaction) -> Queue:
-        """What the drop would wait behind, unless it is too much."""
-        queue = tx.drops.queue(self.order.machine)
+    def _check_queue(self, tx: Transaction, queue: Queue) -> None:
+        """Refuses what would wait behind too much."""
         if self.order.delay_s:
             busy = tx.drops.scheduled(self.order.machine) >= self.settings.scheduled_max
         else:
             busy = queue.length >= self.settings.waiting_max
         if busy:
             raise MachineBusyError("too many drops wait for this machine")
-        return queue
 
 
 def _new_drop(order: DropOrder, slot: Slot, drop_id: str, hold_id: str, now_ms: int) -> Drop:
