@@ -1,10 +1,15 @@
 """Databases for tests: migrated once per run, then copied."""
 
+import itertools
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Engine, event
 
 from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
@@ -15,6 +20,23 @@ def fresh_sqlite(folder: Path, **changes: Any) -> StorageSettings:
     settings = StorageSettings(path=folder / "drink.db", **changes)
     shutil.copyfile(_template(), settings.path)
     return settings
+
+
+@contextmanager
+def interrupted_at(statement: int) -> Iterator[None]:
+    """Raises in place of a migration's n-th statement that changes anything."""
+    numbers = itertools.count(1)
+
+    def before_execute(_: Any, __: Any, sql: str, *___: Any) -> None:
+        changes = sql.lstrip().startswith(("CREATE", "INSERT", "UPDATE"))
+        if changes and next(numbers) == statement:
+            raise KeyboardInterrupt
+
+    event.listen(Engine, "before_cursor_execute", before_execute)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", before_execute)
 
 
 @cache

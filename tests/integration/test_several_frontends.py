@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import pytest
@@ -231,16 +232,23 @@ def test_fault_31_the_last_credits_spent_at_both_frontends_at_once_are_spent_onc
         client.close()
 
 
+def _start_slow_drop(house: SeveralHouse, buyer: Client, request_id: str) -> Any:
+    """A drop from d whose motor runs for a while; it runs when this returns."""
+    runs = house.runs("d")
+    house.open_ways("d")
+    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
+    call = buyer.start("d/1", request_id)
+    house.wait_for_motor("d", runs + 1)
+    return call
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_fault_24_a_frontend_that_goes_in_mid_drop_leaves_it_to_the_other(
     house: SeveralHouse, alices: tuple[Client, Client], end: signal.Signals
 ) -> None:
     """Its agent moves, tells the other what became of the drop, and the same request finds it."""
     runs, request_id = house.runs("d"), str(uuid.uuid4())
-    house.open_ways("d")
-    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
-    call = alices[0].start("d/1", request_id)
-    house.wait_for_motor("d", runs + 1)
+    call = _start_slow_drop(house, alices[0], request_id)
     house.frontend.send(end)
     drop = insist(alices[1:], "d/1", request_id)
     assert outcome(drop) == ("DISPENSED", "BOARD_ACK")
@@ -320,10 +328,7 @@ def test_fault_29_a_frozen_frontend_is_left_and_does_nothing_when_it_thaws(
     house: SeveralHouse, alices: tuple[Client, Client]
 ) -> None:
     runs, request_id = house.runs("d"), str(uuid.uuid4())
-    house.open_ways("d")
-    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
-    call = alices[0].start("d/1", request_id)
-    house.wait_for_motor("d", runs + 1)
+    call = _start_slow_drop(house, alices[0], request_id)
     house.frontend.send(signal.SIGSTOP)
     try:
         house.wait_linked("d", house.other)
@@ -343,10 +348,7 @@ def test_fault_38_a_frontend_cut_off_from_the_database_lets_its_agents_go(
 ) -> None:
     """What the motor did meanwhile is told to the other one."""
     runs, request_id = house.runs("d"), str(uuid.uuid4())
-    house.open_ways("d")
-    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
-    call = alices[0].start("d/1", request_id)
-    house.wait_for_motor("d", runs + 1)
+    call = _start_slow_drop(house, alices[0], request_id)
     house.to_database.refuse()
     house.to_database.cut()
     try:

@@ -3,15 +3,13 @@
 import re
 import sqlite3
 import stat
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from drink_frontend.storage import migrations, triggers
@@ -20,6 +18,7 @@ from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
+from tests.fakes.databases import interrupted_at
 
 Schema = dict[tuple[str, str], frozenset[str]]
 
@@ -73,30 +72,11 @@ def test_the_database_is_its_owners_only(settings: StorageSettings) -> None:
     assert stat.S_IMODE(settings.path.stat().st_mode) == 0o600
 
 
-@contextmanager
-def _interrupted_at(statement: int) -> Iterator[None]:
-    """Raises in place of the transaction's n-th statement that changes anything."""
-    seen = 0
-
-    def before_execute(_: Any, __: Any, sql: str, *___: Any) -> None:
-        nonlocal seen
-        if sql.lstrip().startswith(("CREATE", "INSERT", "UPDATE")):
-            seen += 1
-            if seen == statement:
-                raise KeyboardInterrupt
-
-    event.listen(Engine, "before_cursor_execute", before_execute)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "before_cursor_execute", before_execute)
-
-
 @pytest.mark.parametrize("statement", [1, 2, 10, 25, 30])
 def test_fault_39_an_interrupted_migration_leaves_nothing_and_can_be_repeated(
     settings: StorageSettings, statement: int
 ) -> None:
-    with _interrupted_at(statement), pytest.raises(KeyboardInterrupt):
+    with interrupted_at(statement), pytest.raises(KeyboardInterrupt):
         migrate(settings)
     assert schema(settings.path) == {}
     with pytest.raises(SchemaError, match=f"no schema.*{SCHEMA_REVISION}"):

@@ -1,15 +1,12 @@
 """Migrations on PostgreSQL: the same schema, whole or not at all, beside frontends that run."""
 
 import asyncio
-import itertools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from drink_frontend.domain.drop import Cause, State
@@ -20,6 +17,7 @@ from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
 from tests.fakes.books import advance, drop, found, fund, reserve
+from tests.fakes.databases import interrupted_at
 from tests.fakes.postgres import empty_postgres, fresh_postgres
 
 CATALOG = """
@@ -69,28 +67,11 @@ def test_migrating_again_changes_nothing(settings: StorageSettings) -> None:
     assert ask(settings, "SELECT count(*) FROM accounts") == [(1,)]
 
 
-@contextmanager
-def _interrupted_at(statement: int) -> Iterator[None]:
-    """Raises in place of the transaction's n-th statement that changes anything."""
-    numbers = itertools.count(1)
-
-    def before_execute(_: Any, __: Any, sql: str, *___: Any) -> None:
-        changes = sql.lstrip().startswith(("CREATE", "INSERT", "UPDATE"))
-        if changes and next(numbers) == statement:
-            raise KeyboardInterrupt
-
-    event.listen(Engine, "before_cursor_execute", before_execute)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "before_cursor_execute", before_execute)
-
-
 @pytest.mark.parametrize("statement", [1, 2, 10, 25, 40])
 def test_fault_39_an_interrupted_migration_leaves_nothing_and_can_be_repeated(
     settings: StorageSettings, statement: int
 ) -> None:
-    with _interrupted_at(statement), pytest.raises(KeyboardInterrupt):
+    with interrupted_at(statement), pytest.raises(KeyboardInterrupt):
         migrate(settings)
     assert schema(settings) == set()
     with pytest.raises(SchemaError, match=f"no schema.*{SCHEMA_REVISION}"):
