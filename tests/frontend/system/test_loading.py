@@ -1,29 +1,33 @@
 import gc
 import importlib
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from drink_frontend.system.loading import loading, without
+from drink_frontend.system.loading import GARBAGE_LOOK, loading, without
 
 
-def test_garbage_is_not_looked_for_while_loading() -> None:
-    try:
-        with loading():
-            assert not gc.isenabled()
-        assert gc.isenabled()
-        assert gc.get_freeze_count() > 0
-    finally:
-        gc.unfreeze()
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    threshold = gc.get_threshold()
+    yield
+    gc.set_threshold(*threshold)
+    gc.unfreeze()
+
+
+def test_garbage_is_not_looked_for_while_loading_and_seldom_then() -> None:
+    with loading():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
+    assert gc.get_threshold()[0] == GARBAGE_LOOK
 
 
 def test_garbage_is_looked_for_again_though_loading_failed() -> None:
-    try:
-        with pytest.raises(ImportError), loading():
-            importlib.import_module("drink_frontend.nothing_of_the_kind")
-        assert gc.isenabled()
-    finally:
-        gc.unfreeze()
+    with pytest.raises(ImportError), loading():
+        raise ImportError
+    assert gc.isenabled()
 
 
 def test_a_package_cannot_be_found_meanwhile() -> None:
