@@ -32,11 +32,11 @@ MARKS = (
 """Moments of a drop in their order; those in the middle are events of the logs."""
 
 BETWEEN = (
-    "frontend: authenticate, reserve and dispatch, commit",
+    "frontend: authenticate, reserve and dispatch in one commit",
     "link to the agent, which appends ACCEPTED and COMMANDED",
     "agent: sync, board (which answers at once), outcome",
     "agent: sync; link to the frontend, which settles and commits",
-    "frontend: read the balance; answer",
+    "frontend: answer",
 )
 """What happens between one moment and the next."""
 

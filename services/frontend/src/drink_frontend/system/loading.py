@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 GARBAGE_LOOK = 10_000
-"""Objects that are made between two looks for garbage. Python's 700 are a drop or two, whose objects
-nearly all go by themselves: looking then was 2 % of a busy frontend's CPU."""
+"""Objects that are made between two looks for garbage. Python's 700 are a drop or two, whose
+objects nearly all go by themselves: looking then was 2 % of a busy frontend's CPU."""
 
 
 @contextmanager
