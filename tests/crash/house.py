@@ -11,6 +11,7 @@ from drink_frontend.storage.verify import verify_books
 from scripts.installation import Installation
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan, import_toml
 from tests.crash.victims import Nursery, Victim
+from tests.fakes.ports import with_own_ports
 
 ALICE = UserPlan("alice", "correct-horse", 5000, admin=True)
 """Buys, and looks at everything: one login does for both."""
@@ -73,7 +74,7 @@ class House(Installation):
             agent=_joined(PLAN.agent, tweaks.agent),
             response_limit_s=tweaks.response_limit_s,
         )
-        super().__init__(folder, plan)
+        super().__init__(folder, with_own_ports(plan))
         self._nurseries = nurseries
         self.frontend = self._frontend_process("frontend", "serve")
         self.agent = Victim(

@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -26,6 +25,7 @@ import pytest
 
 from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
+from tests.fakes.ports import free_port
 
 LIMIT_S = 60
 """Seconds that a server may take to do as it is told."""
@@ -81,7 +81,7 @@ class PostgresServer:
                 user = pwd.getpwnam("postgres")
             self._user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
             os.chown(self._folder, user.pw_uid, user.pw_gid)
-        self.port = _free_port()
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -148,12 +148,6 @@ class PostgresServer:
 def _end_with_parent() -> None:
     """So that it does not outlive a test run that is killed."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def fresh_postgres(server_url: str | None = None, **changes: Any) -> StorageSettings:

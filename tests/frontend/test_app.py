@@ -20,15 +20,9 @@ from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
+from tests.fakes.ports import free_port
 
 LIMIT_S = 30
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The house that the integration tests run: real processes, whose books are checked after each."""
 
 import shutil
-import socket
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from scripts.installation import Installation
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 from scripts.processes import Process, wait_until
 from scripts.proxy import FaultProxy
+from tests.fakes.ports import with_own_ports
 
 ALICE = UserPlan("alice", "correct-horse", 5_000)
 BOB = UserPlan("bob", "battery-staple", 500)
@@ -46,13 +46,6 @@ COUPLE = Plan(
 DATABASE = "drink.db"
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port: int = door.getsockname()[1]
-        return port
-
-
 class House(Installation):
     """An installation whose agents reach the frontend through a proxy.
 
@@ -63,7 +56,7 @@ class House(Installation):
     """
 
     def __init__(self, folder: Path, plan: Plan, templates: Path) -> None:
-        super().__init__(folder, plan)
+        super().__init__(folder, with_own_ports(plan))
         self.links = FaultProxy()
         """Between the agents and the frontend."""
         self.untruths = Untruths()

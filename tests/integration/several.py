@@ -16,8 +16,9 @@ from scripts.installation import Installation
 from scripts.plan import Plan, UserPlan
 from scripts.processes import Process, wait_until
 from scripts.proxy import FaultProxy
+from tests.fakes.ports import with_own_ports
 from tests.fakes.postgres import fresh_postgres
-from tests.integration.house import House, free_port
+from tests.integration.house import House
 
 BEAT_S = 0.5
 """Seconds between a frontend's beats."""
@@ -36,7 +37,7 @@ class SecondFrontend(Installation):
     """
 
     def __init__(self, folder: Path, plan: Plan, storage: str) -> None:
-        super().__init__(folder, replace(plan, rpc_port=free_port(), session_port=free_port()))
+        super().__init__(folder, with_own_ports(plan))
         self._database = storage
 
     @property
@@ -56,8 +57,6 @@ class SeveralHouse(House):
         self.settings: StorageSettings = fresh_postgres()
         plan = replace(
             plan,
-            rpc_port=free_port(),
-            session_port=free_port(),
             frontend={**plan.frontend, "presence": f"beat_interval_s = {BEAT_S}"},
         )
         super().__init__(folder, plan, folder)

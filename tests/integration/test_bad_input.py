@@ -19,6 +19,7 @@ from drink.v1 import machine_service_pb2 as machines
 from scripts.client import Client
 from scripts.plan import MachinePlan, SlotPlan, UserPlan
 from scripts.processes import wait_until
+from tests.fakes.ports import free_port
 from tests.integration.house import (
     ADMIN,
     ALICE,
@@ -26,7 +27,6 @@ from tests.integration.house import (
     COUPLE,
     PRICE,
     House,
-    free_port,
     outcome,
     refused,
 )

@@ -9,7 +9,8 @@ from drink.v1.machine_service_pb2 import Machine
 from scripts.plan import MachinePlan, SlotPlan
 from scripts.processes import wait_until
 from scripts.proxy import Way
-from tests.integration.house import COUPLE, PRICE, House, free_port, id_of, outcome, refused
+from tests.fakes.ports import free_port
+from tests.integration.house import COUPLE, PRICE, House, id_of, outcome, refused
 
 RESPONSE_LIMIT_S = 1.0
 

@@ -16,7 +16,8 @@ from drink_frontend.system.authority import Authority, Issued
 from scripts.plan import Plan
 from scripts.processes import BIN, Process, wait_until
 from tests.fakes.certificates import Certificates, Files
-from tests.integration.house import COUPLE, House, free_port, id_of, outcome, refused
+from tests.fakes.ports import free_port
+from tests.integration.house import COUPLE, House, id_of, outcome, refused
 
 SLOW_S = 0.6
 """Seconds that a motor runs where something is to happen meanwhile."""
@@ -128,7 +129,7 @@ def test_fault_19_an_agent_with_another_machines_certificate_is_refused(
     files = Files(certs / "machine-ld.pem", certs / "machine-ld.key")
     with certified.stranger(files) as stranger:
         stranger.wait_for("certificate_unfit")
-        assert stranger.wait_for("link_lost")["reason"] == "NOT_OWNER"
+        stranger.wait_for("link_lost", reason="NOT_OWNER")
         certified.frontend.wait_for("link_refused", reason="NOT_OWNER", machine="ld")
         assert_undisturbed(certified)
 
@@ -139,7 +140,7 @@ def test_fault_19_certificate_and_token_of_two_machines_are_refused(
     certs = certified.folder / "certs"
     files = Files(certs / "machine-d.pem", certs / "machine-d.key")
     with certified.stranger(files, token="ld.token") as stranger:
-        assert stranger.wait_for("link_lost")["reason"] == "CERTIFICATE_INVALID"
+        stranger.wait_for("link_lost", reason="CERTIFICATE_INVALID")
         certified.frontend.wait_for("link_refused", reason="CERTIFICATE_INVALID")
         assert_undisturbed(certified)
 
@@ -162,7 +163,7 @@ def test_fault_19_an_agent_that_the_authority_does_not_know_gets_no_connection(
     }[kind]
     seen = certified.frontend.log.stat().st_size
     with certified.stranger(files, token="" if files else "d.token") as stranger:
-        assert stranger.wait_for("link_lost")["reason"] == "UNAVAILABLE"
+        stranger.wait_for("link_lost", reason="UNAVAILABLE")
         if kind == "expired":
             assert why in stranger.wait_for("certificate_unfit")["problem"]
 

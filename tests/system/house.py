@@ -20,6 +20,7 @@ from scripts.client import CALL_LIMIT_S, Client, open_channel
 from scripts.demo.house import ADMIN, HOUSE
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 from scripts.processes import wait_until
+from tests.fakes.ports import free_port
 from tests.system.engine import AGENT_IMAGE, FRONTEND_IMAGE, call
 
 UP_LIMIT_S = 300
@@ -137,9 +138,11 @@ class House:
         self.boards: Mapping[str, Board] = {
             machine.name: Board(self, machine.name) for machine in self.plan.machines
         }
-        self.chaos_port = free_ports(1)[0]
+        self.chaos_port = free_port()
         """Where the proxy takes commands, in a profile that has one."""
-        self.ports = {name: Ports(*free_ports(3)) for name in self.profile.frontends}
+        self.ports = {
+            name: Ports(free_port(), free_port(), free_port()) for name in self.profile.frontends
+        }
         self.authority: Path | None = None
         """PEM file of the authority of the frontends' certificates; none: plain text."""
 
@@ -345,10 +348,3 @@ class House:
             yield f"SESSION_PORT{suffix}", str(ports.session)
             yield f"SESSION_TLS_PORT{suffix}", str(ports.session_tls)
         yield "CHAOS_PORT", str(self.chaos_port)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    with ExitStack() as stack:
-        doors = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [door.getsockname()[1] for door in doors]

@@ -8,6 +8,7 @@ from typing import Any, Self
 from scripts.installation import Installation
 from scripts.processes import Process
 from scripts.proxy import FaultProxy
+from tests.fakes.ports import with_own_ports
 from tests.torture.plan import torture_plan
 
 RUNS_POLL_S = 5
@@ -22,7 +23,7 @@ class House(Installation):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, torture_plan())
+        super().__init__(folder, with_own_ports(torture_plan()))
         self.links = {machine.name: FaultProxy() for machine in self.plan.machines}
         """Between each agent and the frontend."""
         self.rpc = FaultProxy()
