@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,9 @@ from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailable
 from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.opening import open_storage
+from drink_frontend.storage.postgres_connection import Redial, UnreachableError
 from drink_frontend.storage.postgres_dial import Driver
+from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from scripts.proxy import FaultProxy, Way
 from tests.fakes.books import drop, found, fund, reserve
@@ -197,6 +200,34 @@ async def test_fault_38_a_connection_lost_while_idle_costs_nobody_an_error(
     proxy.cut()
     await behind.write(gift(1))
     assert await alices(behind) == 1_001
+
+
+def test_fault_38_the_first_connection_that_gets_through_lets_the_others_through(
+    settings: StorageSettings,
+) -> None:
+    engine = PostgresEngine(settings.model_copy(update={"reconnect_ms": 60_000}))
+    first, second = (engine.connect(read_only=True) for _ in range(2))
+    with closing(first), closing(second):
+        first.begin()
+        engine.redial.failed()
+        with pytest.raises(UnreachableError):
+            second.begin()
+        engine.redial.succeeded()
+        second.begin()
+
+
+def test_fault_38_a_server_that_stays_away_is_tried_less_and_less() -> None:
+    redial = Redial(StorageSettings(reconnect_ms=60_000, reconnect_max_ms=600_000))
+    assert redial.is_due
+    waits_s: list[float] = []
+    for _ in range(30):
+        redial.failed()
+        assert not redial.is_due
+        waits_s.append(redial.not_before - time.monotonic())
+    assert waits_s[0] < 61
+    assert 299 < waits_s[-1] < 601
+    redial.succeeded()
+    assert redial.is_due
 
 
 async def test_fault_38_a_commit_that_never_arrived_is_found_out_and_repeated(

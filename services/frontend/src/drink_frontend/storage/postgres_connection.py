@@ -54,6 +54,43 @@ class InDoubtError(Exception):
     """The connection was lost at the commit, and its outcome could not be found out."""
 
 
+class Redial:
+    """When a server that could not be reached is tried again, by all connections of a process.
+
+    The first that gets through lets the others through: readers share their work, and one that
+    waited longer than the rest would refuse what they could answer.
+
+    Args:
+        settings: How long to wait.
+
+    Attributes:
+        not_before: Monotonic seconds before which it is not tried.
+    """
+
+    def __init__(self, settings: StorageSettings) -> None:
+        self._settings = settings
+        self._failures = 0
+        self.not_before = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it may be tried now."""
+        return time.monotonic() >= self.not_before
+
+    def failed(self) -> None:
+        """It was tried in vain; the next time is later, each time more."""
+        settings = self._settings
+        longest_ms = min(settings.reconnect_max_ms, settings.reconnect_ms * 2**self._failures)
+        self._failures = min(self._failures + 1, 20)
+        # Not a secret.
+        wait_s = random.uniform(longest_ms / 2, longest_ms) / 1000  # noqa: S311
+        self.not_before = time.monotonic() + wait_s
+
+    def succeeded(self) -> None:
+        """It was reached."""
+        self._failures, self.not_before = 0, 0.0
+
+
 class PostgresConnection:
     """One connection, made when it is first needed, and again when it was lost. See `Connection`.
 
@@ -61,17 +98,19 @@ class PostgresConnection:
         settings: Where the database is, and bounds.
         read_only: Whether it is a reader.
         writer: Names the process among all that write.
+        redial: When it may be made again.
     """
 
-    def __init__(self, settings: StorageSettings, *, read_only: bool, writer: str) -> None:
+    def __init__(
+        self, settings: StorageSettings, *, read_only: bool, writer: str, redial: Redial
+    ) -> None:
         self._settings = settings
         self._read_only = read_only
         self._writer = writer
         self._batch = 0
         self._driver: Driver | None = None
         self._executor: PostgresExecutor | None = None
-        self._failed_dials = 0
-        self._next_dial = 0.0
+        self._redial = redial
 
     @property
     def executor(self) -> PostgresExecutor:
@@ -175,21 +214,14 @@ class PostgresConnection:
     def _dial(self) -> Driver:
         """A new connection, unless one was in vain a moment ago."""
         self.close()
-        if time.monotonic() < self._next_dial:
+        if not self._redial.is_due:
             raise UnreachableError("the database cannot be reached")
         try:
             driver = dial(self._settings, read_only=self._read_only)
         except (psycopg.Error, StorageError) as error:
-            longest_ms = min(
-                self._settings.reconnect_max_ms,
-                self._settings.reconnect_ms * 2**self._failed_dials,
-            )
-            self._failed_dials = min(self._failed_dials + 1, 20)
-            # Not a secret.
-            wait_s = random.uniform(longest_ms / 2, longest_ms) / 1000  # noqa: S311
-            self._next_dial = time.monotonic() + wait_s
+            self._redial.failed()
             raise UnreachableError(f"the database cannot be reached: {error}") from error
-        self._failed_dials, self._next_dial = 0, 0.0
+        self._redial.succeeded()
         self._driver = driver
         self._executor = PostgresExecutor(driver.cursor(), writes=not self._read_only)
         return driver

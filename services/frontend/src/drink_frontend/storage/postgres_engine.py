@@ -12,6 +12,7 @@ from drink_frontend.storage.postgres_connection import (
     SNAPSHOT,
     InDoubtError,
     PostgresConnection,
+    Redial,
     UnreachableError,
 )
 from drink_frontend.storage.postgres_dial import Driver, Row, dial, warn_of_loss
@@ -36,6 +37,7 @@ class PostgresEngine:
         serves: Whether it is a frontend that opens it, and not a command beside one.
 
     Attributes:
+        redial: When its connections that were lost are made again.
         writer: Names this process among all that write.
 
     Raises:
@@ -47,6 +49,7 @@ class PostgresEngine:
 
     def __init__(self, settings: StorageSettings, *, serves: bool = True) -> None:
         self._settings = settings
+        self.redial = Redial(settings)
         self.writer = secrets.token_hex(8)
         with closing(_reach(settings)) as driver:
             if driver.info.server_version < SERVER_VERSION_MIN:
@@ -58,7 +61,9 @@ class PostgresEngine:
 
     def connect(self, *, read_only: bool) -> PostgresConnection:
         """See `Engine`."""
-        return PostgresConnection(self._settings, read_only=read_only, writer=self.writer)
+        return PostgresConnection(
+            self._settings, read_only=read_only, writer=self.writer, redial=self.redial
+        )
 
     def fault(self, error: BaseException) -> Fault | None:
         """See `Engine`."""
