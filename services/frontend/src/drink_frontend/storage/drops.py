@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import bindparam, case, exists, func, insert, literal_column, select, update
-from sqlalchemy.sql.elements import BindParameter, ColumnElement
+from sqlalchemy import bindparam, case, exists, func, insert, select, update
+from sqlalchemy.sql.elements import BindParameter
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Drop
@@ -43,7 +43,6 @@ _COLUMNS = (
 )
 _STATE, _CAUSE = _COLUMNS.index(drops.c.state), _COLUMNS.index(drops.c.cause)
 _DROP = select(*_COLUMNS)
-_OPEN: ColumnElement[bool] = literal_column(f"({IS_OPEN})")
 _BUSY = drops.alias("busy")
 _BEFORE = drops.c.sequence < bindparam("before")
 _STATE_NAMES = tuple(f"state_{number}" for number in range(len(State)))
@@ -86,7 +85,7 @@ _SAW_REVISION = Statement(
 )
 _NEXT_RESERVED = Statement(
     _DROP.where(
-        _OPEN,
+        IS_OPEN,
         drops.c.state == constant(State.RESERVED),
         drops.c.machine == bindparam("machine"),
         ~exists().where(
@@ -104,7 +103,7 @@ _READY_MACHINES = Statement(
     select(drops.c.machine)
     .distinct()
     .where(
-        _OPEN,
+        IS_OPEN,
         drops.c.state == constant(State.RESERVED),
         ~exists().where(
             _BUSY.c.machine == drops.c.machine, _BUSY.c.state == constant(State.DISPATCHED)
@@ -114,17 +113,17 @@ _READY_MACHINES = Statement(
 )
 _SCHEDULED = Statement(
     select(func.count()).where(
-        _OPEN,
+        IS_OPEN,
         drops.c.state == constant(State.SCHEDULED),
         drops.c.machine == bindparam("machine"),
     )
 )
 _IN_STATE = Statement(
-    _DROP.where(_OPEN, drops.c.state == bindparam("state")).order_by(drops.c.sequence)
+    _DROP.where(IS_OPEN, drops.c.state == bindparam("state")).order_by(drops.c.sequence)
 )
 _IN_STATE_AT = Statement(
     _DROP.where(
-        _OPEN, drops.c.state == bindparam("state"), drops.c.machine == bindparam("machine")
+        IS_OPEN, drops.c.state == bindparam("state"), drops.c.machine == bindparam("machine")
     ).order_by(drops.c.sequence)
 )
 _DUE = Statement(
@@ -141,7 +140,7 @@ _LIST = Statement(_NEWEST_FIRST.limit(_LIMIT).offset(NOTHING))
 _LIST_OF = Statement(
     _NEWEST_FIRST.where(drops.c.account == bindparam("account")).limit(_LIMIT).offset(NOTHING)
 )
-_LIST_OPEN = Statement(_NEWEST_FIRST.where(_OPEN).limit(_LIMIT).offset(NOTHING))
+_LIST_OPEN = Statement(_NEWEST_FIRST.where(IS_OPEN).limit(_LIMIT).offset(NOTHING))
 
 
 class SqlDrops:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import permutations
 
-from sqlalchemy import bindparam, func, insert, literal_column, null, select, update
+from sqlalchemy import bindparam, func, insert, null, select, update
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Claim, Machine, Queue, Reach, Slot
@@ -46,7 +46,7 @@ _GET = Statement(_MACHINE.where(_NAMED))
 _WAITING, _AT_MOTOR = (
     select(func.count())
     .where(
-        literal_column(f"({IS_OPEN})"),
+        IS_OPEN,
         drops.c.state == constant(state),
         drops.c.machine == bindparam("name"),
     )

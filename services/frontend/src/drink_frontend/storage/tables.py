@@ -26,8 +26,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
     text,
 )
+from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import REAL, TypeEngine
 
 from drink_frontend.domain.drop import Cause, State
@@ -83,7 +85,9 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Inde
     )
 
 
-IS_OPEN = f"state IN {_among(*OPEN_STATES)}"
+_IS_OPEN = f"state IN {_among(*OPEN_STATES)}"
+
+IS_OPEN: ColumnElement[bool] = literal_column(f"({_IS_OPEN})")
 """The condition of the index on open drops; a query repeats it word for word to use it."""
 
 _STRICT: dict[str, Any] = {"sqlite_strict": True}
@@ -285,7 +289,7 @@ drops = Table(
     ),
     _check("decided", "(cause = 'OPERATOR') = (decided_by IS NOT NULL)"),
     _check("revision", "revision >= 0"),
-    _partial("drops_by_state", "state", "machine", "sequence", where=IS_OPEN),
+    _partial("drops_by_state", "state", "machine", "sequence", where=_IS_OPEN),
     # A board gets its next command when it has answered the one before.
     _partial("drops_dispatched_alone", "machine", where="state = 'DISPATCHED'", unique=True),
     _partial("drops_by_time", "not_before_ms", where="state = 'SCHEDULED'"),
