@@ -60,6 +60,7 @@ class Rig:
             self.clock,
             settings=settings,
             on_reach=lambda: self.reaches.append(self.link.state.ready),
+            known=lambda: None,
         )
 
     async def open(self, **changed: Any) -> Welcome:

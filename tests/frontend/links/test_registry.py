@@ -9,6 +9,7 @@ import pytest
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import (
+    LinkSupersededError,
     MachineDisabledError,
     OutcomeUnknownError,
     ShuttingDownError,
@@ -122,6 +123,24 @@ async def test_fault_17_the_newest_link_wins(rig: Rig) -> None:
     rig.registry.wake("d")
     assert (await newer.hears(Dispense)).epoch == 2
     assert rig.reach("d") is Reach.READY
+
+
+@pytest.mark.parametrize("is_linked", [True, False])
+async def test_fault_17_a_hello_that_comes_late_disturbs_nobody(rig: Rig, is_linked: bool) -> None:
+    """What lay in the network is no journal that was put back."""
+    rig.desk.reserve(reserved("D1"))
+    agent = await rig.connect(journal_sequence=3)
+    await agent.hears(Dispense)
+    agent.say(Heartbeat(1, journal_sequence=5), dispensed("D1", sequence=9))
+    await agent.hears(ResultAck)
+    if not is_linked:
+        await agent.vanish()
+
+    await rig.dial(journal_sequence=8).hears_error(LinkSupersededError)
+    assert rig.desk.epochs["d"] == 1
+    assert rig.reach("d") is (Reach.READY if is_linked else Reach.OFFLINE)
+    await rig.connect(journal_sequence=8, boot_id="boot-2")
+    await rig.connect(journal_sequence=9)
 
 
 async def test_fault_17_a_link_that_opens_late_does_not_displace_a_newer_one(rig: Rig) -> None:

@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.errors import AgentTooOldError, LinkProtocolError, NotOwnerError
+from drink_frontend.domain.errors import (
+    AgentTooOldError,
+    LinkProtocolError,
+    LinkSupersededError,
+    NotOwnerError,
+)
 from drink_frontend.links.messages import (
     AgentMessage,
     BoardStatus,
@@ -15,7 +20,7 @@ from drink_frontend.links.messages import (
     NotReceived,
     Result,
 )
-from drink_frontend.links.state import MISSED_HEARTBEATS, PROTOCOL_MIN, LinkState, Phase
+from drink_frontend.links.state import MISSED_HEARTBEATS, PROTOCOL_MIN, LinkState, Phase, Progress
 from tests.fakes.agent import READY, hello
 
 LATER: list[AgentMessage] = [
@@ -31,7 +36,7 @@ def link(phase: Phase = Phase.OPEN) -> LinkState:
     """A link of machine d in that phase; D1 is wanted."""
     state = LinkState("d", 10, now=100)
     if phase is not Phase.GREETING:
-        state.greet(hello())
+        state.greet(hello(), None)
         state.opened(7, ["D1"], READY)
     if phase is Phase.CLOSED:
         state.close()
@@ -41,20 +46,20 @@ def link(phase: Phase = Phase.OPEN) -> LinkState:
 def test_a_link_begins_with_hello() -> None:
     state = link(Phase.GREETING)
 
-    assert state.greet(hello()) == hello()
+    assert state.greet(hello(), None) == hello()
     assert (state.phase, state.ready) == (Phase.GREETING, False)
 
 
 @pytest.mark.parametrize("message", LATER)
 def test_nothing_is_said_before_hello(message: AgentMessage) -> None:
     with pytest.raises(LinkProtocolError):
-        link(Phase.GREETING).greet(message)
+        link(Phase.GREETING).greet(message, None)
 
 
 @pytest.mark.parametrize("phase", [Phase.OPEN, Phase.CLOSED])
 def test_hello_is_said_once(phase: Phase) -> None:
     with pytest.raises(LinkProtocolError):
-        link(phase).greet(hello())
+        link(phase).greet(hello(), None)
     with pytest.raises(LinkProtocolError):
         link(phase).heard(hello(), 101)
 
@@ -71,25 +76,37 @@ def test_everything_else_is_taken_in_any_order(phase: Phase, message: AgentMessa
 
 @pytest.mark.parametrize("version", [PROTOCOL_MIN, PROTOCOL_MIN + 1, 1_000])
 def test_fault_22_newer_agents_are_welcome(version: int) -> None:
-    assert link(Phase.GREETING).greet(hello(protocol_version=version)).protocol_version == version
+    newer = hello(protocol_version=version)
+    assert link(Phase.GREETING).greet(newer, None) == newer
 
 
 @pytest.mark.parametrize("version", [PROTOCOL_MIN - 1, 0, -1])
 def test_fault_22_an_agent_that_is_too_old_is_told_the_oldest_version(version: int) -> None:
     with pytest.raises(AgentTooOldError) as refused:
-        link(Phase.GREETING).greet(hello(protocol_version=version))
+        link(Phase.GREETING).greet(hello(protocol_version=version), None)
     assert refused.value.facts == {"oldest": PROTOCOL_MIN}
 
 
 def test_fault_19_a_token_speaks_only_for_its_own_machine() -> None:
     with pytest.raises(NotOwnerError):
-        link(Phase.GREETING).greet(hello("ld"))
+        link(Phase.GREETING).greet(hello("ld"), None)
 
 
 @pytest.mark.parametrize("lacking", [{"journal_id": ""}, {"boot_id": ""}, {"journal_sequence": -1}])
 def test_hello_names_journal_and_boot(lacking: dict[str, Any]) -> None:
     with pytest.raises(LinkProtocolError):
-        link(Phase.GREETING).greet(hello(**lacking))
+        link(Phase.GREETING).greet(hello(**lacking), None)
+
+
+def test_fault_17_a_hello_that_was_long_under_way_is_refused() -> None:
+    with pytest.raises(LinkSupersededError):
+        link(Phase.GREETING).greet(hello(journal_sequence=8), Progress("boot-1", 9))
+
+
+@pytest.mark.parametrize(("boot_id", "sequence"), [("boot-1", 8), ("boot-1", 3), ("boot-2", 9)])
+def test_a_hello_of_now_or_of_another_run_is_heard(boot_id: str, sequence: int) -> None:
+    message = hello(journal_sequence=8)
+    assert link(Phase.GREETING).greet(message, Progress(boot_id, sequence)) == message
 
 
 def test_a_link_is_ready_while_it_is_open_and_its_board_answers() -> None:

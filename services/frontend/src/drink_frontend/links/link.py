@@ -31,7 +31,7 @@ from drink_frontend.links.messages import (
     Welcome,
 )
 from drink_frontend.links.settings import LinkSettings
-from drink_frontend.links.state import LinkState, Phase
+from drink_frontend.links.state import LinkState, Phase, Progress
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +46,10 @@ class Link:
         clock: Time.
         settings: Limits.
         on_reach: Told when the board's readiness may have changed.
+        known: Tells how far the machine's agent is known to have come.
+
+    Attributes:
+        progress: How far its agent has come, once it is open.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Link:
         *,
         settings: LinkSettings,
         on_reach: Callable[[], None],
+        known: Callable[[], Progress | None],
     ) -> None:
         self.state = LinkState(machine, settings.heartbeat_interval_s, clock.monotonic())
         self._incoming = incoming
@@ -66,8 +71,9 @@ class Link:
         self._on_reach = on_reach
         self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
         self._wake = asyncio.Event()
+        self.progress = Progress("", 0)
+        self._known = known
         self._journal_id = ""
-        self._journal_sequence = 0
         self._said = clock.monotonic()
         self._kept: BoardStatus | None = None
         self._failure: Exception | None = None
@@ -109,8 +115,9 @@ class Link:
                 first = await anext(self._incoming)
         except (TimeoutError, StopAsyncIteration):
             raise LinkProtocolError("no Hello came") from None
-        hello = self.state.greet(first)
-        self._journal_id, self._journal_sequence = hello.journal_id, hello.journal_sequence
+        hello = self.state.greet(first, self._known())
+        self.progress = Progress(hello.boot_id, hello.journal_sequence)
+        self._journal_id = hello.journal_id
         opening = await self._desk.open_link(
             self.state.machine,
             (hello.journal_id, hello.journal_sequence),
@@ -213,15 +220,16 @@ class Link:
             # Not acknowledged, so the agent says it again.
             self._log.warning("result_postponed", drop_id=result.drop_id)
             return
-        self._journal_sequence = max(self._journal_sequence, result.journal_sequence)
+        progress = self.progress
+        progress.journal_sequence = max(progress.journal_sequence, result.journal_sequence)
         self._send(ResultAck(result.drop_id, result.revision))
         if following is not None:
             self.command(following)
 
     def _keep_journal(self, sequence: int) -> None:
         # An idle agent's journal stands still, and so does the database.
-        if sequence > self._journal_sequence:
-            self._journal_sequence = sequence
+        if sequence > self.progress.journal_sequence:
+            self.progress.journal_sequence = sequence
             self._desk.journal(self.state.machine, (self._journal_id, sequence))
 
     def _answer(self, sequence: int) -> None:

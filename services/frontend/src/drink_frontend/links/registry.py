@@ -11,6 +11,7 @@ from drink_frontend.links.desk import Desk
 from drink_frontend.links.link import Link
 from drink_frontend.links.messages import AgentMessage, FrontendMessage, GoodbyeReason
 from drink_frontend.links.settings import LinkSettings
+from drink_frontend.links.state import Progress
 
 
 class LinkRegistry:
@@ -35,6 +36,7 @@ class LinkRegistry:
         self._settings = settings
         self._on_reach = on_reach
         self._links: dict[str, Link] = {}
+        self._progress: dict[str, Progress] = {}
         self._opening: Counter[str] = Counter()
         self._draining = False
 
@@ -100,6 +102,7 @@ class LinkRegistry:
             self._clock,
             settings=self._settings,
             on_reach=self._on_reach,
+            known=lambda: self._progress.get(machine),
         )
         await self._open(link)
         older = self._links.get(machine)
@@ -107,6 +110,7 @@ class LinkRegistry:
             link.end(GoodbyeReason.SUPERSEDED)
         else:
             self._links[machine] = link
+            self._progress[machine] = link.progress
             if older is not None:
                 older.end(GoodbyeReason.SUPERSEDED)
         if self._draining:

@@ -1,10 +1,16 @@
 """The rules of one link, without any I/O: what may be said when, and when it counts as lost."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from enum import StrEnum
 
 from drink_frontend.domain.entities import Reach
-from drink_frontend.domain.errors import AgentTooOldError, LinkProtocolError, NotOwnerError
+from drink_frontend.domain.errors import (
+    AgentTooOldError,
+    LinkProtocolError,
+    LinkSupersededError,
+    NotOwnerError,
+)
 from drink_frontend.links.messages import AgentMessage, BoardStatus, Hello, NotReceived
 
 PROTOCOL_MIN = 1
@@ -23,6 +29,26 @@ class Phase(StrEnum):
     """Welcome was said."""
     CLOSED = "CLOSED"
     """Nothing counts any more but results."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run of an agent has come, by what it has said here on any link.
+
+    Attributes:
+        boot_id: The run.
+        journal_sequence: Number of the last durable record of its journal.
+    """
+
+    boot_id: str
+    journal_sequence: int
+
+    def is_ahead_of(self, hello: Hello) -> bool:
+        """Whether it is further than when its Hello was said, which is on its way since.
+
+        No journal is replaced by an older copy within a run.
+        """
+        return self.boot_id == hello.boot_id and self.journal_sequence > hello.journal_sequence
 
 
 class LinkState:
@@ -60,10 +86,15 @@ class LinkState:
             return Reach.OFFLINE
         return Reach.READY if self.board.ready else Reach.BOARD_DOWN
 
-    def greet(self, hello: AgentMessage) -> Hello:
+    def greet(self, hello: AgentMessage, known: Progress | None) -> Hello:
         """Checks the first message.
 
+        Args:
+            hello: The message.
+            known: What is known of the machine's agent already.
+
         Raises:
+            LinkSupersededError: the agent has said more since, so this was under way for long.
             LinkProtocolError: it is not Hello, or not a sound one.
             AgentTooOldError: the agent speaks too old a protocol.
             NotOwnerError: the agent speaks for another machine than its own.
@@ -76,6 +107,8 @@ class LinkState:
             raise NotOwnerError("token or certificate belong to another machine")
         if not hello.journal_id or not hello.boot_id or hello.journal_sequence < 0:
             raise LinkProtocolError("Hello lacks its journal or boot")
+        if known is not None and known.is_ahead_of(hello):
+            raise LinkSupersededError("the agent has said more since")
         return hello
 
     def opened(self, epoch: int, wanted: Collection[str], board: BoardStatus) -> None:
