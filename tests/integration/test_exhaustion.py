@@ -108,6 +108,7 @@ def test_fault_30_out_of_memory_is_a_kill_at_worst(house: House, service: str) -
         house.start_frontend()
     else:
         process.start()
+        process.wait_for("link_up")
     house.wait_ready("d", "ld")
     state, _ = outcome(house.alice.answered(drop.name))
     if state == "UNKNOWN":
