@@ -24,6 +24,7 @@ from drink_agent.runtime.ports import BoardPort
 from drink_frontend.app import Frontend, StorageBrokenError
 from drink_frontend.config import Settings
 from drink_frontend.storage.database import Database
+from tests.simulation import journals
 from tests.simulation.database import DatabaseTrouble, InlineHands, SimulatedEngine
 from tests.simulation.disk import DiskTrouble, MountedDisk, SimulatedDisk
 from tests.simulation.network import Network
@@ -323,10 +324,11 @@ class AgentHost(Host):
     def damage_journal(self) -> bool:
         """Flips a bit of what is durable; False if there is nothing yet."""
         content = bytearray(self.disk.content(self.journal))
-        if not content:
+        whole_bytes = journals.whole_bytes(bytes(content))
+        if not whole_bytes:
             return False
         self._pull_down()
-        content[self.rng.randrange(len(content))] ^= 1 << self.rng.randrange(8)
+        content[self.rng.randrange(whole_bytes)] ^= 1 << self.rng.randrange(8)
         self.disk.put(self.journal, bytes(content))
         self.tampered = True
         return True

@@ -25,7 +25,17 @@ def header(content: bytes) -> dict[str, Any]:
     return payloads[0] if payloads else {}
 
 
+def whole_bytes(content: bytes) -> int:
+    """How long its whole frames are; what follows was torn and says nothing."""
+    return _frames(content)[1]
+
+
 def _payloads(content: bytes) -> list[Any]:
+    return _frames(content)[0]
+
+
+def _frames(content: bytes) -> tuple[list[Any], int]:
+    """What the whole frames hold, and where they end."""
     payloads = []
     at = 0
     while len(content) >= at + _HEAD:
@@ -34,11 +44,12 @@ def _payloads(content: bytes) -> list[Any]:
         except ValueError:
             break
         payload = content[at + _HEAD : at + _HEAD + length]
-        if len(payload) < length or zlib.crc32(payload) != checksum:
+        end = at + _HEAD + length
+        if zlib.crc32(payload) != checksum or content[end : end + 1] != b"\n":
             break
         payloads.append(json.loads(payload))
-        at += _HEAD + length + 1
-    return payloads
+        at = end + 1
+    return payloads, at
 
 
 def at_board(content: bytes) -> dict[str, Any] | None:
