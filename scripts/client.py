@@ -2,7 +2,7 @@
 
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,37 @@ def open_channel(
         return grpc.insecure_channel(address, options)
     credentials = grpc.ssl_channel_credentials(authority.read_bytes())
     return grpc.secure_channel(address, credentials, options)
+
+
+def wait_reach(
+    address: str,
+    names: Iterable[str],
+    authority: Path | None = None,
+    reach: machines.Machine.Reach.ValueType = machines.Machine.REACH_READY,
+    limit_s: float = 60,
+) -> None:
+    """Waits until a frontend says that of the machines; the frontend or its database may be away.
+
+    Raises:
+        TimeoutError: it did not within `limit_s` seconds.
+    """
+    wanted = {f"machines/{name}" for name in names}
+    with open_channel(address, authority) as channel:
+        stub = machine_service_pb2_grpc.MachineServiceStub(channel)
+
+        def so() -> bool:
+            try:
+                found = stub.ListMachines(
+                    machines.ListMachinesRequest(), timeout=CALL_LIMIT_S, wait_for_ready=True
+                ).machines
+            except grpc.RpcError as error:
+                if error.code() is grpc.StatusCode.UNAVAILABLE:
+                    return False
+                raise
+            return wanted <= {each.name for each in found if each.reach == reach}
+
+        what = machines.Machine.Reach.Name(reach)
+        wait_until(so, f"{', '.join(sorted(wanted))} {what}", limit_s)
 
 
 class Client:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from drink.v1 import machine_service_pb2 as machines
-from drink.v1 import machine_service_pb2_grpc
-from scripts.client import CALL_LIMIT_S, Client, open_channel
+from scripts.client import Client, wait_reach
 from scripts.plan import MachinePlan, Plan, UserPlan, import_toml, settings_toml
 from scripts.processes import Process, run, wait_until
 
@@ -180,18 +179,7 @@ class Installation:
         self, reach: machines.Machine.Reach.ValueType, *names: str, limit_s: float = 60
     ) -> None:
         """Waits until the frontend says that of the machines."""
-        with open_channel(self.address, self.authority) as channel:
-            stub = machine_service_pb2_grpc.MachineServiceStub(channel)
-
-            def so() -> bool:
-                found = stub.ListMachines(
-                    machines.ListMachinesRequest(), timeout=CALL_LIMIT_S, wait_for_ready=True
-                ).machines
-                there = {each.name for each in found if each.reach == reach}
-                return there.issuperset(f"machines/{name}" for name in names)
-
-            what = machines.Machine.Reach.Name(reach)
-            wait_until(so, f"{', '.join(names)} {what}", limit_s)
+        wait_reach(self.address, names, self.authority, reach, limit_s)
 
     def client(self, user: UserPlan) -> Client:
         """A gRPC client, logged in."""

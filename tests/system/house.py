@@ -13,13 +13,11 @@ from typing import Any, Self
 
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import machine_service_pb2 as machines
-from drink.v1 import machine_service_pb2_grpc
 from drink.v1.drop_service_pb2 import Drop
 from scripts.books import Untruths, compare
-from scripts.client import CALL_LIMIT_S, Client, open_channel
+from scripts.client import Client, wait_reach
 from scripts.demo.house import ADMIN, HOUSE
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
-from scripts.processes import wait_until
 from tests.fakes.ports import free_port
 from tests.system.engine import AGENT_IMAGE, FRONTEND_IMAGE, call
 
@@ -276,17 +274,8 @@ class House:
 
     def wait_ready(self, *names: str, frontend: int = 0, limit_s: float = 60) -> None:
         """Waits until a frontend can sell from machines, all by default."""
-        wanted = {f"machines/{name}" for name in names or self.boards}
-        with open_channel(self.address(frontend), self.authority) as channel:
-            stub = machine_service_pb2_grpc.MachineServiceStub(channel)
-
-            def so() -> bool:
-                request = machines.ListMachinesRequest()
-                found = stub.ListMachines(request, timeout=CALL_LIMIT_S, wait_for_ready=True)
-                ready = machines.Machine.REACH_READY
-                return wanted <= {each.name for each in found.machines if each.reach == ready}
-
-            wait_until(so, f"{', '.join(sorted(wanted))} READY", limit_s)
+        address = self.address(frontend)
+        wait_reach(address, names or self.boards, self.authority, limit_s=limit_s)
 
     def decide(self, drop: Drop, *, dispensed: bool) -> None:
         """Decides as an operator what became of a drop."""
