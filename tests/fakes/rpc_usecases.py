@@ -151,14 +151,14 @@ class MemoryAccounts:
         if token not in self.tokens:
             raise TokenInvalidError("the token is not known")
         self.authenticated += 1
-        account = self.recalled[token] = self.users[self.tokens[token]]
+        account = self.recalled[digest(token)] = self.users[self.tokens[token]]
         return account
 
-    def recall(self, token: str) -> Account | None:
-        return self.recalled.get(token)
+    def recall(self, token_digest: str) -> Account | None:
+        return self.recalled.get(token_digest)
 
-    def forget(self, token: str) -> None:
-        del self.recalled[token]
+    def forget(self, token_digest: str) -> None:
+        del self.recalled[token_digest]
 
     async def balance(self, name: str) -> Account:
         if name not in self.users:

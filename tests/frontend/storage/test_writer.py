@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drink_frontend.domain.entities import AuditKind, AuditRecord
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Machine, Reach
 from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
 from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.database import Database
@@ -47,6 +47,12 @@ async def alices(database: Database) -> int:
     return alice.posted
 
 
+async def machine_d(database: Database) -> Machine:
+    machine = await database.read(lambda tx: tx.machines.get("d"))
+    assert machine is not None
+    return machine
+
+
 def gift(tx: Transaction) -> None:
     fund(tx, "alice", 1, "gift")
 
@@ -57,6 +63,12 @@ def refuse(_: Transaction) -> None:
 
 def change_and_refuse(tx: Transaction) -> None:
     fund(tx, "alice", 7, "half")
+    raise SlotEmptyError("empty")
+
+
+def open_link_and_refuse(tx: Transaction) -> None:
+    """Its one statement gives back a row, as a query does."""
+    tx.machines.open_link("d", "journal", 0, "me", Reach.READY)
     raise SlotEmptyError("empty")
 
 
@@ -138,11 +150,15 @@ async def test_fault_32_after_a_failed_sync_nothing_is_written_any_more(
     assert await alices(database) == 1_000
 
 
-async def test_a_unit_that_refuses_after_a_change_is_undone_alone(database: Database) -> None:
-    before = database.stats.units
-    results = await batch(database, gift, change_and_refuse, refuse, lambda _: 42)
+@pytest.mark.parametrize("dirty", [change_and_refuse, open_link_and_refuse])
+async def test_a_unit_that_refuses_after_a_change_is_undone_alone(
+    database: Database, dirty: Unit
+) -> None:
+    before, machine = database.stats.units, await machine_d(database)
+    results = await batch(database, gift, dirty, refuse, lambda _: 42)
     assert kinds(results) == ["NoneType", "SlotEmptyError", "SlotEmptyError", "int"]
     assert await alices(database) == 1_001
+    assert await machine_d(database) == machine
     assert database.stats.units == before + 5
     assert database.stats.failed_commits == 0
 

@@ -171,16 +171,17 @@ class Authentication(Layer):
 
     async def _for_user(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
         token = _bearer_token(context)
-        account = self._accounts.recall(token) if method in _ASKED_AGAIN else None
+        token_digest = digest(token)
+        account = self._accounts.recall(token_digest) if method in _ASKED_AGAIN else None
         if account is None:
             account = await self._accounts.authenticate(token)
         structlog.contextvars.bind_contextvars(account=account.name)
         _caller.set(account)
-        _caller_token.set(digest(token))
+        _caller_token.set(token_digest)
         try:
             return await inner(request, context)
         except TokenInvalidError:
-            self._accounts.forget(token)
+            self._accounts.forget(token_digest)
             raise
 
     async def _identify(self, context: Context) -> Agent:

@@ -53,10 +53,10 @@ class Accounts(Protocol):
     async def authenticate(self, token: str) -> Account:
         """The account that a bearer token stands for."""
 
-    def recall(self, token: str) -> Account | None:
+    def recall(self, token_digest: str) -> Account | None:
         """The account that a token stood for when it was last asked about."""
 
-    def forget(self, token: str) -> None:
+    def forget(self, token_digest: str) -> None:
         """The token was found not to be good any more."""
 
     async def balance(self, name: str) -> Account:

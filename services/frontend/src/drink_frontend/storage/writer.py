@@ -113,8 +113,7 @@ class Writer:
     def _try(self, jobs: Sequence[Job], touched: Touched, *, apart: bool) -> Sequence[Outcome]:
         self._connection.begin()
         touched.elsewhere |= self._connection.changed_elsewhere()
-        carry_out = self._carry_out_apart if apart else self._carry_out
-        outcomes = [carry_out(job, touched) for job in jobs]
+        outcomes = [self._carry_out(job, touched, apart=apart) for job in jobs]
         self._connection.announce(touched)
         self._connection.commit()
         return outcomes
@@ -140,28 +139,12 @@ class Writer:
         """See `Crew`."""
         self._connection.close()
 
-    def _carry_out(self, job: Job, touched: Touched) -> Outcome:
+    def _carry_out(self, job: Job, touched: Touched, *, apart: bool) -> Outcome:
         executor = self._connection.executor
         executor.changed = False
         transaction = SqlTransaction(executor, self._settings.tokens_per_account)
-        try:
-            value = job.call(transaction)
-        except DrinkError as error:
-            if executor.changed:
-                raise _NotAloneError from error
-            return Outcome(error=error)
-        except BaseException as error:
-            if not self._connection.in_transaction:
-                raise _BatchLostError from error
-            if self._engine.fault(error) in {Fault.BROKEN, Fault.UNDONE}:
-                raise
-            raise _NotAloneError from error
-        touched.add(transaction.touched)
-        return Outcome(value)
-
-    def _carry_out_apart(self, job: Job, touched: Touched) -> Outcome:
-        transaction = SqlTransaction(self._connection.executor, self._settings.tokens_per_account)
-        self._connection.savepoint()
+        if apart:
+            self._connection.savepoint()
         try:
             value = job.call(transaction)
         except BaseException as error:
@@ -170,12 +153,16 @@ class Writer:
             fault = self._engine.fault(error)
             if fault in {Fault.BROKEN, Fault.UNDONE}:
                 raise
-            self._connection.undo()
+            if apart:
+                self._connection.undo()
+            elif executor.changed or not isinstance(error, DrinkError):
+                raise _NotAloneError from error
             if fault is None:
                 return Outcome(error=error)
             log.warning("unit_refused", error=str(error))
             return Outcome(error=_refusal())
-        self._connection.release()
+        if apart:
+            self._connection.release()
         touched.add(transaction.touched)
         return Outcome(value)
 

@@ -180,16 +180,16 @@ class Accounts:
         self._recalled[token_digest] = account
         return account
 
-    def recall(self, token: str) -> Account | None:
+    def recall(self, token_digest: str) -> Account | None:
         """The account that a token stood for when it was last asked about, as it was then.
 
         Only for who asks again: a unit of work that acts for the account by `DropOrder.token`.
         """
-        return self._recalled.get(digest(token))
+        return self._recalled.get(token_digest)
 
-    def forget(self, token: str) -> None:
+    def forget(self, token_digest: str) -> None:
         """The token was found not to be good any more."""
-        self._recalled.pop(digest(token), None)
+        self._recalled.pop(token_digest, None)
 
     async def get(self, caller: Account, name: str) -> Account:
         """The caller's account; any account for an administrator.

@@ -34,10 +34,9 @@ def judge(settings: BoardSettings, login: Login) -> Verdict:
     the password as well.
     """
     if settings.password:
-        password = settings.password.encode("ascii")
-        begun_again = login.password[-len(password) - 1 :]
-        is_password = hmac.compare_digest(login.password, password)
-        if is_password or hmac.compare_digest(begun_again, b"0" + password):
+        good = b"0" + settings.password.encode("ascii")
+        line = b"0" + login.password
+        if hmac.compare_digest(line[-len(good) :], good):
             return Verdict.ADMITTED
     if _TAIL.fullmatch(login.password):
         return Verdict.UNDECIDED
