@@ -251,24 +251,41 @@ def _mark(
 
 
 def _motors(evidence: Evidence) -> Iterator[Problem]:
-    """Invariants 6, 8 and 9: each motor start belongs to one drop, and each paid drop has one."""
+    """Invariants 6, 8 and 9: each motor start belongs to one drop, and each paid drop has one.
+
+    If all starts can be given to drops, and all paid drops can be given starts, then one way of
+    giving does both (Mendelsohn and Dulmage, 1958), so that each is looked at by itself.
+    """
     for machine, runs in evidence.runs.items():
-        waiting = [d for d in evidence.books.drops if d.machine == machine and d.dispatched_ms]
-        waiting.sort(key=lambda drop: drop.settled_ms or float("inf"))
-        for run in sorted(runs, key=lambda each: each["time"]):
-            drop = next((each for each in waiting if _may_be_of(run, each)), None)
-            if drop is None:
-                yield Problem(DOUBLE, f"{machine}'s motor ran for no drop: {run}")
-            else:
-                waiting.remove(drop)
-        for drop in waiting:
-            if drop.state == "DISPENSED":
-                yield Problem(LOST, f"drop {drop.id} is paid for, and no motor ran for it")
+        drops = [d for d in evidence.books.drops if d.machine == machine and d.dispatched_ms]
+        for run in _left_over(runs, drops)[0]:
+            yield Problem(DOUBLE, f"{machine}'s motor ran for no drop: {run}")
+        for drop in _left_over(runs, [d for d in drops if d.state == "DISPENSED"])[1]:
+            yield Problem(LOST, f"drop {drop.id} is paid for, and no motor ran for it")
+
+
+def _left_over(
+    runs: Sequence[Mapping[str, Any]], drops: Sequence[Drop]
+) -> tuple[list[Mapping[str, Any]], list[Drop]]:
+    """The motor starts and drops that remain when as many as can be are given to each other.
+
+    Each start in its turn goes to the drop that is over first (Glover, 1967).
+    """
+    idle: list[Mapping[str, Any]] = []
+    waiting = sorted(drops, key=lambda drop: drop.settled_ms or float("inf"))
+    for run in sorted(runs, key=lambda each: each["time"]):
+        drop = next((each for each in waiting if _may_be_of(run, each)), None)
+        if drop is None:
+            idle.append(run)
+        else:
+            waiting.remove(drop)
+    return idle, waiting
 
 
 def _may_be_of(run: Mapping[str, Any], drop: Drop) -> bool:
-    """Whether a motor start can be a drop's: only a refusal after the motion denies one."""
-    if drop.state == "NOT_DISPENSED" and drop.slot != f"{drop.machine}/{LYING_SLOT}":
+    """Whether a motor start can be a drop's: of those not dispensed, only a lying board's."""
+    lied = drop.cause == "BOARD_REFUSED" and drop.slot == f"{drop.machine}/{LYING_SLOT}"
+    if drop.state == "NOT_DISPENSED" and not lied:
         return False
     at_ms = run["time"] * 1000
     end_ms = drop.settled_ms or float("inf")

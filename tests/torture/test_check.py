@@ -325,3 +325,32 @@ def test_where_boards_lie_cans_may_differ_by_as_many_lies(lies: str, kind: str) 
     assert {problem.kind for problem in check(evidence)} == {kind}
     fault = Fault(lies, "d", 900, 900, slot=LYING_SLOT)
     assert check(replace(evidence, faults=(*SOUND.faults, fault))) == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "starts", "kinds"),
+    [
+        ("BOARD_REFUSED", (1.21,), set()),
+        ("BOARD_REFUSED", (1.11, 1.21), set()),
+        ("BOARD_REFUSED", (1.09,), {LOST}),
+        ("NOT_RECEIVED", (1.21,), set()),
+        ("NOT_RECEIVED", (1.11, 1.21), {DOUBLE}),
+    ],
+)
+def test_a_motor_start_is_the_paid_drop_s_even_right_after_one_that_failed(
+    cause: str, starts: tuple[float, ...], kinds: set[str]
+) -> None:
+    slot = f"d/{LYING_SLOT}"
+    end = replace(REFUSED.moves[-1], cause=cause)
+    failed = replace(REFUSED, slot=slot, cause=cause, moves=(*REFUSED.moves[:-1], end))
+    later = tuple(replace(move, at_ms=move.at_ms + 100) for move in BOUGHT.moves)
+    paid = replace(BOUGHT, slot=slot, moves=later)
+    told = (replace(TOLD, target=slot), TOLD_TOM, asked(failed, "NOT_DISPENSED"))
+    runs = [{"time": start, "slot": LYING_SLOT} for start in starts]
+    evidence = replace(
+        with_books(drops=(paid, TYPED, failed, DOUBTFUL)),
+        attempts=(*told, *SOUND.attempts[len(told) :]),
+        runs={"d": (*runs, SOUND.runs["d"][1])},
+        counts={},
+    )
+    assert {problem.kind for problem in check(evidence)} == kinds
