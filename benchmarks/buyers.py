@@ -129,7 +129,7 @@ class Buyers:
 async def buyers(target: Target) -> AsyncIterator[Buyers]:
     """Buyers of a target, connected."""
     # Clients in one process share connections otherwise.
-    options = [("grpc.use_local_subchannel_pool", 1)]
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
     async with AsyncExitStack() as undo:
         channels = [
             await undo.enter_async_context(grpc.aio.insecure_channel(target.address, options))

@@ -17,7 +17,11 @@ OPENING_MAX = 50
 OPEN_LIMIT_S = 60
 """Seconds until a link must have its Welcome."""
 
-OPTIONS = [*KEEPALIVE_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
+OPTIONS = [
+    *KEEPALIVE_OPTIONS,
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+]
 
 
 async def _keep(address: str, machine: str, token: str, opened: "asyncio.Future[None]") -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fakes.http_proxy import PROXY_VARIABLES
+
 settings.register_profile("quick", deadline=None, print_blob=True)
 settings.register_profile(
     "ci",
@@ -20,7 +22,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.en
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Draws the seed of this run, unless --hypothesis-seed repeats an earlier one."""
+    """Draws the seed of this run, unless --hypothesis-seed repeats an earlier one.
+
+    All tests talk over loopback, where no proxy of the environment belongs in between.
+    """
+    for name in PROXY_VARIABLES:
+        os.environ.pop(name, None)
     if config.option.hypothesis_seed is None:
         shared = getattr(config, "workerinput", {})
         config.option.hypothesis_seed = shared.get("hypothesis_seed", secrets.randbits(32))

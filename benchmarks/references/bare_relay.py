@@ -133,7 +133,11 @@ async def echo(
             yield await outgoing.get()
 
     # As the agent's: a connection for each.
-    own = [*KEEPALIVE_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
+    own = [
+        *KEEPALIVE_OPTIONS,
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_http_proxy", 0),
+    ]
     async with grpc.aio.insecure_channel(address, own) as channel:
         stub = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
         async for response in stub.Connect(requests(), wait_for_ready=True):

@@ -18,6 +18,7 @@ from drink_agent.link.settings import LinkSettings
 from drink_frontend.rpc.tls import server_credentials
 from tests.fakes.certificates import Certificates
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, welcome_all
+from tests.fakes.http_proxy import PROXY_VARIABLES, HttpProxy
 from tests.fakes.logwatch import watching
 
 
@@ -69,6 +70,31 @@ async def dialling(
         await client.close()
         running.cancel()
         await asyncio.wait([running])
+
+
+@pytest.mark.parametrize("variable", PROXY_VARIABLES)
+async def test_a_proxy_of_the_environment_is_not_used(
+    settings: LinkSettings, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    async with FakeFrontend(welcome_all()) as frontend, HttpProxy() as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        async with dialling(settings, frontend) as events:
+            assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+            assert proxy.asked == []
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_a_link_goes_through_the_proxy_that_is_set(
+    settings: LinkSettings, ours: Certificates, encrypted: bool
+) -> None:
+    frontend = FakeFrontend(welcome_all())
+    await frontend.start(server_credentials(*ours.server(), None) if encrypted else None)
+    async with HttpProxy() as proxy:
+        settings = replace(settings, proxy=proxy.url, ca_file=ours.ca if encrypted else None)
+        async with dialling(settings, frontend) as events:
+            assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+            assert proxy.asked == [f"localhost:{frontend.port}"]
+    await frontend.stop()
 
 
 @pytest.mark.parametrize("right", [True, False])

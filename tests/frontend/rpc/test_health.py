@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2_grpc
 from drink_frontend.rpc.health import check, probe
 from drink_frontend.rpc.server import SERVICES
 from drink_frontend.rpc.settings import RpcSettings
+from tests.fakes.http_proxy import PROXY_VARIABLES, HttpProxy
 from tests.fakes.rpc_frontend import LIMIT_S, Frontend, read, refused, running_frontend
 
 DATA = Path(__file__).parent / "data"
@@ -93,6 +94,18 @@ class TestCheck:
         assert await check(settings)
         await frontend.server.drain()
         assert not await check(settings)
+
+    @pytest.mark.parametrize("variable", PROXY_VARIABLES)
+    @pytest.mark.parametrize("encrypted", [False, True])
+    async def test_asks_no_proxy_of_the_environment(
+        self, monkeypatch: pytest.MonkeyPatch, variable: str, encrypted: bool
+    ) -> None:
+        one = {"tls_certificate": DATA / "one.pem", "tls_key": DATA / "one.key"}
+        files = one if encrypted else {}
+        async with HttpProxy() as proxy, running_frontend(**files) as frontend:
+            monkeypatch.setenv(variable, proxy.url)
+            assert await check(RpcSettings(port=frontend.port, **files))  # type: ignore[arg-type]
+            assert proxy.asked == []
 
     async def test_says_no_if_nobody_answers(self, frontend: Frontend) -> None:
         await frontend.server.stop(0)

@@ -24,6 +24,9 @@ _NOT_SERVING = pb.HealthCheckResponse.NOT_SERVING
 _SERVICE_UNKNOWN = pb.HealthCheckResponse.SERVICE_UNKNOWN
 _LOOPBACK_OF = {str(IPv4Address(0)): "127.0.0.1", str(IPv6Address(0)): "::1"}
 
+_DIRECT = (("grpc.enable_http_proxy", 0),)
+"""The question stays on this host; gRPC would otherwise ask the `http_proxy` of the environment."""
+
 
 class Health(health_pb2_grpc.HealthServicer):
     """The RPCs of grpc.health.v1.Health; all services are up or down together.
@@ -124,12 +127,15 @@ async def _channel(settings: RpcSettings) -> grpc.aio.Channel:
     address = _LOOPBACK_OF.get(settings.address, settings.address)
     target = settings.model_copy(update={"address": address}).target
     if settings.tls_certificate is None:
-        return grpc.aio.insecure_channel(target)
+        return grpc.aio.insecure_channel(target, _DIRECT)
     certificate = settings.tls_certificate.read_bytes()
     return grpc.aio.secure_channel(
         target,
         grpc.ssl_channel_credentials(certificate),
-        [("grpc.ssl_target_name_override", await _name(certificate, address, settings.port))],
+        [
+            *_DIRECT,
+            ("grpc.ssl_target_name_override", await _name(certificate, address, settings.port)),
+        ],
     )
 
 

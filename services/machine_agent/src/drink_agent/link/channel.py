@@ -42,7 +42,11 @@ def open_channel(settings: LinkSettings, address: str) -> grpc.aio.Channel:
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.max_receive_message_length", settings.receive_bytes_limit),
         ("grpc.service_config", SERVICE_CONFIG),
+        # By default gRPC takes a proxy from the environment, where Docker puts one.
+        ("grpc.enable_http_proxy", int(settings.proxy is not None)),
     ]
+    if settings.proxy is not None:
+        options.append(("grpc.http_proxy", settings.proxy))
     if settings.plain_text:
         return grpc.aio.insecure_channel(address, options)
     credentials = grpc.ssl_channel_credentials(

@@ -3,6 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ADDRESSES_MAX = 16
 """Most addresses. A round in which all of them swallow what is sent takes five minutes then."""
@@ -35,6 +36,11 @@ class LinkSettings:
     This and the other PEM files are read again for every link."""
     key_file: Path | None = None
     """Default none. PEM file of that certificate's key."""
+    proxy: str | None = None
+    """Default none: links are dialled directly, whatever `http_proxy` and its like in the
+    environment say. `http://host:port` of an HTTP proxy that may CONNECT to the frontends'
+    addresses; it resolves their names. Host names in the environment's `no_proxy` are still
+    dialled directly. A proxy that asks for a password is not supported."""
     welcome_limit_s: float = 20.0
     """Default 20 s. From dialling to the frontend's Welcome; a TLS handshake on a slow line
     and a frontend that is just starting fit in."""
@@ -80,6 +86,8 @@ class LinkSettings:
             raise ValueError("cert_file and key_file belong together")
         if self.insecure and self.ca_file:
             raise ValueError("insecure and ca_file exclude each other")
+        if self.proxy is not None and not _is_proxy(self.proxy):
+            raise ValueError("proxy must be http://host:port without a user, password or path")
 
     @property
     def plain_text(self) -> bool:
@@ -94,6 +102,16 @@ class LinkSettings:
         if self.token_file is None and self.cert_file is None:
             return DEFAULT_TOKEN_FILE
         return self.token_file
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    rest = parts.path.rstrip("/") + parts.query + parts.fragment
+    return parts.scheme == "http" and bool(parts.hostname and port) and "@" not in url and not rest
 
 
 def _is_this_host(address: str) -> bool:
