@@ -13,7 +13,7 @@ from typing import Any, Self
 from drink.v1 import machine_service_pb2 as machines
 from scripts.client import Client, wait_reach
 from scripts.plan import MachinePlan, Plan, UserPlan, import_toml, settings_toml
-from scripts.processes import Process, run, wait_until
+from scripts.processes import BIN, Process, run, wait_until
 
 CONTROL_LIMIT_S = 10
 """Seconds that an emulated board may take to answer its control socket."""
@@ -88,9 +88,19 @@ class Installation:
     Args:
         folder: Where its data, settings and logs are; kept.
         plan: What it consists of.
+        frontend_commands: Folder of the frontend's commands; this environment's by default.
+        agent_commands: Folder of the agents' commands; likewise.
     """
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        *,
+        frontend_commands: Path = BIN,
+        agent_commands: Path = BIN,
+    ) -> None:
+        self._frontend_commands = frontend_commands
         self.folder = folder
         self.plan = plan
         self.rpc_port = plan.rpc_port
@@ -106,7 +116,11 @@ class Installation:
         self.agents = {
             machine.name: Process(
                 f"agent-{machine.name}",
-                ["drink-machine-agent", f"--config={machine.name}.toml", "run"],
+                [
+                    str(agent_commands / "drink-machine-agent"),
+                    f"--config={machine.name}.toml",
+                    "run",
+                ],
                 folder,
             )
             for machine in plan.machines
@@ -114,7 +128,8 @@ class Installation:
 
     @property
     def _frontend_command(self) -> list[str]:
-        return ["drink-frontend", f"--config={self.folder / 'frontend.toml'}"]
+        command = self._frontend_commands / "drink-frontend"
+        return [str(command), f"--config={self.folder / 'frontend.toml'}"]
 
     @property
     def _storage(self) -> str:
@@ -139,11 +154,15 @@ class Installation:
         (self.folder / "board.password").touch(0o600)
         (self.folder / "board.password").write_text(BOARD_PASSWORD, encoding="utf-8")
         self._write_settings()
-        run([*self._frontend_command, "migrate"], self.folder)
+        self.migrate()
         plan = self.folder / "plan.toml"
         plan.write_text(import_toml(self.plan), encoding="utf-8")
         plan.chmod(0o600)
         self.admin("import", str(plan))
+
+    def migrate(self) -> None:
+        """Brings the database to the schema of the frontend's version."""
+        run([*self._frontend_command, "migrate"], self.folder)
 
     def start(self) -> None:
         """Starts everything and waits until every machine could drop a can."""

@@ -22,7 +22,7 @@ from scripts.books import Untruths, compare
 from scripts.client import Client
 from scripts.installation import Installation
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
-from scripts.processes import Process, wait_until
+from scripts.processes import BIN, Process, wait_until
 from scripts.proxy import FaultProxy
 from tests.fakes.ports import with_own_ports
 
@@ -53,10 +53,25 @@ class House(Installation):
         folder: Where its files are.
         plan: What it consists of.
         templates: Where the databases of houses are kept that others can start with.
+        frontend_commands: Folder of the frontend's commands; this environment's by default.
+        agent_commands: Folder of the agents' commands; likewise.
     """
 
-    def __init__(self, folder: Path, plan: Plan, templates: Path) -> None:
-        super().__init__(folder, with_own_ports(plan))
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        templates: Path,
+        *,
+        frontend_commands: Path = BIN,
+        agent_commands: Path = BIN,
+    ) -> None:
+        super().__init__(
+            folder,
+            with_own_ports(plan),
+            frontend_commands=frontend_commands,
+            agent_commands=agent_commands,
+        )
         self.links = FaultProxy()
         """Between the agents and the frontend."""
         self.untruths = Untruths()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.processes import ProcessFailedError
+from tests.releases import release
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -152,18 +153,18 @@ def build_images() -> None:
         call([*_build(folder, image), "."], BUILD_LIMIT_S)
 
 
-def previous_images() -> tuple[str, str]:
-    """The images of the last release, frontend and agent; before there is one, those of now."""
-    release = call(["git", "tag", "--list", "v[0-9]*", "--sort=-version:refname"]).split()
-    if not release:
-        for image in IMAGES.values():
-            call(["docker", "tag", image, PREVIOUS[image]])
-    else:
-        for folder, image in IMAGES.items():
-            archive = ["git", "archive", release[0]]
-            with subprocess.Popen(archive, cwd=ROOT, stdout=subprocess.PIPE) as source:
-                build = [*_build(folder, PREVIOUS[image]), "-"]
-                subprocess.run(build, stdin=source.stdout, check=True, timeout=BUILD_LIMIT_S)
+def previous_images(folder: Path) -> tuple[str, str]:
+    """The images of the last release, frontend and agent: its code in the present images.
+
+    Args:
+        folder: Where the release is unpacked.
+    """
+    site = release.install(release.LAST, folder).parent / "site"
+    for image in IMAGES.values():
+        recipe = f"FROM {image}\nCOPY . /opt/release\nENV PYTHONPATH=/opt/release\n"
+        (folder / "Dockerfile").write_text(recipe, encoding="utf-8")
+        file, tag = f"--file={folder / 'Dockerfile'}", f"--tag={PREVIOUS[image]}"
+        call(["docker", "build", "--quiet", file, tag, str(site)], BUILD_LIMIT_S)
     return PREVIOUS[FRONTEND_IMAGE], PREVIOUS[AGENT_IMAGE]
 
 

@@ -1,9 +1,7 @@
-"""Upgrade from the previous release's images: what was sold stays, and selling goes on.
-
-Before there is a second release, the first stands in for itself.
-"""
+"""Upgrade from the previous release's images: what was sold stays, and selling goes on."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,11 +13,11 @@ from tests.system.house import POSTGRES, SQLITE, House, Profile
 
 @pytest.fixture(params=[SQLITE, POSTGRES], ids=lambda profile: profile.names[0])
 def old_house(
-    request: pytest.FixtureRequest, open_house: Callable[[Profile], House]
+    request: pytest.FixtureRequest, open_house: Callable[[Profile], House], tmp_path: Path
 ) -> Iterator[House]:
     """A running house of the previous release."""
     with open_house(request.param) as house:
-        frontend, agent = previous_images()
+        frontend, agent = previous_images(tmp_path / "release")
         house.variables |= {"FRONTEND_IMAGE": frontend, "AGENT_IMAGE": agent}
         house.up()
         yield house

@@ -1,0 +1,113 @@
+"""The first release beside the present version: its agent, frontend, stubs and database."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drink.v1.drop_service_pb2 import Drop
+from drink_frontend.storage.tables import SCHEMA_REVISION
+from scripts.processes import BIN, ProcessFailedError
+from tests.integration.house import ALICE, COUPLE, House, outcome, verify
+from tests.integration.test_first_can import client_of_readme
+from tests.releases import release
+
+DISPENSED = ("DISPENSED", "BOARD_ACK")
+REFUSED = ("NOT_DISPENSED", "BOARD_REFUSED")
+
+LIMIT_S = 60
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The commands of the first release."""
+    return release.install(release.FIRST, tmp_path_factory.mktemp("released"))
+
+
+def sell(house: House) -> list[Drop]:
+    """Buys a can, and one that the board refuses; returns both drops."""
+    house.begin()
+    sold = house.alice.drop("d/1")
+    assert outcome(sold) == DISPENSED
+    house.boards["d"].fault("refuse", slot=2)
+    refused = house.alice.drop("d/2")
+    assert outcome(refused) == REFUSED
+    return [sold, refused]
+
+
+@pytest.mark.parametrize(("old_frontend", "old_agent"), [(False, True), (True, False)])
+def test_fault_22_the_released_agent_or_frontend_works_with_the_present_one(
+    tmp_path: Path, released: Path, old_frontend: bool, old_agent: bool
+) -> None:
+    house = House(
+        tmp_path / "house",
+        COUPLE,
+        tmp_path,
+        frontend_commands=released if old_frontend else BIN,
+        agent_commands=released if old_agent else BIN,
+    )
+    with house:
+        house.install()
+        house.start()
+        sell(house)
+        house.agents["d"].kill()
+        house.agents["d"].start()
+        house.wait_ready("d")
+        sell(house)
+        house.frontend.kill()
+        house.start_frontend()
+        house.wait_ready("d", "ld")
+        sell(house)
+        house.audit()
+
+
+def test_fault_22_a_client_with_the_released_stubs_buys_from_the_present_frontend(
+    tmp_path: Path, released: Path
+) -> None:
+    with House(tmp_path / "house", COUPLE, tmp_path) as house:
+        house.install()
+        house.start()
+        stubs = released.parent / "site"
+        path = f"import sys; sys.path.insert(0, {str(stubs)!r})\n"
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", path + client_of_readme()),
+                *(house.address, ALICE.name, ALICE.password, "machines/d/slots/1"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "DISPENSED Coke 50"
+
+
+def test_a_database_of_the_first_release_is_upgraded_with_its_drops(
+    tmp_path: Path, released: Path
+) -> None:
+    folder = tmp_path / "house"
+    with House(
+        folder, COUPLE, tmp_path, frontend_commands=released, agent_commands=released
+    ) as old:
+        old.install()
+        old.start()
+        before = sell(old)
+        old.stop()
+        plan = old.plan
+    with House(folder, plan, tmp_path, agent_commands=released) as new:
+        new.migrate()
+        new.start()
+        assert [new.alice.get(drop.name).state for drop in before] == [
+            drop.state for drop in before
+        ]
+        sell(new)
+        assert not verify(folder / "drink.db")
+        new.stop()
+    if SCHEMA_REVISION > "0001":
+        with (
+            House(folder, plan, tmp_path, frontend_commands=released) as old,
+            pytest.raises(ProcessFailedError, match="newer schema revision"),
+        ):
+            old.start_frontend()
