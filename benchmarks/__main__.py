@@ -20,7 +20,7 @@ import uvloop
 
 from benchmarks import machine, rows_drops, rows_growth, rows_links, rows_sessions, stages, table
 from benchmarks.sizes import FULL, QUICK, Sizes
-from drink_frontend.sessions.server import raise_file_limit
+from drink_frontend.system.descriptors import raise_file_limit
 
 Measure = Callable[[Path, Sizes], Awaitable[list[table.Row]]]
 

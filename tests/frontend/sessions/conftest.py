@@ -27,10 +27,13 @@ async def serve(world: World) -> AsyncIterator[Serve]:
     """Starts a server with one listener of the given settings; stops it after the test."""
     servers = []
 
-    async def start(limits: dict[str, Any] | None = None, **listener: Any) -> SessionServer:
+    async def start(
+        limits: dict[str, Any] | None = None, descriptors: int = 100_000, **listener: Any
+    ) -> SessionServer:
         door = ListenerSettings.model_validate({"port": 0, "default_machine": "d"} | listener)
         settings = SessionSettings.model_validate({"listeners": (door,)} | (limits or {}))
-        server = SessionServer(settings, world.services(may_stop=settings.shutdown_command))
+        services = world.services(may_stop=settings.shutdown_command)
+        server = SessionServer(settings, services, descriptors=descriptors)
         servers.append(server)
         await server.start()
         return server

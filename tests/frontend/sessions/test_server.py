@@ -1,5 +1,4 @@
 import asyncio
-import resource
 import socket
 
 import pytest
@@ -7,7 +6,7 @@ import structlog.testing
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.dialects import DialectName
-from drink_frontend.sessions.server import SessionServer, _turn_away, raise_file_limit
+from drink_frontend.sessions.server import SessionServer, _turn_away
 from drink_frontend.sessions.settings import FingerSettings, ListenerSettings, SessionSettings
 from tests.fakes.sessions import Caller, until
 from tests.fakes.usecases import World
@@ -55,26 +54,12 @@ async def test_fault_8_past_the_limit_clients_are_told(serve: Serve) -> None:
         assert await next_one.read() == b"OK Welcome to Big Drink\n"
 
 
-async def test_fault_30_the_limit_leaves_open_files_to_others(
-    world: World, monkeypatch: pytest.MonkeyPatch, serve: Serve
-) -> None:
-    monkeypatch.setattr("drink_frontend.sessions.server.raise_file_limit", lambda: 257)
-    server = await serve({"sessions_max": 100, "files_reserved": 256})
+async def test_fault_30_there_are_no_more_sessions_than_descriptors_for_them(serve: Serve) -> None:
+    server = await serve({"sessions_max": 100}, descriptors=1)
     async with Caller(server) as first:
         await first.read()
         async with Caller(server) as second:
             assert await second.read_all() == b"ERR 205 Maximum user count reached.\n"
-
-
-def test_the_open_file_limit_is_raised() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowered = min(hard, 1_024)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowered, hard))
-    try:
-        assert raise_file_limit() == hard
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_fault_30_a_system_that_refuses_to_accept_is_asked_again(
@@ -158,7 +143,8 @@ class TestDrain:
 
 
 async def test_a_drain_without_sessions_ends_at_once(world: World) -> None:
-    server = SessionServer(SessionSettings(listeners=(ListenerSettings(port=0),)), world.services())
+    settings = SessionSettings(listeners=(ListenerSettings(port=0),))
+    server = SessionServer(settings, world.services(), descriptors=100)
     await server.start()
     async with asyncio.timeout(1):
         await server.drain(60)

@@ -23,6 +23,7 @@ from drink_frontend.sessions.services import Services
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.opening import open_storage
 from drink_frontend.system.clock import SystemClock
+from drink_frontend.system.descriptors import raise_file_limit, share_out
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
 from drink_frontend.usecases.accounts import Accounts
@@ -69,6 +70,12 @@ class Frontend:
         make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
     ) -> None:
         self._settings = settings
+        self._descriptors = share_out(
+            raise_file_limit(),
+            reserved=settings.sessions.files_reserved,
+            sessions=settings.sessions.sessions_max,
+            calls=settings.rpc.calls_max,
+        )
         self._storage = storage
         me = Peer(
             id=randomness.id(),
@@ -139,7 +146,9 @@ class Frontend:
             started_ms=clock.now_ms(),
             shutdown=self.stop if settings.sessions.shutdown_command else None,
         )
-        return rpc, SessionServer(settings.sessions, services)
+        return rpc, SessionServer(
+            settings.sessions, services, descriptors=self._descriptors.sessions
+        )
 
     def stop(self, restart: bool = False) -> None:
         """Ends `run` in order.

@@ -1,7 +1,6 @@
 """The session server: listeners, who may come in, and an orderly end."""
 
 import asyncio
-import resource
 import socket
 from collections.abc import Coroutine
 from typing import Any
@@ -27,28 +26,20 @@ ACCEPT_PAUSE_S = 0.5
 """Seconds without accepting after the system refused to: it has run out of something."""
 
 
-def raise_file_limit() -> int:
-    """Lets the process open as many files as it may, and returns how many that are."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard if hard != resource.RLIM_INFINITY else 1 << 30
-
-
 class SessionServer:
     """Serves sessions, and finger, on the ports of the settings.
 
     Args:
         settings: Ports and limits.
         services: What sessions use.
+        descriptors: Most sessions for which the process has open files.
     """
 
-    def __init__(self, settings: SessionSettings, services: Services) -> None:
+    def __init__(self, settings: SessionSettings, services: Services, *, descriptors: int) -> None:
         self._settings = settings
         self._services = services
         self._greeter = Greeter(services)
-        files = raise_file_limit() - settings.files_reserved
-        self._roll = Roll(max(1, min(settings.sessions_max, files)), settings.idle_limit_s)
+        self._roll = Roll(min(settings.sessions_max, descriptors), settings.idle_limit_s)
         self._sockets: list[socket.socket] = []
         self._certificates: list[Certificate] = []
         self._opening: set[asyncio.Task[None]] = set()

@@ -128,11 +128,12 @@ class SessionSettings(BaseModel):
 
     sessions_max: int = Field(default=16_384, ge=1, le=1_000_000)
     """Sessions at once; default 16,384, some 100 MB. Fewer where the process may not open that
-    many files. Past it clients are told that there are too many users."""
+    many files: what `files_reserved` leaves is shared with gRPC connections. Past it clients are
+    told that there are too many users."""
 
     files_reserved: int = Field(default=256, ge=16, le=65_536)
-    """Open files that sessions leave to everything else; default 256: agents' links, calls, the
-    database, the log."""
+    """Open files that connections of clients leave to everything else; default 256: the database,
+    the log, agents' links, operators' calls. At most half of those that the process may open."""
 
     tls_handshake_limit_s: float = Field(default=10, gt=0, le=120)
     """Seconds that a TLS handshake may take; default 10. It counts as a session meanwhile."""
