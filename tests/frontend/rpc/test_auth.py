@@ -16,7 +16,7 @@ from drink.v1 import (
     machine_service_pb2,
 )
 from drink_frontend.domain.errors import CertificateInvalidError
-from drink_frontend.rpc.auth import TOKEN_MAX, Access, Agent, access_of, certified_machine, origin
+from drink_frontend.rpc.auth import TOKEN_MAX, Access, Agent, access_of, certified_machine
 from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
@@ -134,28 +134,6 @@ def test_the_page_on_the_api_says_of_every_method_who_may_call_it() -> None:
 def test_an_unlisted_method_is_for_users() -> None:
     assert access_of("/drink.v1.NewService/New") is Access.USER
     assert access_of("/drink.v1.MachineService/UpdateSlot") is Access.USER
-
-
-class Peer:
-    def __init__(self, peer: str) -> None:
-        self._peer = peer
-
-    def peer(self) -> str:
-        return self._peer
-
-
-@pytest.mark.parametrize(
-    ("peer", "address"),
-    [
-        ("ipv4:10.1.2.3:50000", "10.1.2.3"),
-        ("ipv6:%5B::1%5D:50000", "::1"),
-        ("ipv6:%5Bfe80::1%25eth0%5D:50000", "fe80::1%eth0"),
-        ("ipv6:%5B::ffff:10.1.2.3%5D:50000", "10.1.2.3"),
-        ("unix:", "local"),
-    ],
-)
-def test_the_origin_is_the_address_without_its_port(peer: str, address: str) -> None:
-    assert origin(Peer(peer)) == address  # type: ignore[arg-type]
 
 
 PEM = {"x509_pem_cert": [DER_cert_to_PEM_cert(b"whatever").encode()]}

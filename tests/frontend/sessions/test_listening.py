@@ -39,7 +39,12 @@ def test_a_port_that_is_taken() -> None:
 
 @pytest.mark.parametrize(
     ("name", "address"),
-    [(("192.0.2.1", 5), "192.0.2.1"), (("::ffff:192.0.2.1", 5), "192.0.2.1"), (None, "")],
+    [
+        (("192.0.2.1", 5), "192.0.2.1"),
+        (("::ffff:192.0.2.1", 5), "192.0.2.1"),
+        (("fe80::1%eth0", 5), "fe80::1"),
+        (None, ""),
+    ],
 )
 def test_addresses(name: tuple[str, int] | None, address: str) -> None:
     assert ip_address(name) == address

@@ -6,11 +6,12 @@ from drink.v1 import account_service_pb2_grpc
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.limits import PASSWORD_MAX, check_ibutton, check_range
-from drink_frontend.rpc.auth import caller, origin
+from drink_frontend.rpc.auth import caller
 from drink_frontend.rpc.convert import account_message, entry_message, page_limit, timestamp
 from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_page_token
+from drink_frontend.rpc.origin import origin
 from drink_frontend.rpc.ports import Accounts
 
 

@@ -11,7 +11,6 @@ from enum import Enum, auto
 from hashlib import sha256
 from ssl import PEM_cert_to_DER_cert
 from typing import Any
-from urllib.parse import unquote
 
 import structlog
 
@@ -115,14 +114,6 @@ def certified_machine(
             f"the certificate must name one machine by a URI {MACHINE_URI}<machine>"
         )
     return machines[0]
-
-
-def origin(context: Context) -> str:
-    """The peer's address without its port, as throttling counts it."""
-    family, _, rest = unquote(context.peer()).partition(":")
-    if family == "ipv6":
-        return rest.rpartition(":")[0].strip("[]").removeprefix("::ffff:")
-    return rest.rpartition(":")[0] if family == "ipv4" else "local"
 
 
 class Authentication(Layer):

@@ -12,8 +12,9 @@ import structlog
 from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc
 
-from drink_frontend.rpc.auth import origin
+from drink_frontend.domain.origin import place
 from drink_frontend.rpc.interceptors import Context
+from drink_frontend.rpc.origin import origin
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.streams import Watches
 
@@ -81,7 +82,7 @@ class Health(health_pb2_grpc.HealthServicer):
         self, request: pb.HealthCheckRequest, context: Context
     ) -> AsyncGenerator[pb.HealthCheckResponse, None]:
         """The status now and after each change."""
-        with self._watches.admit(origin(context)):
+        with self._watches.admit(place(origin(context))):
             told = None
             while True:
                 changed, status = self._changed, self._status(request.service)

@@ -35,6 +35,7 @@ from drink_frontend.rpc.interceptors import (
 )
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
+from drink_frontend.rpc.origin import Gateways, Origins
 from drink_frontend.rpc.ports import Accounts, Balances, Drops, Links, Machines
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.streams import Watches
@@ -101,7 +102,7 @@ class RpcServer:
         make_server: Makes gRPC's server; takes the keywords of `grpc.aio.server`.
 
     Raises:
-        OSError: the list of revoked certificates cannot be read.
+        OSError: the list of revoked certificates or of gateways cannot be read.
 
     Attributes:
         links_port: The port for agents with certificates, once it listens; 0 if there is none.
@@ -136,6 +137,7 @@ class RpcServer:
                         self._calls,
                         ErrorBoundary(randomness),
                         RequestContext(randomness),
+                        Origins(Gateways(settings.gateways)),
                         Authentication(
                             accounts,
                             machines,

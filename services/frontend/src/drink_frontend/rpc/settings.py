@@ -103,7 +103,7 @@ class RpcSettings(BaseModel):
     buying. Above it they are refused with RATE_LIMITED."""
 
     watches_per_caller_max: int = Field(default=64, ge=1, le=100_000)
-    """Watches open per account, or per address where no account is needed; default 64, so that no
+    """Watches open per account, or per place where no account is needed; default 64, so that no
     single caller takes them all."""
 
     drop_wait_s: float = Field(default=120.0, gt=0, le=3_600)
@@ -137,6 +137,11 @@ class RpcSettings(BaseModel):
     health_timeout_s: float = Field(default=3.0, gt=0, le=300)
     """Seconds one such look may take before it counts as failed; default 3, above the longest
     commit that a loaded SD card was seen to need."""
+
+    gateways: Path | None = None
+    """File with the gateways that may say for whom they call, a line `NAME TOKEN` for each; default
+    none. Their calls are counted by the address in the metadata `x-drink-client-address`, if
+    `x-drink-gateway-token` holds their token. Read again when it changes."""
 
     links: LinkListenerSettings = Field(default_factory=LinkListenerSettings)
     """The listener for agents with certificates; by default there is none."""

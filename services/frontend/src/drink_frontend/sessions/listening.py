@@ -2,6 +2,8 @@
 
 import socket
 
+from drink_frontend.domain.origin import normalized
+
 BACKLOG = 1024
 """Connections that the system holds until they are accepted; a burst of all clients of a campus."""
 
@@ -35,5 +37,5 @@ def listen(
 
 
 def ip_address(name: tuple[str, int] | None) -> str:
-    """The IP address of one end of a connection, an IPv4 one in its own form; empty if unknown."""
-    return str(name[0]).removeprefix("::ffff:") if name else ""
+    """The IP address of one end of a connection in its one spelling; empty if unknown."""
+    return normalized(str(name[0])) if name else ""

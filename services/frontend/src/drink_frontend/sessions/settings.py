@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from drink_frontend.domain.origin import normalized
 from drink_frontend.sessions.dialects import DialectName
 
 MachineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -21,6 +22,9 @@ def _ip_address(value: str) -> str:
 IpAddress = Annotated[str, AfterValidator(_ip_address)]
 """An IP address, spelled as the system spells it."""
 
+LocalAddress = Annotated[str, AfterValidator(lambda value: normalized(_ip_address(value)))]
+"""An IP address of this host as connections to it are looked up: without a zone."""
+
 
 class _Door(BaseModel):
     """Where something listens, and for which machine."""
@@ -33,7 +37,7 @@ class _Door(BaseModel):
     default_machine: MachineName | None = None
     """Machine of a client whose local address is not in `machine_by_address`; default none."""
 
-    machine_by_address: dict[IpAddress, MachineName] = Field(default_factory=dict)
+    machine_by_address: dict[LocalAddress, MachineName] = Field(default_factory=dict)
     """Machine by the local IP address that a client connected to; default empty. Clients of 2000
     to 2011 choose a machine by host name, one address for each."""
 

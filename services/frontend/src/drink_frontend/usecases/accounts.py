@@ -1,7 +1,6 @@
 """Accounts: logging in, looking at credits, and moving them."""
 
 import hashlib
-import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -34,6 +33,7 @@ from drink_frontend.domain.limits import (
     check_range,
     check_request_id,
 )
+from drink_frontend.domain.origin import place
 from drink_frontend.domain.ports import (
     Clock,
     PasswordHasher,
@@ -127,9 +127,9 @@ class Accounts:
     async def _throttled(
         self, attempt: Callable[[], Awaitable[Account | None]], origin: str, name: str | None = None
     ) -> Account:
-        place = _place(origin)
-        key = None if name is None else f"{name} {place}"
-        counts = [(self._by_origin, place)]
+        here = place(origin)
+        key = None if name is None else f"{name} {here}"
+        counts = [(self._by_origin, here)]
         if key is not None:
             counts.append((self._by_account, key))
         self._check_wait(counts)
@@ -392,19 +392,6 @@ class Accounts:
 
     async def _hash(self, password: str | None) -> str | None:
         return None if password is None else await self._hasher.hash(check_password(password))
-
-
-def _place(origin: str) -> str:
-    """What counts as one place: an IPv4 address, or the /64 in which an IPv6 host picks its own."""
-    try:
-        address = ipaddress.ip_address(origin)
-    except ValueError:
-        return origin
-    if address.version == 4:
-        return origin
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address), 64), strict=False))
 
 
 def _user(tx: Transaction, name: str) -> Account:

@@ -1,0 +1,184 @@
+"""Where a call comes from, and whom a frontend believes when it says otherwise."""
+
+from __future__ import annotations  # grpc.aio's call classes are generic in their stubs only
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from drink.v1 import account_service_pb2 as pb
+from drink_frontend.rpc.origin import CLIENT_KEY, GATEWAY_KEY, TOKEN_MAX, Gateways, peer_address
+from tests.fakes.rpc_frontend import ALICE, LIMIT_S, Frontend, refused, running_frontend
+
+WEB, APP = "w" * 64, "a" * 32
+CLIENT = "203.0.113.7"
+
+
+class Peer:
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+
+    def peer(self) -> str:
+        return self._peer
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:10.1.2.3:50000", "10.1.2.3"),
+        ("ipv6:%5B::1%5D:50000", "::1"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:50000", "fe80::1"),
+        ("ipv6:%5B::ffff:10.1.2.3%5D:50000", "10.1.2.3"),
+        ("unix:", "local"),
+    ],
+)
+def test_the_peer_is_the_address_without_its_port(peer: str, address: str) -> None:
+    assert peer_address(Peer(peer)) == address  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Path:
+    path = tmp_path / "gateways"
+    path.write_text(f"# who calls for others\n\nweb {WEB}\napp\t{APP}  # the phones\n")
+    return path
+
+
+@pytest.fixture
+async def trusting(tokens: Path) -> AsyncIterator[Frontend]:
+    """A frontend that knows two gateways."""
+    async with running_frontend(gateways=tokens) as running:
+        yield running
+
+
+def says(token: str | None, *addresses: str) -> tuple[tuple[str, str], ...]:
+    """Metadata of a call that a gateway makes, or somebody who pretends to be one."""
+    told = tuple((CLIENT_KEY, address) for address in addresses)
+    return told if token is None else (*told, (GATEWAY_KEY, token))
+
+
+async def log_in(frontend: Frontend, metadata: Any) -> str:
+    """Logs in, and returns the address that the login was counted by."""
+    request = pb.LoginRequest(
+        password=pb.PasswordCredentials(account="accounts/alice", password="secret of alice")
+    )
+    await frontend.account_stub.Login(request, metadata=metadata, timeout=LIMIT_S)
+    return frontend.accounts.origins[-1]
+
+
+@pytest.mark.parametrize("token", [WEB, APP])
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [
+        (CLIENT, CLIENT),
+        ("2001:DB8::1", "2001:db8::1"),
+        (f"::ffff:{CLIENT}", CLIENT),
+        ("fe80::1%eth0", "fe80::1"),
+    ],
+)
+async def test_fault_62_a_gateways_call_is_counted_by_its_client(
+    trusting: Frontend, token: str, told: str, counted: str
+) -> None:
+    assert await log_in(trusting, says(token, told)) == counted
+
+
+async def test_a_gateway_that_names_no_client_is_counted_by_its_own_address(
+    trusting: Frontend,
+) -> None:
+    assert await log_in(trusting, says(WEB)) == "127.0.0.1"
+
+
+async def test_fault_62_nobody_else_chooses_the_address_that_is_counted(
+    trusting: Frontend, frontend: Frontend
+) -> None:
+    for server in (trusting, frontend):
+        assert await log_in(server, says(None, CLIENT)) == "127.0.0.1"
+        assert await log_in(server, says(None, CLIENT, CLIENT)) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "token", ["", "guess", WEB[:-1], WEB + "w", WEB.upper(), f"web {WEB}", "web", "x" * 1_000]
+)
+async def test_fault_62_a_token_that_is_no_gateways_is_refused(
+    trusting: Frontend, token: str
+) -> None:
+    refusal = await refused(log_in(trusting, says(token, CLIENT)))
+
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
+    assert WEB not in refusal.message
+    assert trusting.accounts.origins == []
+
+
+async def test_fault_62_without_the_setting_no_token_is_a_gateways(frontend: Frontend) -> None:
+    refusal = await refused(log_in(frontend, says(WEB, CLIENT)))
+
+    assert refusal.reason == "TOKEN_INVALID"
+
+
+async def test_two_tokens_are_no_token(trusting: Frontend) -> None:
+    refusal = await refused(log_in(trusting, (*says(WEB, CLIENT), (GATEWAY_KEY, APP))))
+
+    assert refusal.reason == "TOKEN_INVALID"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [(f"{CLIENT}:80",), ("[2001:db8::1]",), ("example.org",), ("",), (CLIENT, "192.0.2.1")],
+)
+async def test_a_gateway_forwards_one_address_and_nothing_else(
+    trusting: Frontend, told: tuple[str, ...]
+) -> None:
+    refusal = await refused(log_in(trusting, says(WEB, *told)))
+
+    assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": CLIENT_KEY})
+
+
+async def test_a_gateways_token_gives_no_rights(trusting: Frontend) -> None:
+    account = trusting.account_stub.GetAccount
+    refusal = await refused(
+        account(pb.GetAccountRequest(), metadata=says(WEB, CLIENT), timeout=LIMIT_S)
+    )
+    assert refusal.reason == "TOKEN_INVALID"
+
+    metadata = (*says(WEB, CLIENT), *ALICE)
+    answer = await account(pb.GetAccountRequest(), metadata=metadata, timeout=LIMIT_S)
+    assert answer.account.name == "accounts/alice"
+
+
+def rewrite(path: Path, text: str) -> None:
+    path.write_text(text)
+    # File systems with coarse clocks must not hide the change from the test.
+    os.utime(path, (1, 1))
+
+
+async def test_a_changed_file_counts_from_the_next_call_on(
+    trusting: Frontend, tokens: Path
+) -> None:
+    rewrite(tokens, f"app {APP}\n")
+
+    assert (await refused(log_in(trusting, says(WEB, CLIENT)))).reason == "TOKEN_INVALID"
+    assert await log_in(trusting, says(APP, CLIENT)) == CLIENT
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "web",
+        f"web{WEB}",
+        "web short",
+        f"Web {WEB}",
+        f"web {WEB} {APP}",
+        f"web {'x' * (TOKEN_MAX + 1)}",
+        f"web {WEB}\nweb {APP}",
+    ],
+)
+def test_a_file_with_another_line_is_refused_without_telling_it(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "gateways"
+    path.write_text(f"{line}\n")
+
+    with pytest.raises(OSError, match=r"line [12] must be") as wrong:
+        Gateways(path)
+    assert WEB not in str(wrong.value)
