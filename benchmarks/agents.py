@@ -41,6 +41,11 @@ class InstantBoard:
         """See `BoardPort`."""
         return StatusChanged(ready=True)
 
+    @property
+    def problem(self) -> str | None:
+        """See `BoardPort`."""
+        return None
+
     async def run(self) -> None:
         """See `BoardPort`."""
         await asyncio.Event().wait()

@@ -144,6 +144,15 @@ async def test_an_agent_that_finds_no_frontend_runs_and_is_not_ready(
             pass
     code, _, _ = await output(await command(config, "status", "--ready"))
     assert code == cli.EXIT_FAULT
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            _, out, _ = await output(await command(config, "status", "--json"))
+            link = json.loads(out)["link"]
+            if link["next_try_s"] is not None:
+                break
+    assert (link["up"], link["address"]) == (False, "localhost:1")
+    assert "UNAVAILABLE" in link["problem"]
+    assert link["since"].startswith("20")
     agent.send_signal(signal.SIGTERM)
     assert (await output(agent))[0] == 0
 
@@ -156,6 +165,23 @@ async def test_check_board_drops_only_with_yes(rig: Rig, config: Path) -> None:
     assert code == 0
     assert "DISPENSED, BOARD_ACK" in out
     assert rig.motor_runs == 1
+
+
+async def test_check_board_leaves_nothing_that_the_service_could_not_write(
+    rig: Rig, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    monkeypatch.setenv("DRINK_AGENT_JOURNAL__PATH", str(state / "journal"))
+    code, out, _ = await output(await command(config, "check-board"))
+    assert (code, "the board answers" in out) == (0, True)
+    assert not state.exists()
+
+
+async def test_check_board_says_why_and_ends(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRINK_AGENT_BOARD__URL", "serial:///dev/nothing-is-here")
+    code, out, err = await output(await command(config, "check-board"))
+    assert (code, err) == (cli.EXIT_FAULT, "")
+    assert "/dev/nothing-is-here: No such file or directory" in out
 
 
 async def test_a_damaged_journal_stops_the_agent(config: Path) -> None:
@@ -183,3 +209,27 @@ def test_config_check_prints_what_is_in_effect(
     out = capsys.readouterr().out
     assert 'machine = "d"' in out
     assert 'log.level = "DEBUG"' in out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "key"),
+    [
+        ("LINK__TOKEN_FILE", "/nothing/here", "link.token_file: "),
+        ("LINK__CA_FILE", "/nothing/here", "link.ca_file: "),
+        ("LINK__ADDRESSES", "http://localhost:50051", "link.addresses: "),
+        ("LINK__ADDRESSES", "localhost", "link.addresses: "),
+        ("BOARD__PASSWORD_FILE", "/nothing/here", "board.password_file: "),
+        ("BOARD__URL", "/dev/ttyUSB0", "board.url "),
+    ],
+)
+def test_config_check_refuses_what_cannot_work_by_the_name_of_its_key(
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    key: str,
+) -> None:
+    monkeypatch.setenv(f"DRINK_AGENT_{name}", value)
+    assert cli.main([f"--config={config}", "config", "check"]) == cli.EXIT_CONFIG
+    assert capsys.readouterr().err.startswith(f"drink-machine-agent: {key}")

@@ -123,7 +123,7 @@ async def test_what_is_no_terminal_is_refused(tmp_path: Path) -> None:
 
 async def test_fault_46_a_second_reader_is_kept_out(terminal: Terminal) -> None:
     async with opened(f"serial://{terminal.path}"):
-        with pytest.raises(StreamError, match="lock"):
+        with pytest.raises(StreamError, match="another program holds"):
             await SerialSource(parse_url(f"serial://{terminal.path}")).open()
     async with opened(f"serial://{terminal.path}"):
         pass
@@ -132,7 +132,7 @@ async def test_fault_46_a_second_reader_is_kept_out(terminal: Terminal) -> None:
 async def test_a_port_that_another_process_holds_is_not_taken(terminal: Terminal) -> None:
     with (
         serial.Serial(terminal.path, exclusive=True),
-        pytest.raises(StreamError, match="lock"),
+        pytest.raises(StreamError, match="another program holds"),
     ):
         await SerialSource(parse_url(f"serial://{terminal.path}")).open()
 

@@ -31,7 +31,7 @@ def test_the_defaults_are_good() -> None:
         ({"temperature_unit": "kelvin"}, "temperature_unit"),
         ({"password": " blank"}, "password"),
         ({"password": "pässword"}, "password"),
-        ({"url": "listen://:4343"}, "needs a password"),
+        ({"url": "listen://:4343"}, "password_file: required"),
         ({"dialect": "coke1994"}, "1 to 8 slots"),
         ({"dialect": "coke1994", "max_slot": 5, "motor_s": 10}, "longer than motor_s"),
         (

@@ -1,13 +1,21 @@
+import asyncio
+import os
+import socket
+import tty
 from pathlib import Path
 
 import pytest
+import serial
 
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.hosts import PtyHost
 from drink_agent.board.emulator.spec import ArmedFault, BoardSpec, Fault
 from drink_agent.board.settings import BoardSettings
+from drink_agent.board.streams import parse_url
 from drink_agent.tools import check_board as tool
 from drink_agent.tools.check_board import check_board
+
+LIMIT_S = 10.0
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +43,80 @@ async def test_the_board_is_asked_and_drops_only_if_told_to(
     assert ("running the motor of slot 2" in told) is (slot is not None)
 
 
-async def test_a_board_that_does_not_answer(tmp_path: Path) -> None:
+async def ask(settings: BoardSettings, limit_s: float | None = None) -> str:
+    """What is told of a board that cannot be asked, and that the check ends."""
     lines: list[str] = []
-    settings = BoardSettings(url=f"serial://{tmp_path / 'nothing'}")
-    assert not await check_board(settings, lines.append, ready_limit_s=0.1)
-    assert "did not answer" in lines[-1]
+    async with asyncio.timeout(LIMIT_S):
+        assert not await check_board(settings, lines.append, ready_limit_s=limit_s)
+    assert len(lines) == len(set(lines))
+    return "\n".join(lines)
+
+
+async def test_a_device_that_is_not_there_ends_it_at_once(tmp_path: Path) -> None:
+    told = await ask(BoardSettings(url=f"serial://{tmp_path / 'nothing'}"))
+    assert "No such file or directory" in told
+    assert "look at its plug" in told
+    assert "mend that and try again" in told
+
+
+async def test_fault_46_a_port_that_another_program_holds_is_told_with_its_name(
+    tmp_path: Path,
+) -> None:
+    async with PtyHost(EmulatedBoard(BoardSpec()), tmp_path / "board") as host:
+        path = parse_url(host.where).path
+        with serial.Serial(path, exclusive=True):
+            told = await ask(BoardSettings(url=host.where))
+    assert "another program holds the port" in told
+    assert f"({os.getpid()})" in told
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "rfc2217"])
+async def test_a_refused_connection_is_told(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as once:
+        port = once.getsockname()[1]
+    told = await ask(BoardSettings(url=f"{scheme}://127.0.0.1:{port}"))
+    assert "nothing listens on the port" in told
+
+
+async def test_a_port_in_use_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"listen://127.0.0.1:{taken.getsockname()[1]}"
+        told = await ask(BoardSettings(url=url, password="p"))
+    assert "another program listens on the port" in told
+
+
+async def test_a_board_that_is_silent_is_told() -> None:
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    try:
+        told = await ask(BoardSettings(url=f"serial://{os.ttyname(slave)}"), 0.3)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert "waiting for an answer" in told
+    assert "did not answer within 0.3 s" in told
+    assert "9600 baud" in told
+
+
+async def test_a_wrong_password_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as once:
+        port = once.getsockname()[1]
+    settings = BoardSettings(url=f"listen://127.0.0.1:{port}", password="right")
+
+    async def dial() -> None:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.01)
+                continue
+            writer.write(b"0wrong\n")
+            await writer.drain()
+            writer.close()
+            return
+
+    dialling = asyncio.create_task(dial())
+    told = await ask(settings, 2)
+    await dialling
+    assert "turned away 127.0.0.1: wrong password" in told
+    assert "right" not in told.replace("the right password", "")

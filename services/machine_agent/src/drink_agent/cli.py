@@ -7,18 +7,20 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from drink_agent import config as configuration
 from drink_agent.config import ConfigError
 from drink_agent.domain.recovery import ImpossibleHistoryError
+from drink_agent.journal.claim import claimed
 from drink_agent.journal.errors import (
     JournalDamagedError,
     JournalError,
     JournalFailedError,
     JournalLockedError,
 )
-from drink_agent.journal.file import Journal, read
+from drink_agent.journal.file import read
 from drink_agent.logs import set_up_logging
 from drink_agent.runtime.status import socket_of
 from drink_agent.tools import show_journal, status
@@ -82,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     config = commands.add_parser("config", help="look at the configuration")
     check = config.add_subparsers(required=True, metavar="COMMAND").add_parser(
-        "check", help="print all settings as they are in effect, secrets masked"
+        "check",
+        help="print all settings in effect, secrets masked, and look at the files they name",
     )
     check.set_defaults(command=_config_check)
     _add_tools(commands)
@@ -129,9 +132,15 @@ def _alarm(error: Exception) -> int:
 
 
 def _config_check(options: argparse.Namespace) -> int:
-    for line in configuration.describe(configuration.load(options.config, os.environ)):
+    from drink_agent.tools.check_files import problems_of
+
+    config = configuration.load(options.config, os.environ)
+    for line in configuration.describe(config):
         print(line)
-    return 0
+    problems = list(problems_of(config.link, config.machine))
+    for problem in problems:
+        print(f"drink-machine-agent: {problem}", file=sys.stderr)
+    return EXIT_CONFIG if problems else 0
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -164,16 +173,14 @@ def _check_board(options: argparse.Namespace) -> int:
         print("drink-machine-agent: --drop drops a can; say --yes as well", file=sys.stderr)
         return EXIT_CONFIG
     config = configuration.load(options.config, os.environ)
+    tell = partial(print, flush=True)
     try:
         # Held so that no agent starts in between and takes the board, or its answers.
-        journal, _ = Journal.open(config.journal.path)
+        with claimed(config.journal.path):
+            sound = asyncio.run(check_board(config.board, tell, slot=options.drop))
     except JournalError as error:
         print(f"drink-machine-agent: {error}", file=sys.stderr)
         return next(code for kind, code in _EXITS.items() if isinstance(error, kind))
-    try:
-        sound = asyncio.run(check_board(config.board, print, slot=options.drop))
-    finally:
-        journal.close()
     return 0 if sound else EXIT_FAULT
 
 

@@ -9,7 +9,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -149,7 +149,15 @@ def _section(kind: type[_T], values: Mapping[str, Any], prefix: str) -> _T:
     try:
         return kind(**parsed)
     except ValueError as error:
-        raise ConfigError(f"{prefix.rstrip('.') or 'configuration'}: {error}") from error
+        raise ConfigError(_named(str(error), fields, prefix)) from error
+
+
+def _named(problem: str, fields: Iterable[str], prefix: str) -> str:
+    """Begins a problem with the key's whole name if it begins with a key of that section."""
+    named = re.match(r"\w+", problem)
+    if named and {named[0], named[0].removesuffix("_file")} & set(fields):
+        return prefix + problem
+    return f"{prefix.rstrip('.') or 'configuration'}: {problem}"
 
 
 def _has_default(each: "dataclasses.Field[Any]") -> bool:

@@ -86,6 +86,7 @@ class Board:
         self._stream: ByteStream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._status_changed = asyncio.Event()
+        self._problem = "waiting for it to dial in" if settings.dials_in else "not opened yet"
         self._response_limit_s = settings.response_limit_s
         self._motor_done_at = clock()
 
@@ -98,6 +99,11 @@ class Board:
     def ready(self) -> bool:
         """Whether the board answers; a `dispense` is then commanded, as far as anyone can tell."""
         return self._driver.status.ready
+
+    @property
+    def problem(self) -> str | None:
+        """Why the board does not answer, for a person; None while it does."""
+        return None if self.ready else self._problem
 
     async def wait_ready(self, timeout_s: float) -> bool:
         """Waits until `ready`; False if it is not within the time."""
@@ -139,7 +145,8 @@ class Board:
         try:
             stream = await self.source.open()
         except StreamError as error:
-            _log.warning("board_unreachable", extra={"reason": str(error)})
+            self._problem = str(error)
+            _log.warning("board_unreachable", extra={"reason": str(error), "errno": error.errno})
         else:
             opened_at = self._clock()
             await self._serve(stream)
@@ -152,6 +159,7 @@ class Board:
     async def _serve(self, stream: ByteStream) -> None:
         _log.info("board_connected", extra={"peer": stream.peer})
         self._stream = stream
+        self._problem = f"connected to {stream.peer}, but it does not answer"
         unsent = False
         try:
             self._apply(self._driver.connected(self._clock()))
@@ -159,6 +167,7 @@ class Board:
                 data = await stream.read()
                 self._apply(self._driver.receive(data, self._clock()))
         except StreamLostError as lost:
+            self._problem = f"connection lost: {lost}"
             _log.warning("board_lost", extra={"reason": str(lost)})
             unsent = lost.unsent
         finally:

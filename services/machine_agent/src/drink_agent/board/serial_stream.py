@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import functools
 import os
@@ -149,9 +150,9 @@ class SerialStream:
         if not self._opened.done():
             self._opened.set_result(None)
 
-    def _on_open_failed(self, reason: str) -> None:
+    def _on_open_failed(self, reason: str, number: int | None) -> None:
         if not self._opened.done():
-            self._opened.set_exception(StreamError(f"{self.peer}: {reason}"))
+            self._opened.set_exception(StreamError(f"{self.peer}: {reason}", errno=number))
         self._on_ended(reason, unsent=True)
 
     def _on_ended(self, reason: str, *, unsent: bool) -> None:
@@ -170,7 +171,7 @@ class SerialStream:
         try:
             port = _open(self._url)
         except Exception as error:  # whatever the library trips over, the loop must hear of it
-            self._post(self._on_open_failed, _reason(error))
+            self._post(self._on_open_failed, _open_reason(error), _errno_of(error))
             return
         with self._port_lock:
             self._port = port
@@ -215,6 +216,22 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, OSError) else repr(error)
 
 
+def _errno_of(error: BaseException) -> int | None:
+    """The system's error number; the library's own error may have been raised from another."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and error.__context__ is not None:
+        return _errno_of(error.__context__)
+    return number
+
+
+def _open_reason(error: Exception) -> str:
+    """Why a port was not opened; the library wraps the system's words in its own, twice."""
+    number = _errno_of(error)
+    if number in (errno.EAGAIN, errno.EBUSY):
+        return "another program holds the port"
+    return os.strerror(number) if number else _reason(error)
+
+
 def _open(url: StreamUrl) -> _Port:
     if url.scheme == "rfc2217":
         host = f"[{url.host}]" if ":" in url.host else url.host
@@ -227,7 +244,7 @@ def _open(url: StreamUrl) -> _Port:
         _hold_alone(port.fileno())
     except (OSError, termios.error) as error:
         port.close()
-        raise OSError(str(error)) from None
+        raise OSError(*error.args) from None
     return port
 
 

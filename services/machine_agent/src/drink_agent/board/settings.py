@@ -54,7 +54,10 @@ class BoardSettings:
 
     def __post_init__(self) -> None:
         parse_url(self.url)
-        parse_peers(self.allowed_peers)
+        try:
+            parse_peers(self.allowed_peers)
+        except ValueError as error:
+            raise ValueError(f"allowed_peers: {error}") from None
         for name in ("response_limit_s", "silence_limit_s", "probe_interval_s", "login_limit_s"):
             self._check(name, 0 < getattr(self, name) <= 3600, "above 0 and at most 3600 seconds")
         self._check("motor_s", 0 <= self.motor_s <= 60, "0 to 60 seconds")
@@ -64,9 +67,9 @@ class BoardSettings:
         units = ("fahrenheit", "celsius")
         self._check("temperature_unit", self.temperature_unit in units, "fahrenheit or celsius")
         if not self.password.isascii() or self.password != self.password.strip():
-            raise ValueError("the board's password must be ASCII without blanks around it")
+            raise ValueError("password_file: must hold ASCII without blanks around it")
         if self.dials_in and not self.password:
-            raise ValueError("a board that dials in (listen://) needs a password")
+            raise ValueError("password_file: required for a board that dials in (listen://)")
         if self.dialect == "coke1994":
             self._check_coke1994()
 
@@ -76,11 +79,11 @@ class BoardSettings:
 
     def _check_coke1994(self) -> None:
         if self.max_slot > 8:
-            raise ValueError(f"a coke1994 board has 1 to 8 slots (max_slot), not {self.max_slot}")
+            raise ValueError(f"max_slot: a coke1994 board has 1 to 8 slots, not {self.max_slot}")
         if self.motor_s >= self.response_limit_s:
             raise ValueError("response_limit_s must be longer than motor_s")
         if self.dials_in:
-            raise ValueError("a coke1994 board does not dial in (listen://)")
+            raise ValueError("url: a coke1994 board does not dial in (listen://)")
 
     @property
     def dials_in(self) -> bool:

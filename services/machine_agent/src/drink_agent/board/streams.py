@@ -16,7 +16,16 @@ Scheme = Literal["serial", "listen", "tcp", "rfc2217"]
 
 
 class StreamError(Exception):
-    """A stream cannot be opened now."""
+    """A stream cannot be opened now.
+
+    Args:
+        reason: Why, for the log.
+        errno: The system's error number, such as ENOENT, where the system refused.
+    """
+
+    def __init__(self, reason: str, *, errno: int | None = None) -> None:
+        super().__init__(reason)
+        self.errno = errno
 
 
 class StreamLostError(Exception):
@@ -99,39 +108,39 @@ def parse_url(url: str) -> StreamUrl:
     parts = urlsplit(url)
     scheme = parts.scheme
     if scheme not in ("serial", "listen", "tcp", "rfc2217"):
-        raise ValueError(f"board URL {url!r}: must begin with serial, listen, tcp or rfc2217://")
+        raise ValueError(f"url {url!r}: must begin with serial, listen, tcp or rfc2217://")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     baudrate = 9600
     if scheme in ("serial", "rfc2217"):
         baudrate = _parse_baudrate(url, options.pop("baudrate", "9600"))
     if options or parts.fragment or parts.username is not None:
-        raise ValueError(f"board URL {url!r}: unknown option {min(options, default='')!r}")
+        raise ValueError(f"url {url!r}: unknown option {min(options, default='')!r}")
     if scheme == "serial":
         if parts.netloc or not parts.path.startswith("/") or parts.path == "/":
-            raise ValueError(f"board URL {url!r}: needs a device, as in serial:///dev/ttyUSB0")
+            raise ValueError(f"url {url!r}: needs a device, as in serial:///dev/ttyUSB0")
         return StreamUrl("serial", path=parts.path, baudrate=baudrate)
     host, port = _parse_address(url)
     if scheme != "listen" and not (host and port):
-        raise ValueError(f"board URL {url!r}: needs a host and a port")
+        raise ValueError(f"url {url!r}: needs a host and a port")
     return StreamUrl(cast("Scheme", scheme), host=host, port=port, baudrate=baudrate)
 
 
 def _parse_address(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     if parts.path not in ("", "/"):
-        raise ValueError(f"board URL {url!r}: must end after the port")
+        raise ValueError(f"url {url!r}: must end after the port")
     try:
         port = parts.port
     except ValueError:
         port = None
     if port is None:
-        raise ValueError(f"board URL {url!r}: needs a port from 0 to 65535")
+        raise ValueError(f"url {url!r}: needs a port from 0 to 65535")
     return parts.hostname or "", port
 
 
 def _parse_baudrate(url: str, text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) not in _BAUD_RATES:
-        raise ValueError(f"board URL {url!r}: {text!r} is no usual baud rate")
+        raise ValueError(f"url {url!r}: {text!r} is no usual baud rate")
     return int(text)
 
 

@@ -117,7 +117,7 @@ class DialSource:
         except TimeoutError:
             raise StreamError(f"{where}: no answer") from None
         except (OSError, ValueError) as error:  # ValueError: no host can have this name
-            raise StreamError(f"{where}: {error}") from None
+            raise StreamError(f"{where}: {error}", errno=getattr(error, "errno", None)) from None
         _watch(writer)
         return TcpStream(reader, writer)
 
@@ -164,7 +164,10 @@ class ListenSource:
                     self._on_connection, self._url.host or None, self._url.port
                 )
             except (OSError, ValueError) as error:
-                raise StreamError(f"cannot listen on port {self._url.port}: {error}") from None
+                raise StreamError(
+                    f"cannot listen on port {self._url.port}: {error}",
+                    errno=getattr(error, "errno", None),
+                ) from None
             self.listening.set()
         while self._admitted is None:
             self._arrived.clear()

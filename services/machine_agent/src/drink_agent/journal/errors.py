@@ -1,5 +1,7 @@
 """Why a journal cannot be used. None of these may be worked around by the agent."""
 
+import errno
+import os
 from pathlib import Path
 
 
@@ -33,14 +35,16 @@ class JournalLockedError(JournalError):
 
 
 class JournalFailedError(JournalError):
-    """The disk did not take a write; what is durable is what was durable before.
+    """The disk did not take a write, or the file may not be opened; what is durable stays so.
 
     After it nothing more may be written or commanded: a kernel that once failed to sync may
     report success the next time without having written anything.
     """
 
     def __init__(self, path: Path, cause: OSError) -> None:
-        super().__init__(f"{path} could not be written: {cause.strerror or cause}")
+        refused = cause.errno in (errno.EACCES, errno.EPERM)
+        who = f", as the user {os.geteuid()}" if refused else ""
+        super().__init__(f"{path} could not be opened or written{who}: {cause.strerror or cause}")
         self.path = path
         """The journal's file."""
         self.errno = cause.errno

@@ -231,10 +231,15 @@ class Journal:
             raise
 
 
+def lock_path(path: Path) -> Path:
+    """Returns the file that an agent locks while it uses a journal."""
+    return path.with_name(path.name + ".lock")
+
+
 def _lock(path: Path, disk: Disk) -> int:
     """Locks a file of its own, since compaction replaces the journal's."""
     try:
-        return disk.lock(path.with_name(path.name + ".lock"))
+        return disk.lock(lock_path(path))
     except BlockingIOError as error:
         raise JournalLockedError(path) from error
 

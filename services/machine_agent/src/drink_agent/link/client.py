@@ -10,6 +10,7 @@ import random as default_random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import grpc
 
@@ -79,6 +80,9 @@ class LinkClient:
         self._route = Route(settings, random)
         self._state: LinkState | None = None
         self._outbox: Outbox | None = None
+        self._since = _now()
+        self._problem = "dialling for the first time"
+        self._retry_at: float | None = None
         self._closing = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -92,6 +96,17 @@ class LinkClient:
     def beat_at(self) -> float | None:
         """When the next heartbeat is due, on the client's clock; None without a link."""
         return self._state.beat_at if self._state else None
+
+    def describe(self) -> dict[str, object]:
+        """Returns how the link is, JSON-able, for the person at the machine."""
+        left_s = None if self._retry_at is None else max(0.0, self._retry_at - self._clock())
+        return {
+            "up": self.is_up,
+            "since": self._since,
+            "address": self._route.address,
+            "problem": None if self.is_up else self._problem,
+            "next_try_s": None if left_s is None else round(left_s, 1),
+        }
 
     def beat(self, journal_sequence: int) -> None:
         """Sends a heartbeat; to be called by the loop that dispenses.
@@ -131,7 +146,9 @@ class LinkClient:
                 self._state = self._outbox = None
                 self._ended.set()
             up_s = state.up_s(self._clock())
+            self._problem = f"{ending.reason}: {ending.detail[:DETAIL_MAX]}".rstrip(": ")
             if state.is_up:
+                self._since = _now()
                 await self._on_event(LinkDown())
             if not self._closing.is_set():
                 await self._wait(ending, up_s)
@@ -166,11 +183,14 @@ class LinkClient:
             "retry_address": self._route.address,
         }
         _log.log(level, "link_lost", extra=facts)
+        self._retry_at = self._clock() + wait_s
         try:
             async with asyncio.timeout(wait_s):
                 await self._closing.wait()
         except TimeoutError:
             pass
+        finally:
+            self._retry_at = None
 
     async def _link(self, state: LinkState) -> _Ending:
         """Keeps one link and returns how it ended."""
@@ -223,6 +243,7 @@ class LinkClient:
                 wanted = message.wanted
                 state.welcomed(message.heartbeat_interval_s, len(wanted), self._clock())
                 silence.look()
+                self._since = _now()
                 facts = {"epoch": message.epoch, "wanted": len(wanted)}
                 _log.info("link_up", extra={"address": self._route.address, **facts})
                 await self._on_event(LinkUp(message.epoch, wanted))
@@ -234,6 +255,11 @@ class LinkClient:
     def _send(self, message: ConnectRequest) -> None:
         if self._outbox is not None and self.is_up and not self._outbox.put(message):
             _log.warning("outbox_full", extra={"kind": message.WhichOneof("message")})
+
+
+def _now() -> str:
+    """The time of day for people; nothing is decided on it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _reason_of(error: grpc.aio.AioRpcError) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from drink_agent.link.address import problem_of_address
+
 ADDRESSES_MAX = 16
 """Most addresses. A round in which all of them swallow what is sent takes five minutes then."""
 
@@ -82,6 +84,9 @@ class LinkSettings:
                 raise ValueError(f"{name} must be above 0")
         if not 1 <= len(self.addresses) <= ADDRESSES_MAX or not all(self.addresses):
             raise ValueError(f"addresses must name 1 to {ADDRESSES_MAX} frontends")
+        for address in self.addresses:
+            if problem := problem_of_address(address):
+                raise ValueError(f"addresses: {address!r} {problem}")
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file belong together")
         if self.insecure and self.ca_file:

@@ -132,9 +132,10 @@ class Agent:
             "machine": self._identity.machine,
             "version": self._identity.agent_version,
             "stopping": self._stopping_since is not None,
-            "link": {"up": self._link.is_up},
+            "link": dict(self._link.describe()),
             "board": {
                 "ready": board.ready,
+                "problem": self._board.problem,
                 "temperature_celsius": board.temperature_celsius,
                 "slots": {str(slot): sensor.value for slot, sensor in board.sensors.items()},
             },

@@ -1,6 +1,6 @@
 """What the agent's loop needs from its board and its link."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from drink_agent.board.port import BoardEvent, StatusChanged
@@ -19,6 +19,10 @@ class BoardPort(Protocol):
     def status(self) -> StatusChanged:
         """What the board says of itself now."""
 
+    @property
+    def problem(self) -> str | None:
+        """Why the board does not answer, for a person; None while it does."""
+
     async def run(self) -> None:
         """Keeps the board connected until cancelled, then releases it."""
 
@@ -32,6 +36,9 @@ class LinkPort(Protocol):
     @property
     def is_up(self) -> bool:
         """Whether the frontend took the link."""
+
+    def describe(self) -> Mapping[str, object]:
+        """How the link is, JSON-able, for a person: `up`, and why not."""
 
     @property
     def beat_at(self) -> float | None:

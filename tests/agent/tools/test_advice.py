@@ -1,0 +1,75 @@
+import errno
+import os
+import pty
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drink_agent.board.streams import parse_url
+from drink_agent.tools.advice import advice, holders
+
+
+def lines(url: str, number: int | None, dev: Path = Path("/dev")) -> str:
+    return "\n".join(advice(parse_url(url), number, dev=dev))
+
+
+@pytest.fixture
+def port() -> Iterator[Path]:
+    master, slave = pty.openpty()
+    yield Path(os.ttyname(slave))
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_missing_device_is_answered_with_those_that_are_there(tmp_path: Path) -> None:
+    assert "no USB adapter is plugged in" in lines("serial:///dev/x", errno.ENOENT, tmp_path)
+    by_id = tmp_path / "serial" / "by-id"
+    by_id.mkdir(parents=True)
+    (tmp_path / "ttyUSB3").touch()
+    (by_id / "usb-FTDI").symlink_to(tmp_path / "ttyUSB3")
+    told = lines("serial:///dev/x", errno.ENOENT, tmp_path)
+    assert f"{by_id / 'usb-FTDI'} ({tmp_path / 'ttyUSB3'})" in told
+
+
+def test_a_refused_device_is_answered_with_whose_it_is(port: Path) -> None:
+    told = lines(f"serial://{port}", errno.EACCES)
+    assert "the group" in told
+    assert "usermod --append --groups" in told
+    assert "may not even look" in lines("serial:///dev/nothing-is-here", errno.EACCES)
+    assert "DeviceAllow" in lines(f"serial://{port}", errno.EPERM)
+
+
+def test_a_busy_device_is_answered_with_the_program_that_holds_it(port: Path) -> None:
+    with port.open("rb"):
+        assert any(each.endswith(f"({os.getpid()})") for each in holders(port))
+        assert f"({os.getpid()})" in lines(f"serial://{port}", errno.EBUSY)
+    assert lines("serial:///dev/nothing-is-here", errno.EAGAIN).endswith("ask again as root")
+
+
+def test_another_process_that_holds_a_device_is_found(port: Path) -> None:
+    with port.open("rb") as held, subprocess.Popen(["sleep", "60"], stdin=held) as other:
+        try:
+            assert f"sleep ({other.pid})" in holders(port)
+        finally:
+            other.kill()
+
+
+@pytest.mark.parametrize(
+    ("url", "number", "words"),
+    [
+        ("tcp://host:1", errno.ECONNREFUSED, "nothing listens"),
+        ("rfc2217://host:1", errno.EHOSTUNREACH, "no way to that address"),
+        ("listen://0.0.0.0:1", errno.EADDRINUSE, "another program listens"),
+        ("listen://0.0.0.0:1", errno.EACCES, "below 1024"),
+    ],
+)
+def test_the_network_is_explained(url: str, number: int, words: str) -> None:
+    assert words in lines(url, number)
+
+
+def test_what_is_not_known_is_not_explained() -> None:
+    assert lines("tcp://host:1", None) == ""
+    assert lines("tcp://host:1", errno.EIO) == ""
+    assert lines("serial:///dev/x", None) == ""

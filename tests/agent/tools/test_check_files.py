@@ -1,0 +1,50 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drink_agent.link.settings import LinkSettings
+from drink_agent.tools.check_files import problems_of
+from tests.fakes.certificates import Certificates
+
+
+def problems(link: LinkSettings) -> str:
+    return "\n".join(problems_of(link, "d"))
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> LinkSettings:
+    token = tmp_path / "token"
+    token.write_text("token")
+    token.chmod(0o600)
+    return LinkSettings(token_file=token)
+
+
+def test_what_is_there_is_no_problem(link: LinkSettings, tmp_path: Path) -> None:
+    ours = Certificates(tmp_path / "ours")
+    certificate, key = ours.machine("d")
+    assert problems(link) == ""
+    assert problems(replace(link, ca_file=ours.ca, cert_file=certificate, key_file=key)) == ""
+    assert problems(replace(link, token_file=None, cert_file=certificate, key_file=key)) == ""
+
+
+def test_a_token_that_cannot_be_used_is_named(link: LinkSettings, tmp_path: Path) -> None:
+    assert link.token_file is not None
+    assert problems(replace(link, token_file=tmp_path / "none")).startswith("link.token_file: ")
+    link.token_file.chmod(0o644)
+    assert "0600" in problems(link)
+    link.token_file.chmod(0o600)
+    link.token_file.write_text("")
+    assert problems(link).startswith("link.token_file: ")
+
+
+def test_certificates_that_cannot_be_used_are_named(link: LinkSettings, tmp_path: Path) -> None:
+    ours = Certificates(tmp_path / "ours")
+    certificate, key = ours.machine("ld")
+    missing, text = tmp_path / "missing", tmp_path / "text"
+    text.write_text("no certificate")
+    assert problems(replace(link, ca_file=missing)).startswith("link.ca_file: ")
+    assert problems(replace(link, ca_file=text)).startswith("link.ca_file: ")
+    for own in ((missing, key), (text, key), (certificate, key), (certificate, text)):
+        named = problems(replace(link, cert_file=own[0], key_file=own[1]))
+        assert named.startswith("link.cert_file: "), named
