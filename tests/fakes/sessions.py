@@ -5,7 +5,7 @@ import socket
 import struct
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from drink_frontend.sessions.codec import LineDecoder
 from drink_frontend.sessions.dialects import CLASSIC, Dialect
@@ -68,12 +68,12 @@ class Typist:
 class Caller:
     """A client with a socket."""
 
-    def __init__(self, server: SessionServer, listener: int = 0, **more: object) -> None:
+    def __init__(self, server: SessionServer, listener: int = 0, **more: Any) -> None:
         self.address = server.addresses[listener]
         self.more = more
 
     async def __aenter__(self) -> Self:
-        self.reader, self.writer = await asyncio.open_connection(*self.address, **self.more)  # type: ignore[arg-type]
+        self.reader, self.writer = await asyncio.open_connection(*self.address, **self.more)
         return self
 
     async def __aexit__(

@@ -12,6 +12,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.dialects import DIALECTS, DialectName
 from drink_frontend.sessions.phrases import Phrase
 from drink_frontend.sessions.session import Session
+from drink_frontend.sessions.settings import ListenerSettings
 from tests.fakes.sessions import Caller, until
 from tests.fakes.usecases import World
 from tests.frontend.sessions.conftest import Serve
@@ -68,21 +69,24 @@ async def test_fault_7_what_came_before_the_client_closed_its_side_is_answered(
     serve: Serve,
 ) -> None:
     async with Caller(await serve()) as caller:
-        caller.send(b"STAT 1\nTEMP\nVERS")
+        caller.send(b"STAT 1\nTEMP\nVERSION")
         caller.writer.write_eof()
         assert await caller.read_all() == (
             b'OK Welcome to Big Drink\n1 "Coke" 50 13 0 true\nOK 1 Slots retrieved\nOK 38.3000\n'
+            b"OK Drink 1.2.3\n"
         )
 
 
 async def test_fault_7_a_drop_cut_off_in_the_middle_drops_nothing(
     world: World, serve: Serve
 ) -> None:
-    async with Caller(await serve()) as caller:
+    server = await serve()
+    async with Caller(server) as caller:
         await caller.login()
         caller.send(b"DROP 1")
-        caller.writer.write_eof()
-        assert await caller.read_all() == b""
+        await asyncio.sleep(0.02)
+        caller.reset()
+        await until(lambda: server.sessions == 0)
     assert not world.drops
 
 
@@ -210,11 +214,34 @@ class TestStatTrailer:
     async def test_comes_later_where_it_is_asked_for(self, serve: Serve) -> None:
         async with Caller(await serve(stat_trailer_delay_ms=300)) as caller:
             await caller.read()
+            await caller.ask(b"IBUTTON 1234567890ABCDEF\n")
             caller.send(b"STAT\n")
             body = await caller.reader.read(1_024)
             assert b"OK" not in body
             assert body.endswith(b"false\n")
             assert await caller.reader.read(1_024) == b"OK 5 Slots retrieved\n"
+
+    @pytest.mark.parametrize(
+        "login",
+        [
+            b"",
+            b"AUTH user pw\n",
+            b"IBUTTON 1234567890ABCDEF\nAUTH user pw\n",
+            b"IBUTTON 1234567890ABCDEF\nUSER user\n",
+        ],
+    )
+    async def test_other_clients_of_the_same_listener_get_both_at_once(
+        self, serve: Serve, login: bytes
+    ) -> None:
+        async with Caller(await serve(stat_trailer_delay_ms=300)) as caller:
+            await caller.read()
+            if login:
+                caller.send(login)
+                await caller.read_lines(login.count(b"\n"))
+            caller.send(b"STAT\n")
+            body = await caller.reader.read(1_024)
+            assert body.startswith(b'1 "Coke"')
+            assert body.endswith(b"OK 5 Slots retrieved\n")
 
     async def test_comes_at_once_otherwise(self, serve: Serve) -> None:
         async with Caller(await serve()) as caller:
@@ -231,6 +258,20 @@ class TestLimits:
                 b"OK Welcome to Big Drink\nERR 450 Timeout, disconnecting.\n"
             )
         await until(lambda: server.sessions == 0)
+
+    @pytest.mark.parametrize("dialect", [DialectName.DRINKJS, DialectName.DRINKD])
+    async def test_where_old_servers_had_no_limit_there_is_none(
+        self, serve: Serve, dialect: DialectName
+    ) -> None:
+        doors = (
+            ListenerSettings(port=0, dialect=dialect),
+            ListenerSettings(port=0, idle_limit_s=0.05),
+        )
+        server = await serve({"listeners": doors})
+        async with Caller(server, 0) as silent, Caller(server, 1) as classic:
+            await silent.read()
+            assert (await classic.read_all()).endswith(b"ERR 450 Timeout, disconnecting.\n")
+            assert (await silent.ask(b"QUIT\n")).strip(b"\0\r\n") in {b"Good Bye", b"OK Goodbye"}
 
     async def test_only_commands_keep_a_session_alive(self, serve: Serve) -> None:
         server = await serve({"idle_limit_s": 1})

@@ -8,6 +8,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.connection import FAIR_SHARE, Connection, Desk
 from drink_frontend.sessions.dialects import CLASSIC
 from drink_frontend.sessions.greeter import Greeter
+from drink_frontend.sessions.notices import Notices
 from drink_frontend.sessions.roll import Roll
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 from tests.fakes.sessions import until
@@ -41,7 +42,8 @@ class TestFromMemory:
         services = world.services()
         settings = SessionSettings()
         door = ListenerSettings(default_machine="d")
-        desk = Desk(door, settings, CLASSIC, services, Greeter(services), Roll(10, 300))
+        roll = Roll(10, 10, [300])
+        desk = Desk(door, settings, CLASSIC, services, Greeter(services), roll, Notices())
         connection = Connection(desk)
         connection.connection_made(wire)
         connection.data_received(b"IBUTTON 1234567890ABCDEF\n")

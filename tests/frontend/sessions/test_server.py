@@ -1,10 +1,13 @@
 import asyncio
+import contextlib
 import socket
+from typing import Any
 
 import pytest
 import structlog.testing
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer, _turn_away
 from drink_frontend.sessions.settings import FingerSettings, ListenerSettings, SessionSettings
@@ -41,14 +44,23 @@ async def test_a_port_that_is_taken_stops_the_start(world: World, serve: Serve) 
         await serve({"listeners": (ListenerSettings(port=0), ListenerSettings(port=taken))})
 
 
+def from_place(number: int) -> dict[str, Any]:
+    """Has a client connect from another address of this host."""
+    return {"local_addr": (f"127.0.1.{number}", 0)}
+
+
 async def test_fault_8_past_the_limit_clients_are_told(serve: Serve) -> None:
     server = await serve({"sessions_max": 2})
-    async with Caller(server) as first, Caller(server) as second:
-        await first.read()
-        await second.read()
-        async with Caller(server) as third:
+    async with (
+        Caller(server, **from_place(1)) as first,
+        Caller(server, **from_place(2)) as second,
+    ):
+        await first.login()
+        await second.login()
+        async with Caller(server, **from_place(3)) as third:
             assert await third.read_all() == b"ERR 205 Maximum user count reached.\n"
-        assert await first.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
+        assert await first.ask(b"WHOAMI\n") == b"OK Username: user\n"
+        assert await second.ask(b"WHOAMI\n") == b"OK Username: user\n"
     await until(lambda: server.sessions == 0)
     async with Caller(server) as next_one:
         assert await next_one.read() == b"OK Welcome to Big Drink\n"
@@ -57,9 +69,97 @@ async def test_fault_8_past_the_limit_clients_are_told(serve: Serve) -> None:
 async def test_fault_30_there_are_no_more_sessions_than_descriptors_for_them(serve: Serve) -> None:
     server = await serve({"sessions_max": 100}, descriptors=1)
     async with Caller(server) as first:
-        await first.read()
+        await first.login()
         async with Caller(server) as second:
             assert await second.read_all() == b"ERR 205 Maximum user count reached.\n"
+
+
+async def test_fault_66_strangers_make_way_for_newcomers_and_users_stay(serve: Serve) -> None:
+    server = await serve({"sessions_max": 20})
+    async with contextlib.AsyncExitStack() as stack:
+        user = await stack.enter_async_context(Caller(server))
+        await user.login()
+        strangers = []
+        for number in range(40):
+            place = from_place(number % 3)
+            strangers.append(await stack.enter_async_context(Caller(server, **place)))
+            await strangers[-1].read()
+        newcomer = await stack.enter_async_context(Caller(server, **from_place(9)))
+        await newcomer.login()
+        assert await newcomer.ask(b"DROP 1\n") == b"OK Credits remaining: 50\n"
+        assert await user.ask(b"WHOAMI\n") == b"OK Username: user\n"
+        assert server.sessions == 20
+        for stranger in strangers[:22]:
+            assert await stranger.read_all() == b"ERR 450 Timeout, disconnecting.\n"
+        for stranger in strangers[-18:]:
+            assert await stranger.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
+
+
+async def test_fault_66_one_address_takes_only_its_own_places(serve: Serve) -> None:
+    server = await serve({"sessions_max": 100, "sessions_per_address_max": 3})
+    async with contextlib.AsyncExitStack() as stack:
+        other = await stack.enter_async_context(Caller(server, **from_place(2)))
+        await other.read()
+        for _ in range(3):
+            caller = await stack.enter_async_context(Caller(server, **from_place(1)))
+            await caller.login()
+        fourth = await stack.enter_async_context(Caller(server, **from_place(1)))
+        assert await fourth.read_all() == b"ERR 205 Maximum user count reached.\n"
+        assert await other.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
+
+
+async def test_fault_66_a_stranger_that_reads_nothing_makes_way_too(
+    serve: Serve, world: World
+) -> None:
+    server = await serve({"sessions_max": 1, "unread_bytes_max": 4_096})
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    deaf.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(deaf, server.addresses[0])
+    shouting = asyncio.ensure_future(loop.sock_sendall(deaf, b"STAT\n" * 2_000_000))
+    try:
+        (member,) = await until_one(server)
+        await until(lambda: member._writable is not None)
+        async with Caller(server) as caller:
+            await caller.login()
+        with pytest.raises(OSError):  # noqa: PT011  reset or broken pipe, as it happens
+            await shouting
+    finally:
+        deaf.close()
+
+
+async def until_one(server: SessionServer) -> list[Connection]:
+    """The only connection of a server, once it is there."""
+    await until(lambda: server.sessions == 1)
+    return [member for member in server._roll if isinstance(member, Connection)]
+
+
+async def test_fault_66_a_flood_of_connections_is_a_few_lines_of_log(serve: Serve) -> None:
+    server = await serve({"sessions_max": 2})
+    with structlog.testing.capture_logs() as logged:
+        async with contextlib.AsyncExitStack() as stack:
+            for number in range(200):
+                place = from_place(number % 2)
+                caller = await stack.enter_async_context(Caller(server, **place))
+                await caller.read()
+        await server.stop()
+    assert sum(line.get("times", 0) for line in logged) == 198
+    assert len(logged) < 10
+
+
+async def test_idle_clients_of_every_listener_are_probed_by_the_system(serve: Serve) -> None:
+    server = await serve(
+        {"keepalive_idle_s": 7, "keepalive_interval_s": 5, "keepalive_probes": 2},
+        dialect=DialectName.DRINKJS,
+    )
+    async with Caller(server) as caller:
+        await caller.read()
+        (member,) = await until_one(server)
+        own = member._transport.get_extra_info("socket")
+        assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        assert [own.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [7, 5, 2]
 
 
 async def test_fault_30_a_system_that_refuses_to_accept_is_asked_again(

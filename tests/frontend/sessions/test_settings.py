@@ -68,4 +68,25 @@ def test_the_machine_by_address_comes_before_the_default() -> None:
 def test_everything_is_documented() -> None:
     for model in (ListenerSettings, FingerSettings, SessionSettings):
         for name, field in model.model_fields.items():
-            assert "default" in (field.description or ""), name
+            assert "default" in (field.description or "").lower(), name
+
+
+@pytest.mark.parametrize(
+    ("common", "own", "dialect", "expected"),
+    [
+        (None, None, DialectName.CLASSIC, 300),
+        (None, None, DialectName.DRINKJS, None),
+        (None, None, DialectName.DRINKD, None),
+        (60, None, DialectName.CLASSIC, 60),
+        (60, None, DialectName.DRINKJS, 60),
+        (0, None, DialectName.CLASSIC, None),
+        (60, 5, DialectName.CLASSIC, 5),
+        (60, 0, DialectName.DRINKD, None),
+        (None, 5, DialectName.DRINKD, 5),
+    ],
+)
+def test_the_idle_limit_is_the_listeners_or_the_common_one_or_the_dialects(
+    common: float | None, own: float | None, dialect: DialectName, expected: float | None
+) -> None:
+    listener = ListenerSettings(dialect=dialect, idle_limit_s=own)
+    assert SessionSettings(idle_limit_s=common).idle_limit(listener) == expected

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import shutil
 import ssl
 from pathlib import Path
@@ -112,22 +113,26 @@ class TestListener:
     ) -> None:
         server = await serve(tls_certificate=files[0], tls_key=files[1])
         async with Caller(server) as silent:
-            await until(lambda: bool(server._opening))
+            await until(lambda: server.sessions == 1)
             async with asyncio.timeout(2):
                 await server.drain(60)
             assert await silent.read_all() == b""
 
-    async def test_a_silent_client_is_cut_off_and_counts_meanwhile(
-        self, serve: Serve, files: tuple[Path, Path]
-    ) -> None:
+    async def test_a_silent_client_is_cut_off(self, serve: Serve, files: tuple[Path, Path]) -> None:
         server = await serve(
-            {"tls_handshake_limit_s": 0.2, "sessions_max": 1},
-            tls_certificate=files[0],
-            tls_key=files[1],
+            {"tls_handshake_limit_s": 0.2}, tls_certificate=files[0], tls_key=files[1]
         )
         async with Caller(server) as silent:
-            async with Caller(server) as second:
-                assert await second.read_all() == b""
             assert await silent.read_all() == b""
-        async with Caller(server, ssl=trusting(files[0]), server_hostname="localhost") as caller:
-            assert await caller.read() == b"OK Welcome to Big Drink\n"
+        assert server.sessions == 0
+
+    async def test_fault_66_silent_clients_make_way_for_one_that_speaks(
+        self, serve: Serve, files: tuple[Path, Path]
+    ) -> None:
+        server = await serve({"sessions_max": 4}, tls_certificate=files[0], tls_key=files[1])
+        async with contextlib.AsyncExitStack() as stack:
+            silent = [await stack.enter_async_context(Caller(server)) for _ in range(20)]
+            secure = Caller(server, ssl=trusting(files[0]), server_hostname="localhost")
+            caller = await stack.enter_async_context(secure)
+            await caller.login()
+            assert await silent[0].read_all() == b""

@@ -7,10 +7,12 @@ from typing import Any, cast
 
 import structlog
 
+from drink_frontend.domain.origin import place
 from drink_frontend.sessions.codec import Event, LineDecoder
 from drink_frontend.sessions.dialects import Dialect
 from drink_frontend.sessions.greeter import Greeter
 from drink_frontend.sessions.listening import ip_address
+from drink_frontend.sessions.notices import Notices
 from drink_frontend.sessions.phrases import Phrase
 from drink_frontend.sessions.roll import Roll
 from drink_frontend.sessions.services import Services
@@ -42,6 +44,7 @@ class Desk:
         services: What sessions use.
         greeter: Says who welcomes.
         roll: All connections.
+        notices: What is logged of what strangers cause.
     """
 
     listener: ListenerSettings
@@ -50,6 +53,7 @@ class Desk:
     services: Services
     greeter: Greeter
     roll: Roll
+    notices: Notices
 
 
 class Connection(asyncio.Protocol):
@@ -64,6 +68,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_ahead",
+        "_begun",
         "_closing",
         "_decoder",
         "_desk",
@@ -73,6 +78,7 @@ class Connection(asyncio.Protocol):
         "_has_led",
         "_linger",
         "_machine",
+        "_opened",
         "_reading",
         "_session",
         "_silence",
@@ -87,6 +93,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._begun = False
+        self._opened = False
         self._decoder = LineDecoder(desk.settings.line_bytes_max)
         self._machine: str | None = None
         self._ahead: Event | None = None
@@ -104,17 +112,32 @@ class Connection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether a line is being carried out."""
-        return self._worker is not None
+        """Whether a line is being carried out; not while the client reads no replies."""
+        return self._worker is not None and self._writable is None
+
+    @property
+    def known(self) -> bool:
+        """Whether somebody has logged in on it."""
+        return self._opened and self._session.known
 
     # What the event loop calls.
+
+    def connection_begun(self, transport: asyncio.Transport) -> None:
+        """The client is connected; with TLS, before its handshake."""
+        desk = self._desk
+        self._transport = transport
+        self._begun = True
+        origin = ip_address(transport.get_extra_info("peername"))
+        idle_limit_s = desk.settings.idle_limit(desk.listener)
+        desk.roll.enter(self, place(origin), idle_limit_s, asyncio.get_running_loop().time())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets the client."""
         desk = self._desk
-        # uvloop's transports have the interface without the class.
-        self._transport = transport = cast("asyncio.Transport", transport)
-        transport.set_write_buffer_limits(high=desk.settings.unread_bytes_max)
+        if not self._begun:
+            # uvloop's transports have the interface without the class.
+            self.connection_begun(cast("asyncio.Transport", transport))
+        self._transport.set_write_buffer_limits(high=desk.settings.unread_bytes_max)
         self._machine = desk.listener.machine_at(ip_address(transport.get_extra_info("sockname")))
         self._session = Session(
             desk.services,
@@ -123,7 +146,7 @@ class Connection(asyncio.Protocol):
             self._machine,
             login_failures_max=desk.settings.login_failures_max,
         )
-        desk.roll.touch(self, asyncio.get_running_loop().time())
+        self._opened = True
         greeting = desk.greeter.known(desk.dialect, self._machine)
         if greeting is None:
             self._start()
@@ -147,11 +170,12 @@ class Connection(asyncio.Protocol):
         self._ended = True
         if self._closing:
             return False
-        if self._desk.dialect.silence_ends_line:
+        # A line that somebody on the way may have cut off is not carried out: `DROP 1` can be the
+        # beginning of `DROP 12`.
+        if not self._transport.get_extra_info("truncated", False):
             self._decoder.silence()
         self._start()
-        # TLS has no half-closed connections.
-        return self._transport.get_extra_info("sslcontext") is None
+        return True
 
     def pause_writing(self) -> None:
         """The client leaves too much unread: nothing more is carried out, and it has a limit."""
@@ -183,17 +207,35 @@ class Connection(asyncio.Protocol):
 
     def time_out(self) -> None:
         """Ends the session for its idleness."""
-        self._say_goodbye(Phrase.IDLE)
+        if self._opened:
+            self._say_goodbye(Phrase.IDLE)
+        else:
+            self._transport.abort()
+
+    def make_way(self) -> None:
+        """Ends the session at once, without waiting for the client to close its side."""
+        self._desk.notices.note("session_closed_for_another")
+        if self._opened and not self._closing and not self._transport.get_write_buffer_size():
+            self._write(self._session.farewell(Phrase.IDLE))
+            self._closing = True
+            self._transport.close()
+        else:
+            self._transport.abort()
 
     def finish(self) -> None:
         """Ends the session as soon as nothing is being carried out."""
         self._finishing = True
-        if self._worker is None:
+        if not self._opened:
+            self._transport.abort()
+        elif self._worker is None:
             self._say_goodbye(Phrase.NOT_READY)
             self._transport.close()
 
     def give_up(self) -> None:
         """Ends the session now; who waits for a drop is told that it is under way."""
+        if not self._opened:
+            self._transport.abort()
+            return
         self._say_goodbye(Phrase.NOT_READY)
         self._transport.close()
         self._abandon_outcome()
@@ -265,7 +307,6 @@ class Connection(asyncio.Protocol):
         Returns:
             What to wait for before the next line; None if there is no next one.
         """
-        in_parts = self._desk.listener.stat_trailer_delay_ms > 0
         for _ in range(FAIR_SHARE):
             if self._closing or self._finishing:
                 return None
@@ -278,7 +319,7 @@ class Connection(asyncio.Protocol):
             if isinstance(answer, Coroutine):
                 return self._answer_later(answer)
             if answer is not None:
-                if in_parts and len(answer.parts) > 1:
+                if self._is_in_parts(answer):
                     return self._give_in_parts(answer)
                 self._give(answer, b"".join(answer.parts))
         return asyncio.sleep(0)
@@ -288,10 +329,22 @@ class Connection(asyncio.Protocol):
             # Lines that came with this one may be due for an answer meanwhile.
             asyncio.get_running_loop().call_soon(self._interject)
         answer = await work
-        if self._desk.listener.stat_trailer_delay_ms:
+        if self._is_in_parts(answer):
             await self._give_in_parts(answer)
         else:
             self._give(answer, b"".join(answer.parts))
+
+    def _is_in_parts(self, answer: Answer) -> bool:
+        """Whether this client receives the parts of the answer one by one.
+
+        Only touchscreens need it, and only they log in by iButton. Others on the same address take
+        the first part for all there is.
+        """
+        return (
+            len(answer.parts) > 1
+            and self._desk.listener.stat_trailer_delay_ms > 0
+            and self._session.logged_in_by_ibutton
+        )
 
     async def _give_in_parts(self, answer: Answer) -> None:
         *others, last = answer.parts
@@ -372,7 +425,11 @@ class Connection(asyncio.Protocol):
     def _limit_stall(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._stall is None:
             limit_s = self._desk.settings.unread_limit_s
-            self._stall = loop.call_later(limit_s, self._transport.abort)
+            self._stall = loop.call_later(limit_s, self._cut_off)
+
+    def _cut_off(self) -> None:
+        self._desk.notices.note("session_cut_off_unread")
+        self._transport.abort()
 
     def _abandon_outcome(self) -> None:
         if self._worker is not None and self._session.awaits_outcome:

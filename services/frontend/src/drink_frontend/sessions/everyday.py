@@ -39,7 +39,10 @@ async def auth(session: SessionState, name: str, secret: str) -> Reply:
 
 async def ibutton(session: SessionState, number: str) -> Reply:
     """IBUTTON: logs in whom the iButton belongs to."""
-    return await _log_in(session, session.services.accounts.login_ibutton(number, session.origin))
+    accounts = session.services.accounts
+    reply = await _log_in(session, accounts.login_ibutton(number, session.origin))
+    session.ibutton_used = True
+    return reply
 
 
 async def _log_in(session: SessionState, attempt: Awaitable[Account]) -> Reply:
@@ -51,6 +54,7 @@ async def _log_in(session: SessionState, attempt: Awaitable[Account]) -> Reply:
         session.login_failures += 1
         raise
     session.account = account.name
+    session.has_logged_in = True
     return Say(Phrase.BALANCE, {"credits": account.available})
 
 

@@ -36,6 +36,21 @@ def listen(
     return door
 
 
+def keep_alive(door: socket.socket, *, idle_s: int, interval_s: int, probes: int) -> None:
+    """Has the system find out whether silent peers are still there; accepted sockets inherit it.
+
+    Args:
+        door: A socket that listens.
+        idle_s: Seconds of silence before the first probe.
+        interval_s: Seconds between two probes.
+        probes: Unanswered probes after which the connection is lost.
+    """
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s)
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval_s)
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
+
+
 def ip_address(name: tuple[str, int] | None) -> str:
     """The IP address of one end of a connection in its one spelling; empty if unknown."""
     return normalized(str(name[0])) if name else ""

@@ -7,18 +7,21 @@ from typing import Any
 
 import structlog
 
+from drink_frontend.domain.origin import place
 from drink_frontend.sessions.connection import Connection, Desk
 from drink_frontend.sessions.dialects import DIALECTS
 from drink_frontend.sessions.encoding import encode
 from drink_frontend.sessions.finger import FingerServer
 from drink_frontend.sessions.greeter import Greeter
-from drink_frontend.sessions.listening import listen
+from drink_frontend.sessions.listening import ip_address, keep_alive, listen
+from drink_frontend.sessions.notices import Notices
 from drink_frontend.sessions.phrases import Phrase
 from drink_frontend.sessions.replies import Say
 from drink_frontend.sessions.roll import Roll
 from drink_frontend.sessions.services import Services
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 from drink_frontend.sessions.tls import Certificate
+from drink_frontend.sessions.tls_layer import TlsLayer
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +42,21 @@ class SessionServer:
         self._settings = settings
         self._services = services
         self._greeter = Greeter(services)
-        self._roll = Roll(min(settings.sessions_max, descriptors), settings.idle_limit_s)
+        members_max = min(settings.sessions_max, descriptors)
+        self._idle_limits = {
+            limit_s
+            for listener in settings.listeners
+            if (limit_s := settings.idle_limit(listener)) is not None
+        }
+        self._roll = Roll(
+            members_max,
+            # Whoever fills one address must leave room for all others.
+            min(settings.sessions_per_address_max, (members_max + 1) // 2),
+            self._idle_limits,
+        )
+        self._notices = Notices()
         self._sockets: list[socket.socket] = []
         self._certificates: list[Certificate] = []
-        self._opening: set[asyncio.Task[None]] = set()
         self._accepting: list[asyncio.Task[None]] = []
         self._keeping: list[asyncio.Task[None]] = []
         self._finger: FingerServer | None = None
@@ -77,7 +91,8 @@ class SessionServer:
         except OSError:
             await self.stop()
             raise
-        self._keeping.append(self._spawn(self._time_out_idle(), "sessions-idle"))
+        if self._idle_limits:
+            self._keeping.append(self._spawn(self._time_out_idle(), "sessions-idle"))
         if self._certificates:
             self._keeping.append(self._spawn(self._refresh_certificates(), "sessions-tls"))
 
@@ -89,8 +104,6 @@ class SessionServer:
                 their buyers told so.
         """
         self._close_doors()
-        for task in self._opening:
-            task.cancel()
         for connection in self._roll:
             assert isinstance(connection, Connection)
             connection.finish()
@@ -106,10 +119,9 @@ class SessionServer:
     async def stop(self) -> None:
         """Ends everything at once. May be called twice."""
         self._close_doors()
-        tasks = [*self._keeping, *self._opening]
-        for task in tasks:
+        for task in self._keeping:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._keeping, return_exceptions=True)
         self._keeping.clear()
         for connection in self._roll:
             assert isinstance(connection, Connection)
@@ -117,6 +129,7 @@ class SessionServer:
         if self._finger is not None:
             await self._finger.stop()
             self._finger = None
+        self._notices.stop()
         # An aborted connection is lost in the loop's next round.
         await asyncio.sleep(0)
 
@@ -139,6 +152,12 @@ class SessionServer:
             received_max=self._settings.backlog_bytes_max,
             unsent_max=self._settings.unread_bytes_max,
         )
+        keep_alive(
+            door,
+            idle_s=self._settings.keepalive_idle_s,
+            interval_s=self._settings.keepalive_interval_s,
+            probes=self._settings.keepalive_probes,
+        )
         self._sockets.append(door)
         desk = Desk(
             listener,
@@ -147,6 +166,7 @@ class SessionServer:
             self._services,
             self._greeter,
             self._roll,
+            self._notices,
         )
         self._accepting.append(
             self._spawn(self._accept(door, desk, certificate), "sessions-accept")
@@ -175,36 +195,33 @@ class SessionServer:
         full = b"".join(encode(desk.dialect, Say(Phrase.SESSIONS_FULL)))
         while True:
             try:
-                client, _ = await loop.sock_accept(door)
+                client, peer = await loop.sock_accept(door)
             except OSError as error:
-                log.warning("session_not_accepted", error=type(error).__name__)
+                self._notices.note("session_not_accepted", error=type(error).__name__)
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
-            if self._roll.has_room():
-                connection = Connection(desk)
-                self._roll.expect(connection)
-                task = loop.create_task(self._open(client, connection, certificate))
-                self._opening.add(task)
-                task.add_done_callback(self._opening.discard)
+            if self._roll.make_room(place(ip_address(peer))):
+                await self._open(client, desk, certificate)
             else:
+                self._notices.note("session_turned_away", sessions=len(self._roll))
                 _turn_away(client, b"" if certificate else full)
             # A burst of clients must not keep those waiting that are in already.
             await asyncio.sleep(0)
 
     async def _open(
-        self, client: socket.socket, connection: Connection, certificate: Certificate | None
+        self, client: socket.socket, desk: Desk, certificate: Certificate | None
     ) -> None:
+        def protocol() -> asyncio.Protocol:
+            connection = Connection(desk)
+            if certificate is None:
+                return connection
+            return TlsLayer(certificate.context, connection, self._settings.tls_handshake_limit_s)
+
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: connection,
-                client,
-                ssl=certificate.context if certificate else None,
-                ssl_handshake_timeout=self._settings.tls_handshake_limit_s if certificate else None,
-            )
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
         except OSError as error:
-            # Junk instead of a handshake, or the client has gone.
+            # The client has gone.
             log.debug("session_not_opened", error=type(error).__name__)
-            self._roll.forget(connection)
             client.close()
 
     async def _time_out_idle(self) -> None:

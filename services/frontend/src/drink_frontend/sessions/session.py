@@ -107,6 +107,16 @@ class Session:
         self._login_failures_max = login_failures_max
 
     @property
+    def known(self) -> bool:
+        """Whether somebody has logged in so far."""
+        return self._state.has_logged_in
+
+    @property
+    def logged_in_by_ibutton(self) -> bool:
+        """Whether whoever is logged in showed an iButton."""
+        return self._state.ibutton_used
+
+    @property
     def awaits_outcome(self) -> bool:
         """Whether all that is under way is waiting for a drop, which goes on without it."""
         return self._state.drop_id is not None

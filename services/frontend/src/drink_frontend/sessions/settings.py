@@ -68,8 +68,15 @@ class ListenerSettings(_Door):
     passwords are readable on the way."""
 
     stat_trailer_delay_ms: int = Field(default=0, ge=0, le=2_000)
-    """Milliseconds between the slots of a STAT reply and its last line; default 0. Touchscreens
-    receive the two separately and wait for ever if both come at once: 100 serves them."""
+    """Milliseconds between the slots of a STAT reply and its last line, for sessions that logged in
+    by IBUTTON; default 0. Touchscreens receive the two separately and wait for ever if both come at
+    once: 100 serves them. Sessions that logged in otherwise get both at once."""
+
+    idle_limit_s: float | None = Field(default=None, ge=0, le=86_400)
+    """Seconds without a command after which a session of this listener is ended; 0 for never.
+    Default: `sessions.idle_limit_s`, and without that 300 in `classic` and never in `drinkjs` and
+    `drinkd`, whose servers had no limit: their clients hold one connection for as long as a page
+    or a window is open."""
 
     @model_validator(mode="after")
     def _check_transport(self) -> Self:
@@ -82,6 +89,11 @@ class ListenerSettings(_Door):
                 "tls_key, or allow_plain_remote"
             )
         return self
+
+
+CLASSIC_IDLE_LIMIT_S = 300.0
+"""Seconds without a command after which a `classic` session is ended, unless it is set otherwise.
+Servers of its time had such a limit, and their clients connect again."""
 
 
 class FingerSettings(_Door):
@@ -118,9 +130,22 @@ class SessionSettings(BaseModel):
     """Seconds that it may stay so before the client is cut off; default 30, longer than a phone
     loses its network between two cells. A session that ends has as long to take its last reply."""
 
-    idle_limit_s: float = Field(default=300, gt=0, le=86_400)
-    """Seconds without a command after which a session is ended; default 300. Only what is a
-    command counts, and a drop under way does not end."""
+    idle_limit_s: float | None = Field(default=None, ge=0, le=86_400)
+    """Seconds without a command after which a session is ended, on every listener without an
+    `idle_limit_s` of its own; 0 for never. Default: 300 in `classic`, never in `drinkjs` and
+    `drinkd`. Only what is a command counts, and a drop under way does not end."""
+
+    keepalive_idle_s: int = Field(default=60, ge=1, le=32_767)
+    """Seconds of silence after which the system asks whether a client is still there; default 60,
+    often enough for most NATs to keep the connection. With the defaults a client that has lost its
+    network is gone after two minutes, whatever `idle_limit_s` is."""
+
+    keepalive_interval_s: int = Field(default=15, ge=1, le=32_767)
+    """Seconds between two such probes while none is answered; default 15."""
+
+    keepalive_probes: int = Field(default=4, ge=1, le=127)
+    """Unanswered probes after which the connection is lost; default 4: an outage of a minute is
+    survived."""
 
     silence_ends_line_ms: int = Field(default=200, ge=10, le=10_000)
     """Milliseconds of silence that end a line in `drinkjs` and `drinkd`; default 200. Clients of
@@ -135,6 +160,12 @@ class SessionSettings(BaseModel):
     many files: what `files_reserved` leaves is shared with gRPC connections. Past it clients are
     told that there are too many users."""
 
+    sessions_per_address_max: int = Field(default=8_192, ge=1, le=1_000_000)
+    """Sessions at once from one IPv4 address or one IPv6 network of 64 bits; default 8,192, and
+    never more than half of all that fit, so that no address takes every place. At either limit the
+    session that has been idle longest without ever having logged in is closed for the newcomer;
+    only if there is none is the newcomer told that there are too many users."""
+
     files_reserved: int = Field(default=256, ge=16, le=65_536)
     """Open files that connections of clients leave to everything else; default 256: the database,
     the log, agents' links, operators' calls. At most half of those that the process may open."""
@@ -148,3 +179,10 @@ class SessionSettings(BaseModel):
     shutdown_command: bool = False
     """Whether administrators may stop the service with SHUTDOWN; default no: what runs under a
     supervisor is stopped there."""
+
+    def idle_limit(self, listener: ListenerSettings) -> float | None:
+        """Seconds after which an idle session of a listener is ended; None for never."""
+        for limit_s in (listener.idle_limit_s, self.idle_limit_s):
+            if limit_s is not None:
+                return limit_s or None
+        return CLASSIC_IDLE_LIMIT_S if listener.dialect is DialectName.CLASSIC else None

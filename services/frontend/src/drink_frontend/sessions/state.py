@@ -36,6 +36,8 @@ class SessionState:
         "dialect",
         "drop_id",
         "dropping",
+        "has_logged_in",
+        "ibutton_used",
         "login_failures",
         "machine",
         "origin",
@@ -51,6 +53,10 @@ class SessionState:
         self.machine = machine
         self.account: str | None = None
         """Name of the account that is logged in."""
+        self.has_logged_in = False
+        """Whether somebody has logged in so far."""
+        self.ibutton_used = False
+        """Whether whoever is logged in showed an iButton."""
         self.claimed: str | None = None
         """Name that USER gave, until PASS uses it up."""
         self._caller: Account | None = None
@@ -66,6 +72,7 @@ class SessionState:
         """Forgets who is logged in or about to be."""
         self.account = None
         self.claimed = None
+        self.ibutton_used = False
 
     @property
     def caller(self) -> Account:

@@ -43,5 +43,7 @@ class Certificate:
 def _context(chain: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Before TLS 1.3 a client could ask for new handshakes, which cost a server the most, for ever.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.load_cert_chain(chain, key)
     return context

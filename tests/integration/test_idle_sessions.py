@@ -1,0 +1,60 @@
+"""Strangers who connect and stay silent take no descriptor that anybody else needs."""
+
+import contextlib
+import resource
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.processes import wait_until
+from tests.integration.house import ALICE, COUPLE, House, outcome
+
+PLAN = COUPLE
+
+OPEN_FILES = 1_024
+STRANGERS = 1_200
+LIMIT_S = 30
+
+
+@pytest.fixture
+def house(house: House) -> Iterator[House]:
+    """The house, its frontend with the open files that a system gives a process by default."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < STRANGERS + 500:
+        pytest.skip(f"this machine lets a process open {most} files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    house.frontend.stop()
+    house.frontend.prefix = ("prlimit", f"--nofile={OPEN_FILES}:{OPEN_FILES}")
+    house.start_frontend()
+    house.wait_ready("d", "ld")
+    yield house
+    house.frontend.stop()
+    house.frontend.prefix = ()
+    house.start_frontend()
+
+
+def buys(port: int) -> bytes:
+    """What a session of a user who buys is told at the end."""
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as session:
+        session.sendall(f"USER {ALICE.name}\nPASS {ALICE.password}\nDROP 1\nQUIT\n".encode())
+        return session.makefile("rb").read().splitlines()[-2]
+
+
+def test_fault_66_idle_strangers_stop_neither_sessions_nor_calls_nor_links(house: House) -> None:
+    with contextlib.ExitStack() as strangers:
+        for _ in range(STRANGERS):
+            dialled = socket.create_connection(("127.0.0.1", house.session_port), timeout=LIMIT_S)
+            strangers.enter_context(dialled)
+        assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+        assert buys(house.session_port).startswith(b"OK Credits remaining: ")
+        house.links.cut()
+        house.wait_ready("d", "ld")
+        house.admin("user", "list")
+    told = [
+        event
+        for event in house.frontend.events()
+        if event["event"] in {"session_closed_for_another", "session_turned_away"}
+    ]
+    assert 0 < len(told) < 20
+    wait_until(lambda: buys(house.session_port).startswith(b"OK"), "served afterwards", LIMIT_S)
