@@ -82,6 +82,11 @@ simulate: $(VENV_READY) ## Simulate SEEDS=1000 worlds with faults and hold every
 torture: $(VENV_READY) ## Break the real services for MINUTES=15 while they sell; SEED=N repeats
 	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
 
+.PHONY: siege
+siege: $(VENV_READY) ## Attack a house that sells in every way; SECONDS=20 for each, ATTACK="name name"
+	$(BIN)/python -m tests.siege $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+		$(foreach name,$(ATTACK),--attack $(name)) $(SIEGE)
+
 .PHONY: fuzz
 fuzz: $(FUZZ_READY) ## Look for bytes that a parser does not bear, SECONDS=60 for each
 	.tools/fuzz/bin/python -m tests.fuzz $(or $(SECONDS),60)

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-BEGIN = "<!-- Written by `make bench`. -->"
-END = "<!-- End of what `make bench` writes. -->"
+_BY = "make bench"
+BEGIN = f"<!-- Written by `{_BY}`. -->"
+END = f"<!-- End of what `{_BY}` writes. -->"
 
 
 class Goal(StrEnum):
@@ -98,17 +99,23 @@ def facts(machine: Mapping[str, str]) -> str:
     return "".join(f"- {name}: {value}\n" for name, value in machine.items())
 
 
-def write_into(page: Path, text: str) -> None:
+def write_into(page: Path, text: str, by: str = _BY) -> None:
     """Replaces what stands between the markers of a page.
+
+    Args:
+        page: The page.
+        text: What is to stand there.
+        by: The command that writes it, as the markers name it.
 
     Raises:
         ValueError: the page does not have both.
     """
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = (mark.replace(_BY, by) for mark in (BEGIN, END))
+    before, begin, rest = page.read_text(encoding="utf-8").partition(first)
+    _, end, after = rest.partition(last)
     if not (begin and end):
         raise ValueError(f"{page} does not say where the results go")
-    page.write_text(f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}", encoding="utf-8")
+    page.write_text(f"{before}{first}\n\n{text.strip()}\n\n{last}{after}", encoding="utf-8")
 
 
 def _goal_number(row: Row) -> str:

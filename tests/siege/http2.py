@@ -1,0 +1,199 @@
+"""HTTP/2 spoken frame by frame: what no well-behaved library lets a client do."""
+
+import asyncio
+import contextlib
+import struct
+from collections import Counter
+from collections.abc import Iterable
+
+from hpack import Encoder
+from hyperframe.exceptions import HyperframeError
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    ExtensionFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+FRAME_BYTES_MAX = 16_384
+"""Longest frame that may be sent before the other side allows more."""
+
+WINDOW_MAX = 0x7FFFFFFF
+"""The largest flow control window."""
+
+FIRST_WINDOW = 65_535
+"""The window that a connection begins with."""
+
+_HEADER_BYTES = 9
+_END_STREAM = "END_STREAM"
+
+Headers = Iterable[tuple[str, str]]
+
+
+def grpc_message(message: bytes, *, compressed: bool = False) -> bytes:
+    """A message as gRPC puts it into DATA frames."""
+    return struct.pack(">BI", compressed, len(message)) + message
+
+
+class Wire:
+    """One HTTP/2 connection.
+
+    Args:
+        reader: From the server.
+        writer: To the server.
+        reads: Whether anything is read at all; the system's buffers fill up otherwise.
+        answers: Whether PING and SETTINGS are answered.
+
+    Attributes:
+        heard: Frames that came, by type; calls that ended, as `answers`.
+        open_calls: Streams that have not ended.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        reads: bool = True,
+        answers: bool = True,
+    ) -> None:
+        self.heard: Counter[str] = Counter()
+        self.open_calls: set[int] = set()
+        self.gone = asyncio.Event()
+        """Set once the server has closed the connection or said that it will."""
+        self._reader = reader
+        self._writer = writer
+        self._answers = answers
+        self._next_stream = 1
+        self._encoder = Encoder()
+        self._ended = asyncio.Condition()
+        self._reading = asyncio.create_task(self._read()) if reads else None
+
+    def begin(self, *, window: int = WINDOW_MAX) -> None:
+        """Sends preface and settings; calls' answers may fill this window before more is given."""
+        settings = SettingsFrame(settings={SettingsFrame.INITIAL_WINDOW_SIZE: window})
+        self._writer.write(PREFACE + settings.serialize())
+        if window:
+            self.send(WindowUpdateFrame(0, window_increment=WINDOW_MAX - FIRST_WINDOW))
+
+    def write(self, data: bytes) -> None:
+        """Sends bytes as they are."""
+        self._writer.write(data)
+
+    def send(self, *frames: Frame) -> None:
+        """Sends frames."""
+        self._writer.write(b"".join(frame.serialize() for frame in frames))
+
+    async def drain(self) -> None:
+        """Waits until the server has taken most of what was sent.
+
+        Raises:
+            ConnectionError: the connection is closed, or the server wants no more calls on it.
+        """
+        if self.gone.is_set():
+            raise ConnectionResetError
+        await self._writer.drain()
+
+    def stream(self) -> int:
+        """The number of the next call."""
+        number = self._next_stream
+        self._next_stream += 2
+        self.open_calls.add(number)
+        return number
+
+    def headers(
+        self, method: str, more: Headers = (), *, end: bool = False, stream: int | None = None
+    ) -> bytes:
+        """The frames that begin a call of `/package.Service/Method`, as bytes to be sent."""
+        number = self.stream() if stream is None else stream
+        block = self._encoder.encode(
+            [
+                (":method", "POST"),
+                (":scheme", "http"),
+                (":path", method),
+                (":authority", "localhost"),
+                ("te", "trailers"),
+                ("content-type", "application/grpc"),
+                *more,
+            ],
+            huffman=False,
+        )
+        parts = [block[at : at + FRAME_BYTES_MAX] for at in range(0, len(block), FRAME_BYTES_MAX)]
+        frames: list[Frame] = [HeadersFrame(number, data=parts[0])]
+        frames += [ContinuationFrame(number, data=part) for part in parts[1:]]
+        frames[-1].flags.add("END_HEADERS")
+        if end:
+            frames[0].flags.add(_END_STREAM)
+        return b"".join(frame.serialize() for frame in frames)
+
+    def call(self, method: str, message: bytes, more: Headers = ()) -> int:
+        """Begins a call with its one message, and returns its stream's number."""
+        begin = self.headers(method, more)
+        number = self._next_stream - 2
+        data = DataFrame(number, data=grpc_message(message), flags=[_END_STREAM])
+        self._writer.write(begin + data.serialize())
+        return number
+
+    async def room(self, calls_max: int) -> None:
+        """Waits until fewer calls than that are under way.
+
+        Raises:
+            ConnectionError: the connection ended.
+        """
+        async with self._ended:
+            await self._ended.wait_for(
+                lambda: self.gone.is_set() or len(self.open_calls) < calls_max
+            )
+        await self.drain()
+
+    async def close(self) -> None:
+        """Hangs up."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        self._writer.transport.abort()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                header = memoryview(await self._reader.readexactly(_HEADER_BYTES))
+                frame, length = Frame.parse_frame_header(header)
+                body = memoryview(await self._reader.readexactly(length))
+                with contextlib.suppress(HyperframeError):
+                    frame.parse_body(body)
+                await self._hear(frame)
+        except (OSError, asyncio.IncompleteReadError, HyperframeError):
+            pass
+        finally:
+            self.gone.set()
+            async with self._ended:
+                self._ended.notify_all()
+
+    async def _hear(self, frame: Frame) -> None:
+        self.heard[type(frame).__name__.removesuffix("Frame")] += 1
+        match frame:
+            case PingFrame() | SettingsFrame() if "ACK" not in frame.flags and self._answers:
+                answer = type(frame)(0, flags=["ACK"])
+                if isinstance(frame, PingFrame) and isinstance(answer, PingFrame):
+                    answer.opaque_data = frame.opaque_data
+                self.send(answer)
+            case GoAwayFrame():
+                self.gone.set()
+        if _END_STREAM in frame.flags or isinstance(frame, RstStreamFrame | GoAwayFrame):
+            self.heard["answers"] += 1
+            self.open_calls.discard(frame.stream_id)
+            async with self._ended:
+                self._ended.notify_all()
+
+
+def unknown_frame(kind: int, body: bytes) -> ExtensionFrame:
+    """A frame of a type that HTTP/2 does not know; whoever gets it ignores it."""
+    return ExtensionFrame(type=kind, stream_id=0, flag_byte=0, body=body)
