@@ -203,3 +203,27 @@ def _database_url(url: str, name: str) -> str:
 def _execute(url: str, statement: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement.encode())
+
+
+def as_role(settings: StorageSettings, name: str, *grants: str) -> StorageSettings:
+    """The same database, reached by a new role that is no superuser.
+
+    Args:
+        settings: Of the database, as its owner reaches it.
+        name: Begins the role's name, which is unique in this run; `{role}` stands for it.
+        grants: Statements that give it its rights.
+    """
+    assert settings.url is not None
+    role = f"{name}_{os.getpid()}_{next(_numbers)}"
+    for statement in (f"CREATE ROLE {role} LOGIN", *grants):
+        _execute(settings.url, statement.replace("{role}", role))
+    parts = urlsplit(settings.url)
+    netloc = f"{role}@{parts.netloc.rpartition('@')[2]}"
+    return settings.model_copy(update={"url": parts._replace(netloc=netloc).geturl()})
+
+
+ALL_RIGHTS = (
+    "GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
+    "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}",
+)
+"""Grants of everything that the service needs."""

@@ -5,8 +5,10 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
+import psycopg
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -14,13 +16,16 @@ from drink_frontend.app import Frontend, StorageBrokenError, administration
 from drink_frontend.config import Settings
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
+from drink_frontend.storage.database import Database
 from drink_frontend.storage.migrations import migrate
+from drink_frontend.storage.opening import open_storage
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
 from tests.fakes.ports import free_port
+from tests.fakes.postgres import ALL_RIGHTS, as_role, fresh_postgres
 
 LIMIT_S = 30
 
@@ -47,7 +52,7 @@ async def storage(settings: Settings) -> AsyncGenerator[SqliteStorage, None]:
         yield storage
 
 
-def made(settings: Settings, storage: SqliteStorage) -> Frontend:
+def made(settings: Settings, storage: Database) -> Frontend:
     return Frontend(settings, storage, SystemClock(), SystemRandomness(), Argon2Hasher())
 
 
@@ -115,6 +120,50 @@ async def test_fault_31_a_port_in_use_is_an_error_and_leaves_nothing_behind(
                 await made(settings, storage).run()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", settings.rpc.port)
+
+
+@pytest.mark.parametrize(
+    ("away", "back"),
+    [
+        ("REVOKE INSERT ON drops FROM {role}", "GRANT INSERT ON drops TO {role}"),
+        ("REVOKE SELECT ON audit FROM {role}", "GRANT SELECT ON audit TO {role}"),
+        ("ALTER ROLE {role} CONNECTION LIMIT 2", "ALTER ROLE {role} CONNECTION LIMIT 9"),
+        ("ALTER TABLE transfers RENAME TO away", "ALTER TABLE away RENAME TO transfers"),
+    ],
+)
+async def test_fault_63_health_says_whether_reads_and_writes_go_through(
+    away: str, back: str
+) -> None:
+    owner = fresh_postgres(reconnect_ms=10, reconnect_max_ms=20, reader_look_ms=20)
+    role = as_role(owner, "drink", *ALL_RIGHTS)
+    name = urlsplit(role.url or "").username
+    end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{name}'"
+    settings = Settings(
+        storage=role,
+        rpc=RpcSettings(port=free_port(), health_interval_s=0.05),
+        sessions=SessionSettings(listeners=(ListenerSettings(port=free_port()),)),
+    )
+    async with open_storage(role) as storage, asyncio.timeout(LIMIT_S):
+        frontend = made(settings, storage)
+        running = asyncio.create_task(frontend.run())
+        await _until_health(settings, health_pb2.HealthCheckResponse.SERVING)
+        for statements, status in (
+            ((away, end), health_pb2.HealthCheckResponse.NOT_SERVING),
+            ((back,), health_pb2.HealthCheckResponse.SERVING),
+        ):
+            with psycopg.connect(owner.url or "", autocommit=True) as person:
+                for statement in statements:
+                    person.execute(statement.format(role=name).encode())
+            await _until_health(settings, status)
+        frontend.stop()
+        await running
+
+
+async def _until_health(settings: Settings, wanted: int) -> None:
+    while True:
+        if await health(settings) == wanted:
+            return
+        await asyncio.sleep(0.01)
 
 
 async def test_fault_32_a_database_that_failed_ends_the_process(

@@ -18,6 +18,7 @@ from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
 from drink_frontend.storage.verify import DriverConnection
 from drink_frontend.storage.workers import Crew, Job, Team
+from drink_frontend.storage.writer import Writer
 from tests.simulation.world import Killed, Process, World
 
 
@@ -163,13 +164,13 @@ class InlineHands:
         self._team, self._process, self._rng = team, process, rng
         self._world: World = process.world
         self._trouble = trouble
-        self._writes = team.idle_s is not None
+        self._writes = isinstance(team.crews[0], Writer)
         self._jobs: deque[Job] = deque()
         self._busy = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._crew: Crew = team.crews[0]
-        if team.idle_s is not None:
+        if self._writes and team.idle_s is not None:
             self._world.after(team.idle_s, self._look)
 
     def put(self, job: Job) -> None:

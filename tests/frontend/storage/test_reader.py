@@ -8,10 +8,35 @@ from sqlalchemy import text
 
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.reader import Reader
+from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
 from drink_frontend.storage.statements import Statement
 from tests.fakes.databases import fresh_sqlite
 from tests.fakes.engines import driver_error
+
+
+class FlakyReads(SqliteEngine):
+    """A real engine whose readers cannot begin while `fails` is set."""
+
+    def __init__(self, settings: StorageSettings) -> None:
+        super().__init__(settings, exclusive=False)
+        self.fails = False
+
+    def connect(self, *, read_only: bool) -> SqliteConnection:
+        """A connection that looks at the engine before it begins."""
+        connection = super().connect(read_only=read_only)
+        begin = connection.begin
+
+        def begin_or_fail() -> None:
+            if self.fails:
+                raise driver_error(sqlite3.SQLITE_BUSY)
+            begin()
+
+        connection.begin = begin_or_fail  # type: ignore[method-assign]
+        return connection
+
 
 ENDLESS = Statement(
     text(
@@ -50,3 +75,19 @@ async def test_a_mistaken_query_raises_its_own_error(tmp_path: Path) -> None:
     async with SqliteStorage.open(fresh_sqlite(tmp_path)) as storage:
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
             await storage.read(lambda tx: tx.accounts._executor.all(mistaken))  # type: ignore[attr-defined]
+
+
+async def test_an_idle_reader_finds_out_that_the_database_is_away_and_back(tmp_path: Path) -> None:
+    settings = fresh_sqlite(tmp_path)
+    engine = FlakyReads(settings)
+    reader = Reader(engine, 1)
+    reader.idle()
+    assert reader.able
+    engine.fails = True
+    reader.idle()
+    assert not reader.able
+    engine.fails = False
+    reader.idle()
+    assert reader.able
+    reader.close()
+    engine.close()

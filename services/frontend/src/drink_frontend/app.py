@@ -15,7 +15,7 @@ import structlog
 from drink_frontend.config import Settings
 from drink_frontend.domain.entities import Drop, Peer
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Clock, Held, PasswordHasher, Randomness
+from drink_frontend.domain.ports import Clock, Held, PasswordHasher, Randomness, Transaction
 from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.server import SessionServer
@@ -77,7 +77,7 @@ class Frontend:
             calls=settings.rpc.calls_max,
         )
         self._storage = storage
-        me = Peer(
+        self._me = me = Peer(
             id=randomness.id(),
             name=f"{socket.gethostname()}:{settings.rpc.port}",
             version=version("drink-frontend"),
@@ -233,9 +233,15 @@ class Frontend:
         raise StorageBrokenError from failure
 
     async def _ready(self) -> bool:
-        """Whether the database takes changes."""
-        await self._storage.write(lambda _: None)
-        return True
+        """Whether the database takes changes and answers every reader."""
+
+        def beat(tx: Transaction) -> None:
+            tx.exercise()
+            # What changes nothing would not be written to the disk, which may be full.
+            tx.frontends.beat(self._me)
+
+        await self._storage.write(beat)
+        return await self._storage.readable()
 
 
 async def serve(settings: Settings) -> bool:

@@ -292,6 +292,9 @@ class Transaction(Protocol):
     def audit(self) -> AuditTable:
         """The audit log."""
 
+    def exercise(self) -> None:
+        """Asks for everything that the service does with what is kept, without doing any of it."""
+
 
 class Changed(Protocol):
     """What commits changed."""

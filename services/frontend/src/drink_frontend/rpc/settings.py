@@ -131,8 +131,8 @@ class RpcSettings(BaseModel):
     equal values turn jitter into refusals. Who pings more often is cut."""
 
     health_interval_s: float = Field(default=5.0, gt=0, le=300)
-    """Seconds between two looks at whether the database takes changes; default 5, the pace at
-    which orchestrators ask."""
+    """Seconds between two looks at whether the database takes changes and answers queries; default
+    5, the pace at which orchestrators ask. Each look writes one row."""
 
     health_timeout_s: float = Field(default=3.0, gt=0, le=300)
     """Seconds one such look may take before it counts as failed; default 3, above the longest

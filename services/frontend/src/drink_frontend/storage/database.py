@@ -41,7 +41,8 @@ class Database:
         self._failure: asyncio.Future[BaseException] = self._loop.create_future()
         self.changes = CommitChanges(hands_on=not engine.shared)
         self._writer = Writer(engine, settings, self._broken)
-        readers = [Reader(engine, settings.read_limit_ms / 1000) for _ in range(settings.readers)]
+        limit_s = settings.read_limit_ms / 1000
+        self._crew = [Reader(engine, limit_s) for _ in range(settings.readers)]
         self._writers = Workers(
             "storage-writer",
             [self._writer],
@@ -53,10 +54,11 @@ class Database:
         )
         self._readers = Workers(
             "storage-reader",
-            readers,
+            self._crew,
             queue_max=settings.read_queue_max,
             batch_max=settings.read_batch_max,
             done=self.changes.fire,
+            idle_s=settings.reader_look_ms / 1000,
             hire=hire,
         )
 
@@ -80,6 +82,11 @@ class Database:
     async def read(self, query: Callable[[Transaction], T]) -> T:
         """See `Storage`."""
         return await self._readers.do(query)
+
+    async def readable(self) -> bool:
+        """Whether a query is answered, and every reader found the database when it last looked."""
+        await asyncio.gather(*(self.read(lambda tx: tx.frontends.list()) for _ in self._crew))
+        return all(reader.able for reader in self._crew)
 
     async def verify(self) -> Sequence[str]:
         """What is wrong with the books, by `verify_books`, as they stand at one moment."""

@@ -22,12 +22,17 @@ class Reader:
     Args:
         engine: The database.
         limit_s: Seconds after which a query is given up.
+
+    Attributes:
+        able: Whether the database answered when it was last asked. Its thread sets it, anyone may
+            read it.
     """
 
     def __init__(self, engine: Engine, limit_s: float) -> None:
         self._engine = engine
         self._connection: Connection = engine.connect(read_only=True)
         self._limit_s = limit_s
+        self.able = True
 
     def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
         """See `Crew`."""
@@ -36,7 +41,9 @@ class Reader:
             outcomes = [self._carry_out(job) for job in jobs]
             if self._connection.in_transaction:
                 self._connection.rollback()
+            self._found(able=True)
         except Exception as error:
+            self._found(able=False)
             if self._engine.fault(error) is None:
                 log.exception("snapshot_failed")
             outcome = self._outcome(error)
@@ -44,8 +51,14 @@ class Reader:
         return outcomes, Touched()
 
     def idle(self) -> Touched:
-        """See `Crew`."""
+        """See `Crew`: finds out whether it could read."""
+        self.carry_out(())
         return Touched()
+
+    def _found(self, *, able: bool) -> None:
+        if able != self.able:
+            self.able = able
+            log.warning("reader_able" if able else "reader_unable")
 
     def close(self) -> None:
         """See `Crew`."""

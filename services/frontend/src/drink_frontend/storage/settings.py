@@ -54,6 +54,10 @@ class StorageSettings(BaseModel):
     """Reading connections, each in its thread. Two, so that one long list of an administrator's
     holds nobody up; queries share the interpreter, so more do not make it faster."""
 
+    reader_look_ms: int = Field(default=1_000, ge=10, le=60_000)
+    """Milliseconds without a query after which a reader looks whether the database still answers
+    it; default a second, so that health tells of it before many callers have noticed."""
+
     read_limit_ms: int = Field(default=5_000, ge=1)
     """Milliseconds after which a query is given up. Longer than any page of a sound database takes;
     a reader that never ends would keep the journal from being emptied."""

@@ -7,6 +7,7 @@ from drink_frontend.storage.drops import SqlDrops
 from drink_frontend.storage.frontends import SqlFrontends
 from drink_frontend.storage.ledger import SqlLedger
 from drink_frontend.storage.machines import SqlMachines
+from drink_frontend.storage.rights import exercise
 from drink_frontend.storage.statements import Executor
 
 
@@ -27,9 +28,19 @@ class SqlTransaction:
         touched: What has been changed through it.
     """
 
-    __slots__ = ("accounts", "audit", "drops", "frontends", "ledger", "machines", "touched")
+    __slots__ = (
+        "_executor",
+        "accounts",
+        "audit",
+        "drops",
+        "frontends",
+        "ledger",
+        "machines",
+        "touched",
+    )
 
     def __init__(self, executor: Executor, tokens_max: int) -> None:
+        self._executor = executor
         self.touched = Touched()
         self.accounts = SqlAccounts(executor, self.touched, tokens_max)
         self.ledger = SqlLedger(executor, self.touched)
@@ -37,3 +48,7 @@ class SqlTransaction:
         self.drops = SqlDrops(executor, self.touched)
         self.frontends = SqlFrontends(executor)
         self.audit = SqlAudit(executor)
+
+    def exercise(self) -> None:
+        """See `Transaction`."""
+        exercise(self._executor)
