@@ -4,10 +4,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from structlog.testing import capture_logs
 
 from drink_frontend.storage.errors import StorageError
-from drink_frontend.storage.postgres_dial import dial, parameters, warn_of_loss
+from drink_frontend.storage.postgres_dial import dial, dial_to_migrate, parameters, said
 from drink_frontend.storage.settings import StorageSettings
 from tests.fakes.postgres import fresh_postgres
 
@@ -63,21 +62,38 @@ def test_a_readers_queries_are_bounded() -> None:
         assert not driver.closed
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+def test_fault_63_a_roles_limits_for_sessions_and_transactions_do_not_end_these(
+    read_only: bool,
+) -> None:
+    settings = fresh_postgres()
+    assert settings.url is not None
+    bound = f"{settings.url}?options=-cidle_session_timeout%3D1000"
+    with dial(settings.model_copy(update={"url": bound}), read_only=read_only) as driver:
+        assert _show(driver, "idle_session_timeout") == "0"
+        if driver.info.server_version >= 170_000:
+            assert _show(driver, "transaction_timeout") == "0"
+
+
+def test_fault_63_a_roles_limit_for_statements_does_not_end_a_migration() -> None:
+    settings = fresh_postgres()
+    assert settings.url is not None
+    bound = f"{settings.url}?options=-cstatement_timeout%3D100"
+    with dial_to_migrate(settings.model_copy(update={"url": bound})) as driver:
+        assert _show(driver, "statement_timeout") == "0"
+
+
+def test_an_error_is_told_in_one_line() -> None:
+    refused = psycopg.OperationalError("connection failed:\n\tis the server\n\trunning?\n")
+    assert said(refused) == "connection failed: is the server running?"
+
+
 def test_a_server_that_stands_still_is_given_up() -> None:
     with dial(fresh_postgres(), read_only=False) as driver:
         driver.answer_limit_s = 0.2
         with pytest.raises(psycopg.OperationalError, match=r"did not answer for 0\.2 s"):
             driver.execute("SELECT pg_sleep(10)")
         assert driver.closed
-
-
-def test_a_server_that_does_not_sync_is_named() -> None:
-    with dial(fresh_postgres(), read_only=False) as driver:
-        kept = _show(driver, "fsync") == "on" and _show(driver, "full_page_writes") == "on"
-        with capture_logs() as logs:
-            warn_of_loss(driver)
-        assert bool(logs) == (not kept)
-        assert all(entry["event"] == "commits_not_durable" for entry in logs)
 
 
 def _show(driver: psycopg.Connection[tuple[object, ...]], name: str) -> str:

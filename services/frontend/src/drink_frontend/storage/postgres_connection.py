@@ -20,8 +20,9 @@ from psycopg import pq
 
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.errors import StorageError
-from drink_frontend.storage.postgres_dial import Driver, dial
-from drink_frontend.storage.postgres_executor import PostgresExecutor, UndoneError, discreet
+from drink_frontend.storage.postgres_dial import Driver, dial, said
+from drink_frontend.storage.postgres_executor import PostgresExecutor
+from drink_frontend.storage.postgres_faults import Answer, rule_of
 from drink_frontend.storage.postgres_listener import CHANNEL, note
 from drink_frontend.storage.settings import StorageSettings
 
@@ -48,6 +49,14 @@ _OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
 class UnreachableError(Exception):
     """There is no connection to be had now."""
+
+
+class UndoneError(Exception):
+    """The transaction was not carried out, and may be repeated."""
+
+
+class RefusedError(Exception):
+    """The server refused a statement that is the same for every unit of work."""
 
 
 class InDoubtError(Exception):
@@ -126,11 +135,14 @@ class PostgresConnection:
     def begin(self) -> None:
         """See `Connection`."""
         first = SNAPSHOT if self._read_only else _TURN
+        if self._executor is not None and self._executor.stale:
+            self.close()
         if self._driver is not None and self._was_lost(first):
             log.warning("database_lost", reader=self._read_only)
             self.close()
         if self._driver is None:
-            self._dial().run(first)
+            self._dial()
+            self._run(first)
 
     def announce(self, touched: Touched) -> None:
         """See `Connection`."""
@@ -146,13 +158,15 @@ class PostgresConnection:
         driver = self._open()
         try:
             done = driver.run("COMMIT").statusmessage
-        except psycopg.OperationalError as error:
-            if not driver.closed:
-                raise
-            log.warning("database_lost_at_commit", error=str(error))
+        except psycopg.Error as error:
+            # An error that ends the connection says nothing of a commit that was under way.
+            if not (driver.closed or rule_of(error.sqlstate).doubt):
+                raise self._refusal(error) from None
+            log.warning("database_lost_at_commit", error=said(error))
             self._find_out()
         else:
-            assert done == "COMMIT", "a failed transaction cannot be committed"
+            if done != "COMMIT":
+                raise UndoneError("the server undid a transaction that had failed")
 
     def rollback(self) -> None:
         """See `Connection`."""
@@ -196,16 +210,26 @@ class PostgresConnection:
             else:
                 driver.execute(statement.encode(), parameters)
         except psycopg.Error as error:
-            raise discreet(error) from None
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: psycopg.Error) -> Exception:
+        """What is to be raised for an error of a statement that is the same for every unit.
+
+        It was right before, so that it is no mistake of the program if it is refused.
+        """
+        seen = self.executor.seen(error)
+        if rule_of(error.sqlstate).answer is Answer.MISTAKE:
+            return RefusedError(str(seen))
+        return seen
 
     def _was_lost(self, first: str) -> bool:
         """Begins a transaction; whether there is no connection any more on which it could."""
         driver = self._open()
         try:
             driver.run(first)
-        except psycopg.OperationalError:
+        except psycopg.Error as error:
             if not driver.closed:
-                raise
+                raise self._refusal(error) from None
             return True
         # The server says unasked when it takes no changes any more; a failover may have another.
         status = driver.pgconn.parameter_status(b"default_transaction_read_only")
@@ -220,7 +244,7 @@ class PostgresConnection:
             driver = dial(self._settings, read_only=self._read_only)
         except (psycopg.Error, StorageError) as error:
             self._redial.failed()
-            raise UnreachableError(f"the database cannot be reached: {error}") from error
+            raise UnreachableError(f"the database cannot be reached: {said(error)}") from error
         self._redial.succeeded()
         self._driver = driver
         self._executor = PostgresExecutor(driver.cursor(), writes=not self._read_only)

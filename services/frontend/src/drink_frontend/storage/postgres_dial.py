@@ -26,6 +26,13 @@ PREPARED_MAX = 500
 """Prepared statements that a session keeps: more than this program has, each in the few ways in
 which its optional parameters can be missing."""
 
+UNBOUND = (
+    "SELECT set_config(name, '0', false) FROM pg_settings"
+    " WHERE name IN ('transaction_timeout', 'idle_session_timeout')"
+)
+"""Takes the limits away that a role has by default for things that are bounded here: waiting for a
+turn, by lock_timeout, and having nothing to do. The first is in PostgreSQL 17 and newer."""
+
 _DEFAULTS: dict[str, Any] = {
     "application_name": "drink-frontend",
     # A server that only reads may be behind the one that writes, so none of them is asked anything.
@@ -75,7 +82,7 @@ def parameters(settings: StorageSettings) -> dict[str, Any]:
     try:
         given = conninfo_to_dict(settings.url)
     except psycopg.ProgrammingError as error:
-        raise StorageError(f"storage.url cannot be read: {error}") from None
+        raise StorageError(f"storage.url cannot be read: {said(error)}") from None
     if settings.password_file is not None:
         try:
             given["password"] = settings.password_file.read_text(encoding="utf-8").rstrip("\r\n")
@@ -117,12 +124,14 @@ def _session(settings: StorageSettings, *, read_only: bool) -> list[str]:
             f"SET statement_timeout = {settings.read_limit_ms}",
             # Time that queries spend in this process, between their statements.
             f"SET idle_in_transaction_session_timeout = {10 * settings.read_limit_ms}",
+            UNBOUND,
         ]
     return [
         # None for statements: it would end a commit's wait for a standby and call it a success.
         "SET statement_timeout = 0",
         f"SET lock_timeout = {settings.busy_timeout_ms}",
         f"SET idle_in_transaction_session_timeout = {settings.busy_timeout_ms}",
+        UNBOUND,
         # More than that, such as a standby's own copy, is the server's to ask for.
         (
             "SELECT set_config('synchronous_commit', 'on', false)"
@@ -138,23 +147,25 @@ def _answer_limit_s(settings: StorageSettings, *, read_only: bool) -> float:
     return (settings.busy_timeout_ms + settings.doubt_limit_ms) / 1000
 
 
-def warn_of_loss(driver: Driver) -> None:
-    """Says so when the server's own settings take away what a commit promises."""
-    rows = driver.execute(
-        "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')"
-        " AND setting = 'off'"
-    ).fetchall()
-    for (name,) in rows:
-        log.warning("commits_not_durable", server_setting=f"{name} = off")
+def said(error: Exception) -> str:
+    """What an error says, in one line without the server's details, which may quote rows."""
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return " ".join((primary or str(error)).split())
 
 
-def connect_to_migrate(settings: StorageSettings) -> psycopg.Connection[Row]:
-    """A new connection that changes the schema; its caller begins and ends transactions.
+def dial_to_migrate(settings: StorageSettings) -> Driver:
+    """A new connection that changes the schema, which takes as long as it takes.
 
     Raises:
         StorageError: there is none to be had.
     """
     try:
-        return psycopg.connect(**{**parameters(settings), "autocommit": False})
+        driver = Driver.connect(**parameters(settings))
+        try:
+            driver.run(f"SET statement_timeout = 0; {UNBOUND}")
+        except BaseException:
+            driver.close()
+            raise
     except psycopg.Error as error:
-        raise StorageError(f"the database cannot be reached: {error}") from None
+        raise StorageError(f"the database cannot be reached: {said(error)}") from None
+    return driver

@@ -13,16 +13,21 @@ from drink_frontend.storage.postgres_connection import (
     InDoubtError,
     PostgresConnection,
     Redial,
+    RefusedError,
+    UndoneError,
     UnreachableError,
 )
-from drink_frontend.storage.postgres_dial import Driver, Row, dial, warn_of_loss
-from drink_frontend.storage.postgres_executor import UndoneError
+from drink_frontend.storage.postgres_dial import Driver, Row, dial, said
+from drink_frontend.storage.postgres_faults import fault_of
+from drink_frontend.storage.postgres_server import (
+    check_connections,
+    check_rights,
+    check_server,
+    warn_of_loss,
+)
 from drink_frontend.storage.schema import OLDEST, REVISION, check_revision
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.verify import DriverConnection
-
-SERVER_VERSION_MIN = 140_000
-"""The first that says unasked when it takes no changes any more, and is still maintained."""
 
 _FORGET = """DELETE FROM writers
     WHERE seen_ms < extract(epoch FROM now() - interval '30 days') * 1000"""
@@ -51,13 +56,17 @@ class PostgresEngine:
         self._settings = settings
         self.redial = Redial(settings)
         self.writer = secrets.token_hex(8)
-        with closing(_reach(settings)) as driver:
-            if driver.info.server_version < SERVER_VERSION_MIN:
-                raise StorageError("the database needs PostgreSQL 14 or newer")
-            _check_schema(driver)
-            if serves:
-                warn_of_loss(driver)
-                driver.run(_FORGET)
+        try:
+            with closing(_reach(settings)) as driver:
+                check_server(driver, settings)
+                _check_schema(driver)
+                check_rights(driver)
+                if serves:
+                    check_connections(driver, settings)
+                    warn_of_loss(driver)
+                    driver.run(_FORGET)
+        except psycopg.Error as error:
+            raise StorageError(f"the database cannot be used: {said(error)}") from None
 
     def connect(self, *, read_only: bool) -> PostgresConnection:
         """See `Engine`."""
@@ -72,10 +81,10 @@ class PostgresEngine:
                 return Fault.UNDONE
             case InDoubtError():
                 return Fault.IN_DOUBT
-            case UnreachableError():
+            case UnreachableError() | RefusedError():
                 return Fault.UNAVAILABLE
             case psycopg.Error():
-                return _fault(error.sqlstate)
+                return fault_of(error.sqlstate)
             case _:
                 return None
 
@@ -92,20 +101,6 @@ class PostgresEngine:
 
     def close(self) -> None:
         """See `Engine`."""
-
-
-_UNDONE = ("40", "08", "57P", "25P03")
-"""SQLSTATEs, by their beginnings: another transaction was in the way, or the connection is lost."""
-
-_UNAVAILABLE = ("53", "54", "55", "57", "58", "XX")
-"""SQLSTATEs, by their beginnings: no resources, a lock that is held, a query over its limit."""
-
-
-def _fault(sqlstate: str | None) -> Fault | None:
-    # The driver's own errors, which have none, are those of a connection that is gone.
-    if sqlstate is None or sqlstate.startswith(_UNDONE):
-        return Fault.UNDONE
-    return Fault.UNAVAILABLE if sqlstate.startswith(_UNAVAILABLE) else None
 
 
 class _Snapshot:
@@ -132,7 +127,7 @@ def _reach(settings: StorageSettings, *, read_only: bool = False) -> Driver:
     try:
         return dial(settings, read_only=read_only)
     except psycopg.Error as error:
-        raise StorageError(f"the database cannot be reached: {error}") from None
+        raise StorageError(f"the database cannot be reached: {said(error)}") from None
 
 
 def _check_schema(driver: Driver) -> None:
@@ -140,9 +135,6 @@ def _check_schema(driver: Driver) -> None:
         row = driver.run(query).fetchone()
         return None if row is None else str(row[0])
 
-    try:
-        has_schema = ask("SELECT 1 WHERE to_regclass('alembic_version') IS NOT NULL")
-        revision = ask(REVISION) if has_schema else None
-        check_revision("the database", revision, lambda: ask(OLDEST))
-    except psycopg.Error as error:
-        raise StorageError(f"the database cannot be used: {error}") from None
+    has_schema = ask("SELECT 1 WHERE to_regclass('alembic_version') IS NOT NULL")
+    revision = ask(REVISION) if has_schema else None
+    check_revision("the database", revision, lambda: ask(OLDEST))

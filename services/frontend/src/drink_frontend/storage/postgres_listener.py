@@ -14,7 +14,7 @@ import structlog
 
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.errors import StorageError
-from drink_frontend.storage.postgres_dial import SILENCE_S, Row, parameters
+from drink_frontend.storage.postgres_dial import SILENCE_S, UNBOUND, Row, parameters, said
 from drink_frontend.storage.settings import StorageSettings
 
 log = structlog.get_logger(__name__)
@@ -96,7 +96,7 @@ class Listener:
                     self.tried.set()
                     await self._listen(connection)
             except (psycopg.Error, StorageError, TimeoutError) as error:
-                log.warning("not_listening_to_others", error=str(error))
+                log.warning("not_listening_to_others", error=said(error))
                 self.tried.set()
                 await self._look(failures)
                 failures = min(failures + 1, 20)
@@ -104,6 +104,7 @@ class Listener:
     async def _connect(self) -> psycopg.AsyncConnection[Row]:
         connection = await psycopg.AsyncConnection.connect(**parameters(self._settings))
         try:
+            await connection.execute(UNBOUND)
             await connection.execute(f"LISTEN {CHANNEL}")
         except BaseException:
             await connection.close()

@@ -176,7 +176,10 @@ class Writer:
                 if self._connection.in_transaction:
                     self._connection.rollback()
             except Exception as second:
-                cause, fault = second, Fault.BROKEN
+                # With a connection that is lost, its transaction is undone as well.
+                lost = not self._connection.in_transaction
+                if not lost or self._engine.fault(second) in {None, Fault.BROKEN}:
+                    cause, fault = second, Fault.BROKEN
         if fault is None or fault is Fault.BROKEN:
             log.critical("database_broken", exc_info=cause)
             self._is_broken = True

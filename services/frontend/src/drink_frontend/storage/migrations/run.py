@@ -58,7 +58,8 @@ def _migrate(transaction: AbstractContextManager[Connection], database: str) -> 
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except DBAPIError as error:
-        raise StorageError(f"{database} cannot be migrated: {error.orig}") from error
+        reason = " ".join(str(error.orig).split())
+        raise StorageError(f"{database} cannot be migrated: {reason}") from error
 
 
 def _is_newer(connection: Connection) -> bool:
@@ -102,7 +103,7 @@ def _on_sqlite(settings: StorageSettings) -> Iterator[Connection]:
 @contextmanager
 def _on_postgres(settings: StorageSettings) -> Iterator[Connection]:
     require_postgres()
-    from drink_frontend.storage.postgres_dial import connect_to_migrate  # noqa: PLC0415 - optional
+    from drink_frontend.storage.postgres_server import connect_to_migrate  # noqa: PLC0415 - optional
 
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: connect_to_migrate(settings), poolclass=NullPool
