@@ -40,6 +40,8 @@ TESTED_BY = {
         "tests/contract/storage/test_writing.py"
     ),
     MIGRATIONS: "tests/frontend/storage/migrations/test_run.py",
+    # The same modules as the frontend's, whose tests are tests of both.
+    "services/machine_agent/src/drink_agent/loglines/": "tests/test_house_loglines.py",
 }
 """Modules, or folders of them, whose tests are better elsewhere, each with the place."""
 

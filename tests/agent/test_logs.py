@@ -1,11 +1,44 @@
-import io
 import json
 import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from drink_agent.loglines.output import Output
 from drink_agent.logs import LogSettings, set_up_logging
+
+LIMIT_S = 30
+
+
+class Log:
+    """A file, or a terminal, that is logged to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+        self._output: Output | None = None
+
+    def set_up(self, settings: LogSettings) -> None:
+        self._output = set_up_logging(settings, "d", self._descriptor)
+
+    def read(self) -> str:
+        assert self._output is not None
+        assert self._output.flush(LIMIT_S)
+        return self._path.read_text(encoding="utf-8")
+
+    def close(self) -> None:
+        if self._output is not None:
+            self._output.close(LIMIT_S)
+        os.close(self._descriptor)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    log = Log(tmp_path / "log")
+    yield log
+    log.close()
 
 
 @pytest.fixture(autouse=True)
@@ -19,12 +52,11 @@ def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
     root.setLevel(level)
 
 
-def test_one_json_object_a_line(root: logging.Logger) -> None:
-    stream = io.StringIO()
-    set_up_logging(LogSettings(), "d", stream)
+def test_one_json_object_a_line(log: Log) -> None:
+    log.set_up(LogSettings())
     logging.getLogger("drink_agent.x").info("drop_result", extra={"drop_id": "a", "slot": 3})
     logging.getLogger("drink_agent.x").debug("not_this")
-    line = json.loads(stream.getvalue())
+    line = json.loads(log.read())
     assert line.pop("time").endswith("+00:00")
     assert line == {
         "level": "INFO",
@@ -36,28 +68,62 @@ def test_one_json_object_a_line(root: logging.Logger) -> None:
     }
 
 
-def test_an_exception_stays_on_its_line() -> None:
-    stream = io.StringIO()
-    set_up_logging(LogSettings(), "d", stream)
+def test_an_exception_stays_on_its_line(log: Log) -> None:
+    log.set_up(LogSettings())
     logging.getLogger("x").error("failed", exc_info=ValueError("broken"))
-    (text,) = stream.getvalue().splitlines()
+    (text,) = log.read().splitlines()
     assert "ValueError: broken" in json.loads(text)["exception"]
 
 
-def test_text_for_people() -> None:
-    stream = io.StringIO()
-    set_up_logging(LogSettings(format="text", level="ERROR"), "d", stream)
+def test_text_for_people(log: Log) -> None:
+    log.set_up(LogSettings(format="text", level="ERROR"))
     logging.getLogger("x").warning("not_this")
     logging.getLogger("x").error("board_lost", extra={"after_s": 3})
-    assert stream.getvalue().endswith(" ERROR   board_lost after_s=3\n")
+    assert log.read().endswith(" ERROR   board_lost after_s=3\n")
 
 
 def test_a_terminal_gets_text() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stream = Terminal()
-    set_up_logging(LogSettings(), "d", stream)
+    reader, writer = os.openpty()
+    output = set_up_logging(LogSettings(), "d", writer)
     logging.getLogger("x").error("board_lost")
-    assert not stream.getvalue().startswith("{")
+    assert output.flush(LIMIT_S)
+    assert not os.read(reader, 1_000).startswith(b"{")
+    output.close(LIMIT_S)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_fault_61_what_cannot_be_shown_is_no_error_of_who_logs(log: Log) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    log.set_up(LogSettings())
+    logging.getLogger("drink_agent.x").info("odd", extra={"value": Broken()})
+    logging.getLogger("drink_agent.x").info("next")
+    first, lost = map(json.loads, log.read().splitlines())
+    assert first["event"] == "next"
+    assert (lost["event"], lost["level"], lost["lines"]) == ("log_lines_lost", "WARNING", 1)
+    assert lost["machine"] == "d"
+
+
+def test_an_event_that_comes_again_and_again_is_counted(log: Log) -> None:
+    log.set_up(LogSettings(repeats_per_minute_max=3))
+    for number in range(10):
+        logging.getLogger("drink_agent.x").warning("board_lost")
+        logging.getLogger("drink_agent.x").info("drop_result", extra={"drop_id": str(number)})
+    events = [json.loads(line)["event"] for line in log.read().splitlines()]
+    assert events.count("board_lost") == 3
+    assert events.count("drop_result") == 10
+
+
+def test_a_text_from_outside_cannot_move_a_terminal_s_cursor(log: Log) -> None:
+    log.set_up(LogSettings(format="text"))
+    logging.getLogger("drink_agent.x").info("board_note", extra={"note": "\x1b[2J\n"})
+    assert log.read().endswith(" board_note note=\\x1b[2J\\n\n")
+
+
+def test_limits_that_make_no_sense_are_refused() -> None:
+    for wrong in ({"queue_lines_max": 0}, {"repeats_per_minute_max": 0}, {"flush_limit_s": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            LogSettings(**wrong)

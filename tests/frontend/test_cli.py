@@ -1,6 +1,9 @@
 """The command line of the frontend, without its admin part."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,10 +27,19 @@ def test_migrate_makes_a_database_and_again_changes_nothing(tmp_path: Path) -> N
 
 
 def test_serve_without_a_database_says_what_to_do(tmp_path: Path) -> None:
-    result = type_(tmp_path, "serve")
-    assert result.exit_code == 1
-    assert "migrate makes it" in result.output
-    assert "Traceback" not in result.output
+    served = subprocess.run(
+        [sys.executable, "-c", "from drink_frontend.start import main; main()", "serve"],
+        env={**os.environ, "DRINK_STORAGE__PATH": str(tmp_path / "drink.db")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert served.returncode == 1
+    [line] = map(json.loads, served.stdout.splitlines())
+    assert (line["event"], line["level"]) == ("frontend_failed", "critical")
+    assert "migrate makes it" in line["error"]
+    assert served.stderr == ""
 
 
 def test_health_of_nobody_is_not_serving(tmp_path: Path) -> None:

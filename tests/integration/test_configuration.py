@@ -83,7 +83,7 @@ def test_the_environment_is_checked_as_the_file_is(tmp_path: Path) -> None:
 def test_the_frontend_does_not_start_without_a_database(tmp_path: Path) -> None:
     done = attempt(tmp_path, "drink-frontend", "serve")
     assert done.returncode == 1
-    assert "migrate makes it" in done.stderr
+    assert "migrate makes it" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from drink_frontend import logs
@@ -16,6 +17,7 @@ from drink_frontend.admin.frontends import frontends
 from drink_frontend.admin.importing import import_plan
 from drink_frontend.admin.machines import machines, slots
 from drink_frontend.config import ConfigError, Settings, load, reference, show
+from drink_frontend.loglines.process import take_over
 from drink_frontend.rpc import health as rpc_health
 from drink_frontend.storage.errors import StorageError
 from drink_frontend.system.loading import loading
@@ -26,6 +28,8 @@ from drink_frontend.system.loading import loading
 
 EXIT_RESTART = 75
 """Exit code of a stop that asks for a new start (EX_TEMPFAIL): `Restart=on-failure` gives it."""
+
+_log = structlog.get_logger(__name__)
 
 main = typer.Typer(
     help="Drink's frontend: accounts, credits, stock and drops over gRPC and TCP sessions.",
@@ -79,11 +83,12 @@ def serve(context: typer.Context) -> None:
 
     chosen = _settings(context)
     logs.set_up(chosen.log)
+    take_over()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             restart = runner.run(app.serve(chosen))
     except (StorageError, app.StorageBrokenError, OSError) as error:
-        typer.echo(f"drink-frontend: {error}", err=True)
+        _log.critical("frontend_failed", error=str(error))
         raise typer.Exit(1) from None
     raise typer.Exit(EXIT_RESTART if restart else 0)
 
@@ -113,7 +118,7 @@ def administer(context: typer.Context) -> None:
     """Set up and look after an installation."""
     # What a command did is its answer; only what went wrong is logged, beside it.
     quiet = _settings(context).log.model_copy(update={"level": "warning"})
-    logs.set_up(quiet, sys.stderr)
+    logs.set_up(quiet, 2)
 
 
 @config.command("check")

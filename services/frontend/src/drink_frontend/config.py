@@ -43,6 +43,20 @@ class LogSettings(BaseModel):
     format: Literal["auto", "json", "console"] = "auto"
     """`json` for machines, `console` for people; default `auto`: console on a terminal."""
 
+    queue_lines_max: int = Field(default=4_096, ge=64, le=1_000_000)
+    """Lines that may wait to be written; default 4,096, 20 MB of memory at the very worst. Above it
+    lines are lost and counted, and `log_lines_lost` tells how many as soon as something can be
+    written again: no sale waits for the log."""
+
+    repeats_per_minute_max: int = Field(default=40, ge=1, le=1_000_000)
+    """Lines of one event, and of one machine where it is about one, in a minute; default 40, so
+    that strangers cannot fill the disk. The next line tells as `unlogged` how many were left out.
+    What happens to drops is always logged, and so is what ends the process."""
+
+    flush_limit_s: float = Field(default=2.0, ge=0, le=60)
+    """Seconds that the process waits at its end for the last lines to be written; default 2.
+    Whoever reads them may have stopped."""
+
 
 class ShutdownSettings(BaseModel):
     """How the frontend stops."""

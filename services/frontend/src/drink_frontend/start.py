@@ -1,5 +1,6 @@
 """The command `drink-frontend`: loads what it needs and nothing else, then runs it."""
 
+from drink_frontend.loglines.process import open_standard_streams, quiet_grpc
 from drink_frontend.system.loading import loading, without
 
 # What is imported here is imported in a certain way.
@@ -8,6 +9,8 @@ from drink_frontend.system.loading import loading, without
 
 def main() -> None:
     """Runs the command line."""
+    open_standard_streams()
+    quiet_grpc()
     with loading():
         with without("rich"):
             # It would take rich along wherever that is, as typer sees to: a tenth of a start, for

@@ -127,6 +127,7 @@ async def serve(agent: Agent) -> None:
 
     def leave(number: int) -> None:
         if asked:
+            logging.shutdown()
             os._exit(128 + number)  # as safe as any other crash
         asked.append(number)
         agent.stop()

@@ -21,6 +21,7 @@ from drink_agent.journal.errors import (
     JournalLockedError,
 )
 from drink_agent.journal.file import read
+from drink_agent.loglines.process import open_standard_streams, take_over
 from drink_agent.logs import set_up_logging
 from drink_agent.runtime.status import socket_of
 from drink_agent.tools import show_journal, status
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, one of the `EXIT_` constants; 0 after an orderly stop.
     """
+    open_standard_streams()
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -113,6 +115,7 @@ def _run(options: argparse.Namespace) -> int:
 
     config = configuration.load(options.config, os.environ)
     set_up_logging(config.log, config.machine)
+    take_over()
     try:
         asyncio.run(serve(build(config)))
     except (JournalError, ImpossibleHistoryError) as error:

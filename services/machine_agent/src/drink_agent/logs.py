@@ -1,11 +1,20 @@
-"""Logging: one JSON object a line, or text for a person at a terminal."""
+"""Logging: one JSON object a line, or text for a person at a terminal.
+
+Nothing that happens to the log is an error of whoever logs: lines are queued, and a thread of their
+own writes them. See `loglines`.
+"""
 
 import json
 import logging
-import sys
+import os
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import Literal
+
+from drink_agent.loglines.guard import Guard, printable
+from drink_agent.loglines.handler import OutputHandler
+from drink_agent.loglines.output import Output
 
 _encode = json.JSONEncoder(default=str).encode
 
@@ -21,6 +30,23 @@ class LogSettings:
     it had to wait, and nothing while nothing happens. DEBUG tells of acknowledgements too."""
     format: Literal["auto", "json", "text"] = "auto"
     """Default auto: text on a terminal, JSON lines anywhere else."""
+    queue_lines_max: int = 4_096
+    """Default 4096 lines, 20 MB of memory at the very worst. What may wait to be written; above it
+    lines are lost and counted, and `log_lines_lost` tells how many as soon as something can be
+    written again: no motor waits for the log."""
+    repeats_per_minute_max: int = 40
+    """Default 40 lines of one event in a minute. The next line tells as `unlogged` how many were
+    left out. What happens to drops is always logged, and so is what ends the process."""
+    flush_limit_s: float = 2.0
+    """Default 2 s. How long the process waits at its end for the last lines to be written; whoever
+    reads them may have stopped."""
+
+    def __post_init__(self) -> None:
+        for name in ("queue_lines_max", "repeats_per_minute_max"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be above 0")
+        if self.flush_limit_s < 0:
+            raise ValueError("flush_limit_s must not be below 0")
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,8 +70,8 @@ class JsonFormatter(logging.Formatter):
             **self._bound,
             **_facts_of(record),
         }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if record.exc_text:
+            line["exception"] = record.exc_text
         return _encode(line)
 
 
@@ -54,27 +80,41 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line."""
-        facts = " ".join(f"{key}={value}" for key, value in _facts_of(record).items())
+        facts = " ".join(
+            f"{key}={printable(str(value))}" for key, value in _facts_of(record).items()
+        )
         line = f"{_time_of(record)} {record.levelname:<7} {record.getMessage()} {facts}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return f"{line}\n{record.exc_text}" if record.exc_text else line
 
 
-def set_up_logging(settings: LogSettings, machine: str, stream: TextIO | None = None) -> None:
-    """Sends all logging to the stream.
+def set_up_logging(settings: LogSettings, machine: str, descriptor: int = 2) -> Output:
+    """Sends all logging to a file descriptor.
 
     Args:
         settings: What is logged and how it looks.
         machine: Id of the machine, a field of every line.
-        stream: Where to; standard error by default.
+        descriptor: Where to; standard error by default.
+
+    Returns:
+        The output, which is flushed when the process ends.
     """
-    stream = stream or sys.stderr
-    as_text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(TextFormatter() if as_text else JsonFormatter({"machine": machine}))
+    as_text = settings.format == "text" or (settings.format == "auto" and os.isatty(descriptor))
+    formatter = TextFormatter() if as_text else JsonFormatter({"machine": machine})
+
+    def lost_line(lines: int) -> str:
+        facts = {"name": __name__, "msg": "log_lines_lost", "levelno": logging.WARNING}
+        record = logging.makeLogRecord({**facts, "levelname": "WARNING", "lines": lines})
+        return formatter.format(record)
+
+    output = Output(descriptor, queue_max=settings.queue_lines_max, lost_line=lost_line)
+    guard = Guard(settings.repeats_per_minute_max, time.monotonic)
+    handler = OutputHandler(output, guard, settings.flush_limit_s)
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level)
     _leave_out_what_no_line_shows()
+    return output
 
 
 def _leave_out_what_no_line_shows() -> None:
