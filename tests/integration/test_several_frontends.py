@@ -37,6 +37,12 @@ SLOW_S = 1.0
 
 LIMIT_S = 60
 
+AWAY_S = 0.2
+"""Seconds that the database stays away after a result could not be stored."""
+
+RESEND_S = 60
+"""Seconds after which an agent repeats what was not acknowledged."""
+
 CARL = UserPlan("carl", "one-credit-left", PRICE)
 
 MACHINES = ("d", "ld", "s")
@@ -48,6 +54,7 @@ PLAN = replace(
         for name in MACHINES
     ),
     users=(replace(ALICE, credits=50_000), CARL, ADMIN),
+    agent={"dispenser": f"resend_after_ms = {RESEND_S * 1000}"},
     frontend={
         "links": "heartbeat_interval_s = 1",
         "shutdown": "drops_limit_s = 5\ncalls_limit_s = 2",
@@ -287,6 +294,23 @@ def test_fault_24_a_scheduled_drop_whose_frontend_died_falls_in_time(
     assert drop.state == Drop.STATE_SCHEDULED
     house.other.frontend.kill()
     assert outcome(alices[0].answered(drop.name, limit_s=10)) == ("DISPENSED", "BOARD_ACK")
+
+
+def test_fault_69_a_database_that_is_away_for_a_moment_does_not_stop_a_busy_machine(
+    house: SeveralHouse, alices: tuple[Client, Client]
+) -> None:
+    """Invariant 15: the frontend stores what it was told, long before the agent would repeat it."""
+    drop = house.turning(0.4, buyer=alices[1])
+    house.frontend.mark()
+    house.to_database.refuse()
+    house.to_database.cut()
+    house.frontend.wait_for("result_postponed", limit_s=LIMIT_S)
+    began = time.monotonic()
+    time.sleep(AWAY_S)
+    house.to_database.accept()
+    settled = alices[1].answered(drop.name, limit_s=RESEND_S / 2)
+    print(f"{AWAY_S} s without a database delayed a result by {time.monotonic() - began:.2f} s")
+    assert outcome(settled) == ("DISPENSED", "BOARD_ACK")
 
 
 def test_what_an_operator_decides_is_seen_at_both_frontends(

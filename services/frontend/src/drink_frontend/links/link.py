@@ -16,6 +16,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ports import Clock
 from drink_frontend.links.desk import Desk
+from drink_frontend.links.facts import Fact, Facts, Pauses
 from drink_frontend.links.messages import (
     AgentMessage,
     BoardStatus,
@@ -71,6 +72,7 @@ class Link:
         self._on_reach = on_reach
         self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
         self._wake = asyncio.Event()
+        self._facts = Facts(self._store, self._postponed, settings)
         self.progress = Progress("", 0)
         self._known = known
         self._journal_id = ""
@@ -140,6 +142,7 @@ class Link:
             asyncio.create_task(self._guard(work), name=f"link {self.state.machine} {name}")
             for name, work in (
                 ("hear", self._hear),
+                ("store", self._facts.run),
                 ("dispatch", self._dispatch),
                 ("watch", self._watch),
             )
@@ -184,11 +187,8 @@ class Link:
         async for message in self._incoming:
             self.state.heard(message, self._clock.monotonic())
             match message:
-                case Result():
-                    await self._settle(message)
-                case NotReceived(drop_id):
-                    await self._desk.not_received(self.state.machine, self.state.epoch, drop_id)
-                    self.wake()
+                case Result() | NotReceived():
+                    await self._facts.take(message)
                 case BoardStatus():
                     self._on_reach()
                     self.wake()
@@ -201,30 +201,30 @@ class Link:
                 case Hello():
                     raise AssertionError("the link's state refuses a second Hello")
 
-    async def _settle(self, result: Result) -> None:
-        try:
-            following = await self._desk.result(
-                self.state.machine,
-                result.drop_id,
-                revision=result.revision,
-                outcome=result.outcome,
-                cause=result.cause,
-                evidence=result.evidence,
-                journal=(self._journal_id, result.journal_sequence),
-                epoch=self.state.epoch if self.state.ready else None,
-            )
-        except OutcomeUnknownError:
-            # As in `_dispatch`; and the agent says the result again on its next link.
-            raise
-        except StorageUnavailableError:
-            # Not acknowledged, so the agent says it again.
-            self._log.warning("result_postponed", drop_id=result.drop_id)
+    async def _store(self, fact: Fact) -> None:
+        """Stores what the agent says of a drop; acknowledges a result, which then is durable."""
+        if isinstance(fact, NotReceived):
+            await self._desk.not_received(self.state.machine, self.state.epoch, fact.drop_id)
+            self.wake()
             return
+        following = await self._desk.result(
+            self.state.machine,
+            fact.drop_id,
+            revision=fact.revision,
+            outcome=fact.outcome,
+            cause=fact.cause,
+            evidence=fact.evidence,
+            journal=(self._journal_id, fact.journal_sequence),
+            epoch=self.state.epoch if self.state.ready else None,
+        )
         progress = self.progress
-        progress.journal_sequence = max(progress.journal_sequence, result.journal_sequence)
-        self._send(ResultAck(result.drop_id, result.revision))
+        progress.journal_sequence = max(progress.journal_sequence, fact.journal_sequence)
+        self._send(ResultAck(fact.drop_id, fact.revision))
         if following is not None:
             self.command(following)
+
+    def _postponed(self, fact: Fact) -> None:
+        self._log.warning("result_postponed", drop_id=fact.drop_id)
 
     def _keep_journal(self, sequence: int) -> None:
         # An idle agent's journal stands still, and so does the database.
@@ -253,6 +253,7 @@ class Link:
 
     async def _dispatch(self) -> None:
         """Gives the machine's drops out, each after the one before it has its outcome."""
+        pauses = Pauses(self._settings)
         while True:
             self._wake.clear()
             try:
@@ -265,8 +266,9 @@ class Link:
                 raise
             except StorageUnavailableError:
                 self._log.warning("dispatch_postponed")
-                await asyncio.sleep(self._settings.retry_interval_s)
+                await asyncio.sleep(pauses.next_s())
             else:
+                pauses = Pauses(self._settings)
                 await self._wake.wait()
 
     async def _dispatch_next(self) -> None:

@@ -23,8 +23,19 @@ class LinkSettings(BaseModel):
     """Messages that may wait to be sent on one link; default 256. An agent that does not read is
     cut off then; one drop needs two."""
 
+    retry_first_s: float = Field(default=0.05, gt=0, le=60)
+    """Seconds until a database that did not answer is asked again, for a drop or to take a result;
+    doubled each time up to `retry_interval_s`. Default 0.05, so that an outage costs a machine
+    little more than its own length."""
+
     retry_interval_s: float = Field(default=2, gt=0, le=60)
-    """Seconds until a database that did not answer is asked again for a drop; default 2."""
+    """Longest of these pauses; default 2. A thousand machines then ask 500 times a second, which
+    a frontend answers from memory while it has no connection."""
+
+    facts_kept_max: int = Field(default=64, ge=1, le=4_096)
+    """Results that one link keeps while the database does not take them; default 64. A machine has
+    one drop under way, and what is said of it later. Above it the link ends, and its agent says
+    them again on the next one."""
 
     journal_keep_s: float = Field(default=0.2, gt=0, le=5)
     """Seconds after an agent has said how far its journal has come until that is kept, if no result

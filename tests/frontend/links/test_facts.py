@@ -1,0 +1,127 @@
+"""What an agent says while the database is away for a moment."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+import pytest
+from structlog.testing import capture_logs
+
+from drink_frontend.domain.drop import State
+from drink_frontend.domain.entities import Reach
+from drink_frontend.domain.errors import (
+    LinkProtocolError,
+    OutcomeUnknownError,
+    StorageUnavailableError,
+)
+from drink_frontend.domain.ports import Held
+from drink_frontend.links.facts import Fact, Facts, Pauses
+from drink_frontend.links.messages import Dispense, NotReceived, ResultAck, Welcome
+from drink_frontend.links.registry import LinkRegistry
+from drink_frontend.links.settings import LinkSettings
+from tests.fakes.agent import LIMIT_S, ScriptedAgent, dispensed, hello
+from tests.fakes.clock import FakeClock
+from tests.fakes.desk import MemoryDesk, reserved
+
+SETTINGS = LinkSettings(retry_first_s=0.001, retry_interval_s=0.01, facts_kept_max=3)
+
+
+class Book:
+    """Stores facts while it is there."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.error: Exception = StorageUnavailableError("the database does not answer")
+        self.stored: list[Fact] = []
+        self.kept: list[Fact] = []
+        self.facts = Facts(self.store, self.kept.append, SETTINGS)
+
+    async def store(self, fact: Fact) -> None:
+        if self.away:
+            raise self.error
+        self.stored.append(fact)
+
+    async def until_stored(self, *facts: Fact) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while self.stored != list(facts):  # noqa: ASYNC110 - the book tells nobody
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def book() -> AsyncGenerator[Book, None]:
+    book = Book()
+    running = asyncio.create_task(book.facts.run())
+    yield book
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_fault_69_what_cannot_be_stored_is_kept_in_its_order(book: Book) -> None:
+    first, second, third = dispensed("D1"), NotReceived("D2"), dispensed("D1", revision=2)
+    book.away = True
+    for fact in (first, second, first, third, second):
+        await book.facts.take(fact)
+    assert book.kept == [first, second, third]
+    book.away = False
+    await book.until_stored(first, second, third)
+    last = dispensed("D3")
+    await book.facts.take(last)
+    await book.until_stored(first, second, third, last)
+
+
+async def test_fault_69_no_more_is_kept_than_the_limit(book: Book) -> None:
+    """Invariant 25: at the bound the link ends, and its agent says it again."""
+    book.away = True
+    for number in range(SETTINGS.facts_kept_max):
+        await book.facts.take(NotReceived(f"D{number}"))
+    with pytest.raises(StorageUnavailableError):
+        await book.facts.take(NotReceived("D9"))
+
+
+@pytest.mark.parametrize(
+    "error", [OutcomeUnknownError("nobody knows"), LinkProtocolError("not a drop of this machine")]
+)
+async def test_what_may_have_been_stored_or_never_can_be_is_not_kept(error: Exception) -> None:
+    book = Book()
+    book.away, book.error = True, error
+    with pytest.raises(type(error)):
+        await book.facts.take(dispensed("D1"))
+    assert book.kept == []
+
+
+def test_pauses_grow_to_the_longest() -> None:
+    pauses = Pauses(LinkSettings(retry_first_s=0.5, retry_interval_s=1.5))
+    assert [pauses.next_s() for _ in range(4)] == [0.5, 1, 1.5, 1.5]
+
+
+async def test_fault_69_a_result_is_settled_when_the_database_is_back() -> None:
+    """Invariant 15, 18: the agent says it once; the acknowledgement comes when it is durable."""
+    desk, agent = MemoryDesk(), ScriptedAgent()
+    registry = LinkRegistry(desk, FakeClock(), LinkSettings(), lambda: None)
+    for drop_id in ("D1", "D2"):
+        desk.reserve(reserved(drop_id))
+    agent.say(hello())
+    agent.connect(registry.serve("d", agent.incoming()))
+    await agent.hears(Welcome)
+    assert (await agent.hears(Dispense)).drop_id == "D1"
+
+    desk.unavailable = True
+    with capture_logs() as logs:
+        agent.say(dispensed("D1"))
+        await _until_logged(logs, "result_postponed")
+    assert desk.state("D1") is State.DISPATCHED
+    assert not agent.heard_more()
+    began = time.monotonic()
+    asyncio.get_running_loop().call_later(0.2, setattr, desk, "unavailable", False)
+    assert await agent.hears(ResultAck) == ResultAck("D1", 1)
+    print(f"an outage of 0.2 s delayed the result by {time.monotonic() - began:.2f} s")
+    assert desk.state("D1") is State.DISPENSED
+    assert (await agent.hears(Dispense)).drop_id == "D2"
+    assert registry.held("d") == Held(1, Reach.READY)
+    await agent.vanish()
+
+
+async def _until_logged(logs: Sequence[Mapping[str, object]], event: str) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while all(entry["event"] != event for entry in logs):  # noqa: ASYNC110 - a plain list
+            await asyncio.sleep(0.001)
