@@ -39,9 +39,10 @@ from drink_frontend.rpc import names
 from drink_frontend.rpc.convert import drop_order
 from drink_frontend.rpc.link_convert import agent_message
 from drink_frontend.sessions.codec import Line, LineDecoder
-from drink_frontend.sessions.commands import parse
+from drink_frontend.sessions.commands import begins_command, parse
 from drink_frontend.sessions.dialects import DIALECTS
 from drink_frontend.sessions.phrases import Refused
+from drink_frontend.sessions.telnet import IAC_MAX
 
 Target = Callable[[bytes], None]
 
@@ -52,7 +53,8 @@ LINE_MAX = 64
 def session_lines(data: bytes) -> None:
     """Lines of a session: the same however the bytes are cut."""
     whole, bytewise = LineDecoder(LINE_MAX), LineDecoder(LINE_MAX)
-    whole.feed(data)
+    for start in range(0, len(data), IAC_MAX):
+        whole.feed(data[start : start + IAC_MAX])
     lines, same = list(iter(whole.next_event, None)), []
     for byte in data:
         bytewise.feed(bytes([byte]))
@@ -63,6 +65,12 @@ def session_lines(data: bytes) -> None:
 
 def session_commands(data: bytes) -> None:
     """Commands of a session, in every dialect."""
+    half = len(data) // 2
+    for dialect in DIALECTS.values():
+        if begins_command(data[:half], data[half:], dialect.heeded):
+            begun = parse(data[:half].decode(), dialect.heeded)
+            assert begun is not None
+            assert begun.arity_fits
     decoder = LineDecoder(512)
     decoder.feed(data + b"\n")
     events = iter(decoder.next_event, None)

@@ -1,10 +1,12 @@
 import itertools
+import re
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drink_frontend.sessions.codec import Event, Garbage, Line, LineDecoder
+from drink_frontend.sessions.telnet import IAC_MAX, TelnetFilter
 
 LINE_MAX = 16
 
@@ -43,7 +45,8 @@ def test_fault_7_any_split_of_any_bytes_gives_the_same_lines(
     whole = events([stream])
     assert events(cut(stream, places)) == whole
     assert events([bytes([byte]) for byte in stream]) == whole
-    assert len(whole) == stream.count(b"\n"), "each line end ends exactly one line"
+    ends = re.findall(rb"\r\n|\r|\n", TelnetFilter().feed(stream))
+    assert len(whole) == len(ends), "each line end ends exactly one line"
 
 
 @given(STREAMS)
@@ -72,9 +75,12 @@ def test_honest_lines_come_out_as_they_went_in(texts: list[str]) -> None:
         (b"a" * 16 + b"\n", Line("a" * 16)),
         (b"a" * 16 + b"\r\n", Line("a" * 16)),
         (b"a" * 17 + b"\n", Garbage.TOO_LONG),
-        (b"STAT\r\r\n", Garbage.NOT_TEXT),
-        (b"ST\rAT\n", Garbage.NOT_TEXT),
-        (b"STAT\0\n", Garbage.NOT_TEXT),
+        (b"STAT\r", Line("STAT")),
+        (b"STAT\r\0", Line("STAT")),
+        (b"STAT\0\n", Line("STAT")),
+        (b"ST\0AT\r\0\n", Line("STAT")),
+        (b"\xff\xfd\x03STAT\xff\xf1\r\n", Line("STAT")),
+        (b"\xff\xff\n", Garbage.NOT_TEXT),
         (b"ST\tAT\n", Garbage.NOT_TEXT),
         (b"Caf\xe9\n", Garbage.NOT_TEXT),
         ("\u202eSTAT\n".encode(), Garbage.NOT_TEXT),
@@ -82,6 +88,70 @@ def test_honest_lines_come_out_as_they_went_in(texts: list[str]) -> None:
 )
 def test_what_a_line_may_be(sent: bytes, expected: Event) -> None:
     assert events([sent]) == [expected]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"STAT\rTEMP\r", b"STAT\r\0TEMP\r\0", b"STAT\r\nTEMP\r\n", b"STAT\nTEMP\r", b"STAT\r\0TEMP\n"],
+)
+def test_every_kind_of_line_end_ends_one_line_however_it_is_cut(sent: bytes) -> None:
+    for place in range(len(sent) + 1):
+        assert events([sent[:place], sent[place:]]) == [Line("STAT"), Line("TEMP")]
+
+
+@pytest.mark.parametrize("sent", [b"\xff\xfb\x1f", b"\0", b"\xff\xfa\x1f\0P\0\n\xff\xf0", b"\xff"])
+def test_negotiation_alone_is_no_line(sent: bytes) -> None:
+    decoder = LineDecoder(LINE_MAX)
+    decoder.feed(sent)
+    assert not decoder.partial
+    decoder.silence()
+    assert decoder.next_event() is None
+
+
+class TestEndless:
+    def test_a_line_is_endless_past_its_most_bytes(self) -> None:
+        decoder = LineDecoder(LINE_MAX, 1_000)
+        decoder.feed(b"x" * 1_000)
+        assert not decoder.endless
+        decoder.feed(b"x")
+        assert decoder.endless
+
+    def test_so_are_bytes_that_are_in_no_line(self) -> None:
+        for junk in (b"\0", b"\xff\xf1"):
+            decoder = LineDecoder(LINE_MAX, 1_000)
+            for _ in range(1_001):
+                decoder.feed(junk)
+            assert decoder.endless
+        decoder = LineDecoder(LINE_MAX, 1_000_000)
+        decoder.feed(b"\xff\xf1" * (IAC_MAX + 1))
+        assert decoder.endless
+
+    def test_a_line_end_or_silence_begins_anew(self) -> None:
+        decoder = LineDecoder(LINE_MAX, 1_000)
+        for _ in range(10):
+            decoder.feed(b"x" * 500 + b"\n")
+            decoder.feed(b"x" * 500)
+            decoder.silence()
+        assert not decoder.endless
+
+
+class TestBegun:
+    """What arrives may say that the line before it has ended."""
+
+    def test_the_line_before_it_is_ended(self) -> None:
+        asked = []
+
+        def ends_line(line: bytes, more: bytes) -> bool:
+            asked.append((line, more))
+            return more.startswith(b"PASS")
+
+        decoder = LineDecoder(LINE_MAX, ends_line=ends_line)
+        decoder.feed(b"STAT\nUSER b")
+        decoder.feed(b"ob")
+        decoder.feed(b"PASS x\r\n")
+        taken = [decoder.next_event() for _ in range(4)]
+        assert taken == [Line("STAT"), Line("USER bob"), Line("PASS x"), None]
+        assert asked == [(b"USER b", b"ob"), (b"USER bob", b"PASS x\n")]
 
 
 def test_fault_7_a_megabyte_without_a_line_end_takes_no_memory() -> None:

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink_frontend.sessions.commands import GRAMMAR, Command, Verb, parse, words
+from drink_frontend.sessions.commands import (
+    GRAMMAR,
+    Command,
+    Verb,
+    begins_command,
+    parse,
+    words,
+)
 from drink_frontend.sessions.phrases import Phrase, Refused
 
 
@@ -160,3 +167,64 @@ def test_the_first_bad_value_is_named(line: str, phrase: Phrase) -> None:
 )
 def test_secrets_are_masked(line: str, masked: str) -> None:
     assert parsed(line).masked == masked
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        ("USER bob", "PASS x"),
+        ("USER bob", "pass x\n"),
+        ("user bob", "Pass"),
+        ("STAT", "TEMP"),
+        ("STAT", "MACHINES"),
+        ("MACHINE ld", "DROP 1\n"),
+        ("DROP 3", "stat"),
+        ("DROP 3 5 ", "stat"),
+        ("QUIT ", "STAT"),
+        ("ADDUSER bob", "STAT"),
+        ("SENDCREDITS 5 bob", "WHOAMI"),
+    ],
+)
+def test_a_complete_command_ends_where_another_begins(line: str, more: str) -> None:
+    assert begins_command(line.encode(), more.encode(), {})
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        # What follows is no command.
+        ("USER bob", "by"),
+        ("DROP 1", "0"),
+        ("DROP 1", " STAT"),
+        ("MACHINE d", "STATION"),
+        ("STAT", "PA"),
+        ("STAT", ""),
+        ("STAT", "\u017ftat"),
+        # What came before is not complete.
+        ("", "STAT"),
+        ("USER", "PASS x"),
+        ("USER ", "PASS"),
+        ("MACHINE ", "STAT"),
+        ("EDITSLOT 1 ", "DROP 50 1 1 true"),
+        ("HELLO", "STAT"),
+        ("\xe9", "STAT"),
+        # An argument is still to come.
+        ("DROP 3 ", "STAT"),
+        ("GETBALANCE ", "quit"),
+        ("LOG nobody should ", "DROP anything"),
+        # A password may begin so.
+        ("PASS x", "STAT"),
+        ("pass drop", "STAT"),
+        ("PASS ", "STAT"),
+        ("AUTH bob x", "STAT"),
+        ("CHPASS bob x", "STAT"),
+        ("ADDUSER bob x", "STAT"),
+        ("ADDUSER bob ", "STAT"),
+    ],
+)
+def test_any_other_line_goes_on(line: str, more: str) -> None:
+    assert not begins_command(line.encode("latin-1"), more.encode(), {})
+
+
+def test_arguments_that_the_dialect_ignores_are_not_waited_for() -> None:
+    assert begins_command(b"STAT ", b"TEMP", {Verb.STAT: 0})

@@ -9,8 +9,7 @@ import tracemalloc
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.sessions.dialects import DIALECTS, DialectName
-from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.session import Session
 from drink_frontend.sessions.settings import ListenerSettings
 from tests.fakes.sessions import Caller, until
@@ -185,31 +184,6 @@ class TestDrops:
             assert await caller.read_lines(2) == [b"OK:  Dropping drink\r\n", b"OK:  user\r\n"]
 
 
-class TestSilence:
-    @pytest.mark.parametrize("dialect", [DialectName.DRINKJS, DialectName.DRINKD])
-    async def test_ends_a_line(self, serve: Serve, dialect: DialectName) -> None:
-        server = await serve({"silence_ends_line_ms": 20}, dialect=dialect)
-        async with Caller(server) as caller:
-            await caller.read()
-            refusal = DIALECTS[dialect].texts[Phrase.LOGIN_NEEDED].encode()
-            for _ in range(2):
-                assert (await caller.ask(b"WHOAMI")).strip(b"\0\r\n") == refusal
-
-    async def test_does_not_end_one_in_classic(self, serve: Serve) -> None:
-        async with Caller(await serve({"silence_ends_line_ms": 10})) as caller:
-            await caller.read()
-            caller.send(b"WHO")
-            await asyncio.sleep(0.05)
-            assert await caller.ask(b"AMI\n") == b"ERR 204 You need to login.\n"
-
-    async def test_the_end_of_the_connection_is_silence(self, serve: Serve) -> None:
-        async with Caller(await serve(dialect=DialectName.DRINKJS)) as caller:
-            await caller.read()
-            caller.send(b"WHOAMI")
-            caller.writer.write_eof()
-            assert await caller.read_all() == b"ERR 204 You need to login.\r\n"
-
-
 class TestStatTrailer:
     async def test_comes_later_where_it_is_asked_for(self, serve: Serve) -> None:
         async with Caller(await serve(stat_trailer_delay_ms=300)) as caller:
@@ -294,6 +268,15 @@ class TestLimits:
             await asyncio.sleep(0.7)
             await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
             assert await caller.read() == b"OK Credits remaining: 50\n"
+
+    async def test_fault_7_who_never_ends_a_line_is_sent_away(self, serve: Serve) -> None:
+        server = await serve({"endless_line_bytes_max": 65_536})
+        for junk in (b"x", b"\0", b"\xff\xf1"):
+            async with Caller(server) as caller:
+                await caller.read()
+                await caller.ask(b"VERSION\n")
+                caller.send(junk * 200_000)
+                assert await caller.read_all() == b"ERR 406 Invalid parameters.\n"
 
     async def test_fault_7_a_megabyte_without_a_line_end(self, serve: Serve) -> None:
         async with Caller(await serve()) as caller:

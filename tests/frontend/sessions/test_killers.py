@@ -166,8 +166,8 @@ async def test_quotes_left_open(world: World, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"EDITSLOT 1 Co\x07ke 1 1 1 true\n", b"DROP 1\0\n", b"DROP\t1\n", b"DROP 1\rSTAT\n",
-             b"MACHINE \xe9\n", b"\xff\xfd\x06\n", b"\x1b[A\n", b"\xc2\x85\n"],
+    "sent", [b"EDITSLOT 1 Co\x07ke 1 1 1 true\n", b"DROP\t1\n", b"DROP 1\x01\n", b"MACHINE \xe9\n",
+             b"\xff\xff\n", b"\x1b[A\n", b"\xc2\x85\n"],
 )  # fmt: skip
 async def test_control_bytes_and_what_is_no_text(world: World, sent: bytes) -> None:
     typist = await Typist(world).login("admin")

@@ -1,11 +1,14 @@
-"""Lines out of a byte stream, and nothing else: no socket, no clock, no commands.
+r"""Lines out of a byte stream, and nothing else: no socket, no clock, no commands.
 
 `feed` takes what arrived, however it was cut; `next_event` gives the lines in it one at a time, so
 that a client who sends ten thousand at once costs no more memory than their bytes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from drink_frontend.sessions.telnet import TelnetFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,29 +24,60 @@ class Garbage(StrEnum):
     TOO_LONG = "TOO_LONG"
     """More bytes than the decoder allows."""
     NOT_TEXT = "NOT_TEXT"
-    """Not UTF-8, or with control characters; a CR that no LF follows is one."""
+    """Not UTF-8, or with control characters."""
 
 
 Event = Line | Garbage
 
 
+def _never(_line: bytes, _more: bytes) -> bool:
+    return False
+
+
 class LineDecoder:
-    r"""Takes bytes, gives lines that end in LF or CRLF.
+    r"""Takes bytes, gives lines that end in LF, CR LF, CR NUL or CR.
+
+    What telnet clients mix into them (NUL, sequences of IAC) is dropped.
 
     Args:
         line_max: Most bytes of a line, its end not counted. A longer one is swallowed to its end
             and then reported once.
+        endless_max: Bytes without a line end after which `endless` is true.
+        ends_line: Whether what just arrived (its second argument) ends the line before it that has
+            no end (its first).
     """
 
-    __slots__ = ("_buffer", "_ended_by_silence", "_line_max", "_start", "_swallowing")
+    __slots__ = (
+        "_after_cr",
+        "_buffer",
+        "_ended_by_silence",
+        "_endless_max",
+        "_ends_line",
+        "_line_max",
+        "_start",
+        "_swallowing",
+        "_telnet",
+        "_without_end",
+    )
 
-    def __init__(self, line_max: int) -> None:
+    def __init__(
+        self,
+        line_max: int,
+        endless_max: int = 1 << 20,
+        ends_line: Callable[[bytes, bytes], bool] = _never,
+    ) -> None:
         assert line_max > 0
         self._line_max = line_max
+        self._endless_max = endless_max
+        self._ends_line = ends_line
+        self._telnet = TelnetFilter()
         self._buffer = b""
+        """Bytes in which LF is the only line end."""
         self._start = 0
+        self._after_cr = False
         self._swallowing = False
         self._ended_by_silence = False
+        self._without_end = 0
 
     @property
     def backlog(self) -> int:
@@ -55,31 +89,45 @@ class LineDecoder:
         """Whether a line has begun that has no end yet."""
         return self._swallowing or (self.backlog > 0 and not self._buffer.endswith(b"\n"))
 
+    @property
+    def endless(self) -> bool:
+        """Whether the peer sends and sends without a line in it."""
+        return self._without_end > self._endless_max or self._telnet.flooded
+
     def feed(self, data: bytes) -> None:
         """Takes bytes from the peer."""
+        self._without_end += len(data)
+        data = self._with_plain_ends(self._telnet.feed(data))
+        if not data:
+            return
+        if b"\n" in data:
+            self._without_end = 0
         if self._ended_by_silence:
-            data = self._without_late_end(data)
+            # Should the end of that line come after all, it is not another, empty line.
+            self._ended_by_silence = False
+            data = data.removeprefix(b"\n")
+        if self.partial and not self._swallowing:
+            begun = self._buffer[max(self._start, self._buffer.rfind(b"\n") + 1) :]
+            if self._ends_line(begun, data):
+                self._buffer += b"\n"
         self._buffer = self._buffer[self._start :] + data
         self._start = 0
 
-    def silence(self) -> None:
-        """Ends the line that has begun: the peer has been silent for as long as it may.
+    def _with_plain_ends(self, data: bytes) -> bytes:
+        if self._after_cr and data:
+            self._after_cr = False
+            data = data.removeprefix(b"\n")
+        if b"\r" not in data:
+            return data
+        self._after_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-        Should the end of that line still come, alone and late, it is not another, empty line.
-        """
+    def silence(self) -> None:
+        """Ends the line that has begun: the peer has been silent for as long as it may."""
+        self._without_end = 0
         if self.partial:
             self._buffer += b"\n"
             self._ended_by_silence = True
-
-    def _without_late_end(self, data: bytes) -> bytes:
-        if data == b"\r":
-            return b""
-        self._ended_by_silence = False
-        return (
-            data.removeprefix(b"\r").removeprefix(b"\n")
-            if data[:2] == b"\r\n"
-            else (data.removeprefix(b"\n"))
-        )
 
     def next_event(self) -> Event | None:
         """The next line, or None until more has arrived."""
@@ -96,11 +144,10 @@ class LineDecoder:
         if self._swallowing:
             self._swallowing = False
             return Garbage.TOO_LONG
-        return self._decoded(raw.removesuffix(b"\r"))
+        return self._decoded(raw)
 
     def _drop_overlong_tail(self) -> None:
-        # One byte more than allowed may still be the CR of a line end.
-        if self._swallowing or self.backlog > self._line_max + 1:
+        if self._swallowing or self.backlog > self._line_max:
             self._swallowing = True
             self._buffer, self._start = b"", 0
 

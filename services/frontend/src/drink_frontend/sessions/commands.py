@@ -214,6 +214,9 @@ class Command:
 _BARE: Mapping[str, Command] = {verb.value: Command(verb, ()) for verb in Verb}
 """What most lines are: a verb alone."""
 
+_NAMES = frozenset(verb.value.encode() for verb in Verb)
+_NAME_BYTES_MAX = max(map(len, _NAMES))
+
 _WORD = re.compile(r'"(?P<quoted>[^"]*)"(?= |$)|(?P<plain>[^ ]+)')
 
 
@@ -248,3 +251,36 @@ def parse(line: str, heeded: Mapping[Verb, int]) -> Command | None:
         return Command(verb, (stripped,) if stripped else ())
     arguments = words(rest)
     return Command(verb, tuple(arguments[: heeded.get(verb, len(arguments))]))
+
+
+_ENDS_IN_PASSWORD = frozenset({Verb.PASS, Verb.AUTH, Verb.CHPASS, Verb.ADDUSER})
+"""Commands whose last argument may go on with anything, the name of a command too."""
+
+
+def begins_command(line: bytes, more: bytes, heeded: Mapping[Verb, int]) -> bool:
+    """Whether `more` begins the next command, though `line` before it has no end.
+
+    So it is where `more` begins with the name of a command, `line` is a complete command without it
+    and does not end in a password, of which `more` may be the rest.
+
+    Args:
+        line: A line that has begun.
+        more: What has arrived after it, at once.
+        heeded: As for `parse`.
+    """
+    first = more[: _NAME_BYTES_MAX + 1].replace(b"\n", b" ").partition(b" ")[0]
+    if first.upper() not in _NAMES:
+        return False
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return False
+    command = parse(text, heeded) if text.strip(" ") else None
+    if command is None or not command.arity_fits:
+        return False
+    parameters = len(command.grammar.parameters)
+    takes_more = len(command.arguments) < min(parameters, heeded.get(command.verb, parameters))
+    if command.verb in _ENDS_IN_PASSWORD and not takes_more:
+        return False
+    # After a blank an argument is still to come.
+    return not text.endswith(" ") or not (takes_more or command.grammar.whole_rest)

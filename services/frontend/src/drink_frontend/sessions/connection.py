@@ -9,6 +9,7 @@ import structlog
 
 from drink_frontend.domain.origin import place
 from drink_frontend.sessions.codec import Event, LineDecoder
+from drink_frontend.sessions.commands import begins_command
 from drink_frontend.sessions.dialects import Dialect
 from drink_frontend.sessions.greeter import Greeter
 from drink_frontend.sessions.listening import ip_address
@@ -55,6 +56,17 @@ class Desk:
     roll: Roll
     notices: Notices
 
+    def decoder(self) -> LineDecoder:
+        """What makes lines of a client's bytes."""
+        settings, dialect = self.settings, self.dialect
+        if not dialect.silence_ends_line:
+            return LineDecoder(settings.line_bytes_max, settings.endless_line_bytes_max)
+        return LineDecoder(
+            settings.line_bytes_max,
+            settings.endless_line_bytes_max,
+            lambda line, more: begins_command(line, more, dialect.heeded),
+        )
+
 
 class Connection(asyncio.Protocol):
     """One client.
@@ -95,7 +107,7 @@ class Connection(asyncio.Protocol):
         self._desk = desk
         self._begun = False
         self._opened = False
-        self._decoder = LineDecoder(desk.settings.line_bytes_max)
+        self._decoder = desk.decoder()
         self._machine: str | None = None
         self._ahead: Event | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -158,6 +170,10 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         self._decoder.feed(data)
+        if self._decoder.endless:
+            self._desk.notices.note("session_line_endless")
+            self._say_goodbye(Phrase.GARBLED)
+            return
         if self._decoder.backlog > self._desk.settings.backlog_bytes_max:
             self._transport.pause_reading()
             self._reading = False

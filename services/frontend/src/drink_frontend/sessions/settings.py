@@ -118,6 +118,10 @@ class SessionSettings(BaseModel):
     """Bytes of the longest line; default 512, four times the longest honest command. A longer one
     is read to its end and refused."""
 
+    endless_line_bytes_max: int = Field(default=1_048_576, ge=65_536, le=1_073_741_824)
+    """Bytes without a line end after which a session is ended; default 1,048,576. No client sends
+    them by mistake, and reading them for ever would take time from all others."""
+
     backlog_bytes_max: int = Field(default=65_536, ge=4_096, le=16_777_216)
     """Bytes of commands that may wait in one session; default 65,536. Past it nothing more is read
     from the client until some are carried out; the system holds about as many again."""
