@@ -48,6 +48,8 @@ class Target:
         rpc_port: Of gRPC.
         session_port: Of the plain sessions.
         tls_session_port: Of the sessions over TLS.
+        drinkjs_port: Of the sessions whose dialect ends no idle client.
+        finger_port: Of finger.
         tls: Whether gRPC is served over TLS.
         buyer: An attacker's own account, by name.
         password: Its password.
@@ -62,6 +64,8 @@ class Target:
     rpc_port: int
     session_port: int
     tls_session_port: int
+    drinkjs_port: int
+    finger_port: int
     tls: bool
     buyer: str
     password: str
@@ -71,6 +75,12 @@ class Target:
     drops: Sequence[str]
     other_drops: Sequence[str]
     slot: str
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """All of them."""
+        sessions = (self.session_port, self.tls_session_port, self.drinkjs_port)
+        return (self.rpc_port, *sessions, self.finger_port)
 
     def to_json(self) -> str:
         """For another process."""

@@ -16,6 +16,7 @@ LOGIN = "/drink.v1.AccountService/Login"
 GET_ACCOUNT = "/drink.v1.AccountService/GetAccount"
 CONNECT = "/drink.v1.MachineLinkService/Connect"
 HEALTH = "/grpc.health.v1.Health/Check"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 UNKNOWN_METHOD = "/drink.v1.DropService/Brew"
 
 CALLS_PER_CONNECTION = 100
@@ -59,7 +60,7 @@ async def stalled_calls(siege: Siege) -> None:
 @attack(STRANGER, "90 connections x 100 calls of every method without a message")
 async def stalled_kinds(siege: Siege) -> None:
     """Streams, links, logins and unknown methods stall as well."""
-    methods = (WATCH_MACHINES, LOGIN, CONNECT, HEALTH, GET_ACCOUNT, UNKNOWN_METHOD)
+    methods = (WATCH_MACHINES, LOGIN, CONNECT, HEALTH, REFLECTION, GET_ACCOUNT, UNKNOWN_METHOD)
     await siege.all(90, lambda: _stall(siege, *methods))
 
 

@@ -1,8 +1,10 @@
 """The house that is besieged: real processes, the frontend under compose.yaml's limits."""
 
 import itertools
+import sqlite3
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +80,17 @@ class House(Installation):
     ) -> None:
         self.caller_machines = CALLER_MACHINES[:pairs]
         self.typist_machines = TYPIST_MACHINES[:pairs]
-        self.tls_session_port = free_port()
+        self.tls_session_port, self.drinkjs_port, self.finger_port = (
+            free_port(),
+            free_port(),
+            free_port(),
+        )
         self._database = fresh_postgres().url if engine == "postgres" else None
         tls = 'tls_certificate = "certs/server.pem"\ntls_key = "certs/server.key"'
         frontend = {
             "[sessions.listeners]": f"[[sessions.listeners]]\nport = {self.tls_session_port}\n{tls}"
+            f'\n[[sessions.listeners]]\nport = {self.drinkjs_port}\ndialect = "drinkjs"',
+            "sessions.finger": f'port = {self.finger_port}\ndefault_machine = "a"',
         }
         agent: dict[str, str] = {}
         if needs is Needs.TLS:
@@ -111,13 +119,19 @@ class House(Installation):
             self.authority = self.folder / "certs" / "ca.pem"
 
     def stored_bytes(self) -> int:
-        """What the database takes on disk."""
+        """How large the database is."""
         if self._database:
             with psycopg.connect(self._database, autocommit=True) as connection:
                 row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
                 assert row is not None
                 return int(row[0])
-        return sum(file.stat().st_size for file in self.folder.glob("drink.db*"))
+        # The file itself grows only when the journal beside it is copied into it.
+        with closing(sqlite3.connect(self.folder / "drink.db")) as database:
+            pages, size = (
+                database.execute(f"PRAGMA {what}").fetchone()[0]
+                for what in ("page_count", "page_size")
+            )
+        return int(pages) * int(size)
 
     def target(self, past: int) -> Target:
         """What the attackers know, once they have bought and given away this much."""
@@ -136,6 +150,8 @@ class House(Installation):
             rpc_port=self.rpc_port,
             session_port=self.session_port,
             tls_session_port=self.tls_session_port,
+            drinkjs_port=self.drinkjs_port,
+            finger_port=self.finger_port,
             tls=self._needs is Needs.TLS,
             buyer=MALLORY.name,
             password=MALLORY.password,

@@ -134,6 +134,12 @@ class Wire:
             frames[0].flags.add(_END_STREAM)
         return b"".join(frame.serialize() for frame in frames)
 
+    def headers_as_they_are(self, stream: int, block: bytes) -> bytes:
+        """A frame with an encoded header block that need not make sense."""
+        frame = HeadersFrame(stream, data=block)
+        frame.flags.add("END_HEADERS")
+        return frame.serialize()
+
     def call(self, method: str, message: bytes, more: Headers = ()) -> int:
         """Begins a call with its one message, and returns its stream's number."""
         begin = self.headers(method, more)

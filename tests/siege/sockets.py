@@ -79,10 +79,10 @@ async def _idle(siege: Siege, *ports: int, count: int = IDLE, first: bytes = b""
         await asyncio.Event().wait()
 
 
-@attack(STRANGER, f"{IDLE:,} connections to gRPC and sessions that send nothing", origins=BOTH)
+@attack(STRANGER, f"{IDLE:,} connections to every port that send nothing", origins=BOTH)
 async def idle_sockets(siege: Siege) -> None:
-    """Half of them to either port."""
-    await _idle(siege, siege.target.rpc_port, siege.target.session_port)
+    """As many to gRPC as to sessions of each kind, and to finger."""
+    await _idle(siege, *siege.target.ports)
 
 
 @attack(STRANGER, "1,200 connections to gRPC that finish the HTTP/2 handshake and stay idle")
@@ -98,21 +98,21 @@ async def idle_connections(siege: Siege) -> None:
 
 @attack(STRANGER, "1,200 sessions that are greeted and stay idle", origins=BOTH)
 async def idle_sessions(siege: Siege) -> None:
-    """More than a service may have files open."""
-    await _idle(siege, siege.target.session_port, count=1200)
+    """More than a service may have files open; half of them in a dialect without a limit."""
+    await _idle(siege, siege.target.session_port, siege.target.drinkjs_port, count=1200)
 
 
 @attack(STRANGER, f"{IDLE:,} idle connections, and 90 x 100 stalled calls", origins=BOTH)
 async def idle_and_stalled(siege: Siege) -> None:
     """Both at once."""
-    async with _silent(siege, (siege.target.rpc_port, siege.target.session_port), IDLE, b""):
+    async with _silent(siege, siege.target.ports, IDLE, b""):
         await stalled_calls(siege)
 
 
-@attack(STRANGER, "500 connections a second to gRPC and sessions, closed at once", origins=BOTH)
+@attack(STRANGER, "500 connections a second to every port, closed at once", origins=BOTH)
 async def connection_churn(siege: Siege) -> None:
     """Comes and goes."""
-    ports = itertools.cycle((siege.target.rpc_port, siege.target.session_port))
+    ports = itertools.cycle(siege.target.ports)
 
     async def one() -> None:
         async for count in siege.paced(500 / 10):
@@ -178,10 +178,10 @@ def _client_hello() -> bytes:
     return outgoing.read()
 
 
-@attack(STRANGER, "200 HTTP/1 requests a second to gRPC and sessions, some without end")
+@attack(STRANGER, "200 HTTP/1 requests a second to every port, some without end")
 async def http1(siege: Siege) -> None:
     """What browsers and scanners send."""
-    ports = itertools.cycle((siege.target.rpc_port, siege.target.session_port))
+    ports = itertools.cycle(siege.target.ports)
     requests = (
         b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
         b"POST /drink.v1.DropService/Drop HTTP/1.1\r\ncontent-length: 99999999\r\n\r\n",
@@ -191,10 +191,10 @@ async def http1(siege: Siege) -> None:
     await _send_and_go(siege, 200, ports, requests)
 
 
-@attack(STRANGER, "100 connections a second to gRPC and sessions with 64 KB of random bytes")
+@attack(STRANGER, "100 connections a second to every port with 64 KB of random bytes")
 async def garbage(siege: Siege) -> None:
     """No protocol at all; half of them after a sound HTTP/2 preface."""
-    ports = itertools.cycle((siege.target.rpc_port, siege.target.session_port))
+    ports = itertools.cycle(siege.target.ports)
     junk = [siege.random.randbytes(65_536) for _ in range(8)]
     await _send_and_go(siege, 100, ports, (*junk, *(PREFACE + each for each in junk)))
 
@@ -211,6 +211,13 @@ async def _send_and_go(
                         await asyncio.wait_for(reader.read(100), 0.2)
 
     await siege.all(10, one)
+
+
+@attack(STRANGER, "200 finger questions a second, answers read late or never", origins=BOTH)
+async def finger_questions(siege: Siege) -> None:
+    """Each is a look at the machines."""
+    questions = (b"\r\n", b"graph\r\n", b"a\r\n", b"Can\r\n", b"x" * 4000)
+    await _send_and_go(siege, 200, itertools.cycle((siege.target.finger_port,)), questions)
 
 
 PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"

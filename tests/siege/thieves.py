@@ -97,7 +97,7 @@ async def orphan_results(siege: Siege) -> None:
 
     def messages() -> Iterator[link.ConnectRequest]:
         while True:
-            drop = str(uuid.UUID(int=siege.random.getrandbits(128)))
+            drop = f"{siege.random.getrandbits(128):032x}"
             yield _result(siege, drop, drops.Drop.STATE_DISPENSED)
 
     await _flood(siege, messages, FLOOD_PER_S)
@@ -126,6 +126,19 @@ async def foreign_results(siege: Siege) -> None:
                 yield _result(siege, drop, drops.Drop.STATE_NOT_DISPENSED)
 
     await _flood(siege, messages, FLOOD_PER_S)
+
+
+@attack(MACHINE, "200 messages a second that no agent may send; each ends the link")
+async def unsound_messages(siege: Siege) -> None:
+    """Broken names, numbers and a second Hello."""
+
+    def messages() -> Iterator[link.ConnectRequest]:
+        while True:
+            yield _result(siege, "no such drop", drops.Drop.STATE_DISPENSED)
+            yield link.ConnectRequest(heartbeat=link.Heartbeat(journal_sequence=-1))
+            yield _hello(siege)
+
+    await _flood(siege, messages, 200)
 
 
 @attack(MACHINE, f"{FLOOD_PER_S:,} messages a second without content, or of unknown kinds")
@@ -184,7 +197,7 @@ async def not_received(siege: Siege) -> None:
 
     def messages() -> Iterator[link.ConnectRequest]:
         while True:
-            for drop in (*siege.target.drops, str(uuid.uuid4())):
+            for drop in (*siege.target.drops, f"{siege.random.getrandbits(128):032x}"):
                 yield link.ConnectRequest(not_received=link.NotReceived(drop=f"drops/{drop}"))
 
     await _flood(siege, messages, FLOOD_PER_S)
@@ -231,7 +244,7 @@ async def unread_link(siege: Siege) -> None:
                 if stream not in wire.open_calls:
                     return
                 for _ in range(count):
-                    drop = siege.random.choice(list(siege.target.drops) or [str(uuid.uuid4())])
+                    drop = siege.random.choice(list(siege.target.drops))
                     _say(wire, stream, _result(siege, drop, drops.Drop.STATE_DISPENSED))
                 await wire.drain()
 
