@@ -28,6 +28,9 @@ admin = true
 """
 
 
+SLOT = "[[machines]]\nname = 'd'\ndisplay_name = 'D'\n[[machines.slots]]\n{}"
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A house to set up."""
@@ -76,13 +79,43 @@ def test_what_is_new_in_the_file_is_added(desk: Desk, file: Path) -> None:
         ("[[users]]\nname = 'a'\ncredit = 5", "users.0.credit"),
         ("[[users]]\nname = 'a'\ncredits = 'many'", "users.0.credits"),
         ("= =", "house.toml"),
-        ("[[users]]\nname = 'a b'", "FIELD_INVALID"),
+        ("[[users]]\nname = 'a b'", "users.0.name: must be 1 to 32 characters"),
+        ("[[users]]\nname = 2026-11-29", "users.0.name: Input should be a valid string"),
+        ("[[users]]\nname = 'a'\ncredits = true", "users.0.credits: Input should be a valid int"),
+        ("[[users]]\nname = 'a'\ncredits = '10'", "users.0.credits: Input should be a valid int"),
+        ("[[users]]\nname = 'a'\ncredits = 1e3", "users.0.credits: Input should be a valid int"),
+        ("[[users]]\nname = 'a'\ncredits = nan", "users.0.credits: Input should be"),
+        ("[[users]]\nname = 'a'\ncredits = -inf", "users.0.credits: Input should be"),
+        ("[[users]]\nname = 'a'\ncredits = -5", "users.0.credits: must be 0 to"),
+        ("[[users]]\nname = 'a'\ncredits = [5]", "users.0.credits: Input should be a valid int"),
+        ("[[users]]\nname = 'a'\nadmin = 1", "users.0.admin: Input should be a valid boolean"),
+        ("[[users]]\nname = 'a'\nadmin = 'yes'", "users.0.admin: Input should be a valid bool"),
+        ("[[users]]\nname = 'a'\npassword = 5", "users.0.password: Input should be a valid str"),
+        ("[[users]]\nname = 'a'\npassword = 'a b'", "users.0.password: must be 1 to 128"),
+        ("[[users]]\nname = 'a'\nibutton = '12'", "users.0.ibutton: must be 16 hexadecimal"),
+        ("users = 'all'", "users: Input should be a valid array"),
+        (SLOT.format("number = 1.0"), "machines.0.slots.0.number: Input should be a valid int"),
+        (SLOT.format("number = '1'"), "machines.0.slots.0.number: Input should be a valid int"),
+        (SLOT.format("number = 0"), "machines.0.slots.0.number: must be 1 to"),
+        (SLOT.format("number = 1\nprice = false"), "machines.0.slots.0.price: Input should be"),
+        (SLOT.format("number = 1\nprice = -1"), "machines.0.slots.0.price: must be 0 to"),
+        (SLOT.format("number = 1\nprice = 5\navailable = 1.5"), "machines.0.slots.0.available: "),
+        (SLOT.format("number = 1\nprice = 5\nitem = 7"), "machines.0.slots.0.item: Input should"),
+        ("[[machines]]\nname = 'd'\ndisplay_name = 'D'\ntoken_file = 3", "machines.0.token_file"),
     ],
 )
 def test_a_bad_file_is_refused_with_the_key(desk: Desk, file: Path, text: str, words: str) -> None:
     file.write_text(text)
     assert words in desk.refused("import", str(file))
     assert desk.look(lambda drink: drink.accounts.list_users()) == []
+
+
+def test_nothing_is_imported_of_a_file_with_one_bad_key(desk: Desk, file: Path) -> None:
+    file.write_text(HOUSE + "[[users]]\nname = 'bob'\ncredits = '5'\n")
+    assert "users.2.credits: Input should be a valid integer" in desk.refused("import", str(file))
+    assert desk.look(lambda drink: drink.accounts.list_users()) == []
+    assert desk.look(lambda drink: drink.machines.list()) == []
+    assert not file.with_name("d.token").exists()
 
 
 def test_a_secret_in_a_bad_file_is_not_repeated(desk: Desk, file: Path) -> None:

@@ -1,11 +1,17 @@
 """A backup is whole, private and complete, and replaces nothing."""
 
+import errno
+import os
+import shutil
 import stat
+import subprocess
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from drink_frontend.storage import backup as module
 from drink_frontend.storage.backup import backup
 from drink_frontend.storage.errors import SchemaError, StorageError
 from drink_frontend.storage.settings import StorageSettings
@@ -66,3 +72,75 @@ def test_what_cannot_be_read_or_written_is_told(settings: StorageSettings, tmp_p
     assert not (tmp_path / "copy.db").exists()
     with pytest.raises(StorageError, match="pg_dump"):
         backup(StorageSettings(url="postgresql://drink@db/drink"), tmp_path / "copy.db")
+
+
+def refuse(number: int) -> object:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+@pytest.mark.parametrize("renames", [True, False], ids=["a rename", "no rename"])
+def test_a_file_system_without_hard_links_takes_a_backup(
+    settings: StorageSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    number: int,
+    renames: bool,
+) -> None:
+    monkeypatch.setattr(os, "link", refuse(number))
+    if not renames:
+        monkeypatch.setattr(module, "_rename_to_free_name", refuse(errno.EINVAL))
+    (tmp_path / "backups").mkdir()
+    target = tmp_path / "backups" / "drink.db"
+    backup(settings, target)
+    assert notes(settings.model_copy(update={"path": target})) == []
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    target.write_text("kept")
+    with pytest.raises(StorageError, match="exists already"):
+        backup(settings, target)
+    assert target.read_text() == "kept"
+    assert [path.name for path in target.parent.iterdir()] == ["drink.db"]
+
+
+def test_a_name_that_was_claimed_is_given_up_where_the_rename_fails(
+    settings: StorageSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for way in ("_link", "_rename_to_free_name"):
+        monkeypatch.setattr(module, way, refuse(errno.EPERM))
+    monkeypatch.setattr(Path, "replace", refuse(errno.EPERM))
+    with pytest.raises(StorageError, match="cannot be written"):
+        backup(settings, tmp_path / "copy.db")
+    assert not list(tmp_path.glob("*copy.db*"))
+
+
+@pytest.fixture
+def fat(tmp_path: Path) -> Iterator[Path]:
+    """A FAT file system, which has no hard links."""
+    make = shutil.which("mkfs.fat", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if os.geteuid() or make is None:
+        pytest.skip("needs root and dosfstools")
+    image, folder = tmp_path / "fat.img", tmp_path / "fat"
+    with image.open("wb") as file:
+        file.truncate(32 << 20)
+    folder.mkdir()
+    subprocess.run([make, image], check=True, stdout=subprocess.DEVNULL)
+    mounted = subprocess.run(["mount", "-o", "loop", image, folder], check=False)
+    if mounted.returncode:
+        pytest.skip("this kernel mounts no FAT")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_stick_with_fat_takes_a_backup(settings: StorageSettings, fat: Path) -> None:
+    with pytest.raises(PermissionError):
+        (fat / "second").hardlink_to(fat)
+    target = fat / "drink.db"
+    backup(settings, target)
+    assert notes(settings.model_copy(update={"path": target})) == []
+    with pytest.raises(StorageError, match="exists already"):
+        backup(settings, target)
+    assert [path.name for path in fat.iterdir()] == ["drink.db"]

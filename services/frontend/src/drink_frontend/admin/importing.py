@@ -1,18 +1,77 @@
 """`admin import`: sets up machines, slots and users from one file, and changes nothing twice."""
 
+import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from drink_frontend.admin.command import operator, operator_account, run
 from drink_frontend.admin.machines import write_token
-from drink_frontend.domain.errors import MachineNotFoundError
+from drink_frontend.domain.errors import FieldInvalidError, MachineNotFoundError
+from drink_frontend.domain.ledger import CREDITS_MAX
+from drink_frontend.domain.limits import (
+    check_account,
+    check_ibutton,
+    check_item,
+    check_machine,
+    check_password,
+    check_range,
+    check_slot,
+    check_text,
+)
+from drink_frontend.domain.stock import STOCK_MAX
 
 if TYPE_CHECKING:
     from drink_frontend.app import Administration
+
+
+T = TypeVar("T")
+
+
+def _checked(check: Callable[[T], object]) -> AfterValidator:
+    """Lets one of the domain's checks refuse the value of a key."""
+
+    def validate(value: T) -> T:
+        try:
+            check(value)
+        except FieldInvalidError as error:
+            rule = str(error).partition(": ")[2]
+            raise PydanticCustomError("invalid", "{rule}", {"rule": rule}) from None
+        return value
+
+    return AfterValidator(validate)
+
+
+def _secret(check: Callable[[str], object]) -> AfterValidator:
+    """The same for a value that is not shown."""
+
+    def check_secret(value: SecretStr) -> None:
+        check(value.get_secret_value())
+
+    return _checked(check_secret)
+
+
+def _between(lowest: int, highest: int) -> AfterValidator:
+    def check_number(value: int) -> None:
+        check_range(value, "number", lowest, highest)
+
+    return _checked(check_number)
+
+
+def _text(value: str) -> None:
+    check_text(value, "text")
 
 
 class SlotPlan(BaseModel):
@@ -20,10 +79,10 @@ class SlotPlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    number: int
-    item: str
-    price: int
-    available: int = 0
+    number: Annotated[int, _checked(check_slot)]
+    item: Annotated[str, _checked(check_item)]
+    price: Annotated[int, _between(0, CREDITS_MAX)]
+    available: Annotated[int, _between(0, STOCK_MAX)] = 0
 
 
 class MachinePlan(BaseModel):
@@ -31,9 +90,9 @@ class MachinePlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str
-    display_name: str
-    location: str = ""
+    name: Annotated[str, _checked(check_machine)]
+    display_name: Annotated[str, _checked(_text)]
+    location: Annotated[str, _checked(_text)] = ""
     token_file: Path | None = None
     slots: list[SlotPlan] = Field(default_factory=list)
 
@@ -43,11 +102,11 @@ class UserPlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str
-    password: SecretStr | None = None
-    ibutton: SecretStr | None = None
+    name: Annotated[str, _checked(check_account)]
+    password: Annotated[SecretStr, _secret(check_password)] | None = None
+    ibutton: Annotated[SecretStr, _secret(check_ibutton)] | None = None
     admin: bool = False
-    credits: int = 0
+    credits: Annotated[int, _between(0, CREDITS_MAX)] = 0
 
 
 class Plan(BaseModel):
@@ -57,6 +116,18 @@ class Plan(BaseModel):
 
     machines: list[MachinePlan] = Field(default_factory=list)
     users: list[UserPlan] = Field(default_factory=list)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The plan that a TOML document says, each value of exactly the type that its key has.
+
+        Raises:
+            tomllib.TOMLDecodeError: it is no TOML.
+            ValidationError: a key is unknown or missing, or its value cannot be used.
+        """
+        # From JSON, where a path is text even to the strict. A date is no text there.
+        values = json.dumps(tomllib.loads(text), default=lambda _: {})
+        return cls.model_validate_json(values, strict=True)
 
 
 async def carry_out(plan: Plan, folder: Path, drink: "Administration") -> None:
@@ -122,7 +193,7 @@ def import_plan(
 ) -> None:
     """Set up machines, slots and users from a file; what is there already stays as it is."""
     try:
-        plan = Plan.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        plan = Plan.read(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         typer.echo(f"{file}: {error}", err=True)
         raise typer.Exit(1) from None

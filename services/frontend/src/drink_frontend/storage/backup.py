@@ -1,5 +1,7 @@
 """A copy of the SQLite database, taken beside a frontend that runs."""
 
+import ctypes
+import errno
 import os
 import sqlite3
 import tempfile
@@ -9,6 +11,14 @@ from pathlib import Path
 from drink_frontend.storage.errors import StorageError
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import reading
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+
+_NOT_SUPPORTED = frozenset(
+    {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EMLINK}
+)
+"""What file systems answer to what they cannot do; FAT to a hard link EPERM."""
 
 
 def backup(settings: StorageSettings, target: Path) -> None:
@@ -29,12 +39,13 @@ def backup(settings: StorageSettings, target: Path) -> None:
     new = Path(name)
     try:
         with closing(sqlite3.connect(new)) as copy, reading(settings) as source:
+            # Nobody else has it open, so it needs no shared memory, which some file systems lack.
+            copy.execute("PRAGMA locking_mode = EXCLUSIVE")
             source.backup(copy)
             # One file is a backup; a copy in WAL mode would need its journal to be read.
             copy.execute("PRAGMA journal_mode = DELETE")
         os.fsync(descriptor)
-        # Unlike a rename, this does not replace what is there.
-        target.hardlink_to(new)
+        _name(new, target)
         _sync_folder(target.parent)
     except FileExistsError:
         raise StorageError(f"{target} exists already") from None
@@ -46,9 +57,59 @@ def backup(settings: StorageSettings, target: Path) -> None:
             new.unlink()
 
 
+def _name(new: Path, target: Path) -> None:
+    """Gives a finished file its name, and never replaces another file.
+
+    Raises:
+        FileExistsError: the name is taken.
+        OSError: the file cannot get it.
+    """
+    for give in (_link, _rename_to_free_name, _rename_to_claimed_name):
+        try:
+            give(new, target)
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED or give is _rename_to_claimed_name:
+                raise
+        else:
+            return
+
+
+def _link(new: Path, target: Path) -> None:
+    """A second name; FAT, exFAT and most network file systems know none."""
+    target.hardlink_to(new)
+
+
+def _rename_to_free_name(new: Path, target: Path) -> None:
+    """Linux's rename that replaces nothing; FAT has it, SMB has not."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    paths = os.fsencode(new), os.fsencode(target)
+    if rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _rename_to_claimed_name(new: Path, target: Path) -> None:
+    """Makes an empty file of the name, which fails if there is one, and replaces that file.
+
+    A kill between the two leaves an empty file.
+    """
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        new.replace(target)
+    except OSError:
+        target.unlink()
+        raise
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot; they sync a name when they are told of it.
+        if error.errno not in _NOT_SUPPORTED:
+            raise
     finally:
         os.close(descriptor)
