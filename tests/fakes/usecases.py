@@ -91,6 +91,7 @@ class World:
         calls: How often each operation was called.
         stopped: What SHUTDOWN was told, if it came.
         at_hand: Whether what is only shown is in memory.
+        turns: Cleared while logins with a password have to wait for their turn.
     """
 
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -110,8 +111,10 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     placed: asyncio.Event = field(default_factory=asyncio.Event)
     bell: asyncio.Condition = field(default_factory=asyncio.Condition)
+    turns: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.turns.set()
         self.add_user("user", "pw", 100, ibutton="1234567890ABCDEF")
         self.add_user("user2", "pw", 30)
         self.add_user("admin", "pw", 50, admin=True)
@@ -215,6 +218,7 @@ class FakeAccounts:
 
     async def login_password(self, name: str, password: str, origin: str) -> Account:
         self.world.strike("login_password")
+        await self.world.turns.wait()
         account = self.world.accounts.get(name)
         if account is None or account.closed or self.world.passwords[name] != password:
             raise CredentialsInvalidError("the credentials do not match")

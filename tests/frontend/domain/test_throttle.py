@@ -1,91 +1,59 @@
-"""Who guesses waits longer and longer; nobody else does."""
+"""Turns are handed out slowly, in order, and to each key for itself."""
 
-import pytest
-
-from drink_frontend.domain.throttle import Throttle
+from drink_frontend.domain.throttle import Turns
 
 
-def failed(throttle: Throttle, key: str, times: int, now: float = 0) -> None:
-    for _ in range(times):
-        throttle.failed(key, now)
+def taken(turns: Turns, key: str, times: int, now: float = 0) -> list[float]:
+    return [turns.take(key, now) for _ in range(times)]
 
 
-def test_the_first_failures_cost_nothing() -> None:
-    throttle = Throttle(free=3)
-    failed(throttle, "ann", 3)
+def test_the_first_turns_cost_no_waiting_and_the_others_come_one_by_one() -> None:
+    turns = Turns(at_once=3, interval_s=10)
 
-    assert throttle.wait_s("ann", 0) == 0
-
-
-@pytest.mark.parametrize(("beyond", "wait_s"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (90, 60)])
-def test_each_further_failure_doubles_the_wait_up_to_the_longest(
-    beyond: int, wait_s: float
-) -> None:
-    throttle = Throttle(free=3, delay_s=1, delay_max_s=60)
-    failed(throttle, "ann", 3 + beyond)
-
-    assert throttle.wait_s("ann", 0) == wait_s
+    assert taken(turns, "ann", 6) == [0, 0, 0, 10, 20, 30]
+    assert turns.wait_s("ann", 0) == 40
 
 
-def test_the_wait_passes() -> None:
-    throttle = Throttle(free=0, delay_s=8)
-    failed(throttle, "ann", 1, now=100)
+def test_looking_takes_nothing() -> None:
+    turns = Turns(at_once=1, interval_s=10)
 
-    assert throttle.wait_s("ann", 103) == 5
-    assert throttle.wait_s("ann", 108) == 0
-    assert throttle.wait_s("ann", 500) == 0
+    assert [turns.wait_s("ann", 0) for _ in range(5)] == [0] * 5
+    assert taken(turns, "ann", 2) == [0, 10]
+
+
+def test_time_brings_turns_and_never_more_than_at_first() -> None:
+    turns = Turns(at_once=2, interval_s=10)
+    taken(turns, "ann", 4)
+
+    assert turns.wait_s("ann", 5) == 25
+    assert turns.wait_s("ann", 30) == 0
+    assert taken(turns, "ann", 3, now=1_000_000) == [0, 0, 10]
 
 
 def test_others_do_not_wait() -> None:
-    throttle = Throttle(free=0)
-    failed(throttle, "ann 10.0.0.1", 9)
+    turns = Turns(at_once=1, interval_s=10)
+    taken(turns, "ann 10.0.0.1", 9)
 
-    assert throttle.wait_s("ann 10.0.0.2", 0) == 0
-    assert throttle.wait_s("bob 10.0.0.1", 0) == 0
-
-
-def test_success_forgets_failures() -> None:
-    throttle = Throttle(free=0)
-    failed(throttle, "ann", 9)
-    throttle.succeeded("ann")
-    throttle.succeeded("nobody")
-
-    assert throttle.wait_s("ann", 0) == 0
+    assert turns.wait_s("ann 10.0.0.2", 0) == 0
+    assert turns.wait_s("bob 10.0.0.1", 0) == 0
 
 
-def test_time_forgets_failures() -> None:
-    throttle = Throttle(free=1, delay_max_s=1_000, forget_s=900)
-    failed(throttle, "ann", 12)
+def test_a_turn_that_is_given_back_is_free_again() -> None:
+    turns = Turns(at_once=1, interval_s=10)
+    taken(turns, "ann", 2)
+    turns.give_back("ann")
+    turns.give_back("nobody")
 
-    assert throttle.wait_s("ann", 899) == 1_000 - 899
-    assert throttle.wait_s("ann", 900) == 0
-    throttle.failed("ann", 901)
-    assert throttle.wait_s("ann", 901) == 0
-
-
-def test_a_failure_after_a_long_time_counts_as_the_first() -> None:
-    throttle = Throttle(free=1, forget_s=900)
-    failed(throttle, "ann", 12)
-    throttle.failed("ann", 900)
-
-    assert throttle.wait_s("ann", 900) == 0
-
-
-def test_failures_beyond_number_do_not_overflow() -> None:
-    throttle = Throttle(free=0, delay_max_s=60)
-    failed(throttle, "ann", 5_000)
-
-    assert throttle.wait_s("ann", 0) == 60
+    assert turns.wait_s("ann", 0) == 10
+    assert turns.wait_s("nobody", 0) == 0
 
 
 def test_only_so_many_keys_are_remembered_and_the_longest_quiet_goes_first() -> None:
     """Invariant 25: memory is bounded however many addresses guess."""
-    throttle = Throttle(free=0, keys_max=2)
-    throttle.failed("a", 0)
-    throttle.failed("b", 0)
-    throttle.failed("a", 0)
-    throttle.failed("c", 0)
+    turns = Turns(at_once=1, interval_s=10, keys_max=2)
+    for key in ("a", "b", "a", "c"):
+        turns.take(key, 0)
 
-    assert throttle.wait_s("a", 0) > 0
-    assert throttle.wait_s("b", 0) == 0
-    assert throttle.wait_s("c", 0) > 0
+    assert turns.wait_s("a", 0) > 0
+    assert turns.wait_s("b", 0) == 0
+    assert turns.wait_s("c", 0) > 0

@@ -113,7 +113,9 @@ class Bench:
             settings=DropSettings(waiting_max=5, scheduled_max=3),
             on_scheduled=self._on_scheduled,
         )
-        self.accounts = Accounts(storage, self.hasher, clock, randomness, AccountSettings())
+        self.accounts = Accounts(
+            storage, self.hasher, clock, randomness, AccountSettings(), sleep=clock.sleep
+        )
         self.machines = Machines(storage, clock, randomness)
         self.resolution = Resolution(storage, clock)
 

@@ -1,6 +1,7 @@
 """Logging in, and moving credits."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -16,12 +17,13 @@ from drink_frontend.domain.errors import (
     FieldInvalidError,
     InsufficientCreditsError,
     NotOwnerError,
-    RateLimitedError,
     RequestIdReusedError,
     TokenInvalidError,
 )
 from drink_frontend.domain.ledger import CREDITS_MAX
 from drink_frontend.usecases.accounts import digest
+from drink_frontend.usecases.settings import LoginSettings
+from tests.fakes.sessions import until
 from tests.frontend.usecases.bench import Bench
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
@@ -101,20 +103,34 @@ async def guess(bench: Bench, times: int, name: str = "carol", origin: str = HER
             await bench.accounts.login_password(name, "wrong", origin)
 
 
-async def test_fault_8_who_guesses_waits(bench: Bench, carol: Account) -> None:
-    await guess(bench, 4)
-    with pytest.raises(RateLimitedError) as limited:
-        await bench.accounts.login_password("carol", "right", HERE)
-    assert limited.value.facts == {"retry_after_seconds": 1}
-    assert bench.hasher.verified == 4
+FREE = LoginSettings().failures_free
+INTERVAL_S = LoginSettings().interval_s
 
-    bench.clock.pass_s(1)
-    await bench.accounts.login_password("carol", "right", HERE)
-    await guess(bench, 3)
+
+async def waits(bench: Bench, attempt: Coroutine[Any, Any, Account]) -> float:
+    """Seconds until the attempt's turn comes; 0 if it has been answered."""
+    task = asyncio.create_task(attempt)
+    try:
+        await until(lambda: task.done() or bool(bench.clock.waits))
+        return 0 if task.done() else bench.clock.waits[0]
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_fault_8_who_guesses_waits(bench: Bench, carol: Account) -> None:
+    await guess(bench, FREE)
+    login = asyncio.create_task(bench.accounts.login_password("carol", "right", HERE))
+    await until(lambda: bool(bench.clock.waits))
+    assert bench.hasher.verified == FREE
+    assert bench.clock.waits == [INTERVAL_S]
+
+    bench.clock.pass_s(INTERVAL_S)
+    assert await login == carol
 
 
 async def test_fault_8_the_owner_elsewhere_does_not_wait(bench: Bench, carol: Account) -> None:
-    await guess(bench, 4)
+    await guess(bench, FREE)
 
     assert await bench.accounts.login_password("carol", "right", THERE) == carol
 
@@ -132,44 +148,55 @@ async def test_fault_8_the_owner_elsewhere_does_not_wait(bench: Bench, carol: Ac
 async def test_fault_8_a_guesser_cannot_hop_within_its_own_network(
     bench: Bench, carol: Account, first: str, second: str, same: bool
 ) -> None:
-    await guess(bench, 4, origin=first)
-    if same:
-        with pytest.raises(RateLimitedError):
-            await bench.accounts.login_password("carol", "right", second)
-    else:
-        assert await bench.accounts.login_password("carol", "right", second) == carol
+    await guess(bench, FREE, origin=first)
+
+    wait_s = await waits(bench, bench.accounts.login_password("carol", "right", second))
+    assert wait_s == (INTERVAL_S if same else 0)
 
 
-async def test_fault_8_a_place_that_tries_many_accounts_waits(bench: Bench, carol: Account) -> None:
-    for number in range(21):
-        await guess(bench, 1, name=f"user{number}")
-
-    with pytest.raises(RateLimitedError):
-        await bench.accounts.login_password("carol", "right", HERE)
-    with pytest.raises(RateLimitedError):
-        await bench.accounts.login_ibutton(IBUTTON, HERE)
-    assert await bench.accounts.login_ibutton(IBUTTON, THERE) == carol
-
-
-async def test_fault_8_guesses_at_once_are_counted_as_guesses_in_turn(
+async def test_fault_8_a_guesser_cannot_hop_by_spelling_the_name_otherwise(
     bench: Bench, carol: Account
 ) -> None:
-    passwords = ["wrong"] * 9 + ["right"]
-    answers = await asyncio.gather(
-        *(bench.accounts.login_password("carol", password, HERE) for password in passwords),
-        return_exceptions=True,
-    )
+    for name in ("carol", "Carol", "CAROL", "cArol", "caroL"):
+        await guess(bench, 1, name=name)
 
-    told = [type(answer) for answer in answers]
-    assert told == [CredentialsInvalidError] * 4 + [RateLimitedError] * 6
+    assert await waits(bench, bench.accounts.login_password("carol", "right", HERE)) == INTERVAL_S
+
+
+async def test_fault_62_a_place_that_tries_many_accounts_waits(
+    bench: Bench, carol: Account
+) -> None:
+    """And whoever has not logged in from there, with a password as with an iButton."""
+    settings = LoginSettings()
+    for number in range(settings.place_failures_free):
+        await guess(bench, 1, name=f"user{number}")
+
+    accounts = bench.accounts
+    for attempt in (
+        accounts.login_password("carol", "right", HERE),
+        accounts.login_ibutton(IBUTTON, HERE),
+        accounts.login_ibutton("no iButton", HERE),
+    ):
+        assert await waits(bench, attempt) == settings.place_interval_s
+    assert await accounts.login_ibutton(IBUTTON, THERE) == carol
+
+
+async def test_fault_62_a_known_ibutton_does_not_wait_for_guesses_at_others(
+    bench: Bench, carol: Account
+) -> None:
+    await bench.accounts.login_ibutton(IBUTTON, HERE)
+    for number in range(LoginSettings().place_failures_free):
+        with pytest.raises(CredentialsInvalidError):
+            await bench.accounts.login_ibutton(f"{number:016}", HERE)
+
+    assert await bench.accounts.login_ibutton(IBUTTON, HERE) == carol
 
 
 async def test_fault_51_a_jump_of_the_clock_ends_no_wait(bench: Bench, carol: Account) -> None:
-    await guess(bench, 4)
+    await guess(bench, FREE)
     bench.clock.jump_s(86_400)
 
-    with pytest.raises(RateLimitedError):
-        await bench.accounts.login_password("carol", "right", HERE)
+    assert await waits(bench, bench.accounts.login_password("carol", "right", HERE)) == INTERVAL_S
 
 
 async def test_a_token_stands_for_its_account_until_it_expires(

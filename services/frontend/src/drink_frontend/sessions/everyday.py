@@ -48,11 +48,14 @@ async def ibutton(session: SessionState, number: str) -> Reply:
 async def _log_in(session: SessionState, attempt: Awaitable[Account]) -> Reply:
     # At a kiosk the next person's failed login must not leave this one's account open.
     session.log_out()
+    session.logging_in = True
     try:
         account = await attempt
     except CredentialsInvalidError:
         session.login_failures += 1
         raise
+    finally:
+        session.logging_in = False
     session.account = account.name
     session.has_logged_in = True
     return Say(Phrase.BALANCE, {"credits": account.available})

@@ -118,8 +118,8 @@ class Session:
 
     @property
     def awaits_outcome(self) -> bool:
-        """Whether all that is under way is waiting for a drop, which goes on without it."""
-        return self._state.drop_id is not None
+        """Whether all that is under way is waiting: for a login, or for a drop, which goes on."""
+        return self._state.logging_in or self._state.drop_id is not None
 
     def handle(self, event: Event) -> Soon[Answer] | None:
         """Carries out one line; None if it is nothing to reply to. Never raises for what it holds.

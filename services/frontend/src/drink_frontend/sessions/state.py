@@ -38,6 +38,7 @@ class SessionState:
         "dropping",
         "has_logged_in",
         "ibutton_used",
+        "logging_in",
         "login_failures",
         "machine",
         "origin",
@@ -63,6 +64,8 @@ class SessionState:
         self._machine_shown: Machine | None = None
         self.login_failures = 0
         """Failed logins so far."""
+        self.logging_in = False
+        """Whether a login is under way, which may have to wait for its turn."""
         self.dropping = False
         """Whether DROP or RAND is under way."""
         self.drop_id: str | None = None

@@ -1,20 +1,17 @@
 """Accounts: logging in, looking at credits, and moving them."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-
-import structlog
 
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Entry
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AccountNotFoundError,
     AdminRequiredError,
-    CredentialsInvalidError,
     FieldInvalidError,
     InsufficientCreditsError,
     NotOwnerError,
-    RateLimitedError,
     RequestIdReusedError,
     TokenInvalidError,
 )
@@ -33,7 +30,6 @@ from drink_frontend.domain.limits import (
     check_range,
     check_request_id,
 )
-from drink_frontend.domain.origin import place
 from drink_frontend.domain.ports import (
     Clock,
     PasswordHasher,
@@ -41,10 +37,8 @@ from drink_frontend.domain.ports import (
     Storage,
     Transaction,
 )
-from drink_frontend.domain.throttle import Throttle
+from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.settings import AccountSettings
-
-log = structlog.get_logger(__name__)
 
 RECALLED_MAX = 10_000
 """Tokens that are recalled, some 5 MB; as many as accounts that are shown from memory."""
@@ -64,6 +58,7 @@ class Accounts:
         clock: Time.
         randomness: Ids and tokens.
         settings: Limits.
+        sleep: Waits for that many seconds of the clock.
     """
 
     def __init__(
@@ -73,15 +68,15 @@ class Accounts:
         clock: Clock,
         randomness: Randomness,
         settings: AccountSettings,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._storage = storage
         self._hasher = hasher
         self._clock = clock
         self._randomness = randomness
         self._token_ttl_s = settings.token_ttl_s
-        # A house behind one address shares the first count, so it is the more patient one.
-        self._by_origin = Throttle(free=20)
-        self._by_account = Throttle(free=3)
+        self._logins = Logins(clock, settings.logins, sleep)
         self._recalled: dict[str, Account] = {}
 
     async def login_password(self, name: str, password: str, origin: str) -> Account:
@@ -105,7 +100,8 @@ class Accounts:
             fits = await self._hasher.verify(password_hash, password[: PASSWORD_MAX + 1])
             return account if fits else None
 
-        return await self._throttled(verify, origin, name)
+        # The same account in any spelling.
+        return await self._log_in(origin, name.casefold(), verify)
 
     async def login_ibutton(self, ibutton: str, origin: str) -> Account:
         """The account that an iButton belongs to.
@@ -114,46 +110,24 @@ class Accounts:
             CredentialsInvalidError: it belongs to none.
             RateLimitedError: too many attempts failed.
         """
+        ibutton_digest = _ibutton_digest(ibutton)
 
         async def find() -> Account | None:
-            try:
-                ibutton_digest = digest(check_ibutton(ibutton))
-            except FieldInvalidError:
+            if ibutton_digest is None:
                 return None
             return await self._storage.read(lambda tx: tx.accounts.by_ibutton(ibutton_digest))
 
-        return await self._throttled(find, origin)
+        return await self._log_in(origin, f"ibutton {ibutton_digest}", find)
 
-    async def _throttled(
-        self, attempt: Callable[[], Awaitable[Account | None]], origin: str, name: str | None = None
+    async def _log_in(
+        self, origin: str, whose: str, verify: Callable[[], Awaitable[Account | None]]
     ) -> Account:
-        here = place(origin)
-        key = None if name is None else f"{name} {here}"
-        counts = [(self._by_origin, here)]
-        if key is not None:
-            counts.append((self._by_account, key))
-        self._check_wait(counts)
-        account = await attempt()
-        # Once more: guesses made at once have all begun before the first of them failed.
-        self._check_wait(counts)
-        if account is None or account.kind is not AccountKind.USER or account.closed:
-            now = self._clock.monotonic()
-            for throttle, counted in counts:
-                throttle.failed(counted, now)
-            log.info("login_failed", origin=origin)
-            raise CredentialsInvalidError("the credentials do not match")
-        # The place's own count stays: whoever knows one password could reset it between guesses.
-        if key is not None:
-            self._by_account.succeeded(key)
-        return account
+        async def find() -> Account | None:
+            account = await verify()
+            is_fit = account is not None and account.kind is AccountKind.USER and not account.closed
+            return account if is_fit else None
 
-    def _check_wait(self, counts: Sequence[tuple[Throttle, str]]) -> None:
-        now = self._clock.monotonic()
-        wait_s = max(throttle.wait_s(counted, now) for throttle, counted in counts)
-        if wait_s > 0:
-            raise RateLimitedError(
-                "too many failed attempts", retry_after_seconds=max(1, round(wait_s))
-            )
+        return await self._logins.attempt(origin, whose, find)
 
     async def issue_token(self, account: Account) -> tuple[str, int]:
         """A new bearer token of the account, and when it expires in ms since the epoch."""
@@ -392,6 +366,13 @@ class Accounts:
 
     async def _hash(self, password: str | None) -> str | None:
         return None if password is None else await self._hasher.hash(check_password(password))
+
+
+def _ibutton_digest(ibutton: str) -> str | None:
+    try:
+        return digest(check_ibutton(ibutton))
+    except FieldInvalidError:
+        return None
 
 
 def _user(tx: Transaction, name: str) -> Account:

@@ -40,6 +40,59 @@ class PresenceSettings(BaseModel):
     that the machines can be reached whose agents it took along. Only PostgreSQL has others."""
 
 
+class LoginSettings(BaseModel):
+    """How fast somebody can guess passwords and iButtons. Wrong attempts wait their turn.
+
+    A place is one IPv4 address or one IPv6 /64, a site one IPv4 address or one IPv6 /48. Each
+    frontend counts for itself, in memory.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    failures_free: int = Field(default=5, ge=1, le=1_000)
+    """Wrong attempts for one account from one place that cost no waiting; default 5. People
+    mistype."""
+
+    interval_s: float = Field(default=5, gt=0, le=3_600)
+    """Seconds after which one account has one more attempt from one place; default 5, which is 720
+    guesses an hour. Whoever shares place and account with a guesser waits for some of them."""
+
+    place_failures_free: int = Field(default=20, ge=1, le=100_000)
+    """The same for all accounts together that have not logged in from a place; default 20. A house
+    behind one address mistypes more."""
+
+    place_interval_s: float = Field(default=2, gt=0, le=3_600)
+    """Seconds until one more of these; default 2, which is 1,800 an hour."""
+
+    known_failures_free: int = Field(default=60, ge=1, le=100_000)
+    """The same for all accounts together that have logged in from that place before; default 60.
+    Guesses at other names do not count here."""
+
+    known_interval_s: float = Field(default=1, gt=0, le=3_600)
+    """Seconds until one more of these; default 1, which is 3,600 an hour."""
+
+    account_failures_free: int = Field(default=20, ge=1, le=100_000)
+    """The same for one account from all places together from which it has not logged in; default
+    20. It is for guessers with many addresses."""
+
+    account_interval_s: float = Field(default=5, gt=0, le=3_600)
+    """Seconds until one more of these; default 5, which is 720 an hour."""
+
+    site_failures_free: int = Field(default=3, ge=1, le=1_000)
+    """Wrong attempts for one account from one site that are not counted for the account as a whole;
+    default 3. So its owner gets through at a new address while others guess from a thousand."""
+
+    site_interval_s: float = Field(default=1_200, gt=0, le=86_400)
+    """Seconds until one more of these; default 1,200, which is 3 an hour."""
+
+    wait_max_s: float = Field(default=60, ge=0, le=600)
+    """Longest wait for a turn in seconds; default 60, in which 12 guesses at one account and 30 of
+    one place have their turns. An attempt that would wait longer is refused with RATE_LIMITED."""
+
+    known_max: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Pairs of account and place remembered after a login; default 10,000, some 2 MB."""
+
+
 class AccountSettings(BaseModel):
     """Limits of accounts."""
 
@@ -56,3 +109,6 @@ class AccountSettings(BaseModel):
     password_waiting_max: int = Field(default=200, ge=1, le=10_000)
     """Most logins that may wait for their hash; default 200, which keep the last one waiting for
     about 5 s. Above it logins are refused with RATE_LIMITED."""
+
+    logins: LoginSettings = Field(default_factory=LoginSettings)
+    """How fast somebody can guess."""
