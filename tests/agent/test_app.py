@@ -11,6 +11,7 @@ import pytest
 from drink.v1.drop_service_pb2 import Drop
 from drink_agent.app import serve
 from drink_agent.board.emulator.spec import Fault
+from drink_agent.board.identity import BoardMemory, Identity
 from tests.fakes.frontend import LIMIT_S
 from tests.fakes.machine import Rig, machine_in
 
@@ -164,6 +165,20 @@ async def test_fault_46_a_command_waits_for_a_board_that_comes_back(rig: Rig) ->
     await link.until(lambda link: not link.statuses[-1].ready)
     link.dispense("a")
     assert (await link.result("a")).outcome == Drop.STATE_DISPENSED
+
+
+async def test_fault_65_no_drop_reaches_a_board_that_was_refused(rig: Rig, tmp_path: Path) -> None:
+    BoardMemory(tmp_path / "journal.board").save(Identity(refused="another board"))
+    rig.start()
+    link = await rig.frontend.next_link()
+    link.welcome(1)
+    link.dispense("a", ttl_ms=200, epoch=1)
+    result = await link.result("a")
+    assert (result.outcome, result.cause) == (
+        Drop.STATE_NOT_DISPENSED,
+        Drop.CAUSE_BOARD_UNREACHABLE,
+    )
+    assert rig.motor_runs == 0
 
 
 async def test_fault_28_sigterm_stops_the_agent(rig: Rig) -> None:

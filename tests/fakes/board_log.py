@@ -5,6 +5,7 @@ import contextlib
 from typing import Self, TypeVar
 
 from drink_agent.board.board import Board
+from drink_agent.board.identity import BoardMemory
 from drink_agent.board.port import BoardEvent, DispenseEnded, LateEvidence, StatusChanged
 from drink_agent.board.settings import BoardSettings
 
@@ -22,9 +23,9 @@ class RunningBoard:
         events: All it has reported, in order.
     """
 
-    def __init__(self, settings: BoardSettings) -> None:
+    def __init__(self, settings: BoardSettings, memory: BoardMemory | None = None) -> None:
         self.events: list[BoardEvent] = []
-        self.board = Board(settings, self._on_event)
+        self.board = Board(settings, self._on_event, memory=memory)
         self._heard = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 

@@ -10,10 +10,12 @@ import serial
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.hosts import PtyHost
 from drink_agent.board.emulator.spec import ArmedFault, BoardSpec, Fault
+from drink_agent.board.identity import BoardMemory
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import parse_url
 from drink_agent.tools import check_board as tool
 from drink_agent.tools.check_board import check_board
+from tests.fakes.sysfs import Sysfs
 
 LIMIT_S = 10.0
 
@@ -120,3 +122,26 @@ async def test_a_wrong_password_is_told() -> None:
     await dialling
     assert "turned away 127.0.0.1: wrong password" in told
     assert "right" not in told.replace("the right password", "")
+
+
+async def test_fault_65_another_board_is_told_and_not_asked(tmp_path: Path) -> None:
+    board = EmulatedBoard(BoardSpec(motor_s=0.05))
+    sysfs = Sysfs(tmp_path / "sys")
+    async with PtyHost(board, tmp_path / "board") as host:
+        number = (tmp_path / "board").stat().st_rdev
+        sysfs.plug(number, serial="A1")
+        memory = BoardMemory(tmp_path / "journal.board", sysfs.root)
+        memory.check(number)
+        memory.keep()
+        lines: list[str] = []
+        tool = BoardMemory(memory.path, sysfs.root, read_only=True)
+        settings = BoardSettings(url=host.where)
+        assert await check_board(settings, lines.append, memory=tool)
+        assert "serial number A1" in lines[0]
+        sysfs.unplug(number)
+        sysfs.plug(number, serial="A2")
+        lines.clear()
+        assert not await check_board(settings, lines.append, memory=tool, slot=1)
+    assert "serial number A2" in lines[0]
+    assert any("another board" in line and "accept-board" in line for line in lines)
+    assert board.counts.motor_runs == 0

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from drink_agent.board.board import Board
+from drink_agent.board.identity import BoardMemory
 from drink_agent.board.port import BoardEvent
 from drink_agent.config import Config
 from drink_agent.domain.dispenser import Dispenser
@@ -101,7 +102,7 @@ def build(
 def _board(
     config: Config, clock: Callable[[], float], on_event: Callable[[BoardEvent], None]
 ) -> BoardPort:
-    return Board(config.board, on_event, clock=clock)
+    return Board(config.board, on_event, clock=clock, memory=BoardMemory(config.identity_file))
 
 
 @contextlib.contextmanager

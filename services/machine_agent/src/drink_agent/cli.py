@@ -108,6 +108,10 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     board.add_argument("--drop", type=int, metavar="SLOT", help="drop one can that nobody pays for")
     board.add_argument("--yes", action="store_true", help="really drop it")
     board.set_defaults(command=_check_board)
+    accept = commands.add_parser(
+        "accept-board", help="make the board that is there now the machine's, in place of another"
+    )
+    accept.set_defaults(command=_accept_board)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -170,6 +174,7 @@ def _show_journal(options: argparse.Namespace) -> int:
 
 
 def _check_board(options: argparse.Namespace) -> int:
+    from drink_agent.board.identity import BoardMemory
     from drink_agent.tools.check_board import check_board
 
     if options.drop is not None and not options.yes:
@@ -180,11 +185,25 @@ def _check_board(options: argparse.Namespace) -> int:
     try:
         # Held so that no agent starts in between and takes the board, or its answers.
         with claimed(config.journal.path):
-            sound = asyncio.run(check_board(config.board, tell, slot=options.drop))
+            memory = BoardMemory(config.identity_file, read_only=True)
+            sound = asyncio.run(check_board(config.board, tell, memory=memory, slot=options.drop))
     except JournalError as error:
         print(f"drink-machine-agent: {error}", file=sys.stderr)
         return next(code for kind, code in _EXITS.items() if isinstance(error, kind))
     return 0 if sound else EXIT_FAULT
+
+
+def _accept_board(options: argparse.Namespace) -> int:
+    from drink_agent.board.identity import BoardMemory
+    from drink_agent.tools.accept_board import accept_board
+
+    config = configuration.load(options.config, os.environ)
+    memory = BoardMemory(config.identity_file)
+    try:
+        return 0 if accept_board(config.board, memory, print) else EXIT_FAULT
+    except OSError as error:
+        print(f"drink-machine-agent: {memory.path}: {error.strerror}", file=sys.stderr)
+        return EXIT_FAULT
 
 
 if __name__ == "__main__":

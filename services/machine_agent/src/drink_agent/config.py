@@ -58,6 +58,12 @@ class Config:
     log: LogSettings = field(default_factory=LogSettings)
     """Logging."""
 
+    @property
+    def identity_file(self) -> Path:
+        """Where it is kept what the machine's board is."""
+        journal = self.journal.path
+        return self.board.identity_file or journal.with_name(journal.name + ".board")
+
 
 def load(path: Path, environment: Mapping[str, str]) -> Config:
     """Reads the file and the environment.

@@ -10,12 +10,14 @@ from typing import Final
 from drink_agent.board.backoff import Backoff
 from drink_agent.board.coke1994 import Coke1994Driver
 from drink_agent.board.driver import TiniDriver
+from drink_agent.board.identity import AnotherBoardError, BoardMemory, Identity
 from drink_agent.board.port import (
     BoardEvent,
     CloseStream,
     DispenseEnded,
     Driver,
     Effect,
+    Greeting,
     Note,
     StatusChanged,
     Write,
@@ -35,12 +37,17 @@ from drink_agent.domain.evidence import Outcome
 _log: Final = logging.getLogger(__name__)
 
 
-def make_source(settings: BoardSettings) -> StreamSource:
-    """The source of streams for a board's URL."""
+def make_source(settings: BoardSettings, memory: BoardMemory | None = None) -> StreamSource:
+    """The source of streams for a board's URL.
+
+    Args:
+        settings: The board.
+        memory: Tells the machine's own board from others; None takes any.
+    """
     url = parse_url(settings.url)
     match url.scheme:
         case "serial" | "rfc2217":
-            return SerialSource(url)
+            return SerialSource(url, memory.check if memory else None)
         case "tcp":
             return DialSource(url)
         case "listen":
@@ -66,6 +73,7 @@ class Board:
         *,
         clock: Callable[[], float] = time.monotonic,
         source: StreamSource | None = None,
+        memory: BoardMemory | None = None,
         rng: random.Random | None = None,
     ) -> None:
         """Nothing is opened yet.
@@ -75,9 +83,12 @@ class Board:
             on_event: Takes what the board reports.
             clock: Monotonic seconds.
             source: Where the streams come from; None for that of the board's URL.
+            memory: Tells the machine's own board from others; None takes any.
             rng: Draws the waits between attempts.
         """
-        self.source = source or make_source(settings)
+        self._memory = memory
+        self._keeping: asyncio.Future[Identity | None] | None = None
+        self.source = source or make_source(settings, memory)
         """Where the streams come from."""
         self._driver = make_driver(settings)
         self._on_event = on_event
@@ -86,6 +97,7 @@ class Board:
         self._stream: ByteStream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._status_changed = asyncio.Event()
+        self._was_ready = False
         self._problem = "waiting for it to dial in" if settings.dials_in else "not opened yet"
         self._response_limit_s = settings.response_limit_s
         self._motor_done_at = clock()
@@ -143,7 +155,12 @@ class Board:
         """Opens a stream, serves it to its end, and waits as long as it takes to try again."""
         lasted_s = 0.0
         try:
+            if self._memory is not None:
+                await asyncio.to_thread(self._memory.admit)
             stream = await self.source.open()
+        except AnotherBoardError as error:
+            self._problem = str(error)
+            _log.error("board_refused", extra={"reason": str(error)})
         except StreamError as error:
             self._problem = str(error)
             _log.warning("board_unreachable", extra={"reason": str(error), "errno": error.errno})
@@ -186,6 +203,8 @@ class Board:
                 case CloseStream(reason):
                     if self._stream is not None:
                         self._stream.hang_up(reason)
+                case Greeting(login):
+                    lost = lost or self._greeted(login)
                 case Note(text):
                     _log.info("board_note", extra={"note": text})
                 case _:
@@ -204,9 +223,41 @@ class Board:
             return lost
         return None
 
+    def _greeted(self, login: bytes) -> StreamLostError | None:
+        """Takes what the board logged in with, or says why not and ends the stream."""
+        assert self._stream is not None
+        if self._memory is None:
+            return None
+        try:
+            self._memory.greeted(login)
+        except (AnotherBoardError, OSError) as error:
+            _log.error("board_refused", extra={"reason": str(error)})
+            self._stream.hang_up(str(error))
+            return StreamLostError(str(error))
+        return None
+
+    def _remember(self) -> None:
+        """Keeps, on a thread, what the board is, now that it answers."""
+        if self._memory is None or self._keeping is not None:
+            return
+        self._keeping = asyncio.get_running_loop().run_in_executor(None, self._memory.keep)
+        self._keeping.add_done_callback(self._on_kept)
+
+    def _on_kept(self, keeping: "asyncio.Future[Identity | None]") -> None:
+        self._keeping = None
+        if keeping.cancelled():
+            return
+        if (error := keeping.exception()) is not None:
+            _log.warning("board_not_remembered", extra={"problem": str(error)})
+        elif (kept := keeping.result()) is not None:
+            _log.info("board_remembered", extra={"adapter": str(kept.adapter or "")})
+
     def _deliver(self, event: BoardEvent) -> None:
         if isinstance(event, StatusChanged):
             self._status_changed.set()
+            if event.ready and not self._was_ready:
+                self._remember()
+            self._was_ready = event.ready
         elif isinstance(event, DispenseEnded) and event.outcome is not Outcome.UNKNOWN:
             self._motor_done_at = self._clock()
         asyncio.get_running_loop().call_soon(self._on_event, event)

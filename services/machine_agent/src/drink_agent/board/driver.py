@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from drink_agent.board import tini
 from drink_agent.board.base import Deadline, DriverBase, is_power_of_ten
 from drink_agent.board.login import Verdict, judge
-from drink_agent.board.port import CloseStream, Effect, LateEvidence
+from drink_agent.board.port import CloseStream, Effect, Greeting, LateEvidence
 from drink_agent.board.probe import IdleProbe
 from drink_agent.board.record import printable
 from drink_agent.board.settings import BoardSettings
@@ -250,6 +250,8 @@ class TiniDriver(DriverBase):
             case Verdict.ADMITTED:
                 self._end_lost()
                 self._note("the board logged in")
+                if not self._settings.password:
+                    self._out.append(Greeting(login.password))
                 self._write(tini.LoginAccepted())
                 self._start_probing(State.PROBING)
             case Verdict.REFUSED:

@@ -75,7 +75,15 @@ class Note:
     """Without secrets."""
 
 
-Effect = Write | CloseStream | Note | BoardEvent
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What the board logged in with, where no password says what it must be."""
+
+    login: bytes = field(repr=False)
+    """A secret."""
+
+
+Effect = Write | CloseStream | Note | Greeting | BoardEvent
 
 
 class Driver(Protocol):

@@ -12,6 +12,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import serial
@@ -25,6 +26,9 @@ from drink_agent.board.streams import (
 )
 
 _Port = serial.Serial | rfc2217.Serial
+
+PortCheck = Callable[[int], None]
+"""Takes a port's device number and raises a StreamError if it is the wrong one."""
 
 _WRITE_LIMIT_S: Final = 2.0
 """Seconds a port may refuse bytes; ten lines take half a second at 1200 baud."""
@@ -50,20 +54,25 @@ class SerialSource:
 
     Opening a port can reset the board behind it, so nobody may call it while a command is
     outstanding.
+
+    Args:
+        url: The port's.
+        check: Looks at a local port before it is opened and again once it is.
     """
 
     passive: Final = False
 
-    def __init__(self, url: StreamUrl) -> None:
+    def __init__(self, url: StreamUrl, check: PortCheck | None = None) -> None:
         self._url = url
+        self._check = check
 
     async def open(self) -> "SerialStream":
         """The port, held exclusively.
 
         Raises:
-            StreamError: there is no such port, or another process holds it.
+            StreamError: there is no such port, another process holds it, or the check refuses it.
         """
-        stream = SerialStream(self._url)
+        stream = SerialStream(self._url, self._check)
         try:
             await stream.opened()
         except asyncio.CancelledError:
@@ -78,9 +87,10 @@ class SerialSource:
 class SerialStream:
     """A serial port: a thread owns it, the event loop sees its bytes."""
 
-    def __init__(self, url: StreamUrl) -> None:
+    def __init__(self, url: StreamUrl, check: PortCheck | None = None) -> None:
         self.peer = url.path or f"rfc2217://{url.host}:{url.port}"
         self._url = url
+        self._check = check
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -150,10 +160,10 @@ class SerialStream:
         if not self._opened.done():
             self._opened.set_result(None)
 
-    def _on_open_failed(self, reason: str, number: int | None) -> None:
+    def _on_open_failed(self, error: StreamError) -> None:
         if not self._opened.done():
-            self._opened.set_exception(StreamError(f"{self.peer}: {reason}", errno=number))
-        self._on_ended(reason, unsent=True)
+            self._opened.set_exception(error)
+        self._on_ended(str(error), unsent=True)
 
     def _on_ended(self, reason: str, *, unsent: bool) -> None:
         unsent = unsent or not self._unsent.empty()
@@ -169,9 +179,13 @@ class SerialStream:
 
     def _run(self) -> None:
         try:
-            port = _open(self._url)
+            port = _open(self._url, self._check)
+        except StreamError as error:
+            self._post(self._on_open_failed, error)
+            return
         except Exception as error:  # whatever the library trips over, the loop must hear of it
-            self._post(self._on_open_failed, _open_reason(error), _errno_of(error))
+            refusal = StreamError(f"{self.peer}: {_open_reason(error)}", errno=_errno_of(error))
+            self._post(self._on_open_failed, refusal)
             return
         with self._port_lock:
             self._port = port
@@ -232,16 +246,24 @@ def _open_reason(error: Exception) -> str:
     return os.strerror(number) if number else _reason(error)
 
 
-def _open(url: StreamUrl) -> _Port:
+def _open(url: StreamUrl, check: PortCheck | None) -> _Port:
     if url.scheme == "rfc2217":
         host = f"[{url.host}]" if ":" in url.host else url.host
         return rfc2217.Serial(
             f"rfc2217://{host}:{url.port}", baudrate=url.baudrate, timeout=_REMOTE_READ_S
         )
+    if check is not None:
+        # Before it is opened too, which may reset what is behind it.
+        check(Path(url.path).stat().st_rdev)
     port = serial.Serial(url.path, baudrate=url.baudrate, timeout=_IDLE_READ_S, exclusive=True)
     try:
+        if check is not None:
+            check(os.fstat(port.fileno()).st_rdev)
         _keep_lines_up(port.fileno())
         _hold_alone(port.fileno())
+    except StreamError:
+        port.close()
+        raise
     except (OSError, termios.error) as error:
         port.close()
         raise OSError(*error.args) from None

@@ -1,6 +1,7 @@
 """How a board is reached, what it speaks and how long it may take."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from drink_agent.board.streams import parse_peers, parse_url
@@ -39,6 +40,10 @@ class BoardSettings:
     """Seconds a dialled-in connection has to log in. Default 10: the firmware does so at once."""
     temperature_unit: Literal["fahrenheit", "celsius"] = "fahrenheit"
     """What the board's thermometer counts in. Default "fahrenheit", as the firmware."""
+    identity_file: Path | None = None
+    """Where the agent keeps what the machine's board is: its USB adapter (kind, serial number,
+    socket) and a digest of what it logs in with. Another board is refused until `accept-board`.
+    Default none: beside the journal, with `.board` added to its name."""
     max_slot: int = 99
     """Highest slot number. Default 99: the firmware's configuration file has two digits. A
     coke1994 board's slots have to be counted here, 8 at most: it tells of them in one byte."""

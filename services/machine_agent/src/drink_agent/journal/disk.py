@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from drink_agent.ownership import give_to_owner
+
 
 class Disk(Protocol):
     """Files and folders. Every method may block, and raises OSError for what cannot be done."""
@@ -73,7 +75,7 @@ class SystemDisk:
         """See `Disk`."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _give_to_owner(descriptor, path.parent)
+            give_to_owner(descriptor, path.parent)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(descriptor)
@@ -97,7 +99,7 @@ class SystemDisk:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
-            _give_to_owner(descriptor, path.parent)
+            give_to_owner(descriptor, path.parent)
         except OSError:
             os.close(descriptor)
             raise
@@ -154,16 +156,3 @@ class SystemDisk:
     def close(self, descriptor: int) -> None:
         """See `Disk`."""
         os.close(descriptor)
-
-
-def _give_to_owner(descriptor: int, folder: Path) -> None:
-    """Gives a file of root's to the owner of its folder.
-
-    Otherwise a command that was run as root once would leave a journal or a lock that the
-    service's own user cannot open.
-    """
-    if os.geteuid() != 0:
-        return
-    owner = folder.stat()
-    if os.fstat(descriptor).st_uid == 0 != owner.st_uid:
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from drink_agent.board.board import Board
+from drink_agent.board.identity import BoardMemory
 from drink_agent.board.port import BoardEvent, DispenseEnded, StatusChanged
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import StreamUrl, parse_url
 from drink_agent.domain.evidence import Outcome
 from drink_agent.tools.advice import advice
+from drink_agent.tools.port_name import warnings_of
 
 DIAL_IN_LIMIT_S = 90.0
 """Seconds for a board that dials in; it tries again every minute."""
@@ -31,6 +34,7 @@ async def check_board(
     settings: BoardSettings,
     tell: _Tell,
     *,
+    memory: BoardMemory | None = None,
     slot: int | None = None,
     ready_limit_s: float | None = None,
 ) -> bool:
@@ -41,6 +45,7 @@ async def check_board(
     Args:
         settings: How the board is reached.
         tell: Takes lines for a person.
+        memory: Tells the machine's own board from others; None takes any.
         slot: Where to drop one can; None drops nothing.
         ready_limit_s: Seconds for the board to answer; None: as long as one of its kind may take.
 
@@ -57,7 +62,10 @@ async def check_board(
         ready_limit_s = DIAL_IN_LIMIT_S if settings.dials_in else ANSWER_LIMIT_S
     url = parse_url(settings.url)
     with _telling(url, tell) as hopeless:
-        board = Board(settings, on_event)
+        if memory is not None and url.scheme == "serial":
+            for line in _adapter(Path(url.path), memory):
+                tell(line)
+        board = Board(settings, on_event, memory=memory)
         running = asyncio.create_task(board.run())
         try:
             tell(_beginning(url, ready_limit_s))
@@ -94,6 +102,14 @@ async def _drop(board: Board, slot: int, ended: asyncio.Future[DispenseEnded], t
     for each in answer.evidence.lines:
         tell(f"  {each.offset_ms:>+7} ms {each.direction} {each.text}")
     return answer.outcome is Outcome.DISPENSED
+
+
+def _adapter(device: Path, memory: BoardMemory) -> Iterator[str]:
+    """What is behind the port's name, if it is there; if not, opening it will say so."""
+    with contextlib.suppress(OSError):
+        if (adapter := memory.found(device)) is not None:
+            yield f"{device} is {adapter}"
+            yield from warnings_of(device, adapter)
 
 
 def _beginning(url: StreamUrl, limit_s: float) -> str:
@@ -149,6 +165,9 @@ class _Teller(logging.Handler):
                 self._once(facts["reason"])
                 for line in advice(self._url, facts["errno"]):
                     self._once(f"  {line}")
+                self.hopeless.set()
+            case "board_refused":
+                self._once(facts["reason"])
                 self.hopeless.set()
             case "board_connected":
                 self._once(f"connected to {facts['peer']}, waiting for an answer")

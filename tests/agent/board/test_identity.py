@@ -1,0 +1,294 @@
+"""What tells the machine's board from others: rules, file, and real terminals that are swapped."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drink_agent.board.emulator.board import EmulatedBoard
+from drink_agent.board.emulator.hosts import PtyHost
+from drink_agent.board.emulator.spec import BoardSpec
+from drink_agent.board.identity import AnotherBoardError, BoardMemory, Identity
+from drink_agent.board.settings import BoardSettings
+from drink_agent.domain.evidence import Cause, Outcome
+from drink_agent.tools.accept_board import accept_board
+from tests.fakes.board_emulated import quick
+from tests.fakes.board_log import LIMIT_S, RunningBoard
+from tests.fakes.logwatch import watching
+from tests.fakes.sysfs import Sysfs
+
+PORT = os.makedev(188, 0)
+OTHER = os.makedev(188, 1)
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Sysfs:
+    return Sysfs(tmp_path / "sys")
+
+
+@pytest.fixture
+def memory(tmp_path: Path, sysfs: Sysfs) -> BoardMemory:
+    return BoardMemory(tmp_path / "journal.board", sysfs.root)
+
+
+def remember(memory: BoardMemory, number: int = PORT) -> None:
+    memory.check(number)
+    memory.keep()
+
+
+def test_the_first_board_that_answers_is_the_machines(memory: BoardMemory, sysfs: Sysfs) -> None:
+    sysfs.plug(PORT, serial="A1")
+    assert memory.load() is None
+    memory.check(PORT)
+    assert memory.load() is None  # nothing has answered yet
+    memory.keep()
+    known = memory.load()
+    assert known is not None
+    assert known.adapter is not None
+    assert known.adapter.serial == "A1"
+    assert stat.S_IMODE(memory.path.stat().st_mode) == 0o600
+
+
+def test_a_board_that_is_not_on_usb_is_not_remembered(memory: BoardMemory) -> None:
+    remember(memory)
+    assert memory.load() is None
+
+
+def test_an_adapter_with_a_serial_number_may_move(memory: BoardMemory, sysfs: Sysfs) -> None:
+    sysfs.plug(PORT, serial="A1", socket="1.1")
+    remember(memory)
+    sysfs.unplug(PORT)
+    sysfs.plug(OTHER, serial="A1", socket="1.4")
+    remember(memory, OTHER)
+    known = memory.load()
+    assert known is not None
+    assert known.adapter is not None
+    assert known.adapter.path.endswith("1.4:1.0")
+
+
+@pytest.mark.parametrize(
+    ("machines", "other"),
+    [
+        ({"serial": "A1"}, {"serial": "A2"}),
+        ({"serial": "A1"}, {"serial": "A1", "vendor": "0403"}),
+        ({"serial": "A1"}, {"serial": "A1", "product": "ea60"}),
+        ({"serial": "A1"}, {"serial": ""}),
+        ({"serial": "A1", "interface": "1.0"}, {"serial": "A1", "interface": "1.1"}),
+        ({"socket": "1.1"}, {"socket": "1.2"}),
+        ({"serial": "0001", "socket": "1.1"}, {"serial": "0001", "socket": "1.2"}),
+    ],
+)
+def test_fault_65_another_adapter_is_refused_until_a_person_says_so(
+    memory: BoardMemory, sysfs: Sysfs, machines: dict[str, str], other: dict[str, str]
+) -> None:
+    sysfs.plug(PORT, **machines)  # type: ignore[arg-type]
+    remember(memory)
+    remembered = memory.path.read_bytes()
+    sysfs.unplug(PORT)
+    sysfs.plug(PORT, **other)  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(AnotherBoardError, match="accept-board"):
+            memory.check(PORT)
+    assert memory.path.read_bytes() == remembered
+    sysfs.unplug(PORT)
+    sysfs.plug(PORT, **machines)  # type: ignore[arg-type]
+    memory.check(PORT)
+
+
+def test_fault_65_a_serial_number_that_was_not_alone_once_is_not_trusted_again(
+    memory: BoardMemory, sysfs: Sysfs
+) -> None:
+    sysfs.plug(PORT, serial="A1", socket="1.1")
+    remember(memory)
+    sysfs.plug(OTHER, serial="A1", socket="1.2")
+    remember(memory)
+    sysfs.unplug(PORT)
+    with pytest.raises(AnotherBoardError, match="socket"):
+        memory.check(OTHER)
+    sysfs.unplug(OTHER)
+    sysfs.plug(PORT, serial="A1", socket="1.1")
+    remember(memory)
+    sysfs.unplug(PORT)
+    sysfs.plug(PORT, serial="A1", socket="1.3")
+    with pytest.raises(AnotherBoardError, match="socket"):
+        memory.check(PORT)
+
+
+def test_fault_65_a_port_without_usb_is_not_the_machines_adapter(
+    memory: BoardMemory, sysfs: Sysfs
+) -> None:
+    sysfs.plug(PORT, serial="A1")
+    remember(memory)
+    with pytest.raises(AnotherBoardError, match="not on USB"):
+        memory.check(OTHER)
+
+
+def test_fault_65_a_board_that_logs_in_otherwise_is_refused_until_a_person_says_so(
+    memory: BoardMemory,
+) -> None:
+    memory.greeted(b" machine-d")
+    memory.keep()
+    assert b"machine-d" not in memory.path.read_bytes()
+    memory.greeted(b"machine-d")
+    memory.greeted(b"machi0machine-d")  # the power went while it logged in before
+    memory.greeted(b"\xff\x80machine")  # noise
+    memory.admit()
+    with pytest.raises(AnotherBoardError, match="logs in otherwise"):
+        memory.greeted(b"machine-s")
+    # It will not log in again, so no other look at it would tell.
+    with pytest.raises(AnotherBoardError, match="accept-board"):
+        BoardMemory(memory.path).admit()
+    memory.forget()
+    memory.admit()
+    memory.greeted(b"machine-s")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"version": 2, "adapter": null, "greeting": "", "refused": ""}',
+        b'{"version": 1, "adapter": {"vendor": "0403"}, "greeting": "", "refused": ""}',
+        b'{"version": 1, "adapter": null, "greeting": "xyz", "refused": ""}',
+        b'{"version": 1, "adapter": null, "greeting": "00", "refused": ""}',
+    ],
+)
+def test_fault_65_what_cannot_be_read_lets_no_board_pass(
+    memory: BoardMemory, sysfs: Sysfs, content: bytes
+) -> None:
+    sysfs.plug(PORT, serial="A1")
+    memory.path.write_bytes(content)
+    for look in (memory.admit, lambda: memory.check(PORT), lambda: memory.greeted(b"d")):
+        with pytest.raises(AnotherBoardError, match="cannot be read"):
+            look()
+
+
+def test_tools_write_nothing(memory: BoardMemory, sysfs: Sysfs) -> None:
+    sysfs.plug(PORT, serial="A1")
+    tool = BoardMemory(memory.path, sysfs.root, read_only=True)
+    remember(tool)
+    tool.greeted(b"machine-d")
+    assert not memory.path.exists()
+    memory.save(Identity(greeting="", refused=""))
+    remember(memory)
+    tool.greeted(b"machine-s")
+
+
+def test_what_is_saved_is_what_is_loaded(memory: BoardMemory, sysfs: Sysfs) -> None:
+    sysfs.plug(PORT, serial="A1", name="Ünïcode")
+    memory.check(PORT)
+    memory.greeted(b"machine-d")
+    memory.keep()
+    known = memory.load()
+    assert known is not None
+    memory.save(replace(known, refused="why"))
+    assert memory.load() == replace(known, refused="why")
+
+
+class CountingHost(PtyHost):
+    """Counts the bytes that reach its board."""
+
+    received_bytes = 0
+
+    def _received(self, data: bytes) -> None:
+        self.received_bytes += len(data)
+        super()._received(data)
+
+
+class Desk:
+    """Two boards on one computer, and one name that leads to either, as udev would have it."""
+
+    def __init__(self, folder: Path, sysfs: Sysfs, boards: list[EmulatedBoard]) -> None:
+        self.hosts = [CountingHost(board, folder / f"tty{n}") for n, board in enumerate(boards)]
+        self.name = folder / "board"
+        self._sysfs = sysfs
+
+    def plug(self, which: int, socket: str) -> None:
+        """Makes the name lead to a board, whose adapter is at that USB socket."""
+        self._sysfs.plug((self.name.parent / f"tty{which}").stat().st_rdev, socket=socket)
+        self.name.unlink(missing_ok=True)
+        self.name.symlink_to(f"tty{which}")
+
+
+@asynccontextmanager
+async def desk_of(folder: Path, sysfs: Sysfs, *boards: EmulatedBoard) -> AsyncIterator[Desk]:
+    desk = Desk(folder, sysfs, list(boards))
+    async with desk.hosts[0], desk.hosts[1]:
+        yield desk
+
+
+async def test_fault_65_after_a_replug_another_machines_board_gets_no_byte(
+    tmp_path: Path, sysfs: Sysfs, memory: BoardMemory
+) -> None:
+    ours, theirs = quick(), quick()
+    settings = BoardSettings(url=f"serial://{tmp_path / 'board'}", probe_interval_s=0.1)
+    async with desk_of(tmp_path, sysfs, ours, theirs) as desk:
+        desk.plug(0, "1.1")
+        with watching("drink_agent.board", "board_remembered") as remembered:
+            stack = AsyncExitStack()
+            running = await stack.enter_async_context(RunningBoard(settings, memory))
+            await asyncio.wait_for(remembered.wait(), LIMIT_S)
+        async with stack:
+            assert (await running.drop("a", 1)).outcome is Outcome.DISPENSED
+            desk.plug(1, "1.2")
+            with watching("drink_agent.board", "board_refused") as refused:
+                desk.hosts[0].lose(LIMIT_S * 10)
+                await running.not_ready()
+                await asyncio.wait_for(refused.wait(), LIMIT_S)
+            running.board.dispense("b", 1)
+            ended = await running.ended("b")
+            assert (ended.outcome, ended.cause) == (
+                Outcome.NOT_DISPENSED,
+                Cause.BOARD_UNREACHABLE,
+            )
+            assert "another board" in str(running.board.problem)
+            assert theirs.counts.motor_runs == 0
+            assert desk.hosts[1].received_bytes == 0
+            assert accept_board(settings, BoardMemory(memory.path, sysfs.root), lambda _: None)
+            assert (await running.drop("c", 1)).outcome is Outcome.DISPENSED
+    assert (ours.counts.motor_runs, theirs.counts.motor_runs) == (1, 1)
+
+
+async def test_fault_65_the_machines_board_comes_back_under_another_name(
+    tmp_path: Path, sysfs: Sysfs, memory: BoardMemory
+) -> None:
+    board = quick()
+    settings = BoardSettings(url=f"serial://{tmp_path / 'board'}", probe_interval_s=0.1)
+    async with desk_of(tmp_path, sysfs, board, quick()) as desk:
+        desk.plug(0, "1.1")
+        async with RunningBoard(settings, memory) as running:
+            await running.drop("a", 1)
+            desk.hosts[0].lose(0.1)
+            await running.not_ready()
+            assert await desk.hosts[0].wait_until(lambda _: (tmp_path / "tty0").exists(), LIMIT_S)
+            number = (tmp_path / "tty0").stat().st_rdev
+            if not (sysfs.root / "dev/char" / f"{os.major(number)}:{os.minor(number)}").exists():
+                desk.plug(0, "1.1")
+            assert (await running.drop("b", 1)).outcome is Outcome.DISPENSED
+    assert board.counts.motor_runs == 2
+
+
+async def test_fault_65_a_board_that_logs_in_otherwise_is_not_commanded(
+    tmp_path: Path, memory: BoardMemory
+) -> None:
+    theirs = EmulatedBoard(BoardSpec(motor_s=0.05, password="machine-s"))
+    memory.greeted(b"machine-d")
+    memory.keep()
+    async with PtyHost(theirs, tmp_path / "board") as host:
+        settings = BoardSettings(url=host.where, probe_interval_s=0.1)
+        with watching("drink_agent.board", "board_refused") as refused:
+            async with RunningBoard(settings, memory) as running:
+                await running.ready()  # it was up, and has said nothing of itself yet
+                host.lose(0.05, silently=True)
+                await asyncio.wait_for(refused.wait(), LIMIT_S)
+                await running.not_ready()
+                running.board.dispense("a", 1)
+                assert (await running.ended("a")).cause is Cause.BOARD_UNREACHABLE
+    assert theirs.counts.motor_runs == 0
