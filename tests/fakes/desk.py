@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop, Reach
+from drink_frontend.domain.entities import AlarmKind, Drop, Reach
 from drink_frontend.domain.errors import (
     LinkSupersededError,
     MachineDisabledError,
@@ -63,6 +63,7 @@ class MemoryDesk:
         disabled: Machines out of service.
         unavailable: Whether the database refuses everything.
         in_doubt: Whether the database is lost at the commit of each dispatch.
+        alarms: Machine and kind of each alarm.
         ended: How many links have ended.
         changed: Set by everything that a link writes.
     """
@@ -76,6 +77,7 @@ class MemoryDesk:
     unavailable: bool = False
     in_doubt: bool = False
     ended: int = 0
+    alarms: list[tuple[str, AlarmKind]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def reserve(self, drop: Drop) -> None:
@@ -146,6 +148,9 @@ class MemoryDesk:
         if revision > drop.revision and not drop.state.final:
             self.drops[drop_id] = replace(drop, state=outcome, cause=cause, revision=revision)
         return self._next(machine) if self.epochs[machine] == epoch else None
+
+    def alarm(self, machine: str, kind: AlarmKind, facts: dict[str, Any]) -> None:
+        self.alarms.append((machine, kind))
 
     def link_ended(self) -> None:
         self.ended += 1

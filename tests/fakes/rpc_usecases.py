@@ -458,9 +458,15 @@ class ScriptedLinks:
 
     def __init__(self) -> None:
         self.machines: list[str] = []
+        self.sizes: list[int] = []
+        self.messages_max = 1_000
         self.heard: asyncio.Queue[AgentMessage | None] = asyncio.Queue()
         self.outgoing: asyncio.Queue[FrontendMessage | BaseException | None] = asyncio.Queue()
         self.open = 0
+
+    def accepts(self, machine: str, size_bytes: int) -> bool:
+        self.sizes.append(size_bytes)
+        return len(self.sizes) <= self.messages_max
 
     async def serve(
         self, machine: str, incoming: AsyncIterator[AgentMessage]

@@ -8,11 +8,12 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.system.clock import SystemClock
+from drink_frontend.usecases.alarms import Alarms
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.placing import DropOrder
-from drink_frontend.usecases.settings import DropSettings
+from drink_frontend.usecases.settings import AlarmSettings, DropSettings
 from tests.fakes.randomness import CountingRandomness
 from tests.frontend.admin.conftest import Desk
 from tests.frontend.usecases.bench import HandLinks
@@ -29,7 +30,13 @@ async def _buy(desk: Desk, outcome: State, cause: Cause) -> str:
             settings=DropSettings(),
             on_scheduled=lambda: None,
         )
-        dispatch = Dispatch(storage, clock, Journals(storage, keep_s=1), "F")
+        dispatch = Dispatch(
+            storage,
+            clock,
+            Journals(storage, keep_s=1),
+            Alarms(storage, clock, AlarmSettings()),
+            "F",
+        )
         epoch = (await dispatch.open_link("d", ("J", 0), Reach.READY, {})).epoch
         drop = await drops.place(DropOrder("alice", "r1", "d", 1))
         assert await dispatch.take("d", epoch) is not None
@@ -120,7 +127,9 @@ def test_evidence_against_a_decision_is_an_alarm(furnished: Desk, unknown: str) 
 
     async def late() -> None:
         async with SqliteStorage.open(furnished.settings.storage) as storage:
-            await Dispatch(storage, SystemClock(), Journals(storage, keep_s=1), "F").result(
+            clock = SystemClock()
+            alarms = Alarms(storage, clock, AlarmSettings())
+            await Dispatch(storage, clock, Journals(storage, keep_s=1), alarms, "F").result(
                 "d",
                 unknown,
                 revision=2,

@@ -29,6 +29,7 @@ from drink_frontend.links.messages import (
     ResultAck,
     Welcome,
 )
+from drink_frontend.links.rates import MachineRates
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.links.state import Phase
 from tests.fakes.agent import LIMIT_S, READY, ScriptedAgent, dispensed, hello
@@ -48,6 +49,7 @@ class Rig:
         self.agent = ScriptedAgent()
         self.clock = FakeClock()
         self.reaches: list[bool] = []
+        self.rates = MachineRates(settings, self.clock.monotonic())
         self.link = self.new_link(self.agent.incoming(), settings)
 
     def new_link(
@@ -58,6 +60,7 @@ class Rig:
             incoming,
             self.desk,
             self.clock,
+            self.rates,
             settings=settings,
             on_reach=lambda: self.reaches.append(self.link.state.ready),
             known=lambda: None,

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import Reach
+from drink_frontend.domain.entities import AlarmKind, Reach
 from drink_frontend.domain.errors import (
     LinkSupersededError,
     MachineDisabledError,
     OutcomeUnknownError,
+    RateLimitedError,
     ShuttingDownError,
 )
 from drink_frontend.domain.ports import Held
@@ -36,11 +37,11 @@ SETTINGS = LinkSettings(retry_interval_s=60)
 class Rig:
     """A registry, and agents that connect to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: LinkSettings = SETTINGS) -> None:
         self.desk = MemoryDesk()
         self.looked = 0
         self.clock = FakeClock()
-        self.registry = LinkRegistry(self.desk, self.clock, SETTINGS, self._on_reach)
+        self.registry = LinkRegistry(self.desk, self.clock, settings, self._on_reach)
         self.agents: list[ScriptedAgent] = []
 
     def _on_reach(self) -> None:
@@ -276,3 +277,31 @@ async def test_fault_38_a_link_with_a_doubtful_dispatch_is_ended_and_no_other(ri
     assert rig.reach("d") is Reach.OFFLINE
     assert rig.reach("ld") is Reach.READY
     assert not other.heard_more()
+
+
+async def test_fault_68_a_machine_whose_agents_connect_too_often_is_refused_and_no_other() -> None:
+    rig = Rig(SETTINGS.model_copy(update={"openings_burst": 2, "opening_interval_s": 10}))
+    for _ in range(2):
+        await (await rig.connect("d")).vanish()
+
+    error = await rig.dial("d").hears_error(RateLimitedError)
+    assert error.facts == {"retry_after_seconds": 10}
+    assert rig.desk.epochs == {"d": 2}
+    assert rig.desk.alarms == [("d", AlarmKind.LINK_REFUSED)]
+
+    await rig.connect("ld")
+    rig.clock.pass_s(10)
+    await rig.connect("d")
+    for agent in rig.agents:
+        await agent.vanish()
+
+
+async def test_fault_68_messages_are_counted_over_all_links_of_a_machine() -> None:
+    rig = Rig(SETTINGS.model_copy(update={"messages_burst": 100, "messages_per_s": 10}))
+    await (await rig.connect("d")).vanish()
+    assert all(rig.registry.accepts("d", 10) for _ in range(60))
+    await (await rig.connect("d")).vanish()
+    accepted = sum(rig.registry.accepts("d", 10) for _ in range(60))
+    assert accepted == 40
+    assert rig.desk.alarms == [("d", AlarmKind.LINK_FLOODED)] * 20
+    assert rig.registry.accepts("ld", 10)

@@ -113,10 +113,10 @@ def test_a_link_is_ready_while_it_is_open_and_its_board_answers() -> None:
     state = link()
     assert (state.epoch, state.ready) == (7, True)
 
-    state.heard(BoardStatus(ready=False), 101)
+    state.board = BoardStatus(ready=False)
     assert not state.ready
 
-    state.heard(READY, 102)
+    state.board = READY
     assert state.ready
 
     state.close()

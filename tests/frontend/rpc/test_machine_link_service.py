@@ -116,3 +116,16 @@ async def test_a_token_that_is_replaced_before_hello_opens_no_link(frontend: Fro
     assert refusal.reason == "TOKEN_INVALID"
     assert await heard(frontend) is None
     assert frontend.links.open == 0
+
+
+async def test_fault_68_an_agent_that_sends_too_much_is_ended_after_its_last_message(
+    frontend: Frontend,
+) -> None:
+    frontend.links.messages_max = 1
+    link = connect(frontend)
+    await link.write(HELLO)
+    assert isinstance(await heard(frontend), Hello)
+    await link.write(pb.ConnectRequest(heartbeat=pb.Heartbeat(sequence=1)))
+    assert await heard(frontend) == Heartbeat(1)
+    assert (await refused(link.read())).reason == "RATE_LIMITED"
+    assert frontend.links.sizes == [HELLO.ByteSize(), 4]

@@ -145,9 +145,23 @@ SETTLE = "drops SET settled_ms = 1, "
 LINK = "epoch = 1, journal_id = 'j', dispatched_ms = 1"
 FIRST = "WHERE request_id = 'request-1'"
 
+ALARM_ROW: dict[str, Any] = {
+    "machine": "d",
+    "kind": "LINK_FLOODED",
+    "first_ms": 1,
+    "last_ms": 1,
+    "count": 1,
+    "facts": "{}",
+}
+ALARM = insert("alarms", **ALARM_ROW)
+
 # What breaks each: a statement, after those that take other guards out of its way.
 BREAKS: dict[str, str | tuple[str, str]] = {
     "compatibility_key": insert("compatibility", revision="0001", oldest="0001"),
+    "alarms_key": (ALARM, ALARM),
+    "alarms_machine_exists": insert("alarms", **ALARM_ROW | {"machine": "nowhere"}),
+    "alarms_count": insert("alarms", **ALARM_ROW | {"count": 0}),
+    "alarms_facts": insert("alarms", **ALARM_ROW | {"facts": "x" * 65_537}),
     "writers_key": (
         insert("writers", id="one", batch=1, seen_ms=0),
         insert("writers", id="one", batch=2, seen_ms=0),

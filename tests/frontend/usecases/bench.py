@@ -13,6 +13,7 @@ from drink_frontend.domain.ports import Held, Transaction
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.alarms import Alarms
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch, LinkOpening
 from drink_frontend.usecases.drops import Drops
@@ -20,7 +21,7 @@ from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.placing import DropOrder
 from drink_frontend.usecases.resolve import Resolution
-from drink_frontend.usecases.settings import AccountSettings, DropSettings
+from drink_frontend.usecases.settings import AccountSettings, AlarmSettings, DropSettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import CountingRandomness
 
@@ -103,7 +104,8 @@ class Bench:
         self.scheduled = 0
         randomness = CountingRandomness(prefix)
         self.journals = Journals(storage, keep_s=0.01)
-        self.dispatch = Dispatch(storage, clock, self.journals, FRONTEND)
+        self.alarms = Alarms(storage, clock, AlarmSettings())
+        self.dispatch = Dispatch(storage, clock, self.journals, self.alarms, FRONTEND)
         self.deadlines = Deadlines(storage, self.links, clock, DropSettings())
         self.drops = Drops(
             storage,

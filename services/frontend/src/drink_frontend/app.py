@@ -27,6 +27,7 @@ from drink_frontend.system.descriptors import raise_file_limit, share_out
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
 from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.alarms import Alarms
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
@@ -84,8 +85,9 @@ class Frontend:
             started_ms=clock.now_ms(),
         )
         self._journals = Journals(storage, settings.links.journal_keep_s)
+        self._alarms = Alarms(storage, clock, settings.alarms)
         self._links = LinkRegistry(
-            Dispatch(storage, clock, self._journals, me.id),
+            Dispatch(storage, clock, self._journals, self._alarms, me.id),
             clock,
             settings.links,
             on_reach=self._on_reach,
@@ -177,6 +179,7 @@ class Frontend:
                 ("deadlines", self._deadlines.run()),
                 ("presence", self._presence.run()),
                 ("journals", self._journals.run()),
+                ("alarms", self._alarms.run()),
                 ("follow others", self._follow_others()),
                 ("storage", self._storage_failure()),
                 ("stop", self._stop.wait()),
@@ -198,6 +201,7 @@ class Frontend:
             await asyncio.gather(*works, return_exceptions=True)
             with contextlib.suppress(StorageUnavailableError):
                 await self._journals.keep()
+                await self._alarms.keep()
                 await self._presence.leave()
 
     async def _end(self) -> None:

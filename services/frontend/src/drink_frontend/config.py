@@ -23,7 +23,12 @@ from drink_frontend.links.settings import LinkSettings
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.settings import SessionSettings
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.usecases.settings import AccountSettings, DropSettings, PresenceSettings
+from drink_frontend.usecases.settings import (
+    AccountSettings,
+    AlarmSettings,
+    DropSettings,
+    PresenceSettings,
+)
 
 ENV_PREFIX = "DRINK_"
 
@@ -94,6 +99,9 @@ class Settings(BaseSettings):
     """Limits of drops."""
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     """Limits of accounts."""
+    alarms: AlarmSettings = Field(default_factory=AlarmSettings)
+    """What is kept of what agents cause."""
+
     presence: PresenceSettings = Field(default_factory=PresenceSettings)
     """How several frontends on one database know of each other."""
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)

@@ -7,7 +7,7 @@ import typer
 
 from drink_frontend.admin.command import moment, operator, operator_account, run, table
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
+from drink_frontend.domain.entities import Alarm, AuditKind, AuditRecord, Drop
 from drink_frontend.domain.ports import Transaction
 
 if TYPE_CHECKING:
@@ -91,13 +91,17 @@ def resolve(
 
 
 def alarms(context: typer.Context, limit: Limit = 50) -> None:
-    """Show what an operator should look at: unknown drops, contradictions, lost journals."""
+    """Show what an operator should look at: unknown drops, contradictions, floods."""
 
-    def look(tx: Transaction) -> tuple[list[Drop], list[AuditRecord]]:
+    def look(tx: Transaction) -> tuple[list[Drop], list[AuditRecord], list[Alarm]]:
         kinds = [kind for kind in AuditKind if kind.alarming]
-        return list(tx.drops.in_state(State.UNKNOWN)), list(tx.audit.list(kinds=kinds, limit=limit))
+        return (
+            list(tx.drops.in_state(State.UNKNOWN)),
+            list(tx.audit.list(kinds=kinds, limit=limit)),
+            list(tx.alarms.list()),
+        )
 
-    unknown, records = run(context, lambda drink: drink.storage.read(look))
+    unknown, records, counted = run(context, lambda drink: drink.storage.read(look))
     for drop in unknown:
         typer.echo(
             f"{moment(drop.settled_ms)}  {drop.state} {drop.cause}  {drop.id}"
@@ -105,7 +109,13 @@ def alarms(context: typer.Context, limit: Limit = 50) -> None:
         )
     for record in reversed(records):
         _show_record(record)
-    if not unknown and not records:
+    for alarm in counted:
+        facts = json.dumps(alarm.facts, ensure_ascii=False)
+        typer.echo(
+            f"{moment(alarm.last_ms)}  {alarm.kind}  {alarm.machine}  {alarm.count} times since"
+            f" {moment(alarm.first_ms)}  {facts}"
+        )
+    if not unknown and not records and not counted:
         typer.echo("Nothing to look at.")
 
 

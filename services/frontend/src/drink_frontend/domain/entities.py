@@ -259,6 +259,38 @@ class AuditKind(StrEnum):
         }
 
 
+class AlarmKind(StrEnum):
+    """What an alarm counts."""
+
+    LINK_FLOODED = "LINK_FLOODED"
+    """A link was ended because its agent sent too much."""
+    LINK_REFUSED = "LINK_REFUSED"
+    """A link was refused because the machine's agents connect too often."""
+    RECORDS_COUNTED = "RECORDS_COUNTED"
+    """The agent caused more audit records than are kept; these were counted instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """How often something happened at a machine, and its last occurrence.
+
+    Attributes:
+        machine: The machine.
+        kind: What happened.
+        first_ms: When it happened first.
+        last_ms: When it happened last.
+        count: How often.
+        facts: About the last time. JSON values; no secrets.
+    """
+
+    machine: str
+    kind: AlarmKind
+    first_ms: int
+    last_ms: int
+    count: int
+    facts: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
     """One line of the audit log. Never changed or removed.

@@ -13,6 +13,7 @@ from typing import Protocol, Self, TypeVar
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import (
     Account,
+    Alarm,
     AuditKind,
     AuditRecord,
     Claim,
@@ -265,6 +266,16 @@ class AuditTable(Protocol):
         """Up to `limit` records that match, newest first."""
 
 
+class AlarmTable(Protocol):
+    """Counts of what happens too often to keep a record of each time."""
+
+    def add(self, alarm: Alarm) -> None:
+        """Adds to the count of the machine's alarm of that kind, or makes the alarm."""
+
+    def list(self) -> Sequence[Alarm]:
+        """All alarms, the one that happened last first."""
+
+
 class Transaction(Protocol):
     """One unit of work's view of everything that is kept."""
 
@@ -291,6 +302,10 @@ class Transaction(Protocol):
     @property
     def audit(self) -> AuditTable:
         """The audit log."""
+
+    @property
+    def alarms(self) -> AlarmTable:
+        """Counted alarms."""
 
     def exercise(self) -> None:
         """Asks for everything that the service does with what is kept, without doing any of it."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop, Reach
+from drink_frontend.domain.entities import AlarmKind, Drop, Reach
 from drink_frontend.domain.stock import Sensor
 
 
@@ -54,6 +54,9 @@ class Desk(Protocol):
 
         When it returns, the result is durable, and the dispatch of the drop that it returns.
         """
+
+    def alarm(self, machine: str, kind: AlarmKind, facts: dict[str, Any]) -> None:
+        """Counts what an operator should hear of."""
 
     def journal(self, machine: str, journal: tuple[str, int]) -> None:
         """Keeps, soon, how far the agent's journal has come."""

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import structlog
 
-from drink_frontend.domain.entities import Drop, Reach
+from drink_frontend.domain.entities import AlarmKind, Drop, Reach
 from drink_frontend.domain.errors import (
     DrinkError,
     LinkProtocolError,
     LinkSupersededError,
     OutcomeUnknownError,
+    RateLimitedError,
     StorageUnavailableError,
 )
 from drink_frontend.domain.ports import Clock
@@ -31,6 +32,7 @@ from drink_frontend.links.messages import (
     ResultAck,
     Welcome,
 )
+from drink_frontend.links.rates import MachineRates
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.links.state import LinkState, Phase, Progress
 
@@ -45,6 +47,7 @@ class Link:
         incoming: What the agent says.
         desk: The use cases.
         clock: Time.
+        rates: How much the machine's agents may send.
         settings: Limits.
         on_reach: Told when the board's readiness may have changed.
         known: Tells how far the machine's agent is known to have come.
@@ -59,6 +62,7 @@ class Link:
         incoming: AsyncIterator[AgentMessage],
         desk: Desk,
         clock: Clock,
+        rates: MachineRates,
         *,
         settings: LinkSettings,
         on_reach: Callable[[], None],
@@ -68,6 +72,7 @@ class Link:
         self._incoming = incoming
         self._desk = desk
         self._clock = clock
+        self._rates = rates
         self._settings = settings
         self._on_reach = on_reach
         self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
@@ -78,6 +83,9 @@ class Link:
         self._journal_id = ""
         self._said = clock.monotonic()
         self._kept: BoardStatus | None = None
+        self._awaited: set[str] = set()
+        self._newest_status = BoardStatus(ready=False)
+        self._later_status: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
         self._log = log.bind(machine=machine)
 
@@ -87,6 +95,7 @@ class Link:
 
     def command(self, drop: Drop) -> None:
         """Sends the command of a drop whose dispatch on this link is committed."""
+        self._awaited.add(drop.id)
         ttl_ms = round(self._settings.command_ttl_s * 1000)
         self._send(Dispense(drop.id, self.state.epoch, drop.slot, ttl_ms))
         self._log.info(
@@ -102,7 +111,7 @@ class Link:
         if self.state.phase is not Phase.CLOSED:
             self.state.close()
             self._failure = error
-            self._log.warning("link_failed", reason=error.reason)
+            self._tell(self._log.warning, "link_failed", reason=error.reason)
             self._outgoing.put_nowait(None)
 
     async def open(self) -> None:
@@ -127,9 +136,12 @@ class Link:
             {"boot_id": hello.boot_id, "agent_version": hello.agent_version},
         )
         self.state.opened(opening.epoch, opening.wanted, hello.board_status)
+        self._awaited.update(opening.wanted)
         self._log = self._log.bind(epoch=opening.epoch)
         self._send(Welcome(opening.epoch, opening.wanted, self._settings.heartbeat_interval_s))
-        self._log.info("link_opened", wanted=len(opening.wanted), ready=self.state.ready)
+        self._tell(
+            self._log.info, "link_opened", wanted=len(opening.wanted), ready=self.state.ready
+        )
 
     async def messages(self) -> AsyncGenerator[FrontendMessage, None]:
         """What to send, until the link ends.
@@ -154,8 +166,10 @@ class Link:
                 raise self._failure
         finally:
             self.state.close()
-            self._log.info("link_closed")
+            self._tell(self._log.info, "link_closed")
             self._desk.link_ended()
+            if self._later_status is not None:
+                self._later_status.cancel()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -188,15 +202,16 @@ class Link:
             self.state.heard(message, self._clock.monotonic())
             match message:
                 case Result() | NotReceived():
+                    if isinstance(message, NotReceived) or message.drop_id not in self._awaited:
+                        self._count_unexpected()
                     await self._facts.take(message)
                 case BoardStatus():
-                    self._on_reach()
-                    self.wake()
+                    self._take_status(message)
                 case Heartbeat(sequence, journal_sequence):
                     self._keep_journal(journal_sequence)
                     self._answer(sequence)
                 case Goodbye(reason):
-                    self._log.info("link_goodbye", reason=reason)
+                    self._tell(self._log.info, "link_goodbye", reason=reason)
                     return
                 case Hello():
                     raise AssertionError("the link's state refuses a second Hello")
@@ -219,12 +234,46 @@ class Link:
         )
         progress = self.progress
         progress.journal_sequence = max(progress.journal_sequence, fact.journal_sequence)
+        self._awaited.discard(fact.drop_id)
         self._send(ResultAck(fact.drop_id, fact.revision))
         if following is not None:
             self.command(following)
 
     def _postponed(self, fact: Fact) -> None:
         self._log.warning("result_postponed", drop_id=fact.drop_id)
+
+    def _count_unexpected(self) -> None:
+        """Counts a message that costs a commit and brings no first result of a drop under way.
+
+        Raises:
+            RateLimitedError: there were too many; the agent repeats this one on its next link.
+        """
+        if not self._rates.unexpected(self._clock.monotonic()):
+            facts = {"limit": "unexpected_per_s"}
+            self._desk.alarm(self.state.machine, AlarmKind.LINK_FLOODED, facts)
+            raise RateLimitedError("the agent repeats too much", retry_after_seconds=1)
+
+    def _take_status(self, status: BoardStatus) -> None:
+        """Takes a change of the board's status, or, where there are too many, the newest later."""
+        if self._later_status is not None:
+            self._newest_status = status
+            return
+        if status == self.state.board:
+            return
+        wait_s = self._rates.status_wait_s(self._clock.monotonic())
+        if wait_s:
+            self._newest_status = status
+            loop = asyncio.get_running_loop()
+            self._later_status = loop.call_later(wait_s, self._take_later_status)
+            return
+        self.state.board = status
+        self._on_reach()
+        self.wake()
+
+    def _take_later_status(self) -> None:
+        self._later_status = None
+        if self.state.phase is not Phase.CLOSED:
+            self._take_status(self._newest_status)
 
     def _keep_journal(self, sequence: int) -> None:
         # An idle agent's journal stands still, and so does the database.
@@ -282,7 +331,7 @@ class Link:
         while left_s > 0:
             await asyncio.sleep(left_s)
             left_s = self.state.lost_at - self._clock.monotonic()
-        self._log.warning("link_lost")
+        self._tell(self._log.warning, "link_lost")
 
     def _send(self, message: FrontendMessage) -> None:
         if self._outgoing.qsize() >= self._settings.outgoing_max:
@@ -290,3 +339,9 @@ class Link:
         elif self.state.phase is not Phase.CLOSED:
             self._said = self._clock.monotonic()
             self._outgoing.put_nowait(message)
+
+    def _tell(self, write: Callable[..., object], event: str, **facts: object) -> None:
+        """Logs what an agent can cause as often as it likes; leaves lines out above the limit."""
+        unlogged = self._rates.log_line(self._clock.monotonic())
+        if unlogged is not None:
+            write(event, **facts, **({"unlogged": unlogged} if unlogged else {}))

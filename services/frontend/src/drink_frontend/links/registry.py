@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from math import ceil
 
-from drink_frontend.domain.entities import Drop, Reach
-from drink_frontend.domain.errors import OutcomeUnknownError, ShuttingDownError
+from drink_frontend.domain.entities import AlarmKind, Drop, Reach
+from drink_frontend.domain.errors import OutcomeUnknownError, RateLimitedError, ShuttingDownError
 from drink_frontend.domain.ports import Clock, Held
 from drink_frontend.links.desk import Desk
 from drink_frontend.links.link import Link
 from drink_frontend.links.messages import AgentMessage, FrontendMessage, GoodbyeReason
+from drink_frontend.links.rates import MachineRates
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.links.state import Progress
 
@@ -37,6 +39,7 @@ class LinkRegistry:
         self._on_reach = on_reach
         self._links: dict[str, Link] = {}
         self._progress: dict[str, Progress] = {}
+        self._rates: dict[str, MachineRates] = {}
         self._opening: Counter[str] = Counter()
         self._draining = False
 
@@ -76,6 +79,13 @@ class LinkRegistry:
         for link in list(self._links.values()):
             link.end(GoodbyeReason.SHUTTING_DOWN)
 
+    def accepts(self, machine: str, size_bytes: int) -> bool:
+        """Counts a message of the machine's agent; False if it has sent too much."""
+        accepted = self._rates_of(machine).message(self._clock.monotonic(), size_bytes)
+        if not accepted:
+            self._desk.alarm(machine, AlarmKind.LINK_FLOODED, {"limit": "messages_per_s"})
+        return accepted
+
     def drain(self) -> None:
         """Says Goodbye on every link and takes no new one."""
         self._draining = True
@@ -95,11 +105,19 @@ class LinkRegistry:
         """
         if self._draining:
             raise ShuttingDownError("the frontend is shutting down")
+        rates = self._rates_of(machine)
+        wait_s = rates.opening_wait_s(self._clock.monotonic())
+        if wait_s:
+            self._desk.alarm(machine, AlarmKind.LINK_REFUSED, {"limit": "opening_interval_s"})
+            raise RateLimitedError(
+                "the machine's agents connect too often", retry_after_seconds=ceil(wait_s)
+            )
         link = Link(
             machine,
             incoming,
             self._desk,
             self._clock,
+            rates,
             settings=self._settings,
             on_reach=self._on_reach,
             known=lambda: self._progress.get(machine),
@@ -125,6 +143,13 @@ class LinkRegistry:
             if self._links.get(machine) is link:
                 del self._links[machine]
             self._on_reach()
+
+    def _rates_of(self, machine: str) -> MachineRates:
+        """The machine's limits; there are as many as machines with a token."""
+        rates = self._rates.get(machine)
+        if rates is None:
+            rates = self._rates[machine] = MachineRates(self._settings, self._clock.monotonic())
+        return rates
 
     async def _open(self, link: Link) -> None:
         machine = link.state.machine

@@ -42,3 +42,40 @@ class LinkSettings(BaseModel):
     keeps it before; default 0.2. It saves a write for each drop of a quick board. An older copy of
     a journal that is put back so soon after a motor was started, while the frontend crashes as
     well, is not recognised."""
+
+    messages_per_s: float = Field(default=200, ge=10, le=100_000)
+    """Messages per second that one machine's agents may send in the long run; default 200. A drop
+    needs three, so that a board without motors is not slowed; 200 cost a fiftieth of a core. A
+    message counts once more for each 1,024 bytes. Above it the link is ended with RATE_LIMITED."""
+
+    messages_burst: int = Field(default=2_000, ge=100, le=1_000_000)
+    """Messages that it may send at once; default 2,000, ten seconds of the rate."""
+
+    unexpected_per_s: float = Field(default=5, gt=0, le=10_000)
+    """Messages per second that one machine's agents may send in the long run about drops whose
+    first result nobody waits for; default 5. Each costs a commit. First results of drops under
+    way are not counted. Above it the link is ended with RATE_LIMITED."""
+
+    unexpected_burst: int = Field(default=200, ge=10, le=100_000)
+    """Such messages at once; default 200, more than an agent repeats after a long outage."""
+
+    opening_interval_s: float = Field(default=2, gt=0, le=600)
+    """Seconds between two links of one machine in the long run; default 2. Each costs a commit.
+    Above it a link is refused with RATE_LIMITED."""
+
+    openings_burst: int = Field(default=60, ge=1, le=10_000)
+    """Links of one machine at once; default 60, a cable that is loose for a minute."""
+
+    status_interval_s: float = Field(default=1, gt=0, le=60)
+    """Seconds between two changes of a board's status that are taken in the long run; default 1.
+    Of more than that only the newest is taken, as soon as it may be: no sale waits for one."""
+
+    statuses_burst: int = Field(default=60, ge=1, le=10_000)
+    """Changes of a board's status at once; default 60, every slot of a machine once."""
+
+    log_line_interval_s: float = Field(default=10, gt=0, le=3_600)
+    """Seconds between two log lines that one machine's agents may cause in the long run beside
+    those of drops; default 10. The next line says how many were left out."""
+
+    log_lines_burst: int = Field(default=100, ge=1, le=100_000)
+    """Such lines at once; default 100."""

@@ -128,9 +128,7 @@ class LinkState:
         if isinstance(message, Hello):
             raise LinkProtocolError("Hello was said before")
         self._heard = now
-        if isinstance(message, BoardStatus):
-            self.board = message
-        elif isinstance(message, NotReceived):
+        if isinstance(message, NotReceived):
             # Proof only for what Welcome asked about: a command sent on this very link may still
             # be on its way.
             if message.drop_id not in self._wanted:

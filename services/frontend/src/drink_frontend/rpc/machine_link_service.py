@@ -3,18 +3,15 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-import structlog
-
 from drink.v1 import machine_link_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2_grpc
+from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.links.messages import AgentMessage, Welcome
 from drink_frontend.rpc.auth import Agent, linked_agent
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.link_convert import agent_message, frontend_message
 from drink_frontend.rpc.ports import Links, Machines
 from drink_frontend.rpc.streams import closing
-
-log = structlog.get_logger(__name__)
 
 
 class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceServicer):
@@ -29,7 +26,7 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
     ) -> AsyncGenerator[pb.ConnectResponse, None]:
         """Runs the link of the machine that the agent speaks for."""
         agent = linked_agent()
-        incoming = _agent_messages(request_iterator)
+        incoming = self._agent_messages(agent.machine, request_iterator)
         async with closing(self._links.serve(agent.machine, incoming)) as outgoing:
             async for message in outgoing:
                 if isinstance(message, Welcome):
@@ -45,18 +42,19 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
         if agent.token is not None:
             await self._machines.authenticate(agent.token)
 
+    async def _agent_messages(
+        self, machine: str, requests: AsyncIterator[pb.ConnectRequest]
+    ) -> AsyncGenerator[AgentMessage, None]:
+        """What the agent says, without messages of kinds that are not known here.
 
-async def _agent_messages(
-    requests: AsyncIterator[pb.ConnectRequest],
-) -> AsyncGenerator[AgentMessage, None]:
-    """What the agent says, without messages of kinds that are not known here.
-
-    Raises:
-        LinkProtocolError: it says what no agent may say.
-    """
-    async for request in requests:
-        message = agent_message(request)
-        if message is None:
-            log.info("link_message_unknown")
-        else:
-            yield message
+        Raises:
+            LinkProtocolError: it says what no agent may say.
+            RateLimitedError: it says too much; what it said last is passed on before.
+        """
+        async for request in requests:
+            accepted = self._links.accepts(machine, request.ByteSize())
+            message = agent_message(request)
+            if message is not None:
+                yield message
+            if not accepted:
+                raise RateLimitedError("the agent sends too much", retry_after_seconds=1)

@@ -120,6 +120,9 @@ class Machines(Protocol):
 class Links(Protocol):
     """The agents' links."""
 
+    def accepts(self, machine: str, size_bytes: int) -> bool:
+        """Counts a message of the machine's agent; False if it has sent too much."""
+
     def serve(
         self, machine: str, incoming: AsyncIterator[AgentMessage]
     ) -> AsyncIterator[FrontendMessage]:

@@ -37,7 +37,7 @@ from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest migration; revisions are numbers that count up, so that they compare as texts."""
 
 FACTS_MAX = 65_536
@@ -343,3 +343,18 @@ audit = Table(
     Index("audit_by_kind", "kind", "sequence"),
     **_STRICT,
 )
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("machine", _TEXT, ForeignKey("machines.name"), primary_key=True, nullable=False),
+    _text("kind", key=True),
+    _column("first_ms"),
+    _column("last_ms"),
+    _column("count"),
+    _text("facts"),
+    _check("count", "count >= 1"),
+    _check("facts", f"length(facts) <= {FACTS_MAX}"),
+    **_STRICT_BY_KEY,
+)
+"""What happened at a machine too often to keep a record of each time: one row for each kind."""

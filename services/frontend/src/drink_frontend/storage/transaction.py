@@ -1,6 +1,7 @@
 """One unit of work's view of the database."""
 
 from drink_frontend.storage.accounts import SqlAccounts
+from drink_frontend.storage.alarms import SqlAlarms
 from drink_frontend.storage.audit import SqlAudit
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.drops import SqlDrops
@@ -25,12 +26,14 @@ class SqlTransaction:
         drops: Drops.
         frontends: The frontends that serve.
         audit: The audit log.
+        alarms: Counted alarms.
         touched: What has been changed through it.
     """
 
     __slots__ = (
         "_executor",
         "accounts",
+        "alarms",
         "audit",
         "drops",
         "frontends",
@@ -48,6 +51,7 @@ class SqlTransaction:
         self.drops = SqlDrops(executor, self.touched)
         self.frontends = SqlFrontends(executor)
         self.audit = SqlAudit(executor)
+        self.alarms = SqlAlarms(executor)
 
     def exercise(self) -> None:
         """See `Transaction`."""

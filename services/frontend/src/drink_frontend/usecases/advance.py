@@ -8,6 +8,7 @@ from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.ports import Transaction
 from drink_frontend.domain.stock import place_of
+from drink_frontend.usecases.alarms import AgentRecords
 
 _RESOLUTIONS = {
     State.DISPENSED: TransferKind.POST,
@@ -40,6 +41,7 @@ def advance(
     journal_id: str | None = None,
     revision: int | None = None,
     facts: dict[str, Any] | None = None,
+    contradictions: AgentRecords | None = None,
 ) -> Advance:
     """Applies `event` to `drop` as read in this unit, and says what became of it.
 
@@ -58,6 +60,8 @@ def advance(
         journal_id: Agent's journal of a dispatch.
         revision: Of the agent's result that `event` stands for.
         facts: Evidence for the audit log, JSON values.
+        contradictions: Where evidence against a settled drop is recorded if its number is limited;
+            None: always in the audit log.
     """
     answer, moved = step(drop.state, event), drop
     if answer.verdict is Verdict.MOVED:
@@ -78,7 +82,16 @@ def advance(
             tx.machines.move_item(drop.machine, drop.slot, source, target, now_ms)
     elif revision is not None:
         tx.drops.saw_revision(drop.id, revision)
-    if answer.verdict in {Verdict.MOVED, Verdict.CONTRADICTED}:
+    record = {
+        "event": event,
+        "from": drop.state,
+        "to": answer.state,
+        "cause": cause,
+        **(facts or {}),
+    }
+    if answer.verdict is Verdict.CONTRADICTED and contradictions is not None:
+        contradictions.add(AuditKind.DROP_CONTRADICTED, record, drop)
+    elif answer.verdict in {Verdict.MOVED, Verdict.CONTRADICTED}:
         is_moved = answer.verdict is Verdict.MOVED
         tx.audit.add(
             AuditRecord(
@@ -88,13 +101,7 @@ def advance(
                 drop_id=drop.id,
                 machine=drop.machine,
                 account=drop.account,
-                facts={
-                    "event": event,
-                    "from": drop.state,
-                    "to": answer.state,
-                    "cause": cause,
-                    **(facts or {}),
-                },
+                facts=record,
             )
         )
     return Advance(answer.verdict, moved)

@@ -11,15 +11,17 @@ from typing import Any
 import structlog
 
 from drink_frontend.domain.drop import Cause, Event, State, Verdict
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine, Reach
+from drink_frontend.domain.entities import AlarmKind, AuditKind, AuditRecord, Drop, Machine, Reach
 from drink_frontend.domain.errors import (
     LinkProtocolError,
     LinkSupersededError,
     MachineNotFoundError,
+    RateLimitedError,
 )
 from drink_frontend.domain.ports import Clock, Storage, Transaction
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.usecases.advance import advance, dispatch
+from drink_frontend.usecases.alarms import AgentRecords, Alarms, shortened
 from drink_frontend.usecases.journals import Journals
 
 log = structlog.get_logger(__name__)
@@ -63,13 +65,17 @@ class Dispatch:
         storage: What is kept.
         clock: Time.
         journals: How far the agents' journals have come.
+        alarms: Decides what is recorded of what agents can repeat without end.
         frontend: Id of this frontend's process.
     """
 
-    def __init__(self, storage: Storage, clock: Clock, journals: Journals, frontend: str) -> None:
+    def __init__(
+        self, storage: Storage, clock: Clock, journals: Journals, alarms: Alarms, frontend: str
+    ) -> None:
         self._storage = storage
         self._clock = clock
         self._journals = journals
+        self._alarms = alarms
         self._frontend = frontend
 
     async def open_link(
@@ -96,8 +102,10 @@ class Dispatch:
         now_ms = self._clock.now_ms()
         journal_id, journal_sequence = journal
         heard = self._journals.take(machine)
+        recordable = self._alarms.recordable(machine)
 
-        def open_link(tx: Transaction) -> LinkOpening:
+        def open_link(tx: Transaction) -> tuple[LinkOpening, list[AuditKind]]:
+            records = AgentRecords(tx, machine, now_ms, recordable)
             if heard is not None:
                 tx.machines.saw_journal(machine, *heard)
             known = _machine(tx, machine)
@@ -110,6 +118,7 @@ class Dispatch:
                 ),
             ]
             if not _journal_intact(known, journal_id, journal_sequence):
+                kept = records.allows(AuditKind.JOURNAL_REPLACED)
                 _lose_proof(
                     tx,
                     known,
@@ -117,28 +126,23 @@ class Dispatch:
                     now_ms,
                     journal_id=journal_id,
                     journal_sequence=journal_sequence,
+                    recorded=kept or bool(wanted),
                 )
                 wanted = []
             epoch = tx.machines.open_link(
                 machine, journal_id, journal_sequence, self._frontend, reach
             )
-            tx.audit.add(
-                AuditRecord(
-                    kind=AuditKind.LINK_OPENED,
-                    at_ms=now_ms,
-                    actor=f"agent:{machine}",
-                    machine=machine,
-                    facts={"epoch": epoch, "journal_id": journal_id, **agent},
-                )
-            )
-            return LinkOpening(epoch, tuple(drop.id for drop in wanted))
+            records.add(AuditKind.LINK_OPENED, {"epoch": epoch, "journal_id": journal_id, **agent})
+            return LinkOpening(epoch, tuple(drop.id for drop in wanted)), records.caused
 
         try:
-            return await self._storage.write(open_link)
+            opening, caused = await self._storage.write(open_link)
         except BaseException:
             if heard is not None:
                 self._journals.saw(machine, heard)
             raise
+        self._alarms.caused(machine, caused, recordable)
+        return opening
 
     async def take(self, machine: str, epoch: int) -> Drop | None:
         """Commits that the machine's next drop is dispatched on link `epoch`, and returns it.
@@ -166,24 +170,31 @@ class Dispatch:
 
         Raises:
             LinkSupersededError: `epoch` is not the machine's newest link, so nothing is proven.
+            RateLimitedError: the machine's agents return too many drops. After
+                `drops.silence_limit_s` the drop is UNKNOWN, and the next proof settles it.
         """
         now_ms = self._clock.now_ms()
+        recordable = self._alarms.recordable(machine)
 
-        def return_drop(tx: Transaction) -> None:
+        def return_drop(tx: Transaction) -> bool:
             _machine_on(tx, machine, epoch)
             drop = tx.drops.get(drop_id)
             if drop is None or drop.machine != machine:
                 raise LinkProtocolError("not a drop of this machine")
             if drop.state is State.DISPATCHED:
+                if AuditKind.DROP_MOVED not in recordable:
+                    raise RateLimitedError("too many drops are returned", retry_after_seconds=60)
                 event = Event.RETURN
             elif drop.cause is Cause.AGENT_LOST:
                 event = Event.PROVE_NOT_DISPENSED
             else:
                 # Said before, or overtaken by a result: there is nothing left to prove.
-                return
+                return False
             advance(tx, drop, event, Cause.NOT_RECEIVED, actor=f"agent:{machine}", now_ms=now_ms)
+            return event is Event.RETURN
 
-        await self._storage.write(return_drop)
+        if await self._storage.write(return_drop):
+            self._alarms.caused(machine, [AuditKind.DROP_MOVED], recordable)
 
     async def result(
         self,
@@ -219,47 +230,56 @@ class Dispatch:
         if outcome not in _CAUSES or revision < 1:
             raise LinkProtocolError("not a result of an agent")
         now_ms = self._clock.now_ms()
-        actor = f"agent:{machine}"
         facts = {
             "revision": revision,
             "outcome": outcome,
             "reported_cause": cause,
             "evidence": evidence,
         }
+        recordable = self._alarms.recordable(machine)
 
-        def settle(tx: Transaction) -> Verdict | None:
+        def settle(tx: Transaction, records: AgentRecords) -> Verdict | None:
             tx.machines.saw_journal(machine, *journal)
             drop = tx.drops.get(drop_id)
             if drop is None or drop.machine != machine:
-                orphan = {"drop": drop_id, **facts}
-                _raise_alarm(tx, AuditKind.ORPHAN_RESULT, now_ms, machine, facts=orphan)
+                orphan = {"drop": drop_id, **facts, "evidence": shortened(evidence)}
+                records.add(AuditKind.ORPHAN_RESULT, orphan)
                 return None
             if revision <= drop.revision:
                 return Verdict.REPEATED
             if contradiction := evidence.get("contradiction"):
                 claim = {"slot": drop.slot, "contradiction": contradiction}
-                _raise_alarm(
-                    tx, AuditKind.SENSOR_CONTRADICTED, now_ms, machine, drop_id=drop_id, facts=claim
-                )
+                records.add(AuditKind.SENSOR_CONTRADICTED, claim, drop)
             event, why = _reading(drop, outcome, cause)
             return advance(
                 tx,
                 drop,
                 event,
                 why,
-                actor=actor,
+                actor=f"agent:{machine}",
                 now_ms=now_ms,
                 revision=revision,
-                facts=facts,
+                facts=facts if not drop.state.final else {**facts, "evidence": shortened(evidence)},
+                contradictions=records,
             ).verdict
 
-        def settle_and_take(tx: Transaction) -> tuple[Verdict | None, Drop | None]:
-            return settle(tx), None if epoch is None else _take_next(tx, machine, epoch, now_ms)
+        def settle_and_take(
+            tx: Transaction,
+        ) -> tuple[Verdict | None, Drop | None, list[AuditKind]]:
+            records = AgentRecords(tx, machine, now_ms, recordable)
+            verdict = settle(tx, records)
+            following = None if epoch is None else _take_next(tx, machine, epoch, now_ms)
+            return verdict, following, records.caused
 
-        verdict, following = await self._storage.write(settle_and_take)
+        verdict, following, caused = await self._storage.write(settle_and_take)
         self._journals.kept(machine, journal)
+        self._alarms.caused(machine, caused, recordable)
         _log_report(machine, drop_id, outcome, cause, verdict)
         return following
+
+    def alarm(self, machine: str, kind: AlarmKind, facts: dict[str, Any]) -> None:
+        """Counts what an operator should hear of."""
+        self._alarms.count(machine, kind, facts)
 
     def journal(self, machine: str, journal: tuple[str, int]) -> None:
         """Keeps, soon, how far an agent's journal has come; see `Journals`.
@@ -291,7 +311,10 @@ class Dispatch:
         """
         now_ms = self._clock.now_ms()
 
-        def keep(tx: Transaction) -> None:
+        recordable = self._alarms.recordable(machine)
+
+        def keep(tx: Transaction) -> list[AuditKind]:
+            records = AgentRecords(tx, machine, now_ms, recordable)
             _machine_on(tx, machine, epoch)
             known = tx.machines.get(machine)
             assert known is not None
@@ -308,9 +331,10 @@ class Dispatch:
                 )
                 if claims_empty or claims_stocked:
                     claim = {"slot": slot.number, "sensor": sensor, "on_hand": slot.on_hand}
-                    _raise_alarm(tx, AuditKind.SENSOR_CONTRADICTED, now_ms, machine, facts=claim)
+                    records.add(AuditKind.SENSOR_CONTRADICTED, claim)
+            return records.caused
 
-        await self._storage.write(keep)
+        self._alarms.caused(machine, await self._storage.write(keep), recordable)
 
 
 def _log_report(
@@ -336,21 +360,6 @@ def _reading(drop: Drop, outcome: State, cause: Cause) -> tuple[Event, Cause]:
     if cause not in _CAUSES[outcome]:
         return Event.LOSE, Cause.UNRECOGNIZED
     return _EVENTS[outcome], cause
-
-
-def _raise_alarm(
-    tx: Transaction,
-    kind: AuditKind,
-    now_ms: int,
-    machine: str,
-    *,
-    drop_id: str | None = None,
-    facts: dict[str, Any],
-) -> None:
-    """Keeps what an agent said for an operator to look at."""
-    tx.audit.add(
-        AuditRecord(kind, now_ms, f"agent:{machine}", drop_id, machine=machine, facts=facts)
-    )
 
 
 def _machine(tx: Transaction, name: str) -> Machine:
@@ -393,9 +402,12 @@ def _lose_proof(
     *,
     journal_id: str,
     journal_sequence: int,
+    recorded: bool,
 ) -> None:
     for drop in drops:
         advance(tx, drop, Event.LOSE, Cause.JOURNAL_REPLACED, actor="frontend", now_ms=now_ms)
+    if not recorded:
+        return
     tx.audit.add(
         AuditRecord(
             kind=AuditKind.JOURNAL_REPLACED,

@@ -29,6 +29,24 @@ class DropSettings(BaseModel):
     """Seconds between looks at what is overdue; default 1, so no limit is overrun by much more."""
 
 
+class AlarmSettings(BaseModel):
+    """What is kept of the things that one machine's agents can cause as often as they like."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    records_interval_s: float = Field(default=60, gt=0, le=86_400)
+    """Seconds between two audit records of one kind that one machine's agents may cause in the long
+    run beside the outcomes of drops; default 60: 10,000 a week, at most 80 MB of all kinds. What
+    comes above it is counted in `admin alarms` instead of kept: audit records are never deleted."""
+
+    records_burst: int = Field(default=200, ge=1, le=100_000)
+    """Such records at once; default 200, so that a bad day of an honest machine is kept whole."""
+
+    keep_s: float = Field(default=5, gt=0, le=300)
+    """Seconds between two times that counts are written to the database; default 5. A process that
+    is killed loses the counts since then."""
+
+
 class PresenceSettings(BaseModel):
     """How several frontends on one database know of each other."""
 

@@ -1,0 +1,144 @@
+"""A stolen machine token: whatever it sends, the other machines and the disk do not notice."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from drink.v1 import machine_link_service_pb2 as pb
+from drink.v1 import machine_link_service_pb2_grpc
+from drink.v1.drop_service_pb2 import Drop
+from drink.v1.machine_service_pb2 import Slot
+from tests.integration.house import COUPLE, DATABASE, House, outcome, reason
+
+PLAN = COUPLE
+
+MESSAGES = 20_000
+"""Many times what a machine may send at once."""
+
+LIMIT_S = 60
+
+LOG_MAX = 200_000
+"""Bytes that the whole attack may log: a thousand lines would be more."""
+
+DATABASE_MAX = 6_000_000
+"""Bytes by which it may let the database grow: 200 records of each kind with their indexes, and
+the write-ahead log, which is 4 MB before it is used again. Without limits it would be 800 MB."""
+
+Message = pb.ConnectRequest
+EVIDENCE = pb.Evidence(
+    lines=[pb.Evidence.Line(text="\x00" * 200) for _ in range(32)], contradiction="\x00" * 200
+)
+
+
+def hello() -> Message:
+    return Message(
+        hello=pb.Hello(
+            machine="machines/ld", protocol_version=1, boot_id="thief", journal_id="thief"
+        )
+    )
+
+
+def result(drop: str, revision: int) -> Message:
+    return Message(
+        result=pb.Result(
+            drop=f"drops/{drop}",
+            revision=revision,
+            outcome=Drop.STATE_NOT_DISPENSED,
+            cause=Drop.CAUSE_BOARD_REFUSED,
+            evidence=EVIDENCE,
+        )
+    )
+
+
+def orphans(_: str) -> Iterator[Message]:
+    for number in range(MESSAGES):
+        yield result(f"{number:026}", 1)
+
+
+def contradictions(drop: str) -> Iterator[Message]:
+    for number in range(MESSAGES):
+        yield result(drop, number + 2)
+
+
+def empty(_: str) -> Iterator[Message]:
+    yield from itertools.repeat(Message(), MESSAGES)
+
+
+def heartbeats(_: str) -> Iterator[Message]:
+    for number in range(MESSAGES):
+        yield Message(heartbeat=pb.Heartbeat(sequence=number, journal_sequence=number))
+
+
+def statuses(_: str) -> Iterator[Message]:
+    for number in range(MESSAGES):
+        sensor = Slot.SENSOR_EMPTY if number % 2 else Slot.SENSOR_STOCKED
+        yield Message(
+            board_status=pb.BoardStatus(
+                ready=bool(number % 3),
+                slots=[pb.BoardStatus.SlotSensor(slot=1, sensor=sensor)],
+                temperature_celsius=number % 30,
+            )
+        )
+
+
+def link(house: House, messages: Iterator[Message]) -> str:
+    """Runs one link of the thief to its end; returns why it ended."""
+    token = (house.folder / "ld.token").read_text().strip()
+    with grpc.insecure_channel(house.address) as channel:
+        stub = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
+        call = stub.Connect(
+            itertools.chain([hello()], messages),
+            metadata=(("authorization", f"Bearer {token}"),),
+            timeout=LIMIT_S,
+        )
+        try:
+            for _ in call:
+                pass
+        except grpc.RpcError as error:
+            return reason(error)
+    return ""
+
+
+@pytest.mark.parametrize("flood", [orphans, contradictions, empty, heartbeats, statuses])
+def test_fault_68_a_machine_token_that_floods_is_ended_and_costs_the_others_nothing(
+    house: House, flood: Callable[[str], Iterator[Message]]
+) -> None:
+    house.agents["ld"].stop()
+    sold = house.alice.drop("d/1")
+    settled = sold.name.removeprefix("drops/")
+    log, database = house.frontend.log, house.folder / DATABASE
+    before = (log.stat().st_size, size(database))
+    try:
+        assert link(house, flood(settled)) == "RATE_LIMITED"
+        for _ in range(5):
+            assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+        assert log.stat().st_size - before[0] < LOG_MAX
+        assert size(database) - before[1] < DATABASE_MAX
+        assert house.alice.get(sold.name).state == sold.state
+    finally:
+        house.agents["ld"].start()
+        house.wait_ready("ld")
+    assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
+
+
+def test_fault_68_a_machine_token_that_connects_in_a_loop_is_refused(house: House) -> None:
+    house.agents["ld"].stop()
+    log = house.frontend.log
+    before = log.stat().st_size
+    try:
+        ends = [link(house, iter(())) for _ in range(200)]
+        assert ends.count("RATE_LIMITED") >= 50
+        assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+        assert log.stat().st_size - before < LOG_MAX
+    finally:
+        house.agents["ld"].start()
+        house.wait_ready("ld")
+    assert "LINK_REFUSED" in house.admin("alarms")
+
+
+def size(database: Path) -> int:
+    """Bytes of the database and its log of changes."""
+    return sum(path.stat().st_size for path in database.parent.glob(f"{database.name}*"))
