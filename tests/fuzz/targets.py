@@ -67,8 +67,8 @@ def session_commands(data: bytes) -> None:
     """Commands of a session, in every dialect."""
     half = len(data) // 2
     for dialect in DIALECTS.values():
-        if begins_command(data[:half], data[half:], dialect.heeded):
-            begun = parse(data[:half].decode(), dialect.heeded)
+        if begins_command(data[:half], data[half:], dialect.heed):
+            begun = parse(data[:half].decode(), dialect.heed)
             assert begun is not None
             assert begun.arity_fits
     decoder = LineDecoder(512)
@@ -77,7 +77,7 @@ def session_commands(data: bytes) -> None:
     lines = [event.text for event in events if isinstance(event, Line) and event.text.strip()]
     for line in lines:
         for dialect in DIALECTS.values():
-            command = parse(line, dialect.heeded)
+            command = parse(line, dialect.heed)
             if command is not None and command.arity_fits:
                 with contextlib.suppress(Refused):
                     command.values()

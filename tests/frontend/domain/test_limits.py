@@ -23,6 +23,7 @@ TAKEN: list[tuple[Check, list[str]]] = [
     (limits.check_item, ["Coke", "Dr. Pepper 0,5 l", "Ä", "x" * 64]),
     (check_text, ["", "second floor", "x" * 200]),
     (limits.check_password, ["x", "correct-horse", "päss", "x" * limits.PASSWORD_MAX]),
+    (limits.check_password, ['"', '"a', 'a"', 'a"b', '"a"b"', '"a"b', "\U0001f964" * 100]),
 ]
 
 REFUSED: list[tuple[Check, list[str]]] = [
@@ -32,6 +33,7 @@ REFUSED: list[tuple[Check, list[str]]] = [
     (limits.check_item, ["", " Coke", "Coke ", "Co\tke", 'a"b', "a\x7f", "a\x85b", "x" * 65]),
     (check_text, ["a\nb", "a\x00", "a\x9f", "x" * 201]),
     (limits.check_password, ["", "a b", "a\n", "a\x00", "x" * (limits.PASSWORD_MAX + 1)]),
+    (limits.check_password, ['""', '"a"', '"correct-horse"', "\U0001f964" * 101, "\ud800"]),
     (limits.check_ibutton, ["", "0" * 15, "0" * 17, "000000000000000G", "0" * 16 + "\n"]),
 ]
 

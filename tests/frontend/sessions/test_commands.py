@@ -1,12 +1,15 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.domain.limits import check_password
 from drink_frontend.sessions.commands import (
     GRAMMAR,
     Command,
+    Heed,
     Verb,
     begins_command,
     parse,
@@ -16,7 +19,7 @@ from drink_frontend.sessions.phrases import Phrase, Refused
 
 
 def parsed(line: str) -> Command:
-    command = parse(line, {})
+    command = parse(line)
     assert command is not None
     return command
 
@@ -46,7 +49,7 @@ def test_words_hold_everything_but_blanks_and_quotes(line: str) -> None:
 
 @given(st.text())
 def test_no_line_breaks_the_parser(line: str) -> None:
-    command = parse(line, {})
+    command = parse(line)
     if command is not None and command.arity_fits:
         with contextlib.suppress(Refused):
             command.values()
@@ -69,11 +72,11 @@ def test_arguments_keep_their_case() -> None:
     "line", ["FOO", "DROPX 1", "\u017ftat", "\uff33TAT", "DROP\u00a01", '"STAT"']
 )
 def test_what_is_no_command(line: str) -> None:
-    assert parse(line, {}) is None
+    assert parse(line) is None
 
 
 def test_a_dialect_may_ignore_arguments() -> None:
-    assert parse("STAT 1 2", {Verb.STAT: 0}) == Command(Verb.STAT, ())
+    assert parse("STAT 1 2", Heed({Verb.STAT: 0})) == Command(Verb.STAT, ())
 
 
 def test_log_takes_the_rest_of_the_line() -> None:
@@ -186,7 +189,7 @@ def test_secrets_are_masked(line: str, masked: str) -> None:
     ],
 )
 def test_a_complete_command_ends_where_another_begins(line: str, more: str) -> None:
-    assert begins_command(line.encode(), more.encode(), {})
+    assert begins_command(line.encode(), more.encode())
 
 
 @pytest.mark.parametrize(
@@ -223,8 +226,40 @@ def test_a_complete_command_ends_where_another_begins(line: str, more: str) -> N
     ],
 )
 def test_any_other_line_goes_on(line: str, more: str) -> None:
-    assert not begins_command(line.encode("latin-1"), more.encode(), {})
+    assert not begins_command(line.encode("latin-1"), more.encode())
 
 
 def test_arguments_that_the_dialect_ignores_are_not_waited_for() -> None:
-    assert begins_command(b"STAT ", b"TEMP", {Verb.STAT: 0})
+    assert begins_command(b"STAT ", b"TEMP", Heed({Verb.STAT: 0}))
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("drop 3", ("3",)),
+        ("drop 3 now", ("3",)),
+        ("drop 3 now 10", ("3",)),
+        ("drop 3 10 please", ("3", "10")),
+        ("drop 3 10 20 30", ("3", "10")),
+        ("drop 3 -5", ("3", "-5")),
+        ("drop three", ("three",)),
+        ("drop", ()),
+    ],
+)
+def test_where_only_numbers_count_other_words_are_ignored(
+    line: str, arguments: tuple[str, ...]
+) -> None:
+    heed = Heed({Verb.DROP: 2}, frozenset({Verb.DROP}))
+    assert parse(line, heed) == Command(Verb.DROP, arguments)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
+@example('""')
+@example('"a"')
+def test_every_password_that_is_taken_can_be_typed(password: str) -> None:
+    with contextlib.suppress(FieldInvalidError):
+        check_password(password)
+        for line in (f"PASS {password}", f"AUTH user {password}", f"CHPASS user {password}"):
+            command = parse(line)
+            assert command is not None
+            assert command.arguments[-1] == password

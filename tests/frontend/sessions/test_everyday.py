@@ -117,6 +117,11 @@ class TestLookingAround:
         typist = await Typist(world, DRINKJS).login()
         assert await typist.type("GETBALANCE user2") == "OK: 100\r\n"
 
+    @pytest.mark.parametrize("line", ["UPTIME x", "WHOAMI x y", "SERVERSTAT x", "GETBALANCE x y"])
+    async def test_drinkjs_ignores_what_its_server_ignored(self, world: World, line: str) -> None:
+        typist = await Typist(world, DRINKJS).login()
+        assert await typist.type(line) == await typist.type(line.split(maxsplit=1)[0])
+
     async def test_machine(self, world: World) -> None:
         typist = Typist(world, machine=None)
         for line in ("STAT", "TEMP", "LOCATION"):
@@ -232,6 +237,7 @@ class TestDrop:
             (CLASSIC, "DROP 1", "OK Credits remaining: 50\n"),
             (DRINKJS, "DROP 1", "OK:  Dropping drink\r\n"),
             (DRINKD, "DROP 0", "OK Credits remaining: 50\n"),
+            (DRINKD, "drop 0 now", "OK Credits remaining: 50\n"),
         ],
     )
     async def test_buys(self, world: World, dialect: Dialect, line: str, said: str) -> None:

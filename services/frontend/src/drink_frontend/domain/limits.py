@@ -23,6 +23,10 @@ _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,200}")
 PASSWORD_MAX = 128
 """Longest password in characters; bounds the work of a hash."""
 
+PASSWORD_BYTES_MAX = 400
+"""Longest password in bytes of UTF-8: with AUTH or CHPASS and a name it fits into a session's line
+of 512 bytes."""
+
 
 def _check(pattern: re.Pattern[str], field: str, value: str, rule: str) -> str:
     if not pattern.fullmatch(value):
@@ -67,11 +71,18 @@ def check_ibutton(value: str) -> str:
 
 
 def check_password(value: str) -> str:
-    """A new password. FieldInvalidError if it cannot be typed in a session."""
+    """A new password. FieldInvalidError if it cannot be typed in a session.
+
+    There an argument may stand in double quotes, which are then no part of it.
+    """
     if not 1 <= len(value) <= PASSWORD_MAX or not value.isprintable() or " " in value:
         raise FieldInvalidError(
             "password", f"must be 1 to {PASSWORD_MAX} printable characters without blanks"
         )
+    if len(value.encode()) > PASSWORD_BYTES_MAX:
+        raise FieldInvalidError("password", f"must be at most {PASSWORD_BYTES_MAX} bytes of UTF-8")
+    if len(value) > 1 and value[0] == value[-1] == '"' and '"' not in value[1:-1]:
+        raise FieldInvalidError("password", "must not stand in double quotes")
     return value
 
 

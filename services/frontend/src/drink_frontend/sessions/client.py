@@ -111,7 +111,7 @@ def _lines(stdin: TextIO) -> Iterator[str]:
         except EOFError:
             print()
             return
-        command = parse(line, {}) if line.strip() else None
+        command = parse(line) if line.strip() else None
         # History is for what may be seen again, and secrets may not.
         if command is not None and not command.grammar.secret:
             remember(line)
@@ -138,7 +138,7 @@ def _line_editing() -> Callable[[str], None]:
 
 def _with_secret(line: str) -> str:
     """The line; its secret is asked for, without showing it, if it is all that is missing."""
-    command = parse(line, {}) if line.strip() else None
+    command = parse(line) if line.strip() else None
     if command is None or command.verb not in {Verb.PASS, Verb.AUTH, Verb.IBUTTON, Verb.CHPASS}:
         return line
     missing = len(GRAMMAR[command.verb].parameters) - len(command.arguments)

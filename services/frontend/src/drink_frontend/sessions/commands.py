@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
+from itertools import takewhile
 
 from drink_frontend.domain.ledger import CREDITS_MAX
 from drink_frontend.domain.limits import DELAY_MAX_S
@@ -67,10 +68,13 @@ def text(argument: str) -> str:
     return argument
 
 
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
+
+
 def _whole(phrase: Phrase, lowest: int, highest: int) -> Parameter:
     def whole(argument: str) -> int:
         # Only ASCII digits: int() would also take blanks, underscores and the digits of any script.
-        if not re.fullmatch(r"-?[0-9]{1,9}", argument):
+        if not _NUMBER.fullmatch(argument):
             raise Refused(phrase)
         number = int(argument)
         if not lowest <= number <= highest:
@@ -231,12 +235,37 @@ def words(line: str) -> list[str]:
     ]
 
 
-def parse(line: str, heeded: Mapping[Verb, int]) -> Command | None:
+@dataclass(frozen=True, slots=True)
+class Heed:
+    """Which arguments a dialect looks at. The others are ignored, as its servers did.
+
+    Attributes:
+        most: For some verbs, the most arguments that count.
+        numbers: Verbs of whose arguments after the first only whole numbers count, up to the first
+            that is none.
+    """
+
+    most: Mapping[Verb, int] = field(default_factory=dict)
+    numbers: frozenset[Verb] = frozenset()
+
+    def of(self, verb: Verb, arguments: list[str]) -> tuple[str, ...]:
+        """Those of a command's arguments that count."""
+        if verb in self.numbers:
+            rest = takewhile(_NUMBER.fullmatch, arguments[1:])
+            arguments = [*arguments[:1], *rest]
+        return tuple(arguments[: self.most.get(verb, len(arguments))])
+
+
+HEED_ALL = Heed()
+"""Every argument counts."""
+
+
+def parse(line: str, heed: Heed = HEED_ALL) -> Command | None:
     """The command in a line; None if there is no such command.
 
     Args:
         line: Not blank.
-        heeded: For some verbs, how many arguments the dialect looks at; more are ignored.
+        heed: Which arguments count.
     """
     if (bare := _BARE.get(line)) is not None:
         return bare
@@ -249,15 +278,14 @@ def parse(line: str, heeded: Mapping[Verb, int]) -> Command | None:
     if GRAMMAR[verb].whole_rest:
         stripped = rest.strip(" ")
         return Command(verb, (stripped,) if stripped else ())
-    arguments = words(rest)
-    return Command(verb, tuple(arguments[: heeded.get(verb, len(arguments))]))
+    return Command(verb, heed.of(verb, words(rest)))
 
 
 _ENDS_IN_PASSWORD = frozenset({Verb.PASS, Verb.AUTH, Verb.CHPASS, Verb.ADDUSER})
 """Commands whose last argument may go on with anything, the name of a command too."""
 
 
-def begins_command(line: bytes, more: bytes, heeded: Mapping[Verb, int]) -> bool:
+def begins_command(line: bytes, more: bytes, heed: Heed = HEED_ALL) -> bool:
     """Whether `more` begins the next command, though `line` before it has no end.
 
     So it is where `more` begins with the name of a command, `line` is a complete command without it
@@ -266,7 +294,7 @@ def begins_command(line: bytes, more: bytes, heeded: Mapping[Verb, int]) -> bool
     Args:
         line: A line that has begun.
         more: What has arrived after it, at once.
-        heeded: As for `parse`.
+        heed: As for `parse`.
     """
     first = more[: _NAME_BYTES_MAX + 1].replace(b"\n", b" ").partition(b" ")[0]
     if first.upper() not in _NAMES:
@@ -275,11 +303,11 @@ def begins_command(line: bytes, more: bytes, heeded: Mapping[Verb, int]) -> bool
         text = line.decode()
     except UnicodeDecodeError:
         return False
-    command = parse(text, heeded) if text.strip(" ") else None
+    command = parse(text, heed) if text.strip(" ") else None
     if command is None or not command.arity_fits:
         return False
     parameters = len(command.grammar.parameters)
-    takes_more = len(command.arguments) < min(parameters, heeded.get(command.verb, parameters))
+    takes_more = len(command.arguments) < min(parameters, heed.most.get(command.verb, parameters))
     if command.verb in _ENDS_IN_PASSWORD and not takes_more:
         return False
     # After a blank an argument is still to come.

@@ -64,7 +64,7 @@ class Desk:
         return LineDecoder(
             settings.line_bytes_max,
             settings.endless_line_bytes_max,
-            lambda line, more: begins_command(line, more, dialect.heeded),
+            lambda line, more: begins_command(line, more, dialect.heed),
         )
 
 

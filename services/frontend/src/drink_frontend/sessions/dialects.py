@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from drink_frontend.domain.entities import Slot
-from drink_frontend.sessions.commands import Verb
+from drink_frontend.sessions.commands import HEED_ALL, Heed, Verb
 from drink_frontend.sessions.phrases import Phrase
 
 P, V = Phrase, Verb
@@ -34,7 +34,7 @@ class Dialect:
         slot_line: One slot as STAT shows it, without its end; takes the number that it shows.
         machines_header: A line before them; None for none, then MACHINES_LISTED comes after them.
         wrong_arity: Texts for too few or too many arguments where it is not WRONG_ARITY's.
-        heeded: For some verbs, how many arguments it looks at; more are ignored.
+        heed: Which arguments it looks at.
         eol: Ends a line.
         greeting_eol: Ends the greeting.
         slot_eol: Ends a slot's line.
@@ -51,7 +51,7 @@ class Dialect:
     slot_line: Callable[[int, Slot], str]
     machines_header: str | None = None
     wrong_arity: Mapping[Verb, str] = field(default_factory=dict)
-    heeded: Mapping[Verb, int] = field(default_factory=dict)
+    heed: Heed = HEED_ALL
     eol: str = "\n"
     greeting_eol: str = "\n"
     slot_eol: str = "\n"
@@ -257,7 +257,7 @@ DRINKJS = Dialect(
         V.SENDCREDITS: _USAGE + "SENDCREDITS <(int) num credits> <username>",
         V.DROP: _DRINKJS[P.BAD_SLOT],
     },
-    heeded={V.STAT: 0, V.GETBALANCE: 0, V.DROP: 2},
+    heed=Heed({V.STAT: 0, V.GETBALANCE: 0, V.DROP: 2, V.UPTIME: 0, V.WHOAMI: 0, V.SERVERSTAT: 0}),
     eol="\r\n",
     stat_eol="\r\n",
     blank_is_unknown=True,
@@ -271,7 +271,7 @@ DRINKD = Dialect(
     texts=_DRINKD,
     slot_line=_drinkd_slot,
     wrong_arity={V.USER: "ERR Username required.", V.DROP: "ERR You must specify slot"},
-    heeded={V.STAT: 0, V.USER: 1, V.PASS: 1},
+    heed=Heed({V.STAT: 0, V.USER: 1, V.PASS: 1, V.DROP: 2}, frozenset({V.DROP})),
     greeting_eol="\n\0",
     slot_eol="\n\0",
     stat_eol="\n\0",

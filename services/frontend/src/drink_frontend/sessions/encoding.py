@@ -3,7 +3,7 @@
 from drink_frontend.domain.entities import Slot
 from drink_frontend.sessions.dialects import NAME_BYTES_MAX, Dialect, DialectName, clean
 from drink_frontend.sessions.phrases import Phrase
-from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList, WrongArity
+from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList, WrongArity, title
 
 
 def greeting(dialect: Dialect, name: str, version: str) -> bytes:
@@ -76,8 +76,7 @@ def _said(dialect: Dialect, say: Say) -> str:
 
 def _machines(dialect: Dialect, reply: MachineList) -> str:
     lines = "".join(
-        f"{machine.name} - {clean(machine.display_name, NAME_BYTES_MAX)}\n"
-        for machine in reply.machines
+        f"{machine.name} - {clean(title(machine), NAME_BYTES_MAX)}\n" for machine in reply.machines
     )
     if dialect.machines_header is not None:
         return f"{dialect.machines_header}\n{lines}{dialect.eol}"

@@ -10,7 +10,7 @@ from drink_frontend.domain.entities import Account, Drop, Reach
 from drink_frontend.domain.errors import CredentialsInvalidError, StorageUnavailableError
 from drink_frontend.sessions.phrases import Phrase, Refused
 from drink_frontend.sessions.refusals import BY_CAUSE
-from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList
+from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList, place, title
 from drink_frontend.sessions.state import SessionState, insist
 from drink_frontend.usecases.placing import DropOrder
 
@@ -95,7 +95,7 @@ async def machine(session: SessionState, name: str) -> Reply:
     """MACHINE: chooses the machine for what follows."""
     chosen = await session.services.machines.get(name)
     session.machine = chosen.name
-    return Say(Phrase.MACHINE_CHOSEN, {"name": chosen.display_name})
+    return Say(Phrase.MACHINE_CHOSEN, {"name": title(chosen)})
 
 
 async def machines(session: SessionState) -> Reply:
@@ -128,8 +128,7 @@ def temperature(session: SessionState) -> Reply:
 
 def location(session: SessionState) -> Reply:
     """LOCATION: where the machine stands."""
-    place = session.machine_shown.location
-    return Say(Phrase.LOCATION, {"place": place.removesuffix(".")})
+    return Say(Phrase.LOCATION, {"place": place(session.machine_shown)})
 
 
 async def server_state(session: SessionState) -> Reply:
@@ -137,8 +136,7 @@ async def server_state(session: SessionState) -> Reply:
     known = await session.services.machines.list()
     state = {
         "machines": [
-            {"machine_name": each.display_name, "connected": each.reach is Reach.READY}
-            for each in known
+            {"machine_name": title(each), "connected": each.reach is Reach.READY} for each in known
         ],
         "opcode": "OK",
     }

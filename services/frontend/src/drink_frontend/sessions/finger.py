@@ -9,6 +9,7 @@ from drink_frontend.domain.entities import Machine, Slot
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.sessions.dialects import ITEM_BYTES_MAX, NAME_BYTES_MAX, clean
 from drink_frontend.sessions.listening import ip_address, listen
+from drink_frontend.sessions.replies import UNKNOWN_PLACE, title
 from drink_frontend.sessions.services import Machines
 from drink_frontend.sessions.settings import FingerSettings
 
@@ -77,7 +78,7 @@ def _joined(parts: Iterable[list[str]]) -> list[str]:
 
 
 def _name(machine: Machine) -> str:
-    return clean(machine.display_name, NAME_BYTES_MAX)
+    return clean(title(machine), NAME_BYTES_MAX)
 
 
 def _item(slot: Slot) -> str:
@@ -94,7 +95,7 @@ def _temperature(machine: Machine) -> str:
 def _head(machine: Machine) -> list[str]:
     return [
         f"Motd:      Welcome to {_name(machine)}!",
-        f"Location:  {clean(machine.location, NAME_BYTES_MAX)}",
+        f"Location:  {clean(machine.location.strip() or UNKNOWN_PLACE, NAME_BYTES_MAX)}",
         "",
     ]
 

@@ -5,6 +5,7 @@ import structlog
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.sessions.dialects import Dialect
 from drink_frontend.sessions.encoding import greeting
+from drink_frontend.sessions.replies import title
 from drink_frontend.sessions.services import Services
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ class Greeter:
         except DrinkError as error:
             log.warning("greeting_without_machine", machine=machine, reason=error.reason)
             return self._greeting(dialect, SERVICE_NAME)
-        name = chosen.display_name
+        name = title(chosen)
         # The names come from the settings, so there are only a few.
         self._names[machine] = (self._services.clock.monotonic() + KEPT_S, name)
         return self._greeting(dialect, name)

@@ -7,6 +7,19 @@ from drink_frontend.domain.entities import Machine, Slot
 from drink_frontend.sessions.commands import Verb
 from drink_frontend.sessions.phrases import Phrase
 
+UNKNOWN_PLACE = "Unknown"
+"""Where a machine stands that has no location."""
+
+
+def title(machine: Machine) -> str:
+    """What a machine is called to people: its display name, or its name if it has none."""
+    return machine.display_name.strip() or machine.name
+
+
+def place(machine: Machine) -> str:
+    """Where a machine stands, in words without a full stop at the end."""
+    return machine.location.strip().removesuffix(".").strip() or UNKNOWN_PLACE
+
 
 @dataclass(frozen=True, slots=True)
 class Say:

@@ -134,7 +134,7 @@ class Session:
         if not event.text.strip(" "):
             unknown = self._state.dialect.blank_is_unknown
             return self._answer(Say(Phrase.UNKNOWN_COMMAND)) if unknown else None
-        command = parse(event.text, self._state.dialect.heeded)
+        command = parse(event.text, self._state.dialect.heed)
         if command is None:
             return self._answer(Say(Phrase.UNKNOWN_COMMAND))
         if not command.arity_fits:
@@ -165,7 +165,7 @@ class Session:
         dialect = self._state.dialect
         if isinstance(event, Garbage) or not dialect.refuses_second_drop:
             return None
-        command = parse(event.text, dialect.heeded) if self._state.dropping else None
+        command = parse(event.text, dialect.heed) if self._state.dropping else None
         if command is None or command.verb not in _DROPPING:
             return None
         return self._answer(Say(Phrase.DROP_IN_PROGRESS))
