@@ -158,7 +158,7 @@ class MemoryAccounts:
         return self.recalled.get(token_digest)
 
     def forget(self, token_digest: str) -> None:
-        del self.recalled[token_digest]
+        self.recalled.pop(token_digest, None)
 
     async def balance(self, name: str) -> Account:
         if name not in self.users:

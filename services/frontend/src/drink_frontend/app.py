@@ -26,6 +26,7 @@ from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.descriptors import raise_file_limit, share_out
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
+from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.alarms import Alarms
 from drink_frontend.usecases.deadlines import Deadlines
@@ -57,7 +58,8 @@ class Frontend:
         clock: Time.
         randomness: Ids and secrets.
         hasher: Password hashes.
-        make_server: Makes the gRPC server; takes the keywords of `grpc.aio.server`.
+        make_server: Makes gRPC's servers; takes the keywords of `grpc.aio.server`.
+        accepted: Finds and ends gRPC's connections; None leaves them alone.
     """
 
     def __init__(
@@ -69,13 +71,14 @@ class Frontend:
         hasher: PasswordHasher,
         *,
         make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
+        accepted: AcceptedConnections | None = None,
     ) -> None:
         self._settings = settings
         self._descriptors = share_out(
             raise_file_limit(),
             reserved=settings.sessions.files_reserved,
             sessions=settings.sessions.sessions_max,
-            calls=settings.rpc.calls_max,
+            calls=settings.rpc.connections.max,
         )
         self._storage = storage
         self._me = me = Peer(
@@ -110,7 +113,7 @@ class Frontend:
         self._stop = asyncio.Event()
         self._restart = False
         accounts = Accounts(storage, hasher, clock, randomness, settings.accounts)
-        self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server)
+        self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server, accepted)
 
     def _on_reach(self) -> None:
         self._presence.wake()
@@ -121,6 +124,7 @@ class Frontend:
         clock: Clock,
         randomness: Randomness,
         make_server: Callable[..., grpc.aio.Server],
+        accepted: AcceptedConnections | None,
     ) -> tuple[RpcServer, SessionServer]:
         """The two ways in for buyers, over the same use cases."""
         settings = self._settings
@@ -135,6 +139,11 @@ class Frontend:
             links=self._links,
             randomness=randomness,
             ready=self._ready,
+            connections_max=(
+                self._descriptors.calls,
+                min(settings.rpc.connections.links_max, self._descriptors.reserved // 2),
+            ),
+            accepted=accepted,
             make_server=make_server,
         )
         services = Services(
@@ -263,7 +272,14 @@ async def serve(settings: Settings) -> bool:
     limits = settings.accounts
     async with open_storage(settings.storage) as storage:
         hasher = Argon2Hasher(limits.password_threads, limits.password_waiting_max)
-        frontend = Frontend(settings, storage, SystemClock(), SystemRandomness(), hasher)
+        frontend = Frontend(
+            settings,
+            storage,
+            SystemClock(),
+            SystemRandomness(),
+            hasher,
+            accepted=AcceptedConnections(),
+        )
 
         def on_signal() -> None:
             frontend.stop()
