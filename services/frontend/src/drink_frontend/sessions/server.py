@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from drink_frontend.domain.origin import place
+from drink_frontend.domain.origin import is_within, place
 from drink_frontend.sessions.connection import Connection, Desk
 from drink_frontend.sessions.dialects import DIALECTS
 from drink_frontend.sessions.encoding import encode
@@ -16,6 +16,7 @@ from drink_frontend.sessions.greeter import Greeter
 from drink_frontend.sessions.listening import ip_address, keep_alive, listen
 from drink_frontend.sessions.notices import Notices
 from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.proxy_layer import PROXIES, ProxyLayer
 from drink_frontend.sessions.replies import Say
 from drink_frontend.sessions.roll import Roll
 from drink_frontend.sessions.services import Services
@@ -105,7 +106,7 @@ class SessionServer:
         """
         self._close_doors()
         for connection in self._roll:
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, Connection | ProxyLayer)
             connection.finish()
         try:
             async with asyncio.timeout(limit_s):
@@ -113,7 +114,7 @@ class SessionServer:
         except TimeoutError:
             log.info("sessions_given_up", sessions=len(self._roll))
         for connection in self._roll:
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, Connection | ProxyLayer)
             connection.give_up()
 
     async def stop(self) -> None:
@@ -124,7 +125,7 @@ class SessionServer:
         await asyncio.gather(*self._keeping, return_exceptions=True)
         self._keeping.clear()
         for connection in self._roll:
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, Connection | ProxyLayer)
             connection.abort()
         if self._finger is not None:
             await self._finger.stop()
@@ -192,7 +193,6 @@ class SessionServer:
         self, door: socket.socket, desk: Desk, certificate: Certificate | None
     ) -> None:
         loop = asyncio.get_running_loop()
-        full = b"".join(encode(desk.dialect, Say(Phrase.SESSIONS_FULL)))
         while True:
             try:
                 client, peer = await loop.sock_accept(door)
@@ -200,25 +200,39 @@ class SessionServer:
                 self._notices.note("session_not_accepted", error=type(error).__name__)
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
-            if self._roll.make_room(place(ip_address(peer))):
-                await self._open(client, desk, certificate)
+            is_proxy = is_within(ip_address(peer), desk.listener.proxies)
+            if self._roll.make_room(PROXIES if is_proxy else place(ip_address(peer))):
+                await self._open(client, desk, certificate, forwards=is_proxy)
             else:
                 self._notices.note("session_turned_away", sessions=len(self._roll))
-                _turn_away(client, b"" if certificate else full)
+                _turn_away(client, _full(desk, certificate))
             # A burst of clients must not keep those waiting that are in already.
             await asyncio.sleep(0)
 
     async def _open(
-        self, client: socket.socket, desk: Desk, certificate: Certificate | None
+        self,
+        client: socket.socket,
+        desk: Desk,
+        certificate: Certificate | None,
+        *,
+        forwards: bool,
     ) -> None:
-        def protocol() -> asyncio.Protocol:
+        settings = self._settings
+
+        def meant() -> asyncio.Protocol:
             connection = Connection(desk)
             if certificate is None:
                 return connection
-            return TlsLayer(certificate.context, connection, self._settings.tls_handshake_limit_s)
+            return TlsLayer(certificate.context, connection, settings.tls_handshake_limit_s)
+
+        def forwarded() -> asyncio.Protocol:
+            full, limit_s = _full(desk, certificate), settings.proxy_header_limit_s
+            return ProxyLayer(self._roll, self._notices, meant, limit_s=limit_s, full=full)
 
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                forwarded if forwards else meant, client
+            )
         except OSError as error:
             # The client has gone.
             log.debug("session_not_opened", error=type(error).__name__)
@@ -234,6 +248,11 @@ class SessionServer:
             await asyncio.sleep(self._settings.tls_check_interval_s)
             for certificate in self._certificates:
                 await asyncio.to_thread(certificate.refresh)
+
+
+def _full(desk: Desk, certificate: Certificate | None) -> bytes:
+    """What a client is told for whom there is no room; nothing where it expects TLS."""
+    return b"" if certificate else b"".join(encode(desk.dialect, Say(Phrase.SESSIONS_FULL)))
 
 
 def _turn_away(client: socket.socket, words: bytes) -> None:
