@@ -139,6 +139,7 @@ class Server:
         self._interceptors = interceptors
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._serving: set[asyncio.Task[None]] = set()
+        self._stopped = asyncio.Event()
 
     def add_generic_rpc_handlers(self, _: Any) -> None: ...
 
@@ -156,7 +157,13 @@ class Server:
     async def start(self) -> None:
         self._network.server = self
 
+    async def wait_for_termination(self, timeout: float | None) -> bool:
+        # Nothing ends it but its process, which ends the wait too.
+        await self._stopped.wait()
+        return False
+
     async def stop(self, grace: float | None) -> None:
+        self._stopped.set()
         if self._network.server is self:
             self._network.server = None
         if self._serving:

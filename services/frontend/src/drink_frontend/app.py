@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import grpc
 import structlog
@@ -47,6 +48,23 @@ class StorageBrokenError(Exception):
 
     def __init__(self) -> None:
         super().__init__("the database failed; nothing is written any more")
+
+
+class PartEndedError(Exception):
+    """A part of the frontend has ended by itself while the rest still runs.
+
+    A process without it would look alive and not do its work; a new one has all parts.
+
+    Args:
+        part: Its name.
+    """
+
+    def __init__(self, part: str) -> None:
+        super().__init__(f"{part} has ended by itself, and the process ends with it")
+
+
+STOP = "stop"
+"""Name of the one task whose end is wanted."""
 
 
 class Frontend:
@@ -180,6 +198,7 @@ class Frontend:
             OSError: an address cannot be listened on.
             StorageBrokenError: the database can no longer be trusted; a new process finds out
                 what it holds.
+            PartEndedError: something that must always run has ended.
         """
         await self._presence.enter()
         works = [
@@ -191,7 +210,7 @@ class Frontend:
                 ("alarms", self._alarms.run()),
                 ("follow others", self._follow_others()),
                 ("storage", self._storage_failure()),
-                ("stop", self._stop.wait()),
+                (STOP, self._stop.wait()),
             )
         ]
         try:
@@ -199,9 +218,12 @@ class Frontend:
             await self._sessions.start()
             session_ports = [port for _, port in self._sessions.addresses]
             log.info("serving", rpc_port=rpc_port, session_ports=session_ports)
+            works += [
+                asyncio.create_task(self._rpc.ended(), name="gRPC server"),
+                asyncio.create_task(self._sessions.ended(), name="session server"),
+            ]
             done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            _check_ends(done)
             return self._restart
         finally:
             await self._end()
@@ -257,6 +279,23 @@ class Frontend:
         return await self._storage.readable()
 
 
+def _check_ends(ended: Iterable["asyncio.Task[Any]"]) -> None:
+    """Fails if a task has ended that must not.
+
+    Raises:
+        StorageBrokenError: the one that waits for it.
+        PartEndedError: any other.
+    """
+    for task in ended:
+        if task.get_name() == STOP and not task.cancelled():
+            continue
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, StorageBrokenError):
+            raise error
+        log.critical("part_ended", part=task.get_name(), exc_info=error)
+        raise PartEndedError(task.get_name()) from error
+
+
 async def serve(settings: Settings) -> bool:
     """Runs a frontend until SIGTERM or SIGINT; a second one ends it at once.
 
@@ -266,6 +305,7 @@ async def serve(settings: Settings) -> bool:
     Raises:
         StorageError: the database cannot be opened.
         StorageBrokenError: the database failed.
+        PartEndedError: something that must always run has ended.
         OSError: an address cannot be listened on.
     """
     loop = asyncio.get_running_loop()

@@ -65,6 +65,10 @@ END_LIMIT_S = 5.0
 """Seconds that calls may take to end once they are cancelled; only a database that does not answer
 makes it longer than a moment, and that must not keep the process from ending."""
 
+WAIT_S = 3_600.0
+"""Seconds of one wait for the server's end. Some limit there must be: without one gRPC waits on a
+future of the server itself, and whoever gives up waiting cancels that."""
+
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -285,6 +289,22 @@ class RpcServer:
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {target}") from error
 
+    async def ended(self) -> None:
+        """Waits until a server, or what looks after it, has ended.
+
+        Raises:
+            Exception: what ended it, if that is known.
+        """
+        servers = [asyncio.create_task(_terminated(server)) for server in self._servers]
+        try:
+            works = [*servers, *self._tasks]
+            done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+            for work in done:
+                work.result()
+        finally:
+            for server in servers:
+                server.cancel()
+
     async def drain(self) -> None:
         """Tells clients to go elsewhere: health says NOT_SERVING, watches end.
 
@@ -313,6 +333,12 @@ class RpcServer:
 
     async def _stop_servers(self, grace_s: float | None) -> None:
         await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
+
+
+async def _terminated(server: grpc.aio.Server) -> None:
+    while await server.wait_for_termination(WAIT_S):
+        # It still serves.
+        continue
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The session server: listeners, who may come in, and an orderly end."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Coroutine
 from typing import Any
@@ -28,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 ACCEPT_PAUSE_S = 0.5
 """Seconds without accepting after the system refused to: it has run out of something."""
+
+_NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
+"""What accepting answers once the listening socket is gone; no pause mends that."""
 
 
 class SessionServer:
@@ -96,6 +100,16 @@ class SessionServer:
             self._keeping.append(self._spawn(self._time_out_idle(), "sessions-idle"))
         if self._certificates:
             self._keeping.append(self._spawn(self._refresh_certificates(), "sessions-tls"))
+
+    async def ended(self) -> None:
+        """Waits until something has ended that serves sessions, and raises what ended it."""
+        works = [*self._accepting, *self._keeping]
+        if not works:
+            # No port is served, and nothing can end.
+            await asyncio.Event().wait()
+        done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
 
     async def drain(self, limit_s: float) -> None:
         """Takes no new sessions and ends those there are, each after what it is at.
@@ -197,6 +211,8 @@ class SessionServer:
             try:
                 client, peer = await loop.sock_accept(door)
             except OSError as error:
+                if error.errno in _NO_LISTENER:
+                    raise
                 self._notices.note("session_not_accepted", error=type(error).__name__)
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
