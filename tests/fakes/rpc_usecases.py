@@ -460,6 +460,7 @@ class ScriptedLinks:
         self.machines: list[str] = []
         self.sizes: list[int] = []
         self.messages_max = 1_000
+        self.addresses: list[str] = []
         self.heard: asyncio.Queue[AgentMessage | None] = asyncio.Queue()
         self.outgoing: asyncio.Queue[FrontendMessage | BaseException | None] = asyncio.Queue()
         self.open = 0
@@ -469,9 +470,10 @@ class ScriptedLinks:
         return len(self.sizes) <= self.messages_max
 
     async def serve(
-        self, machine: str, incoming: AsyncIterator[AgentMessage]
+        self, machine: str, incoming: AsyncIterator[AgentMessage], address: str = ""
     ) -> AsyncIterator[FrontendMessage]:
         self.machines.append(machine)
+        self.addresses.append(address)
         self.open += 1
         hear = asyncio.create_task(self._hear(incoming))
         try:

@@ -108,7 +108,14 @@ class Frontend:
         self._journals = Journals(storage, settings.links.journal_keep_s)
         self._alarms = Alarms(storage, clock, settings.alarms)
         self._links = LinkRegistry(
-            Dispatch(storage, clock, self._journals, self._alarms, me.id),
+            Dispatch(
+                storage,
+                clock,
+                self._journals,
+                self._alarms,
+                me.id,
+                two_agents_alarm_s=settings.links.two_agents_alarm_s,
+            ),
             clock,
             settings.links,
             on_reach=self._on_reach,

@@ -55,7 +55,11 @@ class LinkSettings:
     frontend at the latest."""
     backoff_slow_s: float = 60.0
     """Default 60 s. Wait after a refusal that only a person can lift, such as a wrong token,
-    and after another agent of the same machine took the link."""
+    and after another agent of the same machine took the link for the first time."""
+    superseded_limit_s: float = 3600.0
+    """Default 3600 s. Longest wait after another agent of the same machine took the link. It grows
+    from `backoff_slow_s` each time that happens, faster for an agent whose board does not answer,
+    so that one of the two has the link most of the time and the other hardly disturbs it."""
     healthy_after_s: float = 60.0
     """Default 60 s. A link that lasted this long starts the back-off anew."""
     wanted_limit: int = 2000
@@ -74,6 +78,7 @@ class LinkSettings:
             "backoff_first_s",
             "backoff_limit_s",
             "backoff_slow_s",
+            "superseded_limit_s",
             "healthy_after_s",
             "wanted_limit",
             "outbox_limit",
