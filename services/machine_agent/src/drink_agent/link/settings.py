@@ -31,8 +31,9 @@ class LinkSettings:
     then has the token. Plain text is always used without `ca_file` and
     `cert_file` if all addresses are loopback ones."""
     ca_file: Path | None = None
-    """Default none: the system's authorities. PEM file of the authority that signed the
-    frontend's certificate."""
+    """Default none: the system's authorities, as OpenSSL finds them (`SSL_CERT_FILE` and
+    `SSL_CERT_DIR` name others); where there are none, those that gRPC brings along. PEM file of
+    the authority that signed the frontend's certificate."""
     cert_file: Path | None = None
     """Default none. PEM file of the machine's own certificate, for a frontend that asks for one.
     This and the other PEM files are read again for every link."""
