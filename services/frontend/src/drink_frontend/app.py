@@ -318,7 +318,9 @@ async def serve(settings: Settings) -> bool:
     loop = asyncio.get_running_loop()
     limits = settings.accounts
     async with open_storage(settings.storage) as storage:
-        hasher = Argon2Hasher(limits.password_threads, limits.password_waiting_max)
+        hasher = Argon2Hasher(
+            limits.password_threads, limits.password_waiting_max, limits.password_niceness
+        )
         frontend = Frontend(
             settings,
             storage,

@@ -1,6 +1,9 @@
 """argon2 password hashes, computed on threads of their own so that they block nobody."""
 
 import asyncio
+import contextlib
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -26,11 +29,17 @@ class Argon2Hasher:
         threads: Hashes computed at a time. Each takes about 50 ms and 64 MiB; two leave a small
             computer's other cores to the drops.
         waiting_max: Most hashes that may wait; 200 keep the last one waiting for some 5 s.
+        niceness: How much lower than the process's own the threads' priority is.
     """
 
-    def __init__(self, threads: int = 2, waiting_max: int = 200) -> None:
+    def __init__(self, threads: int = 2, waiting_max: int = 200, niceness: int = 10) -> None:
         self._hasher = PasswordHasher()
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="password")
+        self._executor = ThreadPoolExecutor(
+            threads,
+            thread_name_prefix="password",
+            initializer=_lower_priority,
+            initargs=(niceness,),
+        )
         self._waiting_max = waiting_max
         self._waiting = 0
 
@@ -70,3 +79,12 @@ class Argon2Hasher:
             return await loop.run_in_executor(self._executor, work)
         finally:
             self._waiting -= 1
+
+
+def _lower_priority(niceness: int) -> None:
+    """Lowers the priority of the current thread, and of the threads that a hash is computed on."""
+    # On Linux each thread has a priority, and the threads that it starts inherit it.
+    thread = threading.get_native_id()
+    with contextlib.suppress(OSError):
+        now = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(now + niceness, 19))
