@@ -8,10 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from drink_frontend.domain.errors import RateLimitedError
+from drink_frontend.system.fairness import FairTurns
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -28,7 +32,8 @@ class Argon2Hasher:
     Args:
         threads: Hashes computed at a time. Each takes about 50 ms and 64 MiB; two leave a small
             computer's other cores to the drops.
-        waiting_max: Most hashes that may wait; 200 keep the last one waiting for some 5 s.
+        waiting_max: Most hashes that are computed or wait; 200 keep the last one waiting for some
+            5 s. They wait lane by lane, see `FairTurns`.
         niceness: How much lower than the process's own the threads' priority is.
     """
 
@@ -40,8 +45,7 @@ class Argon2Hasher:
             initializer=_lower_priority,
             initargs=(niceness,),
         )
-        self._waiting_max = waiting_max
-        self._waiting = 0
+        self._turns = FairTurns(threads, waiting_max)
 
     async def hash(self, password: str) -> str:
         """A new hash.
@@ -49,15 +53,15 @@ class Argon2Hasher:
         Raises:
             RateLimitedError: too many wait already.
         """
-        return await self._run(lambda: self._hasher.hash(password))
+        return await self._run(lambda: self._hasher.hash(password), "")
 
-    async def verify(self, password_hash: str | None, password: str) -> bool:
+    async def verify(self, password_hash: str | None, password: str, lane: str = "") -> bool:
         """Whether the password fits; takes as long for None as for a real hash.
 
         Raises:
             RateLimitedError: too many wait already.
         """
-        fits = await self._run(lambda: self._fits(password_hash or DECOY, password))
+        fits = await self._run(lambda: self._fits(password_hash or DECOY, password), lane)
         return fits and password_hash is not None
 
     def close(self) -> None:
@@ -70,15 +74,13 @@ class Argon2Hasher:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= self._waiting_max:
-            raise RateLimitedError("too many logins at once", retry_after_seconds=1)
-        self._waiting += 1
+    async def _run(self, work: Callable[[], T], lane: str) -> T:
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, work)
-        finally:
-            self._waiting -= 1
+            async with self._turns.turn(lane):
+                return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        except RateLimitedError:
+            log.warning("passwords_crowded", lane=lane)
+            raise
 
 
 def _lower_priority(niceness: int) -> None:
