@@ -83,7 +83,9 @@ class Drop(_message.Message):
         CAUSE_BOARD_ACK_LATE: Drop._Cause.ValueType  # 2
         """DISPENSED: the board's report came after its time limit."""
         CAUSE_SENSOR: Drop._Cause.ValueType  # 3
-        """DISPENSED: the slot's sensor went from stocked to empty."""
+        """DISPENSED: the slot's sensor, which is declared independent of the
+        command, went from stocked to empty.
+        """
         CAUSE_DECLARED: Drop._Cause.ValueType  # 4
         """DISPENSED: sent to a board that never answers, as its agent's
         configuration declares.
@@ -129,7 +131,9 @@ class Drop(_message.Message):
     CAUSE_BOARD_ACK_LATE: Drop.Cause.ValueType  # 2
     """DISPENSED: the board's report came after its time limit."""
     CAUSE_SENSOR: Drop.Cause.ValueType  # 3
-    """DISPENSED: the slot's sensor went from stocked to empty."""
+    """DISPENSED: the slot's sensor, which is declared independent of the
+    command, went from stocked to empty.
+    """
     CAUSE_DECLARED: Drop.Cause.ValueType  # 4
     """DISPENSED: sent to a board that never answers, as its agent's
     configuration declares.

@@ -267,7 +267,9 @@ class Result(_message.Message):
     drop: _builtins.str
     """`drops/{drop}`."""
     revision: _builtins.int
-    """1 for the first outcome; a later one replaces UNKNOWN by evidence."""
+    """1 for the first outcome; a later one replaces UNKNOWN by what became known,
+    or adds to its evidence.
+    """
     outcome: _drop_service_pb2.Drop.State.ValueType
     """DISPENSED, NOT_DISPENSED or UNKNOWN."""
     cause: _drop_service_pb2.Drop.Cause.ValueType
@@ -409,12 +411,30 @@ class Evidence(_message.Message):
     SENSOR_BEFORE_FIELD_NUMBER: _builtins.int
     SENSOR_AFTER_FIELD_NUMBER: _builtins.int
     CONTRADICTION_FIELD_NUMBER: _builtins.int
+    SENSOR_BEFORE_OFFSET_MS_FIELD_NUMBER: _builtins.int
+    SENSOR_AFTER_OFFSET_MS_FIELD_NUMBER: _builtins.int
+    SENSOR_INDEPENDENT_FIELD_NUMBER: _builtins.int
     sensor_before: _machine_service_pb2.Slot.Sensor.ValueType
     """The slot's sensor before the command."""
     sensor_after: _machine_service_pb2.Slot.Sensor.ValueType
-    """The slot's sensor when the outcome was decided."""
+    """What the slot's sensor said last since the command; unset if it has not
+    been read since.
+    """
     contradiction: _builtins.str
     """What contradicts the outcome, for an operator; empty if nothing does."""
+    sensor_before_offset_ms: _builtins.int
+    """When `sensor_before` was read: milliseconds since the command was written,
+    so negative. Unset if the agent does not know.
+    """
+    sensor_after_offset_ms: _builtins.int
+    """When `sensor_after` was read: milliseconds since the command was written.
+    Unset if the agent does not know.
+    """
+    sensor_independent: _builtins.bool
+    """For CAUSE_SENSOR, which settles nothing without it: the agent's
+    configuration declares the sensor independent of the command, and the board
+    had answered a question after the command.
+    """
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evidence.Line]:
         """At most 32 lines."""
@@ -426,12 +446,22 @@ class Evidence(_message.Message):
         sensor_before: _machine_service_pb2.Slot.Sensor.ValueType = ...,
         sensor_after: _machine_service_pb2.Slot.Sensor.ValueType = ...,
         contradiction: _builtins.str = ...,
+        sensor_before_offset_ms: _builtins.int | None = ...,
+        sensor_after_offset_ms: _builtins.int | None = ...,
+        sensor_independent: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sensor_after_offset_ms", b"_sensor_after_offset_ms", "_sensor_before_offset_ms", b"_sensor_before_offset_ms", "sensor_after_offset_ms", b"sensor_after_offset_ms", "sensor_before_offset_ms", b"sensor_before_offset_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contradiction", b"contradiction", "lines", b"lines", "sensor_after", b"sensor_after", "sensor_before", b"sensor_before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sensor_after_offset_ms", b"_sensor_after_offset_ms", "_sensor_before_offset_ms", b"_sensor_before_offset_ms", "contradiction", b"contradiction", "lines", b"lines", "sensor_after", b"sensor_after", "sensor_after_offset_ms", b"sensor_after_offset_ms", "sensor_before", b"sensor_before", "sensor_before_offset_ms", b"sensor_before_offset_ms", "sensor_independent", b"sensor_independent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__sensor_after_offset_ms: _TypeAlias = _typing.Literal["sensor_after_offset_ms"]  # noqa: Y015
+    _WhichOneofArgType__sensor_after_offset_ms: _TypeAlias = _typing.Literal["_sensor_after_offset_ms", b"_sensor_after_offset_ms"]  # noqa: Y015
+    _WhichOneofReturnType__sensor_before_offset_ms: _TypeAlias = _typing.Literal["sensor_before_offset_ms"]  # noqa: Y015
+    _WhichOneofArgType__sensor_before_offset_ms: _TypeAlias = _typing.Literal["_sensor_before_offset_ms", b"_sensor_before_offset_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sensor_after_offset_ms) -> _WhichOneofReturnType__sensor_after_offset_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sensor_before_offset_ms) -> _WhichOneofReturnType__sensor_before_offset_ms | None: ...
 
 Global___Evidence: _TypeAlias = Evidence  # noqa: Y015
 
