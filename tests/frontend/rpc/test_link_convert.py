@@ -86,6 +86,7 @@ def test_result() -> None:
             ),
         ],
         sensor_before=STOCKED,
+        sensor_before_offset_ms=-4000,
         contradiction="slot still full",
     )
     assert agent_message(result(evidence=evidence)) == messages.Result(
@@ -99,7 +100,10 @@ def test_result() -> None:
                 {"direction": "RECEIVED", "offset_ms": 3500, "text": "4"},
             ],
             "sensor_before": "STOCKED",
+            "sensor_before_offset_ms": -4000,
             "sensor_after": "UNSPECIFIED",
+            "sensor_after_offset_ms": None,
+            "sensor_independent": False,
             "contradiction": "slot still full",
         },
         journal_sequence=8,

@@ -151,7 +151,16 @@ def _evidence(evidence: _Wire.Evidence) -> dict[str, Any]:
             for line in evidence.lines[:EVIDENCE_LINES_MAX]
         ],
         "sensor_before": str(_sensor(evidence.sensor_before)),
+        "sensor_before_offset_ms": (
+            evidence.sensor_before_offset_ms
+            if evidence.HasField("sensor_before_offset_ms")
+            else None
+        ),
         "sensor_after": str(_sensor(evidence.sensor_after)),
+        "sensor_after_offset_ms": (
+            evidence.sensor_after_offset_ms if evidence.HasField("sensor_after_offset_ms") else None
+        ),
+        "sensor_independent": evidence.sensor_independent,
         "contradiction": evidence.contradiction[:EVIDENCE_TEXT_MAX],
     }
 

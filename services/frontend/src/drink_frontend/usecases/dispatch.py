@@ -233,7 +233,8 @@ class Dispatch:
             revision: Of the result; one that was taken before changes nothing.
             outcome: DISPENSED, NOT_DISPENSED or UNKNOWN.
             cause: Why. An outcome for a reason that is not known here, as a newer agent's, is
-                kept as UNKNOWN for a person to look at.
+                kept as UNKNOWN for a person to look at; so is one that rests on a sensor which is
+                not declared independent of the command.
             evidence: What it rests on, JSON values.
             journal: Id of the agent's journal, and number of the result's record in it.
             epoch: The link on which the next drop may be dispatched, if it is still the machine's
@@ -265,7 +266,7 @@ class Dispatch:
             if contradiction := evidence.get("contradiction"):
                 claim = {"slot": drop.slot, "contradiction": contradiction}
                 records.add(AuditKind.SENSOR_CONTRADICTED, claim, drop)
-            event, why = _reading(drop, outcome, cause)
+            event, why = _reading(drop, outcome, cause, evidence)
             return advance(
                 tx,
                 drop,
@@ -366,8 +367,16 @@ def _log_report(
     )
 
 
-def _reading(drop: Drop, outcome: State, cause: Cause) -> tuple[Event, Cause]:
+def _reading(
+    drop: Drop, outcome: State, cause: Cause, evidence: Mapping[str, Any]
+) -> tuple[Event, Cause]:
     """What a report says of the drop."""
+    if (outcome, cause) == (State.DISPENSED, Cause.SENSOR) and not evidence.get(
+        "sensor_independent"
+    ):
+        # An agent of 0.1.0 reports so what a sensor saw after a silence, and a refusal can change
+        # a sensor as well as a sale. What it reported is in the audit record.
+        outcome, cause = State.UNKNOWN, Cause.BOARD_SILENT
     if drop.cause is Cause.JOURNAL_REPLACED and outcome is not State.DISPENSED:
         # An old copy of the journal may have forgotten that the motor was started, so only an
         # item that fell is news from it.
