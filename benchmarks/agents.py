@@ -16,7 +16,7 @@ from pathlib import Path
 from drink_agent.app import build
 from drink_agent.board.port import BoardEvent, DispenseEnded, StatusChanged
 from drink_agent.config import parse
-from drink_agent.domain.evidence import Cause, Direction, Evidence, Line
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Sensor
 from drink_agent.logs import LogSettings, set_up_logging
 from drink_agent.runtime.agent import Agent
 
@@ -49,6 +49,9 @@ class InstantBoard:
     async def run(self) -> None:
         """See `BoardPort`."""
         await asyncio.Event().wait()
+
+    def recall(self, drop_id: str, slot: int, before: Sensor, age_s: float) -> None:
+        """See `BoardPort`."""
 
     def dispense(self, drop_id: str, slot: int) -> None:
         """See `BoardPort`."""

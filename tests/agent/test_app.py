@@ -10,6 +10,7 @@ import pytest
 
 from drink.v1.drop_service_pb2 import Drop
 from drink_agent.app import serve
+from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.spec import Fault
 from drink_agent.board.identity import BoardMemory, Identity
 from tests.fakes.frontend import LIMIT_S
@@ -110,7 +111,7 @@ async def test_fault_12_a_drop_goes_on_without_a_link(rig: Rig) -> None:
 async def test_fault_25_an_agent_killed_with_a_drop_at_the_board_calls_it_unknown(
     rig: Rig,
 ) -> None:
-    rig.fault(Fault.SLOW, seconds=0.3)
+    rig.fault(Fault.SILENT)
     rig.start()
     link = await rig.link()
     link.dispense("a")
@@ -130,6 +131,38 @@ async def test_fault_25_an_agent_killed_with_a_drop_at_the_board_calls_it_unknow
     again.dispense("b")
     await again.result("b")
     assert rig.motor_runs == 2
+
+
+def _is_busy(board: EmulatedBoard) -> bool:
+    return bool(board.to_dict()["motor_running"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "cause"),
+    [
+        (Fault.SLOW, Drop.STATE_DISPENSED, Drop.CAUSE_BOARD_ACK_LATE),
+        (Fault.FOUND_EMPTY, Drop.STATE_NOT_DISPENSED, Drop.CAUSE_BOARD_REFUSED_LATE),
+    ],
+)
+@pytest.mark.parametrize("after_silence", [False, True])
+async def test_fault_59_the_answer_that_comes_after_a_restart_settles_the_drop(
+    rig: Rig, fault: Fault, outcome: int, cause: int, after_silence: bool
+) -> None:
+    rig.fault(fault, seconds=1.0 if after_silence else 0.3)
+    rig.start()
+    link = await rig.link()
+    link.dispense("a")
+    assert await rig.host.wait_until(_is_busy, LIMIT_S)
+    if after_silence:
+        assert (await link.result("a")).cause == Drop.CAUSE_BOARD_SILENT
+    await rig.kill()
+    rig.start()
+    again = await rig.link()
+    await again.until(lambda link: any(result.outcome == outcome for result in link.results))
+    settled = again.results[-1]
+    assert (settled.drop, settled.cause) == ("drops/a", cause)
+    again.dispense("b", slot=2)
+    assert (await again.result("b")).cause == Drop.CAUSE_BOARD_ACK
 
 
 async def test_a_settled_drop_is_remembered_over_a_restart(rig: Rig) -> None:

@@ -13,7 +13,9 @@ from drink_agent.board.port import (
     StatusChanged,
     Write,
 )
+from drink_agent.board.probe import QUIET_S
 from drink_agent.board.settings import BoardSettings
+from drink_agent.domain.evidence import Outcome
 
 WIRE = BoardSettings(url="serial:///dev/ttyUSB0", password="password")
 """A board on a wire of our own."""
@@ -23,9 +25,6 @@ DIAL_IN = BoardSettings(url="listen://127.0.0.1:4343", password="password")
 
 FULL = b"71 1`2 1`3 0\n"
 """A status of three slots, the last one empty."""
-
-IDLE = FULL + FULL
-"""What proves a board idle."""
 
 
 class DriverBench:
@@ -63,6 +62,14 @@ class DriverBench:
             self._take(self.driver.tick(self.now))
         self.now = until
 
+    def show_idle(self, status: bytes = FULL) -> None:
+        """Answers each question until the driver takes the board for idle, a few times at most."""
+        for _ in range(5):
+            self.hear(status)
+            if state_of(self) in (State.READY, State.DISPENSING):
+                return
+            self.pass_s(QUIET_S)
+
     def clear(self) -> None:
         """Forgets what was done so far."""
         self.written = b""
@@ -75,6 +82,11 @@ class DriverBench:
     @property
     def late(self) -> list[LateEvidence]:
         return [effect for effect in self.effects if isinstance(effect, LateEvidence)]
+
+    @property
+    def settled(self) -> list[LateEvidence]:
+        """Late evidence that proves something."""
+        return [late for late in self.late if late.outcome is not Outcome.UNKNOWN]
 
     @property
     def statuses(self) -> list[StatusChanged]:
@@ -104,7 +116,7 @@ def ready_bench(settings: BoardSettings = WIRE, status: bytes = FULL) -> DriverB
     board.connect()
     if settings.dials_in:
         board.hear(b"0password\n")
-    board.hear(status * 3)
+    board.show_idle(status)
     assert state_of(board) is State.READY
     board.clear()
     return board

@@ -11,11 +11,13 @@ class FakeStream:
     Attributes:
         written: What the agent wrote.
         refuses: Whether writes fail with nothing sent.
+        status: What each status request is answered with; nothing if empty.
     """
 
     peer = "a test"
 
-    def __init__(self) -> None:
+    def __init__(self, status: bytes = b"") -> None:
+        self.status = status
         self.written = b""
         self.refuses = False
         self._said: asyncio.Queue[bytes | StreamLostError] = asyncio.Queue()
@@ -36,6 +38,8 @@ class FakeStream:
         if self.refuses:
             raise StreamLostError("gone", unsent=True)
         self.written += data
+        if data.startswith(b"6") and self.status:
+            self.say(self.status)
 
     def hang_up(self, reason: str) -> None:
         self._said.put_nowait(StreamLostError(reason))

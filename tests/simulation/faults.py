@@ -58,7 +58,7 @@ class Plan:
             return ArmedFault(None)
         fault = rng.choice(self.board_faults)
         match fault:
-            case Fault.SLOW | Fault.LATE:
+            case Fault.SLOW | Fault.LATE | Fault.FOUND_EMPTY | Fault.FOUND_EMPTY_SILENT:
                 return ArmedFault(fault, rng.uniform(0.5, 25))
             case Fault.DISCONNECT | Fault.POWER | Fault.POWER_BEFORE:
                 return ArmedFault(fault, rng.uniform(0.2, 20))

@@ -63,6 +63,17 @@ def at_board(content: bytes) -> dict[str, Any] | None:
     return open_command
 
 
+def awaits_answer(content: bytes) -> bool:
+    """Whether it is not known what became of the last motor command."""
+    last, decided = "", True
+    for record in records(content):
+        if record["kind"] == "commanded":
+            last, decided = record["drop"], False
+        elif record["kind"] == "result" and record["drop"] == last:
+            decided = record["outcome"] != "UNKNOWN"
+    return not decided
+
+
 def unacknowledged(content: bytes) -> list[str]:
     """Drops whose last record is neither an acknowledgement nor missing."""
     last = {record["drop"]: record["kind"] for record in records(content)}

@@ -61,6 +61,22 @@ def retry_after_silence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TiniDriver, "_desync", again)
 
 
+def sensor_as_proof(patch: pytest.MonkeyPatch) -> None:
+    """A slot that reads empty after a silence is taken for a sale."""
+
+    def trust(driver: TiniDriver) -> None:
+        command = driver._command
+        assert command is not None
+        if command.item_left:
+            command._independent = True
+            driver._end(AgentCause.SENSOR)
+        else:
+            driver._end_unknown(AgentCause.BOARD_SILENT)
+        driver._start_probing(BoardState.DESYNCED)
+
+    patch.setattr(TiniDriver, "_desync", trust)
+
+
 def retry_after_restart(patch: pytest.MonkeyPatch) -> None:
     """A motor command that a crash interrupted is run again."""
 
@@ -139,7 +155,7 @@ def late_ack_to_current_drop(patch: pytest.MonkeyPatch) -> None:
     """After a timeout the next answer counts for whatever drop is at the board then."""
 
     def carry_on(driver: TiniDriver) -> None:
-        driver._end_unanswered(AgentCause.BOARD_SILENT)
+        driver._end(AgentCause.BOARD_SILENT)
         driver._command = None
         driver._state = BoardState.READY
 
@@ -273,6 +289,7 @@ def drop_without_login(patch: pytest.MonkeyPatch) -> None:
 PLANTS = (
     Plant("retry the motor command after a silence", retry_after_silence),
     Plant("retry the motor command after a restart", retry_after_restart),
+    Plant("sensor taken as proof", sensor_as_proof),
     Plant("report before sync", report_before_sync),
     Plant("a journal that does not sync", journal_without_sync),
     Plant("void on the board's timeout", void_on_board_timeout),

@@ -143,8 +143,8 @@ class MachineTruth:
 
     @property
     def owes_answer(self) -> bool:
-        """Whether the last motor command has not been read yet, and may never be."""
-        return self._at_board is not None and not self.fates[self._at_board].obeyed
+        """Whether an answer now would be taken for the one to the last motor command."""
+        return journals.awaits_answer(self.journal())
 
     def lied(self, drop: str) -> bool:
         """Whether a sensor of the machine lied since the drop's command."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drink_agent.board.coke1994 import Coke1994Driver, State
+from drink_agent.board.coke1994 import SETTLE_LIMIT_S, Coke1994Driver, State
 from drink_agent.board.port import CloseStream, DispenseEnded, StatusChanged
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Outcome, Sensor
@@ -129,9 +129,24 @@ def checked(after: bytes, settings: BoardSettings = SETTINGS) -> DispenseEnded:
     return ended
 
 
-def test_a_slot_that_became_empty_proves_the_drop() -> None:
+INDEPENDENT = BoardSettings(
+    url=SETTINGS.url, dialect="coke1994", max_slot=5, sensor_independent=True
+)
+
+
+def test_fault_57_a_slot_that_became_empty_proves_nothing_unless_declared() -> None:
+    """Invariant 8: a sensor settles a drop only where it is declared independent of the command."""
     ended = checked(bytes([0b10110]))
+    assert (ended.outcome, ended.cause) == (Outcome.UNKNOWN, Cause.BOARD_SILENT)
+    assert ended.evidence.sensor_after is Sensor.EMPTY
+    assert not ended.evidence.sensor_independent
+
+
+def test_a_slot_that_became_empty_proves_the_drop_where_that_is_declared() -> None:
+    ended = checked(bytes([0b10110]), INDEPENDENT)
     assert (ended.outcome, ended.cause) == (Outcome.DISPENSED, Cause.SENSOR)
+    assert ended.evidence.sensor_independent
+    assert (ended.evidence.sensor_before_ms, ended.evidence.sensor_after_ms) == (0, 3500)
     assert (ended.evidence.sensor_before, ended.evidence.sensor_after) == (
         Sensor.STOCKED,
         Sensor.EMPTY,
@@ -141,7 +156,75 @@ def test_a_slot_that_became_empty_proves_the_drop() -> None:
 
 @pytest.mark.parametrize("after", [0b10111, 0b00000, 0b10101])
 def test_anything_else_proves_nothing(after: int) -> None:
-    assert checked(bytes([after])).cause is Cause.BOARD_SILENT
+    assert checked(bytes([after]), INDEPENDENT).cause is Cause.BOARD_SILENT
+
+
+def test_fault_57_a_board_that_does_not_answer_has_not_proved_itself_idle() -> None:
+    board = in_state(State.CHECKING, INDEPENDENT)
+    board.pass_s(INDEPENDENT.response_limit_s)
+    assert [ended.cause for ended in board.ended] == [Cause.BOARD_SILENT]
+    board.hear(bytes([0b10110]))
+    assert [(late.drop_id, late.cause) for late in board.late] == [("d1", Cause.SENSOR)]
+    board.hear(bytes([0b10110]))
+    assert len(board.late) == 1
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, INDEPENDENT])
+def test_fault_59_readings_over_another_connection_are_evidence_and_no_proof(
+    settings: BoardSettings,
+) -> None:
+    board = in_state(State.CHECKING, settings)
+    board.lose()
+    [ended] = board.ended
+    assert ended.evidence.sensor_after is Sensor.UNSPECIFIED
+    board.connect()
+    board.hear(bytes([0b10110]))
+    [late] = board.late
+    assert (late.cause, late.evidence.sensor_after) == (Cause.BOARD_LOST, Sensor.EMPTY)
+
+
+def test_fault_59_a_command_of_an_earlier_run_has_its_sensor_read() -> None:
+    board = bench(INDEPENDENT)
+    board.driver.recall("d1", 1, Sensor.STOCKED, 2.0, board.now)
+    board.connect()
+    board.hear(bytes([0b10110]))
+    [late] = board.late
+    assert (late.drop_id, late.cause) == ("d1", Cause.AGENT_RESTARTED)
+    assert late.evidence.sensor_after_ms == 2000
+
+
+class TestQuestions:
+    """A command and a question are never in the board's buffer together."""
+
+    def asking(self) -> DriverBench:
+        board = in_state(State.READY)
+        board.pass_s(SETTINGS.probe_interval_s)
+        assert board.written == b"A"
+        board.dispense("d1", 1)
+        assert board.written == b"A"
+        return board
+
+    def test_fault_60_a_command_waits_for_the_answer_to_a_question(self) -> None:
+        board = self.asking()
+        board.hear(FULL)
+        assert board.written == b"A1"
+
+    def test_fault_60_a_command_is_not_sent_after_a_question_without_an_answer(self) -> None:
+        board = self.asking()
+        board.pass_s(SETTLE_LIMIT_S)
+        assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
+        board.hear(FULL)
+        assert board.written == b"A"
+
+    def test_fault_60_a_board_lost_meanwhile_gets_no_command(self) -> None:
+        board = self.asking()
+        board.lose()
+        assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
+
+    def test_only_one_command_is_held(self) -> None:
+        board = self.asking()
+        with pytest.raises(AssertionError, match="outstanding"):
+            board.dispense("d2", 2)
 
 
 def test_the_configuration_may_declare_that_sent_means_dispensed() -> None:
@@ -160,6 +243,7 @@ def test_an_empty_slot_is_refused_without_a_byte() -> None:
     board.dispense("d1", 4)
     [ended] = board.ended
     assert ended.evidence.sensor_before is Sensor.EMPTY
+    assert ended.evidence.sensor_after is Sensor.UNSPECIFIED
     assert board.written == b""
 
 

@@ -58,7 +58,7 @@ HAPPENINGS = {
     "ack": lambda board: board.hear(b"4\n"),
     "nack": lambda board: board.hear(b"5\n"),
     "all slots": lambda board: board.hear(FULL),
-    "all slots twice": lambda board: board.hear(FULL + FULL),
+    "idle": lambda board: board.show_idle(),
     "one slot": lambda board: board.hear(b"72 1\n"),
     "temperature": lambda board: board.hear(b"850\n"),
     "keep-alive": lambda board: board.hear(b"9\n"),
@@ -74,13 +74,13 @@ HAPPENINGS = {
 
 GONE = "DISCONNECTED"
 REFUSED = "d2 BOARD_UNREACHABLE"
-ASKED = r"write '1\n6\n'"
+GREETED = r"write '1\n'"
 
 TABLE = {
     State.DISCONNECTED: dict.fromkeys(HAPPENINGS, GONE) | {"dispense": f"{GONE}; {REFUSED}"},
     State.LOGIN: dict.fromkeys(HAPPENINGS, "LOGIN")
     | {
-        "good login": f"PROBING; {ASKED}",
+        "good login": f"PROBING; {GREETED}",
         "wrong login": rf"{GONE}; close; write '2\n'",
         "dispense": f"LOGIN; {REFUSED}",
         "lost": GONE,
@@ -91,7 +91,7 @@ TABLE = {
     },
     State.REJECTED: dict.fromkeys(HAPPENINGS, "REJECTED")
     | {
-        "good login": f"PROBING; {ASKED}",
+        "good login": f"PROBING; {GREETED}",
         "wrong login": r"REJECTED; write '2\n'",
         "dispense": f"REJECTED; {REFUSED}",
         "lost": GONE,
@@ -100,11 +100,11 @@ TABLE = {
     },
     State.PROBING: dict.fromkeys(HAPPENINGS, "PROBING")
     | {
-        "good login": f"PROBING; {ASKED}",
+        "good login": f"PROBING; {GREETED}",
         "wrong login": r"REJECTED; write '2\n'",
-        "all slots": r"PROBING; not ready, 3 slots; write '6\n'",
-        "all slots twice": r"READY; ready, 3 slots; write '6\n'",
-        "one slot": r"PROBING; not ready, 1 slots; write '6\n'",
+        "all slots": "PROBING; not ready, 3 slots",
+        "idle": r"READY; not ready, 3 slots; ready, 3 slots; write '6\n'",
+        "one slot": "PROBING; not ready, 1 slots",
         "temperature": "PROBING; not ready, 10.0 C",
         "dispense": f"PROBING; {REFUSED}",
         "lost": GONE,
@@ -115,21 +115,21 @@ TABLE = {
     },
     State.READY: dict.fromkeys(HAPPENINGS, "READY")
     | {
-        "good login": f"PROBING; not ready, 3 slots; {ASKED}",
+        "good login": f"PROBING; not ready, 3 slots; {GREETED}",
         "wrong login": r"REJECTED; not ready, 3 slots; write '2\n'",
         "temperature": "READY; ready, 10.0 C",
         "dispense": r"DISPENSING; write '31\n'",
         "lost": f"{GONE}; not ready, 3 slots",
         "lost unsent": f"{GONE}; not ready, 3 slots",
-        "90 s": r"READY; write '6\n'",
-        "180 s": rf"{GONE}; close; not ready, 3 slots; write '6\n'",
+        "90 s": r"SETTLING; write '6\n'",
+        "180 s": rf"{GONE}; not ready, 3 slots; close; write '6\n6\n6\n6\n6\n6\n'",
     },
     State.DISPENSING: dict.fromkeys(HAPPENINGS, "DISPENSING")
     | {
-        "good login": f"PROBING; d1 BOARD_LOST; not ready, 3 slots; {ASKED}",
+        "good login": f"PROBING; d1 BOARD_LOST; not ready, 3 slots; {GREETED}",
         "wrong login": r"REJECTED; d1 BOARD_LOST; not ready, 3 slots; write '2\n'",
-        "ack": r"SETTLING; d1 BOARD_ACK; write '6\n'",
-        "nack": r"SETTLING; d1 BOARD_REFUSED; write '6\n'",
+        "ack": "SETTLING; d1 BOARD_ACK",
+        "nack": "SETTLING; d1 BOARD_REFUSED",
         "temperature": "DISPENSING; ready, 10.0 C",
         "lost": f"{GONE}; d1 BOARD_LOST; not ready, 3 slots",
         "lost unsent": f"{GONE}; d1 BOARD_UNREACHABLE; not ready, 3 slots",
@@ -140,25 +140,23 @@ TABLE = {
     },
     State.SETTLING: dict.fromkeys(HAPPENINGS, "SETTLING")
     | {
-        "good login": f"PROBING; not ready, 3 slots; {ASKED}",
+        "good login": f"PROBING; not ready, 3 slots; {GREETED}",
         "wrong login": r"REJECTED; not ready, 3 slots; write '2\n'",
-        "all slots": r"SETTLING; write '6\n'",
-        "all slots twice": r"READY; write '6\n'",
+        "idle": r"READY; write '6\n6\n'",
         "temperature": "SETTLING; ready, 10.0 C",
         "lost": f"{GONE}; not ready, 3 slots",
         "lost unsent": f"{GONE}; not ready, 3 slots",
-        "10 s": r"PROBING; not ready, 3 slots; write '6\n6\n'",
-        "90 s": r"PROBING; not ready, 3 slots; write '6\n6\n6\n6\n6\n'",
-        "180 s": rf"{GONE}; not ready, 3 slots; close; write '6\n6\n6\n6\n6\n6\n'",
+        "10 s": r"PROBING; not ready, 3 slots; write '6\n6\n6\n'",
+        "90 s": r"PROBING; not ready, 3 slots; write '6\n6\n6\n6\n6\n6\n'",
+        "180 s": rf"{GONE}; not ready, 3 slots; close; write '6\n6\n6\n6\n6\n6\n6\n'",
     },
     State.DESYNCED: dict.fromkeys(HAPPENINGS, "DESYNCED")
     | {
-        "good login": f"PROBING; {ASKED}",
+        "good login": f"PROBING; {GREETED}",
         "wrong login": r"REJECTED; write '2\n'",
-        "ack": r"SETTLING; late d1 BOARD_ACK_LATE; ready, 3 slots; write '6\n'",
-        "nack": r"SETTLING; late d1 BOARD_REFUSED_LATE; ready, 3 slots; write '6\n'",
-        "all slots": r"DESYNCED; write '6\n'",
-        "all slots twice": r"READY; ready, 3 slots; write '6\n'",
+        "ack": "SETTLING; late d1 BOARD_ACK_LATE; ready, 3 slots",
+        "nack": "SETTLING; late d1 BOARD_REFUSED_LATE; ready, 3 slots",
+        "idle": r"DESYNCED; late d1 BOARD_SILENT; write '6\n'",
         "temperature": "DESYNCED; not ready, 10.0 C",
         "dispense": f"DESYNCED; {REFUSED}",
         "lost": GONE,

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from drink_agent.board.driver import SETTLE_LIMIT_S, State, TiniDriver
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.spec import BoardSpec
+from drink_agent.board.probe import QUIET_S
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import MAX_LINES, Cause, Outcome, Sensor
-from tests.fakes.board_bench import DIAL_IN, FULL, IDLE, WIRE, DriverBench, state_of
+from tests.fakes.board_bench import DIAL_IN, FULL, WIRE, DriverBench, state_of
 from tests.fakes.board_bench import desynced_bench as desynced
 from tests.fakes.board_bench import dispensing_bench as dispensing
 from tests.fakes.board_bench import ready_bench as ready
@@ -39,10 +40,25 @@ class TestDispensing:
 
     def test_fault_44_a_refusal_after_motion_is_contradicted_by_the_sensor(self) -> None:
         board = dispensing(slot=2)
-        board.hear(b"72 0\n5\n")
+        board.pass_s(1.4)
+        board.hear(b"72 0\n")
+        board.pass_s(2.1)
+        board.hear(b"5\n")
         [ended] = board.ended
         assert ended.cause is Cause.BOARD_REFUSED
         assert "from stocked to empty" in ended.evidence.contradiction
+
+    @pytest.mark.parametrize("together", [True, False])
+    def test_fault_48_a_slot_found_empty_and_refused_is_no_contradiction(
+        self, together: bool
+    ) -> None:
+        board = dispensing(slot=2)
+        board.hear(b"72 0\n5\n" + FULL if together else b"72 0\n")
+        board.pass_s(0.2)
+        board.hear(b"" if together else b"5\n" + FULL)
+        [ended] = board.ended
+        assert ended.cause is Cause.BOARD_REFUSED
+        assert ended.evidence.contradiction == ""
 
     def test_fault_48_an_ack_from_an_empty_slot_is_contradicted(self) -> None:
         board = dispensing(slot=3)
@@ -115,6 +131,8 @@ class TestSettling:
         board.hear(b"4\n")
         board.dispense("d2", 3)
         board.hear(FULL + b"4\n" + FULL + b"4\n")
+        assert board.written == b"31\n"
+        board.show_idle()
         assert board.written == b"31\n6\n6\n33\n"
         board.hear(b"5\n")
         assert [(ended.drop_id, ended.cause) for ended in board.ended] == [
@@ -127,8 +145,8 @@ class TestSettling:
         board.hear(b"4\n")
         board.dispense("d2", 2)
         assert board.driver.status.ready
-        board.pass_s(SETTLE_LIMIT_S - 0.1)
-        board.hear(IDLE)
+        board.pass_s(SETTLE_LIMIT_S - 0.2)
+        board.show_idle()
         board.hear(b"4\n")
         ended = board.ended[1]
         assert (ended.drop_id, ended.cause) == ("d2", Cause.BOARD_ACK)
@@ -177,7 +195,7 @@ class TestSilence:
         board.hear(b"4\n" + FULL)
         [late] = board.late
         assert (late.drop_id, late.outcome) == ("d1", Outcome.DISPENSED)
-        board.hear(IDLE)
+        board.show_idle()
         board.dispense("d2", 2)
         board.hear(FULL)
         assert not board.ended
@@ -190,52 +208,14 @@ class TestSilence:
         board = desynced()
         board.hear(b"72 0\n9\n")
         assert state_of(board) is State.DESYNCED
-        board.hear(b"71 1`2 0`3 0\n" * 2)
+        board.pass_s(WIRE.response_limit_s)
+        board.show_idle(b"71 1`2 0`3 0\n")
         assert state_of(board) is State.READY
+        board.dispense("d2", 2)
+        board.clear()
         board.hear(b"4\n")
         assert not board.late
-
-    def test_a_sensor_that_saw_the_item_leave_proves_a_silent_drop(self) -> None:
-        board = dispensing(slot=2)
-        board.hear(b"72 0\n")
-        board.pass_s(10)
-        [ended] = board.ended
-        assert (ended.outcome, ended.cause) == (Outcome.DISPENSED, Cause.SENSOR)
-        assert ended.evidence.sensor_after is Sensor.EMPTY
-        assert state_of(board) is State.DESYNCED
-        board.hear(b"4\n")
-        assert (state_of(board), board.late) == (State.SETTLING, [])
-
-    def test_a_sensor_that_reports_after_the_limit_proves_it_late(self) -> None:
-        board = desynced(slot=2)
-        board.hear(b"71 1`2 0`3 0\n" * 2)
-        [late] = board.late
-        assert (late.drop_id, late.cause) == ("d1", Cause.SENSOR)
-
-    @pytest.mark.parametrize(
-        ("status", "why"),
-        [
-            (b"71 0`2 0`3 0\n", "all sensors fell silent: their bus did, not a can"),
-            (b"71 1`2 1`3 0\n", "several cans were in the slot"),
-            (b"72 0\n72 1\n71 1`2 1`3 0\n", "it was stocked again"),
-            (b"71 0`2 1`3 0\n", "another slot's sensor says nothing of this one"),
-        ],
-    )
-    def test_sensors_that_prove_nothing(self, status: bytes, why: str) -> None:
-        board = dispensing(slot=2)
-        board.hear(status)
-        board.pass_s(10)
-        board.hear(status)
-        assert [ended.cause for ended in board.ended] == [Cause.BOARD_SILENT], why
-        assert not board.late, why
-
-    def test_a_refusal_after_the_sensor_settled_the_drop_is_only_noted(self) -> None:
-        board = dispensing(slot=2)
-        board.hear(b"72 0\n")
-        board.pass_s(10)
-        board.hear(b"5\n")
-        assert not board.late
-        assert any("refused late" in note for note in board.notes)
+        assert [ended.drop_id for ended in board.ended] == ["d2"]
 
     def test_a_late_refusal_is_proof_of_no_dispense(self) -> None:
         board = desynced()
@@ -247,7 +227,7 @@ class TestSilence:
         board = ready()
         board.lose()
         board.connect()
-        board.hear(b"7\n" * 2)
+        board.show_idle(b"7\n")
         board.clear()
         board.dispense("d1", 2)
         board.hear(b"72 0\n")
@@ -259,13 +239,16 @@ class TestSilence:
 
 class TestIdleProof:
     def test_a_machine_of_one_slot_takes_three_answers(self) -> None:
-        board = desynced(status=b"7\n")
-        for _ in range(2):
+        board = ready(status=b"7\n")
+        board.dispense("d1", 1)
+        board.hear(b"4\n")
+        board.clear()
+        for _ in range(3):
+            assert state_of(board) is State.SETTLING
+            board.pass_s(QUIET_S)
             board.hear(b"71 1\n")
-            assert state_of(board) is State.DESYNCED
-        board.hear(b"71 1\n")
         assert state_of(board) is State.READY
-        assert board.written == b"6\n6\n"
+        assert board.written == b"6\n6\n6\n"
 
     def test_pushed_sensors_never_prove_idleness(self) -> None:
         board = desynced()
@@ -275,6 +258,7 @@ class TestIdleProof:
 
     def test_the_ruby_simulators_answer_does(self) -> None:
         board = desynced()
+        board.pass_s(WIRE.response_limit_s)
         board.hear(b"7 0 1\n")
         assert state_of(board) is State.READY
         assert 0 not in board.driver.status.sensors
@@ -285,28 +269,34 @@ class TestConnection:
     def test_fault_45_a_restart_in_mid_dispense_is_unknown(self, during: float) -> None:
         board = dispensing()
         board.pass_s(during)
-        board.hear(b"0password\n72 1\n" + IDLE)
+        board.hear(b"0password\n72 1\n")
+        board.show_idle()
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_LOST]
+        assert state_of(board) is State.PROBING, "its answer may still come"
+        board.pass_s(2 * WIRE.response_limit_s)
+        board.show_idle()
         assert state_of(board) is State.READY
-        board.hear(b"4\n")
-        assert not board.late
+        assert not board.settled
 
     def test_fault_45_a_board_that_restarts_in_a_loop_is_answered_each_time(self) -> None:
         board = bench()
         board.connect()
         for _ in range(50):
             board.hear(b"0password\n")
-        assert board.written == b"6000\n" + b"1\n6\n" * 50
-        board.hear(IDLE)
+        assert board.written == b"6000\n" + b"1\n" * 50
+        board.show_idle()
         assert state_of(board) is State.READY
 
     def test_fault_46_a_lost_port_in_mid_dispense_is_unknown_and_never_repeated(self) -> None:
         board = dispensing()
         board.lose()
         board.connect()
-        board.hear(b"4\n5\n" + IDLE)
+        board.show_idle()
+        board.pass_s(2 * WIRE.response_limit_s)
+        board.show_idle()
+        assert state_of(board) is State.READY
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_LOST]
-        assert not board.late
+        assert not board.settled
         assert board.written.count(b"3") == 1
 
     def test_fault_46_a_command_that_never_left_is_no_dispense(self) -> None:
@@ -330,9 +320,10 @@ class TestConnection:
         board = desynced()
         board.lose(unsent=True)
         board.connect()
-        board.hear(b"4\n" + IDLE)
+        board.pass_s(WIRE.response_limit_s)
+        board.show_idle()
         assert not board.ended
-        assert not board.late
+        assert not board.settled
 
     def test_fault_47_a_half_open_connection_is_given_up_after_the_silence_limit(self) -> None:
         board = ready(DIAL_IN)
@@ -368,7 +359,7 @@ class TestConnection:
         board = bench(BoardSettings(url="serial:///dev/ttyUSB0"))
         board.connect()
         board.hear(b"0whatever\n0`5 1\n")
-        assert board.written == b"6000\n1\n6\n"
+        assert board.written == b"6000\n1\n"
 
     def test_fault_29_an_answer_that_waited_for_a_stalled_loop_still_counts(self) -> None:
         board = dispensing()
@@ -432,4 +423,4 @@ def test_no_bytes_upset_it_or_make_it_write_what_kills_the_firmware(noise: list[
         assert line[:1] != b"3" or line[1:].isdigit()
     assert board.written.count(b"31\n") == 1
     assert len(board.ended) == 1
-    assert len(board.late) <= 1
+    assert len(board.settled) <= 1

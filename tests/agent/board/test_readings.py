@@ -8,10 +8,11 @@ from drink_agent.domain.evidence import Sensor
 
 def test_readings_are_kept_and_only_those_of_this_connection_are_fresh() -> None:
     readings = Readings()
-    assert readings.slot(1, stocked=True) is Sensor.STOCKED
+    assert readings.slot(1, 5.0, stocked=True) is Sensor.STOCKED
     readings.connected()
-    readings.slot(2, stocked=False)
+    readings.slot(2, 6.0, stocked=False)
     assert readings.fresh == {2: Sensor.EMPTY}
+    assert readings.read_at == {2: 6.0}
     assert readings.status(ready=True).sensors == {1: Sensor.STOCKED, 2: Sensor.EMPTY}
 
 

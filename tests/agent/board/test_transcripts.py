@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drink_agent.board.driver import TiniDriver
+from drink_agent.board.probe import QUIET_S
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Sensor
 from tests.fakes.board_bench import DriverBench
@@ -62,13 +63,16 @@ def replay(name: str, conversation: list[Turn]) -> tuple[list[tuple[str, Cause]]
     board.connect()
     started = board.now
     drops = answered = 0
+    between_lines = True
     for at, who, data in conversation:
-        board.pass_s(max(0.0, started + at - board.now))
-        if who == "board":
-            board.hear(data)
-            while data.endswith(b"\n") and answered < board.written.count(b"6\n"):
+        while (left_s := started + at - board.now) > 0:
+            board.pass_s(min(left_s, QUIET_S))
+            while between_lines and answered < board.written.count(b"6\n"):
                 answered += 1
                 board.hear(ANSWERS[name])
+        if who == "board":
+            board.hear(data)
+            between_lines = data.endswith(b"\n")
         elif data.startswith(b"3"):
             drops += 1
             board.dispense(f"d{drops}", int(data[1:]))

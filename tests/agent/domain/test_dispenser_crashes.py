@@ -101,7 +101,8 @@ class Machine(RuleBasedStateMachine):
             case Run(drop, slot):
                 assert self.at_board is None, "two commands at the board"
                 assert isinstance(self.disk[-1].record, Commanded), "not durable before the motor"
-                assert self.disk[-1].record == Commanded(drop, slot, Sensor.STOCKED)
+                commanded = Commanded(drop, slot, Sensor.STOCKED, self.now_ms, f"boot-{self.boot}")
+                assert self.disk[-1].record == commanded
                 boot, deadline_ms = self.start_by[drop]
                 assert boot == self.boot, "started after a reboot"
                 assert self.now_ms < deadline_ms, "started too late"

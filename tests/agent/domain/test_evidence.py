@@ -17,12 +17,22 @@ EVIDENCE = st.builds(
     sensor_before=st.sampled_from(Sensor),
     sensor_after=st.sampled_from(Sensor),
     contradiction=st.text(),
+    sensor_before_ms=st.none() | st.integers(),
+    sensor_after_ms=st.none() | st.integers(),
+    sensor_independent=st.booleans(),
 )
 
 
 @given(EVIDENCE)
 def test_json_keeps_it(evidence: Evidence) -> None:
     assert Evidence.from_dict(json.loads(json.dumps(evidence.to_dict()))) == evidence
+
+
+def test_evidence_of_the_first_release_can_be_read() -> None:
+    old = Evidence(sensor_before=Sensor.STOCKED).to_dict()
+    for added in ("sensor_before_ms", "sensor_after_ms", "sensor_independent"):
+        del old[added]
+    assert Evidence.from_dict(old) == Evidence(sensor_before=Sensor.STOCKED)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,14 @@ def test_an_entry_survives_json(sequence: int, record: Record) -> None:
 SOUND = Entry(7, Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_LOST, Evidence())).to_dict()
 
 
+COMMANDED = Entry(7, Commanded("a", 1, Sensor.STOCKED, 900, "boot")).to_dict()
+
+
+def test_a_command_of_the_first_release_can_be_read() -> None:
+    old = {key: value for key, value in COMMANDED.items() if key not in ("at_ms", "boot")}
+    assert Entry.from_dict(old) == Entry(7, Commanded("a", 1, Sensor.STOCKED))
+
+
 @pytest.mark.parametrize(
     "stored",
     [
@@ -61,6 +69,8 @@ SOUND = Entry(7, Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_LOST, Evidence())).
         {key: value for key, value in SOUND.items() if key != "revision"},
         {"n": 1, "kind": "accepted", "drop": "a", "slot": 1.5, "ttl_ms": 1},
         {"n": 1, "kind": "commanded", "drop": "a", "slot": 1, "sensor_before": "HALF"},
+        COMMANDED | {"at_ms": "900"},
+        COMMANDED | {"boot": 7},
     ],
 )
 def test_what_is_no_record_is_refused(stored: object) -> None:

@@ -16,6 +16,8 @@ def next_records(memory: Memory, drop: str) -> list[Record]:
     match memory.step_of(drop):
         case Step.NONE:
             return [Accepted(drop, 1, 1000, 0, "boot"), result]
+        case Step.ACCEPTED if memory.commanded:
+            return [result]  # one command is at the board at a time
         case Step.ACCEPTED:
             return [Commanded(drop, 1, Sensor.STOCKED), result]
         case Step.COMMANDED | Step.ACKED:
@@ -62,3 +64,18 @@ def test_an_acknowledged_drop_leaves_its_result_and_its_acknowledgement() -> Non
     entries = [Entry(number, record) for number, record in enumerate(records, 1)]
     kept = survivors(entries, remembered_drops=9, evidence_drops=9)
     assert [entry.sequence for entry in kept] == [5, 6]
+
+
+def test_fault_59_a_command_that_may_still_be_answered_is_kept() -> None:
+    records: list[Record] = [
+        Accepted("a", 7, 1000, 0, "boot"),
+        Commanded("a", 7, Sensor.STOCKED),
+        Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_SILENT, EVIDENCE),
+        Acked("a", 1),
+    ]
+    entries = [Entry(number, record) for number, record in enumerate(records, 1)]
+    kept = survivors(entries, remembered_drops=9, evidence_drops=0)
+    assert [entry.sequence for entry in kept] == [1, 2, 3, 4]
+    unanswered = replay(kept, 9).unanswered
+    assert unanswered is not None
+    assert unanswered.slot == 7

@@ -26,6 +26,7 @@ EVIDENCE = Evidence(
     Sensor.STOCKED,
     Sensor.EMPTY,
     "a contradiction",
+    sensor_before_ms=-4000,
 )
 
 
@@ -97,6 +98,8 @@ def test_a_result_is_told_in_full(outcome: Outcome, cause: Cause) -> None:
     assert Slot.Sensor.Name(message.evidence.sensor_before) == "SENSOR_STOCKED"
     assert Slot.Sensor.Name(message.evidence.sensor_after) == "SENSOR_EMPTY"
     assert message.evidence.contradiction == "a contradiction"
+    assert message.evidence.sensor_before_offset_ms == -4000
+    assert not message.evidence.HasField("sensor_after_offset_ms")
 
 
 def test_a_board_without_a_thermometer_says_nothing_of_it() -> None:

@@ -95,7 +95,7 @@ async def test_a_line_each_for_command_and_result_and_one_more_for_a_drop_that_w
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "drink_agent.agent")
-    rig.fault(Fault.SILENT)
+    rig.fault(Fault.SLOW, seconds=0.1)
     rig.start()
     link = await rig.link()
     link.dispense("a")

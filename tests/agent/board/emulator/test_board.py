@@ -286,7 +286,9 @@ class TestFaults:
         assert (ack, full + b"\n", end) == (b"4", FULL, b"")
         assert not any(line[:1].isdigit() and line[1:].isascii() for line in (junk, more))
 
-    def test_a_broken_connection_stops_no_motor_and_gets_no_answer(self) -> None:
+    def test_fault_59_a_broken_connection_stops_no_motor_and_the_answer_goes_over_the_next(
+        self,
+    ) -> None:
         made = armed(Fault.DISCONNECT, 0.5)
         made.write(b"31\n")
         made.pass_s(1.5)
@@ -297,8 +299,33 @@ class TestFaults:
         made.pass_s(1.9)
         assert made.said == b""
         made.pass_s(0.2)
-        assert made.said == FULL
+        assert made.said == b"4\n" + FULL + FULL
         assert made.board.counts.dispensed == {1: 1}
+
+    def test_fault_57_a_slot_found_empty_is_reported_and_then_refused(self) -> None:
+        made = armed(Fault.FOUND_EMPTY, 7)
+        made.write(b"31\n6\n")
+        assert made.said == b"71 0\n"
+        made.clear()
+        made.pass_s(6.9)
+        assert made.said == b"", "it reads nothing else meanwhile"
+        made.pass_s(0.2)
+        empty = FULL.replace(b"71 1", b"71 0")
+        assert made.said == b"5\n" + empty + empty
+        assert made.board.counts.motor_runs == 0
+        made.clear()
+        made.board.refill(1, 3, made.now)
+        made.write(b"6\n")
+        assert FULL in made.said
+
+    def test_fault_57_the_refusal_may_be_lost(self) -> None:
+        made = armed(Fault.FOUND_EMPTY_SILENT)
+        made.write(b"31\n")
+        made.pass_s(10)
+        assert made.said == b"71 0\n"
+        made.board.override_sensor(1, None, made.now)
+        made.write(b"6\n")
+        assert made.said.endswith(FULL)
 
     @pytest.mark.parametrize(("fault", "fell"), [(Fault.POWER, 1), (Fault.POWER_BEFORE, 0)])
     def test_a_power_cut_stops_everything(self, fault: Fault, fell: int) -> None:

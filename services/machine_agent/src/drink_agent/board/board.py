@@ -32,7 +32,7 @@ from drink_agent.board.streams import (
     parse_url,
 )
 from drink_agent.board.tcp_stream import DialSource, ListenSource
-from drink_agent.domain.evidence import Outcome
+from drink_agent.domain.evidence import Outcome, Sensor
 
 _log: Final = logging.getLogger(__name__)
 
@@ -127,6 +127,17 @@ class Board:
         except TimeoutError:
             return False
         return True
+
+    def recall(self, drop_id: str, slot: int, before: Sensor, age_s: float) -> None:
+        """Learns of the last command of an earlier run of the agent, which has no answer yet.
+
+        Args:
+            drop_id: The drop.
+            slot: Its slot.
+            before: The slot's sensor before the command.
+            age_s: Seconds since the command; 0 if nobody knows.
+        """
+        self._driver.recall(drop_id, slot, before, age_s, self._clock())
 
     def dispense(self, drop_id: str, slot: int) -> None:
         """Runs a slot's motor once; returns at once.

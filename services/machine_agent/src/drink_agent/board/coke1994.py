@@ -1,7 +1,8 @@
 """Drives the serial board of 1994 (CSH Coke machine FAQ): digits drop, `A` asks for the slots.
 
-The board never says what it did. So the slots are asked before and after each drop, and only a
-slot that has become empty proves that something left it.
+The board never says what it did. So the slots are asked before and after each drop. A slot that has
+become empty is evidence for a person; it settles the drop only where the configuration declares the
+sensors independent of the command (`sensor_independent`), and only once the board has answered.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ _ASK: Final = b"A"
 
 MAX_INTERVAL_S: Final = 60.0
 """Longest wait between two questions to a board that does not answer."""
+
+SETTLE_LIMIT_S: Final = 2.0
+"""Longest wait of a command for the answer to a question, in seconds; an answer takes one byte."""
 
 
 class State(Enum):
@@ -51,6 +55,7 @@ class Coke1994Driver(DriverBase):
         self._ask_at = 0.0
         self._ask_interval_s = settings.probe_interval_s
         self._asked = False
+        self._held: tuple[str, int, float] | None = None
 
     @property
     def state(self) -> State:
@@ -82,20 +87,34 @@ class Coke1994Driver(DriverBase):
     def dispense(self, drop_id: str, slot: int, now: float) -> Sequence[Effect]:
         """Writes a slot's digit, once, unless the board does not answer or the slot is empty.
 
-        An empty slot is refused in the board's place, as the tini-board does it by itself.
+        An empty slot is refused in the board's place, as the tini-board does it by itself. While a
+        question is under way the command is held, for `SETTLE_LIMIT_S` at most.
         """
-        assert self._command is None, "a command is outstanding"
+        assert self._held is None, "a command is outstanding"
+        assert self._state not in (State.DISPENSING, State.CHECKING), "a command is outstanding"
         self._now = now
         before = self._readings.fresh.get(slot, Sensor.UNSPECIFIED)
         if self._state is not State.READY or not 1 <= slot <= self._settings.max_slot:
             self._turn_down(drop_id, Cause.BOARD_UNREACHABLE, Evidence())
         elif before is Sensor.EMPTY:
-            self._turn_down(drop_id, Cause.BOARD_REFUSED, Evidence((), before, before))
+            read_ms = round((self._readings.read_at[slot] - now) * 1000)
+            evidence = Evidence(sensor_before=before, sensor_before_ms=read_ms)
+            self._turn_down(drop_id, Cause.BOARD_REFUSED, evidence)
+        elif self._asked:
+            self._held = (drop_id, slot, now)
         else:
-            self._begin(drop_id, slot)
-            self._state = State.DISPENSING
-            self._send(b"%d" % slot)
+            self._command_motor(drop_id, slot)
         return self._take()
+
+    def _command_motor(self, drop_id: str, slot: int) -> None:
+        self._begin(drop_id, slot)
+        self._state = State.DISPENSING
+        self._send(b"%d" % slot)
+
+    def _turn_down_held(self) -> None:
+        if self._held is not None:
+            self._turn_down(self._held[0], Cause.BOARD_UNREACHABLE, Evidence())
+            self._held = None
 
     def _is_ready(self) -> bool:
         return self._state in (State.READY, State.DISPENSING, State.CHECKING)
@@ -113,7 +132,10 @@ class Coke1994Driver(DriverBase):
                 return [(self._command.written_at + limit_s, self._give_up)]
             case State.ASKING | State.READY:
                 silent_at = self._heard_at + self._settings.silence_limit_s
-                return [(silent_at, self._close), (self._ask_at, self._ask_again)]
+                deadlines = [(silent_at, self._close), (self._ask_at, self._ask_again)]
+                if self._held is not None:
+                    deadlines.append((self._held[2] + SETTLE_LIMIT_S, self._turn_down_held))
+                return deadlines
 
     def _ask(self) -> None:
         self._send(_ASK)
@@ -121,6 +143,7 @@ class Coke1994Driver(DriverBase):
 
     def _ask_again(self) -> None:
         if self._asked and self._state is State.READY:
+            self._turn_down_held()
             self._state = State.ASKING
         if self._state is State.ASKING:
             self._ask_interval_s = min(self._ask_interval_s * 2, MAX_INTERVAL_S)
@@ -138,8 +161,7 @@ class Coke1994Driver(DriverBase):
         self._ask()
 
     def _give_up(self) -> None:
-        self._end(Cause.BOARD_SILENT)
-        self._command = None
+        self._end_unknown(Cause.BOARD_SILENT)
         self._doubt()
 
     def _close(self) -> None:
@@ -147,14 +169,16 @@ class Coke1994Driver(DriverBase):
         self._disconnect()
 
     def _disconnect(self, *, unsent: bool = False) -> None:
-        if self._command is not None:
-            unwritten = unsent and self._state is State.DISPENSING
-            self._end(Cause.BOARD_UNREACHABLE if unwritten else Cause.BOARD_LOST)
+        self._turn_down_held()
+        if self._state is State.DISPENSING and unsent:
+            self._end(Cause.BOARD_UNREACHABLE)
             self._command = None
+        elif self._state in (State.DISPENSING, State.CHECKING):
+            self._end_unknown(Cause.BOARD_LOST)
         self._state = State.DISCONNECTED
 
     def _on_byte(self, byte: int) -> None:
-        if self._command is not None:
+        if self._command is not None and self._state is not State.READY:
             self._command.received(printable(bytes([byte])), self._now)
         if not self._asked or byte >> self._settings.max_slot:
             self.malformed += 1
@@ -164,17 +188,20 @@ class Coke1994Driver(DriverBase):
         self._asked = False
         self._heard_at = self._now
         for slot in range(1, self._settings.max_slot + 1):
-            reading = self._readings.slot(slot, stocked=bool(byte >> (slot - 1) & 1))
-            if self._command is not None:
-                self._command.sensor(slot, reading)
+            self._read(slot, stocked=bool(byte >> (slot - 1) & 1))
         if self._state is State.CHECKING:
             self._conclude()
-        elif self._state is State.ASKING:
-            self._be_ready()
+        else:
+            if self._state is State.ASKING:
+                self._look_again()
+                self._be_ready()
+            if self._held is not None:
+                (drop_id, number, _), self._held = self._held, None
+                self._command_motor(drop_id, number)
 
     def _conclude(self) -> None:
         assert self._command is not None
-        if self._command.item_left:
+        if self._command.item_left and self._settings.sensor_independent:
             self._end(Cause.SENSOR)
         elif self._settings.sent_means_dispensed:
             self._end(Cause.DECLARED)
@@ -182,6 +209,20 @@ class Coke1994Driver(DriverBase):
             self._end(Cause.BOARD_SILENT)
         self._command = None
         self._be_ready()
+
+    def _look_again(self) -> None:
+        """Takes the first answer after a command without an outcome.
+
+        Over another connection it proves nothing: who knows what was done to the board meanwhile.
+        """
+        if self._command is None:
+            return
+        is_proof = self._settings.sensor_independent and self._cause is Cause.BOARD_SILENT
+        if is_proof and self._command.item_left:
+            self._amend(Cause.SENSOR)
+        else:
+            self._amend_readings()
+        self._command = None
 
     def _be_ready(self) -> None:
         self._state = State.READY

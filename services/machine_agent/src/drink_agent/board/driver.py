@@ -2,7 +2,12 @@
 
 The board's answers carry no id. So an answer counts for a command only while it is the only one
 that the board can be talking about: nothing new is sent until the board has shown that it is done
-with the last one. After a silence that takes its late answer, a restart, or a proof of idleness.
+with the last one. After a silence that takes its late answer, or a proof of idleness and as much
+time again. Until another command is written, an answer that comes belongs to the last one, also
+over a new connection and after a restart of the agent.
+
+A slot's sensor settles nothing here: the firmware looks at a slot when it is commanded, and reports
+one that it finds empty before it refuses. Readings are evidence for a person.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,15 +18,15 @@ from typing import ClassVar, Final
 from drink_agent.board import tini
 from drink_agent.board.base import Deadline, DriverBase, is_power_of_ten
 from drink_agent.board.login import Verdict, judge
-from drink_agent.board.port import CloseStream, Effect, Greeting, LateEvidence
-from drink_agent.board.probe import IdleProbe
+from drink_agent.board.port import CloseStream, Effect, Greeting
+from drink_agent.board.probe import FULL_PROOFS, QUIET_S, IdleProbe
 from drink_agent.board.record import printable
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Evidence
 
 SETTLE_LIMIT_S: Final = 2.0
-"""Seconds from an answer until the board must have shown that it is idle: a hundred times what two
-full statuses take at 9600 baud. A command that waits longer is better refused."""
+"""Seconds from an answer until the board must have shown that it is idle: three times what two full
+statuses of 99 slots take at 9600 baud. A command that waits longer is better refused."""
 
 
 class State(Enum):
@@ -40,7 +45,8 @@ class State(Enum):
     DISPENSING = auto()
     """A command is outstanding."""
     SETTLING = auto()
-    """The board has answered; it may be about to say so twice."""
+    """The board has answered and may be about to say so twice, or it is asked whether it is there:
+    a command waits until it has answered the question."""
     DESYNCED = auto()
     """A command was not answered in time; its answer may still come."""
 
@@ -72,9 +78,7 @@ class TiniDriver(DriverBase):
         self._decoder = tini.TiniDecoder(settings.max_line_bytes)
         self._connected_at = 0.0
         self._heard_at = 0.0
-        self._quiet_probed = False
         self._probe = IdleProbe(settings.probe_interval_s, 0.0)
-        self._settled = False
         self._held: tuple[str, int] | None = None
         self._written = False
 
@@ -89,7 +93,6 @@ class TiniDriver(DriverBase):
         self._decoder = tini.TiniDecoder(self._settings.max_line_bytes)
         self._readings.connected()
         self._now = self._connected_at = self._heard_at = now
-        self._quiet_probed = False
         if self._settings.dials_in:
             self._state = State.LOGIN
         else:
@@ -98,7 +101,7 @@ class TiniDriver(DriverBase):
         return self._take()
 
     def disconnected(self, now: float, *, unsent: bool = False) -> Sequence[Effect]:
-        """The stream is lost, and with it all hope for a command's answer."""
+        """The stream is lost; a command's answer may still come over the next one."""
         self._now = now
         self._disconnect(unsent=unsent)
         return self._take()
@@ -106,15 +109,23 @@ class TiniDriver(DriverBase):
     def receive(self, data: bytes, now: float) -> Sequence[Effect]:
         """The board sent bytes, cut anywhere."""
         self._now = self._heard_at = now
-        self._quiet_probed = False
         self._written = True
         for decoded in self._decoder.feed(data):
             if self._state is State.DISCONNECTED:
                 break
-            if self._command is not None:
-                self._command.received(self._evident(decoded), now)
+            self._keep(decoded)
             self._TABLE[self._state][type(decoded.message)](self, decoded.message)
+        self._probe.heard(now)
         return self._take()
+
+    def _keep(self, decoded: tini.Decoded) -> None:
+        """Keeps a line as evidence; of an idle board only one that may be the late answer."""
+        is_answer = isinstance(decoded.message, tini.Ack | tini.Nack)
+        if self._command is not None and (is_answer or not self._is_idle()):
+            self._command.received(self._evident(decoded), self._now)
+
+    def _is_idle(self) -> bool:
+        return self._state in (State.READY, State.SETTLING)
 
     def dispense(self, drop_id: str, slot: int, now: float) -> Sequence[Effect]:
         """Commands a motor, once, or says that the board cannot be commanded.
@@ -136,7 +147,7 @@ class TiniDriver(DriverBase):
     def _command_motor(self, drop_id: str, slot: int) -> None:
         if 1 <= slot <= self._settings.max_slot:
             self._begin(drop_id, slot)
-            self._settled = self._written = False
+            self._written = False
             self._state = State.DISPENSING
             self._write(tini.Drop(slot))
         else:
@@ -153,7 +164,7 @@ class TiniDriver(DriverBase):
         match self._state:
             case State.LOGIN:
                 deadlines.append((self._connected_at + limits.login_limit_s, self._close_silent))
-            case State.READY if not self._quiet_probed:
+            case State.READY:
                 deadlines.append((self._heard_at + limits.silence_limit_s / 2, self._ask_if_alive))
             case State.DISPENSING:
                 assert self._command is not None
@@ -191,7 +202,7 @@ class TiniDriver(DriverBase):
         self._readings.disconnected()
 
     def _desync(self) -> None:
-        self._end_unanswered(Cause.BOARD_SILENT)
+        self._end_unknown(Cause.BOARD_SILENT)
         self._note("the board did not answer a command in time; it gets no other until it does")
         self._start_probing(State.DESYNCED)
 
@@ -200,51 +211,54 @@ class TiniDriver(DriverBase):
         self._start_probing(State.PROBING)
 
     def _end_lost(self, *, unsent: bool = False) -> None:
-        """Ends what is under way: its answer cannot come any more."""
+        """Ends what is under way: the board may have been interrupted in it."""
         self._turn_down_held()
-        if self._state is State.DISPENSING:
-            if unsent:
-                self._end(Cause.BOARD_UNREACHABLE)
-            else:
-                self._end_unanswered(Cause.BOARD_LOST)
-        self._command = None
+        if self._state is not State.DISPENSING:
+            return
+        if unsent:
+            self._end(Cause.BOARD_UNREACHABLE)
+            self._command = None
+        else:
+            self._end_unknown(Cause.BOARD_LOST)
 
     def _turn_down_held(self) -> None:
         if self._held is not None:
             self._turn_down(self._held[0], Cause.BOARD_UNREACHABLE, Evidence())
             self._held = None
 
-    def _end_unanswered(self, cause: Cause) -> None:
-        assert self._command is not None
-        self._settled = self._command.item_left
-        self._end(Cause.SENSOR if self._settled else cause)
-
-    def _end_late(self, cause: Cause) -> None:
-        """Settles the silent drop, unless its sensor already did."""
-        assert self._command is not None
-        drop_id = self._command.drop_id
-        if not self._settled:
-            evidence = self._command.evidence(cause)
-            self._out.append(LateEvidence(drop_id, cause.outcome, cause, evidence))
-        elif cause is Cause.BOARD_REFUSED_LATE:
-            self._note(f"{drop_id}: refused late by the board, but its sensor saw an item leave")
-        self._command = None
-
-    def _start_probing(self, state: State, *, guarded: bool = False) -> None:
+    def _start_probing(
+        self,
+        state: State,
+        *,
+        first_at: float | None = None,
+        proofs: int = FULL_PROOFS,
+        guarded: bool = False,
+    ) -> None:
+        """Asks whether the board is idle, at once unless `first_at` says when."""
         self._state = state
-        self._probe = IdleProbe(self._settings.probe_interval_s, self._now)
-        self._ask_if_idle(guarded=guarded)
+        self._probe = IdleProbe(
+            self._settings.probe_interval_s, self._now, first_at=first_at, proofs=proofs
+        )
+        if first_at is None:
+            self._ask_if_idle(guarded=guarded)
 
     def _ask_if_idle(self, *, guarded: bool = False) -> None:
         self._write(tini.StatusRequest(guarded=guarded))
         self._probe.asked(self._now)
 
     def _ask_if_alive(self) -> None:
-        self._write(tini.StatusRequest())
-        self._quiet_probed = True
+        """A command waits for the answer, so that the two are never in the board's buffer together.
+
+        One answer will do: the board was idle, and has been told nothing since.
+        """
+        self._start_probing(State.SETTLING, proofs=1)
+
+    def _settle(self) -> None:
+        """Waits for a second answer. A full status follows an answer without a question."""
+        self._start_probing(State.SETTLING, first_at=self._now + QUIET_S)
 
     def _on_login(self, login: tini.Message) -> None:
-        """The board has started: whatever it did before is over, and it will not tell."""
+        """The board has started, or dialled again: a command under way was perhaps interrupted."""
         assert isinstance(login, tini.Login)
         match judge(self._settings, login):
             case Verdict.ADMITTED:
@@ -253,7 +267,7 @@ class TiniDriver(DriverBase):
                 if not self._settings.password:
                     self._out.append(Greeting(login.password))
                 self._write(tini.LoginAccepted())
-                self._start_probing(State.PROBING)
+                self._start_probing(State.PROBING, first_at=self._now + QUIET_S)
             case Verdict.REFUSED:
                 self._end_lost()
                 self.counters.logins_refused += 1
@@ -271,35 +285,46 @@ class TiniDriver(DriverBase):
             return
         self._end(Cause.BOARD_ACK if isinstance(answer, tini.Ack) else Cause.BOARD_REFUSED)
         self._command = None
-        self._start_probing(State.SETTLING)
+        self._settle()
 
     def _on_late_answer(self, answer: tini.Message) -> None:
+        """Nothing was commanded since the last command, so its answer it is, if it had none."""
+        if self._command is None:
+            self._on_unsolicited(answer)
+            return
         acked = isinstance(answer, tini.Ack)
-        self._end_late(Cause.BOARD_ACK_LATE if acked else Cause.BOARD_REFUSED_LATE)
-        self._start_probing(State.SETTLING)
+        self._amend(Cause.BOARD_ACK_LATE if acked else Cause.BOARD_REFUSED_LATE)
+        self._command = None
+        if self._state is State.PROBING:  # it has yet to show that it is idle
+            self._start_probing(State.PROBING, first_at=self._now + QUIET_S)
+        else:
+            self._settle()
 
     def _on_status(self, status: tini.Message) -> None:
         assert isinstance(status, tini.SlotStatus)
         for slot, stocked in status.slots:
             if 1 <= slot <= self._settings.max_slot:
-                reading = self._readings.slot(slot, stocked=stocked)
-                if self._command is not None:
-                    self._command.sensor(slot, reading)
+                self._read(slot, stocked=stocked)
 
     def _on_status_while_probing(self, status: tini.Message) -> None:
         assert isinstance(status, tini.SlotStatus)
         self._on_status(status)
         if self._probe.proves_idle(status, self._readings.fresh, self._now):
             self._on_idle()
-        elif self._probe.due_at <= self._now:
-            self._ask_if_idle()
 
     def _on_idle(self) -> None:
+        """The board is done with what it was told; see to what waits for that.
+
+        Not every board that speaks these lines answers questions in their turn. So one that owes
+        an answer gets as long again as its time limit to give it, before another command is sent.
+        """
+        self._amend_readings()
         if self._command is not None:
-            self._note("the board is idle; its answer to the last command is lost for good")
-            if self._command.item_left:
-                self._end_late(Cause.SENSOR)
-            self._command = None
+            last_chance_at = self._command.written_at + 2 * self._settings.response_limit_s
+            if self._now < last_chance_at:
+                self._start_probing(self._state, first_at=last_chance_at)
+                return
+            self._command.read_out()
         self._state = State.READY
         if self._held is not None:
             held, self._held = self._held, None
@@ -341,6 +366,8 @@ class TiniDriver(DriverBase):
     _LOGGED_IN: ClassVar[_Row] = _BEFORE_LOGIN | {
         tini.SlotStatus: _on_status,
         tini.Temperature: _on_temperature,
+        tini.Ack: _on_late_answer,
+        tini.Nack: _on_late_answer,
     }
     _UNPROVEN: ClassVar[_Row] = _LOGGED_IN | {tini.SlotStatus: _on_status_while_probing}
     _TABLE: ClassVar[dict[State, _Row]] = {
@@ -350,5 +377,5 @@ class TiniDriver(DriverBase):
         State.READY: _LOGGED_IN,
         State.DISPENSING: _LOGGED_IN | {tini.Ack: _on_answer, tini.Nack: _on_answer},
         State.SETTLING: _UNPROVEN,
-        State.DESYNCED: _UNPROVEN | {tini.Ack: _on_late_answer, tini.Nack: _on_late_answer},
+        State.DESYNCED: _UNPROVEN,
     }

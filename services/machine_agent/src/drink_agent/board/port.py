@@ -24,12 +24,15 @@ class DispenseEnded:
 
 @dataclass(frozen=True, slots=True)
 class LateEvidence:
-    """Settles a drop that ended UNKNOWN; at most one for a drop, never one for another."""
+    """What became known of a drop after it ended UNKNOWN; never of another drop.
+
+    It may come several times for a drop: readings that prove nothing, then an answer that does.
+    """
 
     drop_id: str
     """The earlier drop."""
     outcome: Outcome
-    """DISPENSED or NOT_DISPENSED."""
+    """DISPENSED or NOT_DISPENSED; UNKNOWN if there is more evidence, and no proof."""
     cause: Cause
     """Why; `cause.outcome` is `outcome`."""
     evidence: Evidence
@@ -116,6 +119,19 @@ class Driver(Protocol):
 
     def dispense(self, drop_id: str, slot: int, now: float) -> Sequence[Effect]:
         """Runs a slot's motor once, or says why not; no other command may be outstanding."""
+
+    def recall(self, drop_id: str, slot: int, before: Sensor, age_s: float, now: float) -> None:
+        """Learns of the last command that was written before this agent started.
+
+        To be called before the first connection, and only for a command without an answer.
+
+        Args:
+            drop_id: the drop.
+            slot: its slot.
+            before: the slot's sensor before the command.
+            age_s: seconds since the command was written; 0 if nobody knows.
+            now: monotonic seconds.
+        """
 
     def tick(self, now: float) -> Sequence[Effect]:
         """Time has passed."""

@@ -14,19 +14,22 @@ class Readings:
         self._temperature_celsius: float | None = None
         self.fresh: dict[int, Sensor] = {}
         """Readings of this connection; only they are evidence."""
+        self.read_at: dict[int, float] = {}
+        """When each of them was taken, monotonic seconds."""
 
     def connected(self) -> None:
         """What follows comes over a new connection."""
-        self.fresh = {}
+        self.fresh, self.read_at = {}, {}
 
     def disconnected(self) -> None:
         """Forgets the temperature; an empty slot stays empty until the board says otherwise."""
         self._temperature_celsius = None
 
-    def slot(self, slot: int, *, stocked: bool) -> Sensor:
+    def slot(self, slot: int, now: float, *, stocked: bool) -> Sensor:
         """A slot's sensor reported."""
         reading = Sensor.STOCKED if stocked else Sensor.EMPTY
         self.fresh[slot] = reading
+        self.read_at[slot] = now
         if self._sensors.get(slot) is not reading:
             self._sensors = MappingProxyType({**self._sensors, slot: reading})
         return reading

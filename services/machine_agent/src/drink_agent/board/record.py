@@ -17,22 +17,49 @@ from drink_agent.domain.evidence import (
 _FIRST_LINES: Final = 8
 """Lines kept from the command on when more than `MAX_LINES` have passed; then come the last."""
 
+FOUND_EMPTY_S: Final = 1.0
+"""Longest time in seconds from a sensor that turns empty to a refusal for that very reason; a motor
+that did run takes longer to stop."""
+
 
 class CommandRecord:
     """One command from its writing to the last word about it.
 
-    An item is said to have left when, from the command to now and on one connection, the slot's
-    sensor went from stocked to empty and no other slot's did. If others went too, the sensors'
-    bus failed or the board lost power, and no sensor proves anything. A slot that held several
-    stays stocked, which proves nothing either.
+    An item is said to have left when, since the command, the slot's sensor went from stocked to
+    empty and no other slot's did. If others went too, the sensors' bus failed or the board lost
+    power. A slot that held several stays stocked, which says nothing either.
+
+    Args:
+        drop_id: The drop.
+        slot: Its slot.
+        written_at: When the command was written, monotonic seconds.
+        before: What the sensors said then.
+        read_at: When the slot's own sensor had said so; None if that is not known.
+        independent: Whether the sensors are declared independent of the command, so that a
+            refusal after which one reads empty is a contradiction.
     """
 
-    def __init__(self, drop_id: str, slot: int, now: float, sensors: Mapping[int, Sensor]) -> None:
+    def __init__(
+        self,
+        drop_id: str,
+        slot: int,
+        written_at: float,
+        before: Mapping[int, Sensor],
+        *,
+        read_at: float | None = None,
+        independent: bool = False,
+    ) -> None:
         self.drop_id = drop_id
         self.slot = slot
-        self.written_at = now
-        self._before = dict(sensors)
-        self._now = dict(sensors)
+        self.written_at = written_at
+        self._before = dict(before)
+        self._read_at = read_at
+        self._independent = independent
+        self._after: dict[int, Sensor] = {}
+        self._after_at: float | None = None
+        self._emptied_at = 0.0
+        self._told = Sensor.UNSPECIFIED
+        self._is_read_out = False
         self._lines: list[Line] = []
 
     def sent(self, text: str, now: float) -> None:
@@ -43,9 +70,19 @@ class CommandRecord:
         """A line came from the board."""
         self._keep(Direction.RECEIVED, text, now)
 
-    def sensor(self, slot: int, reading: Sensor) -> None:
+    def sensor(self, slot: int, reading: Sensor, now: float) -> None:
         """A slot's sensor reported."""
-        self._now[slot] = reading
+        if self._is_read_out:
+            return
+        if slot == self.slot:
+            if reading is Sensor.EMPTY and self.sensor_after is not Sensor.EMPTY:
+                self._emptied_at = now
+            self._after_at = now
+        self._after[slot] = reading
+
+    def read_out(self) -> None:
+        """The board is idle: what its sensors say later has nothing to do with this command."""
+        self._is_read_out = True
 
     @property
     def sensor_before(self) -> Sensor:
@@ -53,31 +90,51 @@ class CommandRecord:
         return self._before.get(self.slot, Sensor.UNSPECIFIED)
 
     @property
+    def sensor_after(self) -> Sensor:
+        """What the slot's sensor said last since the command; UNSPECIFIED if nothing."""
+        return self._after.get(self.slot, Sensor.UNSPECIFIED)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the slot's sensor says something else than in the evidence given out last."""
+        return self.sensor_after is not self._told
+
+    @property
     def item_left(self) -> bool:
-        """Whether the sensors prove that an item left the slot."""
+        """Whether the sensors say that an item left the slot."""
         emptied = [
             slot
-            for slot, reading in self._now.items()
+            for slot, reading in self._after.items()
             if reading is Sensor.EMPTY and self._before.get(slot) is Sensor.STOCKED
         ]
         return emptied == [self.slot]
 
-    def evidence(self, cause: Cause) -> Evidence:
+    def evidence(self, cause: Cause, now: float) -> Evidence:
         """All of it so far, and what contradicts the outcome that this cause explains."""
+        self._told = self.sensor_after
         return Evidence(
             lines=tuple(self._lines),
             sensor_before=self.sensor_before,
-            sensor_after=self._now.get(self.slot, Sensor.UNSPECIFIED),
-            contradiction=self._contradiction(cause),
+            sensor_after=self.sensor_after,
+            sensor_before_ms=self._offset_ms(self._read_at),
+            sensor_after_ms=self._offset_ms(self._after_at),
+            sensor_independent=self._independent and cause is Cause.SENSOR,
+            contradiction=self._contradiction(cause, now),
         )
 
-    def _contradiction(self, cause: Cause) -> str:
+    def _contradiction(self, cause: Cause, now: float) -> str:
         match cause.outcome:
             case Outcome.DISPENSED if self.sensor_before is Sensor.EMPTY:
                 return "the slot's sensor said empty before the motor ran"
             case Outcome.NOT_DISPENSED if self.item_left:
-                return "the slot's sensor went from stocked to empty"
+                # The firmware looks at a slot when it is commanded: a slot that it finds empty only
+                # then is reported empty and refused in one breath.
+                if self._independent or now - self._emptied_at > FOUND_EMPTY_S:
+                    return "the slot's sensor went from stocked to empty"
         return ""
+
+    def _offset_ms(self, at: float | None) -> int | None:
+        return None if at is None else round((at - self.written_at) * 1000)
 
     def _keep(self, direction: Direction, text: str, now: float) -> None:
         offset_ms = round((now - self.written_at) * 1000)

@@ -29,7 +29,8 @@ class BoardSettings:
     password still counts."""
     response_limit_s: float = 10.0
     """Seconds from a motor command to its answer. Default 10: the firmware needs 3.5 s, and
-    nobody stands waiting for longer."""
+    nobody stands waiting for longer. A tini board that owes an answer gets no other command for as
+    long again, even if it seems idle."""
     silence_limit_s: float = 180.0
     """Seconds without a word, or without an answer to probes, until the board counts as lost.
     Default 180: three of the firmware's keep-alives."""
@@ -52,7 +53,12 @@ class BoardSettings:
     takes 600."""
     sent_means_dispensed: bool = False
     """coke1994 only: whether a drop counts as dispensed once the board took the command and still
-    answers. Default false: such a drop is unknown unless its sensor proves it."""
+    answers. Default false: such a drop is unknown unless its sensor may prove it."""
+    sensor_independent: bool = False
+    """coke1994 only: whether a slot's sensor reads empty for no other reason than that an item left
+    it, so that one that turns empty after a command, on a board that still answers, proves the
+    drop. Default false: the reading is kept as evidence, and the drop is unknown. A tini board
+    reports a slot that it finds empty before it refuses, so there a sensor proves nothing."""
     motor_s: float = 3.5
     """coke1994 only: seconds from the command until the slot's sensor has settled. Default 3.5,
     the time measured on the tini board's motors."""
@@ -77,6 +83,11 @@ class BoardSettings:
             raise ValueError("password_file: required for a board that dials in (listen://)")
         if self.dialect == "coke1994":
             self._check_coke1994()
+        elif self.sensor_independent:
+            raise ValueError(
+                "sensor_independent is for coke1994 boards: the sensor of a tini board can turn"
+                " empty on a command that the board refuses"
+            )
 
     def _check(self, name: str, good: bool, wanted: str) -> None:
         if not good:

@@ -30,6 +30,7 @@ from drink_agent.domain.events import (
     Event,
     LinkDown,
     LinkUp,
+    Recall,
     Report,
     ReportNotReceived,
     Run,
@@ -44,6 +45,10 @@ from drink_agent.domain.recovery import KnownResult, Memory, Step, start_deadlin
 
 REVISIONS_MAX = 16
 """Results of one drop, first one included; a board has one late answer to give, not many."""
+
+AMENDMENTS_MAX = 8
+"""Results of one drop that are UNKNOWN, first one included: the readings of a board that is lost
+again and again leave room for what settles the drop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,10 @@ class DispenserSettings:
     ttl_limit_ms: int = 600_000
     """Default 600000 ms. Longest time to start that a command can ask for; nobody waits
     ten minutes in front of a machine."""
-    sensor_wait_ms: int = 3_000
-    """Default 3000 ms. After a restart, how long a drop that was at the board waits for its
-    slot's sensor to be read before it is reported unknown; a board pushes its sensors
-    within a second of being connected."""
+    sensor_wait_ms: int = 35_000
+    """Default 35000 ms. After a restart, how long a drop that was at the board waits for its
+    answer or its slot's sensor before it is reported unknown; a board that dials in does so
+    every 30 s. What comes later is reported later."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -202,6 +207,11 @@ class Dispenser:
             known = commanded.sensor_before is not Sensor.UNSPECIFIED
             wait_ms = self._settings.sensor_wait_ms if known else 0
             self._interrupted[commanded.drop] = self._now_ms + wait_ms
+        if (last := self._memory.unanswered) is not None:
+            known_age = last.at_ms is not None and last.boot == self._boot
+            age_ms = max(0, self._now_ms - (last.at_ms or 0)) if known_age else 0
+            # First of all: the board may be connected while a sync is waited for.
+            self._appends.append(Recall(last.drop, last.slot, last.sensor_before, age_ms))
 
     def _take_command(self, command: Command) -> None:
         drop = command.drop
@@ -257,9 +267,7 @@ class Dispenser:
         self._finish(event.drop, event.outcome, event.cause, event.evidence)
 
     def _take_late_evidence(self, event: BoardLateEvidence) -> None:
-        if event.outcome is Outcome.UNKNOWN:
-            self._disregard(Disregard.EVIDENCE_UNUSED, event.drop)
-        elif event.drop in self._interrupted:
+        if event.drop in self._interrupted:
             self._finish(event.drop, event.outcome, event.cause, event.evidence)
         elif known := self._memory.result_of(event.drop):
             self._revise(known.result, event)
@@ -268,10 +276,16 @@ class Dispenser:
 
     def _revise(self, result: Result, event: BoardLateEvidence) -> None:
         """Replaces UNKNOWN by what became known; keeps what contradicts a decided outcome."""
-        if result.outcome is event.outcome or result.revision >= REVISIONS_MAX:
+        amends = event.outcome is Outcome.UNKNOWN
+        limit = AMENDMENTS_MAX if amends else REVISIONS_MAX
+        decided = result.outcome is not Outcome.UNKNOWN
+        if (decided and event.outcome in (result.outcome, Outcome.UNKNOWN)) or (
+            result.revision >= limit
+        ):
             self._disregard(Disregard.EVIDENCE_UNUSED, event.drop)
-        elif result.outcome is Outcome.UNKNOWN:
-            self._finish(event.drop, event.outcome, event.cause, event.evidence)
+        elif not decided:
+            cause = result.cause if amends else event.cause
+            self._finish(event.drop, event.outcome, cause, event.evidence)
         else:
             contradiction = f"{event.outcome}/{event.cause} after {result.outcome}/{result.cause}"
             evidence = replace(event.evidence, contradiction=contradiction)
@@ -296,12 +310,9 @@ class Dispenser:
 
     def _conclude_interrupted(self) -> None:
         for drop, deadline_ms in tuple(self._interrupted.items()):
-            commanded = self._memory.commanded[drop]
-            sensor_after = self._board.sensors.get(commanded.slot, Sensor.UNSPECIFIED)
-            if sensor_after is Sensor.UNSPECIFIED and self._now_ms < deadline_ms:
-                continue
-            evidence = Evidence(sensor_before=commanded.sensor_before, sensor_after=sensor_after)
-            self._finish(drop, Outcome.UNKNOWN, Cause.AGENT_RESTARTED, evidence)
+            if self._now_ms >= deadline_ms:
+                evidence = Evidence(sensor_before=self._memory.commanded[drop].sensor_before)
+                self._finish(drop, Outcome.UNKNOWN, Cause.AGENT_RESTARTED, evidence)
 
     def _start_next(self) -> None:
         if self._running is not None or self._stopping or not self._board.ready:
@@ -310,7 +321,7 @@ class Dispenser:
             return
         waiting = self._waiting.popleft()
         sensor = self._board.sensors.get(waiting.slot, Sensor.UNSPECIFIED)
-        self._append(Commanded(waiting.drop, waiting.slot, sensor))
+        self._append(Commanded(waiting.drop, waiting.slot, sensor, self._now_ms, self._boot))
         self._running = waiting.drop
         self._sync_needed = True
         self._visible.append(Run(waiting.drop, waiting.slot, waiting.deadline_ms))

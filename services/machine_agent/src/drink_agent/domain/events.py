@@ -86,7 +86,7 @@ class BoardLateEvidence:
     drop: str
     """Id of the drop."""
     outcome: Outcome
-    """What the evidence shows."""
+    """What the evidence shows; UNKNOWN if it is more, and no proof."""
     cause: Cause
     """Why."""
     evidence: Evidence
@@ -144,6 +144,20 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """Tell the board which command of an earlier run may still be answered."""
+
+    drop: str
+    """Id of the drop."""
+    slot: int
+    """The machine's slot, from 1."""
+    sensor_before: Sensor
+    """The slot's sensor before the command."""
+    age_ms: int
+    """Milliseconds since the command; 0 if nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Send a durable result to the frontend."""
 
@@ -188,4 +202,4 @@ class Disregarded:
     """Id of the drop it was about."""
 
 
-Effect = Append | Sync | Run | Report | ReportNotReceived | Disregarded
+Effect = Append | Sync | Recall | Run | Report | ReportNotReceived | Disregarded

@@ -41,7 +41,8 @@ class Cause(StrEnum):
     BOARD_ACK_LATE = "BOARD_ACK_LATE"
     """So it did, after its time limit."""
     SENSOR = "SENSOR"
-    """The slot's sensor went from stocked to empty."""
+    """The slot's sensor, which is declared independent of the command, went from stocked to empty,
+    and the board has answered a question since."""
     DECLARED = "DECLARED"
     """Sent to a board that never answers, as the configuration declares."""
     BOARD_REFUSED = "BOARD_REFUSED"
@@ -127,9 +128,19 @@ class Evidence:
     sensor_before: Sensor = Sensor.UNSPECIFIED
     """The slot's sensor when the command was written."""
     sensor_after: Sensor = Sensor.UNSPECIFIED
-    """The slot's sensor when the outcome was decided."""
+    """What the slot's sensor said last after the command was written; UNSPECIFIED if it has not
+    been read since."""
     contradiction: str = ""
     """What contradicts the outcome, for an operator; empty if nothing does."""
+    sensor_before_ms: int | None = None
+    """When `sensor_before` was read: milliseconds since the command was written, so negative; None
+    if that is not known."""
+    sensor_after_ms: int | None = None
+    """When `sensor_after` was read: milliseconds since the command was written; None if that is not
+    known."""
+    sensor_independent: bool = False
+    """For SENSOR: the configuration declares the sensor independent of the command, and the board
+    had answered a question after the command."""
 
     def to_dict(self) -> dict[str, Any]:
         """The evidence as JSON knows it."""
@@ -138,6 +149,9 @@ class Evidence:
             "sensor_before": self.sensor_before,
             "sensor_after": self.sensor_after,
             "contradiction": self.contradiction,
+            "sensor_before_ms": self.sensor_before_ms,
+            "sensor_after_ms": self.sensor_after_ms,
+            "sensor_independent": self.sensor_independent,
         }
 
     @classmethod
@@ -153,4 +167,12 @@ class Evidence:
             sensor_before=Sensor(data["sensor_before"]),
             sensor_after=Sensor(data["sensor_after"]),
             contradiction=str(data["contradiction"]),
+            # A journal of 0.1.0 has none of these.
+            sensor_before_ms=_optional_ms(data.get("sensor_before_ms")),
+            sensor_after_ms=_optional_ms(data.get("sensor_after_ms")),
+            sensor_independent=bool(data.get("sensor_independent", False)),
         )
+
+
+def _optional_ms(value: Any) -> int | None:
+    return None if value is None else int(value)

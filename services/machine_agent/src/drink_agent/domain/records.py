@@ -44,6 +44,10 @@ class Commanded:
     """The machine's slot, from 1."""
     sensor_before: Sensor
     """What the slot's sensor said last."""
+    at_ms: int | None = None
+    """When, in milliseconds since the host booted; None in a record of 0.1.0."""
+    boot: str = ""
+    """The kernel's boot id then; with another one `at_ms` means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,12 @@ class Entry:
                     "boot": record.boot,
                 }
             case Commanded():
-                stored |= {"slot": record.slot, "sensor_before": record.sensor_before.value}
+                stored |= {
+                    "slot": record.slot,
+                    "sensor_before": record.sensor_before.value,
+                    "at_ms": record.at_ms,
+                    "boot": record.boot,
+                }
             case Result():
                 stored |= {
                     "revision": record.revision,
@@ -140,7 +149,13 @@ def _record(stored: dict[str, object]) -> Record:
                 _text(stored, "boot"),
             )
         case Commanded.KIND:
-            return Commanded(drop, _number(stored, "slot"), Sensor(_text(stored, "sensor_before")))
+            return Commanded(
+                drop,
+                _number(stored, "slot"),
+                Sensor(_text(stored, "sensor_before")),
+                None if stored.get("at_ms") is None else _number(stored, "at_ms"),
+                _text(stored, "boot") if "boot" in stored else "",
+            )
         case Result.KIND:
             evidence = stored["evidence"]
             if not isinstance(evidence, dict):

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from drink_agent.domain.evidence import Evidence
+from drink_agent.domain.evidence import Evidence, Outcome
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 
 _NO_EVIDENCE = Evidence()
@@ -69,6 +69,9 @@ class Memory:
     """Drops whose last record is ACCEPTED, oldest first."""
     commanded: dict[str, Commanded] = field(default_factory=dict)
     """Drops whose last record is COMMANDED."""
+    unanswered: Commanded | None = None
+    """The last motor command, as long as no outcome of it is known; None if one is. Whatever the
+    board answers before it is commanded again can only be the answer to this one."""
     unacked: dict[str, KnownResult] = field(default_factory=dict)
     """Drops whose last record is RESULT, oldest first."""
     settled: dict[str, KnownResult] = field(default_factory=dict)
@@ -106,7 +109,7 @@ class Memory:
                 self.accepted[record.drop] = record
             case Commanded():
                 del self.accepted[record.drop]
-                self.commanded[record.drop] = record
+                self.commanded[record.drop] = self.unanswered = record
             case Result():
                 self._take_result(entry.sequence, record)
             case Acked():
@@ -119,6 +122,8 @@ class Memory:
             raise ImpossibleHistoryError(f"record {sequence} has a revision out of order")
         for held in (self.accepted, self.commanded, self.unacked, self.settled):
             held.pop(result.drop, None)
+        if result.outcome is not Outcome.UNKNOWN:
+            self._answered(result.drop)
         self.unacked[result.drop] = KnownResult(sequence, result)
 
     def _take_ack(self, sequence: int, ack: Acked) -> None:
@@ -128,7 +133,14 @@ class Memory:
         del self.unacked[ack.drop]
         self.settled[ack.drop] = _without_evidence(known)
         while len(self.settled) > self.remembered_drops:
-            del self.settled[next(iter(self.settled))]
+            oldest = next(iter(self.settled))
+            del self.settled[oldest]
+            self._answered(oldest)
+
+    def _answered(self, drop: str) -> None:
+        """There is nothing more to be heard of a drop, or nobody would know it."""
+        if self.unanswered is not None and self.unanswered.drop == drop:
+            self.unanswered = None
 
 
 def _without_evidence(known: KnownResult) -> KnownResult:

@@ -14,8 +14,9 @@ def survivors(
 ) -> list[Entry]:
     """Returns the entries that replay to the same memory as all of them.
 
-    Of a drop that is not acknowledged everything that counts is kept. Of the newest acknowledged
-    ones the last result is, with its evidence for the newest of them. Numbers stay as they are.
+    Of a drop that is not acknowledged everything that counts is kept, and of the last one that was
+    commanded, if its outcome is not known. Of the newest acknowledged ones the last result is, with
+    its evidence for the newest of them. Numbers stay as they are.
 
     Args:
         entries: A sound journal's, oldest first.
@@ -42,6 +43,8 @@ def survivors(
 
 
 def _first_that_counts(drop: str, memory: Memory, accepted_at: Mapping[str, int]) -> float:
+    if memory.unanswered is not None and memory.unanswered.drop == drop:
+        return accepted_at[drop]
     match memory.step_of(drop):
         case Step.ACCEPTED | Step.COMMANDED:
             return accepted_at[drop]

@@ -209,4 +209,7 @@ def _evidence(evidence: Evidence) -> EvidenceMessage:
         sensor_before=_SENSORS[evidence.sensor_before],
         sensor_after=_SENSORS[evidence.sensor_after],
         contradiction=evidence.contradiction,
+        sensor_before_offset_ms=evidence.sensor_before_ms,
+        sensor_after_offset_ms=evidence.sensor_after_ms,
+        sensor_independent=evidence.sensor_independent,
     )

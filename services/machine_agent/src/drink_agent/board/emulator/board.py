@@ -64,8 +64,8 @@ class EmulatedBoard:
         self._writer = SegmentWriter(spec.cut, self._rng)
         self._faults: dict[int, deque[ArmedFault]] = {}
         self._sensors: dict[int, bool] = {}
+        self._found_empty: set[int] = set()
         self._agenda = Agenda()
-        self._connection = 0
         self._temperature = spec.temperature
         self._unread = bytearray()
         self._lines: deque[bytes] = deque()
@@ -84,7 +84,6 @@ class EmulatedBoard:
         """A connection is made: the board logs in and says what it sees."""
         assert not self.connected
         self.connected = True
-        self._connection += 1
         self._unread.clear()
         self._lines.clear()
         self._reader_alive = True
@@ -137,6 +136,7 @@ class EmulatedBoard:
     def refill(self, slot: int, cans: int, now: float) -> list[Output]:
         """A person puts the slot's cans to this number."""
         before = self._stocked(slot)
+        self._found_empty.discard(slot)
         self.counts.refill(slot, cans)
         if self._stocked(slot) != before:
             self._say_slot(slot, now)
@@ -144,6 +144,7 @@ class EmulatedBoard:
 
     def override_sensor(self, slot: int, stocked: bool | None, now: float) -> list[Output]:
         """The slot's sensor lies from now on, or with None no longer."""
+        self._found_empty.discard(slot)
         if stocked is None:
             self._sensors.pop(slot, None)
         else:
@@ -221,6 +222,8 @@ class EmulatedBoard:
         self._agenda.add(now + self.spec.report_s, Scope.CONNECTION, self._report)
 
     def _stocked(self, slot: int) -> bool:
+        if slot in self._found_empty:
+            return False
         return self._sensors.get(slot, self.counts.cans.get(slot, 0) > 0)
 
     # --- reading ---
@@ -275,10 +278,24 @@ class EmulatedBoard:
         armed = self._faults.get(slot)
         fault = armed.popleft() if armed else _NO_FAULT
         by_chance = self.spec.refuse_rate > 0 and self._rng.random() < self.spec.refuse_rate
-        if not self._stocked(slot) or fault.fault is Fault.REFUSE or by_chance:
+        if self._stocked(slot) and fault.fault in _FIND_EMPTY:
+            self._find_empty(slot, fault, now)
+        elif not self._stocked(slot) or fault.fault is Fault.REFUSE or by_chance:
             self._answer("5", now)
         else:
             self._run_motor(slot, fault, now)
+
+    def _find_empty(self, slot: int, fault: ArmedFault, now: float) -> None:
+        """No motor runs; the board reads nothing else until it has refused."""
+        self._motor_busy = True
+        self._found_empty.add(slot)
+        self._say_slot(slot, now)
+        self._agenda.add(now + fault.seconds, Scope.POWER, lambda due: self._refuse(fault, due))
+
+    def _refuse(self, fault: ArmedFault, now: float) -> None:
+        self._motor_busy = False
+        if fault.fault is not Fault.FOUND_EMPTY_SILENT:
+            self._answer("5", now)
 
     def _run_motor(self, slot: int, fault: ArmedFault, now: float) -> None:
         self._motor_busy = True
@@ -295,9 +312,8 @@ class EmulatedBoard:
         if fault.fault is Fault.DISCONNECT:
             hang_up = HangUp(fault.seconds)
             self._agenda.add(falls_at, Scope.POWER, lambda _: setattr(self, "_hang_up", hang_up))
-        connection = self._connection
         done_at = now + motor_s + late_s
-        self._agenda.add(done_at, Scope.POWER, lambda due: self._finish(fault, connection, due))
+        self._agenda.add(done_at, Scope.POWER, lambda due: self._finish(fault, due))
 
     def _fall(self, slot: int, now: float) -> None:
         # Somebody may have emptied the slot while its motor turned.
@@ -313,10 +329,10 @@ class EmulatedBoard:
         self._motor_busy = False
         self._hang_up = HangUp(seconds, silently=True)
 
-    def _finish(self, fault: ArmedFault, connection: int, now: float) -> None:
-        """The motor has stopped; who asked may be gone."""
+    def _finish(self, fault: ArmedFault, now: float) -> None:
+        """The motor has stopped. The firmware answers over the connection that there is then."""
         self._motor_busy = False
-        if connection != self._connection or not self.connected:
+        if not self.connected:
             return
         match fault.fault:
             case Fault.SILENT:
@@ -341,5 +357,7 @@ class EmulatedBoard:
 
 
 _NO_FAULT: Final = ArmedFault(None)
+
+_FIND_EMPTY: Final = (Fault.FOUND_EMPTY, Fault.FOUND_EMPTY_SILENT)
 
 _JUNK: Final = "abc \x00\x07\x1b\x7f\x80\xff`~|"

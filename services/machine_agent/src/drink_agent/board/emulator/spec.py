@@ -21,6 +21,11 @@ class Fault(StrEnum):
 
     REFUSE = "refuse"
     """Refused at once, no motion."""
+    FOUND_EMPTY = "found_empty"
+    """The slot is found empty only now: its sensor turns empty, and the refusal comes `seconds`
+    later. The slot reads empty until it is filled again."""
+    FOUND_EMPTY_SILENT = "found_empty_silent"
+    """The same, and the refusal is lost."""
     JAM = "jam"
     """The motor runs and is acknowledged, no can falls."""
     SLOW = "slow"

@@ -1,0 +1,209 @@
+"""What the tini driver takes for proof, for evidence, and for the answer to which command."""
+
+import pytest
+
+from drink_agent.board.driver import SETTLE_LIMIT_S, State
+from drink_agent.board.probe import QUIET_S
+from drink_agent.board.settings import BoardSettings
+from drink_agent.domain.evidence import Cause, Outcome, Sensor
+from tests.fakes.board_bench import DIAL_IN, FULL, WIRE, state_of
+from tests.fakes.board_bench import desynced_bench as desynced
+from tests.fakes.board_bench import dispensing_bench as dispensing
+from tests.fakes.board_bench import ready_bench as ready
+from tests.fakes.board_bench import tini_bench as bench
+
+
+class TestSensors:
+    def test_fault_57_a_sensor_that_turns_empty_after_the_command_settles_nothing(self) -> None:
+        """Invariant 8: the board lists 1 and 2, and finds 1 empty when it is asked for one."""
+        board = dispensing()
+        board.pass_s(4)
+        board.hear(b"71 0\n")
+        board.pass_s(6)
+        [ended] = board.ended
+        assert (ended.outcome, ended.cause) == (Outcome.UNKNOWN, Cause.BOARD_SILENT)
+        evidence = ended.evidence
+        assert (evidence.sensor_before, evidence.sensor_after) == (Sensor.STOCKED, Sensor.EMPTY)
+        assert (evidence.sensor_before_ms, evidence.sensor_after_ms) == (0, 4000)
+        board.pass_s(1)
+        board.hear(b"5\n")
+        [late] = board.late
+        assert (late.outcome, late.cause) == (Outcome.NOT_DISPENSED, Cause.BOARD_REFUSED_LATE)
+
+    @pytest.mark.parametrize(("said", "cause"), [(b"4\n", "ACK"), (b"5\n", "REFUSED")])
+    def test_fault_57_an_answer_after_the_next_statuses_settles_its_own_drop(
+        self, said: bytes, cause: str
+    ) -> None:
+        """A board may answer questions while a command of it is under way."""
+        board = desynced(slot=2)
+        board.show_idle(b"71 1`2 0`3 0\n")
+        assert state_of(board) is State.DESYNCED, "no other command before its answer had its time"
+        board.dispense("d2", 1)
+        assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
+        board.hear(said)
+        assert [late.cause.value for late in board.settled] == [f"BOARD_{cause}_LATE"]
+
+    def test_fault_57_a_refusal_that_is_lost_leaves_it_unknown_with_the_readings(self) -> None:
+        board = desynced(slot=2)
+        board.pass_s(1)
+        board.hear(b"72 0\n")
+        board.show_idle(b"71 1`2 0`3 0\n")
+        [late] = board.late
+        assert (late.outcome, late.cause) == (Outcome.UNKNOWN, Cause.BOARD_SILENT)
+        assert (late.evidence.sensor_after, late.evidence.sensor_before_ms) == (
+            Sensor.EMPTY,
+            0,
+        )
+        board.pass_s(WIRE.response_limit_s)
+        board.show_idle(b"71 1`2 0`3 0\n")
+        assert state_of(board) is State.READY
+        assert len(board.late) == 1
+
+    def test_fault_57_the_answer_of_an_idle_board_is_its_last_commands(self) -> None:
+        board = desynced()
+        board.pass_s(WIRE.response_limit_s)
+        board.show_idle()
+        assert state_of(board) is State.READY
+        board.pass_s(60)
+        board.hear(b"5\n")
+        [late] = board.settled
+        assert (late.drop_id, late.cause) == ("d1", Cause.BOARD_REFUSED_LATE)
+        board.hear(b"5\n")
+        assert len(board.settled) == 1
+
+
+class TestQuestions:
+    def test_fault_60_a_command_waits_for_the_answer_to_a_question(self) -> None:
+        board = ready()
+        board.pass_s(WIRE.silence_limit_s / 2)
+        assert board.written == b"6\n"
+        board.dispense("d1", 1)
+        assert board.written == b"6\n"
+        board.hear(FULL)
+        assert board.written == b"6\n31\n"
+
+    def test_fault_60_a_command_is_not_sent_after_a_question_without_an_answer(self) -> None:
+        board = ready()
+        board.pass_s(WIRE.silence_limit_s / 2)
+        board.dispense("d1", 1)
+        board.pass_s(SETTLE_LIMIT_S)
+        assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
+        assert b"3" not in board.written
+        assert not board.driver.status.ready
+
+    def test_fault_60_a_status_that_nobody_asked_for_leaves_no_question_behind(self) -> None:
+        """After an answer the firmware says all slots; taken for an answer, that would leave a
+        question in its buffer when the next command comes."""
+        board = dispensing()
+        board.hear(b"4\n" + FULL)
+        board.dispense("d2", 2)
+        asked, answered = 0, 0
+        for _ in range(200):
+            board.pass_s(0.01)
+            asked = board.written.count(b"6\n")
+            assert asked - answered <= 1
+            if b"32" in board.written:
+                break
+            if asked > answered:
+                answered += 1
+                board.hear(FULL)
+        assert b"32" in board.written
+        assert asked == answered
+
+    def test_fault_60_nothing_is_written_before_an_answer_or_its_limit(self) -> None:
+        board = bench()
+        board.connect()
+        board.pass_s(WIRE.probe_interval_s - 0.01)
+        assert board.written == b"6000\n"
+        board.hear(b"71 1\n72 1\n" + FULL)
+        board.pass_s(QUIET_S - 0.01)
+        board.hear(FULL)
+        board.pass_s(QUIET_S - 0.01)
+        assert board.written == b"6000\n"
+        board.pass_s(0.02)
+        assert board.written == b"6000\n6\n"
+
+
+class TestEvidence:
+    def test_fault_59_what_a_lost_board_says_later_amends_and_settles(self) -> None:
+        board = dispensing(slot=2)
+        board.pass_s(1)
+        board.lose()
+        [ended] = board.ended
+        assert ended.evidence.sensor_after is Sensor.UNSPECIFIED, "it was not read since"
+        assert ended.evidence.sensor_after_ms is None
+        board.connect()
+        board.pass_s(0.5)
+        board.show_idle(b"71 1`2 0`3 0\n")
+        [amended] = board.late
+        assert (amended.outcome, amended.cause) == (Outcome.UNKNOWN, Cause.BOARD_LOST)
+        assert (amended.evidence.sensor_after, amended.evidence.sensor_after_ms) == (
+            Sensor.EMPTY,
+            1600,
+        )
+        board.hear(b"4\n")
+        assert board.late[1].cause is Cause.BOARD_ACK_LATE
+
+    @pytest.mark.parametrize(
+        ("said", "cause"), [(b"4\n", Cause.BOARD_ACK_LATE), (b"5\n", Cause.BOARD_REFUSED_LATE)]
+    )
+    @pytest.mark.parametrize("settings", [WIRE, DIAL_IN])
+    def test_fault_59_the_answer_to_a_command_before_a_restart_of_the_agent_settles_it(
+        self, settings: BoardSettings, said: bytes, cause: Cause
+    ) -> None:
+        board = bench(settings)
+        board.driver.recall("d1", 1, Sensor.STOCKED, 2.0, board.now)
+        board.connect()
+        if settings.dials_in:
+            board.hear(b"0password\n")
+        board.hear(said)
+        [late] = board.late
+        assert (late.drop_id, late.cause) == ("d1", cause)
+        assert [line.offset_ms for line in late.evidence.lines][-1] == 2000
+        board.show_idle()
+        assert state_of(board) is State.READY
+
+    def test_fault_59_a_recalled_command_has_its_sensor_read_and_no_other_commands_answer(
+        self,
+    ) -> None:
+        board = bench()
+        board.driver.recall("d1", 1, Sensor.STOCKED, 0.0, board.now)
+        board.connect()
+        board.show_idle(b"71 0`2 1`3 0\n")
+        [late] = board.late
+        assert (late.drop_id, late.cause) == ("d1", Cause.AGENT_RESTARTED)
+        assert late.evidence.sensor_after is Sensor.EMPTY
+        assert state_of(board) is State.PROBING, "its answer may still come"
+        board.pass_s(2 * WIRE.response_limit_s)
+        board.show_idle()
+        board.dispense("d2", 2)
+        board.hear(b"5\n")
+        assert [ended.drop_id for ended in board.ended] == ["d2"]
+        assert not board.settled
+
+    def test_fault_59_what_an_idle_board_says_later_has_nothing_to_do_with_the_command(
+        self,
+    ) -> None:
+        board = desynced(slot=2)
+        board.pass_s(WIRE.response_limit_s)
+        board.show_idle()
+        board.clear()
+        board.hear(b"72 0\n" + b"9\n" * 100)
+        board.lose()
+        board.connect()
+        board.show_idle(b"71 1`2 0`3 0\n")
+        assert not board.late
+        board.hear(b"4\n")
+        [late] = board.late
+        assert late.evidence.sensor_after is Sensor.STOCKED
+        assert len(late.evidence.lines) < 12
+
+    def test_fault_59_a_next_command_ends_the_wait_for_the_last_ones_answer(self) -> None:
+        board = desynced()
+        board.pass_s(WIRE.response_limit_s)
+        board.show_idle()
+        board.dispense("d2", 2)
+        board.clear()
+        board.hear(b"4\n4\n")
+        assert [ended.drop_id for ended in board.ended] == ["d2"]
+        assert not board.late
