@@ -1,15 +1,18 @@
 """Faults that come by themselves, at random times: kills, power cuts, cables, clocks, backups."""
 
+import random
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
+from drink.v1.drop_service_pb2 import Drop
+from drink.v1.machine_link_service_pb2 import ConnectRequest, Heartbeat, Result
 from tests.simulation import journals
-from tests.simulation.faults import RARE
+from tests.simulation.faults import RARE, TALKS
 from tests.simulation.hosts import AgentHost
-from tests.simulation.house import SLOTS, House
+from tests.simulation.house import LINK, SLOTS, House
 
 DAY_S = 86_400
 FREEZES_S = (1, 15, 120)
@@ -47,6 +50,7 @@ class Chaos:
             "journal.restored": self._journal_restored,
             "journal.damaged": self._journal_damaged,
             "database.restored": self._database_restored,
+            TALKS: self._agent_talks,
         }
 
     def begin(self) -> None:
@@ -147,6 +151,15 @@ class Chaos:
         self._house.truths[name].sensor_lies.append(self._world.now)
         wire.tell(wire.board.override_sensor(slot, lie, self._world.now))
 
+    def _agent_talks(self) -> None:
+        """An agent sends hundreds of messages that nobody waits for, and its link may be ended."""
+        agent = self._agent()
+        for stream in self._house.network.streams_of(agent.name):
+            if stream.method == LINK and stream.said:
+                self._world.fault(TALKS, agent.machine, 90)
+                for _ in range(self._rng.randint(20, 400)):
+                    stream.up.send(pointless(self._rng, list(stream.said)))
+
     def _journal_wiped(self) -> None:
         agent = self._agent()
         self._world.fault("journal.wiped", agent.machine)
@@ -225,3 +238,27 @@ class Chaos:
             agent = house.agents[name]
             known = {record["drop"] for record in journals.records(agent.seen_journal)}
             truth.forgiven |= truth.fates.keys() - known
+
+
+def pointless(rng: random.Random, said: list[bytes]) -> bytes:
+    """A message of an agent that changes nothing: what it said before, or what nobody knows."""
+    messages = [ConnectRequest.FromString(data) for data in said]
+    results = [each for each in messages if each.HasField("result")]
+    statuses = [each for each in messages if each.HasField("board_status")]
+    orphan = Result(
+        drop=f"drops/{rng.getrandbits(60):026}",
+        revision=1,
+        outcome=Drop.STATE_UNKNOWN,
+        cause=Drop.CAUSE_BOARD_SILENT,
+    )
+    choices = [
+        ConnectRequest(),
+        ConnectRequest(heartbeat=Heartbeat(sequence=rng.getrandbits(30))),
+        ConnectRequest(result=orphan),
+        *results,
+    ]
+    if statuses:
+        warm = ConnectRequest.FromString(statuses[-1].SerializeToString())
+        warm.board_status.temperature_celsius = rng.uniform(-5, 30)
+        choices.append(warm)
+    return rng.choice(choices).SerializeToString()

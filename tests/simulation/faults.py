@@ -99,8 +99,20 @@ RARE = ("journal.wiped", "journal.restored", "journal.damaged", "database.restor
 """Those of which one is a lot."""
 
 
+TALKS = "agent.talks"
+"""An agent that sends far too much. Drawn after everything else, so that the worlds of kept seeds
+stay what they are."""
+
+
 def draw(rng: random.Random) -> Plan:
     """A plan for a world."""
+    plan = _draw(rng)
+    if plan.events_s and rng.random() < 0.2:
+        plan.events_s[TALKS] = rng.uniform(0.2, 1.0) * plan.active_s
+    return plan
+
+
+def _draw(rng: random.Random) -> Plan:
     calm = rng.random() < CALM_WORLDS
 
     def sometimes(low: float, high: float, chance: float = 0.35) -> float:

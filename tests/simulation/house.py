@@ -25,7 +25,7 @@ from drink_agent.link.settings import LinkSettings
 from drink_frontend.config import Settings
 from drink_frontend.links.settings import LinkSettings as FrontendLinkSettings
 from drink_frontend.sessions.settings import SessionSettings
-from drink_frontend.usecases.settings import AccountSettings, DropSettings
+from drink_frontend.usecases.settings import AccountSettings, AlarmSettings, DropSettings
 from tests.fakes.databases import fresh_sqlite
 from tests.simulation import network
 from tests.simulation.checker import Checker
@@ -99,7 +99,7 @@ class House:
         self.checker = Checker(self.world, self.settings.storage.path, self.truths, self.chronicle)
 
     def _settings(self) -> Settings:
-        rng = self.world.stream("settings")
+        rng, limits = self.world.stream("settings"), self.world.stream("limits")
         storage = fresh_sqlite(self.folder, readers=1)
         if not self.guarded:
             _drop_triggers(storage.path)
@@ -113,7 +113,13 @@ class House:
                 silence_limit_s=rng.choice([25, 90]),
             ),
             accounts=AccountSettings(token_ttl_s=31_536_000),
-            links=FrontendLinkSettings(command_ttl_s=rng.choice([0.5, 2, 10])),
+            links=FrontendLinkSettings(
+                command_ttl_s=rng.choice([0.5, 2, 10]),
+                messages_per_s=limits.choice([20, 200]),
+                messages_burst=limits.choice([100, 2_000]),
+                unexpected_burst=limits.choice([10, 200]),
+            ),
+            alarms=AlarmSettings(records_burst=limits.choice([1, 200])),
         )
 
     def _add_machine(self, name: str) -> None:

@@ -156,6 +156,8 @@ class Stream:
         self.to_client = _Mailbox()
         self.handler: asyncio.Task[None] | None = None
         self.over = self.broken = False
+        self.said: deque[bytes] = deque(maxlen=20)
+        """What the client said last."""
         self.up.hold()
         client.on_death.append(self._client_died)
 
@@ -176,6 +178,7 @@ class Stream:
 
     def say_up(self, data: bytes) -> None:
         if not self.over and self.client.alive:
+            self.said.append(data)
             self._network.weather_of(self, self.up)
             self.up.send(data)
             self._network.may_repeat(self, self.up, data)
