@@ -16,11 +16,21 @@ def check_text(value: str) -> str:
     return limits.check_text(value, "why")
 
 
+UNSEEN = [
+    *"\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e",
+    *"\u2060\u2061\u2066\u2067\u2068\u2069\u206a\ufeff\ufff9\U000e0041\U0001d173\x1b\x85",
+    *"\u034f\u115f\u1160\u17b4\u180b\u180e\u2800\u3164\uffa0\ufe0f\U000e0100\ue000\ud800",
+]
+"""What people do not see, and what turns the order of the letters around."""
+
 TAKEN: list[tuple[Check, list[str]]] = [
     (limits.check_account, ["a", "_", "Ann.B-c_9", "9", "a" * 32]),
     (limits.check_machine, ["d", "ld", "3-d", "a" * 32]),
     (limits.check_request_id, ["1", "a.b:c-d_E", "a" * 64]),
-    (limits.check_item, ["Coke", "Dr. Pepper 0,5 l", "Ä", "x" * 64]),
+    (
+        limits.check_item,
+        ["Coke", "Dr. Pepper 0,5 l", "Ä", "x" * 64, "可樂", "كولا", "A\u0308", "☕"],
+    ),
     (check_text, ["", "second floor", "x" * 200]),
     (limits.check_password, ["x", "correct-horse", "päss", "x" * limits.PASSWORD_MAX]),
     (limits.check_password, ['"', '"a', 'a"', 'a"b', '"a"b"', '"a"b', "\U0001f964" * 100]),
@@ -32,6 +42,11 @@ REFUSED: list[tuple[Check, list[str]]] = [
     (limits.check_request_id, ["", "a b", "a/b", "é", "a\n", "a" * 65]),
     (limits.check_item, ["", " Coke", "Coke ", "Co\tke", 'a"b', "a\x7f", "a\x85b", "x" * 65]),
     (check_text, ["a\nb", "a\x00", "a\x9f", "x" * 201]),
+    (limits.check_item, [f"Co{unseen}ke" for unseen in UNSEEN]),
+    (limits.check_item, [f"{unseen}Coke" for unseen in UNSEEN]),
+    (check_text, [f"the {unseen}lounge" for unseen in UNSEEN]),
+    (limits.check_account, [f"al{unseen}ice" for unseen in UNSEEN]),
+    (limits.check_machine, [f"d{unseen}" for unseen in UNSEEN]),
     (limits.check_password, ["", "a b", "a\n", "a\x00", "x" * (limits.PASSWORD_MAX + 1)]),
     (limits.check_password, ['""', '"a"', '"correct-horse"', "\U0001f964" * 101, "\ud800"]),
     (limits.check_ibutton, ["", "0" * 15, "0" * 17, "000000000000000G", "0" * 16 + "\n"]),

@@ -1,6 +1,7 @@
 """Bounds and spellings of what comes from outside."""
 
 import re
+import unicodedata
 
 from drink_frontend.domain.errors import FieldInvalidError
 
@@ -16,9 +17,16 @@ PAGE_MAX = 1_000
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 _MACHINE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_ITEM = re.compile(r"""[^\x00-\x1f\x7f-\x9f"]{1,64}""")
+_ITEM = re.compile(r"""[^"]{1,64}""", re.DOTALL)
 _IBUTTON = re.compile(r"[0-9A-Fa-f]{16}")
-_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,200}")
+_TEXT = re.compile(r".{0,200}", re.DOTALL)
+
+_UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+"""Characters without a width of their own, or that are blank without being spaces, of the other
+categories: joiners, fillers, variation selectors, tags (Unicode's Default_Ignorable_Code_Point)."""
 
 PASSWORD_MAX = 128
 """Longest password in characters; bounds the work of a hash."""
@@ -51,18 +59,24 @@ def check_request_id(value: str) -> str:
     )
 
 
+def _check_seen(field: str, value: str) -> None:
+    """Refuses what people do not see, and what makes them read a text in another order."""
+    if _UNSEEN.search(value) or any(unicodedata.category(c) in _UNSEEN_CATEGORIES for c in value):
+        raise FieldInvalidError(field, "must not have control or invisible characters")
+
+
 def check_item(value: str) -> str:
     """The name of an item. FieldInvalidError if it cannot be one."""
+    _check_seen("item", value)
     if value != value.strip():
         raise FieldInvalidError("item", "must not begin or end with a blank")
-    return _check(
-        _ITEM, "item", value, "must be 1 to 64 characters without control characters and quotes"
-    )
+    return _check(_ITEM, "item", value, "must be 1 to 64 characters without quotes")
 
 
 def check_text(value: str, field: str) -> str:
-    """A line for people. FieldInvalidError if it is too long or has control characters."""
-    return _check(_TEXT, field, value, "must be at most 200 characters without control characters")
+    """A line for people. FieldInvalidError if it is too long, or has what people do not see."""
+    _check_seen(field, value)
+    return _check(_TEXT, field, value, "must be at most 200 characters")
 
 
 def check_ibutton(value: str) -> str:
