@@ -96,6 +96,28 @@ def test_a_page_token_is_good_for_its_own_list_only(sequence: int, one: str, oth
             names.parse_page_token(names.page_token(sequence, one), other)
 
 
+@given(SEQUENCES, ACCOUNTS, st.data())
+def test_a_page_token_that_was_changed_is_refused(
+    sequence: int, scope: str, data: st.DataObject
+) -> None:
+    token = names.page_token(sequence, scope)
+    place = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.characters(codec="ascii").filter(lambda each: each != token[place]))
+    for changed in (token[:place] + other + token[place + 1 :], token[:-1], token + "=", token * 2):
+        with pytest.raises(FieldInvalidError) as caught:
+            names.parse_page_token(changed, scope)
+        assert caught.value.facts == {"field": "page_token"}
+
+
+def test_a_page_token_has_one_spelling() -> None:
+    for sequence in range(1, 2_000):
+        token = names.page_token(sequence, "drops alice")
+        assert names.parse_page_token(token, "drops alice") == sequence
+        for changed in {token.replace("-", "+").replace("_", "/"), token.rstrip("=")} - {token}:
+            with pytest.raises(FieldInvalidError):
+                names.parse_page_token(changed, "drops alice")
+
+
 def test_the_first_page_has_no_token() -> None:
     assert names.parse_page_token("", "drops alice") is None
 

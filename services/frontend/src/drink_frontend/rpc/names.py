@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 import struct
-import zlib
+from hashlib import sha256
 
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, sales_account
@@ -12,7 +12,8 @@ from drink_frontend.domain.limits import SLOT_MAX, check_account, check_machine
 
 _DROP_ID = re.compile(r"[0-9A-Z]{26}")
 _SLOT_NUMBER = re.compile(r"[1-9][0-9]?")
-_PAGE_TOKEN = struct.Struct(">QI")
+_SEQUENCE = struct.Struct(">Q")
+_SEAL_BYTES = 10
 _SEQUENCE_MAX = 2**63 - 1
 _SALES_PREFIX = sales_account("")
 
@@ -88,28 +89,33 @@ def parse_slot(name: str, field: str) -> tuple[str, int]:
 
 
 def page_token(sequence: int, scope: str) -> str:
-    """The token of the page after the row with that sequence; `scope` names the list."""
-    return base64.urlsafe_b64encode(_PAGE_TOKEN.pack(sequence, _scope_sum(scope))).decode()
+    """The token of the page after the row with that sequence; `scope` names list and filter."""
+    packed = _SEQUENCE.pack(sequence)
+    return base64.urlsafe_b64encode(packed + _seal(packed, scope)).decode()
 
 
 def parse_page_token(token: str, scope: str) -> int | None:
     """The sequence that the page begins below; None for the first page.
 
     Raises:
-        FieldInvalidError: the token was not given out for this list.
+        FieldInvalidError: the token was not given out for this list, or is not as it was given out.
     """
     if not token:
         return None
     try:
-        sequence, scope_sum = _PAGE_TOKEN.unpack(
-            base64.b64decode(token.encode(), altchars=b"-_", validate=True)
-        )
+        sealed = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+        (sequence,) = _SEQUENCE.unpack(sealed[: _SEQUENCE.size])
     except (binascii.Error, struct.error):
         raise FieldInvalidError("page_token", "is not one of this service") from None
-    if scope_sum != _scope_sum(scope) or sequence > _SEQUENCE_MAX:
-        raise FieldInvalidError("page_token", "belongs to another list")
+    # As a whole: some bytes have more than one spelling in Base64.
+    if not 1 <= sequence <= _SEQUENCE_MAX or token != page_token(sequence, scope):
+        raise FieldInvalidError("page_token", "was not given out for this list")
     return int(sequence)
 
 
-def _scope_sum(scope: str) -> int:
-    return zlib.crc32(scope.encode())
+def _seal(packed: bytes, scope: str) -> bytes:
+    """Ties a sequence to its list, so that neither can be exchanged by mistake.
+
+    No secret: whoever makes a token up sees only rows that they may see anyway.
+    """
+    return sha256(b"page" + packed + scope.encode()).digest()[:_SEAL_BYTES]
