@@ -97,6 +97,35 @@ async def test_a_scheduled_drop_becomes_due_and_wakes_its_machine(bench: Bench) 
     assert await bench.credits() == (200, 50)
 
 
+async def test_fault_56_a_scheduled_drop_of_a_disabled_machine_fails_when_it_becomes_due(
+    bench: Bench,
+) -> None:
+    drop = await bench.place(delay_s=60)
+    await bench.machines.change("root", "d", enabled=False)
+    await later(bench, 59)
+    assert (await bench.drop(drop.id)).state is State.SCHEDULED
+
+    await later(bench, 1)
+    assert await bench.state(drop) == (State.NOT_DISPENSED, Cause.CANCELLED)
+    assert await bench.credits() == (200, 0)
+    *_, last = await bench.audit(AuditKind.DROP_MOVED, drop_id=drop.id)
+    assert last.facts["why"] == "the machine is out of service"
+    assert await bench.storage.verify() == []
+
+
+async def test_fault_56_a_drop_that_waits_for_a_machine_fails_when_that_is_disabled(
+    bench: Bench,
+) -> None:
+    first, second = await bench.place("r1"), await bench.place("r2", delay_s=1)
+    await later(bench, 1)
+    assert await bench.state(second) == (State.RESERVED, Cause.NONE)
+    await bench.machines.change("root", "d", enabled=False)
+    await later(bench, 1)
+    assert await bench.state(second) == (State.NOT_DISPENSED, Cause.CANCELLED)
+    assert await bench.state(first) == (State.NOT_DISPENSED, Cause.CANCELLED)
+    assert await bench.storage.verify() == []
+
+
 async def test_a_scheduled_drop_becomes_due_after_a_restart(place: Place) -> None:
     """Invariant 19: a delay outlives the process that took it."""
     async with place.open() as bench:

@@ -107,7 +107,9 @@ class Drop(_message.Message):
         CAUSE_NOT_RECEIVED: Drop._Cause.ValueType  # 15
         """NOT_DISPENSED: the command provably never reached the agent."""
         CAUSE_CANCELLED: Drop._Cause.ValueType  # 16
-        """NOT_DISPENSED: cancelled by its owner or an administrator."""
+        """NOT_DISPENSED: cancelled by its owner or an administrator, who may also
+        have taken the machine out of service.
+        """
         CAUSE_BOARD_SILENT: Drop._Cause.ValueType  # 20
         """UNKNOWN: the board did not answer in time."""
         CAUSE_BOARD_LOST: Drop._Cause.ValueType  # 21
@@ -155,7 +157,9 @@ class Drop(_message.Message):
     CAUSE_NOT_RECEIVED: Drop.Cause.ValueType  # 15
     """NOT_DISPENSED: the command provably never reached the agent."""
     CAUSE_CANCELLED: Drop.Cause.ValueType  # 16
-    """NOT_DISPENSED: cancelled by its owner or an administrator."""
+    """NOT_DISPENSED: cancelled by its owner or an administrator, who may also
+    have taken the machine out of service.
+    """
     CAUSE_BOARD_SILENT: Drop.Cause.ValueType  # 20
     """UNKNOWN: the board did not answer in time."""
     CAUSE_BOARD_LOST: Drop.Cause.ValueType  # 21

@@ -7,6 +7,7 @@ and no restart makes a drop late: at worst it waits once more.
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 import structlog
 
@@ -95,22 +96,25 @@ class Deadlines:
         """Applies every deadline that has passed."""
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
 
-        def open_drops(tx: Transaction) -> tuple[list[Drop], list[Drop], list[Drop], list[Drop]]:
+        def open_drops(tx: Transaction) -> tuple[list[Drop], ...]:
+            reserved = list(tx.drops.in_state(State.RESERVED))
             return (
                 list(tx.drops.due(now_ms)),
                 list(tx.drops.in_state(State.SCHEDULED)),
-                list(tx.drops.in_state(State.RESERVED)),
+                reserved,
                 list(tx.drops.in_state(State.DISPATCHED)),
+                _stranded(tx, reserved),
             )
 
-        due, scheduled, reserved, dispatched = await self._storage.read(open_drops)
+        due, scheduled, reserved, dispatched, stranded = await self._storage.read(open_drops)
         late = self._scheduled.over(scheduled, now)
         for drop in {drop.id: drop for drop in (*due, *late)}.values():
             await self._apply(drop, Event.DUE)
             self._links.wake(drop.machine)
         # A drop that was returned by its agent keeps the time it has waited.
         waited = self._waiting.over([*reserved, *dispatched], now)
-        for drop in waited:
+        withdrawn = {drop.id: drop for drop in (*waited, *stranded)}.values()
+        for drop in withdrawn:
             if drop.state is State.RESERVED:
                 await self._apply(drop, Event.WITHDRAW)
         for drop in self._silent.over(dispatched, now):
@@ -127,7 +131,8 @@ class Deadlines:
             # that was sent once more has its time from then on.
             if (drop.state, drop.epoch) != (seen.state, seen.epoch):
                 return False
-            advance(tx, drop, event, _cause(tx, drop, event), actor="frontend", now_ms=now_ms)
+            what, cause, facts = _fate(tx, drop, event)
+            advance(tx, drop, what, cause, actor="frontend", now_ms=now_ms, facts=facts)
             return True
 
         if await self._storage.write(apply):
@@ -141,12 +146,23 @@ class Deadlines:
         return min(self._interval_s, max(until_due_s, 0.001))
 
 
-def _cause(tx: Transaction, drop: Drop, event: Event) -> Cause:
-    """Why the drop has come to the end of its time."""
+def _stranded(tx: Transaction, reserved: Iterable[Drop]) -> list[Drop]:
+    """Those of the drops that wait for a machine which is out of service."""
+    waiting = list(reserved)
+    found = {name: tx.machines.alone(name) for name in {drop.machine for drop in waiting}}
+    out = {name for name, machine in found.items() if machine is not None and not machine.enabled}
+    return [drop for drop in waiting if drop.machine in out]
+
+
+def _fate(tx: Transaction, drop: Drop, event: Event) -> tuple[Event, Cause, dict[str, Any]]:
+    """What happens to a drop whose time has come, why, and what else to keep of it."""
     if event is Event.LOSE:
-        return Cause.AGENT_LOST
-    if event is Event.DUE:
-        return Cause.NONE
+        return event, Cause.AGENT_LOST, {}
     machine = tx.machines.alone(drop.machine)
+    if machine is not None and not machine.enabled:
+        # Whoever took the machine out of service did so with every drop that it would have got.
+        return Event.CANCEL, Cause.CANCELLED, {"why": "the machine is out of service"}
+    if event is Event.DUE:
+        return event, Cause.NONE, {}
     ready = machine is not None and machine.reach is Reach.READY
-    return Cause.EXPIRED if ready else Cause.MACHINE_OFFLINE
+    return event, Cause.EXPIRED if ready else Cause.MACHINE_OFFLINE, {}
