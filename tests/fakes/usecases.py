@@ -92,7 +92,6 @@ class World:
         stopped: What SHUTDOWN was told, if it came.
         at_hand: Whether what is only shown is in memory.
         turns: Cleared while logins with a password have to wait for their turn.
-        origins: Where logins with a password came from, in order.
     """
 
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -113,7 +112,6 @@ class World:
     placed: asyncio.Event = field(default_factory=asyncio.Event)
     bell: asyncio.Condition = field(default_factory=asyncio.Condition)
     turns: asyncio.Event = field(default_factory=asyncio.Event)
-    origins: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.turns.set()
@@ -219,7 +217,6 @@ class FakeAccounts:
         self.world = world
 
     async def login_password(self, name: str, password: str, origin: str) -> Account:
-        self.world.origins.append(origin)
         self.world.strike("login_password")
         await self.world.turns.wait()
         account = self.world.accounts.get(name)
@@ -274,13 +271,22 @@ class FakeAccounts:
         self.world.accounts[sender.name] = replace(account, posted=account.posted - credits_sent)
         return self.world.accounts[sender.name]
 
-    async def create(self, actor: str, name: str, *, password: str | None = None) -> Account:
+    async def create(
+        self, actor: str, name: str, *, password: str | None = None, readmit: bool = False
+    ) -> Account:
         self.world.strike("create")
         check_account(name)
         if password is not None:
             check_password(password)
-        if name in self.world.accounts:
+        earlier = self.world.accounts.get(name)
+        if earlier is not None and not (readmit and earlier.closed):
             raise AlreadyExistsError("the account exists")
+        if earlier is not None:
+            self.world.passwords[name] = password or ""
+            self.world.accounts[name] = replace(
+                earlier, admin=False, closed=False, since_ms=earlier.since_ms + 1
+            )
+            return self.world.accounts[name]
         self.world.add_user(name, password or "", 0)
         return self.world.accounts[name]
 

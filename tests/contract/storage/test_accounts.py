@@ -25,10 +25,24 @@ async def test_a_new_account_has_what_it_was_made_with(storage: Storage) -> None
 
     await storage.write(make)
     zoe = Account(
-        "zoe", AccountKind.USER, admin=True, closed=False, password_hash="hash", posted=0, held=0
+        "zoe",
+        AccountKind.USER,
+        admin=True,
+        closed=False,
+        password_hash="hash",
+        posted=0,
+        held=0,
+        since_ms=NOW,
     )
     adam = Account(
-        "adam", AccountKind.USER, admin=False, closed=False, password_hash=None, posted=0, held=0
+        "adam",
+        AccountKind.USER,
+        admin=False,
+        closed=False,
+        password_hash=None,
+        posted=0,
+        held=0,
+        since_ms=NOW,
     )
     assert await storage.read(lambda tx: tx.accounts.get("zoe")) == zoe
     assert await storage.read(lambda tx: tx.accounts.get("Zoe")) is None

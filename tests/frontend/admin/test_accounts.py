@@ -1,5 +1,7 @@
 """Users and their credits, from the command line."""
 
+import sqlite3
+
 import pytest
 
 from drink_frontend.domain.errors import CredentialsInvalidError
@@ -30,11 +32,57 @@ def test_a_change_changes_what_is_given_and_nothing_else(desk: Desk) -> None:
         lambda drink: drink.accounts.login_password("alice", "battery-staple", "here")
     )
     assert account.admin
-    desk.admin("user", "change", "alice", "--closed")
+    assert "LAST_ADMINISTRATOR" in desk.refused("user", "change", "alice", "--closed")
+    desk.admin("user", "change", "alice", "--closed", "--force")
     with pytest.raises(CredentialsInvalidError):
         desk.look(lambda drink: drink.accounts.login_password("alice", "battery-staple", "here"))
-    desk.admin("user", "change", "alice", "--open", "--no-admin")
+    desk.admin("user", "change", "alice", "--open")
+    refused = desk.refused("user", "change", "alice", "--no-admin")
+    assert refused == (
+        "LAST_ADMINISTRATOR: alice is the last administrator; make another one first"
+    )
+    desk.admin("user", "change", "Alice", "--no-admin", "--force")
     assert not desk.look(lambda drink: drink.accounts.balance("alice")).admin
+
+
+def test_credits_below_zero_are_a_number_and_no_option(desk: Desk) -> None:
+    desk.admin("user", "add", "alice")
+    desk.admin("credits", "add", "alice", "500")
+    said = desk.admin("credits", "add", "Alice", "-50", "--request-id", "back")
+    assert said == "alice: 450 credits available, 0 held\n"
+    assert desk.admin("credits", "add", "--request-id=back", "alice", "-50") == said
+    assert desk.admin("credits", "add", "alice", "--", "-50").startswith("alice: 400 ")
+    for wrong in (("alice", "-x"), ("alice", "--amount", "5"), ("alice", "5", "-9")):
+        assert desk.type("admin", "credits", "add", *wrong).exit_code == 2
+
+
+def test_a_gift_of_one_name_is_given_once_by_all_operators(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.admin("user", "add", "alice")
+    for login in ("ann", "root", "ann"):
+        monkeypatch.setenv("LOGNAME", login)
+        monkeypatch.setenv("SUDO_USER", login)
+        desk.admin("credits", "add", "alice", "500", "--request-id", "gift")
+    assert desk.look(lambda drink: drink.accounts.balance("alice")).available == 500
+    assert "REQUEST_ID_REUSED" in desk.refused("credits", "add", "alice", "9", "--request-id=gift")
+
+
+def test_what_release_0_1_0_left_is_told_by_verify_and_migrate(desk: Desk) -> None:
+    desk.admin("user", "add", "alice")
+    with sqlite3.connect(desk.settings.storage.path) as person:
+        person.execute(
+            "INSERT INTO accounts SELECT 'Alice', kind, admin, closed, password_hash,"
+            " ibutton_digest, created_ms, 0, 0, 0, 0 FROM accounts WHERE name = 'alice'"
+        )
+    person.close()
+    note = "note: the accounts Alice and alice differ only in case"
+    assert desk.admin("verify").startswith(note)
+    migrated = desk.type("migrate")
+    assert migrated.exit_code == 0
+    assert migrated.stdout.startswith(note)
+    assert "ACCOUNT_NOT_FOUND" in desk.refused("credits", "add", "ALICE", "5")
+    desk.admin("credits", "add", "Alice", "5")
 
 
 def test_credits_are_given_taken_back_and_listed(desk: Desk) -> None:

@@ -231,6 +231,14 @@ class TestListEntries:
         )
         assert refusal.facts == {"field": "page_token"}
 
+    async def test_an_account_that_is_not_there_has_no_entries(self, frontend: Frontend) -> None:
+        refusal = await refused(
+            frontend.account_stub.ListEntries(
+                pb.ListEntriesRequest(parent="accounts/nobody"), metadata=ROOT, timeout=LIMIT_S
+            )
+        )
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND")
+
     async def test_others_entries_are_for_administrators(self, frontend: Frontend) -> None:
         refusal = await refused(
             frontend.account_stub.ListEntries(

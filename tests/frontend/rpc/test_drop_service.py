@@ -317,6 +317,14 @@ class TestListDrops:
             )
             assert [drop.request_id for drop in page.drops] == expected
 
+    async def test_an_account_that_is_not_there_has_no_list(self, frontend: Frontend) -> None:
+        refusal = await refused(
+            frontend.drop_stub.ListDrops(
+                pb.ListDropsRequest(parent="accounts/nobody"), metadata=ROOT, timeout=LIMIT_S
+            )
+        )
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND")
+
     @pytest.mark.parametrize("parent", ["accounts/-", "accounts/bob", "accounts/nobody"])
     async def test_rights_come_before_existence(self, frontend: Frontend, parent: str) -> None:
         refusal = await refused(

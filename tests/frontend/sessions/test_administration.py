@@ -1,6 +1,6 @@
 import pytest
 
-from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.errors import LastAdministratorError, StorageUnavailableError
 from drink_frontend.sessions.dialects import DIALECTS, DRINKD, DRINKJS, Dialect
 from tests.fakes.sessions import Typist
 from tests.fakes.usecases import World
@@ -92,6 +92,29 @@ async def test_users_come_and_go(world: World, admin: Typist) -> None:
     assert "202" in await Typist(world).type("AUTH new secret")
     assert await admin.type("RMUSER nobody") == "ERR 410 Invalid user.\n"
     assert await admin.type("ADDUSER -x") == "ERR 410 Invalid user.\n"
+
+
+async def test_a_removed_user_is_added_again_and_old_sessions_end(
+    world: World, admin: Typist
+) -> None:
+    user = await Typist(world).login("user")
+    assert await admin.type("RMUSER user") == "OK User removed.\n"
+    assert await admin.type("ADDUSER user another") == "OK User created.\n"
+    assert world.accounts["user"].posted == 100
+    assert await user.type("GETBALANCE") == "ERR 204 You need to login.\n"
+    assert await Typist(world).type("AUTH user another") == "OK Credits: 100\n"
+    assert "202" in await Typist(world).type("AUTH user pw")
+    assert await admin.type("ADDUSER user third") == "ERR 412 User already registered.\n"
+
+
+@pytest.mark.parametrize("line", ["SETADMIN admin false", "RMUSER admin", "EDITUSER admin 9 false"])
+async def test_the_last_administrator_is_told_that_he_is(
+    world: World, admin: Typist, line: str
+) -> None:
+    world.broken["change"] = [LastAdministratorError("admin is the last administrator")]
+    said = "ERR 200 Access denied: this is the last administrator.\n"
+    assert await admin.type(line) == said
+    assert world.calls["add_credits"] == 0
 
 
 async def test_admin_flags(world: World, admin: Typist) -> None:

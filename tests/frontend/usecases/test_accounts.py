@@ -260,6 +260,7 @@ async def test_a_change_keeps_what_it_does_not_name(bench: Bench, carol: Account
     assert changed.admin
     assert (await bench.accounts.authenticate(token)).admin
     assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).posted == 40
+    await bench.accounts.change("root", "root", password="secret")
     assert not (await bench.accounts.change("root", "carol", admin=False)).admin
 
 

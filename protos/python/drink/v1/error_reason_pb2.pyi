@@ -70,6 +70,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: a stock count would fall below zero."""
     ERROR_REASON_DROP_NOT_UNKNOWN: _ErrorReason.ValueType  # 38
     """FAILED_PRECONDITION: the drop is not in the state UNKNOWN."""
+    ERROR_REASON_LAST_ADMINISTRATOR: _ErrorReason.ValueType  # 39
+    """FAILED_PRECONDITION: nobody would be left who administers."""
     ERROR_REASON_MACHINE_OFFLINE: _ErrorReason.ValueType  # 40
     """UNAVAILABLE: the machine's agent is not connected; nothing was commanded."""
     ERROR_REASON_BOARD_UNREACHABLE: _ErrorReason.ValueType  # 41
@@ -148,6 +150,8 @@ ERROR_REASON_STOCK_INVALID: ErrorReason.ValueType  # 37
 """FAILED_PRECONDITION: a stock count would fall below zero."""
 ERROR_REASON_DROP_NOT_UNKNOWN: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION: the drop is not in the state UNKNOWN."""
+ERROR_REASON_LAST_ADMINISTRATOR: ErrorReason.ValueType  # 39
+"""FAILED_PRECONDITION: nobody would be left who administers."""
 ERROR_REASON_MACHINE_OFFLINE: ErrorReason.ValueType  # 40
 """UNAVAILABLE: the machine's agent is not connected; nothing was commanded."""
 ERROR_REASON_BOARD_UNREACHABLE: ErrorReason.ValueType  # 41

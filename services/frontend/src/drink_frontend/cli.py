@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
@@ -22,15 +23,15 @@ from drink_frontend.rpc import health as rpc_health
 from drink_frontend.storage.errors import StorageError
 from drink_frontend.system.loading import loading
 
+if TYPE_CHECKING:
+    from drink_frontend.app import Administration
+
 # What serves takes a second to load. The orchestrator asks `health` every few seconds, and a person
 # does not like to wait for --help; so each command imports what only it needs.
 # ruff: noqa: PLC0415
 
 EXIT_RESTART = 75
 """Exit code of a stop that asks for a new start (EX_TEMPFAIL): `Restart=on-failure` gives it."""
-
-EXIT_PART_ENDED = 70
-"""Exit code after a part of the frontend has ended by itself (EX_SOFTWARE)."""
 
 _log = structlog.get_logger(__name__)
 
@@ -93,9 +94,6 @@ def serve(context: typer.Context) -> None:
     except (StorageError, app.StorageBrokenError, OSError) as error:
         _log.critical("frontend_failed", error=str(error))
         raise typer.Exit(1) from None
-    except app.PartEndedError as error:
-        _log.critical("frontend_failed", error=str(error))
-        raise typer.Exit(EXIT_PART_ENDED) from None
     raise typer.Exit(EXIT_RESTART if restart else 0)
 
 
@@ -105,10 +103,12 @@ def migrate(context: typer.Context) -> None:
     from drink_frontend.storage.migrations import migrate as migrate_storage
 
     try:
-        migrate_storage(_settings(context).storage)
+        remarks = migrate_storage(_settings(context).storage)
     except StorageError as error:
         typer.echo(f"drink-frontend: {error}", err=True)
         raise typer.Exit(1) from None
+    for remark in remarks:
+        typer.echo(f"note: {remark}")
 
 
 @main.command()
@@ -142,7 +142,13 @@ def config_reference() -> None:
 @admin.command()
 def verify(context: typer.Context) -> None:
     """Recompute all books from the ledger and the audit log; exit code 1 if they disagree."""
-    problems = run(context, lambda drink: drink.storage.verify())
+
+    async def look(drink: "Administration") -> tuple[Sequence[str], Sequence[str]]:
+        return await drink.storage.verify(), await drink.storage.remarks()
+
+    problems, remarks = run(context, look)
+    for remark in remarks:
+        typer.echo(f"note: {remark}")
     for problem in problems:
         typer.echo(problem)
     typer.echo(f"{len(problems)} problems" if problems else "The books agree.")

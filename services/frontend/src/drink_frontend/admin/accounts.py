@@ -61,13 +61,22 @@ def change(
     closed: Annotated[
         bool | None, typer.Option("--closed/--open", help="May not log in or buy.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if nobody is left who administers.")
+    ] = False,
 ) -> None:
     """Change what is given; a new password and a closed account end every login."""
     secret = _password(password)
     run(
         context,
         lambda drink: drink.accounts.change(
-            operator(), name, password=secret, ibutton=ibutton, admin=admin, closed=closed
+            operator(),
+            name,
+            password=secret,
+            ibutton=ibutton,
+            admin=admin,
+            closed=closed,
+            force=force,
         ),
     )
 
@@ -91,7 +100,8 @@ def list_users(context: typer.Context) -> None:
     )
 
 
-@credits_.command("add")
+# A number below zero looks like an option.
+@credits_.command("add", context_settings={"ignore_unknown_options": True})
 def add_credits(
     context: typer.Context,
     name: Name,

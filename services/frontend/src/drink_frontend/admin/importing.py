@@ -170,8 +170,9 @@ async def _machine(plan: MachinePlan, folder: Path, drink: "Administration") -> 
 
 
 async def _user(plan: UserPlan, drink: "Administration") -> None:
-    if await drink.accounts.find(plan.name) is None:
-        await drink.accounts.create(
+    user = await drink.accounts.find(plan.name)
+    if user is None:
+        user = await drink.accounts.create(
             operator(),
             plan.name,
             password=plan.password.get_secret_value() if plan.password else None,
@@ -181,7 +182,7 @@ async def _user(plan: UserPlan, drink: "Administration") -> None:
     if plan.credits:
         # Named after the user, so that a second import gives nothing twice.
         await drink.accounts.add_credits(
-            operator_account(), f"import:{plan.name}", plan.name, plan.credits
+            operator_account(), f"import:{user.name}", user.name, plan.credits
         )
 
 

@@ -21,6 +21,7 @@ class Account:
         password_hash: argon2 hash; None where no password logs in.
         posted: Credits owned, held ones counted.
         held: Credits held for drops that are not settled.
+        since_ms: When it was made, or added again after it was closed.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Account:
     password_hash: str | None = field(repr=False)
     posted: int
     held: int
+    since_ms: int = 0
 
     @property
     def available(self) -> int:
@@ -237,8 +239,6 @@ class AuditKind(StrEnum):
     """A machine's agent connected."""
     JOURNAL_REPLACED = "JOURNAL_REPLACED"
     """A machine's agent came back with another journal, or an older state of it."""
-    TWO_AGENTS = "TWO_AGENTS"
-    """Two agents run with one machine's token or certificate, and take the link in turn."""
     SENSOR_CONTRADICTED = "SENSOR_CONTRADICTED"
     """A slot's sensor and its count disagree."""
     STOCK_CHANGED = "STOCK_CHANGED"
@@ -257,7 +257,6 @@ class AuditKind(StrEnum):
             AuditKind.DROP_CONTRADICTED,
             AuditKind.ORPHAN_RESULT,
             AuditKind.JOURNAL_REPLACED,
-            AuditKind.TWO_AGENTS,
             AuditKind.SENSOR_CONTRADICTED,
         }
 

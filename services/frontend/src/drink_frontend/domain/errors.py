@@ -141,6 +141,12 @@ class AlreadyExistsError(DrinkError):
     reason = "ALREADY_EXISTS"
 
 
+class LastAdministratorError(DrinkError):
+    """Nobody would be left who administers."""
+
+    reason = "LAST_ADMINISTRATOR"
+
+
 class StockInvalidError(DrinkError):
     """A stock count would fall below zero or rise above its limit."""
 

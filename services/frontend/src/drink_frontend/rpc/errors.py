@@ -68,6 +68,7 @@ REPLIES: Mapping[str, Reply] = {
     "ALREADY_EXISTS": Reply(grpc.StatusCode.ALREADY_EXISTS),
     "STOCK_INVALID": _PRECONDITION,
     "DROP_NOT_UNKNOWN": _PRECONDITION,
+    "LAST_ADMINISTRATOR": _PRECONDITION,
     # An agent comes back within its longest back-off of 30 s, most often within a few seconds.
     "MACHINE_OFFLINE": Reply(grpc.StatusCode.UNAVAILABLE, retry_after_s=5),
     "BOARD_UNREACHABLE": Reply(grpc.StatusCode.UNAVAILABLE, retry_after_s=5),

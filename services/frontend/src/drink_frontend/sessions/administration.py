@@ -22,10 +22,11 @@ async def edit_user(
 ) -> Reply:
     """EDITUSER: brings a user's credits to a number, by one more entry in the ledger."""
     found = await session.services.accounts.balance(name)
-    if wanted != found.available:
-        await _move(session, name, wanted - found.available)
+    # First what may be refused.
     if admin is not None:
-        await session.services.accounts.change(session.caller.name, name, admin=admin)
+        await session.services.accounts.change(session.caller.name, found.name, admin=admin)
+    if wanted != found.available:
+        await _move(session, found.name, wanted - found.available)
     return Say(Phrase.SAVED)
 
 
@@ -52,8 +53,13 @@ async def edit_slot(  # noqa: PLR0917  one for each argument of the command
 
 
 async def add_user(session: SessionState, name: str, password: str | None = None) -> Reply:
-    """ADDUSER: makes a user; without a password only an iButton will log in."""
-    await session.services.accounts.create(session.caller.name, name, password=password)
+    """ADDUSER: makes a user, or takes back a removed one with another password.
+
+    Without a password only an iButton will log in.
+    """
+    await session.services.accounts.create(
+        session.caller.name, name, password=password, readmit=True
+    )
     return Say(Phrase.USER_CREATED)
 
 
@@ -84,9 +90,12 @@ async def query_admin(session: SessionState, name: str) -> Reply:
 
 async def change_password(session: SessionState, name: str, secret: str) -> Reply:
     """CHPASS: a new password for oneself; for anybody, by an administrator."""
-    if name != session.caller.name and not session.caller.admin:
-        raise Refused(Phrase.DENIED)
-    await session.services.accounts.change(session.caller.name, name, password=secret)
+    caller = session.caller
+    if name != caller.name and not caller.admin:
+        found = await session.services.accounts.find(name)
+        if found is None or found.name != caller.name:
+            raise Refused(Phrase.DENIED)
+    await session.services.accounts.change(caller.name, name, password=secret)
     return Say(Phrase.PASSWORD_CHANGED)
 
 

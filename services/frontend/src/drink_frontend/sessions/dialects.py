@@ -150,6 +150,7 @@ _CLASSIC: dict[Phrase, str] = {
     P.WRONG_IBUTTON: "ERR 202 Invalid username or password.",
     P.THROTTLED: "ERR 350 Account server subsystem is not ready.",
     P.DENIED: "ERR 200 Access denied.",
+    P.LAST_ADMINISTRATOR: "ERR 200 Access denied: this is the last administrator.",
     P.NO_MACHINE: "ERR 413 No machine selected.",
     P.UNKNOWN_MACHINE: "ERR 0 Invalid machine.",
     P.NO_MACHINES: "ERR 501 No machines connected.",

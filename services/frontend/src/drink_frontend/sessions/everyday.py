@@ -7,7 +7,11 @@ from typing import Any
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Account, Drop, Reach
-from drink_frontend.domain.errors import CredentialsInvalidError, StorageUnavailableError
+from drink_frontend.domain.errors import (
+    AccountNotFoundError,
+    CredentialsInvalidError,
+    StorageUnavailableError,
+)
 from drink_frontend.sessions.phrases import Phrase, Refused
 from drink_frontend.sessions.refusals import BY_CAUSE
 from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList, place, title
@@ -56,7 +60,7 @@ async def _log_in(session: SessionState, attempt: Awaitable[Account]) -> Reply:
         raise
     finally:
         session.logging_in = False
-    session.account = account.name
+    session.account, session.since_ms = account.name, account.since_ms
     session.has_logged_in = True
     return Say(Phrase.BALANCE, {"credits": account.available})
 
@@ -73,13 +77,15 @@ def get_balance(
     caller = session.caller
     if name is None or name == caller.name:
         return Say(Phrase.BALANCE, {"credits": caller.available})
-    if not caller.admin:
-        raise Refused(Phrase.DENIED)
     return _balance_of(session, name)
 
 
 async def _balance_of(session: SessionState, name: str) -> Reply:
-    account = await session.services.accounts.balance(name)
+    account = await session.services.accounts.find(name)
+    if not session.caller.admin and (account is None or account.name != session.caller.name):
+        raise Refused(Phrase.DENIED)
+    if account is None:
+        raise AccountNotFoundError("no such account")
     return Say(Phrase.BALANCE, {"credits": account.available})
 
 

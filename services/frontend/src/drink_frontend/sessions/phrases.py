@@ -82,6 +82,7 @@ class Phrase(StrEnum):
     WRONG_IBUTTON = auto()
     THROTTLED = auto()
     DENIED = auto()
+    LAST_ADMINISTRATOR = auto()
 
     # Refused because of what there is.
     NO_MACHINE = auto()

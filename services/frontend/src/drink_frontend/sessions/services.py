@@ -60,8 +60,10 @@ class Accounts(Protocol):
     ) -> Account:
         """Sends credits; gives the sender's account after it."""
 
-    async def create(self, actor: str, name: str, /, *, password: str | None = None) -> Account:
-        """Makes a user."""
+    async def create(
+        self, actor: str, name: str, /, *, password: str | None = None, readmit: bool = False
+    ) -> Account:
+        """Makes a user, or opens a closed account again."""
 
     async def change(
         self,

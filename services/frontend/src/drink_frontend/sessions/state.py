@@ -43,6 +43,7 @@ class SessionState:
         "machine",
         "origin",
         "services",
+        "since_ms",
     )
 
     def __init__(
@@ -54,6 +55,8 @@ class SessionState:
         self.machine = machine
         self.account: str | None = None
         """Name of the account that is logged in."""
+        self.since_ms = 0
+        """Since when that account is one, as it logged in."""
         self.has_logged_in = False
         """Whether somebody has logged in so far."""
         self.ibutton_used = False
@@ -93,7 +96,7 @@ class SessionState:
         """Whether the account that gives a command is in memory, good enough for showing."""
         if self.account is not None:
             self._caller = self.services.views.accounts.at_hand(self.account)
-        return self._caller is not None and not self._caller.closed
+        return self._caller is not None and self._is_still(self._caller)
 
     def recall_machine(self) -> bool:
         """Whether the session's machine is in memory."""
@@ -108,17 +111,22 @@ class SessionState:
             to_show: Whether the command only shows something.
 
         Raises:
-            Refused: nobody is logged in, or the account has been closed since.
+            Refused: nobody is logged in, or the account has been closed since, also if it was added
+                again.
         """
         if self.account is None:
             raise Refused(Phrase.LOGIN_NEEDED)
         services = self.services
         read = services.views.accounts.get if to_show else services.accounts.balance
         self._caller = await read(self.account)
-        if self._caller.closed:
+        if not self._is_still(self._caller):
             self.log_out()
             raise Refused(Phrase.LOGIN_NEEDED)
         return self._caller
+
+    def _is_still(self, account: Account) -> bool:
+        """Whether the account is the one that logged in: not closed, and not added again since."""
+        return not account.closed and account.since_ms == self.since_ms
 
     async def look(self) -> None:
         """Looks up the session's machine, to show it.

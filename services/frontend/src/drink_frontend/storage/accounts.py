@@ -1,6 +1,6 @@
 """Accounts, their credentials and bearer tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
@@ -19,12 +19,25 @@ ACCOUNT = (
     accounts.c.password_hash,
     accounts.c.credits_posted - accounts.c.debits_posted,
     accounts.c.debits_pending,
+    accounts.c.created_ms,
 )
 """The columns that `read_account` reads."""
 
 _ACCOUNT = select(*ACCOUNT)
 
 _GET = Statement(_ACCOUNT.where(accounts.c.name == bindparam("name")))
+# In the collation of the column, which folds no letters but a to z.
+_ALIKE = Statement(
+    _ACCOUNT.where(func.lower(accounts.c.name) == bindparam("folded")).order_by(accounts.c.name)
+)
+_ADMINISTRATORS = Statement(
+    select(
+        accounts.c.name,
+        accounts.c.password_hash.is_not(None) | accounts.c.ibutton_digest.is_not(None),
+    )
+    .where(accounts.c.admin == constant(1), accounts.c.closed == constant(0))
+    .order_by(accounts.c.name)
+)
 _BY_IBUTTON = Statement(_ACCOUNT.where(accounts.c.ibutton_digest == bindparam("digest")))
 _BY_TOKEN = Statement(
     _ACCOUNT.join(tokens, tokens.c.account == accounts.c.name).where(
@@ -63,6 +76,17 @@ _UPDATE = Statement(
                 accounts.c.ibutton_digest,
             )
         }
+    )
+)
+_READMIT = Statement(
+    update(accounts)
+    .where(accounts.c.name == bindparam("name"))
+    .values(
+        closed=constant(0),
+        admin=bindparam("admin"),
+        password_hash=bindparam("password_hash"),
+        ibutton_digest=bindparam("ibutton_digest"),
+        created_ms=bindparam("now_ms"),
     )
 )
 _ADD_TOKEN = Statement(
@@ -109,6 +133,20 @@ class SqlAccounts:
         """See `AccountTable`."""
         return _account(self._executor.one(_GET, name=name))
 
+    def find(self, name: str) -> Account | None:
+        """See `AccountTable`."""
+        exact = self.get(name)
+        if exact is not None:
+            return exact
+        alike = self._alike(name)
+        return alike[0] if len(alike) == 1 else None
+
+    def _alike(self, name: str) -> Sequence[Account]:
+        # Letters beyond ASCII may have one of its letters as their small form: none is meant.
+        if not name.isascii():
+            return []
+        return [read_account(row) for row in self._executor.all(_ALIKE, folded=name.lower())]
+
     def by_ibutton(self, digest: str) -> Account | None:
         """See `AccountTable`."""
         return _account(self._executor.one(_BY_IBUTTON, digest=digest))
@@ -131,8 +169,8 @@ class SqlAccounts:
         password_hash: str | None = None,
     ) -> None:
         """See `AccountTable`."""
-        if self.get(name) is not None:
-            raise AlreadyExistsError("the account exists")
+        if alike := self._alike(name):
+            raise AlreadyExistsError(f"the account {alike[0].name} exists")
         self._executor.run(
             _ADD,
             name=name,
@@ -153,10 +191,7 @@ class SqlAccounts:
         ibutton_digest: str | None = None,
     ) -> None:
         """See `AccountTable`."""
-        if ibutton_digest is not None:
-            owner = self.by_ibutton(ibutton_digest)
-            if owner is not None and owner.name != name:
-                raise AlreadyExistsError("the iButton belongs to another account")
+        self._check_ibutton(name, ibutton_digest)
         changed = self._executor.run(
             _UPDATE,
             name=name,
@@ -167,6 +202,38 @@ class SqlAccounts:
         )
         assert changed == 1, "no such account"
         self._touched.accounts[name] = None
+
+    def _check_ibutton(self, name: str, ibutton_digest: str | None) -> None:
+        owner = None if ibutton_digest is None else self.by_ibutton(ibutton_digest)
+        if owner is not None and owner.name != name:
+            raise AlreadyExistsError("the iButton belongs to another account")
+
+    def readmit(
+        self,
+        name: str,
+        now_ms: int,
+        *,
+        admin: bool,
+        password_hash: str | None,
+        ibutton_digest: str | None,
+    ) -> None:
+        """See `AccountTable`."""
+        self._check_ibutton(name, ibutton_digest)
+        changed = self._executor.run(
+            _READMIT,
+            name=name,
+            now_ms=now_ms,
+            admin=int(admin),
+            password_hash=password_hash,
+            ibutton_digest=ibutton_digest,
+        )
+        assert changed == 1, "no such account"
+        self.remove_tokens(name)
+        self._touched.accounts[name] = None
+
+    def administrators(self) -> Mapping[str, bool]:
+        """See `AccountTable`."""
+        return {name: bool(logs_in) for name, logs_in in self._executor.all(_ADMINISTRATORS)}
 
     def add_token(self, digest: str, account: str, expires_ms: int) -> None:
         """See `AccountTable`."""
@@ -189,7 +256,7 @@ def _account(row: Row | None) -> Account | None:
 
 def read_account(row: Row) -> Account:
     """The account of a row of `ACCOUNT`."""
-    name, kind, admin, closed, password_hash, posted, held = row
+    name, kind, admin, closed, password_hash, posted, held, since_ms = row
     return Account(
         name=name,
         kind=AccountKind(kind),
@@ -198,4 +265,5 @@ def read_account(row: Row) -> Account:
         password_hash=password_hash,
         posted=posted,
         held=held,
+        since_ms=since_ms,
     )

@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Self, TypeVar
 
 from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.changes import CommitChanges
 from drink_frontend.storage.engine import Engine
 from drink_frontend.storage.reader import Reader
+from drink_frontend.storage.remarks import remarks_on
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.verify import verify_books
+from drink_frontend.storage.verify import rows_of, verify_books
 from drink_frontend.storage.workers import Hands, Team, Threads, Workers
 from drink_frontend.storage.writer import Stats, Writer
 
@@ -50,7 +52,6 @@ class Database:
             batch_max=settings.write_batch_max,
             done=self.changes.fire,
             idle_s=settings.look_elsewhere_ms / 1000,
-            failed=self._fail,
             hire=hire,
         )
         self._readers = Workers(
@@ -59,7 +60,6 @@ class Database:
             queue_max=settings.read_queue_max,
             batch_max=settings.read_batch_max,
             done=self.changes.fire,
-            failed=self._fail,
             idle_s=settings.reader_look_ms / 1000,
             hire=hire,
         )
@@ -99,6 +99,15 @@ class Database:
 
         return await asyncio.to_thread(verify)
 
+    async def remarks(self) -> Sequence[str]:
+        """What a person should know of the books, by `remarks_on`."""
+
+        def look() -> Sequence[str]:
+            with self._engine.reading() as connection:
+                return remarks_on(partial(rows_of, connection))
+
+        return await asyncio.to_thread(look)
+
     @property
     def shared(self) -> bool:
         """See `Storage`."""
@@ -122,8 +131,4 @@ class Database:
     def _broken(self, error: BaseException) -> None:
         # A loop that was closed has nobody left to be told.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._fail, error)
-
-    def _fail(self, error: BaseException) -> None:
-        if not self._failure.done():
-            self._failure.set_result(error)
+            self._loop.call_soon_threadsafe(self._failure.set_result, error)

@@ -8,8 +8,15 @@ from drink_frontend.domain.entities import Entry
 from drink_frontend.domain.ledger import Transfer, TransferKind
 from drink_frontend.storage.accounts import ACCOUNT, read_account
 from drink_frontend.storage.changes import Touched
-from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement, constant
-from drink_frontend.storage.tables import accounts, transfers
+from drink_frontend.storage.statements import (
+    NOTHING,
+    SEQUENCE_MAX,
+    Executor,
+    Row,
+    Statement,
+    constant,
+)
+from drink_frontend.storage.tables import IS_GRANT, accounts, transfers
 
 _COLUMNS = (
     transfers.c.id,
@@ -51,6 +58,12 @@ _BY_REQUEST = Statement(
         transfers.c.actor == bindparam("actor"),
         transfers.c.request_id == bindparam("request_id"),
     )
+)
+# As the index on grants has it.
+_GRANTS = Statement(
+    select(*_COLUMNS)
+    .where(IS_GRANT, transfers.c.request_id == bindparam("request_id"))
+    .order_by(transfers.c.sequence)
 )
 _PAID = select(
     transfers.c.sequence.label("sequence"),
@@ -122,7 +135,11 @@ class SqlLedger:
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
         """See `LedgerTable`."""
         row = self._executor.one(_BY_REQUEST, actor=actor, request_id=request_id)
-        return None if row is None else Transfer(row[0], TransferKind(row[1]), *row[2:])
+        return None if row is None else _transfer(row)
+
+    def grants(self, request_id: str) -> Sequence[Transfer]:
+        """See `LedgerTable`."""
+        return [_transfer(row) for row in self._executor.all(_GRANTS, request_id=request_id)]
 
     def entries(self, account: str, before: int | None, limit: int) -> Sequence[Entry]:
         """See `LedgerTable`."""
@@ -133,3 +150,7 @@ class SqlLedger:
             limit=limit,
         )
         return [Entry(row[0], row[1], TransferKind(row[2]), *row[3:]) for row in rows]
+
+
+def _transfer(row: Row) -> Transfer:
+    return Transfer(row[0], TransferKind(row[1]), *row[2:])

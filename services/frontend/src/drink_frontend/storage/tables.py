@@ -37,7 +37,7 @@ from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest migration; revisions are numbers that count up, so that they compare as texts."""
 
 FACTS_MAX = 65_536
@@ -90,6 +90,11 @@ _IS_OPEN = f"state IN {_among(*OPEN_STATES)}"
 IS_OPEN: ColumnElement[bool] = literal_column(f"({_IS_OPEN})")
 """The condition of the index on open drops; a query repeats it word for word to use it."""
 
+_IS_GRANT = "kind = 'MOVE' AND (debit_account = 'funding' OR credit_account = 'funding')"
+
+IS_GRANT: ColumnElement[bool] = literal_column(f"({_IS_GRANT})")
+"""The condition of the index on administrators' grants; a query repeats it word for word."""
+
 _STRICT: dict[str, Any] = {"sqlite_strict": True}
 _STRICT_BY_KEY: dict[str, Any] = {"sqlite_strict": True, "sqlite_with_rowid": False}
 
@@ -135,6 +140,7 @@ accounts = Table(
         "debits_pending >= 0 AND debits_posted >= 0"
         " AND credits_pending >= 0 AND credits_posted >= 0",
     ),
+    Index("accounts_by_letters", text("lower(name)")),
     # Only funding may owe: that is how credits come into being.
     _check("available", "kind = 'FUNDING' OR credits_posted - debits_posted - debits_pending >= 0"),
     **_STRICT_BY_KEY,
@@ -322,6 +328,8 @@ transfers = Table(
     _partial("transfers_one_hold", "drop_id", where="kind = 'HOLD'", unique=True),
     _partial("transfers_one_resolution", "resolves", where="resolves IS NOT NULL", unique=True),
     _partial("transfers_one_request", "actor", "request_id", where="kind = 'MOVE'", unique=True),
+    # Not unique: release 0.1.0 let several administrators use one id.
+    _partial("transfers_grants", "request_id", where=_IS_GRANT),
     Index("transfers_by_debit", "debit_account", "sequence"),
     Index("transfers_by_credit", "credit_account", "sequence"),
     **_STRICT,

@@ -160,13 +160,14 @@ def verify_books(connection: DriverConnection) -> list[str]:
     """
     problems: list[str] = []
     for sentence, query in _QUERIES.items():
-        problems += _first(sentence.format(*row) for row in _rows(connection, query))
-    problems += _first(_check_histories(_rows(connection, _HISTORIES)))
-    problems += _first(_check_loads(_rows(connection, _LOADS), _rows(connection, _SLOTS)))
+        problems += _first(sentence.format(*row) for row in rows_of(connection, query))
+    problems += _first(_check_histories(rows_of(connection, _HISTORIES)))
+    problems += _first(_check_loads(rows_of(connection, _LOADS), rows_of(connection, _SLOTS)))
     return problems
 
 
-def _rows(connection: DriverConnection, query: str) -> Iterator[Any]:
+def rows_of(connection: DriverConnection, query: str) -> Iterator[Any]:
+    """What a query finds."""
     cursor = connection.cursor()
     cursor.execute(query)
     return iter(cursor)

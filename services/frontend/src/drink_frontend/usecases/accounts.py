@@ -11,7 +11,6 @@ from drink_frontend.domain.errors import (
     AdminRequiredError,
     FieldInvalidError,
     InsufficientCreditsError,
-    NotOwnerError,
     RequestIdReusedError,
     TokenInvalidError,
 )
@@ -39,6 +38,7 @@ from drink_frontend.domain.ports import (
 )
 from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.settings import AccountSettings
+from drink_frontend.usecases.users import check_administered, user, user_shown
 
 RECALLED_MAX = 10_000
 """Tokens that are recalled, some 5 MB; as many as accounts that are shown from memory."""
@@ -95,15 +95,13 @@ class Accounts:
         """
 
         async def verify() -> Account | None:
-            account = await self._storage.read(lambda tx: tx.accounts.get(name))
+            account = await self._storage.read(lambda tx: tx.accounts.find(name))
             password_hash = account.password_hash if account else None
-            lane = self._logins.lane(origin, whose)
-            fits = await self._hasher.verify(password_hash, password[: PASSWORD_MAX + 1], lane)
+            fits = await self._hasher.verify(password_hash, password[: PASSWORD_MAX + 1])
             return account if fits else None
 
         # The same account in any spelling.
-        whose = name.casefold()
-        return await self._log_in(origin, whose, verify)
+        return await self._log_in(origin, name.casefold(), verify)
 
     async def login_ibutton(self, ibutton: str, origin: str) -> Account:
         """The account that an iButton belongs to.
@@ -174,9 +172,7 @@ class Accounts:
             NotOwnerError: it is not the caller's, who is no administrator.
             AccountNotFoundError: there is no such user.
         """
-        if name != caller.name and not caller.admin:
-            raise NotOwnerError("only administrators see others' accounts")
-        return await self.balance(name)
+        return await self._storage.read(lambda tx: user_shown(tx, caller, name, "accounts"))
 
     async def balance(self, name: str) -> Account:
         """A user's account as it stands now.
@@ -184,7 +180,7 @@ class Accounts:
         Raises:
             AccountNotFoundError: there is no such user.
         """
-        return await self._storage.read(lambda tx: _user(tx, name))
+        return await self._storage.read(lambda tx: user(tx, name))
 
     async def find(self, name: str) -> Account | None:
         """A user's account, if there is one of that name."""
@@ -204,10 +200,14 @@ class Accounts:
 
         Raises:
             NotOwnerError: they are not the caller's, who is no administrator.
+            AccountNotFoundError: there is no such user.
         """
-        if name != caller.name and not caller.admin:
-            raise NotOwnerError("only administrators see others' entries")
-        return await self._storage.read(lambda tx: tx.ledger.entries(name, before, limit))
+
+        def read(tx: Transaction) -> Sequence[Entry]:
+            account = user_shown(tx, caller, name, "entries")
+            return tx.ledger.entries(account.name, before, limit)
+
+        return await self._storage.read(read)
 
     async def add_credits(
         self, actor: Account, request_id: str, name: str, credits_added: int
@@ -230,10 +230,8 @@ class Accounts:
         check_range(credits_added, "credits", -CREDITS_MAX, CREDITS_MAX)
         if credits_added == 0:
             raise FieldInvalidError("credits", "must not be 0")
-        debit, credit = (FUNDING_ACCOUNT, name) if credits_added > 0 else (name, FUNDING_ACCOUNT)
-        return await self._move(
-            actor.name, request_id, debit, credit, amount=abs(credits_added), users=(name,)
-        )
+        payer, payee = (None, name) if credits_added > 0 else (name, None)
+        return await self._move(actor.name, request_id, payer, payee, amount=abs(credits_added))
 
     async def transfer(
         self, sender: Account, request_id: str, recipient: str, credits_sent: int
@@ -251,48 +249,40 @@ class Accounts:
             RequestIdReusedError: the request_id was used for something else.
         """
         check_range(credits_sent, "credits", 1, CREDITS_MAX)
-        if recipient == sender.name:
-            raise FieldInvalidError("recipient", "must be another account")
-        users = (sender.name, recipient)
-        return await self._move(sender.name, request_id, *users, amount=credits_sent, users=users)
+        return await self._move(
+            sender.name, request_id, sender.name, recipient, amount=credits_sent
+        )
 
     async def _move(
-        self,
-        actor: str,
-        request_id: str,
-        debit: str,
-        credit: str,
-        *,
-        amount: int,
-        users: tuple[str, ...],
+        self, actor: str, request_id: str, payer: str | None, payee: str | None, *, amount: int
     ) -> Account:
-        """Moves credits between `users`, or one user and the funding account; shows the first."""
+        """Moves credits between two users, or, where one is None, between one and funding.
+
+        Returns:
+            The payer's account after it; the payee's where funding pays.
+        """
         check_request_id(request_id)
         transfer_id, now_ms = self._randomness.id(), self._clock.now_ms()
 
         def move(tx: Transaction) -> Account:
-            earlier = tx.ledger.by_request(actor, request_id)
-            if earlier is None:
-                _check_parties(tx, users, debit, amount)
-                tx.ledger.add(
-                    Transfer(
-                        id=transfer_id,
-                        kind=TransferKind.MOVE,
-                        debit_account=debit,
-                        credit_account=credit,
-                        amount=amount,
-                        created_ms=now_ms,
-                        actor=actor,
-                        request_id=request_id,
-                    )
-                )
-            elif (earlier.debit_account, earlier.credit_account, earlier.amount) != (
-                debit,
-                credit,
-                amount,
-            ):
-                raise RequestIdReusedError("request_id was used for another transfer")
-            return _user(tx, users[0])
+            parties = [None if name is None else user(tx, name) for name in (payer, payee)]
+            debit, credit = (FUNDING_ACCOUNT if party is None else party.name for party in parties)
+            if debit == credit:
+                raise FieldInvalidError("recipient", "must be another account")
+            transfer = Transfer(
+                id=transfer_id,
+                kind=TransferKind.MOVE,
+                debit_account=debit,
+                credit_account=credit,
+                amount=amount,
+                created_ms=now_ms,
+                actor=actor,
+                request_id=request_id,
+            )
+            if not _is_made(tx, transfer):
+                _check_parties(parties, amount)
+                tx.ledger.add(transfer)
+            return user(tx, credit if payer is None else debit)
 
         return await self._storage.write(move)
 
@@ -304,8 +294,18 @@ class Accounts:
         password: str | None = None,
         ibutton: str | None = None,
         admin: bool = False,
+        readmit: bool = False,
     ) -> Account:
         """Makes a user's account without credits.
+
+        Args:
+            actor: Who makes it.
+            name: Differs from every other account's by more than the case of its letters.
+            password: With which it logs in.
+            ibutton: With which it logs in.
+            admin: Whether it administers.
+            readmit: Whether a closed account of that name is opened again instead. It keeps its
+                books, and nothing of what it logged in with or was allowed before.
 
         Raises:
             FieldInvalidError: a name, password or iButton cannot be one.
@@ -318,13 +318,24 @@ class Accounts:
         given = {"password": password, "ibutton": ibutton, "admin": admin}
 
         def create(tx: Transaction) -> Account:
+            earlier = tx.accounts.find(name) if readmit else None
+            if earlier is not None and earlier.closed:
+                tx.accounts.readmit(
+                    earlier.name,
+                    now_ms,
+                    admin=admin,
+                    password_hash=password_hash,
+                    ibutton_digest=ibutton_digest,
+                )
+                _audit(tx, actor, earlier.name, now_ms, {"readmitted": True, **given})
+                return user(tx, earlier.name)
             tx.accounts.add(
                 name, AccountKind.USER, now_ms, admin=admin, password_hash=password_hash
             )
             if ibutton_digest is not None:
                 tx.accounts.update(name, ibutton_digest=ibutton_digest)
             _audit(tx, actor, name, now_ms, {"created": True, **given})
-            return _user(tx, name)
+            return user(tx, name)
 
         return await self._storage.write(create)
 
@@ -337,10 +348,21 @@ class Accounts:
         ibutton: str | None = None,
         admin: bool | None = None,
         closed: bool | None = None,
+        force: bool = False,
     ) -> Account:
         """Changes what is given; a new password and a closed account end every bearer token.
 
+        Args:
+            actor: Who changes it.
+            name: The account.
+            password: With which it logs in.
+            ibutton: With which it logs in.
+            admin: Whether it administers.
+            closed: Whether it may no longer log in or pay.
+            force: Whether nobody may be left who administers.
+
         Raises:
+            LastAdministratorError: nobody would be left who administers.
             FieldInvalidError: a password or iButton cannot be one.
             AccountNotFoundError: there is no such user.
             AlreadyExistsError: the iButton is taken.
@@ -351,18 +373,20 @@ class Accounts:
         changes = {"password": password, "ibutton": ibutton, "admin": admin, "closed": closed}
 
         def change(tx: Transaction) -> Account:
-            _user(tx, name)
+            before = user(tx, name)
+            if (admin is False or closed) and not force:
+                check_administered(tx, before)
             tx.accounts.update(
-                name,
+                before.name,
                 password_hash=password_hash,
                 ibutton_digest=ibutton_digest,
                 admin=admin,
                 closed=closed,
             )
             if password is not None or closed:
-                tx.accounts.remove_tokens(name)
-            _audit(tx, actor, name, now_ms, changes)
-            return _user(tx, name)
+                tx.accounts.remove_tokens(before.name)
+            _audit(tx, actor, before.name, now_ms, changes)
+            return user(tx, before.name)
 
         return await self._storage.write(change)
 
@@ -377,22 +401,43 @@ def _ibutton_digest(ibutton: str) -> str | None:
         return None
 
 
-def _user(tx: Transaction, name: str) -> Account:
-    account = tx.accounts.get(name)
-    if account is None or account.kind is not AccountKind.USER:
-        raise AccountNotFoundError("no such account")
-    return account
+def _is_made(tx: Transaction, transfer: Transfer) -> bool:
+    """Whether its request has made it before.
+
+    An administrator's grant is known by its request_id alone: whoever repeats one that somebody
+    else has made, under another name, must not give it twice.
+
+    Raises:
+        RequestIdReusedError: its request has made another one.
+    """
+    assert transfer.actor is not None
+    assert transfer.request_id is not None
+    own = tx.ledger.by_request(transfer.actor, transfer.request_id)
+    earlier = [] if own is None else [own]
+    if FUNDING_ACCOUNT in {transfer.debit_account, transfer.credit_account}:
+        earlier += tx.ledger.grants(transfer.request_id)
+    if earlier and not any(_is_same(transfer, made) for made in earlier):
+        raise RequestIdReusedError("request_id was used for another transfer")
+    return bool(earlier)
 
 
-def _check_parties(tx: Transaction, users: Sequence[str], debit: str, amount: int) -> None:
-    for name in users:
-        account = _user(tx, name)
-        if account.closed:
-            raise AccountClosedError("the account is closed")
-        if name == debit and account.available < amount:
-            raise InsufficientCreditsError(
-                "not enough credits", available=account.available, price=amount
-            )
+def _is_same(one: Transfer, other: Transfer) -> bool:
+    return (one.debit_account, one.credit_account, one.amount) == (
+        other.debit_account,
+        other.credit_account,
+        other.amount,
+    )
+
+
+def _check_parties(parties: Sequence[Account | None], amount: int) -> None:
+    """Refuses closed accounts, and a payer, the first, who does not have the amount."""
+    if any(party is not None and party.closed for party in parties):
+        raise AccountClosedError("the account is closed")
+    payer = parties[0]
+    if payer is not None and payer.available < amount:
+        raise InsufficientCreditsError(
+            "not enough credits", available=payer.available, price=amount
+        )
 
 
 def _audit(

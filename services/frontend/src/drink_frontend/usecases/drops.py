@@ -26,6 +26,7 @@ from drink_frontend.domain.ports import (
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.placing import DropOrder, Placed, Placing
 from drink_frontend.usecases.settings import DropSettings
+from drink_frontend.usecases.users import user_shown
 
 log = structlog.get_logger(__name__)
 
@@ -185,10 +186,16 @@ class Drops:
 
         Raises:
             NotOwnerError: they are not the caller's, who is no administrator.
+            AccountNotFoundError: there is no such account.
         """
-        if account != caller.name and not caller.admin:
+        if account is None and not caller.admin:
             raise NotOwnerError("only administrators see others' drops")
-        return await self._storage.read(lambda tx: tx.drops.list(account, states, before, limit))
+
+        def read(tx: Transaction) -> Sequence[Drop]:
+            whose = None if account is None else user_shown(tx, caller, account, "drops").name
+            return tx.drops.list(whose, states, before, limit)
+
+        return await self._storage.read(read)
 
     async def cancel(self, caller: Account, drop_id: str) -> Drop:
         """Cancels a drop that has not been dispatched; a second time changes nothing.

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from drink_frontend.storage.errors import SchemaError, StorageError
 from drink_frontend.storage.opening import require_postgres
+from drink_frontend.storage.remarks import remarks_on
 from drink_frontend.storage.schema import OLDEST, is_compatible
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import lock
@@ -24,11 +25,14 @@ from drink_frontend.storage.tables import SCHEMA_REVISION
 _SCRIPTS = Path(__file__).parent
 
 
-def migrate(settings: StorageSettings) -> None:
+def migrate(settings: StorageSettings) -> Sequence[str]:
     """Makes the database's tables if there are none, and brings its schema to this program's.
 
     It is done whole or, if interrupted at any point, not at all. A newer schema that this program
     can live with is left as it is.
+
+    Returns:
+        What a person should know of the books, by `remarks_on`.
 
     Raises:
         DatabaseLockedError: a frontend has it open, on SQLite.
@@ -41,22 +45,21 @@ def migrate(settings: StorageSettings) -> None:
         try:
             # It holds password hashes, so that it is its owner's only from the first byte.
             os.close(os.open(settings.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            _migrate(_on_sqlite(settings), str(settings.path))
+            return _migrate(_on_sqlite(settings), str(settings.path))
         finally:
             os.close(descriptor)
-    else:
-        _migrate(_on_postgres(settings), "the database")
+    return _migrate(_on_postgres(settings), "the database")
 
 
-def _migrate(transaction: AbstractContextManager[Connection], database: str) -> None:
+def _migrate(transaction: AbstractContextManager[Connection], database: str) -> Sequence[str]:
     try:
         with transaction as connection:
-            if _is_newer(connection):
-                return
-            config = Config()
-            config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if not _is_newer(connection):
+                config = Config()
+                config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+            return remarks_on(lambda query: connection.exec_driver_sql(query).all())
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())
         raise StorageError(f"{database} cannot be migrated: {reason}") from error
