@@ -1,4 +1,8 @@
 import contextlib
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -110,3 +114,46 @@ def test_a_board_without_a_thermometer_says_nothing_of_it() -> None:
     assert convert.board_status(BoardStatus(True, {}, 0.0)).board_status.HasField(
         "temperature_celsius"
     )
+
+
+PURE_PYTHON = """
+import sys
+from google.protobuf.internal import api_implementation
+from drink.v1.machine_link_service_pb2 import ConnectResponse
+from drink_agent.domain.events import BoardStatus
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Outcome, Sensor
+from drink_agent.domain.records import Result
+from drink_agent.link import convert
+assert api_implementation.Type() == "python", api_implementation.Type()
+heard = ConnectResponse.FromString(bytes.fromhex(sys.argv[1]))
+print(convert.from_response(heard))
+for said in eval(sys.argv[2]):
+    print(said.SerializeToString(deterministic=True).hex())
+"""
+
+
+def test_protobuf_in_pure_python_says_and_hears_the_same() -> None:
+    """32-bit ARM computers have no other."""
+    response = ConnectResponse(dispense=Dispense(drop="drops/a", epoch=3, slot=2, ttl_ms=9))
+    status = BoardStatus(ready=True, sensors={1: Sensor.STOCKED}, temperature_celsius=4.5)
+    result = Result("a", 1, Outcome.DISPENSED, Cause.BOARD_ACK, EVIDENCE)
+    said = f"(convert.result(7, {result!r}), convert.board_status({status!r}))"
+    # What enumerations show of themselves is no expression.
+    said = re.sub(r"<(\w+)\.(\w+): '\w+'>", r"\1.\2", said)
+    done = subprocess.run(
+        [sys.executable, "-c", PURE_PYTHON, response.SerializeToString().hex(), said],
+        env={**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = [
+        str(from_response(response)),
+        *(
+            each.SerializeToString(deterministic=True).hex()
+            for each in (convert.result(7, result), convert.board_status(status))
+        ),
+    ]
+    assert done.stdout.splitlines() == expected

@@ -189,6 +189,8 @@ def _check_board(options: argparse.Namespace) -> int:
             sound = asyncio.run(check_board(config.board, tell, memory=memory, slot=options.drop))
     except JournalError as error:
         print(f"drink-machine-agent: {error}", file=sys.stderr)
+        if isinstance(error, JournalLockedError):
+            print("drink-machine-agent: it has the board; stop it first", file=sys.stderr)
         return next(code for kind, code in _EXITS.items() if isinstance(error, kind))
     return 0 if sound else EXIT_FAULT
 
