@@ -100,7 +100,7 @@ class Relay:
 async def serve(relay: Relay) -> None:
     """Serves the relay on a free port, which it prints as the frontend does."""
     settings = RpcSettings(port=0)
-    server = grpc.aio.server(options=options(settings), maximum_concurrent_rpcs=settings.calls_max)
+    server = grpc.aio.server(options=options(settings, settings.connections.max))
     unary = grpc.unary_unary_rpc_method_handler(
         relay.drop, drops.DropRequest.FromString, drops.DropResponse.SerializeToString
     )

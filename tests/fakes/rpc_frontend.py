@@ -19,6 +19,7 @@ from drink.v1 import (
 )
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.rpc.settings import RpcSettings
+from drink_frontend.system.sockets import AcceptedConnections
 from tests.fakes.rpc_usecases import (
     CountingRandomness,
     MemoryAccounts,
@@ -57,6 +58,8 @@ class Frontend:
             links=self.links,
             randomness=self.randomness,
             ready=self._ready,
+            connections_max=(settings.connections.max, settings.connections.links_max),
+            accepted=AcceptedConnections(),
         )
         self.port = 0
         self.channel: grpc.aio.Channel

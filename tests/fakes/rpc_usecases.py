@@ -158,7 +158,7 @@ class MemoryAccounts:
         return self.recalled.get(token_digest)
 
     def forget(self, token_digest: str) -> None:
-        del self.recalled[token_digest]
+        self.recalled.pop(token_digest, None)
 
     async def balance(self, name: str) -> Account:
         if name not in self.users:
@@ -356,8 +356,7 @@ class MemoryDrops:
         await self.broken.strike()
         if account != caller.name and not caller.admin:
             raise NotOwnerError("only administrators see others' drops")
-        if account is not None:
-            await self._accounts.balance(account)
+        await self._accounts.balance(account or caller.name)
         kept = [
             drop
             for drop in self.drops.values()
@@ -462,6 +461,7 @@ class ScriptedLinks:
         self.machines: list[str] = []
         self.sizes: list[int] = []
         self.messages_max = 1_000
+        self.addresses: list[str] = []
         self.heard: asyncio.Queue[AgentMessage | None] = asyncio.Queue()
         self.outgoing: asyncio.Queue[FrontendMessage | BaseException | None] = asyncio.Queue()
         self.open = 0
@@ -471,9 +471,10 @@ class ScriptedLinks:
         return len(self.sizes) <= self.messages_max
 
     async def serve(
-        self, machine: str, incoming: AsyncIterator[AgentMessage]
+        self, machine: str, incoming: AsyncIterator[AgentMessage], address: str = ""
     ) -> AsyncIterator[FrontendMessage]:
         self.machines.append(machine)
+        self.addresses.append(address)
         self.open += 1
         hear = asyncio.create_task(self._hear(incoming))
         try:

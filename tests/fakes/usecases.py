@@ -92,6 +92,7 @@ class World:
         stopped: What SHUTDOWN was told, if it came.
         at_hand: Whether what is only shown is in memory.
         turns: Cleared while logins with a password have to wait for their turn.
+        origins: Where logins with a password came from, in order.
     """
 
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -112,6 +113,7 @@ class World:
     placed: asyncio.Event = field(default_factory=asyncio.Event)
     bell: asyncio.Condition = field(default_factory=asyncio.Condition)
     turns: asyncio.Event = field(default_factory=asyncio.Event)
+    origins: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.turns.set()
@@ -217,6 +219,7 @@ class FakeAccounts:
         self.world = world
 
     async def login_password(self, name: str, password: str, origin: str) -> Account:
+        self.world.origins.append(origin)
         self.world.strike("login_password")
         await self.world.turns.wait()
         account = self.world.accounts.get(name)

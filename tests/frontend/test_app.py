@@ -2,8 +2,12 @@
 
 import asyncio
 import contextlib
+import json
+import os
 import socket
-from collections.abc import AsyncGenerator
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,8 +15,10 @@ import grpc
 import psycopg
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
-from drink_frontend.app import Frontend, StorageBrokenError, administration
+from drink_frontend.app import Frontend, PartEndedError, StorageBrokenError, administration
+from drink_frontend.cli import EXIT_PART_ENDED
 from drink_frontend.config import Settings
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
@@ -21,6 +27,7 @@ from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.opening import open_storage
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.workers import Threads
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
@@ -181,3 +188,136 @@ async def test_fault_32_a_database_that_failed_ends_the_process(
         failed.set_result(OSError("disk I/O error"))
         with pytest.raises(StorageBrokenError):
             await running
+
+
+async def ends_grpc(frontend: Frontend) -> None:
+    await frontend._rpc._servers[0].stop(None)
+
+
+async def ends_health(frontend: Frontend) -> None:
+    frontend._rpc._tasks[0].cancel()
+
+
+async def closes_listener(frontend: Frontend) -> None:
+    # As if another part of the process had closed the descriptor by mistake.
+    [task] = frontend._sessions._accepting
+    task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("end", "part"),
+    [
+        (ends_grpc, "gRPC server"),
+        (ends_health, "gRPC server"),
+        (closes_listener, "session server"),
+    ],
+)
+async def test_fault_64_the_process_ends_with_any_part_of_it(
+    settings: Settings,
+    storage: SqliteStorage,
+    end: Callable[[Frontend], Awaitable[None]],
+    part: str,
+) -> None:
+    frontend = made(settings, storage)
+    running = asyncio.create_task(frontend.run())
+    async with asyncio.timeout(LIMIT_S):
+        await health(settings)
+        with capture_logs() as logs:
+            await end(frontend)
+            with pytest.raises(PartEndedError, match=part):
+                await running
+    [told] = [line for line in logs if line["event"] == "part_ended"]
+    assert (told["part"], told["log_level"]) == (part, "critical")
+
+
+@pytest.mark.parametrize("part", ["deadlines", "presence", "journals"])
+@pytest.mark.parametrize("fails", [True, False], ids=["fails", "returns"])
+async def test_fault_64_the_process_ends_with_any_work_beside_it(
+    settings: Settings,
+    storage: SqliteStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    part: str,
+    fails: bool,
+) -> None:
+    frontend = made(settings, storage)
+    served = asyncio.Event()
+
+    async def run() -> None:
+        await served.wait()
+        if fails:
+            raise LookupError("broken")
+
+    monkeypatch.setattr(getattr(frontend, f"_{part}"), "run", run)
+    running = asyncio.create_task(frontend.run())
+    async with asyncio.timeout(LIMIT_S):
+        await health(settings)
+        served.set()
+        with pytest.raises(PartEndedError, match=part):
+            await running
+
+
+async def test_fault_64_a_stop_is_no_end_by_itself(
+    settings: Settings, storage: SqliteStorage
+) -> None:
+    frontend = made(settings, storage)
+    running = asyncio.create_task(frontend.run())
+    async with asyncio.timeout(LIMIT_S):
+        await health(settings)
+        with capture_logs() as logs:
+            frontend.stop(restart=True)
+            assert await running is True
+    assert "part_ended" not in {line["event"] for line in logs}
+
+
+async def test_fault_64_a_thread_of_the_database_that_fails_ends_the_process(
+    settings: Settings, storage: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def carry_out(jobs: object) -> None:
+        raise SystemError("broken")
+
+    hands = storage._writers._hands
+    assert isinstance(hands, Threads)
+    running = asyncio.create_task(made(settings, storage).run())
+    async with asyncio.timeout(LIMIT_S):
+        await health(settings)
+        monkeypatch.setattr(hands._team.crews[0], "_try", carry_out)
+        with pytest.raises(StorageBrokenError):
+            await running
+
+
+PROGRAM = """
+import asyncio
+from drink_frontend.rpc.server import RpcServer
+from drink_frontend.start import main
+start = RpcServer.start
+async def start_and_end(server):
+    port = await start(server)
+    asyncio.get_running_loop().call_later(0.1, end, server)
+    return port
+def end(server):
+    server.ending = asyncio.create_task(server._servers[0].stop(None))
+RpcServer.start = start_and_end
+main()
+"""
+
+
+def test_fault_64_the_exit_code_says_that_a_part_has_ended(settings: Settings) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "serve"],
+        env={
+            **os.environ,
+            "DRINK_STORAGE__PATH": str(settings.storage.path),
+            "DRINK_RPC__PORT": "0",
+            "DRINK_SESSIONS__LISTENERS": '[{"port": 0}]',
+            "DRINK_SHUTDOWN__DROPS_LIMIT_S": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S * 2,
+        check=False,
+    )
+    assert ended.returncode == EXIT_PART_ENDED, ended.stderr
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    events = [line["event"] for line in lines if line["level"] == "critical"]
+    assert events == ["part_ended", "frontend_failed"]

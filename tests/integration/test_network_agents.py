@@ -167,6 +167,9 @@ def test_fault_18_of_two_agents_of_one_machine_one_works_and_nothing_is_dispense
     assert id_of(drop) in house.admin("alarms")
     house.wait_ready("d")
     assert outcome(house.alice.drop("d/1"))[0] == "DISPENSED"
+    alarms = house.admin("alarms")
+    assert alarms.count("TWO_AGENTS") == 1
+    assert "127.0.0.1" in alarms
 
 
 def test_fault_19_an_agent_with_another_machines_token_is_turned_away(house: House) -> None:

@@ -76,7 +76,7 @@ class HouseHasher:
     async def hash(self, password: str) -> str:
         return f"hash of {password}"
 
-    async def verify(self, password_hash: str | None, password: str) -> bool:
+    async def verify(self, password_hash: str | None, password: str, lane: str = "") -> bool:
         return password_hash == f"hash of {password}"
 
 

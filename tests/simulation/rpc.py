@@ -139,6 +139,7 @@ class Server:
         self._interceptors = interceptors
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._serving: set[asyncio.Task[None]] = set()
+        self._stopped = asyncio.Event()
 
     def add_generic_rpc_handlers(self, _: Any) -> None: ...
 
@@ -156,7 +157,13 @@ class Server:
     async def start(self) -> None:
         self._network.server = self
 
+    async def wait_for_termination(self, timeout: float | None) -> bool:
+        # Nothing ends it but its process, which ends the wait too.
+        await self._stopped.wait()
+        return False
+
     async def stop(self, grace: float | None) -> None:
+        self._stopped.set()
         if self._network.server is self:
             self._network.server = None
         if self._serving:
@@ -170,6 +177,7 @@ class Server:
         assert task is not None
         self._serving.add(task)
         context = Context(stream)
+        task.add_done_callback(lambda _: context.over())
         try:
             await self._run(self._handlers[stream.method], stream, context)
         except grpc.aio.AbortError:
@@ -185,21 +193,16 @@ class Server:
     async def _run(
         self, handler: "grpc.RpcMethodHandler[Any, Any]", stream: Stream, context: "Context"
     ) -> None:
-        encode = handler.response_serializer
-        assert encode is not None
-        context.encode = encode
-        requests = _requests(stream)
-        if handler.request_streaming:
-            await _behaviour(handler)(requests, context)
-            return
-        request = await anext(requests)
-        response = await _behaviour(handler)(request, context)
+        assert handler.request_streaming, (
+            "interceptors serve every method with a stream of requests"
+        )
+        response = await _behaviour(handler)(context.requests, context)
         if not handler.response_streaming:
             await context.write(response)
 
 
 def _behaviour(handler: "grpc.RpcMethodHandler[Any, Any]") -> Any:
-    return handler.unary_unary or handler.unary_stream or handler.stream_stream
+    return handler.stream_unary or handler.stream_stream
 
 
 async def _requests(stream: Stream) -> AsyncIterator[bytes]:
@@ -213,7 +216,20 @@ class Context:
 
     stream: Stream
     end: End | None = None
-    encode: Callable[[Any], bytes] = field(default=bytes)
+    callbacks: list[Callable[["Context"], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.requests = _requests(self.stream)
+
+    async def read(self) -> Any:
+        return await anext(self.requests, grpc.aio.EOF)
+
+    def add_done_callback(self, callback: Callable[["Context"], None]) -> None:
+        self.callbacks.append(callback)
+
+    def over(self) -> None:
+        for callback in self.callbacks:
+            callback(self)
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return self.stream.metadata
@@ -228,7 +244,7 @@ class Context:
         return None
 
     async def write(self, message: Any) -> None:
-        self.stream.say_down(self.encode(message))
+        self.stream.say_down(message)
 
     async def abort(
         self,

@@ -113,6 +113,27 @@ async def test_fault_19_only_a_frontend_with_the_right_certificate_hears_the_tok
                 assert frontend._links.empty()
 
 
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_without_a_file_of_its_own_a_link_trusts_the_system_s_authorities(
+    settings: LinkSettings,
+    ours: Certificates,
+    theirs: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+    trusted: bool,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str((ours if trusted else theirs).ca))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    certificate, key = ours.machine("d")
+    settings = replace(settings, token_file=None, cert_file=certificate, key_file=key)
+    with watching("drink_agent.link", "link_lost") as lost:
+        async with served(ours, ours.ca) as frontend, dialling(settings, frontend) as events:
+            if trusted:
+                assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+            else:
+                await asyncio.wait_for(lost.wait(), LIMIT_S)
+                assert frontend._links.empty()
+
+
 async def test_a_certificate_needs_no_token_beside_it(
     settings: LinkSettings, ours: Certificates
 ) -> None:

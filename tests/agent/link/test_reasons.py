@@ -20,7 +20,7 @@ def test_the_tables_name_real_reasons_and_codes() -> None:
         ("UNAVAILABLE", "SHUTTING_DOWN", Retry.SOON),
         ("UNAUTHENTICATED", "", Retry.SLOWLY),
         ("UNAUTHENTICATED", "TOKEN_INVALID", Retry.SLOWLY),
-        ("ABORTED", "LINK_SUPERSEDED", Retry.SLOWLY),
+        ("ABORTED", "LINK_SUPERSEDED", Retry.STANDBY),
         ("FAILED_PRECONDITION", "STORAGE_UNAVAILABLE", Retry.SOON),
         ("UNAVAILABLE", "SOMETHING_NEW", Retry.SOON),
         ("PERMISSION_DENIED", "SOMETHING_NEW", Retry.SLOWLY),

@@ -16,7 +16,7 @@ from drink_agent.board.emulator.spec import Fault
 from drink_agent.domain.records import Entry
 from drink_agent.journal.errors import JournalFailedError
 from drink_agent.journal.file import Journal, read
-from drink_agent.runtime.agent import AgentSettings
+from drink_agent.runtime.agent import AgentSettings, PartEndedError
 from drink_agent.runtime.clock import boot_time_s
 from tests.fakes.frontend import LIMIT_S
 from tests.fakes.logwatch import watching
@@ -182,6 +182,34 @@ async def test_fault_28_a_stop_lets_the_drop_at_the_board_end_and_reports_it(rig
     journal, entries = Journal.open(rig.config.journal.path)
     journal.close()
     assert [entry.record.KIND for entry in entries].count("acked") == 3
+
+
+@pytest.mark.parametrize("part", ["board", "link"])
+@pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "returns"])
+async def test_fault_64_an_agent_ends_with_its_board_s_and_its_link_s_work(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, *, part: str, cancelled: bool
+) -> None:
+    rig.config = replace(rig.config, agent=AgentSettings(stop_limit_s=1.0))
+    agent = rig.build()
+    ends, run = asyncio.Event(), getattr(agent, f"_{part}").run
+
+    async def run_until_it_ends() -> None:
+        work = asyncio.create_task(run())
+        await ends.wait()
+        work.cancel()
+        await asyncio.wait([work])
+        if cancelled:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(getattr(agent, f"_{part}"), "run", run_until_it_ends)
+    with watching("drink_agent.agent", "part_ended") as told:
+        running = asyncio.create_task(agent.run())
+        await rig.link()
+        ends.set()
+        async with asyncio.timeout(LIMIT_S):
+            with pytest.raises(PartEndedError, match=part):
+                await running
+        assert told.is_set()
 
 
 async def test_fault_28_a_stop_does_not_wait_for_ever(rig: Rig) -> None:

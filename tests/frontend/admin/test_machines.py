@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from drink_frontend.app import Administration
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import TokenInvalidError
+from drink_frontend.system.clock import SystemClock
+from drink_frontend.usecases.alarms import Alarms
+from drink_frontend.usecases.dispatch import Dispatch
+from drink_frontend.usecases.journals import Journals
+from drink_frontend.usecases.settings import AlarmSettings
 from tests.frontend.admin.conftest import Desk
 
 
@@ -22,6 +29,23 @@ def test_a_machine_and_its_slots_are_listed(furnished: Desk) -> None:
     assert line.split() == ["d", "1", "Coke", "50", "10", "0", "0", "0", "UNSPECIFIED", "yes"]
     machine = furnished.look(lambda drink: drink.machines.get("d"))
     assert (machine.display_name, machine.location) == ("Big Drink", "NRH (North)")
+
+
+def test_fault_18_a_machine_with_two_agents_is_shown_as_such(furnished: Desk) -> None:
+    async def take(drink: Administration) -> None:
+        storage, clock = drink.storage, SystemClock()
+        alarms = Alarms(storage, clock, AlarmSettings())
+        dispatch = Dispatch(storage, clock, Journals(storage, keep_s=1), alarms, "F")
+        for run, address in (("a", "192.0.2.1"), ("b", "192.0.2.2"), ("a", "192.0.2.1")):
+            agent = {"boot_id": run, "address": address}
+            await dispatch.open_link("d", ("journal", 0), Reach.READY, agent)
+
+    assert "two agents" not in furnished.admin("machine", "list")
+    furnished.look(take)
+    *_, last = furnished.admin("machine", "list").splitlines()
+    assert last.startswith("d: two agents ran as this machine's at 20")
+    assert "192.0.2.1 and 192.0.2.2" in last
+    assert "TWO_AGENTS" in furnished.admin("alarms")
 
 
 def test_a_slot_changes_in_what_is_given(furnished: Desk) -> None:

@@ -12,13 +12,15 @@ from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2, machine_service_pb2
 from drink_frontend.domain.errors import MachineOfflineError
 from drink_frontend.links.messages import Heartbeat
+from drink_frontend.rpc.admission import Admission, Kind
 from drink_frontend.rpc.interceptors import (
     REFUSALS_LOGGED,
-    REFUSALS_S,
+    Coding,
     ErrorBoundary,
-    Layer,
-    Sparing,
 )
+from drink_frontend.rpc.peers import Peer, parse_peer
+from drink_frontend.rpc.responses import Responses
+from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings
 from tests.fakes.randomness import CountingRandomness
 from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, read, refused
 
@@ -155,6 +157,9 @@ async def test_log_lines_say_which_call_they_belong_to(
 class GoneContext:
     """The context of a call whose client has left."""
 
+    def peer(self) -> str:
+        return "ipv4:192.0.2.1:4000"
+
     async def write(self, message: Any) -> None:
         raise asyncio.CancelledError
 
@@ -162,22 +167,26 @@ class GoneContext:
 async def test_a_stream_is_closed_before_its_call_is_over() -> None:
     closed = asyncio.Event()
 
-    async def responses(request: Any, context: Any) -> AsyncIterator[int]:
+    async def responses(request: Any, context: Any) -> AsyncIterator[bytes]:
         try:
-            yield 1
+            yield b"1"
         finally:
             await asyncio.sleep(0)
             closed.set()
 
-    class Nothing(Layer):
-        async def around(self, method: str, inner: Any, request: Any, context: Any) -> Any:
-            return await inner(request, context)
+    def cut(peer: Peer) -> bool:
+        raise AssertionError(peer)
 
-    handler = Nothing().wrap("/s/m", grpc.unary_stream_rpc_method_handler(responses))
+    waiting = Responses(ResponseSettings(), cut, asyncio.get_running_loop().time)
+    handler = Coding(waiting).wrap(
+        "/s/m", grpc.unary_stream_rpc_method_handler(responses, bytes, bytes)
+    )
+    Admission(AdmissionSettings(), 1).enter(Kind.STRANGER, "", parse_peer("ipv4:192.0.2.1:4000"))
     assert handler.unary_stream is not None
     with pytest.raises(asyncio.CancelledError):
         await handler.unary_stream(b"", GoneContext())  # type: ignore[arg-type,misc]
     assert closed.is_set()
+    assert waiting.bytes_leaving == 0
 
 
 async def test_a_cancelled_stream_gives_back_what_it_holds(frontend: Frontend) -> None:
@@ -219,10 +228,3 @@ async def test_a_buyer_that_is_refused_is_nobody_elses_business(frontend: Fronte
             frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=AGENT_D, timeout=LIMIT_S)
         )
     assert [line["event"] for line in logs if line["log_level"] != "debug"] == []
-
-
-def test_what_was_held_back_is_counted_for_the_next_that_passes() -> None:
-    sparing = Sparing(2, REFUSALS_S)
-    assert [sparing.passes(1.0) for _ in range(5)] == [0, 0, None, None, None]
-    assert sparing.passes(REFUSALS_S + 0.9) is None
-    assert [sparing.passes(REFUSALS_S + 1.0) for _ in range(3)] == [4, 0, None]

@@ -38,6 +38,7 @@ async def test_carries_what_either_side_says(frontend: Frontend) -> None:
     hello = await heard(frontend)
     assert isinstance(hello, Hello)
     assert frontend.links.machines == ["d"]
+    assert frontend.links.addresses == ["127.0.0.1"]
 
     frontend.links.outgoing.put_nowait(Welcome(5, (DROP,), 10))
     assert (await read(link)).welcome.epoch == 5

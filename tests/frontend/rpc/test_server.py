@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from drink.v1 import account_service_pb2, drop_service_pb2, machine_service_pb2
@@ -14,6 +15,7 @@ from drink_frontend.rpc.settings import RpcSettings
 from tests.fakes.rpc_frontend import (
     AGENT_D,
     ALICE,
+    BOB,
     LIMIT_S,
     Frontend,
     read,
@@ -102,23 +104,31 @@ class TestLimits:
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         await served(frontend)
 
-    async def test_calls_beyond_the_limit_are_refused(self) -> None:
+    async def test_calls_beyond_the_limit_are_refused_and_again_after_a_refusal(self) -> None:
         async with running_frontend(calls_max=2) as frontend:
-            watches = [
-                frontend.machine_stub.WatchMachines(
-                    machine_service_pb2.WatchMachinesRequest(), timeout=LIMIT_S
+            frontend.drops.broken.gate.clear()
+            request = drop_service_pb2.DropRequest(
+                request_id="r", slot="machines/d/slots/1", delay=Duration(seconds=9)
+            )
+            drops: list[Any] = []
+            for buyer in (ALICE, BOB):
+                frontend.drops.broken.entered.clear()
+                drops.append(frontend.drop_stub.Drop(request, metadata=buyer, timeout=LIMIT_S))
+                await asyncio.wait_for(frontend.drops.broken.entered.wait(), LIMIT_S)
+            everybody: tuple[Any, ...] = (ALICE, None, BOB, None)
+            for metadata in everybody:
+                refusal = await refused(
+                    frontend.machine_stub.ListMachines(
+                        machine_service_pb2.ListMachinesRequest(),
+                        metadata=metadata,
+                        timeout=LIMIT_S,
+                    )
                 )
-                for _ in range(2)
-            ]
-            for watch in watches:
-                await read(watch)
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await frontend.machine_stub.ListMachines(
-                    machine_service_pb2.ListMachinesRequest(), timeout=LIMIT_S
-                )
-            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-            watches[0].cancel()
-            await frontend.machines.bell.heard_by(1)
+                assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+                assert refusal.reason == "RATE_LIMITED"
+            frontend.drops.broken.gate.set()
+            for drop in drops:
+                await drop
             await served(frontend)
 
 

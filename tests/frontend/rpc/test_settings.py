@@ -54,6 +54,21 @@ def test_agents_with_certificates_have_a_listener_of_their_own() -> None:
     assert settings.links_target == "[::1]:50052"
 
 
+def test_agents_with_tokens_may_have_a_listener_of_their_own() -> None:
+    assert not RpcSettings().links.listens
+    assert RpcSettings(links={"listen": True}).links.listens  # type: ignore[arg-type]
+    assert RpcSettings(tls_certificate=PEM, tls_key=PEM, links={"client_ca": PEM}).links.listens  # type: ignore[arg-type]
+
+
+def test_plain_text_for_agents_beyond_loopback_has_to_be_allowed() -> None:
+    links = {"listen": True, "address": "0.0.0.0"}
+    with pytest.raises(ValidationError, match="allow_plain_remote"):
+        RpcSettings(links=links)  # type: ignore[arg-type]
+    assert RpcSettings(links=links, allow_plain_remote=True).links.listens  # type: ignore[arg-type]
+    loopback = {"listen": True, "address": "127.0.0.1"}
+    RpcSettings(address="0.0.0.0", allow_plain_remote=True, links=loopback)  # type: ignore[arg-type]
+
+
 def test_certificates_of_agents_need_one_of_the_frontend() -> None:
     with pytest.raises(ValidationError, match="needs tls_certificate"):
         RpcSettings(links={"client_ca": PEM})  # type: ignore[arg-type]

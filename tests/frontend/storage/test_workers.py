@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from threading import Event
 
+import pytest
 from structlog.testing import capture_logs
 
+from drink_frontend.domain.errors import OutcomeUnknownError
 from drink_frontend.storage.changes import Touched
 from drink_frontend.storage.workers import Job, Outcome, Threads, Workers
 from tests.fakes.gates import LIMIT_S
@@ -33,6 +35,18 @@ class CountingCrew:
         self.closed.set()
 
 
+class FailingCrew(CountingCrew):
+    """Raises what it must not."""
+
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+        super().carry_out(jobs)
+        raise SystemError("broken")
+
+
+def unexpected(error: BaseException) -> None:
+    raise AssertionError from error
+
+
 def job(_: object) -> None:
     """A job; the crew does not look at it."""
 
@@ -50,6 +64,7 @@ async def test_callers_are_answered_before_others_are_told() -> None:
         queue_max=9,
         batch_max=9,
         done=lambda touched: told.append((touched.machines, asking.done())),
+        failed=unexpected,
     )
     asking = asyncio.ensure_future(ask())
     assert await asking == 1
@@ -59,10 +74,52 @@ async def test_callers_are_answered_before_others_are_told() -> None:
 
 async def test_a_closed_queue_ends_all_its_threads() -> None:
     crews = [CountingCrew() for _ in range(3)]
-    workers = Workers("test", crews, queue_max=9, batch_max=9, done=lambda _: None)
+    workers = Workers(
+        "test", crews, queue_max=9, batch_max=9, done=lambda _: None, failed=unexpected
+    )
     await workers.do(job)
     await workers.close()
     assert all(crew.closed.is_set() for crew in crews)
+
+
+async def test_fault_64_a_crew_that_fails_is_told_of_and_leaves_nobody_waiting() -> None:
+    crew, told = FailingCrew(), list[str]()
+    workers = Workers(
+        "test",
+        [crew],
+        queue_max=9,
+        batch_max=9,
+        done=lambda _: None,
+        failed=lambda error: told.append(str(error)),
+    )
+    async with asyncio.timeout(LIMIT_S):
+        for _ in range(3):
+            with pytest.raises(OutcomeUnknownError):
+                await workers.do(job)
+        await workers.close()
+    assert told == ["broken"]
+    assert crew.batches == [1], "it gets no more jobs"
+    assert crew.closed.is_set()
+
+
+async def test_fault_64_a_crew_that_fails_while_it_is_idle_is_told_of() -> None:
+    class Crew(CountingCrew):
+        def idle(self) -> Touched:
+            raise SystemError("broken")
+
+    told: asyncio.Queue[BaseException] = asyncio.Queue()
+    workers = Workers(
+        "test",
+        [Crew()],
+        queue_max=9,
+        batch_max=9,
+        done=lambda _: None,
+        failed=told.put_nowait,
+        idle_s=0.001,
+    )
+    async with asyncio.timeout(LIMIT_S):
+        assert str(await told.get()) == "broken"
+    await workers.close()
 
 
 async def test_a_crew_without_jobs_is_told_so_again_and_again() -> None:
@@ -73,7 +130,9 @@ async def test_a_crew_without_jobs_is_told_so_again_and_again() -> None:
         if crew.idles >= 3:
             told.set()
 
-    workers = Workers("test", [crew], queue_max=9, batch_max=9, done=done, idle_s=0.001)
+    workers = Workers(
+        "test", [crew], queue_max=9, batch_max=9, done=done, failed=unexpected, idle_s=0.001
+    )
     async with asyncio.timeout(LIMIT_S):
         await told.wait()
     await workers.close()
@@ -84,7 +143,9 @@ def test_a_loop_that_is_gone_stops_nobody() -> None:
     crew.may_go_on.clear()
 
     async def leave() -> Workers:
-        workers = Workers("test", [crew], queue_max=9, batch_max=9, done=lambda _: None)
+        workers = Workers(
+            "test", [crew], queue_max=9, batch_max=9, done=lambda _: None, failed=unexpected
+        )
         asking = asyncio.ensure_future(workers.do(job))
         await asyncio.sleep(0)
         asking.cancel()

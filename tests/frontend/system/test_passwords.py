@@ -1,6 +1,8 @@
 """Password hashes that block nobody."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +33,18 @@ async def test_no_account_and_a_broken_hash_fit_nothing(hasher: Argon2Hasher) ->
 
 def test_the_decoy_costs_what_a_real_hash_costs() -> None:
     assert not PasswordHasher().check_needs_rehash(DECOY)
+
+
+async def test_hashes_are_computed_at_a_lower_priority_than_all_else() -> None:
+    hasher = Argon2Hasher(threads=1, niceness=7)
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+    await hasher.verify(None, "guess")
+    [thread] = [each for each in threading.enumerate() if each.name.startswith("password")]
+    assert thread.native_id is not None
+    assert os.getpriority(os.PRIO_PROCESS, thread.native_id) == min(mine + 7, 19)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == mine
+    hasher.close()
+    thread.join()
 
 
 async def test_the_same_password_has_another_hash_each_time(hasher: Argon2Hasher) -> None:

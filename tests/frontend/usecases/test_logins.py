@@ -141,6 +141,16 @@ async def test_fault_62_who_has_logged_in_there_before_is_not_kept_waiting(door:
         await gets_through(door, "alice", HERE, within_s=0)
 
 
+async def test_fault_62_a_hash_waits_behind_those_of_its_own_lane_only(door: Door) -> None:
+    """Guesses at any number of names have one lane; who has logged in there has its own."""
+    await door.try_("alice", "right")
+    await door.guess("bob")
+    lanes = {door.logins.lane(HERE, name) for name in ("bob", "user1", "user2")}
+    assert len(lanes) == 1
+    assert door.logins.lane(HERE, "alice") not in lanes
+    assert door.logins.lane(THERE, "alice") == door.logins.lane(THERE, "user1") not in lanes
+
+
 async def test_fault_62_an_owner_waits_with_whoever_guesses_at_his_name_beside_him(
     door: Door,
 ) -> None:

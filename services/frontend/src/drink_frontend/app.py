@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import grpc
 import structlog
@@ -26,6 +27,7 @@ from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.descriptors import raise_file_limit, share_out
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
+from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.alarms import Alarms
 from drink_frontend.usecases.deadlines import Deadlines
@@ -48,6 +50,23 @@ class StorageBrokenError(Exception):
         super().__init__("the database failed; nothing is written any more")
 
 
+class PartEndedError(Exception):
+    """A part of the frontend has ended by itself while the rest still runs.
+
+    A process without it would look alive and not do its work; a new one has all parts.
+
+    Args:
+        part: Its name.
+    """
+
+    def __init__(self, part: str) -> None:
+        super().__init__(f"{part} has ended by itself, and the process ends with it")
+
+
+STOP = "stop"
+"""Name of the one task whose end is wanted."""
+
+
 class Frontend:
     """One frontend process: its parts, their start and their end.
 
@@ -57,7 +76,8 @@ class Frontend:
         clock: Time.
         randomness: Ids and secrets.
         hasher: Password hashes.
-        make_server: Makes the gRPC server; takes the keywords of `grpc.aio.server`.
+        make_server: Makes gRPC's servers; takes the keywords of `grpc.aio.server`.
+        accepted: Finds and ends gRPC's connections; None leaves them alone.
     """
 
     def __init__(
@@ -69,13 +89,14 @@ class Frontend:
         hasher: PasswordHasher,
         *,
         make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
+        accepted: AcceptedConnections | None = None,
     ) -> None:
         self._settings = settings
         self._descriptors = share_out(
             raise_file_limit(),
             reserved=settings.sessions.files_reserved,
             sessions=settings.sessions.sessions_max,
-            calls=settings.rpc.calls_max,
+            calls=settings.rpc.connections.max,
         )
         self._storage = storage
         self._me = me = Peer(
@@ -87,7 +108,14 @@ class Frontend:
         self._journals = Journals(storage, settings.links.journal_keep_s)
         self._alarms = Alarms(storage, clock, settings.alarms)
         self._links = LinkRegistry(
-            Dispatch(storage, clock, self._journals, self._alarms, me.id),
+            Dispatch(
+                storage,
+                clock,
+                self._journals,
+                self._alarms,
+                me.id,
+                two_agents_alarm_s=settings.links.two_agents_alarm_s,
+            ),
             clock,
             settings.links,
             on_reach=self._on_reach,
@@ -110,7 +138,7 @@ class Frontend:
         self._stop = asyncio.Event()
         self._restart = False
         accounts = Accounts(storage, hasher, clock, randomness, settings.accounts)
-        self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server)
+        self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server, accepted)
 
     def _on_reach(self) -> None:
         self._presence.wake()
@@ -121,6 +149,7 @@ class Frontend:
         clock: Clock,
         randomness: Randomness,
         make_server: Callable[..., grpc.aio.Server],
+        accepted: AcceptedConnections | None,
     ) -> tuple[RpcServer, SessionServer]:
         """The two ways in for buyers, over the same use cases."""
         settings = self._settings
@@ -135,6 +164,11 @@ class Frontend:
             links=self._links,
             randomness=randomness,
             ready=self._ready,
+            connections_max=(
+                self._descriptors.calls,
+                min(settings.rpc.connections.links_max, self._descriptors.reserved // 2),
+            ),
+            accepted=accepted,
             make_server=make_server,
         )
         services = Services(
@@ -171,6 +205,7 @@ class Frontend:
             OSError: an address cannot be listened on.
             StorageBrokenError: the database can no longer be trusted; a new process finds out
                 what it holds.
+            PartEndedError: something that must always run has ended.
         """
         await self._presence.enter()
         works = [
@@ -182,7 +217,7 @@ class Frontend:
                 ("alarms", self._alarms.run()),
                 ("follow others", self._follow_others()),
                 ("storage", self._storage_failure()),
-                ("stop", self._stop.wait()),
+                (STOP, self._stop.wait()),
             )
         ]
         try:
@@ -190,9 +225,12 @@ class Frontend:
             await self._sessions.start()
             session_ports = [port for _, port in self._sessions.addresses]
             log.info("serving", rpc_port=rpc_port, session_ports=session_ports)
+            works += [
+                asyncio.create_task(self._rpc.ended(), name="gRPC server"),
+                asyncio.create_task(self._sessions.ended(), name="session server"),
+            ]
             done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            _check_ends(done)
             return self._restart
         finally:
             await self._end()
@@ -248,6 +286,23 @@ class Frontend:
         return await self._storage.readable()
 
 
+def _check_ends(ended: Iterable["asyncio.Task[Any]"]) -> None:
+    """Fails if a task has ended that must not.
+
+    Raises:
+        StorageBrokenError: the one that waits for it.
+        PartEndedError: any other.
+    """
+    for task in ended:
+        if task.get_name() == STOP and not task.cancelled():
+            continue
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, StorageBrokenError):
+            raise error
+        log.critical("part_ended", part=task.get_name(), exc_info=error)
+        raise PartEndedError(task.get_name()) from error
+
+
 async def serve(settings: Settings) -> bool:
     """Runs a frontend until SIGTERM or SIGINT; a second one ends it at once.
 
@@ -257,13 +312,23 @@ async def serve(settings: Settings) -> bool:
     Raises:
         StorageError: the database cannot be opened.
         StorageBrokenError: the database failed.
+        PartEndedError: something that must always run has ended.
         OSError: an address cannot be listened on.
     """
     loop = asyncio.get_running_loop()
     limits = settings.accounts
     async with open_storage(settings.storage) as storage:
-        hasher = Argon2Hasher(limits.password_threads, limits.password_waiting_max)
-        frontend = Frontend(settings, storage, SystemClock(), SystemRandomness(), hasher)
+        hasher = Argon2Hasher(
+            limits.password_threads, limits.password_waiting_max, limits.password_niceness
+        )
+        frontend = Frontend(
+            settings,
+            storage,
+            SystemClock(),
+            SystemRandomness(),
+            hasher,
+            accepted=AcceptedConnections(),
+        )
 
         def on_signal() -> None:
             frontend.stop()

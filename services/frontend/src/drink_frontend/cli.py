@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 EXIT_RESTART = 75
 """Exit code of a stop that asks for a new start (EX_TEMPFAIL): `Restart=on-failure` gives it."""
 
+EXIT_PART_ENDED = 70
+"""Exit code after a part of the frontend has ended by itself (EX_SOFTWARE)."""
+
 _log = structlog.get_logger(__name__)
 
 main = typer.Typer(
@@ -94,6 +97,9 @@ def serve(context: typer.Context) -> None:
     except (StorageError, app.StorageBrokenError, OSError) as error:
         _log.critical("frontend_failed", error=str(error))
         raise typer.Exit(1) from None
+    except app.PartEndedError as error:
+        _log.critical("frontend_failed", error=str(error))
+        raise typer.Exit(EXIT_PART_ENDED) from None
     raise typer.Exit(EXIT_RESTART if restart else 0)
 
 

@@ -41,6 +41,9 @@ EXIT_JOURNAL_LOCKED = 4
 EXIT_JOURNAL_FAILED = 5
 """The disk did not take a write; what is durable is sound, and starting again may help."""
 
+EXIT_PART_ENDED = 6
+"""The board's or the link's work ended by itself; starting again gives the agent both."""
+
 _EXITS: dict[type[Exception], int] = {
     JournalDamagedError: EXIT_JOURNAL_DAMAGED,
     ImpossibleHistoryError: EXIT_JOURNAL_DAMAGED,
@@ -116,6 +119,7 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _run(options: argparse.Namespace) -> int:
     from drink_agent.app import build, serve
+    from drink_agent.runtime.agent import PartEndedError
 
     config = configuration.load(options.config, os.environ)
     set_up_logging(config.log, config.machine)
@@ -124,6 +128,8 @@ def _run(options: argparse.Namespace) -> int:
         asyncio.run(serve(build(config)))
     except (JournalError, ImpossibleHistoryError) as error:
         return _alarm(error)
+    except PartEndedError:
+        return EXIT_PART_ENDED
     except ExceptionGroup as group:
         unusable, _ = group.split((JournalError, ImpossibleHistoryError))
         if unusable is None:

@@ -1,18 +1,31 @@
 """Machines, their slots, and their agents' tokens."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drink_frontend.admin.command import operator, operator_account, run, table
+from drink_frontend.admin.command import moment, operator, operator_account, run, table
+from drink_frontend.domain.entities import AuditKind, AuditRecord
+from drink_frontend.domain.entities import Machine as KnownMachine
+from drink_frontend.system.clock import SystemClock
+
+if TYPE_CHECKING:
+    from drink_frontend.app import Administration
 
 machines = typer.Typer(help="Machines and their agents' tokens.", no_args_is_help=True)
 slots = typer.Typer(help="Slots.", no_args_is_help=True)
 
 Machine = Annotated[str, typer.Argument(help="The machine, as sessions name it: d, ld, s.")]
 Number = Annotated[int, typer.Argument(help="The slot's number, from 1.")]
+
+CONTESTED_S = 86_400
+"""Seconds for which a machine is shown as having had two agents; a day, as alarms are looked at."""
+
+CONTESTED_MAX = 1_000
+"""Most alarms that are looked through for it."""
 
 
 def write_token(path: Path, token: str) -> None:
@@ -79,7 +92,7 @@ def token(
 @machines.command("list")
 def list_machines(context: typer.Context) -> None:
     """Show every machine and slot."""
-    known = run(context, lambda drink: drink.machines.list())
+    known, contested = run(context, _machines)
     table(
         (
             "machine", "slot", "item", "price", "on hand", "reserved", "sold", "unknown",
@@ -102,6 +115,27 @@ def list_machines(context: typer.Context) -> None:
             for slot in each.slots
         ],
     )  # fmt: skip
+    for record in contested:
+        typer.echo(
+            f"{record.machine}: two agents ran as this machine's at {moment(record.at_ms)},"
+            f" from {' and '.join(_addresses(record)) or 'unknown addresses'}; stop one of them"
+        )
+
+
+async def _machines(drink: "Administration") -> tuple[Sequence[KnownMachine], list[AuditRecord]]:
+    """All machines, and the last alarm of each that two agents have run for in the last day."""
+    known = await drink.machines.list()
+    since_ms = SystemClock().now_ms() - CONTESTED_S * 1000
+    records = await drink.storage.read(
+        lambda tx: tx.audit.list(kinds=(AuditKind.TWO_AGENTS,), limit=CONTESTED_MAX)
+    )
+    newest = {str(record.machine): record for record in reversed(records)}
+    return known, [record for _, record in sorted(newest.items()) if record.at_ms > since_ms]
+
+
+def _addresses(record: AuditRecord) -> list[str]:
+    found = [record.facts.get("address"), *record.facts.get("other_addresses", [])]
+    return sorted({str(each) for each in found if each})
 
 
 @slots.command("add")

@@ -239,6 +239,8 @@ class AuditKind(StrEnum):
     """A machine's agent connected."""
     JOURNAL_REPLACED = "JOURNAL_REPLACED"
     """A machine's agent came back with another journal, or an older state of it."""
+    TWO_AGENTS = "TWO_AGENTS"
+    """Two agents run with one machine's token or certificate, and take the link in turn."""
     SENSOR_CONTRADICTED = "SENSOR_CONTRADICTED"
     """A slot's sensor and its count disagree."""
     STOCK_CHANGED = "STOCK_CHANGED"
@@ -257,6 +259,7 @@ class AuditKind(StrEnum):
             AuditKind.DROP_CONTRADICTED,
             AuditKind.ORPHAN_RESULT,
             AuditKind.JOURNAL_REPLACED,
+            AuditKind.TWO_AGENTS,
             AuditKind.SENSOR_CONTRADICTED,
         }
 

@@ -233,8 +233,13 @@ class PasswordHasher(Protocol):
             RateLimitedError: too many wait already.
         """
 
-    async def verify(self, password_hash: str | None, password: str) -> bool:
+    async def verify(self, password_hash: str | None, password: str, lane: str = "") -> bool:
         """Whether the password fits; takes as long for None as for a real hash.
+
+        Args:
+            password_hash: Of the account; None if there is no such account.
+            password: What was given.
+            lane: Whose turn it is: lanes that wait get their turns one after the other.
 
         Raises:
             RateLimitedError: too many wait already.

@@ -51,6 +51,7 @@ class Link:
         settings: Limits.
         on_reach: Told when the board's readiness may have changed.
         known: Tells how far the machine's agent is known to have come.
+        address: Where the agent calls from, for people; empty if that is not known.
 
     Attributes:
         progress: How far its agent has come, once it is open.
@@ -67,6 +68,7 @@ class Link:
         settings: LinkSettings,
         on_reach: Callable[[], None],
         known: Callable[[], Progress | None],
+        address: str = "",
     ) -> None:
         self.state = LinkState(machine, settings.heartbeat_interval_s, clock.monotonic())
         self._incoming = incoming
@@ -80,6 +82,7 @@ class Link:
         self._facts = Facts(self._store, self._postponed, settings)
         self.progress = Progress("", 0)
         self._known = known
+        self._address = address
         self._journal_id = ""
         self._said = clock.monotonic()
         self._kept: BoardStatus | None = None
@@ -133,7 +136,11 @@ class Link:
             self.state.machine,
             (hello.journal_id, hello.journal_sequence),
             Reach.READY if hello.board_status.ready else Reach.BOARD_DOWN,
-            {"boot_id": hello.boot_id, "agent_version": hello.agent_version},
+            {
+                "boot_id": hello.boot_id,
+                "agent_version": hello.agent_version,
+                **({"address": self._address} if self._address else {}),
+            },
         )
         self.state.opened(opening.epoch, opening.wanted, hello.board_status)
         self._awaited.update(opening.wanted)

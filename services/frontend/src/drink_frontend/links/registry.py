@@ -92,13 +92,14 @@ class LinkRegistry:
         self.release()
 
     async def serve(
-        self, machine: str, incoming: AsyncIterator[AgentMessage]
+        self, machine: str, incoming: AsyncIterator[AgentMessage], address: str = ""
     ) -> AsyncGenerator[FrontendMessage, None]:
         """Serves one stream of the machine's agent: yields what to send, until the link ends.
 
         Args:
             machine: The machine that the agent's token belongs to.
             incoming: What the agent says.
+            address: Where the agent calls from, for people; empty if that is not known.
 
         Raises:
             DrinkError: the link was refused, or ends because of it.
@@ -121,6 +122,7 @@ class LinkRegistry:
             settings=self._settings,
             on_reach=self._on_reach,
             known=lambda: self._progress.get(machine),
+            address=address,
         )
         await self._open(link)
         older = self._links.get(machine)

@@ -19,6 +19,10 @@ class LinkSettings(BaseModel):
     """Seconds after its receipt in which an agent may start a command; default 10. Later a can
     would fall for a buyer who has left."""
 
+    two_agents_alarm_s: float = Field(default=3600, ge=1, le=86_400)
+    """Seconds between alarms (TWO_AGENTS) and log lines about two agents that run as one machine's;
+    default 3600. They may change places each minute at first; a person needs to hear of it once."""
+
     outgoing_max: int = Field(default=256, ge=8, le=65_536)
     """Messages that may wait to be sent on one link; default 256. An agent that does not read is
     cut off then; one drop needs two."""

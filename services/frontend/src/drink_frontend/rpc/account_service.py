@@ -1,6 +1,8 @@
 """AccountService: logging in, and accounts and their credits."""
 # ruff: noqa: N802 - the methods are named by the protocol
 
+from functools import partial
+
 from drink.v1 import account_service_pb2 as pb
 from drink.v1 import account_service_pb2_grpc
 from drink_frontend.domain.entities import Account
@@ -12,6 +14,7 @@ from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_page_token
 from drink_frontend.rpc.origin import origin
+from drink_frontend.rpc.pages import Pages
 from drink_frontend.rpc.ports import Accounts
 
 
@@ -21,11 +24,13 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     Args:
         accounts: Logging in, accounts, credits.
         effects: Where changes are carried out.
+        pages: Where pages are built.
     """
 
-    def __init__(self, accounts: Accounts, effects: Effects) -> None:
+    def __init__(self, accounts: Accounts, effects: Effects, pages: Pages) -> None:
         self._accounts = accounts
         self._effects = effects
+        self._pages = pages
 
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginResponse:
         """Gives a bearer token for a password or an iButton."""
@@ -88,9 +93,12 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         if request.parent:
             # The client may have written it in another case.
             name = (await self._accounts.get(caller(), name)).name
-        entries = await self._accounts.entries(caller(), name, before, limit)
-        more = len(entries) == limit
-        return pb.ListEntriesResponse(
-            entries=[entry_message(name, entry) for entry in entries],
-            next_page_token=page_token(entries[-1].sequence, scope) if more else "",
-        )
+        async with self._pages.turn(caller().name):
+            entries = await self._accounts.entries(caller(), name, before, limit)
+            messages = self._pages.fit(entries, partial(entry_message, name))
+            more = len(messages) < len(entries) or len(entries) == limit
+            last = entries[len(messages) - 1] if more else None
+            return pb.ListEntriesResponse(
+                entries=messages,
+                next_page_token=page_token(last.sequence, scope) if last else "",
+            )

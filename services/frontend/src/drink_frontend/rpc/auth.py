@@ -16,6 +16,8 @@ import structlog
 
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import CertificateInvalidError, TokenInvalidError
+from drink_frontend.rpc.admission import Admission, Kind, current_call
+from drink_frontend.rpc.connections import Connections
 from drink_frontend.rpc.interceptors import Behaviour, Context, Layer
 from drink_frontend.rpc.ports import Accounts, Machines
 from drink_frontend.rpc.tls import Revoked
@@ -125,6 +127,8 @@ class Authentication(Layer):
     Args:
         accounts: Whose tokens users have.
         machines: Whose tokens agents have.
+        admission: Where calls are counted, by whose they are.
+        connections: Where it is known whose calls came on a connection.
         certificate_required: Whether agents need a certificate.
         revoked: Certificates that are taken no more.
     """
@@ -133,12 +137,16 @@ class Authentication(Layer):
         self,
         accounts: Accounts,
         machines: Machines,
+        admission: Admission,
+        connections: Connections,
         *,
         certificate_required: bool = False,
         revoked: Revoked | None = None,
     ) -> None:
         self._accounts = accounts
         self._machines = machines
+        self._admission = admission
+        self._connections = connections
         self._certificate_required = certificate_required
         self._revoked = revoked
 
@@ -148,6 +156,7 @@ class Authentication(Layer):
         Raises:
             TokenInvalidError: there is no token, or it stands for nobody who may call.
             CertificateInvalidError: an agent's certificate does not prove which machine is its.
+            RateLimitedError: the account or machine has as many calls under way as it may.
         """
         match access_of(method):
             case Access.ANYONE:
@@ -157,6 +166,7 @@ class Authentication(Layer):
             case Access.AGENT:
                 agent = await self._identify(context)
                 structlog.contextvars.bind_contextvars(machine=agent.machine)
+                self._identified(Kind.MACHINE, agent.machine)
                 _agent.set(agent)
         return await inner(request, context)
 
@@ -165,12 +175,25 @@ class Authentication(Layer):
         token_digest = digest(token)
         account = self._accounts.recall(token_digest) if method in _ASKED_AGAIN else None
         if account is None:
-            account = await self._accounts.authenticate(token)
+            async with self._admission.look_up():
+                account = await self._authenticate(token, token_digest)
+        self._identified(Kind.ACCOUNT, account.name)
         structlog.contextvars.bind_contextvars(account=account.name)
         _caller.set(account)
         _caller_token.set(token_digest)
         try:
             return await inner(request, context)
+        except TokenInvalidError:
+            self._accounts.forget(token_digest)
+            raise
+
+    def _identified(self, kind: Kind, owner: str) -> None:
+        self._admission.identified(kind, owner)
+        self._connections.belongs(current_call().peer, f"{kind.value} {owner}")
+
+    async def _authenticate(self, token: str, token_digest: str) -> Account:
+        try:
+            return await self._accounts.authenticate(token)
         except TokenInvalidError:
             self._accounts.forget(token_digest)
             raise
@@ -183,12 +206,31 @@ class Authentication(Layer):
         if certified is not None and not _has_token(context):
             return Agent(certified)
         token = _bearer_token(context)
-        machine = await self._machines.authenticate(token)
+        machine = await self._machine(token)
         if certified not in (None, machine):
             raise CertificateInvalidError(
                 f"the certificate is for the machine {certified}, the token for another"
             )
         return Agent(machine, token)
+
+    async def _machine(self, token: str) -> str:
+        token_digest = digest(token)
+        try:
+            async with self._admission.look_up():
+                machine = await self._machines.authenticate(token)
+        except TokenInvalidError:
+            self._admission.forget_machine(token_digest)
+            raise
+        self._admission.remember_machine(token_digest, machine)
+        return machine
+
+
+def given_token(context: Context) -> str | None:
+    """The bearer token that the call brings; None if there is none that could be looked up."""
+    try:
+        return _bearer_token(context)
+    except TokenInvalidError:
+        return None
 
 
 def _has_token(context: Context) -> bool:

@@ -13,6 +13,7 @@ from drink_frontend.rpc.convert import drop_message, drop_order, drop_states, pa
 from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_drop, parse_page_token
+from drink_frontend.rpc.pages import Pages
 from drink_frontend.rpc.ports import Balances, Drops
 from drink_frontend.rpc.streams import Watches
 
@@ -28,16 +29,25 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         balances: The buyers' credits after a drop.
         effects: Where changes are carried out.
         watches: Where watches are counted.
+        pages: Where pages are built.
         wait_s: Longest wait for an outcome, in seconds.
     """
 
     def __init__(
-        self, drops: Drops, balances: Balances, effects: Effects, watches: Watches, wait_s: float
+        self,
+        drops: Drops,
+        balances: Balances,
+        effects: Effects,
+        watches: Watches,
+        *,
+        pages: Pages,
+        wait_s: float,
     ) -> None:
         self._drops = drops
         self._balances = balances
         self._effects = effects
         self._watches = watches
+        self._pages = pages
         self._wait_s = wait_s
 
     async def Drop(self, request: pb.DropRequest, _context: Context) -> pb.DropResponse:
@@ -75,12 +85,15 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         limit = page_limit(request.page_size)
         scope = f"drops {account or '-'} {','.join(states)}"
         before = parse_page_token(request.page_token, scope)
-        drops = await self._drops.list(caller(), account, states, before, limit)
-        more = len(drops) == limit
-        return pb.ListDropsResponse(
-            drops=[drop_message(drop) for drop in drops],
-            next_page_token=page_token(drops[-1].sequence, scope) if more else "",
-        )
+        async with self._pages.turn(caller().name):
+            drops = await self._drops.list(caller(), account, states, before, limit)
+            messages = self._pages.fit(drops, drop_message)
+            more = len(messages) < len(drops) or len(drops) == limit
+            last = drops[len(messages) - 1] if more else None
+            return pb.ListDropsResponse(
+                drops=messages,
+                next_page_token=page_token(last.sequence, scope) if last else "",
+            )
 
     async def CancelDrop(
         self, request: pb.CancelDropRequest, _context: Context

@@ -1,10 +1,13 @@
-"""What surrounds every call; outermost first: calls, error boundary, context, auth, decoding."""
+"""What surrounds every call.
+
+Outermost first: calls, error boundary, context, admission, authentication, reading, coding. Only
+the last one knows messages; to the others they are bytes.
+"""
 
 from __future__ import annotations  # grpc.RpcMethodHandler is generic in its type stubs only
 
 import asyncio
 import contextlib
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
@@ -15,7 +18,10 @@ from google.protobuf.message import DecodeError
 
 from drink_frontend.domain.errors import DrinkError, FieldInvalidError
 from drink_frontend.domain.ports import Randomness
+from drink_frontend.rpc.admission import current_call
 from drink_frontend.rpc.errors import WireError, fault, refusal
+from drink_frontend.rpc.responses import Responses
+from drink_frontend.rpc.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 
@@ -91,12 +97,12 @@ class Layer(Wrapper):
         self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
     ) -> grpc.RpcMethodHandler[Any, Any]:
         """The handler with the layer around it."""
-        inner = _behaviour(handler)
+        inner = behaviour_of(handler)
 
         async def behave(request: Any, context: Context) -> Any:
             return await self.around(method, inner, request, context)
 
-        return _handler(handler, behave, handler.request_deserializer)
+        return _handler(handler, behave)
 
 
 class Calls(Layer):
@@ -160,33 +166,6 @@ class ErrorBoundary(Layer):
             log.warning("link_refused", reason=error.reason, detail=str(error), unlogged=unlogged)
 
 
-class Sparing:
-    """Lets a few things pass in each stretch of time. Pure: the time is passed in.
-
-    Args:
-        most: How many.
-        stretch_s: How long a stretch is, in seconds.
-    """
-
-    def __init__(self, most: int, stretch_s: float) -> None:
-        self._most = most
-        self._stretch_s = stretch_s
-        self._ends = 0.0
-        self._passed = 0
-        self._held_back = 0
-
-    def passes(self, now: float) -> int | None:
-        """How many were held back since the last one that passed; None if this one is too."""
-        if now >= self._ends:
-            self._ends, self._passed = now + self._stretch_s, 0
-        if self._passed >= self._most:
-            self._held_back += 1
-            return None
-        self._passed += 1
-        held_back, self._held_back = self._held_back, 0
-        return held_back
-
-
 class RequestContext(Layer):
     """Says in every log line of a call which call it is."""
 
@@ -204,25 +183,59 @@ class RequestContext(Layer):
         return await inner(request, context)
 
 
-class Decoding(Wrapper):
-    """Decodes requests, for gRPC would answer undecodable bytes with an exception's text.
+class Coding(Wrapper):
+    """Decodes requests and encodes responses.
 
-    It is the innermost: who may not call is told so whatever was sent.
+    gRPC would answer undecodable bytes with an exception's text, and would not say how large a
+    response is. It is the innermost: who may not call is told so whatever was sent.
+
+    Args:
+        responses: Where responses are counted while they leave.
     """
+
+    def __init__(self, responses: Responses) -> None:
+        self._responses = responses
 
     def wrap(
         self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        """The handler, taking requests as bytes; FieldInvalidError if they are no message."""
-        inner = _behaviour(handler)
-        decode = handler.request_deserializer
+        """The handler, in bytes; FieldInvalidError if they are no message."""
+        decode, encode = handler.request_deserializer, handler.response_serializer
         assert decode is not None, f"{method} has no decoder"
+        assert encode is not None, f"{method} has no encoder"
         decode_request = _decode_stream if handler.request_streaming else _decode
+        make = self._writing if handler.response_streaming else self._answering
+        behave = make(_implementation(handler), encode)
 
-        async def behave(raw: Any, context: Context) -> Any:
-            return await inner(decode_request(decode, raw), context)
+        async def behave_in_bytes(raw: Any, context: Context) -> Any:
+            return await behave(decode_request(decode, raw), context)
 
-        return _handler(handler, behave, None)
+        return _handler(handler, behave_in_bytes)
+
+    def _answering(self, implementation: Any, encode: Callable[[Any], bytes]) -> Behaviour:
+        async def behave(request: Any, context: Context) -> bytes:
+            response = encode(await implementation(request, context))
+            self._responses.leaving(current_call(), len(response))
+            return response
+
+        return behave
+
+    def _writing(self, implementation: Any, encode: Callable[[Any], bytes]) -> Behaviour:
+        """An implementation that writes what an async generator yields.
+
+        gRPC leaves the generator of a cancelled call to the garbage collector; here it is closed,
+        and what it holds is given back, before the call ends.
+        """
+
+        async def behave(request: Any, context: Context) -> None:
+            call = current_call()
+            async with contextlib.aclosing(implementation(request, context)) as responses:
+                async for response in responses:
+                    raw = encode(response)
+                    with self._responses.writing(call, len(raw)):
+                        await context.write(raw)
+
+        return behave
 
 
 async def _abort(context: Context, error: WireError) -> None:
@@ -243,38 +256,28 @@ async def _decode_stream(
         yield _decode(decode, raw)
 
 
-def _behaviour(handler: grpc.RpcMethodHandler[Any, Any]) -> Behaviour:
-    """The handler's implementation, of whichever kind."""
-    behaviour: Any = (
+def _implementation(handler: grpc.RpcMethodHandler[Any, Any]) -> Any:
+    """What is called for a call, of whichever kind."""
+    return (
         handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     )
-    return _writing(behaviour) if inspect.isasyncgenfunction(behaviour) else behaviour
 
 
-def _writing(generate: Callable[[Any, Context], Any]) -> Behaviour:
-    """An implementation that writes what an async generator yields.
-
-    gRPC leaves the generator of a cancelled call to the garbage collector; here it is closed, and
-    what it holds is given back, before the call ends.
-    """
-
-    async def behave(request: Any, context: Context) -> None:
-        async with contextlib.aclosing(generate(request, context)) as responses:
-            async for response in responses:
-                await context.write(response)
-
-    return behave
+def behaviour_of(handler: grpc.RpcMethodHandler[Any, Any]) -> Behaviour:
+    """The implementation of a handler in bytes, of whichever kind."""
+    behaviour: Behaviour = _implementation(handler)
+    return behaviour
 
 
 def _handler(
-    like: grpc.RpcMethodHandler[Any, Any], behave: Behaviour, decode: Callable[[bytes], Any] | None
+    like: grpc.RpcMethodHandler[Any, Any], behave: Behaviour
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    """A handler of the same kind as `like` with another implementation."""
+    """A handler of the same kind as `like` with an implementation in bytes."""
     make: Any = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[like.request_streaming, like.response_streaming]
-    handler: grpc.RpcMethodHandler[Any, Any] = make(behave, decode, like.response_serializer)
+    handler: grpc.RpcMethodHandler[Any, Any] = make(behave, None, None)
     return handler

@@ -10,6 +10,7 @@ from drink_frontend.links.messages import AgentMessage, Welcome
 from drink_frontend.rpc.auth import Agent, linked_agent
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.link_convert import agent_message, frontend_message
+from drink_frontend.rpc.origin import peer_address
 from drink_frontend.rpc.ports import Links, Machines
 from drink_frontend.rpc.streams import closing
 
@@ -22,12 +23,13 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
         self._machines = machines
 
     async def Connect(
-        self, request_iterator: AsyncIterator[pb.ConnectRequest], _context: Context
+        self, request_iterator: AsyncIterator[pb.ConnectRequest], context: Context
     ) -> AsyncGenerator[pb.ConnectResponse, None]:
         """Runs the link of the machine that the agent speaks for."""
         agent = linked_agent()
         incoming = self._agent_messages(agent.machine, request_iterator)
-        async with closing(self._links.serve(agent.machine, incoming)) as outgoing:
+        link = self._links.serve(agent.machine, incoming, peer_address(context))
+        async with closing(link) as outgoing:
             async for message in outgoing:
                 if isinstance(message, Welcome):
                     await self._check_token(agent)

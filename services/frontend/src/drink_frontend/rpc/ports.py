@@ -124,6 +124,6 @@ class Links(Protocol):
         """Counts a message of the machine's agent; False if it has sent too much."""
 
     def serve(
-        self, machine: str, incoming: AsyncIterator[AgentMessage]
+        self, machine: str, incoming: AsyncIterator[AgentMessage], address: str = ""
     ) -> AsyncIterator[FrontendMessage]:
         """Runs one link until it ends: takes what the agent says, yields what it is told."""

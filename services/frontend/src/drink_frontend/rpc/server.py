@@ -1,8 +1,8 @@
 """The gRPC server: its options, services and interceptors, its start and its orderly end."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -22,24 +22,31 @@ from drink.v1 import (
 )
 from drink_frontend.domain.ports import Randomness
 from drink_frontend.rpc.account_service import AccountService
+from drink_frontend.rpc.admission import Admission
+from drink_frontend.rpc.admitting import Admitting, Reading
 from drink_frontend.rpc.auth import Authentication
+from drink_frontend.rpc.connections import Connections
 from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.health import Health, probe
 from drink_frontend.rpc.interceptors import (
     Calls,
-    Decoding,
+    Coding,
     ErrorBoundary,
     Interceptor,
     RequestContext,
+    Wrapper,
 )
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.origin import Gateways, Origins
+from drink_frontend.rpc.pages import Pages
 from drink_frontend.rpc.ports import Accounts, Balances, Drops, Links, Machines
+from drink_frontend.rpc.responses import Responses
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.streams import Watches
 from drink_frontend.rpc.tls import Revoked, server_credentials
+from drink_frontend.system.sockets import AcceptedConnections
 
 log = structlog.get_logger(__name__)
 
@@ -58,12 +65,22 @@ END_LIMIT_S = 5.0
 """Seconds that calls may take to end once they are cancelled; only a database that does not answer
 makes it longer than a moment, and that must not keep the process from ending."""
 
+WAIT_S = 3_600.0
+"""Seconds of one wait for the server's end. Some limit there must be: without one gRPC waits on a
+future of the server itself, and whoever gives up waiting cancels that."""
+
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
-def options(settings: RpcSettings) -> list[tuple[str, int]]:
-    """The settings as gRPC channel arguments."""
+def options(settings: RpcSettings, connections_max: int) -> list[tuple[str, int]]:
+    """The settings as gRPC channel arguments.
+
+    Args:
+        settings: Those of both listeners.
+        connections_max: Most connections of this listener.
+    """
     return [
+        ("grpc.max_allowed_incoming_connections", connections_max),
         # A second frontend on the same port must fail instead of taking half of the calls.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.request_bytes_max),
@@ -99,13 +116,15 @@ class RpcServer:
         links: The agents' links.
         randomness: Ids of calls and incidents.
         ready: Whether the database takes changes; asked again and again for the health service.
-        make_server: Makes gRPC's server; takes the keywords of `grpc.aio.server`.
+        connections_max: Most connections of the buyers' listener, and of the one for links.
+        accepted: Finds and ends this process's connections; None leaves them alone.
+        make_server: Makes gRPC's servers; takes the keywords of `grpc.aio.server`.
 
     Raises:
         OSError: the list of revoked certificates or of gateways cannot be read.
 
     Attributes:
-        links_port: The port for agents with certificates, once it listens; 0 if there is none.
+        links_port: The port for agents alone, once it listens; 0 if there is none.
     """
 
     def __init__(
@@ -119,6 +138,8 @@ class RpcServer:
         links: Links,
         randomness: Randomness,
         ready: Callable[[], Awaitable[bool]],
+        connections_max: tuple[int, int],
+        accepted: AcceptedConnections | None,
         make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
     ) -> None:
         self.links_port = 0
@@ -128,48 +149,77 @@ class RpcServer:
         self._effects = Effects()
         self._watches = Watches(settings.watches_max, settings.watches_per_caller_max)
         self._health = Health(SERVICES, self._watches)
-        self._follow_health: asyncio.Task[None] | None = None
-        revoked = Revoked(settings.links.revoked) if settings.links.revoked else None
-        self._server = make_server(
-            interceptors=[
-                Interceptor(
-                    [
-                        self._calls,
-                        ErrorBoundary(randomness),
-                        RequestContext(randomness),
-                        Origins(Gateways(settings.gateways)),
-                        Authentication(
-                            accounts,
-                            machines,
-                            certificate_required=settings.links.required,
-                            revoked=revoked,
-                        ),
-                        Decoding(),
-                    ]
-                )
-            ],
-            options=options(settings),
-            maximum_concurrent_rpcs=settings.calls_max,
+        self._tasks: list[asyncio.Task[None]] = []
+        clock = asyncio.get_running_loop().time
+        self._connections_max = connections_max
+        self._watched = accepted is not None
+        self._connections = Connections(
+            settings.connections, accepted or AcceptedConnections(), clock
         )
+        self._pages = Pages(settings.responses)
+        self._responses = Responses(settings.responses, self._connections.cut, clock)
+        self._parts = _Parts(drops, accounts, balances, machines, links)
+        layers = self._layers(accounts, machines, randomness)
+        # One for each listener, so that each has connections of its own.
+        self._servers = [
+            make_server(interceptors=[Interceptor(layers)], options=options(settings, most))
+            for most in connections_max[: 2 if settings.links.listens else 1]
+        ]
+        for server in self._servers:
+            self._add_services(server)
+
+    def _layers(
+        self, accounts: Accounts, machines: Machines, randomness: Randomness
+    ) -> list[Wrapper]:
+        """What surrounds every call, the outermost first."""
+        settings = self._settings
+        admission = Admission(settings.admission, settings.calls_max)
+        return [
+            self._calls,
+            ErrorBoundary(randomness),
+            RequestContext(randomness),
+            Origins(Gateways(settings.gateways)),
+            Admitting(admission, self._responses, self._connections, accounts),
+            Authentication(
+                accounts,
+                machines,
+                admission,
+                self._connections,
+                certificate_required=settings.links.required,
+                revoked=Revoked(settings.links.revoked) if settings.links.revoked else None,
+            ),
+            Reading(admission, settings.admission.message_wait_s),
+            Coding(self._responses),
+        ]
+
+    def _add_services(self, server: grpc.aio.Server) -> None:
+        settings, parts = self._settings, self._parts
         drop_service_pb2_grpc.add_DropServiceServicer_to_server(
-            DropService(drops, balances, self._effects, self._watches, settings.drop_wait_s),
-            self._server,
+            DropService(
+                parts.drops,
+                parts.balances,
+                self._effects,
+                self._watches,
+                pages=self._pages,
+                wait_s=settings.drop_wait_s,
+            ),
+            server,
         )
         machine_service_pb2_grpc.add_MachineServiceServicer_to_server(
-            MachineService(machines, self._effects, self._watches), self._server
+            MachineService(parts.machines, self._effects, self._watches), server
         )
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
-            AccountService(accounts, self._effects), self._server
+            AccountService(parts.accounts, self._effects, self._pages), server
         )
         machine_link_service_pb2_grpc.add_MachineLinkServiceServicer_to_server(
-            MachineLinkService(links, machines), self._server
+            MachineLinkService(parts.links, parts.machines), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(  # type: ignore[no-untyped-call]
-            self._health, self._server
+            self._health, server
         )
         if settings.reflected:
             reflection.enable_server_reflection(  # type: ignore[no-untyped-call]
-                [*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME], self._server
+                [*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME], server
             )
 
     async def start(self) -> int:
@@ -183,18 +233,21 @@ class RpcServer:
         """
         settings = self._settings
         self._health.set(await probe(self._ready, settings.health_timeout_s))
+        buyers, links = self._servers[0], self._servers[-1]
         try:
-            port = self._listen(settings.target)
-            if settings.links.client_ca is not None:
-                self.links_port = self._listen(settings.links_target, settings.links.client_ca)
+            port = self._listen(buyers, settings.target)
+            self._connections.listens(port, self._connections_max[0])
+            if settings.links.listens:
+                self.links_port = self._listen(
+                    links, settings.links_target, settings.links.client_ca
+                )
+                self._connections.listens(self.links_port, self._connections_max[1])
         except OSError:
-            await self._server.stop(None)
+            await self._stop_servers(None)
             raise
-        await self._server.start()
-        self._follow_health = asyncio.create_task(
-            self._health.follow(self._ready, settings.health_interval_s, settings.health_timeout_s),
-            name="rpc health",
-        )
+        for server in self._servers:
+            await server.start()
+        self._follow()
         log.info(
             "rpc_listening",
             address=settings.address,
@@ -204,15 +257,53 @@ class RpcServer:
         )
         return port
 
-    def _listen(self, target: str, client_ca: Path | None = None) -> int:
+    def _follow(self) -> None:
+        settings = self._settings
+        works = {
+            "rpc health": self._health.follow(
+                self._ready, settings.health_interval_s, settings.health_timeout_s
+            )
+        }
+        if self._watched:
+            works["rpc connections"] = self._follow_connections()
+        self._tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
+
+    async def _follow_connections(self) -> None:
+        """Closes connections that have to make way, and those of who does not read."""
+        limits = self._settings.connections
+        while True:
+            self._connections.tidy(await asyncio.to_thread(self._connections.look))
+            self._responses.end_slow()
+            crowded = self._connections.crowded
+            await asyncio.sleep(
+                limits.look_interval_crowded_s if crowded else limits.look_interval_s
+            )
+
+    def _listen(self, server: grpc.aio.Server, target: str, client_ca: Path | None = None) -> int:
         settings = self._settings
         try:
             if settings.tls_certificate is None or settings.tls_key is None:
-                return self._server.add_insecure_port(target)
+                return server.add_insecure_port(target)
             credentials = server_credentials(settings.tls_certificate, settings.tls_key, client_ca)
-            return self._server.add_secure_port(target, credentials)
+            return server.add_secure_port(target, credentials)
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {target}") from error
+
+    async def ended(self) -> None:
+        """Waits until a server, or what looks after it, has ended.
+
+        Raises:
+            Exception: what ended it, if that is known.
+        """
+        servers = [asyncio.create_task(_terminated(server)) for server in self._servers]
+        try:
+            works = [*servers, *self._tasks]
+            done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+            for work in done:
+                work.result()
+        finally:
+            for server in servers:
+                server.cancel()
 
     async def drain(self) -> None:
         """Tells clients to go elsewhere: health says NOT_SERVING, watches end.
@@ -229,14 +320,33 @@ class RpcServer:
         What they hold is given back and what they had begun to change is carried out before it
         returns, unless that takes longer than END_LIMIT_S.
         """
-        if self._follow_health is not None:
-            self._follow_health.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._follow_health
-        await self._server.stop(grace_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stop_servers(grace_s)
         try:
             async with asyncio.timeout(END_LIMIT_S):
                 await self._calls.ended()
                 await self._effects.finished()
         except TimeoutError:
             log.warning("rpc_calls_left")
+
+    async def _stop_servers(self, grace_s: float | None) -> None:
+        await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
+
+
+async def _terminated(server: grpc.aio.Server) -> None:
+    while await server.wait_for_termination(WAIT_S):
+        # It still serves.
+        continue
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The use cases behind the services."""
+
+    drops: Drops
+    accounts: Accounts
+    balances: Balances
+    machines: Machines
+    links: Links

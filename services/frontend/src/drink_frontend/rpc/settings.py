@@ -16,17 +16,23 @@ def is_loopback(address: str) -> bool:
 
 
 class LinkListenerSettings(BaseModel):
-    """A second gRPC listener, for agents that prove who they are by a certificate.
+    """A second gRPC listener, for agents.
 
-    gRPC can require a certificate of every client of a listener or of none, and buyers have none;
-    so mutual TLS has a listener of its own.
+    It has connections and a gRPC server of its own, which nobody can fill who cannot reach its
+    port. And gRPC can require a certificate of every client of a listener or of none, and buyers
+    have none; so mutual TLS needs a listener of its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    listen: bool = False
+    """Whether there is such a listener without `client_ca` too, for agents with tokens; default no:
+    they use the buyers' listener, which they may in any case. It speaks TLS if the buyers' does."""
+
     client_ca: Path | None = None
-    """PEM file with the authorities that sign agents' certificates; default none, and then there
-    is no such listener. It needs `rpc.tls_certificate`, which it serves with. Read again when it
+    """PEM file with the authorities that sign agents' certificates; default none. With it there is
+    such a listener, and it takes no client without a certificate. It needs `rpc.tls_certificate`,
+    which it serves with. Read again when it
     changes."""
 
     revoked: Path | None = None
@@ -43,6 +49,11 @@ class LinkListenerSettings(BaseModel):
     """Whether every agent needs a certificate; default no: a machine's token alone will do, on the
     other listener."""
 
+    @property
+    def listens(self) -> bool:
+        """Whether there is a listener for agents."""
+        return self.listen or self.client_ca is not None
+
     @model_validator(mode="after")
     def _check_required(self) -> Self:
         if self.required and self.client_ca is None:
@@ -50,6 +61,114 @@ class LinkListenerSettings(BaseModel):
         if self.revoked is not None and self.client_ca is None:
             raise ValueError("revoked is of no use without client_ca")
         return self
+
+
+class AdmissionSettings(BaseModel):
+    """How many calls may be under way, per class of caller.
+
+    A call counts from its headers on. Callers without a token that is known are strangers. Where a
+    limit of strangers is reached, a new call takes the place of the oldest one there that still
+    waits for its message; if none waits, the new one is refused with RATE_LIMITED.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    strangers_max: int = Field(default=512, ge=1, le=100_000)
+    """Strangers' calls under way in all; default 512, some 15 MB of memory. Open watches are not
+    among them: `rpc.watches_max` counts those."""
+
+    strangers_per_address_max: int = Field(default=256, ge=1, le=100_000)
+    """Strangers' calls under way from one IPv4 address or one IPv6 network of 64 bits; default
+    256, so that no address takes all places."""
+
+    strangers_per_connection_max: int = Field(default=64, ge=1, le=100_000)
+    """Strangers' calls under way on one connection; default 64."""
+
+    calls_per_account_max: int = Field(default=256, ge=1, le=100_000)
+    """Calls under way of one account; default 256, more than one account can have drops waiting.
+    Above it its calls are refused with RATE_LIMITED."""
+
+    calls_per_machine_max: int = Field(default=8, ge=1, le=1_000)
+    """Links under way of one machine; default 8: the newest one counts, and those before it need a
+    moment to end. No other caller's calls count here."""
+
+    health_max: int = Field(default=64, ge=1, le=1_000)
+    """Health checks under way; default 64. They have places of their own, so that a frontend that
+    is busy is not taken for one that is down."""
+
+    message_wait_s: float = Field(default=10, gt=0, le=300)
+    """Seconds that a request's message may take to come after its headers; default 10. Clients send
+    both together, so even a slow network needs less. Then the call is ended with RATE_LIMITED."""
+
+    look_ups_max: int = Field(default=16, ge=1, le=1_000)
+    """Look-ups of tokens that are not known yet, at once; default 16. More wait."""
+
+    look_ups_per_address_max: int = Field(default=4, ge=1, le=1_000)
+    """The same from one address; default 4, so that one guesser takes a quarter at most."""
+
+
+class ResponseSettings(BaseModel):
+    """What may wait for readers that do not read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    leave_limit_s: float = Field(default=30, gt=0, le=3_600)
+    """Seconds that a response, or one message of a stream, may wait for its reader; default 30, the
+    time in which a slow network carries the largest page. Then the connection is closed."""
+
+    bytes_per_caller_max: int = Field(default=4_194_304, ge=65_536, le=1_073_741_824)
+    """Bytes of responses that wait for one account's readers, or for strangers' at one address;
+    default 4,194,304: sixteen of the largest pages. Above it the connection whose response has
+    waited longest is closed."""
+
+    bytes_max: int = Field(default=16_777_216, ge=65_536, le=17_179_869_184)
+    """The same for all callers together; default 16,777,216, a sixteenth of what a small container
+    has. Whoever has most waiting loses a connection first."""
+
+    page_bytes_max: int = Field(default=262_144, ge=4_096, le=4_194_304)
+    """Bytes of one page of a list; default 262,144, about 1,000 rows. What does not fit is on the
+    next page."""
+
+    pages_max: int = Field(default=4, ge=1, le=1_000)
+    """Pages that are being read and built at once; default 4, some 3 MB each at most. More
+    wait."""
+
+    pages_per_account_max: int = Field(default=2, ge=1, le=1_000)
+    """The same for one account; default 2, so that its loop leaves turns to others."""
+
+
+class ConnectionSettings(BaseModel):
+    """How many gRPC connections there may be.
+
+    Strangers' connections, on which no account and no machine has called, are closed to keep places
+    free: the oldest ones without a call first, of the address that has most of them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    max: int = Field(default=2_048, ge=4, le=1_000_000)
+    """Connections to the buyers' listener; default 2,048, some 60 MB of memory, or what the limit
+    of open files leaves for them if that is less (`sessions.files_reserved`). Strangers' are closed
+    from three quarters of it on; above it gRPC refuses every new one."""
+
+    links_max: int = Field(default=128, ge=4, le=100_000)
+    """The same on the listener for links, if there is one; default 128, for some 90 machines, and
+    never more than half of `sessions.files_reserved`."""
+
+    per_address_max: int = Field(default=512, ge=1, le=1_000_000)
+    """Connections from one IPv4 address or one IPv6 network of 64 bits above which its strangers'
+    are closed; default 512, since everybody behind a published container port has one address."""
+
+    per_account_max: int = Field(default=64, ge=1, le=100_000)
+    """Connections of one account or machine above which its idle ones are closed; default 64."""
+
+    look_interval_s: float = Field(default=1.0, gt=0, le=60)
+    """Seconds between two looks at what connections there are; default 1. A look takes a
+    millisecond for each 1,000 open files."""
+
+    look_interval_crowded_s: float = Field(default=0.1, gt=0, le=60)
+    """The same while strangers' connections have to be closed; default 0.1, so that there are free
+    places again before a client's second attempt."""
 
 
 class RpcSettings(BaseModel):
@@ -94,13 +213,14 @@ class RpcSettings(BaseModel):
     """Calls under way on one connection; default 100, what HTTP/2 recommends as the least. More
     wait at the client."""
 
-    calls_max: int = Field(default=4_096, ge=1, le=100_000)
-    """Calls under way in all, agents' links included; default 4,096, some 50 MB of memory. Above
-    it calls are refused with RESOURCE_EXHAUSTED."""
+    calls_max: int = Field(default=2_048, ge=1, le=100_000)
+    """Calls of buyers and strangers under way in all; default 2,048, some 60 MB of memory. Above it
+    calls are refused with RATE_LIMITED. Agents' links, health checks and open watches have limits
+    of their own."""
 
     watches_max: int = Field(default=1_024, ge=1, le=100_000)
-    """Watches open in all; default 1,024, so that three quarters of `calls_max` stay free for
-    buying. Above it they are refused with RATE_LIMITED."""
+    """Watches open in all; default 1,024, some 30 MB of memory. Above it they are refused with
+    RATE_LIMITED."""
 
     watches_per_caller_max: int = Field(default=64, ge=1, le=100_000)
     """Watches open per account, or per place where no account is needed; default 64, so that no
@@ -142,9 +262,17 @@ class RpcSettings(BaseModel):
     """File with the gateways that may say for whom they call, a line `NAME TOKEN` for each; default
     none. Their calls are counted by the address in the metadata `x-drink-client-address`, if
     `x-drink-gateway-token` holds their token. Read again when it changes."""
+    admission: AdmissionSettings = Field(default_factory=AdmissionSettings)
+    """How many calls may be under way; by default those limits."""
+
+    responses: ResponseSettings = Field(default_factory=ResponseSettings)
+    """How much may wait for readers; by default those limits."""
+
+    connections: ConnectionSettings = Field(default_factory=ConnectionSettings)
+    """How many connections there may be; by default those limits."""
 
     links: LinkListenerSettings = Field(default_factory=LinkListenerSettings)
-    """The listener for agents with certificates; by default there is none."""
+    """The listener for agents alone; by default there is none."""
 
     @model_validator(mode="after")
     def _check_transport(self) -> Self:
@@ -157,6 +285,14 @@ class RpcSettings(BaseModel):
             )
         if self.links.client_ca is not None and not self.tls:
             raise ValueError("links.client_ca needs tls_certificate and tls_key")
+        links_address = self.links.address or self.address
+        if self.links.listens and not (
+            self.tls or self.allow_plain_remote or is_loopback(links_address)
+        ):
+            raise ValueError(
+                f"plain text on {links_address} for links, which is not loopback: set "
+                "tls_certificate and tls_key, or allow_plain_remote"
+            )
         return self
 
     @property

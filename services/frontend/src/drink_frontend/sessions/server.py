@@ -1,13 +1,14 @@
 """The session server: listeners, who may come in, and an orderly end."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Coroutine
 from typing import Any
 
 import structlog
 
-from drink_frontend.domain.origin import place
+from drink_frontend.domain.origin import is_within, place
 from drink_frontend.sessions.connection import Connection, Desk
 from drink_frontend.sessions.dialects import DIALECTS
 from drink_frontend.sessions.encoding import encode
@@ -16,6 +17,7 @@ from drink_frontend.sessions.greeter import Greeter
 from drink_frontend.sessions.listening import ip_address, keep_alive, listen
 from drink_frontend.sessions.notices import Notices
 from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.proxy_layer import PROXIES, ProxyLayer
 from drink_frontend.sessions.replies import Say
 from drink_frontend.sessions.roll import Roll
 from drink_frontend.sessions.services import Services
@@ -27,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 ACCEPT_PAUSE_S = 0.5
 """Seconds without accepting after the system refused to: it has run out of something."""
+
+_NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
+"""What accepting answers once the listening socket is gone; no pause mends that."""
 
 
 class SessionServer:
@@ -96,6 +101,16 @@ class SessionServer:
         if self._certificates:
             self._keeping.append(self._spawn(self._refresh_certificates(), "sessions-tls"))
 
+    async def ended(self) -> None:
+        """Waits until something has ended that serves sessions, and raises what ended it."""
+        works = [*self._accepting, *self._keeping]
+        if not works:
+            # No port is served, and nothing can end.
+            await asyncio.Event().wait()
+        done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
     async def drain(self, limit_s: float) -> None:
         """Takes no new sessions and ends those there are, each after what it is at.
 
@@ -105,7 +120,7 @@ class SessionServer:
         """
         self._close_doors()
         for connection in self._roll:
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, Connection | ProxyLayer)
             connection.finish()
         try:
             async with asyncio.timeout(limit_s):
@@ -113,7 +128,7 @@ class SessionServer:
         except TimeoutError:
             log.info("sessions_given_up", sessions=len(self._roll))
         for connection in self._roll:
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, Connection | ProxyLayer)
             connection.give_up()
 
     async def stop(self) -> None:
@@ -124,7 +139,7 @@ class SessionServer:
         await asyncio.gather(*self._keeping, return_exceptions=True)
         self._keeping.clear()
         for connection in self._roll:
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, Connection | ProxyLayer)
             connection.abort()
         if self._finger is not None:
             await self._finger.stop()
@@ -192,33 +207,48 @@ class SessionServer:
         self, door: socket.socket, desk: Desk, certificate: Certificate | None
     ) -> None:
         loop = asyncio.get_running_loop()
-        full = b"".join(encode(desk.dialect, Say(Phrase.SESSIONS_FULL)))
         while True:
             try:
                 client, peer = await loop.sock_accept(door)
             except OSError as error:
+                if error.errno in _NO_LISTENER:
+                    raise
                 self._notices.note("session_not_accepted", error=type(error).__name__)
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
-            if self._roll.make_room(place(ip_address(peer))):
-                await self._open(client, desk, certificate)
+            is_proxy = is_within(ip_address(peer), desk.listener.proxies)
+            if self._roll.make_room(PROXIES if is_proxy else place(ip_address(peer))):
+                await self._open(client, desk, certificate, forwards=is_proxy)
             else:
                 self._notices.note("session_turned_away", sessions=len(self._roll))
-                _turn_away(client, b"" if certificate else full)
+                _turn_away(client, _full(desk, certificate))
             # A burst of clients must not keep those waiting that are in already.
             await asyncio.sleep(0)
 
     async def _open(
-        self, client: socket.socket, desk: Desk, certificate: Certificate | None
+        self,
+        client: socket.socket,
+        desk: Desk,
+        certificate: Certificate | None,
+        *,
+        forwards: bool,
     ) -> None:
-        def protocol() -> asyncio.Protocol:
+        settings = self._settings
+
+        def meant() -> asyncio.Protocol:
             connection = Connection(desk)
             if certificate is None:
                 return connection
-            return TlsLayer(certificate.context, connection, self._settings.tls_handshake_limit_s)
+            return TlsLayer(certificate.context, connection, settings.tls_handshake_limit_s)
+
+        def forwarded() -> asyncio.Protocol:
+            full, limit_s = _full(desk, certificate), settings.proxy_header_limit_s
+            return ProxyLayer(self._roll, self._notices, meant, limit_s=limit_s, full=full)
 
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                forwarded if forwards else meant, client
+            )
         except OSError as error:
             # The client has gone.
             log.debug("session_not_opened", error=type(error).__name__)
@@ -234,6 +264,11 @@ class SessionServer:
             await asyncio.sleep(self._settings.tls_check_interval_s)
             for certificate in self._certificates:
                 await asyncio.to_thread(certificate.refresh)
+
+
+def _full(desk: Desk, certificate: Certificate | None) -> bytes:
+    """What a client is told for whom there is no room; nothing where it expects TLS."""
+    return b"" if certificate else b"".join(encode(desk.dialect, Say(Phrase.SESSIONS_FULL)))
 
 
 def _turn_away(client: socket.socket, words: bytes) -> None:

@@ -1,6 +1,7 @@
 """Settings of the session listeners."""
 
 import ipaddress
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -77,6 +78,12 @@ class ListenerSettings(_Door):
     Default: `sessions.idle_limit_s`, and without that 300 in `classic` and never in `drinkjs` and
     `drinkd`, whose servers had no limit: their clients hold one connection for as long as a page
     or a window is open."""
+
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks of the proxies that say for whom they connect, by the PROXY protocol in version 1 or
+    2, before TLS; default none. Each connection from there must begin with such a header, and
+    counts as the client's that it names. From elsewhere a header is refused like any line that is
+    no command."""
 
     @model_validator(mode="after")
     def _check_transport(self) -> Self:
@@ -176,6 +183,10 @@ class SessionSettings(BaseModel):
 
     tls_handshake_limit_s: float = Field(default=10, gt=0, le=120)
     """Seconds that a TLS handshake may take; default 10. It counts as a session meanwhile."""
+
+    proxy_header_limit_s: float = Field(default=5, gt=0, le=60)
+    """Seconds in which a proxy's header has to come; default 5. The proxy has it at hand and sends
+    it first."""
 
     tls_check_interval_s: float = Field(default=60, gt=0, le=86_400)
     """Seconds between looks for a new certificate; default 60."""

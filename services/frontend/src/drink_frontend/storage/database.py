@@ -52,6 +52,7 @@ class Database:
             batch_max=settings.write_batch_max,
             done=self.changes.fire,
             idle_s=settings.look_elsewhere_ms / 1000,
+            failed=self._fail,
             hire=hire,
         )
         self._readers = Workers(
@@ -60,6 +61,7 @@ class Database:
             queue_max=settings.read_queue_max,
             batch_max=settings.read_batch_max,
             done=self.changes.fire,
+            failed=self._fail,
             idle_s=settings.reader_look_ms / 1000,
             hire=hire,
         )
@@ -131,4 +133,8 @@ class Database:
     def _broken(self, error: BaseException) -> None:
         # A loop that was closed has nobody left to be told.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._failure.set_result, error)
+            self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failure.done():
+            self._failure.set_result(error)

@@ -15,7 +15,11 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from drink_frontend.domain.errors import DrinkError, StorageUnavailableError
+from drink_frontend.domain.errors import (
+    DrinkError,
+    OutcomeUnknownError,
+    StorageUnavailableError,
+)
 from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.changes import Touched
 
@@ -79,6 +83,7 @@ class Team:
         hand_back: Told each batch, its outcomes and what it changed.
         done: Told what others changed while a crew was idle.
         idle_s: Seconds without a job after which a crew is told that it is idle; None: never.
+        failed: Told the error of a crew that raised one although it must not.
     """
 
     name: str
@@ -87,6 +92,7 @@ class Team:
     hand_back: Callable[[Sequence[Job], Sequence[Outcome], Touched], None]
     done: Callable[[Touched], None]
     idle_s: float | None
+    failed: Callable[[BaseException], None]
 
 
 class Threads:
@@ -122,18 +128,30 @@ class Threads:
             thread.join()
 
     def _work(self, crew: Crew, ended: asyncio.Event) -> None:
-        closing = False
+        """Carries out until it is closed. A crew that fails gets no more jobs: all are refused."""
+        carry_out, closing = crew.carry_out, False
         while not closing:
             try:
                 jobs, closing = self._next_batch()
             except Empty:
-                self._on_loop(self._team.done, crew.idle())
+                self._idle(crew)
                 continue
             if jobs:
-                outcomes, touched = crew.carry_out(jobs)
+                try:
+                    outcomes, touched = carry_out(jobs)
+                except BaseException as error:
+                    self._on_loop(self._team.failed, error)
+                    outcomes, touched = _doubt(jobs)
+                    carry_out = _doubt
                 self._on_loop(self._team.hand_back, jobs, outcomes, touched)
         crew.close()
         self._on_loop(ended.set)
+
+    def _idle(self, crew: Crew) -> None:
+        try:
+            self._on_loop(self._team.done, crew.idle())
+        except BaseException as error:
+            self._on_loop(self._team.failed, error)
 
     def _next_batch(self) -> tuple[list[Job], bool]:
         """The jobs that wait, at least one, and whether they are the last; Empty when idle."""
@@ -157,6 +175,12 @@ class Threads:
             log.warning("storage_abandoned")
 
 
+def _doubt(jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+    """Nobody knows what became of the jobs of a crew that failed."""
+    error = OutcomeUnknownError("nobody knows whether the database took the change")
+    return [Outcome(error=error) for _ in jobs], Touched(elsewhere=True)
+
+
 class Workers:
     """One bounded queue and who works on it. All methods run on the event loop.
 
@@ -166,6 +190,7 @@ class Workers:
         queue_max: Jobs that may be unfinished.
         batch_max: Jobs that are carried out together.
         done: Told on the loop what each batch changed, after its jobs' callers were answered.
+        failed: Told on the loop the error of a crew that raised one although it must not.
         idle_s: Seconds without a job after which a crew is told that it is idle; None: never.
         hire: Makes the hands of a team.
     """
@@ -178,6 +203,7 @@ class Workers:
         queue_max: int,
         batch_max: int,
         done: Callable[[Touched], None],
+        failed: Callable[[BaseException], None],
         idle_s: float | None = None,
         hire: Callable[[Team], Hands] = Threads,
     ) -> None:
@@ -186,7 +212,7 @@ class Workers:
         self._queue_max = queue_max
         self._done = done
         self._closing = False
-        self._hands = hire(Team(name, crews, batch_max, self._hand_back, done, idle_s))
+        self._hands = hire(Team(name, crews, batch_max, self._hand_back, done, idle_s, failed))
 
     async def do(self, call: Callable[[Transaction], T]) -> T:
         """Has a job carried out, and returns its value or raises its error.

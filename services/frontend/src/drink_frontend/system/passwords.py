@@ -1,14 +1,21 @@
 """argon2 password hashes, computed on threads of their own so that they block nobody."""
 
 import asyncio
+import contextlib
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from drink_frontend.domain.errors import RateLimitedError
+from drink_frontend.system.fairness import FairTurns
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -25,14 +32,20 @@ class Argon2Hasher:
     Args:
         threads: Hashes computed at a time. Each takes about 50 ms and 64 MiB; two leave a small
             computer's other cores to the drops.
-        waiting_max: Most hashes that may wait; 200 keep the last one waiting for some 5 s.
+        waiting_max: Most hashes that are computed or wait; 200 keep the last one waiting for some
+            5 s. They wait lane by lane, see `FairTurns`.
+        niceness: How much lower than the process's own the threads' priority is.
     """
 
-    def __init__(self, threads: int = 2, waiting_max: int = 200) -> None:
+    def __init__(self, threads: int = 2, waiting_max: int = 200, niceness: int = 10) -> None:
         self._hasher = PasswordHasher()
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="password")
-        self._waiting_max = waiting_max
-        self._waiting = 0
+        self._executor = ThreadPoolExecutor(
+            threads,
+            thread_name_prefix="password",
+            initializer=_lower_priority,
+            initargs=(niceness,),
+        )
+        self._turns = FairTurns(threads, waiting_max)
 
     async def hash(self, password: str) -> str:
         """A new hash.
@@ -40,15 +53,15 @@ class Argon2Hasher:
         Raises:
             RateLimitedError: too many wait already.
         """
-        return await self._run(lambda: self._hasher.hash(password))
+        return await self._run(lambda: self._hasher.hash(password), "")
 
-    async def verify(self, password_hash: str | None, password: str) -> bool:
+    async def verify(self, password_hash: str | None, password: str, lane: str = "") -> bool:
         """Whether the password fits; takes as long for None as for a real hash.
 
         Raises:
             RateLimitedError: too many wait already.
         """
-        fits = await self._run(lambda: self._fits(password_hash or DECOY, password))
+        fits = await self._run(lambda: self._fits(password_hash or DECOY, password), lane)
         return fits and password_hash is not None
 
     def close(self) -> None:
@@ -61,12 +74,19 @@ class Argon2Hasher:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= self._waiting_max:
-            raise RateLimitedError("too many logins at once", retry_after_seconds=1)
-        self._waiting += 1
+    async def _run(self, work: Callable[[], T], lane: str) -> T:
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, work)
-        finally:
-            self._waiting -= 1
+            async with self._turns.turn(lane):
+                return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        except RateLimitedError:
+            log.warning("passwords_crowded", lane=lane)
+            raise
+
+
+def _lower_priority(niceness: int) -> None:
+    """Lowers the priority of the current thread, and of the threads that a hash is computed on."""
+    # On Linux each thread has a priority, and the threads that it starts inherit it.
+    thread = threading.get_native_id()
+    with contextlib.suppress(OSError):
+        now = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(now + niceness, 19))

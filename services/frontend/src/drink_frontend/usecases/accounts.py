@@ -97,11 +97,13 @@ class Accounts:
         async def verify() -> Account | None:
             account = await self._storage.read(lambda tx: tx.accounts.find(name))
             password_hash = account.password_hash if account else None
-            fits = await self._hasher.verify(password_hash, password[: PASSWORD_MAX + 1])
+            lane = self._logins.lane(origin, whose)
+            fits = await self._hasher.verify(password_hash, password[: PASSWORD_MAX + 1], lane)
             return account if fits else None
 
         # The same account in any spelling.
-        return await self._log_in(origin, name.casefold(), verify)
+        whose = name.casefold()
+        return await self._log_in(origin, whose, verify)
 
     async def login_ibutton(self, ibutton: str, origin: str) -> Account:
         """The account that an iButton belongs to.

@@ -23,6 +23,7 @@ from drink_frontend.domain.stock import Sensor
 from drink_frontend.usecases.advance import advance, dispatch
 from drink_frontend.usecases.alarms import AgentRecords, Alarms, shortened
 from drink_frontend.usecases.journals import Journals
+from drink_frontend.usecases.rivals import notice_rivals
 
 log = structlog.get_logger(__name__)
 
@@ -67,11 +68,20 @@ class Dispatch:
         journals: How far the agents' journals have come.
         alarms: Decides what is recorded of what agents can repeat without end.
         frontend: Id of this frontend's process.
+        two_agents_alarm_s: Seconds between alarms of two agents of one machine.
     """
 
     def __init__(
-        self, storage: Storage, clock: Clock, journals: Journals, alarms: Alarms, frontend: str
+        self,
+        storage: Storage,
+        clock: Clock,
+        journals: Journals,
+        alarms: Alarms,
+        frontend: str,
+        *,
+        two_agents_alarm_s: float = 3600,
     ) -> None:
+        self._two_agents_alarm_s = two_agents_alarm_s
         self._storage = storage
         self._clock = clock
         self._journals = journals
@@ -104,7 +114,9 @@ class Dispatch:
         heard = self._journals.take(machine)
         recordable = self._alarms.recordable(machine)
 
-        def open_link(tx: Transaction) -> tuple[LinkOpening, list[AuditKind]]:
+        def open_link(
+            tx: Transaction,
+        ) -> tuple[LinkOpening, list[AuditKind], dict[str, Any] | None]:
             records = AgentRecords(tx, machine, now_ms, recordable)
             if heard is not None:
                 tx.machines.saw_journal(machine, *heard)
@@ -132,16 +144,19 @@ class Dispatch:
             epoch = tx.machines.open_link(
                 machine, journal_id, journal_sequence, self._frontend, reach
             )
+            rivals = notice_rivals(tx, machine, agent, now_ms, self._two_agents_alarm_s)
             records.add(AuditKind.LINK_OPENED, {"epoch": epoch, "journal_id": journal_id, **agent})
-            return LinkOpening(epoch, tuple(drop.id for drop in wanted)), records.caused
+            return LinkOpening(epoch, tuple(drop.id for drop in wanted)), records.caused, rivals
 
         try:
-            opening, caused = await self._storage.write(open_link)
+            opening, caused, rivals = await self._storage.write(open_link)
         except BaseException:
             if heard is not None:
                 self._journals.saw(machine, heard)
             raise
         self._alarms.caused(machine, caused, recordable)
+        if rivals is not None:
+            log.error("two_agents", machine=machine, **rivals)
         return opening
 
     async def take(self, machine: str, epoch: int) -> Drop | None:

@@ -104,6 +104,15 @@ class Logins:
         self._remember(pair)
         return found
 
+    def lane(self, origin: str, account: str) -> str:
+        """Whose turns an attempt's hash waits for.
+
+        An account has a lane of its own at each place where it has logged in; all others of a
+        place share one, whatever names are guessed at there.
+        """
+        pair = f"{account} {place(origin)}"
+        return pair if pair in self._known else place(origin)
+
     async def _turn(self, origin: str, account: str, pair: str) -> list[_Lane]:
         """Takes a turn in each lane and waits until all have come."""
         wait_s = self._wait_s(origin, account, pair)

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from drink_agent.link.authorities import system_authorities
 from drink_agent.link.errors import LinkSetupError
 from drink_agent.link.settings import LinkSettings
 from drink_agent.secretfile import SecretFileError, read_secret
@@ -50,7 +51,7 @@ def open_channel(settings: LinkSettings, address: str) -> grpc.aio.Channel:
     if settings.plain_text:
         return grpc.aio.insecure_channel(address, options)
     credentials = grpc.ssl_channel_credentials(
-        root_certificates=_pem(settings.ca_file),
+        root_certificates=_pem(settings.ca_file) or system_authorities(),
         private_key=_pem(settings.key_file),
         certificate_chain=_pem(settings.cert_file),
     )

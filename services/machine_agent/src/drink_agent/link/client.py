@@ -34,6 +34,9 @@ REASON_METADATA_KEY = "drink-error-reason"
 """Trailing metadata in which the frontend repeats the reason of its ErrorInfo, for peers that
 do without google.rpc."""
 
+SUPERSEDED = "another agent with this machine's token or certificate has taken the link"
+"""What a goodbye for that reason means, for people."""
+
 DETAIL_MAX = 300
 """Characters of a peer's own words that are logged."""
 
@@ -172,9 +175,11 @@ class LinkClient:
 
     async def _wait(self, ending: _Ending, up_s: float) -> None:
         address = self._route.address
-        wait_s = self._route.ended(ending.retry, up_s)
-        level = logging.ERROR if ending.retry is Retry.SLOWLY else logging.WARNING
-        facts = {
+        useful = self._introduce().board.ready
+        wait_s = self._route.ended(ending.retry, up_s, useful=useful)
+        needs_person = ending.retry in (Retry.SLOWLY, Retry.STANDBY)
+        level = logging.ERROR if needs_person else logging.WARNING
+        facts: dict[str, object] = {
             "address": address,
             "reason": ending.reason,
             "detail": ending.detail[:DETAIL_MAX],
@@ -182,6 +187,8 @@ class LinkClient:
             "retry_s": round(wait_s, 1),
             "retry_address": self._route.address,
         }
+        if ending.retry is Retry.STANDBY:
+            facts["times"] = self._route.superseded
         _log.log(level, "link_lost", extra=facts)
         self._retry_at = self._clock() + wait_s
         try:
@@ -237,7 +244,7 @@ class LinkClient:
             message = convert.from_response(response)
             if isinstance(message, Farewell):
                 if message.superseded:
-                    return _Ending(Retry.SLOWLY, "LINK_SUPERSEDED")
+                    return _Ending(Retry.STANDBY, "LINK_SUPERSEDED", SUPERSEDED)
                 return _Ending(Retry.ELSEWHERE, "SHUTTING_DOWN")
             if isinstance(message, Welcome):
                 wanted = message.wanted

@@ -16,6 +16,8 @@ class Retry(StrEnum):
     """At another frontend if there is one, else with the usual back-off."""
     SLOWLY = "slowly"
     """With the long wait and a loud log."""
+    STANDBY = "standby"
+    """With waits that grow: another agent has the machine's link, and one of the two is enough."""
 
 
 RETRY_BY_REASON = {
@@ -23,7 +25,7 @@ RETRY_BY_REASON = {
     "STORAGE_UNAVAILABLE": Retry.SOON,
     "RATE_LIMITED": Retry.SOON,
     "INTERNAL": Retry.SOON,
-    "LINK_SUPERSEDED": Retry.SLOWLY,
+    "LINK_SUPERSEDED": Retry.STANDBY,
     "LINK_PROTOCOL": Retry.SLOWLY,
     "AGENT_TOO_OLD": Retry.SLOWLY,
     "MACHINE_DISABLED": Retry.SLOWLY,

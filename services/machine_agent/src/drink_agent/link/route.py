@@ -29,14 +29,23 @@ class Route:
         """Where to dial."""
         return self._addresses[0]
 
-    def ended(self, retry: Retry, up_s: float) -> float:
+    @property
+    def superseded(self) -> int:
+        """How often in a row another agent of the machine has taken the link."""
+        return self._backoff.superseded
+
+    def ended(self, retry: Retry, up_s: float, *, useful: bool = True) -> float:
         """Moves on to the next address and returns the seconds to wait before it is dialled.
 
         Args:
             retry: What the link's ending calls for.
             up_s: How long it was up; 0 if it never was.
+            useful: Whether the board answers.
         """
         self._addresses.append(self._addresses.pop(0))
+        if retry is Retry.STANDBY:
+            self._tried = 0
+            return self._backoff.standby_s(up_s, useful=useful)
         if up_s >= self._settings.healthy_after_s:
             self._backoff.reset()
             self._tried = 0

@@ -31,8 +31,9 @@ class LinkSettings:
     then has the token. Plain text is always used without `ca_file` and
     `cert_file` if all addresses are loopback ones."""
     ca_file: Path | None = None
-    """Default none: the system's authorities. PEM file of the authority that signed the
-    frontend's certificate."""
+    """Default none: the system's authorities, as OpenSSL finds them (`SSL_CERT_FILE` and
+    `SSL_CERT_DIR` name others); where there are none, those that gRPC brings along. PEM file of
+    the authority that signed the frontend's certificate."""
     cert_file: Path | None = None
     """Default none. PEM file of the machine's own certificate, for a frontend that asks for one.
     This and the other PEM files are read again for every link."""
@@ -55,7 +56,11 @@ class LinkSettings:
     frontend at the latest."""
     backoff_slow_s: float = 60.0
     """Default 60 s. Wait after a refusal that only a person can lift, such as a wrong token,
-    and after another agent of the same machine took the link."""
+    and after another agent of the same machine took the link for the first time."""
+    superseded_limit_s: float = 3600.0
+    """Default 3600 s. Longest wait after another agent of the same machine took the link. It grows
+    from `backoff_slow_s` each time that happens, faster for an agent whose board does not answer,
+    so that one of the two has the link most of the time and the other hardly disturbs it."""
     healthy_after_s: float = 60.0
     """Default 60 s. A link that lasted this long starts the back-off anew."""
     wanted_limit: int = 2000
@@ -74,6 +79,7 @@ class LinkSettings:
             "backoff_first_s",
             "backoff_limit_s",
             "backoff_slow_s",
+            "superseded_limit_s",
             "healthy_after_s",
             "wanted_limit",
             "outbox_limit",

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.events import (
@@ -63,6 +63,19 @@ class AgentSettings:
         for name in self.__slots__:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0")
+
+
+class PartEndedError(Exception):
+    """The board's or the link's work has ended by itself while the agent still runs.
+
+    An agent without it would look alive and not do its work; a new one has both.
+
+    Args:
+        part: Its name.
+    """
+
+    def __init__(self, part: str) -> None:
+        super().__init__(f"{part} has ended by itself")
 
 
 def free_bytes_of(journal: JournalSettings) -> int:
@@ -124,6 +137,8 @@ class Agent:
         self._disk_full = False
         self._upkeep_at = 0.0
         self._stopping_since: float | None = None
+        self._leaving = False
+        self._ended: str | None = None
         self._idle_since: float | None = None
 
     def describe(self) -> dict[str, object]:
@@ -177,13 +192,18 @@ class Agent:
 
         Raises:
             JournalError: In an ExceptionGroup. The journal failed; nothing was done after it.
+            PartEndedError: The board's or the link's work ended by itself; the drop at the board
+                was waited for, as at any stop.
         """
         status_socket = socket_of(self._journal_settings.path)
         try:
             async with answering(status_socket, self.describe), asyncio.TaskGroup() as tasks:
-                board = tasks.create_task(self._board.run())
-                link = tasks.create_task(self._link.run())
-                await self._work()
+                board = tasks.create_task(self._keep("board", self._board.run()))
+                link = tasks.create_task(self._keep("link", self._link.run()))
+                try:
+                    await self._work()
+                finally:
+                    self._leaving = True
                 await self._link.close()
                 link.cancel()
                 board.cancel()
@@ -191,6 +211,20 @@ class Agent:
             self._disk.shutdown(wait=True)
             self._journal.close()
             self._notifier.close()
+        if self._ended is not None:
+            raise PartEndedError(self._ended)
+
+    async def _keep(self, part: str, work: Coroutine[Any, Any, None]) -> None:
+        """Runs what must not end before the agent leaves, neither well nor cancelled."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            if self._leaving:
+                raise
+        if not self._leaving:
+            _log.critical("part_ended", extra={"part": part})
+            self._ended = part
+            self.stop()
 
     async def _work(self) -> None:
         await self._step(Start())

@@ -1,0 +1,365 @@
+"""Which calls are let in, counted from the moment that their headers have come.
+
+A call belongs to one of four classes, each with limits of its own, so that none can take the
+others' share. Nobody's token is known when headers come, so a call is a stranger's until its token
+has been looked up. At the limit a stranger's new call takes the place of the oldest one that still
+waits for its message: whoever sends the message at once is served, also from the address of
+somebody who never does.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from enum import Enum
+from typing import Any
+
+import structlog
+
+from drink_frontend.domain.errors import RateLimitedError
+from drink_frontend.rpc.peers import Peer
+from drink_frontend.rpc.settings import AdmissionSettings
+from drink_frontend.rpc.sparing import Sparing
+
+log = structlog.get_logger(__name__)
+
+REFUSALS_LOGGED = 6
+"""Refused or ended calls that are logged per class in REFUSALS_S seconds; whoever causes them shall
+not fill the disk. The others are counted in the next line."""
+
+REFUSALS_S = 60
+"""See REFUSALS_LOGGED."""
+
+MACHINES_KNOWN_MAX = 1_024
+"""Machines' tokens that are known without asking the database, some 200 KB."""
+
+
+class Kind(Enum):
+    """The classes of calls."""
+
+    STRANGER = "stranger"
+    ACCOUNT = "account"
+    MACHINE = "machine"
+    HEALTH = "health"
+
+
+class Call:
+    """A call under way.
+
+    Attributes:
+        kind: Its class.
+        owner: The account or machine; empty for strangers.
+        peer: The other end of its connection.
+        place: What limits per address count it as: the peer's place, or that of the client for whom
+            a gateway calls.
+        waiting: Whether it waits for its message or for its token's owner to be looked up.
+        counted: Whether it takes a place in its class; a watch is counted by `Watches` instead.
+        refused: Why it was ended; None if it was not.
+        response_bytes: Bytes of its response that have not left yet.
+        leaving_since: Since when they have not, in seconds of the loop's clock.
+    """
+
+    __slots__ = (
+        "counted",
+        "kind",
+        "leaving_since",
+        "owner",
+        "peer",
+        "place",
+        "refused",
+        "response_bytes",
+        "task",
+        "waiting",
+    )
+
+    def __init__(
+        self, kind: Kind, owner: str, peer: Peer, place: str, task: asyncio.Task[Any]
+    ) -> None:
+        self.kind = kind
+        self.owner = owner
+        self.peer = peer
+        self.place = place
+        self.task = task
+        self.waiting = True
+        self.counted = False
+        self.refused: str | None = None
+        self.response_bytes = 0
+        self.leaving_since = 0.0
+
+    @property
+    def connection(self) -> tuple[Peer, str]:
+        """What limits per connection count it as; a gateway's clients share one connection."""
+        return self.peer, self.place
+
+    def end(self, why: str) -> None:
+        """Ends the call's wait; its task raises what `Admission.ended` makes of that."""
+        self.waiting = False
+        self.refused = why
+        self.task.cancel()
+
+
+_call: ContextVar[Call] = ContextVar("admitted_call")
+
+
+def current_call() -> Call:
+    """The call whose task this is."""
+    return _call.get()
+
+
+class _Turns:
+    """The look-ups of one place.
+
+    Attributes:
+        users: Calls that have a turn or wait for one.
+    """
+
+    __slots__ = ("semaphore", "users")
+
+    def __init__(self, most: int) -> None:
+        self.semaphore = asyncio.Semaphore(most)
+        self.users = 0
+
+
+class Admission:
+    """All calls under way, and who may begin another.
+
+    Args:
+        settings: The limits.
+        calls_max: Most calls at once of strangers and accounts together.
+    """
+
+    def __init__(self, settings: AdmissionSettings, calls_max: int) -> None:
+        self._limits = settings
+        self._calls_max = calls_max
+        self._of_kind: Counter[Kind] = Counter()
+        self._of_owner: Counter[tuple[Kind, str]] = Counter()
+        self._of_place: Counter[str] = Counter()
+        self._of_connection: Counter[tuple[Peer, str]] = Counter()
+        self._waiting: defaultdict[object, dict[Call, None]] = defaultdict(dict)
+        self._machines: dict[str, str] = {}
+        self._look_ups_in_all = asyncio.Semaphore(settings.look_ups_max)
+        self._look_ups: dict[str, _Turns] = {}
+        self._refusals = {kind: Sparing(REFUSALS_LOGGED, REFUSALS_S) for kind in Kind}
+
+    def __len__(self) -> int:
+        return self._of_kind.total()
+
+    def count(self, kind: Kind) -> int:
+        """Calls of a class that are under way."""
+        return self._of_kind[kind]
+
+    def enter(self, kind: Kind, owner: str, peer: Peer, place: str = "") -> Call:
+        """Lets a call of the current task in.
+
+        Args:
+            kind: Its class, as far as that is known.
+            owner: The account or machine; empty for strangers.
+            peer: The other end of its connection.
+            place: Where it comes from; empty for the peer's own place.
+
+        Raises:
+            RateLimitedError: its class is full, and no call of it can be ended for this one.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        call = Call(kind, owner, peer, place or peer.place, task)
+        self._take(call)
+        _call.set(call)
+        return call
+
+    def identified(self, kind: Kind, owner: str) -> None:
+        """The current task's call is an account's or a machine's.
+
+        Raises:
+            RateLimitedError: that one has as many calls under way as it may.
+        """
+        call = current_call()
+        if (call.kind, call.owner) != (kind, owner):
+            self._give_back(call)
+            call.kind, call.owner = kind, owner
+            self._take(call)
+
+    def message_came(self, call: Call, *, uncount: bool) -> None:
+        """The call's message is there: from now on it is served, and not ended for another.
+
+        Args:
+            call: The call.
+            uncount: Whether something else counts it from now on.
+        """
+        call.waiting = False
+        self._stop_waiting(call)
+        if uncount:
+            self._give_back(call)
+
+    def waits_again(self, call: Call) -> None:
+        """A stranger's call is served, and waits for one more message of its stream."""
+        if call.kind is Kind.STRANGER and call.counted:
+            call.waiting = True
+            self._wait(call)
+
+    def left(self, call: Call) -> None:
+        """The call is over."""
+        self._give_back(call)
+
+    def machine_of(self, token_digest: str) -> str | None:
+        """The machine that a token stood for when it was last asked about."""
+        return self._machines.get(token_digest)
+
+    def remember_machine(self, token_digest: str, machine: str) -> None:
+        """The token was found to stand for the machine."""
+        if len(self._machines) >= MACHINES_KNOWN_MAX:
+            del self._machines[next(iter(self._machines))]
+        self._machines[token_digest] = machine
+
+    def forget_machine(self, token_digest: str) -> None:
+        """The token was found not to be good."""
+        self._machines.pop(token_digest, None)
+
+    @contextlib.asynccontextmanager
+    async def look_up(self) -> AsyncIterator[None]:
+        """A turn to look up the owner of the current call's token.
+
+        Each place has a few turns at once and waits for its own, so that guessed tokens do not keep
+        the database from answering others. A token that was good before needs no turn.
+        """
+        call = current_call()
+        if call.kind is not Kind.STRANGER:
+            yield
+            return
+        place = call.place
+        turns = self._look_ups.get(place)
+        if turns is None:
+            turns = self._look_ups[place] = _Turns(self._limits.look_ups_per_address_max)
+        turns.users += 1
+        try:
+            async with turns.semaphore, self._look_ups_in_all:
+                yield
+        finally:
+            turns.users -= 1
+            if not turns.users:
+                del self._look_ups[place]
+
+    def log_refusal(self, call: Call, why: str, **facts: Any) -> None:
+        """One line for a refused or ended call, unless there were many just now."""
+        unlogged = self._refusals[call.kind].passes(asyncio.get_running_loop().time())
+        if unlogged is not None:
+            log.warning(
+                "calls_refused",
+                kind=call.kind.value,
+                owner=call.owner,
+                place=call.place,
+                why=why,
+                unlogged=unlogged,
+                **facts,
+            )
+
+    def _take(self, call: Call) -> None:
+        for full, victim in self._bounds(call):
+            if full():
+                self._make_room(call, victim)
+        self._of_kind[call.kind] += 1
+        if call.owner:
+            self._of_owner[call.kind, call.owner] += 1
+        if call.kind is Kind.STRANGER:
+            self._of_place[call.place] += 1
+            self._of_connection[call.connection] += 1
+        if call.waiting:
+            self._wait(call)
+        call.counted = True
+
+    def _bounds(
+        self, call: Call
+    ) -> list[tuple[Callable[[], bool], Callable[[], Call | None] | None]]:
+        """Each limit of the call's class: whether it is reached, and who may be ended then."""
+        limits, connection, place = self._limits, call.connection, call.place
+
+        def buyers() -> bool:
+            under_way = self._of_kind[Kind.STRANGER] + self._of_kind[Kind.ACCOUNT]
+            return under_way >= self._calls_max
+
+        match call.kind:
+            case Kind.STRANGER:
+                return [
+                    (
+                        lambda: (
+                            self._of_connection[connection] >= limits.strangers_per_connection_max
+                        ),
+                        lambda: self._oldest(connection),
+                    ),
+                    (
+                        lambda: self._of_place[place] >= limits.strangers_per_address_max,
+                        lambda: self._oldest(place),
+                    ),
+                    (
+                        lambda: self._of_kind[Kind.STRANGER] >= limits.strangers_max,
+                        self._oldest_of_most_crowded,
+                    ),
+                    (buyers, self._oldest_of_most_crowded),
+                ]
+            case Kind.ACCOUNT:
+                mine = (call.kind, call.owner)
+                return [
+                    (lambda: self._of_owner[mine] >= limits.calls_per_account_max, None),
+                    (buyers, self._oldest_of_most_crowded),
+                ]
+            case Kind.MACHINE:
+                machine = (call.kind, call.owner)
+                return [(lambda: self._of_owner[machine] >= limits.calls_per_machine_max, None)]
+            case Kind.HEALTH:
+                return [
+                    (
+                        lambda: self._of_kind[Kind.HEALTH] >= limits.health_max,
+                        lambda: self._oldest(Kind.HEALTH),
+                    )
+                ]
+
+    def _make_room(self, call: Call, victim: Callable[[], Call | None] | None) -> None:
+        other = victim() if victim is not None else None
+        if other is None:
+            self.log_refusal(call, "too many calls are under way")
+            raise RateLimitedError("too many calls are under way")
+        self._give_back(other)
+        other.end("the message did not come, and others wait")
+
+    def _wait(self, call: Call) -> None:
+        """Notes that the call may be ended for another: on its connection, at its place, in all."""
+        if call.kind is Kind.HEALTH:
+            self._waiting[Kind.HEALTH][call] = None
+        elif call.kind is Kind.STRANGER:
+            self._waiting[call.connection][call] = None
+            self._waiting[call.place][call] = None
+
+    def _stop_waiting(self, call: Call) -> None:
+        for group in (call.kind, call.connection, call.place):
+            if group in self._waiting:
+                self._waiting[group].pop(call, None)
+                if not self._waiting[group]:
+                    del self._waiting[group]
+
+    def _oldest(self, group: object) -> Call | None:
+        return next(iter(self._waiting[group]), None) if group in self._waiting else None
+
+    def _oldest_of_most_crowded(self) -> Call | None:
+        places = [group for group in self._waiting if isinstance(group, str)]
+        if not places:
+            return None
+        return self._oldest(max(places, key=lambda place: len(self._waiting[place])))
+
+    def _give_back(self, call: Call) -> None:
+        self._stop_waiting(call)
+        if not call.counted:
+            return
+        call.counted = False
+        self._of_kind[call.kind] -= 1
+        if call.owner:
+            _decrease(self._of_owner, (call.kind, call.owner))
+        if call.kind is Kind.STRANGER:
+            _decrease(self._of_place, call.place)
+            _decrease(self._of_connection, call.connection)
+
+
+def _decrease(counter: Counter[Any], key: object) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

@@ -1,0 +1,266 @@
+"""The gRPC connections: how many there are, whose they are, and which of them make way.
+
+gRPC accepts connections up to a number and refuses the others, whoever they are. So that strangers
+do not keep everybody else out, some places are kept free: connections on which no account and no
+machine has called are closed first, the oldest ones of the address that has most of them.
+"""
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from drink_frontend.rpc.peers import Peer, peer_at
+from drink_frontend.rpc.settings import ConnectionSettings
+from drink_frontend.rpc.sparing import Sparing
+from drink_frontend.system.sockets import Accepted, AcceptedConnections
+
+log = structlog.get_logger(__name__)
+
+COMFORTABLE = 0.75
+"""Share of the connections allowed above which strangers' are closed; the rest is what can come in
+between two looks without anybody being refused."""
+
+CUTS_LOGGED = 6
+"""Looks that closed connections and are logged in CUTS_S seconds."""
+
+CUTS_S = 60
+"""See CUTS_LOGGED."""
+
+
+@dataclass(slots=True)
+class Connection:
+    """A connection.
+
+    Attributes:
+        accepted: What the operating system knows of it.
+        peer: The other end.
+        age: Counts connections in the order in which they were first seen.
+        owner: The account or machine that has called on it; empty while none has.
+        calls: Calls under way on it.
+    """
+
+    accepted: Accepted
+    peer: Peer
+    age: int
+    owner: str = ""
+    calls: int = 0
+
+
+@dataclass(slots=True)
+class _Use:
+    """What was called on a connection, which may not have been seen yet."""
+
+    owner: str = ""
+    calls: int = 0
+    looks_without: int = 0
+    """Looks in a row that did not find the connection."""
+
+
+@dataclass(slots=True)
+class Listener:
+    """A port and what is allowed on it.
+
+    Attributes:
+        port: The TCP port.
+        connections_max: Most connections to it.
+        crowded: Whether strangers' connections had to be closed at the last look.
+    """
+
+    port: int
+    connections_max: int
+    crowded: bool = field(default=False)
+
+
+class Connections:
+    """All gRPC connections of this process.
+
+    Args:
+        settings: The limits.
+        accepted: Finds and ends them.
+        clock: Seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        accepted: AcceptedConnections,
+        clock: Callable[[], float],
+    ) -> None:
+        self._limits = settings
+        self._accepted = accepted
+        self._clock = clock
+        self._listeners: dict[int, Listener] = {}
+        self._uses: dict[Peer, _Use] = {}
+        self._seen: dict[int, Connection] = {}
+        self._by_peer: dict[Peer, Connection] = {}
+        self._ages = 0
+        self._cuts = Sparing(CUTS_LOGGED, CUTS_S)
+
+    def listens(self, port: int, connections_max: int) -> None:
+        """There is a listener whose connections are to be watched."""
+        self._listeners[port] = Listener(port, connections_max)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether strangers' connections had to be closed at the last look."""
+        return any(listener.crowded for listener in self._listeners.values())
+
+    def began(self, peer: Peer) -> None:
+        """A call has begun on a connection."""
+        self._uses.setdefault(peer, _Use()).calls += 1
+
+    def ended(self, peer: Peer) -> None:
+        """It has ended."""
+        use = self._uses.get(peer)
+        if use is not None:
+            use.calls -= 1
+            if not use.calls and not use.owner:
+                del self._uses[peer]
+
+    def belongs(self, peer: Peer, owner: str) -> None:
+        """An account or a machine has called on the connection."""
+        self._uses.setdefault(peer, _Use()).owner = owner
+
+    def look(self) -> Sequence[Accepted]:
+        """The connections that there are; may run on a thread, one at a time."""
+        return self._accepted.look(self._listeners.keys())
+
+    def tidy(self, found: Sequence[Accepted]) -> None:
+        """Closes what has to make way among the connections found."""
+        self._take_note(found)
+        for listener in self._listeners.values():
+            there = [
+                each for each in self._seen.values() if each.accepted.local_port == listener.port
+            ]
+            victims = to_close(there, listener.connections_max, self._limits)
+            listener.crowded = len(there) > listener.connections_max * COMFORTABLE
+            for victim in victims:
+                self._accepted.cut(victim.accepted)
+            if victims:
+                self._log(listener, victims)
+
+    def cut(self, peer: Peer) -> bool:
+        """Closes one connection; False if it is not there any more."""
+        connection = self._by_peer.get(peer)
+        if connection is None:
+            self._take_note(self.look())
+            connection = self._by_peer.get(peer)
+        return connection is not None and self._accepted.cut(connection.accepted)
+
+    def _take_note(self, found: Sequence[Accepted]) -> None:
+        seen: dict[int, Connection] = {}
+        for accepted in sorted(found, key=lambda each: each.inode):
+            connection = self._seen.get(accepted.inode)
+            if connection is None:
+                self._ages += 1
+                peer = peer_at(accepted.address, accepted.port)
+                connection = Connection(accepted, peer, self._ages)
+            connection.calls = 0
+            seen[accepted.inode] = connection
+        self._seen = seen
+        self._by_peer = {each.peer: each for each in seen.values()}
+        for peer, use in list(self._uses.items()):
+            connection = self._by_peer.get(peer)
+            if connection is not None:
+                connection.owner, connection.calls, use.looks_without = use.owner, use.calls, 0
+            elif not use.calls:
+                # It may be newer than what was found, but not twice.
+                use.looks_without += 1
+                if use.looks_without > 1:
+                    del self._uses[peer]
+
+    def _log(self, listener: Listener, victims: Sequence[Connection]) -> None:
+        unlogged = self._cuts.passes(self._clock())
+        if unlogged is not None:
+            places = Counter(victim.peer.place for victim in victims)
+            log.warning(
+                "connections_closed",
+                port=listener.port,
+                closed=len(victims),
+                connections_max=listener.connections_max,
+                most_from=places.most_common(1)[0][0],
+                unlogged=unlogged,
+            )
+
+
+def to_close(
+    connections: Iterable[Connection], connections_max: int, limits: ConnectionSettings
+) -> Sequence[Connection]:
+    """Which connections of one listener have to make way; pure.
+
+    Args:
+        connections: All of it.
+        connections_max: Most of them that are allowed.
+        limits: The limits per address and per account.
+    """
+    rest = {each.age: each for each in connections}
+    closed: list[Connection] = []
+
+    def close(victims: Iterable[Connection]) -> None:
+        closed.extend(rest.pop(victim.age) for victim in victims)
+
+    for there in _grouped(rest.values(), lambda each: each.peer.place):
+        surplus = len(there) - limits.per_address_max
+        close(sorted(filter(_stranger, there), key=_order)[: max(0, surplus)])
+    for there in _grouped(filter(_known, rest.values()), lambda each: each.owner):
+        surplus = len(there) - limits.per_account_max
+        close(sorted(filter(_idle, there), key=_order)[: max(0, surplus)])
+    comfortable = int(connections_max * COMFORTABLE)
+    for candidates, group in ((_stranger, _place_of), (_idle, _owner_of)):
+        surplus = len(rest) - comfortable
+        if surplus > 0:
+            close(_from_largest(_grouped(filter(candidates, rest.values()), group), surplus))
+    return closed
+
+
+def _stranger(connection: Connection) -> bool:
+    return not connection.owner
+
+
+def _known(connection: Connection) -> bool:
+    return bool(connection.owner)
+
+
+def _idle(connection: Connection) -> bool:
+    return not connection.calls
+
+
+def _place_of(connection: Connection) -> str:
+    return connection.peer.place
+
+
+def _owner_of(connection: Connection) -> str:
+    return connection.owner
+
+
+def _order(connection: Connection) -> tuple[bool, int]:
+    """Those without calls first, and of these the oldest."""
+    return bool(connection.calls), connection.age
+
+
+def _grouped(
+    connections: Iterable[Connection], key: Callable[[Connection], str]
+) -> list[list[Connection]]:
+    groups: defaultdict[str, list[Connection]] = defaultdict(list)
+    for connection in connections:
+        groups[key(connection)].append(connection)
+    return list(groups.values())
+
+
+def _from_largest(groups: Iterable[list[Connection]], most: int) -> list[Connection]:
+    """So many connections, each from the group that is the largest then."""
+    heap = [
+        (-len(group), number, sorted(group, key=_order, reverse=True))
+        for number, group in enumerate(groups)
+    ]
+    heapq.heapify(heap)
+    taken: list[Connection] = []
+    while heap and len(taken) < most:
+        size, number, group = heapq.heappop(heap)
+        taken.append(group.pop())
+        if group:
+            heapq.heappush(heap, (size + 1, number, group))
+    return taken

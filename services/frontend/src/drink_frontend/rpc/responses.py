@@ -1,0 +1,130 @@
+"""Responses that have not left yet, because their readers take their time.
+
+A response lies in this process's memory until the reader's flow control lets it go. gRPC offers
+no way to end such a call: even its error would wait behind the response. What ends it is the end of
+its connection.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+import structlog
+
+from drink_frontend.rpc.admission import Call
+from drink_frontend.rpc.peers import Peer
+from drink_frontend.rpc.settings import ResponseSettings
+from drink_frontend.rpc.sparing import Sparing
+
+log = structlog.get_logger(__name__)
+
+CUTS_LOGGED = 6
+"""Connections cut for slow reading that are logged in CUTS_S seconds."""
+
+CUTS_S = 60
+"""See CUTS_LOGGED."""
+
+
+class Responses:
+    """The responses that have not left yet.
+
+    Args:
+        settings: The limits.
+        cut: Ends a connection; says whether it could.
+        clock: Seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        settings: ResponseSettings,
+        cut: Callable[[Peer], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._limits = settings
+        self._cut = cut
+        self._clock = clock
+        self._leaving: dict[Call, None] = {}
+        self._bytes_of: Counter[str] = Counter()
+        self._cuts = Sparing(CUTS_LOGGED, CUTS_S)
+
+    @property
+    def bytes_leaving(self) -> int:
+        """Bytes of all responses that have not left yet."""
+        return self._bytes_of.total()
+
+    def leaving(self, call: Call, size: int) -> None:
+        """A response of `size` bytes has begun to leave; cuts who reads too slowly for it."""
+        self.left(call)
+        call.response_bytes = size
+        call.leaving_since = self._clock()
+        self._leaving[call] = None
+        owner = _owner(call)
+        self._bytes_of[owner] += size
+        while self._bytes_of[owner] > self._limits.bytes_per_caller_max and self._end_oldest(
+            [owner], call
+        ):
+            pass
+        while self._bytes_of.total() > self._limits.bytes_max:
+            owners = [name for name, _ in self._bytes_of.most_common()]
+            if not self._end_oldest(owners, call):
+                break
+
+    def left(self, call: Call) -> None:
+        """The call's response has left, or never will."""
+        if call in self._leaving:
+            del self._leaving[call]
+            owner = _owner(call)
+            self._bytes_of[owner] -= call.response_bytes
+            if not self._bytes_of[owner]:
+                del self._bytes_of[owner]
+
+    @contextlib.contextmanager
+    def writing(self, call: Call, size: int) -> Iterator[None]:
+        """Counts one message of a stream of responses while it leaves."""
+        self.leaving(call, size)
+        try:
+            yield
+        finally:
+            self.left(call)
+
+    def end_slow(self) -> None:
+        """Cuts the connections of those who have taken too long; to be called again and again."""
+        latest = self._clock() - self._limits.leave_limit_s
+        while self._leaving:
+            call = next(iter(self._leaving))
+            if call.leaving_since > latest:
+                return
+            self._end(call, "responses are not read")
+
+    def _end_oldest(self, owners: Iterable[str], newest: Call) -> bool:
+        """Cuts the connection that has waited longest of the first owner who has one to cut.
+
+        That of the newest response is left: it has had no time to be read.
+        """
+        for owner in owners:
+            for call in self._leaving:
+                if _owner(call) == owner and call.peer != newest.peer:
+                    self._end(call, "too many responses are not read")
+                    return True
+        return False
+
+    def _end(self, call: Call, why: str) -> None:
+        for other in [other for other in self._leaving if other.peer == call.peer]:
+            self.left(other)
+        cut = self._cut(call.peer)
+        unlogged = self._cuts.passes(self._clock())
+        if unlogged is not None:
+            log.warning(
+                "connection_cut",
+                kind=call.kind.value,
+                owner=call.owner,
+                address=call.peer.address,
+                why=why,
+                cut=cut,
+                unlogged=unlogged,
+            )
+
+
+def _owner(call: Call) -> str:
+    """Who a response is counted for."""
+    return f"{call.kind.value} {call.owner or call.place}"

@@ -1,0 +1,156 @@
+"""Calls are let in at their headers, by the real server: silent strangers cost nobody anything."""
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from structlog.testing import capture_logs
+
+from drink.v1 import account_service_pb2, drop_service_pb2, machine_service_pb2
+from drink_frontend.domain.errors import RateLimitedError
+from drink_frontend.rpc.health import check
+from drink_frontend.rpc.settings import RpcSettings
+from tests.fakes.http2 import Http2Client
+from tests.fakes.rpc_frontend import (
+    AGENT_D,
+    ALICE,
+    LIMIT_S,
+    Frontend,
+    read,
+    refused,
+    running_frontend,
+)
+
+METHODS = (
+    "/drink.v1.MachineService/ListMachines",
+    "/drink.v1.MachineService/WatchMachines",
+    "/drink.v1.AccountService/Login",
+    "/drink.v1.DropService/Drop",
+    "/drink.v1.MachineLinkService/Connect",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+)
+
+
+async def everybody_is_served(frontend: Frontend) -> None:
+    """Passes if buyers, an agent, a new client and a health check are served."""
+    request = machine_service_pb2.ListMachinesRequest()
+    async with asyncio.timeout(LIMIT_S):
+        async with grpc.aio.insecure_channel(frontend.target) as channel:
+            method: Any = channel.unary_unary("/drink.v1.MachineService/ListMachines")
+            await method(request.SerializeToString(), timeout=LIMIT_S)
+        login = account_service_pb2.LoginRequest(
+            password=account_service_pb2.PasswordCredentials(
+                account="accounts/alice", password="secret of alice"
+            )
+        )
+        await frontend.account_stub.Login(login, timeout=LIMIT_S)
+        await frontend.account_stub.GetAccount(
+            account_service_pb2.GetAccountRequest(), metadata=ALICE, timeout=LIMIT_S
+        )
+        link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
+        await link.wait_for_connection()
+        link.cancel()
+        assert await check(RpcSettings(port=frontend.port), LIMIT_S)
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_fault_66_calls_without_a_message_keep_nobody_out(method: str) -> None:
+    limits = {"strangers_max": 64, "strangers_per_address_max": 48, "health_max": 16}
+    async with running_frontend(admission=limits, calls_max=64) as frontend:
+        clients = [await Http2Client.connect("127.0.0.1", frontend.port) for _ in range(4)]
+        for client in clients:
+            for _ in range(100):
+                client.call(method)
+            await client.drain()
+        await everybody_is_served(frontend)
+        for client in clients:
+            await client.close()
+
+
+async def test_fault_66_guessed_tokens_keep_nobody_out() -> None:
+    async with running_frontend(admission={"strangers_max": 32}) as frontend:
+        client = await Http2Client.connect("127.0.0.1", frontend.port)
+        for number in range(100):
+            client.call("/drink.v1.DropService/Drop", authorization=f"Bearer guess-{number}")
+        await client.drain()
+        await everybody_is_served(frontend)
+        await client.close()
+
+
+async def test_fault_66_a_message_that_does_not_come_ends_its_call_and_is_logged() -> None:
+    async with running_frontend(admission={"message_wait_s": 0.05}) as frontend:
+        with capture_logs() as logs:
+            requests: asyncio.Queue[bytes] = asyncio.Queue()
+
+            async def never() -> Any:
+                yield await requests.get()
+
+            method: Any = frontend.channel.stream_unary("/drink.v1.DropService/ListDrops")
+            refusal = await refused(method(never(), metadata=ALICE, timeout=LIMIT_S))
+        assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert refusal.reason == RateLimitedError.reason
+        (line,) = [line for line in logs if line["event"] == "calls_refused"]
+        assert (line["kind"], line["owner"], line["place"]) == ("account", "alice", "127.0.0.1")
+        await everybody_is_served(frontend)
+
+
+async def test_a_call_that_ends_without_a_message_is_refused() -> None:
+    async with running_frontend() as frontend:
+        method: Any = frontend.channel.stream_unary("/drink.v1.DropService/ListDrops")
+        refusal = await refused(method(iter(()), metadata=ALICE, timeout=LIMIT_S))
+        assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": "request"})
+
+
+async def test_the_token_is_looked_at_before_the_message_comes(frontend: Frontend) -> None:
+    async def never() -> Any:
+        await asyncio.Event().wait()
+        yield b""
+
+    method: Any = frontend.channel.stream_unary("/drink.v1.DropService/Drop")
+    nobody = (("authorization", "Bearer nobodys"),)
+    assert (await refused(method(never(), metadata=nobody, timeout=LIMIT_S))).reason == (
+        "TOKEN_INVALID"
+    )
+
+
+async def test_an_account_has_so_many_calls_at_once() -> None:
+    async with running_frontend(admission={"calls_per_account_max": 1}) as frontend:
+        frontend.drops.broken.gate.clear()
+        request = drop_service_pb2.DropRequest(
+            request_id="r", slot="machines/d/slots/1", delay=Duration(seconds=9)
+        )
+        drop = frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+        await asyncio.wait_for(frontend.drops.broken.entered.wait(), LIMIT_S)
+        again = frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+        assert (await refused(again)).reason == "RATE_LIMITED"
+        frontend.drops.broken.gate.set()
+        await drop
+        await frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+
+
+async def test_watches_take_no_place_of_other_calls() -> None:
+    async with running_frontend(admission={"strangers_max": 1}) as frontend:
+        for _ in range(3):
+            watch = frontend.machine_stub.WatchMachines(
+                machine_service_pb2.WatchMachinesRequest(), timeout=LIMIT_S
+            )
+            await read(watch)
+        await everybody_is_served(frontend)
+
+
+async def test_fault_66_a_stranger_who_reflects_and_falls_silent_is_ended() -> None:
+    async with running_frontend(admission={"message_wait_s": 0.05}) as frontend:
+        method: Any = frontend.channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        )
+
+        async def never() -> Any:
+            await asyncio.Event().wait()
+            yield b""
+
+        refusal = await refused(method(never(), timeout=LIMIT_S).read())
+        assert refusal.reason == "RATE_LIMITED"

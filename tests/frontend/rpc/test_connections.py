@@ -1,0 +1,255 @@
+"""Connections: strangers' make way, and places stay free for everybody else."""
+
+import asyncio
+import contextlib
+import socket
+from typing import Any
+
+import grpc
+import pytest
+from structlog.testing import capture_logs
+
+from drink.v1 import (
+    account_service_pb2,
+    machine_link_service_pb2,
+    machine_link_service_pb2_grpc,
+    machine_service_pb2,
+)
+from drink_frontend.links.messages import Heartbeat
+from drink_frontend.rpc.connections import COMFORTABLE, CUTS_LOGGED, Connection, Connections
+from drink_frontend.rpc.connections import to_close as choose
+from drink_frontend.rpc.peers import peer_at
+from drink_frontend.rpc.settings import ConnectionSettings
+from drink_frontend.system.sockets import Accepted, AcceptedConnections
+from tests.fakes.http2 import Http2Client
+from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, read, running_frontend
+
+
+class House:
+    """Connections in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.all: list[Connection] = []
+
+    def add(
+        self, count: int = 1, address: str = "192.0.2.1", owner: str = "", calls: int = 0
+    ) -> list[Connection]:
+        added = []
+        for _ in range(count):
+            age = len(self.all)
+            accepted = Accepted(age, 50051, address, 1_000 + age)
+            peer = peer_at(address, 1_000 + age)
+            self.all.append(Connection(accepted, peer, age, owner, calls))
+            added.append(self.all[-1])
+        return added
+
+    def closed(self, connections_max: int, **limits: Any) -> list[Connection]:
+        return list(choose(self.all, connections_max, ConnectionSettings(**limits)))
+
+
+def test_nobody_makes_way_where_there_is_room() -> None:
+    house = House()
+    house.add(75)
+    assert house.closed(100) == []
+
+
+def test_the_oldest_strangers_without_a_call_make_way_first() -> None:
+    house = House()
+    watching = house.add(1, calls=1)
+    idle = house.add(79)
+    assert house.closed(100) == idle[:5]
+    assert watching[0] not in house.closed(4)[:79]
+
+
+def test_fault_66_the_address_with_most_strangers_makes_way_and_known_ones_stay() -> None:
+    house = House()
+    known = house.add(20, owner="account alice")
+    links = house.add(10, owner="machine d", calls=1)
+    quiet = house.add(5, "192.0.2.9")
+    crowd = house.add(60, "192.0.2.66")
+    closed = house.closed(100)
+    assert closed == crowd[:20]
+    assert not {each.age for each in closed} & {each.age for each in (*known, *links, *quiet)}
+
+
+def test_an_address_has_so_many_and_only_its_strangers_make_way() -> None:
+    house = House()
+    known = house.add(3, owner="account alice")
+    strangers = house.add(4)
+    house.add(2, "192.0.2.2")
+    assert house.closed(1_000, per_address_max=5) == strangers[:2]
+    assert known[0] not in house.closed(1_000, per_address_max=1)
+
+
+def test_an_account_has_so_many_and_those_with_calls_stay() -> None:
+    house = House()
+    busy = house.add(2, owner="account alice", calls=1)
+    idle = house.add(3, owner="account alice")
+    house.add(3, owner="account bob")
+    assert house.closed(1_000, per_account_max=3) == idle[:2]
+    assert busy[0] not in house.closed(1_000, per_account_max=1)
+
+
+def test_where_all_are_known_the_idle_ones_of_who_has_most_make_way() -> None:
+    house = House()
+    house.add(10, owner="account bob")
+    many = house.add(40, owner="account alice")
+    links = house.add(40, owner="machine d", calls=1)
+    closed = house.closed(100)
+    assert closed == many[:15]
+    assert links[0] not in house.closed(4)
+
+
+class Ports(AcceptedConnections):
+    """Connections as a test says that there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there: list[Accepted] = []
+        self.cuts: list[Accepted] = []
+
+    def look(self, ports: Any) -> list[Accepted]:
+        return list(self.there)
+
+    def cut(self, connection: Accepted) -> bool:
+        self.cuts.append(connection)
+        return True
+
+
+def watched(**limits: Any) -> tuple[Ports, Connections]:
+    ports = Ports()
+    connections = Connections(ConnectionSettings(**limits), ports, lambda: 0.0)
+    connections.listens(50051, 8)
+    return ports, connections
+
+
+def test_what_was_called_before_the_first_look_counts() -> None:
+    ports, connections = watched()
+    ports.there = [Accepted(number, 50051, "192.0.2.1", number) for number in range(8)]
+    for number in range(2):
+        connections.belongs(peer_at("192.0.2.1", number), "account alice")
+    connections.tidy(connections.look())
+    assert [each.port for each in ports.cuts] == [2, 3]
+    assert connections.crowded
+
+
+def test_the_next_connection_from_a_port_is_a_strangers_again() -> None:
+    ports, connections = watched()
+    connections.belongs(peer_at("192.0.2.1", 1), "account alice")
+    connections.tidy([Accepted(1, 50051, "192.0.2.1", 1)])
+    for _ in range(2):
+        connections.tidy([])
+    connections.tidy([Accepted(10 + port, 50051, "192.0.2.1", port) for port in range(1, 8)])
+    assert [each.port for each in ports.cuts] == [1]
+
+
+def test_nothing_is_kept_of_connections_that_are_gone() -> None:
+    _, connections = watched()
+    for number in range(100):
+        peer = peer_at("192.0.2.1", number)
+        connections.began(peer)
+        connections.belongs(peer, "account alice")
+        connections.ended(peer)
+    for _ in range(2):
+        connections.tidy([])
+    assert connections._uses == {}
+
+
+def test_a_connection_that_was_not_seen_yet_can_be_cut() -> None:
+    ports, connections = watched()
+    assert not connections.cut(peer_at("192.0.2.1", 7))
+    ports.there = [Accepted(1, 50051, "192.0.2.1", 7)]
+    assert connections.cut(peer_at("192.0.2.1", 7))
+
+
+def test_closing_is_logged_and_a_flood_of_it_is_not() -> None:
+    ports, connections = watched()
+    ports.there = [Accepted(number, 50051, "192.0.2.1", number) for number in range(9)]
+    with capture_logs() as logs:
+        for _ in range(CUTS_LOGGED + 3):
+            connections.tidy(connections.look())
+    assert len(logs) == CUTS_LOGGED
+    assert (logs[0]["event"], logs[0]["closed"], logs[0]["most_from"]) == (
+        "connections_closed",
+        3,
+        "192.0.2.1",
+    )
+
+
+async def silent(frontend: Frontend, count: int, stack: contextlib.AsyncExitStack) -> None:
+    """So many connections that say nothing; whether they are closed is their business."""
+    for _ in range(count):
+        connection = socket.socket()
+        connection.setblocking(False)
+        stack.callback(connection.close)
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", frontend.port))
+
+
+@pytest.mark.parametrize("greets", [False, True], ids=["silent", "http2"])
+async def test_fault_66_idle_connections_keep_nobody_out(greets: bool) -> None:
+    limits = {"max": 40, "look_interval_s": 0.05, "look_interval_crowded_s": 0.02}
+    async with (
+        running_frontend(connections=limits, handshake_timeout_s=60) as frontend,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
+        await link.wait_for_connection()
+        await frontend.account_stub.GetAccount(
+            account_service_pb2.GetAccountRequest(), metadata=ALICE, timeout=LIMIT_S
+        )
+        if greets:
+            for _ in range(120):
+                client = await Http2Client.connect("127.0.0.1", frontend.port)
+                stack.push_async_callback(client.close)
+        else:
+            await silent(frontend, 400, stack)
+        async with grpc.aio.insecure_channel(frontend.target) as channel:
+            method: Any = channel.unary_unary("/drink.v1.MachineService/ListMachines")
+            await method(b"", timeout=LIMIT_S, wait_for_ready=True)
+        await frontend.account_stub.GetAccount(
+            account_service_pb2.GetAccountRequest(), metadata=ALICE, timeout=LIMIT_S
+        )
+        assert not link.done()
+        link.cancel()
+
+
+async def test_fault_66_a_connection_with_a_link_or_an_account_is_not_closed_for_strangers() -> (
+    None
+):
+    limits = {"max": 16, "look_interval_s": 0.02, "look_interval_crowded_s": 0.02}
+    async with (
+        running_frontend(connections=limits) as frontend,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        watch = frontend.machine_stub.WatchMachines(
+            machine_service_pb2.WatchMachinesRequest(), timeout=LIMIT_S
+        )
+        await read(watch)
+        await frontend.account_stub.GetAccount(
+            account_service_pb2.GetAccountRequest(), metadata=ALICE, timeout=LIMIT_S
+        )
+        clients = []
+        for _ in range(int(16 * COMFORTABLE) + 2):
+            clients.append(await Http2Client.connect("127.0.0.1", frontend.port))
+            stack.push_async_callback(clients[-1].close)
+        await asyncio.wait_for(clients[0].closed.wait(), LIMIT_S)
+        assert not watch.done()
+        watch.cancel()
+
+
+async def test_fault_66_strangers_on_the_buyers_listener_take_no_place_on_that_for_links() -> None:
+    links = {"listen": True, "port": 0}
+    limits = {"max": 8, "look_interval_s": 60}
+    async with (
+        running_frontend(connections=limits, links=links) as frontend,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        await silent(frontend, 20, stack)
+        port = frontend.server.links_port
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub: Any = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
+            link = stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
+            await link.write(machine_link_service_pb2.ConnectRequest())
+            frontend.links.outgoing.put_nowait(Heartbeat(1))
+            assert (await read(link)).heartbeat.sequence == 1
+            link.cancel()

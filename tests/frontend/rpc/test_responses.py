@@ -1,0 +1,200 @@
+"""Responses that are not read: bounded in bytes and in time, and their connections are cut."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from drink.v1 import drop_service_pb2, machine_service_pb2
+from drink_frontend.rpc.admission import Admission, Call, Kind
+from drink_frontend.rpc.peers import Peer, peer_at
+from drink_frontend.rpc.responses import CUTS_LOGGED, Responses
+from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings
+from tests.fakes.http2 import Http2Client
+from tests.fakes.rpc_frontend import ALICE, LIMIT_S, Frontend, running_frontend
+
+KB = 1_024
+
+
+class Desk:
+    """Responses under a clock that a test sets, and the connections that were cut."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.now = 0.0
+        self.cut: list[int] = []
+        self.responses = Responses(ResponseSettings(**limits), self._cut, lambda: self.now)
+        self.admission = Admission(AdmissionSettings(), 1_000)
+
+    def _cut(self, peer: Peer) -> bool:
+        self.cut.append(peer.port)
+        return True
+
+    def call(self, port: int, owner: str = "alice", kind: Kind = Kind.ACCOUNT) -> Call:
+        """A call on the connection from a port."""
+        return self.admission.enter(kind, owner, peer_at("192.0.2.1", port))
+
+
+async def test_fault_67_who_has_most_bytes_waiting_loses_the_connection_that_waits_longest() -> (
+    None
+):
+    desk = Desk(bytes_per_caller_max=256 * KB, bytes_max=256 * KB)
+    desk.responses.leaving(desk.call(1, "bob"), 100 * KB)
+    desk.responses.leaving(desk.call(2), 80 * KB)
+    desk.responses.leaving(desk.call(3), 70 * KB)
+    assert desk.cut == []
+    desk.responses.leaving(desk.call(4, "carol"), 60 * KB)
+    assert desk.cut == [2]
+    assert desk.responses.bytes_leaving <= 256 * KB
+
+
+async def test_fault_67_one_account_holds_so_many_bytes_and_others_do_not_pay_for_it() -> None:
+    desk = Desk(bytes_per_caller_max=100 * KB)
+    desk.responses.leaving(desk.call(1, "bob"), 90 * KB)
+    for port in range(2, 10):
+        desk.responses.leaving(desk.call(port), 60 * KB)
+    assert desk.cut == list(range(2, 9))
+    assert desk.responses.bytes_leaving == 150 * KB
+
+
+async def test_strangers_are_counted_by_their_address() -> None:
+    desk = Desk(bytes_per_caller_max=100 * KB)
+    desk.responses.leaving(desk.call(1, "", Kind.STRANGER), 90 * KB)
+    desk.responses.leaving(desk.call(2, "", Kind.STRANGER), 90 * KB)
+    assert desk.cut == [1]
+
+
+async def test_one_response_alone_is_never_too_many() -> None:
+    desk = Desk(bytes_per_caller_max=64 * KB, bytes_max=64 * KB)
+    desk.responses.leaving(desk.call(1), 1_000 * KB)
+    assert desk.cut == []
+
+
+async def test_all_responses_on_a_cut_connection_are_gone() -> None:
+    desk = Desk(bytes_per_caller_max=100 * KB)
+    for _ in range(2):
+        desk.responses.leaving(desk.call(1), 45 * KB)
+    desk.responses.leaving(desk.call(2), 60 * KB)
+    assert desk.cut == [1]
+    assert desk.responses.bytes_leaving == 60 * KB
+
+
+async def test_what_has_left_counts_no_more() -> None:
+    desk = Desk(bytes_per_caller_max=100 * KB)
+    for _ in range(10):
+        call = desk.call(1)
+        desk.responses.leaving(call, 90 * KB)
+        desk.responses.left(call)
+    assert (desk.cut, desk.responses.bytes_leaving) == ([], 0)
+
+
+async def test_a_stream_counts_each_message_while_it_leaves() -> None:
+    desk = Desk()
+    call = desk.call(1)
+    with desk.responses.writing(call, 10):
+        assert desk.responses.bytes_leaving == 10
+    assert desk.responses.bytes_leaving == 0
+
+
+async def test_a_response_that_takes_too_long_costs_its_connection_and_no_other() -> None:
+    desk = Desk(leave_limit_s=30)
+    desk.responses.leaving(desk.call(1), 10)
+    desk.now = 20
+    desk.responses.leaving(desk.call(2), 10)
+    desk.now = 29
+    desk.responses.end_slow()
+    assert desk.cut == []
+    desk.now = 30
+    desk.responses.end_slow()
+    assert desk.cut == [1]
+
+
+async def test_cuts_are_logged_and_a_flood_of_them_is_not() -> None:
+    desk = Desk(leave_limit_s=1)
+    with capture_logs() as logs:
+        for port in range(CUTS_LOGGED + 5):
+            desk.responses.leaving(desk.call(port), 10)
+            desk.now += 1
+            desk.responses.end_slow()
+    assert len(logs) == CUTS_LOGGED
+    assert (logs[0]["event"], logs[0]["owner"], logs[0]["cut"]) == ("connection_cut", "alice", True)
+
+
+LIST = "/drink.v1.DropService/ListDrops"
+BEARER = dict(ALICE)["authorization"]
+
+
+async def fill(frontend: Frontend, count: int) -> None:
+    """Gives Alice drops to list."""
+    for number in range(count):
+        request = drop_service_pb2.DropRequest(request_id=f"r{number}", slot="machines/d/slots/1")
+        request.delay.seconds = 9
+        await frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+
+
+async def test_fault_67_who_asks_for_much_and_does_not_read_is_cut() -> None:
+    limits = {"bytes_per_caller_max": 64 * KB, "leave_limit_s": 3_600}
+    async with running_frontend(responses=limits) as frontend:
+        await fill(frontend, 30)
+        size = len(
+            (
+                await frontend.drop_stub.ListDrops(
+                    drop_service_pb2.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S
+                )
+            ).SerializeToString()
+        )
+        clients: list[Http2Client] = []
+        for _ in range(64 * KB // size // 50 + 3):
+            client = await Http2Client.connect("127.0.0.1", frontend.port, window=0)
+            for _ in range(50):
+                client.call(LIST, b"", authorization=BEARER)
+            await client.drain()
+            clients.append(client)
+        await asyncio.wait_for(clients[0].closed.wait(), LIMIT_S)
+        page = await frontend.drop_stub.ListDrops(
+            drop_service_pb2.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S
+        )
+        assert len(page.drops) == 30
+        for client in clients:
+            await client.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "metadata"),
+    [
+        (LIST, {"authorization": BEARER}),
+        ("/drink.v1.MachineService/ListMachines", {}),
+        ("/drink.v1.MachineService/WatchMachines", {}),
+        ("/grpc.health.v1.Health/Watch", {}),
+        ("/grpc.health.v1.Health/Check", {}),
+    ],
+)
+async def test_fault_67_a_response_that_is_not_read_in_time_costs_its_connection(
+    method: str, metadata: dict[str, str]
+) -> None:
+    limits = {"leave_limit_s": 0.05}
+    looks = {"look_interval_s": 0.02}
+    async with running_frontend(responses=limits, connections=looks) as frontend:
+        await fill(frontend, 1)
+        client = await Http2Client.connect("127.0.0.1", frontend.port, window=0)
+        client.call(method, b"", **metadata)
+        await asyncio.wait_for(client.closed.wait(), LIMIT_S)
+        await client.close()
+        answer = await frontend.machine_stub.ListMachines(
+            machine_service_pb2.ListMachinesRequest(), timeout=LIMIT_S
+        )
+        assert len(answer.machines) == 2
+
+
+async def test_who_reads_keeps_the_connection() -> None:
+    limits = {"leave_limit_s": 0.05}
+    looks = {"look_interval_s": 0.02}
+    async with running_frontend(responses=limits, connections=looks) as frontend:
+        client = await Http2Client.connect("127.0.0.1", frontend.port)
+        watching = client.call("/drink.v1.MachineService/WatchMachines", b"")
+        for _ in range(5):
+            asked = client.call("/drink.v1.MachineService/ListMachines", b"")
+            await asyncio.wait_for(client.ended(asked), LIMIT_S)
+        assert not client.has_ended(watching)
+        assert not client.closed.is_set()
+        await client.close()
