@@ -143,8 +143,7 @@ class MemoryAccounts:
         return self.users[self.ibuttons[ibutton]]
 
     async def issue_token(self, account: Account) -> tuple[str, int]:
-        token = f"fresh-token-of-{account.name}"
-        self.tokens[token] = account.name
+        self.tokens[token := f"fresh-token-of-{account.name}"] = account.name
         return token, NOW_MS + 60_000
 
     async def authenticate(self, token: str) -> Account:
