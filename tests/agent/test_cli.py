@@ -194,6 +194,18 @@ async def test_a_damaged_journal_stops_the_agent(config: Path) -> None:
         assert "is damaged at byte 0" in err
 
 
+def test_who_may_not_read_secrets_may_look(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRINK_AGENT_BOARD__URL", "listen://127.0.0.1:0")
+    monkeypatch.setenv("DRINK_AGENT_BOARD__PASSWORD_FILE", "/nothing/here")
+    Journal.open(config.with_name("journal"))[0].close()
+    assert cli.main([f"--config={config}", "show-journal"]) == 0
+    assert cli.main([f"--config={config}", "status"]) == cli.EXIT_FAULT
+    assert "does not run" in capsys.readouterr().err
+    assert cli.main([f"--config={config}", "run"]) == cli.EXIT_CONFIG
+
+
 def test_a_wrong_configuration_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "agent.toml"
     path.write_text("machine = 3")

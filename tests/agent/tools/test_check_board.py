@@ -124,6 +124,21 @@ async def test_a_wrong_password_is_told() -> None:
     assert "right" not in told.replace("the right password", "")
 
 
+async def test_a_wrong_password_on_a_wire_of_our_own_ends_it(tmp_path: Path) -> None:
+    board = EmulatedBoard(BoardSpec(motor_s=0.05, password="theirs"))
+    async with PtyHost(board, tmp_path / "board") as host:
+        asking = asyncio.create_task(
+            ask(BoardSettings(url=host.where, password="ours", probe_interval_s=0.1), LIMIT_S)
+        )
+        while not asking.done():  # until its login comes while the port is open
+            host.lose(0.05, silently=True)
+            await asyncio.wait([asking], timeout=0.3)
+        told = await asking
+    assert "logged in with a wrong password" in told
+    assert "board.password_file" in told
+    assert "ours" not in told
+
+
 async def test_fault_65_another_board_is_told_and_not_asked(tmp_path: Path) -> None:
     board = EmulatedBoard(BoardSpec(motor_s=0.05))
     sysfs = Sysfs(tmp_path / "sys")

@@ -4,12 +4,29 @@ from pathlib import Path
 
 import pytest
 
+from drink_agent.tools import status
 from drink_agent.tools.status import NoAnswerError, ask, is_ready, lines_of
 
 
 def test_nobody_answers(tmp_path: Path) -> None:
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(NoAnswerError, match="does not run"):
         ask(tmp_path / "journal.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as ended:
+        ended.bind(str(tmp_path / "journal.sock"))
+    with pytest.raises(NoAnswerError, match="does not run"):
+        ask(tmp_path / "journal.sock")
+    with pytest.raises(NoAnswerError, match="Not a directory"):
+        ask(tmp_path / "journal.sock" / "x")
+
+
+def test_an_agent_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "ANSWER_LIMIT_S", 0.05)
+    path = tmp_path / "journal.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(path))
+        server.listen()
+        with pytest.raises(NoAnswerError, match=r"not answered within 0\.05 s"):
+            ask(path)
 
 
 @pytest.mark.parametrize("answer", [b"", b"{", b"[]", b"\xff"])

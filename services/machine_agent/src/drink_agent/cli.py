@@ -157,7 +157,7 @@ def _config_check(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    config = configuration.load(options.config, os.environ)
+    config = configuration.load(options.config, os.environ, secrets=False)
     try:
         told = status.ask(socket_of(config.journal.path))
     except status.NoAnswerError as error:
@@ -168,7 +168,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _show_journal(options: argparse.Namespace) -> int:
-    config = configuration.load(options.config, os.environ)
+    config = configuration.load(options.config, os.environ, secrets=False)
     try:
         contents = read(config.journal.path)
     except (JournalDamagedError, OSError) as error:

@@ -9,7 +9,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -65,8 +65,13 @@ class Config:
         return self.board.identity_file or journal.with_name(journal.name + ".board")
 
 
-def load(path: Path, environment: Mapping[str, str]) -> Config:
+def load(path: Path, environment: Mapping[str, str], *, secrets: bool = True) -> Config:
     """Reads the file and the environment.
+
+    Args:
+        path: The file.
+        environment: Variables that override it.
+        secrets: Whether the files of secrets are read too; not everybody who looks at an agent may.
 
     Raises:
         ConfigError: Something in them, or a secret's file, cannot be used.
@@ -79,18 +84,22 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     _override(values, environment)
-    return parse(values)
+    return parse(values, secrets=secrets)
 
 
-def parse(values: Mapping[str, Any]) -> Config:
+def parse(values: Mapping[str, Any], *, secrets: bool = True) -> Config:
     """Returns the configuration of a table of values.
+
+    Args:
+        values: The table.
+        secrets: Whether the files of secrets are read; without, anything stands in their place.
 
     Raises:
         ConfigError: A key is unknown or missing, a value cannot be used, or a secret's file.
     """
     values = dict(values)
     if isinstance(values.get("board"), dict):
-        values["board"] = _with_password(values["board"])
+        values["board"] = _with_password(values["board"], read_secret if secrets else str)
     config = _section(Config, values, "")
     if not _MACHINE_ID.fullmatch(config.machine):
         raise ConfigError("machine must be 1 to 32 characters of a-z 0-9 -")
@@ -121,7 +130,7 @@ class _FromEnvironment(str):
     __slots__ = ()
 
 
-def _with_password(board: Mapping[str, Any]) -> dict[str, Any]:
+def _with_password(board: Mapping[str, Any], read: Callable[[Path], str]) -> dict[str, Any]:
     """Replaces `password_file` by the password in it."""
     if "password" in board:
         raise ConfigError("board.password: passwords are kept in a file, see board.password_file")
@@ -129,7 +138,7 @@ def _with_password(board: Mapping[str, Any]) -> dict[str, Any]:
     if "password_file" in board:
         path = _value(Path, board.pop("password_file"), "board.password_file")
         try:
-            board["password"] = read_secret(path)
+            board["password"] = read(path)
         except SecretFileError as error:
             raise ConfigError(f"board.password_file: {error}") from error
     return board

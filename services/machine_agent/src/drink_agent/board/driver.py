@@ -17,7 +17,7 @@ from typing import ClassVar, Final
 
 from drink_agent.board import tini
 from drink_agent.board.base import Deadline, DriverBase, is_power_of_ten
-from drink_agent.board.login import Verdict, judge
+from drink_agent.board.login import LOGIN_REFUSED, Verdict, judge
 from drink_agent.board.port import CloseStream, Effect, Greeting
 from drink_agent.board.probe import FULL_PROOFS, QUIET_S, IdleProbe
 from drink_agent.board.record import printable
@@ -271,7 +271,7 @@ class TiniDriver(DriverBase):
             case Verdict.REFUSED:
                 self._end_lost()
                 self.counters.logins_refused += 1
-                self._note("the board logged in with a wrong password")
+                self._note(LOGIN_REFUSED)
                 self._write(tini.LoginRefused())
                 self._state = State.REJECTED
                 if self._settings.dials_in:

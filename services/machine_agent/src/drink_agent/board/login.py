@@ -8,6 +8,9 @@ from typing import Final
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.tini import Login, TiniDecoder
 
+LOGIN_REFUSED: Final = "the board logged in with a wrong password"
+"""What a driver notes of a board that is refused."""
+
 MAX_LOGIN_BYTES: Final = 4096
 """Bytes a connection may send before it has logged in; the firmware's first burst takes 300."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from drink_agent.board.board import Board
 from drink_agent.board.identity import BoardMemory
+from drink_agent.board.login import LOGIN_REFUSED
 from drink_agent.board.port import BoardEvent, DispenseEnded, StatusChanged
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import StreamUrl, parse_url
@@ -180,6 +181,9 @@ class _Teller(logging.Handler):
                 self._once(f"turned away {facts['peer'].split(' ')[0]}: {facts['reason']}")
             case "board_note":
                 self._once(facts["note"])
+                if facts["note"] == LOGIN_REFUSED and self._url.scheme != "listen":
+                    self._once("  another board, or board.password_file holds another password")
+                    self.hopeless.set()
 
     def _once(self, line: str) -> None:
         if line not in self._told:

@@ -1,5 +1,6 @@
 """Asks the running agent how it is."""
 
+import errno
 import json
 import socket
 from collections.abc import Iterator, Mapping
@@ -31,11 +32,25 @@ def ask(path: Path) -> dict[str, object]:
             connection.connect(str(path))
             with connection.makefile("rb") as answer:
                 told = json.loads(answer.read(ANSWER_BYTES_MAX))
-    except (OSError, ValueError) as error:
-        raise NoAnswerError(f"no agent answers at {path}") from error
+    except OSError as error:
+        raise NoAnswerError(f"no agent answers at {path}: {_reason(error)}") from error
+    except ValueError as error:
+        raise NoAnswerError(f"what answers at {path} is no agent") from error
     if not isinstance(told, dict):
         raise NoAnswerError(f"what answers at {path} is no agent")
     return told
+
+
+def _reason(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOENT | errno.ECONNREFUSED:
+            return "it does not run, or has another journal.path"
+        case errno.EACCES | errno.EPERM:
+            return "this user may not ask it; ask as root, or as the service's user"
+        case None:
+            return f"it has not answered within {ANSWER_LIMIT_S:g} s"
+        case _:
+            return str(error.strerror)
 
 
 def is_ready(status: Mapping[str, object]) -> bool:
