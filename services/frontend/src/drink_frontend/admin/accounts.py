@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from drink_frontend.admin.command import operator, operator_account, run, table
+from drink_frontend.admin.command import operator, operator_account, recorded, run, table
 
 users = typer.Typer(help="Users.", no_args_is_help=True)
 credits_ = typer.Typer(help="Credits.", no_args_is_help=True)
@@ -32,6 +32,7 @@ def _password(wanted: bool) -> str | None:
 
 
 @users.command()
+@recorded
 def add(
     context: typer.Context,
     name: Name,
@@ -51,6 +52,7 @@ def add(
 
 
 @users.command()
+@recorded
 def change(
     context: typer.Context,
     name: Name,
@@ -102,6 +104,7 @@ def list_users(context: typer.Context) -> None:
 
 # A number below zero looks like an option.
 @credits_.command("add", context_settings={"ignore_unknown_options": True})
+@recorded
 def add_credits(
     context: typer.Context,
     name: Name,

@@ -1,10 +1,15 @@
 """What every admin command shares: its database, who asks, and how errors are told."""
 
 import asyncio
+import contextlib
+import functools
 import getpass
-from collections.abc import Awaitable, Callable
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
 
@@ -18,11 +23,81 @@ if TYPE_CHECKING:
     from drink_frontend.app import Administration
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+OPERATOR_MAX = 64
+"""Longest name of an operator, in characters."""
+
+_by: ContextVar[str | None] = ContextVar("by", default=None)
+
+
+def _checked_name(name: str | None) -> str | None:
+    if name is not None and not _is_name(name):
+        raise typer.BadParameter(
+            f"must be 1 to {OPERATOR_MAX} printable characters without blanks around them"
+        )
+    return name
+
+
+By = Annotated[
+    str | None,
+    typer.Option(
+        callback=_checked_name,
+        metavar="NAME",
+        help="Your name for the audit log, where the system does not know it.",
+    ),
+]
+
+
+def recorded(command: Callable[P, None]) -> Callable[P, None]:
+    """Gives a command that writes an audit record the option `--by` for who is to stand in it."""
+
+    @functools.wraps(command)
+    def named(*arguments: P.args, **options: P.kwargs) -> None:
+        name = options.pop("by")
+        assert name is None or isinstance(name, str)
+        token = _by.set(name)
+        try:
+            command(*arguments, **options)
+        finally:
+            _by.reset(token)
+
+    # What typer reads.
+    signature = inspect.signature(command)
+    option = inspect.Parameter("by", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=By)
+    parameters = [*signature.parameters.values(), option]
+    named.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    named.__annotations__ = {**command.__annotations__, "by": By}
+    return named
 
 
 def operator() -> str:
-    """Who asks, for the audit log: the name of the system's user."""
-    return f"operator:{getpass.getuser()}"
+    """Who asks, for the audit log: the person, as far as anybody can tell.
+
+    The user of the system is often the service's own: through `sudo -u`, `su`, or a command in a
+    container.
+    """
+    return f"operator:{_by.get() or next(filter(_is_name, _names()))}"
+
+
+def _names() -> Iterator[str]:
+    """What the system calls who asks; the likeliest to be a person first."""
+    for variable in ("SUDO_USER", "DOAS_USER"):
+        # Whoever became root before has a name of before, too.
+        if (name := os.environ.get(variable, "root")) != "root":
+            yield name
+    # In a container no login led here.
+    with contextlib.suppress(OSError):
+        yield os.getlogin()
+    # A user id may have no name.
+    with contextlib.suppress(KeyError, OSError):
+        yield getpass.getuser()
+    yield f"uid-{os.getuid()}"
+
+
+def _is_name(name: str) -> bool:
+    return name == name.strip() and 1 <= len(name) <= OPERATOR_MAX and name.isprintable()
 
 
 def operator_account() -> Account:
@@ -62,7 +137,7 @@ def run(context: typer.Context, work: Callable[["Administration"], Awaitable[T]]
     except DrinkError as error:
         typer.echo(f"{error.reason}: {error}", err=True)
         raise typer.Exit(1) from None
-    except StorageError as error:
+    except (StorageError, OSError) as error:
         typer.echo(f"drink-frontend: {error}", err=True)
         raise typer.Exit(1) from None
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drink_frontend.admin.command import moment, operator, operator_account, run, table
+from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Alarm, AuditKind, AuditRecord, Drop
 from drink_frontend.domain.ports import Transaction
@@ -73,6 +73,7 @@ def show(context: typer.Context, drop: DropId) -> None:
 
 
 @drops.command()
+@recorded
 def resolve(
     context: typer.Context,
     drop: DropId,

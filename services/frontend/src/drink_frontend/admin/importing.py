@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from drink_frontend.admin.command import operator, operator_account, run
+from drink_frontend.admin.command import operator, operator_account, recorded, run
 from drink_frontend.admin.machines import write_token
 from drink_frontend.domain.errors import FieldInvalidError, MachineNotFoundError
 from drink_frontend.domain.ledger import CREDITS_MAX
@@ -186,6 +186,7 @@ async def _user(plan: UserPlan, drink: "Administration") -> None:
         )
 
 
+@recorded
 def import_plan(
     context: typer.Context,
     file: Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drink_frontend.admin.command import moment, operator, operator_account, run, table
+from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
 from drink_frontend.domain.entities import AuditKind, AuditRecord
 from drink_frontend.domain.entities import Machine as KnownMachine
 from drink_frontend.system.clock import SystemClock
@@ -40,6 +40,7 @@ def write_token(path: Path, token: str) -> None:
 
 
 @machines.command()
+@recorded
 def add(
     context: typer.Context,
     name: Machine,
@@ -51,6 +52,7 @@ def add(
 
 
 @machines.command()
+@recorded
 def change(
     context: typer.Context,
     name: Machine,
@@ -71,6 +73,7 @@ def change(
 
 
 @machines.command()
+@recorded
 def token(
     context: typer.Context,
     name: Machine,
@@ -139,6 +142,7 @@ def _addresses(record: AuditRecord) -> list[str]:
 
 
 @slots.command("add")
+@recorded
 def add_slot(
     context: typer.Context,
     machine: Machine,
@@ -158,6 +162,7 @@ def add_slot(
 
 
 @slots.command("change")
+@recorded
 def change_slot(
     context: typer.Context,
     machine: Machine,
