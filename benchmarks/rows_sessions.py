@@ -24,6 +24,9 @@ NEW_ONES = 51
 FIRST_SHARE = 10
 """One in so many idle sessions is open before the memory is read for the first time."""
 
+ALL_FROM_HERE = "idle_limit_s = 86400\nsessions_per_address_max = 16_384"
+"""Settings for ten thousand idle sessions of one address; by default it may have half of all."""
+
 SERVER_CORE, CLIENT_CORE = 0, 1
 """Cores of the two ends, the same for ours and the references."""
 
@@ -92,7 +95,7 @@ def _new_ones(port: int) -> tuple[float, float]:
 
 
 def _frontend(folder: Path) -> Frontend:
-    frontend = Frontend(folder / "sessions", {"sessions": "idle_limit_s = 86400"})
+    frontend = Frontend(folder / "sessions", {"sessions": ALL_FROM_HERE})
     frontend.install()
     with pinned(SERVER_CORE):
         frontend.start()

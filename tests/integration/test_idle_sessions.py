@@ -16,6 +16,9 @@ OPEN_FILES = 1_024
 STRANGERS = 1_200
 LIMIT_S = 30
 
+LINES_MAX = 100
+"""Lines of the log that an attack may cost, in the minute that it takes at most."""
+
 
 @pytest.fixture
 def house(house: House) -> Iterator[House]:
@@ -56,5 +59,5 @@ def test_fault_66_idle_strangers_stop_neither_sessions_nor_calls_nor_links(house
         for event in house.frontend.events()
         if event["event"] in {"session_closed_for_another", "session_turned_away"}
     ]
-    assert 0 < len(told) < 20
+    assert 0 < len(told) <= LINES_MAX
     wait_until(lambda: buys(house.session_port).startswith(b"OK"), "served afterwards", LIMIT_S)

@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.session import Session
 from drink_frontend.sessions.settings import ListenerSettings
@@ -309,6 +310,21 @@ class TestLimits:
         finally:
             deaf.close()
         assert world.calls["get"] < 20_000, "it was not served while it did not read"
+
+    async def test_fault_67_many_that_read_nothing_hold_little_and_users_are_spared(
+        self, serve: Serve
+    ) -> None:
+        server = await serve({"unread_limit_s": 600, "buffered_bytes_max": 1_048_576})
+        async with contextlib.AsyncExitStack() as stack:
+            user = await stack.enter_async_context(Caller(server))
+            await user.login()
+            deaf = [await stack.enter_async_context(Caller(server, limit=1_024)) for _ in range(60)]
+            for each in deaf:
+                each.send(b"STAT\n" * 20_000)
+            await until(lambda: server.sessions < 50)
+            assert await user.ask(b"WHOAMI\n") == b"OK Username: user\n"
+            held = sum(each.held for each in server._roll if isinstance(each, Connection))
+            assert held <= 1_048_576
 
     async def test_a_client_that_reads_late_loses_nothing(self, serve: Serve) -> None:
         async with Caller(await serve({"unread_bytes_max": 4_096})) as caller:

@@ -5,12 +5,14 @@ import asyncio
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.sessions.connection import FAIR_SHARE, Connection, Desk
+from drink_frontend.sessions.buffers import Buffers
+from drink_frontend.sessions.connection import FAIR_SHARE, Connection
+from drink_frontend.sessions.desk import Desk
 from drink_frontend.sessions.dialects import CLASSIC
 from drink_frontend.sessions.greeter import Greeter
-from drink_frontend.sessions.notices import Notices
 from drink_frontend.sessions.roll import Roll
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
+from drink_frontend.sessions.turns import Turns
 from tests.fakes.sessions import until
 from tests.fakes.usecases import World
 
@@ -24,6 +26,9 @@ class Wire(asyncio.Transport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.said.append(bytes(data))
@@ -43,7 +48,8 @@ class TestFromMemory:
         settings = SessionSettings()
         door = ListenerSettings(default_machine="d")
         roll = Roll(10, 10, [300])
-        desk = Desk(door, settings, CLASSIC, services, Greeter(services), roll, Notices())
+        buffers, turns = Buffers(settings.buffered_bytes_max), Turns()
+        desk = Desk(door, settings, CLASSIC, services, Greeter(services), roll, buffers, turns)
         connection = Connection(desk)
         connection.connection_made(wire)
         connection.data_received(b"IBUTTON 1234567890ABCDEF\n")

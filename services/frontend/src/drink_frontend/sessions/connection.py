@@ -2,23 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
-from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
 
 from drink_frontend.domain.origin import place
-from drink_frontend.sessions.codec import Event, LineDecoder
-from drink_frontend.sessions.commands import begins_command
-from drink_frontend.sessions.dialects import Dialect
-from drink_frontend.sessions.greeter import Greeter
+from drink_frontend.sessions.codec import Event
+from drink_frontend.sessions.desk import Desk
 from drink_frontend.sessions.listening import ip_address
-from drink_frontend.sessions.notices import Notices
 from drink_frontend.sessions.phrases import Phrase
-from drink_frontend.sessions.roll import Roll
-from drink_frontend.sessions.services import Services
 from drink_frontend.sessions.session import Answer, Session
-from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 
 log = structlog.get_logger(__name__)
 
@@ -32,40 +25,6 @@ at once would otherwise receive both as one chunk, and WebDrink's bridge throws 
 
 FAIR_SHARE = 32
 """Lines of one client that are carried out before others get their turn; some 0.5 ms of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What all connections of a listener share.
-
-    Attributes:
-        listener: The listener's settings.
-        settings: The settings of all listeners.
-        dialect: How it speaks.
-        services: What sessions use.
-        greeter: Says who welcomes.
-        roll: All connections.
-        notices: What is logged of what strangers cause.
-    """
-
-    listener: ListenerSettings
-    settings: SessionSettings
-    dialect: Dialect
-    services: Services
-    greeter: Greeter
-    roll: Roll
-    notices: Notices
-
-    def decoder(self) -> LineDecoder:
-        """What makes lines of a client's bytes."""
-        settings, dialect = self.settings, self.dialect
-        if not dialect.silence_ends_line:
-            return LineDecoder(settings.line_bytes_max, settings.endless_line_bytes_max)
-        return LineDecoder(
-            settings.line_bytes_max,
-            settings.endless_line_bytes_max,
-            lambda line, more: begins_command(line, more, dialect.heed),
-        )
 
 
 class Connection(asyncio.Protocol):
@@ -132,6 +91,14 @@ class Connection(asyncio.Protocol):
         """Whether somebody has logged in on it."""
         return self._opened and self._session.known
 
+    @property
+    def held(self) -> int:
+        """Bytes of commands that wait here, and of replies that are not read."""
+        size = self._decoder.backlog + self._transport.get_write_buffer_size()
+        if not self._reading:
+            size += self._transport.get_extra_info("undecrypted", 0)
+        return size
+
     # What the event loop calls.
 
     def connection_begun(self, transport: asyncio.Transport) -> None:
@@ -171,7 +138,7 @@ class Connection(asyncio.Protocol):
             return
         self._decoder.feed(data)
         if self._decoder.endless:
-            self._desk.notices.note("session_line_endless")
+            log.warning("session_line_endless")
             self._say_goodbye(Phrase.GARBLED)
             return
         if self._decoder.backlog > self._desk.settings.backlog_bytes_max:
@@ -180,6 +147,7 @@ class Connection(asyncio.Protocol):
         if self._desk.dialect.silence_ends_line:
             self._watch_silence()
         self._start()
+        self._note_held()
 
     def eof_received(self) -> bool:
         """Carries out what the client has sent before it closed its side, then ends."""
@@ -212,6 +180,7 @@ class Connection(asyncio.Protocol):
         """The client has gone, or was sent away; a drop under way is not touched."""
         self._closing = True
         self._desk.roll.forget(self)
+        self._desk.buffers.forget(self)
         for timer in (self._silence, self._stall, self._linger):
             if timer is not None:
                 timer.cancel()
@@ -230,7 +199,7 @@ class Connection(asyncio.Protocol):
 
     def make_way(self) -> None:
         """Ends the session at once, without waiting for the client to close its side."""
-        self._desk.notices.note("session_closed_for_another")
+        log.warning("session_closed_for_another")
         if self._opened and not self._closing and not self._transport.get_write_buffer_size():
             self._write(self._session.farewell(Phrase.IDLE))
             self._closing = True
@@ -256,8 +225,14 @@ class Connection(asyncio.Protocol):
         self._transport.close()
         self._abandon_outcome()
 
+    def cut_off(self) -> None:
+        """Ends the session now, since the client reads nothing or all of them hold too much."""
+        log.warning("session_cut_off_unread")
+        self._closing = True
+        self._transport.abort()
+
     def abort(self) -> None:
-        """Cuts the client off."""
+        """Ends the session without a word."""
         self._transport.abort()
 
     # The work.
@@ -338,7 +313,7 @@ class Connection(asyncio.Protocol):
                 if self._is_in_parts(answer):
                     return self._give_in_parts(answer)
                 self._give(answer, b"".join(answer.parts))
-        return asyncio.sleep(0)
+        return self._desk.turns.next()
 
     async def _answer_later(self, work: Coroutine[Any, Any, Answer]) -> None:
         if self._desk.dialect.refuses_second_drop:
@@ -414,6 +389,11 @@ class Connection(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if not self._closing:
             self._transport.write(data)
+            self._note_held()
+
+    def _note_held(self) -> None:
+        if not self._closing:
+            self._desk.buffers.note(self, self.held)
 
     def _say_goodbye(self, phrase: Phrase) -> None:
         self._write(self._session.farewell(phrase))
@@ -441,11 +421,7 @@ class Connection(asyncio.Protocol):
     def _limit_stall(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._stall is None:
             limit_s = self._desk.settings.unread_limit_s
-            self._stall = loop.call_later(limit_s, self._cut_off)
-
-    def _cut_off(self) -> None:
-        self._desk.notices.note("session_cut_off_unread")
-        self._transport.abort()
+            self._stall = loop.call_later(limit_s, self.cut_off)
 
     def _abandon_outcome(self) -> None:
         if self._worker is not None and self._session.awaits_outcome:

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+import structlog
+
 from drink_frontend.domain.origin import place
 from drink_frontend.sessions.listening import ip_address
-from drink_frontend.sessions.notices import Notices
 from drink_frontend.sessions.proxy_header import Forwarded, ProxyHeaderError, read_header
 from drink_frontend.sessions.roll import Roll
+
+log = structlog.get_logger(__name__)
 
 PROXIES = "proxies"
 """The place on the roll of connections whose proxy has not said yet for whom they are."""
@@ -43,7 +46,6 @@ class ProxyLayer(asyncio.Protocol):
 
     Args:
         roll: All connections.
-        notices: Where headers are noted that are none.
         make: Makes the protocol of the connection behind the header.
         limit_s: Seconds in which the header has to come.
         full: What is said to a client for whom there is no room.
@@ -54,14 +56,12 @@ class ProxyLayer(asyncio.Protocol):
     def __init__(
         self,
         roll: Roll,
-        notices: Notices,
         make: Callable[[], asyncio.Protocol],
         *,
         limit_s: float,
         full: bytes,
     ) -> None:
         self._roll = roll
-        self._notices = notices
         self._make = make
         self._limit_s = limit_s
         self._full = full
@@ -133,7 +133,7 @@ class ProxyLayer(asyncio.Protocol):
         if forwarded is not None:
             transport = cast("asyncio.Transport", ForwardedTransport(self._raw, forwarded))
         if not self._roll.make_room(place(ip_address(transport.get_extra_info("peername")))):
-            self._notices.note("session_turned_away", sessions=len(self._roll))
+            log.warning("session_turned_away", sessions=len(self._roll))
             self._raw.write(self._full)
             self._raw.close()
             return
@@ -145,7 +145,7 @@ class ProxyLayer(asyncio.Protocol):
 
     def _refuse(self, why: str) -> None:
         proxy = ip_address(self._raw.get_extra_info("peername"))
-        self._notices.note("session_proxy_refused", proxy=proxy, detail=why)
+        log.warning("session_proxy_refused", proxy=proxy, detail=why)
         self._raw.abort()
 
     def _leave(self) -> None:

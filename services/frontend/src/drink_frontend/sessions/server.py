@@ -9,13 +9,14 @@ from typing import Any
 import structlog
 
 from drink_frontend.domain.origin import is_within, place
-from drink_frontend.sessions.connection import Connection, Desk
+from drink_frontend.sessions.buffers import Buffers
+from drink_frontend.sessions.connection import Connection
+from drink_frontend.sessions.desk import Desk
 from drink_frontend.sessions.dialects import DIALECTS
 from drink_frontend.sessions.encoding import encode
 from drink_frontend.sessions.finger import FingerServer
 from drink_frontend.sessions.greeter import Greeter
 from drink_frontend.sessions.listening import ip_address, keep_alive, listen
-from drink_frontend.sessions.notices import Notices
 from drink_frontend.sessions.phrases import Phrase
 from drink_frontend.sessions.proxy_layer import PROXIES, ProxyLayer
 from drink_frontend.sessions.replies import Say
@@ -24,6 +25,7 @@ from drink_frontend.sessions.services import Services
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 from drink_frontend.sessions.tls import Certificate
 from drink_frontend.sessions.tls_layer import TlsLayer
+from drink_frontend.sessions.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -55,13 +57,14 @@ class SessionServer:
         }
         self._roll = Roll(
             members_max,
-            # Whoever fills one address must leave room for all others.
-            min(settings.sessions_per_address_max, (members_max + 1) // 2),
+            settings.sessions_per_address_max or (members_max + 1) // 2,
             self._idle_limits,
         )
-        self._notices = Notices()
+        self._buffers = Buffers(settings.buffered_bytes_max)
+        self._turns = Turns()
         self._sockets: list[socket.socket] = []
         self._certificates: list[Certificate] = []
+        self._opening: set[asyncio.Task[None]] = set()
         self._accepting: list[asyncio.Task[None]] = []
         self._keeping: list[asyncio.Task[None]] = []
         self._finger: FingerServer | None = None
@@ -119,6 +122,7 @@ class SessionServer:
                 their buyers told so.
         """
         self._close_doors()
+        await asyncio.gather(*self._opening)
         for connection in self._roll:
             assert isinstance(connection, Connection | ProxyLayer)
             connection.finish()
@@ -136,7 +140,7 @@ class SessionServer:
         self._close_doors()
         for task in self._keeping:
             task.cancel()
-        await asyncio.gather(*self._keeping, return_exceptions=True)
+        await asyncio.gather(*self._keeping, *self._opening, return_exceptions=True)
         self._keeping.clear()
         for connection in self._roll:
             assert isinstance(connection, Connection | ProxyLayer)
@@ -144,7 +148,6 @@ class SessionServer:
         if self._finger is not None:
             await self._finger.stop()
             self._finger = None
-        self._notices.stop()
         # An aborted connection is lost in the loop's next round.
         await asyncio.sleep(0)
 
@@ -164,8 +167,8 @@ class SessionServer:
         door = listen(
             listener.address,
             listener.port,
-            received_max=self._settings.backlog_bytes_max,
-            unsent_max=self._settings.unread_bytes_max,
+            received_max=self._settings.system_bytes_max,
+            unsent_max=self._settings.system_bytes_max,
         )
         keep_alive(
             door,
@@ -181,7 +184,8 @@ class SessionServer:
             self._services,
             self._greeter,
             self._roll,
-            self._notices,
+            self._buffers,
+            self._turns,
         )
         self._accepting.append(
             self._spawn(self._accept(door, desk, certificate), "sessions-accept")
@@ -213,14 +217,18 @@ class SessionServer:
             except OSError as error:
                 if error.errno in _NO_LISTENER:
                     raise
-                self._notices.note("session_not_accepted", error=type(error).__name__)
+                log.warning("session_not_accepted", error=type(error).__name__)
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
             is_proxy = is_within(ip_address(peer), desk.listener.proxies)
             if self._roll.make_room(PROXIES if is_proxy else place(ip_address(peer))):
-                await self._open(client, desk, certificate, forwards=is_proxy)
+                opening = loop.create_task(self._open(client, desk, certificate, forwards=is_proxy))
+                self._opening.add(opening)
+                opening.add_done_callback(self._opening.discard)
+                # Cancelled half-way it would leave a connection that nobody is told the end of.
+                await asyncio.shield(opening)
             else:
-                self._notices.note("session_turned_away", sessions=len(self._roll))
+                log.warning("session_turned_away", sessions=len(self._roll))
                 _turn_away(client, _full(desk, certificate))
             # A burst of clients must not keep those waiting that are in already.
             await asyncio.sleep(0)
@@ -243,7 +251,7 @@ class SessionServer:
 
         def forwarded() -> asyncio.Protocol:
             full, limit_s = _full(desk, certificate), settings.proxy_header_limit_s
-            return ProxyLayer(self._roll, self._notices, meant, limit_s=limit_s, full=full)
+            return ProxyLayer(self._roll, meant, limit_s=limit_s, full=full)
 
         try:
             await asyncio.get_running_loop().connect_accepted_socket(

@@ -131,11 +131,20 @@ class SessionSettings(BaseModel):
 
     backlog_bytes_max: int = Field(default=65_536, ge=4_096, le=16_777_216)
     """Bytes of commands that may wait in one session; default 65,536. Past it nothing more is read
-    from the client until some are carried out; the system holds about as many again."""
+    from the client until some are carried out."""
 
     unread_bytes_max: int = Field(default=65_536, ge=4_096, le=16_777_216)
     """Bytes of replies that a client may leave unread; default 65,536. Past it no command of the
-    session is carried out until the client reads; the system holds about as many again."""
+    session is carried out until the client reads."""
+
+    buffered_bytes_max: int = Field(default=16_777_216, ge=1_048_576, le=1_073_741_824)
+    """Bytes of waiting commands and unread replies in all sessions together; default 16,777,216, a
+    sixteenth of the memory that `compose.yaml` gives. Past it sessions are cut off: first those
+    that never logged in, and of them those that hold most."""
+
+    system_bytes_max: int = Field(default=16_384, ge=4_096, le=16_777_216)
+    """Bytes that the system holds for each connection and direction beside that; default 16,384,
+    twice the longest reply. Left alone it takes megabytes for each client that reads nothing."""
 
     unread_limit_s: float = Field(default=30, gt=0, le=3_600)
     """Seconds that it may stay so before the client is cut off; default 30, longer than a phone
@@ -171,11 +180,11 @@ class SessionSettings(BaseModel):
     many files: what `files_reserved` leaves is shared with gRPC connections. Past it clients are
     told that there are too many users."""
 
-    sessions_per_address_max: int = Field(default=8_192, ge=1, le=1_000_000)
-    """Sessions at once from one IPv4 address or one IPv6 network of 64 bits; default 8,192, and
-    never more than half of all that fit, so that no address takes every place. At either limit the
-    session that has been idle longest without ever having logged in is closed for the newcomer;
-    only if there is none is the newcomer told that there are too many users."""
+    sessions_per_address_max: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Sessions at once from one IPv4 address or one IPv6 network of 64 bits; default half of all
+    that fit, so that no address takes every place. At either limit the session that has been idle
+    longest without ever having logged in is closed for the newcomer; only if there is none is the
+    newcomer told that there are too many users."""
 
     files_reserved: int = Field(default=256, ge=16, le=65_536)
     """Open files that connections of clients leave to everything else; default 256: the database,

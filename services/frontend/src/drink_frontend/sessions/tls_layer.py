@@ -90,9 +90,15 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
     # What the connection calls.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As of the socket's transport; and `truncated`: the client ended without close_notify."""
+        """As of the socket's transport.
+
+        And `truncated`: whether the client ended without close_notify; `undecrypted`: bytes that
+        have come and not been looked at.
+        """
         if name == "truncated":
             return self._truncated
+        if name == "undecrypted":
+            return self._incoming.pending
         return self._raw.get_extra_info(name, default)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
