@@ -20,6 +20,7 @@ from drink.v1 import (
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.system.sockets import AcceptedConnections
+from tests.fakes.permits import HandPermits
 from tests.fakes.rpc_usecases import (
     CountingRandomness,
     MemoryAccounts,
@@ -47,6 +48,7 @@ class Frontend:
         self.drops = MemoryDrops(self.accounts, self.randomness)
         self.machines = MemoryMachines()
         self.links = ScriptedLinks()
+        self.permits = HandPermits()
         self.database_writable = True
         self.asked_for_health = asyncio.Event()
         self.server = RpcServer(
@@ -56,6 +58,7 @@ class Frontend:
             balances=MemoryBalances(self.accounts),
             machines=self.machines,
             links=self.links,
+            permits=self.permits,
             randomness=self.randomness,
             ready=self._ready,
             connections_max=(settings.connections.max, settings.connections.links_max),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from drink_frontend.domain.drop import Cause, Event, State, Verdict, step
-from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Reach, Slot
+from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Proof, Reach, Slot
 from drink_frontend.domain.errors import (
     AccountNotFoundError,
     AdminRequiredError,
@@ -124,7 +124,7 @@ class MemoryAccounts:
         self.tokens = {f"token-of-{name}": name for name in self.users}
         self.moves: dict[tuple[str, str], tuple[str, str, int]] = {}
         self.book: dict[str, list[Entry]] = {name: [] for name in self.users}
-        self.origins: list[str] = []
+        self.origins, self.proofs = list[str](), list[Proof]()
         self.recalled: dict[str, Account] = {}
         self.authenticated = 0
 
@@ -142,7 +142,8 @@ class MemoryAccounts:
             raise CredentialsInvalidError("the credentials do not match")
         return self.users[self.ibuttons[ibutton]]
 
-    async def issue_token(self, account: Account) -> tuple[str, int]:
+    async def issue_token(self, account: Account, proof: Proof) -> tuple[str, int]:
+        self.proofs.append(proof)
         self.tokens[token := f"fresh-token-of-{account.name}"] = account.name
         return token, NOW_MS + 60_000
 

@@ -28,6 +28,7 @@ from drink_frontend.domain.limits import check_account, check_item, check_passwo
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.sessions.services import Services
 from drink_frontend.usecases.placing import DropOrder
+from tests.fakes.permits import HandPermits
 
 STARTED_MS = 1_795_405_840_000
 """Mon, 23 Nov 2026 03:50:40 GMT."""
@@ -92,6 +93,7 @@ class World:
         stopped: What SHUTDOWN was told, if it came.
         at_hand: Whether what is only shown is in memory.
         turns: Cleared while logins with a password have to wait for their turn.
+        permits: By what sessions are logged in.
         origins: Where logins with a password came from, in order.
     """
 
@@ -114,6 +116,7 @@ class World:
     bell: asyncio.Condition = field(default_factory=asyncio.Condition)
     turns: asyncio.Event = field(default_factory=asyncio.Event)
     origins: list[str] = field(default_factory=list)
+    permits: HandPermits = field(default_factory=HandPermits)
 
     def __post_init__(self) -> None:
         self.turns.set()
@@ -202,6 +205,7 @@ class World:
     def services(self, *, may_stop: bool = False) -> Services:
         return Services(
             accounts=FakeAccounts(self),
+            permits=self.permits,
             drops=FakeDrops(self),
             machines=FakeMachines(self),
             notes=FakeNotes(self),
@@ -312,6 +316,7 @@ class FakeAccounts:
             account,
             admin=account.admin if admin is None else admin,
             closed=account.closed if closed is None else closed,
+            password_hash=account.password_hash if password is None else f"hash of {password}",
         )
         return self.world.accounts[name]
 

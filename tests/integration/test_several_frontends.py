@@ -1,6 +1,7 @@
 """Two frontends on one PostgreSQL: either answers for everything, and either may go."""
 
 import signal
+import socket
 import threading
 import time
 import uuid
@@ -434,3 +435,44 @@ def test_fault_21_either_frontend_may_go_under_load_and_no_drop_fails(
     drops = load.end()
     assert {outcome(drop) for drop in drops} == {("DISPENSED", "BOARD_ACK")}
     assert len({drop.name for drop in drops}) == len(drops) >= 8
+
+
+def test_fault_70_what_a_closed_account_has_open_ends_at_every_frontend(
+    house: SeveralHouse,
+) -> None:
+    """Watches of machines, and sessions; the others' go on."""
+    house.admin("user", "add", "dave", "--password", text="let-me-in\n")
+    dave = UserPlan("dave", "let-me-in", 0)
+    clients, sessions = house.at_both(dave), []
+    try:
+        watches = [
+            client.machines.WatchMachines(
+                WatchMachinesRequest(), metadata=client.metadata, timeout=LIMIT_S
+            )
+            for client in clients
+        ]
+        for watch in watches:
+            next(watch)
+        for each in house.both:
+            talk = socket.create_connection(("127.0.0.1", each.session_port), timeout=LIMIT_S)
+            sessions.append(talk)
+            talk.sendall(b"USER dave\nPASS let-me-in\n")
+            heard = b""
+            while b"Credits" not in heard:
+                heard += talk.recv(4_096)
+
+        house.admin("user", "change", "dave", "--closed")
+        for watch in watches:
+            with refused("TOKEN_INVALID"):
+                for _ in watch:
+                    pass
+        for talk in sessions:
+            heard = b""
+            while chunk := talk.recv(4_096):
+                heard += chunk
+            assert heard == b"ERR 204 You need to login.\n"
+    finally:
+        for client in clients:
+            client.close()
+        for talk in sessions:
+            talk.close()

@@ -4,6 +4,7 @@ import grpc
 import pytest
 
 from drink.v1 import account_service_pb2 as pb
+from drink_frontend.domain.entities import Proof
 from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.domain.ledger import TransferKind
 from tests.fakes.rpc_frontend import ALICE, BOB, LIMIT_S, ROOT, Frontend, refused
@@ -26,6 +27,12 @@ class TestLogin:
         )
         assert answer.account == login.account
         assert frontend.accounts.origins == ["127.0.0.1"]
+
+    async def test_fault_70_a_token_is_kept_with_what_made_it(self, frontend: Frontend) -> None:
+        """So that it ends with that."""
+        for request in (with_password(), pb.LoginRequest(ibutton="0123456789abcdef")):
+            await frontend.account_stub.Login(request, timeout=LIMIT_S)
+        assert frontend.accounts.proofs == [Proof.PASSWORD, Proof.IBUTTON]
 
     async def test_takes_an_ibutton_in_any_case(self, frontend: Frontend) -> None:
         login = await frontend.account_stub.Login(

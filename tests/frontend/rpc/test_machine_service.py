@@ -153,3 +153,51 @@ async def test_a_slot_that_is_not_there_cannot_be_changed(frontend: Frontend) ->
         )
     )
     assert refusal.reason == "SLOT_NOT_FOUND"
+
+
+async def test_fault_70_a_watch_with_a_token_ends_when_that_is_revoked(frontend: Frontend) -> None:
+    watch = frontend.machine_stub.WatchMachines(
+        pb.WatchMachinesRequest(), metadata=ALICE, timeout=LIMIT_S
+    )
+    strangers = frontend.machine_stub.WatchMachines(pb.WatchMachinesRequest(), timeout=LIMIT_S)
+    for each in (watch, strangers):
+        for _ in range(2):
+            await read(each)
+    await frontend.machines.bell.heard_by(2)
+    frontend.permits.revoke("bob")
+    frontend.permits.revoke("alice")
+
+    refusal = await refused(read(watch))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
+    await frontend.machines.bell.heard_by(1)
+    assert frontend.permits.held_by == []
+    frontend.machines.reach("ld", Reach.BOARD_DOWN)
+    assert (await read(strangers)).machine.name == "machines/ld"
+
+
+async def test_a_watch_with_a_token_that_is_none_is_a_strangers(frontend: Frontend) -> None:
+    nobody = (("authorization", "Bearer nobodys"),)
+    watch = frontend.machine_stub.WatchMachines(
+        pb.WatchMachinesRequest(), metadata=nobody, timeout=LIMIT_S
+    )
+    await read(watch)
+    assert frontend.permits.held_by == []
+
+
+async def test_fault_62_watches_of_who_is_logged_in_are_not_his_addresss() -> None:
+    """Strangers behind the same address take none of them."""
+    async with running_frontend(watches_per_caller_max=1) as frontend:
+        strangers = frontend.machine_stub.WatchMachines(pb.WatchMachinesRequest(), timeout=LIMIT_S)
+        await read(strangers)
+        watches = [
+            frontend.machine_stub.WatchMachines(
+                pb.WatchMachinesRequest(), metadata=metadata, timeout=LIMIT_S
+            )
+            for metadata in (ALICE, ROOT)
+        ]
+        for watch in watches:
+            await read(watch)
+        more = frontend.machine_stub.WatchMachines(
+            pb.WatchMachinesRequest(), metadata=ALICE, timeout=LIMIT_S
+        )
+        assert (await refused(more.read())).reason == "RATE_LIMITED"

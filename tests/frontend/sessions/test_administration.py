@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from drink_frontend.domain.errors import LastAdministratorError, StorageUnavailableError
@@ -170,3 +172,17 @@ async def test_without_a_database(world: World, dialect: Dialect) -> None:
         said = await typist.type(line)
         assert said.startswith("ERR ")
         assert said.endswith(words + dialect.eol)
+
+
+async def test_fault_70_who_changes_his_own_password_stays_logged_in(world: World) -> None:
+    """Every other session of his ends, and so does this one at the next change by another."""
+    user, admin = await Typist(world).login(), await Typist(world).login("admin")
+    world.accounts["user"] = replace(world.accounts["user"], password_hash="old")
+    user = await Typist(world).login()
+    await user.type("CHPASS user new")
+    assert [permit.account for permit in world.permits.held_by].count("user") == 2
+    assert await user.type("WHOAMI") == "OK Username: user\n"
+
+    world.accounts["user"] = replace(world.accounts["user"], password_hash="newest")
+    assert await user.type("WHOAMI") == "ERR 204 You need to login.\n"
+    assert await admin.type("WHOAMI") == "OK Username: admin\n"

@@ -5,7 +5,6 @@ import contextlib
 import gc
 import socket
 import tracemalloc
-from typing import Literal
 
 import pytest
 
@@ -452,41 +451,3 @@ async def test_an_idle_session_is_small(serve: Serve, capsys: pytest.CaptureFixt
     for client in clients:
         client.close()
     await until(lambda: server.sessions == 0)
-
-
-async def test_fault_62_a_client_that_hangs_up_waits_for_no_turn(
-    world: World, serve: Serve
-) -> None:
-    """Its place in the line of logins is free for the next at once."""
-    waiting = asyncio.Event()
-
-    class Turns(asyncio.Event):
-        async def wait(self) -> Literal[True]:
-            waiting.set()
-            try:
-                return await super().wait()
-            finally:
-                waiting.clear()
-
-    world.turns = Turns()
-    async with Caller(await serve()) as caller:
-        await caller.read()
-        caller.send(b"USER user\nPASS pw\n")
-        assert await caller.read() == b"OK Password required.\n"
-        async with asyncio.timeout(5):
-            await waiting.wait()
-        caller.reset()
-        await until(lambda: not waiting.is_set())
-
-
-async def test_a_server_that_stops_waits_for_no_logins_turn(world: World, serve: Serve) -> None:
-    world.turns.clear()
-    server = await serve()
-    async with Caller(server) as caller:
-        await caller.read()
-        caller.send(b"USER user\nPASS pw\n")
-        assert await caller.read() == b"OK Password required.\n"
-        await until(lambda: world.calls["login_password"] == 1)
-        async with asyncio.timeout(5):
-            await server.drain(0.05)
-        assert await caller.read() == b"ERR 350 Account server subsystem is not ready.\n"

@@ -14,7 +14,7 @@ import grpc
 import structlog
 
 from drink_frontend.config import Settings
-from drink_frontend.domain.entities import Drop, Peer
+from drink_frontend.domain.entities import Drop, Peer, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.ports import Clock, Held, PasswordHasher, Randomness, Transaction
 from drink_frontend.links.registry import LinkRegistry
@@ -36,6 +36,7 @@ from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.notes import Notes
+from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.presence import Presence
 from drink_frontend.usecases.resolve import Resolution
 from drink_frontend.usecases.views import Views
@@ -135,6 +136,7 @@ class Frontend:
             settings=settings.drops,
             on_scheduled=self._deadlines.wake,
         )
+        self._permits = Permits(storage, clock)
         self._stop = asyncio.Event()
         self._restart = False
         accounts = Accounts(storage, hasher, clock, randomness, settings.accounts)
@@ -162,6 +164,7 @@ class Frontend:
             balances=views.accounts,
             machines=machines,
             links=self._links,
+            permits=self._permits,
             randomness=randomness,
             ready=self._ready,
             connections_max=(
@@ -173,6 +176,7 @@ class Frontend:
         )
         services = Services(
             accounts=accounts,
+            permits=self._permits,
             drops=self._drops,
             machines=machines,
             notes=Notes(self._storage, clock),
@@ -213,6 +217,7 @@ class Frontend:
             for name, work in (
                 ("deadlines", self._deadlines.run()),
                 ("presence", self._presence.run()),
+                ("permits", self._permits.run()),
                 ("journals", self._journals.run()),
                 ("alarms", self._alarms.run()),
                 ("follow others", self._follow_others()),
@@ -269,6 +274,10 @@ class Frontend:
                 else:
                     for machine in machines:
                         self._links.wake(machine)
+                        held = self._links.held(machine)
+                        if held is not None and held.reach is not Reach.READY:
+                            # It takes no drop, and so would not notice a newer link or token.
+                            self._presence.wake()
 
     async def _storage_failure(self) -> None:
         failure = await self._storage.failure()

@@ -59,6 +59,9 @@ def change(
     *,
     password: Password = False,
     ibutton: IButton = None,
+    no_ibutton: Annotated[
+        bool, typer.Option("--no-ibutton", help="Take the iButton away.")
+    ] = False,
     admin: Annotated[bool | None, typer.Option(help="May administer.")] = None,
     closed: Annotated[
         bool | None, typer.Option("--closed/--open", help="May not log in or buy.")
@@ -67,7 +70,10 @@ def change(
         bool, typer.Option("--force", help="Even if nobody is left who administers.")
     ] = False,
 ) -> None:
-    """Change what is given; a new password and a closed account end every login."""
+    """Change what is given; a new password and a closed account end every login at once.
+
+    A new iButton, or none, ends what the one before it had let in.
+    """
     secret = _password(password)
     run(
         context,
@@ -76,6 +82,7 @@ def change(
             name,
             password=secret,
             ibutton=ibutton,
+            no_ibutton=no_ibutton,
             admin=admin,
             closed=closed,
             force=force,

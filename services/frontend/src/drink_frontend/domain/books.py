@@ -14,6 +14,7 @@ from drink_frontend.domain.entities import (
     Entry,
     Machine,
     Peer,
+    Proof,
     Queue,
     Reach,
     Slot,
@@ -91,11 +92,19 @@ class AccountTable(Protocol):
             AlreadyExistsError: the iButton belongs to another account.
         """
 
-    def add_token(self, digest: str, account: str, expires_ms: int) -> None:
-        """Keeps a bearer token's digest."""
+    def remove_ibutton(self, name: str) -> None:
+        """Forgets the account's iButton, if it has one."""
 
-    def remove_tokens(self, account: str) -> None:
-        """Forgets every bearer token of the account."""
+    def add_token(
+        self, digest: str, account: str, expires_ms: int, made_by: Proof = Proof.PASSWORD
+    ) -> None:
+        """Keeps a bearer token's digest, and by what its owner had logged in."""
+
+    def remove_tokens(self, account: str, made_by: Proof | None = None) -> None:
+        """Forgets every bearer token of the account, or those that were made so.
+
+        Of tokens from before this was kept, nobody knows; they count as made so.
+        """
 
 
 class LedgerTable(Protocol):

@@ -9,6 +9,13 @@ from drink_frontend.domain.ledger import AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 
 
+class Proof(StrEnum):
+    """By what somebody logged in."""
+
+    PASSWORD = "PASSWORD"  # noqa: S105
+    IBUTTON = "IBUTTON"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """An account of the ledger; a user's, or one of the books' own.

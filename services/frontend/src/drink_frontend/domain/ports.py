@@ -74,6 +74,10 @@ class Changed(Protocol):
     def accounts(self) -> Mapping[str, Account | None]:
         """Accounts as they were committed, by name; None where only that is known."""
 
+    @property
+    def revoked(self) -> Collection[str]:
+        """Accounts of which a token, password or iButton may be good no more."""
+
 
 class Changes(Protocol):
     """Tells, after each commit, what it changed."""

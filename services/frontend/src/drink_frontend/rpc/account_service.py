@@ -5,7 +5,7 @@ from functools import partial
 
 from drink.v1 import account_service_pb2 as pb
 from drink.v1 import account_service_pb2_grpc
-from drink_frontend.domain.entities import Account
+from drink_frontend.domain.entities import Account, Proof
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.limits import PASSWORD_MAX, check_ibutton, check_range
 from drink_frontend.rpc.auth import caller
@@ -35,7 +35,9 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginResponse:
         """Gives a bearer token for a password or an iButton."""
         account = await self._log_in(request, origin(context))
-        token, expires_ms = await self._accounts.issue_token(account)
+        by_ibutton = request.WhichOneof("credentials") == "ibutton"
+        proof = Proof.IBUTTON if by_ibutton else Proof.PASSWORD
+        token, expires_ms = await self._accounts.issue_token(account, proof)
         return pb.LoginResponse(
             token=token, expire_time=timestamp(expires_ms), account=account_message(account)
         )

@@ -19,9 +19,11 @@ from drink_frontend.domain.errors import CertificateInvalidError, TokenInvalidEr
 from drink_frontend.rpc.admission import Admission, Kind, current_call
 from drink_frontend.rpc.connections import Connections
 from drink_frontend.rpc.interceptors import Behaviour, Context, Layer
-from drink_frontend.rpc.ports import Accounts, Machines
+from drink_frontend.rpc.ports import Accounts, Machines, Permits
+from drink_frontend.rpc.streams import permitted
 from drink_frontend.rpc.tls import Revoked
 from drink_frontend.usecases.accounts import digest
+from drink_frontend.usecases.permits import Permit
 
 TOKEN_MAX = 256
 """Characters of the longest token looked up; real ones have about 43."""
@@ -64,6 +66,9 @@ class Agent:
 _ASKED_AGAIN = {"/drink.v1.DropService/Drop"}
 """Methods whose unit of work looks at the token itself, before it does anything for it."""
 
+_WATCHES = {"/drink.v1.DropService/WatchDrop", "/drink.v1.MachineService/WatchMachines"}
+"""Methods whose calls end when the token by which they came is revoked."""
+
 _caller: ContextVar[Account] = ContextVar("caller")
 _caller_token: ContextVar[str] = ContextVar("caller_token")
 _agent: ContextVar[Agent] = ContextVar("agent")
@@ -80,6 +85,12 @@ def access_of(method: str) -> Access:
 def caller() -> Account:
     """The account of the user whose call this is, as it stood when the call came in, or before."""
     return _caller.get()
+
+
+def named_caller() -> str | None:
+    """Name of the account whose call this is; None if the caller is not known."""
+    account = _caller.get(None)
+    return None if account is None else account.name
 
 
 def caller_token() -> str:
@@ -129,6 +140,7 @@ class Authentication(Layer):
         machines: Whose tokens agents have.
         admission: Where calls are counted, by whose they are.
         connections: Where it is known whose calls came on a connection.
+        permits: Who knows of revoked tokens.
         certificate_required: Whether agents need a certificate.
         revoked: Certificates that are taken no more.
     """
@@ -139,6 +151,7 @@ class Authentication(Layer):
         machines: Machines,
         admission: Admission,
         connections: Connections,
+        permits: Permits,
         *,
         certificate_required: bool = False,
         revoked: Revoked | None = None,
@@ -147,6 +160,7 @@ class Authentication(Layer):
         self._machines = machines
         self._admission = admission
         self._connections = connections
+        self._permits = permits
         self._certificate_required = certificate_required
         self._revoked = revoked
 
@@ -160,7 +174,9 @@ class Authentication(Layer):
         """
         match access_of(method):
             case Access.ANYONE:
-                pass
+                account = await self._shown(context) if method in _WATCHES else None
+                if account is not None:
+                    return await self._as_user(method, inner, request, context, account)
             case Access.USER:
                 return await self._for_user(method, inner, request, context)
             case Access.AGENT:
@@ -177,15 +193,36 @@ class Authentication(Layer):
         if account is None:
             async with self._admission.look_up():
                 account = await self._authenticate(token, token_digest)
+        return await self._as_user(method, inner, request, context, account)
+
+    async def _as_user(
+        self, method: str, inner: Behaviour, request: Any, context: Context, account: Account
+    ) -> Any:
+        token_digest = digest(_bearer_token(context))
         self._identified(Kind.ACCOUNT, account.name)
         structlog.contextvars.bind_contextvars(account=account.name)
         _caller.set(account)
         _caller_token.set(token_digest)
         try:
-            return await inner(request, context)
+            if method not in _WATCHES:
+                return await inner(request, context)
+            permit = Permit(account.name, token=token_digest)
+            async with permitted(self._permits, permit, "the token was revoked"):
+                return await inner(request, context)
         except TokenInvalidError:
             self._accounts.forget(token_digest)
             raise
+
+    async def _shown(self, context: Context) -> Account | None:
+        """Whose token a caller of a method that is for anyone shows; None without a good one."""
+        token = given_token(context)
+        if token is None:
+            return None
+        try:
+            async with self._admission.look_up():
+                return await self._authenticate(token, digest(token))
+        except TokenInvalidError:
+            return None
 
     def _identified(self, kind: Kind, owner: str) -> None:
         self._admission.identified(kind, owner)

@@ -14,8 +14,9 @@ from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_drop, parse_page_token
 from drink_frontend.rpc.pages import Pages
-from drink_frontend.rpc.ports import Balances, Drops
-from drink_frontend.rpc.streams import Watches
+from drink_frontend.rpc.ports import Balances, Drops, Permits
+from drink_frontend.rpc.streams import Watches, permitted
+from drink_frontend.usecases.permits import Permit
 
 EVERYONE = "accounts/-"
 """Parent that stands for the drops of every account (AIP-159)."""
@@ -29,6 +30,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         balances: The buyers' credits after a drop.
         effects: Where changes are carried out.
         watches: Where watches are counted.
+        permits: Who knows of revoked tokens.
         pages: Where pages are built.
         wait_s: Longest wait for an outcome, in seconds.
     """
@@ -39,6 +41,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         balances: Balances,
         effects: Effects,
         watches: Watches,
+        permits: Permits,
         *,
         pages: Pages,
         wait_s: float,
@@ -47,6 +50,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         self._balances = balances
         self._effects = effects
         self._watches = watches
+        self._permits = permits
         self._pages = pages
         self._wait_s = wait_s
 
@@ -60,8 +64,14 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         return pb.DropResponse(drop=drop_message(drop), available_credits=account.available)
 
     async def _outcome(self, drop: entities.Drop) -> entities.Drop:
+        permit = Permit(drop.account, token=caller_token())
+        # What was paid for goes on; the buyer's program may be a thief's.
+        message = f"the token was revoked; the drop {drop.id} goes on"
         try:
-            async with asyncio.timeout(self._wait_s):
+            async with (
+                asyncio.timeout(self._wait_s),
+                permitted(self._permits, permit, message),
+            ):
                 return await self._drops.outcome(drop.id)
         except TimeoutError:
             # A drop that exists is answered with its state, whatever that is.

@@ -8,7 +8,7 @@ from drink.v1 import machine_service_pb2 as pb
 from drink.v1 import machine_service_pb2_grpc
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.origin import place
-from drink_frontend.rpc.auth import caller
+from drink_frontend.rpc.auth import caller, named_caller
 from drink_frontend.rpc.convert import machine_message, slot_message
 from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.interceptors import Context
@@ -56,7 +56,9 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         if len(request.names) > NAMES_MAX:
             raise FieldInvalidError("names", f"must be at most {NAMES_MAX}")
         names = [parse_machine(name, "names") for name in request.names]
-        updates = self._watches.follow(place(origin(context)), self._machines.watch(names))
+        updates = self._watches.follow(
+            named_caller() or place(origin(context)), self._machines.watch(names)
+        )
         async with aclosing(updates):
             async for machine in updates:
                 yield pb.WatchMachinesResponse(machine=machine_message(machine))

@@ -1,11 +1,13 @@
 """What the RPCs ask of the use cases, as protocols; the use cases document each operation."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Slot
+from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Proof, Slot
 from drink_frontend.links.messages import AgentMessage, FrontendMessage
+from drink_frontend.usecases.permits import Permit
 from drink_frontend.usecases.placing import DropOrder
 
 
@@ -47,7 +49,7 @@ class Accounts(Protocol):
     async def login_ibutton(self, ibutton: str, origin: str) -> Account:
         """The account, for its iButton."""
 
-    async def issue_token(self, account: Account) -> tuple[str, int]:
+    async def issue_token(self, account: Account, proof: Proof) -> tuple[str, int]:
         """A new bearer token, and when it expires in milliseconds since the epoch."""
 
     async def authenticate(self, token: str) -> Account:
@@ -79,6 +81,13 @@ class Accounts(Protocol):
         self, caller: Account, name: str, before: int | None, limit: int
     ) -> Sequence[Entry]:
         """What moved on an account, newest first."""
+
+
+class Permits(Protocol):
+    """What ends when that by which somebody was let in is no longer good."""
+
+    def held(self, permit: Permit, end: Callable[[], None]) -> AbstractContextManager[None]:
+        """Has `end` called, once, when the permit is no longer good while the context lasts."""
 
 
 class Balances(Protocol):

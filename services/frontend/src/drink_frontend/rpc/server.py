@@ -41,7 +41,7 @@ from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.origin import Gateways, Origins
 from drink_frontend.rpc.pages import Pages
-from drink_frontend.rpc.ports import Accounts, Balances, Drops, Links, Machines
+from drink_frontend.rpc.ports import Accounts, Balances, Drops, Links, Machines, Permits
 from drink_frontend.rpc.responses import Responses
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.streams import Watches
@@ -114,6 +114,7 @@ class RpcServer:
         balances: Credits, to be shown after a drop.
         machines: Machines and their slots.
         links: The agents' links.
+        permits: Who knows of revoked tokens.
         randomness: Ids of calls and incidents.
         ready: Whether the database takes changes; asked again and again for the health service.
         connections_max: Most connections of the buyers' listener, and of the one for links.
@@ -136,6 +137,7 @@ class RpcServer:
         balances: Balances,
         machines: Machines,
         links: Links,
+        permits: Permits,
         randomness: Randomness,
         ready: Callable[[], Awaitable[bool]],
         connections_max: tuple[int, int],
@@ -158,8 +160,8 @@ class RpcServer:
         )
         self._pages = Pages(settings.responses)
         self._responses = Responses(settings.responses, self._connections.cut, clock)
-        self._parts = _Parts(drops, accounts, balances, machines, links)
-        layers = self._layers(accounts, machines, randomness)
+        self._parts = _Parts(drops, accounts, balances, machines, links, permits)
+        layers = self._layers(randomness)
         # One for each listener, so that each has connections of its own.
         self._servers = [
             make_server(interceptors=[Interceptor(layers)], options=options(settings, most))
@@ -168,23 +170,22 @@ class RpcServer:
         for server in self._servers:
             self._add_services(server)
 
-    def _layers(
-        self, accounts: Accounts, machines: Machines, randomness: Randomness
-    ) -> list[Wrapper]:
+    def _layers(self, randomness: Randomness) -> list[Wrapper]:
         """What surrounds every call, the outermost first."""
-        settings = self._settings
+        settings, parts = self._settings, self._parts
         admission = Admission(settings.admission, settings.calls_max)
         return [
             self._calls,
             ErrorBoundary(randomness),
             RequestContext(randomness),
             Origins(Gateways(settings.gateways)),
-            Admitting(admission, self._responses, self._connections, accounts),
+            Admitting(admission, self._responses, self._connections, parts.accounts),
             Authentication(
-                accounts,
-                machines,
+                parts.accounts,
+                parts.machines,
                 admission,
                 self._connections,
+                parts.permits,
                 certificate_required=settings.links.required,
                 revoked=Revoked(settings.links.revoked) if settings.links.revoked else None,
             ),
@@ -200,6 +201,7 @@ class RpcServer:
                 parts.balances,
                 self._effects,
                 self._watches,
+                parts.permits,
                 pages=self._pages,
                 wait_s=settings.drop_wait_s,
             ),
@@ -350,3 +352,4 @@ class _Parts:
     balances: Balances
     machines: Machines
     links: Links
+    permits: Permits

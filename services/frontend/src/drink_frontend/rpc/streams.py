@@ -6,7 +6,13 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any, TypeVar
 
-from drink_frontend.domain.errors import RateLimitedError, ShuttingDownError
+from drink_frontend.domain.errors import (
+    RateLimitedError,
+    ShuttingDownError,
+    TokenInvalidError,
+)
+from drink_frontend.rpc.ports import Permits
+from drink_frontend.usecases.permits import Permit
 
 T = TypeVar("T")
 
@@ -22,6 +28,29 @@ async def closing(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
     finally:
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
+
+
+@contextlib.asynccontextmanager
+async def permitted(permits: Permits, permit: Permit, message: str) -> AsyncIterator[None]:
+    """Ends what is done in the context once the permit is no longer good.
+
+    Args:
+        permits: Who knows.
+        permit: By what the caller was let in.
+        message: What he is told.
+
+    Raises:
+        TokenInvalidError: it is no longer good.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as wait:
+            with permits.held(permit, lambda: wait.reschedule(loop.time())):
+                yield
+    except TimeoutError:
+        if wait.expired():
+            raise TokenInvalidError(message) from None
+        raise
 
 
 class Watches:

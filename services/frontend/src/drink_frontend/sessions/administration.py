@@ -90,12 +90,22 @@ async def query_admin(session: SessionState, name: str) -> Reply:
 
 async def change_password(session: SessionState, name: str, secret: str) -> Reply:
     """CHPASS: a new password for oneself; for anybody, by an administrator."""
-    caller = session.caller
+    caller, change = session.caller, session.services.accounts.change
     if name != caller.name and not caller.admin:
         found = await session.services.accounts.find(name)
         if found is None or found.name != caller.name:
             raise Refused(Phrase.DENIED)
-    await session.services.accounts.change(caller.name, name, password=secret)
+    if name.casefold() != caller.name.casefold():
+        await change(caller.name, name, password=secret)
+        return Say(Phrase.PASSWORD_CHANGED)
+    # Other sessions of the account end with the old password, and not the one that replaced it.
+    session.give_permit_back()
+    try:
+        changed = await change(caller.name, name, password=secret)
+        if changed.name == caller.name:
+            session.has_password(changed)
+    finally:
+        session.hold_permit()
     return Say(Phrase.PASSWORD_CHANGED)
 
 

@@ -124,6 +124,7 @@ class Connection(asyncio.Protocol):
             ip_address(transport.get_extra_info("peername")),
             self._machine,
             login_failures_max=desk.settings.login_failures_max,
+            on_revoked=self._revoke,
         )
         self._opened = True
         greeting = desk.greeter.known(desk.dialect, self._machine)
@@ -186,6 +187,8 @@ class Connection(asyncio.Protocol):
                 timer.cancel()
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
+        if self._opened:
+            self._session.close()
         self._abandon_outcome()
 
     # What the server calls.
@@ -398,6 +401,11 @@ class Connection(asyncio.Protocol):
     def _say_goodbye(self, phrase: Phrase) -> None:
         self._write(self._session.farewell(phrase))
         self._hang_up()
+
+    def _revoke(self) -> None:
+        """Ends the session, whose login is no longer good; a drop under way goes on."""
+        self._say_goodbye(Phrase.LOGIN_NEEDED)
+        self._abandon_outcome()
 
     def _hang_up(self) -> None:
         if self._closing:

@@ -16,6 +16,7 @@ from drink_frontend.sessions.phrases import Phrase, Refused
 from drink_frontend.sessions.refusals import BY_CAUSE
 from drink_frontend.sessions.replies import MachineList, Reply, Say, SlotList, place, title
 from drink_frontend.sessions.state import SessionState, insist
+from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.placing import DropOrder
 
 
@@ -44,12 +45,13 @@ async def auth(session: SessionState, name: str, secret: str) -> Reply:
 async def ibutton(session: SessionState, number: str) -> Reply:
     """IBUTTON: logs in whom the iButton belongs to."""
     accounts = session.services.accounts
-    reply = await _log_in(session, accounts.login_ibutton(number, session.origin))
-    session.ibutton_used = True
-    return reply
+    attempt = accounts.login_ibutton(number, session.origin)
+    return await _log_in(session, attempt, digest(number.upper()))
 
 
-async def _log_in(session: SessionState, attempt: Awaitable[Account]) -> Reply:
+async def _log_in(
+    session: SessionState, attempt: Awaitable[Account], ibutton: str | None = None
+) -> Reply:
     # At a kiosk the next person's failed login must not leave this one's account open.
     session.log_out()
     session.logging_in = True
@@ -60,8 +62,7 @@ async def _log_in(session: SessionState, attempt: Awaitable[Account]) -> Reply:
         raise
     finally:
         session.logging_in = False
-    session.account, session.since_ms = account.name, account.since_ms
-    session.has_logged_in = True
+    session.log_in(account, ibutton)
     return Say(Phrase.BALANCE, {"credits": account.available})
 
 

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from drink_frontend.domain.entities import Account, Drop, Machine, Slot
 from drink_frontend.domain.ports import Clock
 from drink_frontend.sessions.encoding import Pages
+from drink_frontend.usecases.permits import Permit
 from drink_frontend.usecases.placing import DropOrder
 
 T_co = TypeVar("T_co", covariant=True)
@@ -78,6 +79,13 @@ class Accounts(Protocol):
         """Changes what is given."""
 
 
+class Permits(Protocol):
+    """What ends when that by which somebody logged in is no longer good."""
+
+    def hold(self, permit: Permit, end: Callable[[], None], /) -> Callable[[], None]:
+        """Has `end` called, once, when it is no longer good; returns what gives the permit back."""
+
+
 class Drops(Protocol):
     """The use cases of drops; `drink_frontend.usecases.drops` says what each may raise."""
 
@@ -134,6 +142,7 @@ class Services:
 
     Attributes:
         accounts: Logging in, credits.
+        permits: Whether a login still counts.
         drops: Buying.
         machines: What there is to buy.
         notes: The audit log.
@@ -149,6 +158,7 @@ class Services:
     """
 
     accounts: Accounts
+    permits: Permits
     drops: Drops
     machines: Machines
     notes: Notes

@@ -90,6 +90,7 @@ class Session:
         origin: The client's address.
         machine: Name of the machine that it starts with, if any.
         login_failures_max: Failed logins after which it ends.
+        on_revoked: Called when the login is no longer good.
     """
 
     __slots__ = ("_login_failures_max", "_state")
@@ -102,9 +103,12 @@ class Session:
         machine: str | None,
         *,
         login_failures_max: int,
+        on_revoked: Callable[[], None] | None = None,
     ) -> None:
         self._state = SessionState(services, dialect, origin, machine)
         self._login_failures_max = login_failures_max
+        if on_revoked is not None:
+            self._state.on_revoked = on_revoked
 
     @property
     def known(self) -> bool:
@@ -115,6 +119,10 @@ class Session:
     def logged_in_by_ibutton(self) -> bool:
         """Whether whoever is logged in showed an iButton."""
         return self._state.ibutton_used
+
+    def close(self) -> None:
+        """Nothing more comes from the client."""
+        self._state.give_permit_back()
 
     @property
     def awaits_outcome(self) -> bool:

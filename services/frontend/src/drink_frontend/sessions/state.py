@@ -10,6 +10,7 @@ from drink_frontend.domain.limits import SLOT_MAX
 from drink_frontend.sessions.dialects import Dialect
 from drink_frontend.sessions.phrases import Phrase, Refused
 from drink_frontend.sessions.services import Services
+from drink_frontend.usecases.permits import Permit
 
 T = TypeVar("T")
 
@@ -30,7 +31,9 @@ class SessionState:
 
     __slots__ = (
         "_caller",
+        "_give_back",
         "_machine_shown",
+        "_permit",
         "account",
         "claimed",
         "dialect",
@@ -41,6 +44,7 @@ class SessionState:
         "logging_in",
         "login_failures",
         "machine",
+        "on_revoked",
         "origin",
         "services",
         "since_ms",
@@ -57,6 +61,10 @@ class SessionState:
         """Name of the account that is logged in."""
         self.since_ms = 0
         """Since when that account is one, as it logged in."""
+        self._permit: Permit | None = None
+        self._give_back: Callable[[], None] | None = None
+        self.on_revoked: Callable[[], None] = self.log_out
+        """Called when the login is no longer good."""
         self.has_logged_in = False
         """Whether somebody has logged in so far."""
         self.ibutton_used = False
@@ -74,8 +82,40 @@ class SessionState:
         self.drop_id: str | None = None
         """The drop whose outcome is awaited."""
 
+    def log_in(self, account: Account, ibutton: str | None = None) -> None:
+        """The account has logged in, by an iButton with that digest or else by its password."""
+        self.log_out()
+        self.account, self.since_ms = account.name, account.since_ms
+        self.has_logged_in = True
+        self.ibutton_used = ibutton is not None
+        password_hash = account.password_hash if ibutton is None else None
+        self._permit = Permit(account.name, ibutton=ibutton, password_hash=password_hash)
+        self.hold_permit()
+
+    def hold_permit(self) -> None:
+        """Holds the permit of who is logged in: `on_revoked` is called when it ends."""
+        self.give_permit_back()
+        if self._permit is not None:
+            self._give_back = self.services.permits.hold(self._permit, self.on_revoked)
+
+    def has_password(self, account: Account) -> None:
+        """Who is logged in has changed his password; a login by the old one counts as by the new.
+
+        To be called while no permit is held.
+        """
+        if self._permit is not None and self._permit.ibutton is None:
+            self._permit = Permit(account.name, password_hash=account.password_hash)
+
+    def give_permit_back(self) -> None:
+        """Nobody needs to be told any more that the login is no longer good."""
+        if self._give_back is not None:
+            self._give_back()
+            self._give_back = None
+
     def log_out(self) -> None:
         """Forgets who is logged in or about to be."""
+        self.give_permit_back()
+        self._permit = None
         self.account = None
         self.claimed = None
         self.ibutton_used = False
@@ -125,7 +165,15 @@ class SessionState:
         return self._caller
 
     def _is_still(self, account: Account) -> bool:
-        """Whether the account is the one that logged in: not closed, and not added again since."""
+        """Whether the account is the one that logged in.
+
+        It is not if it was closed, or added again since, or has got another password after it
+        logged in by one.
+        """
+        permit = self._permit
+        by_password = permit if permit is not None and permit.ibutton is None else None
+        if by_password is not None and by_password.password_hash != account.password_hash:
+            return False
         return not account.closed and account.since_ms == self.since_ms
 
     async def look(self) -> None:

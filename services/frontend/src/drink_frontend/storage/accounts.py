@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, null, select, update
 
-from drink_frontend.domain.entities import Account
+from drink_frontend.domain.entities import Account, Proof
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.changes import Touched
@@ -96,6 +96,18 @@ _ADD_TOKEN = Statement(
         digest=bindparam("digest"),
         account=bindparam("account"),
         expires_ms=bindparam("expires_ms"),
+        made_by=bindparam("made_by"),
+    )
+)
+_REMOVE_IBUTTON = Statement(
+    update(accounts)
+    .where(accounts.c.name == bindparam("name"), accounts.c.ibutton_digest.is_not(None))
+    .values(ibutton_digest=null())
+)
+_REMOVE_TOKENS_MADE_BY = Statement(
+    delete(tokens).where(
+        tokens.c.account == bindparam("account"),
+        func.coalesce(tokens.c.made_by, bindparam("made_by")) == bindparam("made_by"),
     )
 )
 _REMOVE_TOKENS = Statement(delete(tokens).where(tokens.c.account == bindparam("account")))
@@ -202,6 +214,8 @@ class SqlAccounts:
         )
         assert changed == 1, "no such account"
         self._touched.accounts[name] = None
+        if closed or password_hash is not None or ibutton_digest is not None:
+            self._touched.revoked.add(name)
 
     def _check_ibutton(self, name: str, ibutton_digest: str | None) -> None:
         owner = None if ibutton_digest is None else self.by_ibutton(ibutton_digest)
@@ -230,24 +244,48 @@ class SqlAccounts:
         assert changed == 1, "no such account"
         self.remove_tokens(name)
         self._touched.accounts[name] = None
+        self._touched.revoked.add(name)
 
     def administrators(self) -> Mapping[str, bool]:
         """See `AccountTable`."""
         return {name: bool(logs_in) for name, logs_in in self._executor.all(_ADMINISTRATORS)}
 
-    def add_token(self, digest: str, account: str, expires_ms: int) -> None:
+    def remove_ibutton(self, name: str) -> None:
         """See `AccountTable`."""
-        self._executor.run(_ADD_TOKEN, digest=digest, account=account, expires_ms=expires_ms)
+        if self._executor.run(_REMOVE_IBUTTON, name=name):
+            self._touched.accounts[name] = None
+            self._touched.revoked.add(name)
+
+    def add_token(
+        self, digest: str, account: str, expires_ms: int, made_by: Proof = Proof.PASSWORD
+    ) -> None:
+        """See `AccountTable`."""
         self._executor.run(
+            _ADD_TOKEN,
+            digest=digest,
+            account=account,
+            expires_ms=expires_ms,
+            made_by=made_by.value,
+        )
+        removed = self._executor.run(
             _REMOVE_OLDEST_TOKENS,
             account=account,
             kept=self._tokens_max,
             all=self._tokens_max,
         )
+        if removed:
+            self._touched.revoked.add(account)
 
-    def remove_tokens(self, account: str) -> None:
+    def remove_tokens(self, account: str, made_by: Proof | None = None) -> None:
         """See `AccountTable`."""
-        self._executor.run(_REMOVE_TOKENS, account=account)
+        if made_by is None:
+            removed = self._executor.run(_REMOVE_TOKENS, account=account)
+        else:
+            removed = self._executor.run(
+                _REMOVE_TOKENS_MADE_BY, account=account, made_by=made_by.value
+            )
+        if removed:
+            self._touched.revoked.add(account)
 
 
 def _account(row: Row | None) -> Account | None:

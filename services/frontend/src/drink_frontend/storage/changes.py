@@ -22,29 +22,38 @@ class Touched:
         drops: Drops as they were committed, by their ids; None where only the id is known.
         machines: Names of machines, those of changed slots included.
         accounts: Accounts as they were committed, by their names; None where only that is known.
+        revoked: Names of accounts of which a token, password or iButton may be good no more.
         elsewhere: Whether another process may have changed anything.
     """
 
     drops: dict[str, Drop | None] = field(default_factory=dict)
     machines: set[str] = field(default_factory=set)
     accounts: dict[str, Account | None] = field(default_factory=dict)
+    revoked: set[str] = field(default_factory=set)
     elsewhere: bool = False
 
     def names(self) -> "Touched":
         """The same without the rows."""
-        return Touched(dict.fromkeys(self.drops), self.machines, dict.fromkeys(self.accounts))
+        return Touched(
+            dict.fromkeys(self.drops),
+            self.machines,
+            dict.fromkeys(self.accounts),
+            self.revoked,
+        )
 
     def clear(self) -> None:
         """Forgets what units changed that are undone."""
         self.drops.clear()
         self.machines.clear()
         self.accounts.clear()
+        self.revoked.clear()
 
     def add(self, other: "Touched") -> None:
         """Adds what another unit changed."""
         self.drops |= other.drops
         self.machines |= other.machines
         self.accounts |= other.accounts
+        self.revoked |= other.revoked
 
 
 class Wakeup:
@@ -199,7 +208,7 @@ class CommitChanges:
             wakeup.add(None if touched is None else touched.machines)
 
     def _wake_named(self, touched: Touched) -> None:
-        if touched.machines or touched.accounts:
+        if touched.machines or touched.accounts or touched.revoked:
             for told in self._told:
                 told(touched)
         for drop_id, drop in touched.drops.items():

@@ -38,6 +38,7 @@ def note(writer: str, touched: Touched) -> str:
         "drops": sorted(touched.drops),
         "machines": sorted(touched.machines),
         "accounts": sorted(touched.accounts),
+        "revoked": sorted(touched.revoked),
     }
     whole = json.dumps(facts, separators=(",", ":"))
     return whole if len(whole) <= NOTE_BYTES_MAX else json.dumps({"by": writer})
@@ -57,7 +58,9 @@ def read_note(text: str, writer: str) -> tuple[bool, Touched | None]:
         if not facts.keys() >= {"drops", "machines", "accounts"}:
             return True, None
         drops, machines, accounts = facts["drops"], facts["machines"], facts["accounts"]
-        return True, Touched(dict.fromkeys(drops), set(machines), dict.fromkeys(accounts))
+        # An older program does not say what it revoked.
+        revoked = set(facts.get("revoked", accounts))
+        return True, Touched(dict.fromkeys(drops), set(machines), dict.fromkeys(accounts), revoked)
     except (ValueError, TypeError, KeyError, AttributeError):
         # Somebody else's, or a newer program's.
         return True, None

@@ -37,7 +37,7 @@ from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The newest migration; revisions are numbers that count up, so that they compare as texts."""
 
 FACTS_MAX = 65_536
@@ -152,6 +152,7 @@ tokens = Table(
     _text("digest", key=True),
     Column("account", _TEXT, ForeignKey("accounts.name"), nullable=False),
     _column("expires_ms"),
+    _text("made_by", null=True),
     Index("tokens_by_account", "account", "expires_ms"),
     **_STRICT_BY_KEY,
 )

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 
-from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Entry
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Entry, Proof
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AccountNotFoundError,
@@ -131,13 +131,18 @@ class Accounts:
 
         return await self._logins.attempt(origin, whose, find)
 
-    async def issue_token(self, account: Account) -> tuple[str, int]:
-        """A new bearer token of the account, and when it expires in ms since the epoch."""
+    async def issue_token(self, account: Account, proof: Proof = Proof.PASSWORD) -> tuple[str, int]:
+        """A new bearer token of the account, and when it expires in ms since the epoch.
+
+        Args:
+            account: Who has logged in.
+            proof: By what; without that, the token is good no more either.
+        """
         token = self._randomness.token()
         expires_ms = self._clock.now_ms() + self._token_ttl_s * 1000
         token_digest = digest(token)
         await self._storage.write(
-            lambda tx: tx.accounts.add_token(token_digest, account.name, expires_ms)
+            lambda tx: tx.accounts.add_token(token_digest, account.name, expires_ms, proof)
         )
         return token, expires_ms
 
@@ -348,17 +353,21 @@ class Accounts:
         *,
         password: str | None = None,
         ibutton: str | None = None,
+        no_ibutton: bool = False,
         admin: bool | None = None,
         closed: bool | None = None,
         force: bool = False,
     ) -> Account:
         """Changes what is given; a new password and a closed account end every bearer token.
 
+        A new iButton, or none, ends those that the one before it had made.
+
         Args:
             actor: Who changes it.
             name: The account.
             password: With which it logs in.
             ibutton: With which it logs in.
+            no_ibutton: Whether its iButton is taken away.
             admin: Whether it administers.
             closed: Whether it may no longer log in or pay.
             force: Whether nobody may be left who administers.
@@ -373,11 +382,18 @@ class Accounts:
         ibutton_digest = None if ibutton is None else digest(check_ibutton(ibutton))
         now_ms = self._clock.now_ms()
         changes = {"password": password, "ibutton": ibutton, "admin": admin, "closed": closed}
+        if no_ibutton:
+            changes["ibutton"] = False
+            ibutton_digest = None
 
         def change(tx: Transaction) -> Account:
             before = user(tx, name)
             if (admin is False or closed) and not force:
                 check_administered(tx, before)
+            changed = no_ibutton or ibutton_digest is not None
+            if changed and not _owns(tx, before.name, ibutton_digest):
+                tx.accounts.remove_tokens(before.name, Proof.IBUTTON)
+                tx.accounts.remove_ibutton(before.name)
             tx.accounts.update(
                 before.name,
                 password_hash=password_hash,
@@ -394,6 +410,11 @@ class Accounts:
 
     async def _hash(self, password: str | None) -> str | None:
         return None if password is None else await self._hasher.hash(check_password(password))
+
+
+def _owns(tx: Transaction, name: str, ibutton_digest: str | None) -> bool:
+    owner = None if ibutton_digest is None else tx.accounts.by_ibutton(ibutton_digest)
+    return owner is not None and owner.name == name
 
 
 def _ibutton_digest(ibutton: str) -> str | None:

@@ -1,0 +1,164 @@
+"""What somebody is doing for longer ends when that by which he was let in is no longer good.
+
+A watch, a wait for a drop and a session that is logged in hold a permit for as long as they last.
+A commit that revokes something names the account (`Changed.revoked`), at every frontend of the
+database; the permits of that account are then looked up again, and those that are no longer good
+are ended. All are looked up now and then, since time ends tokens too.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from drink_frontend.domain.entities import Account
+from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.ports import Changed, Clock, Storage, Transaction
+
+log = structlog.get_logger(__name__)
+
+LOOK_INTERVAL_S = 60.0
+"""Seconds between looks at all permits. What has expired runs on for so long at most."""
+
+RETRY_INTERVAL_S = 1.0
+"""Seconds until a database that did not answer is asked again."""
+
+LOOKED_UP_MAX = 256
+"""Permits looked up in one query, some 10 ms of a reader's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """By what somebody was let in.
+
+    Attributes:
+        account: Name of the account.
+        token: Digest of the bearer token, if it was one.
+        ibutton: Digest of the iButton, if it was one.
+        password_hash: Hash of the password, if it was neither.
+    """
+
+    account: str
+    token: str | None = field(default=None, repr=False)
+    ibutton: str | None = field(default=None, repr=False)
+    password_hash: str | None = field(default=None, repr=False)
+
+    def account_now(self, tx: Transaction, now_ms: int) -> Account | None:
+        """The account, if the permit is still good for it."""
+        if self.token is not None:
+            account = tx.accounts.by_token(self.token, now_ms)
+        elif self.ibutton is not None:
+            account = tx.accounts.by_ibutton(self.ibutton)
+        else:
+            account = tx.accounts.get(self.account)
+            if account is not None and account.password_hash != self.password_hash:
+                return None
+        is_good = account is not None and not account.closed and account.name == self.account
+        return account if is_good else None
+
+
+class Permits:
+    """The permits that are held here.
+
+    Args:
+        storage: Where it is looked up whether they are good.
+        clock: Time.
+    """
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._held: dict[str, dict[object, tuple[Permit, Callable[[], None]]]] = {}
+        self._doubted: set[str] = set()
+        self._wake = asyncio.Event()
+        self._heard_at = float("-inf")
+        storage.changes.tell(self._hear)
+
+    def hold(self, permit: Permit, end: Callable[[], None]) -> Callable[[], None]:
+        """Has `end` called, once, when the permit is no longer good.
+
+        Args:
+            permit: By what somebody was let in, a moment ago.
+            end: Ends what he does. It is called on the event loop and must not raise.
+
+        Returns:
+            What gives the permit back; may be called more than once, and after `end`.
+        """
+        key = object()
+        held = self._held.setdefault(permit.account, {})
+        held[key] = (permit, end)
+        if self._clock.monotonic() - self._heard_at < LOOK_INTERVAL_S:
+            # It may have been revoked after it was found good, and before it came here.
+            self._doubt(permit.account)
+
+        def give_back() -> None:
+            held.pop(key, None)
+            if not held and self._held.get(permit.account) is held:
+                del self._held[permit.account]
+
+        return give_back
+
+    @contextmanager
+    def held(self, permit: Permit, end: Callable[[], None]) -> Iterator[None]:
+        """Holds the permit while the context lasts. See `hold`."""
+        give_back = self.hold(permit, end)
+        try:
+            yield
+        finally:
+            give_back()
+
+    async def run(self) -> None:
+        """Looks up what is in doubt, and now and then all, until it is cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._doubted.update(self._held)
+            self._wake.clear()
+            doubted, self._doubted = self._doubted, set()
+            try:
+                await self._look_up(doubted)
+            except StorageUnavailableError:
+                self._doubted |= doubted
+                self._wake.set()
+                await asyncio.sleep(RETRY_INTERVAL_S)
+
+    async def _look_up(self, accounts: set[str]) -> None:
+        permits = [
+            permit
+            for name in accounts
+            for permit in {permit for permit, _ in self._held.get(name, {}).values()}
+        ]
+        for begin in range(0, len(permits), LOOKED_UP_MAX):
+            some, now_ms = permits[begin : begin + LOOKED_UP_MAX], self._clock.now_ms()
+            bad = await self._storage.read(
+                lambda tx, some=some, now_ms=now_ms: {  # type: ignore[misc]
+                    permit for permit in some if permit.account_now(tx, now_ms) is None
+                }
+            )
+            for permit in bad:
+                self._end(permit)
+
+    def _end(self, ended: Permit) -> None:
+        held = self._held.get(ended.account, {})
+        for key, (permit, end) in list(held.items()):
+            if permit == ended and held.pop(key, None) is not None:
+                end()
+        if not held:
+            self._held.pop(ended.account, None)
+        log.info("permit_ended", account=ended.account)
+
+    def _hear(self, changed: Changed | None) -> None:
+        revoked = set(self._held) if changed is None else changed.revoked
+        if changed is None or changed.revoked:
+            self._heard_at = self._clock.monotonic()
+        for account in revoked:
+            self._doubt(account)
+
+    def _doubt(self, account: str) -> None:
+        if account in self._held:
+            self._doubted.add(account)
+            self._wake.set()
