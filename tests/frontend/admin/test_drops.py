@@ -76,7 +76,9 @@ def test_drops_are_listed_by_account_and_state(furnished: Desk, unknown: str) ->
     assert line.split()[:8] == [unknown, "alice", "d", "1", "Coke", "50", "UNKNOWN", "BOARD_SILENT"]
     assert unknown in furnished.admin("drops", "list", "--account", "alice", "--state", "UNKNOWN")
     assert unknown not in furnished.admin("drops", "list", "--state", "DISPENSED")
-    assert unknown not in furnished.admin("drops", "list", "--account", "bob")
+    assert "ACCOUNT_NOT_FOUND" in furnished.refused("drops", "list", "--account", "bob")
+    furnished.admin("user", "add", "bob")
+    assert unknown not in furnished.admin("drops", "list", "--account", "Bob")
 
 
 def test_one_drop_is_shown_with_its_history_and_evidence(furnished: Desk, unknown: str) -> None:

@@ -113,16 +113,18 @@ async def test_fault_56_a_scheduled_drop_of_a_disabled_machine_fails_when_it_bec
     assert await bench.storage.verify() == []
 
 
-async def test_fault_56_a_drop_that_waits_for_a_machine_fails_when_that_is_disabled(
+async def test_fault_56_a_drop_that_waits_for_a_disabled_machine_outlives_a_short_repair(
     bench: Bench,
 ) -> None:
-    first, second = await bench.place("r1"), await bench.place("r2", delay_s=1)
-    await later(bench, 1)
-    assert await bench.state(second) == (State.RESERVED, Cause.NONE)
-    await bench.machines.change("root", "d", enabled=False)
-    await later(bench, 1)
-    assert await bench.state(second) == (State.NOT_DISPENSED, Cause.CANCELLED)
-    assert await bench.state(first) == (State.NOT_DISPENSED, Cause.CANCELLED)
+    short, long = await bench.place("r1"), await bench.place("r2", machine="ld")
+    for machine in ("d", "ld"):
+        await bench.machines.change("root", machine, enabled=False)
+    await later(bench, 60)
+    assert (await bench.drop(short.id)).state is State.RESERVED
+    await bench.machines.change("root", "d", enabled=True)
+    assert await bench.dispatch.take("d", 1) is not None
+    await later(bench, 61)
+    assert await bench.state(long) == (State.NOT_DISPENSED, Cause.CANCELLED)
     assert await bench.storage.verify() == []
 
 

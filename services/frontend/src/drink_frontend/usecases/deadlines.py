@@ -96,25 +96,22 @@ class Deadlines:
         """Applies every deadline that has passed."""
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
 
-        def open_drops(tx: Transaction) -> tuple[list[Drop], ...]:
-            reserved = list(tx.drops.in_state(State.RESERVED))
+        def open_drops(tx: Transaction) -> tuple[list[Drop], list[Drop], list[Drop], list[Drop]]:
             return (
                 list(tx.drops.due(now_ms)),
                 list(tx.drops.in_state(State.SCHEDULED)),
-                reserved,
+                list(tx.drops.in_state(State.RESERVED)),
                 list(tx.drops.in_state(State.DISPATCHED)),
-                _stranded(tx, reserved),
             )
 
-        due, scheduled, reserved, dispatched, stranded = await self._storage.read(open_drops)
+        due, scheduled, reserved, dispatched = await self._storage.read(open_drops)
         late = self._scheduled.over(scheduled, now)
         for drop in {drop.id: drop for drop in (*due, *late)}.values():
             await self._apply(drop, Event.DUE)
             self._links.wake(drop.machine)
         # A drop that was returned by its agent keeps the time it has waited.
         waited = self._waiting.over([*reserved, *dispatched], now)
-        withdrawn = {drop.id: drop for drop in (*waited, *stranded)}.values()
-        for drop in withdrawn:
+        for drop in waited:
             if drop.state is State.RESERVED:
                 await self._apply(drop, Event.WITHDRAW)
         for drop in self._silent.over(dispatched, now):
@@ -144,14 +141,6 @@ class Deadlines:
             return self._interval_s
         until_due_s = (next_due_ms - self._clock.now_ms()) / 1000
         return min(self._interval_s, max(until_due_s, 0.001))
-
-
-def _stranded(tx: Transaction, reserved: Iterable[Drop]) -> list[Drop]:
-    """Those of the drops that wait for a machine which is out of service."""
-    waiting = list(reserved)
-    found = {name: tx.machines.alone(name) for name in {drop.machine for drop in waiting}}
-    out = {name for name, machine in found.items() if machine is not None and not machine.enabled}
-    return [drop for drop in waiting if drop.machine in out]
 
 
 def _fate(tx: Transaction, drop: Drop, event: Event) -> tuple[Event, Cause, dict[str, Any]]:
