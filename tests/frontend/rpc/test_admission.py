@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.rpc.admission import REFUSALS_LOGGED, Admission, Call, Kind
-from drink_frontend.rpc.peers import peer_at
+from drink_frontend.rpc.peers import Peer, peer_at
 from drink_frontend.rpc.settings import AdmissionSettings
 
 LIMIT_S = 10
@@ -56,8 +56,22 @@ class Held:
         return self.task.cancelled() and self.call is not None and self.call.refused is not None
 
 
+CUTS: list[Peer] = []
+"""Connections that were cut."""
+
+
+@pytest.fixture(autouse=True)
+def no_cuts() -> None:
+    CUTS.clear()
+
+
+def cut(peer: Peer) -> bool:
+    CUTS.append(peer)
+    return True
+
+
 def house(calls_max: int = 100, **limits: Any) -> tuple[Admission, Callable[..., Awaitable[Held]]]:
-    admission = Admission(AdmissionSettings(**limits), calls_max)
+    admission = Admission(AdmissionSettings(**limits), calls_max, cut)
     everyone: list[Held] = []  # asyncio itself does not keep tasks that wait.
 
     async def hold(
@@ -79,6 +93,14 @@ async def test_the_oldest_call_that_waits_on_a_connection_makes_way_for_the_next
     assert not third.task.done()
     assert not other.task.done()
     assert admission.count(Kind.STRANGER) == 3
+
+
+async def test_few_calls_of_a_connection_wait_for_their_message() -> None:
+    _, hold = house(waiting_per_connection_max=1)
+    (await hold()).served()
+    first = await hold()
+    await hold()
+    assert await first.ended_for_another()
 
 
 async def test_an_ipv6_network_is_one_place() -> None:
@@ -250,3 +272,29 @@ async def test_machines_tokens_are_remembered_until_they_are_found_not_to_be_goo
     assert admission.machine_of("digest") == "d"
     admission.forget_machine("digest")
     assert admission.machine_of("digest") is None
+
+
+async def test_fault_66_a_connection_whose_calls_stay_silent_again_and_again_is_cut() -> None:
+    _, hold = house(strangers_per_connection_max=2, silent_calls_max=3)
+    for _ in range(4):
+        await hold(port=7)
+    assert CUTS == []
+    await hold(port=7)
+    assert [peer_at("192.0.2.1", 7)] == CUTS
+
+
+async def test_a_message_that_comes_clears_the_count_of_silent_calls() -> None:
+    _, hold = house(strangers_per_connection_max=2, silent_calls_max=3)
+    for _ in range(3):
+        await hold(port=7)
+    (await hold(port=7)).served()
+    for _ in range(2):
+        await hold(port=7)
+    assert CUTS == []
+
+
+async def test_a_gateways_connection_is_not_cut_for_one_of_its_clients() -> None:
+    admission, _ = house(strangers_per_connection_max=1, silent_calls_max=1)
+    call = admission.enter(Kind.STRANGER, "", peer_at("192.0.2.1", 7), "198.51.100.1")
+    admission.silent(call, "the message did not come")
+    assert CUTS == []

@@ -181,7 +181,9 @@ async def test_a_stream_is_closed_before_its_call_is_over() -> None:
     handler = Coding(waiting).wrap(
         "/s/m", grpc.unary_stream_rpc_method_handler(responses, bytes, bytes)
     )
-    Admission(AdmissionSettings(), 1).enter(Kind.STRANGER, "", parse_peer("ipv4:192.0.2.1:4000"))
+    Admission(AdmissionSettings(), 1, cut).enter(
+        Kind.STRANGER, "", parse_peer("ipv4:192.0.2.1:4000")
+    )
     assert handler.unary_stream is not None
     with pytest.raises(asyncio.CancelledError):
         await handler.unary_stream(b"", GoneContext())  # type: ignore[arg-type,misc]

@@ -36,7 +36,7 @@ async def test_one_account_waits_for_itself_and_not_another_for_it() -> None:
     gate = asyncio.Event()
 
     async def build(account: str) -> None:
-        async with pages.turn(account):
+        async with pages.turn(account, 0):
             order.append(account)
             await gate.wait()
 
@@ -48,3 +48,25 @@ async def test_one_account_waits_for_itself_and_not_another_for_it() -> None:
     async with asyncio.timeout(LIMIT_S):
         await asyncio.gather(*builds)
     assert order == ["alice", "bob", "alice", "alice"]
+
+
+async def test_an_account_is_given_so_many_rows_a_second() -> None:
+    pages = Pages(ResponseSettings(pages_per_account_max=1, rows_per_account_per_s=1_000))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(3):
+        async with pages.turn("alice", 100):
+            pass
+    async with pages.turn("bob", 100):
+        pass
+    assert loop.time() - began >= 0.2
+
+
+async def test_nothing_is_kept_of_accounts_whose_turns_are_over() -> None:
+    pages = Pages(ResponseSettings(pages_per_account_max=1))
+    async with pages.turn("alice", 0):
+        assert pages._of_account.keys() == {"alice"}
+    ended = asyncio.Event()
+    asyncio.get_running_loop().call_later(0, ended.set)  # After what the turn has left to do.
+    await asyncio.wait_for(ended.wait(), LIMIT_S)
+    assert pages._of_account == {}

@@ -24,7 +24,7 @@ class Desk:
         self.now = 0.0
         self.cut: list[int] = []
         self.responses = Responses(ResponseSettings(**limits), self._cut, lambda: self.now)
-        self.admission = Admission(AdmissionSettings(), 1_000)
+        self.admission = Admission(AdmissionSettings(), 1_000, self._cut)
 
     def _cut(self, peer: Peer) -> bool:
         self.cut.append(peer.port)

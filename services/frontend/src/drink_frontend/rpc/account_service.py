@@ -95,7 +95,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         if request.parent:
             # The client may have written it in another case.
             name = (await self._accounts.get(caller(), name)).name
-        async with self._pages.turn(caller().name):
+        async with self._pages.turn(caller().name, limit):
             entries = await self._accounts.entries(caller(), name, before, limit)
             messages = self._pages.fit(entries, partial(entry_message, name))
             more = len(messages) < len(entries) or len(entries) == limit

@@ -35,6 +35,10 @@ MACHINES_KNOWN_MAX = 1_024
 """Machines' tokens that are known without asking the database, some 200 KB."""
 
 
+OTHERS_WAIT = "the message did not come, and others wait"
+"""Why a call makes way for another."""
+
+
 class Kind(Enum):
     """The classes of calls."""
 
@@ -127,10 +131,15 @@ class Admission:
     Args:
         settings: The limits.
         calls_max: Most calls at once of strangers and accounts together.
+        cut: Ends a connection; says whether it could.
     """
 
-    def __init__(self, settings: AdmissionSettings, calls_max: int) -> None:
+    def __init__(
+        self, settings: AdmissionSettings, calls_max: int, cut: Callable[[Peer], bool]
+    ) -> None:
         self._limits = settings
+        self._cut = cut
+        self._silent: Counter[tuple[Peer, str]] = Counter()
         self._calls_max = calls_max
         self._of_kind: Counter[Kind] = Counter()
         self._of_owner: Counter[tuple[Kind, str]] = Counter()
@@ -189,6 +198,7 @@ class Admission:
         """
         call.waiting = False
         self._stop_waiting(call)
+        self._silent.pop(call.connection, None)
         if uncount:
             self._give_back(call)
 
@@ -201,6 +211,18 @@ class Admission:
     def left(self, call: Call) -> None:
         """The call is over."""
         self._give_back(call)
+        if call.connection not in self._of_connection:
+            self._silent.pop(call.connection, None)
+
+    def silent(self, call: Call, why: str) -> None:
+        """The call ended because its message did not come; its connection may end with it."""
+        self.log_refusal(call, why)
+        # A gateway's connection carries others' calls too.
+        if call.kind is Kind.STRANGER and call.place == call.peer.place:
+            self._silent[call.connection] += 1
+            if self._silent[call.connection] >= self._limits.silent_calls_max:
+                del self._silent[call.connection]
+                self._cut(call.peer)
 
     def machine_of(self, token_digest: str) -> str | None:
         """The machine that a token stood for when it was last asked about."""
@@ -282,6 +304,10 @@ class Admission:
             case Kind.STRANGER:
                 return [
                     (
+                        lambda: self._waiting_at(connection) >= limits.waiting_per_connection_max,
+                        lambda: self._oldest(connection),
+                    ),
+                    (
                         lambda: (
                             self._of_connection[connection] >= limits.strangers_per_connection_max
                         ),
@@ -320,7 +346,8 @@ class Admission:
             self.log_refusal(call, "too many calls are under way")
             raise RateLimitedError("too many calls are under way")
         self._give_back(other)
-        other.end("the message did not come, and others wait")
+        other.end(OTHERS_WAIT)
+        self.silent(other, OTHERS_WAIT)
 
     def _wait(self, call: Call) -> None:
         """Notes that the call may be ended for another: on its connection, at its place, in all."""
@@ -336,6 +363,9 @@ class Admission:
                 self._waiting[group].pop(call, None)
                 if not self._waiting[group]:
                     del self._waiting[group]
+
+    def _waiting_at(self, group: object) -> int:
+        return len(self._waiting[group]) if group in self._waiting else 0
 
     def _oldest(self, group: object) -> Call | None:
         return next(iter(self._waiting[group]), None) if group in self._waiting else None

@@ -74,7 +74,6 @@ class Admitting(Layer):
             if call.refused is None:
                 raise
             call.task.uncancel()
-            self._admission.log_refusal(call, call.refused)
             raise RateLimitedError(call.refused) from None
 
     def _class_of(self, method: str, context: Context) -> tuple[Kind, str]:
@@ -164,7 +163,7 @@ class Reading(Wrapper):
             async with asyncio.timeout(self._wait_s):
                 return await asyncio.shield(reading)
         except TimeoutError:
-            self._admission.log_refusal(call, _ASKED_TOO_LATE)
+            self._admission.silent(call, _ASKED_TOO_LATE)
             raise RateLimitedError(_ASKED_TOO_LATE) from None
         finally:
             if not reading.done():

@@ -95,7 +95,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         limit = page_limit(request.page_size)
         scope = f"drops {account or '-'} {','.join(states)}"
         before = parse_page_token(request.page_token, scope)
-        async with self._pages.turn(caller().name):
+        async with self._pages.turn(caller().name, limit):
             drops = await self._drops.list(caller(), account, states, before, limit)
             messages = self._pages.fit(drops, drop_message)
             more = len(messages) < len(drops) or len(drops) == limit

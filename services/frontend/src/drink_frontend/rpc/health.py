@@ -18,9 +18,13 @@ from drink_frontend.rpc.origin import origin
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.streams import Watches
 
+ASK_AGAIN_S = 0.1
+"""Seconds between two checks of which a flood of others kept the first one out."""
+
 log = structlog.get_logger(__name__)
 
 _SERVING = pb.HealthCheckResponse.SERVING
+_KEPT_OUT = {grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 _NOT_SERVING = pb.HealthCheckResponse.NOT_SERVING
 _SERVICE_UNKNOWN = pb.HealthCheckResponse.SERVICE_UNKNOWN
 _LOOPBACK_OF = {str(IPv4Address(0)): "127.0.0.1", str(IPv6Address(0)): "::1"}
@@ -118,10 +122,23 @@ async def check(settings: RpcSettings, timeout_s: float = 5.0) -> bool:
     try:
         async with asyncio.timeout(timeout_s), await _channel(settings) as channel:
             stub = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
-            answer = await stub.Check(pb.HealthCheckRequest())
+            answer = await _answer(stub)
     except (OSError, TimeoutError, grpc.aio.AioRpcError):
         return False
     return bool(answer.status == _SERVING)
+
+
+async def _answer(stub: health_pb2_grpc.HealthStub) -> pb.HealthCheckResponse:
+    """The answer to a check; asks again if a flood of checks kept this one out."""
+    while True:
+        try:
+            answer: pb.HealthCheckResponse = await stub.Check(pb.HealthCheckRequest())
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _KEPT_OUT:
+                raise
+            await asyncio.sleep(ASK_AGAIN_S)
+        else:
+            return answer
 
 
 async def _channel(settings: RpcSettings) -> grpc.aio.Channel:

@@ -81,6 +81,9 @@ def options(settings: RpcSettings, connections_max: int) -> list[tuple[str, int]
     """
     return [
         ("grpc.max_allowed_incoming_connections", connections_max),
+        # Left alone, 3,000 calls of each method may wait until Python looks at them.
+        ("grpc.server.max_pending_requests", settings.admission.unseen_per_method_max),
+        ("grpc.server.max_pending_requests_hard_limit", settings.admission.unseen_per_method_max),
         # A second frontend on the same port must fail instead of taking half of the calls.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.request_bytes_max),
@@ -173,7 +176,7 @@ class RpcServer:
     def _layers(self, randomness: Randomness) -> list[Wrapper]:
         """What surrounds every call, the outermost first."""
         settings, parts = self._settings, self._parts
-        admission = Admission(settings.admission, settings.calls_max)
+        admission = Admission(settings.admission, settings.calls_max, self._connections.cut)
         return [
             self._calls,
             ErrorBoundary(randomness),

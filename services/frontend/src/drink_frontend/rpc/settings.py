@@ -100,6 +100,19 @@ class AdmissionSettings(BaseModel):
     """Seconds that a request's message may take to come after its headers; default 10. Clients send
     both together, so even a slow network needs less. Then the call is ended with RATE_LIMITED."""
 
+    waiting_per_connection_max: int = Field(default=16, ge=1, le=100_000)
+    """Strangers' calls on one connection that wait for their message; default 16. Clients send it
+    with the headers, so hardly one waits on an honest connection."""
+
+    silent_calls_max: int = Field(default=16, ge=1, le=100_000)
+    """Strangers' calls of one connection that may end for want of their message; default 16. Then
+    the connection is closed, since each such call costs as much as one that is answered. A message
+    that comes clears the count."""
+
+    unseen_per_method_max: int = Field(default=400, ge=16, le=100_000)
+    """Calls of one method that have come and that the frontend has not looked at yet; default 400,
+    some 6 MB of memory for each method that is flooded. gRPC cancels those beyond."""
+
     look_ups_max: int = Field(default=16, ge=1, le=1_000)
     """Look-ups of tokens that are not known yet, at once; default 16. More wait."""
 
@@ -135,6 +148,10 @@ class ResponseSettings(BaseModel):
 
     pages_per_account_max: int = Field(default=2, ge=1, le=1_000)
     """The same for one account; default 2, so that its loop leaves turns to others."""
+
+    rows_per_account_per_s: int = Field(default=2_000, ge=1, le=1_000_000)
+    """Rows of pages that one account is given each second; default 2,000, a tenth of what a small
+    computer can build. Who asks for more waits for the turn."""
 
 
 class ConnectionSettings(BaseModel):

@@ -120,13 +120,13 @@ class AccountSettings(BaseModel):
     """Seconds that a bearer token is good for; default 2,592,000 (30 days), as long as a phone
     stays logged in without asking."""
 
-    password_threads: int = Field(default=2, ge=1, le=64)
-    """Password hashes computed at a time; default 2. Each takes about 50 ms and 64 MiB of memory;
-    two leave a small computer's other cores to the drops."""
+    password_threads: int = Field(default=1, ge=1, le=64)
+    """Password hashes computed at a time; default 1. Each takes about 50 ms on several cores and 64
+    MiB of memory, a quarter of what a small container has."""
 
     password_waiting_max: int = Field(default=200, ge=1, le=10_000)
     """Most logins that may wait for their hash; default 200, which keep the last one waiting for
-    about 5 s. Above it logins are refused with RATE_LIMITED."""
+    about 10 s. Above it logins are refused with RATE_LIMITED."""
 
     password_niceness: int = Field(default=10, ge=0, le=19)
     """How much lower the priority of the threads that compute hashes is than that of the rest of
