@@ -1,13 +1,21 @@
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.sessions.finger import QUERIES_MAX, FingerServer, answer
+from drink_frontend.sessions.finger import (
+    QUERIES_MAX,
+    QUERIES_PER_PLACE_MAX,
+    FingerServer,
+    answer,
+)
 from drink_frontend.sessions.settings import FingerSettings
 from tests.fakes.sessions import PATIENCE_S
 from tests.fakes.usecases import World, make_machine, make_slot
+
+PLACES = QUERIES_MAX // QUERIES_PER_PLACE_MAX
 
 
 @pytest.fixture
@@ -128,11 +136,32 @@ class TestServer:
         assert b"Jolt" in await self.ask(server, b"\n")
 
     async def test_fault_8_a_crowd_is_turned_away(self, server: FingerServer) -> None:
-        crowd = [await asyncio.open_connection(*server.address) for _ in range(QUERIES_MAX)]
+        crowd = [
+            await asyncio.open_connection(
+                *server.address, local_addr=(f"127.0.2.{number % PLACES}", 0)
+            )
+            for number in range(QUERIES_MAX)
+        ]
         await self.until_answered(server, answered=False)
         for _, writer in crowd:
             writer.transport.abort()
         await self.until_answered(server, answered=True)
+
+    async def test_fault_66_one_address_takes_only_its_own_queries(
+        self, server: FingerServer
+    ) -> None:
+        crowd = [
+            await asyncio.open_connection(*server.address, local_addr=("127.0.2.1", 0))
+            for _ in range(QUERIES_MAX)
+        ]
+        assert b"Jolt" in await self.ask(server, b"\n")
+        turned_away = [reader for reader, _ in crowd[QUERIES_PER_PLACE_MAX:]]
+        async with asyncio.timeout(PATIENCE_S):
+            for reader in turned_away:
+                with contextlib.suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+        for _, writer in crowd:
+            writer.transport.abort()
 
     async def test_fault_7_a_silent_peer_is_cut_off(
         self, server: FingerServer, monkeypatch: pytest.MonkeyPatch

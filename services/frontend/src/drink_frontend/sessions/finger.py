@@ -7,6 +7,7 @@ import structlog
 
 from drink_frontend.domain.entities import Machine, Slot
 from drink_frontend.domain.errors import DrinkError
+from drink_frontend.domain.origin import place
 from drink_frontend.sessions.dialects import ITEM_BYTES_MAX, NAME_BYTES_MAX, clean
 from drink_frontend.sessions.listening import ip_address, listen
 from drink_frontend.sessions.replies import UNKNOWN_PLACE, title
@@ -23,6 +24,10 @@ QUERY_LIMIT_S = 10.0
 
 QUERIES_MAX = 64
 """Queries at once; what a campus of curious people makes, and far from exhausting open files."""
+
+QUERIES_PER_PLACE_MAX = 16
+"""Queries at once from one address, so that whoever stays silent keeps only his own from being
+answered."""
 
 BAR_MAX = 40
 """Characters of the longest bar of a graph."""
@@ -144,7 +149,7 @@ class FingerServer:
         self._settings = settings
         self._machines = machines
         self._server: asyncio.Server | None = None
-        self._queries: set[asyncio.Task[None]] = set()
+        self._queries: dict[asyncio.Task[None], str] = {}
 
     @property
     def address(self) -> tuple[str, int]:
@@ -172,12 +177,15 @@ class FingerServer:
         await asyncio.gather(*self._queries, return_exceptions=True)
 
     def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._queries) >= QUERIES_MAX:
+        here = place(ip_address(writer.get_extra_info("peername")))
+        of_place = sum(each == here for each in self._queries.values())
+        if len(self._queries) >= QUERIES_MAX or of_place >= QUERIES_PER_PLACE_MAX:
+            log.warning("finger_turned_away", queries=len(self._queries))
             writer.transport.abort()
             return
         query = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._queries.add(query)
-        query.add_done_callback(self._queries.discard)
+        self._queries[query] = here
+        query.add_done_callback(self._queries.pop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
