@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from drink.v1 import machine_service_pb2 as pb
 from drink.v1 import machine_service_pb2_grpc
+from drink_frontend.domain.entities import Machine
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.origin import place
 from drink_frontend.rpc.auth import caller, named_caller
@@ -34,6 +35,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         self._machines = machines
         self._effects = effects
         self._watches = watches
+        self._last_shown: dict[str, tuple[Machine, pb.WatchMachinesResponse]] = {}
 
     async def ListMachines(
         self, _request: pb.ListMachinesRequest, _context: Context
@@ -61,7 +63,16 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         )
         async with aclosing(updates):
             async for machine in updates:
-                yield pb.WatchMachinesResponse(machine=machine_message(machine))
+                yield self._shown(machine)
+
+    def _shown(self, machine: Machine) -> pb.WatchMachinesResponse:
+        """The message that shows the machine, made once for all who watch."""
+        last = self._last_shown.get(machine.name)
+        if last is not None and last[0] is machine:
+            return last[1]
+        message = pb.WatchMachinesResponse(machine=machine_message(machine))
+        self._last_shown[machine.name] = (machine, message)
+        return message
 
     async def UpdateSlot(
         self, request: pb.UpdateSlotRequest, _context: Context

@@ -20,6 +20,7 @@ from drink_frontend.domain.limits import (
 from drink_frontend.domain.ports import Clock, Randomness, Storage, Transaction
 from drink_frontend.domain.stock import STOCK_MAX
 from drink_frontend.usecases.accounts import digest
+from drink_frontend.usecases.feed import MachineFeed
 
 
 class Machines:
@@ -40,6 +41,7 @@ class Machines:
         self._storage = storage
         self._clock = clock
         self._randomness = randomness
+        self._feed = MachineFeed(self.list, storage.changes)
 
     async def list(self) -> Sequence[Machine]:
         """All machines, by name."""
@@ -53,24 +55,13 @@ class Machines:
         """
         return await self._storage.read(lambda tx: _machine(tx, name))
 
-    async def watch(self, names: Sequence[str]) -> AsyncIterator[Machine]:
+    def watch(self, names: Sequence[str]) -> AsyncIterator[Machine]:
         """The machines of those names (all if none is given) now, then each one as it changes.
 
         Raises:
             MachineNotFoundError: there is no machine of one of the names.
         """
-        for name in names:
-            await self.get(name)
-        shown: dict[str, Machine] = {}
-        only = names[0] if len(names) == 1 else None
-        with self._storage.changes.machine(only) as subscription:
-            while True:
-                for machine in await self.list():
-                    name = machine.name
-                    if (not names or name in names) and shown.get(name) != machine:
-                        shown[name] = machine
-                        yield machine
-                await subscription.changed()
+        return self._feed.watch(names)
 
     async def update_slot(
         self,

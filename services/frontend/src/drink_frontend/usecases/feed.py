@@ -1,0 +1,170 @@
+"""Machines as they change, for all who watch: one read for each change, however many watch.
+
+Who watches gets the newest state of each machine and not every state between. Nobody waits for
+anybody: a reader that is slow has more to skip, and watchers are woken a few at a time, so that a
+drop's own steps get their turns in between.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from itertools import islice
+
+import structlog
+
+from drink_frontend.domain.entities import Machine
+from drink_frontend.domain.errors import DrinkError, MachineNotFoundError
+from drink_frontend.domain.ports import Changed, Changes
+
+log = structlog.get_logger(__name__)
+
+WOKEN_AT_ONCE = 16
+"""Watchers woken in one go; to send to one takes some 0.1 ms."""
+
+PAUSE_S = 0.003
+"""Seconds until the next are woken, in which everything else has the process for itself. All of
+1,024 are woken within some 0.3 s."""
+
+
+class _Watcher:
+    """One who watches.
+
+    Attributes:
+        pending: Names of the machines that he has to be shown.
+        error: Why there is nothing to show any more.
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+        self.pending: dict[str, None] = {}
+        self.error: DrinkError | None = None
+        self.woken = asyncio.Event()
+
+    def add(self, names: Collection[str]) -> None:
+        """These have changed."""
+        wanted = [name for name in names if name in self._names] if self._names else names
+        if wanted:
+            self.pending.update(dict.fromkeys(wanted))
+            self.woken.set()
+
+    def fail(self, error: DrinkError) -> None:
+        """Nothing can be read."""
+        self.error = error
+        self.woken.set()
+
+
+class MachineFeed:
+    """What watchers are shown.
+
+    Args:
+        read: Reads all machines, by name.
+        changes: Tells what has changed.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[Sequence[Machine]]], changes: Changes) -> None:
+        self._read = read
+        self._machines: dict[str, Machine] = {}
+        self._watchers: dict[_Watcher, None] = {}
+        self._waiting: list[asyncio.Future[None]] = []
+        self._present = 0
+        self._changed = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+        changes.tell(self._hear)
+
+    async def watch(self, names: Sequence[str]) -> AsyncIterator[Machine]:
+        """The machines of those names (all if none is given) now, then each one as it changes.
+
+        Raises:
+            MachineNotFoundError: there is no machine of one of the names.
+            StorageUnavailableError: the database does not answer.
+        """
+        watcher = _Watcher(frozenset(names))
+        self._present += 1
+        try:
+            await self._fresh()
+            for name in names:
+                if name not in self._machines:
+                    raise MachineNotFoundError("no such machine")
+            self._watchers[watcher] = None
+            watcher.add(self._machines)
+            while watcher.error is None:
+                while watcher.pending:
+                    name = next(iter(watcher.pending))
+                    del watcher.pending[name]
+                    yield self._machines[name]
+                await watcher.woken.wait()
+                watcher.woken.clear()
+            raise watcher.error
+        finally:
+            self._watchers.pop(watcher, None)
+            self._present -= 1
+            if not self._present and self._following is not None:
+                self._following.cancel()
+                self._following = None
+
+    async def _fresh(self) -> None:
+        """Waits for a read that begins from now on."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        self._changed.set()
+        if self._following is None:
+            self._following = asyncio.create_task(self._follow(), name="machine feed")
+        try:
+            await waiting
+        finally:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+
+    async def _follow(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            waiting, self._waiting = self._waiting, []
+            try:
+                changed = self._take(await self._read())
+            except DrinkError as error:
+                self._fail(waiting, error)
+                continue
+            except Exception as error:
+                # A fault of the program: who opened the first watch is told, the log says why.
+                log.exception("machine_feed_failed")
+                for each in waiting:
+                    if not each.done():
+                        each.set_exception(error)
+                continue
+            for each in waiting:
+                if not each.done():
+                    each.set_result(None)
+            await self._tell(changed)
+
+    def _take(self, machines: Sequence[Machine]) -> list[str]:
+        """Keeps what was read; returns the names of what looks different than before."""
+        changed = []
+        for machine in machines:
+            # Its place in the journal, which moves with every drop, is shown to nobody.
+            shown = replace(machine, journal_sequence=0)
+            if self._machines.get(machine.name) != shown:
+                self._machines[machine.name] = shown
+                changed.append(machine.name)
+        return changed
+
+    async def _tell(self, changed: Collection[str]) -> None:
+        if not changed:
+            return
+        watchers = iter(tuple(self._watchers))
+        while some := tuple(islice(watchers, WOKEN_AT_ONCE)):
+            for watcher in some:
+                watcher.add(changed)
+            if len(some) == WOKEN_AT_ONCE:
+                await asyncio.sleep(PAUSE_S)
+
+    def _fail(self, waiting: Sequence[asyncio.Future[None]], error: DrinkError) -> None:
+        for each in waiting:
+            if not each.done():
+                each.set_exception(error)
+        for watcher in self._watchers:
+            watcher.fail(error)
+
+    def _hear(self, changed: Changed | None) -> None:
+        if self._present and (changed is None or changed.machines):
+            self._changed.set()
