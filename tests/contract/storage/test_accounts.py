@@ -1,13 +1,19 @@
 """The contract of `AccountTable`."""
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind
 from drink_frontend.domain.ports import Storage, Transaction
+from tests.contract.storage.conftest import OpenStorage
 from tests.fakes.books import NOW, found, reserve
 from tests.fakes.books import drop as order
+
+NAMES = ["dora", "Dora", "DORA", "doRA", "dOra", "dora"]
 
 
 async def test_the_funding_account_is_there_from_the_start(storage: Storage) -> None:
@@ -133,3 +139,73 @@ async def test_held_credits_are_owned_but_not_available(storage: Storage) -> Non
     alice = await storage.read(lambda tx: tx.accounts.get("alice"))
     assert alice is not None
     assert (alice.posted, alice.held, alice.available) == (1_000, 50, 950)
+
+
+async def test_a_name_in_another_case_is_found_and_taken(storage: Storage) -> None:
+    await storage.write(lambda tx: tx.accounts.add("Alice_1", AccountKind.USER, NOW))
+
+    def look(tx: Transaction) -> list[str | None]:
+        said = ("alice_1", "ALICE_1", "Alice_1", "alice", "alic\N{LATIN SMALL LETTER E WITH ACUTE}")
+        found = [tx.accounts.find(name) for name in said]
+        return [account.name if account else None for account in found]
+
+    assert await storage.read(look) == ["Alice_1", "Alice_1", "Alice_1", None, None]
+    with pytest.raises(AlreadyExistsError, match="Alice_1"):
+        await storage.write(lambda tx: tx.accounts.add("aLICE_1", AccountKind.USER, NOW))
+    assert await storage.read(lambda tx: tx.accounts.find("ali\0ce")) is None
+
+
+async def test_of_two_processes_that_add_a_name_at_once_one_does(open_storage: OpenStorage) -> None:
+    async with open_storage() as one, open_storage(beside=True) as other:
+
+        def adding(name: str) -> Callable[[Transaction], None]:
+            return lambda tx: tx.accounts.add(name, AccountKind.USER, NOW)
+
+        added = await asyncio.gather(
+            *((one, other)[number % 2].write(adding(name)) for number, name in enumerate(NAMES)),
+            return_exceptions=True,
+        )
+        assert [type(each) for each in added].count(AlreadyExistsError) == len(NAMES) - 1
+        assert len(await one.read(lambda tx: tx.accounts.list_users())) == 1
+
+
+async def test_a_closed_account_is_readmitted_with_what_it_is_given_and_no_more(
+    storage: Storage,
+) -> None:
+    def make(tx: Transaction) -> None:
+        tx.accounts.add("alice", AccountKind.USER, NOW, admin=True, password_hash="old")
+        tx.accounts.update("alice", ibutton_digest="old", closed=True)
+        tx.accounts.add_token("token", "alice", NOW + 9)
+
+    await storage.write(make)
+    terms = {"admin": False, "password_hash": None, "ibutton_digest": None}
+    await storage.write(lambda tx: tx.accounts.readmit("alice", NOW + 1, **terms))  # type: ignore[arg-type]
+    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
+    assert alice == Account(
+        "alice",
+        AccountKind.USER,
+        admin=False,
+        closed=False,
+        password_hash=None,
+        posted=0,
+        held=0,
+        since_ms=NOW + 1,
+    )
+    assert await storage.read(lambda tx: tx.accounts.by_token("token", NOW)) is None
+    assert await storage.read(lambda tx: tx.accounts.by_ibutton("old")) is None
+
+
+async def test_administrators_are_the_open_ones_with_what_they_log_in_with(
+    storage: Storage,
+) -> None:
+    def make(tx: Transaction) -> None:
+        for name in ("root", "ghost", "gone", "card"):
+            tx.accounts.add(name, AccountKind.USER, NOW, admin=True)
+        tx.accounts.add("alice", AccountKind.USER, NOW, password_hash="hash")
+        tx.accounts.update("root", password_hash="hash")
+        tx.accounts.update("gone", password_hash="hash", closed=True)
+        tx.accounts.update("card", ibutton_digest="digest")
+
+    await storage.write(make)
+    administrators = await storage.read(lambda tx: tx.accounts.administrators())
+    assert administrators == {"card": True, "ghost": False, "root": True}

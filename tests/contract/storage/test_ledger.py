@@ -198,3 +198,16 @@ async def test_a_mistake_of_the_program_cannot_break_the_ledger(
     with pytest.raises(Exception, match=refused_by):
         await storage.write(mistake)
     assert await storage.read(everything) == before
+
+
+async def test_grants_are_found_by_their_request_whoever_asked(storage: Storage) -> None:
+    await storage.write(found)
+
+    def give(tx: Transaction) -> None:
+        fund(tx, "alice", 5, "gift")
+        move(tx, "alice", "bob", 5, "present")
+
+    await storage.write(give)
+    (grant,) = await storage.read(lambda tx: tx.ledger.grants("gift"))
+    assert (grant.debit_account, grant.credit_account, grant.amount) == ("funding", "alice", 5)
+    assert await storage.read(lambda tx: tx.ledger.grants("present")) == []
