@@ -58,6 +58,7 @@ class MemoryDesk:
         drops: Every drop, oldest first.
         epochs: Newest link of each machine.
         kept: Sensors and temperature, as often as they were kept.
+        complete: Whether the board had listed all its slots, each time.
         journals: Highest journal record seen of each machine and journal.
         agents: What each opened link's agent said of itself.
         disabled: Machines out of service.
@@ -71,6 +72,7 @@ class MemoryDesk:
     drops: dict[str, Drop] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     kept: list[tuple[str, Mapping[int, Sensor], float | None]] = field(default_factory=list)
+    complete: list[bool] = field(default_factory=list)
     journals: dict[tuple[str, str], int] = field(default_factory=dict)
     agents: list[Mapping[str, str]] = field(default_factory=list)
     disabled: set[str] = field(default_factory=set)
@@ -166,8 +168,11 @@ class MemoryDesk:
         epoch: int,
         sensors: Mapping[int, Sensor],
         temperature_celsius: float | None,
+        *,
+        complete: bool,
     ) -> None:
         self._write()
         if self.epochs[machine] != epoch:
             raise LinkSupersededError("a newer link has taken over")
         self.kept.append((machine, sensors, temperature_celsius))
+        self.complete.append(complete)

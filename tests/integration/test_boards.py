@@ -271,6 +271,30 @@ def test_fault_49_a_slot_that_its_sensor_calls_empty_sells_nothing(house: House)
     wait_until(lambda: house.root.slot("d/5").available == 3, "the slot is open")
 
 
+def test_fault_58_a_slot_that_the_board_does_not_list_is_refused_and_shown(house: House) -> None:
+    """Invariant 8: its command is not written, so its credits are free."""
+    ghost = ("d", "9")
+    house.admin("slot", "add", *ghost, "--item", "Ghost", "--price", "50", "--available", "3")
+    runs = house.runs("d")
+    assert outcome(house.alice.drop("d/9")) == ("NOT_DISPENSED", "BOARD_UNREACHABLE")
+    assert house.alice.account().held_credits == 0
+    assert "the board lists no slot 9, only 1, 2, 3, 4, 5" in house.admin("alarms")
+    assert "not listed by the board" in house.admin("machine", "list")
+    assert house.runs("d") == runs
+    assert house.boards["d"].counts()["protocol_violations"] == 0
+    assert_works(house)
+    house.agents["d"].kill()
+    house.agents["d"].start()
+    wait_until(lambda: "SLOT_UNLISTED" in house.admin("alarms"), "it is raised with the next link")
+    house.admin("slot", "change", *ghost, "--available", "0", "--disabled")
+    house.wait_ready("d")
+
+
+def test_a_board_that_tells_of_a_slot_above_the_highest_goes_on_selling(house: House) -> None:
+    house.boards["d"].ask(do="say", text="71 1`2 1`3 0`4 1`5 1`100 1\n")
+    assert_works(house)
+
+
 @pytest.mark.parametrize("dispensed", [True, False])
 def test_fault_53_evidence_that_comes_after_the_operator_decided_is_raised_only(
     house: House, dispensed: bool

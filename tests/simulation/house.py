@@ -41,6 +41,8 @@ LINK = "/drink.v1.MachineLinkService/Connect"
 DROP = "/drink.v1.DropService/Drop"
 WATCH = "/drink.v1.DropService/WatchDrop"
 SLOTS = (1, 2, 3)
+UNLISTED = 4
+"""A slot that every machine sells and no board has."""
 
 
 def _may_repeat(data: bytes, up: bool) -> bool:

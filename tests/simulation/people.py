@@ -25,7 +25,7 @@ from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.resolve import Resolution
 from tests.simulation.database import DatabaseTrouble
 from tests.simulation.hosts import HouseHasher
-from tests.simulation.house import SLOTS, House
+from tests.simulation.house import SLOTS, UNLISTED, House
 from tests.simulation.rpc import Channel
 from tests.simulation.wire import Wire
 from tests.simulation.world import Process
@@ -77,6 +77,9 @@ def found(house: House) -> None:
                         price=PRICES[slot - 1],
                         available=wire.board.counts.cans[slot],
                     )
+                await machines.create_slot(
+                    "setup", name, UNLISTED, item="ghost", price=PRICES[0], available=5
+                )
                 house.agents[name].token = await machines.new_token("setup", name)
 
     task = process.spawn(work())
@@ -163,9 +166,10 @@ class Buyer(Person):
         rng = self.rng
         machine = rng.choice(list(self.house.agents))
         delay_s = rng.choice([0, 0, 0, 1, 5, 30])
+        slot = UNLISTED if rng.random() < 0.05 else rng.choice(SLOTS)
         return drop_service_pb2.DropRequest(
             request_id=self.request_id(),
-            slot=f"machines/{machine}/slots/{rng.choice(SLOTS)}",
+            slot=f"machines/{machine}/slots/{slot}",
             delay=Duration(seconds=delay_s) if delay_s else None,
             price_ceiling=rng.choice([None, None, 50, 100]),
         )

@@ -176,6 +176,11 @@ class WatchedBoard(EmulatedBoard):
         super()._drop(slot, now)
         self._truth.obeyed(slot, ran=self.counts.motor_runs > runs, fault=fault.fault)
 
+    def _violate(self, line: bytes, why: str) -> None:
+        super()._violate(line, why)
+        truth = self._truth
+        truth.world.violate(f"23: the reader of {truth.machine}'s board ends of {line!r}: {why}")
+
     def _fall(self, slot: int, now: float) -> None:
         if self.counts.cans[slot]:
             self._truth.fell(slot)

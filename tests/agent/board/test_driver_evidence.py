@@ -124,6 +124,62 @@ class TestQuestions:
         assert board.written == b"6000\n6\n"
 
 
+class TestSlots:
+    @pytest.mark.parametrize("slot", [4, 9, 99])
+    def test_fault_58_a_slot_that_the_board_does_not_list_is_refused_before_the_motor(
+        self, slot: int
+    ) -> None:
+        board = ready()
+        board.dispense("d1", slot)
+        [ended] = board.ended
+        assert (ended.outcome, ended.cause) == (Outcome.NOT_DISPENSED, Cause.BOARD_UNREACHABLE)
+        expected = f"the board lists no slot {slot}, only 1, 2, 3"
+        assert ended.evidence.contradiction == expected
+        assert board.written == b""
+        assert board.notes == [f"d1: {expected}"]
+        board.dispense("d2", 3)
+        assert board.written == b"33\n"
+
+    def test_fault_58_a_command_that_was_held_is_refused_too(self) -> None:
+        board = dispensing()
+        board.hear(b"4\n")
+        board.dispense("d2", 9)
+        board.show_idle()
+        assert [ended.cause for ended in board.ended][1] is Cause.BOARD_UNREACHABLE
+        assert b"39" not in board.written
+
+    def test_fault_58_a_machine_of_one_slot_lists_it(self) -> None:
+        board = ready(status=b"71 1\n")
+        board.dispense("d1", 2)
+        board.dispense("d2", 1)
+        assert board.written == b"31\n"
+
+    @pytest.mark.parametrize("status", [b"7 0 1\n", b"7\n"])
+    def test_a_board_that_lists_nothing_may_have_any_slot(self, status: bytes) -> None:
+        board = ready(status=status)
+        board.hear(b"7 3 1\n")
+        board.dispense("d1", 2)
+        assert board.written == b"32\n"
+
+    def test_fault_56_a_board_with_fewer_slots_forgets_those_of_the_one_before(self) -> None:
+        board = ready()
+        board.lose()
+        assert board.driver.status.sensors.keys() == {1, 2, 3}
+        board.connect()
+        board.show_idle(b"71 1`2 1\n")
+        assert board.driver.status.sensors.keys() == {1, 2}
+        board.clear()
+        board.dispense("d1", 3)
+        assert board.written == b""
+
+    def test_a_slot_above_the_highest_is_ignored_and_noted(self) -> None:
+        board = ready(status=b"71 1`100 1`2 0\n")
+        assert board.driver.status.sensors.keys() == {1, 2}
+        board.hear(b"7100 0\n" * 97)
+        assert len(board.notes) == 1, "the hundredth time"
+        assert "slot 100" in board.notes[0]
+
+
 class TestEvidence:
     def test_fault_59_what_a_lost_board_says_later_amends_and_settles(self) -> None:
         board = dispensing(slot=2)

@@ -314,7 +314,8 @@ class TestConnection:
         board.connect()
         emulated.receive(board.written + b"6\n", 0)
         assert emulated.counts.motor_runs == 0
-        assert emulated.violations == []
+        # A reader that ends of a slot that no machine has is better than a wrong motor.
+        assert bool(emulated.violations) is torn.startswith(b"3")
 
     def test_a_port_lost_while_desynced_leaves_the_drop_unknown(self) -> None:
         board = desynced()

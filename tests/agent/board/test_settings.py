@@ -33,6 +33,7 @@ def test_the_defaults_are_good() -> None:
         ({"password": "pässword"}, "password"),
         ({"url": "listen://:4343"}, "password_file: required"),
         ({"sensor_independent": True}, "coke1994"),
+        ({"max_slot": 100}, "1 to 99"),
         ({"dialect": "coke1994"}, "1 to 8 slots"),
         ({"dialect": "coke1994", "max_slot": 5, "motor_s": 10}, "longer than motor_s"),
         (

@@ -214,7 +214,6 @@ async def test_a_frontend_that_never_welcomes_is_left(settings: LinkSettings) ->
         lambda link: link.welcome(wanted=["x"] * 2001),
         lambda link: (link.welcome(), link.welcome()),
         lambda link: (link.welcome(), link.dispense("a", slot=0)),
-        lambda link: (link.welcome(), link.dispense("a", slot=1000)),
         lambda link: (link.welcome(), link.dispense("a", ttl_ms=-1)),
         lambda link: (link.welcome(), link.dispense("../a")),
         lambda link: (link.welcome(), link.say(ConnectResponse(dispense=Dispense(drop="a")))),

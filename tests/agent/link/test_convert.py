@@ -34,6 +34,15 @@ EVIDENCE = Evidence(
 )
 
 
+@pytest.mark.parametrize("slot", [100, 1_000_000])
+def test_a_slot_above_the_highest_is_refused_by_the_board_and_does_not_end_the_link(
+    slot: int,
+) -> None:
+    """A newer frontend may have more slots; its drop would be dispatched on each link again."""
+    dispense = ConnectResponse(dispense=Dispense(drop="drops/a", epoch=3, slot=slot, ttl_ms=9))
+    assert from_response(dispense) == Command("a", slot, 3, 9)
+
+
 @pytest.mark.parametrize(
     ("response", "expected"),
     [

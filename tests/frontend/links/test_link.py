@@ -391,10 +391,16 @@ async def test_status_is_kept_when_it_changes_and_only_then(rig: Rig) -> None:
     )
     await rig.answered()
 
-    assert rig.desk.kept == [
-        ("d", {1: Sensor.STOCKED}, 3.5),
-        ("d", {1: Sensor.EMPTY}, 3.5),
-    ]
+    assert rig.desk.kept == [("d", {1: each}, 3.5) for each in (Sensor.STOCKED, Sensor.EMPTY)]
+
+
+async def test_fault_58_a_boards_slots_are_all_known_once_it_is_ready(rig: Rig) -> None:
+    both = {1: Sensor.STOCKED, 2: Sensor.STOCKED}
+    await rig.open(board_status=BoardStatus(False, both))
+    await rig.answered()
+    rig.agent.say(BoardStatus(True, both), BoardStatus(False, both), BoardStatus(True, both))
+    await rig.answered()
+    assert rig.desk.complete == [False, True]
 
 
 async def test_status_that_was_not_kept_is_kept_once_the_database_answers(rig: Rig) -> None:

@@ -57,6 +57,33 @@ async def test_the_last_item_still_stands_in_the_slot_while_its_drop_is_open(ben
     assert await bench.audit(AuditKind.SENSOR_CONTRADICTED) == []
 
 
+async def test_fault_58_a_slot_that_the_board_does_not_list_is_an_alarm_once(bench: Bench) -> None:
+    for _ in range(2):
+        await bench.dispatch.status("d", 1, {1: Sensor.STOCKED}, None, complete=True)
+    [alarm] = await bench.audit(AuditKind.SLOT_UNLISTED)
+    assert alarm.kind.alarming
+    assert (alarm.machine, alarm.facts) == ("d", {"slots": [2], "listed": [1]})
+
+
+async def test_fault_58_a_slot_that_is_no_longer_listed_has_no_sensor(bench: Bench) -> None:
+    both = {1: Sensor.STOCKED, 2: Sensor.EMPTY}
+    await bench.dispatch.status("d", 1, both, None, complete=True)
+    assert await bench.audit(AuditKind.SLOT_UNLISTED) == []
+    await bench.dispatch.status("d", 1, {1: Sensor.STOCKED}, None, complete=False)
+    assert (await bench.slot("d", 2)).sensor is Sensor.EMPTY, "its list may be in the making"
+    await bench.dispatch.status("d", 1, {1: Sensor.STOCKED}, None, complete=True)
+    assert (await bench.slot("d", 2)).sensor is Sensor.UNSPECIFIED
+    assert len(await bench.audit(AuditKind.SLOT_UNLISTED)) == 1
+
+
+@pytest.mark.parametrize("sensors", [{}, {1: Sensor.STOCKED, 2: Sensor.STOCKED, 3: Sensor.EMPTY}])
+async def test_fault_58_a_board_without_sensors_or_with_more_slots_is_no_alarm(
+    bench: Bench, sensors: dict[int, Sensor]
+) -> None:
+    await bench.dispatch.status("d", 1, sensors, None, complete=True)
+    assert await bench.audit(AuditKind.SLOT_UNLISTED) == []
+
+
 async def test_fault_17_a_superseded_link_says_nothing_of_its_board(bench: Bench) -> None:
     """Invariant 14: what came late on an older stream must not cover what the newer one said."""
     await bench.link("d")

@@ -233,7 +233,9 @@ class Dispense(_message.Message):
     epoch: _builtins.int
     """The epoch of the link it is sent on."""
     slot: _builtins.int
-    """The machine's slot number, from 1."""
+    """The machine's slot number, 1 to 99; the agent refuses others, and those that
+    its board does not list, with CAUSE_BOARD_UNREACHABLE.
+    """
     ttl_ms: _builtins.int
     """Milliseconds from receipt after which the motor may not be started."""
     def __init__(
@@ -480,7 +482,7 @@ class BoardStatus(_message.Message):
         SLOT_FIELD_NUMBER: _builtins.int
         SENSOR_FIELD_NUMBER: _builtins.int
         slot: _builtins.int
-        """The slot's number, from 1."""
+        """The slot's number, 1 to 99; the frontend ignores others."""
         sensor: _machine_service_pb2.Slot.Sensor.ValueType
         """What it says."""
         def __init__(

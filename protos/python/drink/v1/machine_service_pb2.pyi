@@ -137,7 +137,9 @@ class Slot(_message.Message):
     SENSOR_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Resource name: `machines/{machine}/slots/{slot}`."""
+    """Resource name: `machines/{machine}/slots/{slot}`, the slots numbered 1 to
+    99.
+    """
     item: _builtins.str
     """What it sells: 1 to 64 characters without control characters or quotes."""
     price: _builtins.int

@@ -96,10 +96,9 @@ class TestFirmware:
         made.pass_s(3.5)
         assert made.said == b"72 0\n4\n71 1`2 0`3 0\n"
 
-    @pytest.mark.parametrize("slot", [3, 9])
-    def test_an_empty_slot_and_one_it_has_not_are_refused_at_once(self, slot: int) -> None:
+    def test_an_empty_slot_is_refused_at_once(self) -> None:
         made = wire()
-        made.write(b"3%d\n" % slot)
+        made.write(b"33\n")
         assert made.said == b"5\n" + FULL
         assert made.board.counts.motor_runs == 0
 
@@ -160,6 +159,16 @@ class TestFirmware:
         assert made.board.counts.motor_runs == 0
         made.pass_s(60)
         assert made.said == b"838.3\n", "it still reports"
+
+    @pytest.mark.parametrize("line", [b"39\n", b"3100\n"])
+    def test_fault_58_a_slot_that_the_board_has_not_ends_the_firmwares_reader(
+        self, line: bytes
+    ) -> None:
+        made = wire()
+        made.write(line + b"6\n")
+        made.pass_s(100)
+        assert made.board.violations == [f"{line.strip()!r}: a slot that the board does not have"]
+        assert FULL not in made.said
 
     def test_good_lines_are_no_violation(self) -> None:
         made = wire()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
-from drink_frontend.domain.entities import AuditKind, AuditRecord
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Slot
 from drink_frontend.domain.entities import Machine as KnownMachine
+from drink_frontend.domain.stock import Sensor
 from drink_frontend.system.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def list_machines(context: typer.Context) -> None:
                 slot.reserved,
                 slot.dispensed,
                 slot.unknown,
-                slot.sensor,
+                _sensor(each, slot),
                 "yes" if slot.enabled and each.enabled else "no",
             )
             for each in known
@@ -123,6 +124,14 @@ def list_machines(context: typer.Context) -> None:
             f"{record.machine}: two agents ran as this machine's at {moment(record.at_ms)},"
             f" from {' and '.join(_addresses(record)) or 'unknown addresses'}; stop one of them"
         )
+
+
+def _sensor(machine: KnownMachine, slot: Slot) -> str:
+    """What a slot's sensor says, or that the board lists slots and this one is not among them."""
+    board_lists = any(each.sensor is not Sensor.UNSPECIFIED for each in machine.slots)
+    if board_lists and slot.sensor is Sensor.UNSPECIFIED:
+        return "not listed by the board"
+    return slot.sensor
 
 
 async def _machines(drink: "Administration") -> tuple[Sequence[KnownMachine], list[AuditRecord]]:

@@ -249,7 +249,10 @@ class AuditKind(StrEnum):
     TWO_AGENTS = "TWO_AGENTS"
     """Two agents run with one machine's token or certificate, and take the link in turn."""
     SENSOR_CONTRADICTED = "SENSOR_CONTRADICTED"
-    """A slot's sensor and its count disagree."""
+    """A slot's sensor disagrees with its count or with the board's word, or an agent refused a slot
+    that its board does not list."""
+    SLOT_UNLISTED = "SLOT_UNLISTED"
+    """A machine sells a slot that its board does not list."""
     STOCK_CHANGED = "STOCK_CHANGED"
     """A person changed a slot."""
     ACCOUNT_CHANGED = "ACCOUNT_CHANGED"
@@ -268,6 +271,7 @@ class AuditKind(StrEnum):
             AuditKind.JOURNAL_REPLACED,
             AuditKind.TWO_AGENTS,
             AuditKind.SENSOR_CONTRADICTED,
+            AuditKind.SLOT_UNLISTED,
         }
 
 

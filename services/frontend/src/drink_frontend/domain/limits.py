@@ -9,7 +9,7 @@ DELAY_MAX_S = 300
 """Longest delay of a drop; what the session protocol has promised since 2000."""
 
 SLOT_MAX = 99
-"""Highest slot number; the boards' status lines were never longer than two digits a slot."""
+"""Highest slot number: the boards' configuration has two digits for it. Agents have the same."""
 
 PAGE_MAX = 1_000
 """Most rows of one page."""

@@ -70,5 +70,7 @@ class Desk(Protocol):
         epoch: int,
         sensors: Mapping[int, Sensor],
         temperature_celsius: float | None,
+        *,
+        complete: bool,
     ) -> None:
-        """Keeps what the board says of its slots and temperature."""
+        """Keeps what the board says of its slots, perhaps of all of them, and temperature."""

@@ -86,6 +86,7 @@ class Link:
         self._journal_id = ""
         self._said = clock.monotonic()
         self._kept: BoardStatus | None = None
+        self._listed: frozenset[int] | None = None
         self._awaited: set[str] = set()
         self._newest_status = BoardStatus(ready=False)
         self._later_status: asyncio.TimerHandle | None = None
@@ -300,12 +301,21 @@ class Link:
     async def _keep_status(self) -> None:
         """Keeps what the board said last, unless it is kept."""
         status = self.state.board
-        if self._kept is not None and replace(self._kept, ready=status.ready) == status:
+        # Until the board is ready, the list of its slots may still be in the making.
+        listed = frozenset(status.sensors) if status.ready and status.sensors else self._listed
+        is_kept = self._kept is not None and replace(self._kept, ready=status.ready) == status
+        if is_kept and listed == self._listed:
             return
+        if status.ignored_slots and not is_kept:
+            self._tell(self._log.warning, "slots_ignored", slots=list(status.ignored_slots))
         await self._desk.status(
-            self.state.machine, self.state.epoch, status.sensors, status.temperature_celsius
+            self.state.machine,
+            self.state.epoch,
+            status.sensors,
+            status.temperature_celsius,
+            complete=status.ready,
         )
-        self._kept = status
+        self._kept, self._listed = status, listed
 
     async def _dispatch(self) -> None:
         """Gives the machine's drops out, each after the one before it has its outcome."""

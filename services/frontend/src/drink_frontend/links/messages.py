@@ -14,8 +14,12 @@ class BoardStatus:
     """What the board says of itself and its slots."""
 
     ready: bool
+    """Whether it answers; only then are all its slots known."""
     sensors: Mapping[int, Sensor] = field(default_factory=dict)
+    """By slot number, up to the highest that the frontend knows."""
     temperature_celsius: float | None = None
+    ignored_slots: tuple[int, ...] = ()
+    """Slots that no machine can have here, such as those above the highest number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ EVIDENCE_LINES_MAX = 32
 EVIDENCE_TEXT_MAX = 200
 """Characters kept of one line of evidence."""
 
+IGNORED_SLOTS_MAX = 8
+"""Slots above the highest number that are named in the log; the others are as wrong."""
+
 AGENT_VERSION_MAX = 64
 """Characters kept of an agent's version."""
 
@@ -166,15 +169,16 @@ def _evidence(evidence: _Wire.Evidence) -> dict[str, Any]:
 
 
 def _board_status(status: _Wire.BoardStatus) -> messages.BoardStatus:
-    if not all(1 <= slot.slot <= SLOT_MAX for slot in status.slots):
-        raise _broken("board_status.slots", f"slots are numbered 1 to {SLOT_MAX}")
+    slots = {slot.slot: _sensor(slot.sensor) for slot in status.slots}
+    ignored = sorted(slot for slot in slots if not 1 <= slot <= SLOT_MAX)
     temperature: float | None = status.temperature_celsius
     if not status.HasField("temperature_celsius") or not math.isfinite(status.temperature_celsius):
         temperature = None
     return messages.BoardStatus(
         ready=status.ready,
-        sensors={slot.slot: _sensor(slot.sensor) for slot in status.slots},
+        sensors={slot: sensor for slot, sensor in slots.items() if 1 <= slot <= SLOT_MAX},
         temperature_celsius=temperature,
+        ignored_slots=tuple(ignored[:IGNORED_SLOTS_MAX]),
     )
 
 

@@ -20,6 +20,7 @@ LIMITED_KINDS = (
     AuditKind.ORPHAN_RESULT,
     AuditKind.DROP_CONTRADICTED,
     AuditKind.SENSOR_CONTRADICTED,
+    AuditKind.SLOT_UNLISTED,
     AuditKind.DROP_MOVED,
 )
 """Audit records that an agent can cause without end. Of DROP_MOVED, only the return of a drop whose

@@ -87,6 +87,7 @@ class Dispatch:
         self._journals = journals
         self._alarms = alarms
         self._frontend = frontend
+        self._unlisted: dict[str, tuple[int, ...]] = {}
 
     async def open_link(
         self,
@@ -316,11 +317,21 @@ class Dispatch:
         epoch: int,
         sensors: Mapping[int, Sensor],
         temperature_celsius: float | None,
+        *,
+        complete: bool = False,
     ) -> None:
         """Keeps what a machine's board says of its slots and temperature.
 
         A sensor closes and opens its slot; it never changes a count. One that disagrees with the
-        count is kept in the audit log for a person to look at.
+        count is kept in the audit log for a person to look at, and so are slots that the machine
+        sells and the board does not list: commands for those are refused by the agent.
+
+        Args:
+            machine: The machine.
+            epoch: The link that says so.
+            sensors: By slot.
+            temperature_celsius: None without a thermometer.
+            complete: Whether the board has listed all its slots.
 
         Raises:
             LinkSupersededError: `epoch` is not the machine's newest link, which knows better.
@@ -329,15 +340,20 @@ class Dispatch:
 
         recordable = self._alarms.recordable(machine)
 
-        def keep(tx: Transaction) -> list[AuditKind]:
+        def keep(tx: Transaction) -> tuple[list[AuditKind], tuple[int, ...]]:
             records = AgentRecords(tx, machine, now_ms, recordable)
             _machine_on(tx, machine, epoch)
             known = tx.machines.get(machine)
             assert known is not None
             if temperature_celsius != known.temperature_celsius:
                 tx.machines.set_temperature(machine, temperature_celsius)
+            unlisted = _unlisted(known, sensors) if complete else ()
+            if unlisted and unlisted != self._unlisted.get(machine):
+                lists = {"slots": list(unlisted), "listed": sorted(sensors)}
+                records.add(AuditKind.SLOT_UNLISTED, lists)
             for slot in known.slots:
-                sensor = sensors.get(slot.number, slot.sensor)
+                former = Sensor.UNSPECIFIED if slot.number in unlisted else slot.sensor
+                sensor = sensors.get(slot.number, former)
                 if sensor is slot.sensor:
                     continue
                 tx.machines.update_slot(machine, slot.number, now_ms, sensor=sensor)
@@ -348,9 +364,18 @@ class Dispatch:
                 if claims_empty or claims_stocked:
                     claim = {"slot": slot.number, "sensor": sensor, "on_hand": slot.on_hand}
                     records.add(AuditKind.SENSOR_CONTRADICTED, claim)
-            return records.caused
+            return records.caused, unlisted
 
-        self._alarms.caused(machine, await self._storage.write(keep), recordable)
+        caused, unlisted = await self._storage.write(keep)
+        if complete:
+            self._unlisted[machine] = unlisted
+        self._alarms.caused(machine, caused, recordable)
+
+
+def _unlisted(machine: Machine, sensors: Mapping[int, Sensor]) -> tuple[int, ...]:
+    """Slots that the machine sells and its board does not list; none if it lists none at all."""
+    sold = (slot.number for slot in machine.slots if slot.enabled)
+    return tuple(number for number in sold if sensors and number not in sensors)
 
 
 def _log_report(

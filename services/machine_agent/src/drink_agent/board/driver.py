@@ -61,6 +61,8 @@ class Counters:
     """Answers to no command, and lines that only an agent may send."""
     logins_refused: int = 0
     """Logins with a wrong password."""
+    slots_above: int = 0
+    """Readings of slots above `max_slot`."""
 
 
 class TiniDriver(DriverBase):
@@ -81,6 +83,7 @@ class TiniDriver(DriverBase):
         self._probe = IdleProbe(settings.probe_interval_s, 0.0)
         self._held: tuple[str, int] | None = None
         self._written = False
+        self._lists_slots = False
 
     @property
     def state(self) -> State:
@@ -92,6 +95,7 @@ class TiniDriver(DriverBase):
         assert self._state is State.DISCONNECTED, self._state
         self._decoder = tini.TiniDecoder(self._settings.max_line_bytes)
         self._readings.connected()
+        self._lists_slots = False
         self._now = self._connected_at = self._heard_at = now
         if self._settings.dials_in:
             self._state = State.LOGIN
@@ -145,13 +149,27 @@ class TiniDriver(DriverBase):
         return self._take()
 
     def _command_motor(self, drop_id: str, slot: int) -> None:
-        if 1 <= slot <= self._settings.max_slot:
+        if problem := self._problem_of(slot):
+            self._note(f"{drop_id}: {problem}")
+            evidence = Evidence(contradiction=problem)
+            self._turn_down(drop_id, Cause.BOARD_UNREACHABLE, evidence)
+        else:
             self._begin(drop_id, slot)
             self._written = False
             self._state = State.DISPENSING
             self._write(tini.Drop(slot))
-        else:
-            self._turn_down(drop_id, Cause.BOARD_UNREACHABLE, Evidence())
+
+    def _problem_of(self, slot: int) -> str:
+        """Why the motor of a slot cannot be commanded; empty if it can.
+
+        A command for a slot that the firmware does not have ends its reader for good.
+        """
+        if not 1 <= slot <= self._settings.max_slot:
+            return f"slot {slot} is not one of 1 to {self._settings.max_slot} (max_slot)"
+        listed = self._readings.fresh
+        if self._lists_slots and slot not in listed:
+            return f"the board lists no slot {slot}, only {', '.join(map(str, sorted(listed)))}"
+        return ""
 
     def _is_ready(self) -> bool:
         return self._state in (State.READY, State.DISPENSING, State.SETTLING)
@@ -302,14 +320,25 @@ class TiniDriver(DriverBase):
 
     def _on_status(self, status: tini.Message) -> None:
         assert isinstance(status, tini.SlotStatus)
+        self._lists_slots |= len(status.slots) > 1
         for slot, stocked in status.slots:
             if 1 <= slot <= self._settings.max_slot:
                 self._read(slot, stocked=stocked)
+            elif slot:  # the Ruby simulator answers for a slot 0
+                self._on_slot_above(slot)
+
+    def _on_slot_above(self, slot: int) -> None:
+        self.counters.slots_above += 1
+        if is_power_of_ten(self.counters.slots_above):
+            limit = self._settings.max_slot
+            self._note(f"ignored what the board says of slot {slot}, above {limit} (max_slot)")
 
     def _on_status_while_probing(self, status: tini.Message) -> None:
         assert isinstance(status, tini.SlotStatus)
         self._on_status(status)
         if self._probe.proves_idle(status, self._readings.fresh, self._now):
+            # What looks like a push, and answers all questions, is the list of a single slot.
+            self._lists_slots |= [slot for slot, _ in status.slots if slot] != []
             self._on_idle()
 
     def _on_idle(self) -> None:
@@ -318,6 +347,8 @@ class TiniDriver(DriverBase):
         Not every board that speaks these lines answers questions in their turn. So one that owes
         an answer gets as long again as its time limit to give it, before another command is sent.
         """
+        if self._lists_slots:
+            self._readings.forget_unlisted()
         self._amend_readings()
         if self._command is not None:
             last_chance_at = self._command.written_at + 2 * self._settings.response_limit_s

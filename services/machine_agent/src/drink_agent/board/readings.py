@@ -34,6 +34,11 @@ class Readings:
             self._sensors = MappingProxyType({**self._sensors, slot: reading})
         return reading
 
+    def forget_unlisted(self) -> None:
+        """The board has listed all its slots: those of an earlier connection may be gone."""
+        if self._sensors.keys() != self.fresh.keys():
+            self._sensors = MappingProxyType(dict(self.fresh))
+
     def temperature(self, degrees: float, unit: str) -> None:
         """The thermometer reported, in "fahrenheit" or "celsius"."""
         celsius = (degrees - 32) * 5 / 9 if unit == "fahrenheit" else degrees

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from drink_agent.board.streams import parse_peers, parse_url
+from drink_agent.domain.evidence import SLOT_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,9 @@ class BoardSettings:
     """Where the agent keeps what the machine's board is: its USB adapter (kind, serial number,
     socket) and a digest of what it logs in with. Another board is refused until `accept-board`.
     Default none: beside the journal, with `.board` added to its name."""
-    max_slot: int = 99
-    """Highest slot number. Default 99: the firmware's configuration file has two digits. A
+    max_slot: int = SLOT_MAX
+    """Highest slot number. Default 99, the highest that agent and frontend know: the firmware's
+    configuration file has two digits. What a board says of a slot above it is ignored and noted. A
     coke1994 board's slots have to be counted here, 8 at most: it tells of them in one byte."""
     max_line_bytes: int = 1024
     """Longest line that is read; the rest is dropped. Default 1024: a full status of 99 slots
@@ -72,7 +74,7 @@ class BoardSettings:
         for name in ("response_limit_s", "silence_limit_s", "probe_interval_s", "login_limit_s"):
             self._check(name, 0 < getattr(self, name) <= 3600, "above 0 and at most 3600 seconds")
         self._check("motor_s", 0 <= self.motor_s <= 60, "0 to 60 seconds")
-        self._check("max_slot", 1 <= self.max_slot <= 999, "1 to 999")
+        self._check("max_slot", 1 <= self.max_slot <= SLOT_MAX, f"1 to {SLOT_MAX}")
         self._check("max_line_bytes", 64 <= self.max_line_bytes <= 65536, "64 to 65536")
         self._check("dialect", self.dialect in ("tini", "coke1994"), "tini or coke1994")
         units = ("fahrenheit", "celsius")

@@ -11,6 +11,11 @@ MAX_LINE_CHARS: Final = 200
 """Characters kept of one line; the link carries no more."""
 
 
+SLOT_MAX: Final = 99
+"""Highest slot number that any machine has. The firmware's configuration file has two digits for
+it; the frontend has the same limit."""
+
+
 class Sensor(StrEnum):
     """What a slot's sensor says."""
 

@@ -31,9 +31,6 @@ from drink_agent.link.errors import LinkViolationError
 PROTOCOL_VERSION = 1
 """The version of the link protocol that this agent speaks."""
 
-SLOT_MAX = 999
-"""Highest slot number that any machine has."""
-
 _DROP_NAME = re.compile(r"drops/([A-Za-z0-9][A-Za-z0-9._~-]{0,62})")
 
 _OUTCOMES = {outcome: Drop.State.Value(f"STATE_{outcome}") for outcome in Outcome}
@@ -106,7 +103,7 @@ def from_response(response: ConnectResponse) -> Incoming:
             return Welcome(welcome.epoch, wanted, welcome.heartbeat_interval_seconds)
         case "dispense":
             dispense = response.dispense
-            if not 1 <= dispense.slot <= SLOT_MAX:
+            if dispense.slot < 1:
                 raise LinkViolationError("a slot out of range")
             if dispense.ttl_ms < 0:
                 raise LinkViolationError("a time to live out of range")

@@ -275,6 +275,9 @@ class EmulatedBoard:
     # --- dispensing ---
 
     def _drop(self, slot: int, now: float) -> None:
+        if slot and slot not in self.counts.cans and self.spec.dialect is Dialect.FIRMWARE:
+            self._violate(b"3%d" % slot, "a slot that the board does not have")
+            return
         armed = self._faults.get(slot)
         fault = armed.popleft() if armed else _NO_FAULT
         by_chance = self.spec.refuse_rate > 0 and self._rng.random() < self.spec.refuse_rate
