@@ -21,6 +21,7 @@ from drink_frontend.rpc.auth import Access, access_of, given_token
 from drink_frontend.rpc.connections import Connections
 from drink_frontend.rpc.interceptors import Behaviour, Context, Layer, Wrapper, behaviour_of
 from drink_frontend.rpc.origin import origin
+from drink_frontend.rpc.pace import Pace
 from drink_frontend.rpc.peers import parse_peer
 from drink_frontend.rpc.ports import Accounts
 from drink_frontend.rpc.responses import Responses
@@ -37,6 +38,7 @@ class Admitting(Layer):
 
     Args:
         admission: Where calls are counted.
+        pace: How fast they may begin.
         responses: Where responses that have not left are counted.
         connections: Where it is known what is called on a connection.
         accounts: Whose tokens users have.
@@ -45,11 +47,13 @@ class Admitting(Layer):
     def __init__(
         self,
         admission: Admission,
+        pace: Pace,
         responses: Responses,
         connections: Connections,
         accounts: Accounts,
     ) -> None:
         self._admission = admission
+        self._pace = pace
         self._connections = connections
         self._responses = responses
         self._accounts = accounts
@@ -58,10 +62,11 @@ class Admitting(Layer):
         """Runs the call.
 
         Raises:
-            RateLimitedError: it is not let in, or was ended in favour of another.
+            RateLimitedError: it comes too soon, is not let in, or was ended in favour of another.
         """
         kind, owner = self._class_of(method, context)
         peer, where = parse_peer(context.peer()), place(origin(context))
+        self._pace.begin(kind, owner, peer, where)
         call = self._admission.enter(kind, owner, peer, where)
         self._connections.began(peer)
         if where != peer.place:

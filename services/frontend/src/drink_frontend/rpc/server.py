@@ -40,6 +40,7 @@ from drink_frontend.rpc.interceptors import (
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.origin import Gateways, Origins
+from drink_frontend.rpc.pace import Pace
 from drink_frontend.rpc.pages import Pages
 from drink_frontend.rpc.ports import Accounts, Balances, Drops, Links, Machines, Permits
 from drink_frontend.rpc.responses import Responses
@@ -177,12 +178,13 @@ class RpcServer:
         """What surrounds every call, the outermost first."""
         settings, parts = self._settings, self._parts
         admission = Admission(settings.admission, settings.calls_max, self._connections.cut)
+        pace = Pace(settings.pace, self._connections.cut, asyncio.get_running_loop().time)
         return [
             self._calls,
             ErrorBoundary(randomness),
             RequestContext(randomness),
             Origins(Gateways(settings.gateways)),
-            Admitting(admission, self._responses, self._connections, parts.accounts),
+            Admitting(admission, pace, self._responses, self._connections, parts.accounts),
             Authentication(
                 parts.accounts,
                 parts.machines,

@@ -120,6 +120,38 @@ class AdmissionSettings(BaseModel):
     """The same from one address; default 4, so that one guesser takes a quarter at most."""
 
 
+class PaceSettings(BaseModel):
+    """How fast calls may begin. A call that comes too soon is refused with RATE_LIMITED."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    account_calls_per_s: float = Field(default=100, gt=0, le=1_000_000)
+    """Calls of one account per second in the long run; default 100, far more than a person or a
+    touchscreen makes: 100 that change something cost a fifth of a core."""
+
+    account_calls_burst: int = Field(default=500, ge=1, le=1_000_000)
+    """Calls of one account at once, after a quiet time; default 500, five seconds of the rate."""
+
+    stranger_calls_per_s: float = Field(default=100, gt=0, le=1_000_000)
+    """Strangers' calls per second from one IPv4 address or one IPv6 network of 64 bits in the long
+    run; default 100, which many people behind one address share while they log in."""
+
+    stranger_calls_burst: int = Field(default=1_000, ge=1, le=1_000_000)
+    """The same at once, after a quiet time; default 1,000."""
+
+    health_checks_per_s: float = Field(default=20, gt=0, le=1_000_000)
+    """Health checks per second on one connection in the long run; default 20. They are counted by
+    connection and not by address, so that nobody's flood makes the frontend look ill."""
+
+    health_checks_burst: int = Field(default=100, ge=1, le=1_000_000)
+    """Health checks on one connection at once; default 100."""
+
+    refusals_burst: int = Field(default=50, ge=1, le=1_000_000)
+    """Calls of one connection that are refused for their pace at once, and one more a second;
+    default 50. At the next one the connection is closed: whoever does not hear a refusal has to
+    connect again, and gRPC's clients wait longer each time. A gateway's connection stays."""
+
+
 class ResponseSettings(BaseModel):
     """What may wait for readers that do not read."""
 
@@ -281,6 +313,9 @@ class RpcSettings(BaseModel):
     `x-drink-gateway-token` holds their token. Read again when it changes."""
     admission: AdmissionSettings = Field(default_factory=AdmissionSettings)
     """How many calls may be under way; by default those limits."""
+
+    pace: PaceSettings = Field(default_factory=PaceSettings)
+    """How fast calls may begin; by default those limits."""
 
     responses: ResponseSettings = Field(default_factory=ResponseSettings)
     """How much may wait for readers; by default those limits."""

@@ -30,14 +30,14 @@ class Argon2Hasher:
     """Implements `domain.ports.PasswordHasher` with argon2id at RFC 9106's low-memory profile.
 
     Args:
-        threads: Hashes computed at a time. Each takes about 50 ms and 64 MiB; two leave a small
-            computer's other cores to the drops.
+        threads: Hashes computed at a time. Each takes about 50 ms of up to four cores, and 64 MiB
+            of memory.
         waiting_max: Most hashes that are computed or wait; 200 keep the last one waiting for some
-            5 s. They wait lane by lane, see `FairTurns`.
+            10 s. They wait lane by lane, see `FairTurns`.
         niceness: How much lower than the process's own the threads' priority is.
     """
 
-    def __init__(self, threads: int = 2, waiting_max: int = 200, niceness: int = 10) -> None:
+    def __init__(self, threads: int = 1, waiting_max: int = 200, niceness: int = 10) -> None:
         self._hasher = PasswordHasher()
         self._executor = ThreadPoolExecutor(
             threads,

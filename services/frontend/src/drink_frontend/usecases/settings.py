@@ -121,8 +121,8 @@ class AccountSettings(BaseModel):
     stays logged in without asking."""
 
     password_threads: int = Field(default=1, ge=1, le=64)
-    """Password hashes computed at a time; default 1. Each takes about 50 ms on several cores and 64
-    MiB of memory, a quarter of what a small container has."""
+    """Password hashes computed at a time; default 1. Each takes about 50 ms of up to four cores,
+    and 64 MiB of memory, a quarter of what a small container has."""
 
     password_waiting_max: int = Field(default=200, ge=1, le=10_000)
     """Most logins that may wait for their hash; default 200, which keep the last one waiting for

@@ -1,0 +1,124 @@
+"""Calls that come too fast are refused, and whoever does not hear that loses the connection."""
+
+from typing import Any
+
+import grpc
+import pytest
+from structlog.testing import capture_logs
+
+from drink.v1 import account_service_pb2, machine_service_pb2
+from drink_frontend.domain.errors import RateLimitedError
+from drink_frontend.rpc.admission import Kind
+from drink_frontend.rpc.pace import REFUSALS_LOGGED, REFUSALS_S, Pace
+from drink_frontend.rpc.peers import Peer, peer_at
+from drink_frontend.rpc.settings import PaceSettings
+from tests.fakes.rpc_frontend import ALICE, BOB, LIMIT_S, refused, running_frontend
+from tests.frontend.rpc.test_admitting import everybody_is_served
+
+HERE = "192.0.2.1"
+
+
+class Gate:
+    """A pace on a clock set by hand, and the connections that it has closed."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.now = 0.0
+        self.cut: list[int] = []
+        self.waits: list[int] = []
+        self.pace = Pace(PaceSettings(**limits), self._cut, lambda: self.now)
+
+    def _cut(self, peer: Peer) -> bool:
+        self.cut.append(peer.port)
+        return True
+
+    def calls(
+        self, count: int, kind: Kind = Kind.ACCOUNT, owner: str = "alice", **where: Any
+    ) -> int:
+        """How many of so many calls are let in."""
+        peer = peer_at(where.get("address", HERE), where.get("port", 1))
+        let_in = 0
+        for _ in range(count):
+            try:
+                self.pace.begin(kind, owner, peer, where.get("place", peer.place))
+            except RateLimitedError as error:
+                self.waits.append(int(error.facts["retry_after_seconds"]))
+            else:
+                let_in += 1
+        return let_in
+
+
+def test_an_account_has_its_rate_wherever_it_calls_from() -> None:
+    gate = Gate(account_calls_per_s=10, account_calls_burst=5)
+    assert gate.calls(6) == 5
+    assert gate.calls(1, port=2) == gate.calls(1, address="198.51.100.1") == 0
+    assert gate.calls(5, owner="bob") == 5
+    gate.now = 0.21
+    assert gate.calls(5) == 2
+    assert min(gate.waits) >= 1
+
+
+def test_strangers_have_the_rate_of_their_place_and_health_that_of_its_connection() -> None:
+    gate = Gate(stranger_calls_burst=3, health_checks_burst=2)
+    assert gate.calls(9, Kind.STRANGER, "", port=1) == 3
+    assert gate.calls(9, Kind.STRANGER, "", port=2) == 0
+    assert gate.calls(9, Kind.STRANGER, "", address="198.51.100.1") == 3
+    assert gate.calls(9, Kind.STRANGER, "", place="203.0.113.1") == 3
+    assert gate.calls(9, Kind.HEALTH, "", port=3) == gate.calls(9, Kind.HEALTH, "", port=4) == 2
+
+
+def test_links_have_limits_of_their_own() -> None:
+    assert Gate(account_calls_burst=1).calls(1_000, Kind.MACHINE, "d") == 1_000
+
+
+def test_fault_66_who_goes_on_in_spite_of_refusals_loses_the_connection() -> None:
+    gate = Gate(stranger_calls_burst=1, refusals_burst=3)
+    gate.calls(4, Kind.STRANGER, "", port=7)
+    assert gate.cut == []
+    gate.calls(1, Kind.STRANGER, "", port=7)
+    assert gate.cut == [7]
+    gate.calls(1, Kind.STRANGER, "", port=8)
+    assert gate.cut == [7]
+
+
+def test_a_gateways_connection_is_not_closed_for_one_of_its_clients() -> None:
+    gate = Gate(stranger_calls_burst=1, refusals_burst=1)
+    gate.calls(9, Kind.STRANGER, "", place="203.0.113.1")
+    assert gate.cut == []
+
+
+def test_refusals_and_closed_connections_are_logged_and_not_without_end() -> None:
+    gate = Gate(account_calls_burst=1, account_calls_per_s=0.001, refusals_burst=1)
+    with capture_logs() as lines:
+        gate.calls(100)
+        events = [line["event"] for line in lines]
+        gate.now = REFUSALS_S
+        gate.calls(1)
+    assert events.count("calls_refused") == events.count("connection_cut") == REFUSALS_LOGGED
+    assert lines[0]["owner"] == "alice"
+    assert lines[-1]["unlogged"] > 50
+
+
+async def test_a_buyer_with_a_loop_is_refused_and_others_are_served() -> None:
+    pace = {"account_calls_burst": 20, "account_calls_per_s": 0.1, "refusals_burst": 5}
+    request = account_service_pb2.GetAccountRequest()
+    async with running_frontend(pace=pace) as frontend:
+        # The first one is a stranger's, until its token has been looked up.
+        for _ in range(21):
+            await frontend.account_stub.GetAccount(request, metadata=BOB, timeout=LIMIT_S)
+        for _ in range(5):
+            call = frontend.account_stub.GetAccount(request, metadata=BOB, timeout=LIMIT_S)
+            refusal = await refused(call)
+            assert (refusal.reason, refusal.code) == (
+                "RATE_LIMITED",
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+            )
+        with pytest.raises(grpc.aio.AioRpcError) as lost:
+            await frontend.account_stub.GetAccount(request, metadata=BOB, timeout=LIMIT_S)
+        assert lost.value.code() is grpc.StatusCode.UNAVAILABLE
+        await frontend.account_stub.GetAccount(
+            request, metadata=ALICE, timeout=LIMIT_S, wait_for_ready=True
+        )
+        await frontend.machine_stub.ListMachines(
+            machine_service_pb2.ListMachinesRequest(), timeout=LIMIT_S
+        )
+        await everybody_is_served(frontend)
