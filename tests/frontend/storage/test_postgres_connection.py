@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
 from drink_frontend.domain.ports import Transaction
@@ -266,6 +267,30 @@ async def test_fault_38_a_commit_that_a_lost_server_process_waits_for_is_found_o
             await storage.write(gift(1))
         assert await alices(storage) == 1_001
         assert storage.stats.retries >= 1
+
+
+async def test_fault_63_a_session_that_is_ended_just_before_its_commit_is_looked_up(
+    settings: StorageSettings,
+) -> None:
+    """The driver takes the server's reason for ending it for the answer to the COMMIT."""
+    base = settings.model_copy(update={"busy_timeout_ms": 200})
+    idle = (
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+        " AND state = 'idle in transaction'"
+    )
+
+    def stand_still() -> None:
+        until = time.monotonic() + LIMIT_S
+        while execute(settings, idle):
+            assert time.monotonic() < until, "the session is not ended"
+            time.sleep(0.01)
+
+    async with open_storage(base) as storage:
+        await storage.write(found)
+        with at_commit(stand_still), capture_logs() as logs:
+            await storage.write(gift(1))
+        assert await alices(storage) == 1_001
+    assert "database_lost_at_commit" in [entry["event"] for entry in logs]
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
