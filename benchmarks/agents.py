@@ -50,7 +50,7 @@ class InstantBoard:
         """See `BoardPort`."""
         await asyncio.Event().wait()
 
-    def recall(self, drop_id: str, slot: int, before: Sensor, age_s: float) -> None:
+    def recall(self, drop_id: str, slot: int, before: Sensor, cause: Cause, age_s: float) -> None:
         """See `BoardPort`."""
 
     def dispense(self, drop_id: str, slot: int) -> None:

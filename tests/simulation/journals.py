@@ -64,14 +64,17 @@ def at_board(content: bytes) -> dict[str, Any] | None:
 
 
 def awaits_answer(content: bytes) -> bool:
-    """Whether it is not known what became of the last motor command."""
-    last, decided = "", True
+    """Whether it is not known what became of the last motor command that may have been written."""
+    unknown: list[str] = []
     for record in records(content):
         if record["kind"] == "commanded":
-            last, decided = record["drop"], False
-        elif record["kind"] == "result" and record["drop"] == last:
-            decided = record["outcome"] != "UNKNOWN"
-    return not decided
+            unknown.append(record["drop"])
+        elif record["kind"] == "result" and record["drop"] in unknown[-1:]:
+            if record["cause"] in ("BOARD_UNREACHABLE", "EXPIRED"):
+                unknown.pop()
+            elif record["outcome"] != "UNKNOWN":
+                unknown.clear()
+    return bool(unknown)
 
 
 def unacknowledged(content: bytes) -> list[str]:

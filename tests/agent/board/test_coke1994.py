@@ -185,7 +185,7 @@ def test_fault_59_readings_over_another_connection_are_evidence_and_no_proof(
 
 def test_fault_59_a_command_of_an_earlier_run_has_its_sensor_read() -> None:
     board = bench(INDEPENDENT)
-    board.driver.recall("d1", 1, Sensor.STOCKED, 2.0, board.now)
+    board.driver.recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 2.0, now=board.now)
     board.connect()
     board.hear(bytes([0b10110]))
     [late] = board.late

@@ -208,7 +208,7 @@ class TestEvidence:
         self, settings: BoardSettings, said: bytes, cause: Cause
     ) -> None:
         board = bench(settings)
-        board.driver.recall("d1", 1, Sensor.STOCKED, 2.0, board.now)
+        board.driver.recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 2.0, now=board.now)
         board.connect()
         if settings.dials_in:
             board.hear(b"0password\n")
@@ -223,7 +223,7 @@ class TestEvidence:
         self,
     ) -> None:
         board = bench()
-        board.driver.recall("d1", 1, Sensor.STOCKED, 0.0, board.now)
+        board.driver.recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 0.0, now=board.now)
         board.connect()
         board.show_idle(b"71 0`2 1`3 0\n")
         [late] = board.late
@@ -236,6 +236,25 @@ class TestEvidence:
         board.hear(b"5\n")
         assert [ended.drop_id for ended in board.ended] == ["d2"]
         assert not board.settled
+
+    @pytest.mark.parametrize(
+        ("cause", "settled"),
+        [
+            (Cause.AGENT_RESTARTED, []),
+            (Cause.BOARD_SILENT, [Cause.BOARD_ACK_LATE]),
+            (Cause.BOARD_LOST, [Cause.BOARD_ACK_LATE]),
+        ],
+    )
+    def test_fault_59_an_idle_board_answers_only_a_command_that_was_written(
+        self, cause: Cause, settled: list[Cause]
+    ) -> None:
+        board = bench()
+        board.driver.recall("d1", 1, Sensor.STOCKED, cause, 60.0, now=board.now)
+        board.connect()
+        board.show_idle()
+        assert state_of(board) is State.READY
+        board.hear(b"4\n")
+        assert [late.cause for late in board.settled] == settled
 
     def test_fault_59_what_an_idle_board_says_later_has_nothing_to_do_with_the_command(
         self,

@@ -83,8 +83,8 @@ def word(effect: Effect) -> str:
             return f"result {record.drop}/{record.revision} {record.outcome} {record.cause}"
         case Sync():
             return "sync"
-        case Recall(drop, slot, sensor, age_ms):
-            return f"recall {drop} in {slot}, {sensor}, {age_ms} ms ago"
+        case Recall(drop, slot, sensor, cause, age_ms):
+            return f"recall {drop} in {slot}, {sensor}, {cause}, {age_ms} ms ago"
         case Run(drop, slot):
             return f"run {drop} in {slot}"
         case Report(_, result):

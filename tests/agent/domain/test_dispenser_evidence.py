@@ -25,7 +25,7 @@ def test_fault_59_after_a_restart_the_board_is_told_of_the_command_before_all_el
     words = [word(effect) for effect in Bench(records=(*interrupted(), overdue)).again()]
     assert words == [
         "result b/1 NOT_DISPENSED EXPIRED",
-        "recall a in 3, STOCKED, 100 ms ago",
+        "recall a in 3, STOCKED, AGENT_RESTARTED, 100 ms ago",
         "sync",
     ], "while the sync is waited for the board may be connected"
 
@@ -33,11 +33,11 @@ def test_fault_59_after_a_restart_the_board_is_told_of_the_command_before_all_el
 @pytest.mark.parametrize(
     ("records", "words"),
     [
-        (interrupted(boot="another"), ["recall a in 3, STOCKED, 0 ms ago"]),
-        (interrupted(at_ms=None, boot=""), ["recall a in 3, STOCKED, 0 ms ago"]),
+        (interrupted(boot="another"), ["recall a in 3, STOCKED, AGENT_RESTARTED, 0 ms ago"]),
+        (interrupted(at_ms=None, boot=""), ["recall a in 3, STOCKED, AGENT_RESTARTED, 0 ms ago"]),
         (
             (*interrupted(), Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_SILENT, Evidence())),
-            ["recall a in 3, STOCKED, 100 ms ago"],
+            ["recall a in 3, STOCKED, BOARD_SILENT, 100 ms ago"],
         ),
         ((*interrupted(), Result("a", 1, Outcome.DISPENSED, Cause.BOARD_ACK, Evidence())), []),
         (

@@ -77,11 +77,13 @@ class DriverBase(ABC):
     def _note(self, text: str) -> None:
         self._out.append(Note(text))
 
-    def recall(self, drop_id: str, slot: int, before: Sensor, age_s: float, now: float) -> None:
+    def recall(
+        self, drop_id: str, slot: int, before: Sensor, cause: Cause, age_s: float, *, now: float
+    ) -> None:
         """Learns of the last command that was written before this agent started; see `Driver`."""
         assert self._command is None, "a command is known already"
         self._command = CommandRecord(drop_id, slot, now - age_s, {slot: before})
-        self._cause = Cause.AGENT_RESTARTED
+        self._cause = cause
 
     def _begin(self, drop_id: str, slot: int) -> None:
         """A command is about to be written: no later answer can be told to be the last one's."""

@@ -32,7 +32,7 @@ from drink_agent.board.streams import (
     parse_url,
 )
 from drink_agent.board.tcp_stream import DialSource, ListenSource
-from drink_agent.domain.evidence import Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Outcome, Sensor
 
 _log: Final = logging.getLogger(__name__)
 
@@ -128,16 +128,17 @@ class Board:
             return False
         return True
 
-    def recall(self, drop_id: str, slot: int, before: Sensor, age_s: float) -> None:
+    def recall(self, drop_id: str, slot: int, before: Sensor, cause: Cause, age_s: float) -> None:
         """Learns of the last command of an earlier run of the agent, which has no answer yet.
 
         Args:
             drop_id: The drop.
             slot: Its slot.
             before: The slot's sensor before the command.
+            cause: Why its outcome is not known.
             age_s: Seconds since the command; 0 if nobody knows.
         """
-        self._driver.recall(drop_id, slot, before, age_s, self._clock())
+        self._driver.recall(drop_id, slot, before, cause, age_s, now=self._clock())
 
     def dispense(self, drop_id: str, slot: int) -> None:
         """Runs a slot's motor once; returns at once.

@@ -4,7 +4,8 @@ The board's answers carry no id. So an answer counts for a command only while it
 that the board can be talking about: nothing new is sent until the board has shown that it is done
 with the last one. After a silence that takes its late answer, or a proof of idleness and as much
 time again. Until another command is written, an answer that comes belongs to the last one, also
-over a new connection and after a restart of the agent.
+over a new connection and after a restart of the agent. Of a command that an agent may not have
+written before it died, that holds until the board has shown that it is idle.
 
 A slot's sensor settles nothing here: the firmware looks at a slot when it is commanded, and reports
 one that it finds empty before it refuses. Readings are evidence for a person.
@@ -356,6 +357,9 @@ class TiniDriver(DriverBase):
                 self._start_probing(self._state, first_at=last_chance_at)
                 return
             self._command.read_out()
+            if self._cause is Cause.AGENT_RESTARTED:
+                # Perhaps it never was written. Then what comes now answers nothing at all.
+                self._command = None
         self._state = State.READY
         if self._held is not None:
             held, self._held = self._held, None

@@ -120,7 +120,9 @@ class Driver(Protocol):
     def dispense(self, drop_id: str, slot: int, now: float) -> Sequence[Effect]:
         """Runs a slot's motor once, or says why not; no other command may be outstanding."""
 
-    def recall(self, drop_id: str, slot: int, before: Sensor, age_s: float, now: float) -> None:
+    def recall(
+        self, drop_id: str, slot: int, before: Sensor, cause: Cause, age_s: float, *, now: float
+    ) -> None:
         """Learns of the last command that was written before this agent started.
 
         To be called before the first connection, and only for a command without an answer.
@@ -129,6 +131,7 @@ class Driver(Protocol):
             drop_id: the drop.
             slot: its slot.
             before: the slot's sensor before the command.
+            cause: why its outcome is not known; AGENT_RESTARTED if it may not have been written.
             age_s: seconds since the command was written; 0 if nobody knows.
             now: monotonic seconds.
         """

@@ -211,7 +211,10 @@ class Dispenser:
             known_age = last.at_ms is not None and last.boot == self._boot
             age_ms = max(0, self._now_ms - (last.at_ms or 0)) if known_age else 0
             # First of all: the board may be connected while a sync is waited for.
-            self._appends.append(Recall(last.drop, last.slot, last.sensor_before, age_ms))
+            unknown = self._memory.result_of(last.drop)
+            cause = unknown.result.cause if unknown else Cause.AGENT_RESTARTED
+            recall = Recall(last.drop, last.slot, last.sensor_before, cause, age_ms)
+            self._appends.append(recall)
 
     def _take_command(self, command: Command) -> None:
         drop = command.drop

@@ -153,6 +153,8 @@ class Recall:
     """The machine's slot, from 1."""
     sensor_before: Sensor
     """The slot's sensor before the command."""
+    cause: Cause
+    """Why its outcome is not known; AGENT_RESTARTED if nobody knows whether it was written."""
     age_ms: int
     """Milliseconds since the command; 0 if nobody knows."""
 

@@ -292,8 +292,8 @@ class Agent:
                 self._log_entry(entry)
             case Sync():
                 await self._on_disk(self._journal.sync)
-            case Recall(drop, slot, before, age_ms):
-                self._board.recall(drop, slot, before, age_ms / 1000)
+            case Recall(drop, slot, before, cause, age_ms):
+                self._board.recall(drop, slot, before, cause, age_ms / 1000)
             case Run():
                 self._run(effect)
             case Report(sequence, result):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from drink_agent.board.port import BoardEvent, StatusChanged
 from drink_agent.domain.events import BoardStatus, Event
-from drink_agent.domain.evidence import Sensor
+from drink_agent.domain.evidence import Cause, Sensor
 from drink_agent.domain.records import Entry, Result
 from drink_agent.link.convert import Introduction
 
@@ -27,7 +27,7 @@ class BoardPort(Protocol):
     async def run(self) -> None:
         """Keeps the board connected until cancelled, then releases it."""
 
-    def recall(self, drop_id: str, slot: int, before: Sensor, age_s: float) -> None:
+    def recall(self, drop_id: str, slot: int, before: Sensor, cause: Cause, age_s: float) -> None:
         """Learns, before all else, of an earlier run's last command that may still be answered."""
 
     def dispense(self, drop_id: str, slot: int) -> None:
