@@ -151,6 +151,10 @@ fmt: $(VENV_READY) ## Format Python and protos, mend what ruff can mend
 proto: $(VENV_READY) ## Generate the Python stubs of protos/ again
 	$(BIN)/python scripts/gen_protos.py
 
+.PHONY: protos-archive
+protos-archive: $(VENV_READY) ## Pack the protos for clients in other languages into dist/
+	$(BIN)/python -m scripts.export_protos
+
 .PHONY: docs
 docs: $(VENV_READY) ## Write the generated pages of docs/ again
 	$(BIN)/drink-frontend config reference > docs/configuration.md
