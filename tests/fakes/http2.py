@@ -82,6 +82,10 @@ class Http2Client:
         data = b"\0" + struct.pack(">I", len(message)) + message
         self._writer.write(frame(DATA, END_STREAM, stream, data))
 
+    def write(self, data: bytes) -> None:
+        """Sends bytes as they are."""
+        self._writer.write(data)
+
     def reset(self, stream: int) -> None:
         """Cancels a call."""
         self._writer.write(frame(RST_STREAM, 0, stream, struct.pack(">I", 8)))

@@ -2,6 +2,7 @@
 
 import itertools
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ import psycopg
 
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
+from drink_frontend.domain.rate import TokenBucket
 from scripts.client import CALL_LIMIT_S, Client
 from scripts.installation import Installation
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
@@ -52,6 +54,9 @@ HONEST = frozenset(user.name for user in (*CALLERS, *TYPISTS, NEWCOMER, ADMIN))
 
 AT_ONCE = 20
 """Requests under way while the attacker's past is made."""
+
+CALLS_PER_S, CALLS_BURST = 80, 400
+"""How fast it is made: a little slower than the frontend lets one account call."""
 
 
 def _machine(name: str) -> MachinePlan:
@@ -136,9 +141,10 @@ class House(Installation):
     def target(self, past: int) -> Target:
         """What the attackers know, once they have bought and given away this much."""
         mallory, admin = self.client(MALLORY), self.client(ADMIN)
+        pace = TokenBucket(CALLS_PER_S, CALLS_BURST, time.monotonic())
         try:
-            _buy_and_cancel(mallory, past)
-            _give_away(mallory, past // 4)
+            _buy_and_cancel(mallory, past, pace)
+            _give_away(mallory, past // 4, pace)
             own = [mallory.drop(f"{STOLEN}/1") for _ in range(8)]
             listing = drops.ListDropsRequest(parent="accounts/-", page_size=50)
             every = admin.call(admin.drops.ListDrops, listing).drops
@@ -166,18 +172,21 @@ class House(Installation):
         )
 
 
-def _some(count: int) -> Iterator[int]:
-    """Sizes of portions of what is done at once."""
+def _some(count: int, pace: TokenBucket, calls: int) -> Iterator[int]:
+    """Sizes of portions of what is done at once, each when its calls may be made."""
     for done in range(0, count, AT_ONCE):
-        yield min(AT_ONCE, count - done)
+        size = min(AT_ONCE, count - done)
+        while not pace.take(time.monotonic(), size * calls):
+            time.sleep(pace.wait_s(time.monotonic(), size * calls))
+        yield size
 
 
 def _id() -> str:
     return str(uuid.uuid4())
 
 
-def _buy_and_cancel(client: Client, count: int) -> None:
-    for size in _some(count):
+def _buy_and_cancel(client: Client, count: int, pace: TokenBucket) -> None:
+    for size in _some(count, pace, 2):
         calls = [client.start(f"{STOLEN}/1", _id(), delay_s=300) for _ in range(size)]
         cancels: list[Any] = [
             client.drops.CancelDrop.future(
@@ -191,9 +200,9 @@ def _buy_and_cancel(client: Client, count: int) -> None:
             cancel.result()
 
 
-def _give_away(client: Client, count: int) -> None:
+def _give_away(client: Client, count: int, pace: TokenBucket) -> None:
     recipients = itertools.cycle(user.name for user in (*CALLERS, *TYPISTS))
-    for size in _some(count):
+    for size in _some(count, pace, 1):
         calls: list[Any] = [
             client.accounts.TransferCredits.future(
                 accounts.TransferCreditsRequest(

@@ -104,3 +104,15 @@ def test_where_there_is_no_such_list_nothing_is_found(
     host.connect()
     monkeypatch.setattr(sockets, "OPEN_FILES", str(tmp_path / "none"))
     assert AcceptedConnections().look({host.port}) == []
+
+
+def test_tells_how_much_has_come_on_each(host: Host) -> None:
+    connections = AcceptedConnections()
+    client, server = host.connect()
+    quiet, _ = host.connect()
+    there = found(connections, host)
+    client.sendall(b"x" * 1_000)
+    assert server.recv(1_000, socket.MSG_WAITALL) == b"x" * 1_000
+    found(connections, host)
+    of = {port: connections.received[each.inode] for port, each in there.items()}
+    assert of == {client.getsockname()[1]: 1_000, quiet.getsockname()[1]: 0}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from drink_frontend.rpc.noise import Heard, Noise
 from drink_frontend.rpc.peers import Peer, peer_at
 from drink_frontend.rpc.settings import ConnectionSettings
 from drink_frontend.rpc.sparing import Sparing
@@ -98,6 +99,7 @@ class Connections:
         self._by_peer: dict[Peer, Connection] = {}
         self._ages = 0
         self._cuts = Sparing(CUTS_LOGGED, CUTS_S)
+        self._noise = Noise(settings)
 
     def listens(self, port: int, connections_max: int) -> None:
         """There is a listener whose connections are to be watched."""
@@ -111,6 +113,7 @@ class Connections:
     def began(self, peer: Peer) -> None:
         """A call has begun on a connection."""
         self._uses.setdefault(peer, _Use()).calls += 1
+        self._noise.called(peer)
 
     def ended(self, peer: Peer) -> None:
         """It has ended."""
@@ -141,6 +144,15 @@ class Connections:
                 self._accepted.cut(victim.accepted)
             if victims:
                 self._log(listener, victims)
+        self._close_noisy()
+
+    def _close_noisy(self) -> None:
+        there = [
+            Heard(inode, each.peer, each.owner, self._accepted.received.get(inode))
+            for inode, each in self._seen.items()
+        ]
+        for noisy in self._noise.judge(there, self._clock()):
+            self._accepted.cut(self._seen[noisy.inode].accepted)
 
     def cut(self, peer: Peer) -> bool:
         """Closes one connection; False if it is not there any more."""

@@ -211,6 +211,14 @@ class ConnectionSettings(BaseModel):
     per_account_max: int = Field(default=64, ge=1, le=100_000)
     """Connections of one account or machine above which its idle ones are closed; default 64."""
 
+    noise_bytes_per_s: int = Field(default=4_096, ge=64, le=1_073_741_824)
+    """Bytes per second that may come on a connection beside its calls in the long run; default
+    4,096: 200 PING frames, where an honest client sends one in 10 s. Above it the connection is
+    closed. Links and gateways are not counted."""
+
+    noise_bytes_burst: int = Field(default=65_536, ge=1_024, le=1_073_741_824)
+    """The same at once; default 65,536: handshakes, settings, and a call that begins."""
+
     look_interval_s: float = Field(default=1.0, gt=0, le=60)
     """Seconds between two looks at what connections there are; default 1. A look takes a
     millisecond for each 1,000 open files."""
