@@ -266,6 +266,33 @@ async def test_fault_19_a_revoked_certificate_is_refused_from_the_next_link_on(
         assert await linked(port, ours, own) == "welcome"
 
 
+async def test_fault_70_a_link_ends_when_its_certificate_is_revoked(
+    ours: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the machine's own agent is back with its new one."""
+    monkeypatch.setattr("drink_frontend.rpc.auth.REVOKED_LOOK_S", 0.02)
+    stolen, own = ours.machine("d", file="stolen"), ours.machine("d")
+    revoked = tmp_path / "revoked"
+    revoked.write_text(f"{fingerprint(ours.machine('ld'))}\n")
+    async with mutual(ours, revoked=revoked) as frontend:
+        port = frontend.server.links_port
+        private = (stolen.key.read_bytes(), stolen.certificate.read_bytes())
+        credentials = grpc.ssl_channel_credentials(ours.ca.read_bytes(), *private)
+        async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
+            stub: Any = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
+            call = stub.Connect(timeout=LIMIT_S)
+            frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
+            assert (await call.read()).WhichOneof("message") == "welcome"
+            revoked.write_text(fingerprint(stolen))
+            refusal = await refused(call.read())
+        assert (refusal.reason, refusal.message) == (
+            "CERTIFICATE_INVALID",
+            "the certificate was revoked",
+        )
+        frontend.links.outgoing.put_nowait(Welcome(2, (), 10))
+        assert await linked(port, ours, own) == "welcome"
+
+
 def test_a_list_of_revoked_certificates_takes_what_tools_print(
     ours: Certificates, tmp_path: Path
 ) -> None:

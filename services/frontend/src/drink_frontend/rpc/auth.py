@@ -20,7 +20,7 @@ from drink_frontend.rpc.admission import Admission, Kind, current_call
 from drink_frontend.rpc.connections import Connections
 from drink_frontend.rpc.interceptors import Behaviour, Context, Layer
 from drink_frontend.rpc.ports import Accounts, Machines, Permits
-from drink_frontend.rpc.streams import permitted
+from drink_frontend.rpc.streams import permitted, until
 from drink_frontend.rpc.tls import Revoked
 from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.permits import Permit
@@ -30,6 +30,11 @@ TOKEN_MAX = 256
 
 MACHINE_URI = "drink://machines/"
 """Begins the URI in a client certificate (subjectAltName) that names the agent's machine."""
+
+
+REVOKED_LOOK_S = 5.0
+"""Seconds between two looks whether the certificate of a link that is open was revoked; a look is
+one question to the file system."""
 
 
 class Access(Enum):
@@ -103,6 +108,18 @@ def linked_agent() -> Agent:
     return _agent.get()
 
 
+def fingerprint(facts: Mapping[str, Iterable[bytes]]) -> str | None:
+    """SHA-256 of the client's certificate in hexadecimal digits; None if it has shown none.
+
+    Args:
+        facts: What gRPC knows of a connection whose certificate it has verified.
+    """
+    certificate = next(iter(facts.get("x509_pem_cert", ())), None)
+    if certificate is None:
+        return None
+    return sha256(PEM_cert_to_DER_cert(certificate.decode("ascii"))).hexdigest()
+
+
 def certified_machine(
     facts: Mapping[str, Iterable[bytes]], revoked: Container[str] = ()
 ) -> str | None:
@@ -115,10 +132,10 @@ def certified_machine(
     Raises:
         CertificateInvalidError: the certificate names no machine, or several, or is revoked.
     """
-    certificate = next(iter(facts.get("x509_pem_cert", ())), None)
-    if certificate is None:
+    shown = fingerprint(facts)
+    if shown is None:
         return None
-    if sha256(PEM_cert_to_DER_cert(certificate.decode("ascii"))).hexdigest() in revoked:
+    if shown in revoked:
         raise CertificateInvalidError("the certificate was revoked")
     uris = [uri.decode("utf-8", "replace") for uri in facts.get("peer_uri", ())]
     machines = [uri.removeprefix(MACHINE_URI) for uri in uris if uri.startswith(MACHINE_URI)]
@@ -184,6 +201,11 @@ class Authentication(Layer):
                 structlog.contextvars.bind_contextvars(machine=agent.machine)
                 self._identified(Kind.MACHINE, agent.machine)
                 _agent.set(agent)
+                shown = fingerprint(context.auth_context())
+                if self._revoked is not None and shown is not None:
+                    error = CertificateInvalidError("the certificate was revoked")
+                    async with until(_listed(self._revoked, shown), error):
+                        return await inner(request, context)
         return await inner(request, context)
 
     async def _for_user(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
@@ -260,6 +282,12 @@ class Authentication(Layer):
             raise
         self._admission.remember_machine(token_digest, machine)
         return machine
+
+
+async def _listed(revoked: Revoked, shown: str) -> None:
+    """Waits until a certificate is on the list of revoked ones."""
+    while shown not in await asyncio.to_thread(revoked.current):  # noqa: ASYNC110  a file
+        await asyncio.sleep(REVOKED_LOOK_S)
 
 
 def given_token(context: Context) -> str | None:

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from drink_frontend.domain.errors import (
+    DrinkError,
     RateLimitedError,
     ShuttingDownError,
     TokenInvalidError,
@@ -50,6 +51,34 @@ async def permitted(permits: Permits, permit: Permit, message: str) -> AsyncIter
     except TimeoutError:
         if wait.expired():
             raise TokenInvalidError(message) from None
+        raise
+
+
+@contextlib.asynccontextmanager
+async def until(ends: Coroutine[Any, Any, None], error: DrinkError) -> AsyncIterator[None]:
+    """Ends what is done in the context once `ends` is done.
+
+    Raises:
+        DrinkError: `error`, if it was.
+    """
+    loop = asyncio.get_running_loop()
+    watching = loop.create_task(ends)
+    try:
+        async with asyncio.timeout(None) as wait:
+
+            def end(done: asyncio.Task[None]) -> None:
+                if not done.cancelled() and done.exception() is None:
+                    wait.reschedule(loop.time())
+
+            watching.add_done_callback(end)
+            try:
+                yield
+            finally:
+                watching.remove_done_callback(end)
+                watching.cancel()
+    except TimeoutError:
+        if wait.expired():
+            raise error from None
         raise
 
 
