@@ -7,6 +7,7 @@ import socket
 import tracemalloc
 
 import pytest
+import structlog.testing
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.connection import Connection
@@ -315,6 +316,7 @@ class TestLimits:
     ) -> None:
         server = await serve({"unread_limit_s": 600, "buffered_bytes_max": 1_048_576})
         async with contextlib.AsyncExitStack() as stack:
+            logged = stack.enter_context(structlog.testing.capture_logs())
             user = await stack.enter_async_context(Caller(server))
             await user.login()
             deaf = [await stack.enter_async_context(Caller(server, limit=1_024)) for _ in range(60)]
@@ -324,6 +326,8 @@ class TestLimits:
             assert await user.ask(b"WHOAMI\n") == b"OK Username: user\n"
             held = sum(each.held for each in server._roll if isinstance(each, Connection))
             assert held <= 1_048_576
+            told = {line["event"] for line in logged}
+            assert {"session_not_reading", "session_cut_off_unread"} <= told
 
     async def test_a_client_that_reads_late_loses_nothing(self, serve: Serve) -> None:
         async with Caller(await serve({"unread_bytes_max": 4_096})) as caller:

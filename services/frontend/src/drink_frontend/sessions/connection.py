@@ -166,6 +166,8 @@ class Connection(asyncio.Protocol):
         """The client leaves too much unread: nothing more is carried out, and it has a limit."""
         loop = asyncio.get_running_loop()
         self._writable = loop.create_future()
+        # An operator is told while it lasts, and not only when the limit has passed.
+        log.warning("session_not_reading", held=self.held)
         self._limit_stall(loop)
 
     def resume_writing(self) -> None:
