@@ -42,6 +42,13 @@ from drink_frontend.sessions.codec import Line, LineDecoder
 from drink_frontend.sessions.commands import begins_command, parse
 from drink_frontend.sessions.dialects import DIALECTS
 from drink_frontend.sessions.phrases import Refused
+from drink_frontend.sessions.proxy_header import (
+    SIGNATURE,
+    V2_BYTES_MAX,
+    ProxyHeader,
+    ProxyHeaderError,
+    read_header,
+)
 from drink_frontend.sessions.telnet import IAC_MAX
 
 Target = Callable[[bytes], None]
@@ -61,6 +68,25 @@ def session_lines(data: bytes) -> None:
         same += list(iter(bytewise.next_event, None))
     assert lines == same
     assert bytewise.backlog <= LINE_MAX + 1
+
+
+def proxy_headers(data: bytes) -> None:
+    """Headers of proxies: the same however the bytes are cut, and within their limit."""
+    for begin in (b"", SIGNATURE, b"PROXY "):
+        found = _proxy_header(begin + data)
+        if isinstance(found, ProxyHeader):
+            whole = begin + data[: found.size - len(begin)]
+            assert _proxy_header(whole) == found
+            assert all(_proxy_header(whole[:size]) is None for size in range(len(whole)))
+        elif found is None:
+            assert len(begin + data) < V2_BYTES_MAX
+
+
+def _proxy_header(data: bytes) -> ProxyHeader | str | None:
+    try:
+        return read_header(data)
+    except ProxyHeaderError as error:
+        return str(error)
 
 
 def session_commands(data: bytes) -> None:
@@ -249,6 +275,7 @@ TARGETS: dict[str, Target] = {
     target.__name__: target
     for target in (
         session_lines,
+        proxy_headers,
         session_commands,
         tini_board,
         tini_lines,
