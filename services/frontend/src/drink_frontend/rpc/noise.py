@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from drink_frontend.domain.rate import TokenBucket
 from drink_frontend.rpc.peers import Peer
 from drink_frontend.rpc.settings import ConnectionSettings
 from drink_frontend.rpc.sparing import Sparing
@@ -19,6 +18,10 @@ log = structlog.get_logger(__name__)
 
 CALL_BYTES = 8_192
 """Bytes that a call accounts for, eight times what one with a token takes."""
+
+LOOKS_TOO_MUCH = 3
+"""Looks in a row at which too much has come until the connection is closed. One message that is too
+large is refused by gRPC, and is no reason."""
 
 LOOKS_WITHOUT_CALL = 10
 """Looks after which a connection counts as one without a call, although it is still there."""
@@ -49,11 +52,24 @@ class Heard:
 
 @dataclass(slots=True)
 class _Account:
-    """What a connection has been allowed and has used."""
+    """What has come on a connection.
 
-    bucket: TokenBucket
+    Attributes:
+        peer: The other end.
+        at: When it was looked at last.
+        received: Bytes that had come by then.
+        beside: Bytes beside calls, less what it may send in the meantime.
+        too_much: Looks in a row at which that was too much and became more.
+        looks: How often it was looked at.
+        called: Whether a call has ever begun on it.
+        told: Whether it was counted as one without a call.
+    """
+
     peer: Peer
+    at: float
     received: int = 0
+    beside: float = 0
+    too_much: int = 0
     looks: int = 0
     called: bool = False
     told: bool = field(default=False)
@@ -90,8 +106,7 @@ class Noise:
         for heard in there:
             account = self._accounts.pop(heard.inode, None)
             if account is None:
-                rate, burst = self._limits.noise_bytes_per_s, self._limits.noise_bytes_burst
-                account = _Account(TokenBucket(rate, burst, now), heard.peer)
+                account = _Account(heard.peer, now)
             accounts[heard.inode] = account
             if not self._bears(account, heard, now):
                 noisy.append(heard)
@@ -108,12 +123,17 @@ class Noise:
         account.called = account.called or bool(calls or heard.owner)
         if heard.received is None:
             return True
-        # A call that began at the last look may have sent its message since.
-        came, account.received = heard.received - account.received, heard.received
-        beside = came - (calls + account.called) * CALL_BYTES
         # Links carry messages without calls, and gateways other people's; both have other limits.
-        limited = not heard.owner.startswith(("machine", "gateway"))
-        return not limited or beside <= 0 or account.bucket.take(now, beside)
+        if heard.owner.startswith(("machine", "gateway")):
+            return True
+        limits, allowed = self._limits, self._limits.noise_bytes_per_s * (now - account.at)
+        # A call that began at the last look may have sent its message since.
+        beside = heard.received - account.received - (calls + account.called) * CALL_BYTES
+        account.at, account.received = now, heard.received
+        account.beside = max(0.0, account.beside + beside - allowed)
+        is_too_much = beside > allowed and account.beside > limits.noise_bytes_burst
+        account.too_much = account.too_much + 1 if is_too_much else 0
+        return account.too_much < LOOKS_TOO_MUCH
 
     def _count_without(self, gone: Mapping[int, _Account], there: Mapping[int, _Account]) -> None:
         for account in gone.values():
