@@ -77,10 +77,10 @@ class Http2Client:
             self.send(stream, message)
         return stream
 
-    def send(self, stream: int, message: bytes) -> None:
-        """Sends the one message of a call."""
+    def send(self, stream: int, message: bytes, *, last: bool = True) -> None:
+        """Sends a message of a call."""
         data = b"\0" + struct.pack(">I", len(message)) + message
-        self._writer.write(frame(DATA, END_STREAM, stream, data))
+        self._writer.write(frame(DATA, END_STREAM if last else 0, stream, data))
 
     def write(self, data: bytes) -> None:
         """Sends bytes as they are."""

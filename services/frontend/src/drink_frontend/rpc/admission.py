@@ -24,11 +24,11 @@ from drink_frontend.rpc.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 
-REFUSALS_LOGGED = 6
+REFUSALS_LOGGED = 2
 """Refused or ended calls that are logged per class in REFUSALS_S seconds; whoever causes them shall
 not fill the disk. The others are counted in the next line."""
 
-REFUSALS_S = 60
+REFUSALS_S = 10
 """See REFUSALS_LOGGED."""
 
 MACHINES_KNOWN_MAX = 1_024

@@ -30,6 +30,10 @@ from drink_frontend.usecases.accounts import digest
 CHECK = "/grpc.health.v1.Health/Check"
 """The method whose calls have a class of their own, so that it always answers."""
 
+CANCELLED_WITHIN_S = 0.05
+"""Seconds within which a call that has no message turns out to be cancelled; both arrive together,
+and nobody who asks for something waits for this."""
+
 _ASKED_TOO_LATE = "the request's message did not come in time"
 
 
@@ -128,18 +132,19 @@ class Reading(Wrapper):
             call = current_call()
             message = await self._read(call, context)
             if message is grpc.aio.EOF:
+                # A client that has cancelled looks the same at first. To answer it would fail, and
+                # gRPC leaks some memory for each answer that fails.
+                await asyncio.sleep(CANCELLED_WITHIN_S)
                 raise FieldInvalidError("request", "is missing")
             # `Watches` counts the streams of responses.
             self._admission.message_came(call, uncount=counted_elsewhere)
             return await inner(message, context)
 
-        async def behave(requests: AsyncIterator[bytes], context: Context) -> Any:
+        async def behave(_: Any, context: Context) -> Any:
             call = current_call()
-            if call.kind is Kind.STRANGER:
-                requests = self._read_all(call, context)
-            else:
+            if call.kind is not Kind.STRANGER:
                 self._admission.message_came(call, uncount=False)
-            return await inner(requests, context)
+            return await inner(self._read_all(call, context), context)
 
         make: Any = (
             grpc.stream_stream_rpc_method_handler
@@ -161,11 +166,13 @@ class Reading(Wrapper):
             yield message
 
     async def _read(self, call: Call, context: Context) -> Any:
+        # How long an agent may be silent is for its link to say.
+        wait_s = None if call.kind is Kind.MACHINE else self._wait_s
         # In a task of its own, which always runs to its end: gRPC keeps the memory of a read that
         # is cancelled while it waits, and writes to it when the message comes after all.
         reading = asyncio.get_running_loop().create_task(context.read())
         try:
-            async with asyncio.timeout(self._wait_s):
+            async with asyncio.timeout(wait_s):
                 return await asyncio.shield(reading)
         except TimeoutError:
             self._admission.silent(call, _ASKED_TOO_LATE)

@@ -24,10 +24,10 @@ COMFORTABLE = 0.75
 """Share of the connections allowed above which strangers' are closed; the rest is what can come in
 between two looks without anybody being refused."""
 
-CUTS_LOGGED = 6
+CUTS_LOGGED = 2
 """Looks that closed connections and are logged in CUTS_S seconds."""
 
-CUTS_S = 60
+CUTS_S = 10
 """See CUTS_LOGGED."""
 
 

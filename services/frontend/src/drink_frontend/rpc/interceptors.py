@@ -25,7 +25,7 @@ from drink_frontend.rpc.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 
-REFUSALS_LOGGED = 60
+REFUSALS_LOGGED = 20
 """Refused links that are logged in REFUSALS_S; strangers shall not fill the disk. An agent that is
 refused dials once a minute or so."""
 

@@ -18,10 +18,10 @@ from drink_frontend.rpc.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 
-CUTS_LOGGED = 6
+CUTS_LOGGED = 2
 """Connections cut for slow reading that are logged in CUTS_S seconds."""
 
-CUTS_S = 60
+CUTS_S = 10
 """See CUTS_LOGGED."""
 
 
