@@ -226,7 +226,16 @@ async def test_fault_8_an_agent_that_is_refused_is_logged_and_a_flood_of_them_is
 
 async def test_a_buyer_that_is_refused_is_nobody_elses_business(frontend: Frontend) -> None:
     with capture_logs() as logs:
+        request = pb.GetDropRequest(name="drops/absent")
+        await refused(frontend.drop_stub.GetDrop(request, metadata=ALICE, timeout=LIMIT_S))
+    assert [line["event"] for line in logs if line["log_level"] != "debug"] == []
+
+
+async def test_a_token_that_is_refused_is_told_without_the_token(frontend: Frontend) -> None:
+    with capture_logs() as logs:
         await refused(
             frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=AGENT_D, timeout=LIMIT_S)
         )
-    assert [line["event"] for line in logs if line["log_level"] != "debug"] == []
+    [line] = [line for line in logs if line["log_level"] != "debug"]
+    assert (line["event"], line["reason"]) == ("rpc_refused", "TOKEN_INVALID")
+    assert "token-of-d" not in str(logs)

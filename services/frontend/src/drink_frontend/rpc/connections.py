@@ -82,6 +82,7 @@ class Connections:
         settings: The limits.
         accepted: Finds and ends them.
         clock: Seconds of a monotonic clock.
+        called: Told the peer of each call that begins.
     """
 
     def __init__(
@@ -89,10 +90,12 @@ class Connections:
         settings: ConnectionSettings,
         accepted: AcceptedConnections,
         clock: Callable[[], float],
+        called: Callable[[Peer], None] = lambda _: None,
     ) -> None:
         self._limits = settings
         self._accepted = accepted
         self._clock = clock
+        self._called = called
         self._listeners: dict[int, Listener] = {}
         self._uses: dict[Peer, _Use] = {}
         self._seen: dict[int, Connection] = {}
@@ -114,6 +117,7 @@ class Connections:
         """A call has begun on a connection."""
         self._uses.setdefault(peer, _Use()).calls += 1
         self._noise.called(peer)
+        self._called(peer)
 
     def ended(self, peer: Peer) -> None:
         """It has ended."""

@@ -16,7 +16,7 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from drink_frontend.domain.errors import DrinkError, FieldInvalidError
+from drink_frontend.domain.errors import DrinkError, FieldInvalidError, TokenInvalidError
 from drink_frontend.domain.ports import Randomness
 from drink_frontend.rpc.admission import current_call
 from drink_frontend.rpc.errors import WireError, fault, refusal
@@ -157,9 +157,10 @@ class ErrorBoundary(Layer):
             await _abort(context, fault(incident))
 
     def _log(self, method: str, error: DrinkError) -> None:
-        """Buyers are told themselves; of an agent that is refused somebody has to know."""
+        """Buyers are told themselves; of agents and strangers somebody else has to know, too."""
         if not method.startswith(_LINKS):
-            log.debug("rpc_refused", reason=error.reason)
+            tell = log.info if isinstance(error, TokenInvalidError) else log.debug
+            tell("rpc_refused", reason=error.reason)
             return
         unlogged = self._refusals.passes(asyncio.get_running_loop().time())
         if unlogged is not None:

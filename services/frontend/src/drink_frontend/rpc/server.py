@@ -47,6 +47,7 @@ from drink_frontend.rpc.responses import Responses
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.streams import Watches
 from drink_frontend.rpc.tls import Revoked, server_credentials
+from drink_frontend.rpc.uncalled import CHANNELZ, Uncalled
 from drink_frontend.system.sockets import AcceptedConnections
 
 log = structlog.get_logger(__name__)
@@ -81,6 +82,7 @@ def options(settings: RpcSettings, connections_max: int) -> list[tuple[str, int]
         connections_max: Most connections of this listener.
     """
     return [
+        CHANNELZ,
         ("grpc.max_allowed_incoming_connections", connections_max),
         # Left alone, 3,000 calls of each method may wait until Python looks at them.
         ("grpc.server.max_pending_requests", settings.admission.unseen_per_method_max),
@@ -159,8 +161,10 @@ class RpcServer:
         clock = asyncio.get_running_loop().time
         self._connections_max = connections_max
         self._watched = accepted is not None
+        limits = settings.connections
+        self._uncalled = Uncalled(limits.uncalled_interval_s, limits.uncalled_report_min)
         self._connections = Connections(
-            settings.connections, accepted or AcceptedConnections(), clock
+            limits, accepted or AcceptedConnections(), clock, self._uncalled.called
         )
         self._pages = Pages(settings.responses)
         self._responses = Responses(settings.responses, self._connections.cut, clock)
@@ -273,6 +277,7 @@ class RpcServer:
         }
         if self._watched:
             works["rpc connections"] = self._follow_connections()
+            works["rpc uncalled"] = self._uncalled.follow()
         self._tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
 
     async def _follow_connections(self) -> None:
@@ -291,7 +296,12 @@ class RpcServer:
         try:
             if settings.tls_certificate is None or settings.tls_key is None:
                 return server.add_insecure_port(target)
-            credentials = server_credentials(settings.tls_certificate, settings.tls_key, client_ca)
+            credentials = server_credentials(
+                settings.tls_certificate,
+                settings.tls_key,
+                client_ca,
+                self._uncalled.handshakes.begun,
+            )
             return server.add_secure_port(target, credentials)
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {target}") from error

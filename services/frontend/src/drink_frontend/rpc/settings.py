@@ -219,6 +219,14 @@ class ConnectionSettings(BaseModel):
     noise_bytes_burst: int = Field(default=65_536, ge=1_024, le=1_073_741_824)
     """The same at once; default 65,536: handshakes, settings, and a call that begins."""
 
+    uncalled_interval_s: float = Field(default=60.0, ge=1, le=3_600)
+    """Seconds in which connections without a call are counted; default 60, a line a minute."""
+
+    uncalled_report_min: int = Field(default=60, ge=1, le=1_000_000)
+    """So many of them in that time are logged as `connections_without_calls`; default 60, one a
+    second: junk, requests of HTTP/1, metadata that is too large, TLS handshakes that fail. Two
+    load balancers that look whether the port is open make as many."""
+
     look_interval_s: float = Field(default=1.0, gt=0, le=60)
     """Seconds between two looks at what connections there are; default 1. A look takes a
     millisecond for each 1,000 open files."""

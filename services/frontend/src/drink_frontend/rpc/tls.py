@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -10,7 +11,10 @@ from drink_frontend.system.certificate import CertificateFiles
 
 
 def server_credentials(
-    certificate: Path, key: Path, client_ca: Path | None = None
+    certificate: Path,
+    key: Path,
+    client_ca: Path | None = None,
+    on_handshake: Callable[[], None] = lambda: None,
 ) -> grpc.ServerCredentials:
     """Credentials of a listener that follow their files.
 
@@ -19,6 +23,7 @@ def server_credentials(
         key: The private key.
         client_ca: Authorities one of which must have signed the client's certificate; None asks
             clients for none.
+        on_handshake: Told, on a thread of gRPC, that a handshake begins.
 
     Raises:
         OSError: a file cannot be read, or they are no certificate with its key and no
@@ -26,11 +31,16 @@ def server_credentials(
     """
     paths = (certificate, key) if client_ca is None else (certificate, key, client_ca)
     files = CertificateFiles(_configuration, *paths)
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        on_handshake()
+        return files.renewed()
+
     # gRPC asks at each handshake, on a thread of its own, and takes None for "as before"; its type
     # stubs do not say so.
     return grpc.dynamic_ssl_server_credentials(
         files.current,
-        files.renewed,  # type: ignore[arg-type]
+        renewed,  # type: ignore[arg-type]
         require_client_authentication=client_ca is not None,
     )
 
