@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from drink.v1.drop_service_pb2 import Drop
 from scripts.books import compare
 from scripts.processes import BIN
-from tests.integration.house import ALICE, COUPLE, House, outcome, verify
+from tests.integration.house import ALICE, COUPLE, PRICE, House, id_of, outcome, verify
 from tests.integration.test_first_can import client_of_readme
 from tests.releases import release
 
@@ -60,6 +61,26 @@ def test_fault_22_the_released_agent_or_frontend_works_with_the_present_one(
         house.wait_ready("d", "ld")
         sell(house)
         assert not compare(house, house.root, house.untruths).problems
+
+
+def test_fault_57_what_the_released_agent_takes_for_a_sale_holds_the_credits(
+    tmp_path: Path, released: Path
+) -> None:
+    """Invariant 8: it reports DISPENSED because of a sensor that a refused command has changed."""
+    plan = replace(COUPLE, response_limit_s=1.0)
+    house = House(tmp_path / "house", plan, tmp_path, agent_commands=released)
+    with house:
+        house.install()
+        house.start()
+        house.begin()
+        house.boards["d"].fault("found_empty_silent", slot=1)
+        lost = house.alice.drop("d/1")
+        assert outcome(lost) == ("UNKNOWN", "BOARD_SILENT")
+        assert house.alice.account().held_credits == PRICE
+        history = house.admin("drops", "show", id_of(lost))
+        assert '"outcome": "DISPENSED", "reported_cause": "SENSOR"' in history
+        assert "NOT_DISPENSED OPERATOR" in house.resolve(lost, dispensed=False)
+        assert house.alice.account().held_credits == 0
 
 
 def test_fault_22_a_client_with_the_released_stubs_buys_from_the_present_frontend(
