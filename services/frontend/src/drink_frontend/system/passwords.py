@@ -37,7 +37,7 @@ class Argon2Hasher:
         niceness: How much lower than the process's own the threads' priority is.
     """
 
-    def __init__(self, threads: int = 1, waiting_max: int = 200, niceness: int = 10) -> None:
+    def __init__(self, threads: int = 1, waiting_max: int = 200, niceness: int = 5) -> None:
         self._hasher = PasswordHasher()
         self._executor = ThreadPoolExecutor(
             threads,

@@ -128,9 +128,9 @@ class AccountSettings(BaseModel):
     """Most logins that may wait for their hash; default 200, which keep the last one waiting for
     about 10 s. Above it logins are refused with RATE_LIMITED."""
 
-    password_niceness: int = Field(default=10, ge=0, le=19)
+    password_niceness: int = Field(default=5, ge=0, le=19)
     """How much lower the priority of the threads that compute hashes is than that of the rest of
-    the process, in nice levels; default 10, a tenth of the weight. So logins, right and wrong ones,
+    the process, in nice levels; default 5, a third of the weight. So logins, right and wrong ones,
     take what the drops leave of the processors; 0 lets both compete as equals."""
 
     logins: LoginSettings = Field(default_factory=LoginSettings)
