@@ -143,9 +143,16 @@ class House(Installation):
 
     def turning(self, seconds: float, slot: str = "d/1", buyer: Client | None = None) -> Drop:
         """A drop whose motor runs, so many seconds longer than others."""
+        return self._started("slow", seconds, slot, buyer)
+
+    def unanswered(self, slot: str = "d/1", buyer: Client | None = None) -> Drop:
+        """A drop whose motor has run, which its board will never say."""
+        return self._started("silent", 0, slot, buyer)
+
+    def _started(self, fault: str, seconds: float, slot: str, buyer: Client | None) -> Drop:
         machine, number = slot.split("/")
         runs = self.runs(machine)
-        self.boards[machine].fault("slow", slot=int(number), seconds=seconds)
+        self.boards[machine].fault(fault, slot=int(number), seconds=seconds)
         drop = (buyer or self.alice).place(slot)
         self.wait_for_motor(machine, runs + 1)
         return drop

@@ -102,7 +102,7 @@ def test_fault_28_an_agent_told_to_stop_in_mid_drop_ends_it_first(house: House) 
 def test_fault_28_an_agent_that_must_not_wait_reports_the_drop_unknown(
     house: House, times: int
 ) -> None:
-    drop, agent = house.turning(LONG_S), house.agents["d"]
+    drop, agent = house.unanswered(), house.agents["d"]
     agent.send(signal.SIGTERM)
     agent.wait_for("stopping")
     if times > 1:

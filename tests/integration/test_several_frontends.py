@@ -317,7 +317,7 @@ def test_fault_69_a_database_that_is_away_for_a_moment_does_not_stop_a_busy_mach
 def test_what_an_operator_decides_is_seen_at_both_frontends(
     house: SeveralHouse, alices: tuple[Client, Client]
 ) -> None:
-    drop = house.turning(SLOW_S, buyer=alices[1])
+    drop = house.unanswered(buyer=alices[1])
     house.agents["d"].kill()
     house.agents["d"].start()
     watches = [

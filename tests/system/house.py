@@ -283,11 +283,13 @@ class House:
         identity = drop.name.removeprefix("drops/")
         self.admin("drops", "resolve", identity, fell, "--why=a person has looked")
 
-    def turning(self, buyer: Client, slot: str, seconds: float = 3.0) -> Drop:
-        """A drop whose motor turns now, and will for about `seconds` more."""
+    def turning(
+        self, buyer: Client, slot: str, seconds: float = 3.0, *, answers: bool = True
+    ) -> Drop:
+        """A drop whose motor turns now, and will for about `seconds` more if the board answers."""
         machine, _, number = slot.partition("/")
         board = self.boards[machine]
-        board.fault("slow", slot=int(number), seconds=seconds)
+        board.fault("slow" if answers else "silent", slot=int(number), seconds=seconds)
         runs = board.counts()["motor_runs"]
         drop = buyer.place(slot)
         board.wait_for_motor(runs + 1)
