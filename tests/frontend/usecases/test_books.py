@@ -434,7 +434,9 @@ def believe_any_journal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def believe_an_old_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     events = dispatch._EVENTS
-    monkeypatch.setattr(dispatch, "_reading", lambda _, outcome, cause: (events[outcome], cause))
+    monkeypatch.setattr(
+        dispatch, "_reading", lambda _, outcome, cause, __: (events[outcome], cause)
+    )
 
 
 def cancel_what_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
