@@ -54,6 +54,7 @@ class Http2Client:
         settings = b"" if window is None else struct.pack(">HI", INITIAL_WINDOW_SIZE, window)
         writer.write(PREFACE + frame(SETTINGS, 0, 0, settings))
         self._next_stream = 1
+        self._begins: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self._ends: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
         self.closed = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
@@ -90,6 +91,10 @@ class Http2Client:
         """Cancels a call."""
         self._writer.write(frame(RST_STREAM, 0, stream, struct.pack(">I", 8)))
 
+    async def begun(self, stream: int) -> None:
+        """Waits until the server has sent the headers of its answer."""
+        await self._begins[stream].wait()
+
     def has_ended(self, stream: int) -> bool:
         """Whether the server has ended a call."""
         return self._ends[stream].is_set()
@@ -117,7 +122,9 @@ class Http2Client:
                 payload = await self._reader.readexactly(size)
                 if kind == PING and not flags & ACK:
                     self._writer.write(frame(PING, ACK, 0, payload))
-                elif kind == RST_STREAM or (kind in (DATA, HEADERS) and flags & END_STREAM):
+                if kind == HEADERS:
+                    self._begins[stream].set()
+                if kind == RST_STREAM or (kind in (DATA, HEADERS) and flags & END_STREAM):
                     self._ends[stream].set()
         except (asyncio.IncompleteReadError, OSError):
             pass

@@ -195,11 +195,19 @@ async def grown(caller: Caller, kind: Callable[[Caller], Awaitable[None]], calls
 KINDS = [Caller.watch, Caller.link, Caller.link_ended, Caller.silent, Caller.answered]
 
 
+UNPACED = {
+    f"{caller}_calls_{limit}": 1_000_000
+    for caller in ("account", "stranger")
+    for limit in ("per_s", "burst")
+}
+"""So that days pass in minutes."""
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 async def test_calls_that_end_early_leave_nothing(
     kind: Callable[[Caller], Awaitable[None]],
 ) -> None:
-    async with running_frontend() as frontend:
+    async with running_frontend(pace=UNPACED) as frontend:
         caller = Caller(frontend)
         assert await grown(caller, kind, 2_500) < LEAK_BYTES
 
@@ -214,7 +222,7 @@ async def test_calls_that_end_early_leave_nothing(
 async def test_several_days_leave_memory_where_it_was(
     kind: Callable[[Caller], Awaitable[None]], calls: int
 ) -> None:
-    async with running_frontend() as frontend:
+    async with running_frontend(pace=UNPACED) as frontend:
         caller = Caller(frontend)
         left = await grown(caller, kind, calls)
         print(f"{kind.__name__}: {calls} calls left {left:.1f} bytes each")

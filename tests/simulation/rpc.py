@@ -224,6 +224,9 @@ class Context:
     async def read(self) -> Any:
         return await anext(self.requests, grpc.aio.EOF)
 
+    async def send_initial_metadata(self, _: Any) -> None:
+        """Nothing here waits for an answer to begin."""
+
     def add_done_callback(self, callback: Callable[["Context"], None]) -> None:
         self.callbacks.append(callback)
 

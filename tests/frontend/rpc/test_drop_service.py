@@ -11,6 +11,7 @@ from drink.v1.drop_service_pb2_grpc import DropServiceStub
 from drink.v1.machine_service_pb2 import ListMachinesRequest
 from drink_frontend.domain.drop import Cause, Event
 from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
+from tests.fakes.http2 import Http2Client
 from tests.fakes.rpc_frontend import (
     ALICE,
     BOB,
@@ -465,3 +466,26 @@ async def test_storage_trouble_is_worth_a_retry(frontend: Frontend) -> None:
     )
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
     assert refusal.retry_after_s == 1
+
+
+async def test_the_answer_to_a_drop_that_waits_is_begun_and_ends_with_the_outcome() -> None:
+    async with running_frontend(drop_begin_s=0.01) as frontend:
+        client = await Http2Client.connect("127.0.0.1", frontend.port)
+        stream = client.call(
+            "/drink.v1.DropService/Drop",
+            order().SerializeToString(),
+            authorization=dict(ALICE)["authorization"],
+        )
+        drop = await asyncio.wait_for(frontend.drops.placed(), LIMIT_S)
+        await asyncio.wait_for(client.begun(stream), LIMIT_S)
+        assert not client.has_ended(stream)
+        frontend.drops.move(drop.id, Event.DISPATCH)
+        frontend.drops.move(drop.id, Event.PROVE_DISPENSED, Cause.BOARD_ACK)
+        await asyncio.wait_for(client.ended(stream), LIMIT_S)
+        await client.close()
+
+
+async def test_a_client_takes_an_answer_that_was_begun_early() -> None:
+    async with running_frontend(drop_begin_s=0.01, drop_wait_s=0.2) as frontend:
+        answer = await frontend.drop_stub.Drop(order(), metadata=ALICE, timeout=LIMIT_S)
+        assert answer.drop.state == pb.Drop.STATE_RESERVED

@@ -15,7 +15,7 @@ from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_drop, parse_page_token
 from drink_frontend.rpc.pages import Pages
 from drink_frontend.rpc.ports import Balances, Drops, Permits
-from drink_frontend.rpc.streams import Watches, permitted
+from drink_frontend.rpc.streams import Watches, begun_after, permitted
 from drink_frontend.usecases.permits import Permit
 
 EVERYONE = "accounts/-"
@@ -33,6 +33,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         permits: Who knows of revoked tokens.
         pages: Where pages are built.
         wait_s: Longest wait for an outcome, in seconds.
+        begin_s: Seconds after which the answer to a drop that waits is begun.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         *,
         pages: Pages,
         wait_s: float,
+        begin_s: float,
     ) -> None:
         self._drops = drops
         self._balances = balances
@@ -53,13 +55,15 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         self._permits = permits
         self._pages = pages
         self._wait_s = wait_s
+        self._begin_s = begin_s
 
-    async def Drop(self, request: pb.DropRequest, _context: Context) -> pb.DropResponse:
+    async def Drop(self, request: pb.DropRequest, context: Context) -> pb.DropResponse:
         """Buys, and answers with the outcome; a delayed drop at once."""
         order = drop_order(request, caller().name, caller_token())
         drop = await self._effects.run(self._drops.place(order))
         if not (order.delay_s or drop.state.answered):
-            drop = await self._outcome(drop)
+            async with begun_after(self._begin_s, context):
+                drop = await self._outcome(drop)
         account = await self._balances.get(order.account)
         return pb.DropResponse(drop=drop_message(drop), available_credits=account.available)
 

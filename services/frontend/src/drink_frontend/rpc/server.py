@@ -213,6 +213,7 @@ class RpcServer:
                 parts.permits,
                 pages=self._pages,
                 wait_s=settings.drop_wait_s,
+                begin_s=settings.drop_begin_s,
             ),
             server,
         )

@@ -296,6 +296,12 @@ class RpcSettings(BaseModel):
     machine (20 drops of 3.5 s) and the time to give up on a silent board. After it the call
     answers with the drop as it stands."""
 
+    drop_begin_s: float = Field(default=20.0, gt=0, le=3_600)
+    """Seconds after which the answer to a Drop call that waits is begun: its headers are sent, the
+    rest follows with the outcome; default 20, a third of the silence after which nginx gives up
+    on a call whose answer has not begun. Once it has, keepalive pings count as signs of life
+    there."""
+
     handshake_timeout_s: int = Field(default=10, ge=1, le=120)
     """Seconds a new connection has for the TLS and HTTP/2 handshakes; default 10. Who connects and
     stays silent is cut then."""

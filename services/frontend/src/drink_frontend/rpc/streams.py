@@ -12,6 +12,7 @@ from drink_frontend.domain.errors import (
     ShuttingDownError,
     TokenInvalidError,
 )
+from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.ports import Permits
 from drink_frontend.usecases.permits import Permit
 
@@ -80,6 +81,27 @@ async def until(ends: Coroutine[Any, Any, None], error: DrinkError) -> AsyncIter
         if wait.expired():
             raise error from None
         raise
+
+
+@contextlib.asynccontextmanager
+async def begun_after(seconds: float, context: Context) -> AsyncIterator[None]:
+    """Begins the answer of the call, if what is done in the context takes longer than `seconds`.
+
+    Proxies give up on a call whose answer does not begin, some of them only on those.
+    """
+    loop = asyncio.get_running_loop()
+    sending: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        sending.append(loop.create_task(context.send_initial_metadata(())))
+
+    timer = loop.call_later(seconds, begin)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        # The rest of the answer must not overtake it. If it fails, the peer is gone.
+        await asyncio.gather(*sending, return_exceptions=True)
 
 
 class Watches:
