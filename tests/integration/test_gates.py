@@ -66,16 +66,23 @@ async def sells(port: int) -> None:
         watch.cancel()
 
 
+async def _until_closed(connection: socket.socket, port: int) -> None:
+    """Connects, and waits until the other side closes."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(ConnectionError):
+        await loop.sock_connect(connection, ("127.0.0.1", port))
+        await loop.sock_recv(connection, 1)
+
+
 async def closed(port: int, count: int, wanted: int) -> int:
     """How many of so many silent connections a gate closes; waits for as many as are wanted."""
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
-        waiting: set[asyncio.Task[bytes]] = set()
+        waiting: set[asyncio.Task[None]] = set()
         for _ in range(count):
             connection = stack.enter_context(socket.socket())
             connection.setblocking(False)
-            await loop.sock_connect(connection, ("127.0.0.1", port))
-            waiting.add(loop.create_task(loop.sock_recv(connection, 1)))
+            waiting.add(loop.create_task(_until_closed(connection, port)))
         async with asyncio.timeout(LIMIT_S):
             while len(waiting) > count - wanted:
                 _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
