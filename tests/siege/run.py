@@ -46,8 +46,6 @@ class Sizes:
         after_s: Seconds afterwards.
         past: Drops that the attacking buyer has made before.
         pairs: Honest buyers over gRPC, each at a machine, and as many in sessions.
-        rest_s: Seconds of rest before an attack that was silent in the log is made again. What may
-            be logged in a minute was perhaps used up by the attack before it.
     """
 
     before_s: float
@@ -55,10 +53,9 @@ class Sizes:
     after_s: float
     past: int
     pairs: int = 2
-    rest_s: float = 0
 
 
-FULL = Sizes(8, 20, 6, 900, rest_s=60)
+FULL = Sizes(8, 20, 6, 900)
 QUICK = Sizes(4, 6, 3, 900)
 SHORT = Sizes(1, 3, 1, 100, pairs=1)
 """For the tests, which assert no times."""
@@ -197,8 +194,11 @@ class Ground:
         """One attack, and what came of it."""
         row = self._measure(attack, origin)
         row = replace(row, recovered=self._recover())
-        if not row.logged.attack and self._options.sizes.rest_s:
-            time.sleep(self._options.sizes.rest_s)
+        if not row.logged.attack and not row.killed:
+            # What may be logged in a minute was perhaps used up by the attack before it.
+            self._house.frontend.stop()
+            self._house.start_frontend()
+            self.wait_calm()
             row = self._measure(attack, origin)
             row = replace(row, recovered=self._recover())
         return row
