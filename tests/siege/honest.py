@@ -90,6 +90,9 @@ class Buyer(threading.Thread):
                     self.buy(slot, request_id)
                 except (OSError, grpc.RpcError, NotServedError, ValueError) as error:
                     self.tally.failures.append((time.monotonic(), _why(error)))
+                    if isinstance(error, NotServedError):
+                        # That was the outcome of this request, and will always be.
+                        request_id = str(uuid.uuid4())
                     self.enough.wait(PAUSE_S)
                 else:
                     now = time.monotonic()
