@@ -15,7 +15,7 @@ T = TypeVar("T")
 BIN = Path(sys.executable).parent
 """Where this environment's commands are."""
 
-POLL_S = 0.01
+POLL_S = 0.02
 """Seconds between looks at a log or a condition."""
 
 

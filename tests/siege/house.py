@@ -55,7 +55,7 @@ HONEST = frozenset(user.name for user in (*CALLERS, *TYPISTS, NEWCOMER, ADMIN))
 AT_ONCE = 20
 """Requests under way while the attacker's past is made."""
 
-CALLS_PER_S, CALLS_BURST = 80, 400
+CALLS_PER_S, CALLS_BURST = 50, 250
 """How fast it is made: a little slower than the frontend lets one account call."""
 
 

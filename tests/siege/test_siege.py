@@ -25,10 +25,29 @@ def ground(
         assert list(ground.audit()) == []
 
 
-@pytest.mark.parametrize("name", ["garbage", "priority-frames", "slow-lines"])
-def test_strangers_do_not_keep_a_house_from_selling(ground: Ground, name: str) -> None:
-    """Invariant 25: whatever they send, memory stays bounded and everybody is served."""
-    [(attack, origin)] = chosen([f"{name}@others"])
+def hold(ground: Ground, name: str) -> None:
+    """Passes if an attack breaks no promise but those of rates and times."""
+    [(attack, origin)] = chosen([name])
     row = ground.fight(attack, origin)
     print(as_text(row))
-    assert set(row.broken(timed=False)) <= {"silent in the log"}
+    assert row.broken(timed=False) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["stalled-calls@same", "idle-and-stalled@others", "odd-metadata@others"]
+)
+def test_fault_66_strangers_do_not_keep_a_house_from_selling(ground: Ground, name: str) -> None:
+    """Invariant 25: whatever they send, memory stays bounded and everybody is served."""
+    hold(ground, name)
+
+
+def test_fault_67_a_buyer_who_does_not_read_costs_others_nothing(ground: Ground) -> None:
+    hold(ground, "unread-lists")
+
+
+def test_fault_68_a_machines_token_that_floods_costs_others_nothing(ground: Ground) -> None:
+    hold(ground, "contradictions")
+
+
+def test_a_flood_of_session_commands_keeps_nobody_from_buying(ground: Ground) -> None:
+    hold(ground, "session-commands@others")

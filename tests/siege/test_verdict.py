@@ -51,6 +51,10 @@ def test_an_attack_that_nobody_notices_breaks_no_promise() -> None:
             {"health": [("SERVING", True), ("nothing", False)]},
             "health said nothing (1 times)",
         ),
+        (
+            {"health": [("NOT_SERVING", False), ("nothing", False)]},
+            "health said NOT_SERVING (1 times)",
+        ),
         ({"logged": logged()}, "silent in the log"),
         ({"logged": logged(call_refused=101)}, "101 log lines in 10 s"),
         ({"logged": Logged(raw=["E1129"], attack=logged(a=1).attack)}, "1 log lines are no JSON"),
@@ -76,8 +80,12 @@ def test_a_broken_promise_is_told(change: dict[str, Any], told: str) -> None:
 
 
 def test_times_count_only_where_they_are_measured() -> None:
-    slow = replace(SOUND, during=Span(10, [0.9] * 10, newcomers=10, turned_away=["x"] * 9))
-    assert len(slow.broken()) == 3
+    slow = replace(
+        SOUND,
+        during=Span(10, [0.9] * 10, newcomers=10, turned_away=["x"] * 9),
+        health=[("nothing", False)],
+    )
+    assert len(slow.broken()) == 4
     assert slow.broken(timed=False) == []
 
 

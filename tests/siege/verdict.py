@@ -19,6 +19,9 @@ LINES_MOST = 100
 NEWCOMERS_LEAST = 0.8
 """The share of newcomers from other addresses than the attackers' that are served at least."""
 
+NO_ANSWER = "nothing"
+"""What health said if it did not answer in time."""
+
 SOLD_LATELY_S = 6.0
 """Seconds without any drop after which a frontend that says SERVING does not serve."""
 
@@ -130,8 +133,8 @@ class Row:
             yield "honest clients were not served afterwards"
         if self.memory_kib << 10 > MEMORY_MAX:
             yield f"{self.memory_kib >> 10} MB of memory"
-        if self.untrue:
-            yield f"health said {', '.join(sorted(set(self.untrue)))} ({len(self.untrue)} times)"
+        if lies := [answer for answer in self.untrue if answer != NO_ANSWER]:
+            yield f"health said {', '.join(sorted(set(lies)))} ({len(lies)} times)"
         if not self.logged.attack:
             yield "silent in the log"
         if sum(self.logged.attack.values()) > LINES_MOST * max(1.0, self.during.seconds / 60):
@@ -144,6 +147,8 @@ class Row:
             yield f"{len(self.logged.mistakes)} log lines about mistakes of the program"
 
     def _broken_times(self) -> Iterator[str]:
+        if NO_ANSWER in self.untrue:
+            yield f"health said nothing ({self.untrue.count(NO_ANSWER)} times)"
         if self.during.per_second < RATE_LEAST * self.before.per_second:
             share = self.during.per_second / self.before.per_second
             yield f"rate fell to {share:.2f}"
@@ -166,7 +171,7 @@ def health_truth(
     told = []
     for at, serving in answers:
         if serving is None:
-            told.append(("nothing", False))
+            told.append((NO_ANSWER, False))
         elif serving:
             lately = any(at - SOLD_LATELY_S <= each <= at + SELLS_WITHIN_S for each in sold)
             told.append(("SERVING", lately))

@@ -80,6 +80,16 @@ def test_fault_66_who_goes_on_in_spite_of_refusals_loses_the_connection() -> Non
     assert gate.cut == [7]
 
 
+def test_strangers_from_everywhere_are_told_of_and_not_refused() -> None:
+    gate = Gate(strangers_busy_per_s=10)
+    with capture_logs() as lines:
+        for number in range(100):
+            assert gate.calls(1, Kind.STRANGER, "", address=f"198.51.100.{number}") == 1
+        gate.now = REFUSALS_S
+        assert gate.calls(5, Kind.STRANGER, "") == 5
+    assert [line["event"] for line in lines] == ["strangers_busy"]
+
+
 def test_a_gateways_connection_is_not_closed_for_one_of_its_clients() -> None:
     gate = Gate(stranger_calls_burst=1, refusals_burst=1)
     gate.calls(9, Kind.STRANGER, "", place="203.0.113.1")

@@ -10,7 +10,7 @@ import pytest
 import structlog.testing
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.sessions.connection import Connection
+from drink_frontend.sessions.connection import BUSY_LINES, Connection
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.session import Session
 from drink_frontend.sessions.settings import ListenerSettings
@@ -89,6 +89,17 @@ async def test_fault_7_a_drop_cut_off_in_the_middle_drops_nothing(
         caller.reset()
         await until(lambda: server.sessions == 0)
     assert not world.drops
+
+
+async def test_a_client_without_a_pause_is_told_of_and_one_with_pauses_is_not(serve: Serve) -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with Caller(await serve()) as quiet, Caller(await serve()) as flood:
+            quiet.send(b"MACHINES\n" * (BUSY_LINES - 1))
+            flood.send(b"BREW\n" * BUSY_LINES)
+            for _ in range(BUSY_LINES):
+                await flood.read()
+                await quiet.read()
+    assert [line["lines"] for line in lines if line["event"] == "session_busy"] == [BUSY_LINES]
 
 
 async def test_the_machine_is_chosen_by_the_local_address(serve: Serve) -> None:

@@ -81,5 +81,5 @@ class LinkSettings(BaseModel):
     """Seconds between two log lines that one machine's agents may cause in the long run beside
     those of drops; default 10. The next line says how many were left out."""
 
-    log_lines_burst: int = Field(default=100, ge=1, le=100_000)
-    """Such lines at once; default 100."""
+    log_lines_burst: int = Field(default=30, ge=1, le=100_000)
+    """Such lines at once; default 30, ten links of three lines."""

@@ -26,7 +26,7 @@ large is refused by gRPC, and is no reason."""
 LOOKS_WITHOUT_CALL = 10
 """Looks after which a connection counts as one without a call, although it is still there."""
 
-WITHOUT_CALL_LOGGED = 20
+WITHOUT_CALL_LOGGED = 10
 """Connections without a call that are worth a line; a scan of ports makes fewer."""
 
 LINES, LINES_S = 6, 60

@@ -51,6 +51,10 @@ class Pace:
             Kind.STRANGER: _turns(settings.stranger_calls_per_s, settings.stranger_calls_burst),
             Kind.HEALTH: _turns(settings.health_checks_per_s, settings.health_checks_burst),
         }
+        self._all_strangers = _turns(
+            settings.strangers_busy_per_s, max(1, round(settings.strangers_busy_per_s))
+        )
+        self._busy = Sparing(1, REFUSALS_S)
         self._refusals = Turns(at_once=settings.refusals_burst, interval_s=REFUSAL_INTERVAL_S)
         self._refused = Sparing(REFUSALS_LOGGED, REFUSALS_S)
         self._closed = Sparing(REFUSALS_LOGGED, REFUSALS_S)
@@ -76,6 +80,8 @@ class Pace:
         wait_s = turns.wait_s(key, now)
         if not wait_s:
             turns.take(key, now)
+            if kind is Kind.STRANGER:
+                self._watch_strangers(place, now)
             return
         self._log_refusal(kind, owner, place, now)
         if self._refusals.wait_s(connection, now):
@@ -85,6 +91,13 @@ class Pace:
         else:
             self._refusals.take(connection, now)
         raise RateLimitedError(TOO_FAST, retry_after_seconds=max(1, math.ceil(wait_s)))
+
+    def _watch_strangers(self, place: str, now: float) -> None:
+        """Tells of strangers who are too many together, though none of them calls too fast."""
+        if not self._all_strangers.wait_s("", now):
+            self._all_strangers.take("", now)
+        elif self._busy.passes(now) is not None:
+            log.warning("strangers_busy", latest_from=place)
 
     def _close(self, kind: Kind, owner: str, peer: Peer, now: float) -> None:
         cut = self._cut(peer)

@@ -125,12 +125,12 @@ class PaceSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    account_calls_per_s: float = Field(default=100, gt=0, le=1_000_000)
-    """Calls of one account per second in the long run; default 100, far more than a person or a
-    touchscreen makes: 100 that change something cost a fifth of a core."""
+    account_calls_per_s: float = Field(default=60, gt=0, le=1_000_000)
+    """Calls of one account per second in the long run; default 60, far more than a person or a
+    touchscreen makes: so many that change something cost a tenth of a core."""
 
-    account_calls_burst: int = Field(default=500, ge=1, le=1_000_000)
-    """Calls of one account at once, after a quiet time; default 500, five seconds of the rate."""
+    account_calls_burst: int = Field(default=300, ge=1, le=1_000_000)
+    """Calls of one account at once, after a quiet time; default 300, five seconds of the rate."""
 
     stranger_calls_per_s: float = Field(default=100, gt=0, le=1_000_000)
     """Strangers' calls per second from one IPv4 address or one IPv6 network of 64 bits in the long
@@ -138,6 +138,10 @@ class PaceSettings(BaseModel):
 
     stranger_calls_burst: int = Field(default=1_000, ge=1, le=1_000_000)
     """The same at once, after a quiet time; default 1,000."""
+
+    strangers_busy_per_s: float = Field(default=100, gt=0, le=1_000_000)
+    """Strangers' calls per second from everywhere together above which the log says so; default
+    100. None is refused for that: it tells an operator that somebody calls from many addresses."""
 
     health_checks_per_s: float = Field(default=20, gt=0, le=1_000_000)
     """Health checks per second on one connection in the long run; default 20. They are counted by

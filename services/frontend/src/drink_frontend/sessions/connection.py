@@ -27,6 +27,10 @@ FAIR_SHARE = 32
 """Lines of one client that are carried out before others get their turn; some 0.5 ms of them."""
 
 
+BUSY_LINES, BUSY_S = 1_000, 20.0
+"""A client that has so many lines carried out in fewer seconds is told of in the log."""
+
+
 class Connection(asyncio.Protocol):
     """One client.
 
@@ -41,12 +45,14 @@ class Connection(asyncio.Protocol):
         "_ahead",
         "_begun",
         "_closing",
+        "_counted_at",
         "_decoder",
         "_desk",
         "_ended",
         "_finishing",
         "_greeted_at",
         "_has_led",
+        "_lines",
         "_linger",
         "_machine",
         "_opened",
@@ -76,6 +82,8 @@ class Connection(asyncio.Protocol):
         self._linger: asyncio.TimerHandle | None = None
         self._greeted_at: float | None = None
         self._has_led = False
+        self._lines = 0
+        self._counted_at = asyncio.get_running_loop().time()
         self._reading = True
         self._ended = False
         self._finishing = False
@@ -311,6 +319,7 @@ class Connection(asyncio.Protocol):
             event = self._next()
             if event is None:
                 return None
+            self._count()
             answer = self._session.handle(event)
             if isinstance(answer, Coroutine):
                 return self._answer_later(answer)
@@ -319,6 +328,16 @@ class Connection(asyncio.Protocol):
                     return self._give_in_parts(answer)
                 self._give(answer, b"".join(answer.parts))
         return self._desk.turns.next()
+
+    def _count(self) -> None:
+        """Counts a line, and tells of a client that sends them without a pause."""
+        self._lines += 1
+        if self._lines < BUSY_LINES:
+            return
+        now = asyncio.get_running_loop().time()
+        took_s, self._lines, self._counted_at = now - self._counted_at, 0, now
+        if took_s < BUSY_S:
+            log.info("session_busy", lines=BUSY_LINES, seconds=round(took_s, 1))
 
     async def _answer_later(self, work: Coroutine[Any, Any, Answer]) -> None:
         if self._desk.dialect.refuses_second_drop:
