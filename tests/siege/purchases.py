@@ -10,6 +10,7 @@ from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
 from tests.siege.attacks import BUYER, STRANGER, Siege, attack
 from tests.siege.calls import (
+    AGAIN_S,
     CALLS_PER_CONNECTION,
     FLOOD_CONNECTIONS,
     GET_ACCOUNT,
@@ -85,13 +86,15 @@ async def unread_machines(siege: Siege) -> None:
 
 
 async def _watch(siege: Siege, begin: Callable[[Wire], None], *, window: int) -> None:
+    """Connections full of watches; ended ones are begun again, a few a second."""
+
     async def one() -> None:
         async with siege.wire(window=window) as wire:
-            while True:
+            for begun in itertools.count():
                 await wire.room(WATCHES_PER_CONNECTION)
                 begin(wire)
                 siege.counts["sent"] += 1
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.005 if begun < WATCHES_PER_CONNECTION else AGAIN_S)
 
     await siege.all(WATCHES // WATCHES_PER_CONNECTION, one)
 

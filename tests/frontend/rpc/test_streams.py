@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import RateLimitedError, ShuttingDownError
 from drink_frontend.rpc.streams import Watches, closing
@@ -89,8 +90,9 @@ async def test_what_a_source_raises_comes_through() -> None:
 async def test_counts_per_owner_and_in_all() -> None:
     watches = Watches(total_max=3, per_owner_max=2)
     with watches.admit("a"), watches.admit("a"):
-        with pytest.raises(RateLimitedError), watches.admit("a"):
+        with capture_logs() as lines, pytest.raises(RateLimitedError), watches.admit("a"):
             pass
+        assert [(line["event"], line["owner"]) for line in lines] == [("watches_refused", "a")]
         with watches.admit("b"), pytest.raises(RateLimitedError), watches.admit("c"):
             pass
         with watches.admit("c"):

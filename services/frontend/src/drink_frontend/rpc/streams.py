@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
+import structlog
+
 from drink_frontend.domain.errors import (
     DrinkError,
     RateLimitedError,
@@ -15,6 +17,8 @@ from drink_frontend.domain.errors import (
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.ports import Permits
 from drink_frontend.usecases.permits import Permit
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -134,6 +138,7 @@ class Watches:
             RateLimitedError: too many are open.
         """
         if self._open.total() >= self._total_max or self._open[owner] >= self._per_owner_max:
+            log.warning("watches_refused", owner=owner, open=self._open.total())
             raise RateLimitedError("too many watches are open")
         self._open[owner] += 1
         try:
