@@ -24,6 +24,9 @@ LIMIT_S = 60
 """Seconds within which all of them have a link, on a machine with two cores that does other things
 too. An agent waits 10 s for its Welcome, then dials again."""
 
+DIAL_AGAIN_S = 1
+"""Seconds after which an agent dials again for the first time."""
+
 BUYER_LIMIT_S = 10
 """Seconds within which somebody who buys meanwhile has the can."""
 
@@ -58,14 +61,23 @@ async def crowd(folder: Path, address: str, all_linked: asyncio.Event) -> None:
     async def link(number: int) -> None:
         name = NAMES[number]
         token = (folder / f"{name}.token").read_text().strip()
-        stream = MachineLinkServiceStub(connections[number // LINKS_PER_CONNECTION]).Connect(
-            metadata=(("authorization", f"Bearer {token}"),)
-        )
         hello = Hello(
             machine=f"machines/{name}", boot_id="boot", journal_id=name, protocol_version=1
         )
-        await stream.write(ConnectRequest(hello=hello))
-        welcome = await stream.read()
+        while True:
+            stream = MachineLinkServiceStub(connections[number // LINKS_PER_CONNECTION]).Connect(
+                metadata=(("authorization", f"Bearer {token}"),)
+            )
+            try:
+                await stream.write(ConnectRequest(hello=hello))
+                welcome = await stream.read()
+                break
+            except grpc.aio.AioRpcError as error:
+                # gRPC cancels what it cannot hand on in time, and says so in either of two ways. An
+                # agent dials again.
+                if error.details() not in {"CANCELLED", "Internal error from Core"}:
+                    raise
+                await asyncio.sleep(DIAL_AGAIN_S)
         assert isinstance(welcome, ConnectResponse)
         assert welcome.welcome.epoch >= 1
         waiting.discard(name)

@@ -207,7 +207,9 @@ UNPACED = {
 async def test_calls_that_end_early_leave_nothing(
     kind: Callable[[Caller], Awaitable[None]],
 ) -> None:
-    async with running_frontend(pace=UNPACED) as frontend:
+    async with running_frontend(
+        pace=UNPACED, admission={"waiting_per_connection_max": 1_000}
+    ) as frontend:
         caller = Caller(frontend)
         assert await grown(caller, kind, 2_500) < LEAK_BYTES
 
@@ -222,7 +224,9 @@ async def test_calls_that_end_early_leave_nothing(
 async def test_several_days_leave_memory_where_it_was(
     kind: Callable[[Caller], Awaitable[None]], calls: int
 ) -> None:
-    async with running_frontend(pace=UNPACED) as frontend:
+    async with running_frontend(
+        pace=UNPACED, admission={"waiting_per_connection_max": 1_000}
+    ) as frontend:
         caller = Caller(frontend)
         left = await grown(caller, kind, calls)
         print(f"{kind.__name__}: {calls} calls left {left:.1f} bytes each")

@@ -298,3 +298,20 @@ async def test_a_gateways_connection_is_not_cut_for_one_of_its_clients() -> None
     call = admission.enter(Kind.STRANGER, "", peer_at("192.0.2.1", 7), "198.51.100.1")
     admission.silent(call, "the message did not come")
     assert CUTS == []
+
+
+async def test_fault_23_many_tokens_that_wait_to_be_looked_up_are_no_strangers() -> None:
+    admission, hold = house(strangers_max=1, waiting_per_connection_max=1, unknown_tokens_max=50)
+    crowd = [await hold(Kind.UNKNOWN) for _ in range(50)]
+    await hold(port=2)
+    assert not any(each.task.done() for each in crowd)
+    assert admission.count(Kind.UNKNOWN) == 50
+
+
+async def test_fault_66_guessed_tokens_make_way_for_those_of_an_address_with_fewer() -> None:
+    _, hold = house(unknown_tokens_max=3)
+    honest = await hold(Kind.UNKNOWN, address="192.0.2.9")
+    crowd = [await hold(Kind.UNKNOWN) for _ in range(2)]
+    await hold(Kind.UNKNOWN)
+    assert await crowd[0].ended_for_another()
+    assert not honest.task.done()

@@ -1,10 +1,10 @@
 """Which calls are let in, counted from the moment that their headers have come.
 
-A call belongs to one of four classes, each with limits of its own, so that none can take the
-others' share. Nobody's token is known when headers come, so a call is a stranger's until its token
-has been looked up. At the limit a stranger's new call takes the place of the oldest one that still
-waits for its message: whoever sends the message at once is served, also from the address of
-somebody who never does.
+A call belongs to one of five classes, each with limits of its own, so that none can take the
+others' share. One whose token was not seen before has a class of its own until that is looked up.
+At the limit a stranger's new call takes the place of the oldest one that still waits for its
+message: whoever sends the message at once is served, also from the address of somebody who never
+does.
 """
 
 import asyncio
@@ -43,6 +43,7 @@ class Kind(Enum):
     """The classes of calls."""
 
     STRANGER = "stranger"
+    UNKNOWN = "unknown token"
     ACCOUNT = "account"
     MACHINE = "machine"
     HEALTH = "health"
@@ -246,7 +247,7 @@ class Admission:
         the database from answering others. A token that was good before needs no turn.
         """
         call = current_call()
-        if call.kind is not Kind.STRANGER:
+        if call.kind not in (Kind.STRANGER, Kind.UNKNOWN):
             yield
             return
         place = call.place
@@ -295,11 +296,6 @@ class Admission:
     ) -> list[tuple[Callable[[], bool], Callable[[], Call | None] | None]]:
         """Each limit of the call's class: whether it is reached, and who may be ended then."""
         limits, connection, place = self._limits, call.connection, call.place
-
-        def buyers() -> bool:
-            under_way = self._of_kind[Kind.STRANGER] + self._of_kind[Kind.ACCOUNT]
-            return under_way >= self._calls_max
-
         match call.kind:
             case Kind.STRANGER:
                 return [
@@ -315,19 +311,26 @@ class Admission:
                     ),
                     (
                         lambda: self._of_place[place] >= limits.strangers_per_address_max,
-                        lambda: self._oldest(place),
+                        lambda: self._oldest((Kind.STRANGER, place)),
                     ),
                     (
                         lambda: self._of_kind[Kind.STRANGER] >= limits.strangers_max,
                         self._oldest_of_most_crowded,
                     ),
-                    (buyers, self._oldest_of_most_crowded),
+                    (self._is_full, self._oldest_of_most_crowded),
+                ]
+            case Kind.UNKNOWN:
+                return [
+                    (
+                        lambda: self._of_kind[Kind.UNKNOWN] >= limits.unknown_tokens_max,
+                        lambda: self._oldest_of_most_crowded(Kind.UNKNOWN),
+                    )
                 ]
             case Kind.ACCOUNT:
                 mine = (call.kind, call.owner)
                 return [
                     (lambda: self._of_owner[mine] >= limits.calls_per_account_max, None),
-                    (buyers, self._oldest_of_most_crowded),
+                    (self._is_full, self._oldest_of_most_crowded),
                 ]
             case Kind.MACHINE:
                 machine = (call.kind, call.owner)
@@ -339,6 +342,9 @@ class Admission:
                         lambda: self._oldest(Kind.HEALTH),
                     )
                 ]
+
+    def _is_full(self) -> bool:
+        return self._of_kind[Kind.STRANGER] + self._of_kind[Kind.ACCOUNT] >= self._calls_max
 
     def _make_room(self, call: Call, victim: Callable[[], Call | None] | None) -> None:
         other = victim() if victim is not None else None
@@ -353,12 +359,14 @@ class Admission:
         """Notes that the call may be ended for another: on its connection, at its place, in all."""
         if call.kind is Kind.HEALTH:
             self._waiting[Kind.HEALTH][call] = None
+        elif call.kind is Kind.UNKNOWN:
+            self._waiting[Kind.UNKNOWN, call.place][call] = None
         elif call.kind is Kind.STRANGER:
             self._waiting[call.connection][call] = None
-            self._waiting[call.place][call] = None
+            self._waiting[Kind.STRANGER, call.place][call] = None
 
     def _stop_waiting(self, call: Call) -> None:
-        for group in (call.kind, call.connection, call.place):
+        for group in (call.kind, call.connection, (call.kind, call.place)):
             if group in self._waiting:
                 self._waiting[group].pop(call, None)
                 if not self._waiting[group]:
@@ -370,11 +378,11 @@ class Admission:
     def _oldest(self, group: object) -> Call | None:
         return next(iter(self._waiting[group]), None) if group in self._waiting else None
 
-    def _oldest_of_most_crowded(self) -> Call | None:
-        places = [group for group in self._waiting if isinstance(group, str)]
-        if not places:
+    def _oldest_of_most_crowded(self, kind: Kind = Kind.STRANGER) -> Call | None:
+        groups = [group for group in self._waiting if isinstance(group, tuple) and group[0] is kind]
+        if not groups:
             return None
-        return self._oldest(max(places, key=lambda place: len(self._waiting[place])))
+        return self._oldest(max(groups, key=lambda group: len(self._waiting[group])))
 
     def _give_back(self, call: Call) -> None:
         self._stop_waiting(call)

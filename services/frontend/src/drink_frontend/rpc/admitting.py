@@ -70,7 +70,7 @@ class Admitting(Layer):
         """
         kind, owner = self._class_of(method, context)
         peer, where = parse_peer(context.peer()), place(origin(context))
-        self._pace.begin(kind, owner, peer, where)
+        self._pace.begin(Kind.STRANGER if kind is Kind.UNKNOWN else kind, owner, peer, where)
         call = self._admission.enter(kind, owner, peer, where)
         self._connections.began(peer)
         if where != peer.place:
@@ -92,11 +92,15 @@ class Admitting(Layer):
         token = given_token(context)
         if token is None:
             return Kind.STRANGER, ""
-        if access_of(method) is Access.AGENT:
+        access = access_of(method)
+        if access is Access.AGENT:
             machine = self._admission.machine_of(digest(token))
-            return (Kind.STRANGER, "") if machine is None else (Kind.MACHINE, machine)
+            return (Kind.UNKNOWN, "") if machine is None else (Kind.MACHINE, machine)
         account = self._accounts.recall(digest(token))
-        return (Kind.STRANGER, "") if account is None else (Kind.ACCOUNT, account.name)
+        if account is not None:
+            return Kind.ACCOUNT, account.name
+        # Nobody looks up what comes with a call that is for anyone.
+        return Kind.UNKNOWN if access is Access.USER else Kind.STRANGER, ""
 
     def _over(self, call: Call, _context: Context) -> None:
         # gRPC calls this once the call's task is over, and so once its response has left.

@@ -84,6 +84,11 @@ class AdmissionSettings(BaseModel):
     strangers_per_connection_max: int = Field(default=64, ge=1, le=100_000)
     """Strangers' calls under way on one connection; default 64."""
 
+    unknown_tokens_max: int = Field(default=1_024, ge=1, le=100_000)
+    """Calls whose token was not seen before and waits to be looked up; default 1,024, some 30 MB of
+    memory: as many agents as may dial at once after a restart. Above it the oldest one of the
+    address that has most of them makes way."""
+
     calls_per_account_max: int = Field(default=256, ge=1, le=100_000)
     """Calls under way of one account; default 256, more than one account can have drops waiting.
     Above it its calls are refused with RATE_LIMITED."""
@@ -100,9 +105,9 @@ class AdmissionSettings(BaseModel):
     """Seconds that a request's message may take to come after its headers; default 10. Clients send
     both together, so even a slow network needs less. Then the call is ended with RATE_LIMITED."""
 
-    waiting_per_connection_max: int = Field(default=16, ge=1, le=100_000)
-    """Strangers' calls on one connection that wait for their message; default 16. Clients send it
-    with the headers, so hardly one waits on an honest connection."""
+    waiting_per_connection_max: int = Field(default=48, ge=1, le=100_000)
+    """Strangers' calls on one connection that wait for their message; default 48. Clients send it
+    with the headers, so on an honest connection only those wait that were begun at once."""
 
     silent_calls_max: int = Field(default=16, ge=1, le=100_000)
     """Strangers' calls of one connection that may end for want of their message; default 16. Then
