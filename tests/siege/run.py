@@ -57,7 +57,7 @@ class Sizes:
 
 FULL = Sizes(8, 20, 6, 900)
 QUICK = Sizes(3, 6, 2, 900)
-SHORT = Sizes(1, 3, 1, 100, pairs=1)
+SHORT = Sizes(1, 4, 1, 100, pairs=1)
 """For the tests, which assert no times."""
 
 
