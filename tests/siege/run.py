@@ -150,7 +150,8 @@ def standing(
         )
         house.install()
         house.start()
-        target = house.target(options.sizes.past)
+        # Who fails at TLS has no past.
+        target = house.target(options.sizes.past if needs is Needs.PLAIN else SHORT.past)
         honest = stack.enter_context(Honest(house))
         watch = stack.enter_context(Watch(house.frontend))
         core = max(cores) if options.pin else None
@@ -189,6 +190,7 @@ class Ground:
         self._honest = honest
         self._watch = watch
         self._core = core
+        self._ended = 0.0
 
     def fight(self, attack: Attack, origin: Origin) -> Row:
         """One attack, and what came of it."""
@@ -215,7 +217,7 @@ class Ground:
         frontend = self._house.frontend
         if frontend.running:
             with contextlib.suppress(TimeoutError):
-                self.wait_calm()
+                self.wait_calm(self._ended)
                 return True
             frontend.kill()
         # As compose's restart policy does.
@@ -223,9 +225,13 @@ class Ground:
         self.wait_calm()
         return False
 
-    def wait_calm(self) -> None:
-        """Waits until every honest buyer buys and newcomers are served."""
-        since = time.monotonic()
+    def wait_calm(self, since: float | None = None) -> None:
+        """Waits until every honest buyer has bought, and newcomers were served.
+
+        Args:
+            since: Monotonic seconds from when on that counts; None for now.
+        """
+        since = time.monotonic() if since is None else since
 
         def calm() -> bool:
             return all(tally.drops and tally.drops[-1][0] > since for tally in self._honest.tallies)
@@ -245,7 +251,8 @@ class Ground:
         stored, log_start = house.stored_bytes(), house.frontend.log.stat().st_size
         attacked = time.monotonic()
         done = self._attack(attack, origin)
-        ended, log_end = time.monotonic(), house.frontend.log.stat().st_size
+        self._ended = ended = time.monotonic()
+        log_end = house.frontend.log.stat().st_size
         grown = house.stored_bytes() - stored
         time.sleep(sizes.after_s)
         end = time.monotonic()

@@ -132,3 +132,15 @@ async def test_a_buyer_with_a_loop_is_refused_and_others_are_served() -> None:
             machine_service_pb2.ListMachinesRequest(), timeout=LIMIT_S
         )
         await everybody_is_served(frontend)
+
+
+async def test_calls_of_methods_that_do_not_exist_count_as_well() -> None:
+    pace = {"stranger_calls_burst": 3, "stranger_calls_per_s": 0.1}
+    async with running_frontend(pace=pace) as frontend:
+        codes = []
+        for number in range(5):
+            method: Any = frontend.channel.unary_unary(f"/drink.v1.DropService/Brew{number}")
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await method(b"", timeout=LIMIT_S)
+            codes.append(refusal.value.code().name)
+    assert codes == ["UNIMPLEMENTED"] * 3 + ["RESOURCE_EXHAUSTED"] * 2

@@ -49,16 +49,24 @@ class Wrapper(ABC):
         """The handler with what is put around it. `method` is `/package.Service/Method`."""
 
 
+UNKNOWN_METHOD = "/unknown/Unknown"
+"""What a method that does not exist is called, whatever its caller calls it."""
+
+
 class Interceptor(grpc.aio.ServerInterceptor, Wrapper):
     """All wrappers as one interceptor, which wraps a method once: gRPC asks for every call.
 
     Args:
         wrappers: The outermost first.
+        for_unknown: How many of them, from the outermost on, surround the refusal of methods that
+            do not exist, so that those calls count as well.
     """
 
-    def __init__(self, wrappers: Sequence[Wrapper]) -> None:
+    def __init__(self, wrappers: Sequence[Wrapper], for_unknown: int) -> None:
         self._wrappers = wrappers
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        refusal: Any = grpc.stream_unary_rpc_method_handler(_refuse_unknown, None, None)
+        self._unknown = self._wrap(wrappers[:for_unknown], UNKNOWN_METHOD, refusal)
 
     async def intercept_service(
         self,
@@ -66,14 +74,14 @@ class Interceptor(grpc.aio.ServerInterceptor, Wrapper):
             [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
         ],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """The method's handler, wrapped; there is none for a method that does not exist."""
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """The method's handler, wrapped, or the refusal of a method that does not exist."""
         method = handler_call_details.method
         wrapped = self._wrapped.get(method)
         if wrapped is None:
             handler = await continuation(handler_call_details)
             if handler is None:
-                return None
+                return self._unknown
             wrapped = self._wrapped[method] = self.wrap(method, handler)
         return wrapped
 
@@ -81,9 +89,20 @@ class Interceptor(grpc.aio.ServerInterceptor, Wrapper):
         self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
     ) -> grpc.RpcMethodHandler[Any, Any]:
         """See `Wrapper`."""
-        for wrapper in reversed(self._wrappers):
+        return self._wrap(self._wrappers, method, handler)
+
+    @staticmethod
+    def _wrap(
+        wrappers: Sequence[Wrapper], method: str, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        for wrapper in reversed(wrappers):
             handler = wrapper.wrap(method, handler)
         return handler
+
+
+async def _refuse_unknown(_: Any, context: Context) -> None:
+    # As gRPC itself says it.
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
 
 
 class Layer(Wrapper):

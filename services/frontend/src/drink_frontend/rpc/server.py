@@ -71,6 +71,9 @@ WAIT_S = 3_600.0
 """Seconds of one wait for the server's end. Some limit there must be: without one gRPC waits on a
 future of the server itself, and whoever gives up waiting cancels that."""
 
+COUNTING_LAYERS = 5
+"""The layers, from the outermost on, that count a call before its method matters."""
+
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -172,7 +175,10 @@ class RpcServer:
         layers = self._layers(randomness)
         # One for each listener, so that each has connections of its own.
         self._servers = [
-            make_server(interceptors=[Interceptor(layers)], options=options(settings, most))
+            make_server(
+                interceptors=[Interceptor(layers, for_unknown=COUNTING_LAYERS)],
+                options=options(settings, most),
+            )
             for most in connections_max[: 2 if settings.links.listens else 1]
         ]
         for server in self._servers:
