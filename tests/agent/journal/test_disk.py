@@ -56,6 +56,12 @@ def test_what_is_not_there_cannot_be_opened(tmp_path: Path) -> None:
             call(tmp_path / "missing")
 
 
+def test_only_a_regular_file_has_a_length(tmp_path: Path) -> None:
+    for path in (tmp_path, Path("/dev/full")):
+        with pytest.raises(OSError, match="not a regular file"):
+            DISK.size(path)
+
+
 def test_what_is_written_again_stays_as_it_is_and_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,11 +72,33 @@ async def test_fault_46_a_port_that_another_program_holds_is_told_with_its_name(
     assert f"({os.getpid()})" in told
 
 
+async def test_a_file_that_is_no_serial_port_is_told() -> None:
+    told = await ask(BoardSettings(url="serial:///dev/null"))
+    assert "/dev/null: is no serial port" in told
+    assert "look at the name in board.url" in told
+
+
 @pytest.mark.parametrize("scheme", ["tcp", "rfc2217"])
 async def test_a_refused_connection_is_told(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as once:
         port = once.getsockname()[1]
     told = await ask(BoardSettings(url=f"{scheme}://127.0.0.1:{port}"))
+    assert "Connection refused" in told
+    assert "Errno" not in told
+    assert "nothing listens on the port" in told
+
+
+async def test_a_refused_connection_to_a_name_with_several_addresses_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as once:
+        port = once.getsockname()[1]
+    real = socket.getaddrinfo
+    several = [*real("127.0.0.1", port, type=socket.SOCK_STREAM)]
+    several += real("127.0.0.2", port, type=socket.SOCK_STREAM)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: several)
+    told = await ask(BoardSettings(url=f"tcp://board.example:{port}"))
+    assert f"port {port}: Connection refused" in told
     assert "nothing listens on the port" in told
 
 

@@ -9,7 +9,7 @@ from tests.fakes.certificates import Certificates
 
 
 def problems(link: LinkSettings) -> str:
-    return "\n".join(problems_of(link, "d"))
+    return "\n".join(problems_of(link, Path("/nowhere/journal"), "d"))
 
 
 @pytest.fixture
@@ -48,3 +48,19 @@ def test_certificates_that_cannot_be_used_are_named(link: LinkSettings, tmp_path
     for own in ((missing, key), (text, key), (certificate, key), (certificate, text)):
         named = problems(replace(link, cert_file=own[0], key_file=own[1]))
         assert named.startswith("link.cert_file: "), named
+
+
+def test_a_journal_that_no_user_could_write_is_named(link: LinkSettings, tmp_path: Path) -> None:
+    def told(path: Path) -> str:
+        return "\n".join(problems_of(link, path, "d"))
+
+    file = tmp_path / "file"
+    file.touch()
+    for sound in (file, tmp_path / "journal", tmp_path / "folder" / "journal"):
+        assert told(sound) == ""
+    assert told(tmp_path) == f"journal.path: {tmp_path} is not a regular file"
+    assert told(Path("/dev/full")) == "journal.path: /dev/full is not a regular file"
+    assert told(file / "journal").startswith("journal.path: ")
+    link_to_nothing = tmp_path / "link"
+    link_to_nothing.symlink_to(tmp_path / "absent")
+    assert told(link_to_nothing / "journal").startswith("journal.path: ")

@@ -150,7 +150,7 @@ def _config_check(options: argparse.Namespace) -> int:
     config = configuration.load(options.config, os.environ)
     for line in configuration.describe(config):
         print(line)
-    problems = list(problems_of(config.link, config.machine))
+    problems = list(problems_of(config.link, config.journal.path, config.machine))
     for problem in problems:
         print(f"drink-machine-agent: {problem}", file=sys.stderr)
     return EXIT_CONFIG if problems else 0

@@ -233,6 +233,8 @@ def _reason(error: Exception) -> str:
 def _errno_of(error: BaseException) -> int | None:
     """The system's error number; the library's own error may have been raised from another."""
     number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, termios.error):
+        number = error.args[0]
     if number is None and error.__context__ is not None:
         return _errno_of(error.__context__)
     return number
@@ -243,6 +245,8 @@ def _open_reason(error: Exception) -> str:
     number = _errno_of(error)
     if number in (errno.EAGAIN, errno.EBUSY):
         return "another program holds the port"
+    if number == errno.ENOTTY:
+        return "is no serial port"
     return os.strerror(number) if number else _reason(error)
 
 

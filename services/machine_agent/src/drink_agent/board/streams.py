@@ -108,7 +108,7 @@ def parse_url(url: str) -> StreamUrl:
     parts = urlsplit(url)
     scheme = parts.scheme
     if scheme not in ("serial", "listen", "tcp", "rfc2217"):
-        raise ValueError(f"url {url!r}: must begin with serial, listen, tcp or rfc2217://")
+        raise ValueError(f"url {url!r}: must begin with serial://, listen://, tcp:// or rfc2217://")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     baudrate = 9600
     if scheme in ("serial", "rfc2217"):

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
+import re
 import socket
 from typing import Final
 
@@ -117,7 +119,8 @@ class DialSource:
         except TimeoutError:
             raise StreamError(f"{where}: no answer") from None
         except (OSError, ValueError) as error:  # ValueError: no host can have this name
-            raise StreamError(f"{where}: {error}", errno=getattr(error, "errno", None)) from None
+            reason, number = _reason(error)
+            raise StreamError(f"{where}: {reason}", errno=number) from None
         _watch(writer)
         return TcpStream(reader, writer)
 
@@ -164,9 +167,10 @@ class ListenSource:
                     self._on_connection, self._url.host or None, self._url.port
                 )
             except (OSError, ValueError) as error:
+                reason, number = _reason(error)
                 raise StreamError(
-                    f"cannot listen on port {self._url.port}: {error}",
-                    errno=getattr(error, "errno", None),
+                    f"cannot listen on port {self._url.port}: {reason}",
+                    errno=number,
                 ) from None
             self.listening.set()
         while self._admitted is None:
@@ -244,6 +248,21 @@ class ListenSource:
     async def _turn_away(self, stranger: TcpStream, reason: str) -> None:
         _log.warning("stranger_turned_away", extra={"peer": stranger.peer, "reason": reason})
         await stranger.close()
+
+
+def _reason(error: OSError | ValueError) -> tuple[str, int | None]:
+    """The system's words and its error number.
+
+    Where a name has several addresses, asyncio puts the errors of all of them into one text, in an
+    error without a number.
+    """
+    numbers = {int(each) for each in re.findall(r"\[Errno (\d+)\]", str(error))}
+    if len(numbers) == 1:
+        number = numbers.pop()
+        return os.strerror(number), number
+    if isinstance(error, OSError):
+        return error.strerror or str(error), error.errno
+    return str(error), None
 
 
 def _watch(writer: asyncio.StreamWriter) -> None:

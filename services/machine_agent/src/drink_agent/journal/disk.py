@@ -1,7 +1,9 @@
 """What the journal asks of the disk, and the disk of the host."""
 
+import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +27,7 @@ class Disk(Protocol):
         """Whether there is such a file."""
 
     def size(self, path: Path) -> int:
-        """Length of a file in bytes."""
+        """Length of a regular file in bytes; no other kind of file has one."""
 
     def read(self, path: Path) -> bytes:
         """All of a file."""
@@ -88,7 +90,10 @@ class SystemDisk:
 
     def size(self, path: Path) -> int:
         """See `Disk`."""
-        return path.stat().st_size
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        return about.st_size
 
     def read(self, path: Path) -> bytes:
         """See `Disk`."""

@@ -31,10 +31,14 @@ def system_authorities() -> bytes | None:
         LinkSetupError: A file that the environment names cannot be read or has no certificate.
     """
     paths = ssl.get_default_verify_paths()
-    named = os.environ.get(paths.openssl_cafile_env)
-    certificates = dict.fromkeys(_in_file(Path(named or paths.openssl_cafile), bool(named)))
+    file_variable = paths.openssl_cafile_env
+    named = os.environ.get(file_variable)
+    if named:
+        certificates = dict.fromkeys(_in_file(Path(named), file_variable))
+    else:
+        certificates = dict.fromkeys(_in_file(Path(paths.openssl_cafile)))
     if of_grpc := os.environ.get(GRPC_VARIABLE):
-        certificates.update(dict.fromkeys(_in_file(Path(of_grpc), required=True)))
+        certificates.update(dict.fromkeys(_in_file(Path(of_grpc), GRPC_VARIABLE)))
     folders = os.environ.get(paths.openssl_capath_env) or paths.openssl_capath
     # A file that somebody names stands for all that is to be trusted, unless a folder is named too.
     if not named or os.environ.get(paths.openssl_capath_env):
@@ -43,15 +47,16 @@ def system_authorities() -> bytes | None:
     return b"".join(certificates) or None
 
 
-def _in_file(path: Path, required: bool) -> Iterator[bytes]:
+def _in_file(path: Path, variable: str = "") -> Iterator[bytes]:
+    """Certificates of a file, which must have some if a variable of the environment names it."""
     try:
         found = _CERTIFICATE.findall(path.read_bytes())
     except OSError as error:
-        if required:
-            raise LinkSetupError(f"{path} cannot be read: {error.strerror}") from error
+        if variable:
+            raise LinkSetupError(f"{variable}: {path} cannot be read: {error.strerror}") from error
         return
-    if required and not found:
-        raise LinkSetupError(f"{path} has no certificate")
+    if variable and not found:
+        raise LinkSetupError(f"{variable}: {path} has no certificate")
     yield from (certificate.rstrip() + b"\n" for certificate in found)
 
 
@@ -62,4 +67,4 @@ def _in_folder(path: Path) -> Iterator[bytes]:
     except OSError:
         return
     for name in names:
-        yield from _in_file(path / name, required=False)
+        yield from _in_file(path / name)

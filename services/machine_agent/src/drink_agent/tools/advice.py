@@ -56,6 +56,8 @@ def _serial(device: Path, number: int | None, dev: Path, proc: Path) -> Iterator
                 "the device is not allowed here: DeviceAllow= in a systemd unit,"
                 " device_cgroup_rules in a container"
             )
+        case errno.ENOTTY:
+            yield "look at the name in board.url"
         case errno.EAGAIN | errno.EBUSY:
             names = ", ".join(holders(device, proc)) or "unknown; ask again as root"
             yield f"the program that holds it: {names}"

@@ -1,6 +1,8 @@
-"""Looks whether the files that a link needs are there and can be used."""
+"""Looks whether the files that the agent needs are there and can be used."""
 
+import os
 import ssl
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +12,12 @@ from drink_agent.link.settings import LinkSettings
 from drink_agent.secretfile import SecretFileError, read_secret
 
 
-def problems_of(link: LinkSettings, machine: str) -> Iterator[str]:
-    """Yields what would keep the link down, each with the name of its key and without secrets.
+def problems_of(link: LinkSettings, journal: Path, machine: str) -> Iterator[str]:
+    """Yields which files cannot be used, each with the name of its key and without secrets.
 
     Args:
         link: The link's settings.
+        journal: The journal's file; it may be missing, and so may its folder, since both are made.
         machine: The machine that a certificate should be for.
     """
     if link.token_path is not None:
@@ -31,6 +34,20 @@ def problems_of(link: LinkSettings, machine: str) -> Iterator[str]:
             problem = str(error)
         if problem:
             yield f"link.cert_file: {problem}"
+    if problem := _journal_problem(journal):
+        yield f"journal.path: {problem}"
+
+
+def _journal_problem(path: Path) -> str:
+    """What no user could do; who asks is often not the service's user, so rights are left out."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        folder = next(each for each in path.parents if os.path.lexists(each))
+        return "" if folder.is_dir() else f"{folder} is not a folder"
+    except OSError as error:
+        return "" if isinstance(error, PermissionError) else f"{path}: {error.strerror}"
+    return "" if stat.S_ISREG(mode) else f"{path} is not a regular file"
 
 
 def _authority_problem(path: Path) -> str:
