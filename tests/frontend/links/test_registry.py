@@ -220,9 +220,10 @@ async def test_fault_21_a_frontend_that_stops_says_goodbye_on_every_link(rig: Ri
 
 async def test_fault_38_released_agents_may_come_back(rig: Rig) -> None:
     agent = await rig.connect("d")
-    rig.registry.release()
+    assert rig.registry.release() == 1
     assert await agent.hears(Goodbye) == Goodbye(GoodbyeReason.SHUTTING_DOWN)
     await agent.hears_end()
+    assert rig.registry.release() == 0
     await rig.connect("d")
     assert rig.reach("d") is Reach.READY
 

@@ -66,8 +66,9 @@ class HandLinks:
         if held is not None and held.epoch is not None and held.epoch < epoch:
             self.superseded.append((machine, epoch))
 
-    def release(self) -> None:
+    def release(self) -> int:
         self.released += 1
+        return len(self.here)
 
 
 class PlainHasher:

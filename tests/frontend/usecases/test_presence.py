@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import pytest
+from structlog.testing import capture_logs
 
 from drink_frontend.domain.entities import Claim, Peer, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
@@ -294,8 +295,25 @@ async def test_fault_38_a_frontend_that_has_lost_the_database_lets_its_agents_go
             return not house.storage.failures
 
         assert not house.here.released
-        await running(house, tried)
+        with capture_logs() as logs:
+            await running(house, tried)
     assert house.here.released
+    told = [line["links"] for line in logs if line["event"] == "links_released"]
+    assert set(told) == {len(house.here.here)}
+
+
+async def test_no_link_is_said_to_be_released_where_there_is_none(house: House) -> None:
+    house.here.here.clear()
+    house.storage.failures = 10 * MISSED_BEATS
+
+    async def tried() -> bool:
+        house.bench.clock.pass_s(INTERVAL_S)
+        house.me.wake()
+        return bool(house.here.released)
+
+    with capture_logs() as logs:
+        await running(house, tried)
+    assert "links_released" not in {line["event"] for line in logs}
 
 
 async def test_it_looks_when_it_is_woken(house: House) -> None:

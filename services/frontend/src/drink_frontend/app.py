@@ -372,8 +372,9 @@ class _NoLinks:
     def supersede(self, machine: str, epoch: int) -> None:
         """There is no link here to end."""
 
-    def release(self) -> None:
+    def release(self) -> int:
         """There is no link here to end."""
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

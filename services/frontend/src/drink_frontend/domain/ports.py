@@ -200,8 +200,8 @@ class Links(Protocol):
     def supersede(self, machine: str, epoch: int) -> None:
         """Ends the machine's link here if it is older than `epoch`."""
 
-    def release(self) -> None:
-        """Ends every link, so that the agents look for another frontend."""
+    def release(self) -> int:
+        """Ends every link, so that the agents look for another frontend; returns how many."""
 
 
 class Clock(Protocol):

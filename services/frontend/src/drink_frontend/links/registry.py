@@ -74,10 +74,12 @@ class LinkRegistry:
         if link is not None and link.state.epoch < epoch:
             link.end(GoodbyeReason.SUPERSEDED)
 
-    def release(self) -> None:
-        """Says Goodbye on every link, so that the agents look for another frontend."""
-        for link in list(self._links.values()):
+    def release(self) -> int:
+        """Says Goodbye on every link, so that its agent moves on; returns how many there were."""
+        links = list(self._links.values())
+        for link in links:
             link.end(GoodbyeReason.SHUTTING_DOWN)
+        return len(links)
 
     def accepts(self, machine: str, size_bytes: int) -> bool:
         """Counts a message of the machine's agent; False if it has sent too much."""

@@ -104,11 +104,11 @@ class Presence:
         except StorageUnavailableError:
             log.warning("presence_postponed")
             self._failed_beats += beat
-            if self._storage.shared and self._failed_beats >= MISSED_BEATS:
-                # By now the others take this one for dead. Here no drop can be taken and no result
-                # kept; another frontend may still have the database.
-                log.warning("links_released")
-                self._links.release()
+            # By then the others take this one for dead. Here no drop can be taken and no result
+            # kept; another frontend may still have the database.
+            alone = self._storage.shared and self._failed_beats >= MISSED_BEATS
+            if alone and (released := self._links.release()):
+                log.warning("links_released", links=released)
 
     async def beat(self) -> None:
         """Says that this frontend is there, and forgets those that are not.
