@@ -290,6 +290,37 @@ def test_fault_58_a_slot_that_the_board_does_not_list_is_refused_and_shown(house
     house.wait_ready("d")
 
 
+def test_fault_42_a_board_that_takes_its_answer_back_is_an_alarm(house: House) -> None:
+    """Invariant 8: the first answer has settled the drop for good."""
+    credits_ = house.alice.account().available_credits
+    silent = drop(house, "silent")
+    assert outcome(silent) == ("UNKNOWN", "BOARD_SILENT")
+    house.boards["d"].ask(do="say", text="4\n5\n")
+    assert outcome(house.alice.settled(silent.name)) == ("DISPENSED", "BOARD_ACK_LATE")
+    claim = "NOT_DISPENSED/BOARD_REFUSED_LATE after DISPENSED/BOARD_ACK_LATE"
+    wait_until(lambda: claim in house.admin("drops", "show", id_of(silent)), "it is kept")
+    assert claim in house.admin("alarms")
+    assert outcome(house.alice.get(silent.name)) == ("DISPENSED", "BOARD_ACK_LATE")
+    assert house.alice.account().available_credits == credits_ - PRICE
+    assert_works(house)
+
+
+def test_fault_58_a_slot_that_a_board_without_a_new_connection_lacks_is_refused(
+    house: House,
+) -> None:
+    """It has started again with one slot less; the serial line does not tell."""
+    board = house.boards["d"]
+    board.ask(do="say", text="71 1`2 1`3 1`4 1`5 1`6 1\n")
+    house.wait_ready("d")
+    added = ("d", "6")
+    house.admin("slot", "add", *added, "--item", "Brief", "--price", "50", "--available", "3")
+    assert_works(house)
+    assert outcome(house.alice.drop("d/6")) == ("NOT_DISPENSED", "BOARD_UNREACHABLE")
+    assert board.counts()["protocol_violations"] == 0
+    house.admin("slot", "change", *added, "--available", "0", "--disabled")
+    assert_works(house)
+
+
 def test_a_board_that_tells_of_a_slot_above_the_highest_goes_on_selling(house: House) -> None:
     house.boards["d"].ask(do="say", text="71 1`2 1`3 0`4 1`5 1`100 1\n")
     assert_works(house)

@@ -142,6 +142,7 @@ TABLE = {
     | {
         "good login": f"PROBING; not ready, 3 slots; {GREETED}",
         "wrong login": r"REJECTED; not ready, 3 slots; write '2\n'",
+        "nack": "SETTLING; late d1 BOARD_REFUSED_LATE",
         "idle": r"READY; write '6\n6\n'",
         "temperature": "SETTLING; ready, 10.0 C",
         "lost": f"{GONE}; not ready, 3 slots",

@@ -72,6 +72,46 @@ class TestSensors:
         assert len(board.settled) == 1
 
 
+class TestDenials:
+    @pytest.mark.parametrize(
+        ("first", "second", "cause"),
+        [(b"4\n", b"5\n", "BOARD_REFUSED_LATE"), (b"5\n", b"4\n", "BOARD_ACK_LATE")],
+    )
+    @pytest.mark.parametrize("late", [False, True])
+    def test_fault_42_a_second_answer_that_denies_the_first_is_told(
+        self, first: bytes, second: bytes, cause: str, late: bool
+    ) -> None:
+        """Invariant 8: the first settles the drop; the second is for a person."""
+        board = desynced() if late else dispensing()
+        board.hear(first + second + second)
+        denial = board.late[-1]
+        assert (denial.drop_id, denial.cause.value) == ("d1", cause)
+        assert [line.text for line in denial.evidence.lines][-2:] == [
+            first.decode().strip(),
+            second.decode().strip(),
+        ]
+        assert len(board.late) == 1 + late
+
+    def test_fault_42_a_second_answer_that_denies_the_first_is_told_over_a_new_connection(
+        self,
+    ) -> None:
+        board = dispensing()
+        board.hear(b"4\n")
+        board.lose()
+        board.connect()
+        board.hear(b"5\n")
+        assert [late.cause for late in board.late] == [Cause.BOARD_REFUSED_LATE]
+
+    def test_fault_42_the_answer_after_another_command_denies_nothing_before_it(self) -> None:
+        board = dispensing()
+        board.hear(b"4\n")
+        board.show_idle()
+        board.dispense("d2", 2)
+        board.hear(b"5\n5\n")
+        assert [ended.cause for ended in board.ended] == [Cause.BOARD_ACK, Cause.BOARD_REFUSED]
+        assert not board.late
+
+
 class TestQuestions:
     def test_fault_60_a_command_waits_for_the_answer_to_a_question(self) -> None:
         board = ready()
@@ -171,6 +211,46 @@ class TestSlots:
         board.clear()
         board.dispense("d1", 3)
         assert board.written == b""
+
+    def test_fault_58_a_slot_that_is_listed_no_longer_is_refused(self) -> None:
+        """Somebody took the slot out and told the board while it was connected."""
+        board = ready()
+        board.pass_s(1)
+        board.hear(b"71 1`2 1\n")
+        board.dispense("d1", 3)
+        board.pass_s(QUIET_S)
+        board.show_idle(b"71 1`2 1\n")
+        assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
+        assert b"3" not in board.written
+        assert board.driver.status.sensors.keys() == {1, 2}
+        board.dispense("d2", 2)
+        assert board.written.endswith(b"32\n")
+
+    def test_fault_58_a_board_that_has_started_again_has_only_what_it_lists_then(self) -> None:
+        """On a serial line a restart ends no connection; a single slot is all that is left."""
+        board = ready()
+        board.hear(b"0password\n")
+        board.pass_s(QUIET_S)
+        for _ in range(3):
+            board.hear(b"71 1\n")
+            board.pass_s(QUIET_S)
+        assert state_of(board) is State.READY
+        board.dispense("d1", 2)
+        assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
+
+    def test_fault_58_a_list_may_come_in_pieces(self) -> None:
+        board = ready()
+        for _ in range(3):
+            board.pass_s(QUIET_S + 0.01)
+            board.hear(b"71 1`2 1\n")
+            board.hear(b"73 1`4 1\n")
+        assert state_of(board) is State.READY
+        board.clear()
+        board.pass_s(5)
+        assert board.written == b""
+        assert board.driver.status.sensors.keys() == {1, 2, 3, 4}
+        board.dispense("d1", 3)
+        assert board.written == b"33\n"
 
     def test_a_slot_above_the_highest_is_ignored_and_noted(self) -> None:
         board = ready(status=b"71 1`100 1`2 0\n")

@@ -5,7 +5,8 @@ that the board can be talking about: nothing new is sent until the board has sho
 with the last one. After a silence that takes its late answer, or a proof of idleness and as much
 time again. Until another command is written, an answer that comes belongs to the last one, also
 over a new connection and after a restart of the agent. Of a command that an agent may not have
-written before it died, that holds until the board has shown that it is idle.
+written before it died, that holds until the board has shown that it is idle. The first answer to a
+command settles it; one that denies it before another command is written is told as late evidence.
 
 A slot's sensor settles nothing here: the firmware looks at a slot when it is commanded, and reports
 one that it finds empty before it refuses. Readings are evidence for a person.
@@ -19,11 +20,11 @@ from typing import ClassVar, Final
 from drink_agent.board import tini
 from drink_agent.board.base import Deadline, DriverBase, is_power_of_ten
 from drink_agent.board.login import LOGIN_REFUSED, Verdict, judge
-from drink_agent.board.port import CloseStream, Effect, Greeting
+from drink_agent.board.port import CloseStream, Effect, Greeting, LateEvidence
 from drink_agent.board.probe import FULL_PROOFS, QUIET_S, IdleProbe
-from drink_agent.board.record import printable
+from drink_agent.board.record import CommandRecord, printable
 from drink_agent.board.settings import BoardSettings
-from drink_agent.domain.evidence import Cause, Evidence
+from drink_agent.domain.evidence import Cause, Evidence, Outcome
 
 SETTLE_LIMIT_S: Final = 2.0
 """Seconds from an answer until the board must have shown that it is idle: three times what two full
@@ -85,6 +86,8 @@ class TiniDriver(DriverBase):
         self._held: tuple[str, int] | None = None
         self._written = False
         self._lists_slots = False
+        self._listed_at = float("-inf")
+        self._answered: tuple[CommandRecord, Outcome] | None = None
 
     @property
     def state(self) -> State:
@@ -95,8 +98,7 @@ class TiniDriver(DriverBase):
         """A stream is open; a board that did not dial in may be busy with anything."""
         assert self._state is State.DISCONNECTED, self._state
         self._decoder = tini.TiniDecoder(self._settings.max_line_bytes)
-        self._readings.connected()
-        self._lists_slots = False
+        self._forget_slots()
         self._now = self._connected_at = self._heard_at = now
         if self._settings.dials_in:
             self._state = State.LOGIN
@@ -122,6 +124,12 @@ class TiniDriver(DriverBase):
             self._TABLE[self._state][type(decoded.message)](self, decoded.message)
         self._probe.heard(now)
         return self._take()
+
+    def _forget_slots(self) -> None:
+        """The board is another one, or has started: it says again which slots it has."""
+        self._readings.connected()
+        self._lists_slots = False
+        self._listed_at = float("-inf")
 
     def _keep(self, decoded: tini.Decoded) -> None:
         """Keeps a line as evidence; of an idle board only one that may be the late answer."""
@@ -156,7 +164,7 @@ class TiniDriver(DriverBase):
             self._turn_down(drop_id, Cause.BOARD_UNREACHABLE, evidence)
         else:
             self._begin(drop_id, slot)
-            self._written = False
+            self._written, self._answered = False, None
             self._state = State.DISPENSING
             self._write(tini.Drop(slot))
 
@@ -282,6 +290,7 @@ class TiniDriver(DriverBase):
         match judge(self._settings, login):
             case Verdict.ADMITTED:
                 self._end_lost()
+                self._forget_slots()
                 self._note("the board logged in")
                 if not self._settings.password:
                     self._out.append(Greeting(login.password))
@@ -302,31 +311,71 @@ class TiniDriver(DriverBase):
         if not self._written:  # heard together with what allowed the command: too early for it
             self._on_unsolicited(answer)
             return
-        self._end(Cause.BOARD_ACK if isinstance(answer, tini.Ack) else Cause.BOARD_REFUSED)
-        self._command = None
+        cause = Cause.BOARD_ACK if isinstance(answer, tini.Ack) else Cause.BOARD_REFUSED
+        self._end(cause)
+        self._remember_answer(cause.outcome)
         self._settle()
+
+    def _remember_answer(self, outcome: Outcome) -> None:
+        assert self._command is not None
+        self._answered = self._command, outcome
+        self._command = None
 
     def _on_late_answer(self, answer: tini.Message) -> None:
         """Nothing was commanded since the last command, so its answer it is, if it had none."""
+        acked = isinstance(answer, tini.Ack)
+        cause = Cause.BOARD_ACK_LATE if acked else Cause.BOARD_REFUSED_LATE
         if self._command is None:
             self._on_unsolicited(answer)
+            self._deny(answer, cause)
             return
-        acked = isinstance(answer, tini.Ack)
-        self._amend(Cause.BOARD_ACK_LATE if acked else Cause.BOARD_REFUSED_LATE)
-        self._command = None
+        self._amend(cause)
+        self._remember_answer(cause.outcome)
         if self._state is State.PROBING:  # it has yet to show that it is idle
             self._start_probing(State.PROBING, first_at=self._now + QUIET_S)
         else:
             self._settle()
 
+    def _deny(self, answer: tini.Message, cause: Cause) -> None:
+        """Tells, once, that the board has taken its last answer back.
+
+        No command was written since, so both are of the same one. The first has settled the drop;
+        the second is kept with it for a person.
+        """
+        if self._answered is None or self._answered[1] is cause.outcome:
+            return
+        (command, _), self._answered = self._answered, None
+        command.received(printable(tini.encode(answer).rstrip()), self._now)
+        evidence = command.evidence(cause, self._now)
+        self._out.append(LateEvidence(command.drop_id, cause.outcome, cause, evidence))
+
     def _on_status(self, status: tini.Message) -> None:
         assert isinstance(status, tini.SlotStatus)
-        self._lists_slots |= len(status.slots) > 1
+        if len(status.slots) > 1:
+            self._on_list()
         for slot, stocked in status.slots:
             if 1 <= slot <= self._settings.max_slot:
                 self._read(slot, stocked=stocked)
             elif slot:  # the Ruby simulator answers for a slot 0
                 self._on_slot_above(slot)
+
+    def _on_list(self) -> None:
+        """The board lists all its slots; those that it does not name any more are gone.
+
+        Lines that follow one another within `QUIET_S` are one list: a board may say it in pieces.
+        So a slot is gone when the list after the one that lacks it begins.
+        """
+        if self._now - self._listed_at > QUIET_S:
+            self._readings.begin_list(self._now)
+        self._lists_slots = True
+        self._listed_at = self._now
+
+    def _on_status_while_ready(self, status: tini.Message) -> None:
+        """Asks a board that lists fewer slots than before, before another command is written."""
+        assert isinstance(status, tini.SlotStatus)
+        self._on_status(status)
+        if len(status.slots) > 1 and self._readings.has_before(self._now - QUIET_S):
+            self._settle()
 
     def _on_slot_above(self, slot: int) -> None:
         self.counters.slots_above += 1
@@ -409,7 +458,7 @@ class TiniDriver(DriverBase):
         State.LOGIN: _BEFORE_LOGIN,
         State.REJECTED: _BEFORE_LOGIN,
         State.PROBING: _UNPROVEN,
-        State.READY: _LOGGED_IN,
+        State.READY: _LOGGED_IN | {tini.SlotStatus: _on_status_while_ready},
         State.DISPENSING: _LOGGED_IN | {tini.Ack: _on_answer, tini.Nack: _on_answer},
         State.SETTLING: _UNPROVEN,
         State.DESYNCED: _UNPROVEN,

@@ -16,10 +16,22 @@ class Readings:
         """Readings of this connection; only they are evidence."""
         self.read_at: dict[int, float] = {}
         """When each of them was taken, monotonic seconds."""
+        self._list_began_at = float("-inf")
 
     def connected(self) -> None:
         """What follows comes over a new connection."""
         self.fresh, self.read_at = {}, {}
+        self._list_began_at = float("-inf")
+
+    def begin_list(self, now: float) -> None:
+        """The board begins to list its slots: those that its last list did not name are gone."""
+        for slot in [slot for slot, at in self.read_at.items() if at < self._list_began_at]:
+            del self.fresh[slot], self.read_at[slot]
+        self._list_began_at = now
+
+    def has_before(self, then: float) -> bool:
+        """Whether some reading is older than that, in monotonic seconds."""
+        return any(at < then for at in self.read_at.values())
 
     def disconnected(self) -> None:
         """Forgets the temperature; an empty slot stays empty until the board says otherwise."""
