@@ -152,7 +152,7 @@ def attempt(house: House, *command: str) -> subprocess.CompletedProcess[str]:
 def test_fault_31_a_second_frontend_on_the_database_does_not_start(house: House) -> None:
     done = attempt(house, "drink-frontend", "--config=frontend.toml", "serve")
     assert done.returncode == 1
-    assert f"in use by another frontend (process {house.frontend.pid})" in done.stderr
+    assert f"in use by another frontend (process {house.frontend.pid})" in done.stdout
     assert outcome(house.alice.drop("d/1"))[0] == "DISPENSED"
 
 
@@ -169,7 +169,7 @@ def test_fault_31_a_second_frontend_on_a_port_does_not_start(house: House, edge:
     assert attempt(house, "drink-frontend", "--config=second.toml", "migrate").returncode == 0
     done = attempt(house, "drink-frontend", "--config=second.toml", "serve")
     assert done.returncode == 1
-    assert str(taken) in done.stderr
+    assert str(taken) in done.stdout
     (house.folder / "second.db").unlink()
 
 

@@ -72,4 +72,6 @@ def test_what_an_operator_should_look_at() -> None:
         AuditKind.ORPHAN_RESULT,
         AuditKind.JOURNAL_REPLACED,
         AuditKind.SENSOR_CONTRADICTED,
+        AuditKind.SLOT_UNLISTED,
+        AuditKind.TWO_AGENTS,
     }

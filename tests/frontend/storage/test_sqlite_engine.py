@@ -154,7 +154,9 @@ def test_savepoints_undo_one_unit_and_transactions_all(settings: StorageSettings
         return int(count)
 
     def add(digest: str) -> None:
-        driver.execute("INSERT INTO tokens VALUES (?, 'funding', 0)", (digest,))
+        driver.execute(
+            "INSERT INTO tokens (digest, account, expires_ms) VALUES (?, 'funding', 0)", (digest,)
+        )
 
     assert not connection.in_transaction
     connection.begin()
@@ -181,7 +183,7 @@ def test_what_other_connections_commit_is_noticed_once(settings: StorageSettings
     one, another = engine.connect(read_only=False), engine.connect(read_only=False)
 
     def commit(connection: SqliteConnection, digest: str) -> None:
-        insert = "INSERT INTO tokens VALUES (?, 'funding', 0)"
+        insert = "INSERT INTO tokens (digest, account, expires_ms) VALUES (?, 'funding', 0)"
         connection._driver.execute(insert, (digest,))
 
     assert not one.changed_elsewhere()

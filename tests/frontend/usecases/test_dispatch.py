@@ -1,7 +1,6 @@
 """The agents' side: links, taking drops, and settling what agents report."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,6 @@ from drink_frontend.domain.errors import (
     LinkSupersededError,
     MachineNotFoundError,
 )
-from tests.fakes.clock import FakeClock
 from tests.frontend.usecases.bench import JOURNAL, Bench, Place
 
 CLAIMS = [
@@ -169,10 +167,12 @@ async def test_fault_22_an_outcome_for_a_reason_not_known_here_is_for_a_person_t
 
 
 @pytest.mark.parametrize("outcome", sorted(set(State) - set(OUTCOMES)))
-async def test_what_is_no_outcome_settles_nothing(outcome: State) -> None:
+async def test_what_is_no_outcome_settles_nothing(bench: Bench, outcome: State) -> None:
     """The database is not asked."""
+    before = bench.storage.stats.units
     with pytest.raises(LinkProtocolError):
-        await NO_STORAGE.report("D1", outcome, Cause.NONE)
+        await bench.report("D1", outcome, Cause.NONE)
+    assert bench.storage.stats.units == before
 
 
 async def test_fault_48_evidence_that_contradicts_the_outcome_is_raised(bench: Bench) -> None:
@@ -193,13 +193,10 @@ async def test_a_return_that_is_said_twice_returns_once(bench: Bench) -> None:
     assert await bench.state(drop) == (State.RESERVED, Cause.NOT_RECEIVED)
 
 
-NO_STORAGE = Bench(None, Path(), FakeClock(), "")  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("revision", [0, -1])
-async def test_revisions_begin_at_one(revision: int) -> None:
+async def test_revisions_begin_at_one(bench: Bench, revision: int) -> None:
     with pytest.raises(LinkProtocolError):
-        await NO_STORAGE.report("D1", revision=revision)
+        await bench.report("D1", revision=revision)
 
 
 @pytest.mark.parametrize(("outcome", "cause"), CLAIMS)
