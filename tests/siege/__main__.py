@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.table import facts, write_into
+from benchmarks.table import BEGIN, facts, write_into
 from tests.siege.confine import FILES_MAX
 from tests.siege.every import ATTACKS
 from tests.siege.run import FULL, QUICK, Options, Report, besiege, chosen
-from tests.siege.table import as_markdown, as_text, verdicts
+from tests.siege.table import as_markdown, as_text, merged, verdicts
 from tests.siege.verdict import Row
 
 PAGE = Path("docs/security.md")
@@ -42,7 +42,11 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--files", type=int, default=FILES_MAX, help="the frontend's open files")
     parser.add_argument("--keep", action="store_true", help="keep the files of the house")
-    parser.add_argument("--markdown", action="store_true", help=f"write the table into {PAGE}")
+    parser.add_argument(
+        "--markdown",
+        action="store_true",
+        help=f"write the table into {PAGE}; other attacks keep the rows that they have there",
+    )
     return parser.parse_args(arguments)
 
 
@@ -90,9 +94,8 @@ def _page(report: Report, asked: argparse.Namespace, about: dict[str, str], seco
         "each attack": f"{seconds:g} s, seed {asked.seed}, {asked.engine}",
         "the frontend's limits": f"{report.limits}, {asked.files} open files",
     }
-    table = as_markdown(report.rows)
-    told = "".join(f"- {verdict}\n" for verdict in verdicts(report.rows))
-    return f"{facts(about | run)}\n{table}\n{told}"
+    page = PAGE.read_text(encoding="utf-8").partition(BEGIN.replace("make bench", "make siege"))[2]
+    return f"{facts(about | run)}\n{merged(page, as_markdown(report.rows))}"
 
 
 if __name__ == "__main__":

@@ -63,6 +63,30 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def merged(earlier: str, table: str) -> str:
+    """The table, with the rows of an earlier one that it does not have.
+
+    Args:
+        earlier: A text with an earlier table in it, or with none.
+        table: What `as_markdown` made.
+    """
+    header, *rows = _rows(table)
+    mine = {_key(row) for row in rows}
+    kept = [row for row in _rows(earlier)[1:] if _key(row) not in mine]
+    rule = table.splitlines()[1]
+    return "\n".join([header, rule, *kept, *rows]) + "\n"
+
+
+def _rows(text: str) -> list[str]:
+    """The header and the rows of a table of attacks."""
+    return [line for line in text.splitlines() if line.startswith(("| attack |", "| `"))]
+
+
+def _key(row: str) -> tuple[str, ...]:
+    """Attack and origin."""
+    return tuple(row.split(" | ")[:2])
+
+
 def verdicts(rows: Sequence[Row]) -> Iterator[str]:
     """What must be shown, and which attacks do not show it."""
     promises = (

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.siege.confine import MEMORY_MAX
-from tests.siege.table import as_markdown, as_text, verdicts
+from tests.siege.table import as_markdown, as_text, merged, verdicts
 from tests.siege.verdict import Row, Span, health_truth
 from tests.siege.watch import Logged
 
@@ -110,3 +110,17 @@ def test_health_is_true_if_it_says_whether_something_is_sold() -> None:
         ("SERVING", False),
         ("NOT_SERVING", True),
     ]
+
+
+def test_a_table_keeps_the_rows_of_attacks_that_were_not_made_again() -> None:
+    same = replace(SOUND, origin="same")
+    old = as_markdown([SOUND, same, replace(SOUND, attack="http1")])
+    new = as_markdown([replace(same, killed="exit code -9")])
+    rows = merged(f"before\n\n{old}\nafter", new).splitlines()
+    assert [row.split(" | ")[:2] for row in rows[2:]] == [
+        ["| `garbage`", "others"],
+        ["| `http1`", "others"],
+        ["| `garbage`", "same"],
+    ]
+    assert "exit code -9" in rows[-1]
+    assert merged("", new) == new

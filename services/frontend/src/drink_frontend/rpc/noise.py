@@ -23,14 +23,15 @@ LOOKS_TOO_MUCH = 3
 """Looks in a row at which too much has come until the connection is closed. One message that is too
 large is refused by gRPC, and is no reason."""
 
-LOOKS_WITHOUT_CALL = 10
+LOOKS_WITHOUT_CALL = 5
 """Looks after which a connection counts as one without a call, although it is still there."""
 
-WITHOUT_CALL_LOGGED = 10
-"""Connections without a call that are worth a line; a scan of ports makes fewer."""
+WITHOUT_CALL_LOGGED = 5
+"""Connections without a call that are worth a line. Most that come and go at once are never seen,
+since they are looked at once a second."""
 
 LINES, LINES_S = 6, 60
-"""How many lines of a kind are logged in how many seconds."""
+"""How many closed connections are logged in how many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ class Noise:
         self._accounts: dict[int, _Account] = {}
         self._without: Counter[str] = Counter()
         self._cuts = Sparing(LINES, LINES_S)
-        self._passers = Sparing(LINES, LINES_S)
+        # A load balancer that looks whether the port is open makes some all the time.
+        self._passers = Sparing(1, LINES_S)
 
     def called(self, peer: Peer) -> None:
         """A call has begun on a connection."""
