@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import re
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -245,3 +247,33 @@ def test_config_check_refuses_what_cannot_work_by_the_name_of_its_key(
     monkeypatch.setenv(f"DRINK_AGENT_{name}", value)
     assert cli.main([f"--config={config}", "config", "check"]) == cli.EXIT_CONFIG
     assert capsys.readouterr().err.startswith(f"drink-machine-agent: {key}")
+
+
+@pytest.mark.parametrize("output", ["/dev/full", "a pipe without a reader"])
+def test_an_answer_that_cannot_be_printed_is_told_in_a_sentence(
+    tmp_path: Path, output: str
+) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        'machine = "d"\nboard.url = "tcp://localhost:1"\nlink.addresses = ["localhost:1"]\n'
+        f'link.token_file = "{tmp_path / "token"}"\n'
+    )
+    if output == "/dev/full":
+        target = os.open(output, os.O_WRONLY)
+    else:
+        reader, target = os.pipe()
+        os.close(reader)
+    try:
+        told = subprocess.run(
+            (sys.executable, "-m", "drink_agent.cli", "--config", config, "config", "check"),
+            stdout=target,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(target)
+    assert told.returncode == 1
+    assert re.fullmatch(
+        r"drink-machine-agent: (No space left on device|Broken pipe)\n", told.stderr
+    )

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,19 @@ def test_help_and_refusals_come_as_ever(arguments: list[str], code: int) -> None
     assert done.returncode == code
     assert "Traceback" not in done.stderr
     assert "drink-frontend" in done.stdout + done.stderr
+
+
+def test_an_answer_that_cannot_be_printed_is_told_in_a_sentence() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        told = subprocess.run(
+            [sys.executable, "-c", START.format(["config", "check"]) + "main()"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert told.returncode == 1
+    assert told.stderr == (
+        "drink-frontend: the answer cannot be printed (No space left on device);"
+        " what was asked for may be done\n"
+    )

@@ -84,6 +84,40 @@ class TestInAPipe:
         assert said.count("ERR 202") == 3
         assert complained == "drink-session: the server hung up\n"
 
+    async def test_sends_bytes_that_are_no_text_as_they_came(self, serve: Serve) -> None:
+        server = await serve()
+        process = await asyncio.create_subprocess_exec(
+            *CLIENT,
+            "localhost",
+            str(server.addresses[0][1]),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONIOENCODING": "ascii:surrogateescape"},
+        )
+        async with asyncio.timeout(4 * PATIENCE_S):
+            said, _ = await process.communicate(b"USER \xff\nUSER J\xc3\xbcrgen\nVERSION\n")
+        assert said.splitlines()[1:] == [
+            b"ERR 406 Invalid parameters.",
+            b"OK Password required.",
+            b"OK Drink 1.2.3",
+        ]
+
+    async def test_a_closed_standard_input_is_an_empty_one(self, serve: Serve) -> None:
+        port = str((await serve()).addresses[0][1])
+        process = await asyncio.create_subprocess_exec(
+            "sh",
+            "-c",
+            'exec "$@" <&-',
+            "sh",
+            *CLIENT,
+            "localhost",
+            port,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(4 * PATIENCE_S):
+            _, complained = await process.communicate()
+        assert (process.returncode, complained) == (0, b"")
+
     async def test_tells_that_there_is_no_server(self, serve: Serve) -> None:
         server = await serve()
         port = str(server.addresses[0][1])

@@ -1,5 +1,7 @@
 """The command `drink-frontend`: loads what it needs and nothing else, then runs it."""
 
+import sys
+
 from drink_frontend.loglines.process import open_standard_streams, quiet_grpc
 from drink_frontend.system.loading import loading, without
 
@@ -17,4 +19,13 @@ def main() -> None:
             # colours in tracebacks, which are logged as plain text.
             import structlog  # noqa: F401
         from drink_frontend import cli
-    cli.main()
+    try:
+        cli.main()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Commands print last: what they change is changed by then.
+        sys.exit(
+            f"drink-frontend: the answer cannot be printed ({error.strerror});"
+            " what was asked for may be done"
+        )

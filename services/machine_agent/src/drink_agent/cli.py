@@ -67,10 +67,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        status = command(options)
+        sys.stdout.flush()
     except ConfigError as error:
         print(f"drink-machine-agent: {error}", file=sys.stderr)
         return EXIT_CONFIG
+    except OSError as error:
+        if command is _run:
+            raise
+        # What Python still holds for standard output would be tried once more at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"drink-machine-agent: {error.strerror}", file=sys.stderr)
+        return EXIT_FAULT
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -71,7 +71,8 @@ class ServerConnection:
             OSError: the connection was lost.
         """
         said_before = self._pending()
-        self._peer.sendall(line.encode() + b"\n")
+        # Bytes that are no text of this locale go as they came.
+        self._peer.sendall(line.encode(errors="surrogateescape") + b"\n")
         return said_before + self._read(reply_is_whole)
 
     def _pending(self) -> str:
@@ -99,8 +100,10 @@ def _text(said: bytes) -> str:
     return said.replace(b"\0", b"").decode(errors="replace")
 
 
-def _lines(stdin: TextIO) -> Iterator[str]:
+def _lines(stdin: TextIO | None) -> Iterator[str]:
     """What a person types, with history and completion, or what comes through a pipe."""
+    if stdin is None:  # closed
+        return
     if not stdin.isatty():
         yield from stdin
         return
