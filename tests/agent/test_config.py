@@ -120,6 +120,11 @@ def test_what_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
         load(written(tmp_path, text), {})
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, '\ufeffmachine = "d"\r\nboard.url = "serial:///dev/x"\r\n')
+    assert load(path, {}).machine == "d"
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "nothing", {})

@@ -88,6 +88,10 @@ def test_plain_text_beyond_loopback_must_be_allowed_in_so_many_words(
         load(written(tmp_path, text + "allow_plain_remote = true\n"))
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "\ufeff[rpc]\r\nport = 1\r\n")).rpc.port == 1
+
+
 def test_a_file_that_is_missing_or_no_toml_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.toml"):
         load(tmp_path / "absent.toml")

@@ -53,6 +53,12 @@ def test_everything_in_the_file_is_made(desk: Desk, file: Path) -> None:
     assert desk.look(lambda drink: drink.machines.authenticate(token.read_text().strip())) == "d"
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(desk: Desk, file: Path) -> None:
+    file.write_text("\ufeff" + HOUSE, encoding="utf-8", newline="\r\n")
+    desk.admin("import", str(file))
+    assert desk.look(lambda drink: drink.machines.get("d")).display_name == "Big Drink"
+
+
 def test_a_second_import_changes_nothing_and_gives_nothing_twice(desk: Desk, file: Path) -> None:
     desk.admin("import", str(file))
     token = file.with_name("d.token").read_text()

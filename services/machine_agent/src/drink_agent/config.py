@@ -77,8 +77,8 @@ def load(path: Path, environment: Mapping[str, str], *, secrets: bool = True) ->
         ConfigError: Something in them, or a secret's file, cannot be used.
     """
     try:
-        with path.open("rb") as file:
-            values = tomllib.load(file)
+        # Some editors begin UTF-8 with a byte order mark.
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

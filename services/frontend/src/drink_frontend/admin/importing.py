@@ -195,7 +195,8 @@ def import_plan(
 ) -> None:
     """Set up machines, slots and users from a file; what is there already stays as it is."""
     try:
-        plan = Plan.read(file.read_text(encoding="utf-8"))
+        # Some editors begin UTF-8 with a byte order mark.
+        plan = Plan.read(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         typer.echo(f"{file}: {error}", err=True)
         raise typer.Exit(1) from None

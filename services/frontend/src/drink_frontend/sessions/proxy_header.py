@@ -96,7 +96,7 @@ def _read_v1(data: bytes) -> ProxyHeader | None:
         return ProxyHeader(None, size)
     match = _V1.fullmatch(line)
     if match is None:
-        raise ProxyHeaderError("a PROXY line that is none")
+        raise ProxyHeaderError("a PROXY line that cannot be read")
     family, *addresses, source_port, destination_port = (part.decode() for part in match.groups())
     source, destination = (_v1_address(family, address) for address in addresses)
     return ProxyHeader(
