@@ -48,7 +48,7 @@ class TestFromMemory:
         settings = SessionSettings()
         door = ListenerSettings(default_machine="d")
         roll = Roll(10, 10, [300])
-        buffers, turns = Buffers(settings.buffered_bytes_max), Turns()
+        buffers, turns = Buffers(settings.buffered_bytes_max), Turns(0)
         desk = Desk(door, settings, CLASSIC, services, Greeter(services), roll, buffers, turns)
         connection = Connection(desk)
         connection.connection_made(wire)

@@ -32,7 +32,7 @@ async def test_lines_come_apart_as_the_dialect_has_it(
         Greeter(services),
         Roll(10, 10),
         Buffers(settings.buffered_bytes_max),
-        Turns(),
+        Turns(0),
     )
     decoder = desk.decoder()
     decoder.feed(b"USER bob")

@@ -61,7 +61,7 @@ class SessionServer:
             self._idle_limits,
         )
         self._buffers = Buffers(settings.buffered_bytes_max)
-        self._turns = Turns()
+        self._turns = Turns(settings.turn_pause_ms / 1000)
         self._sockets: list[socket.socket] = []
         self._certificates: list[Certificate] = []
         self._opening: set[asyncio.Task[None]] = set()

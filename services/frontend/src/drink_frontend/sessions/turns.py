@@ -5,12 +5,19 @@ from collections import deque
 
 
 class Turns:
-    """Lets one session go on in each round of the event loop, in the order in which they asked.
+    """Lets one session at a time go on, in the order in which they asked, with a pause after each.
 
-    However many send thousands of lines at once, a round is longer by the share of one.
+    However many send thousands of lines at once, they take a fixed part of the process's time: the
+    length of a share against the pause. Without a pause they would take all of it, and the threads
+    of the database would wait for the interpreter.
+
+    Args:
+        pause_s: Seconds from one turn to the next.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pause_s: float) -> None:
+        self._pause_s = pause_s
+        self._next_at = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._calling = False
 
@@ -21,16 +28,18 @@ class Turns:
         self._waiting.append(turn)
         if not self._calling:
             self._calling = True
-            loop.call_soon(self._call_next)
+            loop.call_at(self._next_at, self._call_next)
         return turn
 
     def _call_next(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
             turn = self._waiting.popleft()
             # A session may have been cut off meanwhile.
             if not turn.done():
                 turn.set_result(None)
+                self._next_at = loop.time() + self._pause_s
                 break
         self._calling = bool(self._waiting)
         if self._calling:
-            asyncio.get_running_loop().call_soon(self._call_next)
+            loop.call_at(self._next_at, self._call_next)
