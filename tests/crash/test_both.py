@@ -8,7 +8,7 @@ from drink_agent.domain.recovery import Step
 from tests.crash.conftest import MakeHouse
 from tests.crash.points import AGENT_BUYING, FRONTEND_BUYING, commit
 from tests.crash.rounds import THOROUGH
-from tests.crash.trial import DISPENSED, INTERRUPTED, NEVER_RAN, End, Trial
+from tests.crash.trial import ANSWERED_LATE, DISPENSED, INTERRUPTED, NEVER_RAN, End, Trial
 
 SOME_PAIRS = [
     ("before-commit-reserved", "before-write-commanded"),
@@ -96,5 +96,5 @@ def test_fault_26_both_killed_when_the_agent_reaches_a_point(
 def _ends(step: Step) -> tuple[End, ...]:
     """How a drop ends whose last record is `step`: its agent was killed at any instant."""
     if step is Step.COMMANDED:
-        return INTERRUPTED, NEVER_RAN
+        return INTERRUPTED, ANSWERED_LATE, NEVER_RAN
     return (DISPENSED,)

@@ -45,6 +45,8 @@ class End:
 DISPENSED = End("DISPENSED", "BOARD_ACK", 1)
 INTERRUPTED = End("UNKNOWN", "AGENT_RESTARTED", 1)
 """The agent died when the motor may have run, and it did."""
+ANSWERED_LATE = End("DISPENSED", "BOARD_ACK_LATE", 1)
+"""The agent died before the board's answer came, and the next one has heard it."""
 NEVER_RAN = End("UNKNOWN", "AGENT_RESTARTED", 0)
 """The agent died when the motor may have run, and it did not."""
 
@@ -102,6 +104,9 @@ class Trial:
 
     def _start(self) -> None:
         self.house.board.start()
+        if "after-write-board" in self.house.agent.lives:
+            # Otherwise the board's answer waits for the next agent and proves that the can fell.
+            self.house.board.fault("silent", slot=1)
         self.house.start_frontend()
         self.alice = self.house.client(ALICE)
         self.house.agent.start()
@@ -235,6 +240,10 @@ class Trial:
             return alive and not any(victim.lives for victim in self._victims)
 
         self.until(so, "every point is reached")
+        if any(point.startswith("during-write-board") for point in self.died_at):
+            # The torn command became that of a slot that no board has, whose reader dies of it.
+            self.house.board.process.stop()
+            self.house.board.start()
         self.until(self._ready, "ready again")
 
     # Afterwards.
