@@ -11,6 +11,7 @@ from drink.v1 import machine_link_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2_grpc
 from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_service_pb2 import Slot
+from scripts.processes import wait_until
 from tests.integration.house import COUPLE, DATABASE, House, outcome, reason
 
 PLAN = COUPLE
@@ -136,7 +137,7 @@ def test_fault_68_a_machine_token_that_connects_in_a_loop_is_refused(house: Hous
     finally:
         house.agents["ld"].start()
         house.wait_ready("ld")
-    assert "LINK_REFUSED" in house.admin("alarms")
+    wait_until(lambda: "LINK_REFUSED" in house.admin("alarms"), "the alarm is kept")
 
 
 def size(database: Path) -> int:

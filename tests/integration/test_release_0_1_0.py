@@ -57,7 +57,11 @@ def test_fault_22_the_released_agent_or_frontend_works_with_the_present_one(
         house.wait_ready("d")
         sell(house)
         house.frontend.kill()
+        for agent in house.agents.values():
+            agent.mark()
         house.start_frontend()
+        for agent in house.agents.values():
+            agent.wait_for("link_up")
         house.wait_ready("d", "ld")
         sell(house)
         assert not compare(house, house.root, house.untruths).problems

@@ -156,7 +156,9 @@ class Guard:
             level: Its severity, as in `logging`.
             facts: What is said about it.
         """
-        of_a_drop = level == logging.INFO and "drop_id" in facts
+        # A report that is repeated is no news of its drop, and costs nobody anything.
+        is_news = "drop_id" in facts and facts.get("verdict") != "REPEATED"
+        of_a_drop = level == logging.INFO and is_news
         if not (of_a_drop or level <= logging.DEBUG or level >= logging.CRITICAL):
             held_back = self._repeats.passes((event, facts.get("machine")))
             if held_back is None:
