@@ -1,10 +1,13 @@
 """What the frontend's tests share."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
+
+from tests.support.bench import Bench, Place
 
 
 @pytest.fixture
@@ -15,3 +18,17 @@ def restored_logging() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A database that can be opened more than once."""
+    return Place(tmp_path)
+
+
+@pytest.fixture
+async def bench(place: Place) -> AsyncGenerator[Bench, None]:
+    """The use cases of one frontend, with accounts and machines."""
+    async with place.open() as bench:
+        await bench.furnish()
+        yield bench

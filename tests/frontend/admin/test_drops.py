@@ -16,7 +16,7 @@ from drink_frontend.usecases.placing import DropOrder
 from drink_frontend.usecases.settings import AlarmSettings, DropSettings
 from tests.fakes.randomness import CountingRandomness
 from tests.frontend.admin.conftest import Desk
-from tests.frontend.usecases.bench import HandLinks
+from tests.support.bench import HandLinks
 
 
 async def _buy(desk: Desk, outcome: State, cause: Cause) -> str:

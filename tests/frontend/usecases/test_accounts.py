@@ -24,7 +24,7 @@ from drink_frontend.domain.ledger import CREDITS_MAX
 from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.settings import LoginSettings
 from tests.fakes.sessions import until
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 IBUTTON = "00aabbccddeeff01"

@@ -6,7 +6,7 @@ from drink_frontend.domain.drop import Cause, Event, State, Verdict
 from drink_frontend.domain.entities import AuditKind, Drop
 from drink_frontend.domain.ports import Transaction
 from drink_frontend.usecases.advance import advance
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 
 async def test_a_move_shows_in_row_credits_stock_and_audit(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from drink_frontend.domain.errors import RateLimitedError, StorageUnavailableErr
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.usecases.alarms import EVIDENCE_MAX, Alarms, shortened
 from drink_frontend.usecases.settings import AlarmSettings
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 LIMIT_S = 30
 BURST = AlarmSettings().records_burst

@@ -33,7 +33,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.usecases import dispatch
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.settings import DropSettings
-from tests.frontend.usecases.bench import Bench, Place
+from tests.support.bench import Bench, Place
 
 T = TypeVar("T")
 
@@ -395,9 +395,9 @@ class Histories(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="session")
-def furnished(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with accounts and machines, to begin each history with."""
-    place = Place(template, tmp_path_factory.mktemp("furnished"))
+    place = Place(tmp_path_factory.mktemp("furnished"))
 
     async def furnish() -> None:
         async with place.open() as bench:
@@ -414,7 +414,7 @@ def histories(
     """Runs random histories, each on a database of its own."""
 
     def begin() -> Histories:
-        return Histories(Place(furnished, tmp_path_factory.mktemp("history"), starts=1))
+        return Histories(Place(tmp_path_factory.mktemp("history"), furnished, starts=1))
 
     def run(given: settings) -> None:
         run_state_machine_as_test(begin, settings=given)  # type: ignore[arg-type]

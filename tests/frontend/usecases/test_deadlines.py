@@ -14,7 +14,7 @@ from drink_frontend.domain.ports import Changes, Transaction
 from drink_frontend.usecases.deadlines import Deadlines, Patience
 from drink_frontend.usecases.settings import DropSettings
 from tests.fakes.desk import reserved
-from tests.frontend.usecases.bench import Bench, Place
+from tests.support.bench import Bench, Place
 
 T = TypeVar("T")
 

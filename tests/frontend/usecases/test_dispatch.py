@@ -11,7 +11,7 @@ from drink_frontend.domain.errors import (
     LinkSupersededError,
     MachineNotFoundError,
 )
-from tests.frontend.usecases.bench import JOURNAL, Bench, Place
+from tests.support.bench import JOURNAL, Bench, Place
 
 CLAIMS = [
     (State.DISPENSED, Cause.BOARD_ACK),

@@ -4,7 +4,7 @@ import pytest
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 DECLARED = {"sensor_independent": True}
 """Evidence of an agent whose configuration declares its board's sensors independent."""

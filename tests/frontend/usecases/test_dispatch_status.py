@@ -8,7 +8,7 @@ from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import AuditKind
 from drink_frontend.domain.errors import LinkSupersededError, SlotEmptyError
 from drink_frontend.domain.stock import Sensor
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 
 async def test_fault_49_a_slot_that_reads_empty_is_closed_and_its_count_questioned(

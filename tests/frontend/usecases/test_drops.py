@@ -29,7 +29,7 @@ from drink_frontend.domain.errors import (
     SlotNotFoundError,
 )
 from drink_frontend.usecases.placing import DropOrder
-from tests.frontend.usecases.bench import Bench, Place
+from tests.support.bench import Bench, Place
 
 LIMIT_S = 5
 """Longest wait for an outcome in seconds; a test that waits longer has failed."""

@@ -10,7 +10,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import InsufficientCreditsError
 from drink_frontend.domain.ports import Held
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 LIMIT_S = 5
 

@@ -6,7 +6,7 @@ import pytest
 
 from drink_frontend.domain.errors import MachineNotFoundError
 from drink_frontend.usecases.journals import Journals
-from tests.frontend.usecases.bench import JOURNAL, Bench
+from tests.support.bench import JOURNAL, Bench
 
 LIMIT_S = 30
 

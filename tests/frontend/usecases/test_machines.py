@@ -19,7 +19,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.ledger import CREDITS_MAX
 from drink_frontend.domain.stock import STOCK_MAX
 from drink_frontend.usecases.accounts import digest
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 LIMIT_S = 5
 """Longest wait for a change in seconds; a test that waits longer has failed."""

@@ -5,7 +5,7 @@ import pytest
 from drink_frontend.domain.entities import AuditKind
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.usecases.notes import Notes
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 
 async def test_words_are_kept_with_who_said_them_and_when(bench: Bench) -> None:

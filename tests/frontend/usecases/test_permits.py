@@ -16,7 +16,7 @@ from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.changes import Touched
 from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.permits import LOOK_INTERVAL_S, Permit, Permits
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 IBUTTON, OTHER = "00AABBCCDDEEFF01", "00AABBCCDDEEFF02"
 LIMIT_S = 20

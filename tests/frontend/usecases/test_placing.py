@@ -15,7 +15,7 @@ from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.placing import DropOrder
 from drink_frontend.usecases.settings import AccountSettings, DropSettings
 from tests.fakes.randomness import CountingRandomness
-from tests.frontend.usecases.bench import JOURNAL, Bench
+from tests.support.bench import JOURNAL, Bench
 
 
 async def here(bench: Bench, reach: Reach = Reach.READY) -> int:

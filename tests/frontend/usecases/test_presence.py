@@ -13,7 +13,7 @@ from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.ports import Changes, Held, Storage, Transaction
 from drink_frontend.usecases.presence import MISSED_BEATS, Presence, Stillness
 from drink_frontend.usecases.settings import PresenceSettings
-from tests.frontend.usecases.bench import FRONTEND, Bench, HandLinks
+from tests.support.bench import FRONTEND, Bench, HandLinks
 
 T = TypeVar("T")
 

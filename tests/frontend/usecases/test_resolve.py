@@ -9,7 +9,7 @@ from drink_frontend.domain.errors import (
     DropNotUnknownError,
     FieldInvalidError,
 )
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 
 async def decide(bench: Bench, drop: Drop, *, dispensed: bool, why: str = "seen") -> Drop:

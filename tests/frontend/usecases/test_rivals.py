@@ -7,7 +7,7 @@ from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.rivals import LOOK_BACK
 from drink_frontend.usecases.settings import AlarmSettings
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 PERIOD_S = 3600
 

@@ -17,7 +17,7 @@ from drink_frontend.domain.errors import (
     RequestIdReusedError,
     TokenInvalidError,
 )
-from tests.frontend.usecases.bench import Bench
+from tests.support.bench import Bench
 
 HERE = "192.0.2.1"
 IBUTTON = "00AABBCCDDEEFF01"

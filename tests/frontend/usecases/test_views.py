@@ -17,7 +17,7 @@ from drink_frontend.domain.errors import AccountNotFoundError, DrinkError, Stora
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT
 from drink_frontend.domain.ports import Changed
 from drink_frontend.usecases.views import View, Views
-from tests.frontend.usecases.bench import Bench, Place
+from tests.support.bench import Bench, Place
 
 LIMIT_S = 20
 
@@ -222,9 +222,7 @@ STEPS = st.lists(
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
-def test_random_histories_are_shown_as_they_are_kept(
-    template: Path, steps: list[list[tuple[int, int]]]
-) -> None:
+def test_random_histories_are_shown_as_they_are_kept(steps: list[list[tuple[int, int]]]) -> None:
     async def refused(work: Coroutine[Any, Any, object]) -> None:
         try:
             await work
@@ -233,7 +231,7 @@ def test_random_histories_are_shown_as_they_are_kept(
             return
 
     async def live(folder: Path) -> None:
-        async with Place(template, folder).open() as bench:
+        async with Place(folder).open() as bench:
             await bench.furnish()
             views = _views(bench)
             number = 0

@@ -1,11 +1,16 @@
-"""The use cases on a real database, with a clock and links that a test moves by hand."""
+"""The real use cases of one frontend over a real SQLite database, for tests of them and of edges.
 
+The clock, ids, password hashes and links are fakes. The database is a copy of a file that is
+migrated once per process, so that a test pays some 20 ms for it.
+"""
+
+import asyncio
 import shutil
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Claim, Drop, Reach, Slot
@@ -19,11 +24,17 @@ from drink_frontend.usecases.dispatch import Dispatch, LinkOpening
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.notes import Notes
+from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.placing import DropOrder
 from drink_frontend.usecases.resolve import Resolution
 from drink_frontend.usecases.settings import AccountSettings, AlarmSettings, DropSettings
+from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
+from tests.fakes.databases import fresh_sqlite
 from tests.fakes.randomness import CountingRandomness
+
+T = TypeVar("T")
 
 JOURNAL = "journal-1"
 FRONTEND = "frontend-1"
@@ -89,6 +100,39 @@ class PlainHasher:
         return password_hash == f"hash:{password}"
 
 
+class ScriptedDatabase(SqliteStorage):
+    """A real database whose units of work a test can hold up, fail and count.
+
+    Attributes:
+        gate: Units of work wait for it before they are handed to the database; queries do not.
+        waiting: Set once a unit of work waits at the gate.
+        error: Raised in place of every unit of work and query; None for none.
+        reads: How many queries were made.
+    """
+
+    def __init__(self, settings: StorageSettings, *, beside: bool) -> None:
+        super().__init__(settings, beside=beside)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = asyncio.Event()
+        self.error: BaseException | None = None
+        self.reads = 0
+
+    async def write(self, unit: Callable[[Transaction], T]) -> T:
+        if not self.gate.is_set():
+            self.waiting.set()
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return await super().write(unit)
+
+    async def read(self, query: Callable[[Transaction], T]) -> T:
+        self.reads += 1
+        if self.error is not None:
+            raise self.error
+        return await super().read(query)
+
+
 class Bench:
     """One frontend's use cases, without edges.
 
@@ -96,7 +140,9 @@ class Bench:
     and 1 Tea at 30 in slot 2; machine ld has 2 Coke at 50 in slot 1. Both are linked.
     """
 
-    def __init__(self, storage: SqliteStorage, path: Path, clock: FakeClock, prefix: str) -> None:
+    def __init__(
+        self, storage: ScriptedDatabase, path: Path, clock: FakeClock, prefix: str
+    ) -> None:
         self.storage = storage
         self.path = path
         self.clock = clock
@@ -120,6 +166,9 @@ class Bench:
             storage, self.hasher, clock, randomness, AccountSettings(), sleep=clock.sleep
         )
         self.machines = Machines(storage, clock, randomness)
+        self.permits = Permits(storage, clock)
+        self.views = Views(storage.changes, self.accounts.balance, self.machines.get)
+        self.notes = Notes(storage, clock)
         self.resolution = Resolution(storage, clock)
 
     def _on_scheduled(self) -> None:
@@ -252,22 +301,23 @@ class Place:
     """Where one test's database lies, so that it can be opened again.
 
     Args:
-        template: An empty, migrated database.
         folder: The test's own.
+        template: The database to begin with; an empty, migrated one if None.
         starts: How often it was opened before.
     """
 
-    def __init__(self, template: Path, folder: Path, starts: int = 0) -> None:
-        self.path = folder / "drink.db"
+    def __init__(self, folder: Path, template: Path | None = None, starts: int = 0) -> None:
+        self.path = fresh_sqlite(folder).path
+        if template is not None:
+            shutil.copyfile(template, self.path)
         self.clock = FakeClock()
         self._starts = starts
-        shutil.copyfile(template, self.path)
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Bench, None]:
         """A frontend's use cases from its start to its end; the books must agree then."""
         self._starts += 1
-        async with SqliteStorage.open(StorageSettings(path=self.path, readers=1)) as storage:
+        async with ScriptedDatabase.open(StorageSettings(path=self.path, readers=1)) as storage:
             yield Bench(storage, self.path, self.clock, prefix=f"S{self._starts}")
             assert await storage.verify() == []
 
