@@ -26,9 +26,9 @@ from drink_frontend.rpc.account_service import AccountService
 from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.session import Answer
-from drink_frontend.storage.drops import SqlDrops
-from drink_frontend.storage.ledger import SqlLedger
-from drink_frontend.storage.machines import SqlMachines
+from drink_frontend.storage.drops import DropTable
+from drink_frontend.storage.ledger import LedgerTable
+from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.sqlite_engine import SqliteConnection
 from tests.crash.fate import Fate, replace
 from tests.crash.sqlite_disk import SqliteDisk
@@ -77,11 +77,11 @@ class _Commits:
 
     def wrap(self) -> None:
         """Wraps what units of work do, and their commit."""
-        self._note(SqlDrops, "add", lambda _, drop: _added(drop))
-        self._note(SqlDrops, "move", lambda _, *move, **facts: _moved(*move))
-        self._note(SqlMachines, "open_link", lambda *_: "link-opened")
-        self._note(SqlMachines, "update_slot", lambda *_, **__: "status")
-        self._note(SqlLedger, "add", lambda _, transfer: _moved_credits(transfer))
+        self._note(DropTable, "add", lambda _, drop: _added(drop))
+        self._note(DropTable, "move", lambda _, *move, **facts: _moved(*move))
+        self._note(MachineTable, "open_link", lambda *_: "link-opened")
+        self._note(MachineTable, "update_slot", lambda *_, **__: "status")
+        self._note(LedgerTable, "add", lambda _, transfer: _moved_credits(transfer))
         self._wrap_connection()
 
     def _note(self, owner: type, name: str, step_of: Callable[..., str]) -> None:

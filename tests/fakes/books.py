@@ -15,8 +15,8 @@ from drink_frontend.domain.ledger import (
     TransferKind,
     sales_account,
 )
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.domain.stock import place_of
+from drink_frontend.storage.transaction import Transaction
 
 NOW = 1_800_000_000_000
 PRICE = 50

@@ -4,7 +4,7 @@ import asyncio
 from threading import Event
 from typing import Self
 
-from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.transaction import Transaction
 
 LIMIT_S = 20
 

@@ -23,10 +23,10 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Account, Drop
 from drink_frontend.domain.errors import TokenInvalidError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.links.registry import LinkRegistry
-from drink_frontend.storage.drops import SqlDrops
-from drink_frontend.storage.ledger import SqlLedger
+from drink_frontend.storage.drops import DropTable
+from drink_frontend.storage.ledger import LedgerTable
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases import dispatch, placing
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.advance import advance
@@ -192,10 +192,10 @@ def charge_after(patch: pytest.MonkeyPatch) -> None:
 
 def absolute_balance(patch: pytest.MonkeyPatch) -> None:
     """Balances are read once, and written back as what was read plus the change."""
-    add = SqlLedger.add
+    add = LedgerTable.add
     cached: dict[str, int] = {}
 
-    def overwrite(ledger: SqlLedger, transfer: Transfer) -> None:
+    def overwrite(ledger: LedgerTable, transfer: Transfer) -> None:
         cursor: Any = ledger._executor._cursor
         name = transfer.debit_account
         select = "SELECT debits_posted FROM accounts WHERE name = ?"
@@ -206,19 +206,19 @@ def absolute_balance(patch: pytest.MonkeyPatch) -> None:
             update = "UPDATE accounts SET debits_posted = ? WHERE name = ?"
             cursor.execute(update, (before + transfer.posted_change, name))
 
-    patch.setattr(SqlLedger, "add", overwrite)
+    patch.setattr(LedgerTable, "add", overwrite)
 
 
 def last_in_first_out(patch: pytest.MonkeyPatch) -> None:
     """The newest drop of a machine goes first."""
 
-    def newest(table: SqlDrops, machine: str) -> Drop | None:
+    def newest(table: DropTable, machine: str) -> Drop | None:
         if table.in_state(State.DISPATCHED, machine):
             return None
         waiting = table.in_state(State.RESERVED, machine)
         return waiting[-1] if waiting else None
 
-    patch.setattr(SqlDrops, "next_reserved", newest)
+    patch.setattr(DropTable, "next_reserved", newest)
 
 
 def forget_epoch(patch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Claim, Drop, Reach, Slot
-from drink_frontend.domain.ports import Held, Transaction
+from drink_frontend.domain.ports import Held
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.alarms import Alarms
 from drink_frontend.usecases.deadlines import Deadlines

@@ -8,7 +8,8 @@ import pytest
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind
-from drink_frontend.domain.ports import Storage, Transaction
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
 from tests.fakes.books import NOW, found, reserve
 from tests.fakes.books import drop as order
@@ -16,14 +17,14 @@ from tests.fakes.books import drop as order
 NAMES = ["dora", "Dora", "DORA", "doRA", "dOra", "dora"]
 
 
-async def test_the_funding_account_is_there_from_the_start(storage: Storage) -> None:
+async def test_the_funding_account_is_there_from_the_start(storage: Database) -> None:
     funding = await storage.read(lambda tx: tx.accounts.get(FUNDING_ACCOUNT))
     assert funding is not None
     assert (funding.kind, funding.posted, funding.held) == (AccountKind.FUNDING, 0, 0)
     assert await storage.read(lambda tx: tx.accounts.list_users()) == []
 
 
-async def test_a_new_account_has_what_it_was_made_with(storage: Storage) -> None:
+async def test_a_new_account_has_what_it_was_made_with(storage: Database) -> None:
     def make(tx: Transaction) -> None:
         tx.accounts.add("zoe", AccountKind.USER, NOW, admin=True, password_hash="hash")
         tx.accounts.add("adam", AccountKind.USER, NOW)
@@ -55,7 +56,7 @@ async def test_a_new_account_has_what_it_was_made_with(storage: Storage) -> None
     assert await storage.read(lambda tx: tx.accounts.list_users()) == [adam, zoe]
 
 
-async def test_a_name_is_given_once_whatever_its_kind(storage: Storage) -> None:
+async def test_a_name_is_given_once_whatever_its_kind(storage: Database) -> None:
     await storage.write(lambda tx: tx.accounts.add("zoe", AccountKind.USER, NOW))
     with pytest.raises(AlreadyExistsError):
         await storage.write(lambda tx: tx.accounts.add("zoe", AccountKind.SALES, NOW))
@@ -63,7 +64,7 @@ async def test_a_name_is_given_once_whatever_its_kind(storage: Storage) -> None:
         await storage.write(lambda tx: tx.accounts.add(FUNDING_ACCOUNT, AccountKind.USER, NOW))
 
 
-async def test_update_changes_only_what_is_given(storage: Storage) -> None:
+async def test_update_changes_only_what_is_given(storage: Database) -> None:
     await storage.write(
         lambda tx: tx.accounts.add("zoe", AccountKind.USER, NOW, password_hash="old")
     )
@@ -75,12 +76,12 @@ async def test_update_changes_only_what_is_given(storage: Storage) -> None:
     assert (zoe.admin, zoe.closed, zoe.password_hash) == (False, True, "new")
 
 
-async def test_updating_nobody_is_a_mistake(storage: Storage) -> None:
+async def test_updating_nobody_is_a_mistake(storage: Database) -> None:
     with pytest.raises(AssertionError):
         await storage.write(lambda tx: tx.accounts.update("nobody", admin=True))
 
 
-async def test_an_ibutton_logs_in_one_account(storage: Storage) -> None:
+async def test_an_ibutton_logs_in_one_account(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: tx.accounts.update("alice", ibutton_digest="digest"))
     await storage.write(lambda tx: tx.accounts.update("alice", ibutton_digest="digest"))
@@ -92,7 +93,7 @@ async def test_an_ibutton_logs_in_one_account(storage: Storage) -> None:
     assert await storage.read(lambda tx: tx.accounts.by_ibutton("other")) is None
 
 
-async def test_a_token_stands_for_its_account_until_it_expires(storage: Storage) -> None:
+async def test_a_token_stands_for_its_account_until_it_expires(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: tx.accounts.add_token("digest", "alice", NOW))
     alice = await storage.read(lambda tx: tx.accounts.by_token("digest", NOW - 1))
@@ -102,7 +103,7 @@ async def test_a_token_stands_for_its_account_until_it_expires(storage: Storage)
     assert await storage.read(lambda tx: tx.accounts.by_token("other", 0)) is None
 
 
-async def test_removing_tokens_leaves_those_of_others(storage: Storage) -> None:
+async def test_removing_tokens_leaves_those_of_others(storage: Database) -> None:
     def issue(tx: Transaction) -> None:
         found(tx)
         for digest, account in (("1", "alice"), ("2", "alice"), ("3", "bob")):
@@ -117,7 +118,7 @@ async def test_removing_tokens_leaves_those_of_others(storage: Storage) -> None:
 
 
 async def test_tokens_of_an_account_are_bounded_and_the_first_to_expire_goes(
-    storage: Storage,
+    storage: Database,
 ) -> None:
     def issue(tx: Transaction) -> None:
         found(tx)
@@ -133,7 +134,7 @@ async def test_tokens_of_an_account_are_bounded_and_the_first_to_expire_goes(
     assert await storage.read(lambda tx: tx.accounts.by_token("bob's", 0))
 
 
-async def test_held_credits_are_owned_but_not_available(storage: Storage) -> None:
+async def test_held_credits_are_owned_but_not_available(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1)))
     alice = await storage.read(lambda tx: tx.accounts.get("alice"))
@@ -141,7 +142,7 @@ async def test_held_credits_are_owned_but_not_available(storage: Storage) -> Non
     assert (alice.posted, alice.held, alice.available) == (1_000, 50, 950)
 
 
-async def test_a_name_in_another_case_is_found_and_taken(storage: Storage) -> None:
+async def test_a_name_in_another_case_is_found_and_taken(storage: Database) -> None:
     await storage.write(lambda tx: tx.accounts.add("Alice_1", AccountKind.USER, NOW))
 
     def look(tx: Transaction) -> list[str | None]:
@@ -170,7 +171,7 @@ async def test_of_two_processes_that_add_a_name_at_once_one_does(open_storage: O
 
 
 async def test_a_closed_account_is_readmitted_with_what_it_is_given_and_no_more(
-    storage: Storage,
+    storage: Database,
 ) -> None:
     def make(tx: Transaction) -> None:
         tx.accounts.add("alice", AccountKind.USER, NOW, admin=True, password_hash="old")
@@ -196,7 +197,7 @@ async def test_a_closed_account_is_readmitted_with_what_it_is_given_and_no_more(
 
 
 async def test_administrators_are_the_open_ones_with_what_they_log_in_with(
-    storage: Storage,
+    storage: Database,
 ) -> None:
     def make(tx: Transaction) -> None:
         for name in ("root", "ghost", "gone", "card"):

@@ -1,12 +1,13 @@
 """Counted alarms, on every engine."""
 
 from drink_frontend.domain.entities import Alarm, AlarmKind
-from drink_frontend.domain.ports import Storage, Transaction
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 
 FLOODED, REFUSED = AlarmKind.LINK_FLOODED, AlarmKind.LINK_REFUSED
 
 
-async def add(storage: Storage, *alarms: Alarm) -> None:
+async def add(storage: Database, *alarms: Alarm) -> None:
     def unit(tx: Transaction) -> None:
         for alarm in alarms:
             tx.alarms.add(alarm)
@@ -14,7 +15,7 @@ async def add(storage: Storage, *alarms: Alarm) -> None:
     await storage.write(unit)
 
 
-async def test_fault_68_repeats_add_to_one_row_of_each_machine_and_kind(storage: Storage) -> None:
+async def test_fault_68_repeats_add_to_one_row_of_each_machine_and_kind(storage: Database) -> None:
     def machines(tx: Transaction) -> None:
         tx.machines.add("d", "Drink", "")
         tx.machines.add("ld", "Little Drink", "")

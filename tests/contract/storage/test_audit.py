@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from drink_frontend.domain.entities import AuditKind, AuditRecord
-from drink_frontend.domain.ports import Storage, Transaction
+from drink_frontend.storage.database import Database
 from drink_frontend.storage.tables import FACTS_MAX
+from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import NOW
 
 RECORDS = (
@@ -24,14 +25,14 @@ def _write(tx: Transaction) -> None:
         tx.audit.add(record)
 
 
-async def test_records_come_back_as_written_newest_first(storage: Storage) -> None:
+async def test_records_come_back_as_written_newest_first(storage: Database) -> None:
     await storage.write(_write)
     assert await storage.read(lambda tx: tx.audit.list(limit=9)) == KEPT[::-1]
     assert await storage.read(lambda tx: tx.audit.list(limit=2)) == KEPT[:2:-1]
     assert await storage.read(lambda tx: tx.audit.list(before=3, limit=9)) == KEPT[1::-1]
 
 
-async def test_records_are_selected_by_drop_and_kinds(storage: Storage) -> None:
+async def test_records_are_selected_by_drop_and_kinds(storage: Database) -> None:
     await storage.write(_write)
 
     async def numbers(
@@ -52,7 +53,7 @@ async def test_records_are_selected_by_drop_and_kinds(storage: Storage) -> None:
     assert await numbers("3") == []
 
 
-async def test_facts_are_bounded(storage: Storage) -> None:
+async def test_facts_are_bounded(storage: Database) -> None:
     text = "x" * (FACTS_MAX - len('{"text":""}'))
     await storage.write(
         lambda tx: tx.audit.add(AuditRecord(AuditKind.NOTE, NOW, "root", facts={"text": text}))

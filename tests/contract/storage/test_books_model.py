@@ -16,7 +16,7 @@ from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.storage.engine import Connection
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine
-from drink_frontend.storage.transaction import SqlTransaction
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import DriverConnection, verify_books
 from tests.fakes.books import advance, found, fund, move, reserve, resolution_of
 from tests.fakes.books import drop as order
@@ -95,7 +95,7 @@ class Books(RuleBasedStateMachine):
         self.connection.begin()
         self.connection.savepoint()
         try:
-            unit(SqlTransaction(self.connection.executor, 9))
+            unit(Transaction(self.connection.executor, 9))
         except (AssertionError, sqlite3.IntegrityError, psycopg.IntegrityError):
             self.connection.undo()
             return False
@@ -150,7 +150,7 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def the_books_say_what_the_model_says(self) -> None:
-        tx = SqlTransaction(self.connection.executor, 9)
+        tx = Transaction(self.connection.executor, 9)
         for user, owned in self.model.owned.items():
             account = tx.accounts.get(user)
             assert account is not None

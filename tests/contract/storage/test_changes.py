@@ -9,10 +9,15 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Account, Claim, Drop, Peer, Reach
 from drink_frontend.domain.errors import SlotEmptyError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind, sales_account
-from drink_frontend.domain.ports import Changed, ElsewhereSubscription, Subscription, Transaction
 from drink_frontend.domain.stock import Place, Sensor
-from drink_frontend.storage.changes import RECENT_MAX, Touched
+from drink_frontend.storage.changes import (
+    RECENT_MAX,
+    ChangeSet,
+    ElsewhereSubscription,
+    Subscription,
+)
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
 from tests.fakes.books import NOW, add_machine, advance, found, fund, reserve
 from tests.fakes.books import drop as order
@@ -63,7 +68,7 @@ async def test_accounts_are_handed_on_as_they_were_committed(storage: Database) 
     await storage.write(found)
     handed_on: dict[str, Account | None] = {}
 
-    def hear(changed: Changed | None) -> None:
+    def hear(changed: ChangeSet | None) -> None:
         assert changed is not None
         handed_on.update(changed.accounts)
 
@@ -100,7 +105,7 @@ async def test_what_another_process_may_have_changed_is_to_be_read(storage: Data
     await storage.write(lambda tx: reserve(tx, order(1)))
     await storage.write(lambda tx: reserve(tx, order(2)))
     with storage.changes.drop(order(1).id) as first, storage.changes.drop(order(2).id) as second:
-        storage.changes.heard(Touched(drops={order(1).id: None}))
+        storage.changes.heard(ChangeSet(drops={order(1).id: None}))
         assert first.latest is None
         assert (second.latest is None) == storage.shared
         storage.changes.heard(None)
@@ -112,9 +117,9 @@ async def test_the_drops_that_are_remembered_have_a_bound(storage: Database) -> 
     placed = await storage.write(lambda tx: reserve(tx, order(1)))
     with storage.changes.drop(placed.id) as subscription:
         others = {str(number): placed for number in range(RECENT_MAX - 1)}
-        storage.changes.fire(Touched(drops=dict(others)))
+        storage.changes.fire(ChangeSet(drops=dict(others)))
         assert subscription.latest == _handed_on(storage, placed)
-        storage.changes.fire(Touched(drops={"one more": placed}))
+        storage.changes.fire(ChangeSet(drops={"one more": placed}))
         assert subscription.latest is None
 
 
@@ -205,7 +210,7 @@ async def test_whatever_is_shown_of_an_account_is_told_before_its_commit_is_answ
     await storage.write(found)
     told: set[str] = set()
 
-    def tell(changed: Changed | None) -> None:
+    def tell(changed: ChangeSet | None) -> None:
         assert changed is not None
         told.update(changed.accounts)
 
@@ -221,7 +226,7 @@ async def test_an_account_that_another_process_changed_is_told_of(
         await here.write(found)
         heard = asyncio.Event()
 
-        def tell(changed: Changed | None) -> None:
+        def tell(changed: ChangeSet | None) -> None:
             if changed is None or "alice" in changed.accounts:
                 heard.set()
 

@@ -7,22 +7,23 @@ import pytest
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Drop, Queue
-from drink_frontend.domain.ports import Storage, Transaction
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import NOW, add_machine, advance, found, hold_of, kept, reserve
 from tests.fakes.books import drop as order
 
 SCHEDULED = {"state": State.SCHEDULED, "not_before_ms": NOW + 1_000}
 
 
-async def _move(storage: Storage, number: int, target: State, cause: Cause) -> Drop:
+async def _move(storage: Database, number: int, target: State, cause: Cause) -> Drop:
     return await storage.write(lambda tx: advance(tx, order(number).id, target, cause))
 
 
-async def _numbers(storage: Storage, query: Callable[[Transaction], list[Drop]]) -> list[int]:
+async def _numbers(storage: Database, query: Callable[[Transaction], list[Drop]]) -> list[int]:
     return [int(drop.id) for drop in await storage.read(query)]
 
 
-async def test_a_drop_is_kept_as_it_was_ordered_and_counted(storage: Storage) -> None:
+async def test_a_drop_is_kept_as_it_was_ordered_and_counted(storage: Database) -> None:
     await storage.write(found)
     for number in (1, 2):
         kept_drop = await storage.write(lambda tx, number=number: reserve(tx, order(number)))  # type: ignore[misc]
@@ -30,7 +31,7 @@ async def test_a_drop_is_kept_as_it_was_ordered_and_counted(storage: Storage) ->
     assert await storage.read(lambda tx: tx.drops.get("none")) is None
 
 
-async def test_a_drop_is_found_by_the_request_of_its_buyer(storage: Storage) -> None:
+async def test_a_drop_is_found_by_the_request_of_its_buyer(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1)))
     found_drop = await storage.read(lambda tx: tx.drops.by_request("alice", "request-1"))
@@ -38,7 +39,7 @@ async def test_a_drop_is_found_by_the_request_of_its_buyer(storage: Storage) -> 
     assert await storage.read(lambda tx: tx.drops.by_request("bob", "request-1")) is None
 
 
-async def test_each_move_keeps_its_times_and_its_link(storage: Storage) -> None:
+async def test_each_move_keeps_its_times_and_its_link(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1, **SCHEDULED)))
     drop_id = order(1).id
@@ -76,7 +77,7 @@ async def test_each_move_keeps_its_times_and_its_link(storage: Storage) -> None:
     assert (decided.settled_ms, decided.revision) == (NOW + 5, 1)
 
 
-async def test_moving_a_drop_from_where_it_is_not_is_a_mistake(storage: Storage) -> None:
+async def test_moving_a_drop_from_where_it_is_not_is_a_mistake(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1)))
     elsewhere = replace(order(1), state=State.DISPATCHED)
@@ -86,7 +87,7 @@ async def test_moving_a_drop_from_where_it_is_not_is_a_mistake(storage: Storage)
         )
 
 
-async def test_revisions_only_rise(storage: Storage) -> None:
+async def test_revisions_only_rise(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1)))
     for revision, seen in ((2, 2), (1, 2), (3, 3)):
@@ -96,7 +97,7 @@ async def test_revisions_only_rise(storage: Storage) -> None:
         assert (await storage.read(lambda tx: kept(tx, order(1).id))).revision == seen
 
 
-async def test_a_machine_serves_its_drops_in_order_and_no_others(storage: Storage) -> None:
+async def test_a_machine_serves_its_drops_in_order_and_no_others(storage: Database) -> None:
     def queue(tx: Transaction) -> None:
         found(tx)
         add_machine(tx, "s")
@@ -118,7 +119,7 @@ async def test_a_machine_serves_its_drops_in_order_and_no_others(storage: Storag
     assert await storage.write(lambda tx: tx.drops.next_reserved("x")) is None
 
 
-async def test_waiting_counts_what_is_still_to_come(storage: Storage) -> None:
+async def test_waiting_counts_what_is_still_to_come(storage: Database) -> None:
     def queue(tx: Transaction) -> None:
         found(tx)
         add_machine(tx, "s")
@@ -144,7 +145,7 @@ async def test_waiting_counts_what_is_still_to_come(storage: Storage) -> None:
     assert await storage.read(lambda tx: tx.drops.scheduled("s")) == 0
 
 
-async def test_open_drops_are_found_by_state_and_machine_oldest_first(storage: Storage) -> None:
+async def test_open_drops_are_found_by_state_and_machine_oldest_first(storage: Database) -> None:
     def queue(tx: Transaction) -> None:
         found(tx)
         add_machine(tx, "a")
@@ -161,7 +162,7 @@ async def test_open_drops_are_found_by_state_and_machine_oldest_first(storage: S
         await storage.read(lambda tx: tx.drops.in_state(State.DISPENSED))
 
 
-async def test_scheduled_drops_are_due_by_their_time(storage: Storage) -> None:
+async def test_scheduled_drops_are_due_by_their_time(storage: Database) -> None:
     def queue(tx: Transaction) -> None:
         found(tx)
         for number, wait_ms in ((1, 300), (2, 100), (3, 200)):
@@ -177,7 +178,7 @@ async def test_scheduled_drops_are_due_by_their_time(storage: Storage) -> None:
 
 
 async def test_lists_select_by_account_and_state_newest_first_and_by_pages(
-    storage: Storage,
+    storage: Database,
 ) -> None:
     def queue(tx: Transaction) -> None:
         found(tx)
@@ -281,7 +282,7 @@ def _hold_of_a_settled_drop(tx: Transaction) -> None:
     ],
 )
 async def test_a_mistake_of_the_program_cannot_break_a_drop(
-    storage: Storage, mistake: Callable[[Transaction], None], refused_by: str
+    storage: Database, mistake: Callable[[Transaction], None], refused_by: str
 ) -> None:
     await storage.write(found)
     before = await storage.write(lambda tx: reserve(tx, order(1)))

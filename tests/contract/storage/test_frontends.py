@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 from drink_frontend.domain.entities import Peer
-from drink_frontend.domain.ports import Storage
+from drink_frontend.storage.database import Database
 from tests.fakes.books import NOW
 
 ONE = Peer("F1", "one:1", "0.1", NOW + 1)
 TWO = Peer("F2", "two:2", "0.1", NOW)
 
 
-async def beat(storage: Storage, peer: Peer) -> None:
+async def beat(storage: Database, peer: Peer) -> None:
     await storage.write(lambda tx: tx.frontends.beat(peer))
 
 
-async def test_a_frontend_makes_itself_known_and_beats(storage: Storage) -> None:
+async def test_a_frontend_makes_itself_known_and_beats(storage: Database) -> None:
     for peer in (ONE, TWO, ONE):
         await beat(storage, peer)
     assert await storage.read(lambda tx: tx.frontends.list()) == [
@@ -23,7 +23,7 @@ async def test_a_frontend_makes_itself_known_and_beats(storage: Storage) -> None
     ]
 
 
-async def test_a_frontend_is_removed_unless_it_has_beaten_since(storage: Storage) -> None:
+async def test_a_frontend_is_removed_unless_it_has_beaten_since(storage: Database) -> None:
     for peer in (ONE, TWO, ONE):
         await beat(storage, peer)
     assert not await storage.write(lambda tx: tx.frontends.remove(replace(ONE, beats=1)))

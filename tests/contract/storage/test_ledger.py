@@ -9,18 +9,19 @@ import pytest
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Entry
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, TransferKind
-from drink_frontend.domain.ports import Storage, Transaction
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import NOW, advance, found, fund, hold_of, move, reserve, resolution_of
 from tests.fakes.books import drop as order
 
 
-async def _balances(storage: Storage, name: str) -> tuple[int, int]:
+async def _balances(storage: Database, name: str) -> tuple[int, int]:
     account = await storage.read(lambda tx: tx.accounts.get(name))
     assert account is not None
     return account.posted, account.held
 
 
-async def test_a_move_posts_at_once_on_both_sides(storage: Storage) -> None:
+async def test_a_move_posts_at_once_on_both_sides(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: move(tx, "alice", "bob", 300, "gift"))
     assert await _balances(storage, "alice") == (700, 0)
@@ -28,7 +29,7 @@ async def test_a_move_posts_at_once_on_both_sides(storage: Storage) -> None:
     assert await _balances(storage, FUNDING_ACCOUNT) == (-1_000, 0)
 
 
-async def test_a_posted_hold_pays_the_machine_once(storage: Storage) -> None:
+async def test_a_posted_hold_pays_the_machine_once(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1)))
     assert await _balances(storage, "sales/d") == (0, 0)
@@ -37,7 +38,7 @@ async def test_a_posted_hold_pays_the_machine_once(storage: Storage) -> None:
     assert await _balances(storage, "sales/d") == (50, 0)
 
 
-async def test_a_voided_hold_frees_the_credits(storage: Storage) -> None:
+async def test_a_voided_hold_frees_the_credits(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1)))
     await storage.write(lambda tx: advance(tx, order(1).id, State.NOT_DISPENSED, Cause.CANCELLED))
@@ -45,14 +46,14 @@ async def test_a_voided_hold_frees_the_credits(storage: Storage) -> None:
     assert await _balances(storage, "sales/d") == (0, 0)
 
 
-async def test_an_item_can_be_free(storage: Storage) -> None:
+async def test_an_item_can_be_free(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: reserve(tx, order(1, price=0, account="bob")))
     await storage.write(lambda tx: advance(tx, order(1).id, State.DISPENSED, Cause.BOARD_ACK))
     assert await _balances(storage, "bob") == (0, 0)
 
 
-async def test_a_move_is_found_by_its_request_of_its_actor(storage: Storage) -> None:
+async def test_a_move_is_found_by_its_request_of_its_actor(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: move(tx, "alice", "bob", 300, "gift"))
     found_move = await storage.read(lambda tx: tx.ledger.by_request("root", "gift"))
@@ -66,7 +67,7 @@ async def test_a_move_is_found_by_its_request_of_its_actor(storage: Storage) -> 
     assert await storage.read(lambda tx: tx.ledger.by_request("root", "other")) is None
 
 
-async def test_entries_show_each_side_newest_first_and_by_pages(storage: Storage) -> None:
+async def test_entries_show_each_side_newest_first_and_by_pages(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: move(tx, "alice", "bob", 300, "gift"))
     await storage.write(lambda tx: reserve(tx, order(1)))
@@ -183,7 +184,7 @@ def _post_of_another_amount(tx: Transaction) -> None:
     ],
 )
 async def test_a_mistake_of_the_program_cannot_break_the_ledger(
-    storage: Storage, mistake: Callable[[Transaction], None], refused_by: str
+    storage: Database, mistake: Callable[[Transaction], None], refused_by: str
 ) -> None:
     def everything(tx: Transaction) -> list[Any]:
         return [
@@ -200,7 +201,7 @@ async def test_a_mistake_of_the_program_cannot_break_the_ledger(
     assert await storage.read(everything) == before
 
 
-async def test_grants_are_found_by_their_request_whoever_asked(storage: Storage) -> None:
+async def test_grants_are_found_by_their_request_whoever_asked(storage: Database) -> None:
     await storage.write(found)
 
     def give(tx: Transaction) -> None:

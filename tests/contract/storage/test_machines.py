@@ -7,24 +7,25 @@ import pytest
 
 from drink_frontend.domain.entities import Claim, Machine, Reach, Slot
 from drink_frontend.domain.errors import AlreadyExistsError
-from drink_frontend.domain.ports import Storage, Transaction
 from drink_frontend.domain.stock import STOCK_MAX, Place, Sensor
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import NOW, add_machine, found
 
 
-async def _machine(storage: Storage, name: str = "d") -> Machine:
+async def _machine(storage: Database, name: str = "d") -> Machine:
     machine = await storage.read(lambda tx: tx.machines.get(name))
     assert machine is not None
     return machine
 
 
-async def _slot(storage: Storage, number: int = 1) -> Slot:
+async def _slot(storage: Database, number: int = 1) -> Slot:
     slot = await storage.read(lambda tx: tx.machines.slot("d", number))
     assert slot is not None
     return slot
 
 
-async def test_a_new_machine_is_enabled_and_has_no_link(storage: Storage) -> None:
+async def test_a_new_machine_is_enabled_and_has_no_link(storage: Database) -> None:
     await storage.write(lambda tx: tx.machines.add("d", "Big Drink", "lounge"))
     assert await _machine(storage) == Machine(
         name="d",
@@ -42,7 +43,7 @@ async def test_a_new_machine_is_enabled_and_has_no_link(storage: Storage) -> Non
         await storage.write(lambda tx: tx.machines.add("d", "Another", ""))
 
 
-async def test_machines_and_slots_come_in_order(storage: Storage) -> None:
+async def test_machines_and_slots_come_in_order(storage: Database) -> None:
     def make(tx: Transaction) -> None:
         for name in ("s", "d", "ld"):
             tx.machines.add(name, name, "")
@@ -59,7 +60,7 @@ async def test_machines_and_slots_come_in_order(storage: Storage) -> None:
     assert [slot.number for slot in (await _machine(storage, "s")).slots] == [9, 10]
 
 
-async def test_update_changes_only_what_is_given(storage: Storage) -> None:
+async def test_update_changes_only_what_is_given(storage: Database) -> None:
     await storage.write(lambda tx: tx.machines.add("d", "Big Drink", "lounge"))
     await storage.write(lambda tx: tx.machines.update("d", enabled=False, token_digest="digest"))
     await storage.write(lambda tx: tx.machines.update("d", location="cellar"))
@@ -75,7 +76,7 @@ async def test_update_changes_only_what_is_given(storage: Storage) -> None:
     assert await storage.read(lambda tx: tx.machines.by_token("new")) == "d"
 
 
-async def test_a_new_slot_is_enabled_and_empty(storage: Storage) -> None:
+async def test_a_new_slot_is_enabled_and_empty(storage: Database) -> None:
     await storage.write(lambda tx: tx.machines.add("d", "Big Drink", ""))
     await storage.write(lambda tx: tx.machines.add_slot("d", 1, "Coke", 50, NOW))
     assert await _slot(storage) == Slot(
@@ -96,7 +97,7 @@ async def test_a_new_slot_is_enabled_and_empty(storage: Storage) -> None:
         await storage.write(lambda tx: tx.machines.add_slot("d", 1, "Pepsi", 1, NOW))
 
 
-async def test_update_slot_changes_only_what_is_given(storage: Storage) -> None:
+async def test_update_slot_changes_only_what_is_given(storage: Database) -> None:
     await storage.write(found)
     await storage.write(
         lambda tx: tx.machines.update_slot("d", 1, NOW + 1, price=0, sensor=Sensor.EMPTY)
@@ -111,7 +112,7 @@ async def test_update_slot_changes_only_what_is_given(storage: Storage) -> None:
     assert (slot.item, slot.enabled, slot.on_hand, slot.price) == ("Tea", False, 9, 0)
 
 
-async def test_items_move_from_place_to_place(storage: Storage) -> None:
+async def test_items_move_from_place_to_place(storage: Database) -> None:
     await storage.write(found)
     for source, target in (
         (Place.ON_HAND, Place.RESERVED),
@@ -132,7 +133,7 @@ async def test_items_move_from_place_to_place(storage: Storage) -> None:
     assert (await _slot(storage, 2)).on_hand == 5
 
 
-async def test_a_count_by_hand_leaves_what_is_under_way(storage: Storage) -> None:
+async def test_a_count_by_hand_leaves_what_is_under_way(storage: Database) -> None:
     await storage.write(found)
     await storage.write(
         lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW)
@@ -146,7 +147,7 @@ async def test_a_count_by_hand_leaves_what_is_under_way(storage: Storage) -> Non
     assert (await _slot(storage)).on_hand == 1
 
 
-async def test_an_item_that_comes_back_may_exceed_what_can_be_loaded(storage: Storage) -> None:
+async def test_an_item_that_comes_back_may_exceed_what_can_be_loaded(storage: Database) -> None:
     await storage.write(found)
     await storage.write(
         lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW)
@@ -205,7 +206,7 @@ def _share_a_token(tx: Transaction) -> None:
     ],
 )
 async def test_a_mistake_of_the_program_cannot_break_the_stock(
-    storage: Storage, mistake: Callable[[Transaction], None], refused_by: str
+    storage: Database, mistake: Callable[[Transaction], None], refused_by: str
 ) -> None:
     await storage.write(found)
     before = await storage.read(lambda tx: tx.machines.list())
@@ -214,7 +215,7 @@ async def test_a_mistake_of_the_program_cannot_break_the_stock(
     assert await storage.read(lambda tx: tx.machines.list()) == before
 
 
-async def test_each_link_has_a_higher_epoch_and_its_agents_journal(storage: Storage) -> None:
+async def test_each_link_has_a_higher_epoch_and_its_agents_journal(storage: Database) -> None:
     await storage.write(lambda tx: tx.machines.add("d", "Big Drink", ""))
     for epoch, journal, sequence in ((1, "journal", 7), (2, "new journal", 0)):
 
@@ -230,7 +231,7 @@ async def test_each_link_has_a_higher_epoch_and_its_agents_journal(storage: Stor
         )
 
 
-async def test_retiring_a_link_counts_the_epoch_and_keeps_the_journal(storage: Storage) -> None:
+async def test_retiring_a_link_counts_the_epoch_and_keeps_the_journal(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: tx.machines.retire_link("d"))
     machine = await _machine(storage)
@@ -240,7 +241,7 @@ async def test_retiring_a_link_counts_the_epoch_and_keeps_the_journal(storage: S
     ]
 
 
-async def test_a_claim_counts_for_the_newest_link_only(storage: Storage) -> None:
+async def test_a_claim_counts_for_the_newest_link_only(storage: Database) -> None:
     """Invariant 14: a frontend whose link was superseded says nothing about the machine."""
     await storage.write(found)
     await storage.write(lambda tx: add_machine(tx, "a"))
@@ -259,7 +260,7 @@ async def test_a_claim_counts_for_the_newest_link_only(storage: Storage) -> None
     assert (await _machine(storage)).reach is Reach.READY
 
 
-async def test_a_journal_is_only_ever_seen_to_grow(storage: Storage) -> None:
+async def test_a_journal_is_only_ever_seen_to_grow(storage: Database) -> None:
     await storage.write(found)
     for journal, sequence, seen in (
         ("journal-d", 5, 5),
@@ -275,7 +276,7 @@ async def test_a_journal_is_only_ever_seen_to_grow(storage: Storage) -> None:
         assert (await _machine(storage)).journal_sequence == seen
 
 
-async def test_the_temperature_is_kept_and_forgotten(storage: Storage) -> None:
+async def test_the_temperature_is_kept_and_forgotten(storage: Database) -> None:
     await storage.write(found)
     await storage.write(lambda tx: tx.machines.set_temperature("d", 3.5))
     assert (await _machine(storage)).temperature_celsius == 3.5

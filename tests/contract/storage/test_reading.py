@@ -7,8 +7,8 @@ import pytest
 
 from drink_frontend.domain.errors import DropNotFoundError, StorageUnavailableError
 from drink_frontend.domain.ledger import AccountKind
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
 from tests.fakes.books import NOW, found, fund
 from tests.fakes.gates import Gate

@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
 from tests.fakes.books import found, fund
 from tests.fakes.gates import Gate

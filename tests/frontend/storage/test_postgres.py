@@ -6,7 +6,7 @@ import time
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.ports import ElsewhereSubscription, Subscription
+from drink_frontend.storage.changes import ElsewhereSubscription, Subscription
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.opening import open_storage
 from tests.fakes.books import add_machine, advance, drop, found, fund, reserve

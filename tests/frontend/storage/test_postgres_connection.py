@@ -13,13 +13,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.opening import open_storage
 from drink_frontend.storage.postgres_connection import Redial, UnreachableError
 from drink_frontend.storage.postgres_dial import Driver
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.transaction import Transaction
 from scripts.proxy import FaultProxy, Way
 from tests.fakes.books import drop, found, fund, reserve
 from tests.fakes.gates import Gate

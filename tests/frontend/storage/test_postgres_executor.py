@@ -9,7 +9,7 @@ from psycopg import errors
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.postgres_connection import PostgresConnection
 from drink_frontend.storage.postgres_engine import PostgresEngine
-from drink_frontend.storage.transaction import SqlTransaction
+from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import NOW
 from tests.fakes.postgres import fresh_postgres
 
@@ -24,7 +24,7 @@ def writer() -> Iterator[PostgresConnection]:
 
 
 def test_an_error_does_not_quote_rows(writer: PostgresConnection) -> None:
-    accounts = SqlTransaction(writer.executor, 9).accounts
+    accounts = Transaction(writer.executor, 9).accounts
     with pytest.raises(errors.CheckViolation) as refusal:
         accounts.add("alice", AccountKind.USER, NOW, password_hash="x" * 9, admin=7)  # type: ignore[arg-type]
     assert str(refusal.value) == (
@@ -33,14 +33,14 @@ def test_an_error_does_not_quote_rows(writer: PostgresConnection) -> None:
 
 
 def test_no_row_is_like_a_text_that_cannot_be_kept(writer: PostgresConnection) -> None:
-    accounts = SqlTransaction(writer.executor, 9).accounts
+    accounts = Transaction(writer.executor, 9).accounts
     assert accounts.get("ali\0ce") is None
     with pytest.raises(psycopg.DataError):
         accounts.add("ali\0ce", AccountKind.USER, NOW)
 
 
 def test_what_a_failed_query_leaves_is_undone_with_its_unit(writer: PostgresConnection) -> None:
-    tx = SqlTransaction(writer.executor, 9)
+    tx = Transaction(writer.executor, 9)
     tx.accounts.add("alice", AccountKind.USER, NOW)
     with pytest.raises(errors.NumericValueOutOfRange):
         tx.machines.slot("d", 2**63)

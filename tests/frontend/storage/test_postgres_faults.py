@@ -10,13 +10,13 @@ from psycopg import errors
 from sqlalchemy import text
 
 from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import Fault
 from drink_frontend.storage.opening import open_storage
 from drink_frontend.storage.postgres_faults import RULES, Answer, fault_of, rule_of
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Statement
+from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import found, fund
 from tests.fakes.postgres import ALL_RIGHTS, PostgresServer, as_role, fresh_postgres
 
@@ -300,7 +300,7 @@ async def test_fault_63_discarded_prepared_statements_are_prepared_again(
 
 
 def _run(tx: Transaction, statement: Statement) -> None:
-    tx.accounts._executor.run(statement)  # type: ignore[attr-defined]
+    tx.accounts._executor.run(statement)
 
 
 @pytest.mark.parametrize("ended", ["unit", "commit"])
@@ -321,7 +321,7 @@ async def test_fault_63_a_transaction_that_the_server_ends_for_its_length_is_rep
         if len(runs) == 1:
             _run(tx, bound)
             if ended == "unit":
-                tx.accounts._executor.all(sleep)  # type: ignore[attr-defined]
+                tx.accounts._executor.all(sleep)
 
     await storage.write(unit)
     assert await alices(storage) == 1_001

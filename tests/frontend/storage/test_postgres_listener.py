@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.postgres_listener import NOTE_BYTES_MAX, Listener, note, read_note
 from drink_frontend.storage.settings import StorageSettings
 
@@ -12,16 +12,16 @@ LIMIT_S = 20
 
 
 def test_a_notice_names_what_changed() -> None:
-    touched = Touched(dict.fromkeys(("2", "1")), {"d"}, {"alice": None})
+    touched = ChangeSet(dict.fromkeys(("2", "1")), {"d"}, {"alice": None})
     assert read_note(note("me", touched), "you") == (True, touched)
 
 
 def test_ones_own_notice_is_no_news() -> None:
-    assert read_note(note("me", Touched({"1": None})), "me") == (False, None)
+    assert read_note(note("me", ChangeSet({"1": None})), "me") == (False, None)
 
 
 def test_what_is_too_long_names_nothing() -> None:
-    text = note("me", Touched({f"{number:026d}": None for number in range(400)}))
+    text = note("me", ChangeSet({f"{number:026d}": None for number in range(400)}))
     assert len(text) <= NOTE_BYTES_MAX
     assert read_note(text, "you") == (True, None)
 
@@ -32,10 +32,10 @@ def test_what_cannot_be_read_may_be_anything(text: str) -> None:
 
 
 async def test_while_nothing_can_be_heard_everybody_looks() -> None:
-    heard: list[Touched | None] = []
+    heard: list[ChangeSet | None] = []
     enough = asyncio.Event()
 
-    def on_heard(touched: Touched | None) -> None:
+    def on_heard(touched: ChangeSet | None) -> None:
         heard.append(touched)
         if len(heard) == 5:
             enough.set()

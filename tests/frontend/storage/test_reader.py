@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import text
 
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.reader import Reader
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
 from drink_frontend.storage.statements import Statement
+from drink_frontend.storage.transaction import Transaction
 from tests.fakes.databases import fresh_sqlite
 from tests.fakes.engines import driver_error
 
@@ -47,7 +47,7 @@ ENDLESS = Statement(
 
 
 def endless(tx: Transaction) -> None:
-    tx.accounts._executor.all(ENDLESS)  # type: ignore[attr-defined]
+    tx.accounts._executor.all(ENDLESS)
 
 
 async def test_a_query_that_does_not_end_is_given_up(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ async def test_a_mistaken_query_raises_its_own_error(tmp_path: Path) -> None:
     mistaken = Statement(text("SELECT 1 FROM nowhere"))
     async with SqliteStorage.open(fresh_sqlite(tmp_path)) as storage:
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
-            await storage.read(lambda tx: tx.accounts._executor.all(mistaken))  # type: ignore[attr-defined]
+            await storage.read(lambda tx: tx.accounts._executor.all(mistaken))
 
 
 async def test_an_idle_reader_finds_out_that_the_database_is_away_and_back(tmp_path: Path) -> None:

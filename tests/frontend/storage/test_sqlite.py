@@ -13,10 +13,10 @@ import pytest
 from drink_frontend.domain.entities import AuditKind
 from drink_frontend.domain.errors import AlreadyExistsError, StorageUnavailableError
 from drink_frontend.domain.ledger import AccountKind
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.errors import DatabaseLockedError, SchemaError
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import NOW, drop, found, load, reserve
 from tests.fakes.databases import fresh_sqlite
 

@@ -23,7 +23,7 @@ from drink_frontend.storage.engine import Connection
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
 from drink_frontend.storage.tables import metadata
-from drink_frontend.storage.transaction import SqlTransaction
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.triggers import TRIGGERS
 from tests.fakes.books import NOW, advance, found, hold_of, reserve, resolution_of
 from tests.fakes.books import drop as order
@@ -36,7 +36,7 @@ PostgresBooks = psycopg.Connection[tuple[Any, ...]]
 def furnish(connection: Connection) -> None:
     """Makes a sound house: drop 1 is reserved, drop 2 dispensed, drop 3 unknown."""
     connection.begin()
-    tx = SqlTransaction(connection.executor, 9)
+    tx = Transaction(connection.executor, 9)
     found(tx)
     tx.accounts.update("alice", ibutton_digest="ibutton")
     tx.machines.update("d", token_digest="token")

@@ -8,7 +8,7 @@ import pytest
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.tables import metadata
-from drink_frontend.storage.transaction import SqlTransaction
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import LINES_MAX, verify_books
 from tests.fakes.books import add_machine, advance, drop, found, load, move, reserve
 from tests.fakes.databases import fresh_sqlite
@@ -20,7 +20,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
     settings = fresh_sqlite(tmp_path_factory.mktemp("house"))
     engine = SqliteEngine(settings, exclusive=False)
     connection = engine.connect(read_only=False)
-    tx = SqlTransaction(connection.executor, 9)
+    tx = Transaction(connection.executor, 9)
     connection.begin()
     found(tx)
     add_machine(tx, "s")

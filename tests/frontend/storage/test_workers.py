@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import OutcomeUnknownError
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.workers import Job, Outcome, Threads, Workers
 from tests.fakes.gates import LIMIT_S
 
@@ -22,14 +22,14 @@ class CountingCrew:
         self.may_go_on = Event()
         self.may_go_on.set()
 
-    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
         assert self.may_go_on.wait(LIMIT_S)
         self.batches.append(len(jobs))
-        return [Outcome(len(jobs)) for _ in jobs], Touched(machines={f"{len(jobs)}"})
+        return [Outcome(len(jobs)) for _ in jobs], ChangeSet(machines={f"{len(jobs)}"})
 
-    def idle(self) -> Touched:
+    def idle(self) -> ChangeSet:
         self.idles += 1
-        return Touched(elsewhere=True)
+        return ChangeSet(elsewhere=True)
 
     def close(self) -> None:
         self.closed.set()
@@ -38,7 +38,7 @@ class CountingCrew:
 class FailingCrew(CountingCrew):
     """Raises what it must not."""
 
-    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
         super().carry_out(jobs)
         raise SystemError("broken")
 
@@ -104,7 +104,7 @@ async def test_fault_64_a_crew_that_fails_is_told_of_and_leaves_nobody_waiting()
 
 async def test_fault_64_a_crew_that_fails_while_it_is_idle_is_told_of() -> None:
     class Crew(CountingCrew):
-        def idle(self) -> Touched:
+        def idle(self) -> ChangeSet:
             raise SystemError("broken")
 
     told: asyncio.Queue[BaseException] = asyncio.Queue()
@@ -125,7 +125,7 @@ async def test_fault_64_a_crew_that_fails_while_it_is_idle_is_told_of() -> None:
 async def test_a_crew_without_jobs_is_told_so_again_and_again() -> None:
     crew, told = CountingCrew(), asyncio.Event()
 
-    def done(touched: Touched) -> None:
+    def done(touched: ChangeSet) -> None:
         assert touched.elsewhere
         if crew.idles >= 3:
             told.set()

@@ -12,10 +12,10 @@ import pytest
 
 from drink_frontend.domain.entities import AuditKind, AuditRecord, Machine, Reach
 from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import NOW, found, fund
 from tests.fakes.databases import fresh_sqlite
 from tests.fakes.engines import FlakyEngine, driver_error

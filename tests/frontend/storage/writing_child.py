@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from drink_frontend.domain.entities import AuditKind, AuditRecord
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import NOW, fund
 
 WRITERS = 8

@@ -4,7 +4,7 @@ import pytest
 
 from drink_frontend.domain.drop import Cause, Event, State, Verdict
 from drink_frontend.domain.entities import AuditKind, Drop
-from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
 from tests.support.bench import Bench
 

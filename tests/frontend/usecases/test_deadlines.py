@@ -10,7 +10,8 @@ import pytest
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Drop, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Changes, Transaction
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.deadlines import Deadlines, Patience
 from drink_frontend.usecases.settings import DropSettings
 from tests.fakes.desk import reserved
@@ -23,8 +24,8 @@ LIMIT_S = 5
 """Longest wait for the running deadlines, in real seconds."""
 
 
-class Interposed:
-    """The bench's storage with something in between; implements `domain.ports.Storage`.
+class Interposed(Database):
+    """The bench's storage with something in between.
 
     Attributes:
         before_write: Done once, before the next write.
@@ -33,12 +34,9 @@ class Interposed:
 
     def __init__(self, bench: Bench) -> None:
         self._storage = bench.storage
+        self.changes = bench.storage.changes
         self.before_write: Callable[[], Awaitable[None]] | None = None
         self.failures = 0
-
-    @property
-    def changes(self) -> Changes:
-        return self._storage.changes
 
     @property
     def shared(self) -> bool:

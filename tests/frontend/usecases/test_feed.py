@@ -11,7 +11,7 @@ import pytest
 
 from drink_frontend.domain.entities import Machine, Reach
 from drink_frontend.domain.errors import MachineNotFoundError, StorageUnavailableError
-from drink_frontend.storage.changes import CommitChanges, Touched
+from drink_frontend.storage.changes import Changes, ChangeSet
 from drink_frontend.usecases.feed import WOKEN_AT_ONCE, MachineFeed
 
 LIMIT_S = 20
@@ -37,7 +37,7 @@ class Books:
 
     def __init__(self) -> None:
         self.machines = {name: machine(name) for name in ("d", "ld")}
-        self.changes = CommitChanges(hands_on=False)
+        self.changes = Changes(hands_on=False)
         self.feed = MachineFeed(self.read, self.changes)
         self.reads = 0
         self.asked = asyncio.Event()
@@ -56,7 +56,7 @@ class Books:
 
     def change(self, name: str, **changes: Any) -> None:
         self.machines[name] = replace(self.machines[name], **changes)
-        self.changes.fire(Touched(machines={name}))
+        self.changes.fire(ChangeSet(machines={name}))
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from drink_frontend.domain.errors import (
     StorageUnavailableError,
     TokenInvalidError,
 )
-from drink_frontend.domain.ports import Transaction
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.permits import LOOK_INTERVAL_S, Permit, Permits
 from tests.support.bench import Bench
@@ -146,7 +146,7 @@ async def test_fault_70_a_token_made_before_its_maker_was_kept_ends_with_either(
 
     def keep(tx: Transaction) -> None:
         tx.accounts.add_token(token, "carol", expires_ms)
-        tx.accounts._executor._cursor.execute(  # type: ignore[attr-defined]
+        tx.accounts._executor._cursor.execute(
             "UPDATE tokens SET made_by = NULL WHERE digest = :digest", {"digest": token}
         )
 
@@ -161,7 +161,7 @@ async def test_fault_70_a_token_made_before_its_maker_was_kept_ends_with_either(
 async def test_fault_70_what_another_process_revokes_ends_here(scene: Scene) -> None:
     """A notice that names the account, and one that says that anything may have changed."""
     storage = scene.bench.storage
-    for touched in (Touched(revoked={"carol"}), None):
+    for touched in (ChangeSet(revoked={"carol"}), None):
         holder = scene.hold(Permit("carol", token="revoked elsewhere"))
         # Registered a moment after the last notice, it would be looked up for that.
         storage.changes.heard(touched)

@@ -10,6 +10,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Reach
 from drink_frontend.domain.errors import OutcomeUnknownError, TokenInvalidError
 from drink_frontend.domain.ports import Held
+from drink_frontend.storage.database import Database
 from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.placing import DropOrder
@@ -164,15 +165,13 @@ async def test_a_result_of_a_disabled_machine_brings_no_drop(bench: Bench) -> No
     assert await bench.report(first, epoch=epoch) is None
 
 
-class Doubtful:
+class Doubtful(Database):
     """A storage that carries a unit out, and loses sight of its commit."""
 
     def __init__(self, bench: Bench, outcome: Callable[[], BaseException]) -> None:
         self._storage = bench.storage
+        self.changes = bench.storage.changes
         self._outcome = outcome
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
 
     async def write(self, unit: Callable[[Any], Any]) -> Any:
         await self._storage.write(unit)

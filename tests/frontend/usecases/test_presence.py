@@ -10,7 +10,9 @@ from structlog.testing import capture_logs
 
 from drink_frontend.domain.entities import Claim, Peer, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Changes, Held, Storage, Transaction
+from drink_frontend.domain.ports import Held
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.presence import MISSED_BEATS, Presence, Stillness
 from drink_frontend.usecases.settings import PresenceSettings
 from tests.support.bench import FRONTEND, Bench, HandLinks
@@ -24,23 +26,25 @@ ME = Peer(FRONTEND, "here:1", "0.1", 1)
 OTHER = Peer("frontend-2", "there:2", "0.1", 2)
 
 
-class Shared:
+class Shared(Database):
     """The bench's database, as if other frontends could have it open.
 
     Attributes:
+        is_shared: What `shared` returns.
         failures: How many writes from now on find no answer.
         answered: Set by every answer.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Database) -> None:
         self._storage = storage
-        self.shared = True
+        self.changes = storage.changes
+        self.is_shared = True
         self.failures = 0
         self.answered = asyncio.Event()
 
     @property
-    def changes(self) -> Changes:
-        return self._storage.changes
+    def shared(self) -> bool:
+        return self.is_shared
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         try:
@@ -252,7 +256,7 @@ async def test_a_frontend_that_stops_withdraws_itself_and_nobody_else(house: Hou
 async def test_fault_24_a_database_of_one_frontend_forgets_its_predecessor_at_once(
     house: House,
 ) -> None:
-    house.storage.shared = False
+    house.storage.is_shared = False
     await house.start(OTHER).enter()
     assert await house.peers() == [OTHER.id]
     assert await house.claim() == (None, Reach.OFFLINE)
@@ -261,7 +265,7 @@ async def test_fault_24_a_database_of_one_frontend_forgets_its_predecessor_at_on
 async def test_a_database_of_one_frontend_is_not_written_while_nothing_happens(
     house: House,
 ) -> None:
-    house.storage.shared = False
+    house.storage.is_shared = False
     alone = house.start(OTHER)
     await alone.enter()
     units = house.bench.storage.stats.units

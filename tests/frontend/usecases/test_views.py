@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import AccountNotFoundError, DrinkError, StorageUnavailableError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT
-from drink_frontend.domain.ports import Changed
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.usecases.views import View, Views
 from tests.support.bench import Bench, Place
 
@@ -162,7 +162,7 @@ async def test_what_another_process_changes_is_forgotten_once_it_is_heard_of(
     await views.machines.get("d")
     heard = asyncio.Event()
 
-    def on_change(_changed: Changed | None) -> None:
+    def on_change(_changed: ChangeSet | None) -> None:
         heard.set()
 
     bench.storage.changes.tell(on_change)

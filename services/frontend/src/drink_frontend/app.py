@@ -16,13 +16,14 @@ import structlog
 from drink_frontend.config import Settings
 from drink_frontend.domain.entities import Drop, Peer, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Clock, Held, PasswordHasher, Randomness, Transaction
+from drink_frontend.domain.ports import Clock, Held, PasswordHasher, Randomness
 from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.services import Services
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.opening import open_storage
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.descriptors import raise_file_limit, share_out
 from drink_frontend.system.passwords import Argon2Hasher

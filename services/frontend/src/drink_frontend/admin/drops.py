@@ -8,7 +8,7 @@ import typer
 from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Alarm, AuditKind, AuditRecord, Drop
-from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.transaction import Transaction
 
 if TYPE_CHECKING:
     from drink_frontend.app import Administration

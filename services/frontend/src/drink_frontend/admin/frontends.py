@@ -4,7 +4,7 @@ import typer
 
 from drink_frontend.admin.command import moment, run, table
 from drink_frontend.domain.entities import Claim, Peer
-from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.transaction import Transaction
 
 
 def frontends(context: typer.Context) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, func, insert, null, select, update
 from drink_frontend.domain.entities import Account, Proof
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.ledger import AccountKind
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.statements import Executor, Row, Statement, constant
 from drink_frontend.storage.tables import accounts, tokens
 
@@ -125,28 +125,31 @@ _REMOVE_OLDEST_TOKENS = Statement(
 )
 
 
-class SqlAccounts:
-    """`AccountTable` on one connection.
+class AccountTable:
+    """Accounts, their credentials and tokens, in one unit of work.
 
     Args:
         executor: Runs its statements.
-        touched: Collects which accounts changed.
+        touched: Collects the changed accounts.
         tokens_max: Bearer tokens that one account may have.
     """
 
     __slots__ = ("_executor", "_tokens_max", "_touched")
 
-    def __init__(self, executor: Executor, touched: Touched, tokens_max: int) -> None:
+    def __init__(self, executor: Executor, touched: ChangeSet, tokens_max: int) -> None:
         self._executor = executor
         self._touched = touched
         self._tokens_max = tokens_max
 
     def get(self, name: str) -> Account | None:
-        """See `AccountTable`."""
+        """The account with exactly that name, of any kind."""
         return _account(self._executor.one(_GET, name=name))
 
     def find(self, name: str) -> Account | None:
-        """See `AccountTable`."""
+        """The account that somebody means by a name: that one, or the only one alike but for case.
+
+        None where several are alike, which only those made by release 0.1.0 can be.
+        """
         exact = self.get(name)
         if exact is not None:
             return exact
@@ -160,15 +163,15 @@ class SqlAccounts:
         return [read_account(row) for row in self._executor.all(_ALIKE, folded=name.lower())]
 
     def by_ibutton(self, digest: str) -> Account | None:
-        """See `AccountTable`."""
+        """The account that the iButton with that digest logs in."""
         return _account(self._executor.one(_BY_IBUTTON, digest=digest))
 
     def by_token(self, digest: str, now_ms: int) -> Account | None:
-        """See `AccountTable`."""
+        """The account that the bearer token with that digest stands for, if it has not expired."""
         return _account(self._executor.one(_BY_TOKEN, digest=digest, now_ms=now_ms))
 
     def list_users(self) -> Sequence[Account]:
-        """See `AccountTable`."""
+        """Every user's account, by name."""
         return [read_account(row) for row in self._executor.all(_USERS)]
 
     def add(
@@ -180,7 +183,11 @@ class SqlAccounts:
         admin: bool = False,
         password_hash: str | None = None,
     ) -> None:
-        """See `AccountTable`."""
+        """Makes an account without credits.
+
+        Raises:
+            AlreadyExistsError: there is one of that name, or one that differs from it only in case.
+        """
         if alike := self._alike(name):
             raise AlreadyExistsError(f"the account {alike[0].name} exists")
         self._executor.run(
@@ -202,7 +209,11 @@ class SqlAccounts:
         password_hash: str | None = None,
         ibutton_digest: str | None = None,
     ) -> None:
-        """See `AccountTable`."""
+        """Changes what is given.
+
+        Raises:
+            AlreadyExistsError: the iButton belongs to another account.
+        """
         self._check_ibutton(name, ibutton_digest)
         changed = self._executor.run(
             _UPDATE,
@@ -231,7 +242,11 @@ class SqlAccounts:
         password_hash: str | None,
         ibutton_digest: str | None,
     ) -> None:
-        """See `AccountTable`."""
+        """Opens a closed account again, with these credentials and tokens, and no others.
+
+        Raises:
+            AlreadyExistsError: the iButton belongs to another account.
+        """
         self._check_ibutton(name, ibutton_digest)
         changed = self._executor.run(
             _READMIT,
@@ -247,11 +262,11 @@ class SqlAccounts:
         self._touched.revoked.add(name)
 
     def administrators(self) -> Mapping[str, bool]:
-        """See `AccountTable`."""
+        """The open accounts that administer, each with whether it has something to log in with."""
         return {name: bool(logs_in) for name, logs_in in self._executor.all(_ADMINISTRATORS)}
 
     def remove_ibutton(self, name: str) -> None:
-        """See `AccountTable`."""
+        """Forgets the account's iButton, if it has one."""
         if self._executor.run(_REMOVE_IBUTTON, name=name):
             self._touched.accounts[name] = None
             self._touched.revoked.add(name)
@@ -259,7 +274,7 @@ class SqlAccounts:
     def add_token(
         self, digest: str, account: str, expires_ms: int, made_by: Proof = Proof.PASSWORD
     ) -> None:
-        """See `AccountTable`."""
+        """Keeps a bearer token's digest, and by what its owner had logged in."""
         self._executor.run(
             _ADD_TOKEN,
             digest=digest,
@@ -277,7 +292,10 @@ class SqlAccounts:
             self._touched.revoked.add(account)
 
     def remove_tokens(self, account: str, made_by: Proof | None = None) -> None:
-        """See `AccountTable`."""
+        """Forgets every bearer token of the account, or those that were made so.
+
+        Of tokens from before this was kept, nobody knows; they count as made so.
+        """
         if made_by is None:
             removed = self._executor.run(_REMOVE_TOKENS, account=account)
         else:

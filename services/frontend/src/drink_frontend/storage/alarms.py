@@ -42,8 +42,8 @@ _REPEAT = Statement(
 )
 
 
-class SqlAlarms:
-    """`AlarmTable` on one connection.
+class AlarmTable:
+    """Counts of what happens too often to keep a record of each time, in one unit of work.
 
     Args:
         executor: Runs its statements.

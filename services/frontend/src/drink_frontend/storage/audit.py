@@ -50,8 +50,8 @@ _ADD = Statement(
 _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-class SqlAudit:
-    """`AuditTable` on one connection.
+class AuditTable:
+    """The audit log, in one unit of work. Records are only ever added.
 
     Args:
         executor: Runs its statements.
@@ -63,7 +63,7 @@ class SqlAudit:
         self._executor = executor
 
     def add(self, record: AuditRecord) -> None:
-        """See `AuditTable`."""
+        """Writes a record."""
         self._executor.run(
             _ADD,
             kind=record.kind.value,
@@ -83,7 +83,7 @@ class SqlAudit:
         before: int | None = None,
         limit: int,
     ) -> Sequence[AuditRecord]:
-        """See `AuditTable`."""
+        """Up to `limit` records that match, newest first."""
         parameters: dict[str, object] = {
             "before": SEQUENCE_MAX if before is None else before,
             "limit": limit,

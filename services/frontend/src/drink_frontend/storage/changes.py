@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from drink_frontend.domain.entities import Account, Drop
-from drink_frontend.domain.ports import Changed
 
 RECENT_MAX = 1_024
 """Drops of which the last commit is remembered: more than are placed in the moment between a drop's
@@ -15,7 +14,7 @@ commit and its buyer's first look, in a few MB."""
 
 
 @dataclass(slots=True)
-class Touched:
+class ChangeSet:
     """What units of work changed.
 
     Attributes:
@@ -32,9 +31,9 @@ class Touched:
     revoked: set[str] = field(default_factory=set)
     elsewhere: bool = False
 
-    def names(self) -> "Touched":
+    def names(self) -> "ChangeSet":
         """The same without the rows."""
-        return Touched(
+        return ChangeSet(
             dict.fromkeys(self.drops),
             self.machines,
             dict.fromkeys(self.accounts),
@@ -48,7 +47,7 @@ class Touched:
         self.accounts.clear()
         self.revoked.clear()
 
-    def add(self, other: "Touched") -> None:
+    def add(self, other: "ChangeSet") -> None:
         """Adds what another unit changed."""
         self.drops |= other.drops
         self.machines |= other.machines
@@ -56,8 +55,8 @@ class Touched:
         self.revoked |= other.revoked
 
 
-class Wakeup:
-    """One subscriber's wake-up, set or not; a context manager. See `Subscription`.
+class Subscription:
+    """One subscriber's wake-up, set or not; a context manager.
 
     Args:
         listeners: Where it listens while it is entered.
@@ -90,8 +89,8 @@ class Wakeup:
         self._event.clear()
 
 
-class DropWakeup(Wakeup):
-    """One that is handed what it waits for. See `DropSubscription`.
+class DropSubscription(Subscription):
+    """A wake-up that carries the drop as this process has just committed it.
 
     Args:
         listeners: Where it listens while it is entered.
@@ -106,18 +105,21 @@ class DropWakeup(Wakeup):
 
     @property
     def latest(self) -> Drop | None:
-        """See `DropSubscription`."""
+        """The drop as it stands, if its last change is a recent commit of this process.
+
+        None: it has to be read.
+        """
         return self._recent.get(self._drop_id)
 
 
-class ElsewhereWakeup:
-    """A wake-up by other processes' commits; a context manager. See `ElsewhereSubscription`.
+class ElsewhereSubscription:
+    """A wake-up by other processes' commits; a context manager.
 
     Args:
         listeners: Where it listens while it is entered.
     """
 
-    def __init__(self, listeners: "dict[ElsewhereWakeup, None]") -> None:
+    def __init__(self, listeners: "dict[ElsewhereSubscription, None]") -> None:
         self._listeners = listeners
         self._event = asyncio.Event()
         self._machines: set[str] | None = set()
@@ -140,7 +142,7 @@ class ElsewhereWakeup:
         self._event.set()
 
     async def changed(self) -> Collection[str] | None:
-        """See `ElsewhereSubscription`."""
+        """Waits for commits; names the machines that they changed. None: it may be anything."""
         await self._event.wait()
         self._event.clear()
         machines, self._machines = self._machines, set()
@@ -148,11 +150,11 @@ class ElsewhereWakeup:
 
 
 # Who has waited longest is woken first.
-_Listeners = defaultdict[str | None, dict[Wakeup, None]]
+_Listeners = defaultdict[str | None, dict[Subscription, None]]
 
 
-class CommitChanges:
-    """`Changes` of one process. All of it runs on the event loop.
+class Changes:
+    """Notifies subscribers of what each commit changed. All of it runs on the event loop.
 
     Args:
         hands_on: Whether rows are handed on as they were committed here. Not where other processes
@@ -164,33 +166,37 @@ class CommitChanges:
         self._drops: _Listeners = defaultdict(dict)
         self._recent: dict[str, Drop] = {}
         self._machines: _Listeners = defaultdict(dict)
-        self._elsewhere: dict[ElsewhereWakeup, None] = {}
-        self._told: list[Callable[[Changed | None], None]] = []
+        self._elsewhere: dict[ElsewhereSubscription, None] = {}
+        self._told: list[Callable[[ChangeSet | None], None]] = []
 
-    def drop(self, drop_id: str) -> DropWakeup:
-        """See `Changes`."""
-        return DropWakeup(self._drops, drop_id, self._recent)
+    def drop(self, drop_id: str) -> DropSubscription:
+        """Wakes when the drop has changed."""
+        return DropSubscription(self._drops, drop_id, self._recent)
 
-    def machine(self, name: str | None) -> Wakeup:
-        """See `Changes`."""
-        return Wakeup(self._machines, name)
+    def machine(self, name: str | None) -> Subscription:
+        """Wakes when the machine, or with None any machine, has changed."""
+        return Subscription(self._machines, name)
 
-    def elsewhere(self) -> "ElsewhereWakeup":
-        """See `Changes`."""
-        return ElsewhereWakeup(self._elsewhere)
+    def elsewhere(self) -> "ElsewhereSubscription":
+        """Wakes when another process has changed anything, within a second or so."""
+        return ElsewhereSubscription(self._elsewhere)
 
-    def tell(self, told: Callable[[Changed | None], None]) -> None:
-        """See `Changes`."""
+    def tell(self, told: Callable[[ChangeSet | None], None]) -> None:
+        """Has a plain function called with what commits changed; None: it may be anything.
+
+        It hears of a commit of this process before anybody whom that commit answers, and of other
+        processes' as `elsewhere` does.
+        """
         self._told.append(told)
 
-    def fire(self, touched: Touched) -> None:
+    def fire(self, touched: ChangeSet) -> None:
         """Wakes whoever listens to what a commit of this process touched."""
         if touched.elsewhere:
             self.heard(None)
         else:
             self._wake_named(touched if self._hands_on else touched.names())
 
-    def heard(self, touched: Touched | None) -> None:
+    def heard(self, touched: ChangeSet | None) -> None:
         """Wakes whoever listens to what another process's commit touched.
 
         Args:
@@ -207,7 +213,7 @@ class CommitChanges:
         for wakeup in self._elsewhere:
             wakeup.add(None if touched is None else touched.machines)
 
-    def _wake_named(self, touched: Touched) -> None:
+    def _wake_named(self, touched: ChangeSet) -> None:
         if touched.machines or touched.accounts or touched.revoked:
             for told in self._told:
                 told(touched)

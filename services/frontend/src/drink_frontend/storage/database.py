@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Self, TypeVar
 
-from drink_frontend.domain.ports import Transaction
-from drink_frontend.storage.changes import CommitChanges
+from drink_frontend.storage.changes import Changes
 from drink_frontend.storage.engine import Engine
 from drink_frontend.storage.reader import Reader
 from drink_frontend.storage.remarks import remarks_on
 from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import rows_of, verify_books
 from drink_frontend.storage.workers import Hands, Team, Threads, Workers
 from drink_frontend.storage.writer import Stats, Writer
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Database:
-    """`Storage` on one opened database. Belongs to one event loop; an async context manager.
+    """One opened database. Belongs to one event loop; an async context manager.
 
     Args:
         engine: The database; closed with this.
@@ -41,7 +41,7 @@ class Database:
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[BaseException] = self._loop.create_future()
-        self.changes = CommitChanges(hands_on=not engine.shared)
+        self.changes = Changes(hands_on=not engine.shared)
         self._writer = Writer(engine, settings, self._broken)
         limit_s = settings.read_limit_ms / 1000
         self._crew = [Reader(engine, limit_s) for _ in range(settings.readers)]
@@ -80,11 +80,23 @@ class Database:
         return self._writer.stats
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
-        """See `Storage`."""
+        """Runs a unit of work and returns its value after its commit is durable.
+
+        A cancelled caller changes nothing: the unit is carried out all the same.
+
+        Raises:
+            DrinkError: the unit raised it and was undone.
+            StorageUnavailableError: the queue is full, or the commit failed.
+            OutcomeUnknownError: nobody knows whether the commit failed.
+        """
         return await self._writers.do(unit)
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
-        """See `Storage`."""
+        """Runs a query on the latest committed state; it must not write.
+
+        Raises:
+            StorageUnavailableError: the queue is full or the database does not answer.
+        """
         return await self._readers.do(query)
 
     async def readable(self) -> bool:
@@ -112,7 +124,7 @@ class Database:
 
     @property
     def shared(self) -> bool:
-        """See `Storage`."""
+        """Whether other frontends may serve on the same database at the same time."""
         return self._engine.shared
 
     async def failure(self) -> BaseException:

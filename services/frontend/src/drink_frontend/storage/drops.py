@@ -8,7 +8,7 @@ from sqlalchemy.sql.elements import BindParameter
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Drop
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
@@ -143,30 +143,30 @@ _LIST_OF = Statement(
 _LIST_OPEN = Statement(_NEWEST_FIRST.where(IS_OPEN).limit(_LIMIT).offset(NOTHING))
 
 
-class SqlDrops:
-    """`DropTable` on one connection.
+class DropTable:
+    """Drops, in one unit of work. The row of a drop is also its place in its machine's queue.
 
     Args:
         executor: Runs its statements.
-        touched: Collects which drops changed.
+        touched: Collects the changed drops.
     """
 
     __slots__ = ("_executor", "_touched")
 
-    def __init__(self, executor: Executor, touched: Touched) -> None:
+    def __init__(self, executor: Executor, touched: ChangeSet) -> None:
         self._executor = executor
         self._touched = touched
 
     def get(self, drop_id: str) -> Drop | None:
-        """See `DropTable`."""
+        """One drop."""
         return _drop(self._executor.one(_GET, id=drop_id))
 
     def by_request(self, account: str, request_id: str) -> Drop | None:
-        """See `DropTable`."""
+        """The drop that this request made."""
         return _drop(self._executor.one(_BY_REQUEST, account=account, request_id=request_id))
 
     def add(self, drop: Drop) -> Drop:
-        """See `DropTable`."""
+        """Keeps a new drop, and returns it with its `sequence`, which is counted here."""
         row = self._executor.one(
             _ADD,
             id=drop.id,
@@ -205,7 +205,10 @@ class SqlDrops:
         journal_id: str | None = None,
         revision: int | None = None,
     ) -> Drop:
-        """See `DropTable`."""
+        """Changes the state, with the times that go with it, and returns the drop as it is then.
+
+        An AssertionError if its state is another one than of `drop`, which was read in this unit.
+        """
         waits_again = target is State.RESERVED
         dispatched_ms = now_ms if target is State.DISPATCHED else None
         settled_ms = now_ms if target.answered else None
@@ -241,27 +244,30 @@ class SqlDrops:
         return moved
 
     def saw_revision(self, drop_id: str, revision: int) -> None:
-        """See `DropTable`."""
+        """Raises the highest revision of its agent's result seen."""
         # Nobody is shown this number, so nobody is woken by it.
         changed = self._executor.run(_SAW_REVISION, id=drop_id, revision=revision)
         assert changed == 1, "no such drop"
 
     def next_reserved(self, machine: str) -> Drop | None:
-        """See `DropTable`."""
+        """The machine's longest waiting RESERVED drop, for a unit that moves it.
+
+        None while an earlier one is DISPATCHED.
+        """
         return _drop(self._executor.one(_NEXT_RESERVED, machine=machine))
 
     def ready_machines(self) -> Sequence[str]:
-        """See `DropTable`."""
+        """Machines that have a RESERVED drop and none that is DISPATCHED."""
         return [row[0] for row in self._executor.all(_READY_MACHINES)]
 
     def scheduled(self, machine: str) -> int:
-        """See `DropTable`."""
+        """How many of the machine's drops are SCHEDULED."""
         row = self._executor.one(_SCHEDULED, machine=machine)
         assert row is not None
         return int(row[0])
 
     def in_state(self, state: State, machine: str | None = None) -> Sequence[Drop]:
-        """See `DropTable`."""
+        """Drops in an open state, oldest first, of one machine or all. Not for final states."""
         assert not state.final, "settled drops are not indexed by state"
         if machine is None:
             rows = self._executor.all(_IN_STATE, state=state.value)
@@ -270,11 +276,11 @@ class SqlDrops:
         return [_read(row) for row in rows]
 
     def due(self, now_ms: int) -> Sequence[Drop]:
-        """See `DropTable`."""
+        """SCHEDULED drops whose time has come, oldest first."""
         return [_read(row) for row in self._executor.all(_DUE, now_ms=now_ms)]
 
     def next_due_ms(self) -> int | None:
-        """See `DropTable`."""
+        """When the next SCHEDULED drop is due."""
         row = self._executor.one(_NEXT_DUE)
         return None if row is None else row[0]
 
@@ -285,7 +291,10 @@ class SqlDrops:
         before: int | None,
         limit: int,
     ) -> Sequence[Drop]:
-        """See `DropTable`."""
+        """Up to `limit` drops with a sequence below `before`, newest first.
+
+        `account` None means everyone's, no `states` means all.
+        """
         wanted = list(dict.fromkeys(states)) or list(State)
         padded = wanted + wanted[-1:] * (len(State) - len(wanted))
         parameters: dict[str, object] = dict(zip(_STATE_NAMES, padded, strict=True))

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from enum import Enum, auto
 from typing import Protocol
 
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.statements import Executor
 from drink_frontend.storage.verify import DriverConnection
 
@@ -39,7 +39,7 @@ class Connection(Protocol):
         A connection that was lost is made anew for it.
         """
 
-    def announce(self, touched: Touched) -> None:
+    def announce(self, touched: ChangeSet) -> None:
         """Has other processes told what the transaction changed, once it is committed."""
 
     def commit(self) -> None:

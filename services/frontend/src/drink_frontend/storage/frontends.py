@@ -33,8 +33,8 @@ _BEAT = Statement(update(frontends).where(_NAMED).values(beats=frontends.c.beats
 _REMOVE = Statement(delete(frontends).where(_NAMED, frontends.c.beats == bindparam("beats")))
 
 
-class SqlFrontends:
-    """`FrontendTable` on one connection.
+class FrontendTable:
+    """The frontends that serve on this database, in one unit of work.
 
     Args:
         executor: Runs its statements.
@@ -46,11 +46,11 @@ class SqlFrontends:
         self._executor = executor
 
     def list(self) -> Sequence[Peer]:
-        """See `FrontendTable`."""
+        """All of them, the one that started first first."""
         return [Peer(*row) for row in self._executor.all(_LIST)]
 
     def beat(self, peer: Peer) -> None:
-        """See `FrontendTable`."""
+        """Counts the beats of a frontend up; makes it known if it is not."""
         if not self._executor.run(_BEAT, id=peer.id):
             self._executor.run(
                 _ADD,
@@ -61,5 +61,5 @@ class SqlFrontends:
             )
 
     def remove(self, peer: Peer) -> bool:
-        """See `FrontendTable`."""
+        """Forgets a frontend, unless it has beaten since `peer` was read; whether it did."""
         return self._executor.run(_REMOVE, id=peer.id, beats=peer.beats) == 1

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, case, insert, select, union_all, update
 from drink_frontend.domain.entities import Entry
 from drink_frontend.domain.ledger import Transfer, TransferKind
 from drink_frontend.storage.accounts import ACCOUNT, read_account
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
@@ -93,8 +93,8 @@ _ENTRIES = Statement(
 )
 
 
-class SqlLedger:
-    """`LedgerTable` on one connection.
+class LedgerTable:
+    """Transfers, in one unit of work. They are only ever added.
 
     Args:
         executor: Runs its statements.
@@ -103,12 +103,12 @@ class SqlLedger:
 
     __slots__ = ("_executor", "_touched")
 
-    def __init__(self, executor: Executor, touched: Touched) -> None:
+    def __init__(self, executor: Executor, touched: ChangeSet) -> None:
         self._executor = executor
         self._touched = touched
 
     def add(self, transfer: Transfer) -> None:
-        """See `LedgerTable`."""
+        """Writes a transfer and changes the balances of its two accounts."""
         self._executor.run(
             _ADD,
             id=transfer.id,
@@ -133,16 +133,16 @@ class SqlLedger:
         self._touched.accounts |= {row[0]: read_account(row) for row in changed}
 
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
-        """See `LedgerTable`."""
+        """The MOVE that this request made."""
         row = self._executor.one(_BY_REQUEST, actor=actor, request_id=request_id)
         return None if row is None else _transfer(row)
 
     def grants(self, request_id: str) -> Sequence[Transfer]:
-        """See `LedgerTable`."""
+        """The MOVEs from or to funding that requests of that id made, whoever asked."""
         return [_transfer(row) for row in self._executor.all(_GRANTS, request_id=request_id)]
 
     def entries(self, account: str, before: int | None, limit: int) -> Sequence[Entry]:
-        """See `LedgerTable`."""
+        """Up to `limit` entries of the account with a sequence below `before`, newest first."""
         rows = self._executor.all(
             _ENTRIES,
             account=account,

@@ -10,7 +10,7 @@ from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Claim, Machine, Queue, Reach, Slot
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.stock import Place, Sensor
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.statements import Executor, Row, Statement, constant
 from drink_frontend.storage.tables import IS_OPEN, drops, machines, slots
 
@@ -187,34 +187,34 @@ _MOVE_ITEM = {
 }
 
 
-class SqlMachines:
-    """`MachineTable` on one connection.
+class MachineTable:
+    """Machines, their slots and what their agents last reported, in one unit of work.
 
     Args:
         executor: Runs its statements.
-        touched: Collects which machines changed.
+        touched: Collects the changed machines.
     """
 
     __slots__ = ("_executor", "_touched")
 
-    def __init__(self, executor: Executor, touched: Touched) -> None:
+    def __init__(self, executor: Executor, touched: ChangeSet) -> None:
         self._executor = executor
         self._touched = touched
 
     def get(self, name: str) -> Machine | None:
-        """See `MachineTable`."""
+        """The machine with its slots."""
         row = self._executor.one(_GET, name=name)
         if row is None:
             return None
         return _machine(row, map(_slot, self._executor.all(_SLOTS, machine=name)))
 
     def alone(self, name: str) -> Machine | None:
-        """See `MachineTable`."""
+        """The machine without its slots."""
         row = self._executor.one(_GET, name=name)
         return None if row is None else _machine(row, ())
 
     def with_slot(self, name: str, number: int) -> tuple[Machine, Queue] | None:
-        """See `MachineTable`."""
+        """The machine with that one of its slots, if it has it, and what waits for it."""
         row = self._executor.one(_GET_WITH_SLOT, name=name, number=number)
         if row is None:
             return None
@@ -224,24 +224,24 @@ class SqlMachines:
         return machine, Queue(waiting + at_motor, bool(at_motor))
 
     def list(self) -> Sequence[Machine]:
-        """See `MachineTable`."""
+        """All machines with their slots, by name."""
         by_machine = defaultdict(list)
         for row in self._executor.all(_ALL_SLOTS):
             by_machine[row[0]].append(_slot(row))
         return [_machine(row, by_machine[row[0]]) for row in self._executor.all(_LIST)]
 
     def slot(self, machine: str, number: int) -> Slot | None:
-        """See `MachineTable`."""
+        """One slot."""
         row = self._executor.one(_ONE_SLOT, machine=machine, number=number)
         return None if row is None else _slot(row)
 
     def by_token(self, digest: str) -> str | None:
-        """See `MachineTable`."""
+        """Name of the machine whose agent's token has that digest."""
         row = self._executor.one(_BY_TOKEN, digest=digest)
         return None if row is None else str(row[0])
 
     def add(self, name: str, display_name: str, location: str) -> None:
-        """See `MachineTable`."""
+        """Makes an enabled machine without slots; AlreadyExistsError if there is one."""
         if self._executor.one(_GET, name=name) is not None:
             raise AlreadyExistsError("the machine exists")
         self._executor.run(_ADD, name=name, display_name=display_name, location=location)
@@ -256,7 +256,7 @@ class SqlMachines:
         enabled: bool | None = None,
         token_digest: str | None = None,
     ) -> None:
-        """See `MachineTable`."""
+        """Changes what is given."""
         changed = self._executor.run(
             _UPDATE,
             name=name,
@@ -268,7 +268,7 @@ class SqlMachines:
         self._changed(name, changed)
 
     def add_slot(self, machine: str, number: int, item: str, price: int, now_ms: int) -> None:
-        """See `MachineTable`."""
+        """Makes an enabled, empty slot; AlreadyExistsError if there is one."""
         if self.slot(machine, number) is not None:
             raise AlreadyExistsError("the slot exists")
         self._executor.run(
@@ -288,7 +288,7 @@ class SqlMachines:
         on_hand: int | None = None,
         sensor: Sensor | None = None,
     ) -> None:
-        """See `MachineTable`."""
+        """Changes what is given; a new `on_hand` counts as loaded or taken out by hand."""
         changed = self._executor.run(
             _UPDATE_SLOT,
             machine=machine,
@@ -306,20 +306,20 @@ class SqlMachines:
     def move_item(
         self, machine: str, number: int, source: Place, target: Place, now_ms: int
     ) -> None:
-        """See `MachineTable`."""
+        """Moves one item of the slot from one place to another."""
         changed = self._executor.run(
             _MOVE_ITEM[source, target], machine=machine, number=number, now_ms=now_ms
         )
         self._changed(machine, changed)
 
     def set_temperature(self, name: str, celsius: float | None) -> None:
-        """See `MachineTable`."""
+        """Keeps what the board's thermometer last said."""
         self._changed(name, self._executor.run(_SET_TEMPERATURE, name=name, celsius=celsius))
 
     def open_link(
         self, name: str, journal_id: str, journal_sequence: int, frontend: str, reach: Reach
     ) -> int:
-        """See `MachineTable`."""
+        """Counts the machine's epoch up, keeps who has the new link, and returns the epoch."""
         row = self._executor.one(
             _OPEN_LINK,
             name=name,
@@ -333,18 +333,18 @@ class SqlMachines:
         return int(row[0])
 
     def retire_link(self, name: str) -> None:
-        """See `MachineTable`."""
+        """Counts the machine's epoch up, so that its present link gives no more commands."""
         self._changed(name, self._executor.run(_RETIRE_LINK, name=name))
 
     def claims(self) -> Sequence[Claim]:
-        """See `MachineTable`."""
+        """What is kept of each machine's newest link, by name."""
         return [
             Claim(name, epoch, frontend, Reach(reach))
             for name, epoch, frontend, reach in self._executor.all(_CLAIMS)
         ]
 
     def keep_claim(self, claim: Claim) -> None:
-        """See `MachineTable`."""
+        """Keeps who has the link and how far a command gets on it, unless there is a newer one."""
         changed = self._executor.run(
             _KEEP_CLAIM,
             name=claim.machine,
@@ -356,7 +356,7 @@ class SqlMachines:
             self._touched.machines.add(claim.machine)
 
     def saw_journal(self, name: str, journal_id: str, journal_sequence: int) -> None:
-        """See `MachineTable`."""
+        """Raises the journal's highest record number seen, if it is that journal."""
         # Nobody is shown this number, so nobody is woken by it.
         self._executor.run(
             _SAW_JOURNAL, name=name, journal_id=journal_id, journal_sequence=journal_sequence

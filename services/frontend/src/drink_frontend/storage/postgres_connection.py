@@ -18,7 +18,7 @@ import psycopg
 import structlog
 from psycopg import pq
 
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.errors import StorageError
 from drink_frontend.storage.postgres_dial import Driver, dial, said
 from drink_frontend.storage.postgres_executor import PostgresExecutor
@@ -144,7 +144,7 @@ class PostgresConnection:
             self._dial()
             self._run(first)
 
-    def announce(self, touched: Touched) -> None:
+    def announce(self, touched: ChangeSet) -> None:
         """See `Connection`."""
         self._batch += 1
         facts = {"writer": self._writer, "batch": self._batch}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import psycopg
 import structlog
 
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.errors import StorageError
 from drink_frontend.storage.postgres_dial import SILENCE_S, UNBOUND, Row, parameters, said
 from drink_frontend.storage.settings import StorageSettings
@@ -26,7 +26,7 @@ NOTE_BYTES_MAX = 7_999
 """Longest payload of a NOTIFY, by PostgreSQL's documentation."""
 
 
-def note(writer: str, touched: Touched) -> str:
+def note(writer: str, touched: ChangeSet) -> str:
     """What a notice says.
 
     Args:
@@ -44,7 +44,7 @@ def note(writer: str, touched: Touched) -> str:
     return whole if len(whole) <= NOTE_BYTES_MAX else json.dumps({"by": writer})
 
 
-def read_note(text: str, writer: str) -> tuple[bool, Touched | None]:
+def read_note(text: str, writer: str) -> tuple[bool, ChangeSet | None]:
     """Whether a notice is another process's, and what it names; None if it names nothing.
 
     Args:
@@ -60,7 +60,9 @@ def read_note(text: str, writer: str) -> tuple[bool, Touched | None]:
         drops, machines, accounts = facts["drops"], facts["machines"], facts["accounts"]
         # An older program does not say what it revoked.
         revoked = set(facts.get("revoked", accounts))
-        return True, Touched(dict.fromkeys(drops), set(machines), dict.fromkeys(accounts), revoked)
+        return True, ChangeSet(
+            dict.fromkeys(drops), set(machines), dict.fromkeys(accounts), revoked
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
         # Somebody else's, or a newer program's.
         return True, None
@@ -79,7 +81,7 @@ class Listener:
     """
 
     def __init__(
-        self, settings: StorageSettings, writer: str, heard: Callable[[Touched | None], None]
+        self, settings: StorageSettings, writer: str, heard: Callable[[ChangeSet | None], None]
     ) -> None:
         self._settings = settings
         self._writer = writer

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import structlog
 
 from drink_frontend.domain.errors import DrinkError, StorageUnavailableError
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.engine import Connection, Engine
-from drink_frontend.storage.transaction import SqlTransaction
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.workers import Job, Outcome
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class Reader:
         self._limit_s = limit_s
         self.able = True
 
-    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
         """See `Crew`."""
         try:
             self._connection.begin()
@@ -48,12 +48,12 @@ class Reader:
                 log.exception("snapshot_failed")
             outcome = self._outcome(error)
             outcomes = [outcome for _ in jobs]
-        return outcomes, Touched()
+        return outcomes, ChangeSet()
 
-    def idle(self) -> Touched:
+    def idle(self) -> ChangeSet:
         """See `Crew`: finds out whether it could read."""
         self.carry_out(())
-        return Touched()
+        return ChangeSet()
 
     def _found(self, *, able: bool) -> None:
         if able != self.able:
@@ -69,7 +69,7 @@ class Reader:
             return Outcome()
         self._connection.limit(self._limit_s)
         try:
-            return Outcome(job.call(SqlTransaction(self._connection.executor, tokens_max=0)))
+            return Outcome(job.call(Transaction(self._connection.executor, tokens_max=0)))
         except DrinkError as error:
             return Outcome(error=error)
         except BaseException as error:

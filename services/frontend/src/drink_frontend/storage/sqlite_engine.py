@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.engine import Fault
 from drink_frontend.storage.errors import DatabaseLockedError, SchemaError, StorageError
 from drink_frontend.storage.schema import OLDEST, REVISION, check_revision
@@ -72,7 +72,7 @@ class SqliteConnection:
         """See `Connection`."""
         self._run(self._begin)
 
-    def announce(self, touched: Touched) -> None:
+    def announce(self, touched: ChangeSet) -> None:
         """See `Connection`: each process asks the file itself whether another changed it."""
 
     def commit(self) -> None:

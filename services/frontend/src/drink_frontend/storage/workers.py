@@ -20,8 +20,8 @@ from drink_frontend.domain.errors import (
     OutcomeUnknownError,
     StorageUnavailableError,
 )
-from drink_frontend.domain.ports import Transaction
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -52,10 +52,10 @@ class Outcome:
 class Crew(Protocol):
     """Carries out batches, on one thread."""
 
-    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
         """The jobs' outcomes in order, and what they changed. Raises nothing."""
 
-    def idle(self) -> Touched:
+    def idle(self) -> ChangeSet:
         """What others changed while nothing was asked. Raises nothing."""
 
     def close(self) -> None:
@@ -89,8 +89,8 @@ class Team:
     name: str
     crews: Sequence[Crew]
     batch_max: int
-    hand_back: Callable[[Sequence[Job], Sequence[Outcome], Touched], None]
-    done: Callable[[Touched], None]
+    hand_back: Callable[[Sequence[Job], Sequence[Outcome], ChangeSet], None]
+    done: Callable[[ChangeSet], None]
     idle_s: float | None
     failed: Callable[[BaseException], None]
 
@@ -175,10 +175,10 @@ class Threads:
             log.warning("storage_abandoned")
 
 
-def _doubt(jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+def _doubt(jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
     """Nobody knows what became of the jobs of a crew that failed."""
     error = OutcomeUnknownError("nobody knows whether the database took the change")
-    return [Outcome(error=error) for _ in jobs], Touched(elsewhere=True)
+    return [Outcome(error=error) for _ in jobs], ChangeSet(elsewhere=True)
 
 
 class Workers:
@@ -202,7 +202,7 @@ class Workers:
         *,
         queue_max: int,
         batch_max: int,
-        done: Callable[[Touched], None],
+        done: Callable[[ChangeSet], None],
         failed: Callable[[BaseException], None],
         idle_s: float | None = None,
         hire: Callable[[Team], Hands] = Threads,
@@ -239,7 +239,7 @@ class Workers:
         await self._hands.close()
 
     def _hand_back(
-        self, jobs: Sequence[Job], outcomes: Sequence[Outcome], touched: Touched
+        self, jobs: Sequence[Job], outcomes: Sequence[Outcome], touched: ChangeSet
     ) -> None:
         self._unfinished -= len(jobs)
         for job, outcome in zip(jobs, outcomes, strict=True):

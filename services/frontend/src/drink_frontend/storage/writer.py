@@ -12,10 +12,10 @@ from drink_frontend.domain.errors import (
     OutcomeUnknownError,
     StorageUnavailableError,
 )
-from drink_frontend.storage.changes import Touched
+from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.engine import Connection, Engine, Fault
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.transaction import SqlTransaction
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.workers import Job, Outcome
 
 log = structlog.get_logger(__name__)
@@ -77,15 +77,15 @@ class Writer:
         self._is_broken = False
         self.stats = Stats()
 
-    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], Touched]:
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
         """See `Crew`."""
         if self._is_broken:
-            return _all(jobs, _refusal), Touched()
-        touched, fault = Touched(), Fault.UNDONE
+            return _all(jobs, _refusal), ChangeSet()
+        touched, fault = ChangeSet(), Fault.UNDONE
         for attempt in range(self._settings.write_tries_max):
             if attempt:
                 self._pause(attempt)
-            touched = Touched()
+            touched = ChangeSet()
             try:
                 outcomes = self._try_together_or_apart(jobs, touched)
             except Exception as error:
@@ -99,10 +99,10 @@ class Writer:
         self.stats.failed_commits += 1
         if fault is Fault.IN_DOUBT:
             # Whoever waits for what it may have changed has a look.
-            return _all(jobs, _doubt), Touched(elsewhere=True)
-        return _all(jobs, _refusal), Touched(elsewhere=touched.elsewhere)
+            return _all(jobs, _doubt), ChangeSet(elsewhere=True)
+        return _all(jobs, _refusal), ChangeSet(elsewhere=touched.elsewhere)
 
-    def _try_together_or_apart(self, jobs: Sequence[Job], touched: Touched) -> Sequence[Outcome]:
+    def _try_together_or_apart(self, jobs: Sequence[Job], touched: ChangeSet) -> Sequence[Outcome]:
         try:
             return self._try(jobs, touched, apart=False)
         except _NotAloneError:
@@ -110,7 +110,7 @@ class Writer:
         touched.clear()
         return self._try(jobs, touched, apart=True)
 
-    def _try(self, jobs: Sequence[Job], touched: Touched, *, apart: bool) -> Sequence[Outcome]:
+    def _try(self, jobs: Sequence[Job], touched: ChangeSet, *, apart: bool) -> Sequence[Outcome]:
         self._connection.begin()
         touched.elsewhere |= self._connection.changed_elsewhere()
         outcomes = [self._carry_out(job, touched, apart=apart) for job in jobs]
@@ -125,9 +125,9 @@ class Writer:
         # Not a secret.
         time.sleep(random.uniform(longest_s / 2, longest_s))  # noqa: S311
 
-    def idle(self) -> Touched:
+    def idle(self) -> ChangeSet:
         """See `Crew`."""
-        touched = Touched()
+        touched = ChangeSet()
         if not self._is_broken:
             try:
                 touched.elsewhere = self._connection.changed_elsewhere()
@@ -139,10 +139,10 @@ class Writer:
         """See `Crew`."""
         self._connection.close()
 
-    def _carry_out(self, job: Job, touched: Touched, *, apart: bool) -> Outcome:
+    def _carry_out(self, job: Job, touched: ChangeSet, *, apart: bool) -> Outcome:
         executor = self._connection.executor
         executor.changed = False
-        transaction = SqlTransaction(executor, self._settings.tokens_per_account)
+        transaction = Transaction(executor, self._settings.tokens_per_account)
         if apart:
             self._connection.savepoint()
         try:

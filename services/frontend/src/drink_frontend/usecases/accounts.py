@@ -29,13 +29,9 @@ from drink_frontend.domain.limits import (
     check_range,
     check_request_id,
 )
-from drink_frontend.domain.ports import (
-    Clock,
-    PasswordHasher,
-    Randomness,
-    Storage,
-    Transaction,
-)
+from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.settings import AccountSettings
 from drink_frontend.usecases.users import check_administered, user, user_shown
@@ -63,7 +59,7 @@ class Accounts:
 
     def __init__(
         self,
-        storage: Storage,
+        storage: Database,
         hasher: PasswordHasher,
         clock: Clock,
         randomness: Randomness,

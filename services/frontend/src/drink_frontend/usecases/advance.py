@@ -6,8 +6,8 @@ from typing import Any
 from drink_frontend.domain.drop import Cause, Event, State, Verdict, step
 from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.domain.stock import place_of
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.alarms import AgentRecords
 
 _RESOLUTIONS = {

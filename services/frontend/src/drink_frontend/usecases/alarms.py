@@ -8,8 +8,10 @@ import structlog
 
 from drink_frontend.domain.entities import Alarm, AlarmKind, AuditKind, AuditRecord, Drop
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Clock, Storage, Transaction
+from drink_frontend.domain.ports import Clock
 from drink_frontend.domain.rate import TokenBucket
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.settings import AlarmSettings
 
 log = structlog.get_logger(__name__)
@@ -101,7 +103,7 @@ class Alarms:
         settings: How much is recorded, and how often counts are written.
     """
 
-    def __init__(self, storage: Storage, clock: Clock, settings: AlarmSettings) -> None:
+    def __init__(self, storage: Database, clock: Clock, settings: AlarmSettings) -> None:
         self._storage = storage
         self._clock = clock
         self._settings = settings

@@ -15,7 +15,9 @@ from drink_frontend.domain.drop import Cause, Event, State
 from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.limits import DELAY_MAX_S
-from drink_frontend.domain.ports import Clock, Links, Storage, Transaction
+from drink_frontend.domain.ports import Clock, Links
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.settings import DropSettings
 
@@ -57,7 +59,7 @@ class Deadlines:
 
     def __init__(
         self,
-        storage: Storage,
+        storage: Database,
         links: Links,
         clock: Clock,
         settings: DropSettings,

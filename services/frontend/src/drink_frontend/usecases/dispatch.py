@@ -18,8 +18,10 @@ from drink_frontend.domain.errors import (
     MachineNotFoundError,
     RateLimitedError,
 )
-from drink_frontend.domain.ports import Clock, Storage, Transaction
+from drink_frontend.domain.ports import Clock
 from drink_frontend.domain.stock import Sensor
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance, dispatch
 from drink_frontend.usecases.alarms import AgentRecords, Alarms, shortened
 from drink_frontend.usecases.journals import Journals
@@ -73,7 +75,7 @@ class Dispatch:
 
     def __init__(
         self,
-        storage: Storage,
+        storage: Database,
         clock: Clock,
         journals: Journals,
         alarms: Alarms,

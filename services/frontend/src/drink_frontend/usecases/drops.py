@@ -15,14 +15,10 @@ from drink_frontend.domain.errors import (
     OutcomeUnknownError,
     ShuttingDownError,
 )
-from drink_frontend.domain.ports import (
-    Clock,
-    DropSubscription,
-    Links,
-    Randomness,
-    Storage,
-    Transaction,
-)
+from drink_frontend.domain.ports import Clock, Links, Randomness
+from drink_frontend.storage.changes import DropSubscription
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.placing import DropOrder, Placed, Placing
 from drink_frontend.usecases.settings import DropSettings
@@ -45,7 +41,7 @@ class Drops:
 
     def __init__(
         self,
-        storage: Storage,
+        storage: Database,
         links: Links,
         clock: Clock,
         randomness: Randomness,

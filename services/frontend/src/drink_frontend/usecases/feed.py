@@ -14,7 +14,7 @@ import structlog
 
 from drink_frontend.domain.entities import Machine
 from drink_frontend.domain.errors import DrinkError, MachineNotFoundError
-from drink_frontend.domain.ports import Changed, Changes
+from drink_frontend.storage.changes import Changes, ChangeSet
 
 log = structlog.get_logger(__name__)
 
@@ -165,6 +165,6 @@ class MachineFeed:
         for watcher in self._watchers:
             watcher.fail(error)
 
-    def _hear(self, changed: Changed | None) -> None:
+    def _hear(self, changed: ChangeSet | None) -> None:
         if self._present and (changed is None or changed.machines):
             self._changed.set()

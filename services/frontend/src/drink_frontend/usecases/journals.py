@@ -6,7 +6,8 @@ import contextlib
 import structlog
 
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Storage, Transaction
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +32,7 @@ class Journals:
         keep_s: Seconds until what was heard is kept by itself.
     """
 
-    def __init__(self, storage: Storage, keep_s: float) -> None:
+    def __init__(self, storage: Database, keep_s: float) -> None:
         self._storage = storage
         self._keep_s = keep_s
         self._heard: dict[str, Journal] = {}

@@ -17,8 +17,10 @@ from drink_frontend.domain.limits import (
     check_slot,
     check_text,
 )
-from drink_frontend.domain.ports import Clock, Randomness, Storage, Transaction
+from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.stock import STOCK_MAX
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.feed import MachineFeed
 
@@ -34,7 +36,7 @@ class Machines:
 
     def __init__(
         self,
-        storage: Storage,
+        storage: Database,
         clock: Clock,
         randomness: Randomness,
     ) -> None:

@@ -2,7 +2,8 @@
 
 from drink_frontend.domain.entities import AuditKind, AuditRecord
 from drink_frontend.domain.limits import check_text
-from drink_frontend.domain.ports import Clock, Storage
+from drink_frontend.domain.ports import Clock
+from drink_frontend.storage.database import Database
 
 
 class Notes:
@@ -13,7 +14,7 @@ class Notes:
         clock: Time.
     """
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: Database, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
 

@@ -1,7 +1,7 @@
 """What somebody is doing for longer ends when that by which he was let in is no longer good.
 
 A watch, a wait for a drop and a session that is logged in hold a permit for as long as they last.
-A commit that revokes something names the account (`Changed.revoked`), at every frontend of the
+A commit that revokes something names the account (`ChangeSet.revoked`), at every frontend of the
 database; the permits of that account are then looked up again, and those that are no longer good
 are ended. All are looked up now and then, since time ends tokens too.
 """
@@ -15,7 +15,10 @@ import structlog
 
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Changed, Clock, Storage, Transaction
+from drink_frontend.domain.ports import Clock
+from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +70,7 @@ class Permits:
         clock: Time.
     """
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: Database, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
         self._held: dict[str, dict[object, tuple[Permit, Callable[[], None]]]] = {}
@@ -151,7 +154,7 @@ class Permits:
             self._held.pop(ended.account, None)
         log.info("permit_ended", account=ended.account)
 
-    def _hear(self, changed: Changed | None) -> None:
+    def _hear(self, changed: ChangeSet | None) -> None:
         revoked = set(self._held) if changed is None else changed.revoked
         if changed is None or changed.revoked:
             self._heard_at = self._clock.monotonic()

@@ -32,8 +32,8 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind, sales_account
 from drink_frontend.domain.limits import DELAY_MAX_S, SLOT_MAX, check_request_id
-from drink_frontend.domain.ports import Transaction
 from drink_frontend.domain.stock import Place
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import dispatch
 from drink_frontend.usecases.settings import DropSettings
 

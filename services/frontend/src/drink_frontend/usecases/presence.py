@@ -14,7 +14,9 @@ import structlog
 
 from drink_frontend.domain.entities import Claim, Peer, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Clock, Links, Storage, Transaction
+from drink_frontend.domain.ports import Clock, Links
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.settings import PresenceSettings
 
 log = structlog.get_logger(__name__)
@@ -62,7 +64,7 @@ class Presence:
     """
 
     def __init__(
-        self, storage: Storage, links: Links, clock: Clock, settings: PresenceSettings, me: Peer
+        self, storage: Database, links: Links, clock: Clock, settings: PresenceSettings, me: Peer
     ) -> None:
         self._storage = storage
         self._links = links

@@ -10,7 +10,9 @@ from drink_frontend.domain.errors import (
     FieldInvalidError,
 )
 from drink_frontend.domain.limits import check_text
-from drink_frontend.domain.ports import Clock, Storage, Transaction
+from drink_frontend.domain.ports import Clock
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
 
 log = structlog.get_logger(__name__)
@@ -24,7 +26,7 @@ class Resolution:
         clock: Time.
     """
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    def __init__(self, storage: Database, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drink_frontend.domain.entities import AuditKind, AuditRecord
-from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.transaction import Transaction
 
 LOOK_BACK = 100
 """Newest link openings, of all machines, among which an agent is looked for. Two agents of one

@@ -7,7 +7,7 @@ from drink_frontend.domain.errors import (
     NotOwnerError,
 )
 from drink_frontend.domain.ledger import AccountKind
-from drink_frontend.domain.ports import Transaction
+from drink_frontend.storage.transaction import Transaction
 
 
 def user(tx: Transaction, name: str) -> Account:

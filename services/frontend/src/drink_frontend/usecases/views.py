@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from drink_frontend.domain.entities import Account, Machine
 from drink_frontend.domain.ledger import AccountKind
-from drink_frontend.domain.ports import Changed, Changes
+from drink_frontend.storage.changes import Changes, ChangeSet
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ class Views:
         self.machines = View(machine, MACHINES_MAX)
         changes.tell(self._hear)
 
-    def _hear(self, changed: Changed | None) -> None:
+    def _hear(self, changed: ChangeSet | None) -> None:
         if changed is None:
             self.accounts.forget_all()
             self.machines.forget_all()
