@@ -1,6 +1,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -106,3 +107,67 @@ def test_whatever_is_drawn_every_address_has_its_turn(numbers: list[float]) -> N
         seen.add(going.address)
         going.ended(Retry.SOON, 0)
     assert seen == set(settings.addresses)
+
+
+def test_fault_18_an_agent_that_another_takes_the_link_from_waits_longer_each_time() -> None:
+    contested = Route(LinkSettings(), lambda: 1.0)
+    waits = [contested.ended(Retry.STANDBY, 10, useful=True) for _ in range(8)]
+    assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert contested.superseded == 8
+    without = Route(LinkSettings(), lambda: 1.0)
+    assert [without.ended(Retry.STANDBY, 10, useful=False) for _ in range(4)] == [
+        60,
+        480,
+        3600,
+        3600,
+    ]
+
+
+def test_a_link_that_was_kept_for_long_starts_anew() -> None:
+    contested = Route(LinkSettings(), lambda: 1.0)
+    for _ in range(3):
+        contested.ended(Retry.STANDBY, 10, useful=True)
+    assert contested.ended(Retry.STANDBY, 5 * 240, useful=True) == 60
+    assert contested.superseded == 1
+
+
+def test_a_limit_below_the_first_wait_is_that_wait() -> None:
+    settings = LinkSettings(superseded_limit_s=1)
+    assert (
+        Route(settings, lambda: 1.0).ended(Retry.STANDBY, 0, useful=True) == settings.backoff_slow_s
+    )
+
+
+def contest(*useful: bool, seed: int, hours: float) -> tuple[list[float], int]:
+    """Two agents with one machine's token, for so long.
+
+    Returns:
+        What share of the last half of the time each of them had the link, and how often it changed
+        hands in that half.
+    """
+    random = Random(seed)
+    agents = [Route(LinkSettings(), random.random) for _ in useful]
+    holder, now, end_s, shares, changes = 0, 0.0, hours * 3600, [0.0, 0.0], 0
+    since, wait_s = 0.0, 0.0
+    while now < end_s:
+        now += wait_s + 1
+        if now - 1 > end_s / 2:
+            shares[holder] += now - max(since, end_s / 2)
+            changes += 1
+        other = 1 - holder
+        wait_s = agents[holder].ended(Retry.STANDBY, now - since, useful=useful[holder])
+        holder, since = other, now
+    return [share / sum(shares) for share in shares], changes
+
+
+@given(st.integers(0, 2**32))
+def test_fault_18_of_two_agents_the_one_with_a_board_has_the_link_nearly_always(seed: int) -> None:
+    for useful in ((True, False), (False, True)):
+        shares, _ = contest(*useful, seed=seed, hours=24)
+        assert shares[useful.index(True)] > 0.9
+
+
+@given(st.integers(0, 2**32))
+def test_fault_18_two_agents_with_a_board_each_leave_each_other_alone(seed: int) -> None:
+    _, changes = contest(True, True, seed=seed, hours=24)
+    assert changes <= 3 * 12  # a link that lasts for twenty minutes at least, on the average

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from drink_agent.board.backoff import Backoff
+from drink_agent.backoff import Backoff
 from drink_agent.board.coke1994 import Coke1994Driver
 from drink_agent.board.driver import TiniDriver
 from drink_agent.board.identity import AnotherBoardError, BoardMemory, Identity
@@ -33,6 +33,16 @@ from drink_agent.board.streams import (
 )
 from drink_agent.board.tcp_stream import DialSource, ListenSource
 from drink_agent.domain.evidence import Cause, Outcome, Sensor
+
+BACKOFF_FIRST_S: Final = 0.5
+"""Longest wait in seconds before the second attempt to open a stream. A plug that was only moved is
+back by then."""
+
+BACKOFF_LIMIT_S: Final = 30.0
+"""Longest wait in seconds between two attempts to open a stream: the firmware's own."""
+
+HEALTHY_AFTER_S: Final = 60.0
+"""Seconds that a stream must last to reset the back-off."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -93,7 +103,8 @@ class Board:
         self._driver = make_driver(settings)
         self._on_event = on_event
         self._clock = clock
-        self._backoff = Backoff(rng or random.SystemRandom())
+        random_source = rng or random.SystemRandom()
+        self._backoff = Backoff(BACKOFF_FIRST_S, BACKOFF_LIMIT_S, random_source.random)
         self._stream: ByteStream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._status_changed = asyncio.Event()
@@ -182,7 +193,9 @@ class Board:
             if self.source.passive:
                 return
             lasted_s = self._clock() - opened_at
-        wait_s = self._backoff.next_s(lasted_s)
+        if lasted_s >= HEALTHY_AFTER_S:
+            self._backoff.reset()
+        wait_s = self._backoff.next_s()
         await asyncio.sleep(max(wait_s, self._motor_done_at - self._clock()))
 
     async def _serve(self, stream: ByteStream) -> None:
