@@ -161,6 +161,10 @@ docs: $(VENV_READY) ## Write the generated pages of docs/ again
 	$(BIN)/python scripts/proof_tables.py
 	$(BIN)/python scripts/agent_reference.py > docs/agent-configuration.md
 
+.PHONY: release
+release: $(VENV_READY) protos-archive ## Build all wheels into dist/ and try them in empty environments
+	$(BIN)/python -m scripts.release
+
 .PHONY: clean
 clean: ## Remove what make made; keep run/
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -1,12 +1,14 @@
-"""What was released stays as it was: its migrations, and its wheels."""
+"""Released wheels and migrations stay unchanged, and the next release is packed completely."""
 
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from scripts.release import CHECKS, PACKAGES, build, problems_of
 from tests.releases import release
 
 ROOT = Path(__file__).parent.parent
@@ -52,3 +54,33 @@ def test_an_installed_release_runs_its_own_code(tmp_path: Path) -> None:
     ).stdout.splitlines()
     assert len(found) == 3
     assert all(Path(file).is_relative_to(site) for file in found)
+
+
+def test_the_next_release_packs_every_file(tmp_path: Path) -> None:
+    for name, wheel in build(tmp_path).items():
+        assert list(problems_of(wheel, ROOT / PACKAGES[name])) == []
+
+
+def test_every_command_of_a_wheel_is_tried_before_a_release() -> None:
+    for project in ("services/frontend", "services/machine_agent"):
+        about = tomllib.loads((ROOT / project / "pyproject.toml").read_text("utf-8"))["project"]
+        tried = {command for command, *_ in CHECKS[about["name"].replace("-", "_")]}
+        assert tried >= about["scripts"].keys()
+
+
+def test_an_incomplete_wheel_is_noticed(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    for name in ("same.py", "other.py", "missing.mako"):
+        (package / name).write_text(name)
+    wheel = tmp_path / "package-9.9-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("package/same.py", "same.py")
+        archive.writestr("package/other.py", "changed")
+        archive.writestr("package/foreign.py", "")
+        archive.writestr("package-9.9.dist-info/METADATA", "")
+    lacking, foreign, changed, version = problems_of(wheel, package)
+    assert "lacks package/missing.mako" in lacking
+    assert "has package/foreign.py" in foreign
+    assert "has another package/other.py" in changed
+    assert "is not of version" in version

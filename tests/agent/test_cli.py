@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -277,3 +278,9 @@ def test_an_answer_that_cannot_be_printed_is_told_in_a_sentence(
     assert re.fullmatch(
         r"drink-machine-agent: (No space left on device|Broken pipe)\n", told.stderr
     )
+
+
+def test_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"drink-machine-agent {version('drink-machine-agent')}\n"

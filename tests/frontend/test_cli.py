@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,8 @@ def test_a_backup_is_a_database_again(tmp_path: Path) -> None:
     again = type_(tmp_path, "admin", "backup", copy)
     assert again.exit_code == 1
     assert "exists already" in again.output
+
+
+def test_version_is_that_of_the_distribution(tmp_path: Path) -> None:
+    told = type_(tmp_path, "--version")
+    assert (told.exit_code, told.stdout) == (0, f"drink-frontend {version('drink-frontend')}\n")

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,6 +60,12 @@ admin.command("frontends")(frontends)
 admin.command("import")(import_plan)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"drink-frontend {version('drink-frontend')}")
+        raise typer.Exit
+
+
 @main.callback()
 def settings(
     context: typer.Context,
@@ -66,6 +73,12 @@ def settings(
         Path | None,
         typer.Option("--config", envvar="DRINK_CONFIG", help="TOML file; none: the defaults."),
     ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
 ) -> None:
     """Reads the settings for every command."""
     try:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from drink_agent import config as configuration
@@ -92,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=configuration.DEFAULT_PATH,
         help="the configuration file (default %(default)s)",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {version('drink-machine-agent')}"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="serve the machine until SIGTERM")
