@@ -192,8 +192,7 @@ class MemoryAccounts:
     async def _move(
         self, actor: Account, request_id: str, debit: str, credit: str, amount: int
     ) -> Account:
-        move = (debit, credit, amount)
-        after = await self.balance(credit)
+        after, move = await self.balance(credit), (debit, credit, amount)
         if self.moves.setdefault((actor.name, request_id), move) != move:
             raise RequestIdReusedError("request_id was used for another transfer")
         for name, signed, counterpart in ((debit, -amount, credit), (credit, amount, debit)):
@@ -258,6 +257,9 @@ class MemoryDrops:
         self._randomness = randomness
 
     async def place(self, order: DropOrder) -> Drop:
+        return await asyncio.shield(asyncio.create_task(self._place(order)))
+
+    async def _place(self, order: DropOrder) -> Drop:
         self.orders.append(order)
         if self.draining:
             raise ShuttingDownError("the frontend is shutting down")
@@ -270,7 +272,6 @@ class MemoryDrops:
                     raise RequestIdReusedError("request_id was used for another drop")
                 return drop
         self._accounts.change(order.account, held=self.PRICE)
-        scheduled = order.delay_s > 0
         drop = Drop(
             id=self._randomness.drop_id(),
             sequence=len(self.drops) + 1,
@@ -282,14 +283,14 @@ class MemoryDrops:
             item="Cola",
             price=self.PRICE,
             hold_id="hold",
-            state=State.SCHEDULED if scheduled else State.RESERVED,
+            state=State.SCHEDULED if order.delay_s else State.RESERVED,
             cause=Cause.NONE,
             decided_by=None,
             epoch=None,
             journal_id=None,
             revision=0,
             created_ms=NOW_MS,
-            not_before_ms=NOW_MS + order.delay_s * 1000 if scheduled else None,
+            not_before_ms=NOW_MS + order.delay_s * 1000 if order.delay_s else None,
             dispatched_ms=None,
             settled_ms=None,
         )
@@ -305,13 +306,12 @@ class MemoryDrops:
         if answer.state.final:
             posted = -drop.price if answer.state is State.DISPENSED else 0
             self._accounts.change(drop.account, posted=posted, held=-drop.price)
-        dispatched_ms = NOW_MS + 1 if answer.state is State.DISPATCHED else drop.dispatched_ms
         settled_ms = NOW_MS + 2 if answer.state.answered else None
         self.drops[drop_id] = replace(
             drop,
             state=answer.state,
             cause=cause,
-            dispatched_ms=dispatched_ms,
+            dispatched_ms=NOW_MS + 1 if answer.state is State.DISPATCHED else drop.dispatched_ms,
             settled_ms=drop.settled_ms or settled_ms,
         )
         self.bell.ring()

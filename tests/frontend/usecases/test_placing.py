@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Reach
-from drink_frontend.domain.errors import OutcomeUnknownError, TokenInvalidError
+from drink_frontend.domain.errors import OutcomeUnknownError, SlotEmptyError, TokenInvalidError
 from drink_frontend.domain.ports import Held
 from drink_frontend.storage.database import Database
 from drink_frontend.usecases.accounts import digest
@@ -17,6 +18,8 @@ from drink_frontend.usecases.placing import DropOrder
 from drink_frontend.usecases.settings import AccountSettings, DropSettings
 from tests.fakes.randomness import CountingRandomness
 from tests.support.bench import JOURNAL, Bench
+
+ORDER = DropOrder("ann", "r1", "d", 1)
 
 
 async def here(bench: Bench, reach: Reach = Reach.READY) -> int:
@@ -165,39 +168,82 @@ async def test_a_result_of_a_disabled_machine_brings_no_drop(bench: Bench) -> No
     assert await bench.report(first, epoch=epoch) is None
 
 
-class Doubtful(Database):
-    """A storage that carries a unit out, and loses sight of its commit."""
-
-    def __init__(self, bench: Bench, outcome: Callable[[], BaseException]) -> None:
-        self._storage = bench.storage
-        self.changes = bench.storage.changes
-        self._outcome = outcome
-
-    async def write(self, unit: Callable[[Any], Any]) -> Any:
-        await self._storage.write(unit)
-        raise self._outcome()
-
-
-@pytest.mark.parametrize(
-    "outcome", [lambda: OutcomeUnknownError("nobody knows"), asyncio.CancelledError]
-)
-async def test_fault_38_a_dispatch_whose_command_is_not_sent_ends_the_link(
-    bench: Bench, outcome: Callable[[], BaseException]
-) -> None:
-    """Invariant 23: whoever cannot send the command lets the agent say that it did not come."""
-    epoch = await here(bench)
-    drops = Drops(
-        Doubtful(bench, outcome),
+def drops_on(bench: Bench, storage: Database) -> Drops:
+    return Drops(
+        storage,
         bench.links,
         bench.clock,
         CountingRandomness("doubt"),
         settings=DropSettings(),
         on_scheduled=lambda: None,
     )
-    with pytest.raises(type(outcome())):
-        await drops.place(DropOrder("ann", "r1", "d", 1))
+
+
+class Doubtful(Database):
+    """A storage that carries a unit out, and loses sight of its commit."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._storage = bench.storage
+        self.changes = bench.storage.changes
+
+    async def write(self, unit: Callable[[Any], Any]) -> Any:
+        await self._storage.write(unit)
+        raise OutcomeUnknownError("the commit's outcome is unknown")
+
+    async def read(self, query: Callable[[Any], Any]) -> Any:
+        return await self._storage.read(query)
+
+
+async def test_fault_38_a_dispatch_whose_command_is_not_sent_ends_the_link(bench: Bench) -> None:
+    """Invariant 23: at its next Hello the agent reports the command as not received."""
+    epoch = await here(bench)
+    drops = drops_on(bench, Doubtful(bench))
+    with pytest.raises(OutcomeUnknownError):
+        await drops.place(ORDER)
 
     assert bench.links.commanded == []
     assert bench.links.doubted == [("d", epoch)]
     (wanted,) = (await bench.link()).wanted
     assert (await bench.drop(wanted)).state is State.DISPATCHED
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_fault_5_a_cancelled_caller_neither_ends_the_link_nor_loses_the_command(
+    bench: Bench, steps: int
+) -> None:
+    """Invariant 22: cancelled after each of the first turns of the event loop."""
+    epoch = await here(bench)
+    caller = asyncio.create_task(bench.place())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+
+    # The storage carries out what comes second after what came first.
+    drop = await bench.place()
+    assert (drop.state, drop.epoch) == (State.DISPATCHED, epoch)
+    assert [commanded.id for commanded in bench.links.commanded] == [drop.id]
+    assert bench.links.doubted == []
+
+
+@pytest.mark.parametrize(("error", "logged"), [(SlotEmptyError("empty"), 0), (KeyError("x"), 1)])
+async def test_a_fault_of_an_order_whose_caller_was_cancelled_is_logged(
+    bench: Bench, error: Exception, logged: int
+) -> None:
+    gate = asyncio.Event()
+
+    class Failing(Doubtful):
+        async def write(self, unit: Callable[[Any], Any]) -> Any:
+            await gate.wait()
+            raise error
+
+    drops = drops_on(bench, Failing(bench))
+    caller = asyncio.create_task(drops.place(ORDER))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    with capture_logs() as logs:
+        gate.set()
+        await drops.settle()
+    assert [line["event"] for line in logs] == ["effect_failed"] * logged

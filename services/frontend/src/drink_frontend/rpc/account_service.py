@@ -10,7 +10,6 @@ from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.limits import PASSWORD_MAX, check_ibutton, check_range
 from drink_frontend.rpc.auth import caller
 from drink_frontend.rpc.convert import account_message, entry_message, page_limit, timestamp
-from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_page_token
 from drink_frontend.rpc.origin import origin
@@ -23,13 +22,11 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
 
     Args:
         accounts: Logging in, accounts, credits.
-        effects: Where changes are carried out.
         pages: Where pages are built.
     """
 
-    def __init__(self, accounts: Accounts, effects: Effects, pages: Pages) -> None:
+    def __init__(self, accounts: Accounts, pages: Pages) -> None:
         self._accounts = accounts
-        self._effects = effects
         self._pages = pages
 
     async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginResponse:
@@ -69,8 +66,8 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     ) -> pb.AddCreditsResponse:
         """Moves credits between the funding account and a user."""
         name = parse_account(request.account, "account")
-        account = await self._effects.run(
-            self._accounts.add_credits(caller(), request.request_id, name, request.credits)
+        account = await self._accounts.add_credits(
+            caller(), request.request_id, name, request.credits
         )
         return pb.AddCreditsResponse(account=account_message(account))
 
@@ -79,8 +76,8 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     ) -> pb.TransferCreditsResponse:
         """Sends credits of the caller to another user."""
         recipient = parse_account(request.recipient, "recipient")
-        account = await self._effects.run(
-            self._accounts.transfer(caller(), request.request_id, recipient, request.credits)
+        account = await self._accounts.transfer(
+            caller(), request.request_id, recipient, request.credits
         )
         return pb.TransferCreditsResponse(account=account_message(account))
 

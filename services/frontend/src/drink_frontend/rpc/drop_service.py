@@ -10,7 +10,6 @@ from drink.v1 import drop_service_pb2_grpc
 from drink_frontend.domain import entities
 from drink_frontend.rpc.auth import caller, caller_token
 from drink_frontend.rpc.convert import drop_message, drop_order, drop_states, page_limit
-from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_drop, parse_page_token
 from drink_frontend.rpc.pages import Pages
@@ -28,7 +27,6 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     Args:
         drops: Placing, following and cancelling drops.
         balances: The buyers' credits after a drop.
-        effects: Where changes are carried out.
         watches: Where watches are counted.
         permits: Who knows of revoked tokens.
         pages: Where pages are built.
@@ -40,7 +38,6 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         self,
         drops: Drops,
         balances: Balances,
-        effects: Effects,
         watches: Watches,
         permits: Permits,
         *,
@@ -50,7 +47,6 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     ) -> None:
         self._drops = drops
         self._balances = balances
-        self._effects = effects
         self._watches = watches
         self._permits = permits
         self._pages = pages
@@ -60,7 +56,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     async def Drop(self, request: pb.DropRequest, context: Context) -> pb.DropResponse:
         """Buys, and answers with the outcome; a delayed drop at once."""
         order = drop_order(request, caller().name, caller_token())
-        drop = await self._effects.run(self._drops.place(order))
+        drop = await self._drops.place(order)
         if not (order.delay_s or drop.state.answered):
             async with begun_after(self._begin_s, context):
                 drop = await self._outcome(drop)
@@ -114,7 +110,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     ) -> pb.CancelDropResponse:
         """Cancels a drop that has not been dispatched."""
         drop_id = parse_drop(request.name, "name")
-        drop = await self._effects.run(self._drops.cancel(caller(), drop_id))
+        drop = await self._drops.cancel(caller(), drop_id)
         return pb.CancelDropResponse(drop=drop_message(drop))
 
     async def WatchDrop(

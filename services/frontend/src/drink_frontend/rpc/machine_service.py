@@ -11,7 +11,6 @@ from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.origin import place
 from drink_frontend.rpc.auth import caller, named_caller
 from drink_frontend.rpc.convert import machine_message, slot_message
-from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import parse_machine, parse_slot
 from drink_frontend.rpc.origin import origin
@@ -27,13 +26,11 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
 
     Args:
         machines: Machines and their slots.
-        effects: Where changes are carried out.
         watches: Where watches are counted.
     """
 
-    def __init__(self, machines: Machines, effects: Effects, watches: Watches) -> None:
+    def __init__(self, machines: Machines, watches: Watches) -> None:
         self._machines = machines
-        self._effects = effects
         self._watches = watches
         self._last_shown: dict[str, tuple[Machine, pb.WatchMachinesResponse]] = {}
 
@@ -79,15 +76,13 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
     ) -> pb.UpdateSlotResponse:
         """Changes what is given of a slot."""
         machine, number = parse_slot(request.name, "name")
-        slot = await self._effects.run(
-            self._machines.update_slot(
-                caller(),
-                machine,
-                number,
-                item=request.item if request.HasField("item") else None,
-                price=request.price if request.HasField("price") else None,
-                enabled=request.enabled if request.HasField("enabled") else None,
-                available=request.available if request.HasField("available") else None,
-            )
+        slot = await self._machines.update_slot(
+            caller(),
+            machine,
+            number,
+            item=request.item if request.HasField("item") else None,
+            price=request.price if request.HasField("price") else None,
+            enabled=request.enabled if request.HasField("enabled") else None,
+            available=request.available if request.HasField("available") else None,
         )
         return pb.UpdateSlotResponse(slot=slot_message(slot))

@@ -27,7 +27,6 @@ from drink_frontend.rpc.admitting import Admitting, Reading
 from drink_frontend.rpc.auth import Authentication
 from drink_frontend.rpc.connections import Connections
 from drink_frontend.rpc.drop_service import DropService
-from drink_frontend.rpc.effects import Effects
 from drink_frontend.rpc.health import Health, probe
 from drink_frontend.rpc.interceptors import (
     Calls,
@@ -157,7 +156,6 @@ class RpcServer:
         self._settings = settings
         self._ready = ready
         self._calls = Calls()
-        self._effects = Effects()
         self._watches = Watches(settings.watches_max, settings.watches_per_caller_max)
         self._health = Health(SERVICES, self._watches)
         self._tasks: list[asyncio.Task[None]] = []
@@ -214,7 +212,6 @@ class RpcServer:
             DropService(
                 parts.drops,
                 parts.balances,
-                self._effects,
                 self._watches,
                 parts.permits,
                 pages=self._pages,
@@ -224,10 +221,10 @@ class RpcServer:
             server,
         )
         machine_service_pb2_grpc.add_MachineServiceServicer_to_server(
-            MachineService(parts.machines, self._effects, self._watches), server
+            MachineService(parts.machines, self._watches), server
         )
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
-            AccountService(parts.accounts, self._effects, self._pages), server
+            AccountService(parts.accounts, self._pages), server
         )
         machine_link_service_pb2_grpc.add_MachineLinkServiceServicer_to_server(
             MachineLinkService(parts.links, parts.machines), server
@@ -341,8 +338,7 @@ class RpcServer:
     async def stop(self, grace_s: float) -> None:
         """Ends the server and the calls under way, the last of them after `grace_s` seconds.
 
-        What they hold is given back and what they had begun to change is carried out before it
-        returns, unless that takes longer than END_LIMIT_S.
+        What they hold is given back before it returns, unless that takes longer than END_LIMIT_S.
         """
         for task in self._tasks:
             task.cancel()
@@ -351,7 +347,6 @@ class RpcServer:
         try:
             async with asyncio.timeout(END_LIMIT_S):
                 await self._calls.ended()
-                await self._effects.finished()
         except TimeoutError:
             log.warning("rpc_calls_left")
 

@@ -9,6 +9,7 @@ import structlog
 from drink_frontend.domain.drop import Cause, Event, State, Verdict
 from drink_frontend.domain.entities import Account, Drop, Reach
 from drink_frontend.domain.errors import (
+    DrinkError,
     DropNotCancellableError,
     DropNotFoundError,
     NotOwnerError,
@@ -56,6 +57,7 @@ class Drops:
         self._on_scheduled = on_scheduled
         self._settings = settings
         self._followed: dict[DropSubscription, str] = {}
+        self._placements: set[asyncio.Task[Drop]] = set()
         self._draining = False
 
     def drain(self) -> None:
@@ -65,12 +67,29 @@ class Drops:
     async def place(self, order: DropOrder) -> Drop:
         """Reserves credits and item durably, or finds the drop that this request made before.
 
+        A caller that is cancelled stops nothing: the order is carried out in a task of its own.
+        Otherwise a drop could be committed as dispatched without its command being sent. The number
+        of these tasks is bounded by the storage's queue.
+
         Returns:
             The drop as it stands, without waiting for its outcome.
 
         Raises:
             DrinkError: the drop was not made; nothing changed.
         """
+        task = asyncio.create_task(self._place(order), name="place drop")
+        self._placements.add(task)
+        task.add_done_callback(self._placement_ended)
+        return await asyncio.shield(task)
+
+    def _placement_ended(self, task: asyncio.Task[Drop]) -> None:
+        self._placements.discard(task)
+        error = None if task.cancelled() else task.exception()
+        # A caller that still waits gets the error too; this line is for one that was cancelled.
+        if error is not None and not isinstance(error, DrinkError):
+            log.error("effect_failed", exc_info=error)
+
+    async def _place(self, order: DropOrder) -> Drop:
         if self._draining:
             raise ShuttingDownError("the frontend is shutting down")
         held = self._links.held(order.machine)
@@ -85,7 +104,7 @@ class Drops:
         )
         try:
             placed = await self._storage.write(placing.carry_out)
-        except (OutcomeUnknownError, asyncio.CancelledError):
+        except OutcomeUnknownError:
             if epoch is not None:
                 self._links.doubt(order.machine, epoch)
             raise
@@ -156,6 +175,8 @@ class Drops:
         def under_way(tx: Transaction) -> list[Drop]:
             return [*tx.drops.in_state(State.DISPATCHED), *tx.drops.in_state(State.RESERVED)]
 
+        while self._placements:
+            await asyncio.wait(self._placements)
         for drop in await self._storage.read(under_way):
             is_followed = drop.id in self._followed.values()
             at_motor = drop.state is State.DISPATCHED and self._links.held(drop.machine)
