@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from drink_frontend.loglines import guard
-from drink_frontend.loglines.guard import HIDDEN, Guard, Repeats
+from drink_frontend.loglines.guard import ALWAYS, HIDDEN, Guard, Repeats
 
 SECRET = "s3cr3t-t0k3n"
 
@@ -70,7 +70,7 @@ def test_a_traceback_without_the_words_of_its_exception() -> None:
     assert "test_guard.py" in text
 
 
-def test_an_event_passes_so_often_in_a_minute() -> None:
+def test_an_event_passes_so_often_in_any_minute() -> None:
     now = 0.0
     repeats = Repeats(3, lambda: now)
     assert [repeats.passes("a") for _ in range(5)] == [0, 0, 0, None, None]
@@ -79,6 +79,35 @@ def test_an_event_passes_so_often_in_a_minute() -> None:
     assert repeats.passes("a") is None
     now = 60.0
     assert [repeats.passes("a") for _ in range(4)] == [3, 0, 0, None]
+
+
+def test_lines_late_in_a_minute_count_for_the_next_one_too() -> None:
+    now = 0.0
+    repeats = Repeats(3, lambda: now)
+    assert repeats.passes("a") == 0
+    now = 59.0
+    assert [repeats.passes("a") for _ in range(3)] == [0, 0, None]
+    now = 61.0
+    assert [repeats.passes("a") for _ in range(2)] == [1, None]
+    now = 119.0
+    assert [repeats.passes("a") for _ in range(3)] == [1, 0, None]
+
+
+def test_many_events_together_write_hardly_more_than_one() -> None:
+    now = 0.0
+    repeats = Repeats(40, lambda: now)
+    times: list[float] = []
+    for tick in range(3_000):
+        now = tick * 0.1
+        times += [now for event in range(8) for _ in range(2) if repeats.passes(event) is not None]
+    assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 40 + 8 * ALWAYS
+
+
+def test_no_event_is_hidden_by_the_others() -> None:
+    repeats = Repeats(40, lambda: 0.0)
+    for number in range(1_000):
+        repeats.passes(number % 10)
+    assert [repeats.passes("rare") for _ in range(ALWAYS + 1)] == [0] * ALWAYS + [None]
 
 
 def test_so_many_events_are_told_apart_and_no_more() -> None:

@@ -54,9 +54,10 @@ class LogSettings(BaseModel):
     written again: no sale waits for the log."""
 
     repeats_per_minute_max: int = Field(default=40, ge=1, le=1_000_000)
-    """Lines of one event, and of one machine where it is about one, in a minute; default 40, so
-    that strangers cannot fill the disk. The next line tells as `unlogged` how many were left out.
-    What happens to drops is always logged, and so is what ends the process."""
+    """Lines of one event, and of one machine where it is about one, in any minute; default 40, so
+    that strangers cannot fill the disk. All events together share as many beyond the first 5 of
+    each. The next line of the event has as `unlogged` how many were left out. What happens to drops
+    is always logged, and so is what ends the process."""
 
     flush_limit_s: float = Field(default=2.0, ge=0, le=60)
     """Seconds that the process waits at its end for the last lines to be written; default 2.

@@ -35,8 +35,9 @@ class LogSettings:
     lines are lost and counted, and `log_lines_lost` tells how many as soon as something can be
     written again: no motor waits for the log."""
     repeats_per_minute_max: int = 40
-    """Default 40 lines of one event in a minute. The next line tells as `unlogged` how many were
-    left out. What happens to drops is always logged, and so is what ends the process."""
+    """Default 40 lines of one event in any minute; all events together share as many beyond the
+    first 5 of each. The next line of the event has as `unlogged` how many were left out. What
+    happens to drops is always logged, and so is what ends the process."""
     flush_limit_s: float = 2.0
     """Default 2 s. How long the process waits at its end for the last lines to be written; whoever
     reads them may have stopped."""

@@ -3,7 +3,8 @@
 import logging
 import re
 import traceback
-from collections.abc import Callable, MutableMapping
+from collections import deque
+from collections.abc import Callable, MutableMapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -11,7 +12,12 @@ TEXT_MAX = 4_096
 """Characters of a text that is not the service's own, such as a library's message."""
 
 PERIOD_S = 60.0
-"""Seconds in which an event may be logged so often as the setting says."""
+"""Seconds in which an event may be logged as often as the setting allows."""
+
+ALWAYS = 5
+"""Lines of each event that are logged in any `PERIOD_S` seconds, however many other events repeat.
+Beyond them all events share one allowance, so that a flood that causes many kinds of lines writes
+hardly more of them than one that causes a single kind, and hides no event completely."""
 
 KEYS_MAX = 4_096
 """Events that are counted apart. Their names are constants, and those of machines are few."""
@@ -92,56 +98,78 @@ def frames_of(exception: ExcInfo) -> str:
 
 
 class Repeats:
-    """Lets each event pass so often in a minute, and counts the others.
+    """Limits how many lines of each event, and of all events together, are logged in any minute.
 
     Called from any thread. A race between two threads lets one line more pass.
 
     Args:
-        most: Lines of one event in `PERIOD_S` seconds.
+        most: Lines of one event in any `PERIOD_S` seconds.
         clock: Monotonic seconds.
     """
 
     def __init__(self, most: int, clock: Callable[[], float]) -> None:
         self._most = most
+        self._always = min(most, ALWAYS)
         self._clock = clock
         self._counts: dict[object, _Count] = {}
+        # When the lines passed that used the common allowance.
+        self._common: deque[float] = deque(maxlen=most)
 
     def passes(self, key: object) -> int | None:
-        """How many were held back since the last one that passed; None if this one is, too."""
+        """Counts a line of an event.
+
+        Args:
+            key: The event.
+
+        Returns:
+            How many lines of the event were left out since the last one that passed; None if this
+            one is left out too.
+        """
         now = self._clock()
         count = self._counts.get(key)
         if count is None:
             if len(self._counts) >= KEYS_MAX:
                 self._counts.clear()
-            count = self._counts[key] = _Count(now)
-        elif now >= count.ends_at:
-            count.start(now)
-        if count.passed >= self._most:
+            count = self._counts[key] = _Count(self._most)
+        if not (_has_room(count.passed, self._most, now) and self._may_repeat(count, now)):
             count.held_back += 1
             return None
-        count.passed += 1
+        count.passed.append(now)
         held_back, count.held_back = count.held_back, 0
         return held_back
 
+    def _may_repeat(self, count: "_Count", now: float) -> bool:
+        """Whether the event may be logged once more, in view of all others; counts it if so."""
+        if _has_room(count.passed, self._always, now):
+            return True
+        if not _has_room(self._common, self._most, now):
+            return False
+        self._common.append(now)
+        return True
+
+
+def _has_room(passed: Sequence[float], most: int, now: float) -> bool:
+    """Whether fewer than `most` of the ascending times lie in the period that ends now."""
+    return len(passed) < most or now - passed[-most] >= PERIOD_S
+
 
 class _Count:
-    __slots__ = ("ends_at", "held_back", "passed")
+    """Lines of one event: when the latest of them passed, and how many were left out since."""
 
-    def __init__(self, now: float) -> None:
+    __slots__ = ("held_back", "passed")
+
+    def __init__(self, most: int) -> None:
         self.held_back = 0
-        self.start(now)
-
-    def start(self, now: float) -> None:
-        self.ends_at = now + PERIOD_S
-        self.passed = 0
+        self.passed: deque[float] = deque(maxlen=most)
 
 
 class Guard:
     """Decides about each line of the service's own, and cleans what it says.
 
     Args:
-        repeats_max: Lines of one event a minute. Not limited are what happens to a drop, since each
-            is paid for, what is logged for debugging, and what ends the process.
+        repeats_max: Lines of one event in any minute, and of all events together beyond the first
+            `ALWAYS` of each. Not limited: what happens to a drop, since each is paid for, debug
+            lines, and what ends the process.
         clock: Monotonic seconds.
     """
 
