@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from drink_frontend.domain.drop import Cause, Event, State, Verdict, step
-from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Proof, Reach, Slot
+from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict, step
+from drink_frontend.domain.entities import Account, Drop, LedgerEntry, Machine, Proof, Reach, Slot
 from drink_frontend.domain.errors import (
     AccountNotFoundError,
     AdminRequiredError,
@@ -123,7 +123,7 @@ class MemoryAccounts:
         self.ibuttons = {"0123456789ABCDEF": "bob"}
         self.tokens = {f"token-of-{name}": name for name in self.users}
         self.moves: dict[tuple[str, str], tuple[str, str, int]] = {}
-        self.book: dict[str, list[Entry]] = {name: [] for name in self.users}
+        self.book: dict[str, list[LedgerEntry]] = {name: [] for name in self.users}
         self.origins, self.proofs = list[str](), list[Proof]()
         self.recalled: dict[str, Account] = {}
         self.authenticated = 0
@@ -217,12 +217,12 @@ class MemoryAccounts:
     ) -> None:
         sequence = sum(map(len, self.book.values())) + 1
         self.book[name].append(
-            Entry(sequence, f"t{sequence}", kind, credits_moved, counterpart, drop_id, NOW_MS)
+            LedgerEntry(sequence, f"t{sequence}", kind, credits_moved, counterpart, drop_id, NOW_MS)
         )
 
     async def entries(
         self, caller: Account, name: str, before: int | None, limit: int
-    ) -> Sequence[Entry]:
+    ) -> Sequence[LedgerEntry]:
         await self.broken.strike()
         if name != caller.name and not caller.admin:
             raise NotOwnerError("only administrators see others' entries")
@@ -298,7 +298,7 @@ class MemoryDrops:
         self.bell.ring()
         return drop
 
-    def move(self, drop_id: str, event: Event, cause: Cause = Cause.NONE) -> Drop:
+    def move(self, drop_id: str, event: DropEvent, cause: Cause = Cause.NONE) -> Drop:
         """Takes the drop one step on, as the frontend's other half would."""
         drop = self.drops[drop_id]
         answer = step(drop.state, event)
@@ -371,9 +371,9 @@ class MemoryDrops:
         drop = await self.get(caller, drop_id)
         if drop.cause is Cause.CANCELLED:
             return drop
-        if step(drop.state, Event.CANCEL).verdict is not Verdict.MOVED:
+        if step(drop.state, DropEvent.CANCEL).verdict is not Verdict.MOVED:
             raise DropNotCancellableError("the drop is dispatched")
-        return self.move(drop_id, Event.CANCEL, Cause.CANCELLED)
+        return self.move(drop_id, DropEvent.CANCEL, Cause.CANCELLED)
 
 
 def slot_of(machine: str, number: int, **changes: object) -> Slot:

@@ -129,9 +129,9 @@ def void_on_agent_timeout(patch: pytest.MonkeyPatch) -> None:
     """A dispatched reservation expires on its own."""
     apply = Deadlines._apply
 
-    async def give_up(deadlines: Deadlines, seen: Drop, event: drop_rules.Event) -> None:
-        if event is drop_rules.Event.LOSE:
-            event = drop_rules.Event.PROVE_NOT_DISPENSED
+    async def give_up(deadlines: Deadlines, seen: Drop, event: drop_rules.DropEvent) -> None:
+        if event is drop_rules.DropEvent.LOSE:
+            event = drop_rules.DropEvent.PROVE_NOT_DISPENSED
         await apply(deadlines, seen, event)
 
     patch.setattr(Deadlines, "_apply", give_up)
@@ -235,7 +235,7 @@ def forget_epoch(patch: pytest.MonkeyPatch) -> None:
             advance(
                 tx,
                 drop,
-                drop_rules.Event.DISPATCH,
+                drop_rules.DropEvent.DISPATCH,
                 Cause.NONE,
                 actor="frontend",
                 now_ms=now_ms,

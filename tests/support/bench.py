@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Claim, Drop, Reach, Slot
+from drink_frontend.domain.entities import (
+    Account,
+    AuditKind,
+    AuditRecord,
+    Drop,
+    LinkOwnership,
+    Reach,
+    Slot,
+)
 from drink_frontend.domain.ports import Held
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite import SqliteStorage
@@ -199,8 +207,8 @@ class Bench:
     async def reach(self, reach: Reach, machine: str = "d") -> None:
         """The machine's frontend says how far a command gets on its link."""
         frontend = None if reach is Reach.OFFLINE else FRONTEND
-        claim = Claim(machine, await self.epoch(machine), frontend, reach)
-        await self.storage.write(lambda tx: tx.machines.keep_claim(claim))
+        claim = LinkOwnership(machine, await self.epoch(machine), frontend, reach)
+        await self.storage.write(lambda tx: tx.machines.keep_ownership(claim))
 
     async def epoch(self, machine: str = "d") -> int:
         return (await self.machines.get(machine)).epoch

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Claim, Drop, Peer, Reach
+from drink_frontend.domain.entities import Account, Drop, FrontendInstance, LinkOwnership, Reach
 from drink_frontend.domain.errors import SlotEmptyError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind, sales_account
 from drink_frontend.domain.stock import Place, Sensor
@@ -179,7 +179,7 @@ async def test_a_unit_that_was_undone_wakes_nobody(storage: Database) -> None:
         lambda tx: tx.machines.set_temperature("d", 3.5),
         lambda tx: tx.machines.open_link("d", "journal", 0, "F", Reach.READY),
         lambda tx: tx.machines.retire_link("d"),
-        lambda tx: tx.machines.keep_claim(Claim("d", 1, "F", Reach.BOARD_DOWN)),
+        lambda tx: tx.machines.keep_ownership(LinkOwnership("d", 1, "F", Reach.BOARD_DOWN)),
     ],
 )
 async def test_whatever_is_shown_of_a_machine_wakes_its_listeners(
@@ -249,8 +249,10 @@ async def test_what_is_shown_to_nobody_wakes_nobody(storage: Database) -> None:
         await storage.write(lambda tx: tx.machines.saw_journal("d", "journal-d", 9))
         await storage.write(lambda tx: tx.drops.saw_revision(order(1).id, 9))
         await storage.write(lambda tx: fund(tx, "alice", 1, "gift"))
-        await storage.write(lambda tx: tx.machines.keep_claim(Claim("d", 0, "F", Reach.READY)))
-        await storage.write(lambda tx: tx.frontends.beat(Peer("F", "here", "1", NOW)))
+        await storage.write(
+            lambda tx: tx.machines.keep_ownership(LinkOwnership("d", 0, "F", Reach.READY))
+        )
+        await storage.write(lambda tx: tx.frontends.beat(FrontendInstance("F", "here", "1", NOW)))
         await _asleep(storage, machines)
         await _asleep(storage, drop)
 

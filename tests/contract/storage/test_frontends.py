@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from drink_frontend.domain.entities import Peer
+from drink_frontend.domain.entities import FrontendInstance
 from drink_frontend.storage.database import Database
 from tests.fakes.books import NOW
 
-ONE = Peer("F1", "one:1", "0.1", NOW + 1)
-TWO = Peer("F2", "two:2", "0.1", NOW)
+ONE = FrontendInstance("F1", "one:1", "0.1", NOW + 1)
+TWO = FrontendInstance("F2", "two:2", "0.1", NOW)
 
 
-async def beat(storage: Database, peer: Peer) -> None:
+async def beat(storage: Database, peer: FrontendInstance) -> None:
     await storage.write(lambda tx: tx.frontends.beat(peer))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Entry
+from drink_frontend.domain.entities import LedgerEntry
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, TransferKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
@@ -75,10 +75,10 @@ async def test_entries_show_each_side_newest_first_and_by_pages(storage: Databas
     entries = await storage.read(lambda tx: tx.ledger.entries("alice", None, 10))
     drop_id = order(1).id
     assert entries == [
-        Entry(4, "hold-1-post", TransferKind.POST, -50, "sales/d", drop_id, NOW),
-        Entry(3, "hold-1", TransferKind.HOLD, -50, "sales/d", drop_id, NOW),
-        Entry(2, "move-gift", TransferKind.MOVE, -300, "bob", None, NOW),
-        Entry(1, "move-founding", TransferKind.MOVE, 1_000, FUNDING_ACCOUNT, None, NOW),
+        LedgerEntry(4, "hold-1-post", TransferKind.POST, -50, "sales/d", drop_id, NOW),
+        LedgerEntry(3, "hold-1", TransferKind.HOLD, -50, "sales/d", drop_id, NOW),
+        LedgerEntry(2, "move-gift", TransferKind.MOVE, -300, "bob", None, NOW),
+        LedgerEntry(1, "move-founding", TransferKind.MOVE, 1_000, FUNDING_ACCOUNT, None, NOW),
     ]
     assert await storage.read(lambda tx: tx.ledger.entries("alice", 4, 2)) == entries[1:3]
     assert await storage.read(lambda tx: tx.ledger.entries("alice", 2, 2)) == entries[3:]

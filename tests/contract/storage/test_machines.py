@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from drink_frontend.domain.entities import Claim, Machine, Reach, Slot
+from drink_frontend.domain.entities import LinkOwnership, Machine, Reach, Slot
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.stock import STOCK_MAX, Place, Sensor
 from drink_frontend.storage.database import Database
@@ -236,8 +236,8 @@ async def test_retiring_a_link_counts_the_epoch_and_keeps_the_journal(storage: D
     await storage.write(lambda tx: tx.machines.retire_link("d"))
     machine = await _machine(storage)
     assert (machine.epoch, machine.journal_id, machine.reach) == (2, "journal-d", Reach.OFFLINE)
-    assert await storage.read(lambda tx: tx.machines.claims()) == [
-        Claim("d", 2, None, Reach.OFFLINE)
+    assert await storage.read(lambda tx: tx.machines.ownerships()) == [
+        LinkOwnership("d", 2, None, Reach.OFFLINE)
     ]
 
 
@@ -246,17 +246,17 @@ async def test_a_claim_counts_for_the_newest_link_only(storage: Database) -> Non
     await storage.write(found)
     await storage.write(lambda tx: add_machine(tx, "a"))
     await storage.write(lambda tx: tx.machines.open_link("d", "journal", 0, "F2", Reach.BOARD_DOWN))
-    newest = Claim("d", 2, "F2", Reach.BOARD_DOWN)
-    other = Claim("a", 1, "frontend-1", Reach.READY)
-    assert await storage.read(lambda tx: tx.machines.claims()) == [other, newest]
+    newest = LinkOwnership("d", 2, "F2", Reach.BOARD_DOWN)
+    other = LinkOwnership("a", 1, "frontend-1", Reach.READY)
+    assert await storage.read(lambda tx: tx.machines.ownerships()) == [other, newest]
 
-    stale = Claim("d", 1, "frontend-1", Reach.READY)
-    await storage.write(lambda tx: tx.machines.keep_claim(stale))
-    assert await storage.read(lambda tx: tx.machines.claims()) == [other, newest]
+    stale = LinkOwnership("d", 1, "frontend-1", Reach.READY)
+    await storage.write(lambda tx: tx.machines.keep_ownership(stale))
+    assert await storage.read(lambda tx: tx.machines.ownerships()) == [other, newest]
 
     ready = replace(newest, reach=Reach.READY)
-    await storage.write(lambda tx: tx.machines.keep_claim(ready))
-    assert await storage.read(lambda tx: tx.machines.claims()) == [other, ready]
+    await storage.write(lambda tx: tx.machines.keep_ownership(ready))
+    assert await storage.read(lambda tx: tx.machines.ownerships()) == [other, ready]
     assert (await _machine(storage)).reach is Reach.READY
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from drink_frontend.domain.entities import Peer, Reach
+from drink_frontend.domain.entities import FrontendInstance, Reach
 from drink_frontend.storage.sqlite import SqliteStorage
 from tests.frontend.admin.conftest import Desk
 
@@ -13,7 +13,7 @@ def test_frontends_are_listed_with_the_machines_linked_to_them(desk: Desk) -> No
     async def serve() -> None:
         async with SqliteStorage.open(desk.settings.storage) as storage:
             for name, started_ms in (("there:2", 1_800_000_060_000), ("here:1", 1_800_000_000_000)):
-                peer = Peer(f"id of {name}", name, "0.1.0", started_ms)
+                peer = FrontendInstance(f"id of {name}", name, "0.1.0", started_ms)
                 await storage.write(lambda tx, peer=peer: tx.frontends.beat(peer))  # type: ignore[misc]
             await storage.write(
                 lambda tx: tx.machines.open_link("d", "J", 0, "id of there:2", Reach.READY)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from drink_frontend.domain.drop import TRANSITIONS, Event, State, Step, Verdict, step
+from drink_frontend.domain.drop import TRANSITIONS, DropEvent, State, StepResult, Verdict, step
 
 MOVES = """
 SCHEDULED   DUE                  RESERVED
@@ -39,19 +39,19 @@ NOT_DISPENSED  LOSE                 REPEATED
 """
 
 
-def table(text: str) -> dict[tuple[State, Event], str]:
+def table(text: str) -> dict[tuple[State, DropEvent], str]:
     rows = (line.split() for line in text.strip().splitlines())
-    return {(State(state), Event(event)): answer for state, event, answer in rows}
+    return {(State(state), DropEvent(event)): answer for state, event, answer in rows}
 
 
-def expected(state: State, event: Event) -> Step:
+def expected(state: State, event: DropEvent) -> StepResult:
     if target := table(MOVES).get((state, event)):
-        return Step(Verdict.MOVED, State(target))
-    return Step(Verdict(table(SETTLED).get((state, event), "REFUSED")), state)
+        return StepResult(Verdict.MOVED, State(target))
+    return StepResult(Verdict(table(SETTLED).get((state, event), "REFUSED")), state)
 
 
-@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
-def test_every_state_answers_every_event(state: State, event: Event) -> None:
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, DropEvent)))
+def test_every_state_answers_every_event(state: State, event: DropEvent) -> None:
     assert step(state, event) == expected(state, event)
 
 
@@ -63,10 +63,10 @@ def test_nothing_leads_out_of_a_final_state() -> None:
 def test_only_evidence_or_a_named_operator_settles_what_was_dispatched() -> None:
     """Invariant 8: silence proves nothing."""
     proofs = {
-        Event.PROVE_DISPENSED,
-        Event.PROVE_NOT_DISPENSED,
-        Event.DECIDE_DISPENSED,
-        Event.DECIDE_NOT_DISPENSED,
+        DropEvent.PROVE_DISPENSED,
+        DropEvent.PROVE_NOT_DISPENSED,
+        DropEvent.DECIDE_DISPENSED,
+        DropEvent.DECIDE_NOT_DISPENSED,
     }
     settling = {
         event
@@ -77,8 +77,8 @@ def test_only_evidence_or_a_named_operator_settles_what_was_dispatched() -> None
 
 
 def test_a_dispatched_drop_neither_expires_nor_is_cancelled() -> None:
-    for event in (Event.CANCEL, Event.WITHDRAW, Event.DUE, Event.DISPATCH):
-        assert step(State.DISPATCHED, event) == Step(Verdict.REFUSED, State.DISPATCHED)
+    for event in (DropEvent.CANCEL, DropEvent.WITHDRAW, DropEvent.DUE, DropEvent.DISPATCH):
+        assert step(State.DISPATCHED, event) == StepResult(Verdict.REFUSED, State.DISPATCHED)
 
 
 def test_final_and_answered_states() -> None:

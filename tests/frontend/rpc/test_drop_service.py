@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from drink.v1 import drop_service_pb2 as pb
 from drink.v1.drop_service_pb2_grpc import DropServiceStub
 from drink.v1.machine_service_pb2 import ListMachinesRequest
-from drink_frontend.domain.drop import Cause, Event
+from drink_frontend.domain.drop import Cause, DropEvent
 from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
 from tests.fakes.http2 import Http2Client
 from tests.fakes.rpc_frontend import (
@@ -54,8 +54,8 @@ class TestDrop:
         drop = await asyncio.wait_for(frontend.drops.placed(), LIMIT_S)
         await frontend.drops.bell.heard_by(1)
         assert not call.done()
-        frontend.drops.move(drop.id, Event.DISPATCH)
-        frontend.drops.move(drop.id, Event.PROVE_DISPENSED, Cause.BOARD_ACK)
+        frontend.drops.move(drop.id, DropEvent.DISPATCH)
+        frontend.drops.move(drop.id, DropEvent.PROVE_DISPENSED, Cause.BOARD_ACK)
 
         answer = await call
         assert answer.available_credits == 90
@@ -78,18 +78,18 @@ class TestDrop:
     @pytest.mark.parametrize(
         ("event", "cause", "state", "available"),
         [
-            (Event.PROVE_NOT_DISPENSED, Cause.BOARD_REFUSED, pb.Drop.STATE_NOT_DISPENSED, 100),
-            (Event.LOSE, Cause.BOARD_SILENT, pb.Drop.STATE_UNKNOWN, 90),
+            (DropEvent.PROVE_NOT_DISPENSED, Cause.BOARD_REFUSED, pb.Drop.STATE_NOT_DISPENSED, 100),
+            (DropEvent.LOSE, Cause.BOARD_SILENT, pb.Drop.STATE_UNKNOWN, 90),
         ],
     )
     async def test_a_drop_that_exists_is_answered_with_ok(
-        self, frontend: Frontend, event: Event, cause: Cause, state: int, available: int
+        self, frontend: Frontend, event: DropEvent, cause: Cause, state: int, available: int
     ) -> None:
         call = asyncio.ensure_future(
             frontend.drop_stub.Drop(order(), metadata=ALICE, timeout=LIMIT_S)
         )
         drop = await asyncio.wait_for(frontend.drops.placed(), LIMIT_S)
-        frontend.drops.move(drop.id, Event.DISPATCH)
+        frontend.drops.move(drop.id, DropEvent.DISPATCH)
         frontend.drops.move(drop.id, event, cause)
 
         answer = await call
@@ -120,8 +120,8 @@ class TestDrop:
         )
         drop = await asyncio.wait_for(frontend.drops.placed(), LIMIT_S)
         await frontend.drops.bell.heard_by(10)
-        frontend.drops.move(drop.id, Event.DISPATCH)
-        frontend.drops.move(drop.id, Event.PROVE_DISPENSED, Cause.BOARD_ACK)
+        frontend.drops.move(drop.id, DropEvent.DISPATCH)
+        frontend.drops.move(drop.id, DropEvent.PROVE_DISPENSED, Cause.BOARD_ACK)
 
         answers = await calls
         assert len(frontend.drops.drops) == 1
@@ -131,8 +131,8 @@ class TestDrop:
         self, frontend: Frontend
     ) -> None:
         drop_id = await placed(frontend)
-        frontend.drops.move(drop_id, Event.DISPATCH)
-        frontend.drops.move(drop_id, Event.PROVE_DISPENSED, Cause.BOARD_ACK)
+        frontend.drops.move(drop_id, DropEvent.DISPATCH)
+        frontend.drops.move(drop_id, DropEvent.PROVE_DISPENSED, Cause.BOARD_ACK)
 
         answer = await frontend.drop_stub.Drop(order(), metadata=ALICE, timeout=LIMIT_S)
         assert answer.drop.name == f"drops/{drop_id}"
@@ -295,7 +295,7 @@ class TestListDrops:
 
     async def test_shows_only_the_states_asked_for(self, frontend: Frontend) -> None:
         await placed(frontend, "r-scheduled", delay_s=1)
-        frontend.drops.move(await placed(frontend, "r-cancelled", delay_s=1), Event.CANCEL)
+        frontend.drops.move(await placed(frontend, "r-cancelled", delay_s=1), DropEvent.CANCEL)
         page = await frontend.drop_stub.ListDrops(
             pb.ListDropsRequest(states=[pb.Drop.STATE_NOT_DISPENSED, pb.Drop.STATE_UNKNOWN]),
             metadata=ALICE,
@@ -381,7 +381,7 @@ class TestCancelDrop:
 
     async def test_refuses_one_that_is_dispatched(self, frontend: Frontend) -> None:
         drop_id = await placed(frontend)
-        frontend.drops.move(drop_id, Event.DISPATCH)
+        frontend.drops.move(drop_id, DropEvent.DISPATCH)
         refusal = await refused(
             frontend.drop_stub.CancelDrop(
                 pb.CancelDropRequest(name=f"drops/{drop_id}"), metadata=ALICE, timeout=LIMIT_S
@@ -402,7 +402,7 @@ class TestWatchDrop:
             pb.WatchDropRequest(name=f"drops/{drop_id}"), metadata=ALICE, timeout=LIMIT_S
         )
         states = [(await read(watch)).drop.state]
-        for event in (Event.DUE, Event.DISPATCH, Event.LOSE, Event.PROVE_DISPENSED):
+        for event in (DropEvent.DUE, DropEvent.DISPATCH, DropEvent.LOSE, DropEvent.PROVE_DISPENSED):
             frontend.drops.move(drop_id, event)
             states.append((await read(watch)).drop.state)
         assert await watch.read() is grpc.aio.EOF
@@ -479,8 +479,8 @@ async def test_the_answer_to_a_drop_that_waits_is_begun_and_ends_with_the_outcom
         drop = await asyncio.wait_for(frontend.drops.placed(), LIMIT_S)
         await asyncio.wait_for(client.begun(stream), LIMIT_S)
         assert not client.has_ended(stream)
-        frontend.drops.move(drop.id, Event.DISPATCH)
-        frontend.drops.move(drop.id, Event.PROVE_DISPENSED, Cause.BOARD_ACK)
+        frontend.drops.move(drop.id, DropEvent.DISPATCH)
+        frontend.drops.move(drop.id, DropEvent.PROVE_DISPENSED, Cause.BOARD_ACK)
         await asyncio.wait_for(client.ended(stream), LIMIT_S)
         await client.close()
 

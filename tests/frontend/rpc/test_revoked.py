@@ -5,7 +5,7 @@ import asyncio
 import grpc
 
 from drink.v1 import drop_service_pb2 as pb
-from drink_frontend.domain.drop import Cause, Event
+from drink_frontend.domain.drop import Cause, DropEvent
 from tests.fakes.rpc_frontend import ALICE, LIMIT_S, Frontend, read, refused
 from tests.frontend.rpc.test_drop_service import order, placed
 
@@ -40,6 +40,6 @@ async def test_fault_70_a_wait_for_the_outcome_ends_and_the_drop_goes_on(
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
     assert refusal.message == f"the token was revoked; the drop {drop.id} goes on"
     await frontend.drops.bell.heard_by(0)
-    frontend.drops.move(drop.id, Event.DISPATCH)
-    frontend.drops.move(drop.id, Event.PROVE_DISPENSED, Cause.BOARD_ACK)
+    frontend.drops.move(drop.id, DropEvent.DISPATCH)
+    frontend.drops.move(drop.id, DropEvent.PROVE_DISPENSED, Cause.BOARD_ACK)
     assert frontend.drops.drops[drop.id].state.final

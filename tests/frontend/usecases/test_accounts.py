@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drink_frontend.domain.entities import Account, AuditKind, Entry
+from drink_frontend.domain.entities import Account, AuditKind, LedgerEntry
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AccountNotFoundError,
@@ -469,7 +469,7 @@ async def test_entries_page_from_the_newest(bench: Bench) -> None:
     await bench.report(drop)
     for number in range(3):
         await bench.accounts.add_credits(root, f"a{number}", "ann", 10)
-    entries: list[Entry] = []
+    entries: list[LedgerEntry] = []
     while page := await bench.accounts.entries(
         ann, "ann", entries[-1].sequence if entries else None, 2
     ):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drink_frontend.domain.drop import Cause, Event, State, Verdict
+from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict
 from drink_frontend.domain.entities import AuditKind, Drop
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
@@ -18,7 +18,7 @@ async def test_a_move_shows_in_row_credits_stock_and_audit(bench: Bench) -> None
         return advance(
             tx,
             drop,
-            Event.PROVE_DISPENSED,
+            DropEvent.PROVE_DISPENSED,
             Cause.SENSOR,
             actor="agent:d",
             now_ms=77,
@@ -53,7 +53,7 @@ async def test_a_unit_that_fails_after_a_move_moves_nothing(bench: Bench) -> Non
     before = len(await bench.audit())
 
     def fail(tx: Transaction) -> None:
-        advance(tx, drop, Event.LOSE, Cause.AGENT_LOST, actor="frontend", now_ms=1)
+        advance(tx, drop, DropEvent.LOSE, Cause.AGENT_LOST, actor="frontend", now_ms=1)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -69,7 +69,7 @@ async def test_a_drop_that_was_read_too_early_does_not_move(bench: Bench) -> Non
     await bench.report(drop)
 
     def act_on_old(tx: Transaction, old: Drop = drop) -> None:
-        advance(tx, old, Event.LOSE, Cause.AGENT_LOST, actor="frontend", now_ms=1)
+        advance(tx, old, DropEvent.LOSE, Cause.AGENT_LOST, actor="frontend", now_ms=1)
 
     with pytest.raises(AssertionError):
         await bench.storage.write(act_on_old)
@@ -86,7 +86,7 @@ async def test_evidence_against_a_settled_drop_is_kept_and_changes_nothing(bench
         return advance(
             tx,
             settled,
-            Event.PROVE_NOT_DISPENSED,
+            DropEvent.PROVE_NOT_DISPENSED,
             Cause.BOARD_REFUSED_LATE,
             actor="agent:d",
             now_ms=5,

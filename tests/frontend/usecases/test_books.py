@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from drink_frontend.domain.drop import TRANSITIONS, Cause, Event, State
+from drink_frontend.domain.drop import TRANSITIONS, Cause, DropEvent, State
 from drink_frontend.domain.errors import (
     DrinkError,
     DropNotCancellableError,
@@ -440,15 +440,15 @@ def believe_an_old_journal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cancel_what_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TRANSITIONS, (State.DISPATCHED, Event.CANCEL), State.NOT_DISPENSED)
+    monkeypatch.setitem(TRANSITIONS, (State.DISPATCHED, DropEvent.CANCEL), State.NOT_DISPENSED)
 
 
 def void_on_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TRANSITIONS, (State.DISPATCHED, Event.LOSE), State.NOT_DISPENSED)
+    monkeypatch.setitem(TRANSITIONS, (State.DISPATCHED, DropEvent.LOSE), State.NOT_DISPENSED)
 
 
 def send_unknown_drops_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TRANSITIONS, (State.UNKNOWN, Event.LOSE), State.RESERVED)
+    monkeypatch.setitem(TRANSITIONS, (State.UNKNOWN, DropEvent.LOSE), State.RESERVED)
 
 
 @pytest.mark.parametrize(

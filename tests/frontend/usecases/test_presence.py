@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
-from drink_frontend.domain.entities import Claim, Peer, Reach
+from drink_frontend.domain.entities import FrontendInstance, LinkOwnership, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.ports import Held
 from drink_frontend.storage.database import Database
@@ -22,8 +22,8 @@ T = TypeVar("T")
 LIMIT_S = 5
 INTERVAL_S = 5.0
 
-ME = Peer(FRONTEND, "here:1", "0.1", 1)
-OTHER = Peer("frontend-2", "there:2", "0.1", 2)
+ME = FrontendInstance(FRONTEND, "here:1", "0.1", 1)
+OTHER = FrontendInstance("frontend-2", "there:2", "0.1", 2)
 
 
 class Shared(Database):
@@ -71,7 +71,7 @@ class House:
         self.links = {peer.id: HandLinks() for peer in (ME, OTHER)}
         self.me, self.other = (self.start(peer) for peer in (ME, OTHER))
 
-    def start(self, peer: Peer) -> Presence:
+    def start(self, peer: FrontendInstance) -> Presence:
         settings = PresenceSettings(beat_interval_s=INTERVAL_S)
         links = self.links[peer.id]
         return Presence(self.storage, links, self.bench.clock, settings, peer)
@@ -80,11 +80,11 @@ class House:
     def here(self) -> HandLinks:
         return self.links[ME.id]
 
-    async def claims(self) -> Sequence[Claim]:
-        return await self.bench.storage.read(lambda tx: tx.machines.claims())
+    async def ownerships(self) -> Sequence[LinkOwnership]:
+        return await self.bench.storage.read(lambda tx: tx.machines.ownerships())
 
     async def claim(self, machine: str = "d") -> tuple[str | None, Reach]:
-        (claim,) = [each for each in await self.claims() if each.machine == machine]
+        (claim,) = [each for each in await self.ownerships() if each.machine == machine]
         return claim.frontend, claim.reach
 
     async def peers(self) -> list[str]:
@@ -125,7 +125,7 @@ def test_a_frontend_that_was_away_is_counted_anew() -> None:
 
 async def test_frontends_know_each_other(house: House) -> None:
     assert await house.peers() == [ME.id, OTHER.id]
-    assert {claim.frontend for claim in await house.claims()} == {ME.id}
+    assert {claim.frontend for claim in await house.ownerships()} == {ME.id}
 
 
 @pytest.mark.parametrize("reach", Reach)
@@ -204,7 +204,7 @@ async def test_fault_24_a_frontend_that_died_is_withdrawn_by_another(house: Hous
     assert await house.claim() == (ME.id, Reach.READY)
     await beats(1, house.other)
     assert await house.peers() == [OTHER.id]
-    assert {(claim.frontend, claim.reach) for claim in await house.claims()} == {
+    assert {(claim.frontend, claim.reach) for claim in await house.ownerships()} == {
         (None, Reach.OFFLINE)
     }
 

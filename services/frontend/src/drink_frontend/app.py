@@ -14,7 +14,7 @@ import grpc
 import structlog
 
 from drink_frontend.config import Settings
-from drink_frontend.domain.entities import Drop, Peer, Reach
+from drink_frontend.domain.entities import Drop, FrontendInstance, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.ports import Clock, Held, PasswordHasher, Randomness
 from drink_frontend.links.registry import LinkRegistry
@@ -101,7 +101,7 @@ class Frontend:
             calls=settings.rpc.connections.max,
         )
         self._storage = storage
-        self._me = me = Peer(
+        self._me = me = FrontendInstance(
             id=randomness.id(),
             name=f"{socket.gethostname()}:{settings.rpc.port}",
             version=version("drink-frontend"),

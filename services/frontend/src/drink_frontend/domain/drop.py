@@ -59,7 +59,7 @@ class Cause(StrEnum):
     UNRECOGNIZED = "UNRECOGNIZED"
 
 
-class Event(StrEnum):
+class DropEvent(StrEnum):
     """What can happen to a drop."""
 
     DUE = "DUE"
@@ -98,7 +98,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepResult:
     """The answer to an event.
 
     Attributes:
@@ -110,7 +110,7 @@ class Step:
     state: State
 
 
-_S, _E = State, Event
+_S, _E = State, DropEvent
 
 _EVIDENCE = {
     _E.PROVE_DISPENSED: _S.DISPENSED,
@@ -121,7 +121,7 @@ _EVIDENCE = {
 # Evidence counts in every open state, RESERVED and SCHEDULED included: a frontend whose database
 # was restored from a backup has forgotten that it dispatched. LOSE in UNKNOWN keeps the drop there
 # with a better cause: the frontend gave up first, and then its agent says why it cannot tell.
-TRANSITIONS: dict[tuple[State, Event], State] = {
+TRANSITIONS: dict[tuple[State, DropEvent], State] = {
     (_S.SCHEDULED, _E.DUE): _S.RESERVED,
     (_S.SCHEDULED, _E.CANCEL): _S.NOT_DISPENSED,
     (_S.RESERVED, _E.DISPATCH): _S.DISPATCHED,
@@ -138,15 +138,15 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 }
 
 
-def step(state: State, event: Event) -> Step:
+def step(state: State, event: DropEvent) -> StepResult:
     """What `event` does to a drop in `state`."""
     target = TRANSITIONS.get((state, event))
     if target is not None:
-        return Step(Verdict.MOVED, target)
+        return StepResult(Verdict.MOVED, target)
     claimed = _EVIDENCE.get(event)
     if claimed is None:
-        return Step(Verdict.REFUSED, state)
+        return StepResult(Verdict.REFUSED, state)
     # "Nobody knows" never argues with an outcome that is known.
     if claimed in {state, State.UNKNOWN}:
-        return Step(Verdict.REPEATED, state)
-    return Step(Verdict.CONTRADICTED, state)
+        return StepResult(Verdict.REPEATED, state)
+    return StepResult(Verdict.CONTRADICTED, state)

@@ -113,7 +113,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class LinkOwnership:
     """What is kept of a machine's newest link.
 
     Attributes:
@@ -130,7 +130,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class FrontendInstance:
     """One frontend that serves on this database.
 
     Attributes:
@@ -211,7 +211,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One line of one account's ledger: a transfer, seen from that account.
 
     Attributes:

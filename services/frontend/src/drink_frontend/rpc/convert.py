@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from drink.v1 import account_service_pb2, drop_service_pb2, machine_service_pb2
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Reach, Slot
+from drink_frontend.domain.entities import Account, Drop, LedgerEntry, Machine, Reach, Slot
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.domain.limits import DELAY_MAX_S, PAGE_MAX
@@ -130,7 +130,7 @@ def account_message(account: Account) -> account_service_pb2.Account:
     )
 
 
-def entry_message(account: str, entry: Entry) -> account_service_pb2.Entry:
+def entry_message(account: str, entry: LedgerEntry) -> account_service_pb2.Entry:
     """An entry of `account` on the wire."""
     return account_service_pb2.Entry(
         name=entry_name(account, entry.sequence),

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import Account, Drop, Entry, Machine, Proof, Slot
+from drink_frontend.domain.entities import Account, Drop, LedgerEntry, Machine, Proof, Slot
 from drink_frontend.links.messages import AgentMessage, FrontendMessage
 from drink_frontend.usecases.permits import Permit
 from drink_frontend.usecases.placing import DropOrder
@@ -79,7 +79,7 @@ class Accounts(Protocol):
 
     async def entries(
         self, caller: Account, name: str, before: int | None, limit: int
-    ) -> Sequence[Entry]:
+    ) -> Sequence[LedgerEntry]:
         """What moved on an account, newest first."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from drink_frontend.domain.entities import Peer
+from drink_frontend.domain.entities import FrontendInstance
 from drink_frontend.storage.statements import Executor, Statement, constant
 from drink_frontend.storage.tables import frontends
 
@@ -45,11 +45,11 @@ class FrontendTable:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
-    def list(self) -> Sequence[Peer]:
+    def list(self) -> Sequence[FrontendInstance]:
         """All of them, the one that started first first."""
-        return [Peer(*row) for row in self._executor.all(_LIST)]
+        return [FrontendInstance(*row) for row in self._executor.all(_LIST)]
 
-    def beat(self, peer: Peer) -> None:
+    def beat(self, peer: FrontendInstance) -> None:
         """Counts the beats of a frontend up; makes it known if it is not."""
         if not self._executor.run(_BEAT, id=peer.id):
             self._executor.run(
@@ -60,6 +60,6 @@ class FrontendTable:
                 started_ms=peer.started_ms,
             )
 
-    def remove(self, peer: Peer) -> bool:
+    def remove(self, peer: FrontendInstance) -> bool:
         """Forgets a frontend, unless it has beaten since `peer` was read; whether it did."""
         return self._executor.run(_REMOVE, id=peer.id, beats=peer.beats) == 1

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, case, insert, select, union_all, update
 
-from drink_frontend.domain.entities import Entry
+from drink_frontend.domain.entities import LedgerEntry
 from drink_frontend.domain.ledger import Transfer, TransferKind
 from drink_frontend.storage.accounts import ACCOUNT, read_account
 from drink_frontend.storage.changes import ChangeSet
@@ -141,7 +141,7 @@ class LedgerTable:
         """The MOVEs from or to funding that requests of that id made, whoever asked."""
         return [_transfer(row) for row in self._executor.all(_GRANTS, request_id=request_id)]
 
-    def entries(self, account: str, before: int | None, limit: int) -> Sequence[Entry]:
+    def entries(self, account: str, before: int | None, limit: int) -> Sequence[LedgerEntry]:
         """Up to `limit` entries of the account with a sequence below `before`, newest first."""
         rows = self._executor.all(
             _ENTRIES,
@@ -149,7 +149,7 @@ class LedgerTable:
             before=SEQUENCE_MAX if before is None else before,
             limit=limit,
         )
-        return [Entry(row[0], row[1], TransferKind(row[2]), *row[3:]) for row in rows]
+        return [LedgerEntry(row[0], row[1], TransferKind(row[2]), *row[3:]) for row in rows]
 
 
 def _transfer(row: Row) -> Transfer:

@@ -7,7 +7,7 @@ from itertools import permutations
 from sqlalchemy import bindparam, func, insert, null, select, update
 
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import Claim, Machine, Queue, Reach, Slot
+from drink_frontend.domain.entities import LinkOwnership, Machine, Queue, Reach, Slot
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import ChangeSet
@@ -336,24 +336,24 @@ class MachineTable:
         """Counts the machine's epoch up, so that its present link gives no more commands."""
         self._changed(name, self._executor.run(_RETIRE_LINK, name=name))
 
-    def claims(self) -> Sequence[Claim]:
+    def ownerships(self) -> Sequence[LinkOwnership]:
         """What is kept of each machine's newest link, by name."""
         return [
-            Claim(name, epoch, frontend, Reach(reach))
+            LinkOwnership(name, epoch, frontend, Reach(reach))
             for name, epoch, frontend, reach in self._executor.all(_CLAIMS)
         ]
 
-    def keep_claim(self, claim: Claim) -> None:
+    def keep_ownership(self, ownership: LinkOwnership) -> None:
         """Keeps who has the link and how far a command gets on it, unless there is a newer one."""
         changed = self._executor.run(
             _KEEP_CLAIM,
-            name=claim.machine,
-            epoch=claim.epoch,
-            frontend=claim.frontend,
-            reach=claim.reach.value,
+            name=ownership.machine,
+            epoch=ownership.epoch,
+            frontend=ownership.frontend,
+            reach=ownership.reach.value,
         )
         if changed:
-            self._touched.machines.add(claim.machine)
+            self._touched.machines.add(ownership.machine)
 
     def saw_journal(self, name: str, journal_id: str, journal_sequence: int) -> None:
         """Raises the journal's highest record number seen, if it is that journal."""

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 
-from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Entry, Proof
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, LedgerEntry, Proof
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AccountNotFoundError,
@@ -198,7 +198,7 @@ class Accounts:
 
     async def entries(
         self, caller: Account, name: str, before: int | None, limit: int
-    ) -> Sequence[Entry]:
+    ) -> Sequence[LedgerEntry]:
         """Up to `limit` entries with a sequence below `before`, newest first.
 
         Raises:
@@ -206,7 +206,7 @@ class Accounts:
             AccountNotFoundError: there is no such user.
         """
 
-        def read(tx: Transaction) -> Sequence[Entry]:
+        def read(tx: Transaction) -> Sequence[LedgerEntry]:
             account = user_shown(tx, caller, name, "entries")
             return tx.ledger.entries(account.name, before, limit)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from drink_frontend.domain.drop import Cause, Event, State, Verdict, step
+from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict, step
 from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.stock import place_of
@@ -32,7 +32,7 @@ class Advance:
 def advance(
     tx: Transaction,
     drop: Drop,
-    event: Event,
+    event: DropEvent,
     cause: Cause,
     *,
     actor: str,
@@ -65,7 +65,7 @@ def advance(
     """
     answer, moved = step(drop.state, event), drop
     if answer.verdict is Verdict.MOVED:
-        decided = event in {Event.DECIDE_DISPENSED, Event.DECIDE_NOT_DISPENSED}
+        decided = event in {DropEvent.DECIDE_DISPENSED, DropEvent.DECIDE_NOT_DISPENSED}
         moved = tx.drops.move(
             drop,
             answer.state,
@@ -121,7 +121,7 @@ def dispatch(tx: Transaction, drop: Drop, machine: Machine, now_ms: int) -> Drop
     answer = advance(
         tx,
         drop,
-        Event.DISPATCH,
+        DropEvent.DISPATCH,
         Cause.NONE,
         actor="frontend",
         now_ms=now_ms,

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from drink_frontend.domain.drop import Cause, Event, State
+from drink_frontend.domain.drop import Cause, DropEvent, State
 from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.limits import DELAY_MAX_S
@@ -109,18 +109,18 @@ class Deadlines:
         due, scheduled, reserved, dispatched = await self._storage.read(open_drops)
         late = self._scheduled.over(scheduled, now)
         for drop in {drop.id: drop for drop in (*due, *late)}.values():
-            await self._apply(drop, Event.DUE)
+            await self._apply(drop, DropEvent.DUE)
             self._links.wake(drop.machine)
         # A drop that was returned by its agent keeps the time it has waited.
         waited = self._waiting.over([*reserved, *dispatched], now)
         for drop in waited:
             if drop.state is State.RESERVED:
-                await self._apply(drop, Event.WITHDRAW)
+                await self._apply(drop, DropEvent.WITHDRAW)
         for drop in self._silent.over(dispatched, now):
-            await self._apply(drop, Event.LOSE)
+            await self._apply(drop, DropEvent.LOSE)
             self._links.wake(drop.machine)
 
-    async def _apply(self, seen: Drop, event: Event) -> None:
+    async def _apply(self, seen: Drop, event: DropEvent) -> None:
         now_ms = self._clock.now_ms()
 
         def apply(tx: Transaction) -> bool:
@@ -145,15 +145,15 @@ class Deadlines:
         return min(self._interval_s, max(until_due_s, 0.001))
 
 
-def _fate(tx: Transaction, drop: Drop, event: Event) -> tuple[Event, Cause, dict[str, Any]]:
+def _fate(tx: Transaction, drop: Drop, event: DropEvent) -> tuple[DropEvent, Cause, dict[str, Any]]:
     """What happens to a drop whose time has come, why, and what else to keep of it."""
-    if event is Event.LOSE:
+    if event is DropEvent.LOSE:
         return event, Cause.AGENT_LOST, {}
     machine = tx.machines.alone(drop.machine)
     if machine is not None and not machine.enabled:
         # Whoever took the machine out of service did so with every drop that it would have got.
-        return Event.CANCEL, Cause.CANCELLED, {"why": "the machine is out of service"}
-    if event is Event.DUE:
+        return DropEvent.CANCEL, Cause.CANCELLED, {"why": "the machine is out of service"}
+    if event is DropEvent.DUE:
         return event, Cause.NONE, {}
     ready = machine is not None and machine.reach is Reach.READY
     return event, Cause.EXPIRED if ready else Cause.MACHINE_OFFLINE, {}

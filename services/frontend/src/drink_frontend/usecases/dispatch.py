@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from drink_frontend.domain.drop import Cause, Event, State, Verdict
+from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict
 from drink_frontend.domain.entities import AlarmKind, AuditKind, AuditRecord, Drop, Machine, Reach
 from drink_frontend.domain.errors import (
     LinkProtocolError,
@@ -30,9 +30,9 @@ from drink_frontend.usecases.rivals import notice_rivals
 log = structlog.get_logger(__name__)
 
 _EVENTS = {
-    State.DISPENSED: Event.PROVE_DISPENSED,
-    State.NOT_DISPENSED: Event.PROVE_NOT_DISPENSED,
-    State.UNKNOWN: Event.LOSE,
+    State.DISPENSED: DropEvent.PROVE_DISPENSED,
+    State.NOT_DISPENSED: DropEvent.PROVE_NOT_DISPENSED,
+    State.UNKNOWN: DropEvent.LOSE,
 }
 
 _CAUSES = {
@@ -202,14 +202,14 @@ class Dispatch:
             if drop.state is State.DISPATCHED:
                 if AuditKind.DROP_MOVED not in recordable:
                     raise RateLimitedError("too many drops are returned", retry_after_seconds=60)
-                event = Event.RETURN
+                event = DropEvent.RETURN
             elif drop.cause is Cause.AGENT_LOST:
-                event = Event.PROVE_NOT_DISPENSED
+                event = DropEvent.PROVE_NOT_DISPENSED
             else:
                 # Said before, or overtaken by a result: there is nothing left to prove.
                 return False
             advance(tx, drop, event, Cause.NOT_RECEIVED, actor=f"agent:{machine}", now_ms=now_ms)
-            return event is Event.RETURN
+            return event is DropEvent.RETURN
 
         if await self._storage.write(return_drop):
             self._alarms.caused(machine, [AuditKind.DROP_MOVED], recordable)
@@ -396,7 +396,7 @@ def _log_report(
 
 def _reading(
     drop: Drop, outcome: State, cause: Cause, evidence: Mapping[str, Any]
-) -> tuple[Event, Cause]:
+) -> tuple[DropEvent, Cause]:
     """What a report says of the drop."""
     if (outcome, cause) == (State.DISPENSED, Cause.SENSOR) and not evidence.get(
         "sensor_independent"
@@ -407,9 +407,9 @@ def _reading(
     if drop.cause is Cause.JOURNAL_REPLACED and outcome is not State.DISPENSED:
         # An old copy of the journal may have forgotten that the motor was started, so only an
         # item that fell is news from it.
-        return Event.LOSE, Cause.JOURNAL_REPLACED
+        return DropEvent.LOSE, Cause.JOURNAL_REPLACED
     if cause not in _CAUSES[outcome]:
-        return Event.LOSE, Cause.UNRECOGNIZED
+        return DropEvent.LOSE, Cause.UNRECOGNIZED
     return _EVENTS[outcome], cause
 
 
@@ -456,7 +456,7 @@ def _lose_proof(
     recorded: bool,
 ) -> None:
     for drop in drops:
-        advance(tx, drop, Event.LOSE, Cause.JOURNAL_REPLACED, actor="frontend", now_ms=now_ms)
+        advance(tx, drop, DropEvent.LOSE, Cause.JOURNAL_REPLACED, actor="frontend", now_ms=now_ms)
     if not recorded:
         return
     tx.audit.add(

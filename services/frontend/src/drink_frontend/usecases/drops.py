@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import structlog
 
-from drink_frontend.domain.drop import Cause, Event, State, Verdict
+from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict
 from drink_frontend.domain.entities import Account, Drop, Reach
 from drink_frontend.domain.errors import (
     DrinkError,
@@ -228,7 +228,7 @@ class Drops:
             if drop.cause is Cause.CANCELLED:
                 return drop
             answer = advance(
-                tx, drop, Event.CANCEL, Cause.CANCELLED, actor=caller.name, now_ms=now_ms
+                tx, drop, DropEvent.CANCEL, Cause.CANCELLED, actor=caller.name, now_ms=now_ms
             )
             if answer.verdict is Verdict.REFUSED:
                 raise DropNotCancellableError(f"the drop is {drop.state}")

@@ -12,7 +12,7 @@ from functools import partial
 
 import structlog
 
-from drink_frontend.domain.entities import Claim, Peer, Reach
+from drink_frontend.domain.entities import FrontendInstance, LinkOwnership, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.ports import Clock, Links
 from drink_frontend.storage.database import Database
@@ -36,7 +36,7 @@ class Stillness:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, int]] = {}
 
-    def after_beat(self, others: Iterable[Peer]) -> Sequence[Peer]:
+    def after_beat(self, others: Iterable[FrontendInstance]) -> Sequence[FrontendInstance]:
         """Those of `others` that have stood still for too long, as seen at one's own last beat."""
         before, self._seen = self._seen, {}
         still = []
@@ -64,7 +64,12 @@ class Presence:
     """
 
     def __init__(
-        self, storage: Database, links: Links, clock: Clock, settings: PresenceSettings, me: Peer
+        self,
+        storage: Database,
+        links: Links,
+        clock: Clock,
+        settings: PresenceSettings,
+        me: FrontendInstance,
     ) -> None:
         self._storage = storage
         self._links = links
@@ -121,7 +126,7 @@ class Presence:
         if self._entered and not self._storage.shared:
             return
 
-        def beat(tx: Transaction) -> Sequence[Peer]:
+        def beat(tx: Transaction) -> Sequence[FrontendInstance]:
             tx.frontends.beat(self._me)
             return [peer for peer in tx.frontends.list() if peer.id != self._me.id]
 
@@ -148,7 +153,7 @@ class Presence:
         if mended := [truth for claim, truth in truths if truth != claim]:
             await self._storage.write(partial(_keep, mended))
 
-    def _truth(self, claim: Claim, known: Collection[str]) -> Claim:
+    def _truth(self, claim: LinkOwnership, known: Collection[str]) -> LinkOwnership:
         """What should be kept instead of `claim`, as far as it can be known here."""
         held = self._links.held(claim.machine)
         if held is not None and held.epoch == claim.epoch:
@@ -165,7 +170,7 @@ class Presence:
         """
 
         def leave(tx: Transaction) -> None:
-            mine = [claim for claim in tx.machines.claims() if claim.frontend == self._me.id]
+            mine = [claim for claim in tx.machines.ownerships() if claim.frontend == self._me.id]
             _keep([_claim(claim, None, Reach.OFFLINE) for claim in mine], tx)
             for peer in tx.frontends.list():
                 if peer.id == self._me.id:
@@ -174,22 +179,22 @@ class Presence:
         await self._storage.write(leave)
 
 
-def _picture(tx: Transaction) -> tuple[Sequence[Claim], Collection[str], Sequence[str]]:
+def _picture(tx: Transaction) -> tuple[Sequence[LinkOwnership], Collection[str], Sequence[str]]:
     """Who has which link, which frontends there are, and which machines could take a drop."""
-    claims = tx.machines.claims()
+    claims = tx.machines.ownerships()
     # Read second, so that whoever was there to open a link is among them.
     known = {peer.id for peer in tx.frontends.list()}
     return claims, known, tx.drops.ready_machines()
 
 
-def _claim(claim: Claim, frontend: str | None, reach: Reach) -> Claim:
+def _claim(claim: LinkOwnership, frontend: str | None, reach: Reach) -> LinkOwnership:
     return replace(claim, frontend=None if reach is Reach.OFFLINE else frontend, reach=reach)
 
 
-def _keep(claims: Iterable[Claim], tx: Transaction) -> None:
+def _keep(claims: Iterable[LinkOwnership], tx: Transaction) -> None:
     for claim in claims:
-        tx.machines.keep_claim(claim)
+        tx.machines.keep_ownership(claim)
 
 
-def _remove(peer: Peer, tx: Transaction) -> bool:
+def _remove(peer: FrontendInstance, tx: Transaction) -> bool:
     return tx.frontends.remove(peer)

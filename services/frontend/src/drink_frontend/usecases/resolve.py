@@ -2,7 +2,7 @@
 
 import structlog
 
-from drink_frontend.domain.drop import Cause, Event, Verdict
+from drink_frontend.domain.drop import Cause, DropEvent, Verdict
 from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.errors import (
     DropNotFoundError,
@@ -47,7 +47,7 @@ class Resolution:
         if not check_text(why, "why").strip():
             raise FieldInvalidError("why", "must say why")
         now_ms = self._clock.now_ms()
-        event = Event.DECIDE_DISPENSED if dispensed else Event.DECIDE_NOT_DISPENSED
+        event = DropEvent.DECIDE_DISPENSED if dispensed else DropEvent.DECIDE_NOT_DISPENSED
 
         def decide(tx: Transaction) -> Drop:
             drop = tx.drops.get(drop_id)
