@@ -22,6 +22,7 @@ FUNCTION_LINES_MAX = 50
 """Lines of one function's body, its docstring not counted."""
 
 SOURCES = {
+    "services/cli/src/drink_cli": "tests/cli",
     "services/frontend/src/drink_frontend": "tests/frontend",
     "services/machine_agent/src/drink_agent": "tests/agent",
 }

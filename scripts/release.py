@@ -1,7 +1,7 @@
 """Builds the wheels of all distributions, and checks them as somebody gets them who installs them.
 
-Each of the two services is installed into an empty virtual environment of its own, so that a
-dependency that only the other one declares is missed. Installing needs a package index.
+Each service is installed into an empty virtual environment of its own, so that a
+dependency that only another one declares is missed. Installing needs a package index.
 
 Usage: python -m scripts.release [--folder FOLDER] [--build-only]
 """
@@ -23,6 +23,7 @@ PACKAGES = {
     "drink_protos": "protos/python/drink",
     "drink_frontend": "services/frontend/src/drink_frontend",
     "drink_machine_agent": "services/machine_agent/src/drink_agent",
+    "drink_cli": "services/cli/src/drink_cli",
 }
 """Distributions by the name that their wheels begin with, each with the folder it packs."""
 
@@ -42,6 +43,7 @@ CHECKS: Mapping[str, Sequence[Sequence[str]]] = {
         ("tini-emulator", "--help"),
         ("python", "-c", "import drink_agent.app, drink_agent.tools.check_board"),
     ),
+    "drink_cli": (("drink", "--version"), ("drink", "drop", "--help")),
 }
 """Services, each with the commands that must succeed in its environment. `migrate` makes a database
 of the migrations that are packed."""

@@ -24,7 +24,6 @@ from tests.fakes.permits import HandPermits
 from tests.fakes.rpc_usecases import (
     CountingRandomness,
     MemoryAccounts,
-    MemoryBalances,
     MemoryDrops,
     MemoryMachines,
     ScriptedLinks,
@@ -37,6 +36,13 @@ AGENT_D = (("authorization", "Bearer token-of-d"),)
 
 LIMIT_S = 20
 """Seconds a test waits for what must happen."""
+
+
+class MemoryBalances:
+    """What the accounts have, to be shown."""
+
+    def __init__(self, accounts: MemoryAccounts) -> None:
+        self.get = accounts.balance
 
 
 class Frontend:

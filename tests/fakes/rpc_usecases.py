@@ -232,16 +232,6 @@ class MemoryAccounts:
         return kept[::-1][:limit]
 
 
-class MemoryBalances:
-    """What the accounts have, to be shown."""
-
-    def __init__(self, accounts: MemoryAccounts) -> None:
-        self._accounts = accounts
-
-    async def get(self, name: str) -> Account:
-        return await self._accounts.balance(name)
-
-
 class MemoryDrops:
     """Drops that reserve a price of 10 credits; a test settles them."""
 
@@ -266,11 +256,10 @@ class MemoryDrops:
         await self.broken.strike()
         if order.token not in {digest(token) for token in self._accounts.tokens}:
             raise TokenInvalidError("the token is not known")
-        for drop in self.drops.values():
-            if (drop.account, drop.request_id) == (order.account, order.request_id):
-                if drop.fingerprint != order.fingerprint:
-                    raise RequestIdReusedError("request_id was used for another drop")
-                return drop
+        if (earlier := self._made_by(order.account, order.request_id)) is not None:
+            if earlier.fingerprint != order.fingerprint:
+                raise RequestIdReusedError("request_id was used for another drop")
+            return earlier
         self._accounts.change(order.account, held=self.PRICE)
         drop = Drop(
             id=self._randomness.drop_id(),
@@ -297,6 +286,15 @@ class MemoryDrops:
         self.drops[drop.id] = drop
         self.bell.ring()
         return drop
+
+    async def find(self, caller: Account, request_id: str) -> Drop:
+        if (drop := self._made_by(caller.name, request_id)) is None:
+            raise DropNotFoundError("no such drop")
+        return drop
+
+    def _made_by(self, *key: str) -> Drop | None:
+        drops = self.drops.values()
+        return next((each for each in drops if (each.account, each.request_id) == key), None)
 
     def move(self, drop_id: str, event: DropEvent, cause: Cause = Cause.NONE) -> Drop:
         """Takes the drop one step on, as the frontend's other half would."""

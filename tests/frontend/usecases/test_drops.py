@@ -212,6 +212,19 @@ async def test_fault_3_a_repeated_request_finds_its_drop(bench: Bench) -> None:
     assert await bench.stock() == (2, 0, 1, 0)
 
 
+async def test_a_request_finds_the_drop_that_it_made(bench: Bench) -> None:
+    ann, bob = await bench.account("ann"), await bench.account("bob")
+    drop = await bench.place("r1")
+
+    assert (await bench.drops.find(ann, "r1")).id == drop.id
+    with pytest.raises(DropNotFoundError):
+        await bench.drops.find(bob, "r1")
+    with pytest.raises(DropNotFoundError):
+        await bench.drops.find(ann, "another")
+    with pytest.raises(FieldInvalidError):
+        await bench.drops.find(ann, "no request_id")
+
+
 async def test_fault_3_ten_at_once_cause_one_reservation(bench: Bench) -> None:
     """Invariant 13: concurrent duplicates."""
     drops = await asyncio.gather(*(bench.place() for _ in range(10)))

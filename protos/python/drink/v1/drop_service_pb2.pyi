@@ -251,6 +251,7 @@ class DropRequest(_message.Message):
     SLOT_FIELD_NUMBER: _builtins.int
     DELAY_FIELD_NUMBER: _builtins.int
     PRICE_CEILING_FIELD_NUMBER: _builtins.int
+    NO_WAIT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required. Chosen by the caller and stored before the call: 1 to 64
     characters of [A-Za-z0-9_.:-], best a UUID4. Names this purchase for ever.
@@ -259,6 +260,10 @@ class DropRequest(_message.Message):
     """Required. `machines/{machine}/slots/{slot}`."""
     price_ceiling: _builtins.int
     """The most the caller will pay, in credits; unset for any price."""
+    no_wait: _builtins.bool
+    """Answer as soon as the drop is reserved, not when its outcome is known;
+    WatchDrop then tells how it goes on. Repeats may differ in it.
+    """
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
         """Wait this long before dispatching; whole seconds, 0 to 300."""
@@ -270,10 +275,11 @@ class DropRequest(_message.Message):
         slot: _builtins.str = ...,
         delay: _duration_pb2.Duration | None = ...,
         price_ceiling: _builtins.int | None = ...,
+        no_wait: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_price_ceiling", b"_price_ceiling", "delay", b"delay", "price_ceiling", b"price_ceiling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price_ceiling", b"_price_ceiling", "delay", b"delay", "price_ceiling", b"price_ceiling", "request_id", b"request_id", "slot", b"slot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price_ceiling", b"_price_ceiling", "delay", b"delay", "no_wait", b"no_wait", "price_ceiling", b"price_ceiling", "request_id", b"request_id", "slot", b"slot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price_ceiling: _TypeAlias = _typing.Literal["price_ceiling"]  # noqa: Y015
     _WhichOneofArgType__price_ceiling: _TypeAlias = _typing.Literal["_price_ceiling", b"_price_ceiling"]  # noqa: Y015
@@ -316,16 +322,22 @@ class GetDropRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Required. `drops/{drop}`."""
+    """`drops/{drop}`. Either this or request_id is required."""
+    request_id: _builtins.str
+    """The request_id of a drop of the caller: finds out whether a Drop call was
+    carried out whose answer did not arrive.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

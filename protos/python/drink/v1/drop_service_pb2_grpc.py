@@ -70,7 +70,7 @@ class DropServiceServicer:
         """Buys what is in a slot. The credits and the item are reserved durably
         before the call is accepted; the drop then runs to its end whatever
         becomes of the call. Answers when the outcome is known, or at once for a
-        delayed drop. A repeat with the same request_id answers for the same drop.
+        delayed drop and with no_wait. A repeat with the same request_id answers for the same drop.
 
         A drop that exists is always answered with OK and its state, also when the
         board refused it or its outcome is unknown. Errors are for drops that were

@@ -37,7 +37,7 @@ class DropServiceStub:
     """Buys what is in a slot. The credits and the item are reserved durably
     before the call is accepted; the drop then runs to its end whatever
     becomes of the call. Answers when the outcome is known, or at once for a
-    delayed drop. A repeat with the same request_id answers for the same drop.
+    delayed drop and with no_wait. A repeat with the same request_id answers for the same drop.
 
     A drop that exists is always answered with OK and its state, also when the
     board refused it or its outcome is unknown. Errors are for drops that were
@@ -64,7 +64,7 @@ class DropServiceAsyncStub(DropServiceStub):
     """Buys what is in a slot. The credits and the item are reserved durably
     before the call is accepted; the drop then runs to its end whatever
     becomes of the call. Answers when the outcome is known, or at once for a
-    delayed drop. A repeat with the same request_id answers for the same drop.
+    delayed drop and with no_wait. A repeat with the same request_id answers for the same drop.
 
     A drop that exists is always answered with OK and its state, also when the
     board refused it or its outcome is unknown. Errors are for drops that were
@@ -94,7 +94,7 @@ class DropServiceServicer(metaclass=_abc_1.ABCMeta):
         """Buys what is in a slot. The credits and the item are reserved durably
         before the call is accepted; the drop then runs to its end whatever
         becomes of the call. Answers when the outcome is known, or at once for a
-        delayed drop. A repeat with the same request_id answers for the same drop.
+        delayed drop and with no_wait. A repeat with the same request_id answers for the same drop.
 
         A drop that exists is always answered with OK and its state, also when the
         board refused it or its outcome is unknown. Errors are for drops that were

@@ -54,10 +54,10 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         self._begin_s = begin_s
 
     async def Drop(self, request: pb.DropRequest, context: Context) -> pb.DropResponse:
-        """Buys, and answers with the outcome; a delayed drop at once."""
+        """Buys, and answers with the outcome; a delayed drop and one with no_wait at once."""
         order = drop_order(request, caller().name, caller_token())
         drop = await self._drops.place(order)
-        if not (order.delay_s or drop.state.answered):
+        if not (order.delay_s or request.no_wait or drop.state.answered):
             async with begun_after(self._begin_s, context):
                 drop = await self._outcome(drop)
         account = await self._balances.get(order.account)
@@ -78,8 +78,11 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
             return await self._drops.get(caller(), drop.id)
 
     async def GetDrop(self, request: pb.GetDropRequest, _context: Context) -> pb.GetDropResponse:
-        """One drop as it stands."""
-        drop = await self._drops.get(caller(), parse_drop(request.name, "name"))
+        """One drop as it stands, by its name or by the caller's request_id."""
+        if request.request_id and not request.name:
+            drop = await self._drops.find(caller(), request.request_id)
+        else:
+            drop = await self._drops.get(caller(), parse_drop(request.name, "name"))
         return pb.GetDropResponse(drop=drop_message(drop))
 
     async def ListDrops(

@@ -23,6 +23,9 @@ class Drops(Protocol):
     def watch(self, drop_id: str) -> AsyncIterator[Drop]:
         """The drop now and after each change, until its final state."""
 
+    async def find(self, caller: Account, request_id: str) -> Drop:
+        """The caller's drop that a request made."""
+
     async def get(self, caller: Account, drop_id: str) -> Drop:
         """One drop of the caller, or any for an administrator."""
 

@@ -16,6 +16,7 @@ from drink_frontend.domain.errors import (
     OutcomeUnknownError,
     ShuttingDownError,
 )
+from drink_frontend.domain.limits import check_request_id
 from drink_frontend.domain.ports import Clock, Links, Randomness
 from drink_frontend.storage.changes import DropSubscription
 from drink_frontend.storage.database import Database
@@ -190,6 +191,17 @@ class Drops:
             DropNotFoundError: there is no such drop, or it is another account's.
         """
         return _owned(caller, await self._storage.read(lambda tx: tx.drops.get(drop_id)))
+
+    async def find(self, caller: Account, request_id: str) -> Drop:
+        """The caller's drop that a request made.
+
+        Raises:
+            FieldInvalidError: it is no request_id.
+            DropNotFoundError: the request has made no drop so far.
+        """
+        check_request_id(request_id)
+        found = await self._storage.read(lambda tx: tx.drops.by_request(caller.name, request_id))
+        return _owned(caller, found)
 
     async def list(
         self,

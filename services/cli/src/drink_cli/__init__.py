@@ -1,0 +1,1 @@
+"""Drink's command line, a client of the public gRPC API."""

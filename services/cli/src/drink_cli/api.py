@@ -1,0 +1,168 @@
+"""Calls of the API: the channel, its retries, and errors as this program tells them."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from drink.v1 import account_service_pb2_grpc, drop_service_pb2_grpc, machine_service_pb2_grpc
+from drink_cli.errors import CallError, CommandError, Exit
+from drink_cli.profile import Profile
+
+T = TypeVar("T")
+
+CALL_LIMIT_S = 20.0
+"""Seconds that a call may take. No call of this program waits for a motor."""
+
+SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": "drink.v1.DropService"},
+                {"service": "drink.v1.MachineService"},
+                {"service": "drink.v1.AccountService"},
+            ],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+"""Retries by gRPC itself, as protos/README.md recommends them."""
+
+
+class Api:
+    """The API of one server, as the account of a profile's token. A context manager.
+
+    Args:
+        profile: Which server, and the token.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._channel = _open(profile)
+        self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
+        self.drops = drop_service_pb2_grpc.DropServiceStub(self._channel)
+        self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def call(
+        self, method: Callable[..., T], request: Message, *, limit_s: float = CALL_LIMIT_S
+    ) -> T:
+        """Calls a method that needs a login.
+
+        Raises:
+            CallError: the server refused, or did not answer within `limit_s` seconds.
+            CommandError: nobody is logged in.
+        """
+        metadata = self._metadata()
+        if not metadata:
+            raise CommandError("not logged in; `drink login` does it", Exit.LOGIN)
+        return self._call(method, request, metadata, limit_s)
+
+    def call_public(
+        self, method: Callable[..., T], request: Message, *, limit_s: float = CALL_LIMIT_S
+    ) -> T:
+        """Calls a method that everybody may call; without the token.
+
+        Raises:
+            CallError: the server refused, or did not answer within `limit_s` seconds.
+        """
+        return self._call(method, request, (), limit_s)
+
+    def watch(
+        self, method: Callable[..., Any], request: Message, *, public: bool = False
+    ) -> Iterator[Any]:
+        """The messages of a stream, until the server ends it.
+
+        Raises:
+            CallError: the stream broke.
+        """
+        stream = method(request, metadata=() if public else self._metadata())
+        try:
+            yield from stream
+        except grpc.RpcError as error:
+            raise _told(error, self.profile) from None
+        finally:
+            stream.cancel()
+
+    def _call(
+        self,
+        method: Callable[..., T],
+        request: Message,
+        metadata: tuple[tuple[str, str], ...],
+        limit_s: float,
+    ) -> T:
+        try:
+            return method(request, metadata=metadata, timeout=limit_s)
+        except grpc.RpcError as error:
+            raise _told(error, self.profile) from None
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        token = self.profile.token()
+        return (("authorization", f"Bearer {token}"),) if token else ()
+
+
+def _open(profile: Profile) -> grpc.Channel:
+    # A token must not pass through the proxy of a company on its way to this computer.
+    options: list[tuple[str, Any]] = [("grpc.service_config", json.dumps(SERVICE_CONFIG))]
+    if not profile.uses_tls:
+        options.append(("grpc.enable_http_proxy", 0))
+        return grpc.insecure_channel(profile.server, options)
+    authority = None
+    if profile.authority is not None:
+        try:
+            authority = profile.authority.read_bytes()
+        except OSError as error:
+            raise CommandError(f"{profile.authority}: {error.strerror}", Exit.USAGE) from None
+    credentials = grpc.ssl_channel_credentials(authority)
+    return grpc.secure_channel(profile.server, credentials, options)
+
+
+def _told(error: Any, profile: Profile) -> CallError:
+    """The error of a call, in words that help a person."""
+    status, details = error.code().name, error.details() or ""
+    reason, metadata = _reason(error)
+    if status == "UNIMPLEMENTED":
+        details = f"the server at {profile.server} is older than this command needs"
+    elif status == "UNAVAILABLE" and not reason:
+        details = f"no answer from {profile.server}: {_first_line(details)}"
+        if not profile.uses_tls:
+            details += " (without TLS)"
+    elif status == "DEADLINE_EXCEEDED":
+        details = f"{profile.server} did not answer in time"
+    elif reason == "TOKEN_INVALID":
+        details = "the login is no longer good; `drink login` makes a new one"
+    elif reason == "INTERNAL":
+        details = f"a fault of the server; its log has it as {metadata.get('incident', 'unknown')}"
+    return CallError(status, reason, details, metadata)
+
+
+def _reason(error: Any) -> tuple[str, Mapping[str, str]]:
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[no-untyped-call]
+    except ValueError:
+        # Details that do not fit the call's own status: not from a frontend.
+        return "", {}
+    for detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.domain == "drink":
+            return info.reason, dict(info.metadata)
+    return "", {}
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:200] if text.strip() else "no connection"

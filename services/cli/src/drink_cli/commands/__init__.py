@@ -1,0 +1,1 @@
+"""The commands of `drink`, grouped by what they act on."""

@@ -1,0 +1,69 @@
+"""What every command gets: the profile, the output, and the errors turned into exit codes."""
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ParamSpec
+
+import typer
+
+from drink_cli.api import Api
+from drink_cli.errors import CommandError, Exit
+from drink_cli.output import Output
+from drink_cli.profile import Profile, load_profile
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The options before the command.
+
+    Attributes:
+        profile_name: Of `--profile`; None for the default.
+        output: Where results go.
+    """
+
+    profile_name: str | None
+    output: Output
+
+    def profile(self) -> Profile:
+        """The profile to use.
+
+        Raises:
+            CommandError: there is none of that name.
+        """
+        return load_profile(self.profile_name)
+
+    def api(self) -> Api:
+        """The API of the profile's server.
+
+        Raises:
+            CommandError: there is no such profile, or its file of an authority cannot be read.
+        """
+        return Api(self.profile())
+
+
+def shared(context: typer.Context) -> Shared:
+    """The options before the command."""
+    assert isinstance(context.obj, Shared)
+    return context.obj
+
+
+def command(body: Callable[P, Exit | None]) -> Callable[P, None]:
+    """A command: its errors become a sentence on the standard error and an exit code."""
+
+    @functools.wraps(body)
+    def run(*arguments: P.args, **options: P.kwargs) -> None:
+        try:
+            code = body(*arguments, **options)
+        except CommandError as error:
+            sys.stderr.write(f"drink: {error}\n")
+            raise typer.Exit(error.code) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        if code:
+            raise typer.Exit(code)
+
+    return run

@@ -1,0 +1,60 @@
+"""The command line: `drink`."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from drink_cli.commands.account import balance, login, logout, send, whoami
+from drink_cli.commands.admin import admin
+from drink_cli.commands.drops import cancel, drop, history, show
+from drink_cli.commands.machines import machines, watch
+from drink_cli.context import Shared
+from drink_cli.output import Output
+
+main = typer.Typer(
+    help="Drop a can from anywhere: a client of Drink's API.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+main.command()(login)
+main.command()(logout)
+main.command()(whoami)
+main.command()(machines)
+main.command()(drop)
+main.command()(show)
+main.command()(cancel)
+main.command()(history)
+main.command()(watch)
+main.command()(balance)
+main.command()(send)
+main.add_typer(admin, name="admin")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"drink {version('drink-cli')}")
+        raise typer.Exit
+
+
+@main.callback()
+def options(
+    context: typer.Context,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Which server and login to use; also DRINK_PROFILE.", metavar="NAME"),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Drop a can from anywhere: a client of Drink's API."""
+    context.obj = Shared(profile, Output(is_json=json))
+
+
+def run() -> None:
+    """Runs the command of the arguments; ends the process with its exit code."""
+    main(prog_name="drink")

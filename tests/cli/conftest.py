@@ -1,0 +1,86 @@
+"""A running house for the commands, and `drink` with files of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from drink_cli.main import main
+from scripts.installation import Installation
+from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
+from tests.fakes.ports import with_own_ports
+
+ALICE = UserPlan("alice", "correct-horse", 2_000)
+BOB = UserPlan("bob", "battery-staple", 100)
+ADMIN = UserPlan("admin", "hunter2-not", 0, admin=True)
+
+PLAN = Plan(
+    machines=(
+        MachinePlan("d", "Big Drink", (SlotPlan(1, "Coke", 50, 40), SlotPlan(2, "Dew", 50, 40))),
+        MachinePlan("ld", "Little Drink", (SlotPlan(1, "Jolt", 60, 0),)),
+    ),
+    users=(ALICE, BOB, ADMIN),
+    motor_s=0.3,
+    response_limit_s=1.5,
+)
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A frontend, agents and emulated boards, as real processes."""
+    with Installation(tmp_path_factory.mktemp("house"), with_own_ports(PLAN)) as installation:
+        installation.install()
+        installation.start()
+        yield installation
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the commands keep their files."""
+    for variable in ("DRINK_SERVER", "DRINK_PROFILE", "DRINK_TOKEN"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path
+
+
+class Drink:
+    """`drink` in this process, at one house."""
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+
+    def __call__(self, *arguments: str, typed: str = "") -> Result:
+        """Runs a command with something typed into it."""
+        result = CliRunner().invoke(main, arguments, input=typed)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    def login(self, user: UserPlan, *options: str) -> Result:
+        """Logs a user in."""
+        result = self(*options, "login", user.name, "--server", self.server, typed=user.password)
+        assert result.exit_code == 0, result.output
+        return result
+
+
+@pytest.fixture
+def drink(house: Installation) -> Drink:
+    """`drink`, before anybody has logged in."""
+    return Drink(house.address)
+
+
+@pytest.fixture
+def alice(drink: Drink) -> Drink:
+    """`drink` with Alice logged in."""
+    drink.login(ALICE)
+    return drink
+
+
+@pytest.fixture
+def administrator(drink: Drink) -> Drink:
+    """`drink` with the administrator logged in."""
+    drink.login(ADMIN)
+    return drink
