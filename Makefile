@@ -62,7 +62,7 @@ test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options, and then thos
 	$(if $(PYTEST),,$(MAKE) system)
 
 .PHONY: system
-system: $(VENV_READY) ## Run houses with Docker Compose, and break them; root, where no Docker runs
+system: $(VENV_READY) ## Run systems with Docker Compose, and break them; root, where no Docker runs
 	$(BIN)/pytest tests/system $(PYTEST)
 
 .PHONY: images
@@ -78,12 +78,12 @@ crash: $(VENV_READY) ## Kill the services at every step, ROUNDS=20 times each, a
 simulate: $(VENV_READY) ## Simulate SEEDS=1000 worlds with faults and hold every promise in each
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000)
 
-.PHONY: torture
-torture: $(VENV_READY) ## Break the real services for MINUTES=15 while they sell; SEED=N repeats
-	$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
+.PHONY: soak
+soak: $(VENV_READY) ## Break the real services for MINUTES=15 while they sell; SEED=N repeats
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),15) $(if $(SEED),--seed $(SEED))
 
 .PHONY: siege
-siege: $(VENV_READY) ## Attack a house that sells in every way; SECONDS=20 for each, ATTACK="name name"
+siege: $(VENV_READY) ## Attack a selling system in every way; SECONDS=20 for each, ATTACK="name name"
 	$(BIN)/python -m tests.siege $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
 		$(foreach name,$(ATTACK),--attack $(name)) $(SIEGE)
 

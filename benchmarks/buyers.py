@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from benchmarks.house import MACHINES, SLOTS, Metadata, Target
 from benchmarks.measure import percentile
+from benchmarks.systems import MACHINES, SLOTS, Metadata, Target
 from drink.v1.drop_service_pb2 import Drop, DropRequest, DropResponse
 
 CALL_LIMIT_S = 60

@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks.house import BUYERS, CREDITS, MACHINES, SLOTS
+from benchmarks.systems import BUYERS, CREDITS, MACHINES, SLOTS
 
 CHUNK = 500_000
 """Drops in one transaction."""
@@ -91,7 +91,7 @@ _TOTALS = (
 
 
 def fill(database: Path, count: int) -> None:
-    """Adds so many settled drops to the database of a `house.Frontend`, which must not run."""
+    """Adds so many settled drops to the database of a `systems.Frontend`, which must not run."""
     with closing(_open(database)) as connection:
         (after,) = connection.execute("SELECT ifnull(max(sequence), 0) FROM drops").fetchone()
         dropped = connection.execute(

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 from benchmarks.buyers import Buyers, buyers
-from benchmarks.house import MACHINES, Target, house, relay
 from benchmarks.measure import Side, alternate
 from benchmarks.sizes import Sizes
+from benchmarks.systems import MACHINES, Target, relay, running_system
 from benchmarks.table import Goal, Row
 from tests.integration.together import AGENT_SYNCS, STEPS, commits
 
@@ -28,7 +28,7 @@ UNHURRIED_CHECKPOINT = "checkpoint_pages = 10000000"
 async def throughput_and_latency(folder: Path, sizes: Sizes) -> list[Row]:
     """Drops per second at 64 at a time, and the latency of one at a time."""
     with ExitStack() as undo:
-        _, ours = undo.enter_context(house(folder / "frontend"))
+        _, ours = undo.enter_context(running_system(folder / "frontend"))
         targets = {
             "ours": ours,
             "durable": undo.enter_context(relay("durable_relay", folder / "durable")),
@@ -41,7 +41,7 @@ async def throughput_and_latency(folder: Path, sizes: Sizes) -> list[Row]:
 
 async def syncs(folder: Path, sizes: Sizes) -> list[Row]:
     """Commits of the frontend for each drop; each syncs the disk once."""
-    with house(folder / "syncs", {"storage": UNHURRIED_CHECKPOINT}) as (frontend, target):
+    with running_system(folder / "syncs", {"storage": UNHURRIED_CHECKPOINT}) as (frontend, target):
         log = frontend.database.with_name(f"{frontend.database.name}-wal")
         async with buyers(target) as crowd:
             await crowd.buy(AT_ONCE, WARM_UP_S)
@@ -66,7 +66,7 @@ async def syncs(folder: Path, sizes: Sizes) -> list[Row]:
 async def silent_board(folder: Path, sizes: Sizes) -> list[Row]:
     """The slowest drops of 49 machines, while the board of the fiftieth is silent and is not."""
     silent, *others = MACHINES
-    with house(folder / "silent", silent=silent) as (_, target):
+    with running_system(folder / "silent", silent=silent) as (_, target):
         async with buyers(target) as crowd:
             crowd.only(others)
             await crowd.buy(BESIDE_SILENT, WARM_UP_S)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from benchmarks.buyers import Buyers, buyers
 from benchmarks.fill import fill
-from benchmarks.house import MACHINES, Frontend, house
 from benchmarks.measure import Side, alternate
 from benchmarks.rows_drops import AT_ONCE, WARM_UP_S
 from benchmarks.sizes import FEW_DROPS, Sizes
+from benchmarks.systems import MACHINES, Frontend, running_system
 from benchmarks.table import Goal, Row
 from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
@@ -36,7 +36,7 @@ async def many_drops(folder: Path, sizes: Sizes) -> list[Row]:
     async with AsyncExitStack() as undo:
         sides = {}
         for name, each in folders.items():
-            _, target = undo.enter_context(house(each))
+            _, target = undo.enter_context(running_system(each))
             crowd = await undo.enter_async_context(buyers(target))
             await crowd.buy(AT_ONCE, WARM_UP_S)
             sides[name] = _side(crowd, sizes.drops_s)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.house import Frontend, relay_alone
 from benchmarks.idle_links import idle_links
 from benchmarks.measure import cost
 from benchmarks.sizes import Sizes
+from benchmarks.systems import Frontend, relay_alone
 from benchmarks.table import Goal, Row
 
 SETTLE_S = 3

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.house import IBUTTON, Frontend, session_reference
 from benchmarks.measure import Side, alternate, cost, pinned
 from benchmarks.sizes import Sizes
+from benchmarks.systems import IBUTTON, Frontend, session_reference
 from benchmarks.table import Goal, Row
 from benchmarks.typists import Asked, Typists, connect, read_line, replies, typists
 

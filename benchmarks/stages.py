@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.buyers import Bought, buyers
-from benchmarks.house import house
 from benchmarks.rows_drops import WARM_UP_S
 from benchmarks.sizes import Sizes
+from benchmarks.systems import running_system
 from drink.v1.drop_service_pb2 import DropResponse
 
 AGENT_CLOCK_S = 0.0005
@@ -55,8 +55,8 @@ class Stage:
 
 
 async def measure(folder: Path, sizes: Sizes) -> list[Stage]:
-    """The stages of one drop at a time, by the logs of a real house."""
-    with house(folder / "stages") as (frontend, target):
+    """The stages of one drop at a time, by the logs of a real system."""
+    with running_system(folder / "stages") as (frontend, target):
         async with buyers(target) as crowd:
             await crowd.buy(1, WARM_UP_S)
             bought = await crowd.buy(1, sizes.drops_s)

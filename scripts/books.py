@@ -31,7 +31,7 @@ class CountingBoard(Protocol):
         """Cans, motor runs, cans that fell."""
 
 
-class Installation(Protocol):
+class LocalSystem(Protocol):
     """What can be held against its frontend's books."""
 
     @property
@@ -63,7 +63,7 @@ class _Audit:
             self.problems.append(problem)
 
 
-def compare(installation: Installation, admin: Client, untruths: Untruths | None = None) -> Books:
+def compare(installation: LocalSystem, admin: Client, untruths: Untruths | None = None) -> Books:
     """Holds the frontend's stock, drops and credits against what the boards counted.
 
     Args:
@@ -140,7 +140,7 @@ def _compare_motor(
 
 
 def _compare_credits(
-    audit: _Audit, installation: Installation, admin: Client, sold: list[drops.Drop]
+    audit: _Audit, installation: LocalSystem, admin: Client, sold: list[drops.Drop]
 ) -> Iterator[str]:
     """What was given and is gone was paid for drops, and what is held is held for open ones."""
     spent = 0

@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from scripts.demo.house import HOUSE
+from scripts.demo.plan import DEMO
 from scripts.plan import import_toml
-from tests.system.house import FLEET
+from tests.system.compose_system import FLEET
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -18,7 +18,7 @@ def plan_in(name: str) -> dict[str, Any]:
 
 
 def test_the_house_is_the_one_of_the_demo() -> None:
-    assert plan_in("house.toml") == tomllib.loads(import_toml(HOUSE))
+    assert plan_in("house.toml") == tomllib.loads(import_toml(DEMO))
 
 
 def test_the_fleet_is_the_one_of_the_system_tests() -> None:

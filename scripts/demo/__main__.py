@@ -11,9 +11,9 @@ from pathlib import Path
 from types import FrameType
 
 from scripts.books import compare
-from scripts.demo.house import ADMIN, ALICE, HOUSE
+from scripts.demo.plan import ADMIN, ALICE, DEMO
 from scripts.demo.show import Show, say
-from scripts.installation import Installation
+from scripts.local_system import LocalSystem
 from scripts.plan import Plan
 
 RPC_PORT, SESSION_PORT = 50051, 4242
@@ -34,16 +34,16 @@ def _free(port: int) -> bool:
 
 
 def _plan(interactive: bool) -> Plan:
-    """The house; on its customary ports where a person could use them."""
+    """The demo's system; on its customary ports where a person could use them."""
     taken = [port for port in (RPC_PORT, SESSION_PORT) if not _free(port)]
     if not interactive or taken:
         if interactive:
             say(f"Port {' and '.join(map(str, taken))} is in use; taking others.")
-        return HOUSE
-    return dataclasses.replace(HOUSE, rpc_port=RPC_PORT, session_port=SESSION_PORT)
+        return DEMO
+    return dataclasses.replace(DEMO, rpc_port=RPC_PORT, session_port=SESSION_PORT)
 
 
-def _show(installation: Installation) -> bool:
+def _show(installation: LocalSystem) -> bool:
     """Plays the acts and prints the books; whether they agree."""
     alice = installation.client(ALICE)
     Show(installation, alice).play()
@@ -61,7 +61,7 @@ def _show(installation: Installation) -> bool:
     return not books.problems
 
 
-def _stay(installation: Installation) -> None:
+def _stay(installation: LocalSystem) -> None:
     """Says how to connect, and waits for Ctrl-C."""
     say(
         f"\nThe installation stays up. From another terminal:\n"
@@ -91,7 +91,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="drink-demo-")) if show else RUN_FOLDER.absolute()
     agree = not show
     try:
-        with Installation(folder, _plan(interactive)) as installation:
+        with LocalSystem(folder, _plan(interactive)) as installation:
             say("Setting up a frontend, three agents and three emulated boards ...")
             installation.install()
             installation.start()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from drink.v1 import drop_service_pb2 as drops
 from scripts.client import Client, session
-from scripts.demo.house import ALICE, BOB
-from scripts.installation import Installation
+from scripts.demo.plan import ALICE, BOB
+from scripts.local_system import LocalSystem
 from scripts.processes import wait_until
 
 ACT_LIMIT_S = 60
@@ -27,7 +27,7 @@ class Show:
         alice: Her client.
     """
 
-    def __init__(self, installation: Installation, alice: Client) -> None:
+    def __init__(self, installation: LocalSystem, alice: Client) -> None:
         self._installation = installation
         self._alice = alice
         self._acts = 0

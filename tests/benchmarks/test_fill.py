@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fill import fill
-from benchmarks.house import Frontend
+from benchmarks.systems import Frontend
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import reading
 from drink_frontend.storage.verify import verify_books

@@ -1,4 +1,4 @@
-"""A running house for the commands, and `drink` with files of its own."""
+"""A running system for the commands, and `drink` with files of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from drink_cli.main import main
-from scripts.installation import Installation
+from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 from tests.fakes.ports import with_own_ports
 
@@ -27,12 +27,12 @@ PLAN = Plan(
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     """A frontend, agents and emulated boards, as real processes."""
-    with Installation(tmp_path_factory.mktemp("house"), with_own_ports(PLAN)) as installation:
-        installation.install()
-        installation.start()
-        yield installation
+    with LocalSystem(tmp_path_factory.mktemp("system"), with_own_ports(PLAN)) as system:
+        system.install()
+        system.start()
+        yield system
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Drink:
-    """`drink` in this process, at one house."""
+    """`drink` in this process, at one system."""
 
     def __init__(self, server: str) -> None:
         self.server = server
@@ -67,9 +67,9 @@ class Drink:
 
 
 @pytest.fixture
-def drink(house: Installation) -> Drink:
+def drink(system: LocalSystem) -> Drink:
     """`drink`, before anybody has logged in."""
-    return Drink(house.address)
+    return Drink(system.address)
 
 
 @pytest.fixture

@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import drink_agent.app
-import drink_agent.cli  # what the nursery imports ahead
+import drink_agent.cli  # what the fork_server imports ahead
 from drink.v1.machine_link_service_pb2 import ConnectRequest
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.domain.recovery import Memory, replay
 from drink_agent.journal.file import Journal
 from drink_agent.link.outbox import Outbox
-from tests.crash.fate import Fate, replace
 from tests.crash.journal_disk import JournalDisk
+from tests.crash.kill_switch import KillSwitch, replace
 
 FURTHEST = (Commanded.KIND, Result.KIND, Acked.KIND, Accepted.KIND)
 """Of records that are written together, the first of these names the write."""
@@ -41,23 +41,23 @@ COMMAND_BYTES = (1, 2)
 """Bytes of a motor command after which a write can break off: its opcode, its slot."""
 
 
-def install(fate: Fate) -> None:
+def install(kill_switch: KillSwitch) -> None:
     """Wraps the agent of this process."""
-    calls = _SystemCalls(fate)
-    _wrap_journal(fate, calls)
-    _wrap_replay(fate)
-    _wrap_link(fate)
+    calls = _SystemCalls(kill_switch)
+    _wrap_journal(kill_switch, calls)
+    _wrap_replay(kill_switch)
+    _wrap_link(kill_switch)
 
 
 class _SystemCalls:
     """The journal's and the board's writes, syncs and renames."""
 
-    def __init__(self, fate: Fate) -> None:
-        self._fate = fate
+    def __init__(self, kill_switch: KillSwitch) -> None:
+        self._kill_switch = kill_switch
         self._doing = threading.local()
         self._disk = JournalDisk()
-        if fate.unsynced_is_lost:
-            fate.before_death(self._disk.lose_unsynced)
+        if kill_switch.unsynced_is_lost:
+            kill_switch.before_kill(self._disk.lose_unsynced)
         self._write, self._rename = os.write, os.rename
         self._truncate = os.ftruncate
         replace(os, "write", self._wrapped_write)
@@ -88,26 +88,26 @@ class _SystemCalls:
         return self._write(descriptor, data)
 
     def _write_journal(self, descriptor: int, data: Any) -> int:
-        self._fate.reach(f"before-write-{self._what}")
+        self._kill_switch.reach(f"before-write-{self._what}")
         self._disk.will_write(descriptor)
-        if self._fate.is_due(f"during-write-{self._what}"):
+        if self._kill_switch.is_due(f"during-write-{self._what}"):
             self._write(descriptor, data[: len(data) // 2])
-            self._fate.die()
+            self._kill_switch.kill()
         return self._write(descriptor, data)
 
     def _write_board(self, descriptor: int, data: bytes) -> int:
-        self._fate.reach("before-write-board")
+        self._kill_switch.reach("before-write-board")
         for count in COMMAND_BYTES:
-            if self._fate.is_due(f"during-write-board-{count}"):
+            if self._kill_switch.is_due(f"during-write-board-{count}"):
                 self._write(descriptor, data[:count])
-                self._fate.die()
+                self._kill_switch.kill()
         written = self._write(descriptor, data)
-        self._fate.reach("after-write-board")
+        self._kill_switch.reach("after-write-board")
         return written
 
     def _wrapped_truncate(self, descriptor: int, length: int) -> None:
         if self._what:
-            self._fate.reach(f"before-truncate-{self._what}")
+            self._kill_switch.reach(f"before-truncate-{self._what}")
             self._disk.will_truncate(descriptor, length)
         self._truncate(descriptor, length)
 
@@ -119,21 +119,21 @@ class _SystemCalls:
             step = self._what
             if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
                 step = f"{step}-folder"
-            self._fate.reach(f"before-sync-{step}")
+            self._kill_switch.reach(f"before-sync-{step}")
             sync(descriptor)
             self._disk.synced(descriptor)
-            self._fate.reach(f"after-sync-{step}")
+            self._kill_switch.reach(f"after-sync-{step}")
 
         return wrapped
 
     def _wrapped_rename(self, source: Path, target: Path) -> None:
         if self._what:
-            self._fate.reach(f"before-rename-{self._what}")
+            self._kill_switch.reach(f"before-rename-{self._what}")
             self._disk.will_rename(source, target)
         self._rename(source, target)
 
 
-def _wrap_journal(fate: Fate, calls: _SystemCalls) -> None:
+def _wrap_journal(kill_switch: KillSwitch, calls: _SystemCalls) -> None:
     append, sync, compact, open_journal = (
         Journal.append,
         Journal.sync,
@@ -142,9 +142,9 @@ def _wrap_journal(fate: Fate, calls: _SystemCalls) -> None:
     )
 
     def wrapped_append(journal: Journal, entry: Entry) -> None:
-        fate.reach(f"before-append-{entry.record.KIND}")
+        kill_switch.reach(f"before-append-{entry.record.KIND}")
         append(journal, entry)
-        fate.reach(f"after-append-{entry.record.KIND}")
+        kill_switch.reach(f"after-append-{entry.record.KIND}")
 
     def wrapped_sync(journal: Journal) -> None:
         kinds = {entry.record.KIND for entry in journal._pending}
@@ -157,19 +157,19 @@ def _wrap_journal(fate: Fate, calls: _SystemCalls) -> None:
     def wrapped_compact(
         journal: Journal, survivors: Callable[[Sequence[Entry]], list[Entry]]
     ) -> bool:
-        fate.reach("before-compact")
+        kill_switch.reach("before-compact")
         with calls.doing("compact"):
             done = compact(journal, survivors)
-        fate.reach("after-compact")
+        kill_switch.reach("after-compact")
         return done
 
     def wrapped_open(
         cls: type[Journal], path: Path, *more: Any
     ) -> tuple[Journal, tuple[Entry, ...]]:
-        fate.reach("before-open")
+        kill_switch.reach("before-open")
         with calls.doing("repair" if path.exists() else "create"):
             opened: tuple[Journal, tuple[Entry, ...]] = open_journal(cls, path, *more)
-        fate.reach("after-open")
+        kill_switch.reach("after-open")
         return opened
 
     replace(Journal, "append", wrapped_append)
@@ -182,36 +182,36 @@ def _wrap_journal(fate: Fate, calls: _SystemCalls) -> None:
     defaults["open_journal"] = Journal.open
 
 
-def _wrap_replay(fate: Fate) -> None:
+def _wrap_replay(kill_switch: KillSwitch) -> None:
     apply = Memory.apply
     replaying = threading.Event()
 
     def wrapped_replay(*arguments: Any) -> Memory:
-        fate.reach("before-replay")
+        kill_switch.reach("before-replay")
         replaying.set()
         memory = replay(*arguments)
         replaying.clear()
-        fate.reach("after-replay")
+        kill_switch.reach("after-replay")
         return memory
 
     def wrapped_apply(memory: Memory, entry: Entry) -> None:
         apply(memory, entry)
         if replaying.is_set():
-            fate.reach("during-replay")
+            kill_switch.reach("during-replay")
 
     replace(drink_agent.app, "replay", wrapped_replay)
     replace(Memory, "apply", wrapped_apply)
 
 
-def _wrap_link(fate: Fate) -> None:
+def _wrap_link(kill_switch: KillSwitch) -> None:
     messages = Outbox.__aiter__
 
     async def wrapped(outbox: Outbox) -> AsyncIterator[ConnectRequest]:
         async for message in messages(outbox):
             kind = str(message.WhichOneof("message")).replace("_", "-")
-            fate.reach(f"before-send-{kind}")
+            kill_switch.reach(f"before-send-{kind}")
             yield message
             # It is asked for the next one once the network has taken this one.
-            fate.reach(f"after-send-{kind}")
+            kill_switch.reach(f"after-send-{kind}")
 
     replace(Outbox, "__aiter__", wrapped)

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
-import drink_frontend.cli  # noqa: F401 - what the nursery imports ahead
+import drink_frontend.cli  # noqa: F401 - what the fork_server imports ahead
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.ledger import Transfer, TransferKind
@@ -30,7 +30,7 @@ from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.sqlite_engine import SqliteConnection
-from tests.crash.fate import Fate, replace
+from tests.crash.kill_switch import KillSwitch, replace
 from tests.crash.sqlite_disk import SqliteDisk
 
 STEPS: dict[tuple[State, State], str] = {
@@ -54,26 +54,26 @@ DROPPED = b"OK Credits remaining"
 """How a session is answered whose drop was dispensed."""
 
 
-def install(fate: Fate) -> None:
+def install(kill_switch: KillSwitch) -> None:
     """Wraps the frontend of this process."""
-    _Commits(fate).wrap()
-    _wrap_link(fate)
-    _wrap_calls(fate)
-    _wrap_sessions(fate)
+    _Commits(kill_switch).wrap()
+    _wrap_link(kill_switch)
+    _wrap_calls(kill_switch)
+    _wrap_sessions(kill_switch)
 
 
 class _Commits:
     """Names each commit by the steps in it, down to the bytes that it writes."""
 
-    def __init__(self, fate: Fate) -> None:
-        self._fate = fate
+    def __init__(self, kill_switch: KillSwitch) -> None:
+        self._kill_switch = kill_switch
         self._steps: list[str] = []
         self._savepoint = 0
         self._committing = False
         self._writes = 0
-        disk = SqliteDisk(self._on_write, self._on_sync, remember=fate.unsynced_is_lost)
-        # Fate also keeps it alive, which SQLite calls from now on.
-        fate.before_death(disk.lose_unsynced)
+        disk = SqliteDisk(self._on_write, self._on_sync, remember=kill_switch.unsynced_is_lost)
+        # KillSwitch also keeps it alive, which SQLite calls from now on.
+        kill_switch.before_kill(disk.lose_unsynced)
 
     def wrap(self) -> None:
         """Wraps what units of work do, and their commit."""
@@ -129,23 +129,23 @@ class _Commits:
     def _reach(self, when: str) -> None:
         for step in self._steps:
             if step:
-                self._fate.reach(f"{when}-{step}")
+                self._kill_switch.reach(f"{when}-{step}")
 
     def _on_write(self, path: str, half: Callable[[], None]) -> None:
         if not path.endswith("-wal"):
-            if self._fate.is_due("during-checkpoint"):
+            if self._kill_switch.is_due("during-checkpoint"):
                 half()
-                self._fate.die()
+                self._kill_switch.kill()
         elif self._committing:
             self._writes += 1
             for step in self._steps if self._writes == TORN_WRITE else ():
-                if step and self._fate.is_due(f"during-commit-{step}"):
+                if step and self._kill_switch.is_due(f"during-commit-{step}"):
                     half()
-                    self._fate.die()
+                    self._kill_switch.kill()
 
     def _on_sync(self, path: str, done: bool) -> None:
         if not path.endswith("-wal"):
-            self._fate.reach(f"{'after' if done else 'before'}-sync-checkpoint")
+            self._kill_switch.reach(f"{'after' if done else 'before'}-sync-checkpoint")
         elif self._committing and self._writes >= TORN_WRITE and not done:
             self._reach("before-sync")
 
@@ -169,52 +169,52 @@ def _moved_credits(transfer: Transfer) -> str:
     return "credits" if transfer.kind is TransferKind.MOVE else ""
 
 
-def _wrap_link(fate: Fate) -> None:
+def _wrap_link(kill_switch: KillSwitch) -> None:
     messages = Link.messages
 
     async def wrapped(link: Link) -> AsyncGenerator[FrontendMessage, None]:
         async with aclosing(messages(link)) as outgoing:
             async for message in outgoing:
                 kind = type(message).__name__.lower()
-                fate.reach(f"before-send-{kind}")
+                kill_switch.reach(f"before-send-{kind}")
                 yield message
                 # It is asked for the next one once the network has taken this one.
-                fate.reach(f"after-send-{kind}")
+                kill_switch.reach(f"after-send-{kind}")
 
     replace(Link, "messages", wrapped)
 
 
-def _wrap_calls(fate: Fate) -> None:
+def _wrap_calls(kill_switch: KillSwitch) -> None:
     for service, method, name in (
         (DropService, "Drop", "drop"),
         (DropService, "CancelDrop", "cancel"),
         (AccountService, "AddCredits", "credits"),
     ):
-        _wrap_call(fate, service, method, name)
+        _wrap_call(kill_switch, service, method, name)
 
 
-def _wrap_call(fate: Fate, service: type, method: str, name: str) -> None:
+def _wrap_call(kill_switch: KillSwitch, service: type, method: str, name: str) -> None:
     real = getattr(service, method)
 
     async def wrapped(servicer: Any, request: Any, context: Any) -> Any:
         response = await real(servicer, request, context)
-        fate.reach(f"before-reply-{name}")
+        kill_switch.reach(f"before-reply-{name}")
         # Called when the response has been sent.
-        context.add_done_callback(lambda _: fate.reach(f"after-reply-{name}"))
+        context.add_done_callback(lambda _: kill_switch.reach(f"after-reply-{name}"))
         return response
 
     replace(service, method, wrapped)
 
 
-def _wrap_sessions(fate: Fate) -> None:
+def _wrap_sessions(kill_switch: KillSwitch) -> None:
     give = Connection._give
 
     def wrapped(connection: Connection, answer: Answer, data: bytes) -> None:
         dropped = DROPPED in data
         if dropped:
-            fate.reach("before-reply-session")
+            kill_switch.reach("before-reply-session")
         give(connection, answer, data)
         if dropped:
-            fate.reach("after-reply-session")
+            kill_switch.reach("after-reply-session")
 
     replace(Connection, "_give", wrapped)

@@ -4,7 +4,7 @@ A drop may end UNKNOWN only where the board had to be told of it and the agent's
 answer was lost; the tables are as narrow as the protocol permits.
 """
 
-from tests.crash.trial import DISPENSED, INTERRUPTED, NEVER_RAN, End
+from tests.crash.scenario import DISPENSED, INTERRUPTED, NEVER_RAN, Outcome
 
 
 def commit(step: str) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ FRONTEND_OTHER = (
 )
 """All else that the frontend does with drops, credits and links."""
 
-AGENT_BUYING: dict[str, End] = {
+AGENT_BUYING: dict[str, Outcome] = {
     # The journal knows nothing of the drop, so the agent proves that it was not received.
     **dict.fromkeys(around("append-accepted"), DISPENSED),
     **dict.fromkeys(around("append-commanded"), DISPENSED),
@@ -91,7 +91,7 @@ AGENT_BUYING: dict[str, End] = {
 }
 """All that the agent does for a drop, and how the drop ends where the agent dies."""
 
-AGENT_BUYING_UNSYNCED: dict[str, End] = {
+AGENT_BUYING_UNSYNCED: dict[str, Outcome] = {
     **AGENT_BUYING,
     # Written, and lost with the power: as if it had not been written.
     "before-sync-commanded": DISPENSED,

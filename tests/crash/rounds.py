@@ -8,10 +8,10 @@ ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
 
 THOROUGH = ROUNDS > 1
 
-TELLING = ("during-", "before-sync", "after-sync", "after-commit", "after-write")
+UNSYNCED = ("during-", "before-sync", "after-sync", "after-commit", "after-write")
 """How the points begin at which a power cut can take more with it than a mere death."""
 
 
-def telling(points: Iterable[str]) -> list[str]:
+def unsynced_points(points: Iterable[str]) -> list[str]:
     """Of points for power cuts, the ones that say most; all of them in a thorough run."""
-    return [point for point in points if THOROUGH or point.startswith(TELLING)]
+    return [point for point in points if THOROUGH or point.startswith(UNSYNCED)]

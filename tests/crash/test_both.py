@@ -5,10 +5,10 @@ import itertools
 import pytest
 
 from drink_agent.domain.recovery import Step
-from tests.crash.conftest import MakeHouse
+from tests.crash.conftest import MakeSystem
 from tests.crash.points import AGENT_BUYING, FRONTEND_BUYING, commit
 from tests.crash.rounds import THOROUGH
-from tests.crash.trial import ANSWERED_LATE, DISPENSED, INTERRUPTED, NEVER_RAN, End, Trial
+from tests.crash.scenario import ANSWERED_LATE, DISPENSED, INTERRUPTED, NEVER_RAN, Outcome, Scenario
 
 SOME_PAIRS = [
     ("before-commit-reserved", "before-write-commanded"),
@@ -53,47 +53,47 @@ def _pairs() -> list[tuple[str, str]]:
 @pytest.mark.once
 @pytest.mark.parametrize(("frontend", "agent"), _pairs())
 def test_fault_26_both_killed_while_a_can_is_bought(
-    frontend: str, agent: str, make_house: MakeHouse
+    frontend: str, agent: str, make_system: MakeSystem
 ) -> None:
-    with Trial(make_house(), frontend=(frontend,), agent=(agent,)) as trial:
-        drop = trial.buy().drop
-        trial.until_all_have_died()
-        trial.check(drop.name, AGENT_BUYING[agent])
+    with Scenario(make_system(), frontend=(frontend,), agent=(agent,)) as scenario:
+        drop = scenario.buy().drop
+        scenario.until_all_are_killed()
+        scenario.check(drop.name, AGENT_BUYING[agent])
 
 
 @pytest.mark.parametrize("point", FRONTEND_BUYING if THOROUGH else SOME_OF_THE_FRONTEND)
 def test_fault_26_both_killed_when_the_frontend_reaches_a_point(
-    point: str, make_house: MakeHouse
+    point: str, make_system: MakeSystem
 ) -> None:
-    house = make_house()
-    with Trial(house, frontend=(point,), together=True) as trial:
+    system = make_system()
+    with Scenario(system, frontend=(point,), together=True) as scenario:
         before: list[Step] = []
 
         def look() -> bool:
             """What the agent's journal says before the agent is back."""
             if not before:
-                memory = trial.memory()
+                memory = scenario.memory()
                 known = [*memory.accepted, *memory.commanded, *memory.unacked, *memory.settled]
                 before.append(memory.step_of(known[0]) if known else Step.NONE)
             return True
 
-        trial.keep_down(house.agent, until=look)
-        drop = trial.buy().drop
-        trial.until_all_have_died()
-        trial.check(drop.name, *_ends(before[0]))
+        scenario.keep_down(system.agent, until=look)
+        drop = scenario.buy().drop
+        scenario.until_all_are_killed()
+        scenario.check(drop.name, *_ends(before[0]))
 
 
 @pytest.mark.parametrize("point", AGENT_BUYING if THOROUGH else SOME_OF_THE_AGENT)
 def test_fault_26_both_killed_when_the_agent_reaches_a_point(
-    point: str, make_house: MakeHouse
+    point: str, make_system: MakeSystem
 ) -> None:
-    with Trial(make_house(), agent=(point,), together=True) as trial:
-        drop = trial.buy().drop
-        trial.until_all_have_died()
-        trial.check(drop.name, AGENT_BUYING[point])
+    with Scenario(make_system(), agent=(point,), together=True) as scenario:
+        drop = scenario.buy().drop
+        scenario.until_all_are_killed()
+        scenario.check(drop.name, AGENT_BUYING[point])
 
 
-def _ends(step: Step) -> tuple[End, ...]:
+def _ends(step: Step) -> tuple[Outcome, ...]:
     """How a drop ends whose last record is `step`: its agent was killed at any instant."""
     if step is Step.COMMANDED:
         return INTERRUPTED, ANSWERED_LATE, NEVER_RAN

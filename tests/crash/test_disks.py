@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.forked_process import ROOT
 from tests.crash.journal_disk import JournalDisk
-from tests.crash.victims import ROOT
 
 SELL = """
 import os, signal, sqlite3, sys

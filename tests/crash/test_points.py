@@ -1,7 +1,8 @@
 """The list of kill points is complete: whatever leaves something behind is one."""
 
 from scripts.processes import wait_until
-from tests.crash.conftest import MakeHouse
+from tests.crash.conftest import MakeSystem
+from tests.crash.forked_process import ForkedProcess
 from tests.crash.points import (
     AGENT_BUYING,
     AGENT_OTHER,
@@ -9,31 +10,30 @@ from tests.crash.points import (
     FRONTEND_OTHER,
     LEAVE_NOTHING,
 )
-from tests.crash.trial import Trial
-from tests.crash.victims import Victim
+from tests.crash.scenario import Scenario
 
 
-def passed(victim: Victim) -> set[str]:
+def passed(process: ForkedProcess) -> set[str]:
     """The points that a process has passed in this life."""
-    return {event["point"] for event in victim.events() if event["event"] == "point"}
+    return {event["point"] for event in process.events() if event["event"] == "point"}
 
 
-def test_every_step_that_a_drop_takes_is_a_kill_point(make_house: MakeHouse) -> None:
-    house = make_house()
-    with Trial(house) as trial:
-        trial.buy()
-        trial.check_next()
-        wait_until(lambda: passed(house.frontend) >= set(FRONTEND_BUYING), "all of the frontend's")
-        wait_until(lambda: passed(house.agent) >= set(AGENT_BUYING), "all of the agent's")
-        frontend, agent = passed(house.frontend), passed(house.agent)
+def test_every_step_that_a_drop_takes_is_a_kill_point(make_system: MakeSystem) -> None:
+    system = make_system()
+    with Scenario(system) as scenario:
+        scenario.buy()
+        scenario.check_next()
+        wait_until(lambda: passed(system.frontend) >= set(FRONTEND_BUYING), "all of the frontend's")
+        wait_until(lambda: passed(system.agent) >= set(AGENT_BUYING), "all of the agent's")
+        frontend, agent = passed(system.frontend), passed(system.agent)
     assert frontend <= {*FRONTEND_BUYING, *FRONTEND_OTHER, *LEAVE_NOTHING}
     assert agent <= {*AGENT_BUYING, *AGENT_OTHER, *LEAVE_NOTHING}
 
 
-def test_every_step_of_a_delayed_drop_is_a_kill_point(make_house: MakeHouse) -> None:
-    house = make_house()
-    with Trial(house) as trial:
-        drop = trial.buy(delay_s=1).drop
-        trial.until_state(drop.name, "DISPENSED")
-        frontend = passed(house.frontend)
+def test_every_step_of_a_delayed_drop_is_a_kill_point(make_system: MakeSystem) -> None:
+    system = make_system()
+    with Scenario(system) as scenario:
+        drop = scenario.buy(delay_s=1).drop
+        scenario.until_state(drop.name, "DISPENSED")
+        frontend = passed(system.frontend)
     assert frontend <= {*FRONTEND_BUYING, *FRONTEND_OTHER, *LEAVE_NOTHING}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.crash.conftest import MakeHouse
-from tests.crash.house import Tweaks
+from tests.crash.conftest import MakeSystem
+from tests.crash.killable_system import Tweaks
 from tests.crash.points import (
     AGENT_BUYING_UNSYNCED,
     CHECKPOINT,
@@ -13,88 +13,88 @@ from tests.crash.points import (
     REPAIR,
     commit,
 )
-from tests.crash.rounds import telling
-from tests.crash.trial import DISPENSED, INTERRUPTED, End, Trial
+from tests.crash.rounds import unsynced_points
+from tests.crash.scenario import DISPENSED, INTERRUPTED, Outcome, Scenario
 
 
-@pytest.mark.parametrize("point", telling(FRONTEND_BUYING))
+@pytest.mark.parametrize("point", unsynced_points(FRONTEND_BUYING))
 def test_fault_32_power_cut_at_the_frontend_while_a_can_is_bought(
-    point: str, make_house: MakeHouse
+    point: str, make_system: MakeSystem
 ) -> None:
-    with Trial(make_house(), frontend=(point,), unsynced_is_lost=True) as trial:
-        drop = trial.buy().drop
-        trial.until_all_have_died()
-        trial.check(drop.name, DISPENSED)
+    with Scenario(make_system(), frontend=(point,), unsynced_is_lost=True) as scenario:
+        drop = scenario.buy().drop
+        scenario.until_all_are_killed()
+        scenario.check(drop.name, DISPENSED)
 
 
-@pytest.mark.parametrize("point", telling(commit("cancelled")))
+@pytest.mark.parametrize("point", unsynced_points(commit("cancelled")))
 def test_fault_32_power_cut_at_the_frontend_while_a_drop_is_cancelled(
-    point: str, make_house: MakeHouse
+    point: str, make_system: MakeSystem
 ) -> None:
-    with Trial(make_house(), frontend=(point,), unsynced_is_lost=True) as trial:
-        drop = trial.buy(delay_s=100).drop
-        trial.cancel(drop.name)
-        trial.until_all_have_died()
-        trial.check(drop.name, End("NOT_DISPENSED", "CANCELLED", 0))
+    with Scenario(make_system(), frontend=(point,), unsynced_is_lost=True) as scenario:
+        drop = scenario.buy(delay_s=100).drop
+        scenario.cancel(drop.name)
+        scenario.until_all_are_killed()
+        scenario.check(drop.name, Outcome("NOT_DISPENSED", "CANCELLED", 0))
 
 
-@pytest.mark.parametrize("point", telling(CHECKPOINT))
+@pytest.mark.parametrize("point", unsynced_points(CHECKPOINT))
 def test_fault_32_power_cut_while_sqlite_empties_its_journal(
-    point: str, make_house: MakeHouse
+    point: str, make_system: MakeSystem
 ) -> None:
-    house = make_house(Tweaks({"storage": "checkpoint_pages = 100"}))
-    with Trial(house, frontend=(point,), unsynced_is_lost=True) as trial:
-        while not trial.died_at:
-            trial.buy_another()
-        trial.until_all_have_died()
-        trial.check_next()
+    system = make_system(Tweaks({"storage": "checkpoint_pages = 100"}))
+    with Scenario(system, frontend=(point,), unsynced_is_lost=True) as scenario:
+        while not scenario.killed_at:
+            scenario.buy_another()
+        scenario.until_all_are_killed()
+        scenario.check_next()
 
 
-@pytest.mark.parametrize("point", telling(AGENT_BUYING_UNSYNCED))
+@pytest.mark.parametrize("point", unsynced_points(AGENT_BUYING_UNSYNCED))
 def test_fault_32_power_cut_at_the_agent_while_a_can_is_bought(
-    point: str, make_house: MakeHouse
+    point: str, make_system: MakeSystem
 ) -> None:
-    with Trial(make_house(), agent=(point,), unsynced_is_lost=True) as trial:
-        drop = trial.buy().drop
-        trial.until_all_have_died()
-        trial.check(drop.name, AGENT_BUYING_UNSYNCED[point])
+    with Scenario(make_system(), agent=(point,), unsynced_is_lost=True) as scenario:
+        drop = scenario.buy().drop
+        scenario.until_all_are_killed()
+        scenario.check(drop.name, AGENT_BUYING_UNSYNCED[point])
 
 
-@pytest.mark.parametrize("point", telling(CREATE))
-def test_fault_32_power_cut_while_the_journal_is_made(point: str, make_house: MakeHouse) -> None:
-    with Trial(make_house(), agent=(point,), unsynced_is_lost=True) as trial:
-        drop = trial.buy().drop
-        trial.until_all_have_died()
-        trial.check(drop.name, DISPENSED)
+@pytest.mark.parametrize("point", unsynced_points(CREATE))
+def test_fault_32_power_cut_while_the_journal_is_made(point: str, make_system: MakeSystem) -> None:
+    with Scenario(make_system(), agent=(point,), unsynced_is_lost=True) as scenario:
+        drop = scenario.buy().drop
+        scenario.until_all_are_killed()
+        scenario.check(drop.name, DISPENSED)
 
 
-@pytest.mark.parametrize("point", telling(REPAIR))
+@pytest.mark.parametrize("point", unsynced_points(REPAIR))
 def test_fault_32_power_cut_while_a_torn_record_is_cut_off(
-    point: str, make_house: MakeHouse
+    point: str, make_system: MakeSystem
 ) -> None:
-    house = make_house()
-    with Trial(house, agent=("during-write-result", point)) as trial:
+    system = make_system()
+    with Scenario(system, agent=("during-write-result", point)) as scenario:
         # The first death leaves the torn record, and only the second one is a power cut.
-        trial.keep_down(house.agent, until=lambda: _lose_power_from_now_on(trial))
-        drop = trial.buy().drop
-        trial.until_all_have_died()
-        trial.check(drop.name, INTERRUPTED)
+        scenario.keep_down(system.agent, until=lambda: _lose_power_from_now_on(scenario))
+        drop = scenario.buy().drop
+        scenario.until_all_are_killed()
+        scenario.check(drop.name, INTERRUPTED)
 
 
-def _lose_power_from_now_on(trial: Trial) -> bool:
-    trial.house.agent.unsynced_is_lost = True
+def _lose_power_from_now_on(scenario: Scenario) -> bool:
+    scenario.system.agent.unsynced_is_lost = True
     return True
 
 
-@pytest.mark.parametrize("point", telling(COMPACT))
+@pytest.mark.parametrize("point", unsynced_points(COMPACT))
 def test_fault_32_power_cut_while_what_is_unreported_is_compacted(
-    point: str, make_house: MakeHouse
+    point: str, make_system: MakeSystem
 ) -> None:
-    house = make_house(Tweaks(agent={"journal": "compact_bytes = 0"}))
-    with Trial(
-        house, frontend=("before-commit-dispensed",), agent=(point,), unsynced_is_lost=True
-    ) as trial:
-        trial.keep_down(house.frontend, until=lambda: point in trial.died_at)
-        drop = trial.buy().drop
-        trial.until_all_have_died()
-        trial.check(drop.name, DISPENSED)
+    system = make_system(Tweaks(agent={"journal": "compact_bytes = 0"}))
+    with Scenario(
+        system, frontend=("before-commit-dispensed",), agent=(point,), unsynced_is_lost=True
+    ) as scenario:
+        scenario.keep_down(system.frontend, until=lambda: point in scenario.killed_at)
+        drop = scenario.buy().drop
+        scenario.until_all_are_killed()
+        scenario.check(drop.name, DISPENSED)

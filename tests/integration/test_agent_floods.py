@@ -12,7 +12,7 @@ from drink.v1 import machine_link_service_pb2_grpc
 from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_service_pb2 import Slot
 from scripts.processes import wait_until
-from tests.integration.house import COUPLE, DATABASE, House, outcome, reason
+from tests.integration.audited_system import COUPLE, DATABASE, AuditedSystem, outcome, reason
 
 PLAN = COUPLE
 
@@ -85,10 +85,10 @@ def statuses(_: str) -> Iterator[Message]:
         )
 
 
-def link(house: House, messages: Iterator[Message]) -> str:
+def link(system: AuditedSystem, messages: Iterator[Message]) -> str:
     """Runs one link of the thief to its end; returns why it ended."""
-    token = (house.folder / "ld.token").read_text().strip()
-    with grpc.insecure_channel(house.address) as channel:
+    token = (system.folder / "ld.token").read_text().strip()
+    with grpc.insecure_channel(system.address) as channel:
         stub = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
         call = stub.Connect(
             itertools.chain([hello()], messages),
@@ -105,39 +105,39 @@ def link(house: House, messages: Iterator[Message]) -> str:
 
 @pytest.mark.parametrize("flood", [orphans, contradictions, empty, heartbeats, statuses])
 def test_fault_68_a_machine_token_that_floods_is_ended_and_costs_the_others_nothing(
-    house: House, flood: Callable[[str], Iterator[Message]]
+    system: AuditedSystem, flood: Callable[[str], Iterator[Message]]
 ) -> None:
-    house.agents["ld"].stop()
-    sold = house.alice.drop("d/1")
+    system.agents["ld"].stop()
+    sold = system.alice.drop("d/1")
     settled = sold.name.removeprefix("drops/")
-    log, database = house.frontend.log, house.folder / DATABASE
+    log, database = system.frontend.log, system.folder / DATABASE
     before = (log.stat().st_size, size(database))
     try:
-        assert link(house, flood(settled)) == "RATE_LIMITED"
+        assert link(system, flood(settled)) == "RATE_LIMITED"
         for _ in range(5):
-            assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+            assert outcome(system.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
         assert log.stat().st_size - before[0] < LOG_MAX
         assert size(database) - before[1] < DATABASE_MAX
-        assert house.alice.get(sold.name).state == sold.state
+        assert system.alice.get(sold.name).state == sold.state
     finally:
-        house.agents["ld"].start()
-        house.wait_ready("ld")
-    assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
+        system.agents["ld"].start()
+        system.wait_ready("ld")
+    assert outcome(system.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
 
 
-def test_fault_68_a_machine_token_that_connects_in_a_loop_is_refused(house: House) -> None:
-    house.agents["ld"].stop()
-    log = house.frontend.log
+def test_fault_68_a_machine_token_that_connects_in_a_loop_is_refused(system: AuditedSystem) -> None:
+    system.agents["ld"].stop()
+    log = system.frontend.log
     before = log.stat().st_size
     try:
-        ends = [link(house, iter(())) for _ in range(200)]
+        ends = [link(system, iter(())) for _ in range(200)]
         assert ends.count("RATE_LIMITED") >= 50
-        assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+        assert outcome(system.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
         assert log.stat().st_size - before < LOG_MAX
     finally:
-        house.agents["ld"].start()
-        house.wait_ready("ld")
-    wait_until(lambda: "LINK_REFUSED" in house.admin("alarms"), "the alarm is kept")
+        system.agents["ld"].start()
+        system.wait_ready("ld")
+    wait_until(lambda: "LINK_REFUSED" in system.admin("alarms"), "the alarm is kept")
 
 
 def size(database: Path) -> int:

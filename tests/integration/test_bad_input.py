@@ -20,13 +20,13 @@ from scripts.client import Client
 from scripts.plan import MachinePlan, SlotPlan, UserPlan
 from scripts.processes import wait_until
 from tests.fakes.ports import free_port
-from tests.integration.house import (
+from tests.integration.audited_system import (
     ADMIN,
     ALICE,
     BOB,
     COUPLE,
     PRICE,
-    House,
+    AuditedSystem,
     outcome,
     refused,
 )
@@ -64,7 +64,7 @@ PLAN = replace(
 class Caller:
     """Makes one bad call, and knows who may be charged for it."""
 
-    house: House
+    system: AuditedSystem
     poor: Client
 
     def drop(self, slot: str = "machines/d/slots/1", **fields: object) -> None:
@@ -74,22 +74,22 @@ class Caller:
         request = drops.DropRequest(slot=slot, **fields)  # type: ignore[arg-type]
         if isinstance(delay_s, float):
             request.delay.FromMilliseconds(int(delay_s * 1000))
-        self.house.alice.call(self.house.alice.drops.Drop, request)
+        self.system.alice.call(self.system.alice.drops.Drop, request)
 
     def login(self, user: str, password: str) -> None:
         """Tries to log in."""
-        Client(self.house.address, user, password)
+        Client(self.system.address, user, password)
 
     def transfer(self, recipient: str, credits_: int) -> None:
         """Tries to give credits away."""
         request = accounts.TransferCreditsRequest(
             request_id=str(uuid.uuid4()), recipient=recipient, credits=credits_
         )
-        self.house.alice.call(self.house.alice.accounts.TransferCredits, request)
+        self.system.alice.call(self.system.alice.accounts.TransferCredits, request)
 
 
 @pytest.fixture(scope="module")
-def poor(standing: House) -> Iterator[Client]:
+def poor(standing: AuditedSystem) -> Iterator[Client]:
     """A buyer who lacks one credit."""
     poor = standing.client(POOR)
     yield poor
@@ -97,23 +97,23 @@ def poor(standing: House) -> Iterator[Client]:
 
 
 @pytest.fixture
-def caller(house: House, poor: Client) -> Iterator[Caller]:
+def caller(system: AuditedSystem, poor: Client) -> Iterator[Caller]:
     """Who makes bad calls; the books must be the same afterwards."""
     update = machines.UpdateSlotRequest(name="machines/d/slots/4", enabled=False)
-    house.root.call(house.root.machines.UpdateSlot, update)
-    before = state(house)
-    yield Caller(house, poor)
-    assert state(house) == before
+    system.root.call(system.root.machines.UpdateSlot, update)
+    before = state(system)
+    yield Caller(system, poor)
+    assert state(system) == before
 
 
-def state(house: House) -> list[object]:
+def state(system: AuditedSystem) -> list[object]:
     """What nothing refused may change."""
     listing = drops.ListDropsRequest(parent="accounts/-", page_size=1)
     return [
-        *(house.root.account(user.name) for user in PLAN.users),
-        house.root.call(house.root.machines.ListMachines, machines.ListMachinesRequest()),
-        house.root.call(house.root.drops.ListDrops, listing).drops,
-        *(house.runs(name) for name in house.boards),
+        *(system.root.account(user.name) for user in PLAN.users),
+        system.root.call(system.root.machines.ListMachines, machines.ListMachinesRequest()),
+        system.root.call(system.root.drops.ListDrops, listing).drops,
+        *(system.runs(name) for name in system.boards),
     ]
 
 
@@ -181,18 +181,18 @@ def test_credits_go_nowhere_wrong(
 def test_a_call_without_a_sound_token_is_refused(caller: Caller, token: str) -> None:
     request = drops.DropRequest(request_id=str(uuid.uuid4()), slot="machines/d/slots/1")
     with refused("TOKEN_INVALID"):
-        caller.house.alice.drops.Drop(
+        caller.system.alice.drops.Drop(
             request, metadata=(("authorization", token),), timeout=LIMIT_S
         )
 
 
 def test_bytes_that_are_no_message_are_refused(caller: Caller) -> None:
-    with grpc.insecure_channel(caller.house.address) as channel:
+    with grpc.insecure_channel(caller.system.address) as channel:
         call: Any = channel.unary_unary("/drink.v1.DropService/Drop")
         with refused("FIELD_INVALID"):
-            call(b"\xff\xff\xff", metadata=caller.house.alice.metadata, timeout=LIMIT_S)
+            call(b"\xff\xff\xff", metadata=caller.system.alice.metadata, timeout=LIMIT_S)
         with refused("RESOURCE_EXHAUSTED"):
-            call(bytes(1_000_000), metadata=caller.house.alice.metadata, timeout=LIMIT_S)
+            call(bytes(1_000_000), metadata=caller.system.alice.metadata, timeout=LIMIT_S)
         with refused("UNIMPLEMENTED"):
             brew: Any = channel.unary_unary("/drink.v1.DropService/Brew")
             brew(b"", timeout=LIMIT_S)
@@ -201,9 +201,9 @@ def test_bytes_that_are_no_message_are_refused(caller: Caller) -> None:
 class Session:
     """A session that is greeted, and logged in as a user if one is given."""
 
-    def __init__(self, house: House, user: UserPlan | None = None) -> None:
+    def __init__(self, system: AuditedSystem, user: UserPlan | None = None) -> None:
         self._connection = socket.create_connection(
-            ("127.0.0.1", house.session_port), timeout=LIMIT_S
+            ("127.0.0.1", system.session_port), timeout=LIMIT_S
         )
         self._replies = self._connection.makefile("rb")
         assert self._replies.readline() == b"OK Welcome to Big Drink\n"
@@ -249,88 +249,92 @@ class Session:
 def test_a_bad_line_gets_one_refusal_and_the_session_goes_on(
     caller: Caller, words: bytes, expected: bytes
 ) -> None:
-    with Session(caller.house, ALICE) as session:
+    with Session(caller.system, ALICE) as session:
         assert session.say(words) == expected
         assert session.say(b"WHOAMI\n") == b"OK Username: alice\n"
 
 
 def test_who_is_not_logged_in_or_cannot_pay_gets_nothing(caller: Caller) -> None:
-    with Session(caller.house) as session:
+    with Session(caller.system) as session:
         assert session.say(b"DROP 1\n") == b"ERR 204 You need to login.\n"
         assert session.say(b"PASS guess\n") == b"ERR 201 USER command needs to be issued first.\n"
         for user in (BOB.name, "nobody"):
             assert session.say(f"USER {user}\n".encode()) == b"OK Password required.\n"
             assert session.say(b"PASS guess\n") == b"ERR 202 Invalid username or password.\n"
-    with Session(caller.house, POOR) as session:
+    with Session(caller.system, POOR) as session:
         assert session.say(b"DROP 1\n") == b"ERR 203 User is poor.\n"
 
 
-def port_of(house: House, name: str) -> int:
+def port_of(system: AuditedSystem, name: str) -> int:
     """The port of the sessions, of gRPC, or the one that the board of ld dials."""
     return {
-        "sessions": house.session_port,
-        "grpc": house.rpc_port,
+        "sessions": system.session_port,
+        "grpc": system.rpc_port,
         "board": PLAN.machines[1].board_port,
     }[name]
 
 
-def assert_everybody_is_served(house: House) -> None:
+def assert_everybody_is_served(system: AuditedSystem) -> None:
     """A buyer over gRPC and one in a session, at the machine with the port and at the other one."""
     started = time.monotonic()
     for slot in ("d/1", "ld/1"):
-        assert outcome(house.alice.drop(slot)) == ("DISPENSED", "BOARD_ACK")
-    with Session(house, ALICE) as session:
+        assert outcome(system.alice.drop(slot)) == ("DISPENSED", "BOARD_ACK")
+    with Session(system, ALICE) as session:
         assert session.say(b"DROP 1\n").startswith(b"OK Credits remaining: ")
     assert time.monotonic() - started < LIMIT_S
 
 
-def open_files(house: House) -> int:
+def open_files(system: AuditedSystem) -> int:
     """Files that the frontend and the agents have open."""
-    processes = [house.frontend, *house.agents.values()]
+    processes = [system.frontend, *system.agents.values()]
     return sum(len(list(Path(f"/proc/{each.pid}/fd").iterdir())) for each in processes)
 
 
 @pytest.mark.parametrize("port", ["sessions", "grpc", "board"])
-def test_fault_8_junk_on_a_port_disturbs_nobody(house: House, port: str) -> None:
+def test_fault_8_junk_on_a_port_disturbs_nobody(system: AuditedSystem, port: str) -> None:
     chance = random.Random(port)
-    files = open_files(house)
+    files = open_files(system)
     with ExitStack() as connections:
         for size in (1, 10, 1_000, 100_000, 1_000_000):
             connection = connections.enter_context(
-                socket.create_connection(("127.0.0.1", port_of(house, port)), timeout=LIMIT_S)
+                socket.create_connection(("127.0.0.1", port_of(system, port)), timeout=LIMIT_S)
             )
             try:
                 connection.sendall(chance.randbytes(size))
             except OSError:
                 continue  # hung up on before the end
-        assert_everybody_is_served(house)
-    wait_until(lambda: open_files(house) <= files + 2, "the connections are gone", LIMIT_S)
+        assert_everybody_is_served(system)
+    wait_until(lambda: open_files(system) <= files + 2, "the connections are gone", LIMIT_S)
 
 
 @pytest.mark.parametrize("port", ["sessions", "grpc", "board"])
-def test_fault_8_a_megabyte_without_a_line_end_disturbs_nobody(house: House, port: str) -> None:
-    with socket.create_connection(("127.0.0.1", port_of(house, port)), timeout=LIMIT_S) as flood:
+def test_fault_8_a_megabyte_without_a_line_end_disturbs_nobody(
+    system: AuditedSystem, port: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", port_of(system, port)), timeout=LIMIT_S) as flood:
         try:
             for _ in range(16):
                 flood.sendall(b"x" * 65_536)
         except OSError:
             assert port != "sessions"
-        assert_everybody_is_served(house)
+        assert_everybody_is_served(system)
 
 
 @pytest.mark.parametrize("port", ["sessions", "grpc", "board"])
-def test_fault_8_a_flood_of_silent_connections_disturbs_nobody(house: House, port: str) -> None:
-    files = open_files(house)
+def test_fault_8_a_flood_of_silent_connections_disturbs_nobody(
+    system: AuditedSystem, port: str
+) -> None:
+    files = open_files(system)
     with ExitStack() as connections:
         flood = [
             connections.enter_context(
-                socket.create_connection(("127.0.0.1", port_of(house, port)), timeout=LIMIT_S)
+                socket.create_connection(("127.0.0.1", port_of(system, port)), timeout=LIMIT_S)
             )
             for _ in range(300)
         ]
-        assert_everybody_is_served(house)
+        assert_everybody_is_served(system)
         if port != "sessions":  # whose limit is five minutes
             for connection in flood:
                 while connection.recv(4096):
                     pass
-    wait_until(lambda: open_files(house) <= files + 2, "the connections are gone", LIMIT_S)
+    wait_until(lambda: open_files(system) <= files + 2, "the connections are gone", LIMIT_S)

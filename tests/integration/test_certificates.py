@@ -17,7 +17,7 @@ from scripts.plan import Plan
 from scripts.processes import BIN, Process
 from tests.fakes.certificates import Certificates, Files
 from tests.fakes.ports import free_port
-from tests.integration.house import COUPLE, House, id_of, outcome, refused
+from tests.integration.audited_system import COUPLE, AuditedSystem, id_of, outcome, refused
 
 SLOW_S = 0.6
 """Seconds that a motor runs where something is to happen meanwhile."""
@@ -39,8 +39,8 @@ def plan_with(links_port: int) -> Plan:
     )
 
 
-class CertifiedHouse(House):
-    """A house whose certificates are made by the command that makes them for everybody."""
+class CertifiedSystem(AuditedSystem):
+    """A system whose certificates are made by the command that makes them for everybody."""
 
     def __init__(self, folder: Path, templates: Path) -> None:
         self._links_port = free_port()
@@ -91,17 +91,17 @@ class CertifiedHouse(House):
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory, templates: Path) -> Iterator[House]:
-    with CertifiedHouse(tmp_path_factory.mktemp("house"), templates) as house:
-        house.install()
-        house.start()
-        yield house
+def standing(tmp_path_factory: pytest.TempPathFactory, templates: Path) -> Iterator[AuditedSystem]:
+    with CertifiedSystem(tmp_path_factory.mktemp("system"), templates) as system:
+        system.install()
+        system.start()
+        yield system
 
 
 @pytest.fixture
-def certified(house: House) -> CertifiedHouse:
-    assert isinstance(house, CertifiedHouse)
-    return house
+def certified(system: AuditedSystem) -> CertifiedSystem:
+    assert isinstance(system, CertifiedSystem)
+    return system
 
 
 @pytest.fixture
@@ -109,21 +109,21 @@ def strangers(tmp_path: Path) -> Certificates:
     return Certificates(tmp_path / "strangers")
 
 
-def assert_undisturbed(house: House) -> None:
+def assert_undisturbed(system: AuditedSystem) -> None:
     """The machine's own agent has its link, and sells."""
-    assert outcome(house.alice.drop("d/1"))[0] == "DISPENSED"
-    lost = [each for each in house.agents["d"].events() if each["event"] == "link_lost"]
+    assert outcome(system.alice.drop("d/1"))[0] == "DISPENSED"
+    lost = [each for each in system.agents["d"].events() if each["event"] == "link_lost"]
     assert lost == []
 
 
-def test_a_can_falls_for_agents_that_have_no_token(certified: CertifiedHouse) -> None:
+def test_a_can_falls_for_agents_that_have_no_token(certified: CertifiedSystem) -> None:
     assert "token" not in (certified.folder / "d.toml").read_text()
     for slot in ("d/1", "ld/1"):
         assert outcome(certified.alice.drop(slot))[0] == "DISPENSED"
 
 
 def test_fault_19_an_agent_with_another_machines_certificate_is_refused(
-    certified: CertifiedHouse,
+    certified: CertifiedSystem,
 ) -> None:
     certs = certified.folder / "certs"
     files = Files(certs / "machine-ld.pem", certs / "machine-ld.key")
@@ -135,7 +135,7 @@ def test_fault_19_an_agent_with_another_machines_certificate_is_refused(
 
 
 def test_fault_19_certificate_and_token_of_two_machines_are_refused(
-    certified: CertifiedHouse,
+    certified: CertifiedSystem,
 ) -> None:
     certs = certified.folder / "certs"
     files = Files(certs / "machine-d.pem", certs / "machine-d.key")
@@ -147,7 +147,7 @@ def test_fault_19_certificate_and_token_of_two_machines_are_refused(
 
 @pytest.mark.parametrize("kind", ["foreign", "expired", "none"])
 def test_fault_19_an_agent_that_the_authority_does_not_know_gets_no_connection(
-    certified: CertifiedHouse, strangers: Certificates, kind: str
+    certified: CertifiedSystem, strangers: Certificates, kind: str
 ) -> None:
     files = {
         "foreign": strangers.machine("d"),
@@ -164,9 +164,9 @@ def test_fault_19_an_agent_that_the_authority_does_not_know_gets_no_connection(
         assert_undisturbed(certified)
 
 
-def _expired(house: CertifiedHouse) -> Files:
-    """A certificate of the house's own authority that was good until yesterday."""
-    folder = house.folder / "certs"
+def _expired(system: CertifiedSystem) -> Files:
+    """A certificate of the system's own authority that was good until yesterday."""
+    folder = system.folder / "certs"
     authority = Authority.load(
         Issued((folder / "ca.pem").read_bytes(), (folder / "ca.key").read_bytes())
     )
@@ -178,7 +178,7 @@ def _expired(house: CertifiedHouse) -> Files:
 
 
 def test_fault_21_certificates_are_renewed_under_a_link_and_in_mid_drop(
-    certified: CertifiedHouse,
+    certified: CertifiedSystem,
 ) -> None:
     runs = certified.runs("d")
     drop = certified.turning(SLOW_S)
@@ -193,7 +193,7 @@ def test_fault_21_certificates_are_renewed_under_a_link_and_in_mid_drop(
 
 
 def test_a_certificate_that_is_replaced_by_a_wrong_one_costs_the_link_and_nothing_else(
-    certified: CertifiedHouse, strangers: Certificates
+    certified: CertifiedSystem, strangers: Certificates
 ) -> None:
     wrong = strangers.machine("d")
     drop = certified.turning(SLOW_S)
@@ -213,7 +213,7 @@ def test_a_certificate_that_is_replaced_by_a_wrong_one_costs_the_link_and_nothin
 
 
 def test_a_machine_that_is_disabled_sells_nothing_whatever_its_agent_shows(
-    certified: CertifiedHouse,
+    certified: CertifiedSystem,
 ) -> None:
     certified.admin("machine", "change", "d", "--disabled")
     with refused("MACHINE_DISABLED"):
@@ -223,7 +223,7 @@ def test_a_machine_that_is_disabled_sells_nothing_whatever_its_agent_shows(
 
 
 def test_an_agent_with_a_token_links_where_no_certificate_is_asked_for(
-    certified: CertifiedHouse,
+    certified: CertifiedSystem,
 ) -> None:
     path = certified.write_agent("ld")
     before = path.read_text()
@@ -242,7 +242,7 @@ def test_an_agent_with_a_token_links_where_no_certificate_is_asked_for(
         certified.agents["ld"].start()
 
 
-def test_the_frontend_asks_itself_whether_it_serves(certified: CertifiedHouse) -> None:
+def test_the_frontend_asks_itself_whether_it_serves(certified: CertifiedSystem) -> None:
     command = [str(BIN / "drink-frontend"), "--config=frontend.toml", "health"]
     done = subprocess.run(
         command, cwd=certified.folder, capture_output=True, text=True, timeout=60, check=False

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from scripts.processes import BIN
-from tests.integration.house import COUPLE, House, id_of, outcome
+from tests.integration.audited_system import COUPLE, AuditedSystem, id_of, outcome
 
 PLAN = COUPLE
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
-def run(house: House, command: str, *more: str, text: str = "") -> tuple[int, str, str]:
+def run(system: AuditedSystem, command: str, *more: str, text: str = "") -> tuple[int, str, str]:
     """Exit code, output and errors of `drink-frontend`."""
     done = subprocess.run(
         [str(BIN / "drink-frontend"), "--config=frontend.toml", *command.split(), *more],
-        cwd=house.folder,
+        cwd=system.folder,
         input=text,
         capture_output=True,
         text=True,
@@ -30,46 +30,46 @@ def run(house: House, command: str, *more: str, text: str = "") -> tuple[int, st
     return done.returncode, done.stdout, done.stderr
 
 
-def admin(house: House, command: str, *more: str, text: str = "") -> str:
+def admin(system: AuditedSystem, command: str, *more: str, text: str = "") -> str:
     """What a command answers that does what it is asked to."""
-    code, output, errors = run(house, f"admin {command}", *more, text=text)
+    code, output, errors = run(system, f"admin {command}", *more, text=text)
     assert (code, errors) == (0, "")
     return output
 
 
-def test_a_machine_is_set_up_and_looked_after(house: House) -> None:
-    assert admin(house, "machine add v", "Vending", "--location=NRH") == ""
-    assert admin(house, "slot add v 1 --item=Tea --price=20 --available=3") == ""
-    assert admin(house, "slot change v 1 --price=25 --available=4 --disabled") == ""
-    assert admin(house, "machine change v --display-name=Vendor") == ""
-    listed = admin(house, "machine list").splitlines()
+def test_a_machine_is_set_up_and_looked_after(system: AuditedSystem) -> None:
+    assert admin(system, "machine add v", "Vending", "--location=NRH") == ""
+    assert admin(system, "slot add v 1 --item=Tea --price=20 --available=3") == ""
+    assert admin(system, "slot change v 1 --price=25 --available=4 --disabled") == ""
+    assert admin(system, "machine change v --display-name=Vendor") == ""
+    listed = admin(system, "machine list").splitlines()
     assert listed[0].split()[:4] == ["machine", "slot", "item", "price"]
     tea = next(line for line in listed if line.startswith("v "))
     assert tea.split() == ["v", "1", "Tea", "25", "4", "0", "0", "0", "UNSPECIFIED", "no"]
 
 
-def test_a_token_is_shown_once_or_written_where_only_its_owner_reads(house: House) -> None:
-    admin(house, "machine add t", "Token")
-    shown = admin(house, "machine token t").strip()
+def test_a_token_is_shown_once_or_written_where_only_its_owner_reads(system: AuditedSystem) -> None:
+    admin(system, "machine add t", "Token")
+    shown = admin(system, "machine token t").strip()
     assert re.fullmatch(r"[\w-]{32,}", shown)
-    assert admin(house, "machine token t --output=t.secret") == ""
-    file = house.folder / "t.secret"
+    assert admin(system, "machine token t --output=t.secret") == ""
+    file = system.folder / "t.secret"
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.read_text().strip() != shown
-    code, _, errors = run(house, "admin machine token t --output=t.secret")
+    code, _, errors = run(system, "admin machine token t --output=t.secret")
     assert code == 1
     assert "t.secret exists already" in errors
 
 
-def test_a_user_is_set_up_with_a_password_from_a_pipe(house: House) -> None:
-    assert admin(house, "user add dave --password", text="first-secret\n") == ""
-    assert "300 credits available" in admin(house, "credits add dave 300 --request-id=gift")
-    assert "300 credits available" in admin(house, "credits add dave 300 --request-id=gift")
-    assert "0 credits available" in admin(house, "credits add dave -- -300")
-    assert admin(house, "user change dave --password --admin", text="second-secret\n") == ""
-    listed = admin(house, "user list")
+def test_a_user_is_set_up_with_a_password_from_a_pipe(system: AuditedSystem) -> None:
+    assert admin(system, "user add dave --password", text="first-secret\n") == ""
+    assert "300 credits available" in admin(system, "credits add dave 300 --request-id=gift")
+    assert "300 credits available" in admin(system, "credits add dave 300 --request-id=gift")
+    assert "0 credits available" in admin(system, "credits add dave -- -300")
+    assert admin(system, "user change dave --password --admin", text="second-secret\n") == ""
+    listed = admin(system, "user list")
     assert re.search(r"^dave +0 +0 +yes$", listed, re.MULTILINE)
-    assert "secret" not in listed + house.frontend.log.read_text()
+    assert "secret" not in listed + system.frontend.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -84,57 +84,59 @@ def test_a_user_is_set_up_with_a_password_from_a_pipe(house: House) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_with_its_reason(
-    house: House, command: str, expected: str
+    system: AuditedSystem, command: str, expected: str
 ) -> None:
-    code, output, errors = run(house, f"admin {command}")
+    code, output, errors = run(system, f"admin {command}")
     assert (code, output) == (1, "")
     assert errors.startswith(f"{expected}: ")
 
 
-def test_drops_are_listed_shown_and_decided_when_nobody_can_tell(house: House) -> None:
-    house.boards["d"].fault("disconnect", slot=1, seconds=0.3)
-    lost = house.alice.drop("d/1")
+def test_drops_are_listed_shown_and_decided_when_nobody_can_tell(system: AuditedSystem) -> None:
+    system.boards["d"].fault("disconnect", slot=1, seconds=0.3)
+    lost = system.alice.drop("d/1")
     assert outcome(lost) == ("UNKNOWN", "BOARD_LOST")
     identity = id_of(lost)
-    assert identity in admin(house, "drops list --state=UNKNOWN --account=alice")
-    assert f"UNKNOWN BOARD_LOST  {identity}" in admin(house, "alarms")
-    code, _, errors = run(house, f"admin drops resolve {identity} --dispensed")
+    assert identity in admin(system, "drops list --state=UNKNOWN --account=alice")
+    assert f"UNKNOWN BOARD_LOST  {identity}" in admin(system, "alarms")
+    code, _, errors = run(system, f"admin drops resolve {identity} --dispensed")
     assert code != 0
     assert "--why" in errors
     assert "DISPENSED OPERATOR" in admin(
-        house, f"drops resolve {identity} --dispensed", "--why=one can short"
+        system, f"drops resolve {identity} --dispensed", "--why=one can short"
     )
-    shown = admin(house, f"drops show {identity}")
+    shown = admin(system, f"drops show {identity}")
     for word in ("RESERVE", "DISPATCH", "LOSE", "DECIDE_DISPENSED", "one can short"):
         assert word in shown
-    code, _, errors = run(house, f"admin drops resolve {identity} --dispensed --why=again")
+    code, _, errors = run(system, f"admin drops resolve {identity} --dispensed --why=again")
     assert code == 1
     assert errors.startswith("DROP_NOT_UNKNOWN: ")
 
 
-def test_an_import_is_carried_out_once(house: House) -> None:
-    before = admin(house, "machine list"), admin(house, "user list")
-    assert admin(house, "import plan.toml") == ""
-    assert (admin(house, "machine list"), admin(house, "user list")) == before
-    (house.folder / "bad.toml").write_text("[[machines]]\nname = 'x'\n")
-    code, _, errors = run(house, "admin import bad.toml")
+def test_an_import_is_carried_out_once(system: AuditedSystem) -> None:
+    before = admin(system, "machine list"), admin(system, "user list")
+    assert admin(system, "import plan.toml") == ""
+    assert (admin(system, "machine list"), admin(system, "user list")) == before
+    (system.folder / "bad.toml").write_text("[[machines]]\nname = 'x'\n")
+    code, _, errors = run(system, "admin import bad.toml")
     assert code == 1
     assert "machines.0.display_name" in errors
 
 
-def test_the_books_are_verified_and_the_frontend_asked_for_its_health(house: House) -> None:
-    assert admin(house, "verify") == "The books agree.\n"
-    assert run(house, "health") == (0, "SERVING\n", "")
-    house.frontend.stop()
-    assert run(house, "health")[:2] == (1, "NOT_SERVING\n")
-    assert run(house, "migrate")[0] == 0
-    house.start_frontend()
+def test_the_books_are_verified_and_the_frontend_asked_for_its_health(
+    system: AuditedSystem,
+) -> None:
+    assert admin(system, "verify") == "The books agree.\n"
+    assert run(system, "health") == (0, "SERVING\n", "")
+    system.frontend.stop()
+    assert run(system, "health")[:2] == (1, "NOT_SERVING\n")
+    assert run(system, "migrate")[0] == 0
+    system.start_frontend()
 
 
 def test_the_settings_in_force_are_shown_and_their_reference_is_the_documented_one(
-    house: House,
+    system: AuditedSystem,
 ) -> None:
-    code, output, _ = run(house, "config check")
+    code, output, _ = run(system, "config check")
     assert code == 0
-    assert json.loads(output)["rpc"]["port"] == house.rpc_port
-    assert run(house, "config reference")[1] == DOCUMENTED.read_text()
+    assert json.loads(output)["rpc"]["port"] == system.rpc_port
+    assert run(system, "config reference")[1] == DOCUMENTED.read_text()

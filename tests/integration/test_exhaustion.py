@@ -14,7 +14,7 @@ import pytest
 from drink.v1.machine_service_pb2 import ListMachinesRequest, Machine
 from drink.v1.machine_service_pb2_grpc import MachineServiceStub
 from scripts.processes import Process, wait_until
-from tests.integration.house import COUPLE, House, outcome, refused
+from tests.integration.audited_system import COUPLE, AuditedSystem, outcome, refused
 
 PLAN = replace(COUPLE, agent={"link": "backoff_slow_s = 0.5"})
 """An agent that cannot read its token waits a minute before it tries again; here it does not."""
@@ -26,12 +26,12 @@ LIMIT_S = 30
 
 
 @pytest.fixture
-def house(house: House) -> House:
-    """The house with everything up."""
-    house.wait_ready("d", "ld")
-    for process in (house.frontend, *house.agents.values()):
+def system(system: AuditedSystem) -> AuditedSystem:
+    """The system with everything up."""
+    system.wait_ready("d", "ld")
+    for process in (system.frontend, *system.agents.values()):
         process.mark()
-    return house
+    return system
 
 
 @contextmanager
@@ -56,65 +56,67 @@ def greeting(port: int) -> bytes:
         return session.makefile("rb").readline()
 
 
-def test_fault_30_a_frontend_without_descriptors_serves_whom_it_has(house: House) -> None:
-    assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
-    runs = house.runs("d")
+def test_fault_30_a_frontend_without_descriptors_serves_whom_it_has(system: AuditedSystem) -> None:
+    assert outcome(system.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+    runs = system.runs("d")
     with (
-        limited(house.frontend, resource.RLIMIT_NOFILE, open_files(house.frontend)),
+        limited(system.frontend, resource.RLIMIT_NOFILE, open_files(system.frontend)),
         contextlib.ExitStack() as crowd,
     ):
         for _ in range(CROWD):
-            crowd.enter_context(socket.create_connection(("127.0.0.1", house.session_port)))
-        with grpc.insecure_channel(house.address) as channel, pytest.raises(grpc.RpcError):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", system.session_port)))
+        with grpc.insecure_channel(system.address) as channel, pytest.raises(grpc.RpcError):
             MachineServiceStub(channel).ListMachines(ListMachinesRequest(), timeout=2)
-        assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
-    assert house.runs("d") == runs + 1
-    assert greeting(house.session_port) == b"OK Welcome to Big Drink\n"
+        assert outcome(system.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+    assert system.runs("d") == runs + 1
+    assert greeting(system.session_port) == b"OK Welcome to Big Drink\n"
 
 
-def test_fault_30_an_agent_without_descriptors_is_away_until_it_has_some(house: House) -> None:
-    agent, runs = house.agents["d"], house.runs("d")
-    house.boards["d"].fault("slow", slot=1, seconds=0.6)
-    drop = house.alice.place("d/1")
-    house.wait_for_motor("d", runs + 1)
+def test_fault_30_an_agent_without_descriptors_is_away_until_it_has_some(
+    system: AuditedSystem,
+) -> None:
+    agent, runs = system.agents["d"], system.runs("d")
+    system.boards["d"].fault("slow", slot=1, seconds=0.6)
+    drop = system.alice.place("d/1")
+    system.wait_for_motor("d", runs + 1)
     with limited(agent, resource.RLIMIT_NOFILE, 3):
-        house.links.cut()
-        house.wait_reach(Machine.REACH_OFFLINE, "d")
-        house.wait_ready("ld")
+        system.links.cut()
+        system.wait_reach(Machine.REACH_OFFLINE, "d")
+        system.wait_ready("ld")
         with refused("MACHINE_OFFLINE"):
-            house.alice.drop("d/1")
-        assert outcome(house.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
-    assert outcome(house.alice.settled(drop.name)) == ("DISPENSED", "BOARD_ACK")
-    assert house.runs("d") == runs + 1
-    house.wait_ready("d")
-    assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+            system.alice.drop("d/1")
+        assert outcome(system.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
+    assert outcome(system.alice.settled(drop.name)) == ("DISPENSED", "BOARD_ACK")
+    assert system.runs("d") == runs + 1
+    system.wait_ready("d")
+    assert outcome(system.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
 
 
 @pytest.mark.parametrize("service", ["frontend", "agent"])
-def test_fault_30_out_of_memory_is_a_kill_at_worst(house: House, service: str) -> None:
+def test_fault_30_out_of_memory_is_a_kill_at_worst(system: AuditedSystem, service: str) -> None:
     """Whatever a service does without memory, what it has acknowledged is there afterwards."""
-    process = house.frontend if service == "frontend" else house.agents["d"]
-    runs = house.runs("d")
-    house.boards["d"].fault("slow", slot=1, seconds=0.6)
-    drop = house.alice.place("d/1")
-    house.wait_for_motor("d", runs + 1)
+    process = system.frontend if service == "frontend" else system.agents["d"]
+    runs = system.runs("d")
+    system.boards["d"].fault("slow", slot=1, seconds=0.6)
+    drop = system.alice.place("d/1")
+    system.wait_for_motor("d", runs + 1)
     with limited(process, resource.RLIMIT_AS, 1):
-        wait_until(lambda: not house.boards["d"].counts()["motor_running"], "the motor stands")
+        wait_until(lambda: not system.boards["d"].counts()["motor_running"], "the motor stands")
         if service == "frontend":
             with contextlib.suppress(OSError):
-                greeting(house.session_port)
+                greeting(system.session_port)
     process.kill()
     if service == "frontend":
-        house.start_frontend()
+        system.start_frontend()
     else:
         process.start()
         process.wait_for("link_up")
-    house.wait_ready("d", "ld")
-    state, _ = outcome(house.alice.answered(drop.name))
+    system.wait_ready("d", "ld")
+    state, _ = outcome(system.alice.answered(drop.name))
     if state == "UNKNOWN":
-        house.admin(
+        system.admin(
             "drops", "resolve", drop.name.removeprefix("drops/"), "--dispensed", "--why=counted"
         )
-    assert outcome(house.alice.settled(drop.name))[0] == "DISPENSED"
-    assert house.runs("d") == runs + 1
-    assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+    assert outcome(system.alice.settled(drop.name))[0] == "DISPENSED"
+    assert system.runs("d") == runs + 1
+    assert outcome(system.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")

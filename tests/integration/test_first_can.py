@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 import drink.v1
-from tests.integration.house import ALICE, BOB, COUPLE, PRICE, House
+from tests.integration.audited_system import ALICE, BOB, COUPLE, PRICE, AuditedSystem
 
 PLAN = COUPLE
 
@@ -42,17 +42,17 @@ def only_the_stubs(tmp_path: Path) -> Path:
 
 
 def test_an_outside_client_logs_in_drops_and_watches_to_dispensed(
-    house: House, only_the_stubs: Path
+    system: AuditedSystem, only_the_stubs: Path
 ) -> None:
     path = f"import sys; sys.path.insert(0, {str(only_the_stubs)!r})\n"
     # Neither this environment's packages nor its variables.
-    buy_outside(house, [sys.executable, "-I", "-S", "-c", path + client_of_readme()])
+    buy_outside(system, [sys.executable, "-I", "-S", "-c", path + client_of_readme()])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_environment_with_nothing_but_the_stubs_installed_is_enough(
-    house: House, tmp_path: Path
+    system: AuditedSystem, tmp_path: Path
 ) -> None:
     python = tmp_path / "bin" / "python"
     for command in (
@@ -60,14 +60,14 @@ def test_an_environment_with_nothing_but_the_stubs_installed_is_enough(
         [str(python), "-m", "pip", "install", "--quiet", str(PROTOS)],
     ):
         subprocess.run(command, check=True, timeout=10 * LIMIT_S)
-    buy_outside(house, [str(python), "-I", "-c", client_of_readme()])
+    buy_outside(system, [str(python), "-I", "-c", client_of_readme()])
 
 
-def buy_outside(house: House, client: list[str]) -> None:
+def buy_outside(system: AuditedSystem, client: list[str]) -> None:
     """Runs a client that logs in, drops, and prints each state that it watches."""
-    before = house.runs("d")
+    before = system.runs("d")
     done = subprocess.run(
-        [*client, house.address, ALICE.name, ALICE.password, "machines/d/slots/1"],
+        [*client, system.address, ALICE.name, ALICE.password, "machines/d/slots/1"],
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -77,23 +77,23 @@ def buy_outside(house: House, client: list[str]) -> None:
     states = done.stdout.splitlines()
     assert states[0] == f"SCHEDULED Coke {PRICE}"
     assert states[-1] == f"DISPENSED Coke {PRICE}"
-    assert house.runs("d") == before + 1
+    assert system.runs("d") == before + 1
 
 
-def test_health_answers_for_the_server_and_each_service(house: House) -> None:
-    with grpc.insecure_channel(house.address) as channel:
+def test_health_answers_for_the_server_and_each_service(system: AuditedSystem) -> None:
+    with grpc.insecure_channel(system.address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
         for service in ("", "drink.v1.DropService", "drink.v1.MachineLinkService"):
             answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=LIMIT_S)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_reflection_lists_the_services_and_gives_their_files(house: House) -> None:
+def test_reflection_lists_the_services_and_gives_their_files(system: AuditedSystem) -> None:
     requests = [
         reflection_pb2.ServerReflectionRequest(list_services=""),
         reflection_pb2.ServerReflectionRequest(file_containing_symbol="drink.v1.DropService"),
     ]
-    with grpc.insecure_channel(house.address) as channel:
+    with grpc.insecure_channel(system.address) as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[no-untyped-call]
         listed, file = stub.ServerReflectionInfo(iter(requests), timeout=LIMIT_S)
     names = {service.name for service in listed.list_services_response.service}
@@ -118,13 +118,13 @@ def converse(port: int, said: bytes, *, one_byte_segments: bool) -> bytes:
 
 
 @pytest.mark.parametrize("one_byte_segments", [False, True])
-def test_a_session_answers_byte_for_byte(house: House, one_byte_segments: bool) -> None:
-    dew = house.root.slot("d/2")
-    credits_ = house.bob.account().available_credits
+def test_a_session_answers_byte_for_byte(system: AuditedSystem, one_byte_segments: bool) -> None:
+    dew = system.root.slot("d/2")
+    credits_ = system.bob.account().available_credits
     said = (
         f"USER {BOB.name}\nPASS {BOB.password}\nWHOAMI\nSTAT 2\nDROP 2\r\ngetbalance\nBREW\nQUIT\n"
     )
-    answered = converse(house.session_port, said.encode(), one_byte_segments=one_byte_segments)
+    answered = converse(system.session_port, said.encode(), one_byte_segments=one_byte_segments)
     assert answered.decode() == (
         "OK Welcome to Big Drink\n"
         "OK Password required.\n"
@@ -139,9 +139,9 @@ def test_a_session_answers_byte_for_byte(house: House, one_byte_segments: bool) 
     )
 
 
-def test_a_whole_machine_is_listed_without_a_login(house: House) -> None:
-    coke, dew = house.root.slot("d/1"), house.root.slot("d/2")
-    answered = converse(house.session_port, b"STAT\nQUIT\n", one_byte_segments=False)
+def test_a_whole_machine_is_listed_without_a_login(system: AuditedSystem) -> None:
+    coke, dew = system.root.slot("d/1"), system.root.slot("d/2")
+    answered = converse(system.session_port, b"STAT\nQUIT\n", one_byte_segments=False)
     assert answered.decode() == (
         "OK Welcome to Big Drink\n"
         f'1 "Coke" {PRICE} {coke.available} {coke.dispensed} true\n'

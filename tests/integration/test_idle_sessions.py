@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.processes import wait_until
-from tests.integration.house import ALICE, COUPLE, House, outcome
+from tests.integration.audited_system import ALICE, COUPLE, AuditedSystem, outcome
 
 PLAN = COUPLE
 
@@ -21,20 +21,20 @@ LINES_MAX = 100
 
 
 @pytest.fixture
-def house(house: House) -> Iterator[House]:
-    """The house, its frontend with the open files that a system gives a process by default."""
+def system(system: AuditedSystem) -> Iterator[AuditedSystem]:
+    """The system, its frontend with the open files that a system gives a process by default."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most < STRANGERS + 500:
         pytest.skip(f"this machine lets a process open {most} files")
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    house.frontend.stop()
-    house.frontend.prefix = ("prlimit", f"--nofile={OPEN_FILES}:{OPEN_FILES}")
-    house.start_frontend()
-    house.wait_ready("d", "ld")
-    yield house
-    house.frontend.stop()
-    house.frontend.prefix = ()
-    house.start_frontend()
+    system.frontend.stop()
+    system.frontend.prefix = ("prlimit", f"--nofile={OPEN_FILES}:{OPEN_FILES}")
+    system.start_frontend()
+    system.wait_ready("d", "ld")
+    yield system
+    system.frontend.stop()
+    system.frontend.prefix = ()
+    system.start_frontend()
 
 
 def buys(port: int) -> bytes:
@@ -44,20 +44,22 @@ def buys(port: int) -> bytes:
         return session.makefile("rb").read().splitlines()[-2]
 
 
-def test_fault_66_idle_strangers_stop_neither_sessions_nor_calls_nor_links(house: House) -> None:
+def test_fault_66_idle_strangers_stop_neither_sessions_nor_calls_nor_links(
+    system: AuditedSystem,
+) -> None:
     with contextlib.ExitStack() as strangers:
         for _ in range(STRANGERS):
-            dialled = socket.create_connection(("127.0.0.1", house.session_port), timeout=LIMIT_S)
+            dialled = socket.create_connection(("127.0.0.1", system.session_port), timeout=LIMIT_S)
             strangers.enter_context(dialled)
-        assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
-        assert buys(house.session_port).startswith(b"OK Credits remaining: ")
-        house.links.cut()
-        house.wait_ready("d", "ld")
-        house.admin("user", "list")
+        assert outcome(system.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+        assert buys(system.session_port).startswith(b"OK Credits remaining: ")
+        system.links.cut()
+        system.wait_ready("d", "ld")
+        system.admin("user", "list")
     told = [
         event
-        for event in house.frontend.events()
+        for event in system.frontend.events()
         if event["event"] in {"session_closed_for_another", "session_turned_away"}
     ]
     assert 0 < len(told) <= LINES_MAX
-    wait_until(lambda: buys(house.session_port).startswith(b"OK"), "served afterwards", LIMIT_S)
+    wait_until(lambda: buys(system.session_port).startswith(b"OK"), "served afterwards", LIMIT_S)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from drink.v1.machine_service_pb2 import Machine
-from tests.integration.house import COUPLE, House, outcome
+from tests.integration.audited_system import COUPLE, AuditedSystem, outcome
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +26,12 @@ AGENT_NOTICES_S = 45
 """After 20 s of silence it pings and waits for 10 s."""
 
 
-def test_fault_14_both_ends_notice_a_half_open_link_without_heartbeats(house: House) -> None:
-    house.links.stall()
-    drop = house.alice.place("d/1")
-    house.wait_reach(Machine.REACH_OFFLINE, "d", "ld", limit_s=FRONTEND_NOTICES_S)
-    for agent in house.agents.values():
+def test_fault_14_both_ends_notice_a_half_open_link_without_heartbeats(
+    system: AuditedSystem,
+) -> None:
+    system.links.stall()
+    drop = system.alice.place("d/1")
+    system.wait_reach(Machine.REACH_OFFLINE, "d", "ld", limit_s=FRONTEND_NOTICES_S)
+    for agent in system.agents.values():
         agent.wait_for("link_lost", AGENT_NOTICES_S, reason="UNAVAILABLE")
-    assert outcome(house.alice.settled(drop.name)) == ("DISPENSED", "BOARD_ACK")
+    assert outcome(system.alice.settled(drop.name)) == ("DISPENSED", "BOARD_ACK")

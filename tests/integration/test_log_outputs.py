@@ -8,13 +8,13 @@ import pytest
 
 from drink.v1.drop_service_pb2 import Drop
 from scripts.processes import wait_until
-from tests.integration.house import BOB, COUPLE, House
+from tests.integration.audited_system import BOB, COUPLE, AuditedSystem
 from tests.integration.test_first_can import converse
 
 PLAN = COUPLE
 
 DROPS = 12
-"""Drops in each house, some 40 lines of each service."""
+"""Drops in each system, some 40 lines of each service."""
 
 OUTPUTS = {
     "full disk": "out = os.open('/dev/full', os.O_WRONLY)",
@@ -44,48 +44,48 @@ os.execv(sys.argv[1], sys.argv[1:])
 @pytest.fixture
 def unlogged(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, templates: Path
-) -> Iterator[House]:
-    """A house whose services write their logs to the output that the test names."""
-    with House(tmp_path_factory.mktemp("house"), PLAN, templates) as house:
-        house.install()
+) -> Iterator[AuditedSystem]:
+    """A system whose services write their logs to the output that the test names."""
+    with AuditedSystem(tmp_path_factory.mktemp("system"), PLAN, templates) as system:
+        system.install()
         become = [sys.executable, "-c", BECOME.format(output=OUTPUTS[request.param])]
-        for process in (house.frontend, *house.agents.values()):
+        for process in (system.frontend, *system.agents.values()):
             process.prefix = become
-        for board in house.boards.values():
+        for board in system.boards.values():
             board.start()
-        house.links.server_port = house.rpc_port
-        house.frontend.start()
-        for agent in house.agents.values():
+        system.links.server_port = system.rpc_port
+        system.frontend.start()
+        for agent in system.agents.values():
             agent.start()
-        wait_until(lambda: _answers(house), "the frontend answers")
-        house.wait_ready(*house.agents)
-        yield house
+        wait_until(lambda: _answers(system), "the frontend answers")
+        system.wait_ready(*system.agents)
+        yield system
 
 
 @pytest.mark.parametrize("unlogged", OUTPUTS, indirect=True)
-def test_fault_61_selling_goes_on_where_the_log_cannot_be_written(unlogged: House) -> None:
-    house = unlogged
-    before = house.runs("d")
+def test_fault_61_selling_goes_on_where_the_log_cannot_be_written(unlogged: AuditedSystem) -> None:
+    system = unlogged
+    before = system.runs("d")
     for _ in range(DROPS):
-        assert house.alice.drop("d/1").state == Drop.STATE_DISPENSED
+        assert system.alice.drop("d/1").state == Drop.STATE_DISPENSED
     said = f"USER {BOB.name}\nPASS {BOB.password}\nDROP 2\nQUIT\n".encode()
-    answers = converse(house.session_port, said, one_byte_segments=False).decode().splitlines()
+    answers = converse(system.session_port, said, one_byte_segments=False).decode().splitlines()
     assert answers[3].startswith("OK Credits remaining")
-    assert house.runs("d") == before + DROPS + 1
+    assert system.runs("d") == before + DROPS + 1
     # A link that ends, and an agent that starts again, are logged too.
-    agent = house.agents["d"]
+    agent = system.agents["d"]
     assert agent.stop() == 0
     agent.start()
-    house.wait_ready("d")
-    assert house.alice.drop("d/1").state == Drop.STATE_DISPENSED
-    house.audit()
+    system.wait_ready("d")
+    assert system.alice.drop("d/1").state == Drop.STATE_DISPENSED
+    system.audit()
     # Whoever waits for the log at the end does so for a moment only.
-    assert [process.stop() for process in (agent, house.frontend)] == [0, 0]
+    assert [process.stop() for process in (agent, system.frontend)] == [0, 0]
 
 
-def _answers(house: House) -> bool:
+def _answers(system: AuditedSystem) -> bool:
     try:
-        converse(house.session_port, b"QUIT\n", one_byte_segments=False)
+        converse(system.session_port, b"QUIT\n", one_byte_segments=False)
     except OSError:
         return False
     return True

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.processes import wait_until
-from tests.integration.house import ADMIN, ALICE, COUPLE, House
+from tests.integration.audited_system import ADMIN, ALICE, COUPLE, AuditedSystem
 
 UNREAD_LIMIT_S = 2
 
@@ -126,14 +126,14 @@ def open_files(pid: int) -> int:
     ],
 )
 async def test_fault_8_of_many_sessions_all_are_served(
-    house: House, count: int, buyers: int
+    system: AuditedSystem, count: int, buyers: int
 ) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most < 2 * count + 1_000:
         pytest.skip(f"this machine lets a process open {most} files")
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    frontend, port = house.frontend.pid, house.session_port
-    house.alice.account()
+    frontend, port = system.frontend.pid, system.session_port
+    system.alice.account()
     files, before_kib = open_files(frontend), memory_kib(frontend)
     async with asyncio.timeout(LIMIT_S), sessions(port, count) as opened:
         idle_kib = (memory_kib(frontend) - before_kib) / count

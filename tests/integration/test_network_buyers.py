@@ -14,7 +14,15 @@ from drink.v1.drop_service_pb2 import Drop, DropRequest
 from scripts.client import Client
 from scripts.processes import wait_until
 from scripts.proxy import FaultProxy, Way
-from tests.integration.house import ALICE, COUPLE, PRICE, House, outcome, reason, refused
+from tests.integration.audited_system import (
+    ALICE,
+    COUPLE,
+    PRICE,
+    AuditedSystem,
+    outcome,
+    reason,
+    refused,
+)
 
 PLAN = replace(COUPLE, motor_s=0.2)
 
@@ -22,9 +30,9 @@ LIMIT_S = 30
 
 
 @pytest.fixture
-def network(house: House) -> Iterator[FaultProxy]:
+def network(system: AuditedSystem) -> Iterator[FaultProxy]:
     """What is between the buyer and the frontend."""
-    with FaultProxy(house.rpc_port) as network:
+    with FaultProxy(system.rpc_port) as network:
         yield network
 
 
@@ -61,89 +69,93 @@ def give_up(buyer: Client, drop: DropRequest, after_s: float) -> None:
         buyer.drops.Drop(drop, metadata=buyer.metadata, timeout=after_s)
 
 
-def drops_of(house: House, drop: DropRequest) -> int:
-    listed = house.alice.recent()
+def drops_of(system: AuditedSystem, drop: DropRequest) -> int:
+    listed = system.alice.recent()
     return sum(each.request_id == drop.request_id for each in listed)
 
 
 @pytest.mark.parametrize("bytes_passed", [0, 1, 40])
 def test_fault_1_a_request_that_is_lost_or_torn_is_sent_again(
-    house: House, network: FaultProxy, buyer: Client, bytes_passed: int
+    system: AuditedSystem, network: FaultProxy, buyer: Client, bytes_passed: int
 ) -> None:
-    runs, drop = house.runs("d"), request()
+    runs, drop = system.runs("d"), request()
     network.swallow_after(bytes_passed, Way.UP)
     give_up(buyer, drop, 0.5)
-    assert drops_of(house, drop) == 0
+    assert drops_of(system, drop) == 0
     network.cut()
     assert send(buyer, drop) == ("DISPENSED", "BOARD_ACK")
-    assert house.runs("d") == runs + 1
+    assert system.runs("d") == runs + 1
 
 
 @pytest.mark.parametrize("bytes_passed", [0, 20])
 def test_fault_2_a_reply_that_is_lost_or_torn_is_given_again(
-    house: House, network: FaultProxy, buyer: Client, bytes_passed: int
+    system: AuditedSystem, network: FaultProxy, buyer: Client, bytes_passed: int
 ) -> None:
-    runs, drop = house.runs("d"), request()
+    runs, drop = system.runs("d"), request()
     network.swallow_after(bytes_passed, Way.DOWN)
     give_up(buyer, drop, 1)
     network.cut()
     assert send(buyer, drop) == ("DISPENSED", "BOARD_ACK")
-    assert drops_of(house, drop) == 1
-    assert house.runs("d") == runs + 1
+    assert drops_of(system, drop) == 1
+    assert system.runs("d") == runs + 1
 
 
 def test_fault_2_a_connection_reset_in_mid_drop_costs_nothing(
-    house: House, network: FaultProxy, buyer: Client
+    system: AuditedSystem, network: FaultProxy, buyer: Client
 ) -> None:
-    runs, drop = house.runs("d"), request()
+    runs, drop = system.runs("d"), request()
     call = buyer.drops.Drop.future(drop, metadata=buyer.metadata, timeout=LIMIT_S)
-    house.wait_for_motor("d", runs + 1)
+    system.wait_for_motor("d", runs + 1)
     network.cut()
     with refused("UNAVAILABLE"):
         call.result()
     assert send(buyer, drop) == ("DISPENSED", "BOARD_ACK")
-    assert house.runs("d") == runs + 1
+    assert system.runs("d") == runs + 1
 
 
-def test_a_slow_network_changes_nothing(house: House, network: FaultProxy, buyer: Client) -> None:
-    runs = house.runs("d")
+def test_a_slow_network_changes_nothing(
+    system: AuditedSystem, network: FaultProxy, buyer: Client
+) -> None:
+    runs = system.runs("d")
     network.delay(0.3)
     assert send(buyer, request()) == ("DISPENSED", "BOARD_ACK")
-    assert house.runs("d") == runs + 1
+    assert system.runs("d") == runs + 1
 
 
-def test_fault_5_a_buyer_killed_after_asking_gets_the_can_and_pays(house: House) -> None:
-    runs, credits_ = house.runs("d"), house.alice.account().available_credits
-    program = ["-m", "scripts.demo.buy", house.address, ALICE.name, ALICE.password, "d/1"]
+def test_fault_5_a_buyer_killed_after_asking_gets_the_can_and_pays(system: AuditedSystem) -> None:
+    runs, credits_ = system.runs("d"), system.alice.account().available_credits
+    program = ["-m", "scripts.demo.buy", system.address, ALICE.name, ALICE.password, "d/1"]
     with subprocess.Popen([sys.executable, *program], stdout=subprocess.DEVNULL) as buyer:
-        house.wait_for_motor("d", runs + 1)
+        system.wait_for_motor("d", runs + 1)
         buyer.kill()
-    drop = house.alice.recent()[0]
-    assert outcome(house.alice.answered(drop.name)) == ("DISPENSED", "BOARD_ACK")
-    assert house.alice.account().available_credits == credits_ - PRICE
+    drop = system.alice.recent()[0]
+    assert outcome(system.alice.answered(drop.name)) == ("DISPENSED", "BOARD_ACK")
+    assert system.alice.account().available_credits == credits_ - PRICE
 
 
 @pytest.mark.parametrize("deadline_ms", [1, 5, 10, 20, 50, 100, 200])
-def test_fault_6_a_deadline_ends_the_wait_and_not_the_drop(house: House, deadline_ms: int) -> None:
-    runs, drop = house.runs("d"), request()
+def test_fault_6_a_deadline_ends_the_wait_and_not_the_drop(
+    system: AuditedSystem, deadline_ms: int
+) -> None:
+    runs, drop = system.runs("d"), request()
     with pytest.raises(grpc.RpcError):
-        house.alice.drops.Drop(drop, metadata=house.alice.metadata, timeout=deadline_ms / 1000)
-    assert send(house.alice, drop) == ("DISPENSED", "BOARD_ACK")
-    assert drops_of(house, drop) == 1
-    assert house.runs("d") == runs + 1
+        system.alice.drops.Drop(drop, metadata=system.alice.metadata, timeout=deadline_ms / 1000)
+    assert send(system.alice, drop) == ("DISPENSED", "BOARD_ACK")
+    assert drops_of(system, drop) == 1
+    assert system.runs("d") == runs + 1
 
 
 @pytest.mark.parametrize("how", ["reset", "close", "quit"])
 def test_fault_7_a_session_that_ends_during_a_drop_gets_the_can_and_pays(
-    house: House, how: str
+    system: AuditedSystem, how: str
 ) -> None:
-    runs, credits_ = house.runs("d"), house.alice.account().available_credits
+    runs, credits_ = system.runs("d"), system.alice.account().available_credits
     with (
-        FaultProxy(house.session_port) as network,
+        FaultProxy(system.session_port) as network,
         socket.create_connection(("127.0.0.1", network.port), timeout=LIMIT_S) as session,
     ):
         session.sendall(f"USER {ALICE.name}\nPASS {ALICE.password}\nDROP 1\n".encode())
-        house.wait_for_motor("d", runs + 1)
+        system.wait_for_motor("d", runs + 1)
         match how:
             case "reset":
                 network.cut()
@@ -155,8 +167,8 @@ def test_fault_7_a_session_that_ends_during_a_drop_gets_the_can_and_pays(
                 )
 
     def paid() -> bool:
-        account = house.alice.account()
+        account = system.alice.account()
         return account.posted_credits == credits_ - PRICE and not account.held_credits
 
     wait_until(paid, "the drop is paid")
-    assert house.runs("d") == runs + 1
+    assert system.runs("d") == runs + 1

@@ -13,7 +13,7 @@ import pytest
 from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse, Hello
 from drink.v1.machine_link_service_pb2_grpc import MachineLinkServiceStub
 from scripts.plan import MachinePlan
-from tests.integration.house import COUPLE, DATABASE, House, outcome, verify
+from tests.integration.audited_system import COUPLE, DATABASE, AuditedSystem, outcome, verify
 
 CROWD = 1_000
 
@@ -36,18 +36,18 @@ PLAN = replace(COUPLE, machines=(*COUPLE.machines, *(MachinePlan(n, n, ()) for n
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house of which only two machines have agents of their own."""
-    folder = tmp_path_factory.mktemp("house")
-    with House(folder, PLAN, tmp_path_factory.mktemp("template")) as house:
-        house.install()
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedSystem]:
+    """A system of which only two machines have agents of their own."""
+    folder = tmp_path_factory.mktemp("system")
+    with AuditedSystem(folder, PLAN, tmp_path_factory.mktemp("template")) as system:
+        system.install()
         for name in ("d", "ld"):
-            house.boards[name].start()
-        house.start_frontend()
+            system.boards[name].start()
+        system.start_frontend()
         for name in ("d", "ld"):
-            house.agents[name].start()
-        house.wait_ready("d", "ld")
-        yield house
+            system.agents[name].start()
+        system.wait_ready("d", "ld")
+        yield system
 
 
 async def crowd(folder: Path, address: str, all_linked: asyncio.Event) -> None:
@@ -96,18 +96,18 @@ async def crowd(folder: Path, address: str, all_linked: asyncio.Event) -> None:
 
 @pytest.mark.timeout(240)
 def test_fault_23_a_thousand_agents_dial_at_once_and_buyers_do_not_notice(
-    standing: House,
+    standing: AuditedSystem,
 ) -> None:
-    house, bought = standing, []
+    system, bought = standing, []
 
     def buy() -> None:
         started = time.monotonic()
-        assert outcome(house.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
+        assert outcome(system.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
         bought.append(time.monotonic() - started)
 
     async def storm() -> None:
         all_linked = asyncio.Event()
-        links = asyncio.create_task(crowd(house.folder, house.address, all_linked))
+        links = asyncio.create_task(crowd(system.folder, system.address, all_linked))
         async with asyncio.timeout(LIMIT_S):
             while not all_linked.is_set():
                 await asyncio.to_thread(buy)
@@ -119,4 +119,4 @@ def test_fault_23_a_thousand_agents_dial_at_once_and_buyers_do_not_notice(
     buy()
     asyncio.run(storm())
     assert max(bought) < BUYER_LIMIT_S
-    assert verify(house.folder / DATABASE) == []
+    assert verify(system.folder / DATABASE) == []

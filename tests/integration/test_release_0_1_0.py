@@ -10,7 +10,15 @@ import pytest
 from drink.v1.drop_service_pb2 import Drop
 from scripts.books import compare
 from scripts.processes import BIN
-from tests.integration.house import ALICE, COUPLE, PRICE, House, id_of, outcome, verify
+from tests.integration.audited_system import (
+    ALICE,
+    COUPLE,
+    PRICE,
+    AuditedSystem,
+    id_of,
+    outcome,
+    verify,
+)
 from tests.integration.test_first_can import client_of_readme
 from tests.releases import release
 
@@ -26,13 +34,13 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return release.install(release.FIRST, tmp_path_factory.mktemp("released"))
 
 
-def sell(house: House) -> list[Drop]:
+def sell(system: AuditedSystem) -> list[Drop]:
     """Buys a can, and one that the board refuses; returns both drops."""
-    house.begin()
-    sold = house.alice.drop("d/1")
+    system.begin()
+    sold = system.alice.drop("d/1")
     assert outcome(sold) == DISPENSED
-    house.boards["d"].fault("refuse", slot=2)
-    refused = house.alice.drop("d/2")
+    system.boards["d"].fault("refuse", slot=2)
+    refused = system.alice.drop("d/2")
     assert outcome(refused) == REFUSED
     return [sold, refused]
 
@@ -41,30 +49,30 @@ def sell(house: House) -> list[Drop]:
 def test_fault_22_the_released_agent_or_frontend_works_with_the_present_one(
     tmp_path: Path, released: Path, old_frontend: bool, old_agent: bool
 ) -> None:
-    house = House(
-        tmp_path / "house",
+    system = AuditedSystem(
+        tmp_path / "system",
         COUPLE,
         tmp_path,
         frontend_commands=released if old_frontend else BIN,
         agent_commands=released if old_agent else BIN,
     )
-    with house:
-        house.install()
-        house.start()
-        sell(house)
-        house.agents["d"].kill()
-        house.agents["d"].start()
-        house.wait_ready("d")
-        sell(house)
-        house.frontend.kill()
-        for agent in house.agents.values():
+    with system:
+        system.install()
+        system.start()
+        sell(system)
+        system.agents["d"].kill()
+        system.agents["d"].start()
+        system.wait_ready("d")
+        sell(system)
+        system.frontend.kill()
+        for agent in system.agents.values():
             agent.mark()
-        house.start_frontend()
-        for agent in house.agents.values():
+        system.start_frontend()
+        for agent in system.agents.values():
             agent.wait_for("link_up")
-        house.wait_ready("d", "ld")
-        sell(house)
-        assert not compare(house, house.root, house.untruths).problems
+        system.wait_ready("d", "ld")
+        sell(system)
+        assert not compare(system, system.root, system.untruths).problems
 
 
 def test_fault_57_what_the_released_agent_takes_for_a_sale_holds_the_credits(
@@ -72,33 +80,33 @@ def test_fault_57_what_the_released_agent_takes_for_a_sale_holds_the_credits(
 ) -> None:
     """Invariant 8: it reports DISPENSED because of a sensor that a refused command has changed."""
     plan = replace(COUPLE, response_limit_s=1.0)
-    house = House(tmp_path / "house", plan, tmp_path, agent_commands=released)
-    with house:
-        house.install()
-        house.start()
-        house.begin()
-        house.boards["d"].fault("found_empty_silent", slot=1)
-        lost = house.alice.drop("d/1")
+    system = AuditedSystem(tmp_path / "system", plan, tmp_path, agent_commands=released)
+    with system:
+        system.install()
+        system.start()
+        system.begin()
+        system.boards["d"].fault("found_empty_silent", slot=1)
+        lost = system.alice.drop("d/1")
         assert outcome(lost) == ("UNKNOWN", "BOARD_SILENT")
-        assert house.alice.account().held_credits == PRICE
-        history = house.admin("drops", "show", id_of(lost))
+        assert system.alice.account().held_credits == PRICE
+        history = system.admin("drops", "show", id_of(lost))
         assert '"outcome": "DISPENSED", "reported_cause": "SENSOR"' in history
-        assert "NOT_DISPENSED OPERATOR" in house.resolve(lost, dispensed=False)
-        assert house.alice.account().held_credits == 0
+        assert "NOT_DISPENSED OPERATOR" in system.resolve(lost, dispensed=False)
+        assert system.alice.account().held_credits == 0
 
 
 def test_fault_22_a_client_with_the_released_stubs_buys_from_the_present_frontend(
     tmp_path: Path, released: Path
 ) -> None:
-    with House(tmp_path / "house", COUPLE, tmp_path) as house:
-        house.install()
-        house.start()
+    with AuditedSystem(tmp_path / "system", COUPLE, tmp_path) as system:
+        system.install()
+        system.start()
         stubs = released.parent / "site"
         path = f"import sys; sys.path.insert(0, {str(stubs)!r})\n"
         done = subprocess.run(
             [
                 *(sys.executable, "-c", path + client_of_readme()),
-                *(house.address, ALICE.name, ALICE.password, "machines/d/slots/1"),
+                *(system.address, ALICE.name, ALICE.password, "machines/d/slots/1"),
             ],
             capture_output=True,
             text=True,
@@ -112,8 +120,8 @@ def test_fault_22_a_client_with_the_released_stubs_buys_from_the_present_fronten
 def test_a_database_of_the_first_release_is_upgraded_with_its_drops_and_can_go_back(
     tmp_path: Path, released: Path
 ) -> None:
-    folder = tmp_path / "house"
-    with House(
+    folder = tmp_path / "system"
+    with AuditedSystem(
         folder, COUPLE, tmp_path, frontend_commands=released, agent_commands=released
     ) as old:
         old.install()
@@ -121,7 +129,7 @@ def test_a_database_of_the_first_release_is_upgraded_with_its_drops_and_can_go_b
         before = sell(old)
         old.stop()
         plan = old.plan
-    with House(folder, plan, tmp_path, agent_commands=released) as new:
+    with AuditedSystem(folder, plan, tmp_path, agent_commands=released) as new:
         new.migrate()
         new.start()
         assert [new.alice.get(drop.name).state for drop in before] == [
@@ -130,7 +138,7 @@ def test_a_database_of_the_first_release_is_upgraded_with_its_drops_and_can_go_b
         sell(new)
         assert not verify(folder / "drink.db")
         new.stop()
-    with House(folder, plan, tmp_path, frontend_commands=released) as old:
+    with AuditedSystem(folder, plan, tmp_path, frontend_commands=released) as old:
         # Whoever returns to it finds its drops, and goes on.
         old.start()
         sell(old)

@@ -25,8 +25,8 @@ from scripts.client import Client, session
 from scripts.plan import MachinePlan, SlotPlan, UserPlan
 from scripts.processes import wait_until
 from scripts.proxy import Way
-from tests.integration.house import ADMIN, ALICE, COUPLE, PRICE, outcome, reason, refused
-from tests.integration.several import BEAT_S, SeveralHouse
+from tests.integration.audited_system import ADMIN, ALICE, COUPLE, PRICE, outcome, reason, refused
+from tests.integration.two_frontends import BEAT_S, TwoFrontendSystem
 
 TIMES = 10
 
@@ -64,16 +64,16 @@ PLAN = replace(
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeveralHouse]:
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoFrontendSystem]:
     """Two frontends, three machines."""
-    with SeveralHouse(tmp_path_factory.mktemp("several"), PLAN) as house:
-        house.install()
-        house.start()
-        yield house
+    with TwoFrontendSystem(tmp_path_factory.mktemp("several"), PLAN) as system:
+        system.install()
+        system.start()
+        yield system
 
 
 @pytest.fixture
-def house(standing: SeveralHouse) -> Iterator[SeveralHouse]:
+def system(standing: TwoFrontendSystem) -> Iterator[TwoFrontendSystem]:
     """Both up, machine d at the first one and ld at the other; the books are checked afterwards."""
     standing.begin()
     standing.link("d", standing)
@@ -85,9 +85,9 @@ def house(standing: SeveralHouse) -> Iterator[SeveralHouse]:
 
 
 @pytest.fixture
-def alices(house: SeveralHouse) -> Iterator[tuple[Client, Client]]:
+def alices(system: TwoFrontendSystem) -> Iterator[tuple[Client, Client]]:
     """A buyer at the first frontend, and at the other."""
-    clients = house.at_both(ALICE)
+    clients = system.at_both(ALICE)
     yield clients
     for client in clients:
         client.close()
@@ -118,27 +118,29 @@ def insist(clients: Sequence[Client], slot: str, request_id: str = "") -> Drop:
 
 @pytest.mark.parametrize("slot", ["d/1", "ld/1"])
 def test_a_drop_asked_of_either_frontend_reaches_the_machine(
-    house: SeveralHouse, alices: tuple[Client, Client], slot: str
+    system: TwoFrontendSystem, alices: tuple[Client, Client], slot: str
 ) -> None:
-    runs = house.runs(slot.split("/", maxsplit=1)[0])
+    runs = system.runs(slot.split("/", maxsplit=1)[0])
     drops = [client.drop(slot) for client in alices * 3]
     assert {outcome(drop) for drop in drops} == {("DISPENSED", "BOARD_ACK")}
-    assert house.runs(slot.split("/", maxsplit=1)[0]) == runs + len(drops)
+    assert system.runs(slot.split("/", maxsplit=1)[0]) == runs + len(drops)
     for drop in drops:
         assert alices[0].get(drop.name) == alices[1].get(drop.name) == drop
 
 
-def test_a_session_at_the_frontend_without_the_link_drops_and_waits(house: SeveralHouse) -> None:
+def test_a_session_at_the_frontend_without_the_link_drops_and_waits(
+    system: TwoFrontendSystem,
+) -> None:
     lines = (f"USER {ALICE.name}", f"PASS {ALICE.password}", "MACHINE d", "DROP 1")
-    *_, (_, dropped) = session(house.other.session_port, lines)
+    *_, (_, dropped) = session(system.other.session_port, lines)
     assert dropped.startswith("OK Credits remaining"), dropped
 
 
 def test_either_frontend_shows_a_drop_as_it_moves(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
     here, there = alices
-    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
+    system.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
     drop = here.place("d/1")
     watch = there.drops.WatchDrop(
         WatchDropRequest(name=drop.name), metadata=there.metadata, timeout=LIMIT_S
@@ -149,7 +151,7 @@ def test_either_frontend_shows_a_drop_as_it_moves(
 
 
 def test_either_frontend_shows_machines_as_they_come_and_go(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
     watches = [
         client.machines.WatchMachines(
@@ -163,26 +165,26 @@ def test_either_frontend_shows_machines_as_they_come_and_go(
             assert any(each.machine.reach == reach for each in watch)
 
     wait_for(Machine.REACH_READY)
-    house.agents["d"].stop()
+    system.agents["d"].stop()
     wait_for(Machine.REACH_OFFLINE)
-    house.agents["d"].start()
+    system.agents["d"].start()
     wait_for(Machine.REACH_READY)
     for watch in watches:
         watch.cancel()
 
 
 def test_fault_31_the_same_request_at_both_frontends_at_once_is_one_can(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
     """Invariant 13: as often as it is asked, of whichever frontend."""
     for slot in ("d/1", "ld/1") * (TIMES // 2):
         machine, request_id = slot.split("/")[0], str(uuid.uuid4())
-        runs = house.runs(machine)
+        runs = system.runs(machine)
         calls = [client.start(slot, request_id) for client in alices * 3]
         answers = [call.result() for call in calls]
         assert all(answer == answers[0] for answer in answers)
         assert outcome(answers[0].drop) == ("DISPENSED", "BOARD_ACK")
-        assert house.runs(machine) == runs + 1
+        assert system.runs(machine) == runs + 1
 
 
 def reserved(client: Client) -> Sequence[Drop]:
@@ -192,15 +194,15 @@ def reserved(client: Client) -> Sequence[Drop]:
 
 
 def test_fault_31_a_drop_cancelled_at_one_and_taken_at_the_other_is_one_of_both(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
     """Cancelled ever nearer to the moment at which the drop before it ends."""
     here, there = alices
     for early_s in (0.08, 0.04, 0.02, 0.0, -0.02):
-        house.boards["d"].fault("slow", slot=1, seconds=0.4)
-        runs = house.runs("d")
+        system.boards["d"].fault("slow", slot=1, seconds=0.4)
+        runs = system.runs("d")
         first, second = here.start("d/1"), here.start("d/1")
-        house.wait_for_motor("d", runs + 1)
+        system.wait_for_motor("d", runs + 1)
         waiting = wait_until(lambda: reserved(there), "the second drop waits")
         time.sleep(0.35 - early_s)
         cancel = there.drops.CancelDrop.future(
@@ -216,11 +218,11 @@ def test_fault_31_a_drop_cancelled_at_one_and_taken_at_the_other_is_one_of_both(
         said = {outcome(call.result().drop) for call in (first, second)}
         assert said == {("DISPENSED", "BOARD_ACK"), expected}
         assert outcome(here.get(waiting[0].name)) == expected
-        assert house.runs("d") == runs + (1 if "CANCELLED" in expected else 2)
+        assert system.runs("d") == runs + (1 if "CANCELLED" in expected else 2)
 
 
 def test_fault_31_the_last_item_asked_of_both_frontends_at_once_is_sold_once(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
     """Invariant 10, with buyers enough for each."""
     calls = [client.start("s/2") for client in alices * 3]
@@ -229,10 +231,10 @@ def test_fault_31_the_last_item_asked_of_both_frontends_at_once_is_sold_once(
 
 
 def test_fault_31_the_last_credits_spent_at_both_frontends_at_once_are_spent_once(
-    house: SeveralHouse,
+    system: TwoFrontendSystem,
 ) -> None:
     """Invariant 2, with items enough for each."""
-    carls = house.at_both(CARL)
+    carls = system.at_both(CARL)
     calls = [client.start("d/1") for client in carls * 3]
     said = [reason(call.exception()) if call.exception() else "" for call in calls]
     assert sorted(said) == ["", *["INSUFFICIENT_CREDITS"] * (len(calls) - 1)]
@@ -240,86 +242,86 @@ def test_fault_31_the_last_credits_spent_at_both_frontends_at_once_are_spent_onc
         client.close()
 
 
-def _start_slow_drop(house: SeveralHouse, buyer: Client, request_id: str) -> Any:
+def _start_slow_drop(system: TwoFrontendSystem, buyer: Client, request_id: str) -> Any:
     """A drop from d whose motor runs for a while; it runs when this returns."""
-    runs = house.runs("d")
-    house.open_ways("d")
-    house.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
+    runs = system.runs("d")
+    system.open_ways("d")
+    system.boards["d"].fault("slow", slot=1, seconds=SLOW_S)
     call = buyer.start("d/1", request_id)
-    house.wait_for_motor("d", runs + 1)
+    system.wait_for_motor("d", runs + 1)
     return call
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_fault_24_a_frontend_that_goes_in_mid_drop_leaves_it_to_the_other(
-    house: SeveralHouse, alices: tuple[Client, Client], end: signal.Signals
+    system: TwoFrontendSystem, alices: tuple[Client, Client], end: signal.Signals
 ) -> None:
     """Its agent moves, tells the other what became of the drop, and the same request finds it."""
-    runs, request_id = house.runs("d"), str(uuid.uuid4())
-    call = _start_slow_drop(house, alices[0], request_id)
-    house.frontend.send(end)
+    runs, request_id = system.runs("d"), str(uuid.uuid4())
+    call = _start_slow_drop(system, alices[0], request_id)
+    system.frontend.send(end)
     drop = insist(alices[1:], "d/1", request_id)
     assert outcome(drop) == ("DISPENSED", "BOARD_ACK")
-    assert house.runs("d") == runs + 1
-    house.frontend.wait()
-    house.wait_linked("d", house.other)
+    assert system.runs("d") == runs + 1
+    system.frontend.wait()
+    system.wait_linked("d", system.other)
     if end is signal.SIGTERM:
         assert call.result().drop == drop
     assert outcome(alices[1].drop("d/1"))[0] == "DISPENSED"
 
 
 def test_fault_24_nobody_is_told_of_machines_that_a_dead_frontend_took_along(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
-    house.agents["d"].send(signal.SIGSTOP)
-    house.frontend.kill()
-    house.other.wait_reach(Machine.REACH_OFFLINE, "d")
-    house.other.frontend.wait_for("frontend_lost")
-    house.agents["d"].send(signal.SIGCONT)
+    system.agents["d"].send(signal.SIGSTOP)
+    system.frontend.kill()
+    system.other.wait_reach(Machine.REACH_OFFLINE, "d")
+    system.other.frontend.wait_for("frontend_lost")
+    system.agents["d"].send(signal.SIGCONT)
 
 
-def test_a_frontend_that_stops_withdraws_its_machines_at_once(house: SeveralHouse) -> None:
-    house.agents["d"].send(signal.SIGSTOP)
-    house.frontend.stop()
-    assert house.linked("d") == 0
+def test_a_frontend_that_stops_withdraws_its_machines_at_once(system: TwoFrontendSystem) -> None:
+    system.agents["d"].send(signal.SIGSTOP)
+    system.frontend.stop()
+    assert system.linked("d") == 0
     assert not [
-        event for event in house.other.frontend.events() if event["event"] == "frontend_lost"
+        event for event in system.other.frontend.events() if event["event"] == "frontend_lost"
     ]
-    house.agents["d"].send(signal.SIGCONT)
+    system.agents["d"].send(signal.SIGCONT)
 
 
 def test_fault_24_a_scheduled_drop_whose_frontend_died_falls_in_time(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
     drop = alices[1].place("d/1", delay_s=3)
     assert drop.state == Drop.STATE_SCHEDULED
-    house.other.frontend.kill()
+    system.other.frontend.kill()
     assert outcome(alices[0].answered(drop.name, limit_s=10)) == ("DISPENSED", "BOARD_ACK")
 
 
 def test_fault_69_a_database_that_is_away_for_a_moment_does_not_stop_a_busy_machine(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
     """Invariant 15: the frontend stores what it was told, long before the agent would repeat it."""
-    drop = house.turning(0.4, buyer=alices[1])
-    house.frontend.mark()
-    house.to_database.refuse()
-    house.to_database.cut()
-    house.frontend.wait_for("result_postponed", limit_s=LIMIT_S)
+    drop = system.turning(0.4, buyer=alices[1])
+    system.frontend.mark()
+    system.to_database.refuse()
+    system.to_database.cut()
+    system.frontend.wait_for("result_postponed", limit_s=LIMIT_S)
     began = time.monotonic()
     time.sleep(AWAY_S)
-    house.to_database.accept()
+    system.to_database.accept()
     settled = alices[1].answered(drop.name, limit_s=RESEND_S / 2)
     print(f"{AWAY_S} s without a database delayed a result by {time.monotonic() - began:.2f} s")
     assert outcome(settled) == ("DISPENSED", "BOARD_ACK")
 
 
 def test_what_an_operator_decides_is_seen_at_both_frontends(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
-    drop = house.unanswered(buyer=alices[1])
-    house.agents["d"].kill()
-    house.agents["d"].start()
+    drop = system.unanswered(buyer=alices[1])
+    system.agents["d"].kill()
+    system.agents["d"].start()
     watches = [
         client.drops.WatchDrop(
             WatchDropRequest(name=drop.name), metadata=client.metadata, timeout=LIMIT_S
@@ -327,76 +329,76 @@ def test_what_an_operator_decides_is_seen_at_both_frontends(
         for client in alices
     ]
     assert outcome(alices[1].answered(drop.name)) == ("UNKNOWN", "AGENT_RESTARTED")
-    house.resolve(drop)
+    system.resolve(drop)
     for watch in watches:
         assert outcome([each.drop for each in watch][-1]) == ("DISPENSED", "OPERATOR")
 
 
 def test_fault_17_a_link_whose_agent_is_at_the_other_frontend_by_now_is_ended(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
     """Invariant 14: the old stream still stands, and no command goes out on it."""
-    runs = house.runs("d")
-    here, there = (house.ways["d"][each.rpc_port] for each in house.both)
-    drops = [house.turning(SLOW_S, buyer=alices[0]), alices[0].place("d/2")]
+    runs = system.runs("d")
+    here, there = (system.ways["d"][each.rpc_port] for each in system.both)
+    drops = [system.turning(SLOW_S, buyer=alices[0]), alices[0].place("d/2")]
     here.refuse()
     there.accept()
     here.cut(Way.DOWN)  # the agent is told, the frontend is not
-    house.wait_linked("d", house.other)
-    house.frontend.wait_for("link_closed", machine="d")
+    system.wait_linked("d", system.other)
+    system.frontend.wait_for("link_closed", machine="d")
     for drop in drops:
         assert outcome(alices[0].answered(drop.name)) == ("DISPENSED", "BOARD_ACK")
-    assert house.runs("d") == runs + 2
+    assert system.runs("d") == runs + 2
 
 
 def test_fault_29_a_frozen_frontend_is_left_and_does_nothing_when_it_thaws(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
-    runs, request_id = house.runs("d"), str(uuid.uuid4())
-    call = _start_slow_drop(house, alices[0], request_id)
-    house.frontend.send(signal.SIGSTOP)
+    runs, request_id = system.runs("d"), str(uuid.uuid4())
+    call = _start_slow_drop(system, alices[0], request_id)
+    system.frontend.send(signal.SIGSTOP)
     try:
-        house.wait_linked("d", house.other)
+        system.wait_linked("d", system.other)
         assert outcome(insist(alices[1:], "d/1", request_id)) == ("DISPENSED", "BOARD_ACK")
         assert outcome(alices[1].drop("d/1"))[0] == "DISPENSED"
-        house.other.frontend.wait_for("frontend_lost")
+        system.other.frontend.wait_for("frontend_lost")
     finally:
-        house.frontend.send(signal.SIGCONT)
-    house.frontend.wait_for("link_closed", machine="d")
+        system.frontend.send(signal.SIGCONT)
+    system.frontend.wait_for("link_closed", machine="d")
     assert outcome(call.result().drop) == ("DISPENSED", "BOARD_ACK")
     assert outcome(alices[0].drop("d/1"))[0] == "DISPENSED"
-    assert house.runs("d") == runs + 3
+    assert system.runs("d") == runs + 3
 
 
 def test_fault_38_a_frontend_cut_off_from_the_database_lets_its_agents_go(
-    house: SeveralHouse, alices: tuple[Client, Client]
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
     """What the motor did meanwhile is told to the other one."""
-    runs, request_id = house.runs("d"), str(uuid.uuid4())
-    call = _start_slow_drop(house, alices[0], request_id)
-    house.to_database.refuse()
-    house.to_database.cut()
+    runs, request_id = system.runs("d"), str(uuid.uuid4())
+    call = _start_slow_drop(system, alices[0], request_id)
+    system.to_database.refuse()
+    system.to_database.cut()
     try:
         assert outcome(insist(alices[1:], "d/1", request_id)) == ("DISPENSED", "BOARD_ACK")
-        house.wait_linked("d", house.other)
+        system.wait_linked("d", system.other)
         with refused("STORAGE_UNAVAILABLE"):
             call.result()
     finally:
-        house.to_database.accept()
+        system.to_database.accept()
     assert outcome(insist(alices[:1], "d/1", request_id)) == ("DISPENSED", "BOARD_ACK")
-    assert house.runs("d") == runs + 1
+    assert system.runs("d") == runs + 1
 
 
 class Load:
     """Buyers who know both frontends and buy without a pause, from any machine.
 
     Args:
-        house: Where.
+        system: Where.
         buyers: How many.
     """
 
-    def __init__(self, house: SeveralHouse, buyers: int) -> None:
-        self._clients = house.at_both(ALICE)
+    def __init__(self, system: TwoFrontendSystem, buyers: int) -> None:
+        self._clients = system.at_both(ALICE)
         self._over = threading.Event()
         self._pool = ThreadPoolExecutor(buyers)
         self._work = [self._pool.submit(self._buy, number) for number in range(buyers)]
@@ -422,12 +424,12 @@ class Load:
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_fault_21_either_frontend_may_go_under_load_and_no_drop_fails(
-    house: SeveralHouse, end: signal.Signals
+    system: TwoFrontendSystem, end: signal.Signals
 ) -> None:
     """A rolling restart, and crashes: who asks again with the same request_id gets each can."""
-    house.open_ways()
-    load = Load(house, 4)
-    for each in house.both:
+    system.open_ways()
+    load = Load(system, 4)
+    for each in system.both:
         time.sleep(BEAT_S)
         each.frontend.send(end)
         each.frontend.wait()
@@ -438,12 +440,12 @@ def test_fault_21_either_frontend_may_go_under_load_and_no_drop_fails(
 
 
 def test_fault_70_what_a_closed_account_has_open_ends_at_every_frontend(
-    house: SeveralHouse,
+    system: TwoFrontendSystem,
 ) -> None:
     """Watches of machines, and sessions; the others' go on."""
-    house.admin("user", "add", "dave", "--password", text="let-me-in\n")
+    system.admin("user", "add", "dave", "--password", text="let-me-in\n")
     dave = UserPlan("dave", "let-me-in", 0)
-    clients, sessions = house.at_both(dave), []
+    clients, sessions = system.at_both(dave), []
     try:
         watches = [
             client.machines.WatchMachines(
@@ -453,7 +455,7 @@ def test_fault_70_what_a_closed_account_has_open_ends_at_every_frontend(
         ]
         for watch in watches:
             next(watch)
-        for each in house.both:
+        for each in system.both:
             talk = socket.create_connection(("127.0.0.1", each.session_port), timeout=LIMIT_S)
             sessions.append(talk)
             talk.sendall(b"USER dave\nPASS let-me-in\n")
@@ -461,7 +463,7 @@ def test_fault_70_what_a_closed_account_has_open_ends_at_every_frontend(
             while b"Credits" not in heard:
                 heard += talk.recv(4_096)
 
-        house.admin("user", "change", "dave", "--closed")
+        system.admin("user", "change", "dave", "--closed")
         for watch in watches:
             with refused("TOKEN_INVALID"):
                 for _ in watch:

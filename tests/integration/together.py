@@ -7,7 +7,15 @@ from pathlib import Path
 
 from drink.v1.drop_service_pb2 import Drop
 from scripts.plan import MachinePlan, Plan, SlotPlan
-from tests.integration.house import ADMIN, ALICE, COUPLE, DATABASE, PRICE, House, outcome
+from tests.integration.audited_system import (
+    ADMIN,
+    ALICE,
+    COUPLE,
+    DATABASE,
+    PRICE,
+    AuditedSystem,
+    outcome,
+)
 
 STEPS = 4
 """What the frontend makes durable of each drop: its reservation, its dispatch, how far its agent's
@@ -46,11 +54,11 @@ class Measured:
         )
 
 
-def drop_everywhere(house: House) -> Measured:
+def drop_everywhere(system: AuditedSystem) -> Measured:
     """One drop on each machine, all at the same time."""
-    wal = house.folder / f"{DATABASE}-wal"
+    wal = system.folder / f"{DATABASE}-wal"
     before = commits(wal)
-    calls = [house.alice.start(f"{machine}/1") for machine in house.boards]
+    calls = [system.alice.start(f"{machine}/1") for machine in system.boards]
     drops: list[Drop] = [call.result().drop for call in calls]
     assert [outcome(drop) for drop in drops] == [("DISPENSED", "BOARD_ACK")] * len(drops)
     return Measured(len(drops), commits(wal) - before)

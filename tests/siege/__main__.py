@@ -1,4 +1,4 @@
-"""`make siege`: attacks a house that sells in every way there is, and shows who notices.
+"""`make siege`: attacks a system that sells in every way there is, and shows who notices.
 
 Exit code 1 if a promise of docs/security.md did not hold.
 """
@@ -41,7 +41,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="shorter")
     parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--files", type=int, default=FILES_MAX, help="the frontend's open files")
-    parser.add_argument("--keep", action="store_true", help="keep the files of the house")
+    parser.add_argument("--keep", action="store_true", help="keep the files of the system")
     parser.add_argument(
         "--markdown",
         action="store_true",
@@ -52,7 +52,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main() -> int:
     """The exit code."""
-    # So that the house ends with this process.
+    # So that the system ends with this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     asked = options(sys.argv[1:])
     if asked.list:

@@ -42,7 +42,7 @@ ADDRESSES = {
 
 @dataclass(frozen=True)
 class Target:
-    """The house that is attacked, and what the attackers have got hold of.
+    """The system that is attacked, and what the attackers have got hold of.
 
     Attributes:
         rpc_port: Of gRPC.
@@ -208,7 +208,7 @@ class Siege:
 
 
 class Needs(StrEnum):
-    """Which house an attack needs."""
+    """Which system an attack needs."""
 
     PLAIN = "plain"
     """Plain text on the ports of gRPC and of sessions, and a session port with TLS."""
@@ -226,7 +226,7 @@ class Attack:
         what: What is done, and at what rate, for people.
         run: Does it until it is cancelled.
         origins: Whose addresses it is done from, one row for each.
-        needs: Which house it needs.
+        needs: Which system it needs.
     """
 
     name: str

@@ -241,7 +241,7 @@ async def junk_tokens(siege: Siege) -> None:
     STRANGER, "50 logins a second with wrong passwords, for real and unknown names", origins=BOTH
 )
 async def wrong_logins(siege: Siege) -> None:
-    """Each costs the house a password's hash, unless it is refused before."""
+    """Each costs the system a password's hash, unless it is refused before."""
 
     async def one() -> None:
         async with siege.wire() as wire:

@@ -18,13 +18,13 @@ from drink.v1 import account_service_pb2_grpc
 from drink.v1 import drop_service_pb2 as drops
 from scripts.client import Client, open_channel
 from scripts.plan import UserPlan
-from tests.siege.house import (
+from tests.siege.siege_system import (
     CALLERS,
     NEWCOMER,
     SLOTS,
     TYPIST_MACHINES,
     TYPISTS,
-    House,
+    SiegeSystem,
 )
 
 PATIENCE_S = 10.0
@@ -68,16 +68,18 @@ class Buyer(threading.Thread):
     """Buys can after can, and asks again when it is not answered.
 
     Args:
-        house: Where.
+        system: Where.
         user: Who.
         machine: At which machine.
         enough: Set when it is to end.
     """
 
-    def __init__(self, house: House, user: UserPlan, machine: str, enough: threading.Event) -> None:
+    def __init__(
+        self, system: SiegeSystem, user: UserPlan, machine: str, enough: threading.Event
+    ) -> None:
         super().__init__(name=user.name, daemon=True)
         self.tally = Tally()
-        self.house, self.user, self.machine, self.enough = house, user, machine, enough
+        self.system, self.user, self.machine, self.enough = system, user, machine, enough
         self._slots = itertools.cycle(range(1, SLOTS + 1))
 
     def run(self) -> None:
@@ -120,7 +122,7 @@ class Caller(Buyer):
     def buy(self, slot: int, request_id: str) -> None:
         """The same request again after a failure, as a client should."""
         if self._client is None:
-            self._client = self.house.client(self.user)
+            self._client = self.system.client(self.user)
         request = drops.DropRequest(
             request_id=request_id, slot=f"machines/{self.machine}/slots/{slot}"
         )
@@ -146,7 +148,9 @@ class Typist(Buyer):
         """Sessions know no request ids: a lost reply means another can."""
         try:
             if self._session is None:
-                self._session, self._lines = type_in(self.house.session_port, self.user, PATIENCE_S)
+                self._session, self._lines = type_in(
+                    self.system.session_port, self.user, PATIENCE_S
+                )
                 ask(self._session, self._lines, f"MACHINE {self.machine}")
             ask(self._session, self._lines, f"DROP {slot}")
         except (OSError, NotServedError):
@@ -227,23 +231,23 @@ class Health(threading.Thread):
     """Asks for health over a connection that it keeps.
 
     Args:
-        house: Whose.
+        system: Whose.
         enough: Set when it is to end.
 
     Attributes:
         answers: When it was asked, and whether the answer was SERVING; None: there was none.
     """
 
-    def __init__(self, house: House, enough: threading.Event) -> None:
+    def __init__(self, system: SiegeSystem, enough: threading.Event) -> None:
         super().__init__(name="health", daemon=True)
         self.answers: list[tuple[float, bool | None]] = []
-        self._house = house
+        self._system = system
         self._enough = enough
 
     def run(self) -> None:
         """Asks until it is enough."""
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 500)]
-        with open_channel(self._house.address, self._house.authority, options) as channel:
+        with open_channel(self._system.address, self._system.authority, options) as channel:
             stub = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
             while not self._enough.wait(HEALTH_PAUSE_S):
                 asked, serving = time.monotonic(), None
@@ -258,28 +262,28 @@ class Health(threading.Thread):
 
 
 class Honest:
-    """All honest clients of a house; a context manager that ends them.
+    """All honest clients of a system; a context manager that ends them.
 
     Args:
-        house: Whose.
+        system: Whose.
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, system: SiegeSystem) -> None:
         self._enough = threading.Event()
-        self.health = Health(house, self._enough)
+        self.health = Health(system, self._enough)
         self.buyers: Sequence[Buyer] = [
             *(
-                Caller(house, user, machine, self._enough)
-                for user, machine in zip(CALLERS, house.caller_machines, strict=False)
+                Caller(system, user, machine, self._enough)
+                for user, machine in zip(CALLERS, system.caller_machines, strict=False)
             ),
             *(
-                Typist(house, user, machine, self._enough)
-                for user, machine in zip(TYPISTS, house.typist_machines, strict=False)
+                Typist(system, user, machine, self._enough)
+                for user, machine in zip(TYPISTS, system.typist_machines, strict=False)
             ),
         ]
         self.newcomers = [
-            Newcomer("newcomer-grpc", lambda: _visit_grpc(house), self._enough),
-            Newcomer("newcomer-session", lambda: _visit_session(house), self._enough),
+            Newcomer("newcomer-grpc", lambda: _visit_grpc(system), self._enough),
+            Newcomer("newcomer-session", lambda: _visit_session(system), self._enough),
         ]
 
     @property
@@ -301,9 +305,9 @@ class Honest:
         return (*self.buyers, *self.newcomers, self.health)
 
 
-def _visit_grpc(house: House) -> None:
+def _visit_grpc(system: SiegeSystem) -> None:
     options = [("grpc.use_local_subchannel_pool", 1)]
-    with open_channel(house.address, house.authority, options) as channel:
+    with open_channel(system.address, system.authority, options) as channel:
         stub = account_service_pb2_grpc.AccountServiceStub(channel)
         credentials = accounts.PasswordCredentials(
             account=f"accounts/{NEWCOMER.name}", password=NEWCOMER.password
@@ -320,8 +324,8 @@ def _visit_grpc(house: House) -> None:
         )
 
 
-def _visit_session(house: House) -> None:
-    session, lines = type_in(house.session_port, NEWCOMER, NEWCOMER_PATIENCE_S)
+def _visit_session(system: SiegeSystem) -> None:
+    session, lines = type_in(system.session_port, NEWCOMER, NEWCOMER_PATIENCE_S)
     with session:
         ask(session, lines, f"MACHINE {TYPIST_MACHINES[0]}")
         ask(session, lines, "STAT")

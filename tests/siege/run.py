@@ -1,4 +1,4 @@
-"""One siege: attack after attack beside a house that sells, each measured before, during, after."""
+"""Runs attack after attack on a system that sells; measures before, during and after each."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from tests.siege.attacks import Attack, Needs, Origin, Target
 from tests.siege.confine import FILES_MAX, Confinement, confined
 from tests.siege.every import ATTACKS
 from tests.siege.honest import Honest, Tally
-from tests.siege.house import MALLORY, House
+from tests.siege.siege_system import MALLORY, SiegeSystem
 from tests.siege.verdict import Row, Span, health_truth
 from tests.siege.watch import Watch, read_log
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 """Where this repository is."""
 
 CALM_LIMIT_S = 60.0
-"""Seconds within which a house sells again after an attack."""
+"""Seconds within which a system sells again after an attack."""
 
 ATTACKER_LIMIT_S = 20.0
 """Seconds that the attackers' process may take to begin, and to end."""
@@ -71,7 +71,7 @@ class Options:
         seed: Of every choice of the attackers.
         engine: `sqlite` or `postgres`.
         files_max: Files that the frontend may have open.
-        pin: Whether house and attackers get a core each.
+        pin: Whether system and attackers get a core each.
         tell: Takes each row as soon as it is there.
     """
 
@@ -140,31 +140,31 @@ def besiege(folder: Path, options: Options) -> Report:
 def standing(
     folder: Path, confinement: Confinement, needs: Needs, options: Options
 ) -> Iterator["Ground"]:
-    """A house that sells, with its honest clients."""
+    """A system that sells, with its honest clients."""
     cores = os.sched_getaffinity(0)
     with contextlib.ExitStack() as stack:
         if options.pin:
             stack.enter_context(pinned(0))
-        house = stack.enter_context(
-            House(folder, confinement, needs, options.engine, options.sizes.pairs)
+        system = stack.enter_context(
+            SiegeSystem(folder, confinement, needs, options.engine, options.sizes.pairs)
         )
-        house.install()
-        house.start()
+        system.install()
+        system.start()
         # Who fails at TLS has no past.
-        target = house.target(options.sizes.past if needs is Needs.PLAIN else SHORT.past)
-        honest = stack.enter_context(Honest(house))
-        watch = stack.enter_context(Watch(house.frontend))
+        target = system.target(options.sizes.past if needs is Needs.PLAIN else SHORT.past)
+        honest = stack.enter_context(Honest(system))
+        watch = stack.enter_context(Watch(system.frontend))
         core = max(cores) if options.pin else None
-        ground = Ground(house, confinement, options, target, honest, watch, core)
+        ground = Ground(system, confinement, options, target, honest, watch, core)
         ground.wait_calm()
         yield ground
 
 
 class Ground:
-    """A house and its honest clients, and what is measured of them.
+    """A system and its honest clients, and what is measured of them.
 
     Args:
-        house: Runs.
+        system: Runs.
         confinement: Its frontend's limits.
         options: What is to be done.
         target: What the attackers know.
@@ -175,7 +175,7 @@ class Ground:
 
     def __init__(
         self,
-        house: House,
+        system: SiegeSystem,
         confinement: Confinement,
         options: Options,
         target: Target,
@@ -183,7 +183,7 @@ class Ground:
         watch: Watch,
         core: int | None,
     ) -> None:
-        self._house = house
+        self._system = system
         self._confinement = confinement
         self._options = options
         self._target = target
@@ -198,8 +198,8 @@ class Ground:
         row = replace(row, recovered=self._recover())
         if not row.logged.attack and not row.killed:
             # What may be logged in a minute was perhaps used up by the attack before it.
-            self._house.frontend.stop()
-            self._house.start_frontend()
+            self._system.frontend.stop()
+            self._system.start_frontend()
             self.wait_calm()
             row = self._measure(attack, origin)
             row = replace(row, recovered=self._recover())
@@ -208,20 +208,20 @@ class Ground:
     def audit(self) -> Iterator[str]:
         """What does not agree in the books."""
         try:
-            self._house.admin("verify")
+            self._system.admin("verify")
         except ProcessFailedError as error:
             yield str(error)
 
     def _recover(self) -> bool:
-        """Whether the house sells again by itself; if not, its frontend is started again."""
-        frontend = self._house.frontend
+        """Whether the system sells again by itself; if not, its frontend is started again."""
+        frontend = self._system.frontend
         if frontend.running:
             with contextlib.suppress(TimeoutError):
                 self.wait_calm(self._ended)
                 return True
             frontend.kill()
         # As compose's restart policy does.
-        self._house.start_frontend()
+        self._system.start_frontend()
         self.wait_calm()
         return False
 
@@ -239,7 +239,7 @@ class Ground:
         wait_until(calm, "every honest client is served", CALM_LIMIT_S)
 
     def _measure(self, attack: Attack, origin: Origin) -> Row:
-        sizes, house, honest = self._options.sizes, self._house, self._honest
+        sizes, system, honest = self._options.sizes, self._system, self._honest
         kills, late = self._confinement.killed(), ""
         start = time.monotonic()
         time.sleep(sizes.before_s)
@@ -247,13 +247,13 @@ class Ground:
             late = f"{left}, by what was left of the attack before"
             self._recover()
             kills = self._confinement.killed()
-        pid = house.frontend.pid
-        stored, log_start = house.stored_bytes(), house.frontend.log.stat().st_size
+        pid = system.frontend.pid
+        stored, log_start = system.stored_bytes(), system.frontend.log.stat().st_size
         attacked = time.monotonic()
         done = self._attack(attack, origin)
         self._ended = ended = time.monotonic()
-        log_end = house.frontend.log.stat().st_size
-        grown = house.stored_bytes() - stored
+        log_end = system.frontend.log.stat().st_size
+        grown = system.stored_bytes() - stored
         time.sleep(sizes.after_s)
         end = time.monotonic()
         samples = [each for each in self._watch.between(attacked, end) if each.pid == pid]
@@ -271,7 +271,7 @@ class Ground:
             memory_kib=max((sample.memory_kib for sample in samples), default=0),
             files=max((sample.files for sample in samples), default=0),
             stored_bytes=grown,
-            logged=read_log(house.frontend.log, log_start, log_end, secrets),
+            logged=read_log(system.frontend.log, log_start, log_end, secrets),
             health=health_truth(asked, sold),
             killed=late or self._end(kills),
             done=done,
@@ -279,10 +279,10 @@ class Ground:
 
     def _end(self, kills_before: int) -> str:
         """How the frontend ended, if it did."""
-        if self._house.frontend.running:
+        if self._system.frontend.running:
             return ""
         kills = self._confinement.killed() - kills_before
-        code = self._house.frontend.wait()
+        code = self._system.frontend.wait()
         return f"exit code {code}" + (f", {kills} killed for want of memory" if kills else "")
 
     def _attack(self, attack: Attack, origin: Origin) -> dict[str, int]:

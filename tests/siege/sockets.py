@@ -47,7 +47,7 @@ async def _silent(
                 made.send(first)
 
     async def keep_looking() -> None:
-        """Finds those that the house has closed."""
+        """Finds those that the system has closed."""
         while True:
             for each in list(held):
                 with contextlib.suppress(BlockingIOError):

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.timeout(300)
 def ground(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[Ground]:
-    """A house that sells, its frontend under compose's limits."""
+    """A system that sells, its frontend under compose's limits."""
     seed = pytestconfig.option.hypothesis_seed
     options = Options((), SHORT, int(seed or 0), pin=False)
-    folder = tmp_path_factory.mktemp("siege") / "house"
+    folder = tmp_path_factory.mktemp("siege") / "system"
     with confined() as limits, standing(folder, limits, Needs.PLAIN, options) as ground:
         yield ground
         assert list(ground.audit()) == []

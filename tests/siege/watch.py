@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from scripts.processes import Process
-from tests.siege.house import HONEST, HONEST_MACHINES
+from tests.siege.siege_system import HONEST, HONEST_MACHINES
 
 SAMPLE_S = 0.1
 """Seconds between two looks at the frontend's memory and descriptors."""

@@ -1,4 +1,4 @@
-"""Holds the books to what the house promises, by plain SQL and by the machines' own truth.
+"""Holds the books to what the system promises, by plain SQL and by the machines' own truth.
 
 It knows nothing of the code under test: the rules are written down here once more, from the
 promises. Each line it gives begins with the number of the invariant that is broken.
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.simulation.chronicle import Chronicle
-from tests.simulation.truth import MachineTruth
+from tests.simulation.fault_log import FaultLog
+from tests.simulation.ground_truth import GroundTruth
 from tests.simulation.world import World
 
 FINAL = ("DISPENSED", "NOT_DISPENSED")
@@ -77,17 +77,17 @@ class Checker:
         world: Where violations go.
         path: The database.
         machines: What really happened at each machine.
-        chronicle: What went wrong there.
+        fault_log: What went wrong there.
 
     Attributes:
         was_restored: Whether the database was ever put back to an old state.
     """
 
     def __init__(
-        self, world: World, path: Path, machines: dict[str, MachineTruth], chronicle: Chronicle
+        self, world: World, path: Path, machines: dict[str, GroundTruth], fault_log: FaultLog
     ) -> None:
         self._world, self._path = world, path
-        self._machines, self._chronicle = machines, chronicle
+        self._machines, self._fault_log = machines, fault_log
         self._answers: dict[tuple[str, str], str] = {}
         self._finals: dict[str, str] = {}
         self._books = _Books()
@@ -192,7 +192,7 @@ class Checker:
 
     def _explain(self, drop_id: str, drop: _Drop, cause: str) -> None:
         since = drop.dispatched_at if drop.dispatched_at is not None else drop.changed_at
-        if not self._chronicle.explains(cause, drop.machine, since, self._world.now):
+        if not self._fault_log.explains(cause, drop.machine, since, self._world.now):
             self._violate(24, f"{drop_id} is UNKNOWN because of {cause}, which nothing explains")
 
     def _read_transfers(self) -> bool:
@@ -334,12 +334,12 @@ class Checker:
     def _check_truth(self, drop_id: str, state: str, cause: str) -> None:
         """What the books say of a drop against what its machine did."""
         truth = self._machines[self._books.drops[drop_id].machine]
-        fate = truth.fates.get(drop_id)
-        if cause == "OPERATOR" or state not in FINAL or drop_id in truth.forgiven:
+        command = truth.commands.get(drop_id)
+        if cause == "OPERATOR" or state not in FINAL or drop_id in truth.exempt:
             return
-        ran, fell = (False, False) if fate is None else (fate.ran, fate.fell)
-        lied = fate is not None and truth.lied(drop_id)
-        fault = None if fate is None else fate.fault
+        ran, fell = (False, False) if command is None else (command.ran, command.fell)
+        lied = command is not None and truth.lied(drop_id)
+        fault = None if command is None else command.fault
         if state == "DISPENSED":
             # No board here has a sensor that is independent of the command.
             if not ran or cause == "SENSOR":
@@ -347,7 +347,7 @@ class Checker:
             if not fell and fault != "jam" and not lied:
                 self._violate(9, f"{drop_id} is paid for, no can fell, {fault}")
         elif cause in UNTOUCHED:
-            if fate is not None and fate.written_at is not None and not self.was_restored:
+            if command is not None and command.written_at is not None and not self.was_restored:
                 self._violate(8, f"{drop_id} is {state} because of {cause}, it was commanded")
         elif fell and fault != "refuse_after":
             self._violate(9, f"{drop_id} is not paid for because of {cause}, a can fell, {fault}")
@@ -355,8 +355,8 @@ class Checker:
     def _check_cans(self, kept: set[str]) -> None:
         """Every can that fell belongs to a drop that is kept, or that a backup forgot."""
         for truth in self._machines.values():
-            for drop_id, fate in truth.fates.items():
-                if fate.fell and drop_id not in kept and not self.was_restored:
+            for drop_id, command in truth.commands.items():
+                if command.fell and drop_id not in kept and not self.was_restored:
                     self._violate(9, f"a can fell for {drop_id}, which is not kept")
 
     def unsettled(self) -> list[str]:

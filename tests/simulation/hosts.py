@@ -1,4 +1,4 @@
-"""The hosts of the house: the frontend's and each agent's, with a supervisor that starts it again.
+"""The hosts of the system: the frontend's and each agent's, with a supervisor that starts it again.
 
 What runs on them is the services' own composition roots.
 """
@@ -36,7 +36,7 @@ EPOCH_MS = 1_800_000_000_000
 """Wall-clock time at which every world begins."""
 
 
-class HouseClock:
+class SimulatedClock:
     """The frontend's clocks; implements `drink_frontend.domain.ports.Clock`."""
 
     def __init__(self, world: World) -> None:
@@ -50,7 +50,7 @@ class HouseClock:
         return self._world.now
 
 
-class HouseRandomness:
+class SimulatedRandomness:
     """Ids in order; implements `drink_frontend.domain.ports.Randomness`."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class HouseRandomness:
         return self._count
 
 
-class HouseHasher:
+class FastHasher:
     """Nobody here logs in with a password; implements the frontend's `PasswordHasher`."""
 
     async def hash(self, password: str) -> str:
@@ -151,7 +151,7 @@ class FrontendHost(Host):
         super().__init__(world, "frontend", "*")
         self.guarded = guarded
         self.network, self.settings, self.trouble = network, settings, trouble
-        self.clock, self.randomness = HouseClock(world), HouseRandomness()
+        self.clock, self.randomness = SimulatedClock(world), SimulatedRandomness()
         self.on_commit = on_commit
         self.frontend: Frontend | None = None
         self.held_down_until = 0.0
@@ -178,7 +178,7 @@ class FrontendHost(Host):
                 storage,
                 self.clock,
                 self.randomness,
-                HouseHasher(),
+                FastHasher(),
                 make_server=partial(make_server, self.network, process),
             )
             await self.frontend.run()

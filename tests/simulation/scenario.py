@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.simulation import journals
-from tests.simulation.chaos import Chaos
-from tests.simulation.house import SLOTS, House, house
-from tests.simulation.people import ADMIN, Buyer, Keeper, Stranger, found, operate, reopen
+from tests.simulation.actors import ADMIN, Buyer, Keeper, Stranger, operate, reopen, set_up
+from tests.simulation.fault_injector import FaultInjector
+from tests.simulation.simulated_system import SLOTS, SimulatedSystem, simulated_system
 from tests.simulation.world import Process, ViolationError
 
 SETTLE_LIMIT_S = 600.0
@@ -70,12 +70,12 @@ def simulate(seed: int, *, guarded: bool = True) -> Report:
     gc.freeze()
     gc.disable()
     try:
-        with house(seed, guarded=guarded) as built:
+        with simulated_system(seed, guarded=guarded) as system:
             try:
-                _tell(built)
+                _tell(system)
             except ViolationError as violation:
-                raise SimulationError(_account(built, violation)) from None
-            return _report(built)
+                raise SimulationError(_account(system, violation)) from None
+            return _report(system)
     finally:
         gc.unfreeze()
         if collecting:
@@ -91,87 +91,93 @@ def attempt(seed: int) -> Report | str:
         return str(error)
 
 
-def _tell(built: House) -> None:
-    world, plan = built.world, built.plan
-    found(built)
-    built.frontend.start()
-    for agent in built.agents.values():
+def _tell(system: SimulatedSystem) -> None:
+    world, plan = system.world, system.plan
+    set_up(system)
+    system.frontend.start()
+    for agent in system.agents.values():
         agent.start()
     people = Process(world, "people")
     end = world.now + plan.active_s
     lives = [
-        people.spawn(Buyer(built, people, name).live(end)) for name in built.tokens if name != ADMIN
+        people.spawn(Buyer(system, people, name).live(end))
+        for name in system.tokens
+        if name != ADMIN
     ]
-    lives.append(people.spawn(Keeper(built, people, ADMIN).live(end)))
-    lives.append(people.spawn(Stranger(built, people).live(end)))
-    chaos = Chaos(built)
-    chaos.begin()
-    built.operators(lambda process, rng: operate(built, process, rng))
+    lives.append(people.spawn(Keeper(system, people, ADMIN).live(end)))
+    lives.append(people.spawn(Stranger(system, people).live(end)))
+    injector = FaultInjector(system)
+    injector.begin()
+    system.operators(lambda process, rng: operate(system, process, rng))
     while world.now < end:
         world.run(CHECK_EVERY_S)
-        built.checker.check_all()
-    chaos.end()
-    built.heal()
-    built.after_healing(lambda process: reopen(built, process))
-    _settle(built, lambda: all(life.done() for life in lives), "a buyer was never answered")
-    _settle(built, lambda: _is_quiet(built), "drops without an outcome, or results without an ack")
+        system.checker.check_all()
+    injector.end()
+    system.heal()
+    system.after_healing(lambda process: reopen(system, process))
+    _settle(system, lambda: all(life.done() for life in lives), "a buyer was never answered")
+    _settle(
+        system, lambda: _is_quiet(system), "drops without an outcome, or results without an ack"
+    )
     for life in lives:
         life.result()
-    _one_more(built, people)
-    built.checker.check_all()
+    _one_more(system, people)
+    system.checker.check_all()
     world.run(0)
 
 
-def _settle(built: House, done: Callable[[], bool], what: str) -> None:
+def _settle(system: SimulatedSystem, done: Callable[[], bool], what: str) -> None:
     """Lets time pass until it is done; not being done in time is a violation."""
-    world, end = built.world, built.world.now + SETTLE_LIMIT_S
+    world, end = system.world, system.world.now + SETTLE_LIMIT_S
     while not done():
         if world.now >= end:
-            built.world.violate(f"23: {what}: {built.checker.unsettled()}")
+            system.world.violate(f"23: {what}: {system.checker.unsettled()}")
         world.run(LOOK_EVERY_S)
 
 
-def _is_quiet(built: House) -> bool:
-    if built.checker.unsettled():
+def _is_quiet(system: SimulatedSystem) -> bool:
+    if system.checker.unsettled():
         return False
     return not any(
         journals.unacknowledged(agent.disk.content(agent.journal))
-        for agent in built.agents.values()
+        for agent in system.agents.values()
     )
 
 
-def _one_more(built: House, people: Process) -> None:
+def _one_more(system: SimulatedSystem, people: Process) -> None:
     """Each machine sells a can now, once what broke last has been noticed."""
-    keeper = Keeper(built, people, ADMIN, "last")
-    for name, wire in built.wires.items():
+    keeper = Keeper(system, people, ADMIN, "last")
+    for name, wire in system.wires.items():
         results: list[str] = []
         while "STATE_DISPENSED" not in results:
             sale = people.spawn(keeper.sell_one(name, SLOTS[0], wire))
-            _settle(built, sale.done, f"{name} sells nothing any more")
+            _settle(system, sale.done, f"{name} sells nothing any more")
             results.append(sale.result())
             if len(results) > SALES_MAX:
-                built.world.violate(f"23: the cans of {name} after all faults are {results}")
+                system.world.violate(f"23: the cans of {name} after all faults are {results}")
                 return
 
 
-def _report(built: House) -> Report:
-    drops = built.checker.drops
+def _report(system: SimulatedSystem) -> Report:
+    drops = system.checker.drops
     return Report(
-        seed=built.world.seed,
+        seed=system.world.seed,
         drops=len(drops),
-        cans=sum(fate.fell for truth in built.truths.values() for fate in truth.fates.values()),
+        cans=sum(
+            command.fell for truth in system.truths.values() for command in truth.commands.values()
+        ),
         states=Counter(drop.state for drop in drops.values()),
-        faults=built.world.injected,
-        seconds=built.world.now,
-        steps=built.world.steps,
-        trace=built.world.trace_hash,
+        faults=system.world.injected,
+        seconds=system.world.now,
+        steps=system.world.steps,
+        trace=system.world.trace_hash,
     )
 
 
-def _account(built: House, violation: ViolationError) -> str:
-    lines = "\n".join(built.world.recent)
+def _account(system: SimulatedSystem, violation: ViolationError) -> str:
+    lines = "\n".join(system.world.recent)
     return (
-        f"seed {built.world.seed}, invariant {violation}\n"
-        f"plan: {built.plan}\nfaults: {dict(built.world.injected)}\nlast events:\n{lines}\n"
-        f"again: python -m tests.simulation --seeds 1 --first {built.world.seed}"
+        f"seed {system.world.seed}, invariant {violation}\n"
+        f"plan: {system.plan}\nfaults: {dict(system.world.injected)}\nlast events:\n{lines}\n"
+        f"again: python -m tests.simulation --seeds 1 --first {system.world.seed}"
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.simulation.plants import PLANTS, Plant
+from tests.simulation.planted_bugs import PLANTED_BUGS, PlantedBug
 from tests.simulation.scenario import SimulationError, simulate
 
 BUDGET = 300
@@ -16,21 +16,21 @@ FIRST = 7_001
 
 # Three hundred worlds take a minute of one core, and more where others want it too.
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+@pytest.mark.parametrize("bug", PLANTED_BUGS, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found(
-    plant: Plant, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+    bug: PlantedBug, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
-    plant.make(monkeypatch)
+    bug.make(monkeypatch)
     for worlds in range(1, BUDGET + 1):
         seed = FIRST + worlds - 1
         try:
-            simulate(seed, guarded=plant.guarded)
+            simulate(seed, guarded=bug.guarded)
         except SimulationError as error:
-            found = f"{plant.name}: after {worlds} worlds, {str(error).splitlines()[0]}"
+            found = f"{bug.name}: after {worlds} worlds, {str(error).splitlines()[0]}"
             record_property("found", found)
             print(found)
             monkeypatch.undo()
-            # It is the plant that was found.
-            simulate(seed, guarded=plant.guarded)
+            # It is the bug that was found.
+            simulate(seed, guarded=bug.guarded)
             return
-    pytest.fail(f"{plant.name}: not found in {BUDGET} worlds")
+    pytest.fail(f"{bug.name}: not found in {BUDGET} worlds")

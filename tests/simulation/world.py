@@ -35,7 +35,7 @@ class Killed(BaseException):
 
 
 class ViolationError(AssertionError):
-    """What the house promises was broken."""
+    """What the system promises was broken."""
 
 
 class World:

@@ -1,4 +1,4 @@
-"""Houses that Docker Compose runs, one for each engine of storage, shared by the tests of a run."""
+"""Systems run by Docker Compose, one for each storage engine, shared by the tests of a run."""
 
 import itertools
 import os
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.demo.house import ALICE
+from scripts.demo.plan import ALICE
+from tests.system.compose_system import POSTGRES, SCALE, SQLITE, ComposeSystem, Profile
 from tests.system.engine import NoEngineError, build_images, compose_command, running_engine
-from tests.system.house import POSTGRES, SCALE, SQLITE, House, Profile
 
 LIMIT_S = 600
-"""Seconds for one test: it may be the one for which images are built and a house is started."""
+"""Seconds for one test: it may be the one for which images are built and a system is started."""
 
 _numbers = itertools.count(1)
 
@@ -40,53 +40,53 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[str]]
 
 
 @pytest.fixture(scope="session")
-def open_house(
+def open_system(
     compose: Sequence[str], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Profile], House]:
-    """Makes a house of a profile, a project of its own; enter it to have it taken away again."""
+) -> Callable[[Profile], ComposeSystem]:
+    """Makes a system of a profile, a project of its own; enter it to have it taken away again."""
 
-    def make(profile: Profile) -> House:
+    def make(profile: Profile) -> ComposeSystem:
         project = f"drink-system-{os.getpid()}-{next(_numbers)}"
-        return House(project, profile, compose, tmp_path_factory.mktemp(project))
+        return ComposeSystem(project, profile, compose, tmp_path_factory.mktemp(project))
 
     return make
 
 
 @pytest.fixture(scope="session", params=[SQLITE, POSTGRES], ids=lambda profile: profile.names[0])
 def standing(
-    request: pytest.FixtureRequest, open_house: Callable[[Profile], House]
-) -> Iterator[House]:
-    """A running house with three machines, on each engine of storage."""
-    with open_house(request.param) as house:
-        house.up()
-        house.fund(ALICE, 10_000)
-        house.stock("d/1", "ld/1", "s/1")
-        yield house
-        house.verify()
+    request: pytest.FixtureRequest, open_system: Callable[[Profile], ComposeSystem]
+) -> Iterator[ComposeSystem]:
+    """A running system with three machines, on each engine of storage."""
+    with open_system(request.param) as system:
+        system.up()
+        system.fund(ALICE, 10_000)
+        system.stock("d/1", "ld/1", "s/1")
+        yield system
+        system.verify()
 
 
 @pytest.fixture
-def house(standing: House) -> Iterator[House]:
-    """The running house, all of it up; its books are checked after the test."""
+def system(standing: ComposeSystem) -> Iterator[ComposeSystem]:
+    """The running system, all of it up; its books are checked after the test."""
     standing.restore()
     yield standing
     standing.audit()
 
 
 @pytest.fixture(scope="session")
-def standing_fleet(open_house: Callable[[Profile], House]) -> Iterator[House]:
-    """A running house with two frontends and ten machines, whose motors are quick."""
-    with open_house(SCALE) as house:
-        house.variables["MOTOR_SECONDS"] = "0.3"
-        house.up()
-        house.fund(ALICE, 1_000_000)
-        house.stock(*(f"{machine}/1" for machine in house.boards))
-        yield house
-        house.verify()
+def standing_fleet(open_system: Callable[[Profile], ComposeSystem]) -> Iterator[ComposeSystem]:
+    """A running system with two frontends and ten machines, whose motors are quick."""
+    with open_system(SCALE) as system:
+        system.variables["MOTOR_SECONDS"] = "0.3"
+        system.up()
+        system.fund(ALICE, 1_000_000)
+        system.stock(*(f"{machine}/1" for machine in system.boards))
+        yield system
+        system.verify()
 
 
 @pytest.fixture
-def fleet(standing_fleet: House) -> Iterator[House]:
+def fleet(standing_fleet: ComposeSystem) -> Iterator[ComposeSystem]:
     """The running fleet, all of it up; its books are checked after the test."""
     standing_fleet.restore()
     yield standing_fleet

@@ -14,8 +14,8 @@ import grpc
 
 from drink.v1 import drop_service_pb2 as drops
 from scripts.client import Client
-from scripts.demo.house import ALICE
-from tests.system.house import House
+from scripts.demo.plan import ALICE
+from tests.system.compose_system import ComposeSystem
 
 T = TypeVar("T")
 
@@ -50,15 +50,15 @@ class Buyers:
     """Threads that buy while things break; a context manager that lets each end its purchase.
 
     Args:
-        house: Where they buy.
+        system: Where they buy.
         slots: What they buy, each thread from one slot after the other.
         count: Threads.
     """
 
-    def __init__(self, house: House, slots: Sequence[str], count: int) -> None:
+    def __init__(self, system: ComposeSystem, slots: Sequence[str], count: int) -> None:
         self.sales = Sales()
         """What came of it so far."""
-        self._house = house
+        self._system = system
         self._slots = slots
         self._clients: list[Client] = []
         self._stop = threading.Event()
@@ -71,8 +71,8 @@ class Buyers:
 
     def __enter__(self) -> Self:
         # Before anything breaks: what is tried here is buying, not logging in.
-        frontends = range(len(self._house.profile.frontends))
-        self._clients = [self._house.client(ALICE, frontend) for frontend in frontends]
+        frontends = range(len(self._system.profile.frontends))
+        self._clients = [self._system.client(ALICE, frontend) for frontend in frontends]
         for thread in self._threads:
             thread.start()
         return self

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from drink_cli.errors import Exit
-from scripts.installation import Installation
+from scripts.local_system import LocalSystem
 from tests.cli.conftest import ADMIN, ALICE, BOB, Drink
 
 
@@ -57,7 +57,7 @@ def test_two_profiles_have_a_login_each(drink: Drink) -> None:
     assert drink("--profile", "root", "whoami").output.startswith("admin, administrator")
 
 
-def test_credits_are_sent(alice: Drink, house: Installation) -> None:
+def test_credits_are_sent(alice: Drink, system: LocalSystem) -> None:
     before = json.loads(alice("--json", "balance").output)
 
     said = json.loads(alice("--json", "send", "5", "bob").output)

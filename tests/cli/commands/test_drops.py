@@ -15,15 +15,15 @@ from drink_cli.commands.drops import seconds
 from drink_cli.errors import CommandError, Exit
 from drink_cli.profile import make_profile, save_profile
 from drink_cli.purchase import PendingPurchases
-from scripts.installation import Installation
+from scripts.local_system import LocalSystem
 from scripts.processes import BIN, wait_until
 from scripts.proxy import FaultProxy
 from tests.cli.conftest import Drink
 
 
-def _cans(house: Installation, slot: str = "1") -> int:
+def _cans(system: LocalSystem, slot: str = "1") -> int:
     """Cans that have fallen, as the board has counted them."""
-    dispensed: dict[str, int] = house.boards["d"].counts()["dispensed"]
+    dispensed: dict[str, int] = system.boards["d"].counts()["dispensed"]
     return dispensed.get(slot, 0)
 
 
@@ -33,9 +33,9 @@ def _pending(server: str) -> list[Any]:
 
 
 @pytest.fixture
-def proxy(house: Installation) -> Iterator[FaultProxy]:
+def proxy(system: LocalSystem) -> Iterator[FaultProxy]:
     """Between `drink` and the frontend."""
-    with FaultProxy(house.rpc_port) as between:
+    with FaultProxy(system.rpc_port) as between:
         yield between
 
 
@@ -50,8 +50,8 @@ def test_what_is_no_delay_is_refused(text: str) -> None:
         seconds(text)
 
 
-def test_a_can_falls_and_is_paid_for(alice: Drink, house: Installation) -> None:
-    cans = _cans(house)
+def test_a_can_falls_and_is_paid_for(alice: Drink, system: LocalSystem) -> None:
+    cans = _cans(system)
 
     result = alice("drop", "d/1")
 
@@ -60,12 +60,12 @@ def test_a_can_falls_and_is_paid_for(alice: Drink, house: Installation) -> None:
         "Coke from d/1, 50 credits held: at the motor",
         "Coke from d/1 fell. You paid 50 credits.",
     ]
-    assert _cans(house) == cans + 1
+    assert _cans(system) == cans + 1
     assert _pending(alice.server) == []
 
 
-def test_a_refused_drop_costs_nothing(alice: Drink, house: Installation) -> None:
-    house.boards["d"].fault("refuse", slot=1)
+def test_a_refused_drop_costs_nothing(alice: Drink, system: LocalSystem) -> None:
+    system.boards["d"].fault("refuse", slot=1)
 
     result = alice("drop", "d/1")
 
@@ -75,9 +75,9 @@ def test_a_refused_drop_costs_nothing(alice: Drink, house: Installation) -> None
 
 
 def test_an_unknown_outcome_is_told_as_it_is_and_looked_up_later(
-    alice: Drink, house: Installation
+    alice: Drink, system: LocalSystem
 ) -> None:
-    house.boards["d"].fault("late", slot=1, seconds=4)
+    system.boards["d"].fault("late", slot=1, seconds=4)
 
     result = alice("drop", "d/1")
 
@@ -105,8 +105,8 @@ def test_wrong_usage_is_told(alice: Drink, arguments: tuple[str, ...]) -> None:
     assert alice("drop", *arguments).exit_code == Exit.USAGE
 
 
-def test_a_delayed_drop_can_be_cancelled(alice: Drink, house: Installation) -> None:
-    cans = _cans(house)
+def test_a_delayed_drop_can_be_cancelled(alice: Drink, system: LocalSystem) -> None:
+    cans = _cans(system)
     placed = json.loads(alice("--json", "drop", "d/1", "--delay", "5m", "--no-wait").output)
 
     assert placed["state"] == "SCHEDULED"
@@ -114,7 +114,7 @@ def test_a_delayed_drop_can_be_cancelled(alice: Drink, house: Installation) -> N
         "Coke from d/1 did not fall: cancelled. You paid nothing.\n"
     )
     assert alice("drop", "--resume").exit_code == Exit.NOT_DISPENSED
-    assert _cans(house) == cans
+    assert _cans(system) == cans
 
 
 def test_history_shows_drops_and_entries(alice: Drink) -> None:
@@ -136,25 +136,25 @@ def _running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_killed_before_the_request_arrived_nothing_is_bought(
-    alice: Drink, house: Installation
+    alice: Drink, system: LocalSystem
 ) -> None:
-    cans = _cans(house)
+    cans = _cans(system)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         _connect_to(silent.getsockname()[1])
         with _running("drop", "d/1"):
             wait_until(lambda: _pending(alice.server) or None, "the purchase is kept")
-    _connect_to(house.rpc_port)
+    _connect_to(system.rpc_port)
 
     assert alice("drop", "--resume").exit_code == Exit.PENDING
     assert alice("drop", "--resume", "--again").exit_code == 0
-    assert _cans(house) == cans + 1
+    assert _cans(system) == cans + 1
     assert "the end of every drop was seen" in alice("drop", "--resume").output
 
 
 def test_what_never_reached_the_server_can_be_given_up(
-    alice: Drink, house: Installation, proxy: FaultProxy
+    alice: Drink, system: LocalSystem, proxy: FaultProxy
 ) -> None:
-    cans = _cans(house)
+    cans = _cans(system)
     _connect_to(proxy.port)
     proxy.refuse()
 
@@ -163,26 +163,26 @@ def test_what_never_reached_the_server_can_be_given_up(
     proxy.accept()
     assert "given up" in alice("drop", "--resume", "--forget").output
     assert _pending(alice.server) == []
-    assert _cans(house) == cans
+    assert _cans(system) == cans
 
 
 def test_killed_while_the_motor_runs_the_can_is_found_again(
-    alice: Drink, house: Installation
+    alice: Drink, system: LocalSystem
 ) -> None:
-    cans = _cans(house)
+    cans = _cans(system)
     with _running("drop", "d/1") as drink:
         assert drink.stdout is not None
         assert "at the motor" in drink.stdout.readline()
         drink.send_signal(signal.SIGKILL)
 
     assert alice("drop", "--resume").exit_code == 0
-    assert _cans(house) == cans + 1
+    assert _cans(system) == cans + 1
 
 
 def test_a_lost_answer_makes_no_second_drop(
-    alice: Drink, house: Installation, proxy: FaultProxy
+    alice: Drink, system: LocalSystem, proxy: FaultProxy
 ) -> None:
-    cans = _cans(house)
+    cans = _cans(system)
     _connect_to(proxy.port)
     with _running("drop", "d/1") as drink:
         assert drink.stdout is not None
@@ -191,11 +191,11 @@ def test_a_lost_answer_makes_no_second_drop(
 
         assert drink.wait(timeout=30) == 0
 
-    assert _cans(house) == cans + 1
+    assert _cans(system) == cans + 1
 
 
-def test_ctrl_c_during_a_delay_offers_to_cancel(alice: Drink, house: Installation) -> None:
-    cans = _cans(house)
+def test_ctrl_c_during_a_delay_offers_to_cancel(alice: Drink, system: LocalSystem) -> None:
+    cans = _cans(system)
     keyboard, terminal = pty.openpty()
     with subprocess.Popen(
         [BIN / "drink", "drop", "d/1", "--delay", "60"],
@@ -211,7 +211,7 @@ def test_ctrl_c_during_a_delay_offers_to_cancel(alice: Drink, house: Installatio
         _read_until(keyboard, b"You paid nothing")
         assert drink.wait(timeout=30) == Exit.NOT_DISPENSED
     os.close(keyboard)
-    assert _cans(house) == cans
+    assert _cans(system) == cans
 
 
 def _connect_to(port: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 from drink.v1 import machine_service_pb2 as pb
 from drink_cli.commands.machines import slot_state
 from drink_cli.errors import Exit
-from scripts.installation import Installation
+from scripts.local_system import LocalSystem
 from scripts.processes import BIN
 from tests.cli.conftest import Drink
 
@@ -53,13 +53,13 @@ def test_a_machine_that_is_not_there_is_told(drink: Drink, monkeypatch: pytest.M
 
 
 def test_changes_are_shown_as_they_come(
-    house: Installation, administrator: Drink, folders: Path
+    system: LocalSystem, administrator: Drink, folders: Path
 ) -> None:
     with subprocess.Popen(
         [BIN / "drink", "--json", "watch", "ld"],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "DRINK_SERVER": house.address},
+        env={**os.environ, "DRINK_SERVER": system.address},
     ) as watch:
         assert watch.stdout is not None
         assert json.loads(watch.stdout.readline())["price"] == 60

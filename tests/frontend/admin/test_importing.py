@@ -6,7 +6,7 @@ import pytest
 
 from tests.frontend.admin.conftest import Desk
 
-HOUSE = """
+DEMO = """
 [[machines]]
 name = "d"
 display_name = "Big Drink"
@@ -35,7 +35,7 @@ SLOT = "[[machines]]\nname = 'd'\ndisplay_name = 'D'\n[[machines.slots]]\n{}"
 def file(tmp_path: Path) -> Path:
     """A house to set up."""
     path = tmp_path / "house.toml"
-    path.write_text(HOUSE)
+    path.write_text(DEMO)
     return path
 
 
@@ -54,7 +54,7 @@ def test_everything_in_the_file_is_made(desk: Desk, file: Path) -> None:
 
 
 def test_a_file_may_begin_with_a_byte_order_mark(desk: Desk, file: Path) -> None:
-    file.write_text("\ufeff" + HOUSE, encoding="utf-8", newline="\r\n")
+    file.write_text("\ufeff" + DEMO, encoding="utf-8", newline="\r\n")
     desk.admin("import", str(file))
     assert desk.look(lambda drink: drink.machines.get("d")).display_name == "Big Drink"
 
@@ -73,7 +73,7 @@ def test_a_second_import_changes_nothing_and_gives_nothing_twice(desk: Desk, fil
 
 def test_what_is_new_in_the_file_is_added(desk: Desk, file: Path) -> None:
     desk.admin("import", str(file))
-    file.write_text(HOUSE + '[[users]]\nname = "bob"\ncredits = 5\n')
+    file.write_text(DEMO + '[[users]]\nname = "bob"\ncredits = 5\n')
     desk.admin("import", str(file))
     assert desk.look(lambda drink: drink.accounts.balance("bob")).available == 5
 
@@ -117,7 +117,7 @@ def test_a_bad_file_is_refused_with_the_key(desk: Desk, file: Path, text: str, w
 
 
 def test_nothing_is_imported_of_a_file_with_one_bad_key(desk: Desk, file: Path) -> None:
-    file.write_text(HOUSE + "[[users]]\nname = 'bob'\ncredits = '5'\n")
+    file.write_text(DEMO + "[[users]]\nname = 'bob'\ncredits = '5'\n")
     assert "users.2.credits: Input should be a valid integer" in desk.refused("import", str(file))
     assert desk.look(lambda drink: drink.accounts.list_users()) == []
     assert desk.look(lambda drink: drink.machines.list()) == []

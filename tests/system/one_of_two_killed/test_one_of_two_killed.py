@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.system.house import PLENTY, House
+from tests.system.compose_system import PLENTY, ComposeSystem
 from tests.system.load import Buyers, Sales
 
 BUYERS = 12
@@ -24,7 +24,7 @@ def check(sales: Sales) -> None:
     assert len(set(sales.names)) == len(sales.names)
 
 
-def test_each_is_killed_and_revived_under_load(fleet: House) -> None:
+def test_each_is_killed_and_revived_under_load(fleet: ComposeSystem) -> None:
     with Buyers(fleet, [f"{machine}/1" for machine in fleet.boards], BUYERS) as buyers:
         for number, frontend in enumerate(fleet.profile.frontends):
             buyers.wait_for_more(BUYERS)
@@ -39,7 +39,7 @@ def test_each_is_killed_and_revived_under_load(fleet: House) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(DURATION_S + 600)
-def test_one_is_killed_and_revived_every_thirty_seconds_for_long(fleet: House) -> None:
+def test_one_is_killed_and_revived_every_thirty_seconds_for_long(fleet: ComposeSystem) -> None:
     slots = [f"{machine}/1" for machine in fleet.boards]
     frontends = fleet.profile.frontends
     # A motor turns for 0.3 s, so no machine sells more than three a second.

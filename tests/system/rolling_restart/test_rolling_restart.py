@@ -1,6 +1,6 @@
 """Rolling restart of everything under load: no drop fails, and none is left in doubt."""
 
-from tests.system.house import House
+from tests.system.compose_system import ComposeSystem
 from tests.system.load import Buyers
 
 BUYERS = 12
@@ -9,7 +9,7 @@ AT_ONCE = 5
 """Agents that are restarted at the same time."""
 
 
-def test_everything_is_restarted_while_people_buy(fleet: House) -> None:
+def test_everything_is_restarted_while_people_buy(fleet: ComposeSystem) -> None:
     agents = fleet.profile.agents
     goes: list[tuple[str, ...]] = [(frontend,) for frontend in fleet.profile.frontends]
     goes += [agents[start : start + AT_ONCE] for start in range(0, len(agents), AT_ONCE)]

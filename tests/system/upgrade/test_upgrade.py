@@ -6,53 +6,53 @@ from pathlib import Path
 import pytest
 
 from drink.v1.drop_service_pb2 import Drop
-from scripts.demo.house import ALICE
+from scripts.demo.plan import ALICE
+from tests.system.compose_system import POSTGRES, SQLITE, ComposeSystem, Profile
 from tests.system.engine import AGENT_IMAGE, FRONTEND_IMAGE, previous_images
-from tests.system.house import POSTGRES, SQLITE, House, Profile
 
 
 @pytest.fixture(params=[SQLITE, POSTGRES], ids=lambda profile: profile.names[0])
 def old_house(
-    request: pytest.FixtureRequest, open_house: Callable[[Profile], House], tmp_path: Path
-) -> Iterator[House]:
-    """A running house of the previous release."""
-    with open_house(request.param) as house:
+    request: pytest.FixtureRequest, open_system: Callable[[Profile], ComposeSystem], tmp_path: Path
+) -> Iterator[ComposeSystem]:
+    """A running system of the previous release."""
+    with open_system(request.param) as system:
         frontend, agent = previous_images(tmp_path / "release")
-        house.variables |= {"FRONTEND_IMAGE": frontend, "AGENT_IMAGE": agent}
-        house.up()
-        yield house
-        house.audit()
-        house.verify()
+        system.variables |= {"FRONTEND_IMAGE": frontend, "AGENT_IMAGE": agent}
+        system.up()
+        yield system
+        system.audit()
+        system.verify()
 
 
-def sells(house: House) -> Drop:
+def sells(system: ComposeSystem) -> Drop:
     """Buys a can."""
-    alice = house.client(ALICE)
+    alice = system.client(ALICE)
     drop = alice.drop("d/1")
     alice.close()
     assert drop.state == Drop.STATE_DISPENSED
     return drop
 
 
-def test_frontend_first_then_agents(old_house: House) -> None:
-    house = old_house
-    before = sells(house)
+def test_frontend_first_then_agents(old_house: ComposeSystem) -> None:
+    system = old_house
+    before = sells(system)
 
-    house.variables["FRONTEND_IMAGE"] = FRONTEND_IMAGE
-    frontends = house.profile.frontends
-    if house.profile.names == SQLITE.names:
+    system.variables["FRONTEND_IMAGE"] = FRONTEND_IMAGE
+    frontends = system.profile.frontends
+    if system.profile.names == SQLITE.names:
         # Its file is one frontend's alone, and a migration needs it.
-        house.docker("stop", *frontends)
-    house.up(*frontends)
-    assert house.image(frontends[0]) == FRONTEND_IMAGE
-    sells(house)
+        system.docker("stop", *frontends)
+    system.up(*frontends)
+    assert system.image(frontends[0]) == FRONTEND_IMAGE
+    sells(system)
 
-    house.variables["AGENT_IMAGE"] = AGENT_IMAGE
-    house.up()
-    assert house.image(house.profile.agent("d")) == AGENT_IMAGE
-    after = sells(house)
+    system.variables["AGENT_IMAGE"] = AGENT_IMAGE
+    system.up()
+    assert system.image(system.profile.agent("d")) == AGENT_IMAGE
+    after = sells(system)
 
-    alice = house.client(ALICE)
+    alice = system.client(ALICE)
     assert {before.name, after.name} <= {drop.name for drop in alice.recent()}
     assert alice.get(before.name).state == Drop.STATE_DISPENSED
     alice.close()

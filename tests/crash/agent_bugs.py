@@ -1,0 +1,42 @@
+"""Faults to put into the agent, each a way in which its promise could be broken."""
+
+from drink_agent.domain.dispenser import Dispenser
+from drink_agent.domain.evidence import Cause, Evidence, Outcome
+from drink_agent.domain.records import Accepted
+from drink_agent.journal.disk import SystemDisk
+from tests.crash.kill_switch import replace
+
+
+def run_an_interrupted_motor_again() -> None:
+    """A restarted agent takes a command that may have run for one that did not."""
+    take_start = Dispenser._take_start
+
+    def wrapped(dispenser: Dispenser) -> None:
+        memory = dispenser._memory
+        for drop, commanded in tuple(memory.commanded.items()):
+            del memory.commanded[drop]
+            memory.accepted[drop] = Accepted(
+                drop, commanded.slot, 60_000, dispenser._now_ms, dispenser._boot
+            )
+        take_start(dispenser)
+
+    replace(Dispenser, "_take_start", wrapped)
+
+
+def call_an_interrupted_drop_off() -> None:
+    """A restarted agent says that a motor which may have run did not."""
+    finish = Dispenser._finish
+
+    def wrapped(
+        dispenser: Dispenser, drop: str, outcome: Outcome, cause: Cause, evidence: Evidence
+    ) -> None:
+        if outcome is Outcome.UNKNOWN:
+            outcome, cause = Outcome.NOT_DISPENSED, Cause.BOARD_UNREACHABLE
+        finish(dispenser, drop, outcome, cause, evidence)
+
+    replace(Dispenser, "_finish", wrapped)
+
+
+def do_not_sync() -> None:
+    """The motor is started, and results are reported, before the journal is on the disk."""
+    replace(SystemDisk, "sync_data", lambda _disk, _descriptor: None)

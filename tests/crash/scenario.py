@@ -1,0 +1,304 @@
+"""One crash test: a drop is bought while processes die, and then money and cans are counted."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+
+from drink.v1 import account_service_pb2 as accounts
+from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import machine_service_pb2 as machines
+from drink_agent.domain.recovery import Memory, replay
+from drink_agent.journal.file import read
+from scripts.books import compare
+from scripts.processes import wait_until
+from tests.crash.forked_process import ForkedProcess
+from tests.crash.killable_system import ALICE, MACHINE, KillableSystem
+
+LIMIT_S = 60
+"""Seconds within which everything that is waited for happens, even on a busy machine."""
+
+SLOT, OTHER_SLOT = f"{MACHINE}/1", f"{MACHINE}/2"
+PRICE = 50
+
+FINAL = (drops.Drop.STATE_DISPENSED, drops.Drop.STATE_NOT_DISPENSED)
+"""States in which a drop never changes again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a drop ends.
+
+    Attributes:
+        state: Its final state, without prefix.
+        cause: Why, without prefix.
+        runs: How often the board's motor ran for it, by the board's own count.
+    """
+
+    state: str
+    cause: str
+    runs: int
+
+
+DISPENSED = Outcome("DISPENSED", "BOARD_ACK", 1)
+INTERRUPTED = Outcome("UNKNOWN", "AGENT_RESTARTED", 1)
+"""The agent died when the motor may have run, and it did."""
+ANSWERED_LATE = Outcome("DISPENSED", "BOARD_ACK_LATE", 1)
+"""The agent died before the board's answer came, and the next one has heard it."""
+NEVER_RAN = Outcome("UNKNOWN", "AGENT_RESTARTED", 0)
+"""The agent died when the motor may have run, and it did not."""
+
+
+class Scenario:
+    """Runs a system, restarts its killed processes, and checks the outcome of one drop.
+
+    A context manager that ends the system.
+
+    Args:
+        system: Installed, not started.
+        frontend: Where the frontend dies, life by life.
+        agent: Where the agent dies, life by life.
+        unsynced_is_lost: Whether a death takes what was not synced with it.
+        together: Whether a death is both processes' death.
+    """
+
+    def __init__(
+        self,
+        system: KillableSystem,
+        *,
+        frontend: tuple[str, ...] = (),
+        agent: tuple[str, ...] = (),
+        unsynced_is_lost: bool = False,
+        together: bool = False,
+    ) -> None:
+        self.system = system
+        system.frontend.kill_points, system.agent.kill_points = list(frontend), list(agent)
+        for process in self._processes:
+            process.unsynced_is_lost = unsynced_is_lost
+        self._together = together
+        self._kept_down: dict[ForkedProcess, Callable[[], bool]] = {}
+        self._killed: set[ForkedProcess] = set()
+        self.request_id = str(uuid.uuid4())
+        self._order = (SLOT, self.request_id, 0)
+        self._answer: drops.Drop | None = None
+        self.killed_at: list[str] = []
+        """The points at which processes have died so far."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.system.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.system.__exit__(None, None, None)
+        self.alice.close()
+
+    @property
+    def _processes(self) -> tuple[ForkedProcess, ForkedProcess]:
+        return self.system.frontend, self.system.agent
+
+    def _start(self) -> None:
+        self.system.board.start()
+        if "after-write-board" in self.system.agent.kill_points:
+            # Otherwise the board's answer waits for the next agent and proves that the can fell.
+            self.system.board.fault("silent", slot=1)
+        self.system.start_frontend()
+        self.alice = self.system.client(ALICE)
+        self.system.agent.start()
+        self.until(self._ready, "ready")
+
+    # While processes die.
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Waits for something, and meanwhile starts again what has died.
+
+        Calls to a frontend that is away count as "not yet".
+        """
+
+        def so() -> Any:
+            self._supervise()
+            try:
+                return condition()
+            except grpc.RpcError as error:
+                if error.code() not in (
+                    grpc.StatusCode.UNAVAILABLE,
+                    grpc.StatusCode.DEADLINE_EXCEEDED,
+                ):
+                    raise
+                return None
+
+        try:
+            return wait_until(so, what, LIMIT_S)
+        except TimeoutError as error:
+            awaited = [process.point for process in self._processes if process.point]
+            raise TimeoutError(
+                f"{error}; died at {self.killed_at}, not yet at {awaited}; see {self.system.folder}"
+            ) from None
+
+    def keep_down(self, process: ForkedProcess, until: Callable[[], bool]) -> None:
+        """Does not start a process again, once it has died, until something is so."""
+        self._kept_down[process] = until
+
+    def _supervise(self) -> None:
+        for process in self._processes:
+            if process.running:
+                continue
+            if process not in self._killed:
+                self._killed.add(process)
+                self.killed_at.append(process.wait_killed())
+                self._kill_other(process)
+            if self._kept_down.get(process, _at_once)():
+                self._killed.discard(process)
+                process.start()
+
+    def _kill_other(self, dead: ForkedProcess) -> None:
+        for process in self._processes if self._together else ():
+            if process is not dead and process.running:
+                process.kill()
+                self._killed.add(process)
+
+    def _ready(self) -> bool:
+        found = self.alice.machines.ListMachines(machines.ListMachinesRequest(), timeout=1).machines
+        return all(each.reach == machines.Machine.REACH_READY for each in found)
+
+    # What a buyer does.
+
+    def buy(self, slot: str = SLOT, delay_s: int = 0) -> drops.DropResponse:
+        """Buys, and asks again with the same request_id until there is an answer."""
+        self._order = (slot, self.request_id, delay_s)
+        call = self.alice.start(*self._order)
+
+        def answer() -> drops.DropResponse | None:
+            nonlocal call
+            if not call.done():
+                return None
+            error = call.exception()
+            if error is not None:
+                call = self.alice.start(*self._order)
+                raise error
+            return call.result()  # type: ignore[no-any-return]
+
+        response: drops.DropResponse = self.until(answer, "answered")
+        self._answer = response.drop
+        return response
+
+    def buy_another(self, slot: str = SLOT) -> None:
+        """Buys once more, and gets it."""
+        self.request_id = str(uuid.uuid4())
+        drop = self.buy(slot).drop
+        assert drop.state == drops.Drop.STATE_DISPENSED, drop
+
+    def add_credits(self, amount: int) -> accounts.Account:
+        """Adds credits, and asks again with the same request_id until there is an answer."""
+        request = accounts.AddCreditsRequest(
+            request_id=self.request_id, account=f"accounts/{ALICE.name}", credits=amount
+        )
+
+        def added() -> accounts.Account:
+            return self.alice.accounts.AddCredits(
+                request, metadata=self.alice.metadata, timeout=1
+            ).account
+
+        return self.until(added, "credits are added")  # type: ignore[no-any-return]
+
+    def cancel(self, name: str) -> drops.Drop:
+        """Cancels a drop, and asks again until there is an answer."""
+
+        def cancelled() -> drops.Drop:
+            return self.alice.drops.CancelDrop(
+                drops.CancelDropRequest(name=name), metadata=self.alice.metadata, timeout=1
+            ).drop
+
+        return self.until(cancelled, "cancelled")  # type: ignore[no-any-return]
+
+    def get(self, name: str) -> drops.Drop:
+        """A drop as it stands; fails at once where the frontend is away."""
+        return self.alice.drops.GetDrop(
+            drops.GetDropRequest(name=name), metadata=self.alice.metadata, timeout=1
+        ).drop
+
+    def until_state(self, name: str, *states: str) -> drops.Drop:
+        """The drop once it is in one of the states."""
+        wanted = {drops.Drop.State.Value(f"STATE_{state}") for state in states}
+
+        def there() -> drops.Drop | None:
+            drop = self.get(name)
+            return drop if drop.state in wanted else None
+
+        return self.until(there, " or ".join(states))  # type: ignore[no-any-return]
+
+    def until_all_are_killed(self) -> None:
+        """Waits until every process has died wherever it was to, and all are back."""
+
+        def so() -> bool:
+            alive = all(process.running and not process.point for process in self._processes)
+            return alive and not any(process.kill_points for process in self._processes)
+
+        self.until(so, "every point is reached")
+        if any(point.startswith("during-write-board") for point in self.killed_at):
+            # The torn command became that of a slot that no board has, whose reader dies of it.
+            self.system.board.process.stop()
+            self.system.board.start()
+        self.until(self._ready, "ready again")
+
+    # Afterwards.
+
+    def check(self, name: str, *ends: Outcome) -> None:
+        """Holds the one drop that was bought, and everything else, against the rules.
+
+        Invariants 6, 9, 12, 18, 19, 23 and 24: an end is only one that the place of death explains.
+        """
+        self.check_outcome(name, *ends)
+        drop, runs = self.alice.get(name), self._runs
+        assert self.alice.drop(*self._order) == drop, "the same request has another answer"
+        assert self._runs == runs
+        self.check_next()
+
+    def check_outcome(self, name: str, *ends: Outcome) -> None:
+        """The drop ended in one of these ways, and was charged for accordingly.
+
+        The scenario bought nothing else before.
+        """
+        drop = self.alice.get(name)
+        state = drops.Drop.State.Name(drop.state).removeprefix("STATE_")
+        cause = drops.Drop.Cause.Name(drop.cause).removeprefix("CAUSE_")
+        if self._answer is not None and self._answer.state in FINAL:
+            assert drop == self._answer, "the buyer was told something else"
+        end = Outcome(state, cause, self._runs)
+        assert end in ends, f"{end}; died at {self.killed_at}"
+        account = self.alice.account()
+        paid = PRICE if state == "DISPENSED" else 0
+        held = PRICE if state == "UNKNOWN" else 0
+        assert (account.posted_credits, account.held_credits) == (ALICE.credits - paid, held)
+
+    def check_next(self) -> None:
+        """The next buyer is served, nothing is left behind, and books and cans agree."""
+        runs = self._runs
+        self.buy_another(OTHER_SLOT)
+        assert self._runs == runs + 1
+        wait_until(self._nothing_is_left, "the journal has nothing open", LIMIT_S)
+        books = compare(self.system, self.alice)
+        assert not books.problems, f"{books.problems}\n{books.text}\n{self.killed_at}"
+        assert self.system.problems_of_books() == []
+
+    @property
+    def _runs(self) -> int:
+        """How often the motor has run, by the board's own count."""
+        return int(self.system.board.counts()["motor_runs"])
+
+    def _nothing_is_left(self) -> bool:
+        memory = self.memory()
+        return not (memory.accepted or memory.commanded or memory.unacked)
+
+    def memory(self) -> Memory:
+        """What the agent's journal says now."""
+        return replay(read(self.system.journal).entries, remembered_drops=1000)
+
+
+def _at_once() -> bool:
+    return True

@@ -1,0 +1,256 @@
+"""The system that the integration tests run: real processes, whose books are checked after each."""
+
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from drink.v1.drop_service_pb2 import Drop
+from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.sqlite_engine import reading
+from drink_frontend.storage.verify import verify_books
+from scripts.books import Untruths, compare
+from scripts.client import Client
+from scripts.local_system import LocalSystem
+from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
+from scripts.processes import BIN, Process, wait_until
+from scripts.proxy import FaultProxy
+from tests.fakes.ports import with_own_ports
+
+ALICE = UserPlan("alice", "correct-horse", 5_000)
+BOB = UserPlan("bob", "battery-staple", 500)
+ADMIN = UserPlan("admin", "hunter2-not", 0, admin=True)
+
+PRICE = 50
+
+COUPLE = Plan(
+    machines=(
+        MachinePlan(
+            "d", "Big Drink", (SlotPlan(1, "Coke", PRICE, 60), SlotPlan(2, "Dew", PRICE, 60))
+        ),
+        MachinePlan("ld", "Little Drink", (SlotPlan(1, "Jolt", PRICE, 60),)),
+    ),
+    users=(ALICE, BOB, ADMIN),
+)
+"""Two machines, two buyers, and their administrator."""
+
+DATABASE = "drink.db"
+
+
+class AuditedSystem(LocalSystem):
+    """An installation whose agents reach the frontend through a proxy.
+
+    Args:
+        folder: Where its files are.
+        plan: What it consists of.
+        templates: Where the databases of systems are kept that others can start with.
+        frontend_commands: Folder of the frontend's commands; this environment's by default.
+        agent_commands: Folder of the agents' commands; likewise.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        templates: Path,
+        *,
+        frontend_commands: Path = BIN,
+        agent_commands: Path = BIN,
+    ) -> None:
+        super().__init__(
+            folder,
+            with_own_ports(plan),
+            frontend_commands=frontend_commands,
+            agent_commands=agent_commands,
+        )
+        self.links = FaultProxy()
+        """Between the agents and the frontend."""
+        self.untruths = Untruths()
+        """What boards and operators have said that was not so."""
+        self._templates = templates
+        self._looked_at: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        self.links.__enter__()
+        self.link_port = self.links.port
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self.links.__exit__()
+        for part in vars(self).values():
+            if isinstance(part, Client):
+                part.close()
+
+    @cached_property
+    def alice(self) -> Client:
+        """A buyer."""
+        return self.client(ALICE)
+
+    @cached_property
+    def bob(self) -> Client:
+        """Another one."""
+        return self.client(BOB)
+
+    @cached_property
+    def root(self) -> Client:
+        """The administrator."""
+        return self.client(ADMIN)
+
+    def install(self) -> None:
+        """Makes the database, or copies that of an earlier system with the same plan."""
+        template = self._templates / f"{abs(hash((self.plan.machines, self.plan.users)))}"
+        if not template.exists():
+            super().install()
+            template.mkdir()
+            for file in self._installed():
+                shutil.copy2(file, template)
+        else:
+            self.folder.mkdir(exist_ok=True)
+            for file in template.iterdir():
+                shutil.copy2(file, self.folder)
+            self._write_settings()
+
+    def _installed(self) -> Iterator[Path]:
+        yield self.folder / DATABASE
+        yield self.folder / "plan.toml"
+        yield from self.folder.glob("*.token")
+        yield from self.folder.glob("*.password")
+
+    def start_frontend(self) -> None:
+        """Starts the frontend and waits until it serves."""
+        super().start_frontend()
+        self.links.server_port = self.rpc_port
+
+    def begin(self) -> None:
+        """Brings everything to where each test finds it: up, sound, and with logs that begin."""
+        for board in self.boards.values():
+            if board.process.running:
+                board.ask(do="clear")
+        self.wait_ready(*(name for name, agent in self.agents.items() if agent.running))
+        for process in self._services():
+            if process.running:
+                process.mark()
+
+    def turning(self, seconds: float, slot: str = "d/1", buyer: Client | None = None) -> Drop:
+        """A drop whose motor runs, so many seconds longer than others."""
+        return self._started("slow", seconds, slot, buyer)
+
+    def unanswered(self, slot: str = "d/1", buyer: Client | None = None) -> Drop:
+        """A drop whose motor has run, which its board will never say."""
+        return self._started("silent", 0, slot, buyer)
+
+    def _started(self, fault: str, seconds: float, slot: str, buyer: Client | None) -> Drop:
+        machine, number = slot.split("/")
+        runs = self.runs(machine)
+        self.boards[machine].fault(fault, slot=int(number), seconds=seconds)
+        drop = (buyer or self.alice).place(slot)
+        self.wait_for_motor(machine, runs + 1)
+        return drop
+
+    def resolve(self, drop: Drop, *, dispensed: bool = True) -> str:
+        """An operator looks into the machine, and decides."""
+        decision = "--dispensed" if dispensed else "--not-dispensed"
+        return self.admin("drops", "resolve", id_of(drop), decision, "--why=looked inside")
+
+    def runs(self, machine: str) -> int:
+        """How often the machine's motor has run."""
+        runs: int = self.boards[machine].counts()["motor_runs"]
+        return runs
+
+    def wait_for_motor(self, machine: str, runs: int) -> None:
+        """Waits until the machine's motor has been started so often."""
+        wait_until(lambda: self.runs(machine) >= runs, f"{machine}'s motor runs")
+
+    def audit(self) -> None:
+        """Fails unless every drop is settled and the books agree with the cans.
+
+        The books' own auditor and the boards' counts hold invariants 1, 2, 3, 5, 8, 9, 10, 11, 12,
+        14 and 21.
+        """
+        problems = list(compare(self, self.root, self.untruths).problems)
+        problems += self._verify()
+        problems += self._faults()
+        problems += self._leaks()
+        assert not problems, "\n".join(problems)
+
+    def _verify(self) -> list[str]:
+        """What the books' own auditor finds."""
+        return verify(self.folder / DATABASE)
+
+    def _services(self) -> Iterator[Process]:
+        """The processes whose logs may tell of mistakes."""
+        yield self.frontend
+        yield from self.agents.values()
+
+    def _faults(self) -> Iterator[str]:
+        """What the services have logged since the last look that no peer can be the cause of."""
+        for process in self._services():
+            with process.log.open(encoding="utf-8") as log:
+                log.seek(self._looked_at[process.name])
+                for line in log.readlines():
+                    if '"exception"' in line or '"critical"' in line.lower():
+                        yield f"{process.name}: {line}"
+                self._looked_at[process.name] = log.tell()
+
+    def _leaks(self) -> Iterator[str]:
+        """Secrets in what the processes have logged."""
+        secrets = [user.password for user in self.plan.users]
+        secrets += [file.read_text().strip() for file in self.folder.glob("*.token")]
+        for log in self.folder.glob("*.log"):
+            text = log.read_text(errors="replace")
+            yield from (f"{log.name} tells a secret" for secret in secrets if secret in text)
+
+
+def verify(database: Path) -> list[str]:
+    """What `drink-frontend admin verify` would print of a database, without a new process."""
+    with reading(StorageSettings(path=database)) as connection:
+        return list(verify_books(connection))
+
+
+def backup(database: Path, copy: Path) -> None:
+    """Copies a database that is in use, as an operator's backup does."""
+    with (
+        closing(sqlite3.connect(database)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
+
+
+def id_of(drop: Drop) -> str:
+    """The id of a drop, as logs and commands call it."""
+    return drop.name.removeprefix("drops/")
+
+
+def outcome(drop: Drop) -> tuple[str, str]:
+    """State and cause of a drop, as people say them."""
+    state = Drop.State.Name(drop.state).removeprefix("STATE_")
+    return state, Drop.Cause.Name(drop.cause).removeprefix("CAUSE_")
+
+
+def reason(error: grpc.RpcError) -> str:
+    """Why a call was refused, such as SLOT_EMPTY; the gRPC code if the service did not say."""
+    assert isinstance(error, grpc.Call)
+    status = rpc_status.from_call(error)
+    for detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return str(info.reason)
+    return error.code().name
+
+
+@contextmanager
+def refused(expected: str) -> Iterator[None]:
+    """Expects that a call is refused with this reason."""
+    with pytest.raises(grpc.RpcError) as caught:
+        yield
+    assert reason(caught.value) == expected

@@ -1,0 +1,219 @@
+"""Buys at random over gRPC."""
+
+import dataclasses
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from drink.v1 import account_service_pb2 as accounts
+from drink.v1 import drop_service_pb2 as drops
+from scripts.client import Client
+from scripts.plan import UserPlan
+from tests.integration.audited_system import reason
+from tests.soak.buyer import Buyer
+from tests.soak.history import Attempt, Reading, now_ms
+from tests.soak.plan import PLAN
+from tests.soak.soak_system import SoakSystem
+
+DEADLINES_S = (0.02, 0.2, 2, 20)
+"""Deadlines of a call, each as likely as the others."""
+
+TRIES_MAX = 40
+"""Tries of one request; then its buyer goes away without an answer."""
+
+NOBODY_KNOWS = (
+    "CANCELLED",
+    "DEADLINE_EXCEEDED",
+    "INTERNAL",
+    "RATE_LIMITED",
+    "SHUTTING_DOWN",
+    "STORAGE_UNAVAILABLE",
+    "UNAVAILABLE",
+    "UNKNOWN",
+)
+"""Refusals of one try that leave open whether the request was or will be taken."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A drop that was asked for."""
+
+    request_id: str
+    slot: str
+    delay_s: int
+    price_ceiling: int | None
+
+    def message(self) -> drops.DropRequest:
+        """As it is sent."""
+        machine, number = self.slot.split("/")
+        message = drops.DropRequest(
+            request_id=self.request_id, slot=f"machines/{machine}/slots/{number}"
+        )
+        if self.delay_s:
+            message.delay.FromSeconds(self.delay_s)
+        if self.price_ceiling is not None:
+            message.price_ceiling = self.price_ceiling
+        return message
+
+
+class Caller(Buyer):
+    """Buys, repeats, cancels, sends credits and looks at the balance over gRPC."""
+
+    def __init__(self, system: SoakSystem, user: UserPlan, *rest: Any) -> None:
+        super().__init__(user, *rest)
+        self.client = Client(f"127.0.0.1:{system.rpc.port}", user.name, user.password)
+        self._requests: list[Request] = []
+
+    def close(self) -> None:
+        """Ends its connection."""
+        self.client.close()
+
+    def act(self) -> None:
+        """Mostly buys."""
+        choices = (
+            *(self._buy,) * 8,
+            self._buy_twice_at_once,
+            self._cancel,
+            self._repeat,
+            self._misuse,
+            self._send_credits,
+            *(self._look,) * 3,
+        )
+        self.random.choice(choices)()
+
+    def _new(self, delay_s: int | None = None) -> Request:
+        request = Request(
+            str(uuid.UUID(int=self.random.getrandbits(128))),
+            self.any_slot(),
+            self.any_delay_s() if delay_s is None else delay_s,
+            self.random.choice((None, None, 50, 1000)),
+        )
+        self._requests.append(request)
+        return request
+
+    def _buy(self) -> None:
+        self._insist(self._new())
+
+    def _insist(self, request: Request) -> None:
+        """Sends a request until there is an answer, or gives up."""
+        for _ in range(TRIES_MAX):
+            if not self._try(request).lost or self.random.random() < 0.1:
+                return
+            if self.stop_event.wait(self.random.uniform(0, 0.5)):
+                return
+
+    def _buy_twice_at_once(self) -> None:
+        request = self._new()
+        together = [threading.Thread(target=self._try, args=(request,)) for _ in range(3)]
+        for thread in together:
+            thread.start()
+        for thread in together:
+            thread.join()
+        self._insist(request)
+
+    def _repeat(self) -> None:
+        """The same request again, however old it is."""
+        if self._requests:
+            self._try(self.random.choice(self._requests))
+
+    def _misuse(self) -> None:
+        """Another request with the same id: at most one of the two is made."""
+        if self._requests:
+            old = self.random.choice(self._requests)
+            self._try(dataclasses.replace(old, delay_s=old.delay_s + 7))
+
+    def _try(self, request: Request) -> Attempt:
+        """Sends a request once."""
+        return self._call("drop", request, self.client.drops.Drop, request.message())
+
+    def _cancel(self) -> None:
+        request = self._new(delay_s=2)
+        placed = self._try(request)
+        if placed.drop:
+            message = drops.CancelDropRequest(name=f"drops/{placed.drop}")
+            self._call("cancel", request, self.client.drops.CancelDrop, message)
+
+    def _send_credits(self) -> None:
+        recipient = self.random.choice(
+            [user.name for user in PLAN.users if user != self.user and not user.admin]
+        )
+        request_id = str(uuid.UUID(int=self.random.getrandbits(128)))
+        message = accounts.TransferCreditsRequest(
+            request_id=request_id,
+            recipient=f"accounts/{recipient}",
+            credits=self.random.randrange(1, 200),
+        )
+        for _ in range(TRIES_MAX):
+            start_ms = now_ms()
+            answer, refusal = self._send(self.client.accounts.TransferCredits, message)
+            done = Attempt(
+                "transfer",
+                self.user.name,
+                request_id,
+                recipient,
+                start_ms,
+                now_ms(),
+                credits=message.credits,
+                state="SENT" if answer is not None else "",
+                refusal=refusal,
+            )
+            self.history.add(done)
+            if not done.lost or self.stop_event.wait(0.2):
+                return
+
+    def _look(self) -> None:
+        start_ms = now_ms()
+        answer, _ = self._send(self.client.accounts.GetAccount, accounts.GetAccountRequest())
+        if answer is not None:
+            account = answer.account
+            self.history.add(
+                Reading(
+                    self.user.name,
+                    start_ms,
+                    now_ms(),
+                    account.available_credits,
+                    account.held_credits,
+                )
+            )
+
+    def _call(
+        self, what: str, request: Request, method: Callable[..., Any], message: Any
+    ) -> Attempt:
+        """Sends a message about a drop once, and keeps what came of it."""
+        start_ms = now_ms()
+        answer, refusal = self._send(method, message)
+        end_ms = now_ms()
+        drop = answer.drop if answer is not None else None
+        attempt = Attempt(
+            what,
+            self.user.name,
+            request.request_id,
+            request.slot,
+            start_ms,
+            end_ms,
+            delay_s=request.delay_s,
+            drop=drop.name.removeprefix("drops/") if drop else "",
+            state=drops.Drop.State.Name(drop.state).removeprefix("STATE_") if drop else "",
+            refusal=refusal,
+        )
+        self.history.add(attempt)
+        if isinstance(answer, drops.DropResponse):
+            self.history.add(Reading(self.user.name, start_ms, end_ms, answer.available_credits))
+        return attempt
+
+    def _send(self, method: Callable[..., Any], message: Any) -> tuple[Any, str]:
+        """The answer, or why there is none; neither if nobody knows."""
+        try:
+            answer = method(
+                message,
+                metadata=self.client.metadata,
+                timeout=self.random.choice(DEADLINES_S),
+                wait_for_ready=self.random.random() < 0.5,
+            )
+        except grpc.RpcError as error:
+            why = reason(error)
+            return None, "" if why in NOBODY_KNOWS else why
+        return answer, ""

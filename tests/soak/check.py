@@ -1,0 +1,311 @@
+"""Holds everything that was asked, answered and counted against the books.
+
+It knows nothing of the services: what it compares are the answers that buyers got, the ledger and
+the audit log, and what the boards' motors did by their own count.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.soak.books import Books, Drop
+from tests.soak.explain import unexplained
+from tests.soak.history import Attempt, Fault, Reading
+from tests.soak.model import FUNDING, Ledger, Mark, impossible_readings
+from tests.soak.plan import LYING_SLOT
+
+SLACK_MS = 100
+"""Between a dispatch or a settlement as the database has it and as the board has it."""
+
+LOST, DOUBLE, CHARGED = "lost", "double", "wrongly charged"
+UNSETTLED, UNEXPLAINED, CONTRADICTED = "unsettled", "unexplained", "contradicted"
+
+KINDS = (LOST, DOUBLE, CHARGED, UNSETTLED, UNEXPLAINED, CONTRADICTED)
+"""What can be wrong, the worst first."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that must not be."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known at the end.
+
+    Attributes:
+        books: The frontend's.
+        attempts: What was asked and answered.
+        readings: What accounts were said to have.
+        faults: What was broken.
+        runs: Each machine's motor starts: `time` in seconds since 1970, and `slot`.
+        counts: Each board's own counts.
+        typists: Accounts that buy in sessions, where requests have no ids.
+    """
+
+    books: Books
+    attempts: Sequence[Attempt] = ()
+    readings: Sequence[Reading] = ()
+    faults: Sequence[Fault] = ()
+    runs: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    counts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    typists: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What buyers know of a drop: when it was first asked for, and what they were told."""
+
+    first_ms: int
+    told: Sequence[Attempt]
+
+
+def check(evidence: Evidence) -> list[Problem]:
+    """Everything that is wrong."""
+    problems: list[Problem] = []
+    asked: dict[str, Asked] = {}
+    problems += _requests(evidence, asked)
+    problems += _sessions(evidence, asked)
+    problems += _outcomes(evidence.books, asked)
+    problems += _ledger(evidence, asked)
+    problems += _motors(evidence)
+    problems += _cans(evidence)
+    problems += [
+        Problem(UNEXPLAINED, text) for text in unexplained(evidence.books.drops, evidence.faults)
+    ]
+    problems += [Problem(CONTRADICTED, text) for text in evidence.books.problems]
+    return problems
+
+
+def _requests(evidence: Evidence, asked: dict[str, Asked]) -> Iterator[Problem]:
+    """Invariants 12 and 13: one request is one drop; what was refused was not made."""
+    tries: dict[tuple[str, str], list[Attempt]] = defaultdict(list)
+    for attempt in evidence.attempts:
+        if attempt.request_id and attempt.what in ("drop", "cancel"):
+            tries[attempt.account, attempt.request_id].append(attempt)
+    made: dict[tuple[str, str], list[Drop]] = defaultdict(list)
+    for drop in evidence.books.drops:
+        if drop.account not in evidence.typists:
+            made[drop.account, drop.request_id].append(drop)
+    for key in tries.keys() | made.keys():
+        found, about = made.get(key, []), tries.get(key, [])
+        answered = [each for each in about if each.drop]
+        if len(found) > 1:
+            yield Problem(DOUBLE, f"request {key} made {len(found)} drops")
+        if answered and not found:
+            yield Problem(LOST, f"request {key} was answered, and its drop is gone")
+        for drop in found:
+            mine = [a for a in about if (a.target, a.delay_s) == (drop.slot, drop.delay_s)]
+            if not any(each.lost or each.drop for each in mine if each.what == "drop"):
+                yield Problem(CHARGED, f"drop {drop.id} was made, and nobody asked or was told so")
+            if strange := [a for a in answered if a not in mine or a.drop != drop.id]:
+                yield Problem(CONTRADICTED, f"request {key} is drop {drop.id}, said {strange}")
+            first_ms = min((each.start_ms for each in mine), default=0)
+            asked[drop.id] = Asked(first_ms, [a for a in mine if a.drop == drop.id])
+
+
+def _sessions(evidence: Evidence, asked: dict[str, Asked]) -> Iterator[Problem]:
+    """A session's DROP is at most one drop; one that was answered with OK is exactly one."""
+    for account in evidence.typists:
+        typed = [a for a in evidence.attempts if (a.account, a.what) == (account, "drop")]
+        left = [drop for drop in evidence.books.drops if drop.account == account]
+        # Who was told most chooses first; a lost line is whatever then is left.
+        typed.sort(key=lambda a: (not a.drop, not a.state, a.lost, a.start_ms))
+        for attempt in typed:
+            drop = next((each for each in left if _may_be(attempt, each)), None)
+            if drop is None:
+                if attempt.state:
+                    yield Problem(LOST, f"{attempt} was answered, and its drop is gone")
+                continue
+            left.remove(drop)
+            asked[drop.id] = Asked(attempt.start_ms, [attempt] if attempt.state else [])
+        for drop in left:
+            yield Problem(CHARGED, f"drop {drop.id} was made, and nobody typed it")
+
+
+def _may_be(attempt: Attempt, drop: Drop) -> bool:
+    """Whether a line typed in a session can have made the drop."""
+    if (attempt.target, attempt.delay_s) != (drop.slot, drop.delay_s):
+        return False
+    if attempt.refusal and drop.state != "NOT_DISPENSED":
+        return False
+    if attempt.drop:
+        return attempt.drop == drop.id
+    if attempt.state and attempt.state not in _passed(drop):
+        return False
+    # What was typed and not answered may be read much later, by a frontend that was frozen.
+    until_ms = float("inf") if attempt.lost else attempt.end_ms + SLACK_MS
+    return attempt.start_ms - SLACK_MS <= drop.created_ms <= until_ms
+
+
+def _passed(drop: Drop) -> set[str]:
+    """What a drop may have been called so far: its states, and held in any of them."""
+    return {move.to for move in drop.moves} | {"HELD"}
+
+
+def _outcomes(books: Books, asked: Mapping[str, Asked]) -> Iterator[Problem]:
+    """Invariants 18, 19 and 23: what was told is so for ever, and everything is told in the end."""
+    for drop in books.drops:
+        if drop.state in ("SCHEDULED", "RESERVED", "DISPATCHED"):
+            yield Problem(UNSETTLED, f"drop {drop.id} is still {drop.state}")
+        for attempt in asked[drop.id].told if drop.id in asked else ():
+            final = attempt.state in ("DISPENSED", "NOT_DISPENSED")
+            if (final and attempt.state != drop.state) or attempt.state not in _passed(drop):
+                yield Problem(CONTRADICTED, f"{attempt} was told, and {drop.id} is {drop.state}")
+
+
+def _ledger(evidence: Evidence, asked: Mapping[str, Asked]) -> Iterator[Problem]:
+    """Invariants 1, 2 and 4: entries add up, one after the other, to what everybody has."""
+    ledger, books = Ledger(), evidence.books
+    for entry in books.transfers:
+        ledger.apply(entry)
+    yield from (Problem(CHARGED, text) for text in ledger.problems)
+    for account, had in books.accounts.items():
+        if ledger.states[account][-1] != had:
+            yield Problem(
+                CHARGED, f"{account} has {had}, its entries say {ledger.states[account][-1]}"
+            )
+    yield from _resolutions(books)
+    yield from _transfers(evidence)
+    sent = _sent(evidence.attempts)
+    for account in books.accounts:
+        marks = [
+            mark
+            for place, entry in ledger.entries[account]
+            if (mark := _mark(place, entry, asked, sent)) is not None
+        ]
+        mine = [each for each in evidence.readings if each.account == account]
+        for reading in impossible_readings(ledger.states[account], marks, mine):
+            yield Problem(CONTRADICTED, f"{reading} never was so")
+
+
+def _resolutions(books: Books) -> Iterator[Problem]:
+    """Invariants 3 and 5: a drop has one hold, and is paid for exactly when DISPENSED."""
+    entries: dict[str, Counter[str]] = defaultdict(Counter)
+    for entry in books.transfers:
+        if entry.drop:
+            entries[entry.drop][entry.kind] += 1
+    amounts = {entry.drop: entry.amount for entry in books.transfers if entry.drop}
+    resolution = {"DISPENSED": "POST", "NOT_DISPENSED": "VOID"}
+    for drop in books.drops:
+        expected = Counter(["HOLD"])
+        if drop.state in resolution:
+            expected[resolution[drop.state]] += 1
+        if entries[drop.id] != expected or amounts.get(drop.id) != drop.price:
+            found = dict(entries[drop.id])
+            yield Problem(CHARGED, f"drop {drop.id} is {drop.state} at {drop.price}, has {found}")
+
+
+def _transfers(evidence: Evidence) -> Iterator[Problem]:
+    """Credits that a buyer sent have moved once, and no others have."""
+    moved = {
+        (entry.debit, entry.request_id or ""): entry
+        for entry in evidence.books.transfers
+        if entry.kind == "MOVE" and entry.debit != FUNDING
+    }
+    sent = _sent(evidence.attempts)
+    for key, tries in sent.items():
+        entry = moved.get(key)
+        if entry is None:
+            if any(each.state for each in tries):
+                yield Problem(LOST, f"{tries[0]} was answered, and nothing has moved")
+        elif (entry.credit, entry.amount) != (tries[0].target, tries[0].credits):
+            yield Problem(CHARGED, f"{tries[0]} has moved {entry}")
+        elif all(each.refusal for each in tries):
+            yield Problem(CHARGED, f"{tries[0]} was refused, and has moved {entry}")
+    for key in moved.keys() - sent.keys():
+        yield Problem(CHARGED, f"{moved[key]} was asked for by nobody")
+
+
+def _sent(attempts: Iterable[Attempt]) -> dict[tuple[str, str], list[Attempt]]:
+    sent: dict[tuple[str, str], list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        if attempt.what == "transfer":
+            sent[attempt.account, attempt.request_id].append(attempt)
+    return sent
+
+
+def _mark(
+    place: int,
+    entry: Any,
+    asked: Mapping[str, Asked],
+    sent: Mapping[tuple[str, str], Sequence[Attempt]],
+) -> Mark | None:
+    """What buyers know of when an entry was written."""
+    if entry.drop is None:
+        tries = sent.get((entry.debit, entry.request_id or ""))
+        if tries is None:
+            return None
+        seen = [each.end_ms for each in tries if each.state]
+        return Mark(place, min(each.start_ms for each in tries), min(seen, default=None))
+    drop = asked.get(entry.drop)
+    if drop is None:
+        return None
+    states = {"POST": ("DISPENSED",), "VOID": ("NOT_DISPENSED",)}.get(entry.kind)
+    seen = [each.end_ms for each in drop.told if states is None or each.state in states]
+    return Mark(place, drop.first_ms, min(seen, default=None))
+
+
+def _motors(evidence: Evidence) -> Iterator[Problem]:
+    """Invariants 6, 8 and 9: each motor start belongs to one drop, and each paid drop has one.
+
+    If all starts can be given to drops, and all paid drops can be given starts, then one way of
+    giving does both (Mendelsohn and Dulmage, 1958), so that each is looked at by itself.
+    """
+    for machine, runs in evidence.runs.items():
+        drops = [d for d in evidence.books.drops if d.machine == machine and d.dispatched_ms]
+        for run in _left_over(runs, drops)[0]:
+            yield Problem(DOUBLE, f"{machine}'s motor ran for no drop: {run}")
+        for drop in _left_over(runs, [d for d in drops if d.state == "DISPENSED"])[1]:
+            yield Problem(LOST, f"drop {drop.id} is paid for, and no motor ran for it")
+
+
+def _left_over(
+    runs: Sequence[Mapping[str, Any]], drops: Sequence[Drop]
+) -> tuple[list[Mapping[str, Any]], list[Drop]]:
+    """The motor starts and drops that remain when as many as can be are given to each other.
+
+    Each start in its turn goes to the drop that is over first (Glover, 1967).
+    """
+    idle: list[Mapping[str, Any]] = []
+    waiting = sorted(drops, key=lambda drop: drop.settled_ms or float("inf"))
+    for run in sorted(runs, key=lambda each: each["time"]):
+        drop = next((each for each in waiting if _may_be_of(run, each)), None)
+        if drop is None:
+            idle.append(run)
+        else:
+            waiting.remove(drop)
+    return idle, waiting
+
+
+def _may_be_of(run: Mapping[str, Any], drop: Drop) -> bool:
+    """Whether a motor start can be a drop's: of those not dispensed, only a lying board's."""
+    lied = drop.cause == "BOARD_REFUSED" and drop.slot == f"{drop.machine}/{LYING_SLOT}"
+    if drop.state == "NOT_DISPENSED" and not lied:
+        return False
+    at_ms = run["time"] * 1000
+    end_ms = drop.settled_ms or float("inf")
+    in_time = drop.dispatched_ms[0] - SLACK_MS <= at_ms <= end_ms + SLACK_MS
+    return in_time and drop.slot == f"{drop.machine}/{run['slot']}"
+
+
+def _cans(evidence: Evidence) -> Iterator[Problem]:
+    """Invariant 9: what fell was paid for, or its drop is unknown."""
+    for machine, counts in evidence.counts.items():
+        for number, cans in counts["dispensed"].items():
+            slot = f"{machine}/{number}"
+            states = Counter(drop.state for drop in evidence.books.drops if drop.slot == slot)
+            paid, unknown = states["DISPENSED"], states["UNKNOWN"]
+            # Where a board lies, money and cans differ, by one for each lie at most.
+            lies = Counter(
+                f.kind for f in evidence.faults if (f.machine, f.slot) == (machine, int(number))
+            )
+            least, most = paid - lies["board: jam"], paid + unknown + lies["board: refuse_after"]
+            if cans < least:
+                yield Problem(LOST, f"slot {slot}: {paid} are paid for and {cans} fell")
+            if cans > most:
+                yield Problem(DOUBLE, f"slot {slot}: {cans} fell, at most {most} are accounted for")

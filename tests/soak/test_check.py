@@ -1,0 +1,356 @@
+"""The checker finds what it is there to find: each mistake is planted into a sound history."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.soak.books import Books, Drop, Move, Transfer
+from tests.soak.check import (
+    CHARGED,
+    CONTRADICTED,
+    DOUBLE,
+    LOST,
+    UNEXPLAINED,
+    UNSETTLED,
+    Evidence,
+    check,
+)
+from tests.soak.history import Attempt, Fault, Reading
+from tests.soak.plan import LYING_SLOT
+
+PRICE = 50
+
+
+def moves(*states: str, cause: str = "BOARD_ACK") -> tuple[Move, ...]:
+    """One every hundred milliseconds from 1000 on; the cause is the last one's."""
+    last = len(states) - 1
+    return tuple(
+        Move(1000 + 100 * number, state, cause if number == last else "NONE")
+        for number, state in enumerate(states)
+    )
+
+
+BOUGHT = Drop(
+    "bought",
+    "ann",
+    "r1",
+    "d/1",
+    PRICE,
+    "DISPENSED",
+    "BOARD_ACK",
+    1000,
+    0,
+    moves("RESERVED", "DISPATCHED", "DISPENSED"),
+)
+TYPED = replace(BOUGHT, id="typed", account="tom", request_id="internal", slot="d/2")
+REFUSED = Drop(
+    "refused",
+    "ann",
+    "r2",
+    "ld/1",
+    PRICE,
+    "NOT_DISPENSED",
+    "BOARD_REFUSED",
+    1000,
+    0,
+    moves("RESERVED", "DISPATCHED", "NOT_DISPENSED", cause="BOARD_REFUSED"),
+)
+DOUBTFUL = Drop(
+    "doubtful",
+    "ann",
+    "r3",
+    "s/1",
+    PRICE,
+    "UNKNOWN",
+    "BOARD_SILENT",
+    1000,
+    0,
+    moves("RESERVED", "DISPATCHED", "UNKNOWN", cause="BOARD_SILENT"),
+)
+DROPS = (BOUGHT, TYPED, REFUSED, DOUBTFUL)
+
+
+def gift(account: str) -> Transfer:
+    return Transfer(f"gift-{account}", "MOVE", "funding", account, 500, None, None, "import")
+
+
+def entry(drop: Drop, kind: str) -> Transfer:
+    hold = f"{drop.id}-HOLD"
+    return Transfer(
+        f"{drop.id}-{kind}",
+        kind,
+        drop.account,
+        f"sales/{drop.machine}",
+        drop.price,
+        drop.id,
+        None if kind == "HOLD" else hold,
+        None,
+    )
+
+
+SENT = Transfer("sent", "MOVE", "ann", "tom", 20, None, None, "t1")
+BOOKS = Books(
+    drops=DROPS,
+    transfers=(
+        gift("ann"),
+        gift("tom"),
+        *(entry(drop, "HOLD") for drop in DROPS),
+        entry(BOUGHT, "POST"),
+        entry(TYPED, "POST"),
+        entry(REFUSED, "VOID"),
+        SENT,
+    ),
+    accounts={"ann": (430, PRICE), "tom": (470, 0)},
+)
+
+
+def asked(made: Drop, state: str = "", **more: object) -> Attempt:
+    attempt = Attempt(
+        "drop", made.account, made.request_id, made.slot, 990, 1250, drop=made.id, state=state
+    )
+    return replace(attempt, **more)  # type: ignore[arg-type]
+
+
+TOLD = asked(BOUGHT, "DISPENSED")
+TOLD_TOM = asked(TYPED, "DISPENSED", request_id="", drop="")
+SOUND = Evidence(
+    books=BOOKS,
+    attempts=(
+        TOLD,
+        TOLD_TOM,
+        asked(REFUSED, "NOT_DISPENSED"),
+        asked(DOUBTFUL, "UNKNOWN"),
+        Attempt("drop", "ann", "r4", "d/1", 990, 1250, refusal="SLOT_EMPTY"),
+        Attempt("transfer", "ann", "t1", "tom", 1300, 1400, credits=20, state="SENT"),
+    ),
+    readings=(
+        Reading("ann", 900, 950, 500, 0),
+        Reading("ann", 1260, 1290, 400, PRICE),
+        Reading("ann", 1500, 1501, 380, PRICE),
+        Reading("tom", 1260, 1290, 450),
+    ),
+    faults=(Fault("board: silent", "s", 900, 900, slot=1),),
+    runs={
+        "d": ({"time": 1.11, "slot": 1}, {"time": 1.12, "slot": 2}),
+        "ld": (),
+        "s": ({"time": 1.11, "slot": 1},),
+    },
+    counts={
+        "d": {"dispensed": {"1": 1, "2": 1}},
+        "ld": {"dispensed": {}},
+        "s": {"dispensed": {"1": 1}},
+    },
+    typists=frozenset({"tom"}),
+)
+
+
+def test_a_sound_history_has_no_problem() -> None:
+    assert check(SOUND) == []
+
+
+def test_a_drop_that_a_session_was_told_to_wait_for_may_come_to_any_end() -> None:
+    assert check(without(TOLD_TOM, replace(TOLD_TOM, state="HELD", drop=TYPED.id))) == []
+
+
+def with_books(**changes: object) -> Evidence:
+    return replace(SOUND, books=replace(BOOKS, **changes))  # type: ignore[arg-type]
+
+
+def with_transfers(change: Callable[[list[Transfer]], None]) -> Evidence:
+    transfers = list(BOOKS.transfers)
+    change(transfers)
+    return with_books(transfers=tuple(transfers))
+
+
+def with_drop(old: Drop, **changes: object) -> Evidence:
+    new = replace(old, **changes)  # type: ignore[arg-type]
+    return with_books(drops=tuple(new if drop is old else drop for drop in DROPS))
+
+
+def without(attempt: Attempt, *others: Attempt) -> Evidence:
+    kept = tuple(each for each in SOUND.attempts if each is not attempt)
+    return replace(SOUND, attempts=(*kept, *others))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "kind"),
+    [
+        pytest.param(with_books(drops=DROPS[1:]), LOST, id="an answered drop is not in the books"),
+        pytest.param(
+            with_books(drops=(*DROPS, replace(BOUGHT, id="again"))),
+            DOUBLE,
+            id="one request made two drops",
+        ),
+        pytest.param(
+            without(TOLD, replace(TOLD, state="", drop="", refusal="SLOT_EMPTY")),
+            CHARGED,
+            id="a refused request was made all the same",
+        ),
+        pytest.param(without(TOLD), CHARGED, id="a drop that nobody asked for"),
+        pytest.param(without(TOLD_TOM), CHARGED, id="a drop that nobody typed"),
+        pytest.param(
+            without(TOLD_TOM, replace(TOLD_TOM, state="", refusal="ERR 100 Slot empty.")),
+            CHARGED,
+            id="a typed drop that was refused is paid for",
+        ),
+        pytest.param(
+            without(TOLD_TOM, replace(TOLD_TOM, state="HELD", drop="other")),
+            LOST,
+            id="a drop that a session was told of is not in the books",
+        ),
+        pytest.param(
+            without(TOLD, replace(TOLD, state="NOT_DISPENSED")),
+            CONTRADICTED,
+            id="a buyer was told of a failure and paid",
+        ),
+        pytest.param(
+            without(TOLD, TOLD, replace(TOLD, drop="other")),
+            CONTRADICTED,
+            id="two answers to one request",
+        ),
+        pytest.param(
+            without(TOLD, TOLD, replace(TOLD, delay_s=7)),
+            CONTRADICTED,
+            id="another request with the same id got its answer",
+        ),
+        pytest.param(
+            with_drop(REFUSED, state="DISPATCHED", moves=REFUSED.moves[:2]),
+            UNSETTLED,
+            id="a drop without an end",
+        ),
+        pytest.param(
+            with_transfers(lambda all_: all_.remove(entry(BOUGHT, "POST"))),
+            CHARGED,
+            id="a dispensed drop is not paid for",
+        ),
+        pytest.param(
+            with_transfers(lambda all_: all_.append(entry(REFUSED, "POST"))),
+            CHARGED,
+            id="a hold is paid and set free",
+        ),
+        pytest.param(
+            with_transfers(
+                lambda all_: all_.__setitem__(
+                    all_.index(entry(BOUGHT, "POST")), replace(entry(BOUGHT, "POST"), amount=60)
+                )
+            ),
+            CHARGED,
+            id="another price is paid",
+        ),
+        pytest.param(
+            with_transfers(lambda all_: all_.insert(0, replace(SENT, id="early"))),
+            CHARGED,
+            id="credits that nobody has are spent",
+        ),
+        pytest.param(
+            with_transfers(lambda all_: all_.remove(SENT)), LOST, id="a transfer is forgotten"
+        ),
+        pytest.param(
+            with_transfers(lambda all_: all_.append(replace(SENT, id="s2", request_id="t2"))),
+            CHARGED,
+            id="credits move that nobody sent",
+        ),
+        pytest.param(
+            with_books(accounts={"ann": (430, PRICE), "tom": (471, 0)}),
+            CHARGED,
+            id="a balance that its entries do not add up to",
+        ),
+        pytest.param(
+            replace(SOUND, runs={**SOUND.runs, "s": (*SOUND.runs["s"], *SOUND.runs["s"])}),
+            DOUBLE,
+            id="a motor ran twice for one drop",
+        ),
+        pytest.param(
+            replace(SOUND, runs={**SOUND.runs, "ld": ({"time": 1.15, "slot": 1},)}),
+            DOUBLE,
+            id="a motor ran for a drop that failed",
+        ),
+        pytest.param(
+            replace(SOUND, runs={**SOUND.runs, "d": SOUND.runs["d"][:1]}),
+            LOST,
+            id="a drop is paid for and no motor ran",
+        ),
+        pytest.param(
+            replace(
+                SOUND, runs={**SOUND.runs, "d": ({"time": 1.5, "slot": 1}, SOUND.runs["d"][1])}
+            ),
+            DOUBLE,
+            id="a motor ran after its drop was over",
+        ),
+        pytest.param(
+            replace(SOUND, counts={"d": {"dispensed": {"1": 0, "2": 1}}}),
+            LOST,
+            id="less fell than was paid for",
+        ),
+        pytest.param(
+            replace(SOUND, counts={"d": {"dispensed": {"1": 2, "2": 1}}}),
+            DOUBLE,
+            id="more fell than was paid for",
+        ),
+        pytest.param(replace(SOUND, faults=()), UNEXPLAINED, id="unknown without a cause"),
+        pytest.param(
+            replace(SOUND, readings=(Reading("ann", 1260, 1290, 450, 50),)),
+            CONTRADICTED,
+            id="a payment that was answered is not seen",
+        ),
+        pytest.param(
+            replace(SOUND, readings=(Reading("tom", 1260, 1290, 470),)),
+            CONTRADICTED,
+            id="credits are seen before they were sent",
+        ),
+        pytest.param(
+            with_books(problems=("3: a hold belongs to no drop",)),
+            CONTRADICTED,
+            id="the books' auditor disagrees",
+        ),
+    ],
+)
+def test_a_planted_mistake_is_found(evidence: Evidence, kind: str) -> None:
+    assert kind in {problem.kind for problem in check(evidence)}
+
+
+@pytest.mark.parametrize(("lies", "kind"), [("board: jam", LOST), ("board: refuse_after", DOUBLE)])
+def test_where_boards_lie_cans_may_differ_by_as_many_lies(lies: str, kind: str) -> None:
+    fell = {"board: jam": 0, "board: refuse_after": 2}[lies]
+    slot, number = f"d/{LYING_SLOT}", str(LYING_SLOT)
+    drop = replace(BOUGHT, slot=slot)
+    told = replace(TOLD, target=slot)
+    evidence = replace(
+        with_books(drops=(drop, *DROPS[1:])),
+        attempts=(told, *SOUND.attempts[1:]),
+        runs={"d": ({"time": 1.11, "slot": LYING_SLOT}, SOUND.runs["d"][1])},
+        counts={"d": {"dispensed": {number: fell}}},
+    )
+    assert {problem.kind for problem in check(evidence)} == {kind}
+    fault = Fault(lies, "d", 900, 900, slot=LYING_SLOT)
+    assert check(replace(evidence, faults=(*SOUND.faults, fault))) == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "starts", "kinds"),
+    [
+        ("BOARD_REFUSED", (1.21,), set()),
+        ("BOARD_REFUSED", (1.11, 1.21), set()),
+        ("BOARD_REFUSED", (1.09,), {LOST}),
+        ("NOT_RECEIVED", (1.21,), set()),
+        ("NOT_RECEIVED", (1.11, 1.21), {DOUBLE}),
+    ],
+)
+def test_a_motor_start_is_the_paid_drop_s_even_right_after_one_that_failed(
+    cause: str, starts: tuple[float, ...], kinds: set[str]
+) -> None:
+    slot = f"d/{LYING_SLOT}"
+    end = replace(REFUSED.moves[-1], cause=cause)
+    failed = replace(REFUSED, slot=slot, cause=cause, moves=(*REFUSED.moves[:-1], end))
+    later = tuple(replace(move, at_ms=move.at_ms + 100) for move in BOUGHT.moves)
+    paid = replace(BOUGHT, slot=slot, moves=later)
+    told = (replace(TOLD, target=slot), TOLD_TOM, asked(failed, "NOT_DISPENSED"))
+    runs = [{"time": start, "slot": LYING_SLOT} for start in starts]
+    evidence = replace(
+        with_books(drops=(paid, TYPED, failed, DOUBTFUL)),
+        attempts=(*told, *SOUND.attempts[len(told) :]),
+        runs={"d": (*runs, SOUND.runs["d"][1])},
+        counts={},
+    )
+    assert {problem.kind for problem in check(evidence)} == kinds
