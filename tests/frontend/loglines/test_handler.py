@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from drink_frontend.loglines.guard import Guard
+from drink_frontend.loglines.filter import LogFilter
 from drink_frontend.loglines.handler import OutputHandler
 from drink_frontend.loglines.output import Output
 
@@ -21,7 +21,7 @@ class Log:
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
         self.output = Output(self._writer, queue_max=100, lost_line=lambda lines: f"lost {lines}")
-        self.handler = OutputHandler(self.output, Guard(3, lambda: 0.0), LIMIT_S)
+        self.handler = OutputHandler(self.output, LogFilter(3, lambda: 0.0), LIMIT_S)
         self.handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
 
     def log(

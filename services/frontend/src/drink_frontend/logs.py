@@ -1,7 +1,7 @@
-"""Sets up logging: one event a line, JSON for machines or aligned text for people.
+"""Sets up logging: one event per line, as JSON or as aligned text for a terminal.
 
-Nothing that happens to the log is an error of whoever logs: lines are queued, and a thread of their
-own writes them. See `loglines`.
+Lines are queued and written by a thread (`loglines.output`), so logging never waits and never
+raises an error of the output.
 """
 
 import json
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import structlog
 
 from drink_frontend.config import LogSettings
-from drink_frontend.loglines.guard import Guard, exception_text
+from drink_frontend.loglines.filter import LogFilter, sanitize_traceback
 from drink_frontend.loglines.handler import OutputHandler
 from drink_frontend.loglines.output import Output
 
@@ -24,14 +24,14 @@ _LEVELS = {name.lower(): level for name, level in logging.getLevelNamesMapping()
 
 
 def set_up(settings: LogSettings, descriptor: int = 1) -> Output:
-    """Configures structlog for this process; library warnings go the same way.
+    """Configures structlog for this process, and logs the libraries' warnings too.
 
     Args:
-        settings: What is logged, and how.
-        descriptor: The file descriptor that lines are written to; standard output by default.
+        settings: Level, format and limits of the log.
+        descriptor: The file descriptor of the output; standard output by default.
 
     Returns:
-        The output, which is flushed when the process ends.
+        The output; `logging.shutdown` flushes it when the process ends.
     """
     console = settings.format == "console" or (settings.format == "auto" and os.isatty(descriptor))
     renderer: structlog.typing.Processor = (
@@ -44,50 +44,50 @@ def set_up(settings: LogSettings, descriptor: int = 1) -> Output:
             renderer, {"event": "log_lines_lost", "level": "warning", "lines": lines}
         ),
     )
-    guard = Guard(settings.repeats_per_minute_max, time.monotonic)
+    log_filter = LogFilter(settings.repeats_per_minute_max, time.monotonic)
     level = _LEVELS[settings.level]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            _Guarded(guard),
+            _Filtered(log_filter),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _Rendered(renderer, output),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Sink(output.put),
-        # Otherwise each line, and each that is below the level too, makes a logger of its own.
+        # Without it structlog makes a logger for each line, also for lines below the level.
         cache_logger_on_first_use=True,
     )
-    handler = OutputHandler(output, guard, settings.flush_limit_s)
+    handler = OutputHandler(output, log_filter, settings.flush_limit_s)
     handler.setFormatter(_RecordFormatter(renderer))
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     return output
 
 
 class _Sink:
-    """What structlog calls with a line, at whatever level."""
+    """Queues lines of every level; structlog's wrapped logger."""
 
     def __init__(self, put: Callable[[str], None]) -> None:
         self.debug = self.info = self.warning = self.error = self.critical = put
 
 
-class _Guarded:
-    """Holds back what is logged too often, and cleans the rest."""
+class _Filtered:
+    """Drops events above their rate limit and cleans the fields of the others."""
 
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
+    def __init__(self, log_filter: LogFilter) -> None:
+        self._filter = log_filter
 
     def __call__(
         self, _logger: object, _method: str, line: structlog.typing.EventDict
     ) -> structlog.typing.EventDict:
-        if self._guard.own(line["event"], _LEVELS[line["level"]], line):
+        if self._filter.accept_event(line["event"], _LEVELS[line["level"]], line):
             return line
         raise structlog.DropEvent
 
 
 class _Rendered:
-    """Makes the text of a line; one that cannot be made is lost, and no error of who logs."""
+    """Formats a line; one that cannot be formatted is counted as lost, and no error is raised."""
 
     def __init__(self, renderer: structlog.typing.Processor, output: Output) -> None:
         self._renderer = renderer
@@ -97,7 +97,7 @@ class _Rendered:
         try:
             line = structlog.processors.format_exc_info(logger, method, line)
             if "exception" in line:
-                line["exception"] = exception_text(line["exception"])
+                line["exception"] = sanitize_traceback(line["exception"])
             return str(self._renderer(logger, method, line))
         except Exception:
             self._output.lose()
@@ -105,7 +105,7 @@ class _Rendered:
 
 
 class _RecordFormatter(logging.Formatter):
-    """A record of the standard library as such a line."""
+    """Formats records of the standard library like events of the service."""
 
     def __init__(self, renderer: structlog.typing.Processor) -> None:
         super().__init__()
@@ -132,5 +132,5 @@ def _line(renderer: structlog.typing.Processor, line: structlog.typing.EventDict
 
 
 def _encode(line: structlog.typing.EventDict, **_: object) -> str:
-    """The line as JSON, by one encoder for all; structlog would make one for each."""
+    """Returns the line as JSON. One encoder is reused; structlog would make one per line."""
     return _ENCODER.encode(line)

@@ -1,7 +1,7 @@
-"""Logging: one JSON object a line, or text for a person at a terminal.
+"""Sets up logging: one JSON object per line, or text for a terminal.
 
-Nothing that happens to the log is an error of whoever logs: lines are queued, and a thread of their
-own writes them. See `loglines`.
+Lines are queued and written by a thread (`loglines.output`), so logging never waits and never
+raises an error of the output.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from drink_agent.loglines.guard import Guard, printable
+from drink_agent.loglines.filter import LogFilter, escape_unprintable
 from drink_agent.loglines.handler import OutputHandler
 from drink_agent.loglines.output import Output
 
@@ -23,7 +23,7 @@ _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """What is logged and how it looks."""
+    """Level, format and limits of the log."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Default INFO: two lines a drop, when the motor is commanded and what came of it, one more if
@@ -51,7 +51,7 @@ class LogSettings:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line; the message is a constant event name, facts are fields.
+    """Formats a record as one JSON object; the message is a constant event name.
 
     Args:
         bound: Fields of every line.
@@ -69,7 +69,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
             **self._bound,
-            **_facts_of(record),
+            **_fields_of(record),
         }
         if record.exc_text:
             line["exception"] = record.exc_text
@@ -77,14 +77,14 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One readable line."""
+    """Formats a record as one line for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line."""
-        facts = " ".join(
-            f"{key}={printable(str(value))}" for key, value in _facts_of(record).items()
+        fields = " ".join(
+            f"{key}={escape_unprintable(str(value))}" for key, value in _fields_of(record).items()
         )
-        line = f"{_time_of(record)} {record.levelname:<7} {record.getMessage()} {facts}".rstrip()
+        line = f"{_time_of(record)} {record.levelname:<7} {record.getMessage()} {fields}".rstrip()
         return f"{line}\n{record.exc_text}" if record.exc_text else line
 
 
@@ -92,36 +92,36 @@ def set_up_logging(settings: LogSettings, machine: str, descriptor: int = 2) -> 
     """Sends all logging to a file descriptor.
 
     Args:
-        settings: What is logged and how it looks.
+        settings: Level, format and limits of the log.
         machine: Id of the machine, a field of every line.
-        descriptor: Where to; standard error by default.
+        descriptor: The file descriptor; standard error by default.
 
     Returns:
-        The output, which is flushed when the process ends.
+        The output; `logging.shutdown` flushes it when the process ends.
     """
     as_text = settings.format == "text" or (settings.format == "auto" and os.isatty(descriptor))
     formatter = TextFormatter() if as_text else JsonFormatter({"machine": machine})
 
     def lost_line(lines: int) -> str:
-        facts = {"name": __name__, "msg": "log_lines_lost", "levelno": logging.WARNING}
-        record = logging.makeLogRecord({**facts, "levelname": "WARNING", "lines": lines})
+        fields = {"name": __name__, "msg": "log_lines_lost", "levelno": logging.WARNING}
+        record = logging.makeLogRecord({**fields, "levelname": "WARNING", "lines": lines})
         return formatter.format(record)
 
     output = Output(descriptor, queue_max=settings.queue_lines_max, lost_line=lost_line)
-    guard = Guard(settings.repeats_per_minute_max, time.monotonic)
-    handler = OutputHandler(output, guard, settings.flush_limit_s)
+    log_filter = LogFilter(settings.repeats_per_minute_max, time.monotonic)
+    handler = OutputHandler(output, log_filter, settings.flush_limit_s)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level)
-    _leave_out_what_no_line_shows()
+    _skip_unused_record_fields()
     return output
 
 
-def _leave_out_what_no_line_shows() -> None:
-    """Spares each line the look for its source file, thread and process.
+def _skip_unused_record_fields() -> None:
+    """Stops looking up the source file, thread and process of each record.
 
-    See "Optimization" in the documentation of `logging`: a third of what a line costs.
+    This saves a third of the time of a line; see "Optimization" in the documentation of `logging`.
     """
     logging._srcfile = None  # noqa: SLF001 - the documented way
     logging.logThreads = False
@@ -133,5 +133,5 @@ def _time_of(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
-def _facts_of(record: logging.LogRecord) -> dict[str, object]:
+def _fields_of(record: logging.LogRecord) -> dict[str, object]:
     return {key: value for key, value in vars(record).items() if key not in _STANDARD_FIELDS}

@@ -1,1 +1,1 @@
-"""What becomes of a log line: it is cleaned, limited, queued and written by a thread of its own."""
+"""Log lines from event to file descriptor: cleaning, rate limits, a queue and a writer thread."""

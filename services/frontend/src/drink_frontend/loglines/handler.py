@@ -1,9 +1,14 @@
-"""The way of the standard library's log records to the output."""
+"""Connects the standard library's logging with the output."""
 
 import copy
 import logging
 
-from drink_frontend.loglines.guard import Guard, exception_text, foreign, frames_of
+from drink_frontend.loglines.filter import (
+    LogFilter,
+    sanitize,
+    sanitize_traceback,
+    traceback_without_message,
+)
 from drink_frontend.loglines.output import Output
 
 _OWN = ("drink_frontend", "process")
@@ -14,51 +19,54 @@ class OutputHandler(logging.Handler):
     """Cleans, limits and formats records, and queues their lines. Raises nothing.
 
     Args:
-        output: Where to.
-        guard: What may be logged.
-        flush_limit_s: Seconds that a flush may take, such as the one at the end of the process.
+        output: The queue of lines.
+        log_filter: Decides which records are logged.
+        flush_limit_s: Longest duration of a flush in seconds, such as the one when the process
+            ends.
     """
 
-    def __init__(self, output: Output, guard: Guard, flush_limit_s: float) -> None:
+    def __init__(self, output: Output, log_filter: LogFilter, flush_limit_s: float) -> None:
         super().__init__()
         self._output = output
-        self._guard = guard
+        self._filter = log_filter
         self._flush_limit_s = flush_limit_s
 
-    def createLock(self) -> None:  # noqa: N802 - logging's own name
-        """There is nothing to lock: the queue takes lines from every thread."""
+    def createLock(self) -> None:  # noqa: N802 - the name in logging.Handler
+        """Makes no lock, because the queue accepts lines from every thread."""
         self.lock = None
 
     def flush(self) -> None:
-        """Waits until what was logged is written or lost; `logging.shutdown` calls it."""
+        """Waits until all queued lines are written or lost; `logging.shutdown` calls it."""
         self._output.flush(self._flush_limit_s)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queues the record's line, if it is to be logged."""
+        """Queues the line of a record, unless the record is suppressed."""
         try:
-            cleaned = self._own(record) if _is_own(record) else self._library(record)
+            cleaned = self._event(record) if _is_own(record) else self._library_message(record)
             if cleaned is not None:
                 self._output.put(self.format(cleaned))
         except Exception:
             self._output.lose()
 
-    def _own(self, record: logging.LogRecord) -> logging.LogRecord | None:
+    def _event(self, record: logging.LogRecord) -> logging.LogRecord | None:
         cleaned = copy.copy(record)
-        if not self._guard.own(cleaned.msg, cleaned.levelno, vars(cleaned)):
+        if not self._filter.accept_event(cleaned.msg, cleaned.levelno, vars(cleaned)):
             return None
         _format_exception(cleaned)
         return cleaned
 
-    def _library(self, record: logging.LogRecord) -> logging.LogRecord | None:
+    def _library_message(self, record: logging.LogRecord) -> logging.LogRecord | None:
         cleaned = copy.copy(record)
-        if not self._guard.library(cleaned.name, vars(cleaned)):
+        if not self._filter.accept_library_message(cleaned.name, vars(cleaned)):
             return None
         if cleaned.name.partition(".")[0] == _GRPC:
-            # It fills in what peers sent, and raises exceptions that repeat it.
-            cleaned.msg = foreign(str(cleaned.msg))
-            cleaned.exc_text = frames_of(cleaned.exc_info) if cleaned.exc_info else None
+            # gRPC's arguments and exceptions repeat what peers sent, so neither is formatted.
+            cleaned.msg = sanitize(str(cleaned.msg))
+            cleaned.exc_text = (
+                traceback_without_message(cleaned.exc_info) if cleaned.exc_info else None
+            )
         else:
-            cleaned.msg = foreign(_message_of(cleaned))
+            cleaned.msg = sanitize(_message_of(cleaned))
             _format_exception(cleaned)
         cleaned.args, cleaned.exc_info = None, None
         return cleaned
@@ -77,5 +85,5 @@ def _message_of(record: logging.LogRecord) -> str:
 
 def _format_exception(record: logging.LogRecord) -> None:
     if record.exc_info:
-        record.exc_text = exception_text(logging.Formatter().formatException(record.exc_info))
+        record.exc_text = sanitize_traceback(logging.Formatter().formatException(record.exc_info))
         record.exc_info = None

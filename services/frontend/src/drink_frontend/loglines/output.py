@@ -1,8 +1,8 @@
-"""Where log lines go: a bounded queue, and one thread that writes it to a file descriptor.
+"""A bounded queue of log lines, and one thread that writes them to a file descriptor.
 
-Whoever logs never waits and never sees an error of the output. A full disk, a pipe whose reader has
-gone and a pipe whose reader does not read cost lines; they are counted, and the count is logged as
-soon as something can be written again.
+Logging never waits and never raises an error of the output. Lines are lost if the disk is full, or
+if the reader of a pipe has ended or does not read; they are counted, and the count is logged as
+soon as a write succeeds again.
 """
 
 import contextlib
@@ -14,33 +14,34 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
 GATHER_S = 0.02
-"""Seconds that the thread waits for more lines after the first: it is woken 50 times a second at
-most, however many lines there are."""
+"""Delay, in seconds, after the first line of a batch. It limits the thread to 50 writes per second,
+whatever the number of lines."""
 
 RETRY_S = 1.0
-"""Seconds between two attempts to write the count of lost lines."""
+"""Interval, in seconds, of attempts to write the count of lost lines."""
 
 BATCH_MAX = 512
-"""Lines that are written at once."""
+"""Largest number of lines in one write."""
 
 LINE_MAX = 65_536
-"""Characters of the longest line; texts are cut long before, so a longer one is a fault."""
+"""Largest length of a line in characters. Texts are shortened to far less, so a longer line is a
+fault of the program."""
 
 
 class Output:
-    """A log's output.
+    """Writes log lines to a file descriptor in a thread.
 
     Args:
-        descriptor: The file descriptor that is written to; it stays open.
-        queue_max: Lines that may wait to be written. More are lost.
-        lost_line: Makes the line that tells how many lines were lost.
+        descriptor: The file descriptor; it is never closed.
+        queue_max: Largest number of queued lines. Further lines are lost.
+        lost_line: Returns the line that reports a number of lost lines.
     """
 
     def __init__(self, descriptor: int, *, queue_max: int, lost_line: Callable[[int], str]) -> None:
         self._descriptor = descriptor
         self._queue_max = queue_max
         self._lost_line = lost_line
-        # Its put() is one step of C: also a finalizer or a signal handler may log at any moment.
+        # SimpleQueue.put() is reentrant, so finalizers and signal handlers may log too.
         self._queue: SimpleQueue[str | threading.Event | None] = SimpleQueue()
         self._lost = 0
         self._lock = threading.RLock()
@@ -50,29 +51,29 @@ class Output:
 
     @property
     def lost(self) -> int:
-        """Lines that were lost and whose count is not written yet."""
+        """Number of lost lines that is not reported yet."""
         return self._lost
 
     def put(self, line: str) -> None:
-        """Queues a line without its line end, or loses it. Never waits and raises nothing."""
+        """Queues a line without its line break, or loses it. Never waits and raises nothing."""
         if self._queue.qsize() >= self._queue_max or len(line) > LINE_MAX:
             self.lose()
         else:
             self._queue.put(line)
 
     def lose(self, lines: int = 1) -> None:
-        """Counts lines that could not be made or written."""
+        """Counts lines that could not be formatted or written."""
         with self._lock:
             self._lost += lines
 
     def flush(self, limit_s: float) -> bool:
-        """Waits until what was logged so far is written or lost.
+        """Waits until all lines queued so far are written or lost.
 
         Args:
-            limit_s: Seconds to wait at most.
+            limit_s: Longest wait in seconds.
 
         Returns:
-            Whether it was in time.
+            Whether this happened within the limit.
         """
         if not self._thread.is_alive():
             return False
@@ -81,10 +82,10 @@ class Output:
         return done.wait(limit_s)
 
     def close(self, limit_s: float) -> None:
-        """Flushes and ends the thread; what is logged afterwards is lost.
+        """Flushes and ends the thread; later lines are lost.
 
         Args:
-            limit_s: Seconds to wait at most.
+            limit_s: Longest wait in seconds.
         """
         self._queue_max = 0
         self._queue.put(None)
@@ -100,14 +101,14 @@ class Output:
                 self._write([_encoded(line) for line in lines])
                 self._report_lost()
             except Exception:
-                # Nothing may end this thread. There is nowhere to tell of it but in the count.
+                # The thread must not end. The error cannot be logged; only the count can.
                 self.lose(len(lines))
             for mark in batch:
                 if isinstance(mark, threading.Event):
                     mark.set()
 
     def _next_batch(self) -> Sequence[str | threading.Event | None]:
-        """What waits; nothing if it is time to try again what failed."""
+        """Returns the queued lines; none when it is time to retry a failed write."""
         unfinished = self._lost or self._rest
         try:
             batch = [self._queue.get(timeout=RETRY_S if unfinished else None)]
@@ -127,10 +128,10 @@ class Output:
                 self._lost -= lost
 
     def _write(self, lines: Sequence[bytes], *, count: bool = True) -> bool:
-        """Writes the lines; counts those that are lost. Says whether all of it was written.
+        """Writes lines, counts the lost ones, and returns whether everything was written.
 
-        A line of which only the beginning could be written is kept, and ended before anything else
-        is written: a full disk leaves no torn line behind.
+        If only the beginning of a line was written, its rest is kept and written before anything
+        else, so that a full disk leaves no torn line in the log.
         """
         data = self._rest + b"".join(lines)
         written = self._write_bytes(data)
@@ -143,13 +144,13 @@ class Output:
         return not left
 
     def _write_bytes(self, data: bytes) -> int:
-        """Writes as much as can be written and returns how many bytes that was."""
+        """Writes until an error occurs and returns the number of written bytes."""
         view, written = memoryview(data), 0
         while written < len(data):
             try:
                 written += os.write(self._descriptor, view[written:])
             except BlockingIOError:
-                # Whoever started the process may have made the pipe non-blocking.
+                # The parent process may have made the pipe non-blocking.
                 poll = select.poll()
                 poll.register(self._descriptor, select.POLLOUT)
                 poll.poll()

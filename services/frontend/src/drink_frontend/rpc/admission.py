@@ -18,9 +18,9 @@ from typing import Any
 import structlog
 
 from drink_frontend.domain.errors import RateLimitedError
+from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.peers import Peer
 from drink_frontend.rpc.settings import AdmissionSettings
-from drink_frontend.rpc.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 
@@ -150,7 +150,7 @@ class Admission:
         self._machines: dict[str, str] = {}
         self._look_ups_in_all = asyncio.Semaphore(settings.look_ups_max)
         self._look_ups: dict[str, _Turns] = {}
-        self._refusals = {kind: Sparing(REFUSALS_LOGGED, REFUSALS_S) for kind in Kind}
+        self._refusals = {kind: LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S) for kind in Kind}
 
     def __len__(self) -> int:
         return self._of_kind.total()

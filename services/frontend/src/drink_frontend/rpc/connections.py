@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.noise import Heard, Noise
 from drink_frontend.rpc.peers import Peer, peer_at
 from drink_frontend.rpc.settings import ConnectionSettings
-from drink_frontend.rpc.sparing import Sparing
 from drink_frontend.system.sockets import Accepted, AcceptedConnections
 
 log = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ class Connections:
         self._seen: dict[int, Connection] = {}
         self._by_peer: dict[Peer, Connection] = {}
         self._ages = 0
-        self._cuts = Sparing(CUTS_LOGGED, CUTS_S)
+        self._cuts = LogRateLimiter(CUTS_LOGGED, CUTS_S)
         self._noise = Noise(settings)
 
     def listens(self, port: int, connections_max: int) -> None:

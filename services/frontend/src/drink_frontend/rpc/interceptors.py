@@ -18,10 +18,10 @@ from google.protobuf.message import DecodeError
 
 from drink_frontend.domain.errors import DrinkError, FieldInvalidError, TokenInvalidError
 from drink_frontend.domain.ports import Randomness
+from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.admission import current_call
 from drink_frontend.rpc.errors import WireError, fault, refusal
 from drink_frontend.rpc.responses import Responses
-from drink_frontend.rpc.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 
@@ -151,7 +151,7 @@ class ErrorBoundary(Layer):
 
     def __init__(self, randomness: Randomness) -> None:
         self._randomness = randomness
-        self._refusals = Sparing(REFUSALS_LOGGED, REFUSALS_S)
+        self._refusals = LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S)
 
     async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
         """Runs the call and answers what it raises."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.peers import Peer
 from drink_frontend.rpc.settings import ConnectionSettings
-from drink_frontend.rpc.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 
@@ -88,9 +88,9 @@ class Noise:
         self._calls: Counter[Peer] = Counter()
         self._accounts: dict[int, _Account] = {}
         self._without: Counter[str] = Counter()
-        self._cuts = Sparing(LINES, LINES_S)
+        self._cuts = LogRateLimiter(LINES, LINES_S)
         # A load balancer that looks whether the port is open makes some all the time.
-        self._passers = Sparing(1, LINES_S)
+        self._passers = LogRateLimiter(1, LINES_S)
 
     def called(self, peer: Peer) -> None:
         """A call has begun on a connection."""

@@ -12,10 +12,10 @@ import structlog
 
 from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.domain.throttle import Turns
+from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.admission import Kind
 from drink_frontend.rpc.peers import Peer
 from drink_frontend.rpc.settings import PaceSettings
-from drink_frontend.rpc.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 
@@ -54,10 +54,10 @@ class Pace:
         self._all_strangers = _turns(
             settings.strangers_busy_per_s, max(1, round(settings.strangers_busy_per_s))
         )
-        self._busy = Sparing(1, REFUSALS_S)
+        self._busy = LogRateLimiter(1, REFUSALS_S)
         self._refusals = Turns(at_once=settings.refusals_burst, interval_s=REFUSAL_INTERVAL_S)
-        self._refused = Sparing(REFUSALS_LOGGED, REFUSALS_S)
-        self._closed = Sparing(REFUSALS_LOGGED, REFUSALS_S)
+        self._refused = LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S)
+        self._closed = LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S)
 
     def begin(self, kind: Kind, owner: str, peer: Peer, place: str) -> None:
         """A call begins; to be asked before anything else is done for it.

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import structlog
 
+from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.admission import Call
 from drink_frontend.rpc.peers import Peer
 from drink_frontend.rpc.settings import ResponseSettings
-from drink_frontend.rpc.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class Responses:
         self._clock = clock
         self._leaving: dict[Call, None] = {}
         self._bytes_of: Counter[str] = Counter()
-        self._cuts = Sparing(CUTS_LOGGED, CUTS_S)
+        self._cuts = LogRateLimiter(CUTS_LOGGED, CUTS_S)
 
     @property
     def bytes_leaving(self) -> int:

@@ -1,9 +1,9 @@
-"""What else a process writes to its standard streams, turned into log lines.
+"""Turns everything that a process prints into log lines.
 
-Python prints warnings, tracebacks of threads and errors in finalizers on its own, and so may any
-library. gRPC's C library writes to descriptor 2 past Python; its verbosity is set so that it writes
-nothing. What is left for descriptor 2 is the report of a crash of the interpreter itself, which
-cannot wait for anybody and is written as it is.
+Python prints warnings, tracebacks of threads and errors in finalizers to the standard streams, and
+libraries may print too. gRPC's C library writes to descriptor 2 directly; its verbosity is set so
+that it writes nothing. Only the report of a crash of the interpreter itself is written to
+descriptor 2 as it is, because nothing else can run at that moment.
 """
 
 import contextlib
@@ -15,28 +15,28 @@ import sys
 import threading
 from types import TracebackType
 
-from drink_agent.loglines.guard import foreign
+from drink_agent.loglines.filter import sanitize
 
 LINE_MAX = 4_096
-"""Characters of a printed line; a longer one is logged in parts."""
+"""Largest length of a printed line in characters; a longer one is logged in parts."""
 
 _log = logging.getLogger("process")
 
 
 def quiet_grpc() -> None:
-    """Keeps gRPC's C library from writing to descriptor 2; to be called before gRPC is imported.
+    """Prevents gRPC's C library from writing to descriptor 2. Call it before gRPC is imported.
 
-    It repeats there, without limit, what strangers send. `GRPC_VERBOSITY` in the environment wins,
-    for whoever looks for a fault.
+    gRPC would print data that clients send there, without limit. `GRPC_VERBOSITY` in the
+    environment has precedence, for debugging.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def open_standard_streams() -> None:
-    """Opens the standard streams that the process was started without, on the null device.
+    """Opens missing standard streams on the null device.
 
-    Otherwise the next file or connection that is opened gets the descriptor, and log lines are
-    written into it.
+    If the process was started without one of them, the next file or connection that is opened would
+    get its descriptor, and log lines would be written into it.
     """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -53,10 +53,10 @@ def open_standard_streams() -> None:
 
 
 class Printed(io.TextIOBase):
-    """Stands for `sys.stdout` or `sys.stderr`, and logs each line that is printed.
+    """Replaces `sys.stdout` or `sys.stderr` and logs each printed line.
 
     Args:
-        name: Of the stream, for the log.
+        name: Name of the stream, for the log.
     """
 
     encoding = "utf-8"
@@ -69,13 +69,13 @@ class Printed(io.TextIOBase):
         self._inside = threading.local()
 
     def writable(self) -> bool:
-        """Always."""
+        """Returns True."""
         return True
 
     def write(self, text: str) -> int:
-        """Logs the lines that end in the text and keeps what is begun."""
+        """Logs the complete lines of the text and keeps the incomplete last one."""
         if getattr(self._inside, "logs", False):
-            return len(text)  # what logs a line prints something itself
+            return len(text)  # printed while logging a line: would recurse
         *lines, self._begun = (self._begun + text).split("\n")
         while len(self._begun) > LINE_MAX:
             lines.append(self._begun[:LINE_MAX])
@@ -83,21 +83,21 @@ class Printed(io.TextIOBase):
         self._inside.logs = True
         try:
             for line in filter(str.strip, lines):
-                _log.warning("printed", extra={"stream": self._name, "text": foreign(line)})
+                _log.warning("printed", extra={"stream": self._name, "text": sanitize(line)})
         finally:
             self._inside.logs = False
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits here but the beginning of a line."""
+        """Does nothing; only an incomplete line is buffered."""
 
 
 def take_over() -> None:
-    """Has everything logged that Python would print, for the rest of the process."""
-    # Must not be in need of anything that has broken: the descriptor itself, not the stream.
+    """Redirects everything that Python prints to the log, for the rest of the process."""
+    # The descriptor, and not the stream object, which may be broken after a crash.
     faulthandler.enable(file=2)
     logging.captureWarnings(True)
-    # A line that cannot be made is not told on the stream that it could not be made for.
+    # Errors while formatting a line are counted by the output, and not printed.
     logging.raiseExceptions = False
     sys.stdout, sys.stderr = Printed("stdout"), Printed("stderr")
     sys.excepthook = _crashed
