@@ -13,7 +13,7 @@ import psycopg
 
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
-from drink_frontend.domain.rate import TokenBucket
+from drink_frontend.domain.rate_limiter import RateLimiter
 from scripts.client import CALL_LIMIT_S, Client
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
@@ -141,7 +141,7 @@ class SiegeSystem(LocalSystem):
     def target(self, past: int) -> Target:
         """What the attackers know, once they have bought and given away this much."""
         mallory, admin = self.client(MALLORY), self.client(ADMIN)
-        pace = TokenBucket(CALLS_PER_S, CALLS_BURST, time.monotonic())
+        pace = RateLimiter(burst=CALLS_BURST, interval_s=1 / CALLS_PER_S)
         try:
             _buy_and_cancel(mallory, past, pace)
             _give_away(mallory, past // 4, pace)
@@ -172,12 +172,12 @@ class SiegeSystem(LocalSystem):
         )
 
 
-def _some(count: int, pace: TokenBucket, calls: int) -> Iterator[int]:
+def _some(count: int, pace: RateLimiter, calls: int) -> Iterator[int]:
     """Sizes of portions of what is done at once, each when its calls may be made."""
     for done in range(0, count, AT_ONCE):
         size = min(AT_ONCE, count - done)
-        while not pace.take(time.monotonic(), size * calls):
-            time.sleep(pace.wait_s(time.monotonic(), size * calls))
+        while wait_s := pace.take_if_free("", time.monotonic(), size * calls):
+            time.sleep(wait_s)
         yield size
 
 
@@ -185,7 +185,7 @@ def _id() -> str:
     return str(uuid.uuid4())
 
 
-def _buy_and_cancel(client: Client, count: int, pace: TokenBucket) -> None:
+def _buy_and_cancel(client: Client, count: int, pace: RateLimiter) -> None:
     for size in _some(count, pace, 2):
         calls = [client.start(f"{STOLEN}/1", _id(), delay_s=300) for _ in range(size)]
         cancels: list[Any] = [
@@ -200,7 +200,7 @@ def _buy_and_cancel(client: Client, count: int, pace: TokenBucket) -> None:
             cancel.result()
 
 
-def _give_away(client: Client, count: int, pace: TokenBucket) -> None:
+def _give_away(client: Client, count: int, pace: RateLimiter) -> None:
     recipients = itertools.cycle(user.name for user in (*CALLERS, *TYPISTS))
     for size in _some(count, pace, 1):
         calls: list[Any] = [

@@ -4,7 +4,18 @@ import itertools
 
 import pytest
 
-from drink_frontend.domain.drop import TRANSITIONS, DropEvent, State, StepResult, Verdict, step
+from drink_frontend.domain.drop import (
+    AGENT_CAUSES,
+    CAUSES,
+    TRANSITIONS,
+    Cause,
+    DropEvent,
+    State,
+    StepResult,
+    Verdict,
+    reported,
+    step,
+)
 
 MOVES = """
 SCHEDULED   DUE                  RESERVED
@@ -88,3 +99,24 @@ def test_final_and_answered_states() -> None:
         State.NOT_DISPENSED,
         State.UNKNOWN,
     }
+
+
+def test_each_cause_but_an_operators_has_one_outcome() -> None:
+    outcomes = [(cause, state) for state, causes in CAUSES.items() for cause in causes]
+    operators = {state for cause, state in outcomes if cause is Cause.OPERATOR}
+
+    assert {cause for cause, _ in outcomes} == set(Cause) - {Cause.NONE}
+    assert operators == {State.DISPENSED, State.NOT_DISPENSED}
+    assert len(outcomes) == len(set(Cause) - {Cause.NONE}) + 1
+
+
+def test_what_an_agent_reports_for_a_reason_that_is_not_its_to_give_is_unknown() -> None:
+    """Invariant 8: only known evidence settles a drop."""
+    for outcome, causes in AGENT_CAUSES.items():
+        for cause in Cause:
+            event, kept = reported(outcome, cause)
+            if cause in causes:
+                assert step(State.DISPATCHED, event).state is outcome
+                assert kept is cause
+            else:
+                assert (event, kept) == (DropEvent.LOSE, Cause.UNRECOGNIZED)

@@ -49,7 +49,7 @@ class Rig:
         self.agent = ScriptedAgent()
         self.clock = FakeClock()
         self.reaches: list[bool] = []
-        self.rates = MachineRates(settings, self.clock.monotonic())
+        self.rates = MachineRates(settings)
         self.link = self.new_link(self.agent.incoming(), settings)
 
     def new_link(

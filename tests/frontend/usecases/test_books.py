@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from drink_frontend.domain.drop import TRANSITIONS, Cause, DropEvent, State
+from drink_frontend.domain.drop import TRANSITIONS, Cause, DropEvent, State, reported
 from drink_frontend.domain.errors import (
     DrinkError,
     DropNotCancellableError,
@@ -433,9 +433,8 @@ def believe_any_journal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def believe_an_old_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    events = dispatch._EVENTS
     monkeypatch.setattr(
-        dispatch, "_reading", lambda _, outcome, cause, __: (events[outcome], cause)
+        dispatch, "_reading", lambda _, outcome, cause, __: reported(outcome, cause)
     )
 
 

@@ -59,6 +59,37 @@ class Cause(StrEnum):
     UNRECOGNIZED = "UNRECOGNIZED"
 
 
+AGENT_CAUSES = {
+    State.DISPENSED: (Cause.BOARD_ACK, Cause.BOARD_ACK_LATE, Cause.SENSOR, Cause.DECLARED),
+    State.NOT_DISPENSED: (
+        Cause.BOARD_REFUSED,
+        Cause.BOARD_REFUSED_LATE,
+        Cause.BOARD_UNREACHABLE,
+        Cause.EXPIRED,
+    ),
+    State.UNKNOWN: (Cause.BOARD_SILENT, Cause.BOARD_LOST, Cause.AGENT_RESTARTED),
+}
+"""The outcomes that an agent may report, each with the causes that it may report for it."""
+
+CAUSES = {
+    State.DISPENSED: (*AGENT_CAUSES[State.DISPENSED], Cause.OPERATOR),
+    State.NOT_DISPENSED: (
+        *AGENT_CAUSES[State.NOT_DISPENSED],
+        Cause.MACHINE_OFFLINE,
+        Cause.NOT_RECEIVED,
+        Cause.CANCELLED,
+        Cause.OPERATOR,
+    ),
+    State.UNKNOWN: (
+        *AGENT_CAUSES[State.UNKNOWN],
+        Cause.JOURNAL_REPLACED,
+        Cause.AGENT_LOST,
+        Cause.UNRECOGNIZED,
+    ),
+}
+"""Every cause that an outcome may have. The table `drops` has a constraint for each outcome."""
+
+
 class DropEvent(StrEnum):
     """What can happen to a drop."""
 
@@ -117,6 +148,7 @@ _EVIDENCE = {
     _E.PROVE_NOT_DISPENSED: _S.NOT_DISPENSED,
     _E.LOSE: _S.UNKNOWN,
 }
+_EVENT_OF = {outcome: event for event, outcome in _EVIDENCE.items()}
 
 # Evidence counts in every open state, RESERVED and SCHEDULED included: a frontend whose database
 # was restored from a backup has forgotten that it dispatched. LOSE in UNKNOWN keeps the drop there
@@ -136,6 +168,20 @@ TRANSITIONS: dict[tuple[State, DropEvent], State] = {
     (_S.UNKNOWN, _E.DECIDE_DISPENSED): _S.DISPENSED,
     (_S.UNKNOWN, _E.DECIDE_NOT_DISPENSED): _S.NOT_DISPENSED,
 }
+
+
+def reported(outcome: State, cause: Cause) -> tuple[DropEvent, Cause]:
+    """The event that an agent's report stands for, and the cause to keep with the new state.
+
+    An outcome with a cause that is not known here, as a newer agent's, becomes UNKNOWN.
+
+    Args:
+        outcome: A key of AGENT_CAUSES.
+        cause: What the agent gives as its cause.
+    """
+    if cause not in AGENT_CAUSES[outcome]:
+        return DropEvent.LOSE, Cause.UNRECOGNIZED
+    return _EVENT_OF[outcome], cause
 
 
 def step(state: State, event: DropEvent) -> StepResult:

@@ -14,8 +14,11 @@ SLOT_MAX = 99
 PAGE_MAX = 1_000
 """Most rows of one page."""
 
+MACHINE_NAME = "[a-z0-9][a-z0-9-]{0,31}"
+"""Pattern of a machine's name."""
+
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
-_MACHINE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_MACHINE = re.compile(MACHINE_NAME)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _ITEM = re.compile(r"""[^"]{1,64}""", re.DOTALL)
 _IBUTTON = re.compile(r"[0-9A-Fa-f]{16}")

@@ -152,7 +152,7 @@ class LinkRegistry:
         """The machine's limits; there are as many as machines with a token."""
         rates = self._rates.get(machine)
         if rates is None:
-            rates = self._rates[machine] = MachineRates(self._settings, self._clock.monotonic())
+            rates = self._rates[machine] = MachineRates(self._settings)
         return rates
 
     async def _open(self, link: Link) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import structlog
 
 from drink_frontend.domain.errors import FieldInvalidError, TokenInvalidError
+from drink_frontend.domain.limits import MACHINE_NAME
 from drink_frontend.domain.origin import is_address, normalized
 from drink_frontend.rpc.interceptors import Behaviour, Context, Layer
 from drink_frontend.system.certificate import CertificateFiles
@@ -36,7 +37,7 @@ TOKEN_MIN = 32
 TOKEN_MAX = 256
 """Characters of the longest token compared."""
 
-_LINE = re.compile(rf"([a-z0-9][a-z0-9-]{{0,31}})[ \t]+([!-~]{{{TOKEN_MIN},{TOKEN_MAX}}})")
+_LINE = re.compile(rf"({MACHINE_NAME})[ \t]+([!-~]{{{TOKEN_MIN},{TOKEN_MAX}}})")
 
 _origin: ContextVar[str] = ContextVar("origin")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from drink_frontend.domain.errors import RateLimitedError
-from drink_frontend.domain.throttle import Turns
+from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.admission import Kind
 from drink_frontend.rpc.peers import Peer
@@ -55,7 +55,7 @@ class Pace:
             settings.strangers_busy_per_s, max(1, round(settings.strangers_busy_per_s))
         )
         self._busy = LogRateLimiter(1, REFUSALS_S)
-        self._refusals = Turns(at_once=settings.refusals_burst, interval_s=REFUSAL_INTERVAL_S)
+        self._refusals = RateLimiter(burst=settings.refusals_burst, interval_s=REFUSAL_INTERVAL_S)
         self._refused = LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S)
         self._closed = LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S)
 
@@ -77,26 +77,20 @@ class Pace:
         connection = f"{peer.address} {peer.port}"
         key = {Kind.ACCOUNT: owner, Kind.STRANGER: place}.get(kind, connection)
         now = self._clock()
-        wait_s = turns.wait_s(key, now)
+        wait_s = turns.take_if_free(key, now)
         if not wait_s:
-            turns.take(key, now)
             if kind is Kind.STRANGER:
                 self._watch_strangers(place, now)
             return
         self._log_refusal(kind, owner, place, now)
-        if self._refusals.wait_s(connection, now):
-            # A gateway's connection carries others' calls too.
-            if place == peer.place:
-                self._close(kind, owner, peer, now)
-        else:
-            self._refusals.take(connection, now)
+        # A gateway's connection carries others' calls too.
+        if self._refusals.take_if_free(connection, now) and place == peer.place:
+            self._close(kind, owner, peer, now)
         raise RateLimitedError(TOO_FAST, retry_after_seconds=max(1, math.ceil(wait_s)))
 
     def _watch_strangers(self, place: str, now: float) -> None:
         """Tells of strangers who are too many together, though none of them calls too fast."""
-        if not self._all_strangers.wait_s("", now):
-            self._all_strangers.take("", now)
-        elif self._busy.passes(now) is not None:
+        if self._all_strangers.take_if_free("", now) and self._busy.passes(now) is not None:
             log.warning("strangers_busy", latest_from=place)
 
     def _close(self, kind: Kind, owner: str, peer: Peer, now: float) -> None:
@@ -126,5 +120,5 @@ class Pace:
             )
 
 
-def _turns(per_s: float, burst: int) -> Turns:
-    return Turns(at_once=burst, interval_s=1 / per_s)
+def _turns(per_s: float, burst: int) -> RateLimiter:
+    return RateLimiter(burst=burst, interval_s=1 / per_s)

@@ -7,10 +7,11 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from drink_frontend.domain.limits import MACHINE_NAME
 from drink_frontend.domain.origin import normalized
 from drink_frontend.sessions.dialects import DialectName
 
-MachineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+MachineName = Annotated[str, Field(pattern=f"^{MACHINE_NAME}$")]
 
 
 def _ip_address(value: str) -> str:

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import REAL, TypeEngine
 
-from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.drop import CAUSES, State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
@@ -261,38 +261,9 @@ drops = Table(
         "(state IN ('UNKNOWN', 'DISPENSED', 'NOT_DISPENSED')) = (settled_ms IS NOT NULL)",
     ),
     # Silence proves nothing: each outcome has its own causes.
-    _check(
-        "dispensed",
-        "state <> 'DISPENSED' OR cause IN "
-        + _among(
-            Cause.BOARD_ACK, Cause.BOARD_ACK_LATE, Cause.SENSOR, Cause.DECLARED, Cause.OPERATOR
-        ),
-    ),
-    _check(
-        "not_dispensed",
-        "state <> 'NOT_DISPENSED' OR cause IN "
-        + _among(
-            Cause.BOARD_REFUSED,
-            Cause.BOARD_REFUSED_LATE,
-            Cause.BOARD_UNREACHABLE,
-            Cause.EXPIRED,
-            Cause.MACHINE_OFFLINE,
-            Cause.NOT_RECEIVED,
-            Cause.CANCELLED,
-            Cause.OPERATOR,
-        ),
-    ),
-    _check(
-        "unknown",
-        "state <> 'UNKNOWN' OR cause IN "
-        + _among(
-            Cause.BOARD_SILENT,
-            Cause.BOARD_LOST,
-            Cause.AGENT_RESTARTED,
-            Cause.JOURNAL_REPLACED,
-            Cause.AGENT_LOST,
-            Cause.UNRECOGNIZED,
-        ),
+    *(
+        _check(state.lower(), f"state <> '{state}' OR cause IN {_among(*causes)}")
+        for state, causes in CAUSES.items()
     ),
     _check("decided", "(cause = 'OPERATOR') = (decided_by IS NOT NULL)"),
     _check("revision", "revision >= 0"),

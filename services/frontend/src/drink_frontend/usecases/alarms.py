@@ -9,7 +9,7 @@ import structlog
 from drink_frontend.domain.entities import Alarm, AlarmKind, AuditKind, AuditRecord, Drop
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.ports import Clock
-from drink_frontend.domain.rate import TokenBucket
+from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.settings import AlarmSettings
@@ -28,6 +28,8 @@ LIMITED_KINDS = (
 """Audit records that an agent can cause without end. Of DROP_MOVED, only the return of a drop whose
 command did not arrive is limited: it can be dispatched and returned again and again."""
 
+RECORD_KEYS_MAX = 100_000
+"""Machines times kinds of records of which the rate is remembered."""
 
 EVIDENCE_MAX = 2_048
 """Characters of evidence kept with a record that settles no drop, as JSON without escapes."""
@@ -107,7 +109,12 @@ class Alarms:
         self._storage = storage
         self._clock = clock
         self._settings = settings
-        self._records: dict[tuple[str, AuditKind], TokenBucket] = {}
+        # A key for each machine and kind of record.
+        self._records = RateLimiter(
+            burst=settings.records_burst,
+            interval_s=settings.records_interval_s,
+            keys_max=RECORD_KEYS_MAX,
+        )
         self._counted: dict[tuple[str, AlarmKind], Alarm] = {}
         self._news = asyncio.Event()
 
@@ -115,7 +122,7 @@ class Alarms:
         """The kinds of audit records that the machine's agents may cause now."""
         now = self._clock.monotonic()
         return frozenset(
-            kind for kind in LIMITED_KINDS if self._records_of(machine, kind).wait_s(now) == 0
+            kind for kind in LIMITED_KINDS if self._records.wait_s((machine, kind), now) == 0
         )
 
     def caused(
@@ -130,7 +137,7 @@ class Alarms:
         """
         for kind in kinds:
             if kind in recordable:
-                self._records_of(machine, kind).take(self._clock.monotonic())
+                self._records.take_if_free((machine, kind), self._clock.monotonic())
             else:
                 self.count(machine, AlarmKind.RECORDS_COUNTED, {"last_kind": kind})
 
@@ -195,14 +202,3 @@ class Alarms:
                 later.facts,
             )
         self._counted[key] = alarm
-
-    def _records_of(self, machine: str, kind: AuditKind) -> TokenBucket:
-        """The limit of one kind of record; there are as many as machines with a link, and kinds."""
-        records = self._records.get((machine, kind))
-        if records is None:
-            records = self._records[machine, kind] = TokenBucket(
-                1 / self._settings.records_interval_s,
-                self._settings.records_burst,
-                self._clock.monotonic(),
-            )
-        return records

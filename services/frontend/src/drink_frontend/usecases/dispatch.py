@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict
+from drink_frontend.domain.drop import AGENT_CAUSES, Cause, DropEvent, State, Verdict, reported
 from drink_frontend.domain.entities import AlarmKind, AuditKind, AuditRecord, Drop, Machine, Reach
 from drink_frontend.domain.errors import (
     LinkProtocolError,
@@ -28,24 +28,6 @@ from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.rivals import notice_rivals
 
 log = structlog.get_logger(__name__)
-
-_EVENTS = {
-    State.DISPENSED: DropEvent.PROVE_DISPENSED,
-    State.NOT_DISPENSED: DropEvent.PROVE_NOT_DISPENSED,
-    State.UNKNOWN: DropEvent.LOSE,
-}
-
-_CAUSES = {
-    State.DISPENSED: {Cause.BOARD_ACK, Cause.BOARD_ACK_LATE, Cause.SENSOR, Cause.DECLARED},
-    State.NOT_DISPENSED: {
-        Cause.BOARD_REFUSED,
-        Cause.BOARD_REFUSED_LATE,
-        Cause.BOARD_UNREACHABLE,
-        Cause.EXPIRED,
-    },
-    State.UNKNOWN: {Cause.BOARD_SILENT, Cause.BOARD_LOST, Cause.AGENT_RESTARTED},
-}
-"""What an agent may claim, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +228,7 @@ class Dispatch:
         Raises:
             LinkProtocolError: an agent cannot say that.
         """
-        if outcome not in _CAUSES or revision < 1:
+        if outcome not in AGENT_CAUSES or revision < 1:
             raise LinkProtocolError("not a result of an agent")
         now_ms = self._clock.now_ms()
         facts = {
@@ -408,9 +390,7 @@ def _reading(
         # An old copy of the journal may have forgotten that the motor was started, so only an
         # item that fell is news from it.
         return DropEvent.LOSE, Cause.JOURNAL_REPLACED
-    if cause not in _CAUSES[outcome]:
-        return DropEvent.LOSE, Cause.UNRECOGNIZED
-    return _EVENTS[outcome], cause
+    return reported(outcome, cause)
 
 
 def _machine(tx: Transaction, name: str) -> Machine:

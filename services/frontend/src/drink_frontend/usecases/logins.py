@@ -24,15 +24,15 @@ import structlog
 from drink_frontend.domain.errors import CredentialsInvalidError, DrinkError, RateLimitedError
 from drink_frontend.domain.origin import place, site
 from drink_frontend.domain.ports import Clock
-from drink_frontend.domain.throttle import Turns
+from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.usecases.settings import LoginSettings
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_Lane = tuple[Turns, str]
-"""Turns, and the key in them."""
+_Lane = tuple[RateLimiter, str]
+"""A limiter, and the key in it."""
 
 
 class Logins:
@@ -54,18 +54,18 @@ class Logins:
         self._sleep = sleep
         self._wait_max_s = settings.wait_max_s
         self._known_max = settings.known_max
-        self._by_pair = Turns(at_once=settings.failures_free, interval_s=settings.interval_s)
-        self._by_place = Turns(
-            at_once=settings.place_failures_free, interval_s=settings.place_interval_s
+        self._by_pair = RateLimiter(burst=settings.failures_free, interval_s=settings.interval_s)
+        self._by_place = RateLimiter(
+            burst=settings.place_failures_free, interval_s=settings.place_interval_s
         )
-        self._by_known = Turns(
-            at_once=settings.known_failures_free, interval_s=settings.known_interval_s
+        self._by_known = RateLimiter(
+            burst=settings.known_failures_free, interval_s=settings.known_interval_s
         )
-        self._by_account = Turns(
-            at_once=settings.account_failures_free, interval_s=settings.account_interval_s
+        self._by_account = RateLimiter(
+            burst=settings.account_failures_free, interval_s=settings.account_interval_s
         )
-        self._by_site = Turns(
-            at_once=settings.site_failures_free, interval_s=settings.site_interval_s
+        self._by_site = RateLimiter(
+            burst=settings.site_failures_free, interval_s=settings.site_interval_s
         )
         self._known: OrderedDict[str, None] = OrderedDict()
 
