@@ -19,7 +19,7 @@ from drink.v1 import drop_service_pb2, machine_service_pb2
 from drink.v1.drop_service_pb2_grpc import DropServiceStub
 from drink.v1.machine_service_pb2_grpc import MachineServiceStub
 from tests.fakes.ports import free_port
-from tests.fakes.rpc_frontend import ALICE, LIMIT_S, Frontend, read, running_frontend
+from tests.support.rpc_frontend import ANN, LIMIT_S, Frontend, read, running_frontend
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -61,7 +61,7 @@ async def sells(port: int) -> None:
         )
         await read(watch)
         request = drop_service_pb2.DropRequest(request_id="r", slot="machines/d/slots/1")
-        answer = await DropServiceStub(channel).Drop(request, metadata=ALICE, timeout=LIMIT_S)
+        answer = await DropServiceStub(channel).Drop(request, metadata=ANN, timeout=LIMIT_S)
         assert answer.drop.state == drop_service_pb2.Drop.STATE_RESERVED
         watch.cancel()
 
@@ -161,7 +161,7 @@ async def test_nginx_waits_for_a_drop_and_a_watch_although_both_are_silent(tmp_p
             for _ in range(2):
                 await read(watch)
             request = drop_service_pb2.DropRequest(request_id="r", slot="machines/d/slots/1")
-            answer = await DropServiceStub(channel).Drop(request, metadata=ALICE, timeout=60)
+            answer = await DropServiceStub(channel).Drop(request, metadata=ANN, timeout=60)
             assert answer.drop.state == drop_service_pb2.Drop.STATE_RESERVED
             assert not watch.done()
             watch.cancel()

@@ -8,7 +8,7 @@ import asyncio
 import ctypes
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,8 +18,7 @@ import structlog
 from drink.v1 import machine_link_service_pb2
 from drink_frontend.links.messages import AgentMessage, FrontendMessage, Heartbeat
 from tests.fakes.http2 import Http2Client
-from tests.fakes.rpc_frontend import AGENT_D, ALICE, Frontend, running_frontend
-from tests.fakes.rpc_usecases import ScriptedLinks
+from tests.support.rpc_frontend import AGENT_D, ANN, Frontend, running_frontend
 
 BATCH = 50
 """Calls that are open at once, on a connection of their own."""
@@ -28,7 +27,7 @@ LEAK_BYTES = 48
 """Bytes per call below which nothing is leaked: half of gRPC's smallest leak. What is measured
 where nothing leaks is between 0 and 25, of tables that grew."""
 
-TOKEN = dict(ALICE)["authorization"]
+TOKEN = dict(ANN)["authorization"]
 AGENT = dict(AGENT_D)["authorization"]
 LIMIT_S = 60
 
@@ -63,24 +62,19 @@ def allocated() -> int:
     return int(info.uordblks + info.hblkhd)
 
 
-class QuietLinks(ScriptedLinks):
-    """Links that hear one message and wait for the next, until the frontend or the agent ends."""
+class QuietLinks:
+    """Links that take one message and wait for the next, until the frontend or the agent ends."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, frontend: Frontend) -> None:
+        self.heard: asyncio.Queue[AgentMessage] = asyncio.Queue()
         self.end = asyncio.Event()
         self.ended: asyncio.Queue[None] = asyncio.Queue()
-
-    @classmethod
-    def on(cls, frontend: Frontend) -> "QuietLinks":
-        """Those of a frontend, in place of its scripted ones."""
-        links = cls()
-        frontend.links.serve = links.serve  # type: ignore[method-assign]
-        return links
+        frontend.links.accepts = lambda *_: True  # type: ignore[method-assign]
+        frontend.links.serve = self.serve  # type: ignore[method-assign]
 
     async def serve(
         self, machine: str, incoming: AsyncIterator[AgentMessage], address: str = ""
-    ) -> AsyncIterator[FrontendMessage]:
+    ) -> AsyncGenerator[FrontendMessage, None]:
         hear = asyncio.create_task(self._keep_hearing(incoming))
         try:
             await self.end.wait()
@@ -115,19 +109,19 @@ class Caller:
 
     async def watch(self) -> None:
         """Watches of machines, opened and cancelled."""
-        bell = self.frontend.machines.bell
+        followers = self.frontend.machines.followers
         async with self.connection() as client:
             streams = [
                 client.call("/drink.v1.MachineService/WatchMachines", b"") for _ in range(BATCH)
             ]
-            await bell.heard_by(BATCH)
+            await followers.are(BATCH)
             for stream in streams:
                 client.reset(stream)
-            await bell.heard_by(0)
+            await followers.are(0)
 
     async def link(self) -> None:
         """Links that the agent ends."""
-        links = QuietLinks.on(self.frontend)
+        links = QuietLinks(self.frontend)
         async with self.connection() as client:
             for _ in range(BATCH):
                 stream = await self._linked(client, links)
@@ -136,7 +130,7 @@ class Caller:
 
     async def link_ended(self) -> None:
         """Links that the frontend ends while it waits for what the agent says next."""
-        links = QuietLinks.on(self.frontend)
+        links = QuietLinks(self.frontend)
         async with self.connection() as client:
             for _ in range(BATCH):
                 stream = await self._linked(client, links)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.fakes.rpc_frontend import Frontend, running_frontend
+from tests.support.rpc_frontend import Frontend, running_frontend
 
 
 @pytest.fixture

@@ -1,42 +1,53 @@
 """AccountService over a real server."""
 
+import asyncio
+from typing import Any
+
 import grpc
 import pytest
 
 from drink.v1 import account_service_pb2 as pb
-from drink_frontend.domain.entities import Proof
-from drink_frontend.domain.errors import RateLimitedError
-from drink_frontend.domain.ledger import TransferKind
-from tests.fakes.rpc_frontend import ALICE, BOB, LIMIT_S, ROOT, Frontend, refused
-from tests.fakes.rpc_usecases import NOW_MS
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.usecases.settings import AccountSettings, LoginSettings
+from tests.support.rpc_frontend import ANN, BOB, IBUTTON, LIMIT_S, PASSWORD, ROOT, Frontend, refused
 
 
-def with_password(account: str = "accounts/alice", password: str = "secret of alice"):  # type: ignore[no-untyped-def]
+def with_password(account: str = "accounts/ann", password: str = PASSWORD) -> pb.LoginRequest:
     return pb.LoginRequest(password=pb.PasswordCredentials(account=account, password=password))
+
+
+async def get_account(frontend: Frontend, metadata: Any) -> pb.Account:
+    """The caller's own account."""
+    answer = await frontend.account_stub.GetAccount(
+        pb.GetAccountRequest(), metadata=metadata, timeout=LIMIT_S
+    )
+    return answer.account
 
 
 class TestLogin:
     async def test_gives_a_token_that_works(self, frontend: Frontend) -> None:
         login = await frontend.account_stub.Login(with_password(), timeout=LIMIT_S)
-        assert login.expire_time.ToMilliseconds() == NOW_MS + 60_000
-        assert login.account.name == "accounts/alice"
-        answer = await frontend.account_stub.GetAccount(
-            pb.GetAccountRequest(),
-            metadata=(("authorization", f"bearer {login.token}"),),
-            timeout=LIMIT_S,
-        )
-        assert answer.account == login.account
-        assert frontend.accounts.origins == ["127.0.0.1"]
+        ttl_ms = login.expire_time.ToMilliseconds() - frontend.bench.clock.now_ms()
+        assert ttl_ms == AccountSettings().token_ttl_s * 1000
+        assert login.account.name == "accounts/ann"
+        metadata = (("authorization", f"bearer {login.token}"),)
+        assert await get_account(frontend, metadata) == login.account
 
     async def test_fault_70_a_token_is_kept_with_what_made_it(self, frontend: Frontend) -> None:
         """So that it ends with that."""
-        for request in (with_password(), pb.LoginRequest(ibutton="0123456789abcdef")):
-            await frontend.account_stub.Login(request, timeout=LIMIT_S)
-        assert frontend.accounts.proofs == [Proof.PASSWORD, Proof.IBUTTON]
+        login = await frontend.account_stub.Login(
+            pb.LoginRequest(ibutton=IBUTTON.lower()), timeout=LIMIT_S
+        )
+        ibuttons = (("authorization", f"Bearer {login.token}"),)
+        await get_account(frontend, ibuttons)
+        await frontend.bench.accounts.change("test", "bob", no_ibutton=True)
+        await get_account(frontend, BOB)
+        refusal = await refused(get_account(frontend, ibuttons))
+        assert refusal.reason == "TOKEN_INVALID"
 
     async def test_takes_an_ibutton_in_any_case(self, frontend: Frontend) -> None:
         login = await frontend.account_stub.Login(
-            pb.LoginRequest(ibutton="0123456789abcdef"), timeout=LIMIT_S
+            pb.LoginRequest(ibutton=IBUTTON.lower()), timeout=LIMIT_S
         )
         assert login.account.name == "accounts/bob"
 
@@ -59,10 +70,21 @@ class TestLogin:
         assert refusal.facts == {}
 
     async def test_guessing_is_slowed_down(self, frontend: Frontend) -> None:
-        frontend.accounts.broken.error = RateLimitedError("too many", retry_after_seconds=30)
-        refusal = await refused(frontend.account_stub.Login(with_password(), timeout=LIMIT_S))
+        limits = LoginSettings()
+        waits = round(limits.wait_max_s / limits.interval_s)
+        guesses = [
+            frontend.account_stub.Login(with_password(password="guess"), timeout=LIMIT_S)
+            for _ in range(limits.failures_free + waits + 1)
+        ]
+        refusal = await anext(
+            refusal
+            for guess in asyncio.as_completed(map(refused, guesses))
+            if (refusal := await guess).reason == "RATE_LIMITED"
+        )
         assert refusal.code == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert refusal.retry_after_s == 30
+        assert refusal.retry_after_s == limits.interval_s
+        for guess in guesses:
+            guess.cancel()
 
     @pytest.mark.parametrize(
         ("request_", "field"),
@@ -85,13 +107,13 @@ class TestLogin:
 
 class TestGetAccount:
     async def test_shows_the_caller_how_it_stands(self, frontend: Frontend) -> None:
-        frontend.accounts.change("alice", held=30)
+        await frontend.bench.place()
         expected = pb.Account(
-            name="accounts/alice", posted_credits=100, held_credits=30, available_credits=70
+            name="accounts/ann", posted_credits=200, held_credits=50, available_credits=150
         )
-        for name in ("", "accounts/alice"):
+        for name in ("", "accounts/ann"):
             answer = await frontend.account_stub.GetAccount(
-                pb.GetAccountRequest(name=name), metadata=ALICE, timeout=LIMIT_S
+                pb.GetAccountRequest(name=name), metadata=ANN, timeout=LIMIT_S
             )
             assert answer.account == expected
 
@@ -111,7 +133,7 @@ class TestGetAccount:
     async def test_rights_come_before_existence(self, frontend: Frontend, name: str) -> None:
         refusal = await refused(
             frontend.account_stub.GetAccount(
-                pb.GetAccountRequest(name=name), metadata=ALICE, timeout=LIMIT_S
+                pb.GetAccountRequest(name=name), metadata=ANN, timeout=LIMIT_S
             )
         )
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.PERMISSION_DENIED, "NOT_OWNER")
@@ -132,7 +154,7 @@ class TestAddCredits:
         refusal = await refused(
             frontend.account_stub.AddCredits(
                 pb.AddCreditsRequest(request_id="r", account=account, credits=1),
-                metadata=ALICE,
+                metadata=ANN,
                 timeout=LIMIT_S,
             )
         )
@@ -156,28 +178,28 @@ class TestTransferCredits:
     async def test_answers_with_the_senders_account(self, frontend: Frontend) -> None:
         answer = await frontend.account_stub.TransferCredits(
             pb.TransferCreditsRequest(request_id="r", recipient="accounts/bob", credits=40),
-            metadata=ALICE,
+            metadata=ANN,
             timeout=LIMIT_S,
         )
-        assert (answer.account.name, answer.account.posted_credits) == ("accounts/alice", 60)
-        assert frontend.accounts.users["bob"].posted == 140
+        assert (answer.account.name, answer.account.posted_credits) == ("accounts/ann", 160)
+        assert await frontend.bench.credits("bob") == (140, 0)
 
     async def test_says_what_there_is(self, frontend: Frontend) -> None:
         refusal = await refused(
             frontend.account_stub.TransferCredits(
-                pb.TransferCreditsRequest(request_id="r", recipient="accounts/bob", credits=101),
-                metadata=ALICE,
+                pb.TransferCreditsRequest(request_id="r", recipient="accounts/bob", credits=201),
+                metadata=ANN,
                 timeout=LIMIT_S,
             )
         )
         assert refusal.code == grpc.StatusCode.FAILED_PRECONDITION
-        assert refusal.facts == {"available": "100", "price": "101"}
+        assert refusal.facts == {"available": "200", "price": "201"}
 
     async def test_names_a_wrong_recipient(self, frontend: Frontend) -> None:
         refusal = await refused(
             frontend.account_stub.TransferCredits(
                 pb.TransferCreditsRequest(request_id="r", recipient="bob", credits=1),
-                metadata=ALICE,
+                metadata=ANN,
                 timeout=LIMIT_S,
             )
         )
@@ -186,32 +208,34 @@ class TestTransferCredits:
 
 class TestListEntries:
     async def test_shows_each_kind_from_the_callers_side(self, frontend: Frontend) -> None:
-        drop_id = "0" * 26
-        write = frontend.accounts.write
-        write("alice", TransferKind.MOVE, 100, "funding")
-        write("alice", TransferKind.HOLD, -10, "sales/d", drop_id)
-        write("alice", TransferKind.POST, -10, "sales/d", drop_id)
-        write("alice", TransferKind.VOID, 10, "sales/d", drop_id)
-        write("alice", TransferKind.MOVE, -5, "bob")
+        bench = frontend.bench
+        first, second = [await bench.place(f"r{number}") for number in (1, 2)]
+        for drop, report in ((first, ()), (second, (State.NOT_DISPENSED, Cause.BOARD_REFUSED))):
+            await frontend.dispense(drop, *report)
+        await bench.accounts.transfer(await bench.account("ann"), "t", "bob", 5)
         page = await frontend.account_stub.ListEntries(
-            pb.ListEntriesRequest(), metadata=ALICE, timeout=LIMIT_S
+            pb.ListEntriesRequest(), metadata=ANN, timeout=LIMIT_S
         )
         assert [
-            (entry.name, entry.kind, entry.credits, entry.counterpart, entry.drop)
+            (entry.kind, entry.credits, entry.counterpart, entry.drop.removeprefix("drops/"))
             for entry in page.entries
         ] == [
-            ("accounts/alice/entries/5", pb.Entry.KIND_TRANSFER, -5, "accounts/bob", ""),
-            ("accounts/alice/entries/4", pb.Entry.KIND_VOID, 10, "sales/d", f"drops/{drop_id}"),
-            ("accounts/alice/entries/3", pb.Entry.KIND_POST, -10, "sales/d", f"drops/{drop_id}"),
-            ("accounts/alice/entries/2", pb.Entry.KIND_HOLD, -10, "sales/d", f"drops/{drop_id}"),
-            ("accounts/alice/entries/1", pb.Entry.KIND_TRANSFER, 100, "funding", ""),
+            (pb.Entry.KIND_TRANSFER, -5, "accounts/bob", ""),
+            (pb.Entry.KIND_VOID, -50, "sales/d", second.id),
+            (pb.Entry.KIND_POST, -50, "sales/d", first.id),
+            (pb.Entry.KIND_HOLD, -50, "sales/d", second.id),
+            (pb.Entry.KIND_HOLD, -50, "sales/d", first.id),
+            (pb.Entry.KIND_TRANSFER, 200, "funding", ""),
         ]
-        assert page.entries[0].create_time.ToMilliseconds() == NOW_MS
+        numbers = [int(entry.name.removeprefix("accounts/ann/entries/")) for entry in page.entries]
+        assert numbers == sorted(numbers, reverse=True)
+        assert page.entries[0].create_time.ToMilliseconds() == bench.clock.now_ms()
         assert page.next_page_token == ""
 
     async def test_pages(self, frontend: Frontend) -> None:
-        for amount in range(1, 6):
-            frontend.accounts.write("bob", TransferKind.MOVE, amount, "funding")
+        root = await frontend.bench.account("root")
+        for amount in range(1, 5):
+            await frontend.bench.accounts.add_credits(root, f"r{amount}", "bob", amount)
         seen, token = [], ""
         for expected in (2, 2, 1):
             page = await frontend.account_stub.ListEntries(
@@ -222,12 +246,11 @@ class TestListEntries:
             assert len(page.entries) == expected
             seen += [entry.credits for entry in page.entries]
             token = page.next_page_token
-        assert (seen, token) == ([5, 4, 3, 2, 1], "")
+        assert (seen, token) == ([4, 3, 2, 1, 100], "")
 
     async def test_a_page_token_of_another_account_is_refused(self, frontend: Frontend) -> None:
-        frontend.accounts.write("alice", TransferKind.MOVE, 1, "funding")
         page = await frontend.account_stub.ListEntries(
-            pb.ListEntriesRequest(page_size=1), metadata=ALICE, timeout=LIMIT_S
+            pb.ListEntriesRequest(page_size=1), metadata=ANN, timeout=LIMIT_S
         )
         refusal = await refused(
             frontend.account_stub.ListEntries(
@@ -249,7 +272,7 @@ class TestListEntries:
     async def test_others_entries_are_for_administrators(self, frontend: Frontend) -> None:
         refusal = await refused(
             frontend.account_stub.ListEntries(
-                pb.ListEntriesRequest(parent="accounts/nobody"), metadata=ALICE, timeout=LIMIT_S
+                pb.ListEntriesRequest(parent="accounts/nobody"), metadata=ANN, timeout=LIMIT_S
             )
         )
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.PERMISSION_DENIED, "NOT_OWNER")

@@ -13,10 +13,11 @@ from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.rpc.health import check
 from drink_frontend.rpc.settings import RpcSettings
 from tests.fakes.http2 import Http2Client
-from tests.fakes.rpc_frontend import (
+from tests.support.rpc_frontend import (
     AGENT_D,
-    ALICE,
+    ANN,
     LIMIT_S,
+    PASSWORD,
     Frontend,
     read,
     refused,
@@ -44,12 +45,12 @@ async def everybody_is_served(frontend: Frontend) -> None:
             await method(request.SerializeToString(), timeout=LIMIT_S)
         login = account_service_pb2.LoginRequest(
             password=account_service_pb2.PasswordCredentials(
-                account="accounts/alice", password="secret of alice"
+                account="accounts/ann", password=PASSWORD
             )
         )
         await frontend.account_stub.Login(login, timeout=LIMIT_S)
         await frontend.account_stub.GetAccount(
-            account_service_pb2.GetAccountRequest(), metadata=ALICE, timeout=LIMIT_S
+            account_service_pb2.GetAccountRequest(), metadata=ANN, timeout=LIMIT_S
         )
         link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
         await link.wait_for_connection()
@@ -90,18 +91,18 @@ async def test_fault_66_a_message_that_does_not_come_ends_its_call_and_is_logged
                 yield await requests.get()
 
             method: Any = frontend.channel.stream_unary("/drink.v1.DropService/ListDrops")
-            refusal = await refused(method(never(), metadata=ALICE, timeout=LIMIT_S))
+            refusal = await refused(method(never(), metadata=ANN, timeout=LIMIT_S))
         assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refusal.reason == RateLimitedError.reason
         (line,) = [line for line in logs if line["event"] == "calls_refused"]
-        assert (line["kind"], line["owner"], line["place"]) == ("account", "alice", "127.0.0.1")
+        assert (line["kind"], line["owner"], line["place"]) == ("account", "ann", "127.0.0.1")
         await everybody_is_served(frontend)
 
 
 async def test_a_call_that_ends_without_a_message_is_refused() -> None:
     async with running_frontend() as frontend:
         method: Any = frontend.channel.stream_unary("/drink.v1.DropService/ListDrops")
-        refusal = await refused(method(iter(()), metadata=ALICE, timeout=LIMIT_S))
+        refusal = await refused(method(iter(()), metadata=ANN, timeout=LIMIT_S))
         assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": "request"})
 
 
@@ -119,17 +120,17 @@ async def test_the_token_is_looked_at_before_the_message_comes(frontend: Fronten
 
 async def test_an_account_has_so_many_calls_at_once() -> None:
     async with running_frontend(admission={"calls_per_account_max": 1}) as frontend:
-        frontend.drops.broken.gate.clear()
+        frontend.storage.gate.clear()
         request = drop_service_pb2.DropRequest(
             request_id="r", slot="machines/d/slots/1", delay=Duration(seconds=9)
         )
-        drop = frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
-        await asyncio.wait_for(frontend.drops.broken.entered.wait(), LIMIT_S)
-        again = frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+        drop = frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
+        await asyncio.wait_for(frontend.storage.waiting.wait(), LIMIT_S)
+        again = frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
         assert (await refused(again)).reason == "RATE_LIMITED"
-        frontend.drops.broken.gate.set()
+        frontend.storage.gate.set()
         await drop
-        await frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+        await frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
 
 
 async def test_watches_take_no_place_of_other_calls() -> None:

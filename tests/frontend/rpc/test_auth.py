@@ -17,7 +17,8 @@ from drink.v1 import (
 )
 from drink_frontend.domain.errors import CertificateInvalidError
 from drink_frontend.rpc.auth import TOKEN_MAX, Access, Agent, access_of, certified_machine
-from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, refused
+from drink_frontend.usecases.accounts import digest
+from tests.support.rpc_frontend import AGENT_D, ANN, LIMIT_S, Frontend, refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 OPEN = {"Login", "ListMachines", "GetMachine", "WatchMachines"}
@@ -61,7 +62,7 @@ async def test_all_that_is_not_open_needs_a_token(
 
 async def test_a_users_token_is_no_agents_and_the_reverse(frontend: Frontend) -> None:
     connect, account = "MachineLinkService/Connect", "AccountService/GetAccount"
-    refusal = await refused(call(frontend, f"/drink.v1.{connect}", True, ALICE))
+    refusal = await refused(call(frontend, f"/drink.v1.{connect}", True, ANN))
     assert refusal.reason == "TOKEN_INVALID"
     refusal = await refused(call(frontend, f"/drink.v1.{account}", False, AGENT_D))
     assert refusal.reason == "TOKEN_INVALID"
@@ -79,26 +80,26 @@ async def test_open_methods_ask_nobody(frontend: Frontend) -> None:
 @pytest.mark.parametrize(
     "metadata",
     [
-        (("authorization", "token-of-alice"),),
-        (("authorization", "Basic token-of-alice"),),
+        (("authorization", "token-of-ann"),),
+        (("authorization", "Basic token-of-ann"),),
         (("authorization", "Bearer "),),
         (("authorization", "Bearer " + "x" * (TOKEN_MAX + 1)),),
-        (("authorization", "Bearer token-of-alice "),),
-        (("authorization", "Bearer token-of-alice"), ("authorization", "Bearer token-of-bob")),
+        (("authorization", "Bearer token-of-ann "),),
+        (("authorization", "Bearer token-of-ann"), ("authorization", "Bearer token-of-bob")),
     ],
 )
 async def test_malformed_tokens_are_refused(frontend: Frontend, metadata: Any) -> None:
     refusal = await refused(call(frontend, "/drink.v1.AccountService/GetAccount", False, metadata))
     assert refusal.reason == "TOKEN_INVALID"
-    assert "alice" not in refusal.message
+    assert "ann" not in refusal.message
 
 
 async def test_a_revoked_token_stops_with_the_next_call(frontend: Frontend) -> None:
     request = account_service_pb2.GetAccountRequest()
-    await frontend.account_stub.GetAccount(request, metadata=ALICE, timeout=LIMIT_S)
-    del frontend.accounts.tokens["token-of-alice"]
+    await frontend.account_stub.GetAccount(request, metadata=ANN, timeout=LIMIT_S)
+    await frontend.revoke("ann")
     refusal = await refused(
-        frontend.account_stub.GetAccount(request, metadata=ALICE, timeout=LIMIT_S)
+        frontend.account_stub.GetAccount(request, metadata=ANN, timeout=LIMIT_S)
     )
     assert refusal.reason == "TOKEN_INVALID"
 
@@ -108,16 +109,19 @@ async def test_who_drops_is_recalled_and_asked_for_again_with_the_drop(frontend:
         request = drop_service_pb2.DropRequest(
             request_id=request_id, slot="machines/d/slots/1", delay=Duration(seconds=9)
         )
-        return await frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+        return await frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
 
     await schedule("first")
+    reads = frontend.storage.reads
     await schedule("second")
-    assert frontend.accounts.authenticated == 1
-    del frontend.accounts.tokens["token-of-alice"]
+    assert frontend.storage.reads == reads
+    await frontend.revoke("ann")
     assert (await refused(schedule("third"))).reason == "TOKEN_INVALID"
-    assert frontend.accounts.recalled == {}
+    assert frontend.bench.accounts.recall(digest("token-of-ann")) is None
+    assert frontend.storage.reads == reads
     assert (await refused(schedule("fourth"))).reason == "TOKEN_INVALID"
-    assert [order.request_id for order in frontend.drops.orders] == ["first", "second", "third"]
+    assert frontend.storage.reads == reads + 1
+    assert [drop.request_id for drop in await frontend.kept_drops()] == ["second", "first"]
 
 
 def test_the_page_on_the_api_says_of_every_method_who_may_call_it() -> None:
@@ -157,7 +161,7 @@ def test_a_certificate_names_its_machine(facts: Any, machine: str | None) -> Non
     "uris",
     [
         [],
-        [b"drink://accounts/alice"],
+        [b"drink://accounts/ann"],
         [b"https://machines/d"],
         [b"\xff"],
         [b"drink://machines/d", b"drink://machines/ld"],

@@ -11,18 +11,16 @@ from structlog.testing import capture_logs
 
 from drink.v1 import (
     account_service_pb2,
-    machine_link_service_pb2,
     machine_link_service_pb2_grpc,
     machine_service_pb2,
 )
-from drink_frontend.links.messages import Heartbeat
 from drink_frontend.rpc.connections import COMFORTABLE, CUTS_LOGGED, Connection, Connections
 from drink_frontend.rpc.connections import to_close as choose
 from drink_frontend.rpc.peers import peer_at
 from drink_frontend.rpc.settings import ConnectionSettings
 from drink_frontend.system.sockets import Accepted, AcceptedConnections
 from tests.fakes.http2 import Http2Client
-from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, read, running_frontend
+from tests.support.rpc_frontend import AGENT_D, ANN, LIMIT_S, Frontend, read, running_frontend
 
 
 class House:
@@ -196,7 +194,7 @@ async def test_fault_66_idle_connections_keep_nobody_out(greets: bool) -> None:
         link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
         await link.wait_for_connection()
         await frontend.account_stub.GetAccount(
-            account_service_pb2.GetAccountRequest(), metadata=ALICE, timeout=LIMIT_S
+            account_service_pb2.GetAccountRequest(), metadata=ANN, timeout=LIMIT_S
         )
         if greets:
             for _ in range(120):
@@ -208,7 +206,7 @@ async def test_fault_66_idle_connections_keep_nobody_out(greets: bool) -> None:
             method: Any = channel.unary_unary("/drink.v1.MachineService/ListMachines")
             await method(b"", timeout=LIMIT_S, wait_for_ready=True)
         await frontend.account_stub.GetAccount(
-            account_service_pb2.GetAccountRequest(), metadata=ALICE, timeout=LIMIT_S
+            account_service_pb2.GetAccountRequest(), metadata=ANN, timeout=LIMIT_S
         )
         assert not link.done()
         link.cancel()
@@ -227,7 +225,7 @@ async def test_fault_66_a_connection_with_a_link_or_an_account_is_not_closed_for
         )
         await read(watch)
         await frontend.account_stub.GetAccount(
-            account_service_pb2.GetAccountRequest(), metadata=ALICE, timeout=LIMIT_S
+            account_service_pb2.GetAccountRequest(), metadata=ANN, timeout=LIMIT_S
         )
         clients = []
         for _ in range(int(16 * COMFORTABLE) + 2):
@@ -249,8 +247,4 @@ async def test_fault_66_strangers_on_the_buyers_listener_take_no_place_on_that_f
         port = frontend.server.links_port
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub: Any = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
-            link = stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
-            await link.write(machine_link_service_pb2.ConnectRequest())
-            frontend.links.outgoing.put_nowait(Heartbeat(1))
-            assert (await read(link)).heartbeat.sequence == 1
-            link.cancel()
+            (await frontend.linked(stub)).cancel()

@@ -4,11 +4,10 @@ import pytest
 
 from drink.v1 import drop_service_pb2, machine_service_pb2
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Reach
+from drink_frontend.domain.entities import Machine, Reach
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.rpc import convert
-from tests.fakes.rpc_usecases import MemoryMachines
 
 
 def test_every_state_has_its_name() -> None:
@@ -37,9 +36,8 @@ def test_every_sensor_reading_has_its_name() -> None:
 
 @pytest.mark.parametrize("reach", Reach)
 def test_every_reach_has_its_name(reach: Reach) -> None:
-    machines = MemoryMachines()
-    machines.reach("d", reach)
-    wire = convert.machine_message(machines.known["d"]).reach
+    machine = Machine("d", "D", "", True, 1, None, 0, None, (), reach)
+    wire = convert.machine_message(machine).reach
     assert machine_service_pb2.Machine.Reach.Name(wire) == f"REACH_{reach}"
 
 

@@ -6,14 +6,14 @@ import grpc
 import pytest
 
 from drink.v1 import drop_service_pb2 as pb
-from tests.fakes.rpc_frontend import ALICE, BOB, LIMIT_S, Frontend, refused
+from tests.support.rpc_frontend import ANN, BOB, LIMIT_S, Frontend, refused
 
 SLOT = "machines/d/slots/1"
 
 
 async def _place(frontend: Frontend, request_id: str) -> pb.Drop:
     request = pb.DropRequest(request_id=request_id, slot=SLOT, no_wait=True)
-    answer = await frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+    answer = await frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
     return answer.drop
 
 
@@ -29,13 +29,13 @@ async def test_a_request_finds_its_drop(frontend: Frontend) -> None:
     request_id = str(uuid.uuid4())
     drop = await _place(frontend, request_id)
     answer = await frontend.drop_stub.GetDrop(
-        pb.GetDropRequest(request_id=request_id), metadata=ALICE, timeout=LIMIT_S
+        pb.GetDropRequest(request_id=request_id), metadata=ANN, timeout=LIMIT_S
     )
 
     assert answer.drop.name == drop.name
 
 
-@pytest.mark.parametrize("caller", [ALICE, BOB])
+@pytest.mark.parametrize("caller", [ANN, BOB])
 async def test_a_request_that_made_no_drop_of_the_caller_finds_none(
     frontend: Frontend, caller: tuple[tuple[str, str], ...]
 ) -> None:
@@ -51,7 +51,7 @@ async def test_a_request_that_made_no_drop_of_the_caller_finds_none(
 
 
 async def test_without_name_and_request_the_name_is_missing(frontend: Frontend) -> None:
-    call = frontend.drop_stub.GetDrop(pb.GetDropRequest(), metadata=ALICE, timeout=LIMIT_S)
+    call = frontend.drop_stub.GetDrop(pb.GetDropRequest(), metadata=ANN, timeout=LIMIT_S)
     refusal = await refused(call)
 
     assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": "name"})

@@ -6,11 +6,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from drink.v1 import drop_service_pb2 as pb
+from drink.v1 import machine_service_pb2 as pb
 from drink.v1.error_reason_pb2 import ErrorReason
 from drink_frontend.domain.errors import DrinkError, RateLimitedError
 from drink_frontend.rpc.errors import REPLIES, TEXT_MAX, fault, refusal
-from tests.fakes.rpc_frontend import ALICE, LIMIT_S, Frontend, refused
+from tests.support.rpc_frontend import LIMIT_S, Frontend, refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 PROTO = Path(__file__).parents[3] / "protos" / "drink" / "v1" / "error_reason.proto"
@@ -51,9 +51,9 @@ def test_every_reason_of_the_protos_has_a_reply_with_its_promised_code() -> None
 async def test_every_refusal_arrives_as_one_error_info(
     frontend: Frontend, error: type[DrinkError]
 ) -> None:
-    frontend.drops.broken.error = made(error)
+    frontend.storage.error = made(error)
     refusal_ = await refused(
-        frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S)
+        frontend.machine_stub.ListMachines(pb.ListMachinesRequest(), timeout=LIMIT_S)
     )
     reply = REPLIES[error.reason]
     assert refusal_.code == reply.code
@@ -78,9 +78,9 @@ def test_a_retry_is_offered_where_waiting_helps() -> None:
 
 
 async def test_a_refusal_knows_best_when_to_retry(frontend: Frontend) -> None:
-    frontend.drops.broken.error = RateLimitedError("slow down", retry_after_seconds=77)
+    frontend.storage.error = RateLimitedError("slow down", retry_after_seconds=77)
     refusal_ = await refused(
-        frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S)
+        frontend.machine_stub.ListMachines(pb.ListMachinesRequest(), timeout=LIMIT_S)
     )
     assert refusal_.retry_after_s == 77
     assert refusal_.facts == {"retry_after_seconds": "77"}

@@ -14,7 +14,7 @@ from drink_frontend.rpc.health import check, probe
 from drink_frontend.rpc.server import SERVICES
 from drink_frontend.rpc.settings import RpcSettings
 from tests.fakes.http_proxy import PROXY_VARIABLES, HttpProxy
-from tests.fakes.rpc_frontend import LIMIT_S, Frontend, read, refused, running_frontend
+from tests.support.rpc_frontend import LIMIT_S, Frontend, read, refused, running_frontend
 
 DATA = Path(__file__).parent / "data"
 SERVING = pb.HealthCheckResponse.SERVING

@@ -6,12 +6,12 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from structlog.testing import capture_logs
 
 from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2, machine_service_pb2
 from drink_frontend.domain.errors import MachineOfflineError
-from drink_frontend.links.messages import Heartbeat
 from drink_frontend.rpc.admission import Admission, Kind
 from drink_frontend.rpc.interceptors import (
     REFUSALS_LOGGED,
@@ -22,7 +22,7 @@ from drink_frontend.rpc.peers import Peer, parse_peer
 from drink_frontend.rpc.responses import Responses
 from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings
 from tests.fakes.randomness import CountingRandomness
-from tests.fakes.rpc_frontend import AGENT_D, ALICE, LIMIT_S, Frontend, read, refused
+from tests.support.rpc_frontend import AGENT_D, ANN, HELLO, LIMIT_S, Frontend, read, refused
 
 SECRET = "db password is hunter2"
 JUNK = b"\xff\xff\xff"
@@ -34,23 +34,23 @@ def everything(error: grpc.aio.AioRpcError) -> str:
 
 
 async def unary(frontend: Frontend) -> Any:
-    frontend.drops.broken.error = RuntimeError(SECRET)
-    return await frontend.drop_stub.ListDrops(
-        pb.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S
+    frontend.storage.error = RuntimeError(SECRET)
+    return await frontend.machine_stub.ListMachines(
+        machine_service_pb2.ListMachinesRequest(), timeout=LIMIT_S
     )
 
 
 async def server_stream(frontend: Frontend) -> Any:
-    frontend.machines.broken.error = RuntimeError(SECRET)
+    frontend.storage.error = RuntimeError(SECRET)
     request = machine_service_pb2.WatchMachinesRequest()
     return await frontend.machine_stub.WatchMachines(request, timeout=LIMIT_S).read()
 
 
 async def bidirectional(frontend: Frontend) -> Any:
-    frontend.links.outgoing.put_nowait(Heartbeat(1))
-    frontend.links.outgoing.put_nowait(RuntimeError(SECRET))
-    link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
-    assert (await read(link)).heartbeat.sequence == 1
+    link = await frontend.linked()
+    frontend.storage.error = RuntimeError(SECRET)
+    status = machine_link_service_pb2.BoardStatus(ready=True, temperature_celsius=4)
+    await link.write(machine_link_service_pb2.ConnectRequest(board_status=status))
     return await link.read()
 
 
@@ -71,28 +71,24 @@ async def test_a_fault_stays_inside_and_leaves_an_incident(frontend: Frontend, c
 
 
 async def test_a_failed_assertion_is_a_fault_too(frontend: Frontend) -> None:
-    frontend.drops.broken.error = AssertionError(SECRET)
+    frontend.storage.error = AssertionError(SECRET)
     refusal = await refused(
-        frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S)
+        frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=ANN, timeout=LIMIT_S)
     )
     assert refusal.reason == "INTERNAL"
 
 
 async def test_the_next_call_is_served_after_a_fault(frontend: Frontend) -> None:
     await refused(unary(frontend))
-    frontend.drops.broken.error = None
-    page = await frontend.drop_stub.ListDrops(
-        pb.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S
-    )
+    frontend.storage.error = None
+    page = await frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=ANN, timeout=LIMIT_S)
     assert list(page.drops) == []
 
 
 async def test_a_refusal_in_mid_stream_keeps_its_reason(frontend: Frontend) -> None:
-    frontend.links.outgoing.put_nowait(Heartbeat(1))
-    frontend.links.outgoing.put_nowait(MachineOfflineError("gone"))
-    link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
-    assert (await read(link)).heartbeat.sequence == 1
-    assert (await refused(link.read())).reason == "MACHINE_OFFLINE"
+    link = await frontend.linked()
+    await link.write(HELLO)
+    assert (await refused(link.read())).reason == "LINK_PROTOCOL"
 
 
 class Gone:
@@ -121,7 +117,7 @@ async def test_a_peer_that_is_gone_before_its_answer_is_no_fault_of_ours(error: 
 
 async def test_bytes_that_are_no_message_are_refused(frontend: Frontend) -> None:
     drop: Any = frontend.channel.unary_unary("/drink.v1.DropService/Drop")
-    refusal = await refused(drop(JUNK, metadata=ALICE, timeout=LIMIT_S))
+    refusal = await refused(drop(JUNK, metadata=ANN, timeout=LIMIT_S))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "FIELD_INVALID")
     assert refusal.facts == {"field": "request"}
 
@@ -148,9 +144,12 @@ async def test_a_method_that_is_not_there_is_unimplemented(frontend: Frontend) -
 async def test_log_lines_say_which_call_they_belong_to(
     frontend: Frontend, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await refused(unary(frontend))
+    request = pb.DropRequest(request_id="r", slot="machines/d/slots/1", delay=Duration(seconds=9))
+    await frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
+    frontend.storage.error = RuntimeError(SECRET)
+    await refused(frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S))
     line = next(line for line in capsys.readouterr().out.splitlines() if "rpc_failed" in line)
-    for part in ("rpc=/drink.v1.DropService/ListDrops", "call=id-", "peer=ipv4:127.0.0.1", "alice"):
+    for part in ("rpc=/drink.v1.DropService/Drop", "call=Rid", "peer=ipv4:127.0.0.1", "=ann"):
         assert part in line
 
 
@@ -196,17 +195,11 @@ async def test_a_cancelled_stream_gives_back_what_it_holds(frontend: Frontend) -
         machine_service_pb2.WatchMachinesRequest(), timeout=LIMIT_S
     )
     await read(watch)
-    await frontend.machines.bell.heard_by(1)
     watch.cancel()
-    await frontend.machines.bell.heard_by(0)
+    await frontend.machines.followers.are(0)
 
-    link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
-    await link.write(machine_link_service_pb2.ConnectRequest())
-    frontend.links.outgoing.put_nowait(Heartbeat(1))
-    await read(link)
-    link.cancel()
-    assert await asyncio.wait_for(frontend.links.heard.get(), LIMIT_S) is None
-    assert frontend.links.open == 0
+    (await frontend.linked()).cancel()
+    await frontend.unlinked()
 
 
 async def test_fault_8_an_agent_that_is_refused_is_logged_and_a_flood_of_them_is_not(
@@ -227,7 +220,7 @@ async def test_fault_8_an_agent_that_is_refused_is_logged_and_a_flood_of_them_is
 async def test_a_buyer_that_is_refused_is_nobody_elses_business(frontend: Frontend) -> None:
     with capture_logs() as logs:
         request = pb.GetDropRequest(name="drops/absent")
-        await refused(frontend.drop_stub.GetDrop(request, metadata=ALICE, timeout=LIMIT_S))
+        await refused(frontend.drop_stub.GetDrop(request, metadata=ANN, timeout=LIMIT_S))
     assert [line["event"] for line in logs if line["log_level"] != "debug"] == []
 
 

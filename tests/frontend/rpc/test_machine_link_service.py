@@ -5,82 +5,81 @@ from typing import Any
 
 import grpc
 
+from drink.v1 import drop_service_pb2
 from drink.v1 import machine_link_service_pb2 as pb
-from drink_frontend.domain.errors import LinkSupersededError
-from drink_frontend.links.messages import (
-    Dispense,
-    Goodbye,
-    GoodbyeReason,
-    Heartbeat,
-    Hello,
-    Welcome,
-)
-from tests.fakes.rpc_frontend import AGENT_D, LIMIT_S, Frontend, read, refused
-
-DROP = "0" * 26
-HELLO = pb.ConnectRequest(
-    hello=pb.Hello(machine="machines/d", protocol_version=1, boot_id="b", journal_id="j")
-)
+from drink_frontend.domain.entities import AuditKind
+from drink_frontend.links.settings import LinkSettings
+from drink_frontend.storage.database import Database
+from drink_frontend.usecases.accounts import digest
+from tests.support.bench import JOURNAL
+from tests.support.rpc_frontend import AGENT_D, HELLO, LIMIT_S, Frontend, read, refused
 
 
 def connect(frontend: Frontend) -> Any:
     return frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
 
 
-async def heard(frontend: Frontend) -> Any:
-    """What the links hear next; None when the link is over."""
-    return await asyncio.wait_for(frontend.links.heard.get(), LIMIT_S)
+def heartbeat(sequence: int, journal_sequence: int = 0) -> pb.ConnectRequest:
+    return pb.ConnectRequest(
+        heartbeat=pb.Heartbeat(sequence=sequence, journal_sequence=journal_sequence)
+    )
+
+
+async def is_answered(frontend: Frontend, link: Any) -> None:
+    """Passes if the frontend answers a heartbeat."""
+    frontend.bench.clock.pass_s(LinkSettings().heartbeat_interval_s / 2)
+    await link.write(heartbeat(7))
+    assert (await read(link)).heartbeat.sequence == 7
 
 
 async def test_carries_what_either_side_says(frontend: Frontend) -> None:
+    bench = frontend.bench
+    drop = await bench.place()
     link = connect(frontend)
     await link.write(HELLO)
-    hello = await heard(frontend)
-    assert isinstance(hello, Hello)
-    assert frontend.links.machines == ["d"]
-    assert frontend.links.addresses == ["127.0.0.1"]
+    assert (await read(link)).welcome.epoch == 2
+    (opened,) = (await bench.audit(AuditKind.LINK_OPENED))[2:]
+    assert (opened.machine, opened.facts["address"]) == ("d", "127.0.0.1")
 
-    frontend.links.outgoing.put_nowait(Welcome(5, (DROP,), 10))
-    assert (await read(link)).welcome.epoch == 5
-    frontend.links.outgoing.put_nowait(Dispense(DROP, 5, 1, 9_000))
-    assert (await read(link)).dispense.slot == 1
-    await link.write(pb.ConnectRequest(heartbeat=pb.Heartbeat(sequence=1)))
-    assert await heard(frontend) == Heartbeat(1)
+    dispense = (await read(link)).dispense
+    assert (dispense.drop, dispense.slot) == (f"drops/{drop.id}", 1)
+    result = pb.Result(
+        drop=dispense.drop,
+        revision=1,
+        outcome=drop_service_pb2.Drop.STATE_DISPENSED,
+        cause=drop_service_pb2.Drop.CAUSE_BOARD_ACK,
+    )
+    await link.write(pb.ConnectRequest(result=result))
+    assert (await read(link)).result_ack.drop == dispense.drop
+    assert (await bench.state(drop))[0] == "DISPENSED"
 
 
 async def test_a_link_that_ends_on_purpose_says_goodbye_and_ends_well(frontend: Frontend) -> None:
-    link = connect(frontend)
-    frontend.links.outgoing.put_nowait(Goodbye(GoodbyeReason.SHUTTING_DOWN))
-    frontend.links.outgoing.put_nowait(None)
+    link = await frontend.linked()
+    frontend.links.drain()
     assert (await read(link)).goodbye.reason == pb.Goodbye.REASON_SHUTTING_DOWN
     assert await link.read() is grpc.aio.EOF
     assert await link.code() is grpc.StatusCode.OK
 
 
-async def test_the_agents_goodbye_is_carried_before_the_end(frontend: Frontend) -> None:
-    link = connect(frontend)
+async def test_the_agents_goodbye_ends_its_link(frontend: Frontend) -> None:
+    link = await frontend.linked()
     await link.write(pb.ConnectRequest(goodbye=pb.Goodbye(reason=pb.Goodbye.REASON_SHUTTING_DOWN)))
-    await link.done_writing()
-    assert await heard(frontend) == Goodbye(GoodbyeReason.SHUTTING_DOWN)
-    assert await heard(frontend) is None
     assert await link.read() is grpc.aio.EOF
+    assert await link.code() is grpc.StatusCode.OK
 
 
 async def test_an_agent_that_vanishes_ends_its_link(frontend: Frontend) -> None:
     async with grpc.aio.insecure_channel(frontend.target) as channel:
-        stub: Any = type(frontend.link_stub)(channel)
-        link = stub.Connect(metadata=AGENT_D)
-        await link.write(HELLO)
-        assert isinstance(await heard(frontend), Hello)
-    assert await heard(frontend) is None
-    assert frontend.links.open == 0
+        await frontend.linked(type(frontend.link_stub)(channel))
+    await frontend.unlinked()
 
 
 async def test_messages_of_unknown_kinds_are_ignored(frontend: Frontend) -> None:
     link = connect(frontend)
     await link.write(pb.ConnectRequest.FromString(b"\x9a\x06\x00"))
     await link.write(HELLO)
-    assert isinstance(await heard(frontend), Hello)
+    assert (await read(link)).HasField("welcome")
 
 
 async def test_an_agent_that_breaks_the_protocol_is_told_how(frontend: Frontend) -> None:
@@ -92,41 +91,44 @@ async def test_an_agent_that_breaks_the_protocol_is_told_how(frontend: Frontend)
 
 
 async def test_the_links_reason_for_an_end_arrives_in_plain_text_too(frontend: Frontend) -> None:
-    link = connect(frontend)
-    frontend.links.outgoing.put_nowait(LinkSupersededError("a newer link"))
+    link = await frontend.linked()
+    await frontend.bench.link()
+    frontend.links.wake("d")
+    assert (await read(link)).goodbye.reason == pb.Goodbye.REASON_SUPERSEDED
     refusal = await refused(link.read())
     assert (refusal.code, refusal.plain_reason) == (grpc.StatusCode.ABORTED, "LINK_SUPERSEDED")
 
 
 async def test_a_link_survives_the_drain_of_the_other_calls(frontend: Frontend) -> None:
-    link = connect(frontend)
-    await link.write(HELLO)
-    await heard(frontend)
+    link = await frontend.linked()
     await frontend.server.drain()
-    await link.write(pb.ConnectRequest(heartbeat=pb.Heartbeat(sequence=1)))
-    assert await heard(frontend) == Heartbeat(1)
+    await is_answered(frontend, link)
 
 
 async def test_a_token_that_is_replaced_before_hello_opens_no_link(frontend: Frontend) -> None:
+    storage = frontend.storage
+    storage.gate.clear()
     link = connect(frontend)
     await link.write(HELLO)
-    assert isinstance(await heard(frontend), Hello)
-    del frontend.machines.tokens["token-of-d"]
-    frontend.links.outgoing.put_nowait(Welcome(5, (), 10))
+    await asyncio.wait_for(storage.waiting.wait(), LIMIT_S)
+    # Past the gate, at which the link waits for its epoch.
+    await Database.write(
+        storage, lambda tx: tx.machines.update("d", token_digest=digest("another"))
+    )
+    storage.gate.set()
     refusal = await refused(link.read())
     assert refusal.reason == "TOKEN_INVALID"
-    assert await heard(frontend) is None
-    assert frontend.links.open == 0
+    await frontend.unlinked()
 
 
 async def test_fault_68_an_agent_that_sends_too_much_is_ended_after_its_last_message(
     frontend: Frontend,
 ) -> None:
-    frontend.links.messages_max = 1
-    link = connect(frontend)
-    await link.write(HELLO)
-    assert isinstance(await heard(frontend), Hello)
-    await link.write(pb.ConnectRequest(heartbeat=pb.Heartbeat(sequence=1)))
-    assert await heard(frontend) == Heartbeat(1)
+    padded = pb.ConnectRequest.FromString(b"\x9a\x06\xd0\x86\x03" + b"x" * 50_000)
+    link = await frontend.linked()
+    last = LinkSettings().messages_burst // (1 + padded.ByteSize() // 1_024)
+    for sequence in range(last + 3):
+        padded.heartbeat.journal_sequence = sequence
+        await link.write(padded)
     assert (await refused(link.read())).reason == "RATE_LIMITED"
-    assert frontend.links.sizes == [HELLO.ByteSize(), 4]
+    assert frontend.bench.journals.take("d") == (JOURNAL, last)

@@ -16,8 +16,8 @@ from drink_frontend.rpc.noise import (
 from drink_frontend.rpc.peers import peer_at
 from drink_frontend.rpc.settings import ConnectionSettings
 from tests.fakes.http2 import Http2Client, frame
-from tests.fakes.rpc_frontend import LIMIT_S, running_frontend
 from tests.frontend.rpc.test_admitting import everybody_is_served
+from tests.support.rpc_frontend import LIMIT_S, running_frontend
 
 PING, PRIORITY, WINDOW_UPDATE, UNKNOWN = 6, 2, 8, 0x20
 KB = 1024

@@ -12,8 +12,8 @@ from drink_frontend.rpc.admission import Kind
 from drink_frontend.rpc.pace import REFUSALS_LOGGED, REFUSALS_S, Pace
 from drink_frontend.rpc.peers import Peer, peer_at
 from drink_frontend.rpc.settings import PaceSettings
-from tests.fakes.rpc_frontend import ALICE, BOB, LIMIT_S, refused, running_frontend
 from tests.frontend.rpc.test_admitting import everybody_is_served
+from tests.support.rpc_frontend import ANN, BOB, LIMIT_S, refused, running_frontend
 
 HERE = "192.0.2.1"
 
@@ -126,7 +126,7 @@ async def test_a_buyer_with_a_loop_is_refused_and_others_are_served() -> None:
             await frontend.account_stub.GetAccount(request, metadata=BOB, timeout=LIMIT_S)
         assert lost.value.code() is grpc.StatusCode.UNAVAILABLE
         await frontend.account_stub.GetAccount(
-            request, metadata=ALICE, timeout=LIMIT_S, wait_for_ready=True
+            request, metadata=ANN, timeout=LIMIT_S, wait_for_ready=True
         )
         await frontend.machine_stub.ListMachines(
             machine_service_pb2.ListMachinesRequest(), timeout=LIMIT_S

@@ -11,8 +11,9 @@ from drink_frontend.rpc.admission import Admission, Call, Kind
 from drink_frontend.rpc.peers import Peer, peer_at
 from drink_frontend.rpc.responses import CUTS_LOGGED, Responses
 from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings
+from drink_frontend.usecases.placing import DropOrder
 from tests.fakes.http2 import Http2Client
-from tests.fakes.rpc_frontend import ALICE, LIMIT_S, Frontend, running_frontend
+from tests.support.rpc_frontend import ANN, LIMIT_S, Frontend, running_frontend
 
 KB = 1_024
 
@@ -121,15 +122,15 @@ async def test_cuts_are_logged_and_a_flood_of_them_is_not() -> None:
 
 
 LIST = "/drink.v1.DropService/ListDrops"
-BEARER = dict(ALICE)["authorization"]
+BEARER = dict(ANN)["authorization"]
 
 
 async def fill(frontend: Frontend, count: int) -> None:
-    """Gives Alice drops to list."""
+    """Gives Ann drops to list."""
+    root = await frontend.bench.account("root")
+    await frontend.bench.machines.update_slot(root, "d", 1, price=0, available=count)
     for number in range(count):
-        request = drop_service_pb2.DropRequest(request_id=f"r{number}", slot="machines/d/slots/1")
-        request.delay.seconds = 9
-        await frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+        await frontend.drops.place(DropOrder("ann", f"r{number}", "d", 1, delay_s=9))
 
 
 async def test_fault_67_who_asks_for_much_and_does_not_read_is_cut() -> None:
@@ -140,7 +141,7 @@ async def test_fault_67_who_asks_for_much_and_does_not_read_is_cut() -> None:
         size = len(
             (
                 await frontend.drop_stub.ListDrops(
-                    drop_service_pb2.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S
+                    drop_service_pb2.ListDropsRequest(), metadata=ANN, timeout=LIMIT_S
                 )
             ).SerializeToString()
         )
@@ -157,7 +158,7 @@ async def test_fault_67_who_asks_for_much_and_does_not_read_is_cut() -> None:
         for other in others:
             other.cancel()
         page = await frontend.drop_stub.ListDrops(
-            drop_service_pb2.ListDropsRequest(), metadata=ALICE, timeout=LIMIT_S
+            drop_service_pb2.ListDropsRequest(), metadata=ANN, timeout=LIMIT_S
         )
         assert len(page.drops) == 30
         for client in clients:

@@ -12,9 +12,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from drink.v1 import account_service_pb2, drop_service_pb2, machine_service_pb2
 from drink_frontend.rpc.server import SERVICES
 from drink_frontend.rpc.settings import RpcSettings
-from tests.fakes.rpc_frontend import (
+from tests.support.rpc_frontend import (
     AGENT_D,
-    ALICE,
+    ANN,
     BOB,
     LIMIT_S,
     Frontend,
@@ -90,9 +90,9 @@ class TestLimits:
     async def test_a_message_that_is_too_large_is_refused(self, frontend: Frontend) -> None:
         request = drop_service_pb2.DropRequest(request_id="r", slot="x" * 65_537)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await frontend.drop_stub.Drop(request, metadata=ALICE, timeout=LIMIT_S)
+            await frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert frontend.drops.orders == []
+        assert await frontend.kept_drops() == []
         await served(frontend)
 
     async def test_metadata_that_is_too_large_is_refused(self, frontend: Frontend) -> None:
@@ -106,16 +106,16 @@ class TestLimits:
 
     async def test_calls_beyond_the_limit_are_refused_and_again_after_a_refusal(self) -> None:
         async with running_frontend(calls_max=2) as frontend:
-            frontend.drops.broken.gate.clear()
-            request = drop_service_pb2.DropRequest(
-                request_id="r", slot="machines/d/slots/1", delay=Duration(seconds=9)
-            )
+            frontend.storage.gate.clear()
             drops: list[Any] = []
-            for buyer in (ALICE, BOB):
-                frontend.drops.broken.entered.clear()
+            for buyer, slot in ((ANN, 1), (BOB, 2)):
+                request = drop_service_pb2.DropRequest(
+                    request_id="r", slot=f"machines/d/slots/{slot}", delay=Duration(seconds=9)
+                )
+                frontend.storage.waiting.clear()
                 drops.append(frontend.drop_stub.Drop(request, metadata=buyer, timeout=LIMIT_S))
-                await asyncio.wait_for(frontend.drops.broken.entered.wait(), LIMIT_S)
-            everybody: tuple[Any, ...] = (ALICE, None, BOB, None)
+                await asyncio.wait_for(frontend.storage.waiting.wait(), LIMIT_S)
+            everybody: tuple[Any, ...] = (ANN, None, BOB, None)
             for metadata in everybody:
                 refusal = await refused(
                     frontend.machine_stub.ListMachines(
@@ -126,7 +126,7 @@ class TestLimits:
                 )
                 assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
                 assert refusal.reason == "RATE_LIMITED"
-            frontend.drops.broken.gate.set()
+            frontend.storage.gate.set()
             for drop in drops:
                 await drop
             await served(frontend)
@@ -167,28 +167,28 @@ class TestReflection:
 
 class TestStartAndEnd:
     async def test_a_second_frontend_on_the_same_port_fails(self, frontend: Frontend) -> None:
-        second = Frontend(RpcSettings(port=frontend.port))
+        second = Frontend(RpcSettings(port=frontend.port), frontend.bench)
         with pytest.raises(OSError, match="cannot listen"):
             await second.server.start()
         await served(frontend)
 
-    async def test_what_was_begun_is_carried_out_before_the_end(self) -> None:
+    async def test_an_order_that_was_begun_is_carried_out_after_the_end(self) -> None:
         async with running_frontend() as frontend:
-            frontend.drops.broken.gate.clear()
+            frontend.storage.gate.clear()
             call = frontend.drop_stub.Drop(
                 drop_service_pb2.DropRequest(request_id="r", slot="machines/d/slots/1"),
-                metadata=ALICE,
+                metadata=ANN,
                 timeout=LIMIT_S,
             )
-            await asyncio.wait_for(frontend.drops.broken.entered.wait(), LIMIT_S)
+            await asyncio.wait_for(frontend.storage.waiting.wait(), LIMIT_S)
             stopping = asyncio.create_task(frontend.server.stop(0))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            assert not stopping.done()
-            frontend.drops.broken.gate.set()
             await asyncio.wait_for(stopping, LIMIT_S)
-            assert len(frontend.drops.drops) == 1
+            frontend.storage.gate.set()
+            await frontend.placed_all()
+            assert len(await frontend.kept_drops()) == 1
 
     async def test_fault_21_a_stop_ends_open_streams(self) -> None:
         async with running_frontend() as frontend:
@@ -204,4 +204,4 @@ class TestStartAndEnd:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await link.read()
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            assert frontend.links.open == 0
+            assert frontend.links.held("d") is None

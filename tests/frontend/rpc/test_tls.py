@@ -1,6 +1,5 @@
 """Listeners with TLS, certificates that change while they run, and agents that have their own."""
 
-import asyncio
 import os
 import shutil
 import ssl
@@ -14,11 +13,10 @@ import pytest
 
 from drink.v1 import machine_link_service_pb2_grpc, machine_service_pb2_grpc
 from drink.v1 import machine_service_pb2 as pb
-from drink_frontend.links.messages import Welcome
 from drink_frontend.rpc.tls import Revoked, server_credentials
 from drink_frontend.system.authority import facts_of
 from tests.fakes.certificates import Certificates, Files
-from tests.fakes.rpc_frontend import AGENT_D, LIMIT_S, Frontend, refused, running_frontend
+from tests.support.rpc_frontend import AGENT_D, HELLO, LIMIT_S, Frontend, refused, running_frontend
 
 DATA = Path(__file__).parent / "data"
 
@@ -138,19 +136,18 @@ async def linked(
     async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
         stub: Any = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
         call = stub.Connect(metadata=metadata, timeout=LIMIT_S)
+        await call.write(HELLO)
         return str((await call.read()).WhichOneof("message"))
 
 
 async def test_an_agent_is_known_by_its_certificate_alone(ours: Certificates) -> None:
     async with mutual(ours) as frontend:
-        frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
         assert await linked(frontend.server.links_port, ours, ours.machine("d")) == "welcome"
-        assert frontend.links.machines == ["d"]
+        assert await frontend.bench.epoch() == 2
 
 
 async def test_certificate_and_token_of_one_machine_go_together(ours: Certificates) -> None:
     async with mutual(ours) as frontend:
-        frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
         port = frontend.server.links_port
         assert await linked(port, ours, ours.machine("d"), AGENT_D) == "welcome"
 
@@ -171,7 +168,7 @@ async def test_fault_19_a_token_beside_a_certificate_must_be_of_the_same_machine
             linked(frontend.server.links_port, ours, ours.machine("d"), metadata)
         )
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAUTHENTICATED, reason)
-        assert frontend.links.machines == []
+        assert await frontend.bench.epoch() == 1
 
 
 async def test_fault_19_a_certificate_that_names_no_machine_is_refused(ours: Certificates) -> None:
@@ -180,7 +177,7 @@ async def test_fault_19_a_certificate_that_names_no_machine_is_refused(ours: Cer
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await linked(frontend.server.links_port, ours, ours.server())
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        assert frontend.links.machines == []
+        assert await frontend.bench.epoch() == 1
 
 
 @pytest.mark.parametrize("which", ["none", "another authority's", "expired"])
@@ -196,14 +193,13 @@ async def test_fault_19_what_the_authority_does_not_stand_for_gets_no_connection
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await linked(frontend.server.links_port, ours, files, AGENT_D)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        assert frontend.links.machines == []
+        assert await frontend.bench.epoch() == 1
 
 
 async def test_tokens_go_on_at_the_listener_that_asks_for_no_certificate(
     ours: Certificates,
 ) -> None:
     async with mutual(ours) as frontend:
-        frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
         assert await linked(frontend.port, ours, None, AGENT_D) == "welcome"
         refusal = await refused(linked(frontend.port, ours, ours.machine("d")))
         assert refusal.reason == "TOKEN_INVALID"
@@ -213,7 +209,6 @@ async def test_certificates_can_be_required_of_every_agent(ours: Certificates) -
     async with mutual(ours, required=True) as frontend:
         refusal = await refused(linked(frontend.port, ours, None, AGENT_D))
         assert refusal.reason == "CERTIFICATE_INVALID"
-        frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
         assert await linked(frontend.server.links_port, ours, ours.machine("d")) == "welcome"
 
 
@@ -227,12 +222,7 @@ async def test_a_new_authority_is_taken_up_with_the_next_handshake(
         old = ours.ca.read_bytes()
         ours.ca.write_bytes(old + theirs.ca.read_bytes())
         for files in (theirs.machine("d"), ours.machine("d")):
-            frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
             assert await linked(port, ours, files) == "welcome"
-            # The link is over, and its end is not taken for the next one's.
-            assert await asyncio.wait_for(frontend.links.heard.get(), LIMIT_S) is None
-            while not frontend.links.outgoing.empty():
-                frontend.links.outgoing.get_nowait()
 
 
 async def test_a_start_without_an_authority_fails(ours: Certificates) -> None:
@@ -262,7 +252,6 @@ async def test_fault_19_a_revoked_certificate_is_refused_from_the_next_link_on(
         )
         revoked.write_text("half a li")
         assert (await refused(linked(port, ours, stolen))).reason == "CERTIFICATE_INVALID"
-        frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
         assert await linked(port, ours, own) == "welcome"
 
 
@@ -280,16 +269,13 @@ async def test_fault_70_a_link_ends_when_its_certificate_is_revoked(
         credentials = grpc.ssl_channel_credentials(ours.ca.read_bytes(), *private)
         async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
             stub: Any = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
-            call = stub.Connect(timeout=LIMIT_S)
-            frontend.links.outgoing.put_nowait(Welcome(1, (), 10))
-            assert (await call.read()).WhichOneof("message") == "welcome"
+            call = await frontend.linked(stub, metadata=None)
             revoked.write_text(fingerprint(stolen))
             refusal = await refused(call.read())
         assert (refusal.reason, refusal.message) == (
             "CERTIFICATE_INVALID",
             "the certificate was revoked",
         )
-        frontend.links.outgoing.put_nowait(Welcome(2, (), 10))
         assert await linked(port, ours, own) == "welcome"
 
 

@@ -100,6 +100,6 @@ async def test_what_changes_on_a_link_wakes_who_watches_the_machine(bench: Bench
     views.append(await anext(watch))
     await bench.dispatch.status("d", 1, {1: Sensor.EMPTY}, 4.5)
     views.append(await anext(watch))
-    await watch.aclose()  # type: ignore[attr-defined]
+    await watch.aclose()
 
     assert [view.temperature_celsius for view in views] == [None, 4.5]

@@ -78,7 +78,7 @@ class Watcher:
         self.task = asyncio.create_task(self._watch(books, names))
 
     async def _watch(self, books: Books, names: Sequence[str]) -> None:
-        async with aclosing(books.feed.watch(names)) as updates:  # type: ignore[type-var]
+        async with aclosing(books.feed.watch(names)) as updates:
             async for each in updates:
                 self.seen.append(each)
                 self.came.set()

@@ -14,7 +14,7 @@ from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_page_token
 from drink_frontend.rpc.origin import origin
 from drink_frontend.rpc.pages import Pages
-from drink_frontend.rpc.ports import Accounts
+from drink_frontend.usecases.accounts import Accounts
 
 
 class AccountService(account_service_pb2_grpc.AccountServiceServicer):

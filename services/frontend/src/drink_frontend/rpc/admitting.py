@@ -23,9 +23,8 @@ from drink_frontend.rpc.interceptors import Behaviour, Context, Layer, Wrapper, 
 from drink_frontend.rpc.origin import origin
 from drink_frontend.rpc.pace import Pace
 from drink_frontend.rpc.peers import parse_peer
-from drink_frontend.rpc.ports import Accounts
 from drink_frontend.rpc.responses import Responses
-from drink_frontend.usecases.accounts import digest
+from drink_frontend.usecases.accounts import Accounts, digest
 
 CHECK = "/grpc.health.v1.Health/Check"
 """The method whose calls have a class of their own, so that it always answers."""

@@ -19,11 +19,11 @@ from drink_frontend.domain.errors import CertificateInvalidError, TokenInvalidEr
 from drink_frontend.rpc.admission import Admission, Kind, current_call
 from drink_frontend.rpc.connections import Connections
 from drink_frontend.rpc.interceptors import Behaviour, Context, Layer
-from drink_frontend.rpc.ports import Accounts, Machines, Permits
 from drink_frontend.rpc.streams import permitted, until
 from drink_frontend.rpc.tls import Revoked
-from drink_frontend.usecases.accounts import digest
-from drink_frontend.usecases.permits import Permit
+from drink_frontend.usecases.accounts import Accounts, digest
+from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.permits import Permit, Permits
 
 TOKEN_MAX = 256
 """Characters of the longest token looked up; real ones have about 43."""

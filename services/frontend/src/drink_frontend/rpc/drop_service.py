@@ -13,9 +13,10 @@ from drink_frontend.rpc.convert import drop_message, drop_order, drop_states, pa
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_drop, parse_page_token
 from drink_frontend.rpc.pages import Pages
-from drink_frontend.rpc.ports import Balances, Drops, Permits
 from drink_frontend.rpc.streams import Watches, begun_after, permitted
-from drink_frontend.usecases.permits import Permit
+from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.permits import Permit, Permits
+from drink_frontend.usecases.views import View
 
 EVERYONE = "accounts/-"
 """Parent that stands for the drops of every account (AIP-159)."""
@@ -37,7 +38,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     def __init__(
         self,
         drops: Drops,
-        balances: Balances,
+        balances: View[entities.Account],
         watches: Watches,
         permits: Permits,
         *,

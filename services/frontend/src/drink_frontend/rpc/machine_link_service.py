@@ -2,23 +2,24 @@
 # ruff: noqa: N802 - the methods are named by the protocol
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from drink.v1 import machine_link_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2_grpc
 from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.links.messages import AgentMessage, Welcome
+from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.auth import Agent, linked_agent
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.link_convert import agent_message, frontend_message
 from drink_frontend.rpc.origin import peer_address
-from drink_frontend.rpc.ports import Links, Machines
-from drink_frontend.rpc.streams import closing
+from drink_frontend.usecases.machines import Machines
 
 
 class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceServicer):
     """The RPC of drink.v1.MachineLinkService."""
 
-    def __init__(self, links: Links, machines: Machines) -> None:
+    def __init__(self, links: LinkRegistry, machines: Machines) -> None:
         self._links = links
         self._machines = machines
 
@@ -29,7 +30,7 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
         agent = linked_agent()
         incoming = self._agent_messages(agent.machine, request_iterator)
         link = self._links.serve(agent.machine, incoming, peer_address(context))
-        async with closing(link) as outgoing:
+        async with aclosing(link) as outgoing:
             async for message in outgoing:
                 if isinstance(message, Welcome):
                     await self._check_token(agent)

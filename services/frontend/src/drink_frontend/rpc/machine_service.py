@@ -14,8 +14,8 @@ from drink_frontend.rpc.convert import machine_message, slot_message
 from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import parse_machine, parse_slot
 from drink_frontend.rpc.origin import origin
-from drink_frontend.rpc.ports import Machines
 from drink_frontend.rpc.streams import Watches
+from drink_frontend.usecases.machines import Machines
 
 NAMES_MAX = 100
 """Most machines named in one watch; who wants more asks for all."""

@@ -20,7 +20,9 @@ from drink.v1 import (
     machine_service_pb2,
     machine_service_pb2_grpc,
 )
+from drink_frontend.domain.entities import Account
 from drink_frontend.domain.ports import Randomness
+from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.account_service import AccountService
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.admitting import Admitting, Reading
@@ -41,13 +43,17 @@ from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.origin import Gateways, Origins
 from drink_frontend.rpc.pace import Pace
 from drink_frontend.rpc.pages import Pages
-from drink_frontend.rpc.ports import Accounts, Balances, Drops, Links, Machines, Permits
 from drink_frontend.rpc.responses import Responses
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.streams import Watches
 from drink_frontend.rpc.tls import Revoked, server_credentials
 from drink_frontend.rpc.uncalled import CHANNELZ, Uncalled
 from drink_frontend.system.sockets import AcceptedConnections
+from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.permits import Permits
+from drink_frontend.usecases.views import View
 
 log = structlog.get_logger(__name__)
 
@@ -142,9 +148,9 @@ class RpcServer:
         *,
         drops: Drops,
         accounts: Accounts,
-        balances: Balances,
+        balances: View[Account],
         machines: Machines,
-        links: Links,
+        links: LinkRegistry,
         permits: Permits,
         randomness: Randomness,
         ready: Callable[[], Awaitable[bool]],
@@ -366,7 +372,7 @@ class _Parts:
 
     drops: Drops
     accounts: Accounts
-    balances: Balances
+    balances: View[Account]
     machines: Machines
-    links: Links
+    links: LinkRegistry
     permits: Permits

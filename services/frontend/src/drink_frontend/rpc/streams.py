@@ -15,8 +15,7 @@ from drink_frontend.domain.errors import (
     TokenInvalidError,
 )
 from drink_frontend.rpc.interceptors import Context
-from drink_frontend.rpc.ports import Permits
-from drink_frontend.usecases.permits import Permit
+from drink_frontend.usecases.permits import Permit, Permits
 
 log = structlog.get_logger(__name__)
 
@@ -24,16 +23,6 @@ T = TypeVar("T")
 
 _END: Any = object()
 _SHUTTING_DOWN = "the frontend is shutting down; watch again later or elsewhere"
-
-
-@contextlib.asynccontextmanager
-async def closing(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Closes the stream at the end of the context, if it is of a kind that can be closed."""
-    try:
-        yield stream
-    finally:
-        if isinstance(stream, AsyncGenerator):
-            await stream.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -148,19 +137,19 @@ class Watches:
             if not self._open[owner]:
                 del self._open[owner]
 
-    async def follow(self, owner: str, updates: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    async def follow(self, owner: str, updates: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """The updates while there are any.
 
         Raises:
             RateLimitedError: too many watches are open.
             ShuttingDownError: the server shuts down.
         """
-        async with closing(updates):
+        async with contextlib.aclosing(updates):
             with self.admit(owner):
                 while (update := await self._next(updates)) is not _END:
                     yield update
 
-    async def _next(self, updates: AsyncIterator[T]) -> T:
+    async def _next(self, updates: AsyncGenerator[T, None]) -> T:
         if self._closed:
             raise ShuttingDownError(_SHUTTING_DOWN)
         try:

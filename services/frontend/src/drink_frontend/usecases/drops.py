@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
 import structlog
 
@@ -143,7 +143,7 @@ class Drops:
                 await subscription.changed()
         return drop
 
-    async def watch(self, drop_id: str) -> AsyncIterator[Drop]:
+    async def watch(self, drop_id: str) -> AsyncGenerator[Drop, None]:
         """The drop now and after each change; ends after its final state.
 
         Raises:

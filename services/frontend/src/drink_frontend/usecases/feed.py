@@ -6,7 +6,7 @@ drop's own steps get their turns in between.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -71,7 +71,7 @@ class MachineFeed:
         self._following: asyncio.Task[None] | None = None
         changes.tell(self._hear)
 
-    async def watch(self, names: Sequence[str]) -> AsyncIterator[Machine]:
+    async def watch(self, names: Sequence[str]) -> AsyncGenerator[Machine, None]:
         """The machines of those names (all if none is given) now, then each one as it changes.
 
         Raises:

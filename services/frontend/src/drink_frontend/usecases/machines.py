@@ -1,6 +1,6 @@
 """Machines and their slots: what buyers see, and what administrators change."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Machine, Slot
 from drink_frontend.domain.errors import (
@@ -57,7 +57,7 @@ class Machines:
         """
         return await self._storage.read(lambda tx: _machine(tx, name))
 
-    def watch(self, names: Sequence[str]) -> AsyncIterator[Machine]:
+    def watch(self, names: Sequence[str]) -> AsyncGenerator[Machine, None]:
         """The machines of those names (all if none is given) now, then each one as it changes.
 
         Raises:
