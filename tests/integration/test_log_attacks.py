@@ -45,6 +45,7 @@ def serving(
         connections.uncalled_interval_s = 1
         connections.uncalled_report_min = 5
         connections.per_address_max = 4096
+        pace.strangers_busy_per_s = 20
     """
     if tls:
         text += f'tls_certificate = "{server.certificate}"\ntls_key = "{server.key}"\n'

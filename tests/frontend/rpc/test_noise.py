@@ -1,4 +1,4 @@
-"""What comes beside calls is limited, and connections without a call are told of."""
+"""Bytes beside calls are limited."""
 
 import asyncio
 
@@ -8,8 +8,6 @@ from structlog.testing import capture_logs
 from drink_frontend.rpc.noise import (
     CALL_BYTES,
     LOOKS_TOO_MUCH,
-    LOOKS_WITHOUT_CALL,
-    WITHOUT_CALL_LOGGED,
     Heard,
     Noise,
 )
@@ -100,24 +98,17 @@ def test_a_system_that_tells_no_sizes_is_no_reason_to_close_anything() -> None:
     assert noise.judge([Heard(1, peer_at("192.0.2.1", 1), "", None)], 1.0) == []
 
 
-@pytest.mark.parametrize("stay", [False, True])
-def test_fault_66_connections_without_a_call_are_told_of(stay: bool) -> None:
+def test_open_connections_without_a_call_are_counted_by_place() -> None:
     look = Look()
-    with capture_logs() as lines:
-        look.come(*range(WITHOUT_CALL_LOGGED + 1))
-        look.call(0)
-        look.closed()
-        if stay:
-            for _ in range(2 * LOOKS_WITHOUT_CALL):
-                look.closed()
-        look.received.clear()
-        look.closed()
-    [line] = lines
-    assert (line["event"], line["connections"]) == (
-        "connections_without_calls",
-        WITHOUT_CALL_LOGGED,
-    )
-    assert line["most_from"] == "192.0.2.1"
+    look.come(1, 2, 3)
+    look.call(1)
+    look.owners[2] = "account alice"
+    look.closed()
+    look.closed()
+    assert look.noise.places_without_call() == {"192.0.2.1": 1}
+    look.received.clear()
+    look.closed()
+    assert not look.noise.places_without_call()
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,10 @@ class Connections:
         """Whether strangers' connections had to be closed at the last look."""
         return any(listener.crowded for listener in self._listeners.values())
 
+    def places_without_call(self) -> Counter[str]:
+        """Connections at the last look on which no call has begun, counted by place."""
+        return self._noise.places_without_call()
+
     def began(self, peer: Peer) -> None:
         """A call has begun on a connection."""
         self._uses.setdefault(peer, _Use()).calls += 1

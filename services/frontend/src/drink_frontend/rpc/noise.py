@@ -1,12 +1,12 @@
-"""What comes on gRPC connections beside calls: frames without end, connections without a call.
+"""Closes connections on which much arrives beside calls, such as frames without end.
 
-gRPC answers and forgets such things by itself and tells nobody, so the operating system is asked
-how much came on each connection. What is not accounted for by calls is noise.
+gRPC answers and discards such frames without any hook, so the operating system is asked how many
+bytes arrived on each connection. Bytes that calls do not account for are noise.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -20,15 +20,8 @@ CALL_BYTES = 8_192
 """Bytes that a call accounts for, eight times what one with a token takes."""
 
 LOOKS_TOO_MUCH = 3
-"""Looks in a row at which too much has come until the connection is closed. One message that is too
-large is refused by gRPC, and is no reason."""
-
-LOOKS_WITHOUT_CALL = 5
-"""Looks after which a connection counts as one without a call, although it is still there."""
-
-WITHOUT_CALL_LOGGED = 5
-"""Connections without a call that are worth a line. Most that come and go at once are never seen,
-since they are looked at once a second."""
+"""Consecutive looks with too many bytes after which a connection is closed. A single message that
+is too large is refused by gRPC and does not close the connection."""
 
 LINES, LINES_S = 6, 60
 """How many closed connections are logged in how many seconds."""
@@ -36,13 +29,13 @@ LINES, LINES_S = 6, 60
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What is known of a connection at one look.
+    """A connection at one look.
 
     Attributes:
-        inode: What tells it from every other one.
+        inode: Identifies its socket.
         peer: The other end.
         owner: The account or machine that has called on it; empty while none has.
-        received: Bytes that have come on it so far; None if the system does not tell.
+        received: Bytes received on it so far; None if the operating system does not count them.
     """
 
     inode: int
@@ -53,17 +46,15 @@ class Heard:
 
 @dataclass(slots=True)
 class _Account:
-    """What has come on a connection.
+    """Bytes received on a connection.
 
     Attributes:
         peer: The other end.
-        at: When it was looked at last.
-        received: Bytes that had come by then.
-        beside: Bytes beside calls, less what it may send in the meantime.
-        too_much: Looks in a row at which that was too much and became more.
-        looks: How often it was looked at.
+        at: Time of the last look.
+        received: Bytes received by then.
+        beside: Bytes beside calls, less what was allowed in the meantime.
+        too_much: Consecutive looks at which that was too much and still grew.
         called: Whether a call has ever begun on it.
-        told: Whether it was counted as one without a call.
     """
 
     peer: Peer
@@ -71,13 +62,11 @@ class _Account:
     received: int = 0
     beside: float = 0
     too_much: int = 0
-    looks: int = 0
     called: bool = False
-    told: bool = field(default=False)
 
 
 class Noise:
-    """Finds connections that send much beside calls, and counts those without a call.
+    """Finds connections that send much beside calls.
 
     Args:
         settings: The limits.
@@ -87,20 +76,23 @@ class Noise:
         self._limits = settings
         self._calls: Counter[Peer] = Counter()
         self._accounts: dict[int, _Account] = {}
-        self._without: Counter[str] = Counter()
         self._cuts = LogRateLimiter(LINES, LINES_S)
-        # A load balancer that looks whether the port is open makes some all the time.
-        self._passers = LogRateLimiter(1, LINES_S)
 
     def called(self, peer: Peer) -> None:
         """A call has begun on a connection."""
         self._calls[peer] += 1
 
+    def places_without_call(self) -> Counter[str]:
+        """Connections at the last look on which no call has begun, counted by place."""
+        return Counter(
+            account.peer.place for account in self._accounts.values() if not account.called
+        )
+
     def judge(self, there: Iterable[Heard], now: float) -> Sequence[Heard]:
-        """The connections of `there` that are to be closed.
+        """Selects the connections of `there` that must be closed.
 
         Args:
-            there: All connections that there are.
+            there: All open connections.
             now: Monotonic seconds.
         """
         accounts: dict[int, _Account] = {}
@@ -112,15 +104,13 @@ class Noise:
             accounts[heard.inode] = account
             if not self._bears(account, heard, now):
                 noisy.append(heard)
-        gone, self._accounts = self._accounts, accounts
-        self._count_without(gone, accounts)
+        self._accounts = accounts
         self._calls.clear()
         self._log(noisy, now)
         return noisy
 
     def _bears(self, account: _Account, heard: Heard, now: float) -> bool:
-        """Takes note of what came on a connection since the last look; False if it is too much."""
-        account.looks += 1
+        """Counts the bytes since the last look; returns False if they are too many."""
         calls = self._calls[heard.peer]
         account.called = account.called or bool(calls or heard.owner)
         if heard.received is None:
@@ -137,15 +127,6 @@ class Noise:
         account.too_much = account.too_much + 1 if is_too_much else 0
         return account.too_much < LOOKS_TOO_MUCH
 
-    def _count_without(self, gone: Mapping[int, _Account], there: Mapping[int, _Account]) -> None:
-        for account in gone.values():
-            if not account.called and not account.told and not self._calls[account.peer]:
-                self._without[account.peer.place] += 1
-        for account in there.values():
-            if account.looks >= LOOKS_WITHOUT_CALL and not account.called and not account.told:
-                account.told = True
-                self._without[account.peer.place] += 1
-
     def _log(self, noisy: Sequence[Heard], now: float) -> None:
         for heard in noisy:
             unlogged = self._cuts.passes(now)
@@ -158,10 +139,3 @@ class Noise:
                     why="it sends much beside calls",
                     unlogged=unlogged,
                 )
-        if self._without.total() >= WITHOUT_CALL_LOGGED and self._passers.passes(now) is not None:
-            log.warning(
-                "connections_without_calls",
-                connections=self._without.total(),
-                most_from=self._without.most_common(1)[0][0],
-            )
-            self._without.clear()

@@ -287,7 +287,7 @@ class RpcServer:
         }
         if self._watched:
             works["rpc connections"] = self._follow_connections()
-            works["rpc uncalled"] = self._uncalled.follow()
+            works["rpc uncalled"] = self._uncalled.follow(self._connections.places_without_call)
         self._tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
 
     async def _follow_connections(self) -> None:

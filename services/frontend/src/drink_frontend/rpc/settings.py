@@ -229,12 +229,14 @@ class ConnectionSettings(BaseModel):
     """The same at once; default 65,536: handshakes, settings, and a call that begins."""
 
     uncalled_interval_s: float = Field(default=60.0, ge=1, le=3_600)
-    """Seconds in which connections without a call are counted; default 60, a line a minute."""
+    """Seconds in which connections without a call are counted together; default 60, a line a
+    minute."""
 
-    uncalled_report_min: int = Field(default=60, ge=1, le=1_000_000)
-    """So many of them in that time are logged as `connections_without_calls`; default 60, one a
-    second: junk, requests of HTTP/1, metadata that is too large, TLS handshakes that fail. Two
-    load balancers that look whether the port is open make as many."""
+    uncalled_report_min: int = Field(default=30, ge=1, le=1_000_000)
+    """Connections without a call in that time above which they are logged as
+    `connections_without_calls`, the first time at once; default 30: junk, requests of HTTP/1,
+    metadata that is too large, TLS handshakes that fail. Two load balancers that check the port
+    every 5 s make 24."""
 
     look_interval_s: float = Field(default=1.0, gt=0, le=60)
     """Seconds between two looks at what connections there are; default 1. A look takes a
