@@ -30,7 +30,7 @@ from drink.v1.machine_link_service_pb2 import ConnectRequest
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.domain.recovery import Memory, replay
 from drink_agent.journal.file import Journal
-from drink_agent.link.outbox import Outbox
+from drink_agent.link.stream import Outbox
 from tests.crash.journal_disk import JournalDisk
 from tests.crash.kill_switch import KillSwitch, replace
 

@@ -31,7 +31,7 @@ from drink_agent.config import parse as parse_agent_config
 from drink_agent.domain.recovery import ImpossibleHistoryError, replay
 from drink_agent.journal.format import BrokenFrameError, Header, decode, encode_frame, encode_header
 from drink_agent.link import convert
-from drink_agent.link.errors import LinkViolationError
+from drink_agent.link.state import LinkViolationError
 from drink_frontend.config import ConfigError as FrontendConfigError
 from drink_frontend.config import load
 from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,17 @@ from pathlib import Path
 import pytest
 
 from drink_agent.domain.events import BoardStatus, Event, LinkUp
-from drink_agent.link.channel import KEEPALIVE_OPTIONS, authorization, open_channel
+from drink_agent.link.channel import (
+    GRPC_ROOTS_VARIABLE,
+    KEEPALIVE_OPTIONS,
+    LinkSetupError,
+    authorization,
+    certificate_problem,
+    open_channel,
+    system_authorities,
+)
 from drink_agent.link.client import LinkClient
-from drink_agent.link.convert import Introduction
-from drink_agent.link.errors import LinkSetupError
+from drink_agent.link.convert import Hello
 from drink_agent.link.settings import LinkSettings
 from drink_frontend.rpc.tls import server_credentials
 from tests.fakes.certificates import Certificates
@@ -30,8 +38,8 @@ def settings(tmp_path: Path) -> LinkSettings:
     return LinkSettings(token_file=token_file, backoff_first_s=0.05, backoff_limit_s=0.1)
 
 
-def introduce() -> Introduction:
-    return Introduction("d", "boot", "journal", 0, "0", BoardStatus(ready=False))
+def hello() -> Hello:
+    return Hello("d", "boot", "journal", 0, "0", BoardStatus(ready=False))
 
 
 @pytest.fixture
@@ -62,7 +70,7 @@ async def dialling(
     """An agent that dials the frontend; what it delivers."""
     events: asyncio.Queue[Event] = asyncio.Queue()
     settings = replace(settings, addresses=(f"localhost:{frontend.port}",))
-    client = LinkClient(settings, introduce, events.put)
+    client = LinkClient(settings, hello, events.put)
     running = asyncio.create_task(client.run())
     try:
         yield events
@@ -209,3 +217,123 @@ def test_fault_20_pings_are_slower_than_the_frontend_allows() -> None:
 
 def test_grpc_does_not_meddle_with_forks() -> None:
     assert os.environ["GRPC_ENABLE_FORK_SUPPORT"] == "0"
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (GRPC_ROOTS_VARIABLE, "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Path:
+    return Certificates(tmp_path / "ours").ca
+
+
+def loaded(pem: bytes | None) -> int:
+    """How many authorities OpenSSL takes from it."""
+    assert pem is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=pem.decode())
+    return context.cert_store_stats()["x509_ca"]
+
+
+def test_the_file_that_the_environment_names(ca: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))
+    assert loaded(system_authorities()) == 1
+
+
+def test_a_bundle_with_comments_and_trust_settings(
+    ca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Certificates(tmp_path / "other", "Others").ca.read_bytes()
+    odd = b"-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n"
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(b"# Ours\n" + ca.read_bytes() + odd + other.rstrip() + b"\r\n" + other)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    assert loaded(system_authorities()) == 2
+
+
+def test_folders_that_the_environment_names(
+    ca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / "one", tmp_path / "two", tmp_path / "absent"]
+    for folder, name in zip(folders, ("0a1b2c3d.0", "ours.pem"), strict=False):
+        folder.mkdir()
+        (folder / name).write_bytes(ca.read_bytes())
+    monkeypatch.setenv("SSL_CERT_DIR", ":".join(map(str, folders)))
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))
+    assert loaded(system_authorities()) == 1
+
+
+def test_the_computer_s_own_where_nothing_is_set() -> None:
+    context = ssl.create_default_context()
+    pem = system_authorities()
+    known = context.cert_store_stats()["x509_ca"]
+    assert known == 0 or loaded(pem) >= known
+    folder = Path(ssl.get_default_verify_paths().openssl_capath)
+    if known or any(folder.glob("[0-9a-f]*.0")):
+        assert loaded(pem) > 0
+
+
+def test_a_system_without_authorities_leaves_the_choice_to_grpc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = ssl.get_default_verify_paths()._replace(
+        openssl_cafile=str(tmp_path / "absent.pem"), openssl_capath=str(tmp_path / "absent")
+    )
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    assert system_authorities() is None
+
+
+def test_the_file_that_grpc_s_own_variable_names_is_trusted_too(
+    ca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Certificates(tmp_path / "other", "Others").ca
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca))
+    monkeypatch.setenv(GRPC_ROOTS_VARIABLE, str(other))
+    assert loaded(system_authorities()) == 2
+
+
+def test_a_named_file_that_cannot_be_used_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
+    with pytest.raises(LinkSetupError, match=r"SSL_CERT_FILE: .*absent\.pem cannot be read"):
+        system_authorities()
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
+    with pytest.raises(LinkSetupError, match="has no certificate"):
+        system_authorities()
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path)
+
+
+def test_nothing_is_wrong_with_the_machines_own(made: Certificates) -> None:
+    assert not certificate_problem(*made.machine("d"), "d")
+
+
+def test_fault_19_another_machines_is_told(made: Certificates) -> None:
+    assert "['ld'], not for the machine d" in certificate_problem(*made.machine("ld"), "d")
+
+
+def test_a_frontends_is_told(made: Certificates) -> None:
+    assert "purpose" in certificate_problem(*made.server(), "d")
+
+
+def test_an_expired_one_is_told(made: Certificates) -> None:
+    assert "expired" in certificate_problem(*made.machine("d", expired=True), "d")
+
+
+def test_files_of_no_use_are_named(made: Certificates, tmp_path: Path) -> None:
+    certificate, key = made.machine("d")
+    with pytest.raises(LinkSetupError, match=r"machine-d\.pem and .*server\.key do not fit"):
+        certificate_problem(certificate, made.server().key, "d")
+    with pytest.raises(LinkSetupError, match="cannot be read"):
+        certificate_problem(tmp_path / "nothing.pem", key, "d")
+    key.write_text("no key")
+    with pytest.raises(LinkSetupError, match="do not fit"):
+        certificate_problem(certificate, key, "d")

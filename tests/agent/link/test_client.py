@@ -13,7 +13,7 @@ from drink_agent.domain.events import Ack, BoardStatus, Command, Event, LinkDown
 from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Result
 from drink_agent.link.client import LinkClient
-from drink_agent.link.convert import Introduction
+from drink_agent.link.convert import Hello
 from drink_agent.link.settings import LinkSettings
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, FakeLink, welcome_all
 from tests.fakes.logwatch import watching
@@ -28,15 +28,15 @@ class Peer:
 
     def __init__(self, settings: LinkSettings, room: int = 0) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue(room)
-        self.client = LinkClient(settings, introduce, self.events.put, random=lambda: 0.0)
+        self.client = LinkClient(settings, hello, self.events.put, random=lambda: 0.0)
 
     async def event(self) -> Event:
         async with asyncio.timeout(LIMIT_S):
             return await self.events.get()
 
 
-def introduce() -> Introduction:
-    return Introduction("d", "boot", "journal", 17, "0.1", STATUS)
+def hello() -> Hello:
+    return Hello("d", "boot", "journal", 17, "0.1", STATUS)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ async def test_a_link_that_ended_leaves_no_task_behind(settings: LinkSettings) -
 
 
 async def test_nothing_is_sent_without_a_link(settings: LinkSettings) -> None:
-    client = LinkClient(settings, introduce, asyncio.Queue[Event]().put)
+    client = LinkClient(settings, hello, asyncio.Queue[Event]().put)
     client.report(18, RESULT)
     client.report_not_received("z")
     client.report_status(STATUS)

@@ -8,22 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drink.v1 import machine_link_service_pb2 as pb
 from drink.v1.drop_service_pb2 import Drop
-from drink.v1.machine_link_service_pb2 import (
-    ConnectResponse,
-    Dispense,
-    Goodbye,
-    Heartbeat,
-    ResultAck,
-)
-from drink.v1.machine_link_service_pb2 import Welcome as WelcomeMessage
+from drink.v1.machine_link_service_pb2 import ConnectResponse, Dispense, ResultAck
 from drink.v1.machine_service_pb2 import Slot
 from drink_agent.domain.events import Ack, BoardStatus, Command
 from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Outcome, Sensor
 from drink_agent.domain.records import Result
 from drink_agent.link import convert
-from drink_agent.link.convert import Farewell, SignOfLife, Welcome, from_response
-from drink_agent.link.errors import LinkViolationError
+from drink_agent.link.convert import Goodbye, Heartbeat, Welcome, from_response
+from drink_agent.link.state import LinkViolationError
 
 EVIDENCE = Evidence(
     (Line(Direction.SENT, 0, "31"), Line(Direction.RECEIVED, 3501, "4")),
@@ -48,9 +42,7 @@ def test_a_slot_above_the_highest_is_refused_by_the_board_and_does_not_end_the_l
     [
         (
             ConnectResponse(
-                welcome=WelcomeMessage(
-                    epoch=3, wanted_drops=["drops/a"], heartbeat_interval_seconds=10
-                )
+                welcome=pb.Welcome(epoch=3, wanted_drops=["drops/a"], heartbeat_interval_seconds=10)
             ),
             Welcome(3, ("a",), 10),
         ),
@@ -59,16 +51,16 @@ def test_a_slot_above_the_highest_is_refused_by_the_board_and_does_not_end_the_l
             Command("a", 2, 3, 9),
         ),
         (ConnectResponse(result_ack=ResultAck(drop="drops/a", revision=2)), Ack("a", 2)),
-        (ConnectResponse(heartbeat=Heartbeat(sequence=4)), SignOfLife()),
+        (ConnectResponse(heartbeat=pb.Heartbeat(sequence=4)), Heartbeat()),
         (
-            ConnectResponse(goodbye=Goodbye(reason=Goodbye.REASON_SUPERSEDED)),
-            Farewell(superseded=True),
+            ConnectResponse(goodbye=pb.Goodbye(reason=pb.Goodbye.REASON_SUPERSEDED)),
+            Goodbye(superseded=True),
         ),
         (
-            ConnectResponse(goodbye=Goodbye(reason=Goodbye.REASON_SHUTTING_DOWN)),
-            Farewell(superseded=False),
+            ConnectResponse(goodbye=pb.Goodbye(reason=pb.Goodbye.REASON_SHUTTING_DOWN)),
+            Goodbye(superseded=False),
         ),
-        (ConnectResponse(), SignOfLife()),
+        (ConnectResponse(), Heartbeat()),
     ],
 )
 def test_what_the_frontend_says(response: ConnectResponse, expected: object) -> None:
@@ -77,7 +69,7 @@ def test_what_the_frontend_says(response: ConnectResponse, expected: object) -> 
 
 def test_fault_22_a_message_of_a_newer_version_is_a_sign_of_life() -> None:
     newer = ConnectResponse.FromString(b"\xfa\x01\x02hi")
-    assert from_response(newer) == SignOfLife()
+    assert from_response(newer) == Heartbeat()
 
 
 @given(st.binary(max_size=64))

@@ -12,7 +12,7 @@ import pytest
 from drink.v1.machine_link_service_pb2 import Goodbye
 from drink_agent.domain.events import BoardStatus, Event, LinkDown, LinkUp
 from drink_agent.link.client import LinkClient
-from drink_agent.link.convert import Introduction
+from drink_agent.link.convert import Hello
 from drink_agent.link.settings import LinkSettings
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, welcome_all
 from tests.fakes.names import name_server
@@ -25,15 +25,15 @@ class Peer:
 
     def __init__(self, settings: LinkSettings) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
-        self.client = LinkClient(settings, introduce, self.events.put, random=lambda: 0.999)
+        self.client = LinkClient(settings, hello, self.events.put, random=lambda: 0.999)
 
     async def event(self) -> Event:
         async with asyncio.timeout(LIMIT_S):
             return await self.events.get()
 
 
-def introduce() -> Introduction:
-    return Introduction("d", "boot", "journal", 0, "0", BoardStatus(ready=False))
+def hello() -> Hello:
+    return Hello("d", "boot", "journal", 0, "0", BoardStatus(ready=False))
 
 
 @pytest.fixture

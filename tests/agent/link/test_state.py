@@ -2,16 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink_agent.link.errors import LinkViolationError
 from drink_agent.link.settings import LinkSettings
-from drink_agent.link.state import INTERVAL_S_MAX, SILENT_INTERVALS, LinkState
+from drink_agent.link.state import INTERVAL_S_MAX, SILENT_INTERVALS, LinkState, LinkViolationError
 
 SETTINGS = LinkSettings()
 
 
 def greeted(now: float = 105.0, interval_s: int = 10) -> LinkState:
     state = LinkState(SETTINGS, 100.0)
-    state.welcomed(interval_s, 0, now)
+    state.record_welcome(interval_s, 0, now)
     return state
 
 
@@ -19,43 +18,43 @@ def test_a_link_that_is_not_welcomed_has_a_deadline() -> None:
     state = LinkState(SETTINGS, 100.0)
     assert not state.is_up
     assert state.silent_at == 100.0 + SETTINGS.welcome_limit_s
-    assert state.beat_at is None
+    assert state.heartbeat_at is None
     assert state.up_s(105.0) == 0
 
 
 def test_nothing_may_be_said_before_welcome() -> None:
     with pytest.raises(LinkViolationError):
-        LinkState(SETTINGS, 100.0).heard(101.0)
+        LinkState(SETTINGS, 100.0).record_message(101.0)
 
 
 def test_a_welcome_starts_the_heartbeat_at_once() -> None:
     state = greeted()
     assert state.is_up
-    assert state.beat_at == 105.0
-    assert [state.beaten(105.0), state.beaten(115.0)] == [1, 2]
-    assert state.beat_at == 125.0
+    assert state.heartbeat_at == 105.0
+    assert [state.next_heartbeat(105.0), state.next_heartbeat(115.0)] == [1, 2]
+    assert state.heartbeat_at == 125.0
     assert state.up_s(107.0) == 2.0
 
 
 def test_three_silent_intervals_lose_the_link() -> None:
     state = greeted()
     assert state.silent_at == 105.0 + SILENT_INTERVALS * 10
-    state.heard(120.0)
+    state.record_message(120.0)
     assert state.silent_at == 120.0 + SILENT_INTERVALS * 10
 
 
 def test_a_second_welcome_breaks_the_protocol() -> None:
     with pytest.raises(LinkViolationError):
-        greeted().welcomed(10, 0, 106.0)
+        greeted().record_welcome(10, 0, 106.0)
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 10_000))
 def test_a_welcome_is_taken_within_its_limits_only(interval_s: int, wanted: int) -> None:
     state = LinkState(SETTINGS, 100.0)
     if 1 <= interval_s <= INTERVAL_S_MAX and wanted <= SETTINGS.wanted_limit:
-        state.welcomed(interval_s, wanted, 101.0)
+        state.record_welcome(interval_s, wanted, 101.0)
         assert state.is_up
     else:
         with pytest.raises(LinkViolationError):
-            state.welcomed(interval_s, wanted, 101.0)
+            state.record_welcome(interval_s, wanted, 101.0)
         assert not state.is_up

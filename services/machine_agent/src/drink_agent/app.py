@@ -22,7 +22,7 @@ from drink_agent.domain.records import Entry
 from drink_agent.domain.recovery import replay
 from drink_agent.journal.file import Journal
 from drink_agent.link.client import LinkClient
-from drink_agent.link.convert import Introduction
+from drink_agent.link.convert import Hello
 from drink_agent.runtime.agent import Agent, free_bytes_of
 from drink_agent.runtime.clock import boot_id, boot_time_s
 from drink_agent.runtime.notify import SystemdNotifier
@@ -78,7 +78,7 @@ def build(
         },
     )
     return Agent(
-        identity=Introduction(
+        identity=Hello(
             machine=config.machine,
             boot_id=str(uuid.uuid4()),
             journal_id=journal.journal_id,

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from drink_agent.board.streams import StreamError
 from drink_agent.board.usb import SYSFS, Adapter, adapter_of
-from drink_agent.ownership import give_to_owner
+from drink_agent.files import give_to_owner
 
 FILE_BYTES_MAX: Final = 65_536
 """Longest file that is read; one has a few hundred bytes."""

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
-from drink_agent.ownership import give_to_owner
+from drink_agent.files import give_to_owner
 
 
 class Disk(Protocol):

@@ -1,7 +1,8 @@
-"""Keeps a link to a frontend: dials, greets, reads, and dials again when it is lost.
+"""Keeps a link to a frontend: dials, sends Hello, reads, and dials again when the link ends.
 
-What is sent on a link that breaks may be lost, and nothing here repeats it. Results are
-reported again on the next link since the journal has them; all else is stale by then.
+Messages on a link that breaks may be lost, and this module does not repeat them. The agent reports
+results again on the next link, because the journal has them; all other messages are outdated by
+then.
 """
 
 import asyncio
@@ -19,26 +20,26 @@ from drink.v1.machine_link_service_pb2_grpc import MachineLinkServiceStub
 from drink_agent.domain.events import Ack, BoardStatus, Command, Event, LinkDown, LinkUp
 from drink_agent.domain.records import Result
 from drink_agent.link import convert
-from drink_agent.link.certificate import problem_of
-from drink_agent.link.channel import authorization, open_channel
-from drink_agent.link.convert import Farewell, Introduction, Welcome
-from drink_agent.link.errors import LinkSetupError, LinkViolationError
-from drink_agent.link.outbox import Outbox
-from drink_agent.link.reasons import Retry, retry_after
-from drink_agent.link.route import Route
+from drink_agent.link.channel import (
+    LinkSetupError,
+    authorization,
+    certificate_problem,
+    open_channel,
+)
+from drink_agent.link.convert import Goodbye, Hello, Welcome
+from drink_agent.link.reconnect import ReconnectPolicy, Retry, retry_for
 from drink_agent.link.settings import LinkSettings
-from drink_agent.link.silence import SilenceLimit
-from drink_agent.link.state import LinkState
+from drink_agent.link.state import LinkState, LinkViolationError
+from drink_agent.link.stream import HeartbeatMonitor, Outbox
 
 REASON_METADATA_KEY = "drink-error-reason"
-"""Trailing metadata in which the frontend repeats the reason of its ErrorInfo, for peers that
-do without google.rpc."""
+"""Trailing metadata with the reason of the frontend's ErrorInfo, for peers without google.rpc."""
 
 SUPERSEDED = "another agent with this machine's token or certificate has taken the link"
-"""What a goodbye for that reason means, for people."""
+"""Explains a Goodbye for that reason to a person."""
 
 DETAIL_MAX = 300
-"""Characters of a peer's own words that are logged."""
+"""Largest number of logged characters of a text from the frontend."""
 
 _log = logging.getLogger("drink_agent.link")
 
@@ -56,19 +57,19 @@ class LinkClient:
     """The agent's end of the link.
 
     Args:
-        settings: Where the frontends are and how patient to be.
-        introduce: Says who the agent is, asked anew for each link.
-        on_event: Takes `LinkUp`, `Command`, `Ack` and `LinkDown`, in order; while it waits,
-            nothing more is read from the frontend.
+        settings: Addresses, credentials and limits of the link.
+        make_hello: Returns the agent's identity and status; called for each link.
+        on_event: Receives `LinkUp`, `Command`, `Ack` and `LinkDown`, in order. No further message
+            is read from the frontend until it returns.
         clock: Monotonic seconds.
         random: Returns a number from 0 up to 1.
-        dial: Makes the channel of each link, to an address.
+        dial: Opens the channel of each link to an address.
     """
 
     def __init__(
         self,
         settings: LinkSettings,
-        introduce: Callable[[], Introduction],
+        make_hello: Callable[[], Hello],
         on_event: Callable[[Event], Awaitable[None]],
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -76,11 +77,11 @@ class LinkClient:
         dial: Callable[[LinkSettings, str], grpc.aio.Channel] = open_channel,
     ) -> None:
         self._settings = settings
-        self._introduce = introduce
+        self._make_hello = make_hello
         self._on_event = on_event
         self._clock = clock
         self._dial = dial
-        self._route = Route(settings, random)
+        self._policy = ReconnectPolicy(settings, random)
         self._state: LinkState | None = None
         self._outbox: Outbox | None = None
         self._since = _now()
@@ -92,33 +93,37 @@ class LinkClient:
 
     @property
     def is_up(self) -> bool:
-        """Whether the frontend took the link."""
+        """Whether there is a link and the frontend has sent Welcome."""
         return self._state is not None and self._state.is_up
 
     @property
     def beat_at(self) -> float | None:
-        """When the next heartbeat is due, on the client's clock; None without a link."""
-        return self._state.beat_at if self._state else None
+        """Time of the next heartbeat on the client's clock; None without a link."""
+        return self._state.heartbeat_at if self._state else None
 
     def describe(self) -> dict[str, object]:
-        """Returns how the link is, JSON-able, for the person at the machine."""
+        """Returns the status of the link for a person, as values that JSON can encode."""
         left_s = None if self._retry_at is None else max(0.0, self._retry_at - self._clock())
         return {
             "up": self.is_up,
             "since": self._since,
-            "address": self._route.address,
+            "address": self._policy.address,
             "problem": None if self.is_up else self._problem,
             "next_try_s": None if left_s is None else round(left_s, 1),
         }
 
     def beat(self, journal_sequence: int) -> None:
-        """Sends a heartbeat; to be called by the loop that dispenses.
+        """Sends a heartbeat.
+
+        To be called by the loop that dispenses, so that the frontend notices when that loop hangs.
 
         Args:
             journal_sequence: Number of the journal's last durable entry.
         """
         if self._state is not None and self._state.is_up:
-            self._send(convert.heartbeat(self._state.beaten(self._clock()), journal_sequence))
+            self._send(
+                convert.heartbeat(self._state.next_heartbeat(self._clock()), journal_sequence)
+            )
 
     def report(self, sequence: int, result: Result) -> None:
         """Sends a durable result, if there is a link.
@@ -130,16 +135,16 @@ class LinkClient:
         self._send(convert.result(sequence, result))
 
     def report_not_received(self, drop: str) -> None:
-        """Sends that the journal does not know a drop, if there is a link."""
+        """Reports that the journal has no entry of a drop, if there is a link."""
         self._send(convert.not_received(drop))
 
     def report_status(self, status: BoardStatus) -> None:
-        """Sends what the board says, if there is a link; a newer one replaces it."""
+        """Sends the board's status, if there is a link, in place of a queued older one."""
         if self._outbox is not None and self.is_up:
             self._outbox.put_status(convert.board_status(status))
 
     async def run(self) -> None:
-        """Keeps a link until `close` is called."""
+        """Keeps a link, over any number of connections, until `close` is called."""
         while not self._closing.is_set():
             state = LinkState(self._settings, self._clock())
             self._ended.clear()
@@ -157,9 +162,10 @@ class LinkClient:
                 await self._wait(ending, up_s)
 
     async def close(self) -> None:
-        """Says goodbye on the link and waits a moment for its end.
+        """Sends Goodbye and waits for the frontend to end the stream, up to `goodbye_limit_s`.
 
-        `run` returns then; where the frontend does not end the link, it is to be cancelled.
+        `run` returns when the stream ends. If the frontend does not end it, the caller has to
+        cancel `run`.
         """
         self._closing.set()
         if self._outbox is None:
@@ -174,10 +180,10 @@ class LinkClient:
             _log.warning("goodbye_unanswered")
 
     async def _wait(self, ending: _Ending, up_s: float) -> None:
-        address = self._route.address
-        useful = self._introduce().board.ready
-        wait_s = self._route.ended(ending.retry, up_s, useful=useful)
-        needs_person = ending.retry in (Retry.SLOWLY, Retry.STANDBY)
+        address = self._policy.address
+        ready = self._make_hello().board.ready
+        wait_s = self._policy.next_wait_s(ending.retry, up_s, board_ready=ready)
+        needs_person = ending.retry in (Retry.SLOW, Retry.STANDBY)
         level = logging.ERROR if needs_person else logging.WARNING
         facts: dict[str, object] = {
             "address": address,
@@ -185,10 +191,10 @@ class LinkClient:
             "detail": ending.detail[:DETAIL_MAX],
             "up_s": round(up_s, 1),
             "retry_s": round(wait_s, 1),
-            "retry_address": self._route.address,
+            "retry_address": self._policy.address,
         }
         if ending.retry is Retry.STANDBY:
-            facts["times"] = self._route.superseded
+            facts["times"] = self._policy.superseded
         _log.log(level, "link_lost", extra=facts)
         self._retry_at = self._clock() + wait_s
         try:
@@ -200,62 +206,62 @@ class LinkClient:
             self._retry_at = None
 
     async def _link(self, state: LinkState) -> _Ending:
-        """Keeps one link and returns how it ended."""
+        """Dials once, keeps the link and returns how it ended."""
         try:
-            introduction = self._introduce()
-            self._examine_certificate(introduction.machine)
+            hello = self._make_hello()
+            self._log_certificate_problem(hello.machine)
             metadata = authorization(self._settings)
-            async with self._dial(self._settings, self._route.address) as channel:
+            async with self._dial(self._settings, self._policy.address) as channel:
                 outbox = Outbox(self._settings.outbox_limit)
-                outbox.put(convert.hello(introduction))
+                outbox.put(convert.hello(hello))
                 self._state, self._outbox = state, outbox
                 call: _Call = MachineLinkServiceStub(channel).Connect(
                     aiter(outbox), metadata=metadata
                 )
                 try:
-                    async with SilenceLimit(state, self._clock) as silence:
-                        return await self._read(call, state, silence)
+                    async with HeartbeatMonitor(state, self._clock) as monitor:
+                        return await self._read(call, state, monitor)
                 finally:
-                    # Cancelling a call that has ended does not end gRPC's task that reads this.
+                    # gRPC's task that reads the outbox does not end with a call that has ended.
                     outbox.close()
                     call.cancel()
         except grpc.aio.AioRpcError as error:
             code, reason = error.code().name, _reason_of(error)
-            return _Ending(retry_after(code, reason), reason or code, error.details() or "")
+            return _Ending(retry_for(code, reason), reason or code, error.details() or "")
         except TimeoutError:
-            return _Ending(Retry.SOON, "SILENT" if state.is_up else "NO_WELCOME")
+            return _Ending(Retry.BACKOFF, "SILENT" if state.is_up else "NO_WELCOME")
         except LinkViolationError as error:
-            return _Ending(Retry.SLOWLY, "VIOLATION", str(error))
+            return _Ending(Retry.SLOW, "VIOLATION", str(error))
         except LinkSetupError as error:
-            return _Ending(Retry.SLOWLY, "SETUP", str(error))
+            return _Ending(Retry.SLOW, "SETUP", str(error))
 
-    def _examine_certificate(self, machine: str) -> None:
+    def _log_certificate_problem(self, machine: str) -> None:
         cert_file, key_file = self._settings.cert_file, self._settings.key_file
         if cert_file is None or key_file is None:
             return
-        if problem := problem_of(cert_file, key_file, machine):
+        if problem := certificate_problem(cert_file, key_file, machine):
             _log.error("certificate_unfit", extra={"problem": problem})
 
-    async def _read(self, call: _Call, state: LinkState, silence: SilenceLimit) -> _Ending:
+    async def _read(self, call: _Call, state: LinkState, monitor: HeartbeatMonitor) -> _Ending:
         while True:
             response = await call.read()
             if not isinstance(response, ConnectResponse):  # grpc.aio.EOF
-                return _Ending(Retry.SOON, "ENDED")
+                return _Ending(Retry.BACKOFF, "ENDED")
             message = convert.from_response(response)
-            if isinstance(message, Farewell):
+            if isinstance(message, Goodbye):
                 if message.superseded:
                     return _Ending(Retry.STANDBY, "LINK_SUPERSEDED", SUPERSEDED)
-                return _Ending(Retry.ELSEWHERE, "SHUTTING_DOWN")
+                return _Ending(Retry.IMMEDIATE, "SHUTTING_DOWN")
             if isinstance(message, Welcome):
                 wanted = message.wanted
-                state.welcomed(message.heartbeat_interval_s, len(wanted), self._clock())
-                silence.look()
+                state.record_welcome(message.heartbeat_interval_s, len(wanted), self._clock())
+                monitor.check()
                 self._since = _now()
                 facts = {"epoch": message.epoch, "wanted": len(wanted)}
-                _log.info("link_up", extra={"address": self._route.address, **facts})
+                _log.info("link_up", extra={"address": self._policy.address, **facts})
                 await self._on_event(LinkUp(message.epoch, wanted))
                 continue
-            state.heard(self._clock())
+            state.record_message(self._clock())
             if isinstance(message, Command | Ack):
                 await self._on_event(message)
 
@@ -265,7 +271,7 @@ class LinkClient:
 
 
 def _now() -> str:
-    """The time of day for people; nothing is decided on it."""
+    """Returns the time of day, which is only shown to people."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

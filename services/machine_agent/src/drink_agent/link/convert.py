@@ -1,95 +1,79 @@
-"""Between the messages of drink.v1 and what the agent decides with."""
+"""Converts between the messages of drink.v1 and the types of the agent's domain."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from drink.v1 import machine_link_service_pb2 as pb
 from drink.v1.drop_service_pb2 import Drop
-from drink.v1.machine_link_service_pb2 import (
-    BoardStatus as BoardStatusMessage,
-)
-from drink.v1.machine_link_service_pb2 import (
-    ConnectRequest,
-    ConnectResponse,
-    Goodbye,
-    Heartbeat,
-    Hello,
-    NotReceived,
-)
-from drink.v1.machine_link_service_pb2 import (
-    Evidence as EvidenceMessage,
-)
-from drink.v1.machine_link_service_pb2 import (
-    Result as ResultMessage,
-)
+from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse
 from drink.v1.machine_service_pb2 import Slot
 from drink_agent.domain.events import Ack, BoardStatus, Command
 from drink_agent.domain.evidence import Cause, Direction, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Result
-from drink_agent.link.errors import LinkViolationError
+from drink_agent.link.state import LinkViolationError
 
 PROTOCOL_VERSION = 1
-"""The version of the link protocol that this agent speaks."""
+"""Version of the link protocol that this agent implements."""
 
 _DROP_NAME = re.compile(r"drops/([A-Za-z0-9][A-Za-z0-9._~-]{0,62})")
 
 _OUTCOMES = {outcome: Drop.State.Value(f"STATE_{outcome}") for outcome in Outcome}
 _CAUSES = {cause: Drop.Cause.Value(f"CAUSE_{cause}") for cause in Cause}
 _SENSORS = {sensor: Slot.Sensor.Value(f"SENSOR_{sensor}") for sensor in Sensor}
-_DIRECTIONS: Mapping[Direction, EvidenceMessage.Line.Direction.ValueType] = {
-    direction: EvidenceMessage.Line.Direction.Value(f"DIRECTION_{direction}")
-    for direction in Direction
+_DIRECTIONS: Mapping[Direction, pb.Evidence.Line.Direction.ValueType] = {
+    direction: pb.Evidence.Line.Direction.Value(f"DIRECTION_{direction}") for direction in Direction
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Introduction:
-    """What the agent says of itself in Hello."""
+class Hello:
+    """First message of a link: the agent's identity and status."""
 
     machine: str
     """Id of the machine."""
     boot_id: str
-    """New at each start of the agent."""
+    """Id of this start of the agent."""
     journal_id: str
-    """Made with the journal."""
+    """Id of the journal, made with the file."""
     journal_sequence: int
     """Number of the journal's last durable entry."""
     agent_version: str
     """Version of the agent's software."""
     board: BoardStatus
-    """The board now."""
+    """Current status of the board."""
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The frontend takes the link."""
+    """The frontend accepts the link."""
 
     epoch: int
     """Number of the link."""
     wanted: tuple[str, ...]
-    """Ids of the drops whose outcome it does not have."""
+    """Ids of the drops whose outcome the frontend does not have."""
     heartbeat_interval_s: int
-    """Seconds between heartbeats that it expects."""
+    """Seconds between the heartbeats that the frontend expects."""
 
 
 @dataclass(frozen=True, slots=True)
-class Farewell:
+class Goodbye:
     """The frontend closes the link on purpose."""
 
     superseded: bool
-    """Whether a newer link of the machine has taken over."""
+    """Whether a newer link of the machine has replaced this one."""
 
 
 @dataclass(frozen=True, slots=True)
-class SignOfLife:
-    """A heartbeat, or a message of a kind this version does not know."""
+class Heartbeat:
+    """A heartbeat, or a message of a kind that this version does not know."""
 
 
-Incoming = Welcome | Command | Ack | Farewell | SignOfLife
+Incoming = Welcome | Command | Ack | Goodbye | Heartbeat
 
 
 def from_response(response: ConnectResponse) -> Incoming:
-    """Reads a message of the frontend.
+    """Converts a message of the frontend.
 
     Raises:
         LinkViolationError: A field has a value that the protocol does not allow.
@@ -112,23 +96,22 @@ def from_response(response: ConnectResponse) -> Incoming:
         case "result_ack":
             return Ack(_drop_id(response.result_ack.drop), response.result_ack.revision)
         case "goodbye":
-            superseded = response.goodbye.reason == Goodbye.REASON_SUPERSEDED
-            return Farewell(superseded)
+            return Goodbye(response.goodbye.reason == pb.Goodbye.REASON_SUPERSEDED)
         case _:
-            return SignOfLife()
+            return Heartbeat()
 
 
-def hello(introduction: Introduction) -> ConnectRequest:
+def hello(content: Hello) -> ConnectRequest:
     """Returns the first message of a link."""
     return ConnectRequest(
-        hello=Hello(
-            machine=f"machines/{introduction.machine}",
+        hello=pb.Hello(
+            machine=f"machines/{content.machine}",
             protocol_version=PROTOCOL_VERSION,
-            boot_id=introduction.boot_id,
-            journal_id=introduction.journal_id,
-            journal_sequence=introduction.journal_sequence,
-            agent_version=introduction.agent_version,
-            board_status=_board_status(introduction.board),
+            boot_id=content.boot_id,
+            journal_id=content.journal_id,
+            journal_sequence=content.journal_sequence,
+            agent_version=content.agent_version,
+            board_status=_board_status(content.board),
         )
     )
 
@@ -141,7 +124,7 @@ def result(sequence: int, outcome: Result) -> ConnectRequest:
         outcome: The result.
     """
     return ConnectRequest(
-        result=ResultMessage(
+        result=pb.Result(
             drop=f"drops/{outcome.drop}",
             revision=outcome.revision,
             outcome=_OUTCOMES[outcome.outcome],
@@ -153,8 +136,8 @@ def result(sequence: int, outcome: Result) -> ConnectRequest:
 
 
 def not_received(drop: str) -> ConnectRequest:
-    """Returns the report that the journal does not know a drop."""
-    return ConnectRequest(not_received=NotReceived(drop=f"drops/{drop}"))
+    """Returns the report that the journal has no entry of a drop."""
+    return ConnectRequest(not_received=pb.NotReceived(drop=f"drops/{drop}"))
 
 
 def board_status(status: BoardStatus) -> ConnectRequest:
@@ -169,12 +152,14 @@ def heartbeat(sequence: int, journal_sequence: int) -> ConnectRequest:
         sequence: Its number on this link, from 1.
         journal_sequence: Number of the journal's last durable entry.
     """
-    return ConnectRequest(heartbeat=Heartbeat(sequence=sequence, journal_sequence=journal_sequence))
+    return ConnectRequest(
+        heartbeat=pb.Heartbeat(sequence=sequence, journal_sequence=journal_sequence)
+    )
 
 
 def goodbye() -> ConnectRequest:
     """Returns the last message of a link that the agent closes."""
-    return ConnectRequest(goodbye=Goodbye(reason=Goodbye.REASON_SHUTTING_DOWN))
+    return ConnectRequest(goodbye=pb.Goodbye(reason=pb.Goodbye.REASON_SHUTTING_DOWN))
 
 
 def _drop_id(name: str) -> str:
@@ -184,21 +169,21 @@ def _drop_id(name: str) -> str:
     return found[1]
 
 
-def _board_status(status: BoardStatus) -> BoardStatusMessage:
-    return BoardStatusMessage(
+def _board_status(status: BoardStatus) -> pb.BoardStatus:
+    return pb.BoardStatus(
         ready=status.ready,
         slots=[
-            BoardStatusMessage.SlotSensor(slot=slot, sensor=_SENSORS[sensor])
+            pb.BoardStatus.SlotSensor(slot=slot, sensor=_SENSORS[sensor])
             for slot, sensor in sorted(status.sensors.items())
         ],
         temperature_celsius=status.temperature_celsius,
     )
 
 
-def _evidence(evidence: Evidence) -> EvidenceMessage:
-    return EvidenceMessage(
+def _evidence(evidence: Evidence) -> pb.Evidence:
+    return pb.Evidence(
         lines=[
-            EvidenceMessage.Line(
+            pb.Evidence.Line(
                 direction=_DIRECTIONS[line.direction], offset_ms=line.offset_ms, text=line.text
             )
             for line in evidence.lines

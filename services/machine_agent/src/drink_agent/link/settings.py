@@ -1,17 +1,29 @@
-"""Where the frontends are, how the agent proves who it is, and how patient it is."""
+"""Settings of the link: addresses of the frontends, credentials and limits."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
-from drink_agent.link.address import problem_of_address
-
 ADDRESSES_MAX = 16
-"""Most addresses. A round in which all of them swallow what is sent takes five minutes then."""
+"""Largest number of addresses. A round in which none of them answers takes five minutes then."""
 
 DEFAULT_TOKEN_FILE = Path("/etc/drink-machine-agent/token")
-"""Where the token is if nothing else is said."""
+"""Default path of the token."""
+
+_SOCKETS: Final = ("unix:", "unix-abstract:")
+"""Prefixes of gRPC targets without a port."""
+
+_RESOLVERS: Final = re.compile(r"(dns|ipv4|ipv6):(//[^/]*/)?")
+"""Prefixes of gRPC targets that are followed by `host:port`."""
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_HOST_PORT: Final = re.compile(
+    r"(?P<host>\[[0-9A-Fa-f:.%a-z]+\]|[^\[\]:/\s,@]+)(:(?P<port>[^/\s:,\[\]]*))?"
+)
+_BARE_IPV6: Final = re.compile(r"[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,7 @@ class LinkSettings:
         if not 1 <= len(self.addresses) <= ADDRESSES_MAX or not all(self.addresses):
             raise ValueError(f"addresses must name 1 to {ADDRESSES_MAX} frontends")
         for address in self.addresses:
-            if problem := problem_of_address(address):
+            if problem := address_problem(address):
                 raise ValueError(f"addresses: {address!r} {problem}")
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file belong together")
@@ -135,3 +147,37 @@ def _is_this_host(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def address_problem(address: str) -> str:
+    """Returns why a frontend's address cannot be used; empty if it can.
+
+    gRPC itself would take an invalid address for the name of a host and try to resolve it for ever,
+    and would use port 443 if no port is given.
+
+    Args:
+        address: `host:port`, or another gRPC target.
+    """
+    if address.startswith(_SOCKETS):
+        return ""
+    resolver = _RESOLVERS.match(address)
+    if resolver is None and (url := _URL.match(address)):
+        return f"must be host:port, without {url[0]}"
+    rest = address[resolver.end() if resolver else 0 :]
+    several = resolver is not None and resolver[1] in ("ipv4", "ipv6")
+    problems = map(_host_port_problem, rest.split(",") if several else [rest])
+    return next(filter(None, problems), "")
+
+
+def _host_port_problem(text: str) -> str:
+    found = _HOST_PORT.fullmatch(text)
+    if found is None:
+        if _BARE_IPV6.fullmatch(text):
+            return "must have its IPv6 address in brackets, as in [2001:db8::1]:50051"
+        return "must be host:port"
+    port = found["port"]
+    if not port:
+        return "must have a port, as in frontend.example.org:50051"
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        return "must have a port from 1 to 65535"
+    return ""

@@ -31,7 +31,7 @@ from drink_agent.domain.evidence import Cause, Evidence, Outcome
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.journal.compaction import survivors
 from drink_agent.journal.settings import JournalSettings
-from drink_agent.link.convert import Introduction
+from drink_agent.link.convert import Hello
 from drink_agent.runtime.inbox import Inbox
 from drink_agent.runtime.notify import SystemdNotifier
 from drink_agent.runtime.ports import BoardPort, JournalPort, LinkPort, MakeBoard, MakeLink
@@ -104,7 +104,7 @@ class Agent:
     def __init__(
         self,
         *,
-        identity: Introduction,
+        identity: Hello,
         dispenser: Dispenser,
         journal: JournalPort,
         make_board: MakeBoard,
@@ -131,7 +131,7 @@ class Agent:
         self._notifier = notifier
         self._inbox = Inbox(settings.inbox_limit, self._clock)
         self._board: BoardPort = make_board(self._inbox.post_from_board)
-        self._link: LinkPort = make_link(self.introduction, self._inbox.offer)
+        self._link: LinkPort = make_link(self.hello, self._inbox.offer)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._status = BoardStatus(ready=False)
         self._disk_full = False
@@ -168,9 +168,9 @@ class Agent:
             },
         }
 
-    def introduction(self) -> Introduction:
+    def hello(self) -> Hello:
         """Returns who the agent is and what it remembers, now."""
-        return Introduction(
+        return Hello(
             machine=self._identity.machine,
             boot_id=self._identity.boot_id,
             journal_id=self._journal.journal_id,

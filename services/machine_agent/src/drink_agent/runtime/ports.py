@@ -7,7 +7,7 @@ from drink_agent.board.port import BoardEvent, StatusChanged
 from drink_agent.domain.events import BoardStatus, Event
 from drink_agent.domain.evidence import Cause, Sensor
 from drink_agent.domain.records import Entry, Result
-from drink_agent.link.convert import Introduction
+from drink_agent.link.convert import Hello
 
 Survivors = Callable[[Sequence[Entry]], list[Entry]]
 """Picks the entries that a journal still needs."""
@@ -96,5 +96,5 @@ class JournalPort(Protocol):
 
 MakeBoard = Callable[[Callable[[BoardEvent], None]], BoardPort]
 """Makes the board from the callback for its events."""
-MakeLink = Callable[[Callable[[], Introduction], Callable[[Event], Awaitable[None]]], LinkPort]
-"""Makes the link from the agent's introduction and the callback for its events."""
+MakeLink = Callable[[Callable[[], Hello], Callable[[Event], Awaitable[None]]], LinkPort]
+"""Makes the link from the agent's hello and the callback for its events."""

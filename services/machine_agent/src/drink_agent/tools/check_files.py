@@ -6,10 +6,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from drink_agent.link.certificate import problem_of
-from drink_agent.link.errors import LinkSetupError
+from drink_agent.files import SecretFileError, read_secret
+from drink_agent.link.channel import LinkSetupError, certificate_problem
 from drink_agent.link.settings import LinkSettings
-from drink_agent.secretfile import SecretFileError, read_secret
 
 
 def problems_of(link: LinkSettings, journal: Path, machine: str) -> Iterator[str]:
@@ -29,7 +28,7 @@ def problems_of(link: LinkSettings, journal: Path, machine: str) -> Iterator[str
         yield f"link.ca_file: {problem}"
     if link.cert_file is not None and link.key_file is not None:
         try:
-            problem = problem_of(link.cert_file, link.key_file, machine)
+            problem = certificate_problem(link.cert_file, link.key_file, machine)
         except LinkSetupError as error:
             problem = str(error)
         if problem:

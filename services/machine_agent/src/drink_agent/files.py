@@ -1,11 +1,11 @@
-"""Secrets read from files that nobody else can read."""
+"""Files with special access rights: secrets, and files that root makes for the service's user."""
 
 import os
 import stat
 from pathlib import Path
 
 SECRET_BYTES_MAX = 4096
-"""Longest secret; a token has 43 characters."""
+"""Largest size of a secret's file; a token has 43 characters."""
 
 
 class SecretFileError(Exception):
@@ -13,14 +13,14 @@ class SecretFileError(Exception):
 
 
 def read_secret(path: Path) -> str:
-    """Returns a file's text without the blanks around it.
+    """Returns the text of a secret's file without surrounding white space.
 
-    Files in systemd's credentials directory are trusted whatever their mode: they are made for
-    this process alone, and their access list shows as group permissions.
+    Files in systemd's credentials directory are accepted with any mode: systemd makes them for this
+    process alone, and shows their access list as group permissions.
 
     Raises:
-        SecretFileError: It cannot be read, others than its owner may read it, or it holds
-            nothing, too much, or more than printable ASCII.
+        SecretFileError: It cannot be read, users other than its owner may read it, it is empty or
+            too large, or it has anything but printable ASCII.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -42,3 +42,23 @@ def read_secret(path: Path) -> str:
 def _is_credential(path: Path) -> bool:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     return bool(directory) and path.parent == Path(str(directory))
+
+
+def give_to_owner(descriptor: int, folder: Path) -> None:
+    """Makes the owner of a folder the owner of a file that root has made there.
+
+    Without it, a command that was run once as root would leave a file that the service's user
+    cannot open.
+
+    Args:
+        descriptor: Descriptor of the open file.
+        folder: The folder of the file.
+
+    Raises:
+        OSError: The owner cannot be changed.
+    """
+    if os.geteuid() != 0:
+        return
+    owner = folder.stat()
+    if os.fstat(descriptor).st_uid == 0 != owner.st_uid:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
