@@ -76,7 +76,9 @@ class FastHasher:
     async def hash(self, password: str) -> str:
         return f"hash of {password}"
 
-    async def verify(self, password_hash: str | None, password: str, lane: str = "") -> bool:
+    async def verify(
+        self, password_hash: str | None, password: str, lane: tuple[str, str] = ("", "")
+    ) -> bool:
         return password_hash == f"hash of {password}"
 
 

@@ -104,7 +104,9 @@ class PlainHasher:
     async def hash(self, password: str) -> str:
         return f"hash:{password}"
 
-    async def verify(self, password_hash: str | None, password: str, lane: str = "") -> bool:
+    async def verify(
+        self, password_hash: str | None, password: str, lane: tuple[str, str] = ("", "")
+    ) -> bool:
         self.verified += 1
         return password_hash == f"hash:{password}"
 

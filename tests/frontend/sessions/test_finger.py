@@ -3,9 +3,11 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.sessions.finger import (
+    BUSY_QUERIES,
     QUERIES_MAX,
     QUERIES_PER_PLACE_MAX,
     FingerServer,
@@ -162,6 +164,14 @@ class TestServer:
                     assert await reader.read() == b""
         for _, writer in crowd:
             writer.transport.abort()
+
+    async def test_a_flood_of_queries_is_logged_once(self, server: FingerServer) -> None:
+        with structlog.testing.capture_logs() as lines:
+            for _ in range(2 * BUSY_QUERIES):
+                await self.ask(server, b"temp\r\n")
+        assert [line["queries"] for line in lines if line["event"] == "finger_busy"] == [
+            BUSY_QUERIES
+        ]
 
     async def test_fault_7_a_silent_peer_is_cut_off(
         self, server: FingerServer, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from drink_frontend.domain.errors import RateLimitedError
-from drink_frontend.system.fairness import FairTurns
+from drink_frontend.system.fairness import FairTurns, Lane
 
 
 class Work:
@@ -17,10 +17,10 @@ class Work:
         self.begun: list[str] = []
         self._end = asyncio.Semaphore(0)
 
-    def start(self, name: str, lane: str = "") -> "asyncio.Task[None]":
-        return asyncio.create_task(self._run(name, lane or name[0]))
+    def start(self, name: str, group: str = "") -> "asyncio.Task[None]":
+        return asyncio.create_task(self._run(name, (group, name[0])))
 
-    async def _run(self, name: str, lane: str) -> None:
+    async def _run(self, name: str, lane: Lane) -> None:
         async with self.turns.turn(lane):
             self.begun.append(name)
             await self._end.acquire()
@@ -45,6 +45,18 @@ async def test_a_lane_waits_for_one_turn_of_each_other_lane() -> None:
     await work.finish(8)
     await asyncio.gather(*tasks)
     assert work.begun == ["a0", "a1", "b0", "c0", "a2", "b1", "a3", "a4"]
+
+
+async def test_a_group_waits_for_one_turn_of_each_other_group_however_many_lanes_it_has() -> None:
+    work = Work()
+    tasks = [work.start(f"{lane}{number}", "new") for number in range(2) for lane in "abcdefgh"]
+    tasks += [work.start(f"z{number}", "known") for number in range(3)]
+    await settled()
+    assert work.turns.waiting == 18
+    await work.finish(len(tasks))
+    await asyncio.gather(*tasks)
+    assert work.begun[:8] == ["a0", "b0", "z0", "c0", "z1", "d0", "z2", "e0"]
+    assert work.turns.waiting == 0
 
 
 async def test_so_many_have_a_turn_at_once() -> None:

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from argon2 import PasswordHasher
 
 from drink_frontend.domain.errors import RateLimitedError
-from drink_frontend.system.passwords import DECOY, Argon2Hasher
+from drink_frontend.system.passwords import DECOY, WAITING_LOGGED_SHARE, Argon2Hasher
 
 
 @pytest.fixture
@@ -69,3 +70,13 @@ async def test_the_event_loop_goes_on_while_a_hash_is_computed(hasher: Argon2Has
         turns += 1
         await asyncio.sleep(0)
     assert turns > 1
+
+
+async def test_logins_that_wait_are_logged_once_a_minute() -> None:
+    hasher = Argon2Hasher(threads=1, waiting_max=2 * WAITING_LOGGED_SHARE)
+    with structlog.testing.capture_logs() as lines:
+        await asyncio.gather(*(hasher.verify(None, "guess", ("known", "bob")) for _ in range(6)))
+    assert lines == [
+        {"event": "passwords_busy", "log_level": "warning", "waiting": 2, "lane": "bob"}
+    ]
+    hasher.close()

@@ -151,6 +151,18 @@ async def test_fault_62_a_hash_waits_behind_those_of_its_own_lane_only(door: Doo
     assert door.logins.lane(THERE, "alice") == door.logins.lane(THERE, "user1") not in lanes
 
 
+async def test_fault_62_an_account_has_one_lane_however_many_places_it_logs_in_from(
+    door: Door,
+) -> None:
+    places = [f"192.0.2.{number}" for number in range(1, 9)]
+    for each in places:
+        await door.try_("alice", "right", each)
+    lanes = {door.logins.lane(each, "alice") for each in places}
+    assert len(lanes) == 1
+    [(group, _)] = lanes
+    assert group not in {door.logins.lane(each, "mallory")[0] for each in places}
+
+
 async def test_fault_62_an_owner_waits_with_whoever_guesses_at_his_name_beside_him(
     door: Door,
 ) -> None:

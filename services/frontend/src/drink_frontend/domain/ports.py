@@ -77,7 +77,9 @@ class PasswordHasher(Protocol):
             RateLimitedError: too many wait already.
         """
 
-    async def verify(self, password_hash: str | None, password: str, lane: str = "") -> bool:
+    async def verify(
+        self, password_hash: str | None, password: str, lane: tuple[str, str] = ("", "")
+    ) -> bool:
         """Whether the password fits; takes as long for None as for a real hash.
 
         Args:

@@ -27,8 +27,8 @@ FAIR_SHARE = 32
 """Lines of one client that are carried out before others get their turn; some 0.5 ms of them."""
 
 
-BUSY_LINES, BUSY_S = 1_000, 20.0
-"""A client that has so many lines carried out in fewer seconds is told of in the log."""
+BUSY_LINES, BUSY_S = 200, 10.0
+"""A client that has so many lines carried out in fewer seconds is logged as `session_busy`."""
 
 
 class Connection(asyncio.Protocol):

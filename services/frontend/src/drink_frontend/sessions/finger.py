@@ -8,6 +8,7 @@ import structlog
 from drink_frontend.domain.entities import Machine, Slot
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.domain.origin import place
+from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.sessions.dialects import ITEM_BYTES_MAX, NAME_BYTES_MAX, clean
 from drink_frontend.sessions.listening import ip_address, listen
 from drink_frontend.sessions.replies import UNKNOWN_PLACE, title
@@ -28,6 +29,12 @@ QUERIES_MAX = 64
 QUERIES_PER_PLACE_MAX = 16
 """Queries at once from one address, so that whoever stays silent keeps only his own from being
 answered."""
+
+BUSY_QUERIES, BUSY_S = 100, 5.0
+"""So many queries in fewer seconds are logged as `finger_busy`, answered or not."""
+
+BUSY_INTERVAL_S = 60.0
+"""Seconds between two such lines."""
 
 BAR_MAX = 40
 """Characters of the longest bar of a graph."""
@@ -150,6 +157,9 @@ class FingerServer:
         self._machines = machines
         self._server: asyncio.Server | None = None
         self._queries: dict[asyncio.Task[None], str] = {}
+        self._counted = 0
+        self._counted_since = 0.0
+        self._busy = LogRateLimiter(1, BUSY_INTERVAL_S)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -178,6 +188,7 @@ class FingerServer:
 
     def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         here = place(ip_address(writer.get_extra_info("peername")))
+        self._count(here)
         of_place = sum(each == here for each in self._queries.values())
         if len(self._queries) >= QUERIES_MAX or of_place >= QUERIES_PER_PLACE_MAX:
             log.warning("finger_turned_away", queries=len(self._queries))
@@ -186,6 +197,20 @@ class FingerServer:
         query = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._queries[query] = here
         query.add_done_callback(self._queries.pop)
+
+    def _count(self, here: str) -> None:
+        """Counts a query, and logs it when there have been many in a short time."""
+        now = asyncio.get_running_loop().time()
+        if not self._counted:
+            self._counted_since = now
+        self._counted += 1
+        if self._counted < BUSY_QUERIES:
+            return
+        took_s, self._counted = now - self._counted_since, 0
+        if took_s < BUSY_S and self._busy.passes(now) is not None:
+            log.warning(
+                "finger_busy", queries=BUSY_QUERIES, seconds=round(took_s, 1), latest_from=here
+            )
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Turns that are given out lane by lane, so that who asks for many waits for nobody but himself."""
+"""A queue for a scarce resource in which a caller with many requests delays only its own."""
 
 import asyncio
 import contextlib
@@ -7,29 +7,39 @@ from collections.abc import AsyncIterator
 
 from drink_frontend.domain.errors import RateLimitedError
 
+Lane = tuple[str, str]
+"""A group of lanes, and the lane in it."""
+
+_Queue = deque[asyncio.Future[None]]
+
 
 class FairTurns:
-    """So many turns at a time; the waiting lanes get theirs one after the other.
+    """Grants a number of turns at a time, alternating between groups, then between lanes.
 
-    Whoever is alone in its lane waits for one turn of every other lane at most, however many wait
-    in those.
+    A request that is alone in its lane waits for at most one turn of every other lane of its group,
+    and for as many turns of each other group, however many requests wait there.
 
     Args:
         at_once: Turns at a time.
-        users_max: Most users that have a turn or wait for one. Above it the newest one of the
-            longest lane is refused.
+        users_max: Largest number of requests that have a turn or wait for one. Above it the newest
+            request of the longest lane is refused.
     """
 
     def __init__(self, at_once: int, users_max: int) -> None:
         self._free = at_once
         self._users_max = users_max
         self._users = 0
-        # The lane whose turn is next comes first.
-        self._lanes: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        # The group whose turn is next comes first, and so does the lane within it.
+        self._groups: OrderedDict[str, OrderedDict[str, _Queue]] = OrderedDict()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a turn."""
+        return sum(len(queue) for lanes in self._groups.values() for queue in lanes.values())
 
     @contextlib.asynccontextmanager
-    async def turn(self, lane: str) -> AsyncIterator[None]:
-        """Waits for a turn in a lane, and has it until the context ends.
+    async def turn(self, lane: Lane) -> AsyncIterator[None]:
+        """Waits for a turn in a lane, and holds it until the context ends.
 
         Raises:
             RateLimitedError: too many wait, and most of them in this lane.
@@ -46,12 +56,13 @@ class FairTurns:
         finally:
             self._users -= 1
 
-    async def _wait(self, lane: str) -> None:
+    async def _wait(self, lane: Lane) -> None:
         if self._free:
             self._free -= 1
             return
         waiting = asyncio.get_running_loop().create_future()
-        self._lanes.setdefault(lane, deque()).append(waiting)
+        group, name = lane
+        self._groups.setdefault(group, OrderedDict()).setdefault(name, deque()).append(waiting)
         try:
             await waiting
         except asyncio.CancelledError:
@@ -62,33 +73,50 @@ class FairTurns:
             raise
 
     def _pass_on(self) -> None:
-        """Gives a turn that is over to the next lane."""
-        while self._lanes:
-            lane, waiting = self._lanes.popitem(last=False)
-            first = waiting.popleft()
-            if waiting:
-                self._lanes[lane] = waiting
+        """Gives a turn that is over to the next group's next lane."""
+        while self._groups:
+            group, lanes = self._groups.popitem(last=False)
+            name, queue = lanes.popitem(last=False)
+            first = queue.popleft()
+            if queue:
+                lanes[name] = queue
+            if lanes:
+                self._groups[group] = lanes
             if not first.done():
                 first.set_result(None)
                 return
         self._free += 1
 
-    def _leave(self, lane: str, waiting: "asyncio.Future[None]") -> None:
+    def _leave(self, lane: Lane, waiting: asyncio.Future[None]) -> None:
+        group, name = lane
         with contextlib.suppress(KeyError, ValueError):
-            self._lanes[lane].remove(waiting)
-            if not self._lanes[lane]:
-                del self._lanes[lane]
+            lanes = self._groups[group]
+            lanes[name].remove(waiting)
+            self._forget_if_empty(group, name)
 
-    def _refuse_one(self, lane: str) -> None:
+    def _forget_if_empty(self, group: str, name: str) -> None:
+        lanes = self._groups[group]
+        if not lanes[name]:
+            del lanes[name]
+        if not lanes:
+            del self._groups[group]
+
+    def _length(self, lane: Lane) -> int:
+        group, name = lane
+        lanes = self._groups.get(group)
+        return 0 if lanes is None or name not in lanes else len(lanes[name])
+
+    def _refuse_one(self, lane: Lane) -> None:
         """Makes room for one in a lane.
 
         Raises:
             RateLimitedError: by refusing that one.
         """
         refusal = RateLimitedError("too many logins at once", retry_after_seconds=1)
-        longest = max(self._lanes, key=lambda each: len(self._lanes[each]), default=lane)
-        if len(self._lanes.get(longest, ())) <= len(self._lanes.get(lane, ())) + 1:
+        every = [(group, name) for group, lanes in self._groups.items() for name in lanes]
+        longest = max(every, key=self._length, default=lane)
+        if self._length(longest) <= self._length(lane) + 1:
             raise refusal
-        newest = self._lanes[longest].pop()
+        newest = self._groups[longest[0]][longest[1]].pop()
         if not newest.done():
             newest.set_exception(refusal)

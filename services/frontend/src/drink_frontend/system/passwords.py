@@ -13,7 +13,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from drink_frontend.domain.errors import RateLimitedError
-from drink_frontend.system.fairness import FairTurns
+from drink_frontend.loglines.filter import LogRateLimiter
+from drink_frontend.system.fairness import FairTurns, Lane
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,17 @@ DECOY = (
     "$pOW3Rvy/xjzVa05/+IwQRvyKgOoyqaDHJM7lGG9mYZo"
 )
 """Verified in place of a hash that does not exist, so that both take the same time."""
+
+
+NO_LANE: Lane = ("", "")
+"""The lane of hashes that are not computed for a login."""
+
+WAITING_LOGGED_SHARE = 20
+"""The part of the hashes that may wait, one of so many, from which on the log says so: ten of 200,
+which take half a second."""
+
+BUSY_S = 60.0
+"""Seconds between two such lines."""
 
 
 class Argon2Hasher:
@@ -46,6 +58,8 @@ class Argon2Hasher:
             initargs=(niceness,),
         )
         self._turns = FairTurns(threads, waiting_max)
+        self._waiting_logged = max(1, waiting_max // WAITING_LOGGED_SHARE)
+        self._busy = LogRateLimiter(1, BUSY_S)
 
     async def hash(self, password: str) -> str:
         """A new hash.
@@ -53,9 +67,9 @@ class Argon2Hasher:
         Raises:
             RateLimitedError: too many wait already.
         """
-        return await self._run(lambda: self._hasher.hash(password), "")
+        return await self._run(lambda: self._hasher.hash(password), NO_LANE)
 
-    async def verify(self, password_hash: str | None, password: str, lane: str = "") -> bool:
+    async def verify(self, password_hash: str | None, password: str, lane: Lane = NO_LANE) -> bool:
         """Whether the password fits; takes as long for None as for a real hash.
 
         Raises:
@@ -74,13 +88,21 @@ class Argon2Hasher:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], T], lane: str) -> T:
+    async def _run(self, work: Callable[[], T], lane: Lane) -> T:
+        self._log_waiting(lane)
         try:
             async with self._turns.turn(lane):
                 return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         except RateLimitedError:
-            log.warning("passwords_crowded", lane=lane)
+            log.warning("passwords_crowded", lane=lane[1])
             raise
+
+    def _log_waiting(self, lane: Lane) -> None:
+        waiting = self._turns.waiting
+        if waiting >= self._waiting_logged and (
+            self._busy.passes(asyncio.get_running_loop().time()) is not None
+        ):
+            log.warning("passwords_busy", waiting=waiting, lane=lane[1])
 
 
 def _lower_priority(niceness: int) -> None:

@@ -104,14 +104,17 @@ class Logins:
         self._remember(pair)
         return found
 
-    def lane(self, origin: str, account: str) -> str:
-        """Whose turns an attempt's hash waits for.
+    def lane(self, origin: str, account: str) -> tuple[str, str]:
+        """Group and lane in which an attempt's hash waits for its turn.
 
-        An account has a lane of its own at each place where it has logged in; all others of a
-        place share one, whatever names are guessed at there.
+        Attempts for an account from a place where it has logged in before wait in the group
+        `known`, in the account's lane. All others wait in the group `new`, in the lane of their
+        place. So neither guesses from many places nor one account that logs in without a pause keep
+        other accounts waiting.
         """
-        pair = f"{account} {place(origin)}"
-        return pair if pair in self._known else place(origin)
+        if f"{account} {place(origin)}" in self._known:
+            return "known", account
+        return "new", place(origin)
 
     async def _turn(self, origin: str, account: str, pair: str) -> list[_Lane]:
         """Takes a turn in each lane and waits until all have come."""
