@@ -17,7 +17,7 @@ from benchmarks.systems import MACHINES, Frontend, running_system
 from benchmarks.table import Goal, Row
 from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
-from drink_agent.journal.disk import SystemDisk
+from drink_agent.journal.disk import Disk
 from drink_agent.journal.file import Journal
 from drink_frontend.storage.migrations import versions
 from scripts.plan import settings_toml
@@ -159,7 +159,7 @@ def _agent_start_s(folder: Path, records: int, times: int) -> float:
     return statistics.median(taken)
 
 
-class _Hurried(SystemDisk):
+class _Hurried(Disk):
     """Does not wait for the disk: a journal for a benchmark may be lost."""
 
     def sync_data(self, descriptor: int) -> None:

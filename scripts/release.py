@@ -41,7 +41,7 @@ CHECKS: Mapping[str, Sequence[Sequence[str]]] = {
     "drink_machine_agent": (
         ("drink-machine-agent", "--version"),
         ("tini-emulator", "--help"),
-        ("python", "-c", "import drink_agent.app, drink_agent.tools.check_board"),
+        ("python", "-c", "import drink_agent.app, drink_agent.tools.board"),
     ),
     "drink_cli": (("drink", "--version"), ("drink", "drop", "--help")),
 }

@@ -3,7 +3,7 @@
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.evidence import Cause, Evidence, Outcome
 from drink_agent.domain.records import Accepted
-from drink_agent.journal.disk import SystemDisk
+from drink_agent.journal.disk import Disk
 from tests.crash.kill_switch import replace
 
 
@@ -39,4 +39,4 @@ def call_an_interrupted_drop_off() -> None:
 
 def do_not_sync() -> None:
     """The motor is started, and results are reported, before the journal is on the disk."""
-    replace(SystemDisk, "sync_data", lambda _disk, _descriptor: None)
+    replace(Disk, "sync_data", lambda _disk, _descriptor: None)

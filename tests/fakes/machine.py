@@ -11,7 +11,7 @@ from drink_agent.board.emulator.hosts import PtyHost
 from drink_agent.board.emulator.spec import ArmedFault, BoardSpec, Fault
 from drink_agent.board.settings import BoardSettings
 from drink_agent.config import Config
-from drink_agent.journal.settings import JournalSettings
+from drink_agent.journal.file import JournalSettings
 from drink_agent.link.settings import LinkSettings
 from drink_agent.runtime.agent import Agent, AgentSettings
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, FakeLink

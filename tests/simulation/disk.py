@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from drink_agent.journal.disk import Disk
 from tests.simulation.world import Process, World
 
 SECTOR_BYTES = 512
@@ -123,8 +124,8 @@ class SimulatedDisk:
                 rest[start:end] = bytes(end - start)
 
 
-class MountedDisk:
-    """A disk as one process uses it; implements `drink_agent.journal.disk.Disk`.
+class MountedDisk(Disk):
+    """A disk as one process uses it.
 
     Args:
         disk: The host's.

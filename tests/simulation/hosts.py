@@ -15,8 +15,7 @@ from drink_agent.app import build
 from drink_agent.board.board import Board
 from drink_agent.board.port import BoardEvent
 from drink_agent.config import Config
-from drink_agent.journal.errors import JournalDamagedError, JournalFailedError
-from drink_agent.journal.file import Journal
+from drink_agent.journal.file import Journal, JournalDamagedError, JournalFailedError
 from drink_agent.link.client import LinkClient
 from drink_agent.runtime.agent import Agent
 from drink_agent.runtime.notify import SystemdNotifier

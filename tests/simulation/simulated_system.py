@@ -20,7 +20,7 @@ from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse
 from drink_agent.board.emulator.spec import ArmedFault, BoardSpec
 from drink_agent.board.settings import BoardSettings
 from drink_agent.config import Config
-from drink_agent.journal.settings import JournalSettings
+from drink_agent.journal.file import JournalSettings
 from drink_agent.link.settings import LinkSettings
 from drink_frontend.config import Settings
 from drink_frontend.links.settings import LinkSettings as FrontendLinkSettings

@@ -16,7 +16,7 @@ from drink_agent.board.emulator.spec import BoardSpec
 from drink_agent.board.identity import AnotherBoardError, BoardMemory, Identity
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Outcome
-from drink_agent.tools.accept_board import accept_board
+from drink_agent.tools.board import accept_board
 from tests.fakes.board_emulated import quick
 from tests.fakes.board_log import LIMIT_S, RunningBoard
 from tests.fakes.logwatch import watching

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from drink_agent.journal.disk import SystemDisk
+from drink_agent.journal.disk import Disk
 
-DISK = SystemDisk()
+DISK = Disk()
 
 
 def test_files_grow_shrink_and_change_names(tmp_path: Path) -> None:

@@ -13,13 +13,16 @@ from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
 from drink_agent.journal import file as journal_file
 from drink_agent.journal.compaction import survivors
-from drink_agent.journal.errors import (
+from drink_agent.journal.file import (
+    Journal,
     JournalDamagedError,
     JournalError,
     JournalFailedError,
     JournalLockedError,
+    JournalSettings,
+    journal_lock,
+    read,
 )
-from drink_agent.journal.file import Journal, read
 from drink_agent.journal.format import encode_entries
 
 RECORDS: list[Record] = [
@@ -201,7 +204,7 @@ def test_fault_34_a_damaged_body_stops_the_agent_and_is_left_as_it_is(path: Path
     path.write_bytes(data)
     with pytest.raises(JournalDamagedError) as caught:
         Journal.open(path)
-    assert caught.value.path == path
+    assert str(path) in str(caught.value)
     assert path.read_bytes() == data
 
 
@@ -382,3 +385,95 @@ def test_a_place_where_nothing_can_be_written_is_a_typed_error(tmp_path: Path) -
     blocked.write_text("")
     with pytest.raises(JournalError):
         Journal.open(blocked / "journal")
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """All that a command could leave behind: names, bytes, owners, times."""
+    return {
+        each.name: (each.read_bytes(), each.stat().st_uid, each.stat().st_mtime_ns)
+        for each in folder.iterdir()
+    }
+
+
+def test_no_agent_starts_meanwhile_and_nothing_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    Journal.open(path)[0].close()
+    before = contents(tmp_path)
+    with journal_lock(path):
+        with pytest.raises(JournalLockedError):
+            Journal.open(path)
+        assert contents(tmp_path) == before
+    Journal.open(path)[0].close()
+
+
+def test_a_running_agent_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal, _ = Journal.open(path)
+    with pytest.raises(JournalLockedError), journal_lock(path):
+        pass
+    journal.close()
+    with journal_lock(path):
+        pass
+
+
+@pytest.mark.parametrize("name", ["journal", "missing/journal", "missing/folder/journal"])
+def test_where_no_agent_has_run_nothing_is_made(tmp_path: Path, name: str) -> None:
+    with journal_lock(tmp_path / name):
+        assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_journal_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    Journal.open(path)[0].close()
+    path.write_bytes(b"x" + path.read_bytes())
+    with pytest.raises(JournalDamagedError), journal_lock(path):
+        pass
+    with pytest.raises(JournalDamagedError):  # and the lock is free again
+        Journal.open(path)
+
+
+def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    Journal.open(path)[0].close()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(JournalFailedError), journal_lock(path):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for another user")
+def test_a_journal_that_root_made_belongs_to_the_owner_of_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    os.chown(folder, 61184, 61184)
+    path = folder / "journal"
+    journal, _ = Journal.open(path)
+    journal.compact(list)
+    journal.close()
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in folder.iterdir()} == {
+        (61184, 61184)
+    }
+
+
+PATH = Path("/var/lib/x/journal")
+
+
+def test_every_error_names_the_file_and_keeps_its_facts() -> None:
+    damaged = JournalDamagedError(PATH, 117, "a reason")
+    failed = JournalFailedError(PATH, OSError(28, "No space left on device"))
+    errors: list[JournalError] = [damaged, failed, JournalLockedError(PATH)]
+    assert all(str(PATH) in str(error) for error in errors)
+    assert (damaged.offset, damaged.reason) == (117, "a reason")
+    assert failed.errno == 28
+
+
+def test_a_refusal_names_the_user() -> None:
+    assert f"user {os.geteuid()}" in str(JournalFailedError(PATH, PermissionError(13, "no")))
+    assert "user" not in str(JournalFailedError(PATH, OSError(28, "No space left on device")))
+
+
+@pytest.mark.parametrize("name", ["compact_bytes", "evidence_drops", "min_free_bytes"])
+def test_limits_are_not_negative(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        JournalSettings(**{name: -1})  # type: ignore[arg-type]

@@ -14,8 +14,7 @@ import pytest
 from drink.v1.drop_service_pb2 import Drop
 from drink_agent.board.emulator.spec import Fault
 from drink_agent.domain.records import Entry
-from drink_agent.journal.errors import JournalFailedError
-from drink_agent.journal.file import Journal, read
+from drink_agent.journal.file import Journal, JournalFailedError, read
 from drink_agent.runtime.agent import AgentSettings, PartEndedError
 from drink_agent.runtime.clock import boot_time_s
 from tests.fakes.frontend import LIMIT_S

@@ -3,7 +3,7 @@ import stat
 from pathlib import Path
 
 from drink_agent.runtime.status import answering, socket_of
-from drink_agent.tools.status import ask
+from drink_agent.tools.reports import read_status
 from tests.fakes.logwatch import watching
 
 
@@ -18,8 +18,8 @@ async def test_whoever_asks_gets_the_state_of_now(tmp_path: Path) -> None:
 
     async with answering(path, describe):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert await asyncio.to_thread(ask, path) == {"count": 1}
-        assert await asyncio.to_thread(ask, path) == {"count": 2}
+        assert await asyncio.to_thread(read_status, path) == {"count": 1}
+        assert await asyncio.to_thread(read_status, path) == {"count": 2}
     assert not path.exists()
 
 
@@ -28,7 +28,7 @@ async def test_a_socket_left_by_a_killed_agent_is_replaced(tmp_path: Path) -> No
     abandoned = await asyncio.start_unix_server(lambda *_: None, path)
     abandoned.close()
     async with answering(path, lambda: {"alive": True}):
-        assert await asyncio.to_thread(ask, path) == {"alive": True}
+        assert await asyncio.to_thread(read_status, path) == {"alive": True}
 
 
 async def test_without_a_socket_the_agent_works_all_the_same(tmp_path: Path) -> None:

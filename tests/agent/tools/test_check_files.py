@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from drink_agent.link.settings import LinkSettings
-from drink_agent.tools.check_files import problems_of
+from drink_agent.tools.check_files import file_problems
 from tests.fakes.certificates import Certificates
 
 
 def problems(link: LinkSettings) -> str:
-    return "\n".join(problems_of(link, Path("/nowhere/journal"), "d"))
+    return "\n".join(file_problems(link, Path("/nowhere/journal"), "d"))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_certificates_that_cannot_be_used_are_named(link: LinkSettings, tmp_path
 
 def test_a_journal_that_no_user_could_write_is_named(link: LinkSettings, tmp_path: Path) -> None:
     def told(path: Path) -> str:
-        return "\n".join(problems_of(link, path, "d"))
+        return "\n".join(file_problems(link, path, "d"))
 
     file = tmp_path / "file"
     file.touch()

@@ -14,18 +14,18 @@ from pathlib import Path
 from drink_agent import config as configuration
 from drink_agent.config import ConfigError
 from drink_agent.domain.recovery import ImpossibleHistoryError
-from drink_agent.journal.claim import claimed
-from drink_agent.journal.errors import (
+from drink_agent.journal.file import (
     JournalDamagedError,
     JournalError,
     JournalFailedError,
     JournalLockedError,
+    journal_lock,
+    read,
 )
-from drink_agent.journal.file import read
 from drink_agent.loglines.process import open_standard_streams, take_over
 from drink_agent.logs import set_up_logging
 from drink_agent.runtime.status import socket_of
-from drink_agent.tools import show_journal, status
+from drink_agent.tools import reports
 
 # A supervisor may ask `status` every few seconds, so each command imports what only it needs; half
 # of that is gRPC.
@@ -158,12 +158,12 @@ def _alarm(error: Exception) -> int:
 
 
 def _config_check(options: argparse.Namespace) -> int:
-    from drink_agent.tools.check_files import problems_of
+    from drink_agent.tools.check_files import file_problems
 
     config = configuration.load(options.config, os.environ)
     for line in configuration.describe(config):
         print(line)
-    problems = list(problems_of(config.link, config.journal.path, config.machine))
+    problems = list(file_problems(config.link, config.journal.path, config.machine))
     for problem in problems:
         print(f"drink-machine-agent: {problem}", file=sys.stderr)
     return EXIT_CONFIG if problems else 0
@@ -172,12 +172,12 @@ def _config_check(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     config = configuration.load(options.config, os.environ, secrets=False)
     try:
-        told = status.ask(socket_of(config.journal.path))
-    except status.NoAnswerError as error:
+        told = reports.read_status(socket_of(config.journal.path))
+    except reports.NoAnswerError as error:
         print(f"drink-machine-agent: {error}", file=sys.stderr)
         return EXIT_FAULT
-    print(json.dumps(told) if options.json else "\n".join(status.lines_of(told)))
-    return EXIT_FAULT if options.ready and not status.is_ready(told) else 0
+    print(json.dumps(told) if options.json else "\n".join(reports.status_lines(told)))
+    return EXIT_FAULT if options.ready and not reports.is_ready(told) else 0
 
 
 def _show_journal(options: argparse.Namespace) -> int:
@@ -187,14 +187,14 @@ def _show_journal(options: argparse.Namespace) -> int:
     except (JournalDamagedError, OSError) as error:
         print(f"drink-machine-agent: {error}", file=sys.stderr)
         return EXIT_JOURNAL_DAMAGED if isinstance(error, JournalDamagedError) else EXIT_FAULT
-    for line in show_journal.lines_of(contents, options.last):
+    for line in reports.journal_lines(contents, options.last):
         print(line)
     return 0
 
 
 def _check_board(options: argparse.Namespace) -> int:
     from drink_agent.board.identity import BoardMemory
-    from drink_agent.tools.check_board import check_board
+    from drink_agent.tools.board import check_board
 
     if options.drop is not None and not options.yes:
         print("drink-machine-agent: --drop drops a can; say --yes as well", file=sys.stderr)
@@ -203,7 +203,7 @@ def _check_board(options: argparse.Namespace) -> int:
     tell = partial(print, flush=True)
     try:
         # Held so that no agent starts in between and takes the board, or its answers.
-        with claimed(config.journal.path):
+        with journal_lock(config.journal.path):
             memory = BoardMemory(config.identity_file, read_only=True)
             sound = asyncio.run(check_board(config.board, tell, memory=memory, slot=options.drop))
     except JournalError as error:
@@ -216,7 +216,7 @@ def _check_board(options: argparse.Namespace) -> int:
 
 def _accept_board(options: argparse.Namespace) -> int:
     from drink_agent.board.identity import BoardMemory
-    from drink_agent.tools.accept_board import accept_board
+    from drink_agent.tools.board import accept_board
 
     config = configuration.load(options.config, os.environ)
     memory = BoardMemory(config.identity_file)

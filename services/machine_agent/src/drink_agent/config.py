@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.dispenser import DispenserSettings
 from drink_agent.files import SecretFileError, read_secret
-from drink_agent.journal.settings import JournalSettings
+from drink_agent.journal.file import JournalSettings
 from drink_agent.link.settings import LinkSettings
 from drink_agent.logs import LogSettings
 from drink_agent.runtime.agent import AgentSettings

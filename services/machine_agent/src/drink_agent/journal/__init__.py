@@ -1,1 +1,1 @@
-"""What the agent must not forget: one append-only file per machine."""
+"""The agent's durable memory: one append-only file per machine."""

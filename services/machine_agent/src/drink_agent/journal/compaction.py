@@ -1,4 +1,4 @@
-"""Which entries a journal still needs."""
+"""Selects the entries that a journal still needs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,27 +12,27 @@ from drink_agent.domain.recovery import Memory, Step, replay
 def survivors(
     entries: Sequence[Entry], *, remembered_drops: int, evidence_drops: int
 ) -> list[Entry]:
-    """Returns the entries that replay to the same memory as all of them.
+    """Returns the entries that replay to the same memory as all entries.
 
-    Of a drop that is not acknowledged everything that counts is kept, and of the last one that was
-    commanded, if its outcome is not known. Of the newest acknowledged ones the last result is, with
-    its evidence for the newest of them. Numbers stay as they are.
+    All relevant entries are kept of drops that are not acknowledged, and of the last commanded drop
+    if its outcome is unknown. Only the last result is kept of the newest acknowledged drops, and
+    its evidence only of the newest of these. Entries keep their numbers.
 
     Args:
-        entries: A sound journal's, oldest first.
-        remembered_drops: Acknowledged drops to keep.
-        evidence_drops: Acknowledged drops to keep the evidence of.
+        entries: All entries of an intact journal, oldest first.
+        remembered_drops: Number of acknowledged drops to keep.
+        evidence_drops: Number of acknowledged drops that keep their evidence.
 
     Raises:
-        ImpossibleHistoryError: They contradict each other.
+        ImpossibleHistoryError: The entries contradict each other.
     """
     memory = replay(entries, remembered_drops)
     with_evidence = set(tuple(memory.settled)[-evidence_drops:] if evidence_drops else ())
-    # A drop that was forgotten may have come again; only its last life counts.
+    # A drop that was forgotten may have been accepted again; only its last acceptance counts.
     accepted_at = {e.record.drop: e.sequence for e in entries if isinstance(e.record, Accepted)}
     kept = []
     for entry in entries:
-        if entry.sequence < _first_that_counts(entry.record.drop, memory, accepted_at):
+        if entry.sequence < _first_relevant(entry.record.drop, memory, accepted_at):
             continue
         stripped = entry.record.drop in memory.settled and entry.record.drop not in with_evidence
         if stripped and isinstance(entry.record, Result):
@@ -42,7 +42,8 @@ def survivors(
     return kept
 
 
-def _first_that_counts(drop: str, memory: Memory, accepted_at: Mapping[str, int]) -> float:
+def _first_relevant(drop: str, memory: Memory, accepted_at: Mapping[str, int]) -> float:
+    """Returns the number of a drop's first relevant entry; infinity if none is relevant."""
     if memory.unanswered is not None and memory.unanswered.drop == drop:
         return accepted_at[drop]
     match memory.step_of(drop):

@@ -1,80 +1,31 @@
-"""What the journal asks of the disk, and the disk of the host."""
+"""The file operations of the journal."""
 
 import errno
 import fcntl
 import os
 import stat
 from pathlib import Path
-from typing import Protocol
 
 from drink_agent.files import give_to_owner
 
 
-class Disk(Protocol):
-    """Files and folders. Every method may block, and raises OSError for what cannot be done."""
+class Disk:
+    """Files and folders of the host.
+
+    Every method may block. Each raises OSError if the operation fails. Simulations override all
+    methods.
+    """
 
     def make_folder(self, path: Path) -> None:
-        """Makes a folder that only its owner can enter, and those above it, unless it is there."""
-
-    def lock(self, path: Path) -> int:
-        """Locks a file, made if missing, until its descriptor is closed.
-
-        Raises:
-            BlockingIOError: Another process holds it.
-        """
-
-    def exists(self, path: Path) -> bool:
-        """Whether there is such a file."""
-
-    def size(self, path: Path) -> int:
-        """Length of a regular file in bytes; no other kind of file has one."""
-
-    def read(self, path: Path) -> bytes:
-        """All of a file."""
-
-    def create(self, path: Path) -> int:
-        """Opens a new or emptied file to append to; only its owner can open it."""
-
-    def append_to(self, path: Path) -> int:
-        """Opens a file to append to."""
-
-    def write(self, descriptor: int, data: bytes | memoryview) -> int:
-        """Appends bytes and returns how many of them were taken, at least one."""
-
-    def truncate(self, descriptor: int, length: int) -> None:
-        """Cuts a file off."""
-
-    def sync_data(self, descriptor: int) -> None:
-        """Makes a file's bytes durable, and its length."""
-
-    def sync(self, descriptor: int) -> None:
-        """Makes all of a file durable."""
-
-    def write_again(self, path: Path, offset: int) -> None:
-        """Writes a file's bytes from `offset` on over themselves, and makes them durable."""
-
-    def sync_folder(self, path: Path) -> None:
-        """Makes durable which files a folder has."""
-
-    def rename(self, source: Path, target: Path) -> None:
-        """Gives a file another one's name, at once."""
-
-    def remove(self, path: Path) -> None:
-        """Removes a file if it is there."""
-
-    def close(self, descriptor: int) -> None:
-        """Closes a descriptor and ends its lock."""
-
-
-class SystemDisk:
-    """The host's disk. See `Disk`."""
-
-    def make_folder(self, path: Path) -> None:
-        """See `Disk`."""
+        """Makes a folder that only its owner can enter, and its parents, if they are missing."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def lock(self, path: Path) -> int:
-        """See `Disk`."""
+        """Locks a file, which is made if missing, until its descriptor is closed.
+
+        Raises:
+            BlockingIOError: Another process has locked it.
+        """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             give_to_owner(descriptor, path.parent)
@@ -85,22 +36,26 @@ class SystemDisk:
         return descriptor
 
     def exists(self, path: Path) -> bool:
-        """See `Disk`."""
+        """Returns whether the file exists."""
         return path.exists()
 
     def size(self, path: Path) -> int:
-        """See `Disk`."""
+        """Returns the length of a regular file in bytes.
+
+        Raises:
+            OSError: It is no regular file.
+        """
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(path))
         return about.st_size
 
     def read(self, path: Path) -> bytes:
-        """See `Disk`."""
+        """Returns the content of a file."""
         return path.read_bytes()
 
     def create(self, path: Path) -> int:
-        """See `Disk`."""
+        """Opens a new or emptied file for appending; only its owner can open it."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
         try:
@@ -111,27 +66,27 @@ class SystemDisk:
         return descriptor
 
     def append_to(self, path: Path) -> int:
-        """See `Disk`."""
+        """Opens an existing file for appending."""
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def write(self, descriptor: int, data: bytes | memoryview) -> int:
-        """See `Disk`."""
+        """Appends bytes and returns the number of written bytes, at least one."""
         return os.write(descriptor, data)
 
     def truncate(self, descriptor: int, length: int) -> None:
-        """See `Disk`."""
+        """Truncates a file to a length in bytes."""
         os.ftruncate(descriptor, length)
 
     def sync_data(self, descriptor: int) -> None:
-        """See `Disk`."""
+        """Makes a file's content and length durable."""
         os.fdatasync(descriptor)
 
     def sync(self, descriptor: int) -> None:
-        """See `Disk`."""
+        """Makes a file's content and all its attributes durable."""
         os.fsync(descriptor)
 
     def write_again(self, path: Path, offset: int) -> None:
-        """See `Disk`."""
+        """Overwrites a file from `offset` on with its own bytes, and makes them durable."""
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             rest = memoryview(os.pread(descriptor, os.fstat(descriptor).st_size - offset, offset))
@@ -143,7 +98,7 @@ class SystemDisk:
             os.close(descriptor)
 
     def sync_folder(self, path: Path) -> None:
-        """See `Disk`."""
+        """Makes the names of a folder's files durable."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
@@ -151,13 +106,13 @@ class SystemDisk:
             os.close(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
-        """See `Disk`."""
+        """Renames a file atomically and replaces the target."""
         source.rename(target)
 
     def remove(self, path: Path) -> None:
-        """See `Disk`."""
+        """Removes a file if it exists."""
         path.unlink(missing_ok=True)
 
     def close(self, descriptor: int) -> None:
-        """See `Disk`."""
+        """Closes a descriptor, which ends its lock."""
         os.close(descriptor)

@@ -1,24 +1,26 @@
-"""The journal's file: append, sync, compact.
+"""The journal's file: settings, errors, lock, append, sync and compaction.
 
-An append-only file and not SQLite, for two reasons. A record torn by a power cut and one that
-was damaged later can be told apart (see `format`), where a database must treat both alike. And
-a durable step is one write and one fdatasync: 0.18 ms on the disk of a small server, against
-0.31 ms for a commit with WAL and synchronous=FULL, and without that file's checkpoints.
+The journal is an append-only file and not SQLite, for two reasons. A record that a power cut has
+torn and one that was damaged later can be distinguished (see `format`); a database must treat both
+alike. And one durable step is one write and one fdatasync: 0.18 ms on the disk of a small server,
+compared with 0.31 ms for a commit with WAL and synchronous=FULL, and there are no checkpoints.
 
-Nothing here is thread-safe and everything but `append` may block on the disk; the agent calls
-it from one thread at a time.
+Nothing here is thread-safe, and everything but `append` may block on the disk. The agent calls it
+from one thread at a time.
 """
 
 import contextlib
 import errno
+import fcntl
+import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from drink_agent.domain.records import Entry
-from drink_agent.journal.disk import Disk, SystemDisk
-from drink_agent.journal.errors import JournalDamagedError, JournalFailedError, JournalLockedError
+from drink_agent.journal.disk import Disk
 from drink_agent.journal.format import (
     BrokenFrameError,
     Contents,
@@ -29,24 +31,89 @@ from drink_agent.journal.format import (
 )
 
 JOURNAL_BYTES_MAX = 256 * 1024 * 1024
-"""Largest file that is read; compaction keeps a sound one far below."""
+"""Size of the largest file that is read; compaction keeps an intact file far smaller."""
 
 COMPACTED_FRAME_ENTRIES = 64
-"""Entries in a frame that compaction writes; far fewer bytes than a frame may have."""
-
-_SYSTEM_DISK = SystemDisk()
+"""Number of entries in a frame that compaction writes; far fewer bytes than a frame may have."""
 
 
-def read(path: Path, disk: Disk = _SYSTEM_DISK) -> Contents:
-    """Reads a journal without touching it; its agent may be running.
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """Path and limits of the journal."""
+
+    path: Path = Path("/var/lib/drink-machine-agent/journal")
+    """Default /var/lib/drink-machine-agent/journal. A file used by this agent only, on a disk that
+    keeps synced data through a power cut. Its folder also holds the file's `.lock` and, during
+    compaction, its `.new`."""
+    compact_bytes: int = 4 * 1024 * 1024
+    """Default 4 MiB. A file that is larger, and twice as large as after its last compaction, is
+    compacted when no drop is in progress; 4 MiB are about 4000 drops, rewritten in 0.2 s."""
+    evidence_drops: int = 200
+    """Default 200 drops. Number of acknowledged drops that keep their evidence in a compaction, for
+    a person at the machine; the frontend keeps the evidence of all drops."""
+    min_free_bytes: int = 1024 * 1024
+    """Default 1 MiB. With less free space on the disk the board is reported as not ready, so that
+    no drop is sent whose result could not be written; a drop needs at most 10 KiB."""
+
+    def __post_init__(self) -> None:
+        for name in ("compact_bytes", "evidence_drops", "min_free_bytes"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
+
+
+class JournalError(Exception):
+    """The journal cannot be used. The agent must stop and must not work around it."""
+
+
+class JournalDamagedError(JournalError):
+    """The file differs from what was written; a person has to decide what to do.
+
+    A record that a power cut has torn is not damage and never raises this.
+    """
+
+    def __init__(self, path: Path, offset: int, reason: str) -> None:
+        super().__init__(f"{path} is damaged at byte {offset}: {reason}")
+        self.offset = offset
+        """Position of the first unreadable byte."""
+        self.reason = reason
+        """Description of the damage."""
+
+
+class JournalLockedError(JournalError):
+    """Another agent uses this journal."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is in use by another agent")
+
+
+class JournalFailedError(JournalError):
+    """A write failed, or the file cannot be opened; what was durable before stays so.
+
+    Afterwards nothing more may be written or commanded: after one failed sync, a kernel may report
+    success for the next one without having written the data.
+    """
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        refused = cause.errno in (errno.EACCES, errno.EPERM)
+        who = f", as the user {os.geteuid()}" if refused else ""
+        super().__init__(f"{path} could not be opened or written{who}: {cause.strerror or cause}")
+        self.errno = cause.errno
+        """The system's error number, such as ENOSPC."""
+
+
+_HOST_DISK = Disk()
+
+
+def read(path: Path, disk: Disk = _HOST_DISK) -> Contents:
+    """Reads a journal without changing it; its agent may be running.
 
     Args:
         path: The journal's file.
-        disk: Where it is.
+        disk: The disk of the file.
 
     Raises:
-        JournalDamagedError: It was damaged after it had been written.
-        OSError: It cannot be read.
+        JournalDamagedError: The file was damaged after it had been written.
+        OSError: The file cannot be read.
     """
     if disk.size(path) > JOURNAL_BYTES_MAX:
         raise JournalDamagedError(path, JOURNAL_BYTES_MAX, "it is larger than any journal")
@@ -57,10 +124,10 @@ def read(path: Path, disk: Disk = _SYSTEM_DISK) -> Contents:
 
 
 class Journal:
-    """An open journal, locked against any other agent."""
+    """An open journal, locked against other agents."""
 
     def __init__(self, path: Path, disk: Disk, lock: int) -> None:
-        """Use `open`."""
+        """Call `open` instead."""
         self._path = path
         self._disk = disk
         self._lock = lock
@@ -68,33 +135,33 @@ class Journal:
         self._failed = False
         self._pending: list[Entry] = []
         self.journal_id = ""
-        """Made with the file; another one means that the old memory is lost."""
+        """Made with the file. A different id shows that the entries of the old file are lost."""
         self.last_sequence = 0
-        """Number of the last entry appended."""
+        """Number of the last appended entry."""
         self.durable_sequence = 0
-        """Number of the last entry that is durable."""
+        """Number of the last durable entry."""
         self.size_bytes = 0
-        """Length of the file."""
+        """Length of the file in bytes."""
         self.compacted_bytes = 0
-        """Length of the file when it was opened or last compacted."""
+        """Length of the file in bytes when it was opened or last compacted."""
         self.torn_bytes = 0
-        """Length of the torn frame that opening has cut off, usually 0."""
+        """Length in bytes of the torn frame that `open` has removed, usually 0."""
 
     @classmethod
-    def open(cls, path: Path, disk: Disk = _SYSTEM_DISK) -> tuple[Self, tuple[Entry, ...]]:
+    def open(cls, path: Path, disk: Disk = _HOST_DISK) -> tuple[Self, tuple[Entry, ...]]:
         """Opens or creates a journal.
 
         Args:
             path: The journal's file.
-            disk: Where it is.
+            disk: The disk of the file.
 
         Returns:
             The journal and its entries, oldest first.
 
         Raises:
             JournalLockedError: Another agent uses it.
-            JournalDamagedError: It was damaged after it had been written.
-            JournalFailedError: It cannot be read or written.
+            JournalDamagedError: The file was damaged after it had been written.
+            JournalFailedError: The file cannot be read or written.
         """
         with _disk_errors(path):
             disk.make_folder(path.parent)
@@ -107,20 +174,20 @@ class Journal:
 
     @property
     def dirty(self) -> bool:
-        """Whether something was appended that is not durable."""
+        """Whether there are appended entries that are not durable."""
         return bool(self._pending)
 
     def append(self, entry: Entry) -> None:
-        """Adds an entry; it is written by the next `sync`."""
+        """Adds an entry, which the next `sync` writes."""
         assert entry.sequence == self.last_sequence + 1
         self._pending.append(entry)
         self.last_sequence = entry.sequence
 
     def sync(self) -> None:
-        """Makes everything appended durable.
+        """Makes all appended entries durable.
 
         Raises:
-            JournalFailedError: It is not; the journal takes nothing more.
+            JournalFailedError: They are not durable, and the journal accepts nothing more.
         """
         assert not self._failed, "the journal has failed and may not be used"
         if not self._pending:
@@ -136,17 +203,17 @@ class Journal:
     def compact(self, survivors: Callable[[Sequence[Entry]], list[Entry]]) -> bool:
         """Rewrites the file with the entries that are still needed.
 
-        The new file replaces the old one by a rename once it is durable, so that at every
-        instant one of the two is complete.
+        The new file is made durable and then replaces the old one by a rename, so that at every
+        moment one of the two is complete.
 
         Args:
-            survivors: Picks them from all entries.
+            survivors: Returns the needed ones of all entries.
 
         Returns:
-            False if the disk has no room for the new file; the old one stays.
+            False if the disk has no room for the new file; the old one stays in use.
 
         Raises:
-            JournalDamagedError: What it reads back is not what was written.
+            JournalDamagedError: The file differs from what was written.
             JournalFailedError: The disk failed.
         """
         self.sync()
@@ -167,7 +234,7 @@ class Journal:
         return True
 
     def close(self) -> None:
-        """Releases the file and its lock; what was not synced is not written."""
+        """Closes the file and releases its lock; entries that were not synced are lost."""
         for descriptor in (self._file, self._lock):
             if descriptor >= 0:
                 self._disk.close(descriptor)
@@ -183,8 +250,9 @@ class Journal:
         if contents.torn_bytes:
             self._disk.truncate(self._file, contents.sound_bytes)
             self._disk.sync(self._file)
-        # An earlier run may have died between a step and its sync, and after a sync that failed the
-        # system still shows what the disk never got. It can only be the last frame, and the name.
+        # The previous run may have ended between a write and its sync; and after a failed sync the
+        # system still returns bytes that the disk does not have. Both can concern only the last
+        # frame and the file's name.
         self._disk.write_again(self._path, contents.last_frame_at)
         self._disk.sync_folder(self._path.parent)
         self.journal_id = contents.header.journal_id
@@ -194,7 +262,7 @@ class Journal:
         return contents.entries
 
     def _write_temporary(self, header: Header, entries: Sequence[Entry]) -> int:
-        """Writes a complete file, durable under its temporary name; returns its descriptor."""
+        """Makes a complete file durable under its temporary name; returns its descriptor."""
         file = self._disk.create(self._temporary)
         try:
             self._write_all(file, encode_header(header))
@@ -231,17 +299,51 @@ class Journal:
             raise
 
 
-def lock_path(path: Path) -> Path:
-    """Returns the file that an agent locks while it uses a journal."""
+def _lock_path(path: Path) -> Path:
+    """Returns the lock's file, separate because compaction replaces the journal's file."""
     return path.with_name(path.name + ".lock")
 
 
 def _lock(path: Path, disk: Disk) -> int:
-    """Locks a file of its own, since compaction replaces the journal's."""
     try:
-        return disk.lock(lock_path(path))
+        return disk.lock(_lock_path(path))
     except BlockingIOError as error:
         raise JournalLockedError(path) from error
+
+
+@contextlib.contextmanager
+def journal_lock(path: Path) -> Iterator[None]:
+    """Holds the lock of a journal, so that no agent starts on it.
+
+    Nothing is written. If no agent has run yet, there is no journal and no lock, and none is made:
+    the service's user could not open a file that another user has made.
+
+    Args:
+        path: The journal's file.
+
+    Raises:
+        JournalLockedError: An agent uses the journal.
+        JournalDamagedError: The file was damaged after it had been written.
+        JournalFailedError: This user may not read it.
+    """
+    try:
+        descriptor = os.open(_lock_path(path), os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        yield
+        return
+    except OSError as error:
+        raise JournalFailedError(path, error) from error
+    try:
+        with _disk_errors(path):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise JournalLockedError(path) from error
+            with contextlib.suppress(FileNotFoundError):
+                read(path)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,14 @@
-r"""The journal's bytes: frames, one a line, each written by one sync.
+r"""The bytes of the journal: one frame per line, each written by one sync.
 
     frame   = length " " crc " " payload "\n"
     length  = payload bytes, 8 hexadecimal digits
     crc     = CRC-32 of the payload, 8 hexadecimal digits
     payload = ASCII JSON without control characters
 
-The first frame's payload is the header object, every other one's a list of entries. No frame
-contains a NUL byte, and a line feed only at its end. That is what tells a torn frame from a
-damaged one: a power cut leaves the last write short, or leaves sectors of it unwritten, which
-read as NUL; nothing else it can do, and no flipped bit looks like either.
+The payload of the first frame is the header object; the payload of every other frame is a list of
+entries. A frame has no NUL byte, and its only line feed is at its end. This distinguishes a torn
+frame from a damaged one: a power cut either shortens the last write or leaves sectors of it
+unwritten, which read as NUL. A power cut has no other effect, and a flipped bit has neither.
 """
 
 import binascii
@@ -23,10 +23,10 @@ FORMAT = "drink-journal/1"
 """Name and version of this format."""
 
 FRAME_BYTES_MAX = 1 << 20
-"""Longest frame; a sync of more entries than fit is a fault of the program."""
+"""Largest size of a frame; a sync of more entries is a fault of the program."""
 
 SECTOR_BYTES = 512
-"""Least that a disk writes or does not write as a whole."""
+"""Smallest unit that a disk writes completely or not at all."""
 
 _encode_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 _decode_json = json.JSONDecoder().raw_decode
@@ -39,52 +39,52 @@ _NUL = b"\0"
 
 
 class BrokenFrameError(Exception):
-    """Bytes that are not a frame, and not what a power cut leaves of one."""
+    """Bytes that are neither a frame nor a frame torn by a power cut."""
 
     def __init__(self, offset: int, reason: str) -> None:
         super().__init__(reason)
         self.offset = offset
-        """Where they begin."""
+        """Position of the first such byte."""
         self.reason = reason
-        """What is wrong."""
+        """Description of the damage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a journal says of itself."""
+    """First frame of a journal."""
 
     journal_id: str
-    """Made with the journal and kept through compaction."""
+    """Id that is made with the journal and kept in compactions."""
     through: int = 0
-    """Entries up to this number were compacted, some are missing; after it none is."""
+    """Number of the last compacted entry; only entries up to it may be missing."""
     kept: int = 0
-    """How many entries up to `through` are there."""
+    """Number of entries up to `through` that the file has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Everything that was durable in a journal."""
+    """All durable content of a journal."""
 
     header: Header
-    """What the journal says of itself."""
+    """First frame of the journal."""
     entries: tuple[Entry, ...]
     """All entries, oldest first."""
     sound_bytes: int
-    """Length of the part that holds them."""
+    """Length in bytes of the intact frames."""
     torn_bytes: int
-    """Length of the torn frame after it, usually 0."""
+    """Length in bytes of the torn frame after them, usually 0."""
     last_frame_at: int = 0
-    """Where the last sound frame begins."""
+    """Position of the last intact frame."""
 
     @property
     def last_sequence(self) -> int:
-        """Number of the last entry ever written."""
+        """Number of the last entry that was ever written."""
         last = self.entries[-1].sequence if self.entries else 0
         return max(last, self.header.through)
 
 
 def encode_frame(payload: object) -> bytes:
-    """Returns the frame of a JSON-able payload."""
+    """Returns the frame of a payload that JSON can encode."""
     text = _encode_json(payload).encode("ascii")
     frame = b"%08x %08x %s\n" % (len(text), binascii.crc32(text), text)
     assert len(frame) <= FRAME_BYTES_MAX
@@ -92,7 +92,7 @@ def encode_frame(payload: object) -> bytes:
 
 
 def encode_header(header: Header) -> bytes:
-    """Returns a journal's first frame."""
+    """Returns the first frame of a journal."""
     return encode_frame(
         {
             "format": FORMAT,
@@ -104,15 +104,15 @@ def encode_header(header: Header) -> bytes:
 
 
 def encode_entries(entries: Sequence[Entry]) -> bytes:
-    """Returns the frame of the entries of one sync."""
+    """Returns the frame with the entries of one sync."""
     return encode_frame([entry.to_dict() for entry in entries])
 
 
 def decode(data: bytes) -> Contents:
-    """Reads a whole journal.
+    """Decodes a whole journal.
 
     Raises:
-        BrokenFrameError: It was damaged after it had been written, or is of another format.
+        BrokenFrameError: It was damaged after it had been written, or has another format.
     """
     frames = _Frames(data)
     header: Header | None = None
@@ -132,7 +132,7 @@ def decode(data: bytes) -> Contents:
 
 
 class _Frames:
-    """Iterates over the sound frames; stops silently only at a torn one."""
+    """Yields the intact frames with their positions, up to the end or a torn frame."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -166,10 +166,10 @@ def _payload_at(data: bytes, offset: int) -> bytes | None:
 
 
 def _json(payload: bytes) -> object:
-    """Reads what `encode_frame` wrote, and nothing else that could be called JSON.
+    """Decodes the JSON of one frame; surrounding white space is an error.
 
     Raises:
-        ValueError: It is not ASCII, not JSON, or has something around it.
+        ValueError: It is not ASCII, not JSON, or more than one value.
     """
     text = payload.decode("ascii")
     value, end = _decode_json(text)
@@ -179,10 +179,10 @@ def _json(payload: bytes) -> object:
 
 
 def damage_of_tail(data: bytes, offset: int) -> str:
-    """Tells whether the bytes from `offset`, which begin no sound frame, are a torn one.
+    """Determines whether the bytes from `offset`, where no intact frame begins, are a torn frame.
 
     Returns:
-        What shows that they are damaged; empty if they are a torn frame.
+        The evidence of damage; empty if they are a torn frame.
     """
     tail = data[offset:]
     if len(tail) > FRAME_BYTES_MAX:

@@ -1,1 +1,1 @@
-"""What the person at the machine looks with: the journal, the status, the board."""
+"""Commands for a person at the machine: status, journal, board and configuration checks."""

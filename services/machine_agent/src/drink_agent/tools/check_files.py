@@ -1,4 +1,4 @@
-"""Looks whether the files that the agent needs are there and can be used."""
+"""Checks the files that the configuration names, for the command `config check`."""
 
 import os
 import ssl
@@ -11,13 +11,14 @@ from drink_agent.link.channel import LinkSetupError, certificate_problem
 from drink_agent.link.settings import LinkSettings
 
 
-def problems_of(link: LinkSettings, journal: Path, machine: str) -> Iterator[str]:
-    """Yields which files cannot be used, each with the name of its key and without secrets.
+def file_problems(link: LinkSettings, journal: Path, machine: str) -> Iterator[str]:
+    """Yields why files cannot be used, each with its configuration key and without secrets.
 
     Args:
-        link: The link's settings.
-        journal: The journal's file; it may be missing, and so may its folder, since both are made.
-        machine: The machine that a certificate should be for.
+        link: Settings of the link.
+        journal: The journal's file. It may be missing, also with its folder, because the agent
+            makes both.
+        machine: Id of the machine that a certificate should name.
     """
     if link.token_path is not None:
         try:
@@ -38,7 +39,11 @@ def problems_of(link: LinkSettings, journal: Path, machine: str) -> Iterator[str
 
 
 def _journal_problem(path: Path) -> str:
-    """What no user could do; who asks is often not the service's user, so rights are left out."""
+    """Returns a problem that does not depend on the user.
+
+    Access rights are not checked, because the command is often run by another user than the
+    service's.
+    """
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

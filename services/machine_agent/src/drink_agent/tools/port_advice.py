@@ -1,16 +1,19 @@
-"""Says what a person can do about a board's stream that cannot be opened."""
+"""Advice for a person about a board's port: why it cannot be opened, and how to name it."""
 
 import contextlib
 import errno
 import grp
 import os
 import pwd
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from drink_agent.board.streams import StreamUrl
+from drink_agent.board.usb import Adapter
 
+_KERNEL_NAME = re.compile(r"tty(USB|ACM)\d+")
 _NETWORK = {
     errno.ECONNREFUSED: "that computer is there, but nothing listens on the port: is the serial"
     " server switched on, and is the port right?",
@@ -25,16 +28,16 @@ _LISTEN = {
 }
 
 
-def advice(
+def open_error_advice(
     url: StreamUrl, number: int | None, *, dev: Path = Path("/dev"), proc: Path = Path("/proc")
 ) -> Iterator[str]:
-    """Yields lines for a person.
+    """Yields lines about the error of opening a board's stream.
 
     Args:
-        url: The board's.
-        number: The system's error number; None where it gave none.
-        dev: Where device files are.
-        proc: Where the system shows its processes.
+        url: URL of the board.
+        number: The system's error number; None if there is none.
+        dev: Folder of the device files.
+        proc: Folder of the process files.
     """
     if url.scheme == "serial":
         yield from _serial(Path(url.path), number, dev, proc)
@@ -90,7 +93,10 @@ def _permissions(device: Path) -> Iterator[str]:
 
 
 def holders(device: Path, proc: Path = Path("/proc")) -> list[str]:
-    """Returns which programs have a device open, as `name (process id)`; root sees all of them."""
+    """Returns the programs that have a device open, as `name (process id)`.
+
+    Only root sees the programs of all users.
+    """
     target = os.path.realpath(device)
     found = []
     for process in sorted(proc.glob("[0-9]*"), key=lambda path: int(path.name)):
@@ -110,3 +116,39 @@ def _name_of_group(gid: int) -> str:
     with contextlib.suppress(KeyError):
         return grp.getgrgid(gid).gr_name
     return str(gid)
+
+
+def port_name_warnings(device: Path, adapter: Adapter, dev: Path = Path("/dev")) -> Iterator[str]:
+    """Yields warnings if a port's name may refer to another adapter after the next replug.
+
+    Args:
+        device: The port as named in the configuration.
+        adapter: The adapter that the name refers to now.
+        dev: Folder of the device files.
+    """
+    by_id, by_path = (_link(dev / "serial" / kind, device) for kind in ("by-id", "by-path"))
+    better = by_id if adapter.unique and by_id else by_path
+    if not device.is_symlink():
+        if _KERNEL_NAME.fullmatch(device.name):
+            yield f"warning: {device} is whichever adapter was plugged in in that order"
+        else:
+            yield (
+                f"warning: {device} was made once, for the adapter that was there then; after a"
+                " replug it leads nowhere, or to another one"
+            )
+    elif device.parent == dev / "serial" / "by-id" and not adapter.unique:
+        yield (
+            f"warning: {device} is not unique: adapters of this kind have no serial number of"
+            " their own, and two of them share the name"
+        )
+        better = by_path
+    else:
+        return
+    if better is not None:
+        yield f"  better: board.url = serial://{better}"
+
+
+def _link(folder: Path, device: Path) -> Path | None:
+    target = os.path.realpath(device)
+    found = (link for link in sorted(folder.glob("*")) if os.path.realpath(link) == target)
+    return next(found, None)
