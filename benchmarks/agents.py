@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from drink_agent.app import build
-from drink_agent.board.port import BoardEvent, DispenseEnded, StatusChanged
 from drink_agent.config import parse
-from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Sensor
+from drink_agent.domain.events import BoardEvent, BoardOutcome, BoardStatus, Recall
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Line
 from drink_agent.logs import LogSettings, set_up_logging
 from drink_agent.runtime.agent import Agent
 
@@ -37,9 +37,9 @@ class InstantBoard:
         self._on_event = on_event
 
     @property
-    def status(self) -> StatusChanged:
+    def status(self) -> BoardStatus:
         """See `BoardPort`."""
-        return StatusChanged(ready=True)
+        return BoardStatus(ready=True)
 
     @property
     def problem(self) -> str | None:
@@ -50,21 +50,21 @@ class InstantBoard:
         """See `BoardPort`."""
         await asyncio.Event().wait()
 
-    def recall(self, drop_id: str, slot: int, before: Sensor, cause: Cause, age_s: float) -> None:
-        """See `BoardPort`."""
+    def recall(self, recall: Recall) -> None:
+        """Has nothing to remember."""
 
-    def dispense(self, drop_id: str, slot: int) -> None:
+    def dispense(self, drop: str, slot: int) -> None:
         """See `BoardPort`."""
         loop = asyncio.get_running_loop()
         sent = Line(Direction.SENT, 0, f"3{slot}")
         if self._silent:
-            loop.call_later(SILENCE_S, self._end, drop_id, Cause.BOARD_SILENT, (sent,))
+            loop.call_later(SILENCE_S, self._end, drop, Cause.BOARD_SILENT, (sent,))
         else:
             answered = Line(Direction.RECEIVED, 0, "4")
-            loop.call_soon(self._end, drop_id, Cause.BOARD_ACK, (sent, answered))
+            loop.call_soon(self._end, drop, Cause.BOARD_ACK, (sent, answered))
 
-    def _end(self, drop_id: str, cause: Cause, lines: tuple[Line, ...]) -> None:
-        self._on_event(DispenseEnded(drop_id, cause.outcome, cause, Evidence(lines)))
+    def _end(self, drop: str, cause: Cause, lines: tuple[Line, ...]) -> None:
+        self._on_event(BoardOutcome(drop, cause, Evidence(lines)))
 
 
 def agent(machine: str, address: str, folder: Path, *, silent: bool) -> Agent:

@@ -15,7 +15,7 @@ from benchmarks.rows_drops import AT_ONCE, WARM_UP_S
 from benchmarks.sizes import FEW_DROPS, Sizes
 from benchmarks.systems import MACHINES, Frontend, running_system
 from benchmarks.table import Goal, Row
-from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Evidence, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
 from drink_agent.journal.disk import Disk
 from drink_agent.journal.file import Journal
@@ -179,7 +179,7 @@ def write_journal(path: Path, records: int) -> None:
         append(Accepted(drop, 1, 10_000, 1_000, "an-earlier-boot"))
         append(Commanded(drop, 1, Sensor.UNSPECIFIED))
         journal.sync()
-        append(Result(drop, 1, Outcome.DISPENSED, Cause.BOARD_ACK, Evidence()))
+        append(Result(drop, 1, Cause.BOARD_ACK, Evidence()))
         journal.sync()
         append(Acked(drop, 1))
     journal.sync()

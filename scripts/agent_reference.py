@@ -12,6 +12,7 @@ import inspect
 import sys
 import typing
 
+from drink_agent.board.drivers import DRIVERS
 from drink_agent.config import ENVIRONMENT_PREFIX, Config
 
 HEADER = f"""\
@@ -69,6 +70,8 @@ def section(header: str, model: type, said: str) -> list[str]:
             # The only secret, and so in a file of its own.
             lines += ["", "`password_file = (none)`", "", f"File, mode 0600. {said}"]
         else:
+            if field.name == "dialect":
+                said += f" One of: {', '.join(f'`{dialect}`' for dialect in DRIVERS)}."
             lines += ["", f"`{field.name}{default(field)}`", "", said]
     return lines + inner
 

@@ -27,12 +27,10 @@ def call_an_interrupted_drop_off() -> None:
     """A restarted agent says that a motor which may have run did not."""
     finish = Dispenser._finish
 
-    def wrapped(
-        dispenser: Dispenser, drop: str, outcome: Outcome, cause: Cause, evidence: Evidence
-    ) -> None:
-        if outcome is Outcome.UNKNOWN:
-            outcome, cause = Outcome.NOT_DISPENSED, Cause.BOARD_UNREACHABLE
-        finish(dispenser, drop, outcome, cause, evidence)
+    def wrapped(dispenser: Dispenser, drop: str, cause: Cause, evidence: Evidence) -> None:
+        if cause.outcome is Outcome.UNKNOWN:
+            cause = Cause.BOARD_UNREACHABLE
+        finish(dispenser, drop, cause, evidence)
 
     replace(Dispenser, "_finish", wrapped)
 

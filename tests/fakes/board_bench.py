@@ -1,24 +1,17 @@
-"""A bench for board drivers: a clock that moves when told, and everything the driver wants done."""
+"""A bench for board drivers: a clock that the test moves, and a record of the driver's output."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from drink_agent.board.driver import State, TiniDriver
-from drink_agent.board.port import (
-    CloseStream,
-    DispenseEnded,
-    Driver,
-    Effect,
-    LateEvidence,
-    Note,
-    StatusChanged,
-    Write,
-)
-from drink_agent.board.probe import QUIET_S
+from drink_agent.board.drivers import DRIVERS
+from drink_agent.board.drivers.driver import Driver
+from drink_agent.board.drivers.idle_probe import QUIET_S
+from drink_agent.board.drivers.tini import TiniDriver, TiniState
 from drink_agent.board.settings import BoardSettings
+from drink_agent.domain.events import BoardEvent, BoardLateEvidence, BoardOutcome, BoardStatus
 from drink_agent.domain.evidence import Outcome
 
 WIRE = BoardSettings(url="serial:///dev/ttyUSB0", password="password")
-"""A board on a wire of our own."""
+"""A board that the agent connects to."""
 
 DIAL_IN = BoardSettings(url="listen://127.0.0.1:4343", password="password")
 """A board that dials in."""
@@ -27,46 +20,83 @@ FULL = b"71 1`2 1`3 0\n"
 """A status of three slots, the last one empty."""
 
 
+@dataclass(frozen=True)
+class CloseStream:
+    """The driver closed the stream."""
+
+    reason: str
+
+
 class DriverBench:
-    """Drives a driver by hand and keeps what it does.
+    """Drives a driver by hand and records its output; implements `DriverIO`.
 
     Attributes:
+        driver: The driver of the settings' dialect.
         now: Monotonic seconds.
         written: All bytes for the board.
-        effects: All effects, in order.
+        effects: All events, changed statuses and closed streams, in order.
+        notes: All notes for the log.
+        logins: What the board logged in with.
     """
 
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
+    def __init__(self, settings: BoardSettings) -> None:
         self.now = 1_000.0
         self.written = b""
-        self.effects: list[Effect] = []
+        self.effects: list[BoardEvent | CloseStream] = []
+        self.notes: list[str] = []
+        self.logins: list[bytes] = []
+        self.driver: Driver = DRIVERS[settings.dialect](settings, self)
+        self._status = self.driver.status
+
+    # --- output of the driver ---
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close_stream(self, reason: str) -> None:
+        self.effects.append(CloseStream(reason))
+
+    def log(self, note: str) -> None:
+        self.notes.append(note)
+
+    def check_login(self, login: bytes) -> None:
+        self.logins.append(login)
+
+    def report(self, event: BoardOutcome | BoardLateEvidence) -> None:
+        self.effects.append(event)
+
+    # --- input of the driver ---
 
     def connect(self) -> None:
-        self._take(self.driver.connected(self.now))
+        self.driver.connected(self.now)
+        self._record_status()
 
     def lose(self, *, unsent: bool = False) -> None:
-        self._take(self.driver.disconnected(self.now, unsent=unsent))
+        self.driver.disconnected(self.now, unsent=unsent)
+        self._record_status()
 
     def hear(self, data: bytes) -> None:
-        self._take(self.driver.receive(data, self.now))
+        self.driver.receive(data, self.now)
+        self._record_status()
 
-    def dispense(self, drop_id: str, slot: int) -> None:
-        self._take(self.driver.dispense(drop_id, slot, self.now))
+    def dispense(self, drop: str, slot: int) -> None:
+        self.driver.dispense(drop, slot, self.now)
+        self._record_status()
 
     def pass_s(self, seconds: float) -> None:
-        """Lets time pass, with a tick at each deadline as the shell does it."""
+        """Lets time pass, with a tick at each deadline as in `Board`."""
         until = self.now + seconds
         while (deadline := self.driver.next_deadline) is not None and deadline <= until:
             self.now = max(self.now, deadline)
-            self._take(self.driver.tick(self.now))
+            self.driver.tick(self.now)
+            self._record_status()
         self.now = until
 
     def show_idle(self, status: bytes = FULL) -> None:
         """Answers each question until the driver takes the board for idle, a few times at most."""
         for _ in range(5):
             self.hear(status)
-            if state_of(self) in (State.READY, State.DISPENSING):
+            if state_of(self) in (TiniState.READY, TiniState.DISPENSING):
                 return
             self.pass_s(QUIET_S)
 
@@ -74,41 +104,37 @@ class DriverBench:
         """Forgets what was done so far."""
         self.written = b""
         self.effects.clear()
+        self.notes.clear()
 
     @property
-    def ended(self) -> list[DispenseEnded]:
-        return [effect for effect in self.effects if isinstance(effect, DispenseEnded)]
+    def ended(self) -> list[BoardOutcome]:
+        return [effect for effect in self.effects if isinstance(effect, BoardOutcome)]
 
     @property
-    def late(self) -> list[LateEvidence]:
-        return [effect for effect in self.effects if isinstance(effect, LateEvidence)]
+    def late(self) -> list[BoardLateEvidence]:
+        return [effect for effect in self.effects if isinstance(effect, BoardLateEvidence)]
 
     @property
-    def settled(self) -> list[LateEvidence]:
+    def settled(self) -> list[BoardLateEvidence]:
         """Late evidence that proves something."""
         return [late for late in self.late if late.outcome is not Outcome.UNKNOWN]
 
     @property
-    def statuses(self) -> list[StatusChanged]:
-        return [effect for effect in self.effects if isinstance(effect, StatusChanged)]
-
-    @property
-    def notes(self) -> list[str]:
-        return [effect.text for effect in self.effects if isinstance(effect, Note)]
+    def statuses(self) -> list[BoardStatus]:
+        return [effect for effect in self.effects if isinstance(effect, BoardStatus)]
 
     @property
     def closed(self) -> bool:
         return any(isinstance(effect, CloseStream) for effect in self.effects)
 
-    def _take(self, effects: Sequence[Effect]) -> None:
-        self.effects.extend(effects)
-        for effect in effects:
-            if isinstance(effect, Write):
-                self.written += effect.data
+    def _record_status(self) -> None:
+        if self.driver.status != self._status:
+            self._status = self.driver.status
+            self.effects.append(self._status)
 
 
 def tini_bench(settings: BoardSettings = WIRE) -> DriverBench:
-    return DriverBench(TiniDriver(settings))
+    return DriverBench(settings)
 
 
 def ready_bench(settings: BoardSettings = WIRE, status: bytes = FULL) -> DriverBench:
@@ -117,12 +143,12 @@ def ready_bench(settings: BoardSettings = WIRE, status: bytes = FULL) -> DriverB
     if settings.dials_in:
         board.hear(b"0password\n")
     board.show_idle(status)
-    assert state_of(board) is State.READY
+    assert state_of(board) is TiniState.READY
     board.clear()
     return board
 
 
-def state_of(board: DriverBench) -> State:
+def state_of(board: DriverBench) -> TiniState:
     assert isinstance(board.driver, TiniDriver)
     return board.driver.state
 

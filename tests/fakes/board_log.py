@@ -6,13 +6,13 @@ from typing import Self, TypeVar
 
 from drink_agent.board.board import Board
 from drink_agent.board.identity import BoardMemory
-from drink_agent.board.port import BoardEvent, DispenseEnded, LateEvidence, StatusChanged
 from drink_agent.board.settings import BoardSettings
+from drink_agent.domain.events import BoardEvent, BoardLateEvidence, BoardOutcome, BoardStatus
 
 LIMIT_S = 10.0
 """How long a test waits for what must happen."""
 
-E = TypeVar("E", DispenseEnded, LateEvidence, StatusChanged)
+E = TypeVar("E", BoardOutcome, BoardLateEvidence, BoardStatus)
 
 
 class RunningBoard:
@@ -48,26 +48,26 @@ class RunningBoard:
             while self.board.ready:
                 await self._next()
 
-    async def ended(self, drop_id: str) -> DispenseEnded:
-        return await self._of(DispenseEnded, drop_id)
+    async def ended(self, drop: str) -> BoardOutcome:
+        return await self._of(BoardOutcome, drop)
 
-    async def late(self, drop_id: str) -> LateEvidence:
-        return await self._of(LateEvidence, drop_id)
+    async def late(self, drop: str) -> BoardLateEvidence:
+        return await self._of(BoardLateEvidence, drop)
 
-    async def drop(self, drop_id: str, slot: int) -> DispenseEnded:
+    async def drop(self, drop: str, slot: int) -> BoardOutcome:
         """Dispenses as soon as the board is ready."""
         await self.ready()
-        self.board.dispense(drop_id, slot)
-        return await self.ended(drop_id)
+        self.board.dispense(drop, slot)
+        return await self.ended(drop)
 
     def all_of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
 
-    async def _of(self, kind: type[E], drop_id: str) -> E:
+    async def _of(self, kind: type[E], drop: str) -> E:
         async with asyncio.timeout(LIMIT_S):
             while True:
                 for event in self.all_of(kind):
-                    if getattr(event, "drop_id", None) == drop_id:
+                    if getattr(event, "drop", None) == drop:
                         return event
                 await self._next()
 

@@ -16,14 +16,12 @@ from google.protobuf.message import DecodeError
 
 from drink.v1.drop_service_pb2 import DropRequest
 from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse
-from drink_agent.board import tini
-from drink_agent.board.coke1994 import Coke1994Driver
-from drink_agent.board.driver import TiniDriver
+from drink_agent.board.drivers import DRIVERS
+from drink_agent.board.drivers import tini_codec as tini
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.control import answer
 from drink_agent.board.emulator.hosts import Host
 from drink_agent.board.emulator.spec import BoardSpec
-from drink_agent.board.port import DispenseEnded, LateEvidence
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import parse_peers, parse_url
 from drink_agent.config import ConfigError as AgentConfigError
@@ -50,6 +48,7 @@ from drink_frontend.sessions.proxy_header import (
     read_header,
 )
 from drink_frontend.sessions.telnet import IAC_MAX
+from tests.fakes.board_bench import DriverBench
 
 Target = Callable[[bytes], None]
 
@@ -112,40 +111,34 @@ def session_commands(data: bytes) -> None:
                 assert not any(len(each) > 12 and each in command.masked for each in secret)
 
 
-def tini_board(data: bytes) -> None:
-    """Whatever a tini-board says, byte by byte or at once; a drop has one outcome at most."""
-    for cut in (1, len(data) or 1):
-        driver = TiniDriver(BoardSettings(url="serial:///dev/null"))
-        effects = list(driver.connected(0.0))
-        half = len(data) // 2
-        for start in range(0, half, cut):
-            effects += driver.receive(data[start : min(start + cut, half)], 1.0)
-        effects += driver.dispense("drop", 1, 2.0)
-        for start in range(half, len(data), cut):
-            effects += driver.receive(data[start : start + cut], 3.0)
-        effects += driver.tick(20.0)
-        effects += driver.disconnected(21.0)
-        assert sum(isinstance(effect, DispenseEnded) for effect in effects) == 1
-        assert sum(isinstance(effect, LateEvidence) for effect in effects) <= 1
+def driver_of(dialect: str) -> Target:
+    """The target for one type of board, which may send any bytes, one by one or at once."""
+
+    def target(data: bytes) -> None:
+        for cut in (1, len(data) or 1):
+            settings = BoardSettings(url="serial:///dev/null", dialect=dialect, max_slot=6)
+            board, half = DriverBench(settings), len(data) // 2
+            board.connect()
+            board.now += 1
+            for start in range(0, half, cut):
+                board.hear(data[start : min(start + cut, half)])
+            board.now += 1
+            board.dispense("drop", 1)
+            board.now += 1
+            for start in range(half, len(data), cut):
+                board.hear(data[start : start + cut])
+            board.pass_s(17)
+            board.lose()
+            assert len(board.ended) == 1, "a drop has one outcome"
+            assert len(board.settled) <= 1
+
+    return target
 
 
 def tini_lines(data: bytes) -> None:
     """Lines of a tini-board: the same however the bytes are cut."""
     whole, bytewise = tini.TiniDecoder(LINE_MAX), tini.TiniDecoder(LINE_MAX)
     assert whole.feed(data) == [line for byte in data for line in bytewise.feed(bytes([byte]))]
-
-
-def coke1994_board(data: bytes) -> None:
-    """Whatever a board of 1994 says; a drop has one outcome."""
-    settings = BoardSettings(url="serial:///dev/null", dialect="coke1994", max_slot=6)
-    driver = Coke1994Driver(settings)
-    half = len(data) // 2
-    effects = [*driver.connected(0.0), *driver.receive(data[:half], 1.0)]
-    effects += driver.dispense("drop", 1, 2.0)
-    effects += driver.receive(data[half:], 3.0)
-    effects += driver.tick(20.0)
-    effects += driver.disconnected(21.0)
-    assert sum(isinstance(effect, DispenseEnded) for effect in effects) == 1
 
 
 def emulated_board(data: bytes) -> None:
@@ -277,9 +270,7 @@ TARGETS: dict[str, Target] = {
         session_lines,
         proxy_headers,
         session_commands,
-        tini_board,
         tini_lines,
-        coke1994_board,
         emulated_board,
         emulator_requests,
         journal,
@@ -292,5 +283,5 @@ TARGETS: dict[str, Target] = {
         frontend_config,
         board_urls,
     )
-}
+} | {f"{dialect}_board": driver_of(dialect) for dialect in DRIVERS}
 """By name."""

@@ -13,13 +13,12 @@ import grpc
 
 from drink_agent.app import build
 from drink_agent.board.board import Board
-from drink_agent.board.port import BoardEvent
 from drink_agent.config import Config
+from drink_agent.domain.events import BoardEvent
 from drink_agent.journal.file import Journal, JournalDamagedError, JournalFailedError
 from drink_agent.link.client import LinkClient
-from drink_agent.runtime.agent import Agent
+from drink_agent.runtime.agent import Agent, BoardPort
 from drink_agent.runtime.notify import SystemdNotifier
-from drink_agent.runtime.ports import BoardPort
 from drink_frontend.app import Frontend, StorageBrokenError
 from drink_frontend.config import Settings
 from drink_frontend.storage.database import Database

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import drink_agent.app
-from drink_agent.board import tini
-from drink_agent.board.driver import State as BoardState
-from drink_agent.board.driver import TiniDriver
+from drink_agent.board.drivers import tini_codec as tini
+from drink_agent.board.drivers.tini import TiniDriver
+from drink_agent.board.drivers.tini import TiniState as BoardState
 from drink_agent.domain import dispenser
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.events import Effect, Event, Sync
@@ -55,7 +55,7 @@ def retry_after_silence(patch: pytest.MonkeyPatch) -> None:
 
     def again(driver: TiniDriver) -> None:
         assert driver._command is not None
-        driver._write(tini.Drop(driver._command.slot))
+        driver._send(tini.encode(tini.RunMotor(driver._command.slot)))
         desync(driver)
 
     patch.setattr(TiniDriver, "_desync", again)

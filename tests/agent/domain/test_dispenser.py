@@ -13,6 +13,7 @@ from drink_agent.domain.events import (
     BoardOutcome,
     BoardStatus,
     Command,
+    Dispense,
     Disregarded,
     Effect,
     Event,
@@ -21,7 +22,6 @@ from drink_agent.domain.events import (
     Recall,
     Report,
     ReportNotReceived,
-    Run,
     Start,
     Stop,
     Sync,
@@ -85,7 +85,7 @@ def word(effect: Effect) -> str:
             return "sync"
         case Recall(drop, slot, sensor, cause, age_ms):
             return f"recall {drop} in {slot}, {sensor}, {cause}, {age_ms} ms ago"
-        case Run(drop, slot):
+        case Dispense(drop, slot):
             return f"run {drop} in {slot}"
         case Report(_, result):
             return f"report {result.drop}/{result.revision}"
@@ -101,11 +101,11 @@ def command(drop: str = "a", *, slot: int = 1, epoch: int = 1, ttl_ms: int = 10_
 
 
 def ended(drop: str = "a", cause: Cause = Cause.BOARD_ACK) -> BoardOutcome:
-    return BoardOutcome(drop, cause.outcome, cause, Evidence())
+    return BoardOutcome(drop, cause, Evidence())
 
 
 def late(drop: str = "a", cause: Cause = Cause.BOARD_ACK_LATE) -> BoardLateEvidence:
-    return BoardLateEvidence(drop, cause.outcome, cause, Evidence())
+    return BoardLateEvidence(drop, cause, Evidence())
 
 
 # --- one drop, step by step -----------------------------------------------------------
@@ -155,7 +155,7 @@ def test_numbers_of_entries_count_up_without_gaps() -> None:
 
 # --- every state of a drop against every event -------------------------------------------
 
-UNKNOWN_RESULT = Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_SILENT, Evidence())
+UNKNOWN_RESULT = Result("a", 1, Cause.BOARD_SILENT, Evidence())
 
 STATES: dict[str, Callable[[], Bench]] = {
     "none": lambda: Bench(LinkUp(1), READY),
@@ -441,7 +441,7 @@ def test_after_a_restart_an_accepted_drop_runs_if_it_has_time_left() -> None:
 @pytest.mark.parametrize(("received_ms", "boot"), [(-9_000, "boot"), (900, "another")])
 def test_after_a_restart_an_accepted_drop_may_have_expired(received_ms: int, boot: str) -> None:
     bench = Bench(records=(Accepted("a", 1, 10_000, received_ms, "boot"),), boot=boot)
-    assert bench.records[-1] == Result("a", 1, Outcome.NOT_DISPENSED, Cause.EXPIRED, Evidence())
+    assert bench.records[-1] == Result("a", 1, Cause.EXPIRED, Evidence())
 
 
 def test_after_a_restart_a_commanded_drop_without_a_sensor_is_unknown_at_once() -> None:

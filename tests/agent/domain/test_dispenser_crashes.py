@@ -14,13 +14,13 @@ from drink_agent.domain.events import (
     BoardOutcome,
     BoardStatus,
     Command,
+    Dispense,
     Effect,
     Event,
     LinkDown,
     LinkUp,
     Report,
     ReportNotReceived,
-    Run,
     Start,
     Stop,
     Sync,
@@ -98,7 +98,7 @@ class Machine(RuleBasedStateMachine):
             case Sync():
                 self.disk += self.buffer
                 self.buffer = []
-            case Run(drop, slot):
+            case Dispense(drop, slot):
                 assert self.at_board is None, "two commands at the board"
                 assert isinstance(self.disk[-1].record, Commanded), "not durable before the motor"
                 commanded = Commanded(drop, slot, Sensor.STOCKED, self.now_ms, f"boot-{self.boot}")
@@ -178,7 +178,7 @@ class Machine(RuleBasedStateMachine):
         drop, self.at_board = self.at_board, None
         assert drop is not None
         self.outcomes[drop] = cause.outcome
-        self.do(BoardOutcome(drop, cause.outcome, cause, Evidence()), at)
+        self.do(BoardOutcome(drop, cause, Evidence()), at)
 
     @rule(drop=st.sampled_from(DROPS), ran=st.booleans(), at=crash_points)
     def late_evidence(self, drop: str, ran: bool, at: int | None) -> None:
@@ -186,7 +186,7 @@ class Machine(RuleBasedStateMachine):
             return
         cause = Cause.BOARD_ACK_LATE if ran else Cause.BOARD_REFUSED_LATE
         self.outcomes[drop] = cause.outcome
-        self.do(BoardLateEvidence(drop, cause.outcome, cause, Evidence()), at)
+        self.do(BoardLateEvidence(drop, cause, Evidence()), at)
 
     @rule(data=st.data(), at=crash_points)
     def ack(self, data: st.DataObject, at: int | None) -> None:

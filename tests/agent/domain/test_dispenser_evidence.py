@@ -4,7 +4,7 @@ import pytest
 
 from drink_agent.domain.dispenser import AMENDMENTS_MAX, DispenserSettings
 from drink_agent.domain.events import Ack, BoardLateEvidence, LinkUp, Tick
-from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Evidence, Sensor
 from drink_agent.domain.records import Accepted, Commanded, Record, Result
 from tests.agent.domain.test_dispenser import STATES, Bench, late, word
 
@@ -15,9 +15,9 @@ def interrupted(
     return (Accepted("a", 3, 10_000, 500, "boot"), Commanded("a", 3, sensor, at_ms, boot))
 
 
-def amendment(outcome: Outcome = Outcome.UNKNOWN) -> BoardLateEvidence:
+def amendment() -> BoardLateEvidence:
     evidence = Evidence(sensor_after=Sensor.EMPTY, sensor_after_ms=31_000)
-    return BoardLateEvidence("a", outcome, Cause.AGENT_RESTARTED, evidence)
+    return BoardLateEvidence("a", Cause.AGENT_RESTARTED, evidence)
 
 
 def test_fault_59_after_a_restart_the_board_is_told_of_the_command_before_all_else() -> None:
@@ -36,17 +36,17 @@ def test_fault_59_after_a_restart_the_board_is_told_of_the_command_before_all_el
         (interrupted(boot="another"), ["recall a in 3, STOCKED, AGENT_RESTARTED, 0 ms ago"]),
         (interrupted(at_ms=None, boot=""), ["recall a in 3, STOCKED, AGENT_RESTARTED, 0 ms ago"]),
         (
-            (*interrupted(), Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_SILENT, Evidence())),
+            (*interrupted(), Result("a", 1, Cause.BOARD_SILENT, Evidence())),
             ["recall a in 3, STOCKED, BOARD_SILENT, 100 ms ago"],
         ),
-        ((*interrupted(), Result("a", 1, Outcome.DISPENSED, Cause.BOARD_ACK, Evidence())), []),
+        ((*interrupted(), Result("a", 1, Cause.BOARD_ACK, Evidence())), []),
         (
             (
                 *interrupted(),
-                Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_SILENT, Evidence()),
+                Result("a", 1, Cause.BOARD_SILENT, Evidence()),
                 Accepted("b", 1, 10_000, 950, "boot"),
                 Commanded("b", 1, Sensor.STOCKED),
-                Result("b", 1, Outcome.DISPENSED, Cause.BOARD_ACK, Evidence()),
+                Result("b", 1, Cause.BOARD_ACK, Evidence()),
             ),
             [],
         ),

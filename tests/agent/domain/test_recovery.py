@@ -20,7 +20,7 @@ ACKED = Acked("a", 1)
 
 def result(revision: int, drop: str = "a") -> Result:
     evidence = Evidence(contradiction="something")
-    return Result(drop, revision, Outcome.DISPENSED, Cause.BOARD_ACK, evidence)
+    return Result(drop, revision, Cause.BOARD_ACK, evidence)
 
 
 HISTORIES: dict[Step, list[Record]] = {

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Evidence, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
 from drink_agent.domain.recovery import Memory, Step, replay
 from drink_agent.journal.compaction import survivors
@@ -12,7 +12,7 @@ EVIDENCE = Evidence(contradiction="kept")
 def next_records(memory: Memory, drop: str) -> list[Record]:
     known = memory.result_of(drop)
     revision = known.result.revision + 1 if known else 1
-    result = Result(drop, revision, Outcome.UNKNOWN, Cause.BOARD_SILENT, EVIDENCE)
+    result = Result(drop, revision, Cause.BOARD_SILENT, EVIDENCE)
     match memory.step_of(drop):
         case Step.NONE:
             return [Accepted(drop, 1, 1000, 0, "boot"), result]
@@ -56,9 +56,9 @@ def test_an_acknowledged_drop_leaves_its_result_and_its_acknowledgement() -> Non
     records: list[Record] = [
         Accepted("a", 1, 1000, 0, "boot"),
         Commanded("a", 1, Sensor.STOCKED),
-        Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_SILENT, EVIDENCE),
+        Result("a", 1, Cause.BOARD_SILENT, EVIDENCE),
         Acked("a", 1),
-        Result("a", 2, Outcome.DISPENSED, Cause.BOARD_ACK_LATE, EVIDENCE),
+        Result("a", 2, Cause.BOARD_ACK_LATE, EVIDENCE),
         Acked("a", 2),
     ]
     entries = [Entry(number, record) for number, record in enumerate(records, 1)]
@@ -70,7 +70,7 @@ def test_fault_59_a_command_that_may_still_be_answered_is_kept() -> None:
     records: list[Record] = [
         Accepted("a", 7, 1000, 0, "boot"),
         Commanded("a", 7, Sensor.STOCKED),
-        Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_SILENT, EVIDENCE),
+        Result("a", 1, Cause.BOARD_SILENT, EVIDENCE),
         Acked("a", 1),
     ]
     entries = [Entry(number, record) for number, record in enumerate(records, 1)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Evidence, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
 from drink_agent.journal import file as journal_file
 from drink_agent.journal.compaction import survivors
@@ -28,7 +28,7 @@ from drink_agent.journal.format import encode_entries
 RECORDS: list[Record] = [
     Accepted("a", 1, 10_000, 5, "boot"),
     Commanded("a", 1, Sensor.STOCKED),
-    Result("a", 1, Outcome.DISPENSED, Cause.BOARD_ACK, Evidence()),
+    Result("a", 1, Cause.BOARD_ACK, Evidence()),
     Acked("a", 1),
     Accepted("b", 2, 10_000, 6, "boot"),
 ]

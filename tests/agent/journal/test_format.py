@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Evidence, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.journal.format import (
     FRAME_BYTES_MAX,
@@ -22,9 +22,7 @@ FIRST = (
     Entry(1, Accepted("a", 3, 10_000, 123_456, "boot")),
     Entry(2, Commanded("a", 3, Sensor.STOCKED)),
 )
-SECOND = (
-    Entry(3, Result("a", 1, Outcome.DISPENSED, Cause.BOARD_ACK, Evidence(contradiction="@ @"))),
-)
+SECOND = (Entry(3, Result("a", 1, Cause.BOARD_ACK, Evidence(contradiction="@ @"))),)
 FRAMES = [HEADER, encode_entries(FIRST), encode_entries(SECOND)]
 SOUND = b"".join(FRAMES)
 LAST_START = len(SOUND) - len(FRAMES[-1])
@@ -62,7 +60,7 @@ def test_fault_33_a_tail_that_ends_in_nul_bytes_is_torn_at_every_length(kept: in
 
 def test_fault_33_any_unwritten_sectors_of_the_last_frame_are_torn() -> None:
     long = Evidence(contradiction="x" * 2000)
-    tail = encode_entries([Entry(3, Result("a", 1, Outcome.UNKNOWN, Cause.BOARD_LOST, long))])
+    tail = encode_entries([Entry(3, Result("a", 1, Cause.BOARD_LOST, long))])
     data = HEADER + FRAMES[1] + tail
     start = len(data) - len(tail)
     edges = [start, *range(start - start % SECTOR_BYTES + SECTOR_BYTES, len(data), SECTOR_BYTES)]

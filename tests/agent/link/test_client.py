@@ -10,7 +10,7 @@ import pytest
 from drink.v1.machine_link_service_pb2 import ConnectResponse, Dispense, Goodbye
 from drink.v1.machine_link_service_pb2 import Result as ResultMessage
 from drink_agent.domain.events import Ack, BoardStatus, Command, Event, LinkDown, LinkUp
-from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Evidence, Sensor
 from drink_agent.domain.records import Result
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
@@ -20,7 +20,7 @@ from tests.fakes.logwatch import watching
 
 TOKEN = "a-token-of-the-machine"
 STATUS = BoardStatus(ready=True, sensors={1: Sensor.STOCKED}, temperature_celsius=4.5)
-RESULT = Result("a", 1, Outcome.DISPENSED, Cause.BOARD_ACK, Evidence())
+RESULT = Result("a", 1, Cause.BOARD_ACK, Evidence())
 
 
 class Peer:

@@ -13,7 +13,7 @@ from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_link_service_pb2 import ConnectResponse, Dispense, ResultAck
 from drink.v1.machine_service_pb2 import Slot
 from drink_agent.domain.events import Ack, BoardStatus, Command
-from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Sensor
 from drink_agent.domain.records import Result
 from drink_agent.link import convert
 from drink_agent.link.convert import Goodbye, Heartbeat, Welcome, from_response
@@ -89,11 +89,10 @@ def test_a_drop_has_a_sound_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("cause", Cause)
-@pytest.mark.parametrize("outcome", Outcome)
-def test_a_result_is_told_in_full(outcome: Outcome, cause: Cause) -> None:
-    message = convert.result(9, Result("a", 2, outcome, cause, EVIDENCE)).result
+def test_a_result_is_told_in_full(cause: Cause) -> None:
+    message = convert.result(9, Result("a", 2, cause, EVIDENCE)).result
     assert (message.drop, message.revision, message.journal_sequence) == ("drops/a", 2, 9)
-    assert Drop.State.Name(message.outcome) == f"STATE_{outcome}"
+    assert Drop.State.Name(message.outcome) == f"STATE_{cause.outcome}"
     assert Drop.Cause.Name(message.cause) == f"CAUSE_{cause}"
     lines = message.evidence.lines
     assert [(line.direction, line.offset_ms, line.text) for line in lines] == [
@@ -137,7 +136,7 @@ def test_protobuf_in_pure_python_says_and_hears_the_same() -> None:
     """32-bit ARM computers have no other."""
     response = ConnectResponse(dispense=Dispense(drop="drops/a", epoch=3, slot=2, ttl_ms=9))
     status = BoardStatus(ready=True, sensors={1: Sensor.STOCKED}, temperature_celsius=4.5)
-    result = Result("a", 1, Outcome.DISPENSED, Cause.BOARD_ACK, EVIDENCE)
+    result = Result("a", 1, Cause.BOARD_ACK, EVIDENCE)
     said = f"(convert.result(7, {result!r}), convert.board_status({status!r}))"
     # What enumerations show of themselves is no expression.
     said = re.sub(r"<(\w+)\.(\w+): '\w+'>", r"\1.\2", said)

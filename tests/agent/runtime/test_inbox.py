@@ -3,9 +3,15 @@ import time
 
 import pytest
 
-from drink_agent.board.port import DispenseEnded, LateEvidence, StatusChanged
-from drink_agent.domain.events import Ack, BoardLateEvidence, BoardOutcome, Command, Tick
-from drink_agent.domain.evidence import Cause, Evidence, Outcome
+from drink_agent.domain.events import (
+    Ack,
+    BoardLateEvidence,
+    BoardOutcome,
+    BoardStatus,
+    Command,
+    Tick,
+)
+from drink_agent.domain.evidence import Cause, Evidence
 from drink_agent.runtime.inbox import Inbox
 
 LIMIT_S = 5.0
@@ -30,17 +36,16 @@ async def test_a_waiting_loop_is_woken() -> None:
 
 async def test_the_board_is_never_held_up_and_its_outcomes_are_kept() -> None:
     inbox = Inbox(1, time.monotonic)
-    cause, outcome = Cause.BOARD_ACK, Outcome.DISPENSED
-    inbox.post_from_board(DispenseEnded("a", outcome, cause, Evidence()))
-    inbox.post_from_board(LateEvidence("b", outcome, cause, Evidence()))
-    assert await inbox.get(0) == BoardOutcome("a", outcome, cause, Evidence())
-    assert await inbox.get(0) == BoardLateEvidence("b", outcome, cause, Evidence())
+    inbox.post(BoardOutcome("a", Cause.BOARD_ACK, Evidence()))
+    inbox.post(BoardLateEvidence("b", Cause.BOARD_ACK, Evidence()))
+    assert await inbox.get(0) == BoardOutcome("a", Cause.BOARD_ACK, Evidence())
+    assert await inbox.get(0) == BoardLateEvidence("b", Cause.BOARD_ACK, Evidence())
 
 
 async def test_any_number_of_statuses_wakes_the_loop_once() -> None:
     inbox = Inbox(1, time.monotonic)
     for _ in range(1000):
-        inbox.post_from_board(StatusChanged(ready=True))
+        inbox.post(BoardStatus(ready=True))
     assert await inbox.get(LIMIT_S) is None
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(inbox.get(LIMIT_S), 0.01)

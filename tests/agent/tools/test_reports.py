@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.journal.format import Contents, Header
 from drink_agent.tools import reports
@@ -86,7 +86,7 @@ ENTRIES = (
     Entry(1, Accepted("a", 1, 10_000, 5, "boot")),
     Entry(2, Commanded("a", 1, Sensor.STOCKED)),
     Entry(3, Accepted("b", 2, 10_000, 6, "boot")),
-    Entry(4, Result("a", 1, Outcome.DISPENSED, Cause.BOARD_ACK, EVIDENCE)),
+    Entry(4, Result("a", 1, Cause.BOARD_ACK, EVIDENCE)),
     Entry(5, Acked("a", 1)),
 )
 

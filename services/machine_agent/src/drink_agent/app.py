@@ -14,23 +14,21 @@ from pathlib import Path
 
 from drink_agent.board.board import Board
 from drink_agent.board.identity import BoardMemory
-from drink_agent.board.port import BoardEvent
 from drink_agent.config import Config
 from drink_agent.domain.dispenser import Dispenser
-from drink_agent.domain.events import BoardStatus
+from drink_agent.domain.events import BoardEvent, BoardStatus
 from drink_agent.domain.records import Entry
 from drink_agent.domain.recovery import replay
 from drink_agent.journal.file import Journal
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
-from drink_agent.runtime.agent import Agent, free_bytes_of
+from drink_agent.runtime.agent import Agent, BoardPort, MakeBoard, MakeLink, free_bytes_of
 from drink_agent.runtime.clock import boot_id, boot_time_s
 from drink_agent.runtime.notify import SystemdNotifier
-from drink_agent.runtime.ports import BoardPort, JournalPort, MakeBoard, MakeLink
 
 _log = logging.getLogger("drink_agent.app")
 
-OpenJournal = Callable[[Path], tuple[JournalPort, Sequence[Entry]]]
+OpenJournal = Callable[[Path], tuple[Journal, Sequence[Entry]]]
 
 
 def build(
@@ -84,7 +82,7 @@ def build(
             journal_id=journal.journal_id,
             journal_sequence=journal.durable_sequence,
             agent_version=version("drink-machine-agent"),
-            board=BoardStatus(ready=False),
+            board=BoardStatus(),
         ),
         dispenser=Dispenser(memory, config.dispenser, boot or boot_id()),
         journal=journal,

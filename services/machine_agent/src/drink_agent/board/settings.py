@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from drink_agent.board.drivers import DRIVERS
 from drink_agent.board.streams import parse_peers, parse_url
 from drink_agent.domain.evidence import SLOT_MAX
 
@@ -20,8 +21,8 @@ class BoardSettings:
     url: str
     """Where the board is; no default. `serial:///dev/serial/by-id/...?baudrate=9600`,
     `listen://0.0.0.0:4343` (the board dials in), `tcp://host:port`, `rfc2217://host:port`."""
-    dialect: Literal["tini", "coke1994"] = "tini"
-    """What it speaks. Default "tini", the board of every machine since 2005."""
+    dialect: str = "tini"
+    """Type of the board. Default "tini", the board of every machine since 2005."""
     password: str = field(default="", repr=False)
     """What the board must log in with. Default none, which takes any login over a wire of our
     own; `listen:` requires one."""
@@ -76,32 +77,18 @@ class BoardSettings:
         self._check("motor_s", 0 <= self.motor_s <= 60, "0 to 60 seconds")
         self._check("max_slot", 1 <= self.max_slot <= SLOT_MAX, f"1 to {SLOT_MAX}")
         self._check("max_line_bytes", 64 <= self.max_line_bytes <= 65536, "64 to 65536")
-        self._check("dialect", self.dialect in ("tini", "coke1994"), "tini or coke1994")
+        self._check("dialect", self.dialect in DRIVERS, f"one of {', '.join(DRIVERS)}")
         units = ("fahrenheit", "celsius")
         self._check("temperature_unit", self.temperature_unit in units, "fahrenheit or celsius")
         if not self.password.isascii() or self.password != self.password.strip():
             raise ValueError("password_file: must hold ASCII without blanks around it")
         if self.dials_in and not self.password:
             raise ValueError("password_file: required for a board that dials in (listen://)")
-        if self.dialect == "coke1994":
-            self._check_coke1994()
-        elif self.sensor_independent:
-            raise ValueError(
-                "sensor_independent is for coke1994 boards: the sensor of a tini board can turn"
-                " empty on a command that the board refuses"
-            )
+        DRIVERS[self.dialect].check(self)
 
     def _check(self, name: str, good: bool, wanted: str) -> None:
         if not good:
             raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)!r}")
-
-    def _check_coke1994(self) -> None:
-        if self.max_slot > 8:
-            raise ValueError(f"max_slot: a coke1994 board has 1 to 8 slots, not {self.max_slot}")
-        if self.motor_s >= self.response_limit_s:
-            raise ValueError("response_limit_s must be longer than motor_s")
-        if self.dials_in:
-            raise ValueError("url: a coke1994 board does not dial in (listen://)")
 
     @property
     def dials_in(self) -> bool:

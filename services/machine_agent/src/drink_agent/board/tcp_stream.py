@@ -9,7 +9,7 @@ import re
 import socket
 from typing import Final
 
-from drink_agent.board.login import LoginGate, Verdict
+from drink_agent.board.drivers.tini_codec import LoginGate, LoginRefused, LoginVerdict, encode
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import (
     READ_BYTES,
@@ -18,7 +18,6 @@ from drink_agent.board.streams import (
     StreamUrl,
     parse_peers,
 )
-from drink_agent.board.tini import LoginRefused, encode
 
 _CONNECT_LIMIT_S: Final = 10.0
 """Seconds a connection attempt may take: three lost packets on a slow line."""
@@ -222,16 +221,16 @@ class ListenSource:
     async def _admit(
         self, stranger: TcpStream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        gate = LoginGate(self._settings)
-        verdict = Verdict.UNDECIDED
+        gate = LoginGate(self._settings.password, self._settings.max_line_bytes)
+        verdict = LoginVerdict.UNDECIDED
         try:
             async with asyncio.timeout(self._settings.login_limit_s):
-                while verdict is Verdict.UNDECIDED:
+                while verdict is LoginVerdict.UNDECIDED:
                     verdict = gate.feed(await stranger.read())
         except (TimeoutError, StreamLostError):
             await self._turn_away(stranger, "no login")
             return
-        if verdict is Verdict.REFUSED:
+        if verdict is LoginVerdict.REFUSED:
             with contextlib.suppress(StreamLostError):
                 stranger.write(encode(LoginRefused()))
             await self._turn_away(stranger, "wrong password")

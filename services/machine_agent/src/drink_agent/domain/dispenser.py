@@ -1,21 +1,20 @@
-"""The dispenser: decides what the motor does, what is written down and what is reported.
+"""The dispenser: decides what the motor does, what the journal records and what is reported.
 
-`Dispenser.step` is the only way in. Its effects are to be executed in their order; every
-`Run` and every new `Report` comes after the `Sync` that makes its cause durable, so that
-a crash at any instant leaves a journal that tells the truth about the motor.
+`Dispenser.step` is the only entry point. Its effects are executed in order. Each `Dispense` and
+each new `Report` comes after the `Sync` that makes its cause durable, so that the journal is true
+about the motor after a crash at any instant.
 
-* One command is at the board at a time; the others wait in the order they came.
-* A command waits while the board is away, since a board that is gone for a second is
-  common and the buyer wants the can, not an error. When its time to start runs out it is
-  refused: BOARD_UNREACHABLE if it had only the board to wait for, EXPIRED otherwise.
-* ACCEPTED is not made durable by itself: if it is lost, "never heard of" is true of the
-  board too. A drop that runs alone costs two syncs, one before the motor and one before
-  the report; under load a result shares its sync with the next command.
+* One command is at the board at a time; the others wait in the order in which they came.
+* A command waits while the board is away: a board that is lost for a second is common, and the
+  buyer wants the can and not an error. When its time to live ends, the command is refused:
+  BOARD_UNREACHABLE if the board was the only obstacle, EXPIRED otherwise.
+* ACCEPTED alone is not synced: if it is lost, "not received" is true of the board too. A drop that
+  runs alone costs two syncs, one before the motor and one before the report. Under load, a result
+  shares its sync with the next command.
 """
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 from drink_agent.domain.events import (
     Ack,
@@ -24,6 +23,7 @@ from drink_agent.domain.events import (
     BoardOutcome,
     BoardStatus,
     Command,
+    Dispense,
     Disregard,
     Disregarded,
     Effect,
@@ -33,22 +33,20 @@ from drink_agent.domain.events import (
     Recall,
     Report,
     ReportNotReceived,
-    Run,
     Start,
     Stop,
     Sync,
-    Tick,
 )
 from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
 from drink_agent.domain.recovery import KnownResult, Memory, Step, start_deadline_ms
 
 REVISIONS_MAX = 16
-"""Results of one drop, first one included; a board has one late answer to give, not many."""
+"""Most results of one drop, including the first; a board gives one late answer, not many."""
 
 AMENDMENTS_MAX = 8
-"""Results of one drop that are UNKNOWN, first one included: the readings of a board that is lost
-again and again leave room for what settles the drop."""
+"""Most UNKNOWN results of one drop, including the first: the readings of a board that is lost again
+and again leave room for the result that settles the drop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class DispenserSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A command that has not been started."""
+    """A command that waits for the board."""
 
     drop: str
     slot: int
@@ -91,22 +89,23 @@ class _Waiting:
 
 
 class Dispenser:
-    """One machine's dispenser. Times are milliseconds since the host booted."""
+    """The dispenser of one machine. Times are milliseconds since the host booted.
+
+    The first event must be `Start`.
+
+    Args:
+        memory: The state according to the journal; owned by the dispenser from now on.
+        settings: The limits.
+        boot: The kernel's boot id.
+    """
 
     def __init__(self, memory: Memory, settings: DispenserSettings, boot: str) -> None:
-        """Takes over where the journal left off; `Start` must be the first event.
-
-        Args:
-            memory: What the journal says; owned by the dispenser from now on.
-            settings: The limits.
-            boot: The kernel's boot id.
-        """
         self._memory = memory
         self._settings = settings
         self._boot = boot
         self._waiting: deque[_Waiting] = deque()
         self._running: str | None = None
-        self._interrupted: dict[str, int] = {}  # drop -> when to stop waiting for its sensor
+        self._interrupted: dict[str, int] = {}  # drop -> when the wait for its evidence ends
         self._reported_ms: dict[str, int] = {}  # unacked drop -> last report on this link
         self._epoch: int | None = None
         self._board = BoardStatus(ready=False)
@@ -123,22 +122,22 @@ class Dispenser:
 
     @property
     def waiting(self) -> int:
-        """How many commands wait for the board."""
+        """Number of commands that wait for the board."""
         return len(self._waiting)
 
     @property
     def unacked(self) -> int:
-        """How many results the frontend has not acknowledged."""
+        """Number of results that the frontend has not acknowledged."""
         return len(self._memory.unacked)
 
     @property
     def idle(self) -> bool:
-        """Whether no drop is on its way to a result."""
+        """Whether every accepted drop has a result."""
         return self._running is None and not self._waiting and not self._interrupted
 
     @property
     def next_deadline_ms(self) -> int | None:
-        """When a `Tick` is due at the latest; None if only events matter."""
+        """When a `Tick` is due at the latest; None if no time limit runs."""
         times = [waiting.deadline_ms for waiting in self._waiting]
         times += self._interrupted.values()
         if self._epoch is not None and self._memory.unacked:
@@ -147,15 +146,16 @@ class Dispenser:
         return min(times, default=None)
 
     def step(self, event: Event, now_ms: int) -> list[Effect]:
-        """Takes one event and says what is to be done, in order.
+        """Handles one event and returns the effects, to be executed in order.
 
         Args:
-            event: What happened.
-            now_ms: The time now; an earlier one than last time counts as last time's.
+            event: The event.
+            now_ms: The time; if it is earlier than in the last step, the last step's time counts.
         """
         assert not self._visible, "a step failed half-way"
         self._now_ms = max(now_ms, self._now_ms)
-        self._take(event)
+        self._handle(event)
+        self._report_overdue()
         self._expire()
         self._conclude_interrupted()
         self._start_next()
@@ -166,35 +166,26 @@ class Dispenser:
         self._appends, self._visible, self._sync_needed = [], [], False
         return effects
 
-    def _take(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         match event:
-            case Start():
-                self._take_start()
             case Command():
                 self._take_command(event)
+            case BoardOutcome():
+                self._take_outcome(event)
             case Ack():
                 self._take_ack(event)
+            case BoardStatus():
+                self._board = event
+            case BoardLateEvidence():
+                self._take_late_evidence(event)
             case LinkUp():
                 self._take_link(event)
             case LinkDown():
                 self._epoch = None
-            case Tick():
-                self._report_overdue()
+            case Start():
+                self._take_start()
             case Stop():
                 self._take_stop()
-            case _:
-                self._take_from_board(event)
-
-    def _take_from_board(self, event: BoardStatus | BoardOutcome | BoardLateEvidence) -> None:
-        match event:
-            case BoardStatus():
-                self._board = event
-            case BoardOutcome():
-                self._take_outcome(event)
-            case BoardLateEvidence():
-                self._take_late_evidence(event)
-            case _:
-                assert_never(event)
 
     def _take_start(self) -> None:
         for accepted in tuple(self._memory.accepted.values()):
@@ -210,7 +201,7 @@ class Dispenser:
         if (last := self._memory.unanswered) is not None:
             known_age = last.at_ms is not None and last.boot == self._boot
             age_ms = max(0, self._now_ms - (last.at_ms or 0)) if known_age else 0
-            # First of all: the board may be connected while a sync is waited for.
+            # The first effect of all, since the board may connect while a sync is awaited.
             unknown = self._memory.result_of(last.drop)
             cause = unknown.result.cause if unknown else Cause.AGENT_RESTARTED
             recall = Recall(last.drop, last.slot, last.sensor_before, cause, age_ms)
@@ -260,25 +251,25 @@ class Dispenser:
                 case Step.ACKED:
                     self._report(self._memory.settled[drop])
                 case Step.ACCEPTED | Step.COMMANDED | Step.RESULT:
-                    pass  # its result comes when there is one, or has just been reported
+                    pass  # its result is reported later, or was reported just now
 
     def _take_outcome(self, event: BoardOutcome) -> None:
         if event.drop != self._running:
             self._disregard(Disregard.OUTCOME_UNMATCHED, event.drop)
             return
         self._running = None
-        self._finish(event.drop, event.outcome, event.cause, event.evidence)
+        self._finish(event.drop, event.cause, event.evidence)
 
     def _take_late_evidence(self, event: BoardLateEvidence) -> None:
         if event.drop in self._interrupted:
-            self._finish(event.drop, event.outcome, event.cause, event.evidence)
+            self._finish(event.drop, event.cause, event.evidence)
         elif known := self._memory.result_of(event.drop):
             self._revise(known.result, event)
         else:
             self._disregard(Disregard.EVIDENCE_UNUSED, event.drop)
 
     def _revise(self, result: Result, event: BoardLateEvidence) -> None:
-        """Replaces UNKNOWN by what became known; keeps what contradicts a decided outcome."""
+        """Replaces an UNKNOWN result, or adds a contradiction to a decided one."""
         amends = event.outcome is Outcome.UNKNOWN
         limit = AMENDMENTS_MAX if amends else REVISIONS_MAX
         decided = result.outcome is not Outcome.UNKNOWN
@@ -287,12 +278,11 @@ class Dispenser:
         ):
             self._disregard(Disregard.EVIDENCE_UNUSED, event.drop)
         elif not decided:
-            cause = result.cause if amends else event.cause
-            self._finish(event.drop, event.outcome, cause, event.evidence)
+            self._finish(event.drop, result.cause if amends else event.cause, event.evidence)
         else:
             contradiction = f"{event.outcome}/{event.cause} after {result.outcome}/{result.cause}"
             evidence = replace(event.evidence, contradiction=contradiction)
-            self._finish(event.drop, result.outcome, result.cause, evidence)
+            self._finish(event.drop, result.cause, evidence)
 
     def _take_stop(self) -> None:
         self._stopping = True
@@ -315,7 +305,7 @@ class Dispenser:
         for drop, deadline_ms in tuple(self._interrupted.items()):
             if self._now_ms >= deadline_ms:
                 evidence = Evidence(sensor_before=self._memory.commanded[drop].sensor_before)
-                self._finish(drop, Outcome.UNKNOWN, Cause.AGENT_RESTARTED, evidence)
+                self._finish(drop, Cause.AGENT_RESTARTED, evidence)
 
     def _start_next(self) -> None:
         if self._running is not None or self._stopping or not self._board.ready:
@@ -327,7 +317,7 @@ class Dispenser:
         self._append(Commanded(waiting.drop, waiting.slot, sensor, self._now_ms, self._boot))
         self._running = waiting.drop
         self._sync_needed = True
-        self._visible.append(Run(waiting.drop, waiting.slot, waiting.deadline_ms))
+        self._visible.append(Dispense(waiting.drop, waiting.slot, waiting.deadline_ms))
 
     def _report_overdue(self) -> None:
         if self._epoch is None:
@@ -338,13 +328,13 @@ class Dispenser:
                 self._report(known)
 
     def _refuse(self, drop: str, cause: Cause) -> None:
-        self._finish(drop, Outcome.NOT_DISPENSED, cause, Evidence())
+        self._finish(drop, cause, Evidence())
 
-    def _finish(self, drop: str, outcome: Outcome, cause: Cause, evidence: Evidence) -> None:
+    def _finish(self, drop: str, cause: Cause, evidence: Evidence) -> None:
         known = self._memory.result_of(drop)
         revision = known.result.revision + 1 if known else 1
         self._interrupted.pop(drop, None)
-        self._append(Result(drop, revision, outcome, cause, evidence))
+        self._append(Result(drop, revision, cause, evidence))
         self._sync_needed = True
         self._report(self._memory.unacked[drop])
 

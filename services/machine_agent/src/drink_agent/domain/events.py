@@ -1,4 +1,4 @@
-"""What the dispenser is told and what it wants done."""
+"""The dispenser's events and effects: what happens, and what is to be done about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,86 +11,98 @@ from drink_agent.domain.records import Entry, Result
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The agent has read its journal; first event and only once."""
+    """The agent has read its journal. The first event, and only once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The frontend wants a slot's motor run."""
+    """The frontend's command to run a slot's motor."""
 
     drop: str
     """Id of the drop."""
     slot: int
     """The machine's slot, from 1."""
     epoch: int
-    """The epoch of the link it came on."""
+    """Epoch of the link on which the command was sent."""
     ttl_ms: int
-    """Milliseconds from receipt after which the motor may not be started."""
+    """Milliseconds after receipt during which the motor may be started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The frontend holds a result durably."""
+    """The frontend's acknowledgement that it has stored a result durably."""
 
     drop: str
     """Id of the drop."""
     revision: int
-    """The revision it took."""
+    """The revision that it stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """The frontend took the link."""
+    """The frontend has accepted the link."""
 
     epoch: int
-    """Number of the link."""
+    """Epoch of the link."""
     wanted: tuple[str, ...] = ()
-    """Dispatched drops whose outcome the frontend does not have."""
+    """Ids of the dispatched drops whose outcome the frontend does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkDown:
-    """The link is gone."""
+    """The link has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoardStatus:
-    """What the board says of itself."""
+    """The board's readiness and readings."""
 
-    ready: bool
-    """Whether a motor command may be written now."""
+    ready: bool = False
+    """Whether the board answers, so that a motor command may be written. False after a silence
+    until the board is proven idle."""
     sensors: Mapping[int, Sensor] = field(default_factory=lambda: MappingProxyType({}))
-    """By slot; slots that have not reported are missing."""
+    """By slot number from 1; slots that never reported are missing. Kept while the board is
+    lost."""
     temperature_celsius: float | None = None
-    """None without a thermometer."""
+    """None without a thermometer, and while the board is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoardOutcome:
-    """The outcome of the command outstanding at the board."""
+    """The outcome of the outstanding motor command: exactly one for each command."""
 
     drop: str
     """Id of the drop."""
-    outcome: Outcome
-    """What is known about the motor."""
     cause: Cause
-    """Why."""
+    """The reason for the outcome, `cause.outcome`."""
     evidence: Evidence
-    """What passed between agent and board."""
+    """The lines and readings that prove it."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome."""
+        return self.cause.outcome
 
 
 @dataclass(frozen=True, slots=True)
 class BoardLateEvidence:
-    """What became known of a command after its outcome had been decided."""
+    """Evidence about a motor command after its `BoardOutcome`.
+
+    It may come several times for one command: readings that prove nothing, then an answer that
+    does.
+    """
 
     drop: str
     """Id of the drop."""
-    outcome: Outcome
-    """What the evidence shows; UNKNOWN if it is more, and no proof."""
     cause: Cause
-    """Why."""
+    """What the evidence shows; `cause.outcome` is UNKNOWN if it proves nothing."""
     evidence: Evidence
-    """What passed between agent and board."""
+    """All lines and readings since the command."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome that the evidence shows."""
+        return self.cause.outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,38 +112,29 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The agent shuts down: nothing more is started."""
+    """The agent shuts down: no further motor is started."""
 
 
-Event = (
-    Start
-    | Command
-    | Ack
-    | LinkUp
-    | LinkDown
-    | BoardStatus
-    | BoardOutcome
-    | BoardLateEvidence
-    | Tick
-    | Stop
-)
+BoardEvent = BoardStatus | BoardOutcome | BoardLateEvidence
+LinkEvent = LinkUp | LinkDown | Command | Ack
+Event = Start | LinkEvent | BoardEvent | Tick | Stop
 
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Add an entry to the journal; it need not be durable yet."""
+    """Append an entry to the journal; a later `Sync` makes it durable."""
 
     entry: Entry
-    """The entry; its number is the journal's next."""
+    """The entry, with the journal's next number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """Make everything appended durable; the effects after this one wait for it."""
+    """Make all appended entries durable before the effects after this one are executed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Dispense:
     """Write the motor command to the board."""
 
     drop: str
@@ -139,13 +142,13 @@ class Run:
     slot: int
     """The machine's slot, from 1."""
     start_by_ms: int
-    """When its time to start has run out. A sync before it may have taken as long; then nothing
-    is written, and the outcome is NOT_DISPENSED with EXPIRED."""
+    """When the command's time to live ends. If the sync took longer, nothing is written and the
+    outcome is EXPIRED."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Tell the board which command of an earlier run may still be answered."""
+    """Give the board the last command of an earlier run, which may still be answered."""
 
     drop: str
     """Id of the drop."""
@@ -154,9 +157,9 @@ class Recall:
     sensor_before: Sensor
     """The slot's sensor before the command."""
     cause: Cause
-    """Why its outcome is not known; AGENT_RESTARTED if nobody knows whether it was written."""
+    """Why the outcome is unknown; AGENT_RESTARTED if the command may not have been written."""
     age_ms: int
-    """Milliseconds since the command; 0 if nobody knows."""
+    """Milliseconds since the command; 0 if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,44 +167,44 @@ class Report:
     """Send a durable result to the frontend."""
 
     sequence: int
-    """Number of its record in the journal."""
+    """Number of its entry in the journal."""
     result: Result
     """The result."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportNotReceived:
-    """Tell the frontend that the journal does not know a drop."""
+    """Report to the frontend that the journal has no entry of a drop."""
 
     drop: str
     """Id of the drop."""
 
 
 class Disregard(StrEnum):
-    """Why an event changed nothing."""
+    """Why an event was ignored."""
 
     STALE_EPOCH = "stale_epoch"
-    """A command of a link that is no longer the current one."""
+    """A command with an epoch that is not the current link's."""
     REPEATED = "repeated"
-    """A command for a drop that is already on its way."""
+    """A command for a drop that has no result yet."""
     OUTBOX_FULL = "outbox_full"
-    """A command while the frontend owes too many acknowledgements."""
+    """A command while too many results are not acknowledged."""
     ACK_UNMATCHED = "ack_unmatched"
-    """An acknowledgement of a result that is not waiting for one."""
+    """An acknowledgement that does not match a reported result."""
     OUTCOME_UNMATCHED = "outcome_unmatched"
     """An outcome for a drop that is not at the board."""
     EVIDENCE_UNUSED = "evidence_unused"
-    """Late evidence that says nothing new, or of a drop that is not known."""
+    """Late evidence that shows nothing new, or about an unknown drop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disregarded:
-    """Note that an event changed nothing."""
+    """Log that an event was ignored."""
 
     reason: Disregard
     """Why."""
     drop: str
-    """Id of the drop it was about."""
+    """Id of the event's drop."""
 
 
-Effect = Append | Sync | Recall | Run | Report | ReportNotReceived | Disregarded
+Effect = Append | Sync | Recall | Dispense | Report | ReportNotReceived | Disregarded

@@ -1,63 +1,62 @@
-"""What became of a motor command, and what that rests on."""
+"""The outcome of a motor command, its cause, and the evidence for both."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
 
 MAX_LINES: Final = 32
-"""Lines kept for one command; the link carries no more."""
+"""Lines that are kept for one command, the link's limit."""
 
 MAX_LINE_CHARS: Final = 200
-"""Characters kept of one line; the link carries no more."""
-
+"""Characters that are kept of one line, the link's limit."""
 
 SLOT_MAX: Final = 99
-"""Highest slot number that any machine has. The firmware's configuration file has two digits for
-it; the frontend has the same limit."""
+"""Highest slot number: the firmware's configuration file has two digits for it. The frontend has
+the same limit."""
 
 
 class Sensor(StrEnum):
-    """What a slot's sensor says."""
+    """The reading of a slot's sensor."""
 
     UNSPECIFIED = "UNSPECIFIED"
-    """No sensor, or not heard from yet."""
+    """No sensor, or no reading yet."""
     STOCKED = "STOCKED"
-    """At least one item is there."""
+    """At least one item is in the slot."""
     EMPTY = "EMPTY"
-    """No item is there."""
+    """No item is in the slot."""
 
 
 class Outcome(StrEnum):
-    """What became of a motor command."""
+    """The outcome of a motor command."""
 
     DISPENSED = "DISPENSED"
     """Positive evidence that the motor ran."""
     NOT_DISPENSED = "NOT_DISPENSED"
     """Proof that it did not."""
     UNKNOWN = "UNKNOWN"
-    """Neither; silence proves nothing."""
+    """No evidence for either: silence proves nothing."""
 
 
 class Cause(StrEnum):
-    """Why an outcome is what it is: those of `drink.v1.Drop.Cause` that an agent can state."""
+    """The reasons for an outcome: the values of `drink.v1.Drop.Cause` that an agent reports."""
 
     BOARD_ACK = "BOARD_ACK"
-    """The board reported that it ran the motor."""
+    """The board reported in time that it ran the motor."""
     BOARD_ACK_LATE = "BOARD_ACK_LATE"
-    """So it did, after its time limit."""
+    """The board reported after its time limit that it ran the motor."""
     SENSOR = "SENSOR"
     """The slot's sensor, which is declared independent of the command, went from stocked to empty,
-    and the board has answered a question since."""
+    and the board has answered a request since."""
     DECLARED = "DECLARED"
-    """Sent to a board that never answers, as the configuration declares."""
+    """Written to a board that never answers; the configuration declares that it dispenses."""
     BOARD_REFUSED = "BOARD_REFUSED"
     """The board refused before any motion."""
     BOARD_REFUSED_LATE = "BOARD_REFUSED_LATE"
-    """So it did, after its time limit."""
+    """The board reported after its time limit that it refused."""
     BOARD_UNREACHABLE = "BOARD_UNREACHABLE"
-    """The board could not be commanded; not a byte was sent."""
+    """The board could not be commanded; no byte was written."""
     EXPIRED = "EXPIRED"
-    """The command's time to start ran out; not a byte was sent."""
+    """The command's time to live ended; no byte was written."""
     BOARD_SILENT = "BOARD_SILENT"
     """The board did not answer in time."""
     BOARD_LOST = "BOARD_LOST"
@@ -65,11 +64,11 @@ class Cause(StrEnum):
     AGENT_RESTARTED = "AGENT_RESTARTED"
     """The agent died between the command and its outcome."""
     JOURNAL_REPLACED = "JOURNAL_REPLACED"
-    """What the journal knew of the drop is lost."""
+    """The journal's entries of the drop are lost."""
 
     @property
     def outcome(self) -> Outcome:
-        """The only outcome that this cause can explain."""
+        """The outcome of this cause: the only place where it is decided."""
         return _OUTCOMES[self]
 
 
@@ -90,7 +89,7 @@ _OUTCOMES: Final = {
 
 
 class Direction(StrEnum):
-    """Which way a line went."""
+    """The direction of a line."""
 
     SENT = "SENT"
     """To the board."""
@@ -103,52 +102,52 @@ class Line:
     """One line that passed between agent and board."""
 
     direction: Direction
-    """Which way it went."""
+    """To or from the board."""
     offset_ms: int
     """Milliseconds since the command was written; negative before it."""
     text: str
-    """Without its end, printable ASCII, at most `MAX_LINE_CHARS`; no password."""
+    """Printable ASCII without the line feed, at most `MAX_LINE_CHARS`, without passwords."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The line as JSON knows it."""
+        """Returns the line in a JSON-able form."""
         return {"direction": self.direction, "offset_ms": self.offset_ms, "text": self.text}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The line that `to_dict` wrote.
+        """Reads what `to_dict` returned.
 
         Raises:
-            KeyError: a field is missing.
-            ValueError: a field has no known value.
+            KeyError: A field is missing.
+            ValueError: A field has an unknown value.
         """
         return cls(Direction(data["direction"]), int(data["offset_ms"]), str(data["text"]))
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What passed between agent and board around one command."""
+    """The lines and sensor readings around one command."""
 
     lines: tuple[Line, ...] = ()
-    """In order, at most `MAX_LINES`."""
+    """In the order of time, at most `MAX_LINES`."""
     sensor_before: Sensor = Sensor.UNSPECIFIED
-    """The slot's sensor when the command was written."""
+    """The reading of the slot's sensor when the command was written."""
     sensor_after: Sensor = Sensor.UNSPECIFIED
-    """What the slot's sensor said last after the command was written; UNSPECIFIED if it has not
-    been read since."""
+    """The last reading of the slot's sensor after the command was written; UNSPECIFIED without
+    one."""
     contradiction: str = ""
-    """What contradicts the outcome, for an operator; empty if nothing does."""
+    """What contradicts the outcome, for an operator; empty without a contradiction."""
     sensor_before_ms: int | None = None
-    """When `sensor_before` was read: milliseconds since the command was written, so negative; None
-    if that is not known."""
+    """When `sensor_before` was read, in milliseconds since the command was written, so negative;
+    None if that is not known."""
     sensor_after_ms: int | None = None
-    """When `sensor_after` was read: milliseconds since the command was written; None if that is not
-    known."""
+    """When `sensor_after` was read, in milliseconds since the command was written; None if that is
+    not known."""
     sensor_independent: bool = False
-    """For SENSOR: the configuration declares the sensor independent of the command, and the board
-    had answered a question after the command."""
+    """For the cause SENSOR: the configuration declares the sensor independent of the command, and
+    the board has answered a request after the command."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The evidence as JSON knows it."""
+        """Returns the evidence in a JSON-able form."""
         return {
             "lines": [line.to_dict() for line in self.lines],
             "sensor_before": self.sensor_before,
@@ -161,11 +160,11 @@ class Evidence:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The evidence that `to_dict` wrote.
+        """Reads what `to_dict` returned.
 
         Raises:
-            KeyError: a field is missing.
-            ValueError: a field has no known value.
+            KeyError: A field is missing.
+            ValueError: A field has an unknown value.
         """
         return cls(
             lines=tuple(Line.from_dict(line) for line in data["lines"]),

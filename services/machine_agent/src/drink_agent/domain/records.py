@@ -1,7 +1,7 @@
-"""The facts the journal keeps about a drop, in the order they can be written.
+"""The journal's records about a drop, in the order in which they are written.
 
-ACCEPTED, then COMMANDED, then RESULT (once, or again with a higher revision when
-late evidence arrives), then ACKED. `Entry` adds the number a fact has in its journal.
+ACCEPTED, then COMMANDED, then RESULT (once, or again with a higher revision when late evidence
+arrives), then ACKED. `Entry` adds the record's number in the journal.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
 
 
 class InvalidRecordError(ValueError):
-    """A stored record does not say what a record says."""
+    """A stored record has missing or wrong fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The agent took a command; the board has not been touched for it."""
+    """The agent has accepted a command; nothing was written to the board for it."""
 
     KIND: ClassVar[str] = "accepted"
 
@@ -25,16 +25,16 @@ class Accepted:
     slot: int
     """The machine's slot, from 1."""
     ttl_ms: int
-    """Milliseconds from receipt after which the motor may not be started."""
+    """Milliseconds after receipt during which the motor may be started."""
     received_ms: int
-    """Receipt, in milliseconds since the host booted (CLOCK_BOOTTIME)."""
+    """Time of receipt, in milliseconds since the host booted (CLOCK_BOOTTIME)."""
     boot: str
-    """The kernel's boot id at receipt; with another one `received_ms` means nothing."""
+    """The kernel's boot id at receipt; `received_ms` has no meaning under another boot id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commanded:
-    """The motor command is about to be written; from here on the motor may have run."""
+    """The motor command is about to be written; from here on, the motor may have run."""
 
     KIND: ClassVar[str] = "commanded"
 
@@ -43,41 +43,44 @@ class Commanded:
     slot: int
     """The machine's slot, from 1."""
     sensor_before: Sensor
-    """What the slot's sensor said last."""
+    """The last reading of the slot's sensor."""
     at_ms: int | None = None
-    """When, in milliseconds since the host booted; None in a record of 0.1.0."""
+    """Time, in milliseconds since the host booted; None in a record of 0.1.0."""
     boot: str = ""
-    """The kernel's boot id then; with another one `at_ms` means nothing."""
+    """The kernel's boot id at that time; `at_ms` has no meaning under another boot id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The outcome of a drop and what it rests on."""
+    """The result of a drop."""
 
     KIND: ClassVar[str] = "result"
 
     drop: str
     """Id of the drop."""
     revision: int
-    """1 for the first outcome, one more for each later one."""
-    outcome: Outcome
-    """What is known about the motor."""
+    """1 for the first result, one more for each later one."""
     cause: Cause
-    """Why."""
+    """The reason for the outcome, `cause.outcome`."""
     evidence: Evidence
-    """What passed between agent and board."""
+    """The lines and readings that prove it."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome."""
+        return self.cause.outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """The frontend holds this revision durably; it need not be reported again."""
+    """The frontend has stored this revision durably; it is not reported again."""
 
     KIND: ClassVar[str] = "acked"
 
     drop: str
     """Id of the drop."""
     revision: int
-    """The revision it took."""
+    """The revision that it stored."""
 
 
 Record = Accepted | Commanded | Result | Acked
@@ -88,12 +91,12 @@ class Entry:
     """A record and its number in the journal."""
 
     sequence: int
-    """Counts up from 1 over the life of the journal."""
+    """Counts up from 1 over the lifetime of the journal."""
     record: Record
-    """What it says."""
+    """The record."""
 
     def to_dict(self) -> dict[str, object]:
-        """Returns a JSON-able form that `from_dict` reads back."""
+        """Returns the entry in a JSON-able form."""
         record = self.record
         stored: dict[str, object] = {"n": self.sequence, "kind": record.KIND, "drop": record.drop}
         match record:
@@ -124,7 +127,7 @@ class Entry:
 
     @classmethod
     def from_dict(cls, stored: object) -> Self:
-        """Reads what `to_dict` made.
+        """Reads what `to_dict` returned.
 
         Raises:
             InvalidRecordError: It is not a record of this version.
@@ -160,13 +163,10 @@ def _record(stored: dict[str, object]) -> Record:
             evidence = stored["evidence"]
             if not isinstance(evidence, dict):
                 raise TypeError("evidence")
-            return Result(
-                drop,
-                _number(stored, "revision"),
-                Outcome(_text(stored, "outcome")),
-                Cause(_text(stored, "cause")),
-                Evidence.from_dict(evidence),
-            )
+            cause = Cause(_text(stored, "cause"))
+            if Outcome(_text(stored, "outcome")) is not cause.outcome:
+                raise ValueError("outcome")
+            return Result(drop, _number(stored, "revision"), cause, Evidence.from_dict(evidence))
         case Acked.KIND:
             return Acked(drop, _number(stored, "revision"))
         case _:

@@ -1,17 +1,17 @@
-"""What the journal's records say about each drop: the memory of the dispenser.
+"""The state of each drop according to the journal: the durable state of the dispenser.
 
-The last record of a drop decides and nothing else does:
+Only the last record of a drop counts:
 
 | last record | meaning | after a restart |
 | --- | --- | --- |
-| none | never heard of it | the frontend is told so |
-| ACCEPTED | the board was not touched | run it, or NOT_DISPENSED/EXPIRED |
+| none | the drop is unknown | report that it was not received |
+| ACCEPTED | nothing was written to the board | run it, or NOT_DISPENSED/EXPIRED |
 | COMMANDED | the motor may have run | UNKNOWN/AGENT_RESTARTED |
 | RESULT | done, not acknowledged | report it until it is |
-| ACKED | settled | answer a repeat with the same result |
+| ACKED | settled | answer a repeated command with the same result |
 
-The running dispenser keeps its durable state in the same `Memory` and changes it by the
-same `apply`, so that what it believes before a crash and what it reads after one agree.
+The running dispenser changes the same `Memory` by the same `apply`. So the state before a crash and
+the state that is read after it agree.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _NO_EVIDENCE = Evidence()
 
 
 class ImpossibleHistoryError(Exception):
-    """The records, each sound by itself, cannot have been written in this order."""
+    """The records are valid, but cannot have been written in this order."""
 
 
 class Step(StrEnum):
@@ -44,17 +44,17 @@ FOLLOWS: dict[type[Accepted | Commanded | Result | Acked], frozenset[Step]] = {
     Result: frozenset({Step.NONE, Step.ACCEPTED, Step.COMMANDED, Step.RESULT, Step.ACKED}),
     Acked: frozenset({Step.RESULT}),
 }
-"""After which last records of a drop a record may be written. RESULT after NONE is a refusal."""
+"""The last records of a drop that a record may follow. RESULT after NONE is a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownResult:
-    """A drop's newest result and the number of its record."""
+    """A drop's newest result and the number of its entry."""
 
     sequence: int
-    """Number of the record in the journal."""
+    """Number of the entry in the journal."""
     result: Result
-    """The result; without its evidence once it is acknowledged."""
+    """The result, without its evidence once it is acknowledged."""
 
 
 @dataclass(slots=True)
@@ -62,16 +62,16 @@ class Memory:
     """The last record of every remembered drop."""
 
     remembered_drops: int
-    """Acknowledged drops to remember, newest first; the older ones are forgotten."""
+    """How many acknowledged drops are kept; the oldest ones are forgotten first."""
     sequence: int = 0
-    """Number of the last record."""
+    """Number of the last entry."""
     accepted: dict[str, Accepted] = field(default_factory=dict)
     """Drops whose last record is ACCEPTED, oldest first."""
     commanded: dict[str, Commanded] = field(default_factory=dict)
     """Drops whose last record is COMMANDED."""
     unanswered: Commanded | None = None
-    """The last motor command, as long as no outcome of it is known; None if one is. Whatever the
-    board answers before it is commanded again can only be the answer to this one."""
+    """The last motor command, as long as its outcome is unknown; None otherwise. Whatever the board
+    answers before its next command can only be the answer to this one."""
     unacked: dict[str, KnownResult] = field(default_factory=dict)
     """Drops whose last record is RESULT, oldest first."""
     settled: dict[str, KnownResult] = field(default_factory=dict)
@@ -92,10 +92,10 @@ class Memory:
         return self.unacked.get(drop) or self.settled.get(drop)
 
     def apply(self, entry: Entry) -> None:
-        """Takes the next record.
+        """Applies the next entry.
 
         Raises:
-            ImpossibleHistoryError: It cannot follow the ones before it.
+            ImpossibleHistoryError: It cannot follow the entries before it.
         """
         record = entry.record
         if entry.sequence <= self.sequence:
@@ -111,12 +111,12 @@ class Memory:
                 del self.accepted[record.drop]
                 self.commanded[record.drop] = self.unanswered = record
             case Result():
-                self._take_result(entry.sequence, record)
+                self._apply_result(entry.sequence, record)
             case Acked():
-                self._take_ack(entry.sequence, record)
+                self._apply_ack(entry.sequence, record)
         self.sequence = entry.sequence
 
-    def _take_result(self, sequence: int, result: Result) -> None:
+    def _apply_result(self, sequence: int, result: Result) -> None:
         known = self.result_of(result.drop)
         if result.revision < 1 or (known and result.revision != known.result.revision + 1):
             raise ImpossibleHistoryError(f"record {sequence} has a revision out of order")
@@ -126,7 +126,7 @@ class Memory:
             self._answered(result.drop)
         self.unacked[result.drop] = KnownResult(sequence, result)
 
-    def _take_ack(self, sequence: int, ack: Acked) -> None:
+    def _apply_ack(self, sequence: int, ack: Acked) -> None:
         known = self.unacked[ack.drop]
         if ack.revision != known.result.revision:
             raise ImpossibleHistoryError(f"record {sequence} acknowledges another revision")
@@ -138,28 +138,28 @@ class Memory:
             self._answered(oldest)
 
     def _answered(self, drop: str) -> None:
-        """There is nothing more to be heard of a drop, or nobody would know it."""
+        """Forgets the unanswered command if it is the drop's: no answer is expected any more."""
         if self.unanswered is not None and self.unanswered.drop == drop:
             self.unanswered = None
 
 
 def _without_evidence(known: KnownResult) -> KnownResult:
-    # dataclasses.replace would take a third of the time that a long journal is replayed in.
+    # dataclasses.replace would take a third of the time in which a long journal is replayed.
     result = known.result
-    stripped = Result(result.drop, result.revision, result.outcome, result.cause, _NO_EVIDENCE)
+    stripped = Result(result.drop, result.revision, result.cause, _NO_EVIDENCE)
     return KnownResult(known.sequence, stripped)
 
 
 def replay(entries: Iterable[Entry], remembered_drops: int, last_sequence: int = 0) -> Memory:
-    """Reads a journal's records back.
+    """Applies all entries of a journal.
 
     Args:
-        entries: All that are left, oldest first.
-        remembered_drops: Acknowledged drops to remember.
-        last_sequence: Number of the last record ever written, if that one is not left.
+        entries: The journal's entries, oldest first.
+        remembered_drops: How many acknowledged drops are kept.
+        last_sequence: Number of the last entry ever written, which a compaction may have removed.
 
     Raises:
-        ImpossibleHistoryError: They contradict each other.
+        ImpossibleHistoryError: The entries contradict each other.
     """
     memory = Memory(remembered_drops)
     for entry in entries:
@@ -169,14 +169,14 @@ def replay(entries: Iterable[Entry], remembered_drops: int, last_sequence: int =
 
 
 def start_deadline_ms(accepted: Accepted, boot: str) -> int | None:
-    """Returns until when an accepted command may be started, on the clock of this boot.
+    """Returns the time until which an accepted command may be started, on the clock of this boot.
 
     Args:
         accepted: The record, perhaps of an earlier run of the agent.
-        boot: The kernel's boot id now.
+        boot: The kernel's present boot id.
 
     Returns:
-        Milliseconds since boot; None if the host was restarted in between, since then
-        nobody can tell how long ago the command was received.
+        Milliseconds since boot; None if the host has rebooted since, because the age of the command
+        is then unknown.
     """
     return accepted.received_ms + accepted.ttl_ms if accepted.boot == boot else None

@@ -1,19 +1,21 @@
-"""The loop that dispenses: takes events, asks the dispenser, does what it says, in order."""
+"""The agent's loop: takes events, asks the dispenser for effects, and executes them in order."""
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.events import (
     Append,
+    BoardEvent,
     BoardOutcome,
     BoardStatus,
+    Dispense,
     Disregarded,
     Effect,
     Event,
@@ -21,7 +23,6 @@ from drink_agent.domain.events import (
     Recall,
     Report,
     ReportNotReceived,
-    Run,
     Start,
     Stop,
     Sync,
@@ -30,11 +31,11 @@ from drink_agent.domain.events import (
 from drink_agent.domain.evidence import Cause, Evidence, Outcome
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.journal.compaction import survivors
-from drink_agent.journal.file import JournalSettings
+from drink_agent.journal.file import Journal, JournalSettings
+from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
 from drink_agent.runtime.inbox import Inbox
 from drink_agent.runtime.notify import SystemdNotifier
-from drink_agent.runtime.ports import BoardPort, JournalPort, LinkPort, MakeBoard, MakeLink
 from drink_agent.runtime.status import answering, socket_of
 
 _log = logging.getLogger("drink_agent.agent")
@@ -65,13 +66,43 @@ class AgentSettings:
                 raise ValueError(f"{name} must be above 0")
 
 
-class PartEndedError(Exception):
-    """The board's or the link's work has ended by itself while the agent still runs.
+class BoardPort(Protocol):
+    """One machine's board: `board.Board`, or the benchmarks' board that answers at once.
 
-    An agent without it would look alive and not do its work; a new one has both.
+    Each `dispense` is answered by exactly one `BoardOutcome` to the callback that it was made with.
+    """
+
+    @property
+    def status(self) -> BoardStatus:
+        """The board's status now."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the board does not answer, for a person; None while it answers."""
+
+    async def run(self) -> None:
+        """Keeps the board connected until cancelled."""
+
+    def recall(self, recall: Recall) -> None:
+        """Takes over the last command of an earlier run of the agent; called before `run`."""
+
+    def dispense(self, drop: str, slot: int) -> None:
+        """Commands a slot's motor at most once, and returns at once."""
+
+
+MakeBoard = Callable[[Callable[[BoardEvent], None]], BoardPort]
+"""Makes the board from the callback that takes its events."""
+MakeLink = Callable[[Callable[[], Hello], Callable[[Event], Awaitable[None]]], LinkClient]
+"""Makes the link from a function that returns the Hello and the callback that takes its events."""
+
+
+class PartEndedError(Exception):
+    """The task of the board or of the link has ended although the agent still runs.
+
+    The agent exits: without that task it would look alive and not do its work.
 
     Args:
-        part: Its name.
+        part: "board" or "link".
     """
 
     def __init__(self, part: str) -> None:
@@ -88,17 +119,17 @@ class Agent:
     """One machine's agent.
 
     Args:
-        identity: Who the agent is; journal sequence and board are filled in.
-        dispenser: Decides; has replayed the journal and has not been started.
-        journal: Open and locked; closed by `run`.
+        identity: The agent's Hello; journal sequence and board status are filled in.
+        dispenser: The dispenser, with the journal replayed and not started.
+        journal: The journal, open and locked; closed by `run`.
         make_board: Makes the board.
         make_link: Makes the link.
-        clock: Seconds since the host booted; the link's `beat_at` is on the same clock.
-        settings: How the loop behaves.
-        journal_settings: When to compact, and when the disk is full.
-        remembered_drops: Acknowledged drops that survive a compaction.
-        free_bytes: Tells the free space on the journal's disk.
-        notifier: The supervisor.
+        clock: Returns seconds since the host booted; the link's `beat_at` is on the same clock.
+        settings: The settings of the loop.
+        journal_settings: When to compact the journal, and when the disk counts as full.
+        remembered_drops: Number of acknowledged drops that a compaction keeps.
+        free_bytes: Returns the free space on the journal's disk, in bytes.
+        notifier: Notifies the supervisor.
     """
 
     def __init__(
@@ -106,7 +137,7 @@ class Agent:
         *,
         identity: Hello,
         dispenser: Dispenser,
-        journal: JournalPort,
+        journal: Journal,
         make_board: MakeBoard,
         make_link: MakeLink,
         clock: Callable[[], float],
@@ -130,8 +161,8 @@ class Agent:
         self._free_bytes = free_bytes
         self._notifier = notifier
         self._inbox = Inbox(settings.inbox_limit, self._clock)
-        self._board: BoardPort = make_board(self._inbox.post_from_board)
-        self._link: LinkPort = make_link(self.hello, self._inbox.offer)
+        self._board: BoardPort = make_board(self._inbox.post)
+        self._link = make_link(self.hello, self._inbox.offer)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._status = BoardStatus(ready=False)
         self._disk_full = False
@@ -142,7 +173,7 @@ class Agent:
         self._idle_since: float | None = None
 
     def describe(self) -> dict[str, object]:
-        """Returns how the agent is, JSON-able, for the person at the machine."""
+        """Returns the agent's status in a JSON-able form, for the person at the machine."""
         board = self._status
         return {
             "machine": self._identity.machine,
@@ -169,7 +200,7 @@ class Agent:
         }
 
     def hello(self) -> Hello:
-        """Returns who the agent is and what it remembers, now."""
+        """Returns the Hello of a link that is opened now."""
         return Hello(
             machine=self._identity.machine,
             boot_id=self._identity.boot_id,
@@ -180,7 +211,7 @@ class Agent:
         )
 
     def stop(self) -> None:
-        """Starts nothing more, lets the drop at the board end, and leaves."""
+        """Starts the shutdown: starts no further motor, and lets the drop at the board end."""
         if self._stopping_since is None:
             self._stopping_since = self._clock()
             self._notifier.stopping()
@@ -188,12 +219,12 @@ class Agent:
             self._inbox.post(Stop())
 
     async def run(self) -> None:
-        """Works until `stop`.
+        """Runs until `stop` is called.
 
         Raises:
-            JournalError: In an ExceptionGroup. The journal failed; nothing was done after it.
-            PartEndedError: The board's or the link's work ended by itself; the drop at the board
-                was waited for, as at any stop.
+            JournalError: In an ExceptionGroup. The journal failed; no effect was executed after it.
+            PartEndedError: The task of the board or the link ended by itself. The drop at the board
+                was awaited, as after `stop`.
         """
         status_socket = socket_of(self._journal_settings.path)
         try:
@@ -215,7 +246,7 @@ class Agent:
             raise PartEndedError(self._ended)
 
     async def _keep(self, part: str, work: Coroutine[Any, Any, None]) -> None:
-        """Runs what must not end before the agent leaves, neither well nor cancelled."""
+        """Runs a task that must not end before the agent leaves, and stops the agent if it does."""
         try:
             await work
         except asyncio.CancelledError:
@@ -267,7 +298,7 @@ class Agent:
         return now >= self._idle_since + self._settings.ack_wait_s
 
     async def _refresh_status(self) -> None:
-        """Takes the board's newest word before anything is decided on an older one."""
+        """Gives the board's newest status to the dispenser and the link, before the next event."""
         board = self._board.status
         usable = not self._disk_full and self._stopping_since is None
         status = BoardStatus(board.ready and usable, board.sensors, board.temperature_celsius)
@@ -292,10 +323,17 @@ class Agent:
                 self._log_entry(entry)
             case Sync():
                 await self._on_disk(self._journal.sync)
-            case Recall(drop, slot, before, cause, age_ms):
-                self._board.recall(drop, slot, before, cause, age_ms / 1000)
-            case Run():
-                self._run(effect)
+            case Recall():
+                self._board.recall(effect)
+            case Dispense(drop, slot, start_by_ms):
+                # A copy of the journal from before this command can be detected later only if the
+                # frontend has received the number of the command's entry.
+                self._link.beat(self._journal.durable_sequence)
+                if self._clock() * 1000 < start_by_ms:
+                    self._board.dispense(drop, slot)
+                else:
+                    _log.warning("expired_during_sync", extra={"drop_id": drop})
+                    self._inbox.post(BoardOutcome(drop, Cause.EXPIRED, Evidence()))
             case Report(sequence, result):
                 self._link.report(sequence, result)
             case ReportNotReceived(drop):
@@ -303,17 +341,6 @@ class Agent:
                 self._link.report_not_received(drop)
             case Disregarded(reason, drop):
                 _log.warning("disregarded", extra={"reason": reason.value, "drop_id": drop})
-
-    def _run(self, run: Run) -> None:
-        # Whoever puts back a copy of the journal that was made before this command's entry is
-        # found out only if the frontend has heard of it.
-        self._link.beat(self._journal.durable_sequence)
-        if self._clock() * 1000 < run.start_by_ms:
-            self._board.dispense(run.drop, run.slot)
-        else:
-            _log.warning("expired_during_sync", extra={"drop_id": run.drop})
-            cause = Cause.EXPIRED
-            self._inbox.post(BoardOutcome(run.drop, cause.outcome, cause, Evidence()))
 
     async def _upkeep(self) -> None:
         self._upkeep_at = self._clock() + self._settings.upkeep_interval_s
@@ -339,12 +366,12 @@ class Agent:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
     def _log_entry(self, entry: Entry) -> None:
-        """Logs what an operator looks for: who waits, what the motor is told, what came of it."""
+        """Logs an entry of the journal, for the operator."""
         record = entry.record
         facts: dict[str, object] = {"drop_id": record.drop, "entry": entry.sequence}
         match record:
             case Accepted():
-                if record.drop != self._dispenser.running:  # else its COMMANDED is the next line
+                if record.drop != self._dispenser.running:  # else the next line is its COMMANDED
                     facts |= {"slot": record.slot, "ttl_ms": record.ttl_ms}
                     _log.info("drop_accepted", extra=facts)
             case Commanded():

@@ -1,26 +1,24 @@
-"""Where everything that happens waits for the loop that dispenses."""
+"""The queue of events for the agent's loop."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from drink_agent.board.port import BoardEvent, DispenseEnded, LateEvidence, StatusChanged
-from drink_agent.domain.events import BoardLateEvidence, BoardOutcome, Command, Event
+from drink_agent.domain.events import BoardStatus, Command, Event
 
 
 class Inbox:
-    """Events in the order they came.
+    """Events in the order in which they came.
 
-    The link waits while it is full, so that a frontend that sends too much is slowed down. The
-    board never waits and needs no limit: it has one outcome and one late word for each command,
-    and of its status only the newest counts, which the loop asks for itself.
-
-    A command's time to live runs while it waits: the loop may be at a slow disk.
+    The link waits while the inbox is full, so that a frontend that sends too much is slowed down.
+    The board and the agent itself never wait and need no limit: each command has one outcome and
+    little late evidence. Board statuses are not queued: only the newest one counts, and the loop
+    reads it from the board.
 
     Args:
-        limit: Events that may wait before the link does.
-        clock: Seconds on the clock of the loop's deadlines.
+        limit: Number of queued events from which on the link waits.
+        clock: Returns seconds, on the clock of the dispenser's deadlines.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
@@ -32,36 +30,23 @@ class Inbox:
         self._room.set()
 
     def post(self, event: Event) -> None:
-        """Adds an event at once."""
-        self._add(self._clock(), event)
-
-    def _add(self, came_at: float, event: Event) -> None:
-        self._events.append((came_at, event))
-        if len(self._events) >= self._limit:
-            self._room.clear()
+        """Adds an event without a limit; a board status only ends the wait in `get`."""
+        if not isinstance(event, BoardStatus):
+            self._add(self._clock(), event)
         self._arrived.set()
-
-    def post_from_board(self, event: BoardEvent) -> None:
-        """Adds what the board reports; of a status only that there is a new one."""
-        match event:
-            case DispenseEnded():
-                self.post(BoardOutcome(event.drop_id, event.outcome, event.cause, event.evidence))
-            case LateEvidence():
-                self.post(
-                    BoardLateEvidence(event.drop_id, event.outcome, event.cause, event.evidence)
-                )
-            case StatusChanged():
-                self._arrived.set()
 
     async def offer(self, event: Event) -> None:
         """Adds an event as soon as there is room."""
-        came_at = self._clock()
+        received_at = self._clock()
         while not self._room.is_set():
             await self._room.wait()
-        self._add(came_at, event)
+        self._add(received_at, event)
 
     async def get(self, timeout_s: float) -> Event | None:
-        """Returns the next event; None after the time, or when the board's status is new."""
+        """Returns the next event; None after `timeout_s`, or when the board's status has changed.
+
+        The time that a command was queued is subtracted from its time to live.
+        """
         if not self._events and timeout_s > 0:
             timer = asyncio.get_running_loop().call_later(timeout_s, self._arrived.set)
             try:
@@ -71,12 +56,18 @@ class Inbox:
         self._arrived.clear()
         if not self._events:
             return None
-        came_at, event = self._events.popleft()
+        received_at, event = self._events.popleft()
         if self._events:
             self._arrived.set()
         if len(self._events) < self._limit:
             self._room.set()
         if isinstance(event, Command):
-            waited_ms = round((self._clock() - came_at) * 1000)
-            return replace(event, ttl_ms=event.ttl_ms - waited_ms)
+            queued_ms = round((self._clock() - received_at) * 1000)
+            return replace(event, ttl_ms=event.ttl_ms - queued_ms)
         return event
+
+    def _add(self, received_at: float, event: Event) -> None:
+        self._events.append((received_at, event))
+        if len(self._events) >= self._limit:
+            self._room.clear()
+        self._arrived.set()

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from drink_agent.board.board import Board
+from drink_agent.board.drivers.tini import LOGIN_REFUSED
 from drink_agent.board.identity import AnotherBoardError, BoardMemory, Identity
-from drink_agent.board.login import LOGIN_REFUSED
-from drink_agent.board.port import BoardEvent, DispenseEnded, StatusChanged
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import StreamUrl, parse_url
+from drink_agent.domain.events import BoardEvent, BoardOutcome, BoardStatus
 from drink_agent.domain.evidence import Outcome
 from drink_agent.tools.port_advice import open_error_advice, port_name_warnings
 
@@ -53,10 +53,10 @@ async def check_board(
     Returns:
         Whether the board answered and, if `slot` is given, dispensed.
     """
-    ended: asyncio.Future[DispenseEnded] = asyncio.get_running_loop().create_future()
+    ended: asyncio.Future[BoardOutcome] = asyncio.get_running_loop().create_future()
 
     def on_event(event: BoardEvent) -> None:
-        if isinstance(event, DispenseEnded) and not ended.done():
+        if isinstance(event, BoardOutcome) and not ended.done():
             ended.set_result(event)
 
     if ready_limit_s is None:
@@ -97,9 +97,7 @@ async def _answers(board: Board, unusable: asyncio.Event, limit_s: float) -> boo
     return board.ready
 
 
-async def _drop(
-    board: Board, slot: int, ended: asyncio.Future[DispenseEnded], show: _Print
-) -> bool:
+async def _drop(board: Board, slot: int, ended: asyncio.Future[BoardOutcome], show: _Print) -> bool:
     show(f"running the motor of slot {slot}")
     board.dispense(DROP_ID, slot)
     answer = await ended
@@ -142,7 +140,7 @@ def _no_answer_lines(
             yield f"  does the board at the other end have power, and speak {settings.dialect}?"
 
 
-def _status_lines(status: StatusChanged) -> Iterator[str]:
+def _status_lines(status: BoardStatus) -> Iterator[str]:
     yield "the board answers"
     for slot, sensor in sorted(status.sensors.items()):
         yield f"slot {slot}: {sensor}"

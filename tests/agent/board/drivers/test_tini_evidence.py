@@ -2,9 +2,10 @@
 
 import pytest
 
-from drink_agent.board.driver import SETTLE_LIMIT_S, State
-from drink_agent.board.probe import QUIET_S
+from drink_agent.board.drivers.idle_probe import QUIET_S
+from drink_agent.board.drivers.tini import SETTLE_LIMIT_S, TiniState
 from drink_agent.board.settings import BoardSettings
+from drink_agent.domain.events import Recall
 from drink_agent.domain.evidence import Cause, Outcome, Sensor
 from tests.fakes.board_bench import DIAL_IN, FULL, WIRE, state_of
 from tests.fakes.board_bench import desynced_bench as desynced
@@ -37,7 +38,7 @@ class TestSensors:
         """A board may answer questions while a command of it is under way."""
         board = desynced(slot=2)
         board.show_idle(b"71 1`2 0`3 0\n")
-        assert state_of(board) is State.DESYNCED, "no other command before its answer had its time"
+        assert state_of(board) is TiniState.DESYNCED, "its answer still has time"
         board.dispense("d2", 1)
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
         board.hear(said)
@@ -56,18 +57,18 @@ class TestSensors:
         )
         board.pass_s(WIRE.response_limit_s)
         board.show_idle(b"71 1`2 0`3 0\n")
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
         assert len(board.late) == 1
 
     def test_fault_57_the_answer_of_an_idle_board_is_its_last_commands(self) -> None:
         board = desynced()
         board.pass_s(WIRE.response_limit_s)
         board.show_idle()
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
         board.pass_s(60)
         board.hear(b"5\n")
         [late] = board.settled
-        assert (late.drop_id, late.cause) == ("d1", Cause.BOARD_REFUSED_LATE)
+        assert (late.drop, late.cause) == ("d1", Cause.BOARD_REFUSED_LATE)
         board.hear(b"5\n")
         assert len(board.settled) == 1
 
@@ -85,7 +86,7 @@ class TestDenials:
         board = desynced() if late else dispensing()
         board.hear(first + second + second)
         denial = board.late[-1]
-        assert (denial.drop_id, denial.cause.value) == ("d1", cause)
+        assert (denial.drop, denial.cause.value) == ("d1", cause)
         assert [line.text for line in denial.evidence.lines][-2:] == [
             first.decode().strip(),
             second.decode().strip(),
@@ -234,7 +235,7 @@ class TestSlots:
         for _ in range(3):
             board.hear(b"71 1\n")
             board.pass_s(QUIET_S)
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
         board.dispense("d1", 2)
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
 
@@ -244,7 +245,7 @@ class TestSlots:
             board.pass_s(QUIET_S + 0.01)
             board.hear(b"71 1`2 1\n")
             board.hear(b"73 1`4 1\n")
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
         board.clear()
         board.pass_s(5)
         assert board.written == b""
@@ -288,33 +289,33 @@ class TestEvidence:
         self, settings: BoardSettings, said: bytes, cause: Cause
     ) -> None:
         board = bench(settings)
-        board.driver.recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 2.0, now=board.now)
+        board.driver.recall(Recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 2000), board.now)
         board.connect()
         if settings.dials_in:
             board.hear(b"0password\n")
         board.hear(said)
         [late] = board.late
-        assert (late.drop_id, late.cause) == ("d1", cause)
+        assert (late.drop, late.cause) == ("d1", cause)
         assert [line.offset_ms for line in late.evidence.lines][-1] == 2000
         board.show_idle()
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
 
     def test_fault_59_a_recalled_command_has_its_sensor_read_and_no_other_commands_answer(
         self,
     ) -> None:
         board = bench()
-        board.driver.recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 0.0, now=board.now)
+        board.driver.recall(Recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 0), board.now)
         board.connect()
         board.show_idle(b"71 0`2 1`3 0\n")
         [late] = board.late
-        assert (late.drop_id, late.cause) == ("d1", Cause.AGENT_RESTARTED)
+        assert (late.drop, late.cause) == ("d1", Cause.AGENT_RESTARTED)
         assert late.evidence.sensor_after is Sensor.EMPTY
-        assert state_of(board) is State.PROBING, "its answer may still come"
+        assert state_of(board) is TiniState.PROBING, "its answer may still come"
         board.pass_s(2 * WIRE.response_limit_s)
         board.show_idle()
         board.dispense("d2", 2)
         board.hear(b"5\n")
-        assert [ended.drop_id for ended in board.ended] == ["d2"]
+        assert [ended.drop for ended in board.ended] == ["d2"]
         assert not board.settled
 
     @pytest.mark.parametrize(
@@ -329,10 +330,10 @@ class TestEvidence:
         self, cause: Cause, settled: list[Cause]
     ) -> None:
         board = bench()
-        board.driver.recall("d1", 1, Sensor.STOCKED, cause, 60.0, now=board.now)
+        board.driver.recall(Recall("d1", 1, Sensor.STOCKED, cause, 60000), board.now)
         board.connect()
         board.show_idle()
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
         board.hear(b"4\n")
         assert [late.cause for late in board.settled] == settled
 
@@ -360,5 +361,5 @@ class TestEvidence:
         board.dispense("d2", 2)
         board.clear()
         board.hear(b"4\n4\n")
-        assert [ended.drop_id for ended in board.ended] == ["d2"]
+        assert [ended.drop for ended in board.ended] == ["d2"]
         assert not board.late

@@ -6,23 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink_agent.board.tini import (
+from drink_agent.board.drivers.tini_codec import (
+    MAX_LOGIN_BYTES,
     Ack,
     Decoded,
-    Drop,
     KeepAlive,
     Login,
     LoginAccepted,
+    LoginGate,
     LoginRefused,
+    LoginVerdict,
     Malformed,
     Message,
     Nack,
+    RunMotor,
     SlotStatus,
     StatusRequest,
     Temperature,
     TiniDecoder,
     decode,
     encode,
+    judge_login,
 )
 
 MAX_LINE = 256
@@ -45,7 +49,7 @@ def feed_all(pieces: list[bytes]) -> list[Decoded]:
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(Login, st.binary().map(lambda raw: raw.hex().encode())),
     st.sampled_from([LoginAccepted(), LoginRefused(), Ack(), Nack(), StatusRequest(), KeepAlive()]),
-    st.builds(Drop, st.integers(1, 999)),
+    st.builds(RunMotor, st.integers(1, 999)),
     st.builds(
         SlotStatus,
         st.lists(st.tuples(st.integers(0, 999), st.booleans()), max_size=20).map(tuple),
@@ -67,8 +71,8 @@ class TestReading:
             (b"0 herpin_my_derp", Login(b"herpin_my_derp")),
             (b"1", LoginAccepted()),
             (b"2", LoginRefused()),
-            (b"312", Drop(12)),
-            (b"3 1", Drop(1)),
+            (b"312", RunMotor(12)),
+            (b"3 1", RunMotor(1)),
             (b"4", Ack()),
             (b"4\r", Ack()),
             (b"5 ", Nack()),
@@ -132,8 +136,8 @@ class TestWriting:
         [
             (LoginAccepted(), b"1\n"),
             (LoginRefused(), b"2\n"),
-            (Drop(1), b"31\n"),
-            (Drop(12), b"312\n"),
+            (RunMotor(1), b"31\n"),
+            (RunMotor(12), b"312\n"),
             (StatusRequest(), b"6\n"),
             (StatusRequest(guarded=True), b"6000\n"),
             (Login(b"password"), b"0password\n"),
@@ -150,7 +154,7 @@ class TestWriting:
 
     def test_a_slot_counts_from_one(self) -> None:
         with pytest.raises(AssertionError):
-            encode(Drop(0))
+            encode(RunMotor(0))
 
 
 class TestFraming:
@@ -184,3 +188,44 @@ class TestFraming:
 
     def test_no_password_shows_in_a_repr(self) -> None:
         assert "hunter2" not in repr(decode(b"0hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("password", "login", "verdict"),
+    [
+        ("password", b"password", LoginVerdict.ADMITTED),
+        ("password", b"Password", LoginVerdict.REFUSED),
+        ("password", b"passwor", LoginVerdict.REFUSED),
+        ("password", b"password\x00", LoginVerdict.REFUSED),
+        ("password", b"", LoginVerdict.UNDECIDED),
+        ("password", b"`5 1", LoginVerdict.UNDECIDED),
+        ("password", b"password0password", LoginVerdict.ADMITTED),
+        ("password", b"passwo0password", LoginVerdict.ADMITTED),
+        ("password", b"passwopassword", LoginVerdict.REFUSED),
+        ("password", b"passwo0passwor", LoginVerdict.REFUSED),
+        ("password", b"\xff", LoginVerdict.REFUSED),
+        ("", b"password", LoginVerdict.ADMITTED),
+        ("", b"`5 1", LoginVerdict.UNDECIDED),
+        ("1234", b"1234", LoginVerdict.ADMITTED),
+        ("1234", b"4321", LoginVerdict.UNDECIDED),
+    ],
+)
+def test_logins(password: str, login: bytes, verdict: LoginVerdict) -> None:
+    assert judge_login(password, Login(login)) is verdict
+
+
+def test_a_gate_holds_all_bytes_for_the_driver() -> None:
+    gate = LoginGate("password", 1024)
+    assert gate.feed(b"72 1\n0pass") is LoginVerdict.UNDECIDED
+    assert gate.feed(b"word\n73 1\n") is LoginVerdict.ADMITTED
+    assert bytes(gate.held) == b"72 1\n0password\n73 1\n"
+
+
+def test_a_gate_hears_only_so_much_before_the_login() -> None:
+    gate = LoginGate("password", 1024)
+    assert gate.feed(b"9\n" * (MAX_LOGIN_BYTES // 2 - 1)) is LoginVerdict.UNDECIDED
+    assert gate.feed(b"9\n") is LoginVerdict.REFUSED
+
+
+def test_a_wrong_password_is_refused_at_once() -> None:
+    assert LoginGate("password", 1024).feed(b"0wrong\n0password\n") is LoginVerdict.REFUSED

@@ -1,64 +1,70 @@
-"""Drives a tini-board: one command at a time, and never a second one for the same drop.
+"""Drives a tini-board: one command at a time, and never a second command for the same drop.
 
-The board's answers carry no id. So an answer counts for a command only while it is the only one
-that the board can be talking about: nothing new is sent until the board has shown that it is done
-with the last one. After a silence that takes its late answer, or a proof of idleness and as much
-time again. Until another command is written, an answer that comes belongs to the last one, also
-over a new connection and after a restart of the agent. Of a command that an agent may not have
-written before it died, that holds until the board has shown that it is idle. The first answer to a
-command settles it; one that denies it before another command is written is told as late evidence.
+The board's answers carry no id. An answer is assigned to a command only while no other command can
+be its cause: no new command is written until the board has shown that it is done with the last one.
+After a silence, that takes its late answer, or a proof that it is idle and as much time again.
 
-A slot's sensor settles nothing here: the firmware looks at a slot when it is commanded, and reports
-one that it finds empty before it refuses. Readings are evidence for a person.
+Until another command is written, an answer belongs to the last one, also over a new connection and
+after a restart of the agent. If an agent may have died before it wrote the command, that holds only
+until the board has shown that it is idle. The first answer to a command settles its drop. An answer
+that contradicts it before another command is written is reported as late evidence.
+
+The sensor of a slot settles nothing: the firmware reads the sensor when it is commanded, and
+reports a slot that it finds empty before it refuses. Readings are evidence for a person.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from drink_agent.board import tini
-from drink_agent.board.base import Deadline, DriverBase, is_power_of_ten
-from drink_agent.board.login import LOGIN_REFUSED, Verdict, judge
-from drink_agent.board.port import CloseStream, Effect, Greeting, LateEvidence
-from drink_agent.board.probe import FULL_PROOFS, QUIET_S, IdleProbe
-from drink_agent.board.record import CommandRecord, printable
-from drink_agent.board.settings import BoardSettings
+from drink_agent.board.drivers import tini_codec as tini
+from drink_agent.board.drivers.command_record import CommandRecord, printable
+from drink_agent.board.drivers.driver import Deadline, Driver, DriverIO, is_power_of_ten
+from drink_agent.board.drivers.idle_probe import FULL_PROOFS, QUIET_S, IdleProbe
+from drink_agent.board.drivers.tini_codec import LoginVerdict, encode, judge_login
+from drink_agent.domain.events import BoardLateEvidence
 from drink_agent.domain.evidence import Cause, Evidence, Outcome
 
+if TYPE_CHECKING:  # the settings check themselves with the drivers
+    from drink_agent.board.settings import BoardSettings
+
+LOGIN_REFUSED: Final = "the board logged in with a wrong password"
+"""The note in the log for a board that is refused."""
+
 SETTLE_LIMIT_S: Final = 2.0
-"""Seconds from an answer until the board must have shown that it is idle: three times what two full
-statuses of 99 slots take at 9600 baud. A command that waits longer is better refused."""
+"""Seconds from an answer until the board must have shown that it is idle: three times as long as
+two full statuses of 99 slots take at 9600 baud. A command that waits longer is refused."""
 
 
-class State(Enum):
-    """What may be said to the board now."""
+class TiniState(Enum):
+    """What may be written to the board now."""
 
     DISCONNECTED = auto()
     """No stream."""
     LOGIN = auto()
     """Dialled in, not logged in yet."""
     REJECTED = auto()
-    """On a wire of our own, with a wrong password; waits for a right one."""
+    """Connected by the agent, wrong password; waits for a login with the right one."""
     PROBING = auto()
-    """Connected, not proven idle; no drop waits for it."""
+    """Connected, not proven idle; no command is held."""
     READY = auto()
     """Idle."""
     DISPENSING = auto()
     """A command is outstanding."""
     SETTLING = auto()
-    """The board has answered and may be about to say so twice, or it is asked whether it is there:
-    a command waits until it has answered the question."""
+    """The board has answered and may answer twice, or it was asked whether it is alive. A command
+    is held until the board has answered a status request."""
     DESYNCED = auto()
     """A command was not answered in time; its answer may still come."""
 
 
 @dataclass(slots=True)
 class Counters:
-    """What was heard and not used, since the driver was made."""
+    """Lines that were received and ignored since the driver was made."""
 
     malformed: int = 0
-    """Lines that could not be read."""
+    """Lines that could not be decoded."""
     unsolicited: int = 0
     """Answers to no command, and lines that only an agent may send."""
     logins_refused: int = 0
@@ -67,18 +73,19 @@ class Counters:
     """Readings of slots above `max_slot`."""
 
 
-class TiniDriver(DriverBase):
-    """The driver of a tini-board, and of anything that speaks its protocol.
+class TiniDriver(Driver):
+    """The driver of the tini-board, and of everything else that speaks its protocol.
 
-    A wire of our own (`serial:`, `tcp:`, `rfc2217:`) needs no login, since the board may have been
-    up for long; if one comes all the same, the board has just started, and its password counts.
+    A connection that the agent opens (`serial:`, `tcp:`, `rfc2217:`) needs no login, since the
+    board may have started long before. If a login comes, the board has just started, and the
+    password is checked.
     """
 
-    def __init__(self, settings: BoardSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: "BoardSettings", io: DriverIO) -> None:
+        super().__init__(settings, io)
         self.counters = Counters()
-        """What was heard and not used."""
-        self._state = State.DISCONNECTED
+        """Lines that were received and ignored."""
+        self._state = TiniState.DISCONNECTED
         self._decoder = tini.TiniDecoder(settings.max_line_bytes)
         self._connected_at = 0.0
         self._heard_at = 0.0
@@ -89,89 +96,97 @@ class TiniDriver(DriverBase):
         self._listed_at = float("-inf")
         self._answered: tuple[CommandRecord, Outcome] | None = None
 
+    @classmethod
+    def check(cls, settings: "BoardSettings") -> None:
+        """Refuses sensors as a proof.
+
+        Raises:
+            ValueError: `sensor_independent` is set.
+        """
+        if settings.sensor_independent:
+            raise ValueError(
+                "sensor_independent is for coke1994 boards: the sensor of a tini board can turn"
+                " empty on a command that the board refuses"
+            )
+
     @property
-    def state(self) -> State:
-        """What may be said to the board now."""
+    def state(self) -> TiniState:
+        """What may be written to the board now."""
         return self._state
 
-    def connected(self, now: float) -> Sequence[Effect]:
-        """A stream is open; a board that did not dial in may be busy with anything."""
-        assert self._state is State.DISCONNECTED, self._state
+    def connected(self, now: float) -> None:
+        """Starts to use a stream; a board that did not dial in is not known to be idle."""
+        assert self._state is TiniState.DISCONNECTED, self._state
         self._decoder = tini.TiniDecoder(self._settings.max_line_bytes)
         self._forget_slots()
         self._now = self._connected_at = self._heard_at = now
         if self._settings.dials_in:
-            self._state = State.LOGIN
+            self._state = TiniState.LOGIN
         else:
-            # The wire may hold the beginning of a line: power or cable went while it was written.
-            self._start_probing(State.PROBING, guarded=True)
-        return self._take()
+            # The board may hold the beginning of a line, if power or cable failed in mid-write.
+            self._start_probing(TiniState.PROBING, guarded=True)
 
-    def disconnected(self, now: float, *, unsent: bool = False) -> Sequence[Effect]:
-        """The stream is lost; a command's answer may still come over the next one."""
+    def disconnected(self, now: float, *, unsent: bool = False) -> None:
+        """Takes note that the stream is lost; a late answer may come over the next one."""
         self._now = now
         self._disconnect(unsent=unsent)
-        return self._take()
 
-    def receive(self, data: bytes, now: float) -> Sequence[Effect]:
-        """The board sent bytes, cut anywhere."""
+    def receive(self, data: bytes, now: float) -> None:
+        """Takes bytes from the board, which may be cut anywhere."""
         self._now = self._heard_at = now
         self._written = True
         for decoded in self._decoder.feed(data):
-            if self._state is State.DISCONNECTED:
+            if self._state is TiniState.DISCONNECTED:
                 break
             self._keep(decoded)
             self._TABLE[self._state][type(decoded.message)](self, decoded.message)
         self._probe.heard(now)
-        return self._take()
 
     def _forget_slots(self) -> None:
-        """The board is another one, or has started: it says again which slots it has."""
+        """Forgets the list of slots: the board has started, or may be another one."""
         self._readings.connected()
         self._lists_slots = False
         self._listed_at = float("-inf")
 
     def _keep(self, decoded: tini.Decoded) -> None:
-        """Keeps a line as evidence; of an idle board only one that may be the late answer."""
+        """Keeps a line as evidence; if the board is idle, only what may be a late answer."""
         is_answer = isinstance(decoded.message, tini.Ack | tini.Nack)
         if self._command is not None and (is_answer or not self._is_idle()):
             self._command.received(self._evident(decoded), self._now)
 
     def _is_idle(self) -> bool:
-        return self._state in (State.READY, State.SETTLING)
+        return self._state in (TiniState.READY, TiniState.SETTLING)
 
-    def dispense(self, drop_id: str, slot: int, now: float) -> Sequence[Effect]:
-        """Commands a motor, once, or says that the board cannot be commanded.
+    def dispense(self, drop: str, slot: int, now: float) -> None:
+        """Commands a slot's motor once, or reports that the board cannot be commanded.
 
-        Right after an answer the command is held, for `SETTLE_LIMIT_S` at most, until the board
-        has shown that it is idle.
+        Right after an answer, the command is held for at most `SETTLE_LIMIT_S` until the board has
+        shown that it is idle.
         """
         assert self._held is None, "a command is outstanding"
-        assert self._state is not State.DISPENSING, "a command is outstanding"
+        assert self._state is not TiniState.DISPENSING, "a command is outstanding"
         self._now = now
-        if self._state is State.SETTLING:
-            self._held = (drop_id, slot)
-        elif self._state is State.READY:
-            self._command_motor(drop_id, slot)
+        if self._state is TiniState.SETTLING:
+            self._held = (drop, slot)
+        elif self._state is TiniState.READY:
+            self._command_motor(drop, slot)
         else:
-            self._turn_down(drop_id, Cause.BOARD_UNREACHABLE, Evidence())
-        return self._take()
+            self._refuse(drop, Cause.BOARD_UNREACHABLE, Evidence())
 
-    def _command_motor(self, drop_id: str, slot: int) -> None:
+    def _command_motor(self, drop: str, slot: int) -> None:
         if problem := self._problem_of(slot):
-            self._note(f"{drop_id}: {problem}")
-            evidence = Evidence(contradiction=problem)
-            self._turn_down(drop_id, Cause.BOARD_UNREACHABLE, evidence)
+            self._io.log(f"{drop}: {problem}")
+            self._refuse(drop, Cause.BOARD_UNREACHABLE, Evidence(contradiction=problem))
         else:
-            self._begin(drop_id, slot)
+            self._begin(drop, slot)
             self._written, self._answered = False, None
-            self._state = State.DISPENSING
-            self._write(tini.Drop(slot))
+            self._state = TiniState.DISPENSING
+            self._send(encode(tini.RunMotor(slot)))
 
     def _problem_of(self, slot: int) -> str:
-        """Why the motor of a slot cannot be commanded; empty if it can.
+        """Returns why the motor of a slot cannot be commanded; empty if it can.
 
-        A command for a slot that the firmware does not have ends its reader for good.
+        A command for a slot that the firmware does not have ends its reader thread for good.
         """
         if not 1 <= slot <= self._settings.max_slot:
             return f"slot {slot} is not one of 1 to {self._settings.max_slot} (max_slot)"
@@ -181,36 +196,33 @@ class TiniDriver(DriverBase):
         return ""
 
     def _is_ready(self) -> bool:
-        return self._state in (State.READY, State.DISPENSING, State.SETTLING)
+        return self._state in (TiniState.READY, TiniState.DISPENSING, TiniState.SETTLING)
 
     def _deadlines(self) -> list[Deadline]:
-        if self._state is State.DISCONNECTED:
+        if self._state is TiniState.DISCONNECTED:
             return []
         limits = self._settings
         deadlines: list[Deadline] = [(self._heard_at + limits.silence_limit_s, self._close_silent)]
         match self._state:
-            case State.LOGIN:
+            case TiniState.LOGIN:
                 deadlines.append((self._connected_at + limits.login_limit_s, self._close_silent))
-            case State.READY:
+            case TiniState.READY:
                 deadlines.append((self._heard_at + limits.silence_limit_s / 2, self._ask_if_alive))
-            case State.DISPENSING:
+            case TiniState.DISPENSING:
                 assert self._command is not None
                 written_at = self._command.written_at
                 deadlines.append((written_at + limits.response_limit_s, self._desync))
-            case State.SETTLING:
+            case TiniState.SETTLING:
                 deadlines.append((self._probe.started_at + SETTLE_LIMIT_S, self._doubt))
                 deadlines.append((self._probe.due_at, self._ask_if_idle))
-            case State.PROBING | State.DESYNCED:
+            case TiniState.PROBING | TiniState.DESYNCED:
                 started_at = self._probe.started_at
                 deadlines.append((started_at + limits.silence_limit_s, self._close_silent))
                 deadlines.append((self._probe.due_at, self._ask_if_idle))
         return deadlines
 
-    def _write(self, message: tini.Message) -> None:
-        self._send(tini.encode(message))
-
     def _evident(self, decoded: tini.Decoded) -> str:
-        """The line for the evidence, where no password may go."""
+        """Returns the line as evidence, which must not hold a password."""
         password = self._settings.password.encode("ascii")
         if isinstance(decoded.message, tini.Login) or (password and password in decoded.line):
             return f"{printable(decoded.line[:1])}(withheld)"
@@ -220,27 +232,27 @@ class TiniDriver(DriverBase):
         self._close("the board has not answered within its time limit")
 
     def _close(self, reason: str) -> None:
-        self._out.append(CloseStream(reason))
+        self._io.close_stream(reason)
         self._disconnect()
 
     def _disconnect(self, *, unsent: bool = False) -> None:
         self._end_lost(unsent=unsent)
-        self._state = State.DISCONNECTED
+        self._state = TiniState.DISCONNECTED
         self._readings.disconnected()
 
     def _desync(self) -> None:
         self._end_unknown(Cause.BOARD_SILENT)
-        self._note("the board did not answer a command in time; it gets no other until it does")
-        self._start_probing(State.DESYNCED)
+        self._io.log("the board did not answer a command in time; it gets no other until it does")
+        self._start_probing(TiniState.DESYNCED)
 
     def _doubt(self) -> None:
-        self._turn_down_held()
-        self._start_probing(State.PROBING)
+        self._refuse_held()
+        self._start_probing(TiniState.PROBING)
 
     def _end_lost(self, *, unsent: bool = False) -> None:
-        """Ends what is under way: the board may have been interrupted in it."""
-        self._turn_down_held()
-        if self._state is not State.DISPENSING:
+        """Ends the outstanding command: the board may have been interrupted in it."""
+        self._refuse_held()
+        if self._state is not TiniState.DISPENSING:
             return
         if unsent:
             self._end(Cause.BOARD_UNREACHABLE)
@@ -248,20 +260,20 @@ class TiniDriver(DriverBase):
         else:
             self._end_unknown(Cause.BOARD_LOST)
 
-    def _turn_down_held(self) -> None:
+    def _refuse_held(self) -> None:
         if self._held is not None:
-            self._turn_down(self._held[0], Cause.BOARD_UNREACHABLE, Evidence())
+            self._refuse(self._held[0], Cause.BOARD_UNREACHABLE, Evidence())
             self._held = None
 
     def _start_probing(
         self,
-        state: State,
+        state: TiniState,
         *,
         first_at: float | None = None,
         proofs: int = FULL_PROOFS,
         guarded: bool = False,
     ) -> None:
-        """Asks whether the board is idle, at once unless `first_at` says when."""
+        """Sends status requests until the board is idle, the first at once or at `first_at`."""
         self._state = state
         self._probe = IdleProbe(
             self._settings.probe_interval_s, self._now, first_at=first_at, proofs=proofs
@@ -270,45 +282,46 @@ class TiniDriver(DriverBase):
             self._ask_if_idle(guarded=guarded)
 
     def _ask_if_idle(self, *, guarded: bool = False) -> None:
-        self._write(tini.StatusRequest(guarded=guarded))
+        self._send(encode(tini.StatusRequest(guarded=guarded)))
         self._probe.asked(self._now)
 
     def _ask_if_alive(self) -> None:
-        """A command waits for the answer, so that the two are never in the board's buffer together.
+        """Sends a status request to a board that was silent for long.
 
-        One answer will do: the board was idle, and has been told nothing since.
+        A command is held until the answer, so that the two are never in the board's buffer
+        together. One answer is enough: the board was idle, and nothing was written since.
         """
-        self._start_probing(State.SETTLING, proofs=1)
+        self._start_probing(TiniState.SETTLING, proofs=1)
 
     def _settle(self) -> None:
-        """Waits for a second answer. A full status follows an answer without a question."""
-        self._start_probing(State.SETTLING, first_at=self._now + QUIET_S)
+        """Waits for a possible second answer; the board pushes a full status after an answer."""
+        self._start_probing(TiniState.SETTLING, first_at=self._now + QUIET_S)
 
     def _on_login(self, login: tini.Message) -> None:
-        """The board has started, or dialled again: a command under way was perhaps interrupted."""
+        """Checks the login of a board that has started or dialled again, perhaps in mid-command."""
         assert isinstance(login, tini.Login)
-        match judge(self._settings, login):
-            case Verdict.ADMITTED:
+        match judge_login(self._settings.password, login):
+            case LoginVerdict.ADMITTED:
                 self._end_lost()
                 self._forget_slots()
-                self._note("the board logged in")
+                self._io.log("the board logged in")
                 if not self._settings.password:
-                    self._out.append(Greeting(login.password))
-                self._write(tini.LoginAccepted())
-                self._start_probing(State.PROBING, first_at=self._now + QUIET_S)
-            case Verdict.REFUSED:
+                    self._io.check_login(login.password)
+                self._send(encode(tini.LoginAccepted()))
+                self._start_probing(TiniState.PROBING, first_at=self._now + QUIET_S)
+            case LoginVerdict.REFUSED:
                 self._end_lost()
                 self.counters.logins_refused += 1
-                self._note(LOGIN_REFUSED)
-                self._write(tini.LoginRefused())
-                self._state = State.REJECTED
+                self._io.log(LOGIN_REFUSED)
+                self._send(encode(tini.LoginRefused()))
+                self._state = TiniState.REJECTED
                 if self._settings.dials_in:
                     self._close("wrong password")
-            case Verdict.UNDECIDED:
+            case LoginVerdict.UNDECIDED:
                 self._on_malformed(tini.Malformed("no password"))
 
     def _on_answer(self, answer: tini.Message) -> None:
-        if not self._written:  # heard together with what allowed the command: too early for it
+        if not self._written:  # received together with what allowed the command: too early
             self._on_unsolicited(answer)
             return
         cause = Cause.BOARD_ACK if isinstance(answer, tini.Ack) else Cause.BOARD_REFUSED
@@ -322,32 +335,32 @@ class TiniDriver(DriverBase):
         self._command = None
 
     def _on_late_answer(self, answer: tini.Message) -> None:
-        """Nothing was commanded since the last command, so its answer it is, if it had none."""
+        """Assigns an answer to the last command, if that has none: no other was written since."""
         acked = isinstance(answer, tini.Ack)
         cause = Cause.BOARD_ACK_LATE if acked else Cause.BOARD_REFUSED_LATE
         if self._command is None:
             self._on_unsolicited(answer)
-            self._deny(answer, cause)
+            self._contradict(answer, cause)
             return
         self._amend(cause)
         self._remember_answer(cause.outcome)
-        if self._state is State.PROBING:  # it has yet to show that it is idle
-            self._start_probing(State.PROBING, first_at=self._now + QUIET_S)
+        if self._state is TiniState.PROBING:  # not proven idle yet
+            self._start_probing(TiniState.PROBING, first_at=self._now + QUIET_S)
         else:
             self._settle()
 
-    def _deny(self, answer: tini.Message, cause: Cause) -> None:
-        """Tells, once, that the board has taken its last answer back.
+    def _contradict(self, answer: tini.Message, cause: Cause) -> None:
+        """Reports, once, an answer that contradicts the first answer to the same command.
 
-        No command was written since, so both are of the same one. The first has settled the drop;
-        the second is kept with it for a person.
+        No other command was written since. The first answer has settled the drop; the second is
+        kept as evidence for a person.
         """
         if self._answered is None or self._answered[1] is cause.outcome:
             return
         (command, _), self._answered = self._answered, None
-        command.received(printable(tini.encode(answer).rstrip()), self._now)
+        command.received(printable(encode(answer).rstrip()), self._now)
         evidence = command.evidence(cause, self._now)
-        self._out.append(LateEvidence(command.drop_id, cause.outcome, cause, evidence))
+        self._io.report(BoardLateEvidence(command.drop, cause, evidence))
 
     def _on_status(self, status: tini.Message) -> None:
         assert isinstance(status, tini.SlotStatus)
@@ -356,14 +369,14 @@ class TiniDriver(DriverBase):
         for slot, stocked in status.slots:
             if 1 <= slot <= self._settings.max_slot:
                 self._read(slot, stocked=stocked)
-            elif slot:  # the Ruby simulator answers for a slot 0
+            elif slot:  # the Ruby simulator reports a slot 0
                 self._on_slot_above(slot)
 
     def _on_list(self) -> None:
-        """The board lists all its slots; those that it does not name any more are gone.
+        """Takes note of a line with several slots, which is a list of all slots or a part of it.
 
-        Lines that follow one another within `QUIET_S` are one list: a board may say it in pieces.
-        So a slot is gone when the list after the one that lacks it begins.
+        Lines that follow one another within `QUIET_S` are one list, since a board may send it in
+        parts. So a slot is forgotten only when the list after the one that lacks it begins.
         """
         if self._now - self._listed_at > QUIET_S:
             self._readings.begin_list(self._now)
@@ -371,7 +384,7 @@ class TiniDriver(DriverBase):
         self._listed_at = self._now
 
     def _on_status_while_ready(self, status: tini.Message) -> None:
-        """Asks a board that lists fewer slots than before, before another command is written."""
+        """Takes a status; asks again, before another command, if the board lists fewer slots."""
         assert isinstance(status, tini.SlotStatus)
         self._on_status(status)
         if len(status.slots) > 1 and self._readings.has_before(self._now - QUIET_S):
@@ -381,21 +394,21 @@ class TiniDriver(DriverBase):
         self.counters.slots_above += 1
         if is_power_of_ten(self.counters.slots_above):
             limit = self._settings.max_slot
-            self._note(f"ignored what the board says of slot {slot}, above {limit} (max_slot)")
+            self._io.log(f"ignored what the board says of slot {slot}, above {limit} (max_slot)")
 
     def _on_status_while_probing(self, status: tini.Message) -> None:
         assert isinstance(status, tini.SlotStatus)
         self._on_status(status)
         if self._probe.proves_idle(status, self._readings.fresh, self._now):
-            # What looks like a push, and answers all questions, is the list of a single slot.
+            # A status of one slot that answers every request is the list of a single slot.
             self._lists_slots |= [slot for slot, _ in status.slots if slot] != []
             self._on_idle()
 
     def _on_idle(self) -> None:
-        """The board is done with what it was told; see to what waits for that.
+        """Acts on the proof that the board is idle: reports readings and writes the held command.
 
-        Not every board that speaks these lines answers questions in their turn. So one that owes
-        an answer gets as long again as its time limit to give it, before another command is sent.
+        Not every board with this protocol answers requests in order. So a board that owes an answer
+        gets the time limit once more to give it, before another command is written.
         """
         if self._lists_slots:
             self._readings.forget_unlisted()
@@ -407,9 +420,9 @@ class TiniDriver(DriverBase):
                 return
             self._command.read_out()
             if self._cause is Cause.AGENT_RESTARTED:
-                # Perhaps it never was written. Then what comes now answers nothing at all.
+                # The command may not have been written, so an answer from now on is not its answer.
                 self._command = None
-        self._state = State.READY
+        self._state = TiniState.READY
         if self._held is not None:
             held, self._held = self._held, None
             self._command_motor(*held)
@@ -422,23 +435,23 @@ class TiniDriver(DriverBase):
         assert isinstance(malformed, tini.Malformed)
         self.counters.malformed += 1
         if is_power_of_ten(self.counters.malformed):
-            self._note(f"unreadable line number {self.counters.malformed}: {malformed.reason}")
+            self._io.log(f"unreadable line number {self.counters.malformed}: {malformed.reason}")
 
     def _on_unsolicited(self, message: tini.Message) -> None:
         self.counters.unsolicited += 1
         if is_power_of_ten(self.counters.unsolicited):
             name = type(message).__name__
-            self._note(f"unsolicited line number {self.counters.unsolicited}: {name}")
+            self._io.log(f"unsolicited line number {self.counters.unsolicited}: {name}")
 
     def _on_nothing(self, _message: tini.Message) -> None:
-        """A sign of life, or not to be believed before the login."""
+        """Ignores a keep-alive, or a reading before the login."""
 
     _Row = dict[type[tini.Message], Callable[["TiniDriver", tini.Message], None]]
     _BEFORE_LOGIN: ClassVar[_Row] = {
         tini.Login: _on_login,
         tini.LoginAccepted: _on_unsolicited,
         tini.LoginRefused: _on_unsolicited,
-        tini.Drop: _on_unsolicited,
+        tini.RunMotor: _on_unsolicited,
         tini.Ack: _on_unsolicited,
         tini.Nack: _on_unsolicited,
         tini.StatusRequest: _on_unsolicited,
@@ -454,12 +467,12 @@ class TiniDriver(DriverBase):
         tini.Nack: _on_late_answer,
     }
     _UNPROVEN: ClassVar[_Row] = _LOGGED_IN | {tini.SlotStatus: _on_status_while_probing}
-    _TABLE: ClassVar[dict[State, _Row]] = {
-        State.LOGIN: _BEFORE_LOGIN,
-        State.REJECTED: _BEFORE_LOGIN,
-        State.PROBING: _UNPROVEN,
-        State.READY: _LOGGED_IN | {tini.SlotStatus: _on_status_while_ready},
-        State.DISPENSING: _LOGGED_IN | {tini.Ack: _on_answer, tini.Nack: _on_answer},
-        State.SETTLING: _UNPROVEN,
-        State.DESYNCED: _UNPROVEN,
+    _TABLE: ClassVar[dict[TiniState, _Row]] = {
+        TiniState.LOGIN: _BEFORE_LOGIN,
+        TiniState.REJECTED: _BEFORE_LOGIN,
+        TiniState.PROBING: _UNPROVEN,
+        TiniState.READY: _LOGGED_IN | {tini.SlotStatus: _on_status_while_ready},
+        TiniState.DISPENSING: _LOGGED_IN | {tini.Ack: _on_answer, tini.Nack: _on_answer},
+        TiniState.SETTLING: _UNPROVEN,
+        TiniState.DESYNCED: _UNPROVEN,
     }

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink_agent.board.driver import TiniDriver
-from drink_agent.board.probe import QUIET_S
+from drink_agent.board.drivers.idle_probe import QUIET_S
+from drink_agent.board.drivers.tini import TiniDriver
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Sensor
 from tests.fakes.board_bench import DriverBench
@@ -59,7 +59,7 @@ def joined(conversation: list[Turn]) -> list[Turn]:
 
 
 def replay(name: str, conversation: list[Turn]) -> tuple[list[tuple[str, Cause]], DriverBench]:
-    board = DriverBench(TiniDriver(SETTINGS[name]))
+    board = DriverBench(SETTINGS[name])
     board.connect()
     started = board.now
     drops = answered = 0
@@ -76,7 +76,7 @@ def replay(name: str, conversation: list[Turn]) -> tuple[list[tuple[str, Cause]]
         elif data.startswith(b"3"):
             drops += 1
             board.dispense(f"d{drops}", int(data[1:]))
-    return [(ended.drop_id, ended.cause) for ended in board.ended], board
+    return [(ended.drop, ended.cause) for ended in board.ended], board
 
 
 EXPECTED = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink_agent.board.record import CommandRecord, printable
+from drink_agent.board.drivers.command_record import CommandRecord, printable
 from drink_agent.domain.evidence import MAX_LINE_CHARS, MAX_LINES, Cause, Sensor
 
 STOCKED, EMPTY = Sensor.STOCKED, Sensor.EMPTY

@@ -2,30 +2,30 @@
 
 import pytest
 
-from drink_agent.board.driver import State
-from drink_agent.board.port import CloseStream, DispenseEnded, LateEvidence, StatusChanged
-from tests.fakes.board_bench import DIAL_IN, FULL, WIRE, DriverBench, state_of
+from drink_agent.board.drivers.tini import TiniState
+from drink_agent.domain.events import BoardLateEvidence, BoardOutcome, BoardStatus
+from tests.fakes.board_bench import DIAL_IN, FULL, WIRE, CloseStream, DriverBench, state_of
 from tests.fakes.board_bench import desynced_bench as desynced
 from tests.fakes.board_bench import dispensing_bench as dispensing
 from tests.fakes.board_bench import ready_bench as ready
 from tests.fakes.board_bench import tini_bench as bench
 
 
-def in_state(state: State) -> DriverBench:
-    board = bench(DIAL_IN if state is State.LOGIN else WIRE)
-    if state is not State.DISCONNECTED:
+def in_state(state: TiniState) -> DriverBench:
+    board = bench(DIAL_IN if state is TiniState.LOGIN else WIRE)
+    if state is not TiniState.DISCONNECTED:
         board.connect()
     match state:
-        case State.REJECTED:
+        case TiniState.REJECTED:
             board.hear(b"0wrong\n")
-        case State.READY:
+        case TiniState.READY:
             board = ready()
-        case State.DISPENSING:
+        case TiniState.DISPENSING:
             board = dispensing()
-        case State.SETTLING:
+        case TiniState.SETTLING:
             board = dispensing()
             board.hear(b"4\n")
-        case State.DESYNCED:
+        case TiniState.DESYNCED:
             board = desynced()
     assert state_of(board) is state
     board.clear()
@@ -37,11 +37,11 @@ def happened(board: DriverBench) -> str:
     words = [state_of(board).name]
     for effect in board.effects:
         match effect:
-            case DispenseEnded(drop_id, _, cause, _):
-                words.append(f"{drop_id} {cause}")
-            case LateEvidence(drop_id, _, cause, _):
-                words.append(f"late {drop_id} {cause}")
-            case StatusChanged(is_ready, sensors, degrees):
+            case BoardOutcome(drop, cause, _):
+                words.append(f"{drop} {cause}")
+            case BoardLateEvidence(drop, cause, _):
+                words.append(f"late {drop} {cause}")
+            case BoardStatus(is_ready, sensors, degrees):
                 about = f"{degrees} C" if degrees is not None else f"{len(sensors)} slots"
                 words.append(f"{'ready' if is_ready else 'not ready'}, {about}")
             case CloseStream():
@@ -77,8 +77,8 @@ REFUSED = "d2 BOARD_UNREACHABLE"
 GREETED = r"write '1\n'"
 
 TABLE = {
-    State.DISCONNECTED: dict.fromkeys(HAPPENINGS, GONE) | {"dispense": f"{GONE}; {REFUSED}"},
-    State.LOGIN: dict.fromkeys(HAPPENINGS, "LOGIN")
+    TiniState.DISCONNECTED: dict.fromkeys(HAPPENINGS, GONE) | {"dispense": f"{GONE}; {REFUSED}"},
+    TiniState.LOGIN: dict.fromkeys(HAPPENINGS, "LOGIN")
     | {
         "good login": f"PROBING; {GREETED}",
         "wrong login": rf"{GONE}; close; write '2\n'",
@@ -89,7 +89,7 @@ TABLE = {
         "90 s": f"{GONE}; close",
         "180 s": f"{GONE}; close",
     },
-    State.REJECTED: dict.fromkeys(HAPPENINGS, "REJECTED")
+    TiniState.REJECTED: dict.fromkeys(HAPPENINGS, "REJECTED")
     | {
         "good login": f"PROBING; {GREETED}",
         "wrong login": r"REJECTED; write '2\n'",
@@ -98,7 +98,7 @@ TABLE = {
         "lost unsent": GONE,
         "180 s": f"{GONE}; close",
     },
-    State.PROBING: dict.fromkeys(HAPPENINGS, "PROBING")
+    TiniState.PROBING: dict.fromkeys(HAPPENINGS, "PROBING")
     | {
         "good login": f"PROBING; {GREETED}",
         "wrong login": r"REJECTED; write '2\n'",
@@ -113,7 +113,7 @@ TABLE = {
         "90 s": r"PROBING; write '6\n6\n6\n6\n'",
         "180 s": rf"{GONE}; close; write '6\n6\n6\n6\n6\n'",
     },
-    State.READY: dict.fromkeys(HAPPENINGS, "READY")
+    TiniState.READY: dict.fromkeys(HAPPENINGS, "READY")
     | {
         "good login": f"PROBING; not ready, 3 slots; {GREETED}",
         "wrong login": r"REJECTED; not ready, 3 slots; write '2\n'",
@@ -124,7 +124,7 @@ TABLE = {
         "90 s": r"SETTLING; write '6\n'",
         "180 s": rf"{GONE}; not ready, 3 slots; close; write '6\n6\n6\n6\n6\n6\n'",
     },
-    State.DISPENSING: dict.fromkeys(HAPPENINGS, "DISPENSING")
+    TiniState.DISPENSING: dict.fromkeys(HAPPENINGS, "DISPENSING")
     | {
         "good login": f"PROBING; d1 BOARD_LOST; not ready, 3 slots; {GREETED}",
         "wrong login": r"REJECTED; d1 BOARD_LOST; not ready, 3 slots; write '2\n'",
@@ -138,7 +138,7 @@ TABLE = {
         "180 s": "DISCONNECTED; d1 BOARD_SILENT; not ready, 3 slots; close; "
         r"write '6\n6\n6\n6\n6\n6\n'",
     },
-    State.SETTLING: dict.fromkeys(HAPPENINGS, "SETTLING")
+    TiniState.SETTLING: dict.fromkeys(HAPPENINGS, "SETTLING")
     | {
         "good login": f"PROBING; not ready, 3 slots; {GREETED}",
         "wrong login": r"REJECTED; not ready, 3 slots; write '2\n'",
@@ -151,7 +151,7 @@ TABLE = {
         "90 s": r"PROBING; not ready, 3 slots; write '6\n6\n6\n6\n6\n6\n'",
         "180 s": rf"{GONE}; not ready, 3 slots; close; write '6\n6\n6\n6\n6\n6\n6\n'",
     },
-    State.DESYNCED: dict.fromkeys(HAPPENINGS, "DESYNCED")
+    TiniState.DESYNCED: dict.fromkeys(HAPPENINGS, "DESYNCED")
     | {
         "good login": f"PROBING; {GREETED}",
         "wrong login": r"REJECTED; write '2\n'",
@@ -170,10 +170,10 @@ TABLE = {
 
 
 @pytest.mark.parametrize("happening", HAPPENINGS)
-@pytest.mark.parametrize("state", State)
-def test_every_state_with_every_happening(state: State, happening: str) -> None:
+@pytest.mark.parametrize("state", TiniState)
+def test_every_state_with_every_happening(state: TiniState, happening: str) -> None:
     board = in_state(state)
-    if (state, happening) == (State.DISPENSING, "dispense"):
+    if (state, happening) == (TiniState.DISPENSING, "dispense"):
         with pytest.raises(AssertionError, match="outstanding"):
             HAPPENINGS[happening](board)
         return
@@ -182,5 +182,5 @@ def test_every_state_with_every_happening(state: State, happening: str) -> None:
 
 
 def test_the_table_is_complete() -> None:
-    assert TABLE.keys() == set(State)
+    assert TABLE.keys() == set(TiniState)
     assert all(row.keys() == HAPPENINGS.keys() for row in TABLE.values())

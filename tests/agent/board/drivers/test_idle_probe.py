@@ -2,7 +2,7 @@
 
 import pytest
 
-from drink_agent.board.probe import (
+from drink_agent.board.drivers.idle_probe import (
     FULL_PROOFS,
     MAX_INTERVAL_S,
     ONE_SLOT_PROOFS,
@@ -10,7 +10,7 @@ from drink_agent.board.probe import (
     QUIET_S,
     IdleProbe,
 )
-from drink_agent.board.tini import SlotStatus
+from drink_agent.board.drivers.tini_codec import SlotStatus
 
 ONE = SlotStatus(((1, True),))
 TWO = SlotStatus(((1, True), (2, False)))

@@ -1,4 +1,4 @@
-"""Keeps what passes between agent and board around one command, as evidence."""
+"""The evidence of one motor command: lines, sensor readings and contradictions."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -15,33 +15,34 @@ from drink_agent.domain.evidence import (
 )
 
 _FIRST_LINES: Final = 8
-"""Lines kept from the command on when more than `MAX_LINES` have passed; then come the last."""
+"""Lines that are kept from the beginning when there are more than `MAX_LINES`; the others are the
+last ones."""
 
 FOUND_EMPTY_S: Final = 1.0
-"""Longest time in seconds from a sensor that turns empty to a refusal for that very reason; a motor
-that did run takes longer to stop."""
+"""Longest time in seconds from a sensor that turns empty to a refusal for that reason. A motor that
+did run takes longer to stop."""
 
 
 class CommandRecord:
-    """One command from its writing to the last word about it.
+    """One command, from when it is written until its last late evidence.
 
-    An item is said to have left when, since the command, the slot's sensor went from stocked to
-    empty and no other slot's did. If others went too, the sensors' bus failed or the board lost
-    power. A slot that held several stays stocked, which says nothing either.
+    The sensors show that an item left the slot if, since the command, the slot's sensor went from
+    stocked to empty and no other slot's sensor did. If others did too, the sensors' bus failed or
+    the board lost power. A slot that held several items stays stocked, which proves nothing.
 
     Args:
-        drop_id: The drop.
+        drop: Id of the drop.
         slot: Its slot.
-        written_at: When the command was written, monotonic seconds.
-        before: What the sensors said then.
-        read_at: When the slot's own sensor had said so; None if that is not known.
+        written_at: When the command was written, in monotonic seconds.
+        before: The sensors' readings at that time, by slot.
+        read_at: When the slot's own sensor was read; None if that is not known.
         independent: Whether the sensors are declared independent of the command, so that a
-            refusal after which one reads empty is a contradiction.
+            refusal after which the slot's sensor reads empty is a contradiction.
     """
 
     def __init__(
         self,
-        drop_id: str,
+        drop: str,
         slot: int,
         written_at: float,
         before: Mapping[int, Sensor],
@@ -49,7 +50,7 @@ class CommandRecord:
         read_at: float | None = None,
         independent: bool = False,
     ) -> None:
-        self.drop_id = drop_id
+        self.drop = drop
         self.slot = slot
         self.written_at = written_at
         self._before = dict(before)
@@ -58,20 +59,20 @@ class CommandRecord:
         self._after: dict[int, Sensor] = {}
         self._after_at: float | None = None
         self._emptied_at = 0.0
-        self._told = Sensor.UNSPECIFIED
+        self._reported = Sensor.UNSPECIFIED
         self._is_read_out = False
         self._lines: list[Line] = []
 
     def sent(self, text: str, now: float) -> None:
-        """A line went to the board."""
+        """Records a line to the board."""
         self._keep(Direction.SENT, text, now)
 
     def received(self, text: str, now: float) -> None:
-        """A line came from the board."""
+        """Records a line from the board."""
         self._keep(Direction.RECEIVED, text, now)
 
     def sensor(self, slot: int, reading: Sensor, now: float) -> None:
-        """A slot's sensor reported."""
+        """Records the reading of a slot's sensor."""
         if self._is_read_out:
             return
         if slot == self.slot:
@@ -81,27 +82,27 @@ class CommandRecord:
         self._after[slot] = reading
 
     def read_out(self) -> None:
-        """The board is idle: what its sensors say later has nothing to do with this command."""
+        """Ends the recording of sensors: the board is idle, so later readings have other causes."""
         self._is_read_out = True
 
     @property
     def sensor_before(self) -> Sensor:
-        """The slot's sensor when the command was written."""
+        """The reading of the slot's sensor when the command was written."""
         return self._before.get(self.slot, Sensor.UNSPECIFIED)
 
     @property
     def sensor_after(self) -> Sensor:
-        """What the slot's sensor said last since the command; UNSPECIFIED if nothing."""
+        """The last reading of the slot's sensor since the command; UNSPECIFIED without one."""
         return self._after.get(self.slot, Sensor.UNSPECIFIED)
 
     @property
     def has_news(self) -> bool:
-        """Whether the slot's sensor says something else than in the evidence given out last."""
-        return self.sensor_after is not self._told
+        """Whether the slot's sensor differs from the evidence that was returned last."""
+        return self.sensor_after is not self._reported
 
     @property
     def item_left(self) -> bool:
-        """Whether the sensors say that an item left the slot."""
+        """Whether the sensors show that an item left the slot."""
         emptied = [
             slot
             for slot, reading in self._after.items()
@@ -110,8 +111,8 @@ class CommandRecord:
         return emptied == [self.slot]
 
     def evidence(self, cause: Cause, now: float) -> Evidence:
-        """All of it so far, and what contradicts the outcome that this cause explains."""
-        self._told = self.sensor_after
+        """Returns the evidence so far, and what in it contradicts the outcome of this cause."""
+        self._reported = self.sensor_after
         return Evidence(
             lines=tuple(self._lines),
             sensor_before=self.sensor_before,
@@ -127,8 +128,8 @@ class CommandRecord:
             case Outcome.DISPENSED if self.sensor_before is Sensor.EMPTY:
                 return "the slot's sensor said empty before the motor ran"
             case Outcome.NOT_DISPENSED if self.item_left:
-                # The firmware looks at a slot when it is commanded: a slot that it finds empty only
-                # then is reported empty and refused in one breath.
+                # The firmware reads a slot's sensor when the slot is commanded. If it reads empty
+                # only then, the board reports that and refuses at once.
                 if self._independent or now - self._emptied_at > FOUND_EMPTY_S:
                     return "the slot's sensor went from stocked to empty"
         return ""
@@ -144,7 +145,7 @@ class CommandRecord:
 
 
 def printable(line: bytes) -> str:
-    """A line as printable ASCII, everything else escaped."""
+    """Returns a line as printable ASCII, with all other bytes escaped."""
     return "".join(
         chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}"
         for byte in line[:MAX_LINE_CHARS]

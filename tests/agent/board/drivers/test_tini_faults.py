@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink_agent.board.driver import SETTLE_LIMIT_S, State, TiniDriver
+from drink_agent.board.drivers.idle_probe import QUIET_S
+from drink_agent.board.drivers.tini import SETTLE_LIMIT_S, TiniDriver, TiniState
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.spec import BoardSpec
-from drink_agent.board.probe import QUIET_S
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import MAX_LINES, Cause, Outcome, Sensor
 from tests.fakes.board_bench import DIAL_IN, FULL, WIRE, DriverBench, state_of
@@ -25,7 +25,7 @@ class TestDispensing:
         board.pass_s(3.5)
         board.hear(b"4\n" + FULL)
         [ended] = board.ended
-        assert (ended.drop_id, ended.outcome) == ("d1", Outcome.DISPENSED)
+        assert (ended.drop, ended.outcome) == ("d1", Outcome.DISPENSED)
         lines = [(line.direction.value, line.offset_ms, line.text) for line in ended.evidence.lines]
         assert lines == [("SENT", 0, "31"), ("RECEIVED", 3500, "4")]
         assert ended.evidence.sensor_before is Sensor.STOCKED
@@ -70,7 +70,7 @@ class TestDispensing:
     def test_fault_42_a_status_during_a_drop_answers_nothing(self) -> None:
         board = dispensing()
         board.hear(b"72 1\n73 1\n" + FULL + b"9\n838.3\n")
-        assert state_of(board) is State.DISPENSING
+        assert state_of(board) is TiniState.DISPENSING
         assert not board.ended
 
     def test_fault_42_a_second_ack_belongs_to_nobody(self) -> None:
@@ -135,7 +135,7 @@ class TestSettling:
         board.show_idle()
         assert board.written == b"31\n6\n6\n33\n"
         board.hear(b"5\n")
-        assert [(ended.drop_id, ended.cause) for ended in board.ended] == [
+        assert [(ended.drop, ended.cause) for ended in board.ended] == [
             ("d1", Cause.BOARD_ACK),
             ("d2", Cause.BOARD_REFUSED),
         ]
@@ -149,7 +149,7 @@ class TestSettling:
         board.show_idle()
         board.hear(b"4\n")
         ended = board.ended[1]
-        assert (ended.drop_id, ended.cause) == ("d2", Cause.BOARD_ACK)
+        assert (ended.drop, ended.cause) == ("d2", Cause.BOARD_ACK)
         assert [line.offset_ms for line in ended.evidence.lines] == [0, 0]
 
     @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ class TestSettling:
         board.dispense("d2", 2)
         end(board)
         ended = board.ended[1]
-        assert (ended.drop_id, ended.cause) == ("d2", Cause.BOARD_UNREACHABLE)
+        assert (ended.drop, ended.cause) == ("d2", Cause.BOARD_UNREACHABLE)
         assert not board.driver.status.ready
         assert b"32" not in board.written
 
@@ -194,28 +194,26 @@ class TestSilence:
         board = desynced()
         board.hear(b"4\n" + FULL)
         [late] = board.late
-        assert (late.drop_id, late.outcome) == ("d1", Outcome.DISPENSED)
+        assert (late.drop, late.outcome) == ("d1", Outcome.DISPENSED)
         board.show_idle()
         board.dispense("d2", 2)
         board.hear(FULL)
         assert not board.ended
         board.hear(b"5\n")
-        assert [(ended.drop_id, ended.cause) for ended in board.ended] == [
-            ("d2", Cause.BOARD_REFUSED)
-        ]
+        assert [(ended.drop, ended.cause) for ended in board.ended] == [("d2", Cause.BOARD_REFUSED)]
 
     def test_fault_41_after_a_lost_ack_the_board_must_prove_itself_idle(self) -> None:
         board = desynced()
         board.hear(b"72 0\n9\n")
-        assert state_of(board) is State.DESYNCED
+        assert state_of(board) is TiniState.DESYNCED
         board.pass_s(WIRE.response_limit_s)
         board.show_idle(b"71 1`2 0`3 0\n")
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
         board.dispense("d2", 2)
         board.clear()
         board.hear(b"4\n")
         assert not board.late
-        assert [ended.drop_id for ended in board.ended] == ["d2"]
+        assert [ended.drop for ended in board.ended] == ["d2"]
 
     def test_a_late_refusal_is_proof_of_no_dispense(self) -> None:
         board = desynced()
@@ -244,23 +242,23 @@ class TestIdleProof:
         board.hear(b"4\n")
         board.clear()
         for _ in range(3):
-            assert state_of(board) is State.SETTLING
+            assert state_of(board) is TiniState.SETTLING
             board.pass_s(QUIET_S)
             board.hear(b"71 1\n")
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
         assert board.written == b"6\n6\n6\n"
 
     def test_pushed_sensors_never_prove_idleness(self) -> None:
         board = desynced()
         for _ in range(20):
             board.hear(b"72 0\n72 1\n73 1\n71 0\n")
-        assert state_of(board) is State.DESYNCED
+        assert state_of(board) is TiniState.DESYNCED
 
     def test_the_ruby_simulators_answer_does(self) -> None:
         board = desynced()
         board.pass_s(WIRE.response_limit_s)
         board.hear(b"7 0 1\n")
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
         assert 0 not in board.driver.status.sensors
 
 
@@ -272,10 +270,10 @@ class TestConnection:
         board.hear(b"0password\n72 1\n")
         board.show_idle()
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_LOST]
-        assert state_of(board) is State.PROBING, "its answer may still come"
+        assert state_of(board) is TiniState.PROBING, "its answer may still come"
         board.pass_s(2 * WIRE.response_limit_s)
         board.show_idle()
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
         assert not board.settled
 
     def test_fault_45_a_board_that_restarts_in_a_loop_is_answered_each_time(self) -> None:
@@ -285,7 +283,7 @@ class TestConnection:
             board.hear(b"0password\n")
         assert board.written == b"6000\n" + b"1\n" * 50
         board.show_idle()
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
 
     def test_fault_46_a_lost_port_in_mid_dispense_is_unknown_and_never_repeated(self) -> None:
         board = dispensing()
@@ -294,7 +292,7 @@ class TestConnection:
         board.show_idle()
         board.pass_s(2 * WIRE.response_limit_s)
         board.show_idle()
-        assert state_of(board) is State.READY
+        assert state_of(board) is TiniState.READY
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_LOST]
         assert not board.settled
         assert board.written.count(b"3") == 1
@@ -353,7 +351,7 @@ class TestConnection:
     def test_bytes_after_the_end_are_ignored(self) -> None:
         board = ready(DIAL_IN)
         board.hear(b"0wrong\n" + b"0password\n" + FULL)
-        assert state_of(board) is State.DISCONNECTED
+        assert state_of(board) is TiniState.DISCONNECTED
         assert board.written == b"2\n"
 
     def test_a_board_of_ours_without_a_password_may_log_in_with_any(self) -> None:

@@ -2,34 +2,34 @@
 
 import pytest
 
-from drink_agent.board.coke1994 import SETTLE_LIMIT_S, Coke1994Driver, State
-from drink_agent.board.port import CloseStream, DispenseEnded, StatusChanged
+from drink_agent.board.drivers.coke1994 import SETTLE_LIMIT_S, Coke1994Driver, Coke1994State
 from drink_agent.board.settings import BoardSettings
+from drink_agent.domain.events import BoardOutcome, BoardStatus, Recall
 from drink_agent.domain.evidence import Cause, Outcome, Sensor
-from tests.fakes.board_bench import DriverBench
+from tests.fakes.board_bench import CloseStream, DriverBench
 
 SETTINGS = BoardSettings(url="serial:///dev/ttyS0", dialect="coke1994", max_slot=5)
 FULL = bytes([0b10111])
 
 
 def bench(settings: BoardSettings = SETTINGS) -> DriverBench:
-    return DriverBench(Coke1994Driver(settings))
+    return DriverBench(settings)
 
 
-def state_of(board: DriverBench) -> State:
+def state_of(board: DriverBench) -> Coke1994State:
     assert isinstance(board.driver, Coke1994Driver)
     return board.driver.state
 
 
-def in_state(state: State, settings: BoardSettings = SETTINGS) -> DriverBench:
+def in_state(state: Coke1994State, settings: BoardSettings = SETTINGS) -> DriverBench:
     board = bench(settings)
-    if state is not State.DISCONNECTED:
+    if state is not Coke1994State.DISCONNECTED:
         board.connect()
-    if state not in (State.DISCONNECTED, State.ASKING):
+    if state not in (Coke1994State.DISCONNECTED, Coke1994State.ASKING):
         board.hear(FULL)
-    if state in (State.DISPENSING, State.CHECKING):
+    if state in (Coke1994State.DISPENSING, Coke1994State.CHECKING):
         board.dispense("d1", 1)
-    if state is State.CHECKING:
+    if state is Coke1994State.CHECKING:
         board.pass_s(SETTINGS.motor_s)
     assert state_of(board) is state
     board.clear()
@@ -40,9 +40,9 @@ def happened(board: DriverBench) -> str:
     words = [state_of(board).name]
     for effect in board.effects:
         match effect:
-            case DispenseEnded(drop_id, _, cause, _):
-                words.append(f"{drop_id} {cause}")
-            case StatusChanged(is_ready):
+            case BoardOutcome(drop, cause, _):
+                words.append(f"{drop} {cause}")
+            case BoardStatus(is_ready):
                 words.append("ready" if is_ready else "not ready")
             case CloseStream():
                 words.append("close")
@@ -65,9 +65,9 @@ HAPPENINGS = {
 GONE = "DISCONNECTED"
 DOWN = "d2 BOARD_UNREACHABLE"
 TABLE = {
-    State.DISCONNECTED: dict.fromkeys(HAPPENINGS, GONE)
+    Coke1994State.DISCONNECTED: dict.fromkeys(HAPPENINGS, GONE)
     | {"dispense": f"{GONE}; {DOWN}", "dispense empty": f"{GONE}; {DOWN}"},
-    State.ASKING: {
+    Coke1994State.ASKING: {
         "status": "READY; ready",
         "noise": "ASKING",
         "dispense": f"ASKING; {DOWN}",
@@ -78,7 +78,7 @@ TABLE = {
         "10 s": "ASKING; write A",
         "180 s": f"{GONE}; close; write AAAAA",
     },
-    State.READY: {
+    Coke1994State.READY: {
         "status": "READY",
         "noise": "READY",
         "dispense": "DISPENSING; write 2",
@@ -89,7 +89,7 @@ TABLE = {
         "10 s": "ASKING; not ready; write AA",
         "180 s": f"{GONE}; not ready; close; write AAAAAA",
     },
-    State.DISPENSING: {
+    Coke1994State.DISPENSING: {
         "status": "DISPENSING",
         "noise": "DISPENSING",
         "lost": f"{GONE}; d1 BOARD_LOST; not ready",
@@ -98,7 +98,7 @@ TABLE = {
         "10 s": "ASKING; d1 BOARD_SILENT; not ready; write AA",
         "180 s": f"{GONE}; d1 BOARD_SILENT; not ready; close; write AAAAAAA",
     },
-    State.CHECKING: {
+    Coke1994State.CHECKING: {
         "status": "READY; d1 BOARD_SILENT",
         "noise": "CHECKING",
         "lost": f"{GONE}; d1 BOARD_LOST; not ready",
@@ -111,10 +111,11 @@ TABLE = {
 
 
 @pytest.mark.parametrize("happening", HAPPENINGS)
-@pytest.mark.parametrize("state", State)
-def test_every_state_with_every_happening(state: State, happening: str) -> None:
+@pytest.mark.parametrize("state", Coke1994State)
+def test_every_state_with_every_happening(state: Coke1994State, happening: str) -> None:
     board = in_state(state)
-    if state in (State.DISPENSING, State.CHECKING) and happening.startswith("dispense"):
+    busy = state in (Coke1994State.DISPENSING, Coke1994State.CHECKING)
+    if busy and happening.startswith("dispense"):
         with pytest.raises(AssertionError, match="outstanding"):
             HAPPENINGS[happening](board)
         return
@@ -122,8 +123,8 @@ def test_every_state_with_every_happening(state: State, happening: str) -> None:
     assert happened(board) == TABLE[state][happening]
 
 
-def checked(after: bytes, settings: BoardSettings = SETTINGS) -> DispenseEnded:
-    board = in_state(State.CHECKING, settings)
+def checked(after: bytes, settings: BoardSettings = SETTINGS) -> BoardOutcome:
+    board = in_state(Coke1994State.CHECKING, settings)
     board.hear(after)
     [ended] = board.ended
     return ended
@@ -160,11 +161,11 @@ def test_anything_else_proves_nothing(after: int) -> None:
 
 
 def test_fault_57_a_board_that_does_not_answer_has_not_proved_itself_idle() -> None:
-    board = in_state(State.CHECKING, INDEPENDENT)
+    board = in_state(Coke1994State.CHECKING, INDEPENDENT)
     board.pass_s(INDEPENDENT.response_limit_s)
     assert [ended.cause for ended in board.ended] == [Cause.BOARD_SILENT]
     board.hear(bytes([0b10110]))
-    assert [(late.drop_id, late.cause) for late in board.late] == [("d1", Cause.SENSOR)]
+    assert [(late.drop, late.cause) for late in board.late] == [("d1", Cause.SENSOR)]
     board.hear(bytes([0b10110]))
     assert len(board.late) == 1
 
@@ -173,7 +174,7 @@ def test_fault_57_a_board_that_does_not_answer_has_not_proved_itself_idle() -> N
 def test_fault_59_readings_over_another_connection_are_evidence_and_no_proof(
     settings: BoardSettings,
 ) -> None:
-    board = in_state(State.CHECKING, settings)
+    board = in_state(Coke1994State.CHECKING, settings)
     board.lose()
     [ended] = board.ended
     assert ended.evidence.sensor_after is Sensor.UNSPECIFIED
@@ -185,11 +186,11 @@ def test_fault_59_readings_over_another_connection_are_evidence_and_no_proof(
 
 def test_fault_59_a_command_of_an_earlier_run_has_its_sensor_read() -> None:
     board = bench(INDEPENDENT)
-    board.driver.recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 2.0, now=board.now)
+    board.driver.recall(Recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 2000), board.now)
     board.connect()
     board.hear(bytes([0b10110]))
     [late] = board.late
-    assert (late.drop_id, late.cause) == ("d1", Cause.AGENT_RESTARTED)
+    assert (late.drop, late.cause) == ("d1", Cause.AGENT_RESTARTED)
     assert late.evidence.sensor_after_ms == 2000
 
 
@@ -197,7 +198,7 @@ class TestQuestions:
     """A command and a question are never in the board's buffer together."""
 
     def asking(self) -> DriverBench:
-        board = in_state(State.READY)
+        board = in_state(Coke1994State.READY)
         board.pass_s(SETTINGS.probe_interval_s)
         assert board.written == b"A"
         board.dispense("d1", 1)
@@ -233,13 +234,13 @@ def test_the_configuration_may_declare_that_sent_means_dispensed() -> None:
     )
     ended = checked(FULL, settings)
     assert (ended.outcome, ended.cause) == (Outcome.DISPENSED, Cause.DECLARED)
-    board = in_state(State.CHECKING, settings)
+    board = in_state(Coke1994State.CHECKING, settings)
     board.pass_s(settings.response_limit_s)
     assert [ended.cause for ended in board.ended] == [Cause.BOARD_SILENT], "it must still answer"
 
 
 def test_an_empty_slot_is_refused_without_a_byte() -> None:
-    board = in_state(State.READY)
+    board = in_state(Coke1994State.READY)
     board.dispense("d1", 4)
     [ended] = board.ended
     assert ended.evidence.sensor_before is Sensor.EMPTY
@@ -249,22 +250,22 @@ def test_an_empty_slot_is_refused_without_a_byte() -> None:
 
 @pytest.mark.parametrize("slot", [0, 6])
 def test_a_slot_the_board_has_not_is_not_sent(slot: int) -> None:
-    board = in_state(State.READY)
+    board = in_state(Coke1994State.READY)
     board.dispense("d1", slot)
     assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
     assert board.written == b""
 
 
 def test_a_board_that_answers_stays_ready_for_ever() -> None:
-    board = in_state(State.READY)
+    board = in_state(Coke1994State.READY)
     for _ in range(100):
         board.pass_s(SETTINGS.probe_interval_s)
         board.hear(FULL)
-    assert state_of(board) is State.READY
+    assert state_of(board) is Coke1994State.READY
     assert board.written == b"A" * 100
 
 
 def test_noise_leaves_few_lines_in_the_log() -> None:
-    board = in_state(State.READY)
+    board = in_state(Coke1994State.READY)
     board.hear(b"\xff" * 10_000)
     assert len(board.notes) == 5
