@@ -180,7 +180,7 @@ async def grown(caller: Caller, kind: Callable[[Caller], Awaitable[None]], calls
             before = allocated()
             for _ in range(calls // rounds // BATCH):
                 await kind(caller)
-                await caller.frontend.server._calls.ended()
+                await caller.frontend.server._interceptor.finished()
             if number:
                 least = min(least, (allocated() - before) / (calls // rounds))
     return least

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import RateLimitedError
-from drink_frontend.rpc.admission import REFUSALS_LOGGED, Admission, Call, Kind
-from drink_frontend.rpc.peers import Peer, peer_at
+from drink_frontend.rpc.admission import REFUSALS_LOGGED, Admission
+from drink_frontend.rpc.calls import Call, Kind, Peer, peer_at
 from drink_frontend.rpc.settings import AdmissionSettings
 
 LIMIT_S = 10

@@ -14,9 +14,9 @@ from drink.v1 import (
     machine_link_service_pb2_grpc,
     machine_service_pb2,
 )
+from drink_frontend.rpc.calls import peer_at
 from drink_frontend.rpc.connections import COMFORTABLE, CUTS_LOGGED, Connection, Connections
 from drink_frontend.rpc.connections import to_close as choose
-from drink_frontend.rpc.peers import peer_at
 from drink_frontend.rpc.settings import ConnectionSettings
 from drink_frontend.system.sockets import Accepted, AcceptedConnections
 from tests.fakes.http2 import Http2Client

@@ -1,7 +1,6 @@
 """What surrounds every call: faults stay inside, junk is refused, streams are closed."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -12,16 +11,8 @@ from structlog.testing import capture_logs
 from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2, machine_service_pb2
 from drink_frontend.domain.errors import MachineOfflineError
-from drink_frontend.rpc.admission import Admission, Kind
-from drink_frontend.rpc.interceptors import (
-    REFUSALS_LOGGED,
-    Coding,
-    ErrorBoundary,
-)
-from drink_frontend.rpc.peers import Peer, parse_peer
-from drink_frontend.rpc.responses import Responses
-from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings
-from tests.fakes.randomness import CountingRandomness
+from drink_frontend.rpc.authentication import Access
+from drink_frontend.rpc.interceptors import REFUSALS_LOGGED, Method
 from tests.support.rpc_frontend import AGENT_D, ANN, HELLO, LIMIT_S, Frontend, read, refused
 
 SECRET = "db password is hunter2"
@@ -94,6 +85,18 @@ async def test_a_refusal_in_mid_stream_keeps_its_reason(frontend: Frontend) -> N
 class Gone:
     """What is left of a call whose peer is gone: nothing can be sent."""
 
+    def peer(self) -> str:
+        return "ipv4:192.0.2.1:4000"
+
+    def invocation_metadata(self) -> None:
+        return None
+
+    def time_remaining(self) -> None:
+        return None
+
+    def add_done_callback(self, _: object) -> None:
+        return None
+
     async def abort(self, *_: object) -> None:
         raise grpc.aio.InternalError("execute_batch failed")
 
@@ -106,13 +109,15 @@ class Gone:
         grpc.aio.InternalError("could not write"),
     ],
 )
-async def test_a_peer_that_is_gone_before_its_answer_is_no_fault_of_ours(error: Exception) -> None:
-    async def fail(request: Any, context: Any) -> None:
+async def test_a_peer_that_is_gone_before_its_answer_is_no_fault_of_ours(
+    frontend: Frontend, error: Exception
+) -> None:
+    async def fail(call: Any, context: Any) -> None:
         raise error
 
-    boundary = ErrorBoundary(CountingRandomness())
+    method = Method("/drink.v1.MachineService/ListMachines", Access.ANYONE, fail)
     with pytest.raises(asyncio.CancelledError):
-        await boundary.around("/drink.v1.DropService/Drop", fail, b"", Gone())  # type: ignore[arg-type]
+        await frontend.server._interceptor.serve(method, Gone())  # type: ignore[arg-type]
 
 
 async def test_bytes_that_are_no_message_are_refused(frontend: Frontend) -> None:
@@ -151,43 +156,6 @@ async def test_log_lines_say_which_call_they_belong_to(
     line = next(line for line in capsys.readouterr().out.splitlines() if "rpc_failed" in line)
     for part in ("rpc=/drink.v1.DropService/Drop", "call=Rid", "peer=ipv4:127.0.0.1", "=ann"):
         assert part in line
-
-
-class GoneContext:
-    """The context of a call whose client has left."""
-
-    def peer(self) -> str:
-        return "ipv4:192.0.2.1:4000"
-
-    async def write(self, message: Any) -> None:
-        raise asyncio.CancelledError
-
-
-async def test_a_stream_is_closed_before_its_call_is_over() -> None:
-    closed = asyncio.Event()
-
-    async def responses(request: Any, context: Any) -> AsyncIterator[bytes]:
-        try:
-            yield b"1"
-        finally:
-            await asyncio.sleep(0)
-            closed.set()
-
-    def cut(peer: Peer) -> bool:
-        raise AssertionError(peer)
-
-    waiting = Responses(ResponseSettings(), cut, asyncio.get_running_loop().time)
-    handler = Coding(waiting).wrap(
-        "/s/m", grpc.unary_stream_rpc_method_handler(responses, bytes, bytes)
-    )
-    Admission(AdmissionSettings(), 1, cut).enter(
-        Kind.STRANGER, "", parse_peer("ipv4:192.0.2.1:4000")
-    )
-    assert handler.unary_stream is not None
-    with pytest.raises(asyncio.CancelledError):
-        await handler.unary_stream(b"", GoneContext())  # type: ignore[arg-type,misc]
-    assert closed.is_set()
-    assert waiting.bytes_leaving == 0
 
 
 async def test_a_cancelled_stream_gives_back_what_it_holds(frontend: Frontend) -> None:

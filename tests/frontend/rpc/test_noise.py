@@ -5,16 +5,16 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from drink_frontend.rpc.calls import peer_at
 from drink_frontend.rpc.noise import (
     CALL_BYTES,
     LOOKS_TOO_MUCH,
     Heard,
     Noise,
 )
-from drink_frontend.rpc.peers import peer_at
 from drink_frontend.rpc.settings import ConnectionSettings
 from tests.fakes.http2 import Http2Client, frame
-from tests.frontend.rpc.test_admitting import everybody_is_served
+from tests.frontend.rpc.test_messages import everybody_is_served
 from tests.support.rpc_frontend import LIMIT_S, running_frontend
 
 PING, PRIORITY, WINDOW_UPDATE, UNKNOWN = 6, 2, 8, 0x20

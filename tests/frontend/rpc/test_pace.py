@@ -8,11 +8,10 @@ from structlog.testing import capture_logs
 
 from drink.v1 import account_service_pb2, machine_service_pb2
 from drink_frontend.domain.errors import RateLimitedError
-from drink_frontend.rpc.admission import Kind
+from drink_frontend.rpc.calls import Kind, Peer, peer_at
 from drink_frontend.rpc.pace import REFUSALS_LOGGED, REFUSALS_S, Pace
-from drink_frontend.rpc.peers import Peer, peer_at
 from drink_frontend.rpc.settings import PaceSettings
-from tests.frontend.rpc.test_admitting import everybody_is_served
+from tests.frontend.rpc.test_messages import everybody_is_served
 from tests.support.rpc_frontend import ANN, BOB, LIMIT_S, refused, running_frontend
 
 HERE = "192.0.2.1"

@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink.v1 import drop_service_pb2, machine_service_pb2
-from drink_frontend.rpc.admission import Admission, Call, Kind
-from drink_frontend.rpc.peers import Peer, peer_at
+from drink_frontend.rpc.admission import Admission
+from drink_frontend.rpc.calls import Call, Kind, Peer, peer_at
 from drink_frontend.rpc.responses import CUTS_LOGGED, Responses
 from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings
 from drink_frontend.usecases.placing import DropOrder

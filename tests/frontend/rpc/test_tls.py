@@ -259,7 +259,7 @@ async def test_fault_70_a_link_ends_when_its_certificate_is_revoked(
     ours: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the machine's own agent is back with its new one."""
-    monkeypatch.setattr("drink_frontend.rpc.auth.REVOKED_LOOK_S", 0.02)
+    monkeypatch.setattr("drink_frontend.rpc.tls.REVOKED_LOOK_S", 0.02)
     stolen, own = ours.machine("d", file="stolen"), ours.machine("d")
     revoked = tmp_path / "revoked"
     revoked.write_text(f"{fingerprint(ours.machine('ld'))}\n")

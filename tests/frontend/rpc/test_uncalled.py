@@ -10,7 +10,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from drink_frontend.rpc.peers import Peer, peer_at
+from drink_frontend.rpc.calls import Peer, peer_at
 from drink_frontend.rpc.uncalled import CALLERS_MAX, CHANNELZ, Uncalled, next_number
 
 LIMIT_S = 30

@@ -8,11 +8,9 @@ from drink.v1 import account_service_pb2_grpc
 from drink_frontend.domain.entities import Account, Proof
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.limits import PASSWORD_MAX, check_ibutton, check_range
-from drink_frontend.rpc.auth import caller
+from drink_frontend.rpc.calls import Context, caller, current_call
 from drink_frontend.rpc.convert import account_message, entry_message, page_limit, timestamp
-from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_page_token
-from drink_frontend.rpc.origin import origin
 from drink_frontend.rpc.pages import Pages
 from drink_frontend.usecases.accounts import Accounts
 
@@ -29,9 +27,9 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self._accounts = accounts
         self._pages = pages
 
-    async def Login(self, request: pb.LoginRequest, context: Context) -> pb.LoginResponse:
+    async def Login(self, request: pb.LoginRequest, _context: Context) -> pb.LoginResponse:
         """Gives a bearer token for a password or an iButton."""
-        account = await self._log_in(request, origin(context))
+        account = await self._log_in(request, current_call().origin)
         by_ibutton = request.WhichOneof("credentials") == "ibutton"
         proof = Proof.IBUTTON if by_ibutton else Proof.PASSWORD
         token, expires_ms = await self._accounts.issue_token(account, proof)

@@ -11,15 +11,13 @@ import asyncio
 import contextlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
-from enum import Enum
 from typing import Any
 
 import structlog
 
 from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.loglines.filter import LogRateLimiter
-from drink_frontend.rpc.peers import Peer
+from drink_frontend.rpc.calls import Call, Kind, Peer, current_call, set_current_call
 from drink_frontend.rpc.settings import AdmissionSettings
 
 log = structlog.get_logger(__name__)
@@ -37,79 +35,6 @@ MACHINES_KNOWN_MAX = 1_024
 
 OTHERS_WAIT = "the message did not come, and others wait"
 """Why a call makes way for another."""
-
-
-class Kind(Enum):
-    """The classes of calls."""
-
-    STRANGER = "stranger"
-    UNKNOWN = "unknown token"
-    ACCOUNT = "account"
-    MACHINE = "machine"
-    HEALTH = "health"
-
-
-class Call:
-    """A call under way.
-
-    Attributes:
-        kind: Its class.
-        owner: The account or machine; empty for strangers.
-        peer: The other end of its connection.
-        place: What limits per address count it as: the peer's place, or that of the client for whom
-            a gateway calls.
-        waiting: Whether it waits for its message or for its token's owner to be looked up.
-        counted: Whether it takes a place in its class; a watch is counted by `Watches` instead.
-        refused: Why it was ended; None if it was not.
-        response_bytes: Bytes of its response that have not left yet.
-        leaving_since: Since when they have not, in seconds of the loop's clock.
-    """
-
-    __slots__ = (
-        "counted",
-        "kind",
-        "leaving_since",
-        "owner",
-        "peer",
-        "place",
-        "refused",
-        "response_bytes",
-        "task",
-        "waiting",
-    )
-
-    def __init__(
-        self, kind: Kind, owner: str, peer: Peer, place: str, task: asyncio.Task[Any]
-    ) -> None:
-        self.kind = kind
-        self.owner = owner
-        self.peer = peer
-        self.place = place
-        self.task = task
-        self.waiting = True
-        self.counted = False
-        self.refused: str | None = None
-        self.response_bytes = 0
-        self.leaving_since = 0.0
-
-    @property
-    def connection(self) -> tuple[Peer, str]:
-        """What limits per connection count it as; a gateway's clients share one connection."""
-        return self.peer, self.place
-
-    def end(self, why: str) -> None:
-        """Ends the call's wait; its task raises what `Admission.ended` makes of that."""
-        self.waiting = False
-        self.refused = why
-        self.task.cancel()
-
-
-_call: ContextVar[Call] = ContextVar("admitted_call")
-
-
-def current_call() -> Call:
-    """The call whose task this is."""
-    return _call.get()
 
 
 class _Turns:
@@ -175,7 +100,7 @@ class Admission:
         assert task is not None
         call = Call(kind, owner, peer, place or peer.place, task)
         self._take(call)
-        _call.set(call)
+        set_current_call(call)
         return call
 
     def identified(self, kind: Kind, owner: str) -> None:

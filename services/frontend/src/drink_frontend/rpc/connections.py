@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from drink_frontend.loglines.filter import LogRateLimiter
+from drink_frontend.rpc.calls import Peer, peer_at
 from drink_frontend.rpc.noise import Heard, Noise
-from drink_frontend.rpc.peers import Peer, peer_at
 from drink_frontend.rpc.settings import ConnectionSettings
 from drink_frontend.system.sockets import Accepted, AcceptedConnections
 

@@ -59,7 +59,7 @@ _ENTRY_KINDS = {
 _STATES_BY_WIRE: dict[int, State] = {wire: state for state, wire in STATES.items()}
 
 
-def drop_order(request: drop_service_pb2.DropRequest, account: str, token: str) -> DropOrder:
+def drop_order(request: drop_service_pb2.DropRequest, account: str, token: str | None) -> DropOrder:
     """What `account` orders, for whom the token with that digest speaks."""
     machine, slot = parse_slot(request.slot, "slot")
     delay = request.delay

@@ -2,21 +2,20 @@
 # ruff: noqa: N802 - the methods are named by the protocol
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import drop_service_pb2_grpc
 from drink_frontend.domain import entities
-from drink_frontend.rpc.auth import caller, caller_token
+from drink_frontend.rpc.calls import Context, caller, current_call
 from drink_frontend.rpc.convert import drop_message, drop_order, drop_states, page_limit
-from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import page_token, parse_account, parse_drop, parse_page_token
 from drink_frontend.rpc.pages import Pages
-from drink_frontend.rpc.streams import Watches, begun_after, permitted
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.permits import Permit, Permits
 from drink_frontend.usecases.views import View
+from drink_frontend.usecases.watches import Watches
 
 EVERYONE = "accounts/-"
 """Parent that stands for the drops of every account (AIP-159)."""
@@ -56,22 +55,22 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
 
     async def Drop(self, request: pb.DropRequest, context: Context) -> pb.DropResponse:
         """Buys, and answers with the outcome; a delayed drop and one with no_wait at once."""
-        order = drop_order(request, caller().name, caller_token())
+        order = drop_order(request, caller().name, current_call().token_digest)
         drop = await self._drops.place(order)
         if not (order.delay_s or request.no_wait or drop.state.answered):
-            async with begun_after(self._begin_s, context):
+            async with _begun_after(self._begin_s, context):
                 drop = await self._outcome(drop)
         account = await self._balances.get(order.account)
         return pb.DropResponse(drop=drop_message(drop), available_credits=account.available)
 
     async def _outcome(self, drop: entities.Drop) -> entities.Drop:
-        permit = Permit(drop.account, token=caller_token())
+        permit = Permit(drop.account, token=current_call().token_digest)
         # What was paid for goes on; the buyer's program may be a thief's.
         message = f"the token was revoked; the drop {drop.id} goes on"
         try:
             async with (
                 asyncio.timeout(self._wait_s),
-                permitted(self._permits, permit, message),
+                self._permits.required(permit, message),
             ):
                 return await self._drops.outcome(drop.id)
         except TimeoutError:
@@ -127,3 +126,24 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         async with aclosing(updates):
             async for update in updates:
                 yield pb.WatchDropResponse(drop=drop_message(update))
+
+
+@asynccontextmanager
+async def _begun_after(seconds: float, context: Context) -> AsyncIterator[None]:
+    """Begins the answer of the call, if what is done in the context takes longer than `seconds`.
+
+    Proxies give up on a call whose answer does not begin, some of them only on those.
+    """
+    loop = asyncio.get_running_loop()
+    sending: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        sending.append(loop.create_task(context.send_initial_metadata(())))
+
+    timer = loop.call_later(seconds, begin)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        # The rest of the answer must not overtake it. If it fails, the peer is gone.
+        await asyncio.gather(*sending, return_exceptions=True)

@@ -12,11 +12,9 @@ import structlog
 from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc
 
-from drink_frontend.domain.origin import place
-from drink_frontend.rpc.interceptors import Context
-from drink_frontend.rpc.origin import origin
+from drink_frontend.rpc.calls import Context, current_call
 from drink_frontend.rpc.settings import RpcSettings
-from drink_frontend.rpc.streams import Watches
+from drink_frontend.usecases.watches import Watches
 
 ASK_AGAIN_S = 0.1
 """Seconds between two checks of which a flood of others kept the first one out."""
@@ -83,10 +81,10 @@ class Health(health_pb2_grpc.HealthServicer):
         return pb.HealthCheckResponse(status=status)
 
     async def Watch(
-        self, request: pb.HealthCheckRequest, context: Context
+        self, request: pb.HealthCheckRequest, _context: Context
     ) -> AsyncGenerator[pb.HealthCheckResponse, None]:
         """The status now and after each change."""
-        with self._watches.admit(place(origin(context))):
+        with self._watches.admit(current_call().place):
             told = None
             while True:
                 changed, status = self._changed, self._status(request.service)

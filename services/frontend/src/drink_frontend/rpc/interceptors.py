@@ -1,72 +1,125 @@
-"""What surrounds every call.
+"""The path of each call, from gRPC to the service's method and back.
 
-Outermost first: calls, error boundary, context, admission, authentication, reading, coding. Only
-the last one knows messages; to the others they are bytes.
+A call passes in this order, all of it in `Interceptor.serve`:
+
+1. It is tracked until its task ends. What the steps below raise is answered as a status (`errors`).
+2. `Gateways.client` finds the address of the client for whom a gateway calls.
+3. `Authentication.class_of` takes the call's class from caches, without the database.
+4. `Pace.begin` and `Admission.enter` limit calls per second and calls in flight.
+5. `Authentication.identify` finds the user or machine, and refuses callers without the rights.
+6. `Messages` reads the request under a time limit and decodes it.
+7. The service's method runs.
+8. `Messages` encodes the response; `Responses` limits the bytes that wait for the client.
+
+A refused call never reaches the steps after its refusal, so a caller without rights is told so
+whatever the request contains.
 """
 
 from __future__ import annotations  # grpc.RpcMethodHandler is generic in its type stubs only
 
 import asyncio
-import contextlib
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
 
-from drink_frontend.domain.errors import DrinkError, FieldInvalidError, TokenInvalidError
+from drink_frontend.domain.errors import DrinkError, RateLimitedError, TokenInvalidError
+from drink_frontend.domain.origin import place
 from drink_frontend.domain.ports import Randomness
 from drink_frontend.loglines.filter import LogRateLimiter
-from drink_frontend.rpc.admission import current_call
+from drink_frontend.rpc.admission import Admission
+from drink_frontend.rpc.authentication import Access, Authentication, access_of, bearer_token
+from drink_frontend.rpc.calls import Call, Context, Kind, parse_peer
+from drink_frontend.rpc.connections import Connections
 from drink_frontend.rpc.errors import WireError, fault, refusal
+from drink_frontend.rpc.messages import Implementation, Messages
+from drink_frontend.rpc.pace import Pace
 from drink_frontend.rpc.responses import Responses
+from drink_frontend.usecases.accounts import digest
+from drink_frontend.usecases.gateways import Gateways
 
 log = structlog.get_logger(__name__)
 
 REFUSALS_LOGGED = 20
-"""Refused links that are logged in REFUSALS_S; strangers shall not fill the disk. An agent that is
-refused dials once a minute or so."""
+"""Refused links that are logged in REFUSALS_S seconds, so that strangers do not fill the disk. An
+agent that is refused connects again about once a minute."""
 
 REFUSALS_S = 60
-"""Seconds in which so many are."""
+"""Seconds in which REFUSALS_LOGGED refused links are logged."""
+
+CHECK = "/grpc.health.v1.Health/Check"
+"""The method whose calls have a class of their own, so that it always answers."""
+
+UNKNOWN_METHOD = "/unknown/Unknown"
+"""Name under which all methods that do not exist are logged and limited."""
 
 _LINKS = "/drink.v1.MachineLinkService/"
 
-Context = grpc.aio.ServicerContext[Any, Any]
-Behaviour = Callable[[Any, Context], Awaitable[Any]]
-"""A method's implementation. One with a response stream writes it and returns None."""
 
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of a service.
 
-class Wrapper(ABC):
-    """Puts something around the implementation of every method, of all four kinds alike."""
-
-    @abstractmethod
-    def wrap(
-        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        """The handler with what is put around it. `method` is `/package.Service/Method`."""
-
-
-UNKNOWN_METHOD = "/unknown/Unknown"
-"""What a method that does not exist is called, whatever its caller calls it."""
-
-
-class Interceptor(grpc.aio.ServerInterceptor, Wrapper):
-    """All wrappers as one interceptor, which wraps a method once: gRPC asks for every call.
-
-    Args:
-        wrappers: The outermost first.
-        for_unknown: How many of them, from the outermost on, surround the refusal of methods that
-            do not exist, so that those calls count as well.
+    Attributes:
+        name: `/package.Service/Method`.
+        access: Who may call it.
+        run: Runs it on messages in bytes.
     """
 
-    def __init__(self, wrappers: Sequence[Wrapper], for_unknown: int) -> None:
-        self._wrappers = wrappers
-        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
-        refusal: Any = grpc.stream_unary_rpc_method_handler(_refuse_unknown, None, None)
-        self._unknown = self._wrap(wrappers[:for_unknown], UNKNOWN_METHOD, refusal)
+    name: str
+    access: Access
+    run: Implementation
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """What limits and counts calls.
+
+    Attributes:
+        admission: Calls in flight.
+        pace: Calls per second.
+        connections: The connections, and which of them are in use.
+        responses: Responses that have not left yet.
+    """
+
+    admission: Admission
+    pace: Pace
+    connections: Connections
+    responses: Responses
+
+
+class Interceptor(grpc.aio.ServerInterceptor):
+    """Puts the same path around the methods of all services.
+
+    Args:
+        limits: Limits and counts of calls.
+        gateways: Gateways that may forward their clients' addresses.
+        authentication: Finds out who calls.
+        messages: Reads requests and writes responses.
+        randomness: Ids of calls and incidents.
+    """
+
+    def __init__(
+        self,
+        limits: CallLimits,
+        gateways: Gateways,
+        authentication: Authentication,
+        messages: Messages,
+        randomness: Randomness,
+    ) -> None:
+        self._limits = limits
+        self._gateways = gateways
+        self._authentication = authentication
+        self._messages = messages
+        self._randomness = randomness
+        self._refusals = LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        unknown = Method(UNKNOWN_METHOD, Access.ANYONE, _refuse_unknown)
+        self._unknown = self._handler(unknown, response_streaming=False)
 
     async def intercept_service(
         self,
@@ -75,229 +128,138 @@ class Interceptor(grpc.aio.ServerInterceptor, Wrapper):
         ],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        """The method's handler, wrapped, or the refusal of a method that does not exist."""
-        method = handler_call_details.method
-        wrapped = self._wrapped.get(method)
-        if wrapped is None:
-            handler = await continuation(handler_call_details)
-            if handler is None:
+        """The handler of a method, made once, or the refusal of a method that does not exist."""
+        name = handler_call_details.method
+        handler = self._handlers.get(name)
+        if handler is None:
+            inner = await continuation(handler_call_details)
+            if inner is None:
                 return self._unknown
-            wrapped = self._wrapped[method] = self.wrap(method, handler)
-        return wrapped
-
-    def wrap(
-        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        """See `Wrapper`."""
-        return self._wrap(self._wrappers, method, handler)
-
-    @staticmethod
-    def _wrap(
-        wrappers: Sequence[Wrapper], method: str, handler: grpc.RpcMethodHandler[Any, Any]
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        for wrapper in reversed(wrappers):
-            handler = wrapper.wrap(method, handler)
+            method = Method(name, access_of(name), self._messages.implementation(name, inner))
+            handler = self._handler(method, response_streaming=inner.response_streaming)
+            self._handlers[name] = handler
         return handler
 
-
-async def _refuse_unknown(_: Any, context: Context) -> None:
-    # As gRPC itself says it.
-    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
-
-
-class Layer(Wrapper):
-    """A wrapper that does something before and after the implementation."""
-
-    @abstractmethod
-    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
-        """Runs `inner` with what the layer adds."""
-
-    def wrap(
-        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
+    def _handler(
+        self, method: Method, *, response_streaming: bool
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        """The handler with the layer around it."""
-        inner = behaviour_of(handler)
+        async def serve(_: Any, context: Context) -> Any:
+            return await self.serve(method, context)
 
-        async def behave(request: Any, context: Context) -> Any:
-            return await self.around(method, inner, request, context)
+        make: Any = (
+            grpc.stream_stream_rpc_method_handler
+            if response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+        handler: grpc.RpcMethodHandler[Any, Any] = make(serve, None, None)
+        return handler
 
-        return _handler(handler, behave)
-
-
-class Calls(Layer):
-    """Knows the calls under way, for gRPC stops without waiting for those that it cancelled."""
-
-    def __init__(self) -> None:
-        self._running: set[asyncio.Task[Any]] = set()
-
-    async def around(self, _method: str, inner: Behaviour, request: Any, context: Context) -> Any:
-        """Runs the call."""
+    async def serve(self, method: Method, context: Context) -> Any:
+        """Serves one call, and answers what it raises: a refusal, or a fault with its incident."""
         task = asyncio.current_task()
         assert task is not None
-        self._running.add(task)
+        self._tasks.add(task)
+        # Never unbound: gRPC runs each call in a task, whose context variables end with it.
+        structlog.contextvars.bind_contextvars(
+            rpc=method.name, call=self._randomness.id(), peer=context.peer()
+        )
         try:
-            return await inner(request, context)
-        finally:
-            self._running.discard(task)
-
-    async def ended(self) -> None:
-        """Waits until no call is under way."""
-        while self._running:
-            await asyncio.wait(self._running)
-
-
-class ErrorBoundary(Layer):
-    """Turns refusals into their status and faults into an incident, and lets all else pass."""
-
-    def __init__(self, randomness: Randomness) -> None:
-        self._randomness = randomness
-        self._refusals = LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S)
-
-    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
-        """Runs the call and answers what it raises."""
-        try:
-            return await self._answer(method, inner, request, context)
-        except grpc.aio.InternalError:
-            # The peer is gone. gRPC would log a fault of ours, unless it had heard of it before.
-            raise asyncio.CancelledError from None
-
-    async def _answer(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
-        try:
-            return await inner(request, context)
+            return await self._serve(method, context)
         except DrinkError as error:
-            self._log(method, error)
+            self._log_refusal(method.name, error)
             await _abort(context, refusal(error))
-        except (grpc.aio.AbortError, grpc.aio.InternalError):
-            # The first ends a call on purpose.
+        except grpc.aio.AbortError:
+            # The method has ended its call itself.
             raise
+        except grpc.aio.InternalError:
+            # The client is gone. gRPC would log a fault unless it has noticed that already.
+            raise asyncio.CancelledError from None
         except Exception:
             incident = self._randomness.id()
             log.exception("rpc_failed", incident=incident)
             await _abort(context, fault(incident))
+        finally:
+            self._tasks.discard(task)
 
-    def _log(self, method: str, error: DrinkError) -> None:
-        """Buyers are told themselves; of agents and strangers somebody else has to know, too."""
+    async def finished(self) -> None:
+        """Waits until no call is in flight; gRPC's `stop` does not wait for cancelled calls."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _serve(self, method: Method, context: Context) -> Any:
+        log.debug("rpc_started", deadline_s=context.time_remaining())
+        client = await self._gateways.client(context.invocation_metadata() or ())
+        call = self._begin(method, context, client)
+        authentication = self._authentication
+        try:
+            await authentication.identify(method.name, method.access, call, context)
+            validity = authentication.validity(method.name, method.access, call, context)
+            if validity is None:
+                return await method.run(call, context)
+            async with validity:
+                return await method.run(call, context)
+        except TokenInvalidError:
+            authentication.forget(call)
+            raise
+        except asyncio.CancelledError:
+            if call.refused is None:
+                raise
+            call.task.uncancel()
+            raise RateLimitedError(call.refused) from None
+
+    def _begin(self, method: Method, context: Context, client: str | None) -> Call:
+        """Counts a call until it ends.
+
+        Raises:
+            RateLimitedError: it comes too soon, or too many calls are in flight.
+        """
+        limits = self._limits
+        token = bearer_token(context)
+        token_digest = None if token is None else digest(token)
+        if method.name == CHECK:
+            kind, owner = Kind.HEALTH, ""
+        else:
+            kind, owner = self._authentication.class_of(method.access, token_digest)
+        peer = parse_peer(context.peer())
+        where = peer.place if client is None else place(client)
+        limits.pace.begin(Kind.STRANGER if kind is Kind.UNKNOWN else kind, owner, peer, where)
+        call = limits.admission.enter(kind, owner, peer, where)
+        call.token, call.token_digest = token, token_digest
+        if client is not None:
+            call.origin = client
+        limits.connections.began(peer)
+        if where != peer.place:
+            limits.connections.belongs(peer, "gateway")
+        # The stubs want a callback for one kind of messages.
+        over: Any = partial(self._over, call)
+        context.add_done_callback(over)
+        return call
+
+    def _over(self, call: Call, _context: Context) -> None:
+        # gRPC calls this once the call's task is over, and so once its response has left.
+        self._limits.responses.left(call)
+        self._limits.admission.left(call)
+        self._limits.connections.ended(call.peer)
+
+    def _log_refusal(self, method: str, error: DrinkError) -> None:
+        """Logs the refusal of a link as a warning, since an operator has to act on it."""
         if not method.startswith(_LINKS):
-            tell = log.info if isinstance(error, TokenInvalidError) else log.debug
-            tell("rpc_refused", reason=error.reason)
+            write = log.info if isinstance(error, TokenInvalidError) else log.debug
+            write("rpc_refused", reason=error.reason)
             return
         unlogged = self._refusals.passes(asyncio.get_running_loop().time())
         if unlogged is not None:
             log.warning("link_refused", reason=error.reason, detail=str(error), unlogged=unlogged)
 
 
-class RequestContext(Layer):
-    """Says in every log line of a call which call it is."""
-
-    def __init__(self, randomness: Randomness) -> None:
-        self._randomness = randomness
-
-    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
-        """Runs the call with its id, method and peer bound to the log."""
-        # Not unbound afterwards: every call runs in a task of its own, whose variables end with
-        # it, and the boundary around this layer logs with them too.
-        structlog.contextvars.bind_contextvars(
-            rpc=method, call=self._randomness.id(), peer=context.peer()
-        )
-        log.debug("rpc_started", deadline_s=context.time_remaining())
-        return await inner(request, context)
-
-
-class Coding(Wrapper):
-    """Decodes requests and encodes responses.
-
-    gRPC would answer undecodable bytes with an exception's text, and would not say how large a
-    response is. It is the innermost: who may not call is told so whatever was sent.
-
-    Args:
-        responses: Where responses are counted while they leave.
-    """
-
-    def __init__(self, responses: Responses) -> None:
-        self._responses = responses
-
-    def wrap(
-        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
-    ) -> grpc.RpcMethodHandler[Any, Any]:
-        """The handler, in bytes; FieldInvalidError if they are no message."""
-        decode, encode = handler.request_deserializer, handler.response_serializer
-        assert decode is not None, f"{method} has no decoder"
-        assert encode is not None, f"{method} has no encoder"
-        decode_request = _decode_stream if handler.request_streaming else _decode
-        make = self._writing if handler.response_streaming else self._answering
-        behave = make(_implementation(handler), encode)
-
-        async def behave_in_bytes(raw: Any, context: Context) -> Any:
-            return await behave(decode_request(decode, raw), context)
-
-        return _handler(handler, behave_in_bytes)
-
-    def _answering(self, implementation: Any, encode: Callable[[Any], bytes]) -> Behaviour:
-        async def behave(request: Any, context: Context) -> bytes:
-            response = encode(await implementation(request, context))
-            self._responses.leaving(current_call(), len(response))
-            return response
-
-        return behave
-
-    def _writing(self, implementation: Any, encode: Callable[[Any], bytes]) -> Behaviour:
-        """An implementation that writes what an async generator yields.
-
-        gRPC leaves the generator of a cancelled call to the garbage collector; here it is closed,
-        and what it holds is given back, before the call ends.
-        """
-
-        async def behave(request: Any, context: Context) -> None:
-            call = current_call()
-            async with contextlib.aclosing(implementation(request, context)) as responses:
-                async for response in responses:
-                    raw = encode(response)
-                    with self._responses.writing(call, len(raw)):
-                        await context.write(raw)
-
-        return behave
+async def _refuse_unknown(_: Call, context: Context) -> None:
+    # The same answer as that of gRPC itself.
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
 
 
 async def _abort(context: Context, error: WireError) -> None:
-    await context.abort(error.code, error.message, error.metadata)
-
-
-def _decode(decode: Callable[[bytes], Any], raw: bytes) -> Any:
     try:
-        return decode(raw)
-    except DecodeError:
-        raise FieldInvalidError("request", "is not a well-formed message") from None
-
-
-async def _decode_stream(
-    decode: Callable[[bytes], Any], raws: AsyncIterator[bytes]
-) -> AsyncIterator[Any]:
-    async for raw in raws:
-        yield _decode(decode, raw)
-
-
-def _implementation(handler: grpc.RpcMethodHandler[Any, Any]) -> Any:
-    """What is called for a call, of whichever kind."""
-    return (
-        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-    )
-
-
-def behaviour_of(handler: grpc.RpcMethodHandler[Any, Any]) -> Behaviour:
-    """The implementation of a handler in bytes, of whichever kind."""
-    behaviour: Behaviour = _implementation(handler)
-    return behaviour
-
-
-def _handler(
-    like: grpc.RpcMethodHandler[Any, Any], behave: Behaviour
-) -> grpc.RpcMethodHandler[Any, Any]:
-    """A handler of the same kind as `like` with an implementation in bytes."""
-    make: Any = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }[like.request_streaming, like.response_streaming]
-    handler: grpc.RpcMethodHandler[Any, Any] = make(behave, None, None)
-    return handler
+        await context.abort(error.code, error.message, error.metadata)
+    except grpc.aio.InternalError:
+        # The client is gone; see `Interceptor.serve`.
+        raise asyncio.CancelledError from None

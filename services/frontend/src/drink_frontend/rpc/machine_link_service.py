@@ -9,10 +9,8 @@ from drink.v1 import machine_link_service_pb2_grpc
 from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.links.messages import AgentMessage, Welcome
 from drink_frontend.links.registry import LinkRegistry
-from drink_frontend.rpc.auth import Agent, linked_agent
-from drink_frontend.rpc.interceptors import Context
+from drink_frontend.rpc.calls import Call, Context, current_call
 from drink_frontend.rpc.link_convert import agent_message, frontend_message
-from drink_frontend.rpc.origin import peer_address
 from drink_frontend.usecases.machines import Machines
 
 
@@ -24,26 +22,26 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
         self._machines = machines
 
     async def Connect(
-        self, request_iterator: AsyncIterator[pb.ConnectRequest], context: Context
+        self, request_iterator: AsyncIterator[pb.ConnectRequest], _context: Context
     ) -> AsyncGenerator[pb.ConnectResponse, None]:
         """Runs the link of the machine that the agent speaks for."""
-        agent = linked_agent()
-        incoming = self._agent_messages(agent.machine, request_iterator)
-        link = self._links.serve(agent.machine, incoming, peer_address(context))
+        call = current_call()
+        incoming = self._agent_messages(call.owner, request_iterator)
+        link = self._links.serve(call.owner, incoming, call.peer.address)
         async with aclosing(link) as outgoing:
             async for message in outgoing:
                 if isinstance(message, Welcome):
-                    await self._check_token(agent)
+                    await self._check_token(call)
                 yield frontend_message(message)
 
-    async def _check_token(self, agent: Agent) -> None:
+    async def _check_token(self, call: Call) -> None:
         """A new token ends the links that there are; this one may have begun just after that.
 
         Raises:
             TokenInvalidError: the token was replaced between the call and its Hello.
         """
-        if agent.token is not None:
-            await self._machines.authenticate(agent.token)
+        if call.token is not None:
+            await self._machines.authenticate(call.token)
 
     async def _agent_messages(
         self, machine: str, requests: AsyncIterator[pb.ConnectRequest]

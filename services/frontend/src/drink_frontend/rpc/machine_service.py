@@ -8,14 +8,11 @@ from drink.v1 import machine_service_pb2 as pb
 from drink.v1 import machine_service_pb2_grpc
 from drink_frontend.domain.entities import Machine
 from drink_frontend.domain.errors import FieldInvalidError
-from drink_frontend.domain.origin import place
-from drink_frontend.rpc.auth import caller, named_caller
+from drink_frontend.rpc.calls import Context, caller, current_call
 from drink_frontend.rpc.convert import machine_message, slot_message
-from drink_frontend.rpc.interceptors import Context
 from drink_frontend.rpc.names import parse_machine, parse_slot
-from drink_frontend.rpc.origin import origin
-from drink_frontend.rpc.streams import Watches
 from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.watches import Watches
 
 NAMES_MAX = 100
 """Most machines named in one watch; who wants more asks for all."""
@@ -49,15 +46,15 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         return pb.GetMachineResponse(machine=machine_message(machine))
 
     async def WatchMachines(
-        self, request: pb.WatchMachinesRequest, context: Context
+        self, request: pb.WatchMachinesRequest, _context: Context
     ) -> AsyncGenerator[pb.WatchMachinesResponse, None]:
         """Machines now, and each again when it changes."""
         if len(request.names) > NAMES_MAX:
             raise FieldInvalidError("names", f"must be at most {NAMES_MAX}")
         names = [parse_machine(name, "names") for name in request.names]
-        updates = self._watches.follow(
-            named_caller() or place(origin(context)), self._machines.watch(names)
-        )
+        call = current_call()
+        owner = call.place if call.account is None else call.account.name
+        updates = self._watches.follow(owner, self._machines.watch(names))
         async with aclosing(updates):
             async for machine in updates:
                 yield self._shown(machine)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from drink_frontend.loglines.filter import LogRateLimiter
-from drink_frontend.rpc.peers import Peer
+from drink_frontend.rpc.calls import Peer
 from drink_frontend.rpc.settings import ConnectionSettings
 
 log = structlog.get_logger(__name__)

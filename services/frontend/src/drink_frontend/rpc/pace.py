@@ -13,8 +13,7 @@ import structlog
 from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.loglines.filter import LogRateLimiter
-from drink_frontend.rpc.admission import Kind
-from drink_frontend.rpc.peers import Peer
+from drink_frontend.rpc.calls import Kind, Peer
 from drink_frontend.rpc.settings import PaceSettings
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import structlog
 
 from drink_frontend.loglines.filter import LogRateLimiter
-from drink_frontend.rpc.admission import Call
-from drink_frontend.rpc.peers import Peer
+from drink_frontend.rpc.calls import Call, Peer
 from drink_frontend.rpc.settings import ResponseSettings
 
 log = structlog.get_logger(__name__)

@@ -25,35 +25,28 @@ from drink_frontend.domain.ports import Randomness
 from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.account_service import AccountService
 from drink_frontend.rpc.admission import Admission
-from drink_frontend.rpc.admitting import Admitting, Reading
-from drink_frontend.rpc.auth import Authentication
+from drink_frontend.rpc.authentication import Authentication
 from drink_frontend.rpc.connections import Connections
 from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.rpc.health import Health, probe
-from drink_frontend.rpc.interceptors import (
-    Calls,
-    Coding,
-    ErrorBoundary,
-    Interceptor,
-    RequestContext,
-    Wrapper,
-)
+from drink_frontend.rpc.interceptors import CallLimits, Interceptor
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
-from drink_frontend.rpc.origin import Gateways, Origins
+from drink_frontend.rpc.messages import Messages
 from drink_frontend.rpc.pace import Pace
 from drink_frontend.rpc.pages import Pages
 from drink_frontend.rpc.responses import Responses
 from drink_frontend.rpc.settings import RpcSettings
-from drink_frontend.rpc.streams import Watches
 from drink_frontend.rpc.tls import Revoked, server_credentials
 from drink_frontend.rpc.uncalled import CHANNELZ, Uncalled
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.gateways import Gateways
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.views import View
+from drink_frontend.usecases.watches import Watches
 
 log = structlog.get_logger(__name__)
 
@@ -75,9 +68,6 @@ makes it longer than a moment, and that must not keep the process from ending.""
 WAIT_S = 3_600.0
 """Seconds of one wait for the server's end. Some limit there must be: without one gRPC waits on a
 future of the server itself, and whoever gives up waiting cancels that."""
-
-COUNTING_LAYERS = 5
-"""The layers, from the outermost on, that count a call before its method matters."""
 
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
@@ -161,7 +151,6 @@ class RpcServer:
         self.links_port = 0
         self._settings = settings
         self._ready = ready
-        self._calls = Calls()
         self._watches = Watches(settings.watches_max, settings.watches_per_caller_max)
         self._health = Health(SERVICES, self._watches)
         self._tasks: list[asyncio.Task[None]] = []
@@ -176,41 +165,35 @@ class RpcServer:
         self._pages = Pages(settings.responses)
         self._responses = Responses(settings.responses, self._connections.cut, clock)
         self._parts = _Parts(drops, accounts, balances, machines, links, permits)
-        layers = self._layers(randomness)
-        # One for each listener, so that each has connections of its own.
+        self._interceptor = self._make_interceptor(randomness)
+        # One server for each listener, so that each has connections of its own.
         self._servers = [
-            make_server(
-                interceptors=[Interceptor(layers, for_unknown=COUNTING_LAYERS)],
-                options=options(settings, most),
-            )
+            make_server(interceptors=[self._interceptor], options=options(settings, most))
             for most in connections_max[: 2 if settings.links.listens else 1]
         ]
         for server in self._servers:
             self._add_services(server)
 
-    def _layers(self, randomness: Randomness) -> list[Wrapper]:
-        """What surrounds every call, the outermost first."""
-        settings, parts = self._settings, self._parts
-        admission = Admission(settings.admission, settings.calls_max, self._connections.cut)
-        pace = Pace(settings.pace, self._connections.cut, asyncio.get_running_loop().time)
-        return [
-            self._calls,
-            ErrorBoundary(randomness),
-            RequestContext(randomness),
-            Origins(Gateways(settings.gateways)),
-            Admitting(admission, pace, self._responses, self._connections, parts.accounts),
-            Authentication(
-                parts.accounts,
-                parts.machines,
-                admission,
-                self._connections,
-                parts.permits,
-                certificate_required=settings.links.required,
-                revoked=Revoked(settings.links.revoked) if settings.links.revoked else None,
-            ),
-            Reading(admission, settings.admission.message_wait_s),
-            Coding(self._responses),
-        ]
+    def _make_interceptor(self, randomness: Randomness) -> Interceptor:
+        settings, parts, connections = self._settings, self._parts, self._connections
+        admission = Admission(settings.admission, settings.calls_max, connections.cut)
+        pace = Pace(settings.pace, connections.cut, asyncio.get_running_loop().time)
+        authentication = Authentication(
+            parts.accounts,
+            parts.machines,
+            admission,
+            connections,
+            parts.permits,
+            certificate_required=settings.links.required,
+            revoked=Revoked(settings.links.revoked) if settings.links.revoked else None,
+        )
+        return Interceptor(
+            CallLimits(admission, pace, connections, self._responses),
+            Gateways(settings.gateways),
+            authentication,
+            Messages(admission, self._responses, settings.admission.message_wait_s),
+            randomness,
+        )
 
     def _add_services(self, server: grpc.aio.Server) -> None:
         settings, parts = self._settings, self._parts
@@ -352,7 +335,7 @@ class RpcServer:
         await self._stop_servers(grace_s)
         try:
             async with asyncio.timeout(END_LIMIT_S):
-                await self._calls.ended()
+                await self._interceptor.finished()
         except TimeoutError:
             log.warning("rpc_calls_left")
 

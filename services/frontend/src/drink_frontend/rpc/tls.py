@@ -1,12 +1,15 @@
 """The gRPC listeners' credentials, which follow their files."""
 
+import asyncio
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 
+from drink_frontend.domain.errors import CertificateInvalidError
 from drink_frontend.system.certificate import CertificateFiles
 
 
@@ -45,6 +48,10 @@ def server_credentials(
     )
 
 
+REVOKED_LOOK_S = 5.0
+"""Seconds between two checks whether the certificate of an open link was revoked; a check is one
+question to the file system."""
+
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
 
 
@@ -68,6 +75,31 @@ class Revoked:
         """The fingerprints as they are in the file now; blocks on the disk."""
         self._files.renewed()
         return self._files.current
+
+    @asynccontextmanager
+    async def absent(self, fingerprint: str) -> AsyncIterator[None]:
+        """Ends the block in this context when the fingerprint is added to the list.
+
+        Raises:
+            CertificateInvalidError: it was added.
+        """
+
+        async def end_when_listed() -> None:
+            while fingerprint not in await asyncio.to_thread(self.current):  # noqa: ASYNC110  a file
+                await asyncio.sleep(REVOKED_LOOK_S)
+            wait.reschedule(asyncio.get_running_loop().time())
+
+        try:
+            async with asyncio.timeout(None) as wait:
+                watching = asyncio.create_task(end_when_listed())
+                try:
+                    yield
+                finally:
+                    watching.cancel()
+        except TimeoutError:
+            if wait.expired():
+                raise CertificateInvalidError("the certificate was revoked") from None
+            raise
 
 
 def _fingerprints(path: Path) -> frozenset[str]:

@@ -15,7 +15,7 @@ import grpc
 import structlog
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-from drink_frontend.rpc.peers import Peer
+from drink_frontend.rpc.calls import Peer
 
 log = structlog.get_logger(__name__)
 

@@ -7,14 +7,14 @@ are ended. All are looked up now and then, since time ends tokens too.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import structlog
 
 from drink_frontend.domain.entities import Account
-from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.errors import StorageUnavailableError, TokenInvalidError
 from drink_frontend.domain.ports import Clock
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.database import Database
@@ -111,6 +111,23 @@ class Permits:
             yield
         finally:
             give_back()
+
+    @asynccontextmanager
+    async def required(self, permit: Permit, message: str) -> AsyncIterator[None]:
+        """Ends the block in this context when the permit is no longer valid.
+
+        Raises:
+            TokenInvalidError: the permit has ended; its text is `message`.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(None) as wait:
+                with self.held(permit, lambda: wait.reschedule(loop.time())):
+                    yield
+        except TimeoutError:
+            if wait.expired():
+                raise TokenInvalidError(message) from None
+            raise
 
     async def run(self) -> None:
         """Looks up what is in doubt, and now and then all, until it is cancelled."""

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import RateLimitedError, ShuttingDownError
-from drink_frontend.rpc.streams import Watches
+from drink_frontend.usecases.watches import Watches
 
 
 class Source:

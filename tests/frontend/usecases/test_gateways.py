@@ -1,4 +1,4 @@
-"""Where a call comes from, and whom a frontend believes when it says otherwise."""
+"""Addresses that gateways forward, over a real server."""
 
 from __future__ import annotations  # grpc.aio's call classes are generic in their stubs only
 
@@ -12,33 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink.v1 import account_service_pb2 as pb
-from drink_frontend.rpc.origin import CLIENT_KEY, GATEWAY_KEY, TOKEN_MAX, Gateways, peer_address
+from drink_frontend.usecases.gateways import CLIENT_KEY, GATEWAY_KEY, TOKEN_MAX, Gateways
 from tests.support.rpc_frontend import ANN, LIMIT_S, Frontend, refused, running_frontend
 
 WEB, APP = "w" * 64, "a" * 32
 CLIENT = "203.0.113.7"
-
-
-class Peer:
-    def __init__(self, peer: str) -> None:
-        self._peer = peer
-
-    def peer(self) -> str:
-        return self._peer
-
-
-@pytest.mark.parametrize(
-    ("peer", "address"),
-    [
-        ("ipv4:10.1.2.3:50000", "10.1.2.3"),
-        ("ipv6:%5B::1%5D:50000", "::1"),
-        ("ipv6:%5Bfe80::1%25eth0%5D:50000", "fe80::1"),
-        ("ipv6:%5B::ffff:10.1.2.3%5D:50000", "10.1.2.3"),
-        ("unix:", "local"),
-    ],
-)
-def test_the_peer_is_the_address_without_its_port(peer: str, address: str) -> None:
-    assert peer_address(Peer(peer)) == address  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -46,6 +24,13 @@ def tokens(tmp_path: Path) -> Path:
     path = tmp_path / "gateways"
     path.write_text(f"# who calls for others\n\nweb {WEB}\napp\t{APP}  # the phones\n")
     return path
+
+
+@pytest.fixture
+async def frontend() -> AsyncIterator[Frontend]:
+    """A frontend that knows no gateways."""
+    async with running_frontend() as running:
+        yield running
 
 
 @pytest.fixture

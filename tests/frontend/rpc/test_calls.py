@@ -2,7 +2,7 @@
 
 import pytest
 
-from drink_frontend.rpc.peers import LOCAL, Peer, parse_peer, peer_at
+from drink_frontend.rpc.calls import LOCAL, Peer, parse_peer, peer_at
 
 
 @pytest.mark.parametrize(

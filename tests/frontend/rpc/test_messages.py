@@ -1,6 +1,7 @@
 """Calls are let in at their headers, by the real server: silent strangers cost nobody anything."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -10,8 +11,12 @@ from structlog.testing import capture_logs
 
 from drink.v1 import account_service_pb2, drop_service_pb2, machine_service_pb2
 from drink_frontend.domain.errors import RateLimitedError
+from drink_frontend.rpc.admission import Admission
+from drink_frontend.rpc.calls import Kind, Peer, parse_peer
 from drink_frontend.rpc.health import check
-from drink_frontend.rpc.settings import RpcSettings
+from drink_frontend.rpc.messages import Messages
+from drink_frontend.rpc.responses import Responses
+from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings, RpcSettings
 from tests.fakes.http2 import Http2Client
 from tests.support.rpc_frontend import (
     AGENT_D,
@@ -155,3 +160,37 @@ async def test_fault_66_a_stranger_who_reflects_and_falls_silent_is_ended() -> N
 
         refusal = await refused(method(never(), timeout=LIMIT_S).read())
         assert refusal.reason == "RATE_LIMITED"
+
+
+class GoneContext:
+    """The context of a call whose client has left."""
+
+    async def read(self) -> bytes:
+        return b""
+
+    async def write(self, message: Any) -> None:
+        raise asyncio.CancelledError
+
+
+async def test_a_stream_is_closed_before_its_call_is_over() -> None:
+    closed = asyncio.Event()
+
+    async def responses(request: Any, context: Any) -> AsyncIterator[bytes]:
+        try:
+            yield b"1"
+        finally:
+            await asyncio.sleep(0)
+            closed.set()
+
+    def cut(peer: Peer) -> bool:
+        raise AssertionError(peer)
+
+    waiting = Responses(ResponseSettings(), cut, asyncio.get_running_loop().time)
+    admission = Admission(AdmissionSettings(), 1, cut)
+    handler = grpc.unary_stream_rpc_method_handler(responses, bytes, bytes)
+    run = Messages(admission, waiting, LIMIT_S).implementation("/s/m", handler)
+    call = admission.enter(Kind.STRANGER, "", parse_peer("ipv4:192.0.2.1:4000"))
+    with pytest.raises(asyncio.CancelledError):
+        await run(call, GoneContext())  # type: ignore[arg-type]
+    assert closed.is_set()
+    assert waiting.bytes_leaving == 0

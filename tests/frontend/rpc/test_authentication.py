@@ -16,7 +16,7 @@ from drink.v1 import (
     machine_service_pb2,
 )
 from drink_frontend.domain.errors import CertificateInvalidError
-from drink_frontend.rpc.auth import TOKEN_MAX, Access, Agent, access_of, certified_machine
+from drink_frontend.rpc.authentication import TOKEN_MAX, Access, access_of, certified_machine
 from drink_frontend.usecases.accounts import digest
 from tests.support.rpc_frontend import AGENT_D, ANN, LIMIT_S, Frontend, refused
 
@@ -172,7 +172,3 @@ def test_fault_19_a_certificate_that_does_not_name_one_machine_is_refused(
 ) -> None:
     with pytest.raises(CertificateInvalidError, match="must name one machine"):
         certified_machine({**PEM, "peer_uri": uris, "x509_common_name": [b"d"]})
-
-
-def test_an_agent_does_not_show_its_token() -> None:
-    assert "secret" not in repr(Agent("d", "secret"))

@@ -1,0 +1,246 @@
+"""Who calls: a bearer token in the metadata stands for a user or for a machine's agent.
+
+An agent may have a client certificate that names its machine instead of a token, or beside it.
+"""
+
+import asyncio
+from collections.abc import Container, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from enum import Enum, auto
+from hashlib import sha256
+from ssl import PEM_cert_to_DER_cert
+
+import structlog
+
+from drink_frontend.domain.errors import CertificateInvalidError, TokenInvalidError
+from drink_frontend.rpc.admission import Admission
+from drink_frontend.rpc.calls import Call, Context, Kind
+from drink_frontend.rpc.connections import Connections
+from drink_frontend.rpc.tls import Revoked
+from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.permits import Permit, Permits
+
+TOKEN_MAX = 256
+"""Characters of the longest token looked up; real ones have about 43."""
+
+MACHINE_URI = "drink://machines/"
+"""Begins the URI in a client certificate (subjectAltName) that names the agent's machine."""
+
+
+class Access(Enum):
+    """Who may call a method."""
+
+    ANYONE = auto()
+    USER = auto()
+    AGENT = auto()
+
+
+_ANYONE = {
+    "/drink.v1.AccountService/Login",
+    "/drink.v1.MachineService/ListMachines",
+    "/drink.v1.MachineService/GetMachine",
+    "/drink.v1.MachineService/WatchMachines",
+}
+_ANYONE_SERVICES = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+_AGENT_SERVICES = {"drink.v1.MachineLinkService"}
+
+
+_ASKED_AGAIN = {"/drink.v1.DropService/Drop"}
+"""Methods whose unit of work looks at the token itself, before it does anything for it."""
+
+_WATCHES = {"/drink.v1.DropService/WatchDrop", "/drink.v1.MachineService/WatchMachines"}
+"""Methods whose calls end when the token by which they came is revoked."""
+
+
+def access_of(method: str) -> Access:
+    """Who may call `/package.Service/Method`. What is not listed is for users only."""
+    service = method.split("/")[1]
+    if method in _ANYONE or service in _ANYONE_SERVICES:
+        return Access.ANYONE
+    return Access.AGENT if service in _AGENT_SERVICES else Access.USER
+
+
+def fingerprint(facts: Mapping[str, Iterable[bytes]]) -> str | None:
+    """SHA-256 of the client's certificate in hexadecimal digits; None if it has shown none.
+
+    Args:
+        facts: What gRPC knows of a connection whose certificate it has verified.
+    """
+    certificate = next(iter(facts.get("x509_pem_cert", ())), None)
+    if certificate is None:
+        return None
+    return sha256(PEM_cert_to_DER_cert(certificate.decode("ascii"))).hexdigest()
+
+
+def certified_machine(
+    facts: Mapping[str, Iterable[bytes]], revoked: Container[str] = ()
+) -> str | None:
+    """The machine that the client's certificate names; None if the client has shown none.
+
+    Args:
+        facts: What gRPC knows of a connection whose certificate it has verified.
+        revoked: SHA-256 fingerprints of certificates that are taken no more.
+
+    Raises:
+        CertificateInvalidError: the certificate names no machine, or several, or is revoked.
+    """
+    shown = fingerprint(facts)
+    if shown is None:
+        return None
+    if shown in revoked:
+        raise CertificateInvalidError("the certificate was revoked")
+    uris = [uri.decode("utf-8", "replace") for uri in facts.get("peer_uri", ())]
+    machines = [uri.removeprefix(MACHINE_URI) for uri in uris if uri.startswith(MACHINE_URI)]
+    if len(machines) != 1:
+        raise CertificateInvalidError(
+            f"the certificate must name one machine by a URI {MACHINE_URI}<machine>"
+        )
+    return machines[0]
+
+
+class Authentication:
+    """Finds out which user or machine makes a call, and refuses callers without the rights.
+
+    Each call looks its token up in the database, either here or in the unit of work that acts for
+    the caller, so that a revoked token stops working with the next call.
+
+    Args:
+        accounts: Users' tokens.
+        machines: Agents' tokens.
+        admission: Counts calls by their callers.
+        connections: Keeps which caller uses a connection.
+        permits: Reports revoked tokens.
+        certificate_required: Whether agents need a certificate.
+        revoked: Certificates that are no longer accepted.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        machines: Machines,
+        admission: Admission,
+        connections: Connections,
+        permits: Permits,
+        *,
+        certificate_required: bool = False,
+        revoked: Revoked | None = None,
+    ) -> None:
+        self._accounts = accounts
+        self._machines = machines
+        self._admission = admission
+        self._connections = connections
+        self._permits = permits
+        self._certificate_required = certificate_required
+        self._revoked = revoked
+
+    def class_of(self, access: Access, token_digest: str | None) -> tuple[Kind, str]:
+        """The class of a call and its account or machine, as far as known without the database."""
+        if token_digest is None:
+            return Kind.STRANGER, ""
+        if access is Access.AGENT:
+            machine = self._admission.machine_of(token_digest)
+            return (Kind.UNKNOWN, "") if machine is None else (Kind.MACHINE, machine)
+        account = self._accounts.recall(token_digest)
+        if account is not None:
+            return Kind.ACCOUNT, account.name
+        # The token of a call that is open to everyone is not looked up.
+        return Kind.UNKNOWN if access is Access.USER else Kind.STRANGER, ""
+
+    async def identify(self, method: str, access: Access, call: Call, context: Context) -> None:
+        """Sets the account or machine of a call.
+
+        Raises:
+            TokenInvalidError: there is no token, or it belongs to nobody who may call the method.
+            CertificateInvalidError: an agent's certificate does not prove which machine it is for.
+            RateLimitedError: the account or machine has too many calls in flight.
+        """
+        if access is Access.AGENT:
+            machine = await self._machine_of(call, context)
+            structlog.contextvars.bind_contextvars(machine=machine)
+            self._identified(call, Kind.MACHINE, machine)
+        elif access is Access.USER:
+            await self._identify_user(method, call, context)
+        elif method in _WATCHES and call.token is not None:
+            try:
+                await self._identify_user(method, call, context)
+            except TokenInvalidError:
+                # The method is open to everyone: without a valid token it is a stranger's call.
+                self.forget(call)
+
+    def validity(
+        self, method: str, access: Access, call: Call, context: Context
+    ) -> AbstractAsyncContextManager[None] | None:
+        """A context that ends a long call once its token or certificate is revoked.
+
+        Returns:
+            The context, which raises TokenInvalidError or CertificateInvalidError; None if the call
+            needs none.
+        """
+        if method in _WATCHES and call.account is not None:
+            permit = Permit(call.account.name, token=call.token_digest)
+            return self._permits.required(permit, "the token was revoked")
+        if access is Access.AGENT and self._revoked is not None:
+            shown = fingerprint(context.auth_context())
+            if shown is not None:
+                return self._revoked.absent(shown)
+        return None
+
+    def forget(self, call: Call) -> None:
+        """Removes the call's token from the caches: it was found to be invalid."""
+        if call.token_digest is not None:
+            self._accounts.forget(call.token_digest)
+            self._admission.forget_machine(call.token_digest)
+
+    async def _identify_user(self, method: str, call: Call, context: Context) -> None:
+        if call.token is None or call.token_digest is None:
+            raise _bad_token(context)
+        account = self._accounts.recall(call.token_digest) if method in _ASKED_AGAIN else None
+        if account is None:
+            async with self._admission.look_up():
+                account = await self._accounts.authenticate(call.token)
+        call.account = account
+        structlog.contextvars.bind_contextvars(account=account.name)
+        self._identified(call, Kind.ACCOUNT, account.name)
+
+    def _identified(self, call: Call, kind: Kind, owner: str) -> None:
+        self._admission.identified(kind, owner)
+        self._connections.belongs(call.peer, f"{kind.value} {owner}")
+
+    async def _machine_of(self, call: Call, context: Context) -> str:
+        revoked = await asyncio.to_thread(self._revoked.current) if self._revoked else ()
+        certified = certified_machine(context.auth_context(), revoked)
+        if certified is None and self._certificate_required:
+            raise CertificateInvalidError("agents need a certificate here")
+        if call.token is None or call.token_digest is None:
+            if certified is not None and not _authorizations(context):
+                return certified
+            raise _bad_token(context)
+        async with self._admission.look_up():
+            machine = await self._machines.authenticate(call.token)
+        self._admission.remember_machine(call.token_digest, machine)
+        if certified not in (None, machine):
+            raise CertificateInvalidError(
+                f"the certificate is for the machine {certified}, the token for another"
+            )
+        return machine
+
+
+def bearer_token(context: Context) -> str | None:
+    """The bearer token of a call; None if there is none, several, or a malformed one."""
+    values = _authorizations(context)
+    if len(values) != 1:
+        return None
+    scheme, _, token = str(values[0]).partition(" ")
+    return token if scheme.lower() == "bearer" and 1 <= len(token) <= TOKEN_MAX else None
+
+
+def _bad_token(context: Context) -> TokenInvalidError:
+    """Why the call has no bearer token."""
+    if len(_authorizations(context)) != 1:
+        return TokenInvalidError("one bearer token is required in the metadata `authorization`")
+    return TokenInvalidError("the metadata `authorization` must be `Bearer <token>`")
+
+
+def _authorizations(context: Context) -> list[str | bytes]:
+    return [value for key, value in context.invocation_metadata() or () if key == "authorization"]

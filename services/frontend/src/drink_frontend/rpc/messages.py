@@ -1,0 +1,139 @@
+"""Reads and decodes requests, encodes and writes responses.
+
+gRPC runs the implementation of a method with a single request only once that request has come. So
+every such method is served as one with a stream of requests, of which one is read; the bytes on the
+wire are the same. The call then exists, and counts, before its message comes.
+"""
+
+from __future__ import annotations  # grpc.RpcMethodHandler is generic in its type stubs only
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from drink_frontend.domain.errors import FieldInvalidError, RateLimitedError
+from drink_frontend.rpc.admission import Admission
+from drink_frontend.rpc.calls import Call, Context, Kind
+from drink_frontend.rpc.responses import Responses
+
+CANCELLED_WITHIN_S = 0.05
+"""Seconds within which a call without a message turns out to be cancelled; both arrive together,
+and no call with a message waits for this."""
+
+_ASKED_TOO_LATE = "the request's message did not come in time"
+
+Implementation = Callable[[Call, Context], Awaitable[bytes | None]]
+"""Runs a method: reads its requests and answers with a response, or writes a stream of them."""
+
+
+class Messages:
+    """The messages of all calls.
+
+    Args:
+        admission: Counts calls by whether their message has come.
+        responses: Counts responses while they leave.
+        wait_s: Seconds that a message may take to come.
+    """
+
+    def __init__(self, admission: Admission, responses: Responses, wait_s: float) -> None:
+        self._admission = admission
+        self._responses = responses
+        self._wait_s = wait_s
+
+    def implementation(
+        self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
+    ) -> Implementation:
+        """Runs the method of a handler on messages in bytes.
+
+        The method raises FieldInvalidError if bytes are no message or a single request is missing,
+        and RateLimitedError if a message does not come in time.
+        """
+        decode, encode = handler.request_deserializer, handler.response_serializer
+        assert decode is not None, f"{method} has no decoder"
+        assert encode is not None, f"{method} has no encoder"
+        implementation: Any = (
+            handler.unary_unary
+            or handler.unary_stream
+            or handler.stream_unary
+            or handler.stream_stream
+        )
+        is_watch = handler.response_streaming
+
+        async def requests(call: Call, context: Context) -> Any:
+            if handler.request_streaming:
+                if call.kind is not Kind.STRANGER:
+                    self._admission.message_came(call, uncount=False)
+                return self._read_all(decode, call, context)
+            return _decode(decode, await self._read_single(call, context, uncount=is_watch))
+
+        async def answer(call: Call, context: Context) -> bytes:
+            response = encode(await implementation(await requests(call, context), context))
+            self._responses.leaving(call, len(response))
+            return response
+
+        async def write(call: Call, context: Context) -> None:
+            # gRPC leaves the generator of a cancelled call to the garbage collector. Here it is
+            # closed, and gives back what it holds, before the call ends.
+            responses = implementation(await requests(call, context), context)
+            async with contextlib.aclosing(responses):
+                async for response in responses:
+                    raw = encode(response)
+                    with self._responses.writing(call, len(raw)):
+                        await context.write(raw)
+
+        return write if handler.response_streaming else answer
+
+    async def _read_single(self, call: Call, context: Context, *, uncount: bool) -> Any:
+        message = await self._read(call, context)
+        if message is grpc.aio.EOF:
+            # A client that has cancelled looks the same at first. To answer it would fail, and
+            # gRPC leaks some memory for each answer that fails.
+            await asyncio.sleep(CANCELLED_WITHIN_S)
+            raise FieldInvalidError("request", "is missing")
+        self._admission.message_came(call, uncount=uncount)
+        return message
+
+    async def _read_all(
+        self, decode: Callable[[bytes], Any], call: Call, context: Context
+    ) -> AsyncIterator[Any]:
+        while True:
+            self._admission.waits_again(call)
+            message = await self._read(call, context)
+            if message is grpc.aio.EOF:
+                return
+            self._admission.message_came(call, uncount=False)
+            yield _decode(decode, message)
+
+    async def _read(self, call: Call, context: Context) -> Any:
+        # How long an agent may be silent is decided by its link.
+        wait_s = None if call.kind is Kind.MACHINE else self._wait_s
+        # A task of its own always runs to its end: gRPC keeps the memory of a read that is
+        # cancelled while it waits, and writes to it when the message comes after all.
+        reading = asyncio.get_running_loop().create_task(context.read())
+        try:
+            async with asyncio.timeout(wait_s):
+                return await asyncio.shield(reading)
+        except TimeoutError:
+            self._admission.silent(call, _ASKED_TOO_LATE)
+            raise RateLimitedError(_ASKED_TOO_LATE) from None
+        finally:
+            if not reading.done():
+                reading.add_done_callback(_take_result)
+
+
+def _decode(decode: Callable[[bytes], Any], raw: bytes) -> Any:
+    # gRPC itself would answer with the text of the exception.
+    try:
+        return decode(raw)
+    except DecodeError:
+        raise FieldInvalidError("request", "is not a well-formed message") from None
+
+
+def _take_result(reading: asyncio.Task[Any]) -> None:
+    """Retrieves the exception of an abandoned read, which asyncio would otherwise log."""
+    if not reading.cancelled():
+        reading.exception()
