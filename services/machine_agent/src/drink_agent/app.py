@@ -1,4 +1,4 @@
-"""Puts the agent together and runs it as a process."""
+"""Builds the agent of a configuration and runs it as a process."""
 
 import asyncio
 import contextlib
@@ -42,17 +42,17 @@ def build(
     free_bytes: Callable[[], int] | None = None,
     notifier: SystemdNotifier | None = None,
 ) -> Agent:
-    """Makes the agent of a configuration. Each part can be replaced.
+    """Builds the agent of a configuration. Tests and simulations replace its parts.
 
     Args:
         config: The configuration.
-        open_journal: Opens the journal and returns what it remembers.
+        open_journal: Opens the journal and returns its entries.
         make_board: Makes the board.
         make_link: Makes the link.
         clock: Seconds since the host booted.
         boot: The kernel's boot id.
-        free_bytes: Tells the free space on the journal's disk.
-        notifier: The supervisor.
+        free_bytes: Returns the free bytes on the journal's disk.
+        notifier: Notifies the supervisor.
 
     Raises:
         JournalError: The journal cannot be used.
@@ -105,7 +105,8 @@ def _board(
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    # Reading a journal makes many objects and no garbage, and looking for some takes a tenth.
+    # Reading a journal makes many objects and no garbage; collecting would take a tenth of the
+    # time.
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -116,10 +117,10 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 async def serve(agent: Agent) -> None:
-    """Runs the agent until SIGTERM or SIGINT; a second one leaves at once.
+    """Runs the agent until SIGTERM or SIGINT; a second signal ends the process at once.
 
     Raises:
-        JournalError: In an ExceptionGroup. The journal failed.
+        JournalError: The journal failed. It is raised in an ExceptionGroup.
     """
     loop = asyncio.get_running_loop()
     asked: list[int] = []
@@ -127,7 +128,7 @@ async def serve(agent: Agent) -> None:
     def leave(number: int) -> None:
         if asked:
             logging.shutdown()
-            os._exit(128 + number)  # as safe as any other crash
+            os._exit(128 + number)  # as safe as a crash
         asked.append(number)
         agent.stop()
 

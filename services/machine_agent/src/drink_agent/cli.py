@@ -27,23 +27,22 @@ from drink_agent.logs import set_up_logging
 from drink_agent.runtime.status import socket_of
 from drink_agent.tools import reports
 
-# A supervisor may ask `status` every few seconds, so each command imports what only it needs; half
-# of that is gRPC.
+# A supervisor may run `status` every few seconds, so each command imports its own modules only when
+# it runs. gRPC takes half of the time of all imports.
 # ruff: noqa: PLC0415
 
 EXIT_FAULT = 1
-"""A fault of the program; the log has its traceback."""
+"""A fault of the program; its traceback is in the log."""
 EXIT_CONFIG = 2
-"""The configuration cannot be used; starting again does not help."""
+"""The configuration cannot be used; a restart does not help."""
 EXIT_JOURNAL_DAMAGED = 3
-"""The journal was damaged; a person has to look, starting again does not help."""
+"""The journal is damaged; a person has to act, and a restart does not help."""
 EXIT_JOURNAL_LOCKED = 4
 """Another agent uses the journal."""
 EXIT_JOURNAL_FAILED = 5
-"""The disk did not take a write; what is durable is sound, and starting again may help."""
-
+"""A write to the disk failed; durable entries are intact, and a restart may help."""
 EXIT_PART_ENDED = 6
-"""The board's or the link's work ended by itself; starting again gives the agent both."""
+"""The task of the board or of the link ended unexpectedly; a restart starts both again."""
 
 _EXITS: dict[type[Exception], int] = {
     JournalDamagedError: EXIT_JOURNAL_DAMAGED,
@@ -59,10 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Args:
-        arguments: The command line without the program's name; the process's own by default.
+        arguments: The command line without the program's name; by default that of the process.
 
     Returns:
-        The exit status, one of the `EXIT_` constants; 0 after an orderly stop.
+        0, or one of the `EXIT_` constants.
     """
     open_standard_streams()
     options = _parser().parse_args(arguments)
@@ -76,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if command is _run:
             raise
-        # What Python still holds for standard output would be tried once more at the exit.
+        # Python would otherwise try to write its buffer again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"drink-machine-agent: {error.strerror}", file=sys.stderr)
         return EXIT_FAULT
@@ -100,10 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="serve the machine until SIGTERM")
     run.set_defaults(command=_run)
-    config = commands.add_parser("config", help="look at the configuration")
+    config = commands.add_parser("config", help="check the configuration")
     check = config.add_subparsers(required=True, metavar="COMMAND").add_parser(
         "check",
-        help="print all settings in effect, secrets masked, and look at the files they name",
+        help="print all settings in effect, secrets masked, and check the files they name",
     )
     check.set_defaults(command=_config_check)
     _add_tools(commands)
@@ -111,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    ask = commands.add_parser("status", help="ask the running agent how it is")
+    ask = commands.add_parser("status", help="print the status of the running agent")
     ask.add_argument("--json", action="store_true", help="as one JSON object")
     ask.add_argument(
         "--ready", action="store_true", help="exit with 1 unless link and board are up"
@@ -120,12 +119,12 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     show = commands.add_parser("show-journal", help="print the last drops and their evidence")
     show.add_argument("--last", type=int, default=10, metavar="N", help="drops (default 10)")
     show.set_defaults(command=_show_journal)
-    board = commands.add_parser("check-board", help="talk to the board while no agent runs")
+    board = commands.add_parser("check-board", help="connect to the board while no agent runs")
     board.add_argument("--drop", type=int, metavar="SLOT", help="drop one can that nobody pays for")
     board.add_argument("--yes", action="store_true", help="really drop it")
     board.set_defaults(command=_check_board)
     accept = commands.add_parser(
-        "accept-board", help="make the board that is there now the machine's, in place of another"
+        "accept-board", help="accept the connected board as the machine's, in place of another"
     )
     accept.set_defaults(command=_accept_board)
 
@@ -172,12 +171,12 @@ def _config_check(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     config = configuration.load(options.config, os.environ, secrets=False)
     try:
-        told = reports.read_status(socket_of(config.journal.path))
+        answer = reports.read_status(socket_of(config.journal.path))
     except reports.NoAnswerError as error:
         print(f"drink-machine-agent: {error}", file=sys.stderr)
         return EXIT_FAULT
-    print(json.dumps(told) if options.json else "\n".join(reports.status_lines(told)))
-    return EXIT_FAULT if options.ready and not reports.is_ready(told) else 0
+    print(json.dumps(answer) if options.json else "\n".join(reports.status_lines(answer)))
+    return EXIT_FAULT if options.ready and not reports.is_ready(answer) else 0
 
 
 def _show_journal(options: argparse.Namespace) -> int:
@@ -200,12 +199,12 @@ def _check_board(options: argparse.Namespace) -> int:
         print("drink-machine-agent: --drop drops a can; say --yes as well", file=sys.stderr)
         return EXIT_CONFIG
     config = configuration.load(options.config, os.environ)
-    tell = partial(print, flush=True)
+    show = partial(print, flush=True)
     try:
-        # Held so that no agent starts in between and takes the board, or its answers.
+        # So that no agent starts meanwhile and uses the board.
         with journal_lock(config.journal.path):
             memory = BoardMemory(config.identity_file, read_only=True)
-            sound = asyncio.run(check_board(config.board, tell, memory=memory, slot=options.drop))
+            sound = asyncio.run(check_board(config.board, show, memory=memory, slot=options.drop))
     except JournalError as error:
         print(f"drink-machine-agent: {error}", file=sys.stderr)
         if isinstance(error, JournalLockedError):

@@ -1,7 +1,8 @@
-"""The agent's configuration: one TOML file, overridden by the environment.
+"""The agent's configuration: one TOML file, overridden by environment variables.
 
-A key `token_file` in section `[link]` is overridden by `DRINK_AGENT_LINK__TOKEN_FILE`. Unknown
-keys and values of the wrong type are errors that name the key. Secrets are in files of their own.
+The key `token_file` in the section `[link]` is overridden by `DRINK_AGENT_LINK__TOKEN_FILE`.
+Unknown keys and values of a wrong type are errors that name the key. Secrets are kept in separate
+files.
 """
 
 import dataclasses
@@ -23,10 +24,10 @@ from drink_agent.logs import LogSettings
 from drink_agent.runtime.agent import AgentSettings
 
 ENVIRONMENT_PREFIX = "DRINK_AGENT_"
-"""Begins the names of the environment variables that override a key."""
+"""Prefix of the environment variables that override a key."""
 
 DEFAULT_PATH = Path("/etc/drink-machine-agent/agent.toml")
-"""Where the file is if nothing else is said."""
+"""Default path of the file."""
 
 _SECRET_KEYS = frozenset({"board.password"})
 _MACHINE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -35,24 +36,24 @@ _T = TypeVar("_T")
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the message names the key and holds no secret."""
+    """The configuration cannot be used; the message names the key and contains no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that can be set."""
+    """All settings."""
 
     machine: str
-    """Required. Id of the machine that the agent serves, such as `d`; the frontend knows it by
-    the same name and the token belongs to it."""
+    """Required. Id of the agent's machine, such as `d`. The frontend uses the same id, and the
+    token belongs to it."""
     board: BoardSettings
-    """The board; `password_file` in place of its password."""
+    """The board. Its password is set with `password_file`."""
     link: LinkSettings = field(default_factory=LinkSettings)
-    """The frontend."""
+    """The link to the frontend."""
     journal: JournalSettings = field(default_factory=JournalSettings)
     """The journal."""
     dispenser: DispenserSettings = field(default_factory=DispenserSettings)
-    """Limits of what waits and what is remembered."""
+    """Limits of waiting and remembered drops."""
     agent: AgentSettings = field(default_factory=AgentSettings)
     """The agent's loop."""
     log: LogSettings = field(default_factory=LogSettings)
@@ -60,7 +61,7 @@ class Config:
 
     @property
     def identity_file(self) -> Path:
-        """Where it is kept what the machine's board is."""
+        """File with the identity of the machine's board."""
         journal = self.journal.path
         return self.board.identity_file or journal.with_name(journal.name + ".board")
 
@@ -71,13 +72,13 @@ def load(path: Path, environment: Mapping[str, str], *, secrets: bool = True) ->
     Args:
         path: The file.
         environment: Variables that override it.
-        secrets: Whether the files of secrets are read too; not everybody who looks at an agent may.
+        secrets: Whether the files with secrets are read; not every user may read them.
 
     Raises:
-        ConfigError: Something in them, or a secret's file, cannot be used.
+        ConfigError: The file, a variable or a secret's file cannot be used.
     """
     try:
-        # Some editors begin UTF-8 with a byte order mark.
+        # Some editors write a byte order mark.
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
@@ -88,14 +89,14 @@ def load(path: Path, environment: Mapping[str, str], *, secrets: bool = True) ->
 
 
 def parse(values: Mapping[str, Any], *, secrets: bool = True) -> Config:
-    """Returns the configuration of a table of values.
+    """Returns the configuration in a table of values.
 
     Args:
         values: The table.
-        secrets: Whether the files of secrets are read; without, anything stands in their place.
+        secrets: Whether the files with secrets are read; else their paths replace the secrets.
 
     Raises:
-        ConfigError: A key is unknown or missing, a value cannot be used, or a secret's file.
+        ConfigError: A key is unknown or missing, or a value or a secret's file cannot be used.
     """
     values = dict(values)
     if isinstance(values.get("board"), dict):
@@ -107,7 +108,7 @@ def parse(values: Mapping[str, Any], *, secrets: bool = True) -> Config:
 
 
 def describe(config: Config) -> Iterator[str]:
-    """Yields `key = value` lines of everything, secrets masked."""
+    """Yields all settings as lines of the form `key = value`, with secrets masked."""
     yield from _describe(config, "")
 
 
@@ -125,13 +126,13 @@ def _override(values: dict[str, Any], environment: Mapping[str, str]) -> None:
 
 
 class _FromEnvironment(str):
-    """A value whose type is still to be found out."""
+    """Text of an environment variable, not yet converted to the type of its key."""
 
     __slots__ = ()
 
 
 def _with_password(board: Mapping[str, Any], read: Callable[[Path], str]) -> dict[str, Any]:
-    """Replaces `password_file` by the password in it."""
+    """Replaces `password_file` by the password that the file contains."""
     if "password" in board:
         raise ConfigError("board.password: passwords are kept in a file, see board.password_file")
     board = dict(board)
@@ -168,7 +169,7 @@ def _section(kind: type[_T], values: Mapping[str, Any], prefix: str) -> _T:
 
 
 def _named(problem: str, fields: Iterable[str], prefix: str) -> str:
-    """Begins a problem with the key's whole name if it begins with a key of that section."""
+    """Returns the problem with the full name of the key if it starts with a key of the section."""
     named = re.match(r"\w+", problem)
     if named and {named[0], named[0].removesuffix("_file")} & set(fields):
         return prefix + problem
@@ -206,7 +207,10 @@ def _value(kind: Any, value: Any, key: str) -> Any:
 
 
 def _typed(kind: Any, text: str, key: str) -> Any:
-    """Reads a text as TOML would write it; strings need no quotes and lists have commas."""
+    """Converts the text of a variable.
+
+    Strings have no quotes, list items are separated by commas, and everything else is TOML.
+    """
     if typing.get_origin(kind) is tuple:
         return [each.strip() for each in text.split(",") if each.strip()]
     if kind not in (int, float, bool):

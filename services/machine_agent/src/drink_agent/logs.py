@@ -26,21 +26,21 @@ class LogSettings:
     """Level, format and limits of the log."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Default INFO: two lines a drop, when the motor is commanded and what came of it, one more if
-    it had to wait, and nothing while nothing happens. DEBUG tells of acknowledgements too."""
+    """Default INFO: two lines per drop, for the motor command and for the outcome, one more if the
+    drop had to wait, and none while the machine is idle. DEBUG adds acknowledgements."""
     format: Literal["auto", "json", "text"] = "auto"
-    """Default auto: text on a terminal, JSON lines anywhere else."""
+    """Default auto: text if the output is a terminal, else JSON lines."""
     queue_lines_max: int = 4_096
-    """Default 4096 lines, 20 MB of memory at the very worst. What may wait to be written; above it
-    lines are lost and counted, and `log_lines_lost` tells how many as soon as something can be
-    written again: no motor waits for the log."""
+    """Default 4096 lines, at most 20 MB of memory. Largest number of queued lines. Further lines
+    are lost and counted, and `log_lines_lost` reports their number after the next successful write,
+    so that no motor waits for the log."""
     repeats_per_minute_max: int = 40
-    """Default 40 lines of one event in any minute; all events together share as many beyond the
-    first 5 of each. The next line of the event has as `unlogged` how many were left out. What
-    happens to drops is always logged, and so is what ends the process."""
+    """Default 40 lines of one event in any minute, and of all events together beyond the first 5 of
+    each. The next line of the event has the number of suppressed lines as `unlogged`. Events of
+    drops and errors that end the process are always logged."""
     flush_limit_s: float = 2.0
-    """Default 2 s. How long the process waits at its end for the last lines to be written; whoever
-    reads them may have stopped."""
+    """Default 2 s. Longest wait, at the end of the process, for the last lines to be written. The
+    reader of the log may have stopped."""
 
     def __post_init__(self) -> None:
         for name in ("queue_lines_max", "repeats_per_minute_max"):

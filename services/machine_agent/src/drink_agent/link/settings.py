@@ -28,62 +28,63 @@ _BARE_IPV6: Final = re.compile(r"[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """The agent's end of the link."""
+    """Addresses, credentials and limits of the link to the frontend."""
 
     addresses: tuple[str, ...] = ("localhost:50051",)
-    """Default localhost:50051. `host:port` of each frontend, or any gRPC target; 16 at most. The
-    agent keeps one link. It starts with one of them drawn at random and goes on to the next when
-    a link fails; once all have failed it waits. One name with several IP addresses will do too."""
+    """Default localhost:50051. `host:port` of each frontend, or any gRPC target; at most 16. The
+    agent keeps one link. It starts with an address drawn at random and dials the next one when a
+    link fails; after all have failed it waits. One name with several IP addresses also works."""
     token_file: Path | None = None
-    """Default /etc/drink-machine-agent/token, or none with `cert_file`. Holds the machine's
-    token; only its owner may be able to read it. Read again for every link, so that a new token
-    needs no restart."""
+    """Default /etc/drink-machine-agent/token, or none with `cert_file`. File with the machine's
+    token; only its owner may have access. It is read for every link, so a new token needs no
+    restart."""
     insecure: bool = False
-    """Default false. Plain text to an address that is not this host's; whoever can read along
-    then has the token. Plain text is always used without `ca_file` and
-    `cert_file` if all addresses are loopback ones."""
+    """Default false. Allows a link without encryption to another host; everyone on its network path
+    can then read the token. Without `ca_file` and `cert_file`, links are never encrypted if all
+    addresses are loopback addresses."""
     ca_file: Path | None = None
     """Default none: the system's authorities, as OpenSSL finds them (`SSL_CERT_FILE` and
-    `SSL_CERT_DIR` name others); where there are none, those that gRPC brings along. PEM file of
-    the authority that signed the frontend's certificate."""
+    `SSL_CERT_DIR` select others), or gRPC's own if there are none. PEM file of the authority that
+    signed the frontend's certificate."""
     cert_file: Path | None = None
-    """Default none. PEM file of the machine's own certificate, for a frontend that asks for one.
-    This and the other PEM files are read again for every link."""
+    """Default none. PEM file of the machine's certificate, for a frontend that requires one. All
+    PEM files are read for every link."""
     key_file: Path | None = None
-    """Default none. PEM file of that certificate's key."""
+    """Default none. PEM file of the key of `cert_file`."""
     proxy: str | None = None
-    """Default none: links are dialled directly, whatever `http_proxy` and its like in the
-    environment say. `http://host:port` of an HTTP proxy that may CONNECT to the frontends'
-    addresses; it resolves their names. Host names in the environment's `no_proxy` are still
-    dialled directly. A proxy that asks for a password is not supported."""
+    """Default none: links are dialled directly; `http_proxy` and similar environment variables are
+    ignored. `http://host:port` of an HTTP proxy that allows CONNECT to the frontends' addresses and
+    resolves their names. Host names in the environment variable `no_proxy` are still dialled
+    directly. A proxy that requires a password is not supported."""
     welcome_limit_s: float = 20.0
-    """Default 20 s. From dialling to the frontend's Welcome; a TLS handshake on a slow line
-    and a frontend that is just starting fit in."""
+    """Default 20 s. Longest time from dialling to the frontend's Welcome. It is enough for a TLS
+    handshake on a slow line and for a frontend that is just starting."""
     backoff_first_s: float = 1.0
-    """Default 1 s. Longest wait after the first round of `addresses` that failed; it doubles
-    with each more, and each wait is drawn between half and the whole of it, so that agents do
-    not come together."""
+    """Default 1 s. Longest wait after the first failed round of `addresses`. It doubles with each
+    further round. Each wait is drawn between half of it and the whole, so that agents do not dial
+    at the same moment."""
     backoff_limit_s: float = 30.0
-    """Default 30 s. Longest wait between rounds; a machine is back half a minute after its
-    frontend at the latest."""
+    """Default 30 s. Longest wait between rounds, so a machine is linked at most half a minute after
+    its frontend has started."""
     backoff_slow_s: float = 60.0
-    """Default 60 s. Wait after a refusal that only a person can lift, such as a wrong token,
-    and after another agent of the same machine took the link for the first time."""
+    """Default 60 s. Wait after a refusal that only a person can resolve, such as a wrong token, and
+    after another agent of the same machine has taken the link for the first time."""
     superseded_limit_s: float = 3600.0
-    """Default 3600 s. Longest wait after another agent of the same machine took the link. It grows
-    from `backoff_slow_s` each time that happens, faster for an agent whose board does not answer,
-    so that one of the two has the link most of the time and the other hardly disturbs it."""
+    """Default 3600 s. Longest wait after another agent of the same machine has taken the link. The
+    wait starts with `backoff_slow_s` and grows each time this happens, faster for an agent whose
+    board does not answer, so that one of the two agents has the link nearly always."""
     healthy_after_s: float = 60.0
-    """Default 60 s. A link that lasted this long starts the back-off anew."""
+    """Default 60 s. A link that lasted this long resets the back-off."""
     wanted_limit: int = 2000
-    """Default 2000 drops. More in one Welcome are taken for a fault of the frontend."""
+    """Default 2000 drops. More drops in one Welcome are treated as a fault of the frontend."""
     outbox_limit: int = 4096
-    """Default 4096 messages. Not yet taken by the network; more than a greeting can produce.
-    A result beyond it is sent later, since the journal has it."""
+    """Default 4096 messages. Queued messages of one link; more than the answers to a Welcome. A
+    result above the limit is sent on a later link, because the journal has it."""
     receive_bytes_limit: int = 256 * 1024
-    """Default 256 KiB. Largest message taken; a Welcome with `wanted_limit` drops fits in."""
+    """Default 256 KiB. Largest accepted message; a Welcome with `wanted_limit` drops is smaller."""
     goodbye_limit_s: float = 2.0
-    """Default 2 s. For the frontend to end the stream after Goodbye, then it is cut."""
+    """Default 2 s. Longest wait for the frontend to end the stream after Goodbye; then the agent
+    ends it."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -114,14 +115,14 @@ class LinkSettings:
 
     @property
     def plain_text(self) -> bool:
-        """Whether the link is not encrypted."""
+        """Whether the link is unencrypted."""
         if self.ca_file or self.cert_file:
             return False
         return self.insecure or all(map(_is_this_host, self.addresses))
 
     @property
     def token_path(self) -> Path | None:
-        """Where the token is; None without one, which only a certificate makes up for."""
+        """Path of the token's file; None if a certificate is used instead of a token."""
         if self.token_file is None and self.cert_file is None:
             return DEFAULT_TOKEN_FILE
         return self.token_file
