@@ -212,7 +212,7 @@ def link_to_frontend(data: bytes) -> None:
 def link_to_agent(data: bytes) -> None:
     """What a frontend sends."""
     with contextlib.suppress(DecodeError, LinkViolationError):
-        convert.from_response(ConnectResponse.FromString(data))
+        convert.link_event(ConnectResponse.FromString(data))
 
 
 def drop_request(data: bytes) -> None:

@@ -6,7 +6,7 @@ from drink_agent.domain.events import BoardStatus
 from drink_agent.link import convert
 from drink_agent.link.settings import LinkSettings
 from drink_agent.link.state import SILENT_INTERVALS, LinkState
-from drink_agent.link.stream import HeartbeatMonitor, Outbox
+from drink_agent.link.stream import Outbox, heartbeat_monitor
 
 
 async def everything(outbox: Outbox) -> list[str | None]:
@@ -68,7 +68,7 @@ async def test_a_link_without_welcome_is_lost_in_time() -> None:
     clock = Clock()
     state = LinkState(LinkSettings(welcome_limit_s=0.05), clock())
     with pytest.raises(TimeoutError):
-        async with HeartbeatMonitor(state, clock):
+        async with heartbeat_monitor(state, clock):
             await asyncio.sleep(LIMIT_S)
     assert clock() >= state.silent_at
 
@@ -76,7 +76,7 @@ async def test_a_link_without_welcome_is_lost_in_time() -> None:
 async def test_what_was_heard_keeps_the_link() -> None:
     clock = Clock()
     state = LinkState(LinkSettings(welcome_limit_s=0.02), clock())
-    async with HeartbeatMonitor(state, clock):
+    async with heartbeat_monitor(state, clock):
         state.record_welcome(1, 0, clock())
         await asyncio.sleep(0.1)
     assert clock() < state.silent_at
@@ -87,10 +87,10 @@ async def test_a_limit_that_comes_nearer_counts_from_the_look() -> None:
     state = LinkState(LinkSettings(welcome_limit_s=LIMIT_S * 10), clock())
 
     async def hear_a_welcome_and_nothing_more() -> None:
-        async with HeartbeatMonitor(state, clock) as monitor:
+        async with heartbeat_monitor(state, clock) as check_deadline:
             state.record_welcome(1, 0, clock())
             clock.ahead_s = SILENT_INTERVALS - 0.05
-            monitor.check()
+            check_deadline()
             await asyncio.sleep(LIMIT_S)
 
     with pytest.raises(TimeoutError):

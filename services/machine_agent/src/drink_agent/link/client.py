@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 
 import grpc
 
-from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse
+from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse, Goodbye
 from drink.v1.machine_link_service_pb2_grpc import MachineLinkServiceStub
-from drink_agent.domain.events import Ack, BoardStatus, Command, Event, LinkDown, LinkUp
+from drink_agent.domain.events import BoardStatus, Event, LinkDown, LinkUp
 from drink_agent.domain.records import Result
 from drink_agent.link import convert
 from drink_agent.link.channel import (
@@ -26,11 +26,11 @@ from drink_agent.link.channel import (
     certificate_problem,
     open_channel,
 )
-from drink_agent.link.convert import Goodbye, Hello, Welcome
+from drink_agent.link.convert import Hello
 from drink_agent.link.reconnect import ReconnectPolicy, Retry, retry_for
 from drink_agent.link.settings import LinkSettings
 from drink_agent.link.state import LinkState, LinkViolationError
-from drink_agent.link.stream import HeartbeatMonitor, Outbox
+from drink_agent.link.stream import Outbox, heartbeat_monitor
 
 REASON_METADATA_KEY = "drink-error-reason"
 """Trailing metadata with the reason of the frontend's ErrorInfo, for peers without google.rpc."""
@@ -219,8 +219,8 @@ class LinkClient:
                     aiter(outbox), metadata=metadata
                 )
                 try:
-                    async with HeartbeatMonitor(state, self._clock) as monitor:
-                        return await self._read(call, state, monitor)
+                    async with heartbeat_monitor(state, self._clock) as check_deadline:
+                        return await self._read(call, state, check_deadline)
                 finally:
                     # gRPC's task that reads the outbox does not end with a call that has ended.
                     outbox.close()
@@ -242,28 +242,29 @@ class LinkClient:
         if problem := certificate_problem(cert_file, key_file, machine):
             _log.error("certificate_unfit", extra={"problem": problem})
 
-    async def _read(self, call: _Call, state: LinkState, monitor: HeartbeatMonitor) -> _Ending:
+    async def _read(
+        self, call: _Call, state: LinkState, check_deadline: Callable[[], None]
+    ) -> _Ending:
         while True:
             response = await call.read()
             if not isinstance(response, ConnectResponse):  # grpc.aio.EOF
                 return _Ending(Retry.BACKOFF, "ENDED")
-            message = convert.from_response(response)
-            if isinstance(message, Goodbye):
-                if message.superseded:
+            if response.HasField("goodbye"):
+                if response.goodbye.reason == Goodbye.REASON_SUPERSEDED:
                     return _Ending(Retry.STANDBY, "LINK_SUPERSEDED", SUPERSEDED)
                 return _Ending(Retry.IMMEDIATE, "SHUTTING_DOWN")
-            if isinstance(message, Welcome):
-                wanted = message.wanted
-                state.record_welcome(message.heartbeat_interval_s, len(wanted), self._clock())
-                monitor.check()
+            event = convert.link_event(response)
+            if isinstance(event, LinkUp):
+                interval_s = response.welcome.heartbeat_interval_seconds
+                state.record_welcome(interval_s, len(event.wanted), self._clock())
+                check_deadline()
                 self._since = _now()
-                facts = {"epoch": message.epoch, "wanted": len(wanted)}
+                facts = {"epoch": event.epoch, "wanted": len(event.wanted)}
                 _log.info("link_up", extra={"address": self._policy.address, **facts})
-                await self._on_event(LinkUp(message.epoch, wanted))
-                continue
-            state.record_message(self._clock())
-            if isinstance(message, Command | Ack):
-                await self._on_event(message)
+            else:
+                state.record_message(self._clock())
+            if event is not None:
+                await self._on_event(event)
 
     def _send(self, message: ConnectRequest) -> None:
         if self._outbox is not None and self.is_up and not self._outbox.put(message):

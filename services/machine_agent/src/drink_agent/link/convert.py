@@ -8,7 +8,7 @@ from drink.v1 import machine_link_service_pb2 as pb
 from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse
 from drink.v1.machine_service_pb2 import Slot
-from drink_agent.domain.events import Ack, BoardStatus, Command
+from drink_agent.domain.events import Ack, BoardStatus, Command, LinkUp
 from drink_agent.domain.evidence import Cause, Direction, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Result
 from drink_agent.link.state import LinkViolationError
@@ -44,36 +44,11 @@ class Hello:
     """Current status of the board."""
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
-    """The frontend accepts the link."""
-
-    epoch: int
-    """Number of the link."""
-    wanted: tuple[str, ...]
-    """Ids of the drops whose outcome the frontend does not have."""
-    heartbeat_interval_s: int
-    """Seconds between the heartbeats that the frontend expects."""
-
-
-@dataclass(frozen=True, slots=True)
-class Goodbye:
-    """The frontend closes the link on purpose."""
-
-    superseded: bool
-    """Whether a newer link of the machine has replaced this one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """A heartbeat, or a message of a kind that this version does not know."""
-
-
-Incoming = Welcome | Command | Ack | Goodbye | Heartbeat
-
-
-def from_response(response: ConnectResponse) -> Incoming:
+def link_event(response: ConnectResponse) -> LinkUp | Command | Ack | None:
     """Converts a message of the frontend.
+
+    Returns:
+        None for Heartbeat, Goodbye, and messages of a kind that this version does not know.
 
     Raises:
         LinkViolationError: A field has a value that the protocol does not allow.
@@ -83,8 +58,7 @@ def from_response(response: ConnectResponse) -> Incoming:
             welcome = response.welcome
             if welcome.epoch < 1:
                 raise LinkViolationError("an epoch out of range")
-            wanted = tuple(_drop_id(name) for name in welcome.wanted_drops)
-            return Welcome(welcome.epoch, wanted, welcome.heartbeat_interval_seconds)
+            return LinkUp(welcome.epoch, tuple(map(_drop_id, welcome.wanted_drops)))
         case "dispense":
             dispense = response.dispense
             if dispense.slot < 1:
@@ -95,10 +69,8 @@ def from_response(response: ConnectResponse) -> Incoming:
             return Command(drop, dispense.slot, dispense.epoch, dispense.ttl_ms)
         case "result_ack":
             return Ack(_drop_id(response.result_ack.drop), response.result_ack.revision)
-        case "goodbye":
-            return Goodbye(response.goodbye.reason == pb.Goodbye.REASON_SUPERSEDED)
         case _:
-            return Heartbeat()
+            return None
 
 
 def hello(content: Hello) -> ConnectRequest:

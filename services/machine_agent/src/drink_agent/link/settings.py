@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -87,20 +87,10 @@ class LinkSettings:
     ends it."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "welcome_limit_s",
-            "backoff_first_s",
-            "backoff_limit_s",
-            "backoff_slow_s",
-            "superseded_limit_s",
-            "healthy_after_s",
-            "wanted_limit",
-            "outbox_limit",
-            "receive_bytes_limit",
-            "goodbye_limit_s",
-        ):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+                raise ValueError(f"{each.name} must be above 0")
         if not 1 <= len(self.addresses) <= ADDRESSES_MAX or not all(self.addresses):
             raise ValueError(f"addresses must name 1 to {ADDRESSES_MAX} frontends")
         for address in self.addresses:

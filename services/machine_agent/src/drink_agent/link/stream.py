@@ -1,10 +1,9 @@
 """The two directions of one link's stream: queued outgoing messages, and the limit on silence."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from types import TracebackType
-from typing import Self
 
 from drink.v1.machine_link_service_pb2 import ConnectRequest
 from drink_agent.link.state import LinkState
@@ -56,51 +55,37 @@ class Outbox:
                 await self._wake.wait()
 
 
-class HeartbeatMonitor:
-    """Raises TimeoutError in the body of its `async with` when the link's deadline has passed.
+@contextlib.asynccontextmanager
+async def heartbeat_monitor(
+    state: LinkState, clock: Callable[[], float]
+) -> AsyncIterator[Callable[[], None]]:
+    """Raises TimeoutError in its body when the deadline of the frontend's next message has passed.
 
-    It can be entered once. It has one timer, which compares the clock with the deadline when it
-    fires, because setting a timer for each message costs more time than reading the message.
+    One timer compares the clock with the deadline when it fires, because setting a timer for each
+    message costs more time than reading the message.
 
     Args:
-        state: The link's state, which has the deadline.
-        clock: The clock of the state, in seconds.
+        state: State of the link, which has the deadline.
+        clock: Clock of the state, in seconds.
+
+    Yields:
+        A function to call when the deadline may have become earlier.
     """
+    loop = asyncio.get_running_loop()
+    timer: asyncio.Handle
+    async with asyncio.timeout(None) as limit:
 
-    def __init__(self, state: LinkState, clock: Callable[[], float]) -> None:
-        self._state = state
-        self._clock = clock
-        self._limit = asyncio.timeout(None)
-        self._timer: asyncio.TimerHandle | None = None
+        def check_deadline() -> None:
+            nonlocal timer
+            timer.cancel()
+            left_s = state.silent_at - clock()
+            if left_s > 0:
+                timer = loop.call_later(left_s, check_deadline)
+            else:
+                limit.reschedule(loop.time())
 
-    async def __aenter__(self) -> Self:
-        await self._limit.__aenter__()
-        self.check()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._cancel_timer()
-        await self._limit.__aexit__(kind, error, traceback)
-
-    def check(self) -> None:
-        """Compares the clock with the deadline and sets the timer.
-
-        To be called whenever the deadline may have become earlier.
-        """
-        self._cancel_timer()
-        loop = asyncio.get_running_loop()
-        left_s = self._state.silent_at - self._clock()
-        if left_s > 0:
-            self._timer = loop.call_later(left_s, self.check)
-        else:
-            self._limit.reschedule(loop.time())
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        timer = loop.call_soon(check_deadline)
+        try:
+            yield check_deadline
+        finally:
+            timer.cancel()
