@@ -34,9 +34,6 @@ TESTED_BY = {
     "services/frontend/src/drink_frontend/storage/triggers.py": (
         "tests/frontend/storage/test_tables.py"
     ),
-    "services/frontend/src/drink_frontend/storage/database.py": (
-        "tests/contract/storage/test_writing.py"
-    ),
     "services/frontend/src/drink_frontend/storage/transaction.py": (
         "tests/contract/storage/test_writing.py"
     ),

@@ -39,6 +39,6 @@ def test_a_filled_database_keeps_its_schema_and_its_books_are_right(frontend: Fr
     assert count(frontend.database, "drops") == 1_010
     assert count(frontend.database, "machines") == 52
     with reading(StorageSettings(path=frontend.database)) as connection:
-        assert verify_books(connection) == []
+        assert verify_books(connection.execute) == []
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

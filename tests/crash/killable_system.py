@@ -119,7 +119,7 @@ class KillableSystem(LocalSystem):
     def problems_of_books(self) -> list[str]:
         """What is wrong with the books, by their own auditor."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
-            return verify_books(database)
+            return verify_books(database.execute)
 
     def _frontend_process(self, name: str, *arguments: str) -> ForkedProcess:
         settings = f"--config={self.folder / 'frontend.toml'}"

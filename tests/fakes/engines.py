@@ -1,13 +1,9 @@
 """An SQLite engine whose writer fails as scripted, at the calls where a real disk fails it."""
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
-from drink_frontend.storage.engine import Connection, Fault
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
-from drink_frontend.storage.verify import DriverConnection
 
 
 def driver_error(code: int) -> sqlite3.OperationalError:
@@ -56,31 +52,21 @@ class FlakyConnection(SqliteConnection):
             raise self.failures.pop(call)
 
 
-class FlakyEngine:
+class FlakyEngine(SqliteEngine):
     """A real engine, whose writer is flaky.
 
     Args:
         settings: Of the database.
     """
 
-    shared = False
-
     def __init__(self, settings: StorageSettings) -> None:
-        self._engine = SqliteEngine(settings, exclusive=True)
+        super().__init__(settings, exclusive=True)
         self.failures: dict[str, sqlite3.Error] = {}
-        self.fault: Callable[[BaseException], Fault | None] = self._engine.fault
 
-    def connect(self, *, read_only: bool) -> Connection:
-        connection = self._engine.connect(read_only=read_only)
-        if read_only:
-            return connection
-        connection.__class__ = FlakyConnection
-        assert isinstance(connection, FlakyConnection)
-        connection.failures = self.failures
+    def connect(self, *, read_only: bool) -> SqliteConnection:
+        connection = super().connect(read_only=read_only)
+        if not read_only:
+            connection.__class__ = FlakyConnection
+            assert isinstance(connection, FlakyConnection)
+            connection.failures = self.failures
         return connection
-
-    def reading(self) -> AbstractContextManager[DriverConnection]:
-        return self._engine.reading()
-
-    def close(self) -> None:
-        self._engine.close()

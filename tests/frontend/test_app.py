@@ -24,10 +24,8 @@ from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.migrations import migrate
-from drink_frontend.storage.opening import open_storage
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.sqlite import SqliteStorage
-from drink_frontend.storage.workers import Threads
+from drink_frontend.storage.workers import ThreadPool
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
@@ -52,10 +50,10 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def storage(settings: Settings) -> AsyncGenerator[SqliteStorage, None]:
+async def storage(settings: Settings) -> AsyncGenerator[Database, None]:
     async with administration(settings) as drink:
         await drink.accounts.create("test", "root", password="secret", admin=True)
-    async with SqliteStorage.open(settings.storage) as storage:
+    async with Database.open(settings.storage) as storage:
         yield storage
 
 
@@ -87,9 +85,7 @@ async def type_(settings: Settings, *lines: str) -> list[str]:
     return [answer.decode().rstrip("\n") for answer in answers]
 
 
-async def test_both_edges_serve_until_it_is_stopped(
-    settings: Settings, storage: SqliteStorage
-) -> None:
+async def test_both_edges_serve_until_it_is_stopped(settings: Settings, storage: Database) -> None:
     frontend = made(settings, storage)
     running = asyncio.create_task(frontend.run())
     async with asyncio.timeout(LIMIT_S):
@@ -106,7 +102,7 @@ async def test_both_edges_serve_until_it_is_stopped(
 
 @pytest.mark.parametrize(("command", "restart"), [("SHUTDOWN", False), ("SHUTDOWN -r", True)])
 async def test_an_administrator_stops_it_where_the_settings_allow(
-    settings: Settings, storage: SqliteStorage, command: str, restart: bool
+    settings: Settings, storage: Database, command: str, restart: bool
 ) -> None:
     running = asyncio.create_task(made(settings, storage).run())
     async with asyncio.timeout(LIMIT_S):
@@ -117,7 +113,7 @@ async def test_an_administrator_stops_it_where_the_settings_allow(
 
 
 async def test_fault_31_a_port_in_use_is_an_error_and_leaves_nothing_behind(
-    settings: Settings, storage: SqliteStorage
+    settings: Settings, storage: Database
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", settings.sessions.listeners[0].port))
@@ -150,7 +146,7 @@ async def test_fault_63_health_says_whether_reads_and_writes_go_through(
         rpc=RpcSettings(port=free_port(), health_interval_s=0.05),
         sessions=SessionSettings(listeners=(ListenerSettings(port=free_port()),)),
     )
-    async with open_storage(role) as storage, asyncio.timeout(LIMIT_S):
+    async with Database.open(role) as storage, asyncio.timeout(LIMIT_S):
         frontend = made(settings, storage)
         running = asyncio.create_task(frontend.run())
         await _until_health(settings, health_pb2.HealthCheckResponse.SERVING)
@@ -174,7 +170,7 @@ async def _until_health(settings: Settings, wanted: int) -> None:
 
 
 async def test_fault_32_a_database_that_failed_ends_the_process(
-    settings: Settings, storage: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, storage: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
@@ -214,7 +210,7 @@ async def closes_listener(frontend: Frontend) -> None:
 )
 async def test_fault_64_the_process_ends_with_any_part_of_it(
     settings: Settings,
-    storage: SqliteStorage,
+    storage: Database,
     end: Callable[[Frontend], Awaitable[None]],
     part: str,
 ) -> None:
@@ -234,7 +230,7 @@ async def test_fault_64_the_process_ends_with_any_part_of_it(
 @pytest.mark.parametrize("fails", [True, False], ids=["fails", "returns"])
 async def test_fault_64_the_process_ends_with_any_work_beside_it(
     settings: Settings,
-    storage: SqliteStorage,
+    storage: Database,
     monkeypatch: pytest.MonkeyPatch,
     *,
     part: str,
@@ -257,9 +253,7 @@ async def test_fault_64_the_process_ends_with_any_work_beside_it(
             await running
 
 
-async def test_fault_64_a_stop_is_no_end_by_itself(
-    settings: Settings, storage: SqliteStorage
-) -> None:
+async def test_fault_64_a_stop_is_no_end_by_itself(settings: Settings, storage: Database) -> None:
     frontend = made(settings, storage)
     running = asyncio.create_task(frontend.run())
     async with asyncio.timeout(LIMIT_S):
@@ -271,17 +265,17 @@ async def test_fault_64_a_stop_is_no_end_by_itself(
 
 
 async def test_fault_64_a_thread_of_the_database_that_fails_ends_the_process(
-    settings: Settings, storage: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, storage: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def carry_out(jobs: object) -> None:
         raise SystemError("broken")
 
-    hands = storage._writers._hands
-    assert isinstance(hands, Threads)
+    hands = storage._writes._pool
+    assert isinstance(hands, ThreadPool)
     running = asyncio.create_task(made(settings, storage).run())
     async with asyncio.timeout(LIMIT_S):
         await health(settings)
-        monkeypatch.setattr(hands._team.crews[0], "_try", carry_out)
+        monkeypatch.setattr(hands._config.executors[0], "_try", carry_out)
         with pytest.raises(StorageBrokenError):
             await running
 

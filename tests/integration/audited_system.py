@@ -214,7 +214,7 @@ class AuditedSystem(LocalSystem):
 def verify(database: Path) -> list[str]:
     """What `drink-frontend admin verify` would print of a database, without a new process."""
     with reading(StorageSettings(path=database)) as connection:
-        return list(verify_books(connection))
+        return list(verify_books(connection.execute))
 
 
 def backup(database: Path, copy: Path) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from drink_frontend.storage.opening import open_storage
+from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from scripts.client import Client
 from scripts.local_system import LocalSystem
@@ -168,7 +168,7 @@ class TwoFrontendSystem(AuditedSystem):
 
     def _verify(self) -> list[str]:
         async def verify() -> list[str]:
-            async with open_storage(self.settings, beside=True) as storage:
+            async with Database.open(self.settings, beside=True) as storage:
                 return list(await storage.verify())
 
         return asyncio.run(verify())

@@ -10,14 +10,11 @@ import random
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from drink_frontend.storage.engine import Connection, Fault
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
-from drink_frontend.storage.verify import DriverConnection
-from drink_frontend.storage.workers import Crew, Job, Team
+from drink_frontend.storage.workers import BatchExecutor, Job, PoolConfig
 from drink_frontend.storage.writer import Writer
 from tests.simulation.world import Killed, Process, World
 
@@ -87,7 +84,7 @@ def _driver_error(code: int) -> sqlite3.OperationalError:
     return error
 
 
-class SimulatedEngine:
+class SimulatedEngine(SqliteEngine):
     """A real engine whose connections end with their process.
 
     Args:
@@ -102,8 +99,6 @@ class SimulatedEngine:
         guarded: Whether the constraints of the tables hold.
     """
 
-    shared = False
-
     def __init__(
         self,
         settings: StorageSettings,
@@ -114,16 +109,16 @@ class SimulatedEngine:
         *,
         exclusive: bool = True,
     ) -> None:
-        self._engine = SqliteEngine(settings, exclusive=exclusive)
+        self._connections: list[SqliteConnection] = []
+        self._closed = False
+        super().__init__(settings, exclusive=exclusive)
         self._process, self._trouble, self._rng = process, trouble, rng
         self._on_commit = on_commit
-        self._connections: list[Connection] = []
-        self._closed = False
         self.guarded = True
         process.on_death.append(self.close)
 
-    def connect(self, *, read_only: bool) -> Connection:
-        connection = self._engine.connect(read_only=read_only)
+    def connect(self, *, read_only: bool) -> SqliteConnection:
+        connection = super().connect(read_only=read_only)
         if not read_only:
             connection.__class__ = SimulatedConnection
             assert isinstance(connection, SimulatedConnection)
@@ -134,44 +129,38 @@ class SimulatedEngine:
         self._connections.append(connection)
         return connection
 
-    def fault(self, error: BaseException) -> Fault | None:
-        return self._engine.fault(error)
-
-    def reading(self) -> AbstractContextManager[DriverConnection]:
-        return self._engine.reading()
-
     def close(self) -> None:
         if not self._closed:
             self._closed = True
             for connection in self._connections:
                 connection.close()
-            self._engine.close()
+            super().close()
 
 
-class InlineHands:
-    """Works on batches one at a time, on virtual time; implements `storage.workers.Hands`.
+class InlineWorkerPool:
+    """Works on batches one at a time, on virtual time; implements `storage.workers.WorkerPool`.
 
     Args:
-        team: The crews; one of them does it all.
+        config: The executors; the first carries out everything.
         process: Whose they are.
         trouble: How long it takes.
         rng: Chance.
     """
 
     def __init__(
-        self, team: Team, process: Process, trouble: DatabaseTrouble, rng: random.Random
+        self, config: PoolConfig, process: Process, trouble: DatabaseTrouble, rng: random.Random
     ) -> None:
-        self._team, self._process, self._rng = team, process, rng
+        self._config, self._process, self._rng = config, process, rng
         self._world: World = process.world
         self._trouble = trouble
-        self._writes = isinstance(team.crews[0], Writer)
+        self._writes = isinstance(config.executors[0], Writer)
         self._jobs: deque[Job] = deque()
         self._busy = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._crew: Crew = team.crews[0]
-        if self._writes and team.idle_s is not None:
-            self._world.after(team.idle_s, self._look)
+        self._executor: BatchExecutor = config.executors[0]
+        if self._writes and config.idle_s is not None:
+            self._world.after(config.idle_s, self._look)
 
     def put(self, job: Job) -> None:
         self._jobs.append(job)
@@ -181,7 +170,7 @@ class InlineHands:
             self._world.after(self._latency_s(), self._carry_out)
 
     async def close(self) -> None:
-        """See `Hands`; the connections end with the engine."""
+        """See `WorkerPool`; the connections end with the engine."""
         await self._idle.wait()
 
     def _latency_s(self) -> float:
@@ -195,12 +184,12 @@ class InlineHands:
     def _carry_out(self) -> None:
         if not self._process.alive:
             return
-        jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), self._team.batch_max))]
+        jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), self._config.batch_max))]
         try:
-            outcomes, touched = self._crew.carry_out(jobs)
+            outcomes, touched = self._executor.carry_out(jobs)
         except Killed:
             return
-        self._process.post(self._team.hand_back, jobs, outcomes, touched)
+        self._process.post(self._config.hand_back, jobs, outcomes, touched)
         self._busy = bool(self._jobs)
         if self._busy:
             self._world.after(self._latency_s(), self._carry_out)
@@ -209,7 +198,7 @@ class InlineHands:
 
     def _look(self) -> None:
         """Whether another process changed anything, as an idle writer does."""
-        if self._process.alive and self._team.idle_s is not None:
+        if self._process.alive and self._config.idle_s is not None:
             if not self._busy:
-                self._process.post(self._team.done, self._crew.idle())
-            self._world.after(self._team.idle_s, self._look)
+                self._process.post(self._config.done, self._executor.idle())
+            self._world.after(self._config.idle_s, self._look)

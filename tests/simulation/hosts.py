@@ -23,7 +23,7 @@ from drink_frontend.app import Frontend, StorageBrokenError
 from drink_frontend.config import Settings
 from drink_frontend.storage.database import Database
 from tests.simulation import journals
-from tests.simulation.database import DatabaseTrouble, InlineHands, SimulatedEngine
+from tests.simulation.database import DatabaseTrouble, InlineWorkerPool, SimulatedEngine
 from tests.simulation.disk import DiskTrouble, MountedDisk, SimulatedDisk
 from tests.simulation.network import Network
 from tests.simulation.rpc import Channel, make_server
@@ -167,8 +167,8 @@ class FrontendHost(Host):
             self.settings.storage, process, trouble, self.rng, self.on_commit, exclusive=not beside
         )
         engine.guarded = self.guarded
-        hire = partial(InlineHands, process=process, trouble=trouble, rng=self.rng)
-        return Database(engine, self.settings.storage, hire=hire)
+        pool_factory = partial(InlineWorkerPool, process=process, trouble=trouble, rng=self.rng)
+        return Database(engine, self.settings.storage, pool_factory=pool_factory)
 
     async def work(self, process: Process) -> None:
         """See `Host`."""

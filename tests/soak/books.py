@@ -110,5 +110,5 @@ def read_books(database: Path) -> Books:
                 " WHERE kind = 'USER'"
             )
         }
-        problems = verify_books(connection)
+        problems = verify_books(connection.execute)
     return Books(tuple(drops), tuple(transfers), accounts, tuple(problems))

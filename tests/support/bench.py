@@ -23,8 +23,9 @@ from drink_frontend.domain.entities import (
     Slot,
 )
 from drink_frontend.domain.ports import Held
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.engine import Engine
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.alarms import Alarms
@@ -111,7 +112,7 @@ class PlainHasher:
         return password_hash == f"hash:{password}"
 
 
-class ScriptedDatabase(SqliteStorage):
+class ScriptedDatabase(Database):
     """A real database whose units of work a test can hold up, fail and count.
 
     Attributes:
@@ -121,8 +122,8 @@ class ScriptedDatabase(SqliteStorage):
         reads: How many queries were made.
     """
 
-    def __init__(self, settings: StorageSettings, *, beside: bool) -> None:
-        super().__init__(settings, beside=beside)
+    def __init__(self, engine: Engine, settings: StorageSettings) -> None:
+        super().__init__(engine, settings)
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = asyncio.Event()

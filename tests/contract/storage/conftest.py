@@ -7,7 +7,6 @@ from typing import Any, Protocol
 import pytest
 
 from drink_frontend.storage.database import Database
-from drink_frontend.storage.opening import open_storage as open_any
 from tests.fakes.databases import fresh_sqlite
 from tests.fakes.postgres import fresh_postgres
 
@@ -31,7 +30,7 @@ def open_storage(engine: str, tmp_path: Path) -> OpenStorage:
         base = fresh_postgres(look_elsewhere_ms=20)
 
     def open_it(*, beside: bool = False, **settings: Any) -> Database:
-        return open_any(base.model_copy(update=settings), beside=beside)
+        return Database.open(base.model_copy(update=settings), beside=beside)
 
     return open_it
 

@@ -13,11 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.ledger import TransferKind
-from drink_frontend.storage.engine import Connection
+from drink_frontend.storage.engine import DatabaseConnection, Query
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.storage.verify import DriverConnection, verify_books
+from drink_frontend.storage.verify import verify_books
 from tests.fakes.books import advance, found, fund, move, reserve, resolution_of
 from tests.fakes.books import drop as order
 from tests.fakes.databases import fresh_sqlite
@@ -81,11 +81,11 @@ class Books(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.end.close()
 
-    def connect(self) -> Connection:
+    def connect(self) -> DatabaseConnection:
         """A writer's connection to a new database."""
         raise NotImplementedError
 
-    def books(self) -> AbstractContextManager[DriverConnection]:
+    def books(self) -> AbstractContextManager[Query]:
         """The books, to verify them."""
         raise NotImplementedError
 
@@ -173,7 +173,7 @@ class Books(RuleBasedStateMachine):
 
 
 class BooksOnSqlite(Books):
-    def connect(self) -> Connection:
+    def connect(self) -> DatabaseConnection:
         folder = self.end.enter_context(TemporaryDirectory(prefix="drink-books-"))
         engine = SqliteEngine(fresh_sqlite(Path(folder)), exclusive=True)
         self.end.callback(engine.close)
@@ -183,19 +183,19 @@ class BooksOnSqlite(Books):
         self.driver.execute("PRAGMA synchronous = OFF")
         return connection
 
-    def books(self) -> AbstractContextManager[DriverConnection]:
-        return nullcontext(self.driver)
+    def books(self) -> AbstractContextManager[Query]:
+        return nullcontext(self.driver.execute)
 
 
 class BooksOnPostgres(Books):
-    def connect(self) -> Connection:
+    def connect(self) -> DatabaseConnection:
         base = fresh_postgres()
         assert base.url is not None
         self.reader = self.end.enter_context(psycopg.connect(base.url, autocommit=True))
         return PostgresEngine(base).connect(read_only=False)
 
-    def books(self) -> AbstractContextManager[DriverConnection]:
-        return nullcontext(self.reader)
+    def books(self) -> AbstractContextManager[Query]:
+        return nullcontext(lambda sql: self.reader.execute(sql.encode()))
 
 
 TestBooksOnSqlite = BooksOnSqlite.TestCase

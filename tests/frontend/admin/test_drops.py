@@ -6,7 +6,7 @@ import pytest
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Reach
-from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.database import Database
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.usecases.alarms import Alarms
 from drink_frontend.usecases.dispatch import Dispatch
@@ -20,7 +20,7 @@ from tests.support.bench import HandLinks
 
 
 async def _buy(desk: Desk, outcome: State, cause: Cause) -> str:
-    async with SqliteStorage.open(desk.settings.storage) as storage:
+    async with Database.open(desk.settings.storage) as storage:
         clock, links = SystemClock(), HandLinks()
         drops = Drops(
             storage,
@@ -128,7 +128,7 @@ def test_evidence_against_a_decision_is_an_alarm(furnished: Desk, unknown: str) 
     furnished.admin("drops", "resolve", unknown, "--not-dispensed", "--why", "it is still there")
 
     async def late() -> None:
-        async with SqliteStorage.open(furnished.settings.storage) as storage:
+        async with Database.open(furnished.settings.storage) as storage:
             clock = SystemClock()
             alarms = Alarms(storage, clock, AlarmSettings())
             await Dispatch(storage, clock, Journals(storage, keep_s=1), alarms, "F").result(

@@ -3,7 +3,7 @@
 import asyncio
 
 from drink_frontend.domain.entities import FrontendInstance, Reach
-from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.database import Database
 from tests.frontend.admin.conftest import Desk
 
 
@@ -11,7 +11,7 @@ def test_frontends_are_listed_with_the_machines_linked_to_them(desk: Desk) -> No
     desk.admin("machine", "add", "d", "Big Drink")
 
     async def serve() -> None:
-        async with SqliteStorage.open(desk.settings.storage) as storage:
+        async with Database.open(desk.settings.storage) as storage:
             for name, started_ms in (("there:2", 1_800_000_060_000), ("here:1", 1_800_000_000_000)):
                 peer = FrontendInstance(f"id of {name}", name, "0.1.0", started_ms)
                 await storage.write(lambda tx, peer=peer: tx.frontends.beat(peer))  # type: ignore[misc]

@@ -60,7 +60,7 @@ def test_a_sensor_that_reads_stocked_adds_nothing_to_the_count() -> None:
 
 def test_a_machine_finds_its_slots_by_number() -> None:
     first, third = slot(1), slot(3)
-    machine = Machine("d", "Big Drink", "", True, 0, None, 0, None, (first, third))
+    machine = Machine("d", "Big Drink", "", True, 0, None, 0, None, slots=(first, third))
 
     assert machine.slot(3) is third
     assert machine.slot(2) is None

@@ -36,7 +36,7 @@ def test_every_sensor_reading_has_its_name() -> None:
 
 @pytest.mark.parametrize("reach", Reach)
 def test_every_reach_has_its_name(reach: Reach) -> None:
-    machine = Machine("d", "D", "", True, 1, None, 0, None, (), reach)
+    machine = Machine("d", "D", "", True, 1, None, 0, None, reach)
     wire = convert.machine_message(machine).reach
     assert machine_service_pb2.Machine.Reach.Name(wire) == f"REACH_{reach}"
 

@@ -13,7 +13,7 @@ import pytest
 
 from drink_frontend.storage import backup as module
 from drink_frontend.storage.backup import backup
-from drink_frontend.storage.errors import SchemaError, StorageError
+from drink_frontend.storage.engine import SchemaError, StorageError
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file, reading
 from tests.fakes.databases import fresh_sqlite

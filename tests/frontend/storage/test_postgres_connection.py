@@ -14,9 +14,8 @@ from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
 from drink_frontend.storage.database import Database
-from drink_frontend.storage.opening import open_storage
-from drink_frontend.storage.postgres_connection import Redial, UnreachableError
-from drink_frontend.storage.postgres_dial import Driver
+from drink_frontend.storage.postgres_connection import UnreachableError
+from drink_frontend.storage.postgres_dial import GuardedConnection, Redial
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
@@ -35,7 +34,7 @@ def settings() -> StorageSettings:
 
 @pytest.fixture
 async def storage(settings: StorageSettings) -> AsyncIterator[Database]:
-    async with open_storage(settings) as storage:
+    async with Database.open(settings) as storage:
         await storage.write(found)
         yield storage
 
@@ -49,7 +48,7 @@ def proxy(settings: StorageSettings) -> Iterator[FaultProxy]:
 @pytest.fixture
 async def behind(settings: StorageSettings, proxy: FaultProxy) -> AsyncIterator[Database]:
     """A storage that reaches its server through the proxy."""
-    async with open_storage(through(settings, proxy, doubt_limit_ms=20_000)) as storage:
+    async with Database.open(through(settings, proxy, doubt_limit_ms=20_000)) as storage:
         await storage.write(found)
         yield storage
 
@@ -111,20 +110,20 @@ async def alices(storage: Database) -> int:
 @contextmanager
 def at_commit(do: Callable[[], object]) -> Iterator[None]:
     """Does something once, when the next writer is about to send its COMMIT."""
-    run, done = Driver.run, False
+    run, done = GuardedConnection.run, False
 
-    def wrapped(driver: Driver, statements: str) -> Any:
+    def wrapped(driver: GuardedConnection, statements: str) -> Any:
         nonlocal done
         if statements == "COMMIT" and not done:
             done = True
             do()
         return run(driver, statements)
 
-    Driver.run = wrapped  # type: ignore[method-assign, assignment]
+    GuardedConnection.run = wrapped  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        Driver.run = run  # type: ignore[method-assign]
+        GuardedConnection.run = run  # type: ignore[method-assign]
 
 
 async def cut_when_committed(settings: StorageSettings, proxy: FaultProxy) -> None:
@@ -158,7 +157,7 @@ async def test_fault_38_a_batch_that_is_undone_again_and_again_is_refused(
     settings: StorageSettings,
 ) -> None:
     base = settings.model_copy(update={"write_tries_max": 3, "write_retry_ms": 1})
-    async with open_storage(base) as storage:
+    async with Database.open(base) as storage:
         await storage.write(found)
         runs = []
 
@@ -256,7 +255,7 @@ async def test_fault_38_a_commit_that_a_lost_server_process_waits_for_is_found_o
 ) -> None:
     """The server's end is left open: it holds the turn until it gives up the idle transaction."""
     base = through(settings, proxy, busy_timeout_ms=300, doubt_limit_ms=20_000)
-    async with open_storage(base) as storage:
+    async with Database.open(base) as storage:
         await storage.write(found)
 
         def cut_one_end() -> None:
@@ -285,7 +284,7 @@ async def test_fault_63_a_session_that_is_ended_just_before_its_commit_is_looked
             assert time.monotonic() < until, "the session is not ended"
             time.sleep(0.01)
 
-    async with open_storage(base) as storage:
+    async with Database.open(base) as storage:
         await storage.write(found)
         with at_commit(stand_still), capture_logs() as logs:
             await storage.write(gift(1))
@@ -298,7 +297,7 @@ async def test_fault_38_an_outcome_that_cannot_be_found_out_is_said_to_be_unknow
     settings: StorageSettings, proxy: FaultProxy, carried_out: bool
 ) -> None:
     """Invariant 12: the same request then finds out, and is made once."""
-    async with open_storage(through(settings, proxy, doubt_limit_ms=200)) as storage:
+    async with Database.open(through(settings, proxy, doubt_limit_ms=200)) as storage:
         await storage.write(found)
 
         def lose() -> None:
@@ -329,7 +328,7 @@ async def test_fault_31_one_that_stands_still_in_its_turn_loses_it(
     settings: StorageSettings,
 ) -> None:
     base = settings.model_copy(update={"busy_timeout_ms": 500})
-    async with open_storage(base) as one, open_storage(base) as other:
+    async with Database.open(base) as one, Database.open(base) as other:
         await one.write(found)
         runs = []
 
@@ -354,7 +353,7 @@ async def test_a_server_that_takes_no_changes_refuses_them_until_it_does(
     settings: StorageSettings,
 ) -> None:
     name = urlsplit(settings.url or "").path.lstrip("/")
-    async with open_storage(settings) as storage:
+    async with Database.open(settings) as storage:
         await storage.write(found)
         execute(settings, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         execute(
@@ -376,7 +375,7 @@ async def test_a_server_that_takes_no_changes_refuses_them_until_it_does(
 async def test_a_server_that_stops_taking_changes_is_left_for_one_that_does() -> None:
     with PostgresServer() as server:
         settings = fresh_postgres(server.url, reconnect_ms=10, reconnect_max_ms=50)
-        async with open_storage(settings) as storage:
+        async with Database.open(settings) as storage:
             await storage.write(found)
             change = "ALTER SYSTEM SET default_transaction_read_only = on"
             execute(settings, change, "SELECT pg_reload_conf()")
@@ -410,7 +409,7 @@ async def test_the_queue_passes_by_a_drop_that_somebody_else_holds(
 async def test_what_happens_while_nobody_can_listen_is_not_missed(
     behind: Database, proxy: FaultProxy, settings: StorageSettings
 ) -> None:
-    async with open_storage(settings) as other:
+    async with Database.open(settings) as other:
         proxy.refuse()
         proxy.cut()
         with behind.changes.drop(drop(1).id) as waits:
@@ -433,7 +432,7 @@ async def test_fault_38_a_server_that_restarts_under_load_loses_and_repeats_noth
 ) -> None:
     with PostgresServer() as server:
         base = fresh_postgres(server.url, reconnect_ms=10, reconnect_max_ms=100)
-        async with open_storage(base) as one, open_storage(base) as other:
+        async with Database.open(base) as one, Database.open(base) as other:
             await one.write(found)
             acknowledged: list[int] = []
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.postgres_dial import dial, dial_to_migrate, parameters, said
 from drink_frontend.storage.settings import StorageSettings
 from tests.fakes.postgres import fresh_postgres

@@ -4,8 +4,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from drink_frontend.storage.engine import Fault
-from drink_frontend.storage.errors import SchemaError, StorageError
+from drink_frontend.storage.engine import Fault, SchemaError, StorageError
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from tests.fakes.postgres import fresh_postgres

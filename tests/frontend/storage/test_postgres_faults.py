@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import psycopg
 import pytest
@@ -10,14 +10,16 @@ from psycopg import errors
 from sqlalchemy import text
 
 from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
+from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import Fault
-from drink_frontend.storage.opening import open_storage
+from drink_frontend.storage.postgres_connection import PostgresConnection
+from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.postgres_faults import RULES, Answer, fault_of, rule_of
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.books import found, fund
+from tests.fakes.books import NOW, found, fund
 from tests.fakes.postgres import ALL_RIGHTS, PostgresServer, as_role, fresh_postgres
 
 LIMIT_S = 30
@@ -35,7 +37,7 @@ def settings() -> StorageSettings:
 
 @pytest.fixture
 async def storage(settings: StorageSettings) -> AsyncIterator[Database]:
-    async with open_storage(settings) as storage:
+    async with Database.open(settings) as storage:
         await storage.write(found)
         yield storage
 
@@ -251,7 +253,7 @@ async def test_fault_63_what_an_administrator_takes_away_is_refused_until_it_is_
     role = as_role(settings, "drink", *ALL_RIGHTS)
     name = (role.url or "").partition("//")[2].partition("@")[0]
     end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{name}'"
-    async with open_storage(role) as storage:
+    async with Database.open(role) as storage:
         await storage.write(found)
         person(settings, away.format(role=name), end)
         with pytest.raises(StorageUnavailableError):
@@ -268,7 +270,7 @@ async def test_fault_63_a_lock_that_a_person_holds_is_waited_for_and_then_refuse
     settings: StorageSettings,
 ) -> None:
     base = settings.model_copy(update={"busy_timeout_ms": 200})
-    async with open_storage(base) as storage:
+    async with Database.open(base) as storage:
         await storage.write(found)
         with psycopg.connect(settings.url or "") as holder:
             holder.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
@@ -332,7 +334,7 @@ async def test_fault_63_a_database_that_is_dropped_refuses_and_does_not_end_the_
 ) -> None:
     with PostgresServer() as server:
         own = fresh_postgres(server.url, reconnect_ms=10, reconnect_max_ms=50)
-        async with open_storage(own) as storage:
+        async with Database.open(own) as storage:
             await storage.write(found)
             name = (own.url or "").rpartition("/")[2]
             with psycopg.connect(server.url, autocommit=True) as superuser:
@@ -345,3 +347,37 @@ async def test_fault_63_a_database_that_is_dropped_refuses_and_does_not_end_the_
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0):
                     await storage.failure()
+
+
+@pytest.fixture
+def writer() -> Iterator[PostgresConnection]:
+    connection = PostgresEngine(fresh_postgres()).connect(read_only=False)
+    connection.begin()
+    connection.savepoint()
+    yield connection
+    connection.close()
+
+
+def test_an_error_does_not_quote_rows(writer: PostgresConnection) -> None:
+    accounts = Transaction(writer.executor, 9).accounts
+    with pytest.raises(errors.CheckViolation) as refusal:
+        accounts.add("alice", AccountKind.USER, NOW, password_hash="x" * 9, admin=7)  # type: ignore[arg-type]
+    assert str(refusal.value) == (
+        'new row for relation "accounts" violates check constraint "accounts_flags"'
+    )
+
+
+def test_no_row_is_like_a_text_that_cannot_be_kept(writer: PostgresConnection) -> None:
+    accounts = Transaction(writer.executor, 9).accounts
+    assert accounts.get("ali\0ce") is None
+    with pytest.raises(psycopg.DataError):
+        accounts.add("ali\0ce", AccountKind.USER, NOW)
+
+
+def test_what_a_failed_query_leaves_is_undone_with_its_unit(writer: PostgresConnection) -> None:
+    tx = Transaction(writer.executor, 9)
+    tx.accounts.add("alice", AccountKind.USER, NOW)
+    with pytest.raises(errors.NumericValueOutOfRange):
+        tx.machines.slot("d", 2**63)
+    writer.undo()
+    assert tx.accounts.get("alice") is None

@@ -41,10 +41,11 @@ async def test_while_nothing_can_be_heard_everybody_looks() -> None:
             enough.set()
 
     nowhere = StorageSettings(url="postgresql://127.0.0.1:1/drink", look_elsewhere_ms=10)
-    listener = Listener(nowhere, "me", on_heard)
+    tried = asyncio.Event()
+    listener = Listener(nowhere, "me", on_heard, tried)
     task = asyncio.create_task(listener.run())
     async with asyncio.timeout(LIMIT_S):
-        await listener.tried.wait()
+        await tried.wait()
         await enough.wait()
     task.cancel()
     await asyncio.wait([task])

@@ -15,9 +15,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.migrations import migrate
-from drink_frontend.storage.opening import open_storage
 from drink_frontend.storage.postgres_dial import dial
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.postgres_server import warn_of_loss
@@ -60,7 +60,7 @@ def test_fault_63_a_pooler_that_does_not_keep_sessions_is_refused_at_the_start(
 async def test_fault_63_a_pooler_that_keeps_sessions_is_taken() -> None:
     with Pooler(empty_postgres(), "session") as pooler:
         await asyncio.to_thread(migrate, pooler.settings)
-        async with open_storage(pooler.settings) as storage:
+        async with Database.open(pooler.settings) as storage:
             await storage.write(found)
             assert await storage.readable()
 
@@ -134,7 +134,7 @@ async def test_fault_63_readers_without_a_connection_are_told_of() -> None:
     settings = fresh_postgres(readers=2, reader_look_ms=20, reconnect_ms=10, reconnect_max_ms=20)
     role = as_role(settings, "few", *ALL_RIGHTS)
     name = urlsplit(role.url or "").username
-    async with open_storage(role) as storage:
+    async with Database.open(role) as storage:
         await storage.write(found)
         await _until_readable(storage.readable, True)
         readers = f"usename = '{name}' AND query NOT LIKE 'LISTEN%'"

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.storage.database import Database
 from drink_frontend.storage.reader import Reader
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.transaction import Transaction
@@ -52,7 +52,7 @@ def endless(tx: Transaction) -> None:
 
 async def test_a_query_that_does_not_end_is_given_up(tmp_path: Path) -> None:
     settings = fresh_sqlite(tmp_path, readers=1, read_limit_ms=30)
-    async with SqliteStorage.open(settings) as storage:
+    async with Database.open(settings) as storage:
         for _ in range(2):
             with pytest.raises(StorageUnavailableError):
                 await storage.read(endless)
@@ -64,7 +64,7 @@ async def test_a_query_that_the_database_fails_is_refused(tmp_path: Path, code: 
     def fail(_: Transaction) -> None:
         raise driver_error(code)
 
-    async with SqliteStorage.open(fresh_sqlite(tmp_path)) as storage:
+    async with Database.open(fresh_sqlite(tmp_path)) as storage:
         with pytest.raises(StorageUnavailableError):
             await storage.read(fail)
         assert await storage.read(lambda tx: tx.accounts.list_users()) == []
@@ -72,7 +72,7 @@ async def test_a_query_that_the_database_fails_is_refused(tmp_path: Path, code: 
 
 async def test_a_mistaken_query_raises_its_own_error(tmp_path: Path) -> None:
     mistaken = Statement(text("SELECT 1 FROM nowhere"))
-    async with SqliteStorage.open(fresh_sqlite(tmp_path)) as storage:
+    async with Database.open(fresh_sqlite(tmp_path)) as storage:
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
             await storage.read(lambda tx: tx.accounts._executor.all(mistaken))
 

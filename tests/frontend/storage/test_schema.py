@@ -1,10 +1,18 @@
-"""Which schemas a program can live with."""
+"""Which schemas the program can work with, and what it needs of each table."""
+
+import sqlite3
+from pathlib import Path
 
 import pytest
 
-from drink_frontend.storage.errors import SchemaError
-from drink_frontend.storage.schema import check_revision, is_compatible
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.engine import SchemaError
+from drink_frontend.storage.schema import check_revision, is_compatible, rights_on
+from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION
+from tests.fakes.books import drop, found, reserve
+from tests.fakes.databases import fresh_sqlite
+from tests.fakes.postgres import fresh_postgres
 
 
 def test_its_own_schema_is_taken_without_a_question() -> None:
@@ -31,3 +39,32 @@ def test_fault_39_what_it_cannot_live_with_is_refused(
 def test_fault_39_a_newer_schema_that_only_adds_is_taken(oldest: str) -> None:
     check_revision("drink.db", "9999", lambda: oldest)
     assert is_compatible("9999", lambda: oldest)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_trying_everything_changes_nothing(engine: str, tmp_path: Path) -> None:
+    settings = fresh_sqlite(tmp_path) if engine == "sqlite" else fresh_postgres()
+    async with Database.open(settings) as storage:
+        await storage.write(found)
+        await storage.write(lambda tx: reserve(tx, drop(1)))
+        before = await storage.read(lambda tx: (tx.accounts.list_users(), tx.drops.get(drop(1).id)))
+        await storage.write(lambda tx: tx.exercise())
+        after = await storage.read(lambda tx: (tx.accounts.list_users(), tx.drops.get(drop(1).id)))
+        assert after == before
+        assert await storage.verify() == []
+
+
+async def test_a_table_that_is_gone_is_noticed(tmp_path: Path) -> None:
+    settings: StorageSettings = fresh_sqlite(tmp_path)
+    async with Database.open(settings) as storage:
+        with sqlite3.connect(settings.path) as person:
+            person.execute("DROP TABLE tokens")
+        person.close()
+        with pytest.raises(sqlite3.OperationalError, match="no such table: tokens"):
+            await storage.write(lambda tx: tx.exercise())
+
+
+def test_what_is_never_changed_needs_no_right_to_change_it() -> None:
+    assert list(rights_on("transfers")) == ["SELECT", "INSERT"]
+    assert list(rights_on("compatibility")) == ["SELECT"]
+    assert list(rights_on("tokens")) == ["SELECT", "INSERT", "UPDATE", "DELETE"]

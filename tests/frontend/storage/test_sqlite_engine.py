@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drink_frontend.storage.engine import Fault
-from drink_frontend.storage.errors import DatabaseLockedError, SchemaError, StorageError
+from drink_frontend.storage.engine import DatabaseLockedError, Fault, SchemaError, StorageError
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine, open_file, reading
 from tests.fakes.databases import fresh_sqlite

@@ -12,13 +12,13 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from drink_frontend.storage import accounts, audit, drops, frontends, ledger, machines
+from drink_frontend.storage import accounts, audit, drops, ledger, machines
 from drink_frontend.storage.sqlite_engine import DIALECT
 from drink_frontend.storage.statements import Executor, Statement, constant
 from drink_frontend.storage.tables import metadata, tokens
 from tests.fakes.databases import fresh_sqlite
 
-MODULES = (accounts, audit, drops, frontends, ledger, machines)
+MODULES = (accounts, audit, drops, ledger, machines)
 
 
 def _statements(module: ModuleType) -> Iterator[tuple[str, Statement]]:
@@ -114,9 +114,10 @@ def test_what_waits_is_counted_by_the_index_of_open_drops(database: sqlite3.Conn
 SCANNED = {
     "accounts_administrators",
     "accounts_users",
-    "frontends_list",
-    "machines_claims",
+    "audit_list_alarms",
+    "machines_ownerships",
     "machines_list",
+    "machines_list_frontends",
     "machines_all_slots",
 }
 """What lists everything there is, of tables that people fill, and the few frontends; and what is
@@ -130,12 +131,13 @@ def test_nothing_else_looks_at_every_row(database: sqlite3.Connection, name: str
 
 SORTED = {
     "accounts_remove_oldest_tokens",
+    "audit_list_alarms",
     "audit_list_drop",
     "drops_in_state",
     "drops_list_open",
-    "frontends_list",
+    "machines_list_frontends",
 }
-"""What sorts a few rows: open drops, one account's tokens, one drop's records, frontends."""
+"""What sorts a few rows: open drops, tokens of an account, alarms, records of a drop, frontends."""
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - SORTED))

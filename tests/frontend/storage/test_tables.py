@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.ledger import TransferKind
-from drink_frontend.storage.engine import Connection
+from drink_frontend.storage.engine import DatabaseConnection
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
 from drink_frontend.storage.tables import metadata
@@ -33,7 +33,7 @@ from tests.fakes.postgres import fresh_postgres
 PostgresBooks = psycopg.Connection[tuple[Any, ...]]
 
 
-def furnish(connection: Connection) -> None:
+def furnish(connection: DatabaseConnection) -> None:
     """Makes a sound house: drop 1 is reserved, drop 2 dispensed, drop 3 unknown."""
     connection.begin()
     tx = Transaction(connection.executor, 9)

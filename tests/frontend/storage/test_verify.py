@@ -2,16 +2,23 @@
 
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.storage import verify
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.migrations import migrate
+from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.storage.verify import LINES_MAX, verify_books
-from tests.fakes.books import add_machine, advance, drop, found, load, move, reserve
+from drink_frontend.storage.verify import LINES_MAX, remarks_on, verify_books
+from tests.fakes.books import add_machine, advance, drop, found, fund, load, move, reserve
 from tests.fakes.databases import fresh_sqlite
+from tests.fakes.postgres import fresh_postgres
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +64,7 @@ def books(house: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def test_sound_books_give_nothing(books: sqlite3.Connection) -> None:
-    assert verify_books(books) == []
+    assert verify_books(books.execute) == []
 
 
 def copy(table: str, where: str, **changes: str) -> str:
@@ -205,7 +212,7 @@ WRONGS: dict[str, tuple[str, str]] = {
 def test_what_is_wrong_is_found_and_named(books: sqlite3.Connection, wrong: str) -> None:
     statement, line = WRONGS[wrong]
     assert books.execute(statement).rowcount > 0
-    found_lines = verify_books(books)
+    found_lines = verify_books(books.execute)
     assert [text for text in found_lines if text.startswith(line)], found_lines
 
 
@@ -216,6 +223,58 @@ def test_a_flood_of_problems_is_cut_short(books: sqlite3.Connection) -> None:
             " enabled, 1, 1, 0, 0, 0, sensor, updated_ms FROM slots"
             " WHERE machine = 'd' AND number = 2"
         )
-    problems = verify_books(books)
+    problems = verify_books(books.execute)
     assert len(problems) == LINES_MAX + 1
     assert problems[-1] == "10: and more"
+
+
+TWIN = (
+    "INSERT INTO accounts SELECT 'Alice', kind, admin, closed, password_hash, ibutton_digest,"
+    " created_ms, 0, 0, 0, 0 FROM accounts WHERE name = 'alice'"
+)
+GIVEN_AGAIN = (
+    "INSERT INTO transfers (sequence, id, kind, debit_account, credit_account, amount, created_ms,"
+    " actor, request_id) SELECT sequence + 100, 'again', kind, debit_account, credit_account,"
+    " amount, created_ms, 'anna', request_id FROM transfers WHERE request_id = 'gift'"
+)
+
+
+def person(settings: StorageSettings, *statements: str) -> None:
+    """Writes past every rule of the program."""
+    if settings.url is not None:
+        with psycopg.connect(settings.url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+        return
+    file = sqlite3.connect(settings.path)
+    with file:
+        for statement in statements:
+            file.execute(statement)
+    file.close()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_pairs_of_names_and_gifts_that_were_given_twice(engine: str, tmp_path: Path) -> None:
+    settings = fresh_sqlite(tmp_path) if engine == "sqlite" else fresh_postgres()
+    async with Database.open(settings) as storage:
+        await storage.write(found)
+        await storage.write(lambda tx: fund(tx, "alice", 5, "gift"))
+        assert await storage.remarks() == []
+        person(settings, TWIN, GIVEN_AGAIN)
+        told = await storage.remarks()
+    assert told == [
+        "the accounts Alice and alice differ only in case: each is found by its exact name only",
+        (
+            "the request_id gift gave or took credits 2 times, by anna and root:"
+            " see whether all were meant"
+        ),
+    ]
+    assert migrate(settings) == told
+
+
+def test_no_more_are_told_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "LINES_MAX", 2)
+    rows = [("a", "A"), ("b", "B"), ("c", "C"), ("d", "D")]
+    told = remarks_on(lambda query: rows if "accounts AS one" in query else [])
+    assert len(told) == 3
+    assert told[-1] == "and 2 more like the last one"

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import OutcomeUnknownError
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.workers import Job, Outcome, Threads, Workers
+from drink_frontend.storage.workers import BatchQueue, Job, JobResult, ThreadPool
 from tests.fakes.gates import LIMIT_S
 
 
@@ -22,10 +22,10 @@ class CountingCrew:
         self.may_go_on = Event()
         self.may_go_on.set()
 
-    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[JobResult], ChangeSet]:
         assert self.may_go_on.wait(LIMIT_S)
         self.batches.append(len(jobs))
-        return [Outcome(len(jobs)) for _ in jobs], ChangeSet(machines={f"{len(jobs)}"})
+        return [JobResult(len(jobs)) for _ in jobs], ChangeSet(machines={f"{len(jobs)}"})
 
     def idle(self) -> ChangeSet:
         self.idles += 1
@@ -38,7 +38,7 @@ class CountingCrew:
 class FailingCrew(CountingCrew):
     """Raises what it must not."""
 
-    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[JobResult], ChangeSet]:
         super().carry_out(jobs)
         raise SystemError("broken")
 
@@ -58,7 +58,7 @@ async def test_callers_are_answered_before_others_are_told() -> None:
     async def ask() -> object:
         return await workers.do(job)
 
-    workers = Workers(
+    workers = BatchQueue(
         "test",
         [crew],
         queue_max=9,
@@ -74,7 +74,7 @@ async def test_callers_are_answered_before_others_are_told() -> None:
 
 async def test_a_closed_queue_ends_all_its_threads() -> None:
     crews = [CountingCrew() for _ in range(3)]
-    workers = Workers(
+    workers = BatchQueue(
         "test", crews, queue_max=9, batch_max=9, done=lambda _: None, failed=unexpected
     )
     await workers.do(job)
@@ -84,7 +84,7 @@ async def test_a_closed_queue_ends_all_its_threads() -> None:
 
 async def test_fault_64_a_crew_that_fails_is_told_of_and_leaves_nobody_waiting() -> None:
     crew, told = FailingCrew(), list[str]()
-    workers = Workers(
+    workers = BatchQueue(
         "test",
         [crew],
         queue_max=9,
@@ -103,14 +103,14 @@ async def test_fault_64_a_crew_that_fails_is_told_of_and_leaves_nobody_waiting()
 
 
 async def test_fault_64_a_crew_that_fails_while_it_is_idle_is_told_of() -> None:
-    class Crew(CountingCrew):
+    class BatchExecutor(CountingCrew):
         def idle(self) -> ChangeSet:
             raise SystemError("broken")
 
     told: asyncio.Queue[BaseException] = asyncio.Queue()
-    workers = Workers(
+    workers = BatchQueue(
         "test",
-        [Crew()],
+        [BatchExecutor()],
         queue_max=9,
         batch_max=9,
         done=lambda _: None,
@@ -130,7 +130,7 @@ async def test_a_crew_without_jobs_is_told_so_again_and_again() -> None:
         if crew.idles >= 3:
             told.set()
 
-    workers = Workers(
+    workers = BatchQueue(
         "test", [crew], queue_max=9, batch_max=9, done=done, failed=unexpected, idle_s=0.001
     )
     async with asyncio.timeout(LIMIT_S):
@@ -142,8 +142,8 @@ def test_a_loop_that_is_gone_stops_nobody() -> None:
     crew = CountingCrew()
     crew.may_go_on.clear()
 
-    async def leave() -> Workers:
-        workers = Workers(
+    async def leave() -> BatchQueue:
+        workers = BatchQueue(
             "test", [crew], queue_max=9, batch_max=9, done=lambda _: None, failed=unexpected
         )
         asking = asyncio.ensure_future(workers.do(job))
@@ -154,8 +154,8 @@ def test_a_loop_that_is_gone_stops_nobody() -> None:
     with capture_logs() as logs:
         workers = asyncio.run(leave())
         crew.may_go_on.set()
-        threads = workers._hands
-        assert isinstance(threads, Threads)
+        threads = workers._pool
+        assert isinstance(threads, ThreadPool)
         threads._queue.put(None)
         assert crew.closed.wait(LIMIT_S)
         for thread in threads._threads:

@@ -14,7 +14,6 @@ from drink_frontend.domain.entities import AuditKind, AuditRecord, Machine, Reac
 from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import NOW, found, fund
 from tests.fakes.databases import fresh_sqlite
@@ -205,7 +204,7 @@ def _fill(tx: Transaction) -> None:
 async def test_fault_35_a_full_disk_refuses_writes_until_there_is_room(
     settings: StorageSettings,
 ) -> None:
-    async with SqliteStorage.open(settings) as storage:
+    async with Database.open(settings) as storage:
         await storage.write(found)
         driver = storage._writer._connection._driver  # type: ignore[attr-defined]
 
@@ -245,7 +244,7 @@ def _files_at_most(size: int) -> Iterator[None]:
 async def test_fault_35_a_write_that_fails_for_real_stops_the_writer_and_loses_nothing(
     settings: StorageSettings,
 ) -> None:
-    async with SqliteStorage.open(settings) as storage:
+    async with Database.open(settings) as storage:
         await storage.write(found)
         await storage.write(gift)
         journal = settings.path.with_name("drink.db-wal").stat().st_size
@@ -256,7 +255,7 @@ async def test_fault_35_a_write_that_fails_for_real_stops_the_writer_and_loses_n
         assert getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_WRITE"
         with pytest.raises(StorageUnavailableError):
             await storage.write(_fill)
-    async with SqliteStorage.open(settings) as storage:
+    async with Database.open(settings) as storage:
         assert await alices(storage) == 1_001
         assert await storage.read(lambda tx: tx.audit.list(kinds=[AuditKind.NOTE], limit=9)) == []
         await storage.write(_fill)

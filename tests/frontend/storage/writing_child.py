@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from drink_frontend.domain.entities import AuditKind, AuditRecord
+from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.sqlite import SqliteStorage
 from drink_frontend.storage.transaction import Transaction
 from tests.fakes.books import NOW, fund
 
@@ -27,7 +27,7 @@ async def write(path: Path, start: int) -> None:
     # Small, so that the journal is copied into the database again and again.
     settings = StorageSettings(path=path, checkpoint_pages=100)
 
-    async def one_after_another(storage: SqliteStorage) -> None:
+    async def one_after_another(storage: Database) -> None:
         while True:
             number = next(numbers)
 
@@ -38,7 +38,7 @@ async def write(path: Path, start: int) -> None:
             await storage.write(give)
             os.write(sys.stdout.fileno(), f"{number}\n".encode())
 
-    async with SqliteStorage.open(settings) as storage, asyncio.TaskGroup() as tasks:
+    async with Database.open(settings) as storage, asyncio.TaskGroup() as tasks:
         for _ in range(WRITERS):
             tasks.create_task(one_after_another(storage))
 

@@ -22,7 +22,6 @@ from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.services import Services
 from drink_frontend.storage.database import Database
-from drink_frontend.storage.opening import open_storage
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.descriptors import raise_file_limit, share_out
@@ -327,7 +326,7 @@ async def serve(settings: Settings) -> bool:
     """
     loop = asyncio.get_running_loop()
     limits = settings.accounts
-    async with open_storage(settings.storage) as storage:
+    async with Database.open(settings.storage) as storage:
         hasher = Argon2Hasher(
             limits.password_threads, limits.password_waiting_max, limits.password_niceness
         )
@@ -395,7 +394,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
     clock, randomness, links = SystemClock(), SystemRandomness(), _NoLinks()
     hasher = Argon2Hasher()
     try:
-        async with open_storage(settings.storage, beside=True) as storage:
+        async with Database.open(settings.storage, beside=True) as storage:
             yield Administration(
                 accounts=Accounts(storage, hasher, clock, randomness, settings.accounts),
                 machines=Machines(storage, clock, randomness),

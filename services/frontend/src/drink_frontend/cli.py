@@ -21,7 +21,7 @@ from drink_frontend.admin.machines import machines, slots
 from drink_frontend.config import ConfigError, Settings, load, reference, show
 from drink_frontend.loglines.process import take_over
 from drink_frontend.rpc import health as rpc_health
-from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.engine import StorageError
 from drink_frontend.system.loading import loading
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from drink_frontend.storage import migrations, triggers
-from drink_frontend.storage.errors import DatabaseLockedError, SchemaError, StorageError
+from drink_frontend.storage.engine import DatabaseLockedError, SchemaError, StorageError
 from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine

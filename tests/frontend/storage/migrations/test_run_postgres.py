@@ -10,9 +10,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.storage.errors import SchemaError, StorageError
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.engine import SchemaError, StorageError
 from drink_frontend.storage.migrations import migrate
-from drink_frontend.storage.opening import open_storage
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
@@ -107,7 +107,7 @@ def test_fault_39_another_schema_is_refused(settings: StorageSettings) -> None:
 async def test_fault_39_an_old_frontend_runs_on_while_and_after_the_schema_is_expanded() -> None:
     """A rolling upgrade: the new release migrates, then frontends are exchanged one by one."""
     settings = fresh_postgres()
-    async with open_storage(settings) as running:
+    async with Database.open(settings) as running:
         await running.write(found)
         await running.write(lambda tx: reserve(tx, drop(1)))
 
@@ -130,7 +130,7 @@ async def test_fault_39_an_old_frontend_runs_on_while_and_after_the_schema_is_ex
         await running.write(lambda tx: advance(tx, drop(1).id, State.DISPATCHED, Cause.NONE))
         # An old frontend that starts again finds a schema that it can live with.
         migrate(settings)
-        async with open_storage(settings) as started:
+        async with Database.open(settings) as started:
             await started.write(
                 lambda tx: advance(tx, drop(1).id, State.DISPENSED, Cause.BOARD_ACK)
             )

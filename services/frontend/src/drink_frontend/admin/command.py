@@ -17,7 +17,7 @@ from drink_frontend.config import Settings
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.domain.ledger import AccountKind
-from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.engine import StorageError
 
 if TYPE_CHECKING:
     from drink_frontend.app import Administration

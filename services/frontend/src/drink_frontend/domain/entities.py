@@ -92,8 +92,8 @@ class Machine:
         journal_id: Its agent's journal; None before the first link.
         journal_sequence: Highest journal record number seen from that journal.
         temperature_celsius: From its board; None without a thermometer.
+        reach: How far a command could get, as reported by the frontend that has its newest link.
         slots: Its slots, as far as they were read with it.
-        reach: How far a command could get, as the frontend that has its newest link says.
     """
 
     name: str
@@ -104,8 +104,8 @@ class Machine:
     journal_id: str | None
     journal_sequence: int
     temperature_celsius: float | None
-    slots: tuple[Slot, ...] = ()
     reach: Reach = Reach.OFFLINE
+    slots: tuple[Slot, ...] = ()
 
     def slot(self, number: int) -> Slot | None:
         """The slot with that number."""

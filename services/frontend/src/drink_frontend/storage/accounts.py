@@ -8,22 +8,20 @@ from drink_frontend.domain.entities import Account, Proof
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.statements import Executor, Row, Statement, constant
+from drink_frontend.storage.rows import RowMapping, if_given, plain
+from drink_frontend.storage.statements import Executor, Statement, constant
 from drink_frontend.storage.tables import accounts, tokens
 
-ACCOUNT = (
-    accounts.c.name,
-    accounts.c.kind,
-    accounts.c.admin,
-    accounts.c.closed,
-    accounts.c.password_hash,
-    accounts.c.credits_posted - accounts.c.debits_posted,
-    accounts.c.debits_pending,
-    accounts.c.created_ms,
+ACCOUNT = RowMapping(
+    Account,
+    accounts,
+    posted=accounts.c.credits_posted - accounts.c.debits_posted,
+    held=accounts.c.debits_pending,
+    since_ms=accounts.c.created_ms,
 )
-"""The columns that `read_account` reads."""
+"""The rows of accounts."""
 
-_ACCOUNT = select(*ACCOUNT)
+_ACCOUNT = ACCOUNT.select()
 
 _GET = Statement(_ACCOUNT.where(accounts.c.name == bindparam("name")))
 # In the collation of the column, which folds no letters but a to z.
@@ -48,15 +46,8 @@ _USERS = Statement(
     _ACCOUNT.where(accounts.c.kind == constant(AccountKind.USER)).order_by(accounts.c.name)
 )
 _ADD = Statement(
-    insert(accounts)
-    .inline()
-    .values(
-        name=bindparam("name"),
-        kind=bindparam("kind"),
-        admin=bindparam("admin"),
-        closed=constant(0),
-        password_hash=bindparam("password_hash"),
-        created_ms=bindparam("now_ms"),
+    ACCOUNT.insert(
+        created_ms=bindparam("created_ms"),
         debits_pending=constant(0),
         debits_posted=constant(0),
         credits_pending=constant(0),
@@ -67,15 +58,12 @@ _UPDATE = Statement(
     update(accounts)
     .where(accounts.c.name == bindparam("name"))
     .values(
-        {
-            column: func.coalesce(bindparam(column.name), column)
-            for column in (
-                accounts.c.admin,
-                accounts.c.closed,
-                accounts.c.password_hash,
-                accounts.c.ibutton_digest,
-            )
-        }
+        if_given(
+            accounts.c.admin,
+            accounts.c.closed,
+            accounts.c.password_hash,
+            accounts.c.ibutton_digest,
+        )
     )
 )
 _READMIT = Statement(
@@ -143,7 +131,7 @@ class AccountTable:
 
     def get(self, name: str) -> Account | None:
         """The account with exactly that name, of any kind."""
-        return _account(self._executor.one(_GET, name=name))
+        return ACCOUNT.read_one(self._executor.one(_GET, name=name))
 
     def find(self, name: str) -> Account | None:
         """The account that somebody means by a name: that one, or the only one alike but for case.
@@ -160,19 +148,19 @@ class AccountTable:
         # Letters beyond ASCII may have one of its letters as their small form: none is meant.
         if not name.isascii():
             return []
-        return [read_account(row) for row in self._executor.all(_ALIKE, folded=name.lower())]
+        return [ACCOUNT.read(row) for row in self._executor.all(_ALIKE, folded=name.lower())]
 
     def by_ibutton(self, digest: str) -> Account | None:
         """The account that the iButton with that digest logs in."""
-        return _account(self._executor.one(_BY_IBUTTON, digest=digest))
+        return ACCOUNT.read_one(self._executor.one(_BY_IBUTTON, digest=digest))
 
     def by_token(self, digest: str, now_ms: int) -> Account | None:
         """The account that the bearer token with that digest stands for, if it has not expired."""
-        return _account(self._executor.one(_BY_TOKEN, digest=digest, now_ms=now_ms))
+        return ACCOUNT.read_one(self._executor.one(_BY_TOKEN, digest=digest, now_ms=now_ms))
 
     def list_users(self) -> Sequence[Account]:
         """Every user's account, by name."""
-        return [read_account(row) for row in self._executor.all(_USERS)]
+        return [ACCOUNT.read(row) for row in self._executor.all(_USERS)]
 
     def add(
         self,
@@ -190,14 +178,8 @@ class AccountTable:
         """
         if alike := self._alike(name):
             raise AlreadyExistsError(f"the account {alike[0].name} exists")
-        self._executor.run(
-            _ADD,
-            name=name,
-            kind=kind.value,
-            admin=int(admin),
-            password_hash=password_hash,
-            now_ms=now_ms,
-        )
+        account = Account(name, kind, admin, False, password_hash, 0, 0, now_ms)
+        self._executor.run(_ADD, created_ms=now_ms, **ACCOUNT.parameters(account))
         self._touched.accounts[name] = None
 
     def update(
@@ -218,8 +200,8 @@ class AccountTable:
         changed = self._executor.run(
             _UPDATE,
             name=name,
-            admin=None if admin is None else int(admin),
-            closed=None if closed is None else int(closed),
+            admin=plain(admin),
+            closed=plain(closed),
             password_hash=password_hash,
             ibutton_digest=ibutton_digest,
         )
@@ -304,22 +286,3 @@ class AccountTable:
             )
         if removed:
             self._touched.revoked.add(account)
-
-
-def _account(row: Row | None) -> Account | None:
-    return None if row is None else read_account(row)
-
-
-def read_account(row: Row) -> Account:
-    """The account of a row of `ACCOUNT`."""
-    name, kind, admin, closed, password_hash, posted, held, since_ms = row
-    return Account(
-        name=name,
-        kind=AccountKind(kind),
-        admin=bool(admin),
-        closed=bool(closed),
-        password_hash=password_hash,
-        posted=posted,
-        held=held,
-        since_ms=since_ms,
-    )

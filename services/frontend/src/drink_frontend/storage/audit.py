@@ -1,27 +1,19 @@
-"""The audit log."""
+"""The audit log, and the alarms, which count what is too frequent for it."""
 
-import json
 from collections.abc import Iterable, Sequence
 from heapq import merge
 from itertools import islice
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, update
 
-from drink_frontend.domain.entities import AuditKind, AuditRecord
-from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Row, Statement
-from drink_frontend.storage.tables import audit
+from drink_frontend.domain.entities import Alarm, AuditKind, AuditRecord
+from drink_frontend.storage.rows import RowMapping
+from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement
+from drink_frontend.storage.tables import alarms, audit
 
+_RECORD_ROW = RowMapping(AuditRecord, audit)
 _RECORD = (
-    select(
-        audit.c.kind,
-        audit.c.at_ms,
-        audit.c.actor,
-        audit.c.drop_id,
-        audit.c.machine,
-        audit.c.account,
-        audit.c.facts,
-        audit.c.sequence,
-    )
+    _RECORD_ROW.select()
     .where(audit.c.sequence < bindparam("before"))
     .order_by(audit.c.sequence.desc())
     .limit(bindparam("limit"))
@@ -34,20 +26,22 @@ _LIST = Statement(_RECORD)
 _LIST_KIND = Statement(_RECORD.where(_IS_KIND))
 _LIST_DROP = Statement(_OF_DROP)
 _LIST_DROP_KIND = Statement(_OF_DROP.where(_IS_KIND))
-_ADD = Statement(
-    insert(audit)
-    .inline()
+_ADD = Statement(_RECORD_ROW.insert())
+
+_ALARM_ROW = RowMapping(Alarm, alarms)
+_LIST_ALARMS = Statement(
+    _ALARM_ROW.select().order_by(alarms.c.last_ms.desc(), alarms.c.machine, alarms.c.kind)
+)
+_ADD_ALARM = Statement(_ALARM_ROW.insert())
+_REPEAT_ALARM = Statement(
+    update(alarms)
+    .where(alarms.c.machine == bindparam("machine"), alarms.c.kind == bindparam("kind"))
     .values(
-        kind=bindparam("kind"),
-        at_ms=bindparam("at_ms"),
-        actor=bindparam("actor"),
-        drop_id=bindparam("drop_id"),
-        machine=bindparam("machine"),
-        account=bindparam("account"),
+        last_ms=bindparam("last_ms"),
+        count=alarms.c.count + bindparam("count"),
         facts=bindparam("facts"),
     )
 )
-_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class AuditTable:
@@ -64,16 +58,7 @@ class AuditTable:
 
     def add(self, record: AuditRecord) -> None:
         """Writes a record."""
-        self._executor.run(
-            _ADD,
-            kind=record.kind.value,
-            at_ms=record.at_ms,
-            actor=record.actor,
-            drop_id=record.drop_id,
-            machine=record.machine,
-            account=record.account,
-            facts=_ENCODE(record.facts),
-        )
+        self._executor.run(_ADD, **_RECORD_ROW.parameters(record))
 
     def list(
         self,
@@ -95,22 +80,31 @@ class AuditTable:
         )
         wanted = set(kinds)
         if not wanted:
-            return [_read(row) for row in self._executor.all(everything, **parameters)]
+            return [_RECORD_ROW.read(row) for row in self._executor.all(everything, **parameters)]
         # One query per kind, so that each follows its index however rare the kind is.
         by_kind = [self._executor.all(one_kind, kind=kind.value, **parameters) for kind in wanted]
         newest_first = merge(*by_kind, key=lambda row: -int(row[-1]))
-        return [_read(row) for row in islice(newest_first, limit)]
+        return [_RECORD_ROW.read(row) for row in islice(newest_first, limit)]
 
 
-def _read(row: Row) -> AuditRecord:
-    kind, at_ms, actor, drop_id, machine, account, facts, sequence = row
-    return AuditRecord(
-        kind=AuditKind(kind),
-        at_ms=at_ms,
-        actor=actor,
-        drop_id=drop_id,
-        machine=machine,
-        account=account,
-        facts=json.loads(facts),
-        sequence=sequence,
-    )
+class AlarmTable:
+    """Counts of what happens too often to keep a record of each time, in one unit of work.
+
+    Args:
+        executor: Runs its statements.
+    """
+
+    __slots__ = ("_executor",)
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def add(self, alarm: Alarm) -> None:
+        """Adds to the count of the machine's alarm of that kind, or inserts the alarm."""
+        parameters = _ALARM_ROW.parameters(alarm)
+        if not self._executor.run(_REPEAT_ALARM, **parameters):
+            self._executor.run(_ADD_ALARM, **parameters)
+
+    def list(self) -> Sequence[Alarm]:
+        """All alarms, the most recent first."""
+        return [_ALARM_ROW.read(row) for row in self._executor.all(_LIST_ALARMS)]

@@ -1,19 +1,18 @@
-"""The storage as the rest of the frontend sees it."""
+"""The database as the use cases see it, on either engine."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Self, TypeVar
 
 from drink_frontend.storage.changes import Changes
-from drink_frontend.storage.engine import Engine
+from drink_frontend.storage.engine import Engine, Query, StorageError
 from drink_frontend.storage.reader import Reader
-from drink_frontend.storage.remarks import remarks_on
 from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.storage.verify import rows_of, verify_books
-from drink_frontend.storage.workers import Hands, Team, Threads, Workers
+from drink_frontend.storage.verify import remarks_on, verify_books
+from drink_frontend.storage.workers import BatchQueue, PoolConfig, ThreadPool, WorkerPool
 from drink_frontend.storage.writer import Stats, Writer
 
 T = TypeVar("T")
@@ -24,11 +23,11 @@ class Database:
 
     Args:
         engine: The database; closed with this.
-        settings: Its bounds.
-        hire: Makes who carries out the work beside the event loop.
+        settings: Its limits.
+        pool_factory: Makes the threads that carry out units of work and queries.
 
     Attributes:
-        changes: Tells what commits changed.
+        changes: Reports what commits changed.
     """
 
     def __init__(
@@ -36,38 +35,75 @@ class Database:
         engine: Engine,
         settings: StorageSettings,
         *,
-        hire: Callable[[Team], Hands] = Threads,
+        pool_factory: Callable[[PoolConfig], WorkerPool] = ThreadPool,
     ) -> None:
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[BaseException] = self._loop.create_future()
+        self._listening: asyncio.Task[None] | None = None
         self.changes = Changes(hands_on=not engine.shared)
         self._writer = Writer(engine, settings, self._broken)
         limit_s = settings.read_limit_ms / 1000
-        self._crew = [Reader(engine, limit_s) for _ in range(settings.readers)]
-        self._writers = Workers(
+        self._readers = [Reader(engine, limit_s) for _ in range(settings.readers)]
+        self._writes = BatchQueue(
             "storage-writer",
             [self._writer],
             queue_max=settings.write_queue_max,
-            batch_max=settings.write_batch_max,
+            batch_max=engine.batch_max,
             done=self.changes.fire,
             idle_s=settings.look_elsewhere_ms / 1000,
             failed=self._fail,
-            hire=hire,
+            pool_factory=pool_factory,
         )
-        self._readers = Workers(
+        self._reads = BatchQueue(
             "storage-reader",
-            self._crew,
+            self._readers,
             queue_max=settings.read_queue_max,
             batch_max=settings.read_batch_max,
             done=self.changes.fire,
-            failed=self._fail,
             idle_s=settings.reader_look_ms / 1000,
-            hire=hire,
+            failed=self._fail,
+            pool_factory=pool_factory,
         )
 
+    @classmethod
+    def open(cls, settings: StorageSettings, *, beside: bool = False) -> Self:
+        """Opens the database that the settings name, on the event loop that uses it.
+
+        Args:
+            settings: Where it is, and its limits.
+            beside: For a command beside a running frontend. On SQLite, only one process can open
+                the database without this.
+
+        Raises:
+            DatabaseLockedError: another frontend has it open, on SQLite.
+            SchemaError: it has no schema, or one that this program cannot work with.
+            StorageError: it cannot be opened; the message says why.
+        """
+        engine: Engine
+        if settings.url is None:
+            engine = SqliteEngine(settings, exclusive=not beside)
+        else:
+            require_postgres()
+            from drink_frontend.storage.postgres_engine import (  # noqa: PLC0415 - optional
+                PostgresEngine,
+            )
+
+            engine = PostgresEngine(settings, serves=not beside)
+        try:
+            return cls(engine, settings)
+        except BaseException:
+            engine.close()
+            raise
+
     async def __aenter__(self) -> Self:
-        """Gives the open database."""
+        """Returns the open database, after the first attempt to listen to other processes."""
+        tried = asyncio.Event()
+        self._listening = asyncio.create_task(
+            self._engine.listen(self.changes.heard, tried), name="listen to other processes"
+        )
+        self._listening.add_done_callback(self._listening_ended)
+        await tried.wait()
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -76,20 +112,25 @@ class Database:
 
     @property
     def stats(self) -> Stats:
-        """Counts of commits and units."""
+        """Counts of commits and units of work."""
         return self._writer.stats
+
+    @property
+    def shared(self) -> bool:
+        """Whether other frontends may serve on the same database at the same time."""
+        return self._engine.shared
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
         """Runs a unit of work and returns its value after its commit is durable.
 
-        A cancelled caller changes nothing: the unit is carried out all the same.
+        Cancelling the caller does not stop the unit: it is carried out all the same.
 
         Raises:
             DrinkError: the unit raised it and was undone.
             StorageUnavailableError: the queue is full, or the commit failed.
-            OutcomeUnknownError: nobody knows whether the commit failed.
+            OutcomeUnknownError: it could not be found out whether the commit failed.
         """
-        return await self._writers.do(unit)
+        return await self._writes.do(unit)
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         """Runs a query on the latest committed state; it must not write.
@@ -97,56 +138,71 @@ class Database:
         Raises:
             StorageUnavailableError: the queue is full or the database does not answer.
         """
-        return await self._readers.do(query)
+        return await self._reads.do(query)
 
     async def readable(self) -> bool:
-        """Whether a query is answered, and every reader found the database when it last looked."""
-        await asyncio.gather(*(self.read(lambda tx: tx.frontends.list()) for _ in self._crew))
-        return all(reader.able for reader in self._crew)
+        """Whether a query is answered now, and every reader's last one was."""
+        await asyncio.gather(*(self.read(lambda tx: tx.frontends.list()) for _ in self._readers))
+        return all(reader.able for reader in self._readers)
 
     async def verify(self) -> Sequence[str]:
-        """What is wrong with the books, by `verify_books`, as they stand at one moment."""
-
-        def verify() -> Sequence[str]:
-            with self._engine.reading() as connection:
-                return verify_books(connection)
-
-        return await asyncio.to_thread(verify)
+        """The problems that `verify_books` finds in a snapshot of the database."""
+        return await self._inspect(verify_books)
 
     async def remarks(self) -> Sequence[str]:
-        """What a person should know of the books, by `remarks_on`."""
+        """The remarks of `remarks_on` on a snapshot of the database."""
+        return await self._inspect(remarks_on)
 
+    async def _inspect(self, inspect: Callable[[Query], Sequence[str]]) -> Sequence[str]:
         def look() -> Sequence[str]:
-            with self._engine.reading() as connection:
-                return remarks_on(partial(rows_of, connection))
+            with self._engine.reading() as query:
+                return inspect(query)
 
         return await asyncio.to_thread(look)
-
-    @property
-    def shared(self) -> bool:
-        """Whether other frontends may serve on the same database at the same time."""
-        return self._engine.shared
 
     async def failure(self) -> BaseException:
         """Waits for an error after which nothing is written any more, and returns it.
 
-        Whoever runs the process ends it then: a new one finds out what the disk holds.
+        The process has to end then: only a new one can read from the disk what was committed.
         """
         return await asyncio.shield(self._failure)
 
     async def close(self) -> None:
-        """Finishes what waits, then closes the database and lets others have it."""
-        self._writers.refuse()
-        await self._readers.close()
-        # The last connection tidies up, which a reader cannot do.
-        await self._writers.close()
+        """Carries out what is queued, then closes the database so that others may open it."""
+        if self._listening is not None:
+            self._listening.cancel()
+        self._writes.refuse()
+        await self._reads.close()
+        # The writer's connection is closed last: SQLite empties its journal then, which a
+        # read-only connection cannot do.
+        await self._writes.close()
         self._engine.close()
+        if self._listening is not None:
+            await asyncio.wait([self._listening])
+
+    def _listening_ended(self, listening: asyncio.Task[None]) -> None:
+        if not listening.cancelled() and (error := listening.exception()) is not None:
+            self._fail(error)
 
     def _broken(self, error: BaseException) -> None:
-        # A loop that was closed has nobody left to be told.
+        # The loop may be closed already.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._fail, error)
 
     def _fail(self, error: BaseException) -> None:
         if not self._failure.done():
             self._failure.set_result(error)
+
+
+def require_postgres() -> None:
+    """Checks that PostgreSQL's driver, an optional dependency, is installed.
+
+    Raises:
+        StorageError: it is not; the message names the package.
+    """
+    try:
+        import psycopg  # noqa: F401, PLC0415 - optional
+    except ImportError as error:
+        raise StorageError(
+            "storage.url needs PostgreSQL's driver: install drink-frontend[postgres]"
+        ) from error

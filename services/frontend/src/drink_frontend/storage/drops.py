@@ -3,46 +3,24 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import bindparam, case, exists, func, insert, select, update
+from sqlalchemy import bindparam, case, exists, func, select, update
 from sqlalchemy.sql.elements import BindParameter
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Drop
 from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
     Executor,
-    Row,
     Statement,
     constant,
 )
-from drink_frontend.storage.tables import IS_OPEN, drops
+from drink_frontend.storage.tables import DROP_MOVES, IS_OPEN, drops
 
-_COLUMNS = (
-    drops.c.id,
-    drops.c.sequence,
-    drops.c.account,
-    drops.c.request_id,
-    drops.c.fingerprint,
-    drops.c.machine,
-    drops.c.slot,
-    drops.c.item,
-    drops.c.price,
-    drops.c.hold_id,
-    drops.c.state,
-    drops.c.cause,
-    drops.c.decided_by,
-    drops.c.epoch,
-    drops.c.journal_id,
-    drops.c.revision,
-    drops.c.created_ms,
-    drops.c.not_before_ms,
-    drops.c.dispatched_ms,
-    drops.c.settled_ms,
-)
-_STATE, _CAUSE = _COLUMNS.index(drops.c.state), _COLUMNS.index(drops.c.cause)
-_DROP = select(*_COLUMNS)
+_DROP_ROW = RowMapping(Drop, drops)
+_DROP = _DROP_ROW.select()
 _BUSY = drops.alias("busy")
 _BEFORE = drops.c.sequence < bindparam("before")
 _STATE_NAMES = tuple(f"state_{number}" for number in range(len(State)))
@@ -54,28 +32,11 @@ _BY_REQUEST = Statement(
         drops.c.account == bindparam("account"), drops.c.request_id == bindparam("request_id")
     )
 )
-_ADD = Statement(
-    insert(drops)
-    .inline()
-    .values(
-        {column: bindparam(column.name) for column in _COLUMNS if column is not drops.c.sequence}
-    )
-    .returning(drops.c.sequence)
-)
-_MOVED = (
-    drops.c.state,
-    drops.c.cause,
-    drops.c.decided_by,
-    drops.c.epoch,
-    drops.c.journal_id,
-    drops.c.revision,
-    drops.c.dispatched_ms,
-    drops.c.settled_ms,
-)
+_ADD = Statement(_DROP_ROW.insert().returning(drops.c.sequence))
 _MOVE = Statement(
     update(drops)
     .where(drops.c.id == bindparam("moved"), drops.c.state == bindparam("source"))
-    .values({column: bindparam(column.name) for column in _MOVED})
+    .values({name: bindparam(name) for name in DROP_MOVES})
 )
 _HIGHEST_REVISION = case(
     (bindparam("revision") > drops.c.revision, bindparam("revision")), else_=drops.c.revision
@@ -159,36 +120,17 @@ class DropTable:
 
     def get(self, drop_id: str) -> Drop | None:
         """One drop."""
-        return _drop(self._executor.one(_GET, id=drop_id))
+        return _DROP_ROW.read_one(self._executor.one(_GET, id=drop_id))
 
     def by_request(self, account: str, request_id: str) -> Drop | None:
         """The drop that this request made."""
-        return _drop(self._executor.one(_BY_REQUEST, account=account, request_id=request_id))
+        return _DROP_ROW.read_one(
+            self._executor.one(_BY_REQUEST, account=account, request_id=request_id)
+        )
 
     def add(self, drop: Drop) -> Drop:
         """Keeps a new drop, and returns it with its `sequence`, which is counted here."""
-        row = self._executor.one(
-            _ADD,
-            id=drop.id,
-            account=drop.account,
-            request_id=drop.request_id,
-            fingerprint=drop.fingerprint,
-            machine=drop.machine,
-            slot=drop.slot,
-            item=drop.item,
-            price=drop.price,
-            hold_id=drop.hold_id,
-            state=drop.state.value,
-            cause=drop.cause.value,
-            decided_by=drop.decided_by,
-            epoch=drop.epoch,
-            journal_id=drop.journal_id,
-            revision=drop.revision,
-            created_ms=drop.created_ms,
-            not_before_ms=drop.not_before_ms,
-            dispatched_ms=drop.dispatched_ms,
-            settled_ms=drop.settled_ms,
-        )
+        row = self._executor.one(_ADD, **_DROP_ROW.parameters(drop))
         assert row is not None
         kept = self._touched.drops[drop.id] = replace(drop, sequence=row[0])
         return kept
@@ -224,17 +166,7 @@ class DropTable:
             settled_ms=drop.settled_ms or settled_ms,
         )
         changed = self._executor.run(
-            _MOVE,
-            moved=drop.id,
-            source=drop.state.value,
-            state=target.value,
-            cause=cause.value,
-            decided_by=moved.decided_by,
-            epoch=moved.epoch,
-            journal_id=moved.journal_id,
-            revision=moved.revision,
-            dispatched_ms=moved.dispatched_ms,
-            settled_ms=moved.settled_ms,
+            _MOVE, moved=drop.id, source=drop.state.value, **_DROP_ROW.parameters(moved)
         )
         assert changed == 1, f"the drop is not {drop.state}"
         if waits_again:
@@ -254,7 +186,7 @@ class DropTable:
 
         None while an earlier one is DISPATCHED.
         """
-        return _drop(self._executor.one(_NEXT_RESERVED, machine=machine))
+        return _DROP_ROW.read_one(self._executor.one(_NEXT_RESERVED, machine=machine))
 
     def ready_machines(self) -> Sequence[str]:
         """Machines that have a RESERVED drop and none that is DISPATCHED."""
@@ -273,11 +205,11 @@ class DropTable:
             rows = self._executor.all(_IN_STATE, state=state.value)
         else:
             rows = self._executor.all(_IN_STATE_AT, state=state.value, machine=machine)
-        return [_read(row) for row in rows]
+        return [_DROP_ROW.read(row) for row in rows]
 
     def due(self, now_ms: int) -> Sequence[Drop]:
         """SCHEDULED drops whose time has come, oldest first."""
-        return [_read(row) for row in self._executor.all(_DUE, now_ms=now_ms)]
+        return [_DROP_ROW.read(row) for row in self._executor.all(_DUE, now_ms=now_ms)]
 
     def next_due_ms(self) -> int | None:
         """When the next SCHEDULED drop is due."""
@@ -305,15 +237,4 @@ class DropTable:
             rows = self._executor.all(_LIST, **parameters)
         else:
             rows = self._executor.all(_LIST_OPEN, **parameters)
-        return [_read(row) for row in rows]
-
-
-def _drop(row: Row | None) -> Drop | None:
-    return None if row is None else _read(row)
-
-
-def _read(row: Row) -> Drop:
-    values = list(row)
-    values[_STATE] = State(values[_STATE])
-    values[_CAUSE] = Cause(values[_CAUSE])
-    return Drop(*values)
+        return [_DROP_ROW.read(row) for row in rows]

@@ -1,33 +1,49 @@
-"""What the storage asks of a database engine; all that is particular to one is behind this."""
+"""What differs between SQLite and PostgreSQL: connections, errors, and news of other processes."""
 
+import asyncio
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from enum import Enum, auto
-from typing import Protocol
+from typing import Any, Protocol
 
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.statements import Executor
-from drink_frontend.storage.verify import DriverConnection
+
+Query = Callable[[str], Iterable[Any]]
+"""Runs a query without parameters and returns its rows."""
+
+
+class StorageError(Exception):
+    """The database cannot be opened or migrated; the message tells an operator what to do."""
+
+
+class DatabaseLockedError(StorageError):
+    """Another frontend has the database open."""
+
+
+class SchemaError(StorageError):
+    """This program cannot work with the database's schema."""
 
 
 class Fault(Enum):
-    """What a driver's error means."""
+    """What a driver's error means for the transaction in which it was raised."""
 
     UNAVAILABLE = auto()
-    """The statement was not carried out, now; what was committed is sound."""
+    """The statement was not carried out; what was committed before is sound."""
     UNDONE = auto()
-    """The whole transaction was undone, by what may be over at once: it may be repeated."""
+    """The whole transaction was undone, by something temporary: it may be repeated."""
     IN_DOUBT = auto()
-    """The connection was lost at the commit, and nobody could tell whether it was carried out."""
+    """The connection was lost at the commit, and its outcome could not be found out."""
     BROKEN = auto()
     """What the database reads or writes can no longer be trusted in this process."""
 
 
-class Connection(Protocol):
+class DatabaseConnection(Protocol):
     """A connection to the database, used by one thread at a time."""
 
     @property
     def executor(self) -> Executor:
-        """Runs statements on it."""
+        """Runs statements on this connection."""
 
     @property
     def in_transaction(self) -> bool:
@@ -36,38 +52,38 @@ class Connection(Protocol):
     def begin(self) -> None:
         """Opens a transaction: a writing one on a writer, a snapshot on a reader.
 
-        A connection that was lost is made anew for it.
+        Connects again first if the connection was lost.
         """
 
-    def announce(self, touched: ChangeSet) -> None:
-        """Has other processes told what the transaction changed, once it is committed."""
+    def announce(self, changes: ChangeSet) -> None:
+        """Notifies other processes of the transaction's changes, once it is committed."""
 
     def commit(self) -> None:
-        """Makes the transaction durable. The last thing before it is `announce`."""
+        """Makes the transaction durable. The statement before it is that of `announce`."""
 
     def rollback(self) -> None:
         """Undoes the transaction; ends a reader's snapshot."""
 
     def savepoint(self) -> None:
-        """Marks where `undo` goes back to."""
+        """Sets the savepoint that `undo` goes back to."""
 
     def release(self) -> None:
-        """Keeps what was done since the savepoint."""
+        """Keeps what was done since the savepoint, and removes the savepoint."""
 
     def undo(self) -> None:
-        """Undoes what was done since the savepoint, and removes it."""
+        """Undoes what was done since the savepoint, and removes the savepoint."""
 
     def limit(self, seconds: float) -> None:
-        """Gives up what a reader runs `seconds` from now, with a Fault.UNAVAILABLE error."""
+        """Interrupts a reader's query after that time, with an error of Fault.UNAVAILABLE."""
 
     def changed_elsewhere(self) -> bool:
-        """Whether another process may have committed something since the last look. A writer's.
+        """Whether another process may have committed since the last call. For writers.
 
-        Not where other processes are heard by other means.
+        False where `Engine.listen` reports such commits.
         """
 
     def close(self) -> None:
-        """Closes it."""
+        """Closes the connection."""
 
 
 class Engine(Protocol):
@@ -75,16 +91,30 @@ class Engine(Protocol):
 
     @property
     def shared(self) -> bool:
-        """Whether other frontends may serve on it at the same time."""
+        """Whether other frontends may serve on the database at the same time."""
 
-    def connect(self, *, read_only: bool) -> Connection:
+    @property
+    def batch_max(self) -> int:
+        """Most units of work in one transaction."""
+
+    def connect(self, *, read_only: bool) -> DatabaseConnection:
         """A new connection."""
 
     def fault(self, error: BaseException) -> Fault | None:
-        """What a driver's error means; None for one that is a program mistake."""
+        """What a driver's error means; None for one that is a mistake of the program."""
 
-    def reading(self) -> AbstractContextManager[DriverConnection]:
-        """A snapshot of all of it, for as long as it takes to look at everything."""
+    def reading(self) -> AbstractContextManager[Query]:
+        """A snapshot of the whole database, without a time limit for its queries."""
+
+    async def listen(
+        self, heard: Callable[[ChangeSet | None], None], tried: asyncio.Event, /
+    ) -> None:
+        """Reports other processes' commits until cancelled, if `changed_elsewhere` does not.
+
+        Args:
+            heard: Called on the event loop with what a commit changed; None: it may be anything.
+            tried: Set after the first attempt to listen.
+        """
 
     def close(self) -> None:
-        """Lets another process have it. All connections are closed."""
+        """Lets another process open the database. All connections are closed before."""

@@ -2,37 +2,24 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, case, insert, select, union_all, update
+from sqlalchemy import bindparam, case, select, union_all, update
 
 from drink_frontend.domain.entities import LedgerEntry
 from drink_frontend.domain.ledger import Transfer, TransferKind
-from drink_frontend.storage.accounts import ACCOUNT, read_account
+from drink_frontend.storage.accounts import ACCOUNT
 from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
     Executor,
-    Row,
     Statement,
     constant,
 )
 from drink_frontend.storage.tables import IS_GRANT, accounts, transfers
 
-_COLUMNS = (
-    transfers.c.id,
-    transfers.c.kind,
-    transfers.c.debit_account,
-    transfers.c.credit_account,
-    transfers.c.amount,
-    transfers.c.created_ms,
-    transfers.c.drop_id,
-    transfers.c.resolves,
-    transfers.c.actor,
-    transfers.c.request_id,
-)
-_ADD = Statement(
-    insert(transfers).inline().values({column: bindparam(column.name) for column in _COLUMNS})
-)
+_TRANSFER = RowMapping(Transfer, transfers)
+_ADD = Statement(_TRANSFER.insert())
 _IS_DEBIT = accounts.c.name == bindparam("debit_account")
 _IS_CREDIT = accounts.c.name == bindparam("credit_account")
 _CHANGE_BALANCES = Statement(
@@ -49,11 +36,11 @@ _CHANGE_BALANCES = Statement(
             )
         }
     )
-    .returning(*ACCOUNT)
+    .returning(*ACCOUNT.columns)
 )
 # The kind is a constant, since the index on requests holds transfers of this kind only.
 _BY_REQUEST = Statement(
-    select(*_COLUMNS).where(
+    _TRANSFER.select().where(
         transfers.c.kind == constant(TransferKind.MOVE),
         transfers.c.actor == bindparam("actor"),
         transfers.c.request_id == bindparam("request_id"),
@@ -61,7 +48,7 @@ _BY_REQUEST = Statement(
 )
 # As the index on grants has it.
 _GRANTS = Statement(
-    select(*_COLUMNS)
+    _TRANSFER.select()
     .where(IS_GRANT, transfers.c.request_id == bindparam("request_id"))
     .order_by(transfers.c.sequence)
 )
@@ -109,19 +96,7 @@ class LedgerTable:
 
     def add(self, transfer: Transfer) -> None:
         """Writes a transfer and changes the balances of its two accounts."""
-        self._executor.run(
-            _ADD,
-            id=transfer.id,
-            kind=transfer.kind.value,
-            debit_account=transfer.debit_account,
-            credit_account=transfer.credit_account,
-            amount=transfer.amount,
-            created_ms=transfer.created_ms,
-            drop_id=transfer.drop_id,
-            resolves=transfer.resolves,
-            actor=transfer.actor,
-            request_id=transfer.request_id,
-        )
+        self._executor.run(_ADD, **_TRANSFER.parameters(transfer))
         changed = self._executor.all(
             _CHANGE_BALANCES,
             debit_account=transfer.debit_account,
@@ -130,16 +105,16 @@ class LedgerTable:
             posted=transfer.posted_change,
         )
         assert len(changed) == 2, "no such account"
-        self._touched.accounts |= {row[0]: read_account(row) for row in changed}
+        self._touched.accounts |= {row[0]: ACCOUNT.read(row) for row in changed}
 
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
         """The MOVE that this request made."""
         row = self._executor.one(_BY_REQUEST, actor=actor, request_id=request_id)
-        return None if row is None else _transfer(row)
+        return _TRANSFER.read_one(row)
 
     def grants(self, request_id: str) -> Sequence[Transfer]:
         """The MOVEs from or to funding that requests of that id made, whoever asked."""
-        return [_transfer(row) for row in self._executor.all(_GRANTS, request_id=request_id)]
+        return [_TRANSFER.read(row) for row in self._executor.all(_GRANTS, request_id=request_id)]
 
     def entries(self, account: str, before: int | None, limit: int) -> Sequence[LedgerEntry]:
         """Up to `limit` entries of the account with a sequence below `before`, newest first."""
@@ -150,7 +125,3 @@ class LedgerTable:
             limit=limit,
         )
         return [LedgerEntry(row[0], row[1], TransferKind(row[2]), *row[3:]) for row in rows]
-
-
-def _transfer(row: Row) -> Transfer:
-    return Transfer(row[0], TransferKind(row[1]), *row[2:])

@@ -1,44 +1,32 @@
-"""Machines, their slots, and what their agents last said."""
+"""Machines, their slots, their links, and the frontends that have these links."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import permutations
 
-from sqlalchemy import bindparam, func, insert, null, select, update
+from sqlalchemy import bindparam, delete, func, null, select, update
 
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import LinkOwnership, Machine, Queue, Reach, Slot
+from drink_frontend.domain.entities import (
+    FrontendInstance,
+    LinkOwnership,
+    Machine,
+    Queue,
+    Reach,
+    Slot,
+)
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.rows import RowMapping, if_given, plain
 from drink_frontend.storage.statements import Executor, Row, Statement, constant
-from drink_frontend.storage.tables import IS_OPEN, drops, machines, slots
+from drink_frontend.storage.tables import IS_OPEN, drops, frontends, machines, slots
 
-_MACHINE = select(
-    machines.c.name,
-    machines.c.display_name,
-    machines.c.location,
-    machines.c.enabled,
-    machines.c.epoch,
-    machines.c.journal_id,
-    machines.c.journal_sequence,
-    machines.c.temperature_celsius,
-    machines.c.reach,
-)
-_SLOT = select(
-    slots.c.machine,
-    slots.c.number,
-    slots.c.item,
-    slots.c.price,
-    slots.c.enabled,
-    slots.c.on_hand,
-    slots.c.reserved,
-    slots.c.dispensed,
-    slots.c.unknown,
-    slots.c.sensor,
-    slots.c.updated_ms,
-)
-_SLOT_BEGINS = 2 + len(_MACHINE.selected_columns)
+_MACHINE_ROW = RowMapping(Machine, machines)
+_SLOT_ROW = RowMapping(Slot, slots)
+_OWNERSHIP = RowMapping(LinkOwnership, machines, machine=machines.c.name)
+_MACHINE, _SLOT = _MACHINE_ROW.select(), _SLOT_ROW.select()
+_SLOT_BEGINS = 2 + len(_MACHINE_ROW.columns)
 _NAMED = machines.c.name == bindparam("name")
 _NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("number"))
 
@@ -54,7 +42,7 @@ _WAITING, _AT_MOTOR = (
     for state in (State.RESERVED, State.DISPATCHED)
 )
 _GET_WITH_SLOT = Statement(
-    select(_WAITING, _AT_MOTOR, *_MACHINE.selected_columns, *_SLOT.selected_columns)
+    select(_WAITING, _AT_MOTOR, *_MACHINE_ROW.columns, *_SLOT_ROW.columns)
     .select_from(
         machines.outerjoin(
             slots, (slots.c.machine == machines.c.name) & (slots.c.number == bindparam("number"))
@@ -67,32 +55,17 @@ _SLOTS = Statement(_SLOT.where(slots.c.machine == bindparam("machine")).order_by
 _ALL_SLOTS = Statement(_SLOT.order_by(slots.c.machine, slots.c.number))
 _ONE_SLOT = Statement(_SLOT.where(_NUMBERED))
 _BY_TOKEN = Statement(select(machines.c.name).where(machines.c.token_digest == bindparam("digest")))
-_ADD = Statement(
-    insert(machines)
-    .inline()
-    .values(
-        name=bindparam("name"),
-        display_name=bindparam("display_name"),
-        location=bindparam("location"),
-        enabled=constant(1),
-        epoch=constant(0),
-        journal_sequence=constant(0),
-        reach=constant(Reach.OFFLINE),
-    )
-)
+_ADD = Statement(_MACHINE_ROW.insert())
 _UPDATE = Statement(
     update(machines)
     .where(_NAMED)
     .values(
-        {
-            column: func.coalesce(bindparam(column.name), column)
-            for column in (
-                machines.c.display_name,
-                machines.c.location,
-                machines.c.enabled,
-                machines.c.token_digest,
-            )
-        }
+        if_given(
+            machines.c.display_name,
+            machines.c.location,
+            machines.c.enabled,
+            machines.c.token_digest,
+        )
     )
 )
 _SET_TEMPERATURE = Statement(
@@ -115,12 +88,8 @@ _RETIRE_LINK = Statement(
     .where(_NAMED)
     .values(epoch=machines.c.epoch + constant(1), frontend=null(), reach=constant(Reach.OFFLINE))
 )
-_CLAIMS = Statement(
-    select(machines.c.name, machines.c.epoch, machines.c.frontend, machines.c.reach).order_by(
-        machines.c.name
-    )
-)
-_KEEP_CLAIM = Statement(
+_OWNERSHIPS = Statement(_OWNERSHIP.select().order_by(machines.c.name))
+_KEEP_OWNERSHIP = Statement(
     update(machines)
     .where(_NAMED, machines.c.epoch == bindparam("epoch"))
     .values(frontend=bindparam("frontend"), reach=bindparam("reach"))
@@ -134,32 +103,12 @@ _SAW_JOURNAL = Statement(
     )
     .values(journal_sequence=bindparam("journal_sequence"))
 )
-_ADD_SLOT = Statement(
-    insert(slots)
-    .inline()
-    .values(
-        machine=bindparam("machine"),
-        number=bindparam("number"),
-        item=bindparam("item"),
-        price=bindparam("price"),
-        enabled=constant(1),
-        loaded=constant(0),
-        on_hand=constant(0),
-        reserved=constant(0),
-        dispensed=constant(0),
-        unknown=constant(0),
-        sensor=constant(Sensor.UNSPECIFIED),
-        updated_ms=bindparam("now_ms"),
-    )
-)
+_ADD_SLOT = Statement(_SLOT_ROW.insert(loaded=constant(0)))
 _UPDATE_SLOT = Statement(
     update(slots)
     .where(_NUMBERED)
     .values(
-        {
-            column: func.coalesce(bindparam(column.name), column)
-            for column in (slots.c.item, slots.c.price, slots.c.enabled, slots.c.sensor)
-        }
+        if_given(slots.c.item, slots.c.price, slots.c.enabled, slots.c.sensor)
         | {"updated_ms": bindparam("now_ms")}
     )
 )
@@ -186,6 +135,17 @@ _MOVE_ITEM = {
     for source, target in permutations(Place, 2)
 }
 
+_FRONTEND = RowMapping(FrontendInstance, frontends)
+_FRONTEND_NAMED = frontends.c.id == bindparam("id")
+_LIST_FRONTENDS = Statement(_FRONTEND.select().order_by(frontends.c.started_ms, frontends.c.id))
+_ADD_FRONTEND = Statement(_FRONTEND.insert(beats=constant(1)))
+_BEAT = Statement(
+    update(frontends).where(_FRONTEND_NAMED).values(beats=frontends.c.beats + constant(1))
+)
+_REMOVE_FRONTEND = Statement(
+    delete(frontends).where(_FRONTEND_NAMED, frontends.c.beats == bindparam("beats"))
+)
+
 
 class MachineTable:
     """Machines, their slots and what their agents last reported, in one unit of work.
@@ -206,12 +166,11 @@ class MachineTable:
         row = self._executor.one(_GET, name=name)
         if row is None:
             return None
-        return _machine(row, map(_slot, self._executor.all(_SLOTS, machine=name)))
+        return _machine(row, self._executor.all(_SLOTS, machine=name))
 
     def alone(self, name: str) -> Machine | None:
         """The machine without its slots."""
-        row = self._executor.one(_GET, name=name)
-        return None if row is None else _machine(row, ())
+        return _MACHINE_ROW.read_one(self._executor.one(_GET, name=name))
 
     def with_slot(self, name: str, number: int) -> tuple[Machine, Queue] | None:
         """The machine with that one of its slots, if it has it, and what waits for it."""
@@ -220,20 +179,19 @@ class MachineTable:
             return None
         waiting, at_motor = row[:2]
         slot = row[_SLOT_BEGINS:]
-        machine = _machine(row[2:_SLOT_BEGINS], () if slot[0] is None else (_slot(slot),))
+        machine = _machine(row[2:_SLOT_BEGINS], () if slot[0] is None else (slot,))
         return machine, Queue(waiting + at_motor, bool(at_motor))
 
     def list(self) -> Sequence[Machine]:
         """All machines with their slots, by name."""
         by_machine = defaultdict(list)
         for row in self._executor.all(_ALL_SLOTS):
-            by_machine[row[0]].append(_slot(row))
+            by_machine[row[0]].append(row)
         return [_machine(row, by_machine[row[0]]) for row in self._executor.all(_LIST)]
 
     def slot(self, machine: str, number: int) -> Slot | None:
         """One slot."""
-        row = self._executor.one(_ONE_SLOT, machine=machine, number=number)
-        return None if row is None else _slot(row)
+        return _SLOT_ROW.read_one(self._executor.one(_ONE_SLOT, machine=machine, number=number))
 
     def by_token(self, digest: str) -> str | None:
         """Name of the machine whose agent's token has that digest."""
@@ -244,7 +202,8 @@ class MachineTable:
         """Makes an enabled machine without slots; AlreadyExistsError if there is one."""
         if self._executor.one(_GET, name=name) is not None:
             raise AlreadyExistsError("the machine exists")
-        self._executor.run(_ADD, name=name, display_name=display_name, location=location)
+        new = Machine(name, display_name, location, True, 0, None, 0, None)
+        self._executor.run(_ADD, **_MACHINE_ROW.parameters(new))
         self._touched.machines.add(name)
 
     def update(
@@ -262,7 +221,7 @@ class MachineTable:
             name=name,
             display_name=display_name,
             location=location,
-            enabled=None if enabled is None else int(enabled),
+            enabled=plain(enabled),
             token_digest=token_digest,
         )
         self._changed(name, changed)
@@ -271,9 +230,8 @@ class MachineTable:
         """Makes an enabled, empty slot; AlreadyExistsError if there is one."""
         if self.slot(machine, number) is not None:
             raise AlreadyExistsError("the slot exists")
-        self._executor.run(
-            _ADD_SLOT, machine=machine, number=number, item=item, price=price, now_ms=now_ms
-        )
+        new = Slot(machine, number, item, price, True, 0, 0, 0, 0, Sensor.UNSPECIFIED, now_ms)
+        self._executor.run(_ADD_SLOT, **_SLOT_ROW.parameters(new))
         self._touched.machines.add(machine)
 
     def update_slot(
@@ -296,8 +254,8 @@ class MachineTable:
             now_ms=now_ms,
             item=item,
             price=price,
-            enabled=None if enabled is None else int(enabled),
-            sensor=None if sensor is None else sensor.value,
+            enabled=plain(enabled),
+            sensor=plain(sensor),
         )
         self._changed(machine, changed)
         if on_hand is not None:
@@ -338,15 +296,12 @@ class MachineTable:
 
     def ownerships(self) -> Sequence[LinkOwnership]:
         """What is kept of each machine's newest link, by name."""
-        return [
-            LinkOwnership(name, epoch, frontend, Reach(reach))
-            for name, epoch, frontend, reach in self._executor.all(_CLAIMS)
-        ]
+        return [_OWNERSHIP.read(row) for row in self._executor.all(_OWNERSHIPS)]
 
     def keep_ownership(self, ownership: LinkOwnership) -> None:
         """Keeps who has the link and how far a command gets on it, unless there is a newer one."""
         changed = self._executor.run(
-            _KEEP_CLAIM,
+            _KEEP_OWNERSHIP,
             name=ownership.machine,
             epoch=ownership.epoch,
             frontend=ownership.frontend,
@@ -367,34 +322,32 @@ class MachineTable:
         self._touched.machines.add(name)
 
 
-def _machine(row: Row, its_slots: Iterable[Slot]) -> Machine:
-    name, display_name, location, enabled, epoch, journal_id, journal_sequence, celsius, reach = row
-    return Machine(
-        name=name,
-        display_name=display_name,
-        location=location,
-        enabled=bool(enabled),
-        epoch=epoch,
-        journal_id=journal_id,
-        journal_sequence=journal_sequence,
-        temperature_celsius=celsius,
-        slots=tuple(its_slots),
-        reach=Reach(reach),
-    )
+class FrontendTable:
+    """The frontends that serve on this database, in one unit of work.
+
+    Args:
+        executor: Runs its statements.
+    """
+
+    __slots__ = ("_executor",)
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def list(self) -> Sequence[FrontendInstance]:
+        """All of them, in the order of their starts."""
+        return [_FRONTEND.read(row) for row in self._executor.all(_LIST_FRONTENDS)]
+
+    def beat(self, frontend: FrontendInstance) -> None:
+        """Counts up the beats of a frontend; inserts it if it is not there."""
+        if not self._executor.run(_BEAT, id=frontend.id):
+            self._executor.run(_ADD_FRONTEND, **_FRONTEND.parameters(frontend))
+
+    def remove(self, frontend: FrontendInstance) -> bool:
+        """Removes a frontend, unless it has beaten since `frontend` was read; whether it did."""
+        removed = self._executor.run(_REMOVE_FRONTEND, id=frontend.id, beats=frontend.beats)
+        return removed == 1
 
 
-def _slot(row: Row) -> Slot:
-    machine, number, item, price, enabled, on_hand, reserved, dispensed, unknown, sensor, at = row
-    return Slot(
-        machine=machine,
-        number=number,
-        item=item,
-        price=price,
-        enabled=bool(enabled),
-        on_hand=on_hand,
-        reserved=reserved,
-        dispensed=dispensed,
-        unknown=unknown,
-        sensor=Sensor(sensor),
-        updated_ms=at,
-    )
+def _machine(row: Row, slot_rows: Iterable[Row]) -> Machine:
+    return _MACHINE_ROW.read(row, tuple(map(_SLOT_ROW.read, slot_rows)))

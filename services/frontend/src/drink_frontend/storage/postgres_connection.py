@@ -11,20 +11,21 @@ whoever has the next turn knows that the lost transaction has ended, and sees by
 Transaction ids would not tell: after a crash or a failover they are given out again.
 """
 
-import random
 import time
+from collections.abc import Mapping, Sequence
 
 import psycopg
 import structlog
 from psycopg import pq
+from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.errors import StorageError
-from drink_frontend.storage.postgres_dial import Driver, dial, said
-from drink_frontend.storage.postgres_executor import PostgresExecutor
+from drink_frontend.storage.engine import StorageError
+from drink_frontend.storage.postgres_dial import GuardedConnection, Redial, Row, dial, said
 from drink_frontend.storage.postgres_faults import Answer, rule_of
 from drink_frontend.storage.postgres_listener import CHANNEL, note
 from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.statements import Executor, Statement
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,8 @@ _LEAVE_NUMBER = """INSERT INTO writers (id, batch, seen_ms)
 _TELL = f"WITH number AS ({_LEAVE_NUMBER}) SELECT pg_notify('{CHANNEL}', %(note)s)"
 
 _NUMBER = b"SELECT batch FROM writers WHERE id = %s"
+
+DIALECT = PGDialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 
 _OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
@@ -63,41 +66,59 @@ class InDoubtError(Exception):
     """The connection was lost at the commit, and its outcome could not be found out."""
 
 
-class Redial:
-    """When a server that could not be reached is tried again, by all connections of a process.
-
-    The first that gets through lets the others through: readers share their work, and one that
-    waited longer than the rest would refuse what they could answer.
+class PostgresExecutor(Executor):
+    """An executor whose errors tell nothing of what rows hold. See `Executor`.
 
     Args:
-        settings: How long to wait.
+        cursor: The driver's.
+        writes: Whether it is a writer's.
 
     Attributes:
-        not_before: Monotonic seconds before which it is not tried.
+        stale: Whether an error has shown that the session is not as it was set up any more.
     """
 
-    def __init__(self, settings: StorageSettings) -> None:
-        self._settings = settings
-        self._failures = 0
-        self.not_before = 0.0
+    __slots__ = ("_writes", "stale")
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it may be tried now."""
-        return time.monotonic() >= self.not_before
+    def __init__(self, cursor: psycopg.Cursor[Row], *, writes: bool) -> None:
+        super().__init__(cursor, DIALECT)
+        self._writes = writes
+        self.stale = False
 
-    def failed(self) -> None:
-        """It was tried in vain; the next time is later, each time more."""
-        settings = self._settings
-        longest_ms = min(settings.reconnect_max_ms, settings.reconnect_ms * 2**self._failures)
-        self._failures = min(self._failures + 1, 20)
-        # Not a secret.
-        wait_s = random.uniform(longest_ms / 2, longest_ms) / 1000  # noqa: S311
-        self.not_before = time.monotonic() + wait_s
+    def all(self, statement: Statement, **parameters: object) -> Sequence[Row]:
+        """See `Executor`."""
+        try:
+            return super().all(statement, **parameters)
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.DataError) and _has_nul(parameters):
+                # No text here can have one, so that nothing is like it.
+                return []
+            raise self.seen(error) from None
 
-    def succeeded(self) -> None:
-        """It was reached."""
-        self._failures, self.not_before = 0, 0.0
+    def run(self, statement: Statement, **parameters: object) -> int:
+        """See `Executor`."""
+        try:
+            return super().run(statement, **parameters)
+        except psycopg.Error as error:
+            raise self.seen(error) from None
+
+    def seen(self, error: psycopg.Error) -> Exception:
+        """What is to be raised for a driver's error on this session."""
+        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction) and not self._writes:
+            # No fault of the server: a reader's transaction is read-only by its own BEGIN.
+            return RuntimeError("a query tried to write in a read-only transaction")
+        self.stale |= rule_of(error.sqlstate).renew
+        return redact(error)
+
+
+def _has_nul(parameters: Mapping[str, object]) -> bool:
+    return any(isinstance(value, str) and "\0" in value for value in parameters.values())
+
+
+def redact(error: psycopg.Error) -> psycopg.Error:
+    """The error without the server's details, which quote rows: a password's hash, say."""
+    if error.diag.message_primary is not None:
+        error.args = (error.diag.message_primary,)
+    return error
 
 
 class PostgresConnection:
@@ -117,7 +138,7 @@ class PostgresConnection:
         self._read_only = read_only
         self._writer = writer
         self._batch = 0
-        self._driver: Driver | None = None
+        self._driver: GuardedConnection | None = None
         self._executor: PostgresExecutor | None = None
         self._redial = redial
 
@@ -198,7 +219,7 @@ class PostgresConnection:
             self._driver.close()
             self._driver = self._executor = None
 
-    def _open(self) -> Driver:
+    def _open(self) -> GuardedConnection:
         assert self._driver is not None, "no transaction has begun"
         return self._driver
 
@@ -235,7 +256,7 @@ class PostgresConnection:
         status = driver.pgconn.parameter_status(b"default_transaction_read_only")
         return status == b"on" and not self._read_only
 
-    def _dial(self) -> Driver:
+    def _dial(self) -> GuardedConnection:
         """A new connection, unless one was in vain a moment ago."""
         self.close()
         if not self._redial.is_due:

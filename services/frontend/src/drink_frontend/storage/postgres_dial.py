@@ -1,5 +1,7 @@
 """Connections to PostgreSQL, as the promise needs them."""
 
+import random
+import time
 from typing import Any, TypeVar
 
 import psycopg
@@ -9,7 +11,7 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8Dumper
 
-from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.settings import StorageSettings
 
 T = TypeVar("T")
@@ -45,7 +47,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-class Driver(psycopg.Connection[Row]):
+class GuardedConnection(psycopg.Connection[Row]):
     """The driver's connection, which does not wait for ever for a server that stands still.
 
     Attributes:
@@ -72,6 +74,43 @@ class Driver(psycopg.Connection[Row]):
             ) from None
 
 
+class Redial:
+    """When a server that could not be reached is tried again, by all connections of a process.
+
+    The first that gets through lets the others through: readers share their work, and one that
+    waited longer than the rest would refuse what they could answer.
+
+    Args:
+        settings: How long to wait.
+
+    Attributes:
+        not_before: Monotonic seconds before which it is not tried.
+    """
+
+    def __init__(self, settings: StorageSettings) -> None:
+        self._settings = settings
+        self._failures = 0
+        self.not_before = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it may be tried now."""
+        return time.monotonic() >= self.not_before
+
+    def failed(self) -> None:
+        """It was tried in vain; the next time is later, each time more."""
+        settings = self._settings
+        longest_ms = min(settings.reconnect_max_ms, settings.reconnect_ms * 2**self._failures)
+        self._failures = min(self._failures + 1, 20)
+        # Not a secret.
+        wait_s = random.uniform(longest_ms / 2, longest_ms) / 1000  # noqa: S311
+        self.not_before = time.monotonic() + wait_s
+
+    def succeeded(self) -> None:
+        """It was reached."""
+        self._failures, self.not_before = 0, 0.0
+
+
 def parameters(settings: StorageSettings) -> dict[str, Any]:
     """What a connection is made with, for the driver.
 
@@ -96,7 +135,7 @@ def parameters(settings: StorageSettings) -> dict[str, Any]:
     }
 
 
-def dial(settings: StorageSettings, *, read_only: bool) -> Driver:
+def dial(settings: StorageSettings, *, read_only: bool) -> GuardedConnection:
     """A new connection for a writer or a reader.
 
     Raises:
@@ -104,7 +143,7 @@ def dial(settings: StorageSettings, *, read_only: bool) -> Driver:
         StorageError: it cannot be had with these settings.
     """
     # Each statement is one of few and comes again, so it is planned once.
-    driver = Driver.connect(**parameters(settings), prepare_threshold=0)
+    driver = GuardedConnection.connect(**parameters(settings), prepare_threshold=0)
     try:
         # A number has one type whatever its size, so that each statement has one plan.
         driver.adapters.register_dumper(int, Int8Dumper)
@@ -153,14 +192,14 @@ def said(error: Exception) -> str:
     return " ".join((primary or str(error)).split())
 
 
-def dial_to_migrate(settings: StorageSettings) -> Driver:
+def dial_to_migrate(settings: StorageSettings) -> GuardedConnection:
     """A new connection that changes the schema, which takes as long as it takes.
 
     Raises:
         StorageError: there is none to be had.
     """
     try:
-        driver = Driver.connect(**parameters(settings))
+        driver = GuardedConnection.connect(**parameters(settings))
         try:
             driver.run(f"SET statement_timeout = 0; {UNBOUND}")
         except BaseException:

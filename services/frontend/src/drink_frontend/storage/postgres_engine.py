@@ -1,24 +1,26 @@
 """PostgreSQL as an engine: how it is opened, and what its errors mean."""
 
+import asyncio
+import itertools
 import secrets
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 
 import psycopg
 
-from drink_frontend.storage.engine import Fault
-from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.engine import Fault, Query, StorageError
 from drink_frontend.storage.postgres_connection import (
     SNAPSHOT,
     InDoubtError,
     PostgresConnection,
-    Redial,
     RefusedError,
     UndoneError,
     UnreachableError,
 )
-from drink_frontend.storage.postgres_dial import Driver, Row, dial, said
+from drink_frontend.storage.postgres_dial import GuardedConnection, Redial, Row, dial, said
 from drink_frontend.storage.postgres_faults import fault_of
+from drink_frontend.storage.postgres_listener import Listener
 from drink_frontend.storage.postgres_server import (
     check_connections,
     check_rights,
@@ -27,11 +29,14 @@ from drink_frontend.storage.postgres_server import (
 )
 from drink_frontend.storage.schema import OLDEST, REVISION, check_revision
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.verify import DriverConnection
 
 _FORGET = """DELETE FROM writers
     WHERE seen_ms < extract(epoch FROM now() - interval '30 days') * 1000"""
 """Of processes that are gone; long after the last of them could be in doubt."""
+
+SUBTRANSACTIONS_MAX = 64
+"""Most savepoints of one transaction, and so most units of one commit. PostgreSQL keeps this many
+in shared memory (PGPROC_MAX_CACHED_SUBXIDS); with more, every reader becomes slower."""
 
 
 class PostgresEngine:
@@ -54,6 +59,7 @@ class PostgresEngine:
 
     def __init__(self, settings: StorageSettings, *, serves: bool = True) -> None:
         self._settings = settings
+        self._serves = serves
         self.redial = Redial(settings)
         self.writer = secrets.token_hex(8)
         try:
@@ -88,49 +94,50 @@ class PostgresEngine:
             case _:
                 return None
 
+    @property
+    def batch_max(self) -> int:
+        """Most units of work in one transaction."""
+        return min(self._settings.write_batch_max, SUBTRANSACTIONS_MAX)
+
     @contextmanager
-    def reading(self) -> Iterator[DriverConnection]:
-        """See `Engine`."""
+    def reading(self) -> Iterator[Query]:
+        """A snapshot of the whole database. What a query finds is fetched in parts."""
         with closing(_reach(self._settings, read_only=True)) as driver:
             # A reader's limit is for pages, and whoever looks at everything takes longer.
             driver.answer_limit_s = None
             driver.run("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
             driver.run(SNAPSHOT)
-            with closing(_Snapshot(driver)) as snapshot:
-                yield snapshot
+            with ExitStack() as cursors:
+
+                def query(sql: str) -> Iterable[Row]:
+                    name = f"books_{next(numbers)}"
+                    cursor = cursors.enter_context(closing(driver.cursor(name)))
+                    cursor.itersize = 1_000
+                    return cursor.execute(sql.encode())
+
+                numbers = itertools.count()
+                yield query
+
+    async def listen(
+        self, heard: Callable[[ChangeSet | None], None], tried: asyncio.Event, /
+    ) -> None:
+        """Reports commits of other processes; for a frontend, not for a command beside one."""
+        if self._serves:
+            await Listener(self._settings, self.writer, heard, tried).run()
+        tried.set()
 
     def close(self) -> None:
         """See `Engine`."""
 
 
-class _Snapshot:
-    """See `DriverConnection`; what a query finds is fetched in parts."""
-
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
-        self._cursors: list[psycopg.ServerCursor[Row]] = []
-
-    def cursor(self) -> psycopg.ServerCursor[Row]:
-        """A new cursor."""
-        cursor = self._driver.cursor(f"books_{len(self._cursors)}")
-        cursor.itersize = 1_000
-        self._cursors.append(cursor)
-        return cursor
-
-    def close(self) -> None:
-        """Closes every cursor."""
-        for cursor in self._cursors:
-            cursor.close()
-
-
-def _reach(settings: StorageSettings, *, read_only: bool = False) -> Driver:
+def _reach(settings: StorageSettings, *, read_only: bool = False) -> GuardedConnection:
     try:
         return dial(settings, read_only=read_only)
     except psycopg.Error as error:
         raise StorageError(f"the database cannot be reached: {said(error)}") from None
 
 
-def _check_schema(driver: Driver) -> None:
+def _check_schema(driver: GuardedConnection) -> None:
     def ask(query: str) -> str | None:
         row = driver.run(query).fetchone()
         return None if row is None else str(row[0])

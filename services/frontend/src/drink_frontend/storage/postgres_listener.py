@@ -13,7 +13,7 @@ import psycopg
 import structlog
 
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.errors import StorageError
+from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.postgres_dial import SILENCE_S, UNBOUND, Row, parameters, said
 from drink_frontend.storage.settings import StorageSettings
 
@@ -74,19 +74,21 @@ class Listener:
     Args:
         settings: Where the database is.
         writer: This process, whose own commits are no news.
-        heard: Told what another process's commit changed; None if that may be anything.
-
-    Attributes:
+        heard: Called with what another process's commit changed; None: it may be anything.
         tried: Set after the first attempt to listen.
     """
 
     def __init__(
-        self, settings: StorageSettings, writer: str, heard: Callable[[ChangeSet | None], None]
+        self,
+        settings: StorageSettings,
+        writer: str,
+        heard: Callable[[ChangeSet | None], None],
+        tried: asyncio.Event,
     ) -> None:
         self._settings = settings
         self._writer = writer
         self._heard = heard
-        self.tried = asyncio.Event()
+        self._tried = tried
 
     async def run(self) -> None:
         """Listens until cancelled; connects again whenever it has to."""
@@ -98,11 +100,11 @@ class Listener:
                     log.info("listening_to_others")
                     # What was committed while nobody listened.
                     self._heard(None)
-                    self.tried.set()
+                    self._tried.set()
                     await self._listen(connection)
             except (psycopg.Error, StorageError, TimeoutError) as error:
                 log.warning("not_listening_to_others", error=said(error))
-                self.tried.set()
+                self._tried.set()
                 await self._look(failures)
                 failures = min(failures + 1, 20)
 

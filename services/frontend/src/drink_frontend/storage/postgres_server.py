@@ -5,9 +5,9 @@ from contextlib import closing
 import psycopg
 import structlog
 
-from drink_frontend.storage.errors import StorageError
-from drink_frontend.storage.postgres_dial import Driver, dial, dial_to_migrate, said
-from drink_frontend.storage.rights import rights_on
+from drink_frontend.storage.engine import StorageError
+from drink_frontend.storage.postgres_dial import GuardedConnection, dial, dial_to_migrate, said
+from drink_frontend.storage.schema import rights_on
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import metadata
 
@@ -40,7 +40,7 @@ _LIMITS = """SELECT 'the role ' || rolname, rolconnlimit FROM pg_roles
     AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)"""
 
 
-def check_server(driver: Driver, settings: StorageSettings) -> None:
+def check_server(driver: GuardedConnection, settings: StorageSettings) -> None:
     """Refuses a server that is too old, and a pooler that does not keep sessions.
 
     Raises:
@@ -67,7 +67,7 @@ def check_server(driver: Driver, settings: StorageSettings) -> None:
         )
 
 
-def _share_processes(first: Driver, second: Driver) -> bool:
+def _share_processes(first: GuardedConnection, second: GuardedConnection) -> bool:
     """Whether a process of the server works for more than one connection, or changes."""
     for _ in range(_ROUNDS):
         held = _process(first)
@@ -79,13 +79,13 @@ def _share_processes(first: Driver, second: Driver) -> bool:
     return False
 
 
-def _process(driver: Driver) -> int:
+def _process(driver: GuardedConnection) -> int:
     row = driver.run("SELECT pg_backend_pid()").fetchone()
     assert row is not None
     return int(row[0])
 
 
-def check_rights(driver: Driver) -> None:
+def check_rights(driver: GuardedConnection) -> None:
     """Refuses a role that may not do what the service does.
 
     Raises:
@@ -105,7 +105,7 @@ def check_rights(driver: Driver) -> None:
             )
 
 
-def check_connections(driver: Driver, settings: StorageSettings) -> None:
+def check_connections(driver: GuardedConnection, settings: StorageSettings) -> None:
     """Refuses a limit that leaves a frontend without some of its connections for ever.
 
     Raises:
@@ -121,7 +121,7 @@ def check_connections(driver: Driver, settings: StorageSettings) -> None:
             )
 
 
-def warn_of_loss(driver: Driver) -> None:
+def warn_of_loss(driver: GuardedConnection) -> None:
     """Says so when the server's own settings take away what a commit promises."""
     rows = driver.execute(
         "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')"
@@ -131,7 +131,7 @@ def warn_of_loss(driver: Driver) -> None:
         log.warning("commits_not_durable", server_setting=f"{name} = off")
 
 
-def connect_to_migrate(settings: StorageSettings) -> Driver:
+def connect_to_migrate(settings: StorageSettings) -> GuardedConnection:
     """A new connection that changes the schema; its caller begins and ends transactions.
 
     Raises:

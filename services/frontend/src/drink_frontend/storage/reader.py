@@ -6,9 +6,9 @@ import structlog
 
 from drink_frontend.domain.errors import DrinkError, StorageUnavailableError
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.engine import Connection, Engine
+from drink_frontend.storage.engine import DatabaseConnection, Engine
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.storage.workers import Job, Outcome
+from drink_frontend.storage.workers import Job, JobResult
 
 log = structlog.get_logger(__name__)
 
@@ -30,11 +30,11 @@ class Reader:
 
     def __init__(self, engine: Engine, limit_s: float) -> None:
         self._engine = engine
-        self._connection: Connection = engine.connect(read_only=True)
+        self._connection: DatabaseConnection = engine.connect(read_only=True)
         self._limit_s = limit_s
         self.able = True
 
-    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[JobResult], ChangeSet]:
         """See `Crew`."""
         try:
             self._connection.begin()
@@ -64,14 +64,14 @@ class Reader:
         """See `Crew`."""
         self._connection.close()
 
-    def _carry_out(self, job: Job) -> Outcome:
+    def _carry_out(self, job: Job) -> JobResult:
         if job.future.cancelled():
-            return Outcome()
+            return JobResult()
         self._connection.limit(self._limit_s)
         try:
-            return Outcome(job.call(Transaction(self._connection.executor, tokens_max=0)))
+            return JobResult(job.call(Transaction(self._connection.executor, tokens_max=0)))
         except DrinkError as error:
-            return Outcome(error=error)
+            return JobResult(error=error)
         except BaseException as error:
             outcome = self._outcome(error)
             # An engine may answer nothing more from a snapshot after an error.
@@ -80,8 +80,8 @@ class Reader:
             self._connection.begin()
             return outcome
 
-    def _outcome(self, error: BaseException) -> Outcome:
+    def _outcome(self, error: BaseException) -> JobResult:
         if self._engine.fault(error) is not None:
             log.warning("query_refused", error=str(error))
-            return Outcome(error=StorageUnavailableError("the database does not answer"))
-        return Outcome(error=error)
+            return JobResult(error=StorageUnavailableError("the database does not answer"))
+        return JobResult(error=error)

@@ -1,31 +1,47 @@
-"""Whether this program can live with a database's schema, on every engine.
+"""What the program needs of a database: a schema that it can work with, and rights on each table.
 
 A schema is changed in two releases: the first expands it, so that programs of the release before
-can run beside and after it; the second takes away what nobody uses any more. Each migration keeps,
-in the table `compatibility`, the oldest program that can live with what it makes.
+can run beside and after it; the second removes what is no longer used. Each migration stores, in
+the table `compatibility`, the oldest program that can work with the schema that it makes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from drink_frontend.storage.errors import SchemaError
+from drink_frontend.storage.engine import SchemaError
 from drink_frontend.storage.tables import SCHEMA_REVISION
 
 REVISION = "SELECT version_num FROM alembic_version"
-"""Asks for the schema's revision."""
+"""Selects the schema's revision."""
 
 OLDEST = "SELECT oldest FROM compatibility JOIN alembic_version ON revision = version_num"
-"""Asks for the oldest program, by its SCHEMA_REVISION, that can live with the schema."""
+"""Selects the oldest program, by its SCHEMA_REVISION, that can work with the schema."""
+
+_APPEND_ONLY = frozenset({"audit", "transfers"})
+_ONLY_READ = frozenset({"compatibility"})
+_SHRINKING = frozenset({"frontends", "tokens", "writers"})
+
+
+def rights_on(table: str) -> Sequence[str]:
+    """The rights that the service needs on one of its tables, as SQL names them."""
+    rights = ["SELECT"]
+    if table not in _ONLY_READ:
+        rights.append("INSERT")
+        if table not in _APPEND_ONLY:
+            rights.append("UPDATE")
+    if table in _SHRINKING:
+        rights.append("DELETE")
+    return rights
 
 
 def check_revision(
     database: str, revision: str | None, oldest_program: Callable[[], str | None]
 ) -> None:
-    """Refuses a schema that this program cannot live with.
+    """Checks that this program can work with a database's schema.
 
     Args:
         database: What to call the database in a message.
         revision: Its schema's; None if it has none.
-        oldest_program: Asks the database for OLDEST.
+        oldest_program: Returns the result of OLDEST.
 
     Raises:
         SchemaError: there is no schema, an older one, or one too new.
@@ -48,7 +64,7 @@ def check_revision(
 
 
 def is_compatible(revision: str, oldest_program: Callable[[], str | None]) -> bool:
-    """Whether this program can live with a schema of its own revision or a newer one."""
+    """Whether this program can work with a schema of its own revision or a newer one."""
     if revision <= SCHEMA_REVISION:
         return True
     oldest = oldest_program()

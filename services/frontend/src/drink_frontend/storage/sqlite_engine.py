@@ -6,11 +6,12 @@ not be what the disk holds, and only a new process, which reads the disk, can te
 no such error: SQLite undoes the transaction and the next one may succeed.
 """
 
+import asyncio
 import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -18,8 +19,13 @@ from urllib.parse import quote
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.engine import Fault
-from drink_frontend.storage.errors import DatabaseLockedError, SchemaError, StorageError
+from drink_frontend.storage.engine import (
+    DatabaseLockedError,
+    Fault,
+    Query,
+    SchemaError,
+    StorageError,
+)
 from drink_frontend.storage.schema import OLDEST, REVISION, check_revision
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Executor
@@ -145,6 +151,11 @@ class SqliteEngine:
         """See `Engine`."""
         return SqliteConnection(open_file(self._settings, read_only=read_only), read_only=read_only)
 
+    @property
+    def batch_max(self) -> int:
+        """Most units of work in one transaction: as many as the settings allow."""
+        return self._settings.write_batch_max
+
     def fault(self, error: BaseException) -> Fault | None:
         """See `Engine`."""
         code = getattr(error, "sqlite_errorcode", None)
@@ -156,11 +167,17 @@ class SqliteEngine:
         return Fault.UNAVAILABLE if primary in _UNAVAILABLE else None
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """See `Engine`."""
+    def reading(self) -> Iterator[Query]:
+        """A snapshot of the whole database."""
         with reading(self._settings) as connection:
             connection.execute("BEGIN")
-            yield connection
+            yield connection.execute
+
+    async def listen(
+        self, _heard: Callable[[ChangeSet | None], None], tried: asyncio.Event, /
+    ) -> None:
+        """Returns at once: `SqliteConnection.changed_elsewhere` asks the file."""
+        tried.set()
 
     def close(self) -> None:
         """See `Engine`."""

@@ -216,6 +216,18 @@ slots = Table(
     **_STRICT_BY_KEY,
 )
 
+DROP_MOVES = (
+    "state",
+    "cause",
+    "decided_by",
+    "epoch",
+    "journal_id",
+    "revision",
+    "dispatched_ms",
+    "settled_ms",
+)
+"""The columns of a drop that its moves change; a trigger refuses to change any other."""
+
 drops = Table(
     "drops",
     metadata,

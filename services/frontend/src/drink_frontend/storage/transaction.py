@@ -1,37 +1,42 @@
 """One unit of work's view of the database."""
 
+from collections.abc import Sequence
+from functools import cache
+
+from sqlalchemy import Table, delete, false, insert, select, update
+from sqlalchemy.sql import ClauseElement
+
 from drink_frontend.storage.accounts import AccountTable
-from drink_frontend.storage.alarms import AlarmTable
-from drink_frontend.storage.audit import AuditTable
+from drink_frontend.storage.audit import AlarmTable, AuditTable
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.drops import DropTable
-from drink_frontend.storage.frontends import FrontendTable
 from drink_frontend.storage.ledger import LedgerTable
-from drink_frontend.storage.machines import MachineTable
-from drink_frontend.storage.rights import exercise
-from drink_frontend.storage.statements import Executor
+from drink_frontend.storage.machines import FrontendTable, MachineTable
+from drink_frontend.storage.schema import rights_on
+from drink_frontend.storage.statements import Executor, Statement
+from drink_frontend.storage.tables import metadata
 
 
 class Transaction:
-    """One unit of work's view of the database.
+    """Everything that is stored, for one unit of work.
 
-    A unit of work is a plain function over a Transaction. It runs whole or not at all, alone, on a
-    thread of the storage, and may run more than once before it is committed; so it computes, reads
-    and writes through the Transaction and touches nothing else.
+    A unit of work is a plain function of a Transaction. It runs whole or not at all, isolated from
+    others, on a thread of the storage, and may run more than once before it is committed. So it
+    computes, reads and writes through the Transaction and has no other effect.
 
     Args:
         executor: Runs its statements.
-        tokens_max: Bearer tokens that one account may have.
+        tokens_max: Most bearer tokens of one account.
 
     Attributes:
         accounts: Accounts, credentials, tokens.
         ledger: Transfers.
         machines: Machines and slots.
         drops: Drops.
-        frontends: The frontends that serve.
+        frontends: The frontends that serve on the database.
         audit: The audit log.
         alarms: Counted alarms.
-        touched: What has been changed through it.
+        touched: What the unit of work has changed.
     """
 
     __slots__ = (
@@ -58,5 +63,35 @@ class Transaction:
         self.alarms = AlarmTable(executor)
 
     def exercise(self) -> None:
-        """Asks for everything that the service does with what is kept, without doing any of it."""
-        exercise(self._executor)
+        """Runs one statement of each kind that the service runs on each table, on no rows.
+
+        The database refuses these for the same reasons as the service's own: a right, a table or a
+        column is missing, or it accepts no changes.
+        """
+        for statement in _statements_on_no_row():
+            if statement.changes:
+                self._executor.run(statement)
+            else:
+                self._executor.all(statement)
+
+
+@cache
+def _statements_on_no_row() -> Sequence[Statement]:
+    return [
+        Statement(_on_no_row(table, right))
+        for table in metadata.tables.values()
+        for right in rights_on(table.name)
+    ]
+
+
+def _on_no_row(table: Table, right: str) -> ClauseElement:
+    nothing = select(*table.columns).where(false())
+    match right:
+        case "SELECT":
+            return nothing
+        case "INSERT":
+            return insert(table).from_select(list(table.columns), nothing)
+        case "UPDATE":
+            return update(table).where(false()).values({column: column for column in table.columns})
+        case _:
+            return delete(table).where(false())

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql.schema import MetaData
 
 from drink_frontend.domain.stock import STOCK_MAX
-from drink_frontend.storage.tables import metadata
+from drink_frontend.storage.tables import DROP_MOVES, drops, metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,7 @@ class Trigger:
     condition: str = ""
 
 
-_ORDER = (
-    "sequence, id, account, request_id, fingerprint, machine, slot, item, price, hold_id,"
-    " created_ms, not_before_ms"
-)
+_ORDER = ", ".join(column.name for column in drops.c if column.name not in DROP_MOVES)
 
 TRIGGERS = {
     "transfers_never_change": Trigger("UPDATE", "transfers"),

@@ -9,27 +9,12 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import groupby, pairwise
-from typing import Any, Protocol
+from typing import Any
+
+from drink_frontend.storage.engine import Query
 
 LINES_MAX = 100
 """Most lines per check; whoever sees a hundred needs no more to know that the books are broken."""
-
-
-class Cursor(Protocol):
-    """What is used of a driver's cursor (PEP 249)."""
-
-    def execute(self, sql: str, /) -> object:
-        """Runs a query."""
-
-    def __iter__(self) -> Iterator[Any]:
-        """The query's rows."""
-
-
-class DriverConnection(Protocol):
-    """What is used of a driver's connection (PEP 249)."""
-
-    def cursor(self) -> Cursor:
-        """A new cursor."""
 
 
 _QUERIES = {
@@ -144,6 +129,18 @@ _QUERIES = {
 }
 """What to say of each row that a query finds; a sound database gives none."""
 
+_REMARKS = {
+    "the accounts {} and {} differ only in case: each is found by its exact name only": """
+        SELECT one.name, other.name FROM accounts AS one
+        JOIN accounts AS other ON lower(one.name) = lower(other.name) AND one.name < other.name
+        ORDER BY one.name, other.name""",
+    "the request_id {} gave or took credits {} times, by {} and {}: see whether all were meant": """
+        SELECT request_id, COUNT(*), MIN(actor), MAX(actor) FROM transfers
+        WHERE kind = 'MOVE' AND (debit_account = 'funding' OR credit_account = 'funding')
+        GROUP BY request_id HAVING COUNT(*) > 1 ORDER BY request_id""",
+}
+"""The text for each row that a query finds."""
+
 _HISTORIES = """
     SELECT drops.id, drops.state, drops.cause, drops.price, audit.facts FROM drops
     LEFT JOIN audit ON audit.drop_id = drops.id AND audit.kind = 'DROP_MOVED'
@@ -152,25 +149,33 @@ _LOADS = "SELECT machine, facts FROM audit WHERE kind = 'STOCK_CHANGED'"
 _SLOTS = "SELECT machine, number, loaded FROM slots"
 
 
-def verify_books(connection: DriverConnection) -> list[str]:
-    """What is wrong with the books; nothing if they agree.
+def verify_books(query: Query) -> list[str]:
+    """The problems of the books, a line each; none if everything agrees.
 
     Args:
-        connection: A snapshot of the database: a transaction is open on it, or nobody writes.
+        query: Runs a query on a snapshot: in an open transaction, or while there are no writers.
     """
     problems: list[str] = []
-    for sentence, query in _QUERIES.items():
-        problems += _first(sentence.format(*row) for row in rows_of(connection, query))
-    problems += _first(_check_histories(rows_of(connection, _HISTORIES)))
-    problems += _first(_check_loads(rows_of(connection, _LOADS), rows_of(connection, _SLOTS)))
+    for sentence, sql in _QUERIES.items():
+        problems += _first(sentence.format(*row) for row in query(sql))
+    problems += _first(_check_histories(query(_HISTORIES)))
+    problems += _first(_check_loads(query(_LOADS), query(_SLOTS)))
     return problems
 
 
-def rows_of(connection: DriverConnection, query: str) -> Iterator[Any]:
-    """What a query finds."""
-    cursor = connection.cursor()
-    cursor.execute(query)
-    return iter(cursor)
+def remarks_on(query: Query) -> list[str]:
+    """What release 0.1.0 may have left in the books that is no mistake, but that people should see.
+
+    Args:
+        query: Runs a query on a snapshot.
+    """
+    remarks: list[str] = []
+    for sentence, sql in _REMARKS.items():
+        found = [sentence.format(*row) for row in query(sql)]
+        remarks += found[:LINES_MAX]
+        if len(found) > LINES_MAX:
+            remarks.append(f"and {len(found) - LINES_MAX} more like the last one")
+    return remarks
 
 
 def _first(problems: Iterable[str]) -> list[str]:

@@ -1,9 +1,8 @@
-"""Threads that carry out what the event loop hands them, several jobs at a time.
+"""A bounded queue of jobs between the event loop and threads that carry them out in batches.
 
-Jobs wait in one bounded queue. A thread takes all that wait, up to a limit, carries them out
-together and hands all outcomes back in one call: while one batch is under way the next one gathers,
-so that load makes batches larger instead of callers wait longer, and nothing is ever delayed to
-wait for company.
+A thread takes all jobs that wait, up to a limit, carries them out together and hands all results
+back in one call. The next batch gathers meanwhile: load makes batches larger, and no job is ever
+delayed to wait for others.
 """
 
 import asyncio
@@ -30,11 +29,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Job:
-    """Something to carry out.
+    """A unit of work or a query.
 
     Attributes:
-        call: What.
-        future: Where its value or error goes, on the loop.
+        call: The function to call with a transaction.
+        future: Gets the value or error, on the event loop.
     """
 
     call: Callable[[Transaction], Any]
@@ -42,124 +41,127 @@ class Job:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What a job came to: an error, or else a value."""
+class JobResult:
+    """What a job returned or raised: the error if there is one, else the value."""
 
     value: Any = None
     error: BaseException | None = None
 
 
-class Crew(Protocol):
-    """Carries out batches, on one thread."""
+class BatchExecutor(Protocol):
+    """Carries out batches of jobs, on one thread."""
 
-    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
-        """The jobs' outcomes in order, and what they changed. Raises nothing."""
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[JobResult], ChangeSet]:
+        """The jobs' results in order, and what the batch changed. Raises nothing."""
 
     def idle(self) -> ChangeSet:
-        """What others changed while nothing was asked. Raises nothing."""
+        """Called when no job has come for a while; returns what others changed. Raises nothing."""
 
     def close(self) -> None:
-        """Ends its work."""
+        """Closes the connection; called on the same thread."""
 
 
-class Hands(Protocol):
-    """Takes jobs off the event loop, in order, and has a crew carry them out in batches."""
+class WorkerPool(Protocol):
+    """Takes jobs from the event loop, in order, and has executors carry them out in batches."""
 
     def put(self, job: Job) -> None:
         """Adds a job; returns at once."""
 
     async def close(self) -> None:
-        """Has what waits carried out, then ends the crews."""
+        """Waits until all jobs are carried out, then ends the executors."""
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
-    """Crews and how they work. What they are to be told on the loop is a plain call there.
+class PoolConfig:
+    """Executors and how to run them. All callbacks are called on the event loop.
 
     Attributes:
-        name: Of their threads.
-        crews: Who carries out; each one batch at a time.
-        batch_max: Jobs that are carried out together.
-        hand_back: Told each batch, its outcomes and what it changed.
-        done: Told what others changed while a crew was idle.
-        idle_s: Seconds without a job after which a crew is told that it is idle; None: never.
-        failed: Told the error of a crew that raised one although it must not.
+        name: Of the threads.
+        executors: Each carries out one batch at a time.
+        batch_max: Most jobs in one batch.
+        hand_back: Called with each batch, its results and what it changed.
+        done: Called with what others changed, as an idle executor has found.
+        idle_s: Seconds without a job after which an executor's `idle` is called; None: never.
+        failed: Called with an exception that an executor raised although it must not.
     """
 
     name: str
-    crews: Sequence[Crew]
+    executors: Sequence[BatchExecutor]
     batch_max: int
-    hand_back: Callable[[Sequence[Job], Sequence[Outcome], ChangeSet], None]
+    hand_back: Callable[[Sequence[Job], Sequence[JobResult], ChangeSet], None]
     done: Callable[[ChangeSet], None]
     idle_s: float | None
     failed: Callable[[BaseException], None]
 
 
-class Threads:
-    """A thread for each crew. See `Hands`.
+class ThreadPool:
+    """A `WorkerPool` with one thread for each executor."""
 
-    Args:
-        team: The crews.
-    """
-
-    def __init__(self, team: Team) -> None:
-        self._team = team
+    def __init__(self, config: PoolConfig) -> None:
+        self._config = config
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._ended = [asyncio.Event() for _ in team.crews]
+        self._ended = [asyncio.Event() for _ in config.executors]
         self._threads = [
-            # Daemons: a process that dies without `close` must not wait for its queue.
-            Thread(target=self._work, args=(crew, ended), name=team.name, daemon=True)
-            for crew, ended in zip(team.crews, self._ended, strict=True)
+            # Daemon threads: a process that ends without `close` must not wait for the queue.
+            Thread(target=self._work, args=(executor, ended), name=config.name, daemon=True)
+            for executor, ended in zip(config.executors, self._ended, strict=True)
         ]
         for thread in self._threads:
             thread.start()
 
     def put(self, job: Job) -> None:
-        """See `Hands`."""
+        """Adds a job; returns at once."""
         self._queue.put(job)
 
     async def close(self) -> None:
-        """See `Hands`."""
+        """Waits until all jobs are carried out, then ends the threads."""
         for _ in self._threads:
             self._queue.put(None)
         for ended, thread in zip(self._ended, self._threads, strict=True):
             await ended.wait()
             thread.join()
 
-    def _work(self, crew: Crew, ended: asyncio.Event) -> None:
-        """Carries out until it is closed. A crew that fails gets no more jobs: all are refused."""
-        carry_out, closing = crew.carry_out, False
+    def _work(self, executor: BatchExecutor, ended: asyncio.Event) -> None:
+        """Runs one executor until the pool is closed.
+
+        After an exception the executor gets no more jobs: all of them fail.
+        """
+        carry_out, closing = executor.carry_out, False
         while not closing:
             try:
                 jobs, closing = self._next_batch()
             except Empty:
-                self._idle(crew)
+                self._idle(executor)
                 continue
             if jobs:
                 try:
-                    outcomes, touched = carry_out(jobs)
+                    results, changes = carry_out(jobs)
                 except BaseException as error:
-                    self._on_loop(self._team.failed, error)
-                    outcomes, touched = _doubt(jobs)
-                    carry_out = _doubt
-                self._on_loop(self._team.hand_back, jobs, outcomes, touched)
-        crew.close()
+                    self._on_loop(self._config.failed, error)
+                    results, changes = _fail_all(jobs)
+                    carry_out = _fail_all
+                self._on_loop(self._config.hand_back, jobs, results, changes)
+        executor.close()
         self._on_loop(ended.set)
 
-    def _idle(self, crew: Crew) -> None:
+    def _idle(self, executor: BatchExecutor) -> None:
         try:
-            self._on_loop(self._team.done, crew.idle())
+            self._on_loop(self._config.done, executor.idle())
         except BaseException as error:
-            self._on_loop(self._team.failed, error)
+            self._on_loop(self._config.failed, error)
 
     def _next_batch(self) -> tuple[list[Job], bool]:
-        """The jobs that wait, at least one, and whether they are the last; Empty when idle."""
+        """The jobs that wait, at least one, and whether they are the last ones.
+
+        Raises:
+            Empty: no job came for `idle_s`.
+        """
         jobs: list[Job] = []
-        job = self._queue.get(timeout=self._team.idle_s)
+        job = self._queue.get(timeout=self._config.idle_s)
         while job is not None:
             jobs.append(job)
-            if len(jobs) == self._team.batch_max:
+            if len(jobs) == self._config.batch_max:
                 return jobs, False
             try:
                 job = self._queue.get_nowait()
@@ -171,51 +173,54 @@ class Threads:
         try:
             self._loop.call_soon_threadsafe(call, *arguments)
         except RuntimeError:
-            # The loop was closed without `close`: nobody is left to be answered.
+            # The loop was closed without `close`, so that no caller waits any more.
             log.warning("storage_abandoned")
 
 
-def _doubt(jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
-    """Nobody knows what became of the jobs of a crew that failed."""
+def _fail_all(jobs: Sequence[Job]) -> tuple[Sequence[JobResult], ChangeSet]:
+    """The results of jobs whose executor has failed: whether they were committed is unknown."""
     error = OutcomeUnknownError("nobody knows whether the database took the change")
-    return [Outcome(error=error) for _ in jobs], ChangeSet(elsewhere=True)
+    return [JobResult(error=error) for _ in jobs], ChangeSet(elsewhere=True)
 
 
-class Workers:
-    """One bounded queue and who works on it. All methods run on the event loop.
+class BatchQueue:
+    """One bounded queue with its worker pool. All methods are called on the event loop.
 
     Args:
         name: Of the threads.
-        crews: One per thread.
-        queue_max: Jobs that may be unfinished.
-        batch_max: Jobs that are carried out together.
-        done: Told on the loop what each batch changed, after its jobs' callers were answered.
-        failed: Told on the loop the error of a crew that raised one although it must not.
-        idle_s: Seconds without a job after which a crew is told that it is idle; None: never.
-        hire: Makes the hands of a team.
+        executors: One for each thread.
+        queue_max: Most unfinished jobs.
+        batch_max: Most jobs in one batch.
+        done: Called with what each batch changed, after its callers were answered, and with what
+            an idle executor has found.
+        failed: Called with an exception that an executor raised although it must not.
+        idle_s: Seconds without a job after which an executor's `idle` is called; None: never.
+        pool_factory: Makes the worker pool.
     """
 
     def __init__(
         self,
         name: str,
-        crews: Sequence[Crew],
+        executors: Sequence[BatchExecutor],
         *,
         queue_max: int,
         batch_max: int,
         done: Callable[[ChangeSet], None],
         failed: Callable[[BaseException], None],
         idle_s: float | None = None,
-        hire: Callable[[Team], Hands] = Threads,
+        pool_factory: Callable[[PoolConfig], WorkerPool] = ThreadPool,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._unfinished = 0
         self._queue_max = queue_max
         self._done = done
         self._closing = False
-        self._hands = hire(Team(name, crews, batch_max, self._hand_back, done, idle_s, failed))
+        self._pool = pool_factory(
+            PoolConfig(name, executors, batch_max, self._hand_back, done, idle_s, failed)
+        )
 
     async def do(self, call: Callable[[Transaction], T]) -> T:
-        """Has a job carried out, and returns its value or raises its error.
+        """Queues a job, waits for it, and returns its value or raises its error.
 
         Raises:
             StorageUnavailableError: the queue is full or closed.
@@ -226,32 +231,32 @@ class Workers:
             raise StorageUnavailableError("too much waits for the database")
         future: asyncio.Future[T] = self._loop.create_future()
         self._unfinished += 1
-        self._hands.put(Job(call, future))
+        self._pool.put(Job(call, future))
         return await future
 
     def refuse(self) -> None:
-        """Takes no more jobs."""
+        """Accepts no more jobs."""
         self._closing = True
 
     async def close(self) -> None:
-        """Takes no more jobs, and ends when what waits is carried out."""
+        """Accepts no more jobs, and waits until the queued ones are carried out."""
         self.refuse()
-        await self._hands.close()
+        await self._pool.close()
 
     def _hand_back(
-        self, jobs: Sequence[Job], outcomes: Sequence[Outcome], touched: ChangeSet
+        self, jobs: Sequence[Job], results: Sequence[JobResult], changes: ChangeSet
     ) -> None:
         self._unfinished -= len(jobs)
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            error = outcome.error
+        for job, result in zip(jobs, results, strict=True):
+            error = result.error
             if job.future.done():
                 if error is not None and not isinstance(error, DrinkError):
                     log.error("storage_job_failed", exc_info=error)
             elif error is None:
-                job.future.set_result(outcome.value)
+                job.future.set_result(result.value)
             elif isinstance(error, StopIteration):
-                # A future cannot hold it.
+                # A future does not accept it.
                 job.future.set_exception(RuntimeError("a unit of work raised StopIteration"))
             else:
                 job.future.set_exception(error)
-        self._done(touched)
+        self._done(changes)

@@ -13,10 +13,10 @@ from drink_frontend.domain.errors import (
     StorageUnavailableError,
 )
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.engine import Connection, Engine, Fault
+from drink_frontend.storage.engine import DatabaseConnection, Engine, Fault
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.storage.workers import Job, Outcome
+from drink_frontend.storage.workers import Job, JobResult
 
 log = structlog.get_logger(__name__)
 
@@ -71,13 +71,13 @@ class Writer:
         broken: Callable[[BaseException], None],
     ) -> None:
         self._engine = engine
-        self._connection: Connection = engine.connect(read_only=False)
+        self._connection: DatabaseConnection = engine.connect(read_only=False)
         self._settings = settings
         self._broken = broken
         self._is_broken = False
         self.stats = Stats()
 
-    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[Outcome], ChangeSet]:
+    def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[JobResult], ChangeSet]:
         """See `Crew`."""
         if self._is_broken:
             return _all(jobs, _refusal), ChangeSet()
@@ -102,7 +102,9 @@ class Writer:
             return _all(jobs, _doubt), ChangeSet(elsewhere=True)
         return _all(jobs, _refusal), ChangeSet(elsewhere=touched.elsewhere)
 
-    def _try_together_or_apart(self, jobs: Sequence[Job], touched: ChangeSet) -> Sequence[Outcome]:
+    def _try_together_or_apart(
+        self, jobs: Sequence[Job], touched: ChangeSet
+    ) -> Sequence[JobResult]:
         try:
             return self._try(jobs, touched, apart=False)
         except _NotAloneError:
@@ -110,7 +112,7 @@ class Writer:
         touched.clear()
         return self._try(jobs, touched, apart=True)
 
-    def _try(self, jobs: Sequence[Job], touched: ChangeSet, *, apart: bool) -> Sequence[Outcome]:
+    def _try(self, jobs: Sequence[Job], touched: ChangeSet, *, apart: bool) -> Sequence[JobResult]:
         self._connection.begin()
         touched.elsewhere |= self._connection.changed_elsewhere()
         outcomes = [self._carry_out(job, touched, apart=apart) for job in jobs]
@@ -139,7 +141,7 @@ class Writer:
         """See `Crew`."""
         self._connection.close()
 
-    def _carry_out(self, job: Job, touched: ChangeSet, *, apart: bool) -> Outcome:
+    def _carry_out(self, job: Job, touched: ChangeSet, *, apart: bool) -> JobResult:
         executor = self._connection.executor
         executor.changed = False
         transaction = Transaction(executor, self._settings.tokens_per_account)
@@ -158,13 +160,13 @@ class Writer:
             elif executor.changed or not isinstance(error, DrinkError):
                 raise _NotAloneError from error
             if fault is None:
-                return Outcome(error=error)
+                return JobResult(error=error)
             log.warning("unit_refused", error=str(error))
-            return Outcome(error=_refusal())
+            return JobResult(error=_refusal())
         if apart:
             self._connection.release()
         touched.add(transaction.touched)
-        return Outcome(value)
+        return JobResult(value)
 
     def _recover(self, error: Exception) -> Fault:
         """Brings the connection back to where a transaction can begin, or gives up for good."""
@@ -188,8 +190,8 @@ class Writer:
         return fault
 
 
-def _all(jobs: Sequence[Job], error: Callable[[], DrinkError]) -> Sequence[Outcome]:
-    return [Outcome(error=error()) for _ in jobs]
+def _all(jobs: Sequence[Job], error: Callable[[], DrinkError]) -> Sequence[JobResult]:
+    return [JobResult(error=error()) for _ in jobs]
 
 
 def _refusal() -> StorageUnavailableError:

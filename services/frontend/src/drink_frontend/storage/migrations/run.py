@@ -14,13 +14,13 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from drink_frontend.storage.errors import SchemaError, StorageError
-from drink_frontend.storage.opening import require_postgres
-from drink_frontend.storage.remarks import remarks_on
+from drink_frontend.storage.database import require_postgres
+from drink_frontend.storage.engine import SchemaError, StorageError
 from drink_frontend.storage.schema import OLDEST, is_compatible
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import lock
 from drink_frontend.storage.tables import SCHEMA_REVISION
+from drink_frontend.storage.verify import remarks_on
 
 _SCRIPTS = Path(__file__).parent
 

@@ -1,24 +1,47 @@
-"""SQLite's storage as a whole: what it acknowledged survives, and nothing else is there."""
+"""The database as a whole: opened by its settings, killed, shared with other processes."""
 
 import asyncio
 import os
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind
 from drink_frontend.domain.errors import AlreadyExistsError, StorageUnavailableError
 from drink_frontend.domain.ledger import AccountKind
-from drink_frontend.storage.errors import DatabaseLockedError, SchemaError
+from drink_frontend.storage.changes import ElsewhereSubscription, Subscription
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.engine import DatabaseLockedError, SchemaError, StorageError
+from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.sqlite import SqliteStorage
+from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.books import NOW, drop, found, load, reserve
+from tests.fakes.books import NOW, add_machine, advance, drop, found, fund, load, reserve
 from tests.fakes.databases import fresh_sqlite
+from tests.fakes.postgres import fresh_postgres
+
+
+async def test_without_an_address_it_is_sqlite(tmp_path: Path) -> None:
+    async with Database.open(fresh_sqlite(tmp_path)) as storage:
+        assert isinstance(storage._engine, SqliteEngine)
+
+
+async def test_with_an_address_it_is_postgresql() -> None:
+    async with Database.open(fresh_postgres()) as storage:
+        assert isinstance(storage._engine, PostgresEngine)
+
+
+async def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StorageError, match=r"install drink-frontend\[postgres\]"):
+        Database.open(StorageSettings(url="postgresql://127.0.0.1/drink"))
+
 
 ROOT = Path(__file__).parents[3]
 CHILD = Path(__file__).with_name("writing_child.py")
@@ -42,12 +65,12 @@ async def test_fault_24_kill_9_in_the_middle_of_writes_keeps_what_was_acknowledg
     tmp_path: Path,
 ) -> None:
     settings = fresh_sqlite(tmp_path)
-    async with SqliteStorage.open(settings) as storage:
+    async with Database.open(settings) as storage:
         await storage.write(found)
     acknowledged: set[int] = set()
     for life, acknowledgements in enumerate((1, 50, 300)):
         acknowledged |= _write_and_kill(settings, life * 1_000_000, acknowledgements)
-        async with SqliteStorage.open(settings) as storage:
+        async with Database.open(settings) as storage:
 
             def kept(tx: Transaction) -> tuple[set[int], set[int], int]:
                 notes = tx.audit.list(kinds=[AuditKind.NOTE], limit=100_000)
@@ -70,7 +93,7 @@ async def test_fault_24_kill_9_in_the_middle_of_writes_keeps_what_was_acknowledg
 
 
 async def test_the_books_verify_while_they_are_written(tmp_path: Path) -> None:
-    async with SqliteStorage.open(fresh_sqlite(tmp_path)) as storage:
+    async with Database.open(fresh_sqlite(tmp_path)) as storage:
         await storage.write(found)
         await storage.write(lambda tx: reserve(tx, drop(1)))
         assert await storage.verify() == []
@@ -84,14 +107,14 @@ async def test_the_books_verify_while_they_are_written(tmp_path: Path) -> None:
 
 async def test_fault_31_a_second_frontend_is_refused_and_a_command_is_not(tmp_path: Path) -> None:
     settings = fresh_sqlite(tmp_path)
-    async with SqliteStorage.open(settings) as frontend:
+    async with Database.open(settings) as frontend:
         with pytest.raises(DatabaseLockedError):
-            SqliteStorage.open(settings)
-        async with SqliteStorage.open(settings, beside=True) as command:
+            Database.open(settings)
+        async with Database.open(settings, beside=True) as command:
             await command.write(lambda tx: tx.accounts.add("zoe", AccountKind.USER, NOW))
             with pytest.raises(AlreadyExistsError):
                 await frontend.write(lambda tx: tx.accounts.add("zoe", AccountKind.USER, NOW))
-    async with SqliteStorage.open(settings) as frontend:
+    async with Database.open(settings) as frontend:
         assert await frontend.read(lambda tx: tx.accounts.get("zoe"))
 
 
@@ -99,7 +122,7 @@ async def test_fault_38_while_another_process_holds_the_database_writes_are_refu
     tmp_path: Path,
 ) -> None:
     settings = fresh_sqlite(tmp_path, busy_timeout_ms=50)
-    async with SqliteStorage.open(settings) as storage:
+    async with Database.open(settings) as storage:
         await storage.write(found)
         with closing(sqlite3.connect(settings.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -114,16 +137,82 @@ async def test_fault_38_while_another_process_holds_the_database_writes_are_refu
 async def test_what_cannot_be_opened_is_not_kept_locked(tmp_path: Path) -> None:
     settings = StorageSettings(path=tmp_path / "drink.db")
     with pytest.raises(SchemaError):
-        SqliteStorage.open(settings)
-    async with SqliteStorage.open(fresh_sqlite(tmp_path)):
+        Database.open(settings)
+    async with Database.open(fresh_sqlite(tmp_path)):
         pass
 
 
 def test_a_closed_database_is_one_file_which_may_be_copied(tmp_path: Path) -> None:
     async def use() -> None:
-        async with SqliteStorage.open(fresh_sqlite(tmp_path)) as storage:
+        async with Database.open(fresh_sqlite(tmp_path)) as storage:
             await storage.write(found)
             await storage.read(lambda tx: tx.machines.list())
 
     asyncio.run(use())
     assert {path.name for path in tmp_path.iterdir()} == {"drink.db", "drink.db.lock"}
+
+
+LIMIT_S = 20
+
+
+async def test_others_hear_of_a_commit_at_once_and_only_who_waits_for_it() -> None:
+    base = fresh_postgres(look_elsewhere_ms=60_000)
+    async with Database.open(base) as one, Database.open(base) as other:
+        await one.write(found)
+        await one.write(lambda tx: add_machine(tx, "s"))
+        changes = other.changes
+        with changes.drop(drop(1).id) as first, changes.drop(drop(2).id) as second:
+            await one.write(lambda tx: reserve(tx, drop(1)))
+            await one.write(lambda tx: reserve(tx, drop(2)))
+            await _woken(second)
+            await _woken(first)
+            with changes.elsewhere() as elsewhere, changes.machine("s") as machine:
+                delays = [
+                    await _delay(one, first, target, cause)
+                    for target, cause in (
+                        (State.DISPATCHED, Cause.NONE),
+                        (State.RESERVED, Cause.NOT_RECEIVED),
+                        (State.DISPATCHED, Cause.NONE),
+                        (State.DISPENSED, Cause.BOARD_ACK),
+                    )
+                ]
+                machines = await _woken(elsewhere)
+                assert machines == ["d"]
+                for concerned_by_nothing in (second, machine):
+                    with pytest.raises(TimeoutError):
+                        async with asyncio.timeout(0):
+                            await concerned_by_nothing.changed()
+        # Looking would take a minute; a notice takes a millisecond or so, on a machine at rest.
+        assert min(delays) < 0.5
+
+
+async def _delay(storage: Database, hears: Subscription, target: State, cause: Cause) -> float:
+    """Seconds from a commit of drop 1's move to when it is heard of."""
+    await storage.write(lambda tx: advance(tx, drop(1).id, target, cause))
+    began = time.monotonic()
+    await _woken(hears)
+    return time.monotonic() - began
+
+
+async def _woken(subscription: Subscription | ElsewhereSubscription) -> object:
+    async with asyncio.timeout(LIMIT_S):
+        return await subscription.changed()
+
+
+async def test_two_that_write_at_the_same_time_lose_nothing_and_repeat_nothing() -> None:
+    """Invariant 1: what both do is the sum of what each does."""
+    base = fresh_postgres()
+    async with Database.open(base) as one, Database.open(base) as other:
+        await one.write(found)
+
+        def gift(number: int) -> object:
+            return lambda tx: fund(tx, "alice", 1, f"gift {number}")
+
+        await asyncio.gather(
+            *((one, other)[number % 2].write(gift(number)) for number in range(200))  # type: ignore[arg-type]
+        )
+        alice = await one.read(lambda tx: tx.accounts.get("alice"))
+        assert alice is not None
+        assert alice.posted == 1_200
+        assert (one.stats.retries, other.stats.retries) == (0, 0)
+        assert await other.verify() == []
