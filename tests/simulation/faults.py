@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
-from drink_agent.board.emulator.segments import Cut
+from drink_agent.board.emulator.schedule import Cut
 from drink_agent.board.emulator.spec import ArmedFault, Dialect, Fault
 from tests.simulation.database import DatabaseTrouble
 from tests.simulation.disk import DiskTrouble

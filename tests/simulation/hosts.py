@@ -18,7 +18,7 @@ from drink_agent.domain.events import BoardEvent
 from drink_agent.journal.file import Journal, JournalDamagedError, JournalFailedError
 from drink_agent.link.client import LinkClient
 from drink_agent.runtime.agent import Agent, BoardPort
-from drink_agent.runtime.notify import SystemdNotifier
+from drink_agent.runtime.system import SystemdNotifier
 from drink_frontend.app import Frontend, StorageBrokenError
 from drink_frontend.config import Settings
 from drink_frontend.storage.database import Database

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from drink_agent.board.emulator.segments import Cut
+from drink_agent.board.emulator.schedule import Cut
 from drink_agent.board.emulator.spec import Fault as BoardFault
 from scripts.processes import POLL_S, Process, ProcessFailedError
 from scripts.proxy import FaultProxy, Way

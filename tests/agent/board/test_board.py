@@ -13,7 +13,7 @@ import pytest
 
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.hosts import DialHost, Host
-from drink_agent.board.emulator.segments import Cut
+from drink_agent.board.emulator.schedule import Cut
 from drink_agent.board.emulator.spec import ArmedFault, Dialect, Fault
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import StreamError

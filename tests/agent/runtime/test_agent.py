@@ -16,7 +16,7 @@ from drink_agent.board.emulator.spec import Fault
 from drink_agent.domain.records import Entry
 from drink_agent.journal.file import Journal, JournalFailedError, read
 from drink_agent.runtime.agent import AgentSettings, PartEndedError
-from drink_agent.runtime.clock import boot_time_s
+from drink_agent.runtime.system import boot_time_s
 from tests.fakes.frontend import LIMIT_S
 from tests.fakes.logwatch import watching
 from tests.fakes.machine import Rig, machine_in

@@ -22,9 +22,9 @@ from drink_agent.domain.recovery import replay
 from drink_agent.journal.file import Journal
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
-from drink_agent.runtime.agent import Agent, BoardPort, MakeBoard, MakeLink, free_bytes_of
-from drink_agent.runtime.clock import boot_id, boot_time_s
-from drink_agent.runtime.notify import SystemdNotifier
+from drink_agent.runtime import system
+from drink_agent.runtime.agent import Agent, BoardPort, MakeBoard, MakeLink
+from drink_agent.runtime.system import SystemdNotifier, boot_id, boot_time_s
 
 _log = logging.getLogger("drink_agent.app")
 
@@ -92,7 +92,7 @@ def build(
         settings=config.agent,
         journal_settings=config.journal,
         remembered_drops=config.dispenser.remembered_drops,
-        free_bytes=free_bytes or partial(free_bytes_of, config.journal),
+        free_bytes=free_bytes or partial(system.free_bytes, config.journal.path.parent),
         notifier=notifier or SystemdNotifier.from_environment(),
     )
 

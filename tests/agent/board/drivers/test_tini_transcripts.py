@@ -21,7 +21,7 @@ from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Sensor
 from tests.fakes.board_bench import DriverBench
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 SETTINGS = {
     "firmware": BoardSettings(url="listen://:4343", password="password"),
     "ruby_simulator": BoardSettings(url="listen://:4343", password="herpin_my_derp"),

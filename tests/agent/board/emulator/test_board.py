@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drink_agent.board.emulator.board import EmulatedBoard, HangUp, Output, Send
-from drink_agent.board.emulator.segments import Cut
+from drink_agent.board.emulator.schedule import Cut
 from drink_agent.board.emulator.spec import ArmedFault, BoardSpec, Dialect, Fault
 
 DATA = Path(__file__).parents[1] / "data"

@@ -113,7 +113,7 @@ class Dispenser:
         self._now_ms = 0
         self._appends: list[Effect] = []
         self._visible: list[Effect] = []
-        self._sync_needed = False
+        self._syncs: list[Effect] = []  # one, if something in this step must become durable
 
     @property
     def running(self) -> str | None:
@@ -154,19 +154,6 @@ class Dispenser:
         """
         assert not self._visible, "a step failed half-way"
         self._now_ms = max(now_ms, self._now_ms)
-        self._handle(event)
-        self._report_overdue()
-        self._expire()
-        self._conclude_interrupted()
-        self._start_next()
-        effects = self._appends
-        if self._sync_needed:
-            effects.append(Sync())
-        effects += self._visible
-        self._appends, self._visible, self._sync_needed = [], [], False
-        return effects
-
-    def _handle(self, event: Event) -> None:
         match event:
             case Command():
                 self._take_command(event)
@@ -186,6 +173,13 @@ class Dispenser:
                 self._take_start()
             case Stop():
                 self._take_stop()
+        self._report_overdue()
+        self._expire()
+        self._conclude_interrupted()
+        self._start_next()
+        effects = [*self._appends, *self._syncs, *self._visible]
+        self._appends, self._syncs, self._visible = [], [], []
+        return effects
 
     def _take_start(self) -> None:
         for accepted in tuple(self._memory.accepted.values()):
@@ -223,14 +217,10 @@ class Dispenser:
         elif len(self._waiting) >= self._settings.queue_limit:
             self._refuse(drop, Cause.EXPIRED)
         else:
-            self._accept(command)
-
-    def _accept(self, command: Command) -> None:
-        ttl_ms = max(0, min(command.ttl_ms, self._settings.ttl_limit_ms))
-        self._append(
-            Accepted(command.drop, command.slot, ttl_ms, received_ms=self._now_ms, boot=self._boot)
-        )
-        self._waiting.append(_Waiting(command.drop, command.slot, self._now_ms + ttl_ms))
+            ttl_ms = max(0, min(command.ttl_ms, self._settings.ttl_limit_ms))
+            slot, now_ms = command.slot, self._now_ms
+            self._append(Accepted(drop, slot, ttl_ms, received_ms=now_ms, boot=self._boot))
+            self._waiting.append(_Waiting(drop, slot, now_ms + ttl_ms))
 
     def _take_ack(self, ack: Ack) -> None:
         known = self._memory.unacked.get(ack.drop)
@@ -316,7 +306,7 @@ class Dispenser:
         sensor = self._board.sensors.get(waiting.slot, Sensor.UNSPECIFIED)
         self._append(Commanded(waiting.drop, waiting.slot, sensor, self._now_ms, self._boot))
         self._running = waiting.drop
-        self._sync_needed = True
+        self._syncs = [Sync()]
         self._visible.append(Dispense(waiting.drop, waiting.slot, waiting.deadline_ms))
 
     def _report_overdue(self) -> None:
@@ -335,7 +325,7 @@ class Dispenser:
         revision = known.result.revision + 1 if known else 1
         self._interrupted.pop(drop, None)
         self._append(Result(drop, revision, cause, evidence))
-        self._sync_needed = True
+        self._syncs = [Sync()]
         self._report(self._memory.unacked[drop])
 
     def _report(self, known: KnownResult) -> None:

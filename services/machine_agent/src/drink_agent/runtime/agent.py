@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from drink_agent.domain.events import (
     BoardStatus,
     Dispense,
     Disregarded,
-    Effect,
     Event,
     LinkUp,
     Recall,
@@ -35,8 +33,8 @@ from drink_agent.journal.file import Journal, JournalSettings
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
 from drink_agent.runtime.inbox import Inbox
-from drink_agent.runtime.notify import SystemdNotifier
 from drink_agent.runtime.status import answering, socket_of
+from drink_agent.runtime.system import SystemdNotifier
 
 _log = logging.getLogger("drink_agent.agent")
 
@@ -107,12 +105,6 @@ class PartEndedError(Exception):
 
     def __init__(self, part: str) -> None:
         super().__init__(f"{part} has ended by itself")
-
-
-def free_bytes_of(journal: JournalSettings) -> int:
-    """Returns the free space on the journal's disk, in bytes."""
-    disk = os.statvfs(journal.path.parent)
-    return disk.f_bavail * disk.f_frsize
 
 
 class Agent:
@@ -263,6 +255,8 @@ class Agent:
         while not self._may_leave():
             event = await self._inbox.get(self._wait_s())
             await self._refresh_status()
+            if isinstance(event, LinkUp):
+                self._link.report_status(self._status)  # it may have changed since Hello
             await self._step(event or Tick())
             if (beat_at := self._link.beat_at) is not None and beat_at <= self._clock():
                 self._link.beat(self._journal.durable_sequence)
@@ -311,36 +305,32 @@ class Agent:
         await self._step(status)
 
     async def _step(self, event: Event) -> None:
-        if isinstance(event, LinkUp):
-            self._link.report_status(self._status)  # it may have changed since Hello
+        """Gives an event to the dispenser, and executes the effects in order."""
         for effect in self._dispenser.step(event, int(self._clock() * 1000)):
-            await self._do(effect)
-
-    async def _do(self, effect: Effect) -> None:
-        match effect:
-            case Append(entry):
-                self._journal.append(entry)
-                self._log_entry(entry)
-            case Sync():
-                await self._on_disk(self._journal.sync)
-            case Recall():
-                self._board.recall(effect)
-            case Dispense(drop, slot, start_by_ms):
-                # A copy of the journal from before this command can be detected later only if the
-                # frontend has received the number of the command's entry.
-                self._link.beat(self._journal.durable_sequence)
-                if self._clock() * 1000 < start_by_ms:
-                    self._board.dispense(drop, slot)
-                else:
-                    _log.warning("expired_during_sync", extra={"drop_id": drop})
-                    self._inbox.post(BoardOutcome(drop, Cause.EXPIRED, Evidence()))
-            case Report(sequence, result):
-                self._link.report(sequence, result)
-            case ReportNotReceived(drop):
-                _log.warning("drop_not_received", extra={"drop_id": drop})
-                self._link.report_not_received(drop)
-            case Disregarded(reason, drop):
-                _log.warning("disregarded", extra={"reason": reason.value, "drop_id": drop})
+            match effect:
+                case Append(entry):
+                    self._journal.append(entry)
+                    self._log_entry(entry)
+                case Sync():
+                    await self._on_disk(self._journal.sync)
+                case Recall():
+                    self._board.recall(effect)
+                case Dispense(drop, slot, start_by_ms):
+                    # An older copy of the journal can be detected later only if the frontend has
+                    # received the number of this command's entry.
+                    self._link.beat(self._journal.durable_sequence)
+                    if self._clock() * 1000 < start_by_ms:
+                        self._board.dispense(drop, slot)
+                    else:
+                        _log.warning("expired_during_sync", extra={"drop_id": drop})
+                        self._inbox.post(BoardOutcome(drop, Cause.EXPIRED, Evidence()))
+                case Report(sequence, result):
+                    self._link.report(sequence, result)
+                case ReportNotReceived(drop):
+                    _log.warning("drop_not_received", extra={"drop_id": drop})
+                    self._link.report_not_received(drop)
+                case Disregarded(reason, drop):
+                    _log.warning("disregarded", extra={"reason": reason.value, "drop_id": drop})
 
     async def _upkeep(self) -> None:
         self._upkeep_at = self._clock() + self._settings.upkeep_interval_s

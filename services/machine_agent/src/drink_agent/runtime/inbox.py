@@ -31,16 +31,19 @@ class Inbox:
 
     def post(self, event: Event) -> None:
         """Adds an event without a limit; a board status only ends the wait in `get`."""
-        if not isinstance(event, BoardStatus):
-            self._add(self._clock(), event)
         self._arrived.set()
+        if not isinstance(event, BoardStatus):
+            self._events.append((self._clock(), event))
+            self._check_room()
 
     async def offer(self, event: Event) -> None:
         """Adds an event as soon as there is room."""
         received_at = self._clock()
         while not self._room.is_set():
             await self._room.wait()
-        self._add(received_at, event)
+        self._events.append((received_at, event))
+        self._arrived.set()
+        self._check_room()
 
     async def get(self, timeout_s: float) -> Event | None:
         """Returns the next event; None after `timeout_s`, or when the board's status has changed.
@@ -59,15 +62,14 @@ class Inbox:
         received_at, event = self._events.popleft()
         if self._events:
             self._arrived.set()
-        if len(self._events) < self._limit:
-            self._room.set()
+        self._check_room()
         if isinstance(event, Command):
             queued_ms = round((self._clock() - received_at) * 1000)
             return replace(event, ttl_ms=event.ttl_ms - queued_ms)
         return event
 
-    def _add(self, received_at: float, event: Event) -> None:
-        self._events.append((received_at, event))
-        if len(self._events) >= self._limit:
+    def _check_room(self) -> None:
+        if len(self._events) < self._limit:
+            self._room.set()
+        else:
             self._room.clear()
-        self._arrived.set()

@@ -132,25 +132,21 @@ class TiniDecoder:
     def feed(self, data: bytes) -> list[Decoded]:
         """Returns the lines that these bytes complete, wherever the bytes are cut."""
         decoded: list[Decoded] = []
-        *ended, rest = data.split(b"\n")
-        for part in ended:
-            self._extend(part, decoded)
-            if not self._discarding:
-                decoded.append(decode(bytes(self._line)))
-            self._line.clear()
-            self._discarding = False
-        self._extend(rest, decoded)
+        for number, part in enumerate(data.split(b"\n")):
+            if number:  # a line feed comes before this part
+                if not self._discarding:
+                    decoded.append(decode(bytes(self._line)))
+                self._line.clear()
+                self._discarding = False
+            if self._discarding:
+                continue
+            room = self._max_line_bytes - len(self._line)
+            self._line += part[:room]
+            if len(part) > room:
+                decoded.append(Decoded(bytes(self._line), Malformed("too long")))
+                self._line.clear()
+                self._discarding = True
         return decoded
-
-    def _extend(self, part: bytes, decoded: list[Decoded]) -> None:
-        if self._discarding:
-            return
-        room = self._max_line_bytes - len(self._line)
-        self._line += part[:room]
-        if len(part) > room:
-            decoded.append(Decoded(bytes(self._line), Malformed("too long")))
-            self._line.clear()
-            self._discarding = True
 
 
 def decode(line: bytes) -> Decoded:

@@ -10,9 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
-from drink_agent.board.emulator.agenda import Agenda, Scope
 from drink_agent.board.emulator.counts import Counts
-from drink_agent.board.emulator.segments import Cut, SegmentWriter
+from drink_agent.board.emulator.schedule import Cut, Scope, SegmentWriter, Timers
 from drink_agent.board.emulator.spec import ArmedFault, BoardSpec, Dialect, Fault
 
 FALL_AT: Final = 0.4
@@ -65,7 +64,7 @@ class EmulatedBoard:
         self._faults: dict[int, deque[ArmedFault]] = {}
         self._sensors: dict[int, bool] = {}
         self._found_empty: set[int] = set()
-        self._agenda = Agenda()
+        self._timers = Timers()
         self._temperature = spec.temperature
         self._unread = bytearray()
         self._lines: deque[bytes] = deque()
@@ -77,7 +76,7 @@ class EmulatedBoard:
     @property
     def next_deadline(self) -> float | None:
         """When `tick` is due."""
-        due = (self._agenda.next_due, self._writer.next_due)
+        due = (self._timers.next_due, self._writer.next_due)
         return min((at for at in due if at is not None), default=None)
 
     def connect(self, now: float) -> list[Output]:
@@ -104,7 +103,7 @@ class EmulatedBoard:
         """The connection is lost; what was to be said on it is too. The motor knows nothing."""
         self.connected = False
         self._writer.clear()
-        self._agenda.drop(Scope.CONNECTION)
+        self._timers.cancel(Scope.CONNECTION)
 
     def receive(self, data: bytes, now: float) -> list[Output]:
         """The agent sent bytes."""
@@ -121,7 +120,7 @@ class EmulatedBoard:
 
     def tick(self, now: float) -> list[Output]:
         """Does what is due."""
-        self._agenda.run(now)
+        self._timers.run(now)
         self._read_on(now)
         return self._take(now)
 
@@ -219,7 +218,7 @@ class EmulatedBoard:
 
     def _report(self, now: float) -> None:
         self._say_temperature(now)
-        self._agenda.add(now + self.spec.report_s, Scope.CONNECTION, self._report)
+        self._timers.add(now + self.spec.report_s, Scope.CONNECTION, self._report)
 
     def _stocked(self, slot: int) -> bool:
         if slot in self._found_empty:
@@ -293,7 +292,7 @@ class EmulatedBoard:
         self._motor_busy = True
         self._found_empty.add(slot)
         self._say_slot(slot, now)
-        self._agenda.add(now + fault.seconds, Scope.POWER, lambda due: self._refuse(fault, due))
+        self._timers.add(now + fault.seconds, Scope.POWER, lambda due: self._refuse(fault, due))
 
     def _refuse(self, fault: ArmedFault, now: float) -> None:
         self._motor_busy = False
@@ -307,16 +306,16 @@ class EmulatedBoard:
         late_s = fault.seconds if fault.fault is Fault.LATE else 0.0
         falls_at = now + motor_s * FALL_AT
         if fault.fault is Fault.POWER_BEFORE:
-            self._agenda.add(falls_at, Scope.POWER, lambda _: self._lose_power(fault.seconds))
+            self._timers.add(falls_at, Scope.POWER, lambda _: self._lose_power(fault.seconds))
         if fault.fault is not Fault.JAM:
-            self._agenda.add(falls_at, Scope.POWER, lambda due: self._fall(slot, due))
+            self._timers.add(falls_at, Scope.POWER, lambda due: self._fall(slot, due))
         if fault.fault is Fault.POWER:
-            self._agenda.add(falls_at, Scope.POWER, lambda _: self._lose_power(fault.seconds))
+            self._timers.add(falls_at, Scope.POWER, lambda _: self._lose_power(fault.seconds))
         if fault.fault is Fault.DISCONNECT:
             hang_up = HangUp(fault.seconds)
-            self._agenda.add(falls_at, Scope.POWER, lambda _: setattr(self, "_hang_up", hang_up))
+            self._timers.add(falls_at, Scope.POWER, lambda _: setattr(self, "_hang_up", hang_up))
         done_at = now + motor_s + late_s
-        self._agenda.add(done_at, Scope.POWER, lambda due: self._finish(fault, due))
+        self._timers.add(done_at, Scope.POWER, lambda due: self._finish(fault, due))
 
     def _fall(self, slot: int, now: float) -> None:
         # Somebody may have emptied the slot while its motor turned.
@@ -327,7 +326,7 @@ class EmulatedBoard:
             self._say_slot(slot, now)
 
     def _lose_power(self, seconds: float) -> None:
-        self._agenda.drop(Scope.POWER)
+        self._timers.cancel(Scope.POWER)
         self._lines.clear()
         self._motor_busy = False
         self._hang_up = HangUp(seconds, silently=True)
@@ -349,7 +348,7 @@ class EmulatedBoard:
             case Fault.DUPLICATE:
                 self._answer("4", now)
                 again_at = now + fault.seconds
-                self._agenda.add(again_at, Scope.CONNECTION, lambda due: self._say("4", due))
+                self._timers.add(again_at, Scope.CONNECTION, lambda due: self._say("4", due))
             case _:
                 self._answer("4", now)
 

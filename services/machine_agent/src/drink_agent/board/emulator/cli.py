@@ -15,7 +15,7 @@ from typing import Any, Final
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.control import ask, control_socket, obey
 from drink_agent.board.emulator.hosts import DialHost, Host, ListenHost, PtyHost
-from drink_agent.board.emulator.segments import Cut
+from drink_agent.board.emulator.schedule import Cut
 from drink_agent.board.emulator.spec import BoardSpec, Dialect
 
 _DESCRIPTION: Final = """\

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.hosts import Host
-from drink_agent.board.emulator.segments import Cut
+from drink_agent.board.emulator.schedule import Cut
 from drink_agent.board.emulator.spec import ArmedFault, Fault
 
 _MAX_LINE_BYTES: Final = 65536

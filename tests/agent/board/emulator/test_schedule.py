@@ -1,4 +1,4 @@
-"""Whatever the cut, the same bytes come, in order."""
+"""Pending actions of an emulated board, and how its output is cut into writes."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink_agent.board.emulator.segments import Cut, SegmentWriter
+from drink_agent.board.emulator.schedule import Cut, Scope, SegmentWriter, Timers
 
 LINES = [b"0password\n", b"72 1\n", b"71 1`2 0\n"]
 
@@ -53,3 +53,33 @@ def test_a_line_written_later_comes_later(cut: Cut) -> None:
     assert b"".join(writer.take(1.0)) == b"4\n"
     writer.write(b"5\n", 1.0)
     assert b"".join(writer.take(2.0)) == b"5\n"
+
+
+def test_actions_run_in_order_with_their_own_times() -> None:
+    timers, ran = Timers(), list[tuple[str, float]]()
+
+    def add(name: str, due: float) -> None:
+        timers.add(due, Scope.POWER, lambda at: ran.append((name, at)))
+
+    for name, due in (("b", 2.0), ("a", 1.0), ("c", 2.0), ("d", 9.0)):
+        add(name, due)
+    timers.run(2.0)
+    assert ran == [("a", 1.0), ("b", 2.0), ("c", 2.0)]
+    assert timers.next_due == 9.0
+
+
+def test_what_an_action_adds_runs_too_if_it_is_due() -> None:
+    timers, ran = Timers(), list[float]()
+    timers.add(1.0, Scope.POWER, lambda at: timers.add(at + 1, Scope.POWER, ran.append))
+    timers.run(5.0)
+    assert ran == [2.0]
+
+
+def test_a_lost_connection_stops_only_what_belongs_to_it() -> None:
+    timers, ran = Timers(), list[float]()
+    timers.add(1.0, Scope.CONNECTION, ran.append)
+    timers.add(2.0, Scope.POWER, ran.append)
+    timers.cancel(Scope.CONNECTION)
+    timers.run(5.0)
+    assert ran == [2.0]
+    assert timers.next_due is None
