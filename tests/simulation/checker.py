@@ -6,7 +6,7 @@ promises. Each line it gives begins with the number of the invariant that is bro
 
 import json
 import sqlite3
-from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,32 +14,21 @@ from typing import Any
 from tests.simulation.fault_log import FaultLog
 from tests.simulation.ground_truth import GroundTruth
 from tests.simulation.world import World
+from tests.support.oracle import (
+    FINAL,
+    Ledger,
+    Violation,
+    check_move,
+    check_slots,
+    read_slots,
+    read_totals,
+    read_transfers,
+)
 
-FINAL = ("DISPENSED", "NOT_DISPENSED")
 ANSWERED = (*FINAL, "UNKNOWN")
-NEXT = {
-    None: {"SCHEDULED", "RESERVED"},
-    "SCHEDULED": {"RESERVED", "NOT_DISPENSED", "DISPENSED", "UNKNOWN"},
-    "RESERVED": {"DISPATCHED", "NOT_DISPENSED", "DISPENSED", "UNKNOWN"},
-    "DISPATCHED": {"RESERVED", "NOT_DISPENSED", "DISPENSED", "UNKNOWN"},
-    "UNKNOWN": {"UNKNOWN", "NOT_DISPENSED", "DISPENSED"},
-    "DISPENSED": set(),
-    "NOT_DISPENSED": set(),
-}
-"""Which state may follow which; a money question is never answered twice."""
 
 UNTOUCHED = {"CANCELLED", "EXPIRED", "MACHINE_OFFLINE", "NOT_RECEIVED", "BOARD_UNREACHABLE"}
 """Causes that say that no motor command was ever written."""
-
-
-@dataclass
-class _Account:
-    """An account's totals as they follow from the transfers."""
-
-    owed: int = 0
-    paid: int = 0
-    promised: int = 0
-    received: int = 0
 
 
 @dataclass
@@ -61,11 +50,8 @@ class _Drop:
 class _Books:
     """What was read of the database so far."""
 
-    transfers: list[tuple[Any, ...]] = field(default_factory=list)
-    accounts: defaultdict[str, _Account] = field(default_factory=lambda: defaultdict(_Account))
+    ledger: Ledger = field(default_factory=Ledger)
     drops: dict[str, _Drop] = field(default_factory=dict)
-    holds: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    resolved: dict[str, str] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     audited: int = 0
 
@@ -130,9 +116,13 @@ class Checker:
     def committed(self) -> None:
         """Something may have been committed."""
         audited = self._read_audit()
-        if self._read_transfers() or audited:
-            self._check_accounts()
-            self._check_slots()
+        entries = self._books.ledger.entries
+        fresh = read_transfers(self._connection, entries[-1].sequence if entries else 0)
+        self._violate_all(self._books.ledger.apply(fresh))
+        if fresh or audited:
+            self._violate_all(self._books.ledger.check_totals(read_totals(self._connection)))
+            drops = ((each.machine, each.slot, each.state) for each in self._books.drops.values())
+            self._violate_all(check_slots(read_slots(self._connection), drops))
 
     def _read_audit(self) -> bool:
         rows = self.rows(
@@ -159,8 +149,9 @@ class Checker:
         before = drops.get(drop_id)
         was, to = None if before is None else before.state, facts["to"]
         self._world.note(f"{drop_id}: {was} -> {to} {facts.get('cause', '')}")
-        if to not in NEXT[was] or facts.get("from") != was:
-            self._violate(21, f"{drop_id} goes from {was} to {to}")
+        self._violate_all(check_move(drop_id, was, to))
+        if facts.get("from") != was:
+            self._violate(21, f"{drop_id} is {was}, its record says {facts}")
         if before is None:
             rows = self.rows("SELECT slot, price, sequence FROM drops WHERE id = ?", drop_id)
             if not rows or rows[0][:2] != (facts["slot"], facts["price"]):
@@ -195,81 +186,6 @@ class Checker:
         if not self._fault_log.explains(cause, drop.machine, since, self._world.now):
             self._violate(24, f"{drop_id} is UNKNOWN because of {cause}, which nothing explains")
 
-    def _read_transfers(self) -> bool:
-        known = self._books.transfers
-        rows = self.rows(
-            "SELECT sequence, id, kind, debit_account, credit_account, amount, drop_id, resolves"
-            " FROM transfers WHERE sequence > ? ORDER BY sequence",
-            known[-1][0] if known else 0,
-        )
-        for row in rows:
-            known.append(row)
-            self._transferred(*row[1:])
-        return bool(rows)
-
-    def _transferred(
-        self,
-        transfer: str,
-        kind: str,
-        debit: str,
-        credit: str,
-        amount: int,
-        drop_id: str | None,
-        resolves: str | None,
-    ) -> None:
-        books = self._books
-        payer, payee = books.accounts[debit], books.accounts[credit]
-        if kind == "HOLD":
-            if any(hold[0] == drop_id for hold in books.holds.values()):
-                self._violate(3, f"{drop_id} is held for twice")
-            books.holds[transfer] = (drop_id, debit, credit, amount)
-            payer.owed += amount
-            payee.promised += amount
-        elif kind in ("POST", "VOID"):
-            assert resolves is not None
-            if resolves in books.resolved:
-                self._violate(3, f"{resolves} is resolved twice")
-            books.resolved[resolves] = kind
-            if books.holds.get(resolves) != (drop_id, debit, credit, amount):
-                self._violate(5, f"{kind} {transfer} does not fit its hold")
-            payer.owed -= amount
-            payee.promised -= amount
-        if kind in ("MOVE", "POST"):
-            payer.paid += amount
-            payee.received += amount
-        if debit != "funding" and payer.received - payer.paid - payer.owed < 0:
-            self._violate(2, f"{debit} has {payer} after {transfer}")
-
-    def _check_accounts(self) -> None:
-        rows = self.rows(
-            "SELECT name, debits_pending, debits_posted, credits_pending, credits_posted"
-            " FROM accounts"
-        )
-        for name, *totals in rows:
-            kept = self._books.accounts[name]
-            expected = [kept.owed, kept.paid, kept.promised, kept.received]
-            if totals != expected:
-                self._violate(1, f"{name} has {totals}, its transfers make {expected}")
-        sums = [sum(column) for column in list(zip(*rows, strict=True))[1:]]
-        if sums[0] != sums[2] or sums[1] != sums[3]:
-            self._violate(1, f"debits and credits differ: {sums}")
-
-    def _check_slots(self) -> None:
-        places: defaultdict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
-        for drop in self._books.drops.values():
-            place = {"DISPENSED": 1, "UNKNOWN": 2, "NOT_DISPENSED": None}.get(drop.state, 0)
-            if place is not None:
-                places[drop.machine, drop.slot][place] += 1
-        for machine, number, loaded, on_hand, *kept in self.rows(
-            "SELECT machine, number, loaded, on_hand, reserved, dispensed, unknown FROM slots"
-        ):
-            if kept != places[machine, number] or on_hand < 0 or loaded != on_hand + sum(kept):
-                self._violate(
-                    10,
-                    f"{machine}/{number} has {[loaded, on_hand, *kept]},"
-                    f" its drops are {places[machine, number]}",
-                )
-
     # --- at each answer ---
 
     def answered(self, account: str, request: str | None, drop_id: str, state: str) -> None:
@@ -298,11 +214,7 @@ class Checker:
         """Everything that takes too long to look at after every commit."""
         self.committed()
         books = self._books
-        transfers = self.rows(
-            "SELECT sequence, id, kind, debit_account, credit_account, amount, drop_id, resolves"
-            " FROM transfers ORDER BY sequence"
-        )
-        if transfers != books.transfers:
+        if read_transfers(self._connection) != books.ledger.entries:
             self._violate(4, "entries were changed or removed")
         twice = self.rows(
             "SELECT account, request_id FROM drops GROUP BY account, request_id HAVING COUNT(*) > 1"
@@ -314,12 +226,10 @@ class Checker:
             drop = books.drops.get(drop_id)
             if drop is None or drop.state != state:
                 self._violate(21, f"{drop_id} is {state}, its records say {drop}")
-            hold = books.holds.get(hold_id)
-            if hold is None or hold[0] != drop_id or hold[3] != price:
-                self._violate(3, f"{drop_id} costs {price}, its hold is {hold}")
-            expected = {"DISPENSED": "POST", "NOT_DISPENSED": "VOID"}.get(state)
-            if books.resolved.get(hold_id) != expected:
-                self._violate(3, f"{drop_id} is {state}, its hold is {books.resolved.get(hold_id)}")
+            self._violate_all(books.ledger.check_drop(drop_id, state, price))
+            hold = books.ledger.holds.get(drop_id)
+            if hold is None or hold.id != hold_id:
+                self._violate(3, f"{drop_id} names the hold {hold_id}, its hold is {hold}")
             self._check_truth(drop_id, state, cause)
         for (account, request), drop_id in self._answers.items():
             if not self.rows(
@@ -367,6 +277,10 @@ class Checker:
                 "SELECT id FROM drops WHERE state IN ('SCHEDULED', 'RESERVED', 'DISPATCHED')"
             )
         ]
+
+    def _violate_all(self, violations: Iterable[Violation]) -> None:
+        for invariant, text in violations:
+            self._violate(invariant, text)
 
     def _violate(self, invariant: int, text: str) -> None:
         self._world.violate(f"{invariant}: {text}")

@@ -8,6 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drink_frontend.storage.verify import verify_books
+from tests.support.oracle import (
+    FINAL,
+    Slot,
+    Totals,
+    Transfer,
+    read_slots,
+    read_totals,
+    read_transfers,
+)
 
 
 @dataclass(frozen=True)
@@ -47,35 +56,22 @@ class Drop:
     @property
     def settled_ms(self) -> int | None:
         """When it reached its final state; None if it has not."""
-        ends = [m.at_ms for m in self.moves if m.to in ("DISPENSED", "NOT_DISPENSED")]
+        ends = [m.at_ms for m in self.moves if m.to in FINAL]
         return ends[0] if ends else None
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """An entry of the ledger."""
-
-    id: str
-    kind: str
-    debit: str
-    credit: str
-    amount: int
-    drop: str | None
-    resolves: str | None
-    request_id: str | None
-
-
-@dataclass(frozen=True)
 class Books:
-    """Everything that the checker wants to know."""
+    """All that is checked of the database."""
 
     drops: tuple[Drop, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     """In the order in which they were written."""
-    accounts: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Posted and held credits of each user."""
+    accounts: dict[str, Totals] = field(default_factory=dict)
+    """The totals of each account."""
+    slots: tuple[Slot, ...] = ()
     problems: tuple[str, ...] = ()
-    """What their own auditor says."""
+    """Violations found by the frontend's own auditor."""
 
 
 def read_books(database: Path) -> Books:
@@ -96,19 +92,10 @@ def read_books(database: Path) -> Books:
                 " / 1000.0) AS INTEGER) AS delay_s FROM drops ORDER BY sequence"
             )
         ]
-        transfers = [
-            Transfer(**dict(row))
-            for row in connection.execute(
-                "SELECT id, kind, debit_account AS debit, credit_account AS credit, amount,"
-                ' drop_id AS "drop", resolves, request_id FROM transfers ORDER BY sequence'
-            )
-        ]
-        accounts = {
-            name: (posted, held)
-            for name, posted, held in connection.execute(
-                "SELECT name, credits_posted - debits_posted, debits_pending FROM accounts"
-                " WHERE kind = 'USER'"
-            )
-        }
-        problems = verify_books(connection.execute)
-    return Books(tuple(drops), tuple(transfers), accounts, tuple(problems))
+        return Books(
+            tuple(drops),
+            tuple(read_transfers(connection)),
+            read_totals(connection),
+            tuple(read_slots(connection)),
+            tuple(verify_books(connection.execute)),
+        )

@@ -12,8 +12,17 @@ from typing import Any
 from tests.soak.books import Books, Drop
 from tests.soak.explain import unexplained
 from tests.soak.history import Attempt, Fault, Reading
-from tests.soak.model import FUNDING, Ledger, Mark, impossible_readings
 from tests.soak.plan import LYING_SLOT
+from tests.soak.readings import Mark, impossible_readings
+from tests.support.oracle import (
+    FINAL,
+    FUNDING,
+    RESOLUTION,
+    Ledger,
+    Transfer,
+    check_move,
+    check_slots,
+)
 
 SLACK_MS = 100
 """Between a dispatch or a settlement as the database has it and as the board has it."""
@@ -153,51 +162,36 @@ def _outcomes(books: Books, asked: Mapping[str, Asked]) -> Iterator[Problem]:
         if drop.state in ("SCHEDULED", "RESERVED", "DISPATCHED"):
             yield Problem(UNSETTLED, f"drop {drop.id} is still {drop.state}")
         for attempt in asked[drop.id].told if drop.id in asked else ():
-            final = attempt.state in ("DISPENSED", "NOT_DISPENSED")
+            final = attempt.state in FINAL
             if (final and attempt.state != drop.state) or attempt.state not in _passed(drop):
                 yield Problem(CONTRADICTED, f"{attempt} was told, and {drop.id} is {drop.state}")
 
 
 def _ledger(evidence: Evidence, asked: Mapping[str, Asked]) -> Iterator[Problem]:
-    """Invariants 1, 2 and 4: entries add up, one after the other, to what everybody has."""
+    """Invariants 1 to 5, 10 and 21, by the oracle; and no balance was read that never was."""
     ledger, books = Ledger(), evidence.books
-    for entry in books.transfers:
-        ledger.apply(entry)
-    yield from (Problem(CHARGED, text) for text in ledger.problems)
-    for account, had in books.accounts.items():
-        if ledger.states[account][-1] != had:
-            yield Problem(
-                CHARGED, f"{account} has {had}, its entries say {ledger.states[account][-1]}"
-            )
-    yield from _resolutions(books)
+    violations = [*ledger.apply(books.transfers), *ledger.check_totals(books.accounts)]
+    for drop in books.drops:
+        violations += ledger.check_drop(drop.id, drop.state, drop.price)
+        before = None
+        for move in drop.moves:
+            violations += check_move(drop.id, before, move.to)
+            before = move.to
+    places = (drop.slot.split("/") for drop in books.drops)
+    states = [(*place, drop.state) for place, drop in zip(places, books.drops, strict=True)]
+    violations += check_slots(books.slots, ((m, int(n), state) for m, n, state in states))
+    yield from (Problem(CHARGED, f"{number}: {text}") for number, text in violations)
     yield from _transfers(evidence)
     sent = _sent(evidence.attempts)
     for account in books.accounts:
         marks = [
             mark
-            for place, entry in ledger.entries[account]
+            for place, entry in enumerate(ledger.of_account[account], start=1)
             if (mark := _mark(place, entry, asked, sent)) is not None
         ]
         mine = [each for each in evidence.readings if each.account == account]
-        for reading in impossible_readings(ledger.states[account], marks, mine):
+        for reading in impossible_readings(ledger.totals[account], marks, mine):
             yield Problem(CONTRADICTED, f"{reading} never was so")
-
-
-def _resolutions(books: Books) -> Iterator[Problem]:
-    """Invariants 3 and 5: a drop has one hold, and is paid for exactly when DISPENSED."""
-    entries: dict[str, Counter[str]] = defaultdict(Counter)
-    for entry in books.transfers:
-        if entry.drop:
-            entries[entry.drop][entry.kind] += 1
-    amounts = {entry.drop: entry.amount for entry in books.transfers if entry.drop}
-    resolution = {"DISPENSED": "POST", "NOT_DISPENSED": "VOID"}
-    for drop in books.drops:
-        expected = Counter(["HOLD"])
-        if drop.state in resolution:
-            expected[resolution[drop.state]] += 1
-        if entries[drop.id] != expected or amounts.get(drop.id) != drop.price:
-            found = dict(entries[drop.id])
-            yield Problem(CHARGED, f"drop {drop.id} is {drop.state} at {drop.price}, has {found}")
 
 
 def _transfers(evidence: Evidence) -> Iterator[Problem]:
@@ -231,7 +225,7 @@ def _sent(attempts: Iterable[Attempt]) -> dict[tuple[str, str], list[Attempt]]:
 
 def _mark(
     place: int,
-    entry: Any,
+    entry: Transfer,
     asked: Mapping[str, Asked],
     sent: Mapping[tuple[str, str], Sequence[Attempt]],
 ) -> Mark | None:
@@ -245,8 +239,8 @@ def _mark(
     drop = asked.get(entry.drop)
     if drop is None:
         return None
-    states = {"POST": ("DISPENSED",), "VOID": ("NOT_DISPENSED",)}.get(entry.kind)
-    seen = [each.end_ms for each in drop.told if states is None or each.state in states]
+    told = (each for each in drop.told if entry.kind in ("HOLD", RESOLUTION.get(each.state)))
+    seen = [each.end_ms for each in told]
     return Mark(place, drop.first_ms, min(seen, default=None))
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.soak.books import Books, Drop, Move, Transfer
+from tests.soak.books import Books, Drop, Move
 from tests.soak.check import (
     CHARGED,
     CONTRADICTED,
@@ -18,6 +18,7 @@ from tests.soak.check import (
 )
 from tests.soak.history import Attempt, Fault, Reading
 from tests.soak.plan import LYING_SLOT
+from tests.support.oracle import Slot, Totals, Transfer
 
 PRICE = 50
 
@@ -72,12 +73,13 @@ DROPS = (BOUGHT, TYPED, REFUSED, DOUBTFUL)
 
 
 def gift(account: str) -> Transfer:
-    return Transfer(f"gift-{account}", "MOVE", "funding", account, 500, None, None, "import")
+    return Transfer(0, f"gift-{account}", "MOVE", "funding", account, 500, None, None, "import")
 
 
 def entry(drop: Drop, kind: str) -> Transfer:
     hold = f"{drop.id}-HOLD"
     return Transfer(
+        0,
         f"{drop.id}-{kind}",
         kind,
         drop.account,
@@ -89,7 +91,15 @@ def entry(drop: Drop, kind: str) -> Transfer:
     )
 
 
-SENT = Transfer("sent", "MOVE", "ann", "tom", 20, None, None, "t1")
+SENT = Transfer(0, "sent", "MOVE", "ann", "tom", 20, None, None, "t1")
+ACCOUNTS = {
+    "funding": Totals(0, 1000, 0, 0),
+    "ann": Totals(PRICE, PRICE + 20, 0, 500),
+    "tom": Totals(0, PRICE, 0, 520),
+    "sales/d": Totals(0, 0, 0, 2 * PRICE),
+    "sales/s": Totals(0, 0, PRICE, 0),
+    "sales/ld": Totals(),
+}
 BOOKS = Books(
     drops=DROPS,
     transfers=(
@@ -101,7 +111,7 @@ BOOKS = Books(
         entry(REFUSED, "VOID"),
         SENT,
     ),
-    accounts={"ann": (430, PRICE), "tom": (470, 0)},
+    accounts=ACCOUNTS,
 )
 
 
@@ -146,7 +156,8 @@ SOUND = Evidence(
 
 
 def test_a_sound_history_has_no_problem() -> None:
-    assert check(SOUND) == []
+    slots = (Slot("d", 1, 10, 9, 0, 1, 0), Slot("s", 1, 10, 9, 0, 0, 1))
+    assert check(with_books(slots=slots)) == []
 
 
 def test_a_drop_that_a_session_was_told_to_wait_for_may_come_to_any_end() -> None:
@@ -232,14 +243,14 @@ def without(attempt: Attempt, *others: Attempt) -> Evidence:
         pytest.param(
             with_transfers(
                 lambda all_: all_.__setitem__(
-                    all_.index(entry(BOUGHT, "POST")), replace(entry(BOUGHT, "POST"), amount=60)
+                    all_.index(entry(BOUGHT, "POST")), entry(BOUGHT, "POST")._replace(amount=60)
                 )
             ),
             CHARGED,
             id="another price is paid",
         ),
         pytest.param(
-            with_transfers(lambda all_: all_.insert(0, replace(SENT, id="early"))),
+            with_transfers(lambda all_: all_.insert(0, SENT._replace(id="early"))),
             CHARGED,
             id="credits that nobody has are spent",
         ),
@@ -247,14 +258,24 @@ def without(attempt: Attempt, *others: Attempt) -> Evidence:
             with_transfers(lambda all_: all_.remove(SENT)), LOST, id="a transfer is forgotten"
         ),
         pytest.param(
-            with_transfers(lambda all_: all_.append(replace(SENT, id="s2", request_id="t2"))),
+            with_transfers(lambda all_: all_.append(SENT._replace(id="s2", request_id="t2"))),
             CHARGED,
             id="credits move that nobody sent",
         ),
         pytest.param(
-            with_books(accounts={"ann": (430, PRICE), "tom": (471, 0)}),
+            with_books(accounts={**ACCOUNTS, "tom": Totals(0, 50, 0, 521)}),
             CHARGED,
             id="a balance that its entries do not add up to",
+        ),
+        pytest.param(
+            with_drop(BOUGHT, moves=moves("RESERVED", "DISPENSED", "UNKNOWN", "DISPENSED")),
+            CHARGED,
+            id="a settled drop is settled again",
+        ),
+        pytest.param(
+            with_books(slots=(Slot("d", 1, 10, 8, 0, 1, 0),)),
+            CHARGED,
+            id="stock that its drops do not add up to",
         ),
         pytest.param(
             replace(SOUND, runs={**SOUND.runs, "s": (*SOUND.runs["s"], *SOUND.runs["s"])}),

@@ -1,11 +1,12 @@
-"""The sequential ledger, and who may have seen what."""
+"""Which balances may have been read at which time."""
 
 import pytest
 
 from tests.soak.history import Reading
-from tests.soak.model import Mark, impossible_readings
+from tests.soak.readings import Mark, impossible_readings
+from tests.support.oracle import Totals
 
-STATES = [(0, 0), (100, 0), (100, 50), (50, 0)]
+TOTALS = [Totals(), Totals(0, 0, 0, 100), Totals(50, 0, 0, 100), Totals(0, 50, 0, 100)]
 """Nothing, a gift, a hold, its payment."""
 
 MARKS = [Mark(1, 0, 5), Mark(2, 10, 20), Mark(3, 10, 30)]
@@ -30,17 +31,17 @@ MARKS = [Mark(1, 0, 5), Mark(2, 10, 20), Mark(3, 10, 30)]
 def test_a_reading_shows_one_moment_between_question_and_answer(
     reading: Reading, possible: bool
 ) -> None:
-    assert bool(list(impossible_readings(STATES, MARKS, [reading]))) is not possible
+    assert bool(list(impossible_readings(TOTALS, MARKS, [reading]))) is not possible
 
 
 def test_nobody_looks_back_in_time() -> None:
     marks = [Mark(1, 0, 5), Mark(2, 10, None), Mark(3, 10, None)]
     new, old = Reading("a", 12, 14, 50, 0), Reading("a", 15, 16, 50, 50)
-    assert list(impossible_readings(STATES, marks, [old])) == []
-    assert list(impossible_readings(STATES, marks, [new, old])) == [old]
+    assert list(impossible_readings(TOTALS, marks, [old])) == []
+    assert list(impossible_readings(TOTALS, marks, [new, old])) == [old]
 
 
 def test_readings_at_the_same_time_may_differ() -> None:
     marks = [Mark(1, 0, 5), Mark(2, 10, None), Mark(3, 10, None)]
     both = [Reading("a", 12, 16, 50, 0), Reading("a", 15, 16, 50, 50)]
-    assert list(impossible_readings(STATES, marks, both)) == []
+    assert list(impossible_readings(TOTALS, marks, both)) == []
