@@ -11,7 +11,7 @@ import pytest
 
 from scripts.processes import Process, run, wait_until
 from tests.fakes.certificates import Certificates
-from tests.fakes.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame
+from tests.support.http2 import PREFACE, raw_frame
 
 TIMES = 120
 """How often each attack is made, within seconds."""
@@ -23,7 +23,8 @@ LIMIT_S = 10
 
 SECRET = b"s3cr3t-t0k3n"
 
-CONTINUATION = 9
+DATA, HEADERS, SETTINGS, CONTINUATION = 0, 1, 4, 9
+END_STREAM, END_HEADERS = 1, 4
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +84,12 @@ def called(port: int, path: bytes = b"/drink.v1.DropService/ListDrops", **extra:
     block = b"".join(b"\0" + _string(name) + _string(value) for name, value in fields.items())
     parts = [block[at : at + 16_000] for at in range(0, len(block), 16_000)]
     frames = b"".join(
-        frame(CONTINUATION if at else HEADERS, END_HEADERS if part is parts[-1] else 0, 1, part)
+        raw_frame(CONTINUATION if at else HEADERS, END_HEADERS if part is parts[-1] else 0, 1, part)
         for at, part in enumerate(parts)
     )
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as peer:
-        peer.sendall(PREFACE + frame(SETTINGS, 0, 0) + frames)
-        peer.sendall(frame(DATA, END_STREAM, 1, bytes(5)))
+        peer.sendall(PREFACE + raw_frame(SETTINGS, 0, 0) + frames)
+        peer.sendall(raw_frame(DATA, END_STREAM, 1, bytes(5)))
         answer = b""
         while not _ends(answer):
             if not (data := peer.recv(65_536)):
@@ -150,7 +151,7 @@ ATTACKS: dict[str, Callable[[int], None]] = {
     "HTTP/1": lambda port: said(
         port, b"GET / HTTP/1.1\r\nAuthorization: Bearer " + SECRET + b"\r\n\r\n"
     ),
-    "wrong frame": lambda port: said(port, PREFACE + frame(SETTINGS, 0, 0, SECRET[:5])),
+    "wrong frame": lambda port: said(port, PREFACE + raw_frame(SETTINGS, 0, 0, SECRET[:5])),
     "silence": lambda port: said(port, b"", until_end=False),
 }
 

@@ -17,7 +17,7 @@ import structlog
 
 from drink.v1 import machine_link_service_pb2
 from drink_frontend.links.messages import AgentMessage, FrontendMessage, Heartbeat
-from tests.fakes.http2 import Http2Client
+from tests.support.http2 import Http2Connection
 from tests.support.rpc_frontend import AGENT_D, ANN, Frontend, running_frontend
 
 BATCH = 50
@@ -100,8 +100,8 @@ class Caller:
     frontend: Frontend
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Http2Client]:
-        client = await Http2Client.connect("127.0.0.1", self.frontend.port)
+    async def connection(self) -> AsyncIterator[Http2Connection]:
+        client = await Http2Connection.connect("127.0.0.1", self.frontend.port)
         try:
             yield client
         finally:
@@ -138,11 +138,11 @@ class Caller:
                 await links.ended.get()
                 await client.ended(stream)
 
-    async def _linked(self, client: Http2Client, links: "QuietLinks") -> int:
+    async def _linked(self, client: Http2Connection, links: "QuietLinks") -> int:
         stream = client.call("/drink.v1.MachineLinkService/Connect", authorization=AGENT)
         beat = machine_link_service_pb2.Heartbeat(sequence=1)
         message = machine_link_service_pb2.ConnectRequest(heartbeat=beat)
-        client.send(stream, message.SerializeToString(), last=False)
+        client.send_message(stream, message.SerializeToString(), last=False)
         assert await links.heard.get() == Heartbeat(1)
         return stream
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from tests.siege.http2 import WINDOW_MAX, Headers, Wire
+from tests.support.http2 import WINDOW_MAX, Headers, Http2Connection
 
 TICK_S = 0.02
 """Seconds between two portions of a flood."""
@@ -172,10 +172,10 @@ class Siege:
     @asynccontextmanager
     async def wire(
         self, *, window: int = WINDOW_MAX, reads: bool = True, answers: bool = True
-    ) -> AsyncIterator[Wire]:
+    ) -> AsyncIterator[Http2Connection]:
         """An HTTP/2 connection that has begun."""
         async with self.connection(self.target.rpc_port) as (reader, writer):
-            wire = Wire(reader, writer, reads=reads, answers=answers)
+            wire = Http2Connection(reader, writer, reads=reads, answers=answers)
             wire.begin(window=window)
             try:
                 yield wire

@@ -8,7 +8,7 @@ from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, RstStre
 
 from drink.v1 import account_service_pb2 as accounts
 from tests.siege.attacks import BOTH, STRANGER, Siege, attack
-from tests.siege.http2 import PREFACE, Headers, Wire, grpc_message
+from tests.support.http2 import PREFACE, Headers, Http2Connection, grpc_message
 
 LIST_MACHINES = "/drink.v1.MachineService/ListMachines"
 WATCH_MACHINES = "/drink.v1.MachineService/WatchMachines"
@@ -142,7 +142,7 @@ async def _calls(
     await siege.all(FLOOD_CONNECTIONS, one)
 
 
-async def _bomb(wire: Wire, packed: bytes, encoding: str) -> None:
+async def _bomb(wire: Http2Connection, packed: bytes, encoding: str) -> None:
     wire.write(wire.headers(LOGIN, [("grpc-encoding", encoding)]))
     number = max(wire.open_calls)
     data = grpc_message(packed, compressed=True)

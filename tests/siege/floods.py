@@ -6,7 +6,7 @@ from hyperframe.frame import DataFrame, SettingsFrame, WindowUpdateFrame
 
 from tests.siege.attacks import STRANGER, Siege, attack
 from tests.siege.calls import CALLS_PER_CONNECTION, FLOOD_CONNECTIONS, LIST_MACHINES, LOGIN
-from tests.siege.http2 import FRAME_BYTES_MAX, Wire, grpc_message
+from tests.support.http2 import FRAME_BYTES_MAX, Http2Connection, grpc_message
 
 HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
 
@@ -14,7 +14,7 @@ REFERENCE = b"\xbe"
 """One byte of a header block: the newest entry of the table of headers, whatever its size."""
 
 
-async def _hpack_bomb(wire: Wire) -> None:
+async def _hpack_bomb(wire: Http2Connection) -> None:
     """One header of 3 KB, and 10,000 references to it: 13 KB that unpack to 30 MB."""
     begin = wire.headers(LIST_MACHINES, [("x-junk", "j" * 3000)])
     wire.write(begin)

@@ -17,7 +17,7 @@ from hyperframe.frame import (
 
 from tests.siege.attacks import STRANGER, Siege, attack
 from tests.siege.calls import LIST_MACHINES
-from tests.siege.http2 import unknown_frame
+from tests.support.http2 import any_frame
 
 FRAMES_PER_S = 5000
 """Frames a second, over all connections."""
@@ -101,7 +101,7 @@ async def continuation_frames(siege: Siege) -> None:
 @attack(STRANGER, f"{FRAMES_PER_S:,} frames a second of types that HTTP/2 does not know")
 async def unknown_frames(siege: Siege) -> None:
     """Whoever gets them must ignore them."""
-    await _flood(siege, *(unknown_frame(kind, b"x" * 64) for kind in range(0x20, 0x40)))
+    await _flood(siege, *(any_frame(kind, body=b"x" * 64) for kind in range(0x20, 0x40)))
 
 
 @attack(STRANGER, f"{FRAMES_PER_S:,} RST_STREAM and GOAWAY frames a second")

@@ -17,7 +17,7 @@ from tests.siege.calls import (
     LIST_MACHINES,
     WATCH_MACHINES,
 )
-from tests.siege.http2 import Headers, Wire
+from tests.support.http2 import Headers, Http2Connection
 
 DROP = "/drink.v1.DropService/Drop"
 LIST_DROPS = "/drink.v1.DropService/ListDrops"
@@ -85,7 +85,7 @@ async def unread_machines(siege: Siege) -> None:
     await _unread(siege, LIST_MACHINES, b"", UNREAD, window=0)
 
 
-async def _watch(siege: Siege, begin: Callable[[Wire], None], *, window: int) -> None:
+async def _watch(siege: Siege, begin: Callable[[Http2Connection], None], *, window: int) -> None:
     """Connections full of watches; ended ones are begun again, a few a second."""
 
     async def one() -> None:
@@ -99,7 +99,7 @@ async def _watch(siege: Siege, begin: Callable[[Wire], None], *, window: int) ->
     await siege.all(WATCHES // WATCHES_PER_CONNECTION, one)
 
 
-def _watch_machines(wire: Wire) -> None:
+def _watch_machines(wire: Http2Connection) -> None:
     wire.call(WATCH_MACHINES, machines.WatchMachinesRequest().SerializeToString())
 
 
@@ -121,7 +121,7 @@ async def unread_buyer_watches(siege: Siege) -> None:
     name = f"drops/{siege.target.drops[0]}" if siege.target.drops else "drops/none"
     request = drops.WatchDropRequest(name=name).SerializeToString()
 
-    def begin(wire: Wire) -> None:
+    def begin(wire: Http2Connection) -> None:
         wire.call(WATCH_DROP, request, siege.bearer)
         wire.call(WATCH_MACHINES, b"", siege.bearer)
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from tests.siege.attacks import BOTH, RETRY_S, STRANGER, Needs, Siege, attack
 from tests.siege.calls import stalled_calls
-from tests.siege.http2 import PREFACE
+from tests.support.http2 import PREFACE
 
 IDLE = 10_000
 """Sockets that are opened and left alone."""

@@ -12,7 +12,7 @@ from drink.v1 import machine_link_service_pb2 as link
 from drink.v1 import machine_service_pb2 as machines
 from tests.siege.attacks import MACHINE, Siege, attack
 from tests.siege.calls import CONNECT
-from tests.siege.http2 import Headers, Wire, grpc_message
+from tests.support.http2 import Headers, Http2Connection, grpc_message
 
 FLOOD_PER_S = 2000
 """Messages a second."""
@@ -36,14 +36,16 @@ def _hello(siege: Siege, journal: str = "stolen") -> link.ConnectRequest:
     )
 
 
-def _say(wire: Wire, stream: int, *messages: link.ConnectRequest) -> None:
+def _say(wire: Http2Connection, stream: int, *messages: link.ConnectRequest) -> None:
     data = b"".join(grpc_message(message.SerializeToString()) for message in messages)
     for at in range(0, len(data), 16_000):
         wire.send(DataFrame(stream, data=data[at : at + 16_000]))
 
 
 @asynccontextmanager
-async def _link(siege: Siege, *, window: int = 0x7FFFFFFF) -> AsyncIterator[tuple[Wire, int]]:
+async def _link(
+    siege: Siege, *, window: int = 0x7FFFFFFF
+) -> AsyncIterator[tuple[Http2Connection, int]]:
     """A link of the stolen machine, after its Hello."""
     async with siege.wire(window=window) as wire:
         wire.write(wire.headers(CONNECT, _metadata(siege)))

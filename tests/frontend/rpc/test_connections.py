@@ -19,7 +19,7 @@ from drink_frontend.rpc.connections import COMFORTABLE, CUTS_LOGGED, Connection,
 from drink_frontend.rpc.connections import to_close as choose
 from drink_frontend.rpc.settings import ConnectionSettings
 from drink_frontend.system.sockets import Accepted, AcceptedConnections
-from tests.fakes.http2 import Http2Client
+from tests.support.http2 import Http2Connection
 from tests.support.rpc_frontend import AGENT_D, ANN, LIMIT_S, Frontend, read, running_frontend
 
 
@@ -198,7 +198,7 @@ async def test_fault_66_idle_connections_keep_nobody_out(greets: bool) -> None:
         )
         if greets:
             for _ in range(120):
-                client = await Http2Client.connect("127.0.0.1", frontend.port)
+                client = await Http2Connection.connect("127.0.0.1", frontend.port)
                 stack.push_async_callback(client.close)
         else:
             await silent(frontend, 400, stack)
@@ -229,7 +229,7 @@ async def test_fault_66_a_connection_with_a_link_or_an_account_is_not_closed_for
         )
         clients = []
         for _ in range(int(16 * COMFORTABLE) + 2):
-            clients.append(await Http2Client.connect("127.0.0.1", frontend.port))
+            clients.append(await Http2Connection.connect("127.0.0.1", frontend.port))
             stack.push_async_callback(clients[-1].close)
         await asyncio.wait_for(clients[0].closed.wait(), LIMIT_S)
         assert not watch.done()

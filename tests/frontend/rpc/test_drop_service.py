@@ -14,7 +14,7 @@ from drink.v1.machine_service_pb2 import ListMachinesRequest
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.errors import StorageUnavailableError
-from tests.fakes.http2 import Http2Client
+from tests.support.http2 import Http2Connection
 from tests.support.rpc_frontend import (
     ANN,
     BOB,
@@ -447,7 +447,7 @@ async def test_storage_trouble_is_worth_a_retry(frontend: Frontend) -> None:
 
 async def test_the_answer_to_a_drop_that_waits_is_begun_and_ends_with_the_outcome() -> None:
     async with running_frontend(drop_begin_s=0.01) as frontend:
-        client = await Http2Client.connect("127.0.0.1", frontend.port)
+        client = await Http2Connection.connect("127.0.0.1", frontend.port)
         stream = client.call(
             "/drink.v1.DropService/Drop",
             order().SerializeToString(),

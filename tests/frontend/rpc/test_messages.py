@@ -17,7 +17,7 @@ from drink_frontend.rpc.health import check
 from drink_frontend.rpc.messages import Messages
 from drink_frontend.rpc.responses import Responses
 from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings, RpcSettings
-from tests.fakes.http2 import Http2Client
+from tests.support.http2 import Http2Connection
 from tests.support.rpc_frontend import (
     AGENT_D,
     ANN,
@@ -67,7 +67,7 @@ async def everybody_is_served(frontend: Frontend) -> None:
 async def test_fault_66_calls_without_a_message_keep_nobody_out(method: str) -> None:
     limits = {"strangers_max": 64, "strangers_per_address_max": 48, "health_max": 16}
     async with running_frontend(admission=limits, calls_max=64) as frontend:
-        clients = [await Http2Client.connect("127.0.0.1", frontend.port) for _ in range(4)]
+        clients = [await Http2Connection.connect("127.0.0.1", frontend.port) for _ in range(4)]
         for client in clients:
             for _ in range(100):
                 client.call(method)
@@ -79,7 +79,7 @@ async def test_fault_66_calls_without_a_message_keep_nobody_out(method: str) -> 
 
 async def test_fault_66_guessed_tokens_keep_nobody_out() -> None:
     async with running_frontend(admission={"strangers_max": 32}) as frontend:
-        client = await Http2Client.connect("127.0.0.1", frontend.port)
+        client = await Http2Connection.connect("127.0.0.1", frontend.port)
         for number in range(100):
             client.call("/drink.v1.DropService/Drop", authorization=f"Bearer guess-{number}")
         await client.drain()

@@ -13,7 +13,7 @@ from drink_frontend.rpc.noise import (
     Noise,
 )
 from drink_frontend.rpc.settings import ConnectionSettings
-from tests.fakes.http2 import Http2Client, frame
+from tests.support.http2 import Http2Connection, raw_frame
 from tests.frontend.rpc.test_messages import everybody_is_served
 from tests.support.rpc_frontend import LIMIT_S, running_frontend
 
@@ -118,9 +118,9 @@ def test_open_connections_without_a_call_are_counted_by_place() -> None:
 async def test_fault_66_frames_without_end_cost_their_connection(kind: int, payload: bytes) -> None:
     looks = {"look_interval_s": 0.02, "noise_bytes_burst": 2048}
     stream = 3 if kind == PRIORITY else 0
-    flood = frame(kind, 0, stream, payload) * (20_000 // (9 + len(payload)))
+    flood = raw_frame(kind, 0, stream, payload) * (20_000 // (9 + len(payload)))
     async with running_frontend(connections=looks) as frontend:
-        client = await Http2Client.connect("127.0.0.1", frontend.port)
+        client = await Http2Connection.connect("127.0.0.1", frontend.port)
         with capture_logs() as lines:
             sending = asyncio.create_task(_send(client, flood))
             await asyncio.wait_for(client.closed.wait(), LIMIT_S)
@@ -131,7 +131,7 @@ async def test_fault_66_frames_without_end_cost_their_connection(kind: int, payl
         await everybody_is_served(frontend)
 
 
-async def _send(client: Http2Client, data: bytes) -> None:
+async def _send(client: Http2Connection, data: bytes) -> None:
     while True:
         client.write(data)
         await client.drain()

@@ -12,7 +12,7 @@ from drink_frontend.rpc.calls import Call, Kind, Peer, peer_at
 from drink_frontend.rpc.responses import CUTS_LOGGED, Responses
 from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings
 from drink_frontend.usecases.placing import DropOrder
-from tests.fakes.http2 import Http2Client
+from tests.support.http2 import Http2Connection
 from tests.support.rpc_frontend import ANN, LIMIT_S, Frontend, running_frontend
 
 KB = 1_024
@@ -145,9 +145,9 @@ async def test_fault_67_who_asks_for_much_and_does_not_read_is_cut() -> None:
                 )
             ).SerializeToString()
         )
-        clients: list[Http2Client] = []
+        clients: list[Http2Connection] = []
         for _ in range(64 * KB // size // 50 + 3):
-            client = await Http2Client.connect("127.0.0.1", frontend.port, window=0)
+            client = await Http2Connection.connect("127.0.0.1", frontend.port, window=0)
             for _ in range(50):
                 client.call(LIST, b"", authorization=BEARER)
             await client.drain()
@@ -182,7 +182,7 @@ async def test_fault_67_a_response_that_is_not_read_in_time_costs_its_connection
     looks = {"look_interval_s": 0.02}
     async with running_frontend(responses=limits, connections=looks) as frontend:
         await fill(frontend, 1)
-        client = await Http2Client.connect("127.0.0.1", frontend.port, window=0)
+        client = await Http2Connection.connect("127.0.0.1", frontend.port, window=0)
         client.call(method, b"", **metadata)
         await asyncio.wait_for(client.closed.wait(), LIMIT_S)
         await client.close()
@@ -196,7 +196,7 @@ async def test_who_reads_keeps_the_connection() -> None:
     limits = {"leave_limit_s": 0.05}
     looks = {"look_interval_s": 0.02}
     async with running_frontend(responses=limits, connections=looks) as frontend:
-        client = await Http2Client.connect("127.0.0.1", frontend.port)
+        client = await Http2Connection.connect("127.0.0.1", frontend.port)
         watching = client.call("/drink.v1.MachineService/WatchMachines", b"")
         for _ in range(5):
             asked = client.call("/drink.v1.MachineService/ListMachines", b"")

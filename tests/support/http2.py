@@ -1,10 +1,11 @@
-"""HTTP/2 spoken frame by frame: what no well-behaved library lets a client do."""
+"""A client of HTTP/2 that sends single frames, also those that no gRPC client would send."""
 
 import asyncio
 import contextlib
 import struct
 from collections import Counter
 from collections.abc import Iterable
+from typing import Self
 
 from hpack import Encoder
 from hyperframe.exceptions import HyperframeError
@@ -35,6 +36,9 @@ FIRST_WINDOW = 65_535
 _HEADER_BYTES = 9
 _END_STREAM = "END_STREAM"
 
+CANCEL = 8
+"""The error code of a call that its client cancels (RFC 9113, 7)."""
+
 Headers = Iterable[tuple[str, str]]
 
 
@@ -43,18 +47,20 @@ def grpc_message(message: bytes, *, compressed: bool = False) -> bytes:
     return struct.pack(">BI", compressed, len(message)) + message
 
 
-class Wire:
-    """One HTTP/2 connection.
+class Http2Connection:
+    """One connection; the server's frames are read and counted until it ends.
 
     Args:
         reader: From the server.
         writer: To the server.
-        reads: Whether anything is read at all; the system's buffers fill up otherwise.
+        reads: Whether anything is read at all; otherwise the kernel's buffers fill up.
         answers: Whether PING and SETTINGS are answered.
 
     Attributes:
-        heard: Frames that came, by type; calls that ended, as `answers`.
+        heard: Received frames, by type; calls that ended, as `answers`.
         open_calls: Streams that have not ended.
+        gone: Set once the server has closed the connection or sent GOAWAY.
+        closed: Set once the server has closed the connection.
     """
 
     def __init__(
@@ -68,17 +74,35 @@ class Wire:
         self.heard: Counter[str] = Counter()
         self.open_calls: set[int] = set()
         self.gone = asyncio.Event()
-        """Set once the server has closed the connection or said that it will."""
+        self.closed = asyncio.Event()
         self._reader = reader
         self._writer = writer
         self._answers = answers
         self._next_stream = 1
         self._encoder = Encoder()
-        self._ended = asyncio.Condition()
+        self._begun: set[int] = set()
+        self._changed = asyncio.Condition()
         self._reading = asyncio.create_task(self._read()) if reads else None
 
+    @classmethod
+    async def connect(cls, host: str, port: int, window: int = WINDOW_MAX) -> Self:
+        """Opens a connection and begins it."""
+        connection = cls(*await asyncio.open_connection(host, port))
+        connection.begin(window=window)
+        return connection
+
+    @property
+    def port(self) -> int:
+        """The port on this side."""
+        port: int = self._writer.get_extra_info("sockname")[1]
+        return port
+
     def begin(self, *, window: int = WINDOW_MAX) -> None:
-        """Sends preface and settings; calls' answers may fill this window before more is given."""
+        """Sends preface and settings.
+
+        Args:
+            window: Bytes of each response that the server may send before it is given more.
+        """
         settings = SettingsFrame(settings={SettingsFrame.INITIAL_WINDOW_SIZE: window})
         self._writer.write(PREFACE + settings.serialize())
         if window:
@@ -140,13 +164,42 @@ class Wire:
         frame.flags.add("END_HEADERS")
         return frame.serialize()
 
-    def call(self, method: str, message: bytes, more: Headers = ()) -> int:
-        """Begins a call with its one message, and returns its stream's number."""
-        begin = self.headers(method, more)
-        number = self._next_stream - 2
-        data = DataFrame(number, data=grpc_message(message), flags=[_END_STREAM])
-        self._writer.write(begin + data.serialize())
+    def call(
+        self, method: str, message: bytes | None = None, more: Headers = (), /, **metadata: str
+    ) -> int:
+        """Begins a call; without a message its headers are all that is sent.
+
+        Returns:
+            The number of its stream.
+        """
+        number = self.stream()
+        self.write(self.headers(method, [*more, *metadata.items()], stream=number))
+        if message is not None:
+            self.send_message(number, message)
         return number
+
+    def send_message(self, stream: int, message: bytes, *, last: bool = True) -> None:
+        """Sends a message of a call."""
+        flags = [_END_STREAM] if last else []
+        self.send(DataFrame(stream, data=grpc_message(message), flags=flags))
+
+    def reset(self, stream: int) -> None:
+        """Cancels a call."""
+        self.send(RstStreamFrame(stream, error_code=CANCEL))
+
+    async def begun(self, stream: int) -> None:
+        """Waits until the server has sent the headers of its answer."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: stream in self._begun)
+
+    def has_ended(self, stream: int) -> bool:
+        """Whether the server has ended a call."""
+        return stream not in self.open_calls
+
+    async def ended(self, stream: int) -> None:
+        """Waits until the server ends a call."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.has_ended(stream))
 
     async def room(self, calls_max: int) -> None:
         """Waits until fewer calls than that are under way.
@@ -154,8 +207,8 @@ class Wire:
         Raises:
             ConnectionError: the connection ended.
         """
-        async with self._ended:
-            await self._ended.wait_for(
+        async with self._changed:
+            await self._changed.wait_for(
                 lambda: self.gone.is_set() or len(self.open_calls) < calls_max
             )
         await self.drain()
@@ -175,15 +228,16 @@ class Wire:
                 body = memoryview(await self._reader.readexactly(length))
                 with contextlib.suppress(HyperframeError):
                     frame.parse_body(body)
-                await self._hear(frame)
+                await self._received(frame)
         except (OSError, asyncio.IncompleteReadError, HyperframeError):
             pass
         finally:
             self.gone.set()
-            async with self._ended:
-                self._ended.notify_all()
+            self.closed.set()
+            async with self._changed:
+                self._changed.notify_all()
 
-    async def _hear(self, frame: Frame) -> None:
+    async def _received(self, frame: Frame) -> None:
         self.heard[type(frame).__name__.removesuffix("Frame")] += 1
         match frame:
             case PingFrame() | SettingsFrame() if "ACK" not in frame.flags and self._answers:
@@ -193,13 +247,25 @@ class Wire:
                 self.send(answer)
             case GoAwayFrame():
                 self.gone.set()
+            case HeadersFrame():
+                self._begun.add(frame.stream_id)
         if _END_STREAM in frame.flags or isinstance(frame, RstStreamFrame | GoAwayFrame):
             self.heard["answers"] += 1
             self.open_calls.discard(frame.stream_id)
-            async with self._ended:
-                self._ended.notify_all()
+        elif not isinstance(frame, HeadersFrame):
+            return
+        async with self._changed:
+            self._changed.notify_all()
 
 
-def unknown_frame(kind: int, body: bytes) -> ExtensionFrame:
-    """A frame of a type that HTTP/2 does not know; whoever gets it ignores it."""
-    return ExtensionFrame(type=kind, stream_id=0, flag_byte=0, body=body)
+def any_frame(kind: int, flags: int = 0, stream: int = 0, body: bytes = b"") -> Frame:
+    """A frame of any type with any body (RFC 9113, 4.1), which need not make sense."""
+    frame = ExtensionFrame(kind, stream, flag_byte=flags, body=body)
+    # hyperframe sets the length only of frames that it has parsed.
+    frame.body_len = len(body)
+    return frame
+
+
+def raw_frame(kind: int, flags: int = 0, stream: int = 0, body: bytes = b"") -> bytes:
+    """The bytes of `any_frame`."""
+    return any_frame(kind, flags, stream, body).serialize()
