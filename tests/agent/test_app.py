@@ -14,7 +14,7 @@ from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.spec import Fault
 from drink_agent.board.identity import BoardMemory, Identity
 from tests.fakes.frontend import LIMIT_S
-from tests.fakes.machine import Rig, machine_in
+from tests.support.machine import Rig, machine_in
 
 
 @pytest.fixture

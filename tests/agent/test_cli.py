@@ -18,7 +18,7 @@ from drink_agent import cli
 from drink_agent.board.emulator.spec import Fault
 from drink_agent.journal.file import Journal
 from tests.fakes.frontend import LIMIT_S
-from tests.fakes.machine import Rig, machine_in
+from tests.support.machine import Rig, machine_in
 
 Process = asyncio.subprocess.Process
 

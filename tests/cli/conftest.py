@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from drink_cli.main import main
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
-from tests.fakes.ports import with_own_ports
+from tests.support.ports import with_own_ports
 
 ALICE = UserPlan("alice", "correct-horse", 2_000)
 BOB = UserPlan("bob", "battery-staple", 100)

@@ -11,7 +11,7 @@ from drink_frontend.storage.verify import verify_books
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan, import_toml
 from tests.crash.forked_process import ForkedProcess, ForkServer
-from tests.fakes.ports import with_own_ports
+from tests.support.ports import with_own_ports
 
 ALICE = UserPlan("alice", "correct-horse", 5000, admin=True)
 """Buys, and looks at everything: one login does for both."""

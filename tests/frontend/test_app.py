@@ -29,8 +29,8 @@ from drink_frontend.storage.workers import ThreadPool
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
-from tests.fakes.ports import free_port
-from tests.fakes.postgres import ALL_RIGHTS, as_role, fresh_postgres
+from tests.support.ports import free_port
+from tests.support.postgres import ALL_RIGHTS, as_role, fresh_postgres
 
 LIMIT_S = 30
 

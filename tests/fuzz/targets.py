@@ -48,7 +48,7 @@ from drink_frontend.sessions.proxy_header import (
     read_header,
 )
 from drink_frontend.sessions.telnet import IAC_MAX
-from tests.fakes.board_bench import DriverBench
+from tests.support.board_bench import DriverBench
 
 Target = Callable[[bytes], None]
 

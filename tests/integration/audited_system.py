@@ -24,7 +24,7 @@ from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 from scripts.processes import BIN, Process, wait_until
 from scripts.proxy import FaultProxy
-from tests.fakes.ports import with_own_ports
+from tests.support.ports import with_own_ports
 
 ALICE = UserPlan("alice", "correct-horse", 5_000)
 BOB = UserPlan("bob", "battery-staple", 500)

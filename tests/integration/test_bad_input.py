@@ -19,7 +19,6 @@ from drink.v1 import machine_service_pb2 as machines
 from scripts.client import Client
 from scripts.plan import MachinePlan, SlotPlan, UserPlan
 from scripts.processes import wait_until
-from tests.fakes.ports import free_port
 from tests.integration.audited_system import (
     ADMIN,
     ALICE,
@@ -30,6 +29,7 @@ from tests.integration.audited_system import (
     outcome,
     refused,
 )
+from tests.support.ports import free_port
 
 LIMIT_S = 30
 

@@ -10,8 +10,8 @@ from drink.v1.machine_service_pb2 import Machine
 from scripts.plan import MachinePlan, SlotPlan
 from scripts.processes import wait_until
 from scripts.proxy import Way
-from tests.fakes.ports import free_port
 from tests.integration.audited_system import COUPLE, PRICE, AuditedSystem, id_of, outcome, refused
+from tests.support.ports import free_port
 
 RESPONSE_LIMIT_S = 1.0
 

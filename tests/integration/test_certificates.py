@@ -15,9 +15,9 @@ from drink.v1.machine_service_pb2 import Machine
 from drink_frontend.system.authority import Authority, Issued
 from scripts.plan import Plan
 from scripts.processes import BIN, Process
-from tests.fakes.certificates import Certificates, Files
-from tests.fakes.ports import free_port
 from tests.integration.audited_system import COUPLE, AuditedSystem, id_of, outcome, refused
+from tests.support.certificates import Certificates, Files
+from tests.support.ports import free_port
 
 SLOW_S = 0.6
 """Seconds that a motor runs where something is to happen meanwhile."""

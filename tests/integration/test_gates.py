@@ -18,7 +18,7 @@ import pytest
 from drink.v1 import drop_service_pb2, machine_service_pb2
 from drink.v1.drop_service_pb2_grpc import DropServiceStub
 from drink.v1.machine_service_pb2_grpc import MachineServiceStub
-from tests.fakes.ports import free_port
+from tests.support.ports import free_port
 from tests.support.rpc_frontend import ANN, LIMIT_S, Frontend, read, running_frontend
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.processes import Process, run, wait_until
-from tests.fakes.certificates import Certificates
+from tests.support.certificates import Certificates
 from tests.support.http2 import PREFACE, raw_frame
 
 TIMES = 120

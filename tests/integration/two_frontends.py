@@ -16,9 +16,9 @@ from scripts.local_system import LocalSystem
 from scripts.plan import Plan, UserPlan
 from scripts.processes import Process, wait_until
 from scripts.proxy import FaultProxy
-from tests.fakes.ports import with_own_ports
-from tests.fakes.postgres import fresh_postgres
 from tests.integration.audited_system import AuditedSystem
+from tests.support.ports import with_own_ports
+from tests.support.postgres import fresh_postgres
 
 BEAT_S = 0.5
 """Seconds between a frontend's beats."""

@@ -17,10 +17,10 @@ from drink_frontend.domain.rate_limiter import RateLimiter
 from scripts.client import CALL_LIMIT_S, Client
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
-from tests.fakes.ports import free_port, with_own_ports
-from tests.fakes.postgres import fresh_postgres
 from tests.siege.attacks import Needs, Target
 from tests.siege.confine import Confinement
+from tests.support.ports import free_port, with_own_ports
+from tests.support.postgres import fresh_postgres
 
 CANS = 10_000
 """Cans of each slot, the most that one may have."""

@@ -26,7 +26,6 @@ from drink_frontend.config import Settings
 from drink_frontend.links.settings import LinkSettings as FrontendLinkSettings
 from drink_frontend.sessions.settings import SessionSettings
 from drink_frontend.usecases.settings import AccountSettings, AlarmSettings, DropSettings
-from tests.fakes.databases import fresh_sqlite
 from tests.simulation import network
 from tests.simulation.checker import Checker
 from tests.simulation.fault_log import FaultLog
@@ -36,6 +35,7 @@ from tests.simulation.hosts import AgentHost, FrontendHost
 from tests.simulation.network import Network, Stream
 from tests.simulation.wire import Wire
 from tests.simulation.world import Process, World
+from tests.support.databases import fresh_sqlite
 
 LINK = "/drink.v1.MachineLinkService/Connect"
 DROP = "/drink.v1.DropService/Drop"

@@ -8,8 +8,8 @@ from typing import Any, Self
 from scripts.local_system import LocalSystem
 from scripts.processes import Process
 from scripts.proxy import FaultProxy
-from tests.fakes.ports import with_own_ports
 from tests.soak.plan import soak_plan
+from tests.support.ports import with_own_ports
 
 RUNS_POLL_S = 5
 """Seconds between two looks at what a board's motor did; the board lists its last 1,000 runs."""

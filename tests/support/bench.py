@@ -41,8 +41,8 @@ from drink_frontend.usecases.resolve import Resolution
 from drink_frontend.usecases.settings import AccountSettings, AlarmSettings, DropSettings
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
-from tests.fakes.databases import fresh_sqlite
 from tests.fakes.randomness import CountingRandomness
+from tests.support.databases import fresh_sqlite
 
 T = TypeVar("T")
 

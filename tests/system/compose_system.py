@@ -18,7 +18,7 @@ from scripts.books import Untruths, compare
 from scripts.client import Client, wait_reach
 from scripts.demo.plan import ADMIN, DEMO
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
-from tests.fakes.ports import free_port
+from tests.support.ports import free_port
 from tests.system.engine import AGENT_IMAGE, FRONTEND_IMAGE, call
 
 UP_LIMIT_S = 300

@@ -20,10 +20,10 @@ from drink_agent.board.streams import StreamError
 from drink_agent.board.tcp_stream import ListenSource
 from drink_agent.domain.events import BoardLateEvidence, BoardOutcome
 from drink_agent.domain.evidence import Cause, Outcome, Sensor
-from tests.fakes.board_emulated import dialling, listening, on_pty, quick
-from tests.fakes.board_log import LIMIT_S, RunningBoard
 from tests.fakes.board_rfc2217 import Rfc2217Server
 from tests.fakes.board_stream import FakeSource, FakeStream
+from tests.support.board_emulated import dialling, listening, on_pty, quick
+from tests.support.board_log import LIMIT_S, RunningBoard
 
 # pyserial 3.5 uses old setters of threads, which still do what they should.
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")

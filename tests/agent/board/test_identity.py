@@ -17,10 +17,10 @@ from drink_agent.board.identity import AnotherBoardError, BoardMemory, Identity
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Outcome
 from drink_agent.tools.board import accept_board
-from tests.fakes.board_emulated import quick
-from tests.fakes.board_log import LIMIT_S, RunningBoard
-from tests.fakes.logwatch import watching
 from tests.fakes.sysfs import Sysfs
+from tests.support.board_emulated import quick
+from tests.support.board_log import LIMIT_S, RunningBoard
+from tests.support.logwatch import watching
 
 PORT = os.makedev(188, 0)
 OTHER = os.makedev(188, 1)

@@ -24,10 +24,10 @@ from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
 from drink_agent.link.settings import LinkSettings
 from drink_frontend.rpc.tls import server_credentials
-from tests.fakes.certificates import Certificates
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, welcome_all
 from tests.fakes.http_proxy import PROXY_VARIABLES, HttpProxy
-from tests.fakes.logwatch import watching
+from tests.support.certificates import Certificates
+from tests.support.logwatch import watching
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
 from drink_agent.link.settings import LinkSettings
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, FakeLink, welcome_all
-from tests.fakes.logwatch import watching
+from tests.support.logwatch import watching
 
 TOKEN = "a-token-of-the-machine"
 STATUS = BoardStatus(ready=True, sensors={1: Sensor.STOCKED}, temperature_celsius=4.5)

@@ -18,8 +18,8 @@ from drink_agent.journal.file import Journal, JournalFailedError, read
 from drink_agent.runtime.agent import AgentSettings, PartEndedError
 from drink_agent.runtime.system import boot_time_s
 from tests.fakes.frontend import LIMIT_S
-from tests.fakes.logwatch import watching
-from tests.fakes.machine import Rig, machine_in
+from tests.support.logwatch import watching
+from tests.support.machine import Rig, machine_in
 
 
 @pytest.fixture

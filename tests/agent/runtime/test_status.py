@@ -4,7 +4,7 @@ from pathlib import Path
 
 from drink_agent.runtime.status import answering, socket_of
 from drink_agent.tools.reports import read_status
-from tests.fakes.logwatch import watching
+from tests.support.logwatch import watching
 
 
 async def test_whoever_asks_gets_the_state_of_now(tmp_path: Path) -> None:

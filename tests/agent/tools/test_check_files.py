@@ -5,7 +5,7 @@ import pytest
 
 from drink_agent.link.settings import LinkSettings
 from drink_agent.tools.check_files import file_problems
-from tests.fakes.certificates import Certificates
+from tests.support.certificates import Certificates
 
 
 def problems(link: LinkSettings) -> str:

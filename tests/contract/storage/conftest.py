@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import pytest
 
 from drink_frontend.storage.database import Database
-from tests.fakes.databases import fresh_sqlite
-from tests.fakes.postgres import fresh_postgres
+from tests.support.databases import fresh_sqlite
+from tests.support.postgres import fresh_postgres
 
 
 class OpenStorage(Protocol):

@@ -11,8 +11,8 @@ from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
-from tests.fakes.books import NOW, found, reserve
-from tests.fakes.books import drop as order
+from tests.support.books import NOW, found, reserve
+from tests.support.books import drop as order
 
 NAMES = ["dora", "Dora", "DORA", "doRA", "dOra", "dora"]
 

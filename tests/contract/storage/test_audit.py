@@ -8,7 +8,7 @@ from drink_frontend.domain.entities import Alarm, AlarmKind, AuditKind, AuditRec
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.tables import FACTS_MAX
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.books import NOW
+from tests.support.books import NOW
 
 RECORDS = (
     AuditRecord(AuditKind.NOTE, NOW, "root", facts={"text": "née “Drink” 🥤", "nested": [1, None]}),

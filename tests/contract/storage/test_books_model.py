@@ -18,10 +18,10 @@ from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import verify_books
-from tests.fakes.books import advance, found, fund, move, reserve, resolution_of
-from tests.fakes.books import drop as order
-from tests.fakes.databases import fresh_sqlite
-from tests.fakes.postgres import fresh_postgres
+from tests.support.books import advance, found, fund, move, reserve, resolution_of
+from tests.support.books import drop as order
+from tests.support.databases import fresh_sqlite
+from tests.support.postgres import fresh_postgres
 
 OUTCOMES = {
     State.DISPATCHED: Cause.NONE,

@@ -19,8 +19,8 @@ from drink_frontend.storage.changes import (
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
-from tests.fakes.books import NOW, add_machine, advance, found, fund, reserve
-from tests.fakes.books import drop as order
+from tests.support.books import NOW, add_machine, advance, found, fund, reserve
+from tests.support.books import drop as order
 
 LIMIT_S = 20
 

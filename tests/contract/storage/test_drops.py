@@ -9,8 +9,8 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Drop, Queue
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.books import NOW, add_machine, advance, found, hold_of, kept, reserve
-from tests.fakes.books import drop as order
+from tests.support.books import NOW, add_machine, advance, found, hold_of, kept, reserve
+from tests.support.books import drop as order
 
 SCHEDULED = {"state": State.SCHEDULED, "not_before_ms": NOW + 1_000}
 

@@ -11,8 +11,8 @@ from drink_frontend.domain.entities import LedgerEntry
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, TransferKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.books import NOW, advance, found, fund, hold_of, move, reserve, resolution_of
-from tests.fakes.books import drop as order
+from tests.support.books import NOW, advance, found, fund, hold_of, move, reserve, resolution_of
+from tests.support.books import drop as order
 
 
 async def _balances(storage: Database, name: str) -> tuple[int, int]:

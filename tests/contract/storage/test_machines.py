@@ -10,7 +10,7 @@ from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.stock import STOCK_MAX, Place, Sensor
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.books import NOW, add_machine, found
+from tests.support.books import NOW, add_machine, found
 
 
 async def _machine(storage: Database, name: str = "d") -> Machine:

@@ -10,8 +10,8 @@ from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
-from tests.fakes.books import found, fund
-from tests.fakes.gates import Gate
+from tests.support.books import found, fund
+from tests.support.gates import Gate
 
 
 async def _alices(storage: Database) -> int:

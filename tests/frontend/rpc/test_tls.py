@@ -15,7 +15,7 @@ from drink.v1 import machine_link_service_pb2_grpc, machine_service_pb2_grpc
 from drink.v1 import machine_service_pb2 as pb
 from drink_frontend.rpc.tls import Revoked, server_credentials
 from drink_frontend.system.authority import facts_of
-from tests.fakes.certificates import Certificates, Files
+from tests.support.certificates import Certificates, Files
 from tests.support.rpc_frontend import AGENT_D, HELLO, LIMIT_S, Frontend, refused, running_frontend
 
 DATA = Path(__file__).parent / "data"

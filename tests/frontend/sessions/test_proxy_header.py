@@ -16,7 +16,7 @@ from drink_frontend.sessions.proxy_header import (
     ProxyHeaderError,
     read_header,
 )
-from tests.fakes.proxy import crc32c_tlv, tlv, v2
+from tests.fakes.proxy_headers import crc32c_tlv, tlv, v2
 
 IPV4 = Forwarded(("203.0.113.7", 50_000), ("192.0.2.1", 4_242))
 IPV6 = Forwarded(("2001:db8::7", 65_535), ("2001:db8::1", 1))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drink_frontend.domain.errors import CredentialsInvalidError
-from tests.fakes.proxy import tlv, v2
+from tests.fakes.proxy_headers import tlv, v2
 from tests.fakes.sessions import Caller, until
 from tests.fakes.usecases import World
 from tests.frontend.sessions.conftest import Serve

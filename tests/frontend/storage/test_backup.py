@@ -16,7 +16,7 @@ from drink_frontend.storage.backup import backup
 from drink_frontend.storage.engine import SchemaError, StorageError
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file, reading
-from tests.fakes.databases import fresh_sqlite
+from tests.support.databases import fresh_sqlite
 
 NOTE = "INSERT INTO audit (kind, at_ms, actor, facts) VALUES ('NOTE', {0}, 'operator:ann', '{{}}')"
 

@@ -22,9 +22,9 @@ from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.books import NOW, add_machine, advance, drop, found, fund, load, reserve
-from tests.fakes.databases import fresh_sqlite
-from tests.fakes.postgres import fresh_postgres
+from tests.support.books import NOW, add_machine, advance, drop, found, fund, load, reserve
+from tests.support.databases import fresh_sqlite
+from tests.support.postgres import fresh_postgres
 
 
 async def test_without_an_address_it_is_sqlite(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from scripts.proxy import FaultProxy, Way
-from tests.fakes.books import drop, found, fund, reserve
-from tests.fakes.gates import Gate
-from tests.fakes.postgres import PostgresServer, fresh_postgres
+from tests.support.books import drop, found, fund, reserve
+from tests.support.gates import Gate
+from tests.support.postgres import PostgresServer, fresh_postgres
 
 LIMIT_S = 30
 

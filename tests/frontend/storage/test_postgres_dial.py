@@ -8,7 +8,7 @@ import pytest
 from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.postgres_dial import dial, dial_to_migrate, parameters, said
 from drink_frontend.storage.settings import StorageSettings
-from tests.fakes.postgres import fresh_postgres
+from tests.support.postgres import fresh_postgres
 
 URL = "postgresql://drink@db.example/drink"
 

@@ -7,7 +7,7 @@ from psycopg import errors
 from drink_frontend.storage.engine import Fault, SchemaError, StorageError
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
-from tests.fakes.postgres import fresh_postgres
+from tests.support.postgres import fresh_postgres
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from drink_frontend.storage.postgres_faults import RULES, Answer, fault_of, rule
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.books import NOW, found, fund
-from tests.fakes.postgres import ALL_RIGHTS, PostgresServer, as_role, fresh_postgres
+from tests.support.books import NOW, found, fund
+from tests.support.postgres import ALL_RIGHTS, PostgresServer, as_role, fresh_postgres
 
 LIMIT_S = 30
 STATES = {key: {2: f"{key}000", 3: f"{key}01"}.get(len(key), key) for key in RULES}

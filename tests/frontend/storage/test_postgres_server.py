@@ -22,9 +22,9 @@ from drink_frontend.storage.postgres_dial import dial
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.postgres_server import warn_of_loss
 from drink_frontend.storage.settings import StorageSettings
-from tests.fakes.books import found
-from tests.fakes.pooler import Pooler
-from tests.fakes.postgres import ALL_RIGHTS, as_role, empty_postgres, fresh_postgres
+from tests.support.books import found
+from tests.support.pooler import Pooler
+from tests.support.postgres import ALL_RIGHTS, as_role, empty_postgres, fresh_postgres
 
 LIMIT_S = 30
 READ_ONLY = ("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",)

@@ -13,8 +13,8 @@ from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.databases import fresh_sqlite
 from tests.fakes.engines import driver_error
+from tests.support.databases import fresh_sqlite
 
 
 class FlakyReads(SqliteEngine):

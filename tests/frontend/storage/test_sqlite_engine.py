@@ -12,7 +12,7 @@ import pytest
 from drink_frontend.storage.engine import DatabaseLockedError, Fault, SchemaError, StorageError
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine, open_file, reading
-from tests.fakes.databases import fresh_sqlite
+from tests.support.databases import fresh_sqlite
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from drink_frontend.storage import accounts, audit, drops, ledger, machines
 from drink_frontend.storage.sqlite_engine import DIALECT
 from drink_frontend.storage.statements import Executor, Statement, constant
 from drink_frontend.storage.tables import metadata, tokens
-from tests.fakes.databases import fresh_sqlite
+from tests.support.databases import fresh_sqlite
 
 MODULES = (accounts, audit, drops, ledger, machines)
 

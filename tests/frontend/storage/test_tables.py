@@ -25,10 +25,10 @@ from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.triggers import TRIGGERS
-from tests.fakes.books import NOW, advance, found, hold_of, reserve, resolution_of
-from tests.fakes.books import drop as order
-from tests.fakes.databases import fresh_sqlite
-from tests.fakes.postgres import fresh_postgres
+from tests.support.books import NOW, advance, found, hold_of, reserve, resolution_of
+from tests.support.books import drop as order
+from tests.support.databases import fresh_sqlite
+from tests.support.postgres import fresh_postgres
 
 PostgresBooks = psycopg.Connection[tuple[Any, ...]]
 

@@ -16,9 +16,9 @@ from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import LINES_MAX, remarks_on, verify_books
-from tests.fakes.books import add_machine, advance, drop, found, fund, load, move, reserve
-from tests.fakes.databases import fresh_sqlite
-from tests.fakes.postgres import fresh_postgres
+from tests.support.books import add_machine, advance, drop, found, fund, load, move, reserve
+from tests.support.databases import fresh_sqlite
+from tests.support.postgres import fresh_postgres
 
 
 @pytest.fixture(scope="module")

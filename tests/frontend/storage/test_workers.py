@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from drink_frontend.domain.errors import OutcomeUnknownError
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.workers import BatchQueue, Job, JobResult, ThreadPool
-from tests.fakes.gates import LIMIT_S
+from tests.support.gates import LIMIT_S
 
 
 class CountingCrew:

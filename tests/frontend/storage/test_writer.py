@@ -15,10 +15,10 @@ from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.books import NOW, found, fund
-from tests.fakes.databases import fresh_sqlite
 from tests.fakes.engines import FlakyEngine, driver_error
-from tests.fakes.gates import LIMIT_S, Gate
+from tests.support.books import NOW, found, fund
+from tests.support.databases import fresh_sqlite
+from tests.support.gates import LIMIT_S, Gate
 
 Unit = Callable[[Transaction], object]
 

@@ -15,7 +15,7 @@ from drink_frontend.domain.entities import AuditKind, AuditRecord
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
-from tests.fakes.books import NOW, fund
+from tests.support.books import NOW, fund
 
 WRITERS = 8
 """Units under way at a time, so that they share commits."""

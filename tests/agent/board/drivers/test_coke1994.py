@@ -6,7 +6,7 @@ from drink_agent.board.drivers.coke1994 import SETTLE_LIMIT_S, Coke1994Driver, C
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.events import BoardOutcome, BoardStatus, Recall
 from drink_agent.domain.evidence import Cause, Outcome, Sensor
-from tests.fakes.board_bench import CloseStream, DriverBench
+from tests.support.board_bench import CloseStream, DriverBench
 
 SETTINGS = BoardSettings(url="serial:///dev/ttyS0", dialect="coke1994", max_slot=5)
 FULL = bytes([0b10111])

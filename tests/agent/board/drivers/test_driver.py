@@ -7,7 +7,7 @@ from drink_agent.board.drivers.driver import Readings, is_power_of_ten
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.events import BoardStatus
 from drink_agent.domain.evidence import Cause, Sensor
-from tests.fakes.board_bench import DriverBench, dispensing_bench, ready_bench
+from tests.support.board_bench import DriverBench, dispensing_bench, ready_bench
 
 EACH_TYPE = pytest.mark.parametrize("dialect", DRIVERS)
 

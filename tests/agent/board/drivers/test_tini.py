@@ -4,11 +4,11 @@ import pytest
 
 from drink_agent.board.drivers.tini import TiniState
 from drink_agent.domain.events import BoardLateEvidence, BoardOutcome, BoardStatus
-from tests.fakes.board_bench import DIAL_IN, FULL, WIRE, CloseStream, DriverBench, state_of
-from tests.fakes.board_bench import desynced_bench as desynced
-from tests.fakes.board_bench import dispensing_bench as dispensing
-from tests.fakes.board_bench import ready_bench as ready
-from tests.fakes.board_bench import tini_bench as bench
+from tests.support.board_bench import DIAL_IN, FULL, WIRE, CloseStream, DriverBench, state_of
+from tests.support.board_bench import desynced_bench as desynced
+from tests.support.board_bench import dispensing_bench as dispensing
+from tests.support.board_bench import ready_bench as ready
+from tests.support.board_bench import tini_bench as bench
 
 
 def in_state(state: TiniState) -> DriverBench:

@@ -12,11 +12,11 @@ from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.spec import BoardSpec
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import MAX_LINES, Cause, Outcome, Sensor
-from tests.fakes.board_bench import DIAL_IN, FULL, WIRE, DriverBench, state_of
-from tests.fakes.board_bench import desynced_bench as desynced
-from tests.fakes.board_bench import dispensing_bench as dispensing
-from tests.fakes.board_bench import ready_bench as ready
-from tests.fakes.board_bench import tini_bench as bench
+from tests.support.board_bench import DIAL_IN, FULL, WIRE, DriverBench, state_of
+from tests.support.board_bench import desynced_bench as desynced
+from tests.support.board_bench import dispensing_bench as dispensing
+from tests.support.board_bench import ready_bench as ready
+from tests.support.board_bench import tini_bench as bench
 
 
 class TestDispensing:

@@ -19,7 +19,7 @@ from drink_agent.board.drivers.idle_probe import QUIET_S
 from drink_agent.board.drivers.tini import TiniDriver
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Sensor
-from tests.fakes.board_bench import DriverBench
+from tests.support.board_bench import DriverBench
 
 DATA = Path(__file__).parents[1] / "data"
 SETTINGS = {

@@ -15,7 +15,7 @@ import pytest
 from drink_agent.board.emulator import cli
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause
-from tests.fakes.board_log import LIMIT_S, RunningBoard
+from tests.support.board_log import LIMIT_S, RunningBoard
 
 COMMAND = (sys.executable, "-c", "from drink_agent.board.emulator.cli import main; exit(main())")
 

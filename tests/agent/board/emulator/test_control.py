@@ -11,7 +11,7 @@ import pytest
 
 from drink_agent.board.emulator.control import control_socket
 from drink_agent.board.emulator.hosts import PtyHost
-from tests.fakes.board_emulated import quick
+from tests.support.board_emulated import quick
 
 LIMIT_S = 10.0
 

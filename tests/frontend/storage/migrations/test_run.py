@@ -18,7 +18,7 @@ from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
-from tests.fakes.databases import interrupted_at
+from tests.support.databases import interrupted_at
 
 Schema = dict[tuple[str, str], frozenset[str]]
 

@@ -16,9 +16,9 @@ from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
-from tests.fakes.books import advance, drop, found, fund, reserve
-from tests.fakes.databases import interrupted_at
-from tests.fakes.postgres import empty_postgres, fresh_postgres
+from tests.support.books import advance, drop, found, fund, reserve
+from tests.support.databases import interrupted_at
+from tests.support.postgres import empty_postgres, fresh_postgres
 
 CATALOG = """
     SELECT 'column', table_name || '.' || column_name,

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from drink_frontend.storage.settings import StorageSettings
-from tests.fakes.ports import free_port
-from tests.fakes.postgres import LIMIT_S
+from tests.support.ports import free_port
+from tests.support.postgres import LIMIT_S
 
 _PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 

@@ -25,7 +25,7 @@ import pytest
 
 from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
-from tests.fakes.ports import free_port
+from tests.support.ports import free_port
 
 LIMIT_S = 60
 """Seconds that a server may take to do as it is told."""
