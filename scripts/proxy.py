@@ -130,8 +130,7 @@ class FaultProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._listener: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._new: Callable[[_Connection], None] = lambda _: None
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -222,7 +221,10 @@ class FaultProxy:
 
     async def _end(self) -> None:
         await self._stop_listening()
-        tasks = [task for each in self._connections if (task := each.task) is not None]
+        # The loop's next rounds make the tasks of connections that were accepted just now.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -230,10 +232,14 @@ class FaultProxy:
         await asyncio.sleep(0)
 
     async def _accepted(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         try:
             far_reader, far = await asyncio.open_connection(self._server, self.server_port)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             near.transport.abort()
+            self._tasks.discard(task)
             return
         connection = _Connection(near, far)
         self._connections.add(connection)
@@ -243,4 +249,5 @@ class FaultProxy:
             pass  # reset on purpose
         finally:
             self._connections.discard(connection)
+            self._tasks.discard(task)
             connection.reset(*Way)

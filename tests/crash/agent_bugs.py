@@ -1,4 +1,4 @@
-"""Faults to put into the agent, each a way in which its promise could be broken."""
+"""Bugs to plant into the agent; each breaks a promise."""
 
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.evidence import Cause, Evidence, Outcome

@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.forked_process import ForkServer
+from tests.crash.forked_process import ForkServerClient
 from tests.crash.killable_system import ForkServers, KillableSystem, Tweaks
-from tests.crash.rounds import ROUNDS
+from tests.crash.points import ROUNDS
 
 MakeSystem = Callable[..., KillableSystem]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Makes the marker known."""
+    """Registers the marker."""
     config.addinivalue_line("markers", "once: a crash that is not tried again in a thorough run")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Repeats every test that breaks a system, unless it is one of very many."""
+    """Repeats every test that kills a service `ROUNDS` times, unless it is marked `once`."""
     once = metafunc.definition.get_closest_marker("once") is not None
     if ROUNDS > 1 and "make_system" in metafunc.fixturenames and not once:
         metafunc.fixturenames.append("crash_round")
@@ -27,9 +27,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def fork_servers() -> Iterator[ForkServers]:
-    """Where services are born."""
-    frontend = ForkServer("tests.crash.frontend_points")
-    agent = ForkServer("tests.crash.agent_points")
+    """One fork server for each service."""
+    frontend = ForkServerClient("tests.crash.frontend_points")
+    agent = ForkServerClient("tests.crash.agent_points")
     yield ForkServers(frontend, agent)
     frontend.close()
     agent.close()
@@ -45,7 +45,7 @@ def prepared(fork_servers: ForkServers, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def make_system(prepared: Path, fork_servers: ForkServers, tmp_path: Path) -> MakeSystem:
-    """Makes the test's system; to be started by the scenario."""
+    """Makes the test's system, which its scenario starts."""
 
     def make(tweaks: Tweaks | None = None) -> KillableSystem:
         system = KillableSystem(tmp_path / "system", fork_servers, tweaks)

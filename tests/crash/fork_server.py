@@ -20,13 +20,17 @@ from tests.crash.kill_switch import KillSwitch
 
 
 class ForkServer:
-    """The forking side. See `tests.crash.forked_process` for the asking one."""
+    """Forks processes on request, see `tests.crash.forked_process.ForkServerClient`."""
 
     def __init__(self) -> None:
         self._statuses: dict[int, int | None] = {}
 
     def serve(self, channel: socket.socket) -> Mapping[str, Any] | None:
-        """Answers requests until nobody asks any more; in a new process, returns what it is."""
+        """Answers requests until the channel is closed.
+
+        Returns:
+            In a forked process, its request; None in the server itself.
+        """
         with channel, channel.makefile("rwb") as lines:
             for line in lines:
                 request = json.loads(line)
@@ -41,7 +45,7 @@ class ForkServer:
         return None
 
     def end(self) -> None:
-        """Kills what still runs."""
+        """Kills the processes that still run."""
         for pid, status in self._statuses.items():
             if status is None:
                 os.kill(pid, signal.SIGKILL)
@@ -57,7 +61,7 @@ class ForkServer:
 
 
 def set_up_process(request: Mapping[str, Any]) -> None:
-    """What a new process does before it is the command: its own session, folder and log."""
+    """Gives a forked process its own session, folder, log and arguments."""
     os.setsid()
     os.chdir(request["folder"])
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Processes that are killed at named points, and started again."""
+"""Processes that are forked by a fork server, killed at named points, and started again."""
 
 import json
 import os
@@ -14,17 +14,17 @@ from typing import Any
 from scripts.processes import POLL_S, Process, ProcessFailedError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-"""The repository, where the fork_server finds the tests."""
+"""The repository, from which the fork server imports the tests."""
 
 START_LIMIT_S = 60
-"""Seconds until a fork_server answers; its service's imports take 2 s of a processor."""
+"""Seconds until a fork server answers; its service's imports take 2 s of a processor."""
 
 
-class ForkServer:
-    """A fork_server of one service's processes; a context manager.
+class ForkServerClient:
+    """Starts a fork server of one service and sends it requests.
 
     Args:
-        points: The module of the service's kill points.
+        points: The module that wraps the service's kill points.
     """
 
     def __init__(self, points: str) -> None:
@@ -54,17 +54,17 @@ class ForkServer:
 
 
 class _Child(subprocess.Popen[bytes]):
-    """A process of a fork_server, for who expects one of his own."""
+    """A child of the fork server with the interface of a child of this process."""
 
-    def __init__(self, fork_server: ForkServer, pid: int) -> None:
-        # Nothing of its base's: it is not this process's child.
+    def __init__(self, fork_server: ForkServerClient, pid: int) -> None:
+        # The base's __init__ would start a process.
         self.args = ()
         self.pid = pid
         self.returncode = None
         self._fork_server = fork_server
 
     def __del__(self) -> None:
-        """Nothing to clean up."""
+        """Replaces the base's, which warns of a process that still runs."""
 
     def poll(self) -> int | None:
         if self.returncode is None:
@@ -84,31 +84,31 @@ class _Child(subprocess.Popen[bytes]):
 
 
 class ForkedProcess(Process):
-    """A process whose kill_points end at named points.
+    """A process whose runs are killed at named points.
 
     Args:
-        fork_server: Where it is born.
+        fork_server: What forks it.
         name: See `Process`.
         arguments: See `Process`.
         folder: See `Process`.
     """
 
     def __init__(
-        self, fork_server: ForkServer, name: str, arguments: Sequence[str], folder: Path
+        self, fork_server: ForkServerClient, name: str, arguments: Sequence[str], folder: Path
     ) -> None:
         super().__init__(name, arguments, folder)
         self._fork_server = fork_server
         self.kill_points: list[str] = []
-        """Where it is to die in its next kill_points; afterwards it kill_points on."""
+        """Where its next runs are killed, one point per run; later runs are not killed."""
         self.unsynced_is_lost = False
-        """Whether what it has written and not synced dies with it."""
+        """Whether a kill also loses written and unsynced data."""
         self.bug = ""
-        """A fault to put into its program, `module:function`."""
+        """A bug to plant into its program, `module:function`."""
         self.point = ""
-        """Where it is to die in this life."""
+        """Where this run is killed."""
 
     def start(self) -> None:
-        """Starts its next life."""
+        """Starts the next run."""
         assert not self.running, f"{self.name} runs already"
         self.log.touch()
         self._log_start = self.log.stat().st_size
@@ -124,7 +124,10 @@ class ForkedProcess(Process):
         self._process = _Child(self._fork_server, pid)
 
     def wait_killed(self) -> str:
-        """The point at which it has died.
+        """Waits for the end of this run.
+
+        Returns:
+            The point at which it was killed.
 
         Raises:
             ProcessFailedError: it ended in any other way, or elsewhere.
@@ -138,14 +141,14 @@ class ForkedProcess(Process):
         return self.point
 
     def run(self) -> str:
-        """Lives one life to its end, and returns what it said.
+        """Runs it to its end and returns what it printed.
 
         Raises:
             ProcessFailedError: it failed.
         """
         self.start()
         code = self.wait()
-        said = self.log.read_bytes()[self._log_start :].decode(errors="replace")
+        printed = self.log.read_bytes()[self._log_start :].decode(errors="replace")
         if code != 0:
-            raise ProcessFailedError(f"{self.name} ended with {code}:\n{said}")
-        return said
+            raise ProcessFailedError(f"{self.name} ended with {code}:\n{printed}")
+        return printed

@@ -1,4 +1,4 @@
-"""Faults to put into the frontend, each a way in which its promise could be broken."""
+"""Bugs to plant into the frontend; each breaks a promise."""
 
 from sqlite3 import Connection
 from typing import Any

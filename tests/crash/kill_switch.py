@@ -1,4 +1,4 @@
-"""Where a process is to die, and how: by SIGKILL of its own hand, at one named point."""
+"""Kills this process with SIGKILL at one named point of the service's code."""
 
 import json
 import os
@@ -10,29 +10,29 @@ from typing import Any, NoReturn
 
 
 class KillSwitch:
-    """Ends this process at a point, the first time it gets there.
+    """Kills this process the first time that it reaches a point.
 
-    What is wrapped around the real code asks at each point; without a point nothing happens, but
-    each point that is passed is logged once.
+    The wrappers around the real code call it at each point. Without a point nothing happens, except
+    that each point is logged once when it is passed.
 
     Args:
-        point: Where to die; empty for nowhere.
-        unsynced_is_lost: Whether what was written and not synced dies too, as in a power cut.
+        point: Where to kill; empty for nowhere.
+        unsynced_is_lost: Whether written and unsynced data is lost too, as in a power cut.
     """
 
     def __init__(self, point: str = "", *, unsynced_is_lost: bool = False) -> None:
         self._point = point
         self.unsynced_is_lost = unsynced_is_lost
         self._passed: set[str] = set()
-        self._before_kill: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], None]] = []
         self._killing = threading.Lock()
 
     def before_kill(self, callback: Callable[[], None]) -> None:
-        """Has something done at the very end, such as a disk forgetting what it was not told."""
-        self._before_kill.append(callback)
+        """Registers what runs right before the kill, such as the loss of unsynced data."""
+        self._callbacks.append(callback)
 
     def is_due(self, point: str) -> bool:
-        """Whether the process is to die at this point, halfway through what it does there."""
+        """Whether the process is to be killed at this point, halfway through what it does there."""
         if self._killing.locked():
             self._wait_for_end()
         if point not in self._passed:
@@ -41,14 +41,14 @@ class KillSwitch:
         return point == self._point
 
     def reach(self, point: str) -> None:
-        """Dies if the process is to die at this point."""
+        """Kills the process if this is the point."""
         if self.is_due(point):
             self.kill()
 
     def kill(self) -> NoReturn:
-        """Ends the process; none of its threads does anything more."""
+        """Kills the process; no other thread passes a further point."""
         if self._killing.acquire(blocking=False):
-            for callback in self._before_kill:
+            for callback in self._callbacks:
                 callback()
             _log("killed", self._point)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -64,6 +64,6 @@ def _log(event: str, point: str) -> None:
 
 
 def replace(owner: Any, name: str, wrapped: Any) -> None:
-    """Puts what wraps a function, method or class method in its place."""
+    """Replaces a function, method or class method by one that wraps it."""
     assert hasattr(owner, name), f"there is no {name} any more"
     setattr(owner, name, wrapped)

@@ -1,4 +1,4 @@
-"""The installation that the crash tests break: one machine, and services from the fork_servers."""
+"""The system of the crash tests: one machine, and services that are killed at named points."""
 
 import shutil
 import sqlite3
@@ -10,7 +10,7 @@ from pathlib import Path
 from drink_frontend.storage.verify import verify_books
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan, import_toml
-from tests.crash.forked_process import ForkedProcess, ForkServer
+from tests.crash.forked_process import ForkedProcess, ForkServerClient
 from tests.support.ports import with_own_ports
 
 ALICE = UserPlan("alice", "correct-horse", 5000, admin=True)
@@ -29,7 +29,7 @@ PLAN = Plan(
     ),
     users=(ALICE,),
     motor_s=0.05,
-    # An agent that died in mid-drop waits twice as long before it commands the next motor.
+    # An agent that was killed in mid-drop waits twice as long before it commands the next motor.
     response_limit_s=2,
     frontend={"links": "retry_interval_s = 0.1"},
     agent={
@@ -37,21 +37,20 @@ PLAN = Plan(
         "agent": "upkeep_interval_s = 0.1",
     },
 )
-"""Like any, in a hurry: looks and waits are shortened; the board still answers well within its
-limit."""
+"""Intervals and waits are shortened; the board still answers well within its limit."""
 
 
 @dataclass(frozen=True)
 class ForkServers:
-    """Where the services' processes are born."""
+    """The fork servers of the services."""
 
-    frontend: ForkServer
-    agent: ForkServer
+    frontend: ForkServerClient
+    agent: ForkServerClient
 
 
 @dataclass(frozen=True)
 class Tweaks:
-    """What a test needs otherwise than in `PLAN`: more keys by section."""
+    """What a test changes of `PLAN`: more keys by section."""
 
     frontend: Mapping[str, str] = field(default_factory=dict)
     agent: Mapping[str, str] = field(default_factory=dict)
@@ -59,12 +58,12 @@ class Tweaks:
 
 
 class KillableSystem(LocalSystem):
-    """An installation whose services can be told where to die.
+    """A local system whose services are killed at named points.
 
     Args:
-        folder: Where it is.
-        fork_servers: Where its services are born.
-        tweaks: What it has otherwise than others.
+        folder: For its files.
+        fork_servers: What forks its services.
+        tweaks: Changes of `PLAN`.
     """
 
     frontend: ForkedProcess
@@ -104,12 +103,12 @@ class KillableSystem(LocalSystem):
         self.command("admin", "import", str(plan))
 
     def install_copy(self, prepared: Path) -> None:
-        """Takes over what another one has installed."""
+        """Copies what another system has installed."""
         shutil.copytree(prepared, self.folder, ignore=shutil.ignore_patterns("*.log", "*.toml"))
         self._write_settings()
 
     def command(self, *arguments: str) -> str:
-        """Runs a command of the frontend, and returns what it printed."""
+        """Runs a command of the frontend and returns what it printed."""
         return self._frontend_process("command", *arguments).run()
 
     def administer(self, *arguments: str) -> ForkedProcess:
@@ -117,7 +116,7 @@ class KillableSystem(LocalSystem):
         return self._frontend_process("admin", "admin", *arguments)
 
     def problems_of_books(self) -> list[str]:
-        """What is wrong with the books, by their own auditor."""
+        """What the frontend's own auditor finds."""
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
             return verify_books(database.execute)
 

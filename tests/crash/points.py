@@ -1,10 +1,26 @@
-"""Where the services are killed in the course of a purchase, and how it must then end.
+"""Where the services are killed in the course of a purchase, and the outcome that must follow.
 
 A drop may end UNKNOWN only where the board had to be told of it and the agent's memory of the
 answer was lost; the tables are as narrow as the protocol permits.
 """
 
+import os
+from collections.abc import Iterable
+
 from tests.crash.scenario import DISPENSED, INTERRUPTED, NEVER_RAN, Outcome
+
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
+"""How often each crash is tried. Above 1 every combination is tried too, not only a sample."""
+
+THOROUGH = ROUNDS > 1
+
+UNSYNCED = ("during-", "before-sync", "after-sync", "after-commit", "after-write")
+"""Beginnings of the points at which a power cut can lose more than a kill of the process."""
+
+
+def unsynced_points(points: Iterable[str]) -> list[str]:
+    """The points where a power cut matters most; all of them in a thorough run."""
+    return [point for point in points if THOROUGH or point.startswith(UNSYNCED)]
 
 
 def commit(step: str) -> tuple[str, ...]:
@@ -40,10 +56,10 @@ FRONTEND_BUYING = (
     *around("send-resultack"),
     *around("reply-drop"),
 )
-"""All that the frontend does for a drop. Wherever it dies, the can falls once and is paid for."""
+"""All steps of the frontend for a drop. Wherever it is killed, the can falls once and is paid."""
 
 CHECKPOINT = ("during-checkpoint", *around("sync-checkpoint"))
-"""SQLite empties its journal into the database."""
+"""SQLite copies its write-ahead log into the database."""
 
 FRONTEND_OTHER = (
     *commit("scheduled"),
@@ -64,7 +80,7 @@ FRONTEND_OTHER = (
     *around("reply-session"),
     *CHECKPOINT,
 )
-"""All else that the frontend does with drops, credits and links."""
+"""All other steps of the frontend with drops, credits and links."""
 
 AGENT_BUYING: dict[str, Outcome] = {
     # The journal knows nothing of the drop, so the agent proves that it was not received.
@@ -89,7 +105,7 @@ AGENT_BUYING: dict[str, Outcome] = {
     **dict.fromkeys(around("append-acked"), DISPENSED),
     **dict.fromkeys(written("acked"), DISPENSED),
 }
-"""All that the agent does for a drop, and how the drop ends where the agent dies."""
+"""All steps of the agent for a drop, and the drop's outcome when the agent is killed there."""
 
 AGENT_BUYING_UNSYNCED: dict[str, Outcome] = {
     **AGENT_BUYING,
@@ -97,7 +113,7 @@ AGENT_BUYING_UNSYNCED: dict[str, Outcome] = {
     "before-sync-commanded": DISPENSED,
     "before-sync-result": INTERRUPTED,
 }
-"""The same where the host loses its power, and with it what was not synced."""
+"""The same when the host loses its power and all unsynced data."""
 
 CREATE = (
     "before-open",
@@ -109,7 +125,7 @@ CREATE = (
 """The agent's first start, when it makes its journal."""
 
 REPAIR = ("before-truncate-repair", *around("sync-repair"))
-"""The end of a torn record."""
+"""A torn record is cut off."""
 
 REPLAY = (*around("open"), *around("replay"), "during-replay", *around("send-hello"))
 """Every start of an agent that has a journal."""

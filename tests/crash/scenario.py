@@ -1,4 +1,4 @@
-"""One crash test: a drop is bought while processes die, and then money and cans are counted."""
+"""One crash test: buys a drop while processes are killed, then checks credits and cans."""
 
 import uuid
 from collections.abc import Callable
@@ -29,7 +29,7 @@ FINAL = (drops.Drop.STATE_DISPENSED, drops.Drop.STATE_NOT_DISPENSED)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a drop ends.
+    """How a drop must end.
 
     Attributes:
         state: Its final state, without prefix.
@@ -44,11 +44,11 @@ class Outcome:
 
 DISPENSED = Outcome("DISPENSED", "BOARD_ACK", 1)
 INTERRUPTED = Outcome("UNKNOWN", "AGENT_RESTARTED", 1)
-"""The agent died when the motor may have run, and it did."""
+"""The agent was killed when the motor may have run, and it had run."""
 ANSWERED_LATE = Outcome("DISPENSED", "BOARD_ACK_LATE", 1)
-"""The agent died before the board's answer came, and the next one has heard it."""
+"""The agent was killed before the board's answer came; the restarted agent received it."""
 NEVER_RAN = Outcome("UNKNOWN", "AGENT_RESTARTED", 0)
-"""The agent died when the motor may have run, and it did not."""
+"""The agent was killed when the motor may have run, and it had not run."""
 
 
 class Scenario:
@@ -58,10 +58,10 @@ class Scenario:
 
     Args:
         system: Installed, not started.
-        frontend: Where the frontend dies, life by life.
-        agent: Where the agent dies, life by life.
-        unsynced_is_lost: Whether a death takes what was not synced with it.
-        together: Whether a death is both processes' death.
+        frontend: Where the frontend is killed, one point per run.
+        agent: Where the agent is killed, one point per run.
+        unsynced_is_lost: Whether a kill loses written and unsynced data.
+        together: Whether a kill of one process kills the other too.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Scenario:
         self._order = (SLOT, self.request_id, 0)
         self._answer: drops.Drop | None = None
         self.killed_at: list[str] = []
-        """The points at which processes have died so far."""
+        """The points at which processes were killed so far."""
 
     def __enter__(self) -> Self:
         try:
@@ -112,12 +112,12 @@ class Scenario:
         self.system.agent.start()
         self.until(self._ready, "ready")
 
-    # While processes die.
+    # While processes are killed.
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
-        """Waits for something, and meanwhile starts again what has died.
+        """Waits for a condition and meanwhile restarts killed processes.
 
-        Calls to a frontend that is away count as "not yet".
+        A call that fails because the frontend is down counts as "not yet".
         """
 
         def so() -> Any:
@@ -137,11 +137,12 @@ class Scenario:
         except TimeoutError as error:
             awaited = [process.point for process in self._processes if process.point]
             raise TimeoutError(
-                f"{error}; died at {self.killed_at}, not yet at {awaited}; see {self.system.folder}"
+                f"{error}; killed at {self.killed_at}, not yet at {awaited};"
+                f" see {self.system.folder}"
             ) from None
 
     def keep_down(self, process: ForkedProcess, until: Callable[[], bool]) -> None:
-        """Does not start a process again, once it has died, until something is so."""
+        """Does not restart a process, once it is killed, before a condition holds."""
         self._kept_down[process] = until
 
     def _supervise(self) -> None:
@@ -156,9 +157,9 @@ class Scenario:
                 self._killed.discard(process)
                 process.start()
 
-    def _kill_other(self, dead: ForkedProcess) -> None:
+    def _kill_other(self, killed: ForkedProcess) -> None:
         for process in self._processes if self._together else ():
-            if process is not dead and process.running:
+            if process is not killed and process.running:
                 process.kill()
                 self._killed.add(process)
 
@@ -166,10 +167,10 @@ class Scenario:
         found = self.alice.machines.ListMachines(machines.ListMachinesRequest(), timeout=1).machines
         return all(each.reach == machines.Machine.REACH_READY for each in found)
 
-    # What a buyer does.
+    # Requests of the buyer.
 
     def buy(self, slot: str = SLOT, delay_s: int = 0) -> drops.DropResponse:
-        """Buys, and asks again with the same request_id until there is an answer."""
+        """Buys; repeats the request with the same request_id until it is answered."""
         self._order = (slot, self.request_id, delay_s)
         call = self.alice.start(*self._order)
 
@@ -187,14 +188,20 @@ class Scenario:
         self._answer = response.drop
         return response
 
+    def buy_and_check(self, *outcomes: Outcome) -> None:
+        """Buys, waits until every process was killed, and checks the drop's outcome."""
+        drop = self.buy().drop
+        self.until_all_are_killed()
+        self.check(drop.name, *outcomes)
+
     def buy_another(self, slot: str = SLOT) -> None:
-        """Buys once more, and gets it."""
+        """Buys once more; the drop must be dispensed."""
         self.request_id = str(uuid.uuid4())
         drop = self.buy(slot).drop
         assert drop.state == drops.Drop.STATE_DISPENSED, drop
 
     def add_credits(self, amount: int) -> accounts.Account:
-        """Adds credits, and asks again with the same request_id until there is an answer."""
+        """Adds credits; repeats the request with the same request_id until it is answered."""
         request = accounts.AddCreditsRequest(
             request_id=self.request_id, account=f"accounts/{ALICE.name}", credits=amount
         )
@@ -207,7 +214,7 @@ class Scenario:
         return self.until(added, "credits are added")  # type: ignore[no-any-return]
 
     def cancel(self, name: str) -> drops.Drop:
-        """Cancels a drop, and asks again until there is an answer."""
+        """Cancels a drop; repeats the request until it is answered."""
 
         def cancelled() -> drops.Drop:
             return self.alice.drops.CancelDrop(
@@ -217,13 +224,13 @@ class Scenario:
         return self.until(cancelled, "cancelled")  # type: ignore[no-any-return]
 
     def get(self, name: str) -> drops.Drop:
-        """A drop as it stands; fails at once where the frontend is away."""
+        """A drop as it is now; fails at once while the frontend is down."""
         return self.alice.drops.GetDrop(
             drops.GetDropRequest(name=name), metadata=self.alice.metadata, timeout=1
         ).drop
 
     def until_state(self, name: str, *states: str) -> drops.Drop:
-        """The drop once it is in one of the states."""
+        """Waits until the drop is in one of the states."""
         wanted = {drops.Drop.State.Value(f"STATE_{state}") for state in states}
 
         def there() -> drops.Drop | None:
@@ -233,7 +240,7 @@ class Scenario:
         return self.until(there, " or ".join(states))  # type: ignore[no-any-return]
 
     def until_all_are_killed(self) -> None:
-        """Waits until every process has died wherever it was to, and all are back."""
+        """Waits until every process was killed at all its points, and all run again."""
 
         def so() -> bool:
             alive = all(process.running and not process.point for process in self._processes)
@@ -241,43 +248,43 @@ class Scenario:
 
         self.until(so, "every point is reached")
         if any(point.startswith("during-write-board") for point in self.killed_at):
-            # The torn command became that of a slot that no board has, whose reader dies of it.
+            # The torn command became one for a slot that the board does not have: its reader ended.
             self.system.board.process.stop()
             self.system.board.start()
         self.until(self._ready, "ready again")
 
-    # Afterwards.
+    # Checks.
 
-    def check(self, name: str, *ends: Outcome) -> None:
-        """Holds the one drop that was bought, and everything else, against the rules.
+    def check(self, name: str, *outcomes: Outcome) -> None:
+        """Checks the one drop that was bought, its repetition, and the next sale.
 
-        Invariants 6, 9, 12, 18, 19, 23 and 24: an end is only one that the place of death explains.
+        Invariants 6, 9, 12, 18, 19, 23 and 24: only an outcome that the kill point explains passes.
         """
-        self.check_outcome(name, *ends)
+        self.check_outcome(name, *outcomes)
         drop, runs = self.alice.get(name), self._runs
         assert self.alice.drop(*self._order) == drop, "the same request has another answer"
         assert self._runs == runs
         self.check_next()
 
-    def check_outcome(self, name: str, *ends: Outcome) -> None:
-        """The drop ended in one of these ways, and was charged for accordingly.
+    def check_outcome(self, name: str, *outcomes: Outcome) -> None:
+        """The drop has one of these outcomes, and its buyer was charged accordingly.
 
-        The scenario bought nothing else before.
+        The scenario has bought nothing else before.
         """
         drop = self.alice.get(name)
         state = drops.Drop.State.Name(drop.state).removeprefix("STATE_")
         cause = drops.Drop.Cause.Name(drop.cause).removeprefix("CAUSE_")
         if self._answer is not None and self._answer.state in FINAL:
             assert drop == self._answer, "the buyer was told something else"
-        end = Outcome(state, cause, self._runs)
-        assert end in ends, f"{end}; died at {self.killed_at}"
+        outcome = Outcome(state, cause, self._runs)
+        assert outcome in outcomes, f"{outcome}; killed at {self.killed_at}"
         account = self.alice.account()
         paid = PRICE if state == "DISPENSED" else 0
         held = PRICE if state == "UNKNOWN" else 0
         assert (account.posted_credits, account.held_credits) == (ALICE.credits - paid, held)
 
     def check_next(self) -> None:
-        """The next buyer is served, nothing is left behind, and books and cans agree."""
+        """The next drop is dispensed, nothing is left behind, and books and cans agree."""
         runs = self._runs
         self.buy_another(OTHER_SLOT)
         assert self._runs == runs + 1
@@ -288,7 +295,7 @@ class Scenario:
 
     @property
     def _runs(self) -> int:
-        """How often the motor has run, by the board's own count."""
+        """Motor runs, by the board's own count."""
         return int(self.system.board.counts()["motor_runs"])
 
     def _nothing_is_left(self) -> bool:
@@ -296,7 +303,7 @@ class Scenario:
         return not (memory.accepted or memory.commanded or memory.unacked)
 
     def memory(self) -> Memory:
-        """What the agent's journal says now."""
+        """The agent's journal as it is now."""
         return replay(read(self.system.journal).entries, remembered_drops=1000)
 
 

@@ -1,4 +1,4 @@
-"""The agent dies at each step that leaves something on disk, board or link (faults 25 and 27)."""
+"""The agent is killed at each step that leaves something behind (faults 25 and 27)."""
 
 import pytest
 
@@ -11,17 +11,13 @@ from tests.crash.scenario import DISPENSED, INTERRUPTED, NEVER_RAN, Scenario
 @pytest.mark.parametrize("point", AGENT_BUYING)
 def test_fault_25_agent_killed_while_a_can_is_bought(point: str, make_system: MakeSystem) -> None:
     with Scenario(make_system(), agent=(point,)) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, AGENT_BUYING[point])
+        scenario.buy_and_check(AGENT_BUYING[point])
 
 
 @pytest.mark.parametrize("point", [*CREATE, *around("replay"), *around("send-hello")])
 def test_fault_25_agent_killed_at_its_first_start(point: str, make_system: MakeSystem) -> None:
     with Scenario(make_system(), agent=(point,)) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, DISPENSED)
+        scenario.buy_and_check(DISPENSED)
 
 
 @pytest.mark.parametrize(
@@ -31,9 +27,7 @@ def test_fault_25_agent_killed_while_it_recovers_an_interrupted_drop(
     point: str, make_system: MakeSystem
 ) -> None:
     with Scenario(make_system(), agent=("after-sync-commanded", point)) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, NEVER_RAN)
+        scenario.buy_and_check(NEVER_RAN)
 
 
 @pytest.mark.parametrize("point", [*REPLAY, *around("send-result"), *around("append-acked")])
@@ -41,9 +35,7 @@ def test_fault_25_agent_killed_while_it_recovers_an_unreported_result(
     point: str, make_system: MakeSystem
 ) -> None:
     with Scenario(make_system(), agent=("after-sync-result", point)) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, DISPENSED)
+        scenario.buy_and_check(DISPENSED)
 
 
 @pytest.mark.parametrize("point", REPAIR)
@@ -52,19 +44,15 @@ def test_fault_25_agent_killed_while_it_cuts_off_a_torn_record(
     torn: str, point: str, make_system: MakeSystem
 ) -> None:
     with Scenario(make_system(), agent=(f"during-write-{torn}", point)) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, DISPENSED if torn == "commanded" else INTERRUPTED)
+        scenario.buy_and_check(DISPENSED if torn == "commanded" else INTERRUPTED)
 
 
 @pytest.mark.parametrize("point", around("send-not-received"))
-def test_fault_25_agent_killed_while_it_says_that_it_never_heard_of_a_drop(
+def test_fault_25_agent_killed_while_it_reports_a_drop_as_not_received(
     point: str, make_system: MakeSystem
 ) -> None:
     with Scenario(make_system(), agent=("after-append-accepted", point)) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, DISPENSED)
+        scenario.buy_and_check(DISPENSED)
 
 
 @pytest.mark.parametrize("point", COMPACT)
@@ -74,12 +62,10 @@ def test_fault_25_agent_killed_while_it_compacts_what_is_unreported(
     system = make_system(Tweaks(agent={"journal": "compact_bytes = 0"}))
     with Scenario(system, frontend=("before-commit-dispensed",), agent=(point,)) as scenario:
         scenario.keep_down(system.frontend, until=lambda: point in scenario.killed_at)
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, DISPENSED)
+        scenario.buy_and_check(DISPENSED)
 
 
-def test_fault_27_agent_dies_again_and_again_while_it_recovers(make_system: MakeSystem) -> None:
+def test_fault_27_agent_is_killed_repeatedly_while_it_recovers(make_system: MakeSystem) -> None:
     kill_points = (
         "after-sync-commanded",
         "during-replay",

@@ -1,4 +1,4 @@
-"""Both services die, one after the other or at the same instant (fault 26)."""
+"""Both services are killed, one after the other or at the same instant (fault 26)."""
 
 import itertools
 
@@ -6,8 +6,7 @@ import pytest
 
 from drink_agent.domain.recovery import Step
 from tests.crash.conftest import MakeSystem
-from tests.crash.points import AGENT_BUYING, FRONTEND_BUYING, commit
-from tests.crash.rounds import THOROUGH
+from tests.crash.points import AGENT_BUYING, FRONTEND_BUYING, THOROUGH, commit
 from tests.crash.scenario import ANSWERED_LATE, DISPENSED, INTERRUPTED, NEVER_RAN, Outcome, Scenario
 
 SOME_PAIRS = [
@@ -19,7 +18,7 @@ SOME_PAIRS = [
     ("before-send-resultack", "before-send-result"),
     ("before-reply-drop", "after-write-board"),
 ]
-"""Pairs whose deaths meet: where one waits for the other."""
+"""Pairs of points at which one service waits for the other."""
 
 
 SOME_OF_THE_FRONTEND = (
@@ -56,9 +55,7 @@ def test_fault_26_both_killed_while_a_can_is_bought(
     frontend: str, agent: str, make_system: MakeSystem
 ) -> None:
     with Scenario(make_system(), frontend=(frontend,), agent=(agent,)) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, AGENT_BUYING[agent])
+        scenario.buy_and_check(AGENT_BUYING[agent])
 
 
 @pytest.mark.parametrize("point", FRONTEND_BUYING if THOROUGH else SOME_OF_THE_FRONTEND)
@@ -78,9 +75,7 @@ def test_fault_26_both_killed_when_the_frontend_reaches_a_point(
             return True
 
         scenario.keep_down(system.agent, until=look)
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, *_ends(before[0]))
+        scenario.buy_and_check(*_ends(before[0]))
 
 
 @pytest.mark.parametrize("point", AGENT_BUYING if THOROUGH else SOME_OF_THE_AGENT)
@@ -88,9 +83,7 @@ def test_fault_26_both_killed_when_the_agent_reaches_a_point(
     point: str, make_system: MakeSystem
 ) -> None:
     with Scenario(make_system(), agent=(point,), together=True) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, AGENT_BUYING[point])
+        scenario.buy_and_check(AGENT_BUYING[point])
 
 
 def _ends(step: Step) -> tuple[Outcome, ...]:

@@ -12,8 +12,8 @@ from tests.crash.points import (
     FRONTEND_BUYING,
     REPAIR,
     commit,
+    unsynced_points,
 )
-from tests.crash.rounds import unsynced_points
 from tests.crash.scenario import DISPENSED, INTERRUPTED, Outcome, Scenario
 
 
@@ -22,9 +22,7 @@ def test_fault_32_power_cut_at_the_frontend_while_a_can_is_bought(
     point: str, make_system: MakeSystem
 ) -> None:
     with Scenario(make_system(), frontend=(point,), unsynced_is_lost=True) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, DISPENSED)
+        scenario.buy_and_check(DISPENSED)
 
 
 @pytest.mark.parametrize("point", unsynced_points(commit("cancelled")))
@@ -55,17 +53,13 @@ def test_fault_32_power_cut_at_the_agent_while_a_can_is_bought(
     point: str, make_system: MakeSystem
 ) -> None:
     with Scenario(make_system(), agent=(point,), unsynced_is_lost=True) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, AGENT_BUYING_UNSYNCED[point])
+        scenario.buy_and_check(AGENT_BUYING_UNSYNCED[point])
 
 
 @pytest.mark.parametrize("point", unsynced_points(CREATE))
 def test_fault_32_power_cut_while_the_journal_is_made(point: str, make_system: MakeSystem) -> None:
     with Scenario(make_system(), agent=(point,), unsynced_is_lost=True) as scenario:
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, DISPENSED)
+        scenario.buy_and_check(DISPENSED)
 
 
 @pytest.mark.parametrize("point", unsynced_points(REPAIR))
@@ -74,11 +68,9 @@ def test_fault_32_power_cut_while_a_torn_record_is_cut_off(
 ) -> None:
     system = make_system()
     with Scenario(system, agent=("during-write-result", point)) as scenario:
-        # The first death leaves the torn record, and only the second one is a power cut.
+        # The first kill leaves the torn record, and only the second one is a power cut.
         scenario.keep_down(system.agent, until=lambda: _lose_power_from_now_on(scenario))
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, INTERRUPTED)
+        scenario.buy_and_check(INTERRUPTED)
 
 
 def _lose_power_from_now_on(scenario: Scenario) -> bool:
@@ -95,6 +87,4 @@ def test_fault_32_power_cut_while_what_is_unreported_is_compacted(
         system, frontend=("before-commit-dispensed",), agent=(point,), unsynced_is_lost=True
     ) as scenario:
         scenario.keep_down(system.frontend, until=lambda: point in scenario.killed_at)
-        drop = scenario.buy().drop
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, DISPENSED)
+        scenario.buy_and_check(DISPENSED)

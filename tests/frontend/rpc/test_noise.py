@@ -13,8 +13,8 @@ from drink_frontend.rpc.noise import (
     Noise,
 )
 from drink_frontend.rpc.settings import ConnectionSettings
-from tests.support.http2 import Http2Connection, raw_frame
 from tests.frontend.rpc.test_messages import everybody_is_served
+from tests.support.http2 import Http2Connection, raw_frame
 from tests.support.rpc_frontend import LIMIT_S, running_frontend
 
 PING, PRIORITY, WINDOW_UPDATE, UNKNOWN = 6, 2, 8, 0x20

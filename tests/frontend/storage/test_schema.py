@@ -10,9 +10,9 @@ from drink_frontend.storage.engine import SchemaError
 from drink_frontend.storage.schema import check_revision, is_compatible, rights_on
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION
-from tests.fakes.books import drop, found, reserve
-from tests.fakes.databases import fresh_sqlite
-from tests.fakes.postgres import fresh_postgres
+from tests.support.books import drop, found, reserve
+from tests.support.databases import fresh_sqlite
+from tests.support.postgres import fresh_postgres
 
 
 def test_its_own_schema_is_taken_without_a_question() -> None:
