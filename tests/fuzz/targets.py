@@ -33,9 +33,9 @@ from drink_agent.link.state import LinkViolationError
 from drink_frontend.config import ConfigError as FrontendConfigError
 from drink_frontend.config import load
 from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
-from drink_frontend.rpc import names
-from drink_frontend.rpc.convert import drop_order
-from drink_frontend.rpc.link_convert import agent_message
+from drink_frontend.rpc import conversion
+from drink_frontend.rpc.conversion import drop_order
+from drink_frontend.rpc.link_conversion import agent_message
 from drink_frontend.sessions.codec import Line, LineDecoder
 from drink_frontend.sessions.commands import begins_command, parse
 from drink_frontend.sessions.dialects import DIALECTS
@@ -225,16 +225,16 @@ def resource_names(data: bytes) -> None:
     """Names and page tokens; what is a name is read back as it was written."""
     text = data.decode(errors="replace")
     for read, write in (
-        (names.parse_drop, names.drop_name),
-        (names.parse_account, names.account_name),
-        (names.parse_machine, names.machine_name),
+        (conversion.parse_drop, conversion.drop_name),
+        (conversion.parse_account, conversion.account_name),
+        (conversion.parse_machine, conversion.machine_name),
     ):
         with contextlib.suppress(FieldInvalidError):
             assert write(read(text, "name")) == text
     with contextlib.suppress(FieldInvalidError):
-        assert names.slot_name(*names.parse_slot(text, "name")) == text
+        assert conversion.slot_name(*conversion.parse_slot(text, "name")) == text
     with contextlib.suppress(FieldInvalidError):
-        sequence = names.parse_page_token(text, "list")
+        sequence = conversion.parse_page_token(text, "list")
         assert sequence is None or sequence >= 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from drink.v1 import machine_service_pb2 as pb
 from drink.v1.error_reason_pb2 import ErrorReason
 from drink_frontend.domain.errors import DrinkError, RateLimitedError
-from drink_frontend.rpc.errors import REPLIES, TEXT_MAX, fault, refusal
+from drink_frontend.rpc.errors import INTERNAL, TEXT_MAX, fault, refusal
 from tests.support.rpc_frontend import LIMIT_S, Frontend, refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
@@ -33,6 +33,10 @@ def refusals() -> list[type[DrinkError]]:
     return sorted(found, key=lambda error: error.__name__)
 
 
+def by_reason() -> dict[str, type[DrinkError]]:
+    return {error.reason: error for error in refusals()}
+
+
 def made(error: type[DrinkError]) -> DrinkError:
     """An error of that class, with a fact."""
     instance = error.__new__(error)
@@ -40,11 +44,11 @@ def made(error: type[DrinkError]) -> DrinkError:
     return instance
 
 
-def test_every_reason_of_the_protos_has_a_reply_with_its_promised_code() -> None:
+def test_every_reason_of_the_protos_is_an_error_with_its_promised_code() -> None:
     reasons = {name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()}  # noqa: SIM118
-    assert REPLIES.keys() == reasons - {"UNSPECIFIED"}
-    promised = promised_codes()
-    assert {reason: reply.code.name for reason, reply in REPLIES.items()} == promised
+    assert by_reason().keys() == reasons - {"UNSPECIFIED", INTERNAL}
+    codes = {reason: error.code for reason, error in by_reason().items()}
+    assert {**codes, INTERNAL: INTERNAL} == promised_codes()
 
 
 @pytest.mark.parametrize("error", refusals(), ids=lambda error: error.__name__)
@@ -55,26 +59,27 @@ async def test_every_refusal_arrives_as_one_error_info(
     refusal_ = await refused(
         frontend.machine_stub.ListMachines(pb.ListMachinesRequest(), timeout=LIMIT_S)
     )
-    reply = REPLIES[error.reason]
-    assert refusal_.code == reply.code
+    assert refusal_.code.name == error.code
     assert refusal_.reason == refusal_.plain_reason == error.reason
     assert refusal_.facts == {"fact": "7"}
     assert refusal_.message == "no, because"
-    assert refusal_.retry_after_s == reply.retry_after_s
+    assert refusal_.retry_after_s == error.retry_after_s
 
 
 def test_the_page_on_the_api_has_every_reason_with_its_code_and_wait() -> None:
     rows = re.findall(r"^\| ([A-Z_]+) \| ([A-Z_]+) \| (\d*)", PAGE.read_text(), re.MULTILINE)
-    assert rows == [
-        (reason, reply.code.name, str(reply.retry_after_s or ""))
-        for reason, reply in REPLIES.items()
-    ]
+    expected = {
+        (reason, error.code, str(error.retry_after_s or ""))
+        for reason, error in by_reason().items()
+    }
+    assert set(rows) == {*expected, (INTERNAL, INTERNAL, "")}
+    assert len(rows) == len(expected) + 1
 
 
 def test_a_retry_is_offered_where_waiting_helps() -> None:
-    patient = {reason for reason, reply in REPLIES.items() if reply.retry_after_s is not None}
-    waiting_helps = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
-    assert patient == {reason for reason, reply in REPLIES.items() if reply.code in waiting_helps}
+    for error in refusals():
+        is_patient = error.code in {"UNAVAILABLE", "RESOURCE_EXHAUSTED"}
+        assert (error.retry_after_s is not None) == is_patient, error
 
 
 async def test_a_refusal_knows_best_when_to_retry(frontend: Frontend) -> None:

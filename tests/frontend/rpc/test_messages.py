@@ -15,7 +15,7 @@ from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.calls import Kind, Peer, parse_peer
 from drink_frontend.rpc.health import check
 from drink_frontend.rpc.messages import Messages
-from drink_frontend.rpc.responses import Responses
+from drink_frontend.rpc.response_limits import ResponseLimits
 from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings, RpcSettings
 from tests.support.http2 import Http2Connection
 from tests.support.rpc_frontend import (
@@ -185,7 +185,7 @@ async def test_a_stream_is_closed_before_its_call_is_over() -> None:
     def cut(peer: Peer) -> bool:
         raise AssertionError(peer)
 
-    waiting = Responses(ResponseSettings(), cut, asyncio.get_running_loop().time)
+    waiting = ResponseLimits(ResponseSettings(), cut, asyncio.get_running_loop().time)
     admission = Admission(AdmissionSettings(), 1, cut)
     handler = grpc.unary_stream_rpc_method_handler(responses, bytes, bytes)
     run = Messages(admission, waiting, LIMIT_S).implementation("/s/m", handler)

@@ -1,5 +1,6 @@
 """Listeners with TLS, certificates that change while they run, and agents that have their own."""
 
+import asyncio
 import os
 import shutil
 import ssl
@@ -11,7 +12,11 @@ from typing import Any
 import grpc
 import pytest
 
-from drink.v1 import machine_link_service_pb2_grpc, machine_service_pb2_grpc
+from drink.v1 import (
+    machine_link_service_pb2,
+    machine_link_service_pb2_grpc,
+    machine_service_pb2_grpc,
+)
 from drink.v1 import machine_service_pb2 as pb
 from drink_frontend.rpc.tls import Revoked, server_credentials
 from drink_frontend.system.authority import facts_of
@@ -123,6 +128,12 @@ async def mutual(ours: Certificates, **links: object) -> AsyncIterator[Frontend]
         yield frontend
 
 
+async def hello() -> AsyncIterator[machine_link_service_pb2.ConnectRequest]:
+    """What an agent sends until its link ends."""
+    yield HELLO
+    await asyncio.Event().wait()
+
+
 async def linked(
     port: int, ours: Certificates, files: Files | None = None, metadata: Any = None
 ) -> str:
@@ -135,8 +146,7 @@ async def linked(
     credentials = grpc.ssl_channel_credentials(ours.ca.read_bytes(), *private)
     async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
         stub: Any = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
-        call = stub.Connect(metadata=metadata, timeout=LIMIT_S)
-        await call.write(HELLO)
+        call = stub.Connect(hello(), metadata=metadata, timeout=LIMIT_S)
         return str((await call.read()).WhichOneof("message"))
 
 

@@ -1,4 +1,7 @@
-"""Everything a request can be refused for, as types with facts; the edges turn them into words."""
+"""The errors for which a request is refused, as types with facts.
+
+Each type carries its reason and status, so that all edges answer alike.
+"""
 
 from typing import ClassVar
 
@@ -8,10 +11,15 @@ class DrinkError(Exception):
 
     Attributes:
         reason: Name of the drink.v1.ErrorReason value, without its prefix.
+        code: Name of the google.rpc.Code value, from which gRPC and HTTP have their status codes.
+        retry_after_s: Seconds after which the same request may succeed; None where it will not. A
+            fact `retry_after_seconds` of the error itself takes precedence.
         facts: Typed facts for the client, by name; never secrets.
     """
 
     reason: ClassVar[str]
+    code: ClassVar[str]
+    retry_after_s: ClassVar[int | None] = None
 
     def __init__(self, message: str, **facts: str | int) -> None:
         super().__init__(message)
@@ -22,6 +30,7 @@ class FieldInvalidError(DrinkError):
     """A field is missing or out of its range; fact `field`."""
 
     reason = "FIELD_INVALID"
+    code = "INVALID_ARGUMENT"
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}", field=field)
@@ -31,156 +40,189 @@ class RequestIdReusedError(DrinkError):
     """The request_id was used before for another request."""
 
     reason = "REQUEST_ID_REUSED"
+    code = "INVALID_ARGUMENT"
 
 
 class TokenInvalidError(DrinkError):
     """No bearer token, or one that is unknown or has expired."""
 
     reason = "TOKEN_INVALID"
+    code = "UNAUTHENTICATED"
 
 
 class CredentialsInvalidError(DrinkError):
     """Account and password, or iButton, do not match. Never says which."""
 
     reason = "CREDENTIALS_INVALID"
+    code = "UNAUTHENTICATED"
 
 
 class CertificateInvalidError(DrinkError):
     """The agent's certificate names no machine, or not the one that it speaks for."""
 
     reason = "CERTIFICATE_INVALID"
+    code = "UNAUTHENTICATED"
 
 
 class AdminRequiredError(DrinkError):
     """The caller is not an administrator."""
 
     reason = "ADMIN_REQUIRED"
+    code = "PERMISSION_DENIED"
 
 
 class NotOwnerError(DrinkError):
     """The resource belongs to another account."""
 
     reason = "NOT_OWNER"
+    code = "PERMISSION_DENIED"
 
 
 class RateLimitedError(DrinkError):
     """Too many attempts; fact `retry_after_seconds`."""
 
     reason = "RATE_LIMITED"
+    code = "RESOURCE_EXHAUSTED"
+    retry_after_s = 10
 
 
 class MachineNotFoundError(DrinkError):
     """No such machine."""
 
     reason = "MACHINE_NOT_FOUND"
+    code = "NOT_FOUND"
 
 
 class SlotNotFoundError(DrinkError):
     """The machine has no such slot."""
 
     reason = "SLOT_NOT_FOUND"
+    code = "NOT_FOUND"
 
 
 class AccountNotFoundError(DrinkError):
     """No such account."""
 
     reason = "ACCOUNT_NOT_FOUND"
+    code = "NOT_FOUND"
 
 
 class DropNotFoundError(DrinkError):
     """No such drop, or a drop of another account."""
 
     reason = "DROP_NOT_FOUND"
+    code = "NOT_FOUND"
 
 
 class InsufficientCreditsError(DrinkError):
     """The account cannot pay; facts `available` and `price` in credits."""
 
     reason = "INSUFFICIENT_CREDITS"
+    code = "FAILED_PRECONDITION"
 
 
 class SlotEmptyError(DrinkError):
     """Nothing is left in the slot."""
 
     reason = "SLOT_EMPTY"
+    code = "FAILED_PRECONDITION"
 
 
 class SlotDisabledError(DrinkError):
     """The slot is out of service."""
 
     reason = "SLOT_DISABLED"
+    code = "FAILED_PRECONDITION"
 
 
 class PriceAboveCeilingError(DrinkError):
     """The price is above the caller's ceiling; fact `price` in credits."""
 
     reason = "PRICE_ABOVE_CEILING"
+    code = "FAILED_PRECONDITION"
 
 
 class DropNotCancellableError(DrinkError):
     """The drop can no longer be cancelled."""
 
     reason = "DROP_NOT_CANCELLABLE"
+    code = "FAILED_PRECONDITION"
 
 
 class DropNotUnknownError(DrinkError):
     """Only a drop in the state UNKNOWN can be resolved by an operator."""
 
     reason = "DROP_NOT_UNKNOWN"
+    code = "FAILED_PRECONDITION"
 
 
 class AccountClosedError(DrinkError):
     """The account is closed."""
 
     reason = "ACCOUNT_CLOSED"
+    code = "FAILED_PRECONDITION"
 
 
 class AlreadyExistsError(DrinkError):
     """The account, machine or slot exists."""
 
     reason = "ALREADY_EXISTS"
+    code = "ALREADY_EXISTS"
 
 
 class LastAdministratorError(DrinkError):
     """Nobody would be left who administers."""
 
     reason = "LAST_ADMINISTRATOR"
+    code = "FAILED_PRECONDITION"
 
 
 class StockInvalidError(DrinkError):
     """A stock count would fall below zero or rise above its limit."""
 
     reason = "STOCK_INVALID"
+    code = "FAILED_PRECONDITION"
 
 
 class MachineOfflineError(DrinkError):
     """The machine's agent is not connected; nothing was commanded."""
 
     reason = "MACHINE_OFFLINE"
+    code = "UNAVAILABLE"
+    # An agent connects again after its longest back-off of 30 s, mostly within a few seconds.
+    retry_after_s = 5
 
 
 class BoardUnreachableError(DrinkError):
     """The machine's board does not answer; nothing was commanded."""
 
     reason = "BOARD_UNREACHABLE"
+    code = "UNAVAILABLE"
+    retry_after_s = 5
 
 
 class MachineDisabledError(DrinkError):
     """The machine is out of service."""
 
     reason = "MACHINE_DISABLED"
+    code = "FAILED_PRECONDITION"
 
 
 class MachineBusyError(DrinkError):
     """Too many drops wait for this machine."""
 
     reason = "MACHINE_BUSY"
+    code = "RESOURCE_EXHAUSTED"
+    # In this time two drops of 3.5 s each leave the queue.
+    retry_after_s = 7
 
 
 class ShuttingDownError(DrinkError):
     """The frontend is shutting down."""
 
     reason = "SHUTTING_DOWN"
+    code = "UNAVAILABLE"
+    retry_after_s = 1
 
 
 class StorageUnavailableError(DrinkError):
@@ -190,6 +232,8 @@ class StorageUnavailableError(DrinkError):
     """
 
     reason = "STORAGE_UNAVAILABLE"
+    code = "UNAVAILABLE"
+    retry_after_s = 1
 
 
 class OutcomeUnknownError(StorageUnavailableError):
@@ -200,15 +244,18 @@ class LinkSupersededError(DrinkError):
     """A newer link of the same machine has taken over."""
 
     reason = "LINK_SUPERSEDED"
+    code = "ABORTED"
 
 
 class AgentTooOldError(DrinkError):
     """The agent speaks a link protocol that is too old."""
 
     reason = "AGENT_TOO_OLD"
+    code = "FAILED_PRECONDITION"
 
 
 class LinkProtocolError(DrinkError):
     """The agent broke the link protocol."""
 
     reason = "LINK_PROTOCOL"
+    code = "INVALID_ARGUMENT"

@@ -9,9 +9,16 @@ from drink_frontend.domain.entities import Account, Proof
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.limits import PASSWORD_MAX, check_ibutton, check_range
 from drink_frontend.rpc.calls import Context, caller, current_call
-from drink_frontend.rpc.convert import account_message, entry_message, page_limit, timestamp
-from drink_frontend.rpc.names import page_token, parse_account, parse_page_token
-from drink_frontend.rpc.pages import Pages
+from drink_frontend.rpc.conversion import (
+    account_message,
+    entry_message,
+    page_limit,
+    page_token,
+    parse_account,
+    parse_page_token,
+    timestamp,
+)
+from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.accounts import Accounts
 
 
@@ -23,7 +30,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         pages: Where pages are built.
     """
 
-    def __init__(self, accounts: Accounts, pages: Pages) -> None:
+    def __init__(self, accounts: Accounts, pages: PageLimits) -> None:
         self._accounts = accounts
         self._pages = pages
 

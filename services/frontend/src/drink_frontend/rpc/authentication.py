@@ -15,7 +15,7 @@ import structlog
 from drink_frontend.domain.errors import CertificateInvalidError, TokenInvalidError
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.calls import Call, Context, Kind
-from drink_frontend.rpc.connections import Connections
+from drink_frontend.rpc.connection_limits import ConnectionLimits
 from drink_frontend.rpc.tls import Revoked
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.machines import Machines
@@ -120,7 +120,7 @@ class Authentication:
         accounts: Accounts,
         machines: Machines,
         admission: Admission,
-        connections: Connections,
+        connections: ConnectionLimits,
         permits: Permits,
         *,
         certificate_required: bool = False,

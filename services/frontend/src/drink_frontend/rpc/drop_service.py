@@ -9,9 +9,17 @@ from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import drop_service_pb2_grpc
 from drink_frontend.domain import entities
 from drink_frontend.rpc.calls import Context, caller, current_call
-from drink_frontend.rpc.convert import drop_message, drop_order, drop_states, page_limit
-from drink_frontend.rpc.names import page_token, parse_account, parse_drop, parse_page_token
-from drink_frontend.rpc.pages import Pages
+from drink_frontend.rpc.conversion import (
+    drop_message,
+    drop_order,
+    drop_states,
+    page_limit,
+    page_token,
+    parse_account,
+    parse_drop,
+    parse_page_token,
+)
+from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.permits import Permit, Permits
 from drink_frontend.usecases.views import View
@@ -41,7 +49,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         watches: Watches,
         permits: Permits,
         *,
-        pages: Pages,
+        pages: PageLimits,
         wait_s: float,
         begin_s: float,
     ) -> None:

@@ -5,11 +5,11 @@ A call passes in this order, all of it in `Interceptor.serve`:
 1. It is tracked until its task ends. What the steps below raise is answered as a status (`errors`).
 2. `Gateways.client` finds the address of the client for whom a gateway calls.
 3. `Authentication.class_of` takes the call's class from caches, without the database.
-4. `Pace.begin` and `Admission.enter` limit calls per second and calls in flight.
+4. `CallRates.begin` and `Admission.enter` limit calls per second and calls in flight.
 5. `Authentication.identify` finds the user or machine, and refuses callers without the rights.
 6. `Messages` reads the request under a time limit and decodes it.
 7. The service's method runs.
-8. `Messages` encodes the response; `Responses` limits the bytes that wait for the client.
+8. `Messages` encodes the response; `ResponseLimits` limits the bytes that wait for the client.
 
 A refused call never reaches the steps after its refusal, so a caller without rights is told so
 whatever the request contains.
@@ -32,12 +32,12 @@ from drink_frontend.domain.ports import Randomness
 from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.authentication import Access, Authentication, access_of, bearer_token
+from drink_frontend.rpc.call_rates import CallRates
 from drink_frontend.rpc.calls import Call, Context, Kind, parse_peer
-from drink_frontend.rpc.connections import Connections
+from drink_frontend.rpc.connection_limits import ConnectionLimits
 from drink_frontend.rpc.errors import WireError, fault, refusal
 from drink_frontend.rpc.messages import Implementation, Messages
-from drink_frontend.rpc.pace import Pace
-from drink_frontend.rpc.responses import Responses
+from drink_frontend.rpc.response_limits import ResponseLimits
 from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.gateways import Gateways
 
@@ -86,9 +86,9 @@ class CallLimits:
     """
 
     admission: Admission
-    pace: Pace
-    connections: Connections
-    responses: Responses
+    pace: CallRates
+    connections: ConnectionLimits
+    responses: ResponseLimits
 
 
 class Interceptor(grpc.aio.ServerInterceptor):

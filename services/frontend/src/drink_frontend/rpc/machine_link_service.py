@@ -10,7 +10,7 @@ from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.links.messages import AgentMessage, Welcome
 from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.calls import Call, Context, current_call
-from drink_frontend.rpc.link_convert import agent_message, frontend_message
+from drink_frontend.rpc.link_conversion import agent_message, frontend_message
 from drink_frontend.usecases.machines import Machines
 
 

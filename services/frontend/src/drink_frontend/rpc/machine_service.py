@@ -9,8 +9,7 @@ from drink.v1 import machine_service_pb2_grpc
 from drink_frontend.domain.entities import Machine
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.rpc.calls import Context, caller, current_call
-from drink_frontend.rpc.convert import machine_message, slot_message
-from drink_frontend.rpc.names import parse_machine, parse_slot
+from drink_frontend.rpc.conversion import machine_message, parse_machine, parse_slot, slot_message
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.watches import Watches
 

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from drink_frontend.domain.errors import FieldInvalidError, RateLimitedError
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.calls import Call, Context, Kind
-from drink_frontend.rpc.responses import Responses
+from drink_frontend.rpc.response_limits import ResponseLimits
 
 CANCELLED_WITHIN_S = 0.05
 """Seconds within which a call without a message turns out to be cancelled; both arrive together,
@@ -39,7 +39,7 @@ class Messages:
         wait_s: Seconds that a message may take to come.
     """
 
-    def __init__(self, admission: Admission, responses: Responses, wait_s: float) -> None:
+    def __init__(self, admission: Admission, responses: ResponseLimits, wait_s: float) -> None:
         self._admission = admission
         self._responses = responses
         self._wait_s = wait_s

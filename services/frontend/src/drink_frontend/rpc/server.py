@@ -26,19 +26,18 @@ from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.account_service import AccountService
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.authentication import Authentication
-from drink_frontend.rpc.connections import Connections
+from drink_frontend.rpc.call_rates import CallRates
+from drink_frontend.rpc.connection_abuse import CHANNELZ, UncalledConnections
+from drink_frontend.rpc.connection_limits import ConnectionLimits
 from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.rpc.health import Health, probe
 from drink_frontend.rpc.interceptors import CallLimits, Interceptor
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.messages import Messages
-from drink_frontend.rpc.pace import Pace
-from drink_frontend.rpc.pages import Pages
-from drink_frontend.rpc.responses import Responses
+from drink_frontend.rpc.response_limits import PageLimits, ResponseLimits
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.tls import Revoked, server_credentials
-from drink_frontend.rpc.uncalled import CHANNELZ, Uncalled
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.drops import Drops
@@ -158,12 +157,12 @@ class RpcServer:
         self._connections_max = connections_max
         self._watched = accepted is not None
         limits = settings.connections
-        self._uncalled = Uncalled(limits.uncalled_interval_s, limits.uncalled_report_min)
-        self._connections = Connections(
+        self._uncalled = UncalledConnections(limits.uncalled_interval_s, limits.uncalled_report_min)
+        self._connections = ConnectionLimits(
             limits, accepted or AcceptedConnections(), clock, self._uncalled.called
         )
-        self._pages = Pages(settings.responses)
-        self._responses = Responses(settings.responses, self._connections.cut, clock)
+        self._pages = PageLimits(settings.responses)
+        self._responses = ResponseLimits(settings.responses, self._connections.cut, clock)
         self._parts = _Parts(drops, accounts, balances, machines, links, permits)
         self._interceptor = self._make_interceptor(randomness)
         # One server for each listener, so that each has connections of its own.
@@ -177,7 +176,7 @@ class RpcServer:
     def _make_interceptor(self, randomness: Randomness) -> Interceptor:
         settings, parts, connections = self._settings, self._parts, self._connections
         admission = Admission(settings.admission, settings.calls_max, connections.cut)
-        pace = Pace(settings.pace, connections.cut, asyncio.get_running_loop().time)
+        pace = CallRates(settings.pace, connections.cut, asyncio.get_running_loop().time)
         authentication = Authentication(
             parts.accounts,
             parts.machines,

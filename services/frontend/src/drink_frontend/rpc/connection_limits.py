@@ -14,7 +14,7 @@ import structlog
 
 from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.calls import Peer, peer_at
-from drink_frontend.rpc.noise import Heard, Noise
+from drink_frontend.rpc.connection_abuse import ConnectionTraffic, TrafficMeter
 from drink_frontend.rpc.settings import ConnectionSettings
 from drink_frontend.system.sockets import Accepted, AcceptedConnections
 
@@ -75,7 +75,7 @@ class Listener:
     crowded: bool = field(default=False)
 
 
-class Connections:
+class ConnectionLimits:
     """All gRPC connections of this process.
 
     Args:
@@ -102,7 +102,7 @@ class Connections:
         self._by_peer: dict[Peer, Connection] = {}
         self._ages = 0
         self._cuts = LogRateLimiter(CUTS_LOGGED, CUTS_S)
-        self._noise = Noise(settings)
+        self._noise = TrafficMeter(settings)
 
     def listens(self, port: int, connections_max: int) -> None:
         """There is a listener whose connections are to be watched."""
@@ -156,7 +156,7 @@ class Connections:
 
     def _close_noisy(self) -> None:
         there = [
-            Heard(inode, each.peer, each.owner, self._accepted.received.get(inode))
+            ConnectionTraffic(inode, each.peer, each.owner, self._accepted.received.get(inode))
             for inode, each in self._seen.items()
         ]
         for noisy in self._noise.judge(there, self._clock()):

@@ -15,7 +15,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.errors import LinkProtocolError
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links import messages
-from drink_frontend.rpc.link_convert import (
+from drink_frontend.rpc.link_conversion import (
     AGENT_VERSION_MAX,
     EVIDENCE_LINES_MAX,
     EVIDENCE_TEXT_MAX,

@@ -15,8 +15,13 @@ from drink.v1 import (
     machine_service_pb2,
 )
 from drink_frontend.rpc.calls import peer_at
-from drink_frontend.rpc.connections import COMFORTABLE, CUTS_LOGGED, Connection, Connections
-from drink_frontend.rpc.connections import to_close as choose
+from drink_frontend.rpc.connection_limits import (
+    COMFORTABLE,
+    CUTS_LOGGED,
+    Connection,
+    ConnectionLimits,
+)
+from drink_frontend.rpc.connection_limits import to_close as choose
 from drink_frontend.rpc.settings import ConnectionSettings
 from drink_frontend.system.sockets import Accepted, AcceptedConnections
 from tests.support.http2 import Http2Connection
@@ -114,9 +119,9 @@ class Ports(AcceptedConnections):
         return True
 
 
-def watched(**limits: Any) -> tuple[Ports, Connections]:
+def watched(**limits: Any) -> tuple[Ports, ConnectionLimits]:
     ports = Ports()
-    connections = Connections(ConnectionSettings(**limits), ports, lambda: 0.0)
+    connections = ConnectionLimits(ConnectionSettings(**limits), ports, lambda: 0.0)
     connections.listens(50051, 8)
     return ports, connections
 

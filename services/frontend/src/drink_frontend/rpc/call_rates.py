@@ -31,7 +31,7 @@ REFUSAL_INTERVAL_S = 1.0
 """Seconds after which a connection may have one more call refused without being closed."""
 
 
-class Pace:
+class CallRates:
     """The rates of all calls.
 
     Args:

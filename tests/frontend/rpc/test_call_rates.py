@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from drink.v1 import account_service_pb2, machine_service_pb2
 from drink_frontend.domain.errors import RateLimitedError
+from drink_frontend.rpc.call_rates import REFUSALS_LOGGED, REFUSALS_S, CallRates
 from drink_frontend.rpc.calls import Kind, Peer, peer_at
-from drink_frontend.rpc.pace import REFUSALS_LOGGED, REFUSALS_S, Pace
 from drink_frontend.rpc.settings import PaceSettings
 from tests.frontend.rpc.test_messages import everybody_is_served
 from tests.support.rpc_frontend import ANN, BOB, LIMIT_S, refused, running_frontend
@@ -24,7 +24,7 @@ class Gate:
         self.now = 0.0
         self.cut: list[int] = []
         self.waits: list[int] = []
-        self.pace = Pace(PaceSettings(**limits), self._cut, lambda: self.now)
+        self.pace = CallRates(PaceSettings(**limits), self._cut, lambda: self.now)
 
     def _cut(self, peer: Peer) -> bool:
         self.cut.append(peer.port)

@@ -16,8 +16,7 @@ from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
 from drink_frontend.domain.limits import SLOT_MAX
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links import messages
-from drink_frontend.rpc.convert import CAUSES, SENSORS
-from drink_frontend.rpc.names import drop_name, parse_drop, parse_machine
+from drink_frontend.rpc.conversion import CAUSES, SENSORS, drop_name, parse_drop, parse_machine
 
 EVIDENCE_LINES_MAX = 32
 """Lines of evidence kept of one result; more are cut, since the result itself is a fact."""
