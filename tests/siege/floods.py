@@ -2,10 +2,16 @@
 
 import asyncio
 
-from hyperframe.frame import DataFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import DataFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 
 from tests.siege.attacks import STRANGER, Siege, attack
-from tests.siege.calls import CALLS_PER_CONNECTION, FLOOD_CONNECTIONS, LIST_MACHINES, LOGIN
+from tests.siege.calls import (
+    CALLS_PER_CONNECTION,
+    FLOOD_CONNECTIONS,
+    LIST_MACHINES,
+    LOGIN,
+    WATCH_MACHINES,
+)
 from tests.support.http2 import FRAME_BYTES_MAX, Http2Connection, grpc_message
 
 HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
@@ -107,6 +113,23 @@ async def health_watches(siege: Siege) -> None:
                 await asyncio.sleep(0.02)
 
     await siege.all(40, one)
+
+
+@attack(STRANGER, "500 watches a second of machines and of health, each ended at once")
+async def watch_loops(siege: Siege) -> None:
+    """Each watch reads what there is before it waits for changes."""
+
+    async def one() -> None:
+        async with siege.wire() as wire:
+            async for count in siege.paced(500 / FLOOD_CONNECTIONS):
+                for _ in range(count):
+                    number = wire.call(siege.random.choice((WATCH_MACHINES, HEALTH_WATCH)), b"")
+                    await asyncio.sleep(0)
+                    wire.send(RstStreamFrame(number, error_code=8))
+                    wire.open_calls.discard(number)
+                await wire.drain()
+
+    await siege.all(FLOOD_CONNECTIONS, one)
 
 
 @attack(STRANGER, "500 calls a second whose answer gets a window of one byte at a time")

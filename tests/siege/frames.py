@@ -108,3 +108,38 @@ async def unknown_frames(siege: Siege) -> None:
 async def reset_frames(siege: Siege) -> None:
     """For calls that were never begun, and goodbyes from somebody who stays."""
     await _flood(siege, RstStreamFrame(1, error_code=8), GoAwayFrame(0, last_stream_id=0))
+
+
+@attack(STRANGER, "1,000 calls a second that begin with trailers, or with data")
+async def trailers_first(siege: Siege) -> None:
+    """Frames of a call in an order that HTTP/2 does not have; some end the whole connection."""
+
+    async def one() -> None:
+        async with siege.wire() as wire:
+            async for count in siege.paced(1000 / CONNECTIONS):
+                for _ in range(count):
+                    if siege.random.random() < 0.5:
+                        number = wire.stream()
+                        wire.write(wire.trailers(number))
+                    else:
+                        number = wire.stream()
+                        wire.send(DataFrame(number, data=b"early"))
+                    wire.open_calls.discard(number)
+                await wire.drain()
+
+    await siege.all(CONNECTIONS, one)
+
+
+@attack(STRANGER, "100 connections a second that make one call, say GOAWAY and hang up")
+async def goaway_loops(siege: Siege) -> None:
+    """Each is a sound connection with a sound call, whose answer is not waited for."""
+
+    async def one() -> None:
+        async for count in siege.paced(100 / 10):
+            for _ in range(count):
+                async with siege.wire(reads=False) as wire:
+                    wire.call(LIST_MACHINES, b"")
+                    wire.send(GoAwayFrame(0, last_stream_id=0))
+                    await wire.drain()
+
+    await siege.all(10, one)

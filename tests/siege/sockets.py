@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import socket
 import ssl
+import struct
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -125,6 +126,25 @@ async def connection_churn(siege: Siege) -> None:
     await siege.all(10, one)
 
 
+@attack(STRANGER, "500 connections a second to every port, reset in the middle of what they send")
+async def reset_connections(siege: Siege) -> None:
+    """The system closes at once (SO_LINGER of 0 s), and what was sent may be lost."""
+    ports = itertools.cycle(siege.target.ports)
+    texts = (PREFACE, PREFACE[:10], b"MACHINES\nUSER a", b"\r\n", bytes(5_000))
+    linger = struct.pack("ii", 1, 0)
+
+    async def one() -> None:
+        async for count in siege.paced(500 / 10):
+            for _ in range(count):
+                made = await siege.socket(next(ports))
+                with made:
+                    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    with contextlib.suppress(OSError):
+                        made.send(siege.random.choice(texts))
+
+    await siege.all(10, one)
+
+
 @attack(STRANGER, "200 half-open TLS handshakes on the sessions' TLS port, and again when ended")
 async def half_open_tls_sessions(siege: Siege) -> None:
     """The beginning of a ClientHello, and silence."""
@@ -164,6 +184,25 @@ async def failing_tls(siege: Siege) -> None:
                     writer.write(siege.random.choice(broken))
                     with contextlib.suppress(TimeoutError, ConnectionError):
                         await asyncio.wait_for(reader.read(100), 0.5)
+
+    await siege.all(10, one)
+
+
+@attack(
+    STRANGER, "50 whole TLS handshakes a second on gRPC's port and the sessions'", needs=Needs.TLS
+)
+async def whole_tls(siege: Siege) -> None:
+    """Each costs the server a signature, and the attacker hangs up as soon as it has it."""
+    ports = (siege.target.rpc_port, siege.target.tls_session_port)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+
+    async def one() -> None:
+        async for count in siege.paced(50 / 10):
+            for _ in range(count):
+                async with siege.connection(siege.random.choice(ports), tls=context):
+                    pass
 
     await siege.all(10, one)
 

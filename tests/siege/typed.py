@@ -167,3 +167,46 @@ async def odd_lines(siege: Siege) -> None:
         b"\r\r\r\n",
     ]
     await siege.all(10, lambda: _type(siege, lines, 2000 / 10, logged_in=False))
+
+
+@attack(STRANGER, "200 sessions that ask, close their side and read nothing, and again when ended")
+async def half_closed_sessions(siege: Siege) -> None:
+    """What was asked is still answered, to somebody who does not listen."""
+
+    async def one() -> None:
+        async with _session(siege) as (reader, writer):
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(b"MACHINE a\nSTAT\nMACHINES\n" * 400)
+            await writer.drain()
+            writer.write_eof()
+            siege.counts["sent"] += 1200
+            await asyncio.sleep(5)
+
+    await siege.all(200, one)
+
+
+@attack(STRANGER, "20,000 Telnet options a second in 10 sessions")
+async def telnet_options(siege: Siege) -> None:
+    """Requests, answers and half a subnegotiation, with a command between them at times."""
+    options = [bytes((255, verb, option)) for verb in range(251, 255) for option in range(40)]
+    lines = [b"".join(options), b"\xff\xfa\x18\x01" + b"x" * 400, b"\xff\xf0\nMACHINES\n"]
+    await siege.all(10, lambda: _type(siege, lines, 20_000 / 50 / 10, logged_in=False))
+
+
+@attack(STRANGER, "10 sessions that send NULs without end, 10 MB a second in all")
+async def nul_bytes(siege: Siege) -> None:
+    """Some clients end lines with a NUL, so none of these may be kept."""
+    piece = (b"\0" * 511 + b"\n") * 128
+
+    async def one() -> None:
+        async with _session(siege) as (reader, writer):
+            reading = asyncio.create_task(_swallow(siege, reader))
+            try:
+                async for count in siege.paced(10_000_000 / len(piece) / 10):
+                    writer.write(piece * count)
+                    await writer.drain()
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+
+    await siege.all(10, one)

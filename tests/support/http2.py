@@ -158,6 +158,13 @@ class Http2Connection:
             frames[0].flags.add(_END_STREAM)
         return b"".join(frame.serialize() for frame in frames)
 
+    def trailers(self, stream: int) -> bytes:
+        """A frame with the headers that end a call, and none of those that begin one."""
+        frame = HeadersFrame(stream, data=self._encoder.encode([("grpc-status", "0")]))
+        frame.flags.add("END_HEADERS")
+        frame.flags.add(_END_STREAM)
+        return frame.serialize()
+
     def headers_as_they_are(self, stream: int, block: bytes) -> bytes:
         """A frame with an encoded header block that need not make sense."""
         frame = HeadersFrame(stream, data=block)
