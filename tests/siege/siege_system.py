@@ -58,6 +58,9 @@ AT_ONCE = 20
 CALLS_PER_S, CALLS_BURST = 50, 250
 """How fast it is made: a little slower than the frontend lets one account call."""
 
+PAST_BURST = 1_200
+"""Cancellations and transfers that the attacker may make for its past, beside the usual rate."""
+
 
 def _machine(name: str) -> MachinePlan:
     slots = [SlotPlan(number, f"Can {number}", 1, CANS) for number in range(1, SLOTS + 1)]
@@ -97,6 +100,8 @@ class SiegeSystem(LocalSystem):
             f'\n[[sessions.listeners]]\nport = {self.drinkjs_port}\ndialect = "drinkjs"',
             "sessions.finger": f'port = {self.finger_port}\ndefault_machine = "a"',
         }
+        for section, name in (("drops", "cancels_burst"), ("accounts", "transfers_burst")):
+            frontend[section] = f"{name} = {PAST_BURST}"
         agent: dict[str, str] = {}
         if needs is Needs.TLS:
             frontend["rpc"], agent["link"] = tls, 'ca_file = "certs/ca.pem"'

@@ -17,12 +17,13 @@ from drink_frontend.domain.errors import (
     FieldInvalidError,
     InsufficientCreditsError,
     NotOwnerError,
+    RateLimitedError,
     RequestIdReusedError,
     TokenInvalidError,
 )
 from drink_frontend.domain.ledger import CREDITS_MAX
 from drink_frontend.usecases.accounts import digest
-from drink_frontend.usecases.settings import LoginSettings
+from drink_frontend.usecases.settings import AccountSettings, LoginSettings
 from tests.fakes.sessions import until
 from tests.support.bench import Bench
 
@@ -445,6 +446,21 @@ async def test_fault_4_a_transfer_with_another_body_is_refused(
         await bench.accounts.transfer(ann, "t1", *changed)
 
     assert await bench.credits() == (140, 0)
+
+
+async def test_fault_67_an_account_makes_so_many_transfers_a_second(bench: Bench) -> None:
+    ann, bob = await bench.account("ann"), await bench.account("bob")
+    settings = AccountSettings()
+    for number in range(settings.transfers_burst):
+        await bench.accounts.transfer(ann, f"t{number % 10}", "bob", 1)
+    with pytest.raises(RateLimitedError):
+        await bench.accounts.transfer(ann, "more", "bob", 1)
+    await bench.accounts.transfer(bob, "others", "ann", 1)
+    bench.clock.pass_s(1)
+    for number in range(int(settings.transfers_per_s)):
+        await bench.accounts.transfer(ann, f"later{number}", "bob", 1)
+    with pytest.raises(RateLimitedError):
+        await bench.accounts.transfer(ann, "more", "bob", 1)
 
 
 async def test_two_transfers_at_once_never_overdraw(bench: Bench) -> None:

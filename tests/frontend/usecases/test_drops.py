@@ -22,6 +22,7 @@ from drink_frontend.domain.errors import (
     MachineOfflineError,
     NotOwnerError,
     PriceAboveCeilingError,
+    RateLimitedError,
     RequestIdReusedError,
     ShuttingDownError,
     SlotDisabledError,
@@ -29,6 +30,7 @@ from drink_frontend.domain.errors import (
     SlotNotFoundError,
 )
 from drink_frontend.usecases.placing import DropOrder
+from drink_frontend.usecases.settings import DropSettings
 from tests.support.bench import Bench, Place
 
 LIMIT_S = 5
@@ -418,6 +420,16 @@ async def test_what_was_not_dispatched_can_be_cancelled(bench: Bench, delay_s: i
     assert await bench.stock() == (3, 0, 0, 0)
     assert await bench.holds_and_ends(drop) == ["HOLD", "VOID"]
     assert await bench.take() is None
+
+
+async def test_fault_67_an_account_cancels_so_many_drops_a_second(bench: Bench) -> None:
+    drop = await bench.place()
+    ann, root = await bench.account("ann"), await bench.account("root")
+    for _ in range(DropSettings().cancels_burst):
+        await bench.drops.cancel(ann, drop.id)
+    with pytest.raises(RateLimitedError):
+        await bench.drops.cancel(ann, drop.id)
+    await bench.drops.cancel(root, drop.id)
 
 
 async def test_fault_3_cancelling_twice_is_cancelling_once(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, LedgerEntry, Proof
@@ -11,6 +12,7 @@ from drink_frontend.domain.errors import (
     AdminRequiredError,
     FieldInvalidError,
     InsufficientCreditsError,
+    RateLimitedError,
     RequestIdReusedError,
     TokenInvalidError,
 )
@@ -30,6 +32,7 @@ from drink_frontend.domain.limits import (
     check_request_id,
 )
 from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness
+from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.logins import Logins
@@ -72,6 +75,9 @@ class Accounts:
         self._clock = clock
         self._randomness = randomness
         self._token_ttl_s = settings.token_ttl_s
+        self._transfers = RateLimiter(
+            burst=settings.transfers_burst, interval_s=1 / settings.transfers_per_s
+        )
         self._logins = Logins(clock, settings.logins, sleep)
         self._recalled: dict[str, Account] = {}
 
@@ -250,8 +256,11 @@ class Accounts:
             AccountClosedError: the sender's or the recipient's account is closed.
             InsufficientCreditsError: the sender does not have that many.
             RequestIdReusedError: the request_id was used for something else.
+            RateLimitedError: the sender made too many transfers in a short time.
         """
         check_range(credits_sent, "credits", 1, CREDITS_MAX)
+        if wait_s := self._transfers.take_if_free(sender.name, self._clock.monotonic()):
+            raise RateLimitedError("too many transfers", retry_after_seconds=math.ceil(wait_s))
         return await self._move(
             sender.name, request_id, sender.name, recipient, amount=credits_sent
         )

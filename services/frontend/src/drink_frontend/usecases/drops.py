@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
 import structlog
@@ -14,10 +15,12 @@ from drink_frontend.domain.errors import (
     DropNotFoundError,
     NotOwnerError,
     OutcomeUnknownError,
+    RateLimitedError,
     ShuttingDownError,
 )
 from drink_frontend.domain.limits import check_request_id
 from drink_frontend.domain.ports import Clock, Links, Randomness
+from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.changes import DropSubscription
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
@@ -60,6 +63,9 @@ class Drops:
         self._followed: dict[DropSubscription, str] = {}
         self._placements: set[asyncio.Task[Drop]] = set()
         self._draining = False
+        self._cancels = RateLimiter(
+            burst=settings.cancels_burst, interval_s=1 / settings.cancels_per_s
+        )
 
     def drain(self) -> None:
         """Refuses new drops from now on; those under way run on."""
@@ -232,7 +238,10 @@ class Drops:
         Raises:
             DropNotFoundError: there is no such drop, or it is another account's.
             DropNotCancellableError: it has been dispatched.
+            RateLimitedError: the account cancelled too many drops in a short time.
         """
+        if wait_s := self._cancels.take_if_free(caller.name, self._clock.monotonic()):
+            raise RateLimitedError("too many cancellations", retry_after_seconds=math.ceil(wait_s))
         now_ms = self._clock.now_ms()
 
         def cancel(tx: Transaction) -> Drop:

@@ -28,6 +28,14 @@ class DropSettings(BaseModel):
     look_interval_s: float = Field(default=1, gt=0, le=60)
     """Seconds between looks at what is overdue; default 1, so no limit is overrun by much more."""
 
+    cancels_per_s: float = Field(default=5, gt=0, le=10_000)
+    """Drops per second that one account may cancel in the long run; default 5. A drop that is
+    scheduled and cancelled costs no credits, and its 1.5 KB stay in the database for ever. Above it
+    a cancellation is refused with RATE_LIMITED."""
+
+    cancels_burst: int = Field(default=300, ge=1, le=100_000)
+    """The same at once, after a quiet time; default 300."""
+
 
 class AlarmSettings(BaseModel):
     """What is kept of the things that one machine's agents can cause as often as they like."""
@@ -132,6 +140,14 @@ class AccountSettings(BaseModel):
     """How much lower the priority of the threads that compute hashes is than that of the rest of
     the process, in nice levels; default 5, a third of the weight. So logins, right and wrong ones,
     take what the drops leave of the processors; 0 lets both compete as equals."""
+
+    transfers_per_s: float = Field(default=5, gt=0, le=10_000)
+    """Transfers of credits per second that one account may make in the long run; default 5. Two
+    accounts can send the same credit to and fro, and each transfer's 350 bytes stay in the database
+    for ever. Above it a transfer is refused with RATE_LIMITED."""
+
+    transfers_burst: int = Field(default=300, ge=1, le=100_000)
+    """The same at once, after a quiet time; default 300."""
 
     logins: LoginSettings = Field(default_factory=LoginSettings)
     """How fast somebody can guess."""
