@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, Self, cast
 
 import grpc
@@ -145,11 +147,7 @@ class Server:
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
         for name, handler in handlers.items():
-            method = f"/{service}/{name}"
-            wrapped = handler
-            for interceptor in reversed(self._interceptors):
-                wrapped = interceptor.wrap(method, wrapped)
-            self._handlers[method] = wrapped
+            self._handlers[f"/{service}/{name}"] = handler
 
     def add_insecure_port(self, _: str) -> int:
         return 50051
@@ -179,7 +177,7 @@ class Server:
         context = Context(stream)
         task.add_done_callback(lambda _: context.over())
         try:
-            await self._run(self._handlers[stream.method], stream, context)
+            await self._run(await self._handler(stream.method), context)
         except grpc.aio.AbortError:
             assert context.end is not None
             stream.finish(context.end)
@@ -190,15 +188,24 @@ class Server:
         finally:
             self._serving.discard(task)
 
-    async def _run(
-        self, handler: "grpc.RpcMethodHandler[Any, Any]", stream: Stream, context: "Context"
-    ) -> None:
+    async def _handler(self, method: str) -> "grpc.RpcMethodHandler[Any, Any]":
+        handler = self._handlers[method]
+        details = SimpleNamespace(method=method)
+        for interceptor in reversed(self._interceptors):
+            handler = await interceptor.intercept_service(partial(_given, handler), details)
+        return handler
+
+    async def _run(self, handler: "grpc.RpcMethodHandler[Any, Any]", context: "Context") -> None:
         assert handler.request_streaming, (
             "interceptors serve every method with a stream of requests"
         )
         response = await _behaviour(handler)(context.requests, context)
         if not handler.response_streaming:
             await context.write(response)
+
+
+async def _given(handler: Any, _: Any) -> Any:
+    return handler
 
 
 def _behaviour(handler: "grpc.RpcMethodHandler[Any, Any]") -> Any:
