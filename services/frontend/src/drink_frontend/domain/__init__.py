@@ -1,1 +1,1 @@
-"""What a drop, a credit and a can are: pure rules, and the ports to the world."""
+"""Pure rules of drops, credits and stock, and interfaces to what is outside of the service."""

@@ -1,7 +1,7 @@
-"""The drop: its states, what may happen to it, and what each step does to credits and stock.
+"""The drop: its states, the causes of each outcome, and the events that lead from state to state.
 
-One table, TRANSITIONS, says which event leads from which state to which; `step` reads it. What is
-not in the table cannot happen to a drop and is refused as a typed answer, never as a guess.
+TRANSITIONS has the target state of each event in each state, and `step` looks it up. An event that
+is not in the table for a state is refused with a typed result.
 """
 
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a drop stands."""
+    """The state of a drop."""
 
     SCHEDULED = "SCHEDULED"
-    """Credits and item reserved; not to be dispatched before its time."""
+    """Credits and item are reserved; not to be dispatched before `not_before_ms`."""
     RESERVED = "RESERVED"
-    """Credits and item reserved; waits for its turn at the machine."""
+    """Credits and item are reserved; the drop waits in its machine's queue."""
     DISPATCHED = "DISPATCHED"
-    """Handed to the machine's agent, or about to be."""
+    """The command is sent to the machine's agent, or may have been."""
     DISPENSED = "DISPENSED"
-    """Final: the item fell and is paid for."""
+    """Final: the item fell and the credits are paid."""
     NOT_DISPENSED = "NOT_DISPENSED"
-    """Final: the item provably did not fall; the credits are free again."""
+    """Final: the item provably did not fall; the credits are released."""
     UNKNOWN = "UNKNOWN"
-    """Nobody can tell; the credits stay held until evidence or an operator decides."""
+    """The outcome is not known; the credits stay held until evidence or an operator decides."""
 
     @property
     def final(self) -> bool:
@@ -31,12 +31,12 @@ class State(StrEnum):
 
     @property
     def answered(self) -> bool:
-        """Whether there is an answer for who asked: an outcome, or that it is unknown."""
+        """Whether the buyer can be answered: with the outcome, or that it is unknown."""
         return self.final or self is State.UNKNOWN
 
 
 class Cause(StrEnum):
-    """Why a drop is in its state; drink.v1.Drop.Cause documents each."""
+    """Why a drop is in its state; drink.v1.Drop.Cause documents each value."""
 
     NONE = "NONE"
     BOARD_ACK = "BOARD_ACK"
@@ -96,13 +96,13 @@ class DropEvent(StrEnum):
     DUE = "DUE"
     """The time of a scheduled drop has come."""
     DISPATCH = "DISPATCH"
-    """Its machine's link takes it."""
+    """It is dispatched on its machine's link."""
     CANCEL = "CANCEL"
-    """Its owner or an administrator takes it back."""
+    """Its owner or an administrator cancels it."""
     RETURN = "RETURN"
-    """Its agent proves that the command never arrived: it waits for its turn again."""
+    """Its agent proves that the command never arrived: it goes back to the queue."""
     WITHDRAW = "WITHDRAW"
-    """Its machine was not there in time to take it."""
+    """Its machine was not connected in time."""
     PROVE_DISPENSED = "PROVE_DISPENSED"
     """Evidence that the item fell."""
     PROVE_NOT_DISPENSED = "PROVE_NOT_DISPENSED"
@@ -112,29 +112,29 @@ class DropEvent(StrEnum):
     DECIDE_DISPENSED = "DECIDE_DISPENSED"
     """A named operator decides that the item fell."""
     DECIDE_NOT_DISPENSED = "DECIDE_NOT_DISPENSED"
-    """A named operator decides that it did not."""
+    """A named operator decides that the item did not fall."""
 
 
 class Verdict(StrEnum):
-    """How `step` answers an event."""
+    """What `step` made of an event."""
 
     MOVED = "MOVED"
     """The drop has a new state."""
     REPEATED = "REPEATED"
-    """The drop is where the event leads already; nothing to do."""
+    """The drop is in the event's target state already; nothing to do."""
     CONTRADICTED = "CONTRADICTED"
-    """Evidence against a settled drop: kept and raised, never applied."""
+    """Evidence against a settled drop: recorded for an operator, never applied."""
     REFUSED = "REFUSED"
     """The event cannot happen in this state."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """The answer to an event.
+    """The result of an event.
 
     Attributes:
-        verdict: What became of the event.
-        state: The state after it.
+        verdict: Whether and how the event was applied.
+        state: The state after the event.
     """
 
     verdict: Verdict
@@ -150,9 +150,9 @@ _EVIDENCE = {
 }
 _EVENT_OF = {outcome: event for event, outcome in _EVIDENCE.items()}
 
-# Evidence counts in every open state, RESERVED and SCHEDULED included: a frontend whose database
-# was restored from a backup has forgotten that it dispatched. LOSE in UNKNOWN keeps the drop there
-# with a better cause: the frontend gave up first, and then its agent says why it cannot tell.
+# Evidence counts in every open state, RESERVED and SCHEDULED included: a database that was restored
+# from a backup may lack the dispatch. LOSE in UNKNOWN keeps the state and replaces the cause: first
+# the frontend stopped waiting, then the agent reported why the outcome is unknown.
 TRANSITIONS: dict[tuple[State, DropEvent], State] = {
     (_S.SCHEDULED, _E.DUE): _S.RESERVED,
     (_S.SCHEDULED, _E.CANCEL): _S.NOT_DISPENSED,
@@ -185,14 +185,14 @@ def reported(outcome: State, cause: Cause) -> tuple[DropEvent, Cause]:
 
 
 def step(state: State, event: DropEvent) -> StepResult:
-    """What `event` does to a drop in `state`."""
+    """The result of `event` for a drop in `state`."""
     target = TRANSITIONS.get((state, event))
     if target is not None:
         return StepResult(Verdict.MOVED, target)
     claimed = _EVIDENCE.get(event)
     if claimed is None:
         return StepResult(Verdict.REFUSED, state)
-    # "Nobody knows" never argues with an outcome that is known.
+    # An unknown outcome never contradicts a known one.
     if claimed in {state, State.UNKNOWN}:
         return StepResult(Verdict.REPEATED, state)
     return StepResult(Verdict.CONTRADICTED, state)

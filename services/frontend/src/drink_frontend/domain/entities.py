@@ -1,4 +1,4 @@
-"""What the frontend keeps, as plain values. Times are milliseconds since the epoch, UTC."""
+"""What the database stores, as plain values. Times are milliseconds since the epoch, UTC."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,7 +10,7 @@ from drink_frontend.domain.stock import Sensor
 
 
 class Proof(StrEnum):
-    """By what somebody logged in."""
+    """How a client has logged in."""
 
     PASSWORD = "PASSWORD"  # noqa: S105
     IBUTTON = "IBUTTON"
@@ -18,17 +18,17 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account of the ledger; a user's, or one of the books' own.
+    """An account of the ledger: a user's, the funding account, or a machine's sales account.
 
     Attributes:
-        name: Unique for ever.
-        kind: What it stands for.
+        name: Unique, never given out again.
+        kind: Whose account it is.
         admin: Whether its owner is an administrator.
-        closed: Whether it may no longer log in or pay.
-        password_hash: argon2 hash; None where no password logs in.
-        posted: Credits owned, held ones counted.
+        closed: Whether it can no longer log in or pay.
+        password_hash: Argon2 hash; None if no password can log in.
+        posted: Credits owned, including held ones.
         held: Credits held for drops that are not settled.
-        since_ms: When it was made, or added again after it was closed.
+        since_ms: When the account was created, or created again after it was closed.
     """
 
     name: str
@@ -64,17 +64,17 @@ class Slot:
 
     @property
     def available(self) -> int:
-        """Items that can be bought now: none while the sensor reads empty."""
+        """Number of items that can be bought now; 0 while the sensor reports empty."""
         return 0 if self.sensor is Sensor.EMPTY else self.on_hand
 
 
 class Reach(StrEnum):
-    """How far a command to a machine could get right now."""
+    """How far a command to a machine would get now."""
 
     OFFLINE = "OFFLINE"
     """No agent is connected."""
     BOARD_DOWN = "BOARD_DOWN"
-    """An agent is connected, its board does not answer."""
+    """An agent is connected; its board does not answer."""
     READY = "READY"
     """The board answers."""
 
@@ -84,15 +84,15 @@ class Machine:
     """A vending machine and its slots, in order of their numbers.
 
     Attributes:
-        name: The id, also the alias that sessions choose it by.
-        display_name: For people.
-        location: Where it stands.
+        name: Its id, and its alias in sessions.
+        display_name: Its name for people.
+        location: Where it stands, for people.
         enabled: Whether it sells.
         epoch: Number of its newest link; 0 before the first.
         journal_id: Its agent's journal; None before the first link.
-        journal_sequence: Highest journal record number seen from that journal.
-        temperature_celsius: From its board; None without a thermometer.
-        reach: How far a command could get, as reported by the frontend that has its newest link.
+        journal_sequence: Highest record number seen of that journal.
+        temperature_celsius: Reported by its board; None without a thermometer.
+        reach: How far a command would get, as reported by the frontend that has its newest link.
         slots: Its slots, as far as they were read with it.
     """
 
@@ -114,13 +114,13 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class LinkOwnership:
-    """What is kept of a machine's newest link.
+    """The frontend that has a machine's newest link.
 
     Attributes:
-        machine: The machine.
+        machine: The machine's name.
         epoch: The link's number.
-        frontend: Id of the frontend that has it; None if none has.
-        reach: How far a command gets on it; OFFLINE if no frontend has it.
+        frontend: Id of the frontend; None if no frontend has the link.
+        reach: How far a command gets on the link; OFFLINE if no frontend has it.
     """
 
     machine: str
@@ -131,14 +131,14 @@ class LinkOwnership:
 
 @dataclass(frozen=True, slots=True)
 class FrontendInstance:
-    """One frontend that serves on this database.
+    """A frontend process that serves on this database.
 
     Attributes:
-        id: Of its process, unique for ever.
-        name: For people: host and port.
-        version: Of its program.
+        id: Id of the process, unique.
+        name: Host and port, for people.
+        version: Version of the program.
         started_ms: When it started.
-        beats: How often it has said that it is there; 0 before the first time.
+        beats: Number of heartbeats that it has written; 0 before the first.
     """
 
     id: str
@@ -153,26 +153,26 @@ class Drop:
     """One purchase of one item.
 
     Attributes:
-        id: Unique for ever.
-        sequence: Order of reservation, counted by the database.
-        account: The buyer.
-        request_id: The request that made it, unique per account.
-        fingerprint: What was asked for; the same request_id with another one is refused.
-        machine: Where.
+        id: Unique id.
+        sequence: Order of reservation, counted by the database; 0 before it is stored.
+        account: The buyer's account.
+        request_id: Id of the request that ordered it, unique per account.
+        fingerprint: What was ordered; the same request_id with another one is refused.
+        machine: Name of the machine.
         slot: Slot number.
-        item: What the slot held at reservation.
-        price: At reservation, in credits.
-        hold_id: The transfer that holds the price.
-        state: Where it stands.
-        cause: Why.
-        decided_by: The operator who decided it; None unless one did.
-        epoch: Link it was dispatched on; None before.
-        journal_id: Journal of the agent it was dispatched to; None before.
-        revision: Highest revision of its agent's result taken; 0 before the first.
+        item: What the slot held at the reservation.
+        price: Price at the reservation, in credits.
+        hold_id: Id of the transfer that holds the price.
+        state: Its state.
+        cause: Why it is in that state.
+        decided_by: The operator who decided its outcome; None unless one did.
+        epoch: Number of the link on which it was dispatched; None before.
+        journal_id: Journal of the agent to which it was dispatched; None before.
+        revision: Highest revision of the agent's result that was accepted; 0 before the first.
         created_ms: When it was reserved.
-        not_before_ms: Before when it is not dispatched; None for an immediate drop.
+        not_before_ms: Earliest time of its dispatch; None for an immediate drop.
         dispatched_ms: When it was dispatched; None before.
-        settled_ms: When it was first DISPENSED, NOT_DISPENSED or UNKNOWN; None before.
+        settled_ms: When it first became DISPENSED, NOT_DISPENSED or UNKNOWN; None before.
     """
 
     id: str
@@ -199,10 +199,10 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What waits for a machine.
+    """The drops that a machine has still to carry out.
 
     Attributes:
-        length: How many of its drops are RESERVED or DISPATCHED.
+        length: Number of its drops that are RESERVED or DISPATCHED.
         at_motor: Whether one of them is DISPATCHED.
     """
 
@@ -212,16 +212,16 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One line of one account's ledger: a transfer, seen from that account.
+    """A transfer as an entry of one of its two accounts.
 
     Attributes:
         sequence: Order in the ledger.
-        transfer_id: The transfer.
-        kind: What it does.
+        transfer_id: Id of the transfer.
+        kind: Kind of the transfer.
         credits: Positive into the account, negative out of it.
         counterpart: The other account.
-        drop_id: The drop it belongs to, if any.
-        created_ms: When it was written.
+        drop_id: The drop that it belongs to; None for a MOVE.
+        created_ms: When the transfer was written.
     """
 
     sequence: int
@@ -234,23 +234,23 @@ class LedgerEntry:
 
 
 class AuditKind(StrEnum):
-    """What an audit record tells."""
+    """What an audit record is about."""
 
     DROP_MOVED = "DROP_MOVED"
     """A drop changed its state."""
     DROP_CONTRADICTED = "DROP_CONTRADICTED"
-    """Evidence came in against a settled drop."""
+    """Evidence was reported against a settled drop."""
     ORPHAN_RESULT = "ORPHAN_RESULT"
-    """An agent reported a drop that the database does not know."""
+    """An agent reported a drop that is not in the database."""
     LINK_OPENED = "LINK_OPENED"
     """A machine's agent connected."""
     JOURNAL_REPLACED = "JOURNAL_REPLACED"
-    """A machine's agent came back with another journal, or an older state of it."""
+    """A machine's agent connected with another journal, or with an older state of its journal."""
     TWO_AGENTS = "TWO_AGENTS"
-    """Two agents run with one machine's token or certificate, and take the link in turn."""
+    """Two agents use one machine's token or certificate, and replace each other's link."""
     SENSOR_CONTRADICTED = "SENSOR_CONTRADICTED"
-    """A slot's sensor disagrees with its count or with the board's word, or an agent refused a slot
-    that its board does not list."""
+    """A slot's sensor disagrees with its count or with the board's answer, or an agent refused a
+    slot that its board does not list."""
     SLOT_UNLISTED = "SLOT_UNLISTED"
     """A machine sells a slot that its board does not list."""
     STOCK_CHANGED = "STOCK_CHANGED"
@@ -260,11 +260,11 @@ class AuditKind(StrEnum):
     MACHINE_CHANGED = "MACHINE_CHANGED"
     """A person created or changed a machine."""
     NOTE = "NOTE"
-    """A person's own words."""
+    """A text that a person has written."""
 
     @property
     def alarming(self) -> bool:
-        """Whether an operator should look at it."""
+        """Whether an operator should examine it."""
         return self in {
             AuditKind.DROP_CONTRADICTED,
             AuditKind.ORPHAN_RESULT,
@@ -279,24 +279,24 @@ class AlarmKind(StrEnum):
     """What an alarm counts."""
 
     LINK_FLOODED = "LINK_FLOODED"
-    """A link was ended because its agent sent too much."""
+    """A link was ended because its agent sent too many messages."""
     LINK_REFUSED = "LINK_REFUSED"
     """A link was refused because the machine's agents connect too often."""
     RECORDS_COUNTED = "RECORDS_COUNTED"
-    """The agent caused more audit records than are kept; these were counted instead."""
+    """The agent caused more audit records than are stored; the others were counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """How often something happened at a machine, and its last occurrence.
+    """How often something happened at a machine, with the facts of the last time.
 
     Attributes:
-        machine: The machine.
+        machine: The machine's name.
         kind: What happened.
         first_ms: When it happened first.
         last_ms: When it happened last.
-        count: How often.
-        facts: About the last time. JSON values; no secrets.
+        count: How often it happened.
+        facts: Details of the last time. JSON values; no secrets.
     """
 
     machine: str
@@ -309,17 +309,17 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One line of the audit log. Never changed or removed.
+    """A record of the audit log. Never changed or removed.
 
     Attributes:
-        kind: What it tells.
-        at_ms: When.
+        kind: What it is about.
+        at_ms: When it happened.
         actor: Who caused it: an account, `agent:<machine>`, or `frontend`.
-        drop_id: The drop it is about, if any.
-        machine: The machine it is about, if any.
-        account: The account it is about, if any.
-        facts: What is needed to understand it: states, cause, evidence. JSON values; no secrets.
-        sequence: Order in the log, counted by the database; 0 before it is written.
+        drop_id: The drop concerned, if any.
+        machine: The machine concerned, if any.
+        account: The account concerned, if any.
+        facts: Details: states, cause, evidence. JSON values; no secrets.
+        sequence: Order in the log, counted by the database; 0 before it is stored.
     """
 
     kind: AuditKind

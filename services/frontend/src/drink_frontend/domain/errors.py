@@ -7,7 +7,7 @@ from typing import ClassVar
 
 
 class DrinkError(Exception):
-    """Root of every refusal.
+    """Base class of all refusals.
 
     Attributes:
         reason: Name of the drink.v1.ErrorReason value, without its prefix.
@@ -51,14 +51,14 @@ class TokenInvalidError(DrinkError):
 
 
 class CredentialsInvalidError(DrinkError):
-    """Account and password, or iButton, do not match. Never says which."""
+    """Account and password, or the iButton, are wrong; the error does not tell which of them."""
 
     reason = "CREDENTIALS_INVALID"
     code = "UNAUTHENTICATED"
 
 
 class CertificateInvalidError(DrinkError):
-    """The agent's certificate names no machine, or not the one that it speaks for."""
+    """The agent's certificate names no machine, or another one than the agent's Hello."""
 
     reason = "CERTIFICATE_INVALID"
     code = "UNAUTHENTICATED"
@@ -122,7 +122,7 @@ class InsufficientCreditsError(DrinkError):
 
 
 class SlotEmptyError(DrinkError):
-    """Nothing is left in the slot."""
+    """The slot is empty."""
 
     reason = "SLOT_EMPTY"
     code = "FAILED_PRECONDITION"
@@ -136,7 +136,7 @@ class SlotDisabledError(DrinkError):
 
 
 class PriceAboveCeilingError(DrinkError):
-    """The price is above the caller's ceiling; fact `price` in credits."""
+    """The price is above the maximum that the caller gave; fact `price` in credits."""
 
     reason = "PRICE_ABOVE_CEILING"
     code = "FAILED_PRECONDITION"
@@ -171,7 +171,7 @@ class AlreadyExistsError(DrinkError):
 
 
 class LastAdministratorError(DrinkError):
-    """Nobody would be left who administers."""
+    """The last open account of an administrator cannot be closed or demoted."""
 
     reason = "LAST_ADMINISTRATOR"
     code = "FAILED_PRECONDITION"
@@ -226,9 +226,9 @@ class ShuttingDownError(DrinkError):
 
 
 class StorageUnavailableError(DrinkError):
-    """The database did not take the change, or nobody knows whether it did.
+    """The change was not committed, or it is not known whether it was.
 
-    The same request_id finds out.
+    A repetition with the same request_id finds out.
     """
 
     reason = "STORAGE_UNAVAILABLE"
@@ -237,7 +237,7 @@ class StorageUnavailableError(DrinkError):
 
 
 class OutcomeUnknownError(StorageUnavailableError):
-    """The database was lost at the commit, and nobody knows whether the change was made."""
+    """The connection was lost at the commit, and it is not known whether the change was made."""
 
 
 class LinkSupersededError(DrinkError):

@@ -1,22 +1,22 @@
-"""Double entry: every movement of credits has a debit side and a credit side of equal amount.
+"""Double-entry bookkeeping: every transfer debits one account and credits another equally.
 
 A user's account is credit-normal: its posted balance is what was credited less what was debited,
-and what is pending against it is held. Credits come into being only as a debit of the funding
-account, and end as a credit of a machine's sales account.
+and its pending debits are held. Credits are created only by a debit of the funding account, and
+spent by a credit of a machine's sales account.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 FUNDING_ACCOUNT = "funding"
-"""Where administrators' credits come from; the only account that creates credits."""
+"""The account from which administrators grant credits; only its balance may be negative."""
 
 CREDITS_MAX = 1_000_000
-"""Most credits one transfer may move, and the highest price. Keeps every sum far below 2**63."""
+"""Most credits of one transfer, and the highest price. Keeps every sum far below 2**63."""
 
 
 class AccountKind(StrEnum):
-    """What an account stands for."""
+    """Whose account it is: a user's, the funding account, or a machine's sales account."""
 
     USER = "USER"
     FUNDING = "FUNDING"
@@ -24,16 +24,16 @@ class AccountKind(StrEnum):
 
 
 class TransferKind(StrEnum):
-    """What a transfer does. Transfers are never changed: corrections are new ones."""
+    """What a transfer does. Transfers are never changed: a correction is a new transfer."""
 
     MOVE = "MOVE"
-    """Posts at once."""
+    """Moves credits at once."""
     HOLD = "HOLD"
-    """Reserves: pending on both sides."""
+    """Reserves credits: they are pending on both accounts."""
     POST = "POST"
-    """Resolves a hold: pending becomes posted."""
+    """Resolves a hold: the pending credits are moved."""
     VOID = "VOID"
-    """Resolves a hold: pending is gone."""
+    """Resolves a hold: the pending credits are released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,16 @@ class Transfer:
     """One movement of credits.
 
     Attributes:
-        id: Unique for ever.
+        id: Unique id.
         kind: What it does.
-        debit_account: Pays.
-        credit_account: Receives.
+        debit_account: The account that pays.
+        credit_account: The account that receives.
         amount: Credits, 0 to CREDITS_MAX.
         created_ms: Milliseconds since the epoch, UTC.
-        drop_id: The drop it belongs to; None for a MOVE.
-        resolves: The HOLD that a POST or VOID resolves; None for the others.
-        actor: Who asked for a MOVE; None for the others.
-        request_id: The request of a MOVE, unique per actor; None for the others.
+        drop_id: The drop that it belongs to; None for a MOVE.
+        resolves: Id of the HOLD that a POST or VOID resolves; None for other kinds.
+        actor: The account that requested a MOVE; None for other kinds.
+        request_id: The request of a MOVE, unique per actor; None for other kinds.
     """
 
     id: str
@@ -72,7 +72,7 @@ class Transfer:
 
     @property
     def pending_change(self) -> int:
-        """What it adds to the pending amount of both accounts, in credits."""
+        """Credits that it adds to the pending amounts of both accounts."""
         match self.kind:
             case TransferKind.HOLD:
                 return self.amount
@@ -83,10 +83,10 @@ class Transfer:
 
     @property
     def posted_change(self) -> int:
-        """What it adds to the posted amount of both accounts, in credits."""
+        """Credits that it adds to the posted amounts of both accounts."""
         return self.amount if self.kind in {TransferKind.MOVE, TransferKind.POST} else 0
 
 
 def sales_account(machine: str) -> str:
-    """The account that a machine's sales are credited to."""
+    """Name of the account to which a machine's sales are credited."""
     return f"sales/{machine}"

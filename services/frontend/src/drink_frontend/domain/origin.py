@@ -1,13 +1,13 @@
-"""Where a client is, as limits count it: one spelling for each address, and the place of it.
+"""Client addresses as rate and connection limits count them.
 
-Throttles, watches and connection limits all count by `place`, so that a client cannot get a second
-count by another spelling of its address or by another address of its own network.
+All limits count by `place`, so that a client cannot evade a limit with another spelling of its
+address or with another address of its own network.
 """
 
 import ipaddress
 
 IPV6_PLACE_BITS = 64
-"""Leading bits of an IPv6 address that count as one place. A host picks the other 64 itself."""
+"""Leading bits of an IPv6 address that count as one place. A host chooses the other 64 itself."""
 
 IPV6_SITE_BITS = 48
 """Leading bits of an IPv6 address that one customer of a provider usually has (RFC 6177)."""
@@ -16,9 +16,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def normalized(address: str) -> str:
-    """The one spelling of an IP address, without a zone; an IPv4-mapped one as IPv4.
+    """The canonical spelling of an IP address, without a zone; an IPv4-mapped one as IPv4.
 
-    Text that is no IP address, such as `local` for a Unix socket, is returned as it is.
+    A text that is no IP address, such as `local` for a Unix socket, is returned unchanged.
     """
     parsed = _parsed(address)
     return address if parsed is None else str(parsed)
@@ -30,17 +30,17 @@ def is_address(text: str) -> bool:
 
 
 def place(address: str) -> str:
-    """What counts as one place: an IPv4 address, or the /64 network of an IPv6 address."""
+    """The client as limits count it: an IPv4 address, or the /64 network of an IPv6 address."""
     return _network(address, IPV6_PLACE_BITS)
 
 
 def site(address: str) -> str:
-    """What one party may hold: an IPv4 address, or the /48 network of an IPv6 address."""
+    """A provider's customer: an IPv4 address, or the /48 network of an IPv6 address."""
     return _network(address, IPV6_SITE_BITS)
 
 
 def is_within(address: str, networks: tuple[Network, ...]) -> bool:
-    """Whether the address belongs to one of the networks."""
+    """Whether the address is in one of the networks."""
     parsed = _parsed(address)
     return parsed is not None and any(
         parsed.version == network.version and parsed in network for network in networks
@@ -65,5 +65,5 @@ def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         return parsed
     if parsed.ipv4_mapped is not None:
         return parsed.ipv4_mapped
-    # Without its zone, which names an interface of this host and not the client.
+    # Without the zone, which names an interface of this host and not the client.
     return ipaddress.IPv6Address(int(parsed))

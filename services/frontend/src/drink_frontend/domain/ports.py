@@ -1,4 +1,4 @@
-"""What the use cases need from outside of this service and its database, as protocols."""
+"""Interfaces of the use cases to links, clock, randomness and password hashes."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,10 +20,10 @@ class Held:
 
 
 class Links(Protocol):
-    """The agents' links to this frontend, as far as the use cases care."""
+    """The agents' links to this frontend, as the use cases use them."""
 
     def wake(self, machine: str) -> None:
-        """Says that the machine has a drop to dispatch."""
+        """Reports that the machine has a drop to dispatch."""
 
     def command(self, drop: Drop) -> None:
         """Sends the command of a drop whose dispatch was committed, if its link is still here."""
@@ -45,48 +45,48 @@ class Links(Protocol):
 
 
 class Clock(Protocol):
-    """Time. What must be right rests on `monotonic`; `now_ms` is for people and schedules."""
+    """Time. Limits and time-outs use `monotonic`; `now_ms` is for people and schedules."""
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch, UTC; may jump."""
 
     def monotonic(self) -> float:
-        """Seconds; never jumps."""
+        """Seconds of a clock that never jumps."""
 
 
 class Randomness(Protocol):
     """Ids and secrets."""
 
     def drop_id(self) -> str:
-        """A new drop id: 26 characters of [0-9A-Z], in order of time within clock accuracy."""
+        """A new drop id: 26 characters of [0-9A-Z] that sort by time, as exactly as the clock."""
 
     def id(self) -> str:
-        """A new id for anything else."""
+        """A new id of anything but a drop."""
 
     def token(self) -> str:
         """A new secret with 256 random bits, in URL-safe characters."""
 
 
 class PasswordHasher(Protocol):
-    """Password hashes, computed where they block nobody."""
+    """Password hashes, computed without blocking the event loop."""
 
     async def hash(self, password: str) -> str:
         """A new hash.
 
         Raises:
-            RateLimitedError: too many wait already.
+            RateLimitedError: too many hashes are waiting.
         """
 
     async def verify(
         self, password_hash: str | None, password: str, lane: tuple[str, str] = ("", "")
     ) -> bool:
-        """Whether the password fits; takes as long for None as for a real hash.
+        """Whether the password is right; takes as long for None as for a real hash.
 
         Args:
-            password_hash: Of the account; None if there is no such account.
-            password: What was given.
-            lane: Whose turn it is: lanes that wait get their turns one after the other.
+            password_hash: Hash of the account; None if there is no such account.
+            password: The password that was given.
+            lane: Group of this call: waiting groups are served in turn, one hash each.
 
         Raises:
-            RateLimitedError: too many wait already.
+            RateLimitedError: too many hashes are waiting.
         """

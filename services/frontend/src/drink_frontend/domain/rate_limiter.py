@@ -5,7 +5,7 @@ from collections.abc import Hashable
 
 
 class RateLimiter:
-    """Limits how often something may happen, separately for each key, with a token bucket per key.
+    """A token bucket for each key: limits how often something may happen.
 
     A key may take `burst` units at once, and one more each `interval_s` in the long run. A caller
     either takes only what is free (`take_if_free`), or reserves the next free unit and waits for it

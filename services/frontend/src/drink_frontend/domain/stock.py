@@ -1,7 +1,7 @@
-"""Stock: each item of a slot is in exactly one place, and a drop only moves it from one to another.
+"""Stock: each item of a slot is in exactly one place, and a drop moves it from one to another.
 
-`loaded = on_hand + reserved + dispensed + unknown` holds at every commit; it counts what people put
-into the slot since it was made.
+`loaded = on_hand + reserved + dispensed + unknown` holds at every commit. `loaded` counts the items
+that people have put into the slot since it was created.
 """
 
 from enum import StrEnum
@@ -9,7 +9,7 @@ from enum import StrEnum
 from drink_frontend.domain.drop import State
 
 STOCK_MAX = 10_000
-"""Most items on hand in one slot; far above any machine, it bounds a slip of the keyboard."""
+"""Most items on hand in one slot. Far more than a machine holds; it limits typing errors."""
 
 
 class Place(StrEnum):
@@ -35,9 +35,9 @@ def place_of(state: State) -> Place:
 
 
 class Sensor(StrEnum):
-    """What a slot's sensor says."""
+    """What a slot's sensor reports."""
 
     UNSPECIFIED = "UNSPECIFIED"
-    """No sensor, or not heard from yet."""
+    """There is no sensor, or it has not reported yet."""
     STOCKED = "STOCKED"
     EMPTY = "EMPTY"

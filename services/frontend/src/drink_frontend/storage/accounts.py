@@ -24,7 +24,7 @@ ACCOUNT = RowMapping(
 _ACCOUNT = ACCOUNT.select()
 
 _GET = Statement(_ACCOUNT.where(accounts.c.name == bindparam("name")))
-# In the collation of the column, which folds no letters but a to z.
+# lower() in the column's collation changes only the letters A to Z.
 _ALIKE = Statement(
     _ACCOUNT.where(func.lower(accounts.c.name) == bindparam("folded")).order_by(accounts.c.name)
 )
@@ -119,7 +119,7 @@ class AccountTable:
     Args:
         executor: Runs its statements.
         touched: Collects the changed accounts.
-        tokens_max: Bearer tokens that one account may have.
+        tokens_max: Most bearer tokens of one account.
     """
 
     __slots__ = ("_executor", "_tokens_max", "_touched")
@@ -134,9 +134,9 @@ class AccountTable:
         return ACCOUNT.read_one(self._executor.one(_GET, name=name))
 
     def find(self, name: str) -> Account | None:
-        """The account that somebody means by a name: that one, or the only one alike but for case.
+        """The account of exactly that name, or else the only one whose name differs only in case.
 
-        None where several are alike, which only those made by release 0.1.0 can be.
+        None if there are several of these, which only release 0.1.0 could create.
         """
         exact = self.get(name)
         if exact is not None:
@@ -145,21 +145,21 @@ class AccountTable:
         return alike[0] if len(alike) == 1 else None
 
     def _alike(self, name: str) -> Sequence[Account]:
-        # Letters beyond ASCII may have one of its letters as their small form: none is meant.
+        # Some letters outside of ASCII have an ASCII letter as their lower case.
         if not name.isascii():
             return []
         return [ACCOUNT.read(row) for row in self._executor.all(_ALIKE, folded=name.lower())]
 
     def by_ibutton(self, digest: str) -> Account | None:
-        """The account that the iButton with that digest logs in."""
+        """The account of the iButton with that digest."""
         return ACCOUNT.read_one(self._executor.one(_BY_IBUTTON, digest=digest))
 
     def by_token(self, digest: str, now_ms: int) -> Account | None:
-        """The account that the bearer token with that digest stands for, if it has not expired."""
+        """The account of the bearer token with that digest, if the token has not expired."""
         return ACCOUNT.read_one(self._executor.one(_BY_TOKEN, digest=digest, now_ms=now_ms))
 
     def list_users(self) -> Sequence[Account]:
-        """Every user's account, by name."""
+        """All users' accounts, sorted by name."""
         return [ACCOUNT.read(row) for row in self._executor.all(_USERS)]
 
     def add(
@@ -171,10 +171,11 @@ class AccountTable:
         admin: bool = False,
         password_hash: str | None = None,
     ) -> None:
-        """Makes an account without credits.
+        """Creates an account without credits.
 
         Raises:
-            AlreadyExistsError: there is one of that name, or one that differs from it only in case.
+            AlreadyExistsError: there is an account of that name, or of one that differs only in
+                case.
         """
         if alike := self._alike(name):
             raise AlreadyExistsError(f"the account {alike[0].name} exists")
@@ -191,7 +192,7 @@ class AccountTable:
         password_hash: str | None = None,
         ibutton_digest: str | None = None,
     ) -> None:
-        """Changes what is given.
+        """Changes what is not None.
 
         Raises:
             AlreadyExistsError: the iButton belongs to another account.
@@ -224,7 +225,7 @@ class AccountTable:
         password_hash: str | None,
         ibutton_digest: str | None,
     ) -> None:
-        """Opens a closed account again, with these credentials and tokens, and no others.
+        """Opens a closed account again, with these credentials only and without tokens.
 
         Raises:
             AlreadyExistsError: the iButton belongs to another account.
@@ -244,11 +245,11 @@ class AccountTable:
         self._touched.revoked.add(name)
 
     def administrators(self) -> Mapping[str, bool]:
-        """The open accounts that administer, each with whether it has something to log in with."""
+        """The open accounts of administrators; True for those with a password or an iButton."""
         return {name: bool(logs_in) for name, logs_in in self._executor.all(_ADMINISTRATORS)}
 
     def remove_ibutton(self, name: str) -> None:
-        """Forgets the account's iButton, if it has one."""
+        """Removes the account's iButton, if it has one."""
         if self._executor.run(_REMOVE_IBUTTON, name=name):
             self._touched.accounts[name] = None
             self._touched.revoked.add(name)
@@ -256,7 +257,7 @@ class AccountTable:
     def add_token(
         self, digest: str, account: str, expires_ms: int, made_by: Proof = Proof.PASSWORD
     ) -> None:
-        """Keeps a bearer token's digest, and by what its owner had logged in."""
+        """Stores a bearer token's digest and the login method that it was obtained with."""
         self._executor.run(
             _ADD_TOKEN,
             digest=digest,
@@ -274,9 +275,9 @@ class AccountTable:
             self._touched.revoked.add(account)
 
     def remove_tokens(self, account: str, made_by: Proof | None = None) -> None:
-        """Forgets every bearer token of the account, or those that were made so.
+        """Removes all bearer tokens of the account, or those obtained with one login method.
 
-        Of tokens from before this was kept, nobody knows; they count as made so.
+        Tokens of release 0.1.0, whose login method is unknown, are removed in either case.
         """
         if made_by is None:
             removed = self._executor.run(_REMOVE_TOKENS, account=account)

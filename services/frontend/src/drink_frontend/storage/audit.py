@@ -57,7 +57,7 @@ class AuditTable:
         self._executor = executor
 
     def add(self, record: AuditRecord) -> None:
-        """Writes a record."""
+        """Stores a record."""
         self._executor.run(_ADD, **_RECORD_ROW.parameters(record))
 
     def list(
@@ -68,7 +68,7 @@ class AuditTable:
         before: int | None = None,
         limit: int,
     ) -> Sequence[AuditRecord]:
-        """Up to `limit` records that match, newest first."""
+        """Up to `limit` matching records with a sequence below `before`, newest first."""
         parameters: dict[str, object] = {
             "before": SEQUENCE_MAX if before is None else before,
             "limit": limit,
@@ -81,7 +81,7 @@ class AuditTable:
         wanted = set(kinds)
         if not wanted:
             return [_RECORD_ROW.read(row) for row in self._executor.all(everything, **parameters)]
-        # One query per kind, so that each follows its index however rare the kind is.
+        # One query for each kind, so that each uses the index even if the kind is rare.
         by_kind = [self._executor.all(one_kind, kind=kind.value, **parameters) for kind in wanted]
         newest_first = merge(*by_kind, key=lambda row: -int(row[-1]))
         return [_RECORD_ROW.read(row) for row in islice(newest_first, limit)]

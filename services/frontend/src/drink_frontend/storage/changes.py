@@ -1,4 +1,4 @@
-"""What a commit changed, and who waits to hear of it."""
+"""Change sets of commits, and subscriptions to them."""
 
 import asyncio
 from collections import defaultdict
@@ -9,8 +9,8 @@ from typing import Self
 from drink_frontend.domain.entities import Account, Drop
 
 RECENT_MAX = 1_024
-"""Drops of which the last commit is remembered: more than are placed in the moment between a drop's
-commit and its buyer's first look, in a few MB."""
+"""Number of drops whose last commit is remembered, in a few MB: more than are committed between the
+commit of a drop and the first time that its caller reads it."""
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class ChangeSet:
         drops: Drops as they were committed, by their ids; None where only the id is known.
         machines: Names of machines, those of changed slots included.
         accounts: Accounts as they were committed, by their names; None where only that is known.
-        revoked: Names of accounts of which a token, password or iButton may be good no more.
+        revoked: Names of accounts of which a token, password or iButton may have become invalid.
         elsewhere: Whether another process may have changed anything.
     """
 
@@ -32,7 +32,7 @@ class ChangeSet:
     elsewhere: bool = False
 
     def names(self) -> "ChangeSet":
-        """The same without the rows."""
+        """A copy without the rows of drops and accounts."""
         return ChangeSet(
             dict.fromkeys(self.drops),
             self.machines,
@@ -41,14 +41,14 @@ class ChangeSet:
         )
 
     def clear(self) -> None:
-        """Forgets what units changed that are undone."""
+        """Removes the changes of units of work that were undone."""
         self.drops.clear()
         self.machines.clear()
         self.accounts.clear()
         self.revoked.clear()
 
     def add(self, other: "ChangeSet") -> None:
-        """Adds what another unit changed."""
+        """Adds the changes of another unit of work."""
         self.drops |= other.drops
         self.machines |= other.machines
         self.accounts |= other.accounts
@@ -56,10 +56,10 @@ class ChangeSet:
 
 
 class Subscription:
-    """One subscriber's wake-up, set or not; a context manager.
+    """A wake-up of one subscriber; a context manager that subscribes while it is entered.
 
     Args:
-        listeners: Where it listens while it is entered.
+        listeners: All subscriptions of this kind.
     """
 
     def __init__(self, listeners: "_Listeners", key: str | None) -> None:
@@ -68,12 +68,12 @@ class Subscription:
         self._event = asyncio.Event()
 
     def __enter__(self) -> Self:
-        """Starts listening."""
+        """Subscribes."""
         self._listeners[self._key][self] = None
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stops listening."""
+        """Unsubscribes."""
         waiting = self._listeners[self._key]
         waiting.pop(self, None)
         if not waiting:
@@ -90,12 +90,12 @@ class Subscription:
 
 
 class DropSubscription(Subscription):
-    """A wake-up that carries the drop as this process has just committed it.
+    """A wake-up by changes of one drop, with the drop as this process has last committed it.
 
     Args:
-        listeners: Where it listens while it is entered.
-        drop_id: The drop.
-        recent: The last commits of this process.
+        listeners: All subscriptions of this kind.
+        drop_id: The drop's id.
+        recent: Drops as recently committed by this process, by their ids.
     """
 
     def __init__(self, listeners: "_Listeners", drop_id: str, recent: Mapping[str, Drop]) -> None:
@@ -105,18 +105,15 @@ class DropSubscription(Subscription):
 
     @property
     def latest(self) -> Drop | None:
-        """The drop as it stands, if its last change is a recent commit of this process.
-
-        None: it has to be read.
-        """
+        """The drop, if this process has committed it recently; None: it must be read."""
         return self._recent.get(self._drop_id)
 
 
 class ElsewhereSubscription:
-    """A wake-up by other processes' commits; a context manager.
+    """A wake-up by commits of other processes; a context manager.
 
     Args:
-        listeners: Where it listens while it is entered.
+        listeners: All subscriptions of this kind.
     """
 
     def __init__(self, listeners: "dict[ElsewhereSubscription, None]") -> None:
@@ -125,16 +122,16 @@ class ElsewhereSubscription:
         self._machines: set[str] | None = set()
 
     def __enter__(self) -> Self:
-        """Starts listening."""
+        """Subscribes."""
         self._listeners[self] = None
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stops listening."""
+        """Unsubscribes."""
         del self._listeners[self]
 
     def add(self, machines: Iterable[str] | None) -> None:
-        """Wakes the subscriber, now or when it next waits, with these machines or any."""
+        """Wakes the subscriber, now or when it next waits. None: any machine may have changed."""
         if machines is None:
             self._machines = None
         elif self._machines is not None:
@@ -142,14 +139,14 @@ class ElsewhereSubscription:
         self._event.set()
 
     async def changed(self) -> Collection[str] | None:
-        """Waits for commits; names the machines that they changed. None: it may be anything."""
+        """Waits for commits; returns the changed machines, None for possibly all of them."""
         await self._event.wait()
         self._event.clear()
         machines, self._machines = self._machines, set()
         return None if machines is None else sorted(machines)
 
 
-# Who has waited longest is woken first.
+# Ordered: the oldest subscription is woken first.
 _Listeners = defaultdict[str | None, dict[Subscription, None]]
 
 
@@ -157,8 +154,8 @@ class Changes:
     """Notifies subscribers of what each commit changed. All of it runs on the event loop.
 
     Args:
-        hands_on: Whether rows are handed on as they were committed here. Not where other processes
-            commit too: what one of them did next may be heard of before.
+        hands_on: Whether subscribers get the committed rows. Not if other processes may commit
+            too: a later commit of theirs may be reported before an earlier one of this process.
     """
 
     def __init__(self, *, hands_on: bool) -> None:
@@ -170,37 +167,37 @@ class Changes:
         self._told: list[Callable[[ChangeSet | None], None]] = []
 
     def drop(self, drop_id: str) -> DropSubscription:
-        """Wakes when the drop has changed."""
+        """A subscription to changes of one drop."""
         return DropSubscription(self._drops, drop_id, self._recent)
 
     def machine(self, name: str | None) -> Subscription:
-        """Wakes when the machine, or with None any machine, has changed."""
+        """A subscription to changes of a machine; with None, of all machines."""
         return Subscription(self._machines, name)
 
     def elsewhere(self) -> "ElsewhereSubscription":
-        """Wakes when another process has changed anything, within a second or so."""
+        """A subscription to commits of other processes; they are reported within about 1 s."""
         return ElsewhereSubscription(self._elsewhere)
 
     def tell(self, told: Callable[[ChangeSet | None], None]) -> None:
-        """Has a plain function called with what commits changed; None: it may be anything.
+        """Adds a function that is called with each change set; None: anything may have changed.
 
-        It hears of a commit of this process before anybody whom that commit answers, and of other
-        processes' as `elsewhere` does.
+        It is called before the callers of the commit are answered, for commits of this process,
+        and like `elsewhere` for commits of other processes.
         """
         self._told.append(told)
 
     def fire(self, touched: ChangeSet) -> None:
-        """Wakes whoever listens to what a commit of this process touched."""
+        """Wakes the subscribers to what a commit of this process changed."""
         if touched.elsewhere:
             self.heard(None)
         else:
             self._wake_named(touched if self._hands_on else touched.names())
 
     def heard(self, touched: ChangeSet | None) -> None:
-        """Wakes whoever listens to what another process's commit touched.
+        """Wakes the subscribers to what a commit of another process changed.
 
         Args:
-            touched: What that was; None if nobody knows, so that it may be anything.
+            touched: What it changed; None: it may be anything.
         """
         if touched is None:
             self._recent.clear()

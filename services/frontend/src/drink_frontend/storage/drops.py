@@ -1,4 +1,4 @@
-"""Drops, and the queues that their rows are."""
+"""Drops. Their rows are also the machines' queues."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -56,8 +56,7 @@ _NEXT_RESERVED = Statement(
     .order_by(drops.c.sequence)
     .limit(constant(1))
     .offset(NOTHING)
-    # A row that somebody else has in his hands does not hold up the queue behind it. SQLite has one
-    # writer at a time, and no such words.
+    # Skip rows locked by another transaction. Compiled for PostgreSQL only: SQLite has one writer.
     .with_for_update(skip_locked=True)
 )
 _READY_MACHINES = Statement(
@@ -123,13 +122,13 @@ class DropTable:
         return _DROP_ROW.read_one(self._executor.one(_GET, id=drop_id))
 
     def by_request(self, account: str, request_id: str) -> Drop | None:
-        """The drop that this request made."""
+        """The drop of that request, if there is one."""
         return _DROP_ROW.read_one(
             self._executor.one(_BY_REQUEST, account=account, request_id=request_id)
         )
 
     def add(self, drop: Drop) -> Drop:
-        """Keeps a new drop, and returns it with its `sequence`, which is counted here."""
+        """Stores a new drop, and returns it with its `sequence`, which the database counts."""
         row = self._executor.one(_ADD, **_DROP_ROW.parameters(drop))
         assert row is not None
         kept = self._touched.drops[drop.id] = replace(drop, sequence=row[0])
@@ -147,9 +146,9 @@ class DropTable:
         journal_id: str | None = None,
         revision: int | None = None,
     ) -> Drop:
-        """Changes the state, with the times that go with it, and returns the drop as it is then.
+        """Changes the state and the fields that depend on it, and returns the changed drop.
 
-        An AssertionError if its state is another one than of `drop`, which was read in this unit.
+        An AssertionError if the stored state is not that of `drop`, which was read in this unit.
         """
         waits_again = target is State.RESERVED
         dispatched_ms = now_ms if target is State.DISPATCHED else None
@@ -170,36 +169,36 @@ class DropTable:
         )
         assert changed == 1, f"the drop is not {drop.state}"
         if waits_again:
-            # Whoever dispatches the machine's drops has one more to look at.
+            # The machine's queue has one more drop to dispatch.
             self._touched.machines.add(moved.machine)
         self._touched.drops[drop.id] = moved
         return moved
 
     def saw_revision(self, drop_id: str, revision: int) -> None:
-        """Raises the highest revision of its agent's result seen."""
+        """Raises the highest revision seen of the agent's result."""
         # Nobody is shown this number, so nobody is woken by it.
         changed = self._executor.run(_SAW_REVISION, id=drop_id, revision=revision)
         assert changed == 1, "no such drop"
 
     def next_reserved(self, machine: str) -> Drop | None:
-        """The machine's longest waiting RESERVED drop, for a unit that moves it.
+        """The machine's oldest RESERVED drop, for a unit of work that moves it.
 
-        None while an earlier one is DISPATCHED.
+        None while another drop of the machine is DISPATCHED.
         """
         return _DROP_ROW.read_one(self._executor.one(_NEXT_RESERVED, machine=machine))
 
     def ready_machines(self) -> Sequence[str]:
-        """Machines that have a RESERVED drop and none that is DISPATCHED."""
+        """Names of machines that have a RESERVED drop and no DISPATCHED one."""
         return [row[0] for row in self._executor.all(_READY_MACHINES)]
 
     def scheduled(self, machine: str) -> int:
-        """How many of the machine's drops are SCHEDULED."""
+        """Number of the machine's SCHEDULED drops."""
         row = self._executor.one(_SCHEDULED, machine=machine)
         assert row is not None
         return int(row[0])
 
     def in_state(self, state: State, machine: str | None = None) -> Sequence[Drop]:
-        """Drops in an open state, oldest first, of one machine or all. Not for final states."""
+        """Drops in a state that is not final, oldest first, of one machine or of all."""
         assert not state.final, "settled drops are not indexed by state"
         if machine is None:
             rows = self._executor.all(_IN_STATE, state=state.value)
@@ -212,7 +211,7 @@ class DropTable:
         return [_DROP_ROW.read(row) for row in self._executor.all(_DUE, now_ms=now_ms)]
 
     def next_due_ms(self) -> int | None:
-        """When the next SCHEDULED drop is due."""
+        """When the next SCHEDULED drop is due; None if there is none."""
         row = self._executor.one(_NEXT_DUE)
         return None if row is None else row[0]
 
@@ -225,7 +224,11 @@ class DropTable:
     ) -> Sequence[Drop]:
         """Up to `limit` drops with a sequence below `before`, newest first.
 
-        `account` None means everyone's, no `states` means all.
+        Args:
+            account: The buyer; None for all accounts.
+            states: In these states; empty for all states.
+            before: Exclusive upper limit of the sequence; None for no limit.
+            limit: Most drops.
         """
         wanted = list(dict.fromkeys(states)) or list(State)
         padded = wanted + wanted[-1:] * (len(State) - len(wanted))

@@ -38,7 +38,7 @@ _CHANGE_BALANCES = Statement(
     )
     .returning(*ACCOUNT.columns)
 )
-# The kind is a constant, since the index on requests holds transfers of this kind only.
+# The kind is a constant, because the index on requests contains only transfers of this kind.
 _BY_REQUEST = Statement(
     _TRANSFER.select().where(
         transfers.c.kind == constant(TransferKind.MOVE),
@@ -46,7 +46,7 @@ _BY_REQUEST = Statement(
         transfers.c.request_id == bindparam("request_id"),
     )
 )
-# As the index on grants has it.
+# The condition is that of the index on grants.
 _GRANTS = Statement(
     _TRANSFER.select()
     .where(IS_GRANT, transfers.c.request_id == bindparam("request_id"))
@@ -95,7 +95,7 @@ class LedgerTable:
         self._touched = touched
 
     def add(self, transfer: Transfer) -> None:
-        """Writes a transfer and changes the balances of its two accounts."""
+        """Stores a transfer and updates the balances of its two accounts."""
         self._executor.run(_ADD, **_TRANSFER.parameters(transfer))
         changed = self._executor.all(
             _CHANGE_BALANCES,
@@ -108,12 +108,12 @@ class LedgerTable:
         self._touched.accounts |= {row[0]: ACCOUNT.read(row) for row in changed}
 
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
-        """The MOVE that this request made."""
+        """The MOVE of that request, if there is one."""
         row = self._executor.one(_BY_REQUEST, actor=actor, request_id=request_id)
         return _TRANSFER.read_one(row)
 
     def grants(self, request_id: str) -> Sequence[Transfer]:
-        """The MOVEs from or to funding that requests of that id made, whoever asked."""
+        """The MOVEs from or to the funding account by requests of that id, of any actor."""
         return [_TRANSFER.read(row) for row in self._executor.all(_GRANTS, request_id=request_id)]
 
     def entries(self, account: str, before: int | None, limit: int) -> Sequence[LedgerEntry]:

@@ -173,7 +173,7 @@ class MachineTable:
         return _MACHINE_ROW.read_one(self._executor.one(_GET, name=name))
 
     def with_slot(self, name: str, number: int) -> tuple[Machine, Queue] | None:
-        """The machine with that one of its slots, if it has it, and what waits for it."""
+        """The machine with only that slot, if it has it, and the machine's queue."""
         row = self._executor.one(_GET_WITH_SLOT, name=name, number=number)
         if row is None:
             return None
@@ -183,7 +183,7 @@ class MachineTable:
         return machine, Queue(waiting + at_motor, bool(at_motor))
 
     def list(self) -> Sequence[Machine]:
-        """All machines with their slots, by name."""
+        """All machines with their slots, sorted by name."""
         by_machine = defaultdict(list)
         for row in self._executor.all(_ALL_SLOTS):
             by_machine[row[0]].append(row)
@@ -199,7 +199,7 @@ class MachineTable:
         return None if row is None else str(row[0])
 
     def add(self, name: str, display_name: str, location: str) -> None:
-        """Makes an enabled machine without slots; AlreadyExistsError if there is one."""
+        """Creates an enabled machine without slots; AlreadyExistsError if the name is taken."""
         if self._executor.one(_GET, name=name) is not None:
             raise AlreadyExistsError("the machine exists")
         new = Machine(name, display_name, location, True, 0, None, 0, None)
@@ -215,7 +215,7 @@ class MachineTable:
         enabled: bool | None = None,
         token_digest: str | None = None,
     ) -> None:
-        """Changes what is given."""
+        """Changes what is not None."""
         changed = self._executor.run(
             _UPDATE,
             name=name,
@@ -227,7 +227,7 @@ class MachineTable:
         self._changed(name, changed)
 
     def add_slot(self, machine: str, number: int, item: str, price: int, now_ms: int) -> None:
-        """Makes an enabled, empty slot; AlreadyExistsError if there is one."""
+        """Creates an enabled, empty slot; AlreadyExistsError if the number is taken."""
         if self.slot(machine, number) is not None:
             raise AlreadyExistsError("the slot exists")
         new = Slot(machine, number, item, price, True, 0, 0, 0, 0, Sensor.UNSPECIFIED, now_ms)
@@ -246,7 +246,7 @@ class MachineTable:
         on_hand: int | None = None,
         sensor: Sensor | None = None,
     ) -> None:
-        """Changes what is given; a new `on_hand` counts as loaded or taken out by hand."""
+        """Changes what is not None; the change of `on_hand` counts as loaded or removed by hand."""
         changed = self._executor.run(
             _UPDATE_SLOT,
             machine=machine,
@@ -271,13 +271,13 @@ class MachineTable:
         self._changed(machine, changed)
 
     def set_temperature(self, name: str, celsius: float | None) -> None:
-        """Keeps what the board's thermometer last said."""
+        """Stores the last reading of the board's thermometer."""
         self._changed(name, self._executor.run(_SET_TEMPERATURE, name=name, celsius=celsius))
 
     def open_link(
         self, name: str, journal_id: str, journal_sequence: int, frontend: str, reach: Reach
     ) -> int:
-        """Counts the machine's epoch up, keeps who has the new link, and returns the epoch."""
+        """Increments the machine's epoch, stores the link's owner, and returns the epoch."""
         row = self._executor.one(
             _OPEN_LINK,
             name=name,
@@ -291,15 +291,15 @@ class MachineTable:
         return int(row[0])
 
     def retire_link(self, name: str) -> None:
-        """Counts the machine's epoch up, so that its present link gives no more commands."""
+        """Increments the machine's epoch, so that no drop is dispatched on its present link."""
         self._changed(name, self._executor.run(_RETIRE_LINK, name=name))
 
     def ownerships(self) -> Sequence[LinkOwnership]:
-        """What is kept of each machine's newest link, by name."""
+        """The owner of each machine's newest link, sorted by machine."""
         return [_OWNERSHIP.read(row) for row in self._executor.all(_OWNERSHIPS)]
 
     def keep_ownership(self, ownership: LinkOwnership) -> None:
-        """Keeps who has the link and how far a command gets on it, unless there is a newer one."""
+        """Stores the owner of a link and its reach, unless there is a newer link."""
         changed = self._executor.run(
             _KEEP_OWNERSHIP,
             name=ownership.machine,
@@ -311,8 +311,8 @@ class MachineTable:
             self._touched.machines.add(ownership.machine)
 
     def saw_journal(self, name: str, journal_id: str, journal_sequence: int) -> None:
-        """Raises the journal's highest record number seen, if it is that journal."""
-        # Nobody is shown this number, so nobody is woken by it.
+        """Raises the highest record number seen, if the machine's journal is that one."""
+        # Not added to the change set: no client is shown this number.
         self._executor.run(
             _SAW_JOURNAL, name=name, journal_id=journal_id, journal_sequence=journal_sequence
         )
@@ -339,12 +339,12 @@ class FrontendTable:
         return [_FRONTEND.read(row) for row in self._executor.all(_LIST_FRONTENDS)]
 
     def beat(self, frontend: FrontendInstance) -> None:
-        """Counts up the beats of a frontend; inserts it if it is not there."""
+        """Increments the heartbeats of a frontend; inserts it first if it is missing."""
         if not self._executor.run(_BEAT, id=frontend.id):
             self._executor.run(_ADD_FRONTEND, **_FRONTEND.parameters(frontend))
 
     def remove(self, frontend: FrontendInstance) -> bool:
-        """Removes a frontend, unless it has beaten since `frontend` was read; whether it did."""
+        """Removes a frontend without a new heartbeat since `frontend` was read; whether it did."""
         removed = self._executor.run(_REMOVE_FRONTEND, id=frontend.id, beats=frontend.beats)
         return removed == 1
 

@@ -1,7 +1,7 @@
-"""Runs statements that Core describes by the plain driver.
+"""Runs statements of SQLAlchemy Core on the database driver directly.
 
-A statement is built once when its module is loaded and compiled once per dialect; after that it is
-a string. Core's own `execute` would cost more CPU than all the rest of a unit of work.
+A statement is built when its module is loaded and compiled once for each dialect. Core's own
+`execute` would need more CPU time than the rest of a unit of work.
 """
 
 from collections.abc import Sequence
@@ -15,24 +15,24 @@ from sqlalchemy.sql.elements import ColumnClause
 Row = tuple[Any, ...]
 
 SEQUENCE_MAX = 2**63 - 1
-"""Above every sequence: where a list without a `before` starts."""
+"""The upper limit of the sequence in a list without a `before`."""
 
 
 def constant(value: int | str) -> ColumnClause[Any]:
-    """A value that is part of the statement's text. Strings must be names of this program's."""
+    """A literal in the statement's text. Never for strings that come from outside."""
     assert isinstance(value, int) or "'" not in value
     return literal_column(str(value) if isinstance(value, int) else f"'{value}'")
 
 
 NOTHING = constant(0)
-"""The offset of every page: SQLite's dialect would write one as a parameter."""
+"""The offset of every page: without one SQLite's dialect would add a parameter."""
 
 
 class Statement:
     """One statement with named parameters.
 
     Args:
-        described: What Core says of it.
+        described: The statement in SQLAlchemy Core.
 
     Attributes:
         changes: Whether it changes rows.
@@ -46,22 +46,22 @@ class Statement:
         self._compiled: dict[str, str] = {}
 
     def text(self, dialect: Dialect) -> str:
-        """It in the dialect's SQL."""
+        """The statement compiled for `dialect`."""
         text = self._compiled.get(dialect.name)
         if text is None:
             compiled = self._described.compile(dialect=dialect)
-            # A value in the description would be a parameter that nobody passes.
+            # A value in the statement would become a parameter, which is not passed.
             assert not any(value is not None for value in compiled.params.values())
             text = self._compiled[dialect.name] = str(compiled)
         return text
 
 
 class Cursor(Protocol):
-    """What is used of a driver's cursor (PEP 249)."""
+    """A cursor of either driver (PEP 249)."""
 
     @property
     def rowcount(self) -> int:
-        """Rows that the last statement changed."""
+        """Number of rows that the last statement changed."""
 
     def execute(self, sql: str, parameters: Any = ..., /) -> object:
         """Runs a statement."""
@@ -74,11 +74,11 @@ class Executor:
     """Runs statements on one cursor.
 
     Args:
-        cursor: The driver's.
-        dialect: What the driver's database speaks, with named parameters.
+        cursor: A cursor of the driver.
+        dialect: The database's dialect, with named parameters.
 
     Attributes:
-        changed: Whether a statement that changes rows was run since somebody last set it to False.
+        changed: Whether a statement that changes rows has run since this was set to False.
     """
 
     __slots__ = ("_cursor", "_dialect", "changed")
@@ -89,19 +89,19 @@ class Executor:
         self.changed = False
 
     def all(self, statement: Statement, **parameters: object) -> Sequence[Row]:
-        """Every row."""
+        """Runs a statement and returns all its rows."""
         self.changed |= statement.changes
         self._cursor.execute(statement.text(self._dialect), parameters)
         return self._cursor.fetchall()
 
     def one(self, statement: Statement, **parameters: object) -> Row | None:
-        """The only row, or None."""
-        # All are fetched, since a statement that is not read to its end stays open.
+        """Runs a statement and returns its first row, or None."""
+        # All rows are fetched: a statement that is not read to its end stays open.
         rows = self.all(statement, **parameters)
         return rows[0] if rows else None
 
     def run(self, statement: Statement, **parameters: object) -> int:
-        """How many rows it changed."""
+        """Runs a statement and returns the number of rows that it changed."""
         self.changed = True
         self._cursor.execute(statement.text(self._dialect), parameters)
         return self._cursor.rowcount

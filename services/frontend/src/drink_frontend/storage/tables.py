@@ -37,7 +37,7 @@ from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0002"
 """The newest migration; revisions are numbers that count up, so that they compare as texts."""
 
 FACTS_MAX = 65_536

@@ -1,4 +1,4 @@
-"""Alarms: how often something happened at a machine that is not kept each time."""
+"""Alarms, the login method of each token, and indexes on grants and on names in any case."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Adds a table that a program of revision 0001 does not need."""
+    """Adds a table, a column and two indexes; a program of revision 0001 can run without them."""
     text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     whole = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
@@ -26,4 +26,14 @@ def upgrade() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
+    op.add_column("tokens", sa.Column("made_by", text, nullable=True))
+    grant = sa.text("kind = 'MOVE' AND (debit_account = 'funding' OR credit_account = 'funding')")
+    op.create_index(
+        "transfers_grants",
+        "transfers",
+        ["request_id"],
+        sqlite_where=grant,
+        postgresql_where=grant,
+    )
+    op.create_index("accounts_by_letters", "accounts", [sa.text("lower(name)")])
     op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0002', '0001')")
