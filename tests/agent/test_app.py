@@ -1,4 +1,4 @@
-"""The whole agent between a frontend on real gRPC and a board on a real pseudo terminal."""
+"""The whole agent with a frontend over real gRPC and a board on a real pseudo terminal."""
 
 import asyncio
 import os

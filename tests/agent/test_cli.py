@@ -1,4 +1,4 @@
-"""The command as people and systemd run it."""
+"""The command `drink-machine-agent` as a process."""
 
 import asyncio
 import json
@@ -104,7 +104,7 @@ async def test_run_status_and_sigterm(rig: Rig, config: Path) -> None:
     assert code == cli.EXIT_FAULT
 
 
-async def test_fault_25_a_killed_process_leaves_the_truth(rig: Rig, config: Path) -> None:
+async def test_fault_25_a_killed_process_leaves_its_results(rig: Rig, config: Path) -> None:
     rig.fault(Fault.SILENT)  # an answer that comes after the restart would settle the drop
     agent = await command(config, "run")
     link = await rig.link()
@@ -180,7 +180,9 @@ async def test_check_board_leaves_nothing_that_the_service_could_not_write(
     assert not state.exists()
 
 
-async def test_check_board_says_why_and_ends(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_check_board_prints_the_problem_and_ends(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DRINK_AGENT_BOARD__URL", "serial:///dev/nothing-is-here")
     code, out, err = await output(await command(config, "check-board"))
     assert (code, err) == (cli.EXIT_FAULT, "")
@@ -197,7 +199,7 @@ async def test_a_damaged_journal_stops_the_agent(config: Path) -> None:
         assert "is damaged at byte 0" in err
 
 
-def test_who_may_not_read_secrets_may_look(
+def test_status_needs_no_access_to_secrets(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DRINK_AGENT_BOARD__URL", "listen://127.0.0.1:0")
@@ -209,14 +211,16 @@ def test_who_may_not_read_secrets_may_look(
     assert cli.main([f"--config={config}", "run"]) == cli.EXIT_CONFIG
 
 
-def test_a_wrong_configuration_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_configuration_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "agent.toml"
     path.write_text("machine = 3")
     assert cli.main([f"--config={path}", "run"]) == cli.EXIT_CONFIG
     assert capsys.readouterr().err == "drink-machine-agent: machine: must be a string\n"
 
 
-def test_config_check_prints_what_is_in_effect(
+def test_config_check_prints_the_settings_in_effect(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "DRINK_AGENT_LOG__LEVEL", "DEBUG")
@@ -237,7 +241,7 @@ def test_config_check_prints_what_is_in_effect(
         ("BOARD__URL", "/dev/ttyUSB0", "board.url "),
     ],
 )
-def test_config_check_refuses_what_cannot_work_by_the_name_of_its_key(
+def test_config_check_names_the_key_of_an_unusable_file(
     config: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -251,9 +255,7 @@ def test_config_check_refuses_what_cannot_work_by_the_name_of_its_key(
 
 
 @pytest.mark.parametrize("output", ["/dev/full", "a pipe without a reader"])
-def test_an_answer_that_cannot_be_printed_is_told_in_a_sentence(
-    tmp_path: Path, output: str
-) -> None:
+def test_a_failed_print_is_reported_in_one_sentence(tmp_path: Path, output: str) -> None:
     config = tmp_path / "agent.toml"
     config.write_text(
         'machine = "d"\nboard.url = "tcp://localhost:1"\nlink.addresses = ["localhost:1"]\n'

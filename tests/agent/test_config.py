@@ -22,7 +22,7 @@ def test_the_example_is_sound() -> None:
     assert not config.link.plain_text
 
 
-def test_what_is_not_set_has_its_default() -> None:
+def test_missing_keys_have_their_defaults() -> None:
     config = parse(MINIMAL)
     assert config.journal.path == Path("/var/lib/drink-machine-agent/journal")
     assert config.board.response_limit_s == 10
@@ -63,7 +63,7 @@ def test_what_is_not_set_has_its_default() -> None:
         ({"log": {"level": "LOUD"}}, "log.level: must be one of"),
     ],
 )
-def test_what_is_wrong_is_named(change: dict[str, Any], message: str) -> None:
+def test_a_wrong_key_or_value_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(MINIMAL | change)
 
@@ -115,7 +115,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path, name: str, value: str, messag
 
 
 @pytest.mark.parametrize("text", ["machine = ", "\x00", "machine = 'd'\nmachine = 'd'"])
-def test_what_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
+def test_text_that_is_not_toml_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="is not TOML"):
         load(written(tmp_path, text), {})
 

@@ -27,7 +27,7 @@ def test_a_file_that_others_can_use_is_refused(tmp_path: Path, mode: int) -> Non
     "data",
     [b"", b"\n\n", b"two\nlines", b"se\0cret", b"s\xc3\xa9cret", b"x" * (SECRET_BYTES_MAX + 1)],
 )
-def test_what_is_no_secret_is_refused_and_not_told(tmp_path: Path, data: bytes) -> None:
+def test_an_invalid_secret_is_refused_and_not_shown(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(SecretFileError) as caught:
         read_secret(secret_in(tmp_path / "s", data))
     assert str(caught.value).endswith("does not hold one line of printable ASCII")
@@ -53,7 +53,7 @@ OWNER = 61184
 
 
 def made(folder: Path) -> tuple[int, int]:
-    """Owner and group of a file that is made in a folder and handed over."""
+    """Owner and group of a file after `give_to_owner`."""
     path = folder / "file"
     with path.open("w") as file:
         give_to_owner(file.fileno(), folder)
@@ -65,7 +65,7 @@ def test_in_a_folder_of_ones_own_nothing_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
-def test_what_root_makes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+def test_a_file_made_by_root_belongs_to_the_owner_of_its_folder(tmp_path: Path) -> None:
     os.chown(tmp_path, OWNER, OWNER)
     assert made(tmp_path) == (OWNER, OWNER)
 

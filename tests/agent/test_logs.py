@@ -13,7 +13,7 @@ LIMIT_S = 30
 
 
 class Log:
-    """A file, or a terminal, that is logged to."""
+    """A file or terminal as the log's output."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -93,7 +93,7 @@ def test_a_terminal_gets_text() -> None:
     os.close(writer)
 
 
-def test_fault_61_what_cannot_be_shown_is_no_error_of_who_logs(log: Log) -> None:
+def test_fault_61_a_value_that_cannot_be_formatted_raises_no_error(log: Log) -> None:
     class Broken:
         def __str__(self) -> str:
             raise RuntimeError
@@ -107,7 +107,7 @@ def test_fault_61_what_cannot_be_shown_is_no_error_of_who_logs(log: Log) -> None
     assert lost["machine"] == "d"
 
 
-def test_an_event_that_comes_again_and_again_is_counted(log: Log) -> None:
+def test_a_repeated_event_is_suppressed_and_counted(log: Log) -> None:
     log.set_up(LogSettings(repeats_per_minute_max=3))
     for number in range(10):
         logging.getLogger("drink_agent.x").warning("board_lost")
@@ -123,7 +123,7 @@ def test_a_text_from_outside_cannot_move_a_terminal_s_cursor(log: Log) -> None:
     assert log.read().endswith(" board_note note=\\x1b[2J\\n\n")
 
 
-def test_limits_that_make_no_sense_are_refused() -> None:
+def test_limits_out_of_range_are_refused() -> None:
     for wrong in ({"queue_lines_max": 0}, {"repeats_per_minute_max": 0}, {"flush_limit_s": -1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             LogSettings(**wrong)

@@ -1,4 +1,4 @@
-"""The unit file that ships with the agent."""
+"""The packaged systemd unit."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The udev rules that ship with the agent, run by udev itself over a sysfs that a test made."""
+"""The packaged udev rules, applied by udev to a sysfs that the test makes."""
 
 import os
 import re
@@ -14,10 +14,10 @@ BRLTTY = (
     'SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ENV{BRLTTY_BRAILLE_DRIVER}="bm",'
     ' TAG+="systemd", ENV{SYSTEMD_WANTS}+="brltty-device@.service"\n'
 )
-"""What brltty's rules do with an adapter that could be a Braille display, for any vendor."""
+"""A rule like those of brltty, which matches every vendor."""
 
 MODEM_MANAGER = 'SUBSYSTEM=="tty", ENV{ID_MM_CANDIDATE}="1"\n'
-"""What ModemManager's rules do with each port."""
+"""A rule like that of ModemManager for each port."""
 
 BOARDS = ("0403:6001", "067b:2303", "0557:2008", "10c4:ea60", "1a86:7523", "2341:0043", "2e8a:000a")
 OTHERS = ("12d1:1001", "0557:2213", "10c4:8b53")
@@ -47,7 +47,7 @@ def made_sysfs(folder: Path, vendor: str, product: str) -> tuple[str, str]:
 
 
 def properties(folder: Path, device: str) -> dict[str, str]:
-    """What udev makes of the device by the rules alone."""
+    """Properties that the rules set for the device."""
     rules, sysfs = folder / "rules", folder / "sys"
     script = (
         "set -e; mount --types tmpfs tmpfs /run; mkdir --parents /run/udev/rules.d;"

@@ -83,7 +83,7 @@ def test_people_get_text(log: Log) -> None:
         json.loads(log.read())
 
 
-def test_an_event_that_comes_again_and_again_is_counted(log: Log) -> None:
+def test_a_repeated_event_is_suppressed_and_counted(log: Log) -> None:
     log.set_up(format="json", repeats_per_minute_max=3)
     for number in range(10):
         structlog.get_logger("test").warning("odd")
@@ -93,7 +93,7 @@ def test_an_event_that_comes_again_and_again_is_counted(log: Log) -> None:
     assert events.count("drop_reserved") == 10
 
 
-def test_fault_61_what_cannot_be_shown_is_no_error_of_who_logs(log: Log) -> None:
+def test_fault_61_a_value_that_cannot_be_formatted_raises_no_error(log: Log) -> None:
     class Broken:
         def __repr__(self) -> str:
             raise RuntimeError

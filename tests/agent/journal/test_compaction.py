@@ -27,7 +27,7 @@ def next_records(memory: Memory, drop: str) -> list[Record]:
 
 
 @given(st.data(), st.integers(1, 4), st.integers(0, 4))
-def test_what_survives_replays_to_the_same_memory(
+def test_survivors_replay_to_the_same_memory(
     data: st.DataObject, remembered_drops: int, evidence_drops: int
 ) -> None:
     entries: list[Entry] = []

@@ -50,7 +50,7 @@ def test_a_lock_is_held_until_its_descriptor_is_closed(tmp_path: Path) -> None:
     DISK.close(DISK.lock(path))
 
 
-def test_what_is_not_there_cannot_be_opened(tmp_path: Path) -> None:
+def test_a_missing_file_cannot_be_opened(tmp_path: Path) -> None:
     for call in (DISK.append_to, DISK.size, DISK.read):
         with pytest.raises(FileNotFoundError):
             call(tmp_path / "missing")
@@ -62,7 +62,7 @@ def test_only_a_regular_file_has_a_length(tmp_path: Path) -> None:
             DISK.size(path)
 
 
-def test_what_is_written_again_stays_as_it_is_and_is_synced(
+def test_overwritten_bytes_stay_equal_and_are_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"

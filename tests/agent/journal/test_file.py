@@ -61,7 +61,7 @@ def test_a_new_journal_is_empty_private_and_complete(path: Path) -> None:
     journal.close()
 
 
-def test_what_was_synced_is_there_again_under_the_same_id(path: Path) -> None:
+def test_synced_entries_are_read_back_under_the_same_id(path: Path) -> None:
     journal, _ = Journal.open(path)
     write(journal)
     assert journal.dirty
@@ -79,7 +79,7 @@ def test_what_was_synced_is_there_again_under_the_same_id(path: Path) -> None:
     again.close()
 
 
-def test_what_was_not_synced_is_not_there(path: Path) -> None:
+def test_unsynced_entries_are_lost(path: Path) -> None:
     journal, _ = Journal.open(path)
     write(journal, RECORDS[:1])
     journal.sync()
@@ -88,7 +88,7 @@ def test_what_was_not_synced_is_not_there(path: Path) -> None:
     assert records_in(path) == RECORDS[:1]
 
 
-def test_one_sync_writes_all_that_waits_and_none_writes_nothing(
+def test_one_sync_writes_all_appended_entries_at_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal, _ = Journal.open(path)
@@ -107,10 +107,10 @@ def test_one_sync_writes_all_that_waits_and_none_writes_nothing(
     journal.close()
 
 
-def test_fault_32_what_a_failed_sync_left_in_memory_is_written_again_by_the_next_start(
+def test_fault_32_the_next_start_writes_again_what_a_failed_sync_left_in_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk of this test takes nothing but what a sync that succeeds comes after."""
+    """The disk of this test stores only bytes that a successful sync follows."""
     journal, _ = Journal.open(path)
     write(journal, RECORDS[:1])
     journal.sync()
@@ -194,7 +194,7 @@ def test_fault_33_a_torn_tail_is_cut_off_and_writing_goes_on(path: Path) -> None
 
 
 def test_fault_34_a_damaged_body_stops_the_agent_and_is_left_as_it_is(path: Path) -> None:
-    """Invariant 20: nobody guesses."""
+    """Invariant 20: damage is never repaired by a guess."""
     journal, _ = Journal.open(path)
     write(journal, RECORDS[:2])
     journal.sync()
@@ -235,7 +235,7 @@ def failing(number: int) -> Callable[..., int]:
 
 @pytest.mark.parametrize("call", ["write", "fdatasync"])
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
-def test_fault_32_after_a_failed_sync_nothing_more_is_taken(
+def test_fault_32_after_a_failed_sync_the_journal_accepts_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     journal, _ = Journal.open(path)
@@ -330,7 +330,7 @@ def test_fault_32_compaction_on_a_failing_disk_stops_the_agent(
 
 
 def _compact_and_die(path: Path, call: str, count: int) -> None:
-    """Kills this process at the count-th of the calls that compaction makes of the system."""
+    """Kills this process at the count-th system call of a compaction."""
     journal, _ = Journal.open(path)
     real = getattr(os, call)
     left = count
@@ -380,7 +380,7 @@ def test_reading_does_not_lock_or_change_the_journal(path: Path) -> None:
     journal.close()
 
 
-def test_a_place_where_nothing_can_be_written_is_a_typed_error(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_a_typed_error(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(JournalError):
@@ -388,14 +388,14 @@ def test_a_place_where_nothing_can_be_written_is_a_typed_error(tmp_path: Path) -
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    """All that a command could leave behind: names, bytes, owners, times."""
+    """Names, bytes, owners and times of all files in a folder."""
     return {
         each.name: (each.read_bytes(), each.stat().st_uid, each.stat().st_mtime_ns)
         for each in folder.iterdir()
     }
 
 
-def test_no_agent_starts_meanwhile_and_nothing_is_written(tmp_path: Path) -> None:
+def test_the_lock_keeps_agents_away_and_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     Journal.open(path)[0].close()
     before = contents(tmp_path)
@@ -406,7 +406,7 @@ def test_no_agent_starts_meanwhile_and_nothing_is_written(tmp_path: Path) -> Non
     Journal.open(path)[0].close()
 
 
-def test_a_running_agent_is_noticed(tmp_path: Path) -> None:
+def test_the_lock_of_a_running_agent_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     journal, _ = Journal.open(path)
     with pytest.raises(JournalLockedError), journal_lock(path):
@@ -417,13 +417,13 @@ def test_a_running_agent_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["journal", "missing/journal", "missing/folder/journal"])
-def test_where_no_agent_has_run_nothing_is_made(tmp_path: Path, name: str) -> None:
+def test_without_a_journal_the_lock_makes_no_file(tmp_path: Path, name: str) -> None:
     with journal_lock(tmp_path / name):
         assert list(tmp_path.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_journal_is_told(tmp_path: Path) -> None:
+def test_locking_a_damaged_journal_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     Journal.open(path)[0].close()
     path.write_bytes(b"x" + path.read_bytes())
@@ -433,7 +433,7 @@ def test_a_damaged_journal_is_told(tmp_path: Path) -> None:
         Journal.open(path)
 
 
-def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
+def test_locking_an_unreadable_journal_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     Journal.open(path)[0].close()
     path.unlink()
@@ -443,7 +443,7 @@ def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for another user")
-def test_a_journal_that_root_made_belongs_to_the_owner_of_its_folder(tmp_path: Path) -> None:
+def test_a_journal_made_by_root_belongs_to_the_owner_of_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     os.chown(folder, 61184, 61184)
@@ -459,7 +459,7 @@ def test_a_journal_that_root_made_belongs_to_the_owner_of_its_folder(tmp_path: P
 PATH = Path("/var/lib/x/journal")
 
 
-def test_every_error_names_the_file_and_keeps_its_facts() -> None:
+def test_every_error_names_the_file() -> None:
     damaged = JournalDamagedError(PATH, 117, "a reason")
     failed = JournalFailedError(PATH, OSError(28, "No space left on device"))
     errors: list[JournalError] = [damaged, failed, JournalLockedError(PATH)]

@@ -28,7 +28,7 @@ SOUND = b"".join(FRAMES)
 LAST_START = len(SOUND) - len(FRAMES[-1])
 
 
-def test_what_was_written_is_read_back() -> None:
+def test_encoded_entries_are_decoded_alike() -> None:
     contents = decode(SOUND)
     assert contents.entries == (*FIRST, *SECOND)
     assert contents.header.journal_id == "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
@@ -44,7 +44,7 @@ def test_the_file_is_text_without_nul_bytes() -> None:
 
 @pytest.mark.parametrize("kept", range(1, len(FRAMES[-1])))
 def test_fault_33_a_short_tail_is_torn_at_every_length(kept: int) -> None:
-    """Invariant 20: what a power cut has left of a record is recognised."""
+    """Invariant 20: a record torn by a power cut is recognised."""
     contents = decode(SOUND[: LAST_START + kept])
     assert contents.entries == FIRST
     assert (contents.sound_bytes, contents.torn_bytes) == (LAST_START, kept)
@@ -69,8 +69,8 @@ def test_fault_33_any_unwritten_sectors_of_the_last_frame_are_torn() -> None:
         assert decode(torn).entries == FIRST
 
 
-def test_fault_34_every_flipped_bit_is_damage_and_none_is_taken_for_a_torn_tail() -> None:
-    """Invariant 20: damage is never taken for a power cut, and so never guessed away."""
+def test_fault_34_every_flipped_bit_is_damage() -> None:
+    """Invariant 20: damage is never mistaken for a torn record, and so never removed."""
     for position in range(len(SOUND)):
         for bit in range(8):
             flipped = bytearray(SOUND)
@@ -121,7 +121,7 @@ def test_too_many_bytes_for_one_frame_are_damage() -> None:
         HEADER + encode_frame([{"n": 1}]),
     ],
 )
-def test_what_is_no_journal_is_refused(data: bytes) -> None:
+def test_a_file_of_another_format_is_refused(data: bytes) -> None:
     with pytest.raises(BrokenFrameError):
         decode(data)
 
@@ -140,7 +140,7 @@ def test_compacted_entries_may_have_gaps_but_none_may_be_missing() -> None:
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))
-def test_no_bytes_are_read_as_something_that_was_not_written(junk: bytes, more: bytes) -> None:
+def test_appended_bytes_never_decode_to_new_entries(junk: bytes, more: bytes) -> None:
     for data in (junk + more, HEADER + junk + more, SOUND + junk):
         try:
             contents = decode(data)

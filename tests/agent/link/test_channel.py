@@ -1,4 +1,4 @@
-"""What a link is encrypted with, and that nothing is said to a frontend that is not ours."""
+"""TLS and tokens of a link; an unknown frontend receives no secret."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drink_agent.domain.events import BoardStatus, Event, LinkUp
+from drink_agent.domain.events import LinkUp
 from drink_agent.link.channel import (
     GRPC_ROOTS_VARIABLE,
     KEEPALIVE_OPTIONS,
@@ -20,26 +20,18 @@ from drink_agent.link.channel import (
     open_channel,
     system_authorities,
 )
-from drink_agent.link.client import LinkClient
-from drink_agent.link.convert import Hello
 from drink_agent.link.settings import LinkSettings
 from drink_frontend.rpc.tls import server_credentials
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, welcome_all
 from tests.fakes.http_proxy import PROXY_VARIABLES, HttpProxy
 from tests.support.certificates import Certificates
+from tests.support.link_client import TOKEN, LinkPeer, running, with_token
 from tests.support.logwatch import watching
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> LinkSettings:
-    token_file = tmp_path / "token"
-    token_file.write_text("token")
-    token_file.chmod(0o600)
-    return LinkSettings(token_file=token_file, backoff_first_s=0.05, backoff_limit_s=0.1)
-
-
-def hello() -> Hello:
-    return Hello("d", "boot", "journal", 0, "0", BoardStatus(ready=False))
+    return with_token(LinkSettings(backoff_first_s=0.05, backoff_limit_s=0.1), tmp_path)
 
 
 @pytest.fixture
@@ -63,21 +55,11 @@ async def served(certificates: Certificates, client_ca: Path | None) -> AsyncIte
         await frontend.stop()
 
 
-@contextlib.asynccontextmanager
-async def dialling(
+def dialling(
     settings: LinkSettings, frontend: FakeFrontend
-) -> AsyncIterator[asyncio.Queue[Event]]:
-    """An agent that dials the frontend; what it delivers."""
-    events: asyncio.Queue[Event] = asyncio.Queue()
-    settings = replace(settings, addresses=(f"localhost:{frontend.port}",))
-    client = LinkClient(settings, hello, events.put)
-    running = asyncio.create_task(client.run())
-    try:
-        yield events
-    finally:
-        await client.close()
-        running.cancel()
-        await asyncio.wait([running])
+) -> contextlib.AbstractAsyncContextManager[LinkPeer]:
+    """An agent that dials the frontend by the name that its certificate has."""
+    return running(settings, f"localhost:{frontend.port}")
 
 
 @pytest.mark.parametrize("variable", PROXY_VARIABLES)
@@ -86,8 +68,8 @@ async def test_a_proxy_of_the_environment_is_not_used(
 ) -> None:
     async with FakeFrontend(welcome_all()) as frontend, HttpProxy() as proxy:
         monkeypatch.setenv(variable, proxy.url)
-        async with dialling(settings, frontend) as events:
-            assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+        async with dialling(settings, frontend) as peer:
+            assert await asyncio.wait_for(peer.event(), LIMIT_S) == LinkUp(1)
             assert proxy.asked == []
 
 
@@ -99,30 +81,30 @@ async def test_a_link_goes_through_the_proxy_that_is_set(
     await frontend.start(server_credentials(*ours.server(), None) if encrypted else None)
     async with HttpProxy() as proxy:
         settings = replace(settings, proxy=proxy.url, ca_file=ours.ca if encrypted else None)
-        async with dialling(settings, frontend) as events:
-            assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+        async with dialling(settings, frontend) as peer:
+            assert await asyncio.wait_for(peer.event(), LIMIT_S) == LinkUp(1)
             assert proxy.asked == [f"localhost:{frontend.port}"]
     await frontend.stop()
 
 
 @pytest.mark.parametrize("right", [True, False])
-async def test_fault_19_only_a_frontend_with_the_right_certificate_hears_the_token(
+async def test_fault_19_only_a_frontend_with_the_right_certificate_receives_the_token(
     settings: LinkSettings, ours: Certificates, theirs: Certificates, right: bool
 ) -> None:
     settings = replace(settings, ca_file=(ours if right else theirs).ca)
     with watching("drink_agent.link", "link_lost") as lost:
-        async with served(ours, None) as frontend, dialling(settings, frontend) as events:
+        async with served(ours, None) as frontend, dialling(settings, frontend) as peer:
             if right:
-                assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+                assert await asyncio.wait_for(peer.event(), LIMIT_S) == LinkUp(1)
                 link = await frontend.next_link()
-                assert link.metadata["authorization"] == "Bearer token"
+                assert link.metadata["authorization"] == f"Bearer {TOKEN}"
             else:
                 await asyncio.wait_for(lost.wait(), LIMIT_S)
                 assert frontend._links.empty()
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_without_a_file_of_its_own_a_link_trusts_the_system_s_authorities(
+async def test_without_ca_file_the_system_s_authorities_are_trusted(
     settings: LinkSettings,
     ours: Certificates,
     theirs: Certificates,
@@ -134,9 +116,9 @@ async def test_without_a_file_of_its_own_a_link_trusts_the_system_s_authorities(
     certificate, key = ours.machine("d")
     settings = replace(settings, token_file=None, cert_file=certificate, key_file=key)
     with watching("drink_agent.link", "link_lost") as lost:
-        async with served(ours, ours.ca) as frontend, dialling(settings, frontend) as events:
+        async with served(ours, ours.ca) as frontend, dialling(settings, frontend) as peer:
             if trusted:
-                assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+                assert await asyncio.wait_for(peer.event(), LIMIT_S) == LinkUp(1)
             else:
                 await asyncio.wait_for(lost.wait(), LIMIT_S)
                 assert frontend._links.empty()
@@ -149,13 +131,13 @@ async def test_a_certificate_needs_no_token_beside_it(
     settings = replace(
         settings, token_file=None, ca_file=ours.ca, cert_file=certificate, key_file=key
     )
-    async with served(ours, ours.ca) as frontend, dialling(settings, frontend) as events:
-        assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+    async with served(ours, ours.ca) as frontend, dialling(settings, frontend) as peer:
+        assert await asyncio.wait_for(peer.event(), LIMIT_S) == LinkUp(1)
         assert "authorization" not in (await frontend.next_link()).metadata
 
 
 @pytest.mark.parametrize("expired", [True, False])
-async def test_fault_19_a_renewed_certificate_is_taken_up_with_the_next_link(
+async def test_fault_19_a_renewed_certificate_is_used_for_the_next_link(
     settings: LinkSettings,
     ours: Certificates,
     theirs: Certificates,
@@ -164,20 +146,20 @@ async def test_fault_19_a_renewed_certificate_is_taken_up_with_the_next_link(
 ) -> None:
     certificate, key = (ours if expired else theirs).machine("d", expired=expired)
     settings = replace(settings, ca_file=ours.ca, cert_file=certificate, key_file=key)
-    async with served(ours, ours.ca) as frontend, dialling(settings, frontend) as events:
+    async with served(ours, ours.ca) as frontend, dialling(settings, frontend) as peer:
         with watching("drink_agent.link", "link_lost") as lost:
             await asyncio.wait_for(lost.wait(), LIMIT_S)
         assert frontend._links.empty()
         good = ours.machine("d", file="renewed")
         good.key.replace(key)
         good.certificate.replace(certificate)
-        assert await asyncio.wait_for(events.get(), LIMIT_S) == LinkUp(1)
+        assert await asyncio.wait_for(peer.event(), LIMIT_S) == LinkUp(1)
     told = [vars(each)["problem"] for each in caplog.records if each.msg == "certificate_unfit"]
     assert all("certificate has expired" in problem for problem in told)
     assert bool(told) is expired
 
 
-async def test_a_certificate_without_its_key_is_not_even_tried(
+async def test_a_certificate_without_its_key_prevents_dialling(
     settings: LinkSettings, ours: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = replace(
@@ -203,7 +185,7 @@ def test_a_token_that_cannot_be_read_is_named(settings: LinkSettings) -> None:
         authorization(settings)
 
 
-def test_no_token_is_sent_where_there_is_none_to_send(settings: LinkSettings) -> None:
+def test_no_metadata_is_sent_without_a_token(settings: LinkSettings) -> None:
     settings = replace(settings, token_file=None, cert_file=Path("a"), key_file=Path("b"))
     assert authorization(settings) == ()
 
@@ -215,7 +197,7 @@ def test_fault_20_pings_are_slower_than_the_frontend_allows() -> None:
     assert options["grpc.http2.max_pings_without_data"] == 0
 
 
-def test_grpc_does_not_meddle_with_forks() -> None:
+def test_grpc_fork_handlers_are_disabled() -> None:
     assert os.environ["GRPC_ENABLE_FORK_SUPPORT"] == "0"
 
 
@@ -231,7 +213,7 @@ def ca(tmp_path: Path) -> Path:
 
 
 def loaded(pem: bytes | None) -> int:
-    """How many authorities OpenSSL takes from it."""
+    """Number of authorities that OpenSSL reads from it."""
     assert pem is not None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=pem.decode())
@@ -266,7 +248,7 @@ def test_folders_that_the_environment_names(
     assert loaded(system_authorities()) == 1
 
 
-def test_the_computer_s_own_where_nothing_is_set() -> None:
+def test_the_system_s_authorities_are_the_default() -> None:
     context = ssl.create_default_context()
     pem = system_authorities()
     known = context.cert_store_stats()["x509_ca"]
@@ -295,7 +277,7 @@ def test_the_file_that_grpc_s_own_variable_names_is_trusted_too(
     assert loaded(system_authorities()) == 2
 
 
-def test_a_named_file_that_cannot_be_used_is_told(
+def test_an_unusable_file_named_in_the_environment_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
@@ -312,23 +294,23 @@ def made(tmp_path: Path) -> Certificates:
     return Certificates(tmp_path)
 
 
-def test_nothing_is_wrong_with_the_machines_own(made: Certificates) -> None:
+def test_the_machine_s_own_certificate_has_no_problem(made: Certificates) -> None:
     assert not certificate_problem(*made.machine("d"), "d")
 
 
-def test_fault_19_another_machines_is_told(made: Certificates) -> None:
+def test_fault_19_a_certificate_of_another_machine_is_a_problem(made: Certificates) -> None:
     assert "['ld'], not for the machine d" in certificate_problem(*made.machine("ld"), "d")
 
 
-def test_a_frontends_is_told(made: Certificates) -> None:
+def test_a_server_certificate_is_a_problem(made: Certificates) -> None:
     assert "purpose" in certificate_problem(*made.server(), "d")
 
 
-def test_an_expired_one_is_told(made: Certificates) -> None:
+def test_an_expired_certificate_is_a_problem(made: Certificates) -> None:
     assert "expired" in certificate_problem(*made.machine("d", expired=True), "d")
 
 
-def test_files_of_no_use_are_named(made: Certificates, tmp_path: Path) -> None:
+def test_unusable_certificate_files_are_named(made: Certificates, tmp_path: Path) -> None:
     certificate, key = made.machine("d")
     with pytest.raises(LinkSetupError, match=r"machine-d\.pem and .*server\.key do not fit"):
         certificate_problem(certificate, made.server().key, "d")

@@ -1,6 +1,5 @@
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,65 +8,34 @@ import pytest
 
 from drink.v1.machine_link_service_pb2 import ConnectResponse, Dispense, Goodbye
 from drink.v1.machine_link_service_pb2 import Result as ResultMessage
-from drink_agent.domain.events import Ack, BoardStatus, Command, Event, LinkDown, LinkUp
-from drink_agent.domain.evidence import Cause, Evidence, Sensor
+from drink_agent.domain.events import Ack, Command, Event, LinkDown, LinkUp
+from drink_agent.domain.evidence import Cause, Evidence
 from drink_agent.domain.records import Result
 from drink_agent.link.client import LinkClient
-from drink_agent.link.convert import Hello
 from drink_agent.link.settings import LinkSettings
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, FakeLink, welcome_all
+from tests.support.link_client import STATUS, TOKEN, LinkPeer, hello, running, with_token
 from tests.support.logwatch import watching
 
-TOKEN = "a-token-of-the-machine"
-STATUS = BoardStatus(ready=True, sensors={1: Sensor.STOCKED}, temperature_celsius=4.5)
 RESULT = Result("a", 1, Cause.BOARD_ACK, Evidence())
-
-
-class Peer:
-    """A client and the events it delivered."""
-
-    def __init__(self, settings: LinkSettings, room: int = 0) -> None:
-        self.events: asyncio.Queue[Event] = asyncio.Queue(room)
-        self.client = LinkClient(settings, hello, self.events.put, random=lambda: 0.0)
-
-    async def event(self) -> Event:
-        async with asyncio.timeout(LIMIT_S):
-            return await self.events.get()
-
-
-def hello() -> Hello:
-    return Hello("d", "boot", "journal", 17, "0.1", STATUS)
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> LinkSettings:
-    token_file = tmp_path / "token"
-    token_file.write_text(f"{TOKEN}\n")
-    token_file.chmod(0o600)
-    return LinkSettings(
-        token_file=token_file,
-        welcome_limit_s=5,
-        backoff_first_s=0.02,
-        backoff_limit_s=0.1,
-        backoff_slow_s=0.2,
-        goodbye_limit_s=0.5,
+    return with_token(
+        LinkSettings(
+            welcome_limit_s=5,
+            backoff_first_s=0.02,
+            backoff_limit_s=0.1,
+            backoff_slow_s=0.2,
+            goodbye_limit_s=0.5,
+        ),
+        tmp_path,
     )
 
 
-@contextlib.asynccontextmanager
-async def running(frontend: FakeFrontend, settings: LinkSettings) -> AsyncIterator[Peer]:
-    peer = Peer(replace(settings, addresses=(frontend.address,)))
-    task = asyncio.create_task(peer.client.run())
-    try:
-        yield peer
-    finally:
-        await peer.client.close()
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def test_hello_says_who_the_agent_is_and_what_it_remembers(settings: LinkSettings) -> None:
-    async with FakeFrontend() as frontend, running(frontend, settings):
+async def test_hello_has_the_agent_s_identity_and_journal_state(settings: LinkSettings) -> None:
+    async with FakeFrontend() as frontend, running(settings, frontend.address):
         link = await frontend.next_link()
         assert link.metadata["authorization"] == f"Bearer {TOKEN}"
         hello = link.hello
@@ -78,8 +46,8 @@ async def test_hello_says_who_the_agent_is_and_what_it_remembers(settings: LinkS
         assert [(each.slot, each.sensor) for each in hello.board_status.slots] == [(1, 1)]
 
 
-async def test_what_the_frontend_says_becomes_events_in_order(settings: LinkSettings) -> None:
-    async with FakeFrontend() as frontend, running(frontend, settings) as peer:
+async def test_messages_of_the_frontend_become_events_in_order(settings: LinkSettings) -> None:
+    async with FakeFrontend() as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         link.welcome(7, ["x", "y"])
         link.dispense("a", slot=3, ttl_ms=5000)
@@ -94,7 +62,7 @@ async def test_what_the_frontend_says_becomes_events_in_order(settings: LinkSett
 
 
 async def test_reports_reach_the_frontend(settings: LinkSettings) -> None:
-    async with FakeFrontend(welcome_all()) as frontend, running(frontend, settings) as peer:
+    async with FakeFrontend(welcome_all()) as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         await peer.event()
         peer.client.report(18, RESULT)
@@ -107,13 +75,13 @@ async def test_reports_reach_the_frontend(settings: LinkSettings) -> None:
 
 
 def senders() -> int:
-    """How many of gRPC's tasks wait for something to send."""
+    """Number of gRPC's tasks that wait for an outgoing message."""
     names = [getattr(task.get_coro(), "__name__", "") for task in asyncio.all_tasks()]
     return names.count("_consume_request_iterator")
 
 
 async def test_a_link_that_ended_leaves_no_task_behind(settings: LinkSettings) -> None:
-    async with FakeFrontend() as frontend, running(frontend, settings) as peer:
+    async with FakeFrontend() as frontend, running(settings, frontend.address) as peer:
         for epoch in range(1, 4):
             link = await frontend.next_link()
             link.welcome(epoch)
@@ -135,7 +103,7 @@ async def test_nothing_is_sent_without_a_link(settings: LinkSettings) -> None:
 
 
 async def test_of_waiting_statuses_only_the_newest_is_sent(settings: LinkSettings) -> None:
-    async with FakeFrontend(welcome_all()) as frontend, running(frontend, settings) as peer:
+    async with FakeFrontend(welcome_all()) as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         await peer.event()
         for degrees in range(100):
@@ -145,7 +113,7 @@ async def test_of_waiting_statuses_only_the_newest_is_sent(settings: LinkSetting
 
 
 async def test_heartbeats_are_sent_when_asked_for_and_count_up(settings: LinkSettings) -> None:
-    async with FakeFrontend(welcome_all()) as frontend, running(frontend, settings) as peer:
+    async with FakeFrontend(welcome_all()) as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         await peer.event()
         due = peer.client.beat_at
@@ -158,11 +126,11 @@ async def test_heartbeats_are_sent_when_asked_for_and_count_up(settings: LinkSet
         assert [beat.journal_sequence for beat in link.heartbeats] == [17, 18]
 
 
-async def test_fault_9_a_frontend_that_comes_back_is_found(settings: LinkSettings) -> None:
+async def test_fault_9_a_frontend_that_returns_is_dialled(settings: LinkSettings) -> None:
     frontend = FakeFrontend(welcome_all())
     await frontend.start()
     await frontend.stop()
-    async with running(frontend, settings) as peer:
+    async with running(settings, frontend.address) as peer:
         with watching("drink_agent.link", "link_lost") as lost:
             await asyncio.wait_for(lost.wait(), LIMIT_S)
         async with frontend:
@@ -171,7 +139,7 @@ async def test_fault_9_a_frontend_that_comes_back_is_found(settings: LinkSetting
 
 
 async def test_fault_21_a_restarted_frontend_is_dialled_again(settings: LinkSettings) -> None:
-    async with FakeFrontend(welcome_all()) as frontend, running(frontend, settings) as peer:
+    async with FakeFrontend(welcome_all()) as frontend, running(settings, frontend.address) as peer:
         assert await peer.event() == LinkUp(1)
         await frontend.stop()
         assert await peer.event() == LinkDown()
@@ -179,12 +147,12 @@ async def test_fault_21_a_restarted_frontend_is_dialled_again(settings: LinkSett
         assert await peer.event() == LinkUp(2)
 
 
-async def test_fault_14_a_frontend_that_falls_silent_is_left(settings: LinkSettings) -> None:
+async def test_fault_14_a_silent_frontend_is_left(settings: LinkSettings) -> None:
     def greet(link: FakeLink) -> None:
         link.answers_heartbeats = False
         link.welcome(interval_s=1)
 
-    async with FakeFrontend(greet) as frontend, running(frontend, settings) as peer:
+    async with FakeFrontend(greet) as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         assert await peer.event() == LinkUp(1)
         peer.client.beat(1)
@@ -192,10 +160,10 @@ async def test_fault_14_a_frontend_that_falls_silent_is_left(settings: LinkSetti
         await asyncio.wait_for(link.ended.wait(), LIMIT_S)
 
 
-async def test_a_frontend_that_never_welcomes_is_left(settings: LinkSettings) -> None:
+async def test_a_frontend_that_sends_no_welcome_is_left(settings: LinkSettings) -> None:
     async with (
         FakeFrontend() as frontend,
-        running(frontend, replace(settings, welcome_limit_s=0.1)) as peer,
+        running(replace(settings, welcome_limit_s=0.1), frontend.address) as peer,
     ):
         first = await frontend.next_link()
         await frontend.next_link()
@@ -222,7 +190,7 @@ async def test_a_frontend_that_never_welcomes_is_left(settings: LinkSettings) ->
 async def test_a_frontend_that_breaks_the_protocol_is_left(
     settings: LinkSettings, break_the_rules: Callable[[FakeLink], object]
 ) -> None:
-    async with FakeFrontend() as frontend, running(frontend, settings) as peer:
+    async with FakeFrontend() as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         break_the_rules(link)
         await asyncio.wait_for(link.ended.wait(), LIMIT_S)
@@ -248,14 +216,14 @@ async def test_the_reason_decides_how_soon_the_frontend_is_dialled_again(
     reason: str,
     slowly: bool,
 ) -> None:
-    async with FakeFrontend() as frontend, running(frontend, settings):
+    async with FakeFrontend() as frontend, running(settings, frontend.address):
         link = await frontend.next_link()
         link.fail(code, reason)
         await frontend.next_link()
     lost = next(each for each in caplog.records if each.message == "link_lost")
     facts = vars(lost)
     assert facts["reason"] == reason
-    assert (facts["retry_s"] == 0.1) is slowly
+    assert (facts["retry_s"] == settings.backoff_slow_s) is slowly
     assert (lost.levelname == "ERROR") is slowly
 
 
@@ -266,13 +234,13 @@ async def test_the_reason_decides_how_soon_the_frontend_is_dialled_again(
         (Goodbye.REASON_SHUTTING_DOWN, "SHUTTING_DOWN"),
     ],
 )
-async def test_fault_18_a_goodbye_is_understood(
+async def test_fault_18_the_reason_of_a_goodbye_decides_the_retry(
     settings: LinkSettings,
     caplog: pytest.LogCaptureFixture,
     reason: Goodbye.Reason.ValueType,
     logged: str,
 ) -> None:
-    async with FakeFrontend(welcome_all()) as frontend, running(frontend, settings) as peer:
+    async with FakeFrontend(welcome_all()) as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         await peer.event()
         link.goodbye(reason)
@@ -281,20 +249,20 @@ async def test_fault_18_a_goodbye_is_understood(
     assert vars(lost)["reason"] == logged
 
 
-async def test_closing_says_goodbye(settings: LinkSettings) -> None:
+async def test_closing_sends_goodbye(settings: LinkSettings) -> None:
     async with FakeFrontend(welcome_all()) as frontend:
-        async with running(frontend, settings) as peer:
+        async with running(settings, frontend.address) as peer:
             link = await frontend.next_link()
             await peer.event()
         assert link.said_goodbye
 
 
-async def test_closing_does_not_wait_for_ever(settings: LinkSettings) -> None:
+async def test_closing_has_a_time_limit(settings: LinkSettings) -> None:
     class Deaf(FakeFrontend):
         async def _read(self, *_: object) -> None:
             await asyncio.Event().wait()
 
-    async with Deaf(welcome_all()) as frontend, running(frontend, settings) as peer:
+    async with Deaf(welcome_all()) as frontend, running(settings, frontend.address) as peer:
         await frontend.next_link()
         await peer.event()
 
@@ -304,7 +272,7 @@ async def test_a_token_others_can_read_is_never_sent(
 ) -> None:
     assert settings.token_file is not None
     settings.token_file.chmod(0o640)
-    async with FakeFrontend() as frontend, running(frontend, settings):
+    async with FakeFrontend() as frontend, running(settings, frontend.address):
         with watching("drink_agent.link", "link_lost") as lost:
             await asyncio.wait_for(lost.wait(), LIMIT_S)
         settings.token_file.chmod(0o600)
@@ -312,9 +280,9 @@ async def test_a_token_others_can_read_is_never_sent(
     assert TOKEN not in caplog.text
 
 
-async def test_an_agent_that_is_slow_to_listen_loses_nothing(settings: LinkSettings) -> None:
+async def test_a_slow_event_handler_loses_no_message(settings: LinkSettings) -> None:
     async with FakeFrontend(welcome_all()) as frontend:
-        peer = Peer(replace(settings, addresses=(frontend.address,)), room=1)
+        peer = LinkPeer(replace(settings, addresses=(frontend.address,)), room=1)
         task = asyncio.create_task(peer.client.run())
         link = await frontend.next_link()
         for number in range(50):

@@ -56,7 +56,7 @@ def test_a_slot_above_the_highest_is_refused_by_the_board_and_does_not_end_the_l
         (ConnectResponse(), None),
     ],
 )
-def test_what_the_frontend_says(response: ConnectResponse, expected: object) -> None:
+def test_a_message_is_converted(response: ConnectResponse, expected: object) -> None:
     assert link_event(response) == expected
 
 
@@ -66,7 +66,7 @@ def test_fault_22_a_message_of_a_newer_version_is_treated_as_a_heartbeat() -> No
 
 
 @given(st.binary(max_size=64))
-def test_no_bytes_make_it_fail_in_another_way(data: bytes) -> None:
+def test_any_bytes_are_converted_or_a_violation(data: bytes) -> None:
     try:
         response = ConnectResponse.FromString(data)
     except Exception:  # protobuf's own, not ours
@@ -76,13 +76,13 @@ def test_no_bytes_make_it_fail_in_another_way(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a", "drops/", "drops/a/b", "drops/" + "a" * 64, "drops/-a"])
-def test_a_drop_has_a_sound_name(name: str) -> None:
+def test_an_invalid_drop_name_is_a_violation(name: str) -> None:
     with pytest.raises(LinkViolationError):
         link_event(ConnectResponse(result_ack=ResultAck(drop=name, revision=1)))
 
 
 @pytest.mark.parametrize("cause", Cause)
-def test_a_result_is_told_in_full(cause: Cause) -> None:
+def test_a_result_is_reported_with_all_its_fields(cause: Cause) -> None:
     message = convert.result(9, Result("a", 2, cause, EVIDENCE)).result
     assert (message.drop, message.revision, message.journal_sequence) == ("drops/a", 2, 9)
     assert Drop.State.Name(message.outcome) == f"STATE_{cause.outcome}"
@@ -99,7 +99,7 @@ def test_a_result_is_told_in_full(cause: Cause) -> None:
     assert not message.evidence.HasField("sensor_after_offset_ms")
 
 
-def test_a_board_without_a_thermometer_says_nothing_of_it() -> None:
+def test_without_a_thermometer_no_temperature_is_sent() -> None:
     status = BoardStatus(ready=True, sensors={2: Sensor.EMPTY, 1: Sensor.STOCKED})
     message = convert.board_status(status).board_status
     assert not message.HasField("temperature_celsius")
@@ -125,13 +125,13 @@ for said in eval(sys.argv[2]):
 """
 
 
-def test_protobuf_in_pure_python_says_and_hears_the_same() -> None:
-    """32-bit ARM computers have no other."""
+def test_protobuf_in_pure_python_converts_alike() -> None:
+    """Wheels of protobuf for 32-bit ARM contain only this implementation."""
     response = ConnectResponse(dispense=Dispense(drop="drops/a", epoch=3, slot=2, ttl_ms=9))
     status = BoardStatus(ready=True, sensors={1: Sensor.STOCKED}, temperature_celsius=4.5)
     result = Result("a", 1, Cause.BOARD_ACK, EVIDENCE)
     said = f"(convert.result(7, {result!r}), convert.board_status({status!r}))"
-    # What enumerations show of themselves is no expression.
+    # The representation of an enumeration's value is no Python expression.
     said = re.sub(r"<(\w+)\.(\w+): '\w+'>", r"\1.\2", said)
     done = subprocess.run(
         [sys.executable, "-c", PURE_PYTHON, response.SerializeToString().hex(), said],

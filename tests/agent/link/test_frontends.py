@@ -1,4 +1,4 @@
-"""An agent that may link to several frontends."""
+"""A link client with the addresses of several frontends."""
 
 import asyncio
 import contextlib
@@ -10,63 +10,33 @@ import grpc
 import pytest
 
 from drink.v1.machine_link_service_pb2 import Goodbye
-from drink_agent.domain.events import BoardStatus, Event, LinkDown, LinkUp
-from drink_agent.link.client import LinkClient
-from drink_agent.link.convert import Hello
+from drink_agent.domain.events import LinkDown, LinkUp
 from drink_agent.link.settings import LinkSettings
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, welcome_all
 from tests.fakes.names import name_server
+from tests.support.link_client import running, with_token
 
 FIRST, SECOND = "127.0.0.1", "127.0.0.2"
 
 
-class Peer:
-    """A client and what it delivered; it dials the addresses in their order."""
-
-    def __init__(self, settings: LinkSettings) -> None:
-        self.events: asyncio.Queue[Event] = asyncio.Queue()
-        self.client = LinkClient(settings, hello, self.events.put, random=lambda: 0.999)
-
-    async def event(self) -> Event:
-        async with asyncio.timeout(LIMIT_S):
-            return await self.events.get()
-
-
-def hello() -> Hello:
-    return Hello("d", "boot", "journal", 0, "0", BoardStatus(ready=False))
-
-
 @pytest.fixture
 def settings(tmp_path: Path) -> LinkSettings:
-    token_file = tmp_path / "token"
-    token_file.write_text("token")
-    token_file.chmod(0o600)
-    # Waits that no test outlasts: whoever is dialled soon is dialled without one.
-    return LinkSettings(
-        token_file=token_file,
-        welcome_limit_s=LIMIT_S,
-        backoff_first_s=LIMIT_S * 4,
-        backoff_limit_s=LIMIT_S * 4,
-        backoff_slow_s=LIMIT_S * 4,
-        goodbye_limit_s=0.5,
+    # Waits that no test outlasts: a frontend that is dialled soon is dialled without a wait.
+    return with_token(
+        LinkSettings(
+            welcome_limit_s=LIMIT_S,
+            backoff_first_s=LIMIT_S * 4,
+            backoff_limit_s=LIMIT_S * 4,
+            backoff_slow_s=LIMIT_S * 4,
+            goodbye_limit_s=0.5,
+        ),
+        tmp_path,
     )
 
 
 @contextlib.asynccontextmanager
-async def running(settings: LinkSettings, *addresses: str) -> AsyncIterator[Peer]:
-    peer = Peer(replace(settings, addresses=addresses))
-    task = asyncio.create_task(peer.client.run())
-    try:
-        yield peer
-    finally:
-        await peer.client.close()
-        task.cancel()
-        await asyncio.wait([task])
-
-
-@contextlib.asynccontextmanager
 async def two_frontends() -> AsyncIterator[tuple[FakeFrontend, FakeFrontend]]:
-    """Two on one port of two addresses, as one name has them."""
+    """Two frontends on the same port of two addresses, which one name can have."""
     async with (
         FakeFrontend(welcome_all(), FIRST) as first,
         FakeFrontend(welcome_all(), SECOND, first.port) as second,
@@ -74,7 +44,7 @@ async def two_frontends() -> AsyncIterator[tuple[FakeFrontend, FakeFrontend]]:
         yield first, second
 
 
-async def test_fault_21_a_frontend_that_cannot_be_reached_is_passed_over(
+async def test_fault_21_an_unreachable_frontend_is_skipped(
     settings: LinkSettings,
 ) -> None:
     async with two_frontends() as (first, second):
@@ -113,7 +83,7 @@ async def test_a_goodbye_moves_the_agent_at_once(settings: LinkSettings) -> None
 
 
 @pytest.mark.parametrize("reason", ["SHUTTING_DOWN", "STORAGE_UNAVAILABLE", "INTERNAL"])
-async def test_a_frontend_that_cannot_take_it_is_passed_over(
+async def test_a_frontend_that_refuses_the_link_is_skipped(
     settings: LinkSettings, reason: str
 ) -> None:
     async with (
@@ -141,7 +111,7 @@ async def test_fault_18_an_agent_that_was_superseded_does_not_return_by_another_
                 await second.next_link()
 
 
-async def test_one_name_of_several_frontends_leads_to_whichever_answers(
+async def test_one_name_of_several_frontends_leads_to_one_that_answers(
     settings: LinkSettings,
 ) -> None:
     settings = replace(settings, insecure=True, backoff_first_s=0.01, backoff_limit_s=0.01)

@@ -26,7 +26,7 @@ HIGHEST = math.nextafter(1, 0)
 
 
 def drawing(*numbers: float) -> Callable[[], float]:
-    """The numbers, then the highest for ever, with which nothing changes its place."""
+    """Returns the numbers, then always the highest, which keeps the order of the addresses."""
     return itertools.chain(numbers, itertools.repeat(HIGHEST)).__next__
 
 
@@ -52,7 +52,7 @@ def test_each_agent_has_an_order_of_its_own(numbers: tuple[float, ...], order: l
     assert going.address == order[0]
 
 
-def test_all_are_tried_at_once_and_then_it_waits_ever_longer() -> None:
+def test_all_addresses_are_tried_before_each_growing_wait() -> None:
     going = route()
     waits = [going.next_wait_s(Retry.BACKOFF, 0) for _ in range(9)]
     assert waits == pytest.approx([0, 0, 1, 0, 0, 2, 0, 0, 4])
@@ -64,7 +64,7 @@ def test_with_one_address_every_failure_waits() -> None:
     assert going.next_wait_s(Retry.IMMEDIATE, HEALTHY_S) == pytest.approx(1)
 
 
-def test_what_needs_a_person_waits_long_at_once_and_goes_on_to_the_next() -> None:
+def test_a_refusal_that_needs_a_person_waits_long_and_selects_the_next_address() -> None:
     going = route()
     assert going.next_wait_s(Retry.SLOW, 0) == pytest.approx(THREE.backoff_slow_s)
     assert going.address == "b:1"
@@ -96,7 +96,7 @@ def test_fault_21_a_goodbye_begins_a_new_round_unless_it_comes_at_once() -> None
     st.integers(1, 5),
     st.lists(st.tuples(st.sampled_from(Retry), st.floats(0, 100)), min_size=20, max_size=100),
 )
-def test_fault_23_no_order_of_endings_makes_it_dial_without_end(
+def test_fault_23_no_order_of_endings_causes_a_dialling_loop(
     count: int, endings: list[tuple[Retry, float]]
 ) -> None:
     settings = LinkSettings(addresses=tuple(f"{number}:1" for number in range(count)))
@@ -104,12 +104,12 @@ def test_fault_23_no_order_of_endings_makes_it_dial_without_end(
     passed_s = 0.0
     for dials, (retry, up_s) in enumerate(endings, 1):
         passed_s += up_s + going.next_wait_s(retry, up_s)
-        # A round is as many dials; each costs half a first wait, or a link that lasted longer.
+        # A round has `count` dials and costs half a first wait, or a link that lasted longer.
         assert dials <= count * (passed_s / (settings.backoff_first_s / 2) + 1)
 
 
 @given(st.lists(st.floats(0, 1, exclude_max=True), min_size=10))
-def test_whatever_is_drawn_every_address_has_its_turn(numbers: list[float]) -> None:
+def test_every_order_contains_every_address(numbers: list[float]) -> None:
     settings = LinkSettings(addresses=tuple(f"{number}:1" for number in range(10)))
     going, seen = ReconnectPolicy(settings, drawing(*numbers)), set()
     for _ in range(10):
@@ -149,11 +149,11 @@ def test_a_limit_below_the_first_wait_is_that_wait() -> None:
 
 
 def contest(*ready: bool, seed: int, hours: float) -> tuple[list[float], int]:
-    """Two agents with one machine's token, for so long.
+    """Simulates two agents with the token of one machine.
 
     Returns:
-        What share of the last half of the time each of them had the link, and how often it changed
-        hands in that half.
+        For the second half of the time: the share in which each agent had the link, and the number
+        of changes between them.
     """
     random = Random(seed)
     agents = [ReconnectPolicy(LinkSettings(), random.random) for _ in ready]
@@ -178,7 +178,7 @@ def test_fault_18_of_two_agents_the_one_with_a_board_has_the_link_nearly_always(
 
 
 @given(st.integers(0, 2**32))
-def test_fault_18_two_agents_with_a_board_each_leave_each_other_alone(seed: int) -> None:
+def test_fault_18_two_agents_with_boards_rarely_supersede_each_other(seed: int) -> None:
     _, changes = contest(True, True, seed=seed, hours=24)
     assert changes <= 3 * 12  # a link that lasts for twenty minutes at least, on the average
 

@@ -59,7 +59,7 @@ def test_a_token_is_expected_unless_there_is_a_certificate() -> None:
         ({"wanted_limit": 0}, "wanted_limit"),
     ],
 )
-def test_what_makes_no_sense_is_refused(values: dict[str, object], named: str) -> None:
+def test_contradictory_settings_are_refused(values: dict[str, object], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         LinkSettings(**values)  # type: ignore[arg-type]
 
@@ -83,7 +83,7 @@ def test_what_makes_no_sense_is_refused(values: dict[str, object], named: str) -
         "unix-abstract:drink",
     ],
 )
-def test_what_grpc_can_dial_is_taken(address: str) -> None:
+def test_an_address_that_grpc_can_dial_is_accepted(address: str) -> None:
     assert address_problem(address) == ""
 
 
@@ -111,5 +111,5 @@ def test_what_grpc_can_dial_is_taken(address: str) -> None:
         ("a:1,b:2", "must be host:port"),
     ],
 )
-def test_what_no_frontend_can_be_reached_at_is_refused(address: str, problem: str) -> None:
+def test_an_unusable_address_is_refused(address: str, problem: str) -> None:
     assert problem in address_problem(address)

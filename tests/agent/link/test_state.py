@@ -22,7 +22,7 @@ def test_a_link_that_is_not_welcomed_has_a_deadline() -> None:
     assert state.up_s(105.0) == 0
 
 
-def test_nothing_may_be_said_before_welcome() -> None:
+def test_a_message_before_welcome_is_a_violation() -> None:
     with pytest.raises(LinkViolationError):
         LinkState(SETTINGS, 100.0).record_message(101.0)
 
@@ -49,7 +49,7 @@ def test_a_second_welcome_breaks_the_protocol() -> None:
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 10_000))
-def test_a_welcome_is_taken_within_its_limits_only(interval_s: int, wanted: int) -> None:
+def test_a_welcome_is_accepted_within_its_limits_only(interval_s: int, wanted: int) -> None:
     state = LinkState(SETTINGS, 100.0)
     if 1 <= interval_s <= INTERVAL_S_MAX and wanted <= SETTINGS.wanted_limit:
         state.record_welcome(interval_s, wanted, 101.0)

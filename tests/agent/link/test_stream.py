@@ -22,7 +22,7 @@ async def test_messages_come_out_in_order_and_the_end_after_them() -> None:
     assert await everything(outbox) == ["not_received", "heartbeat"]
 
 
-async def test_at_its_limit_it_refuses() -> None:
+async def test_a_full_outbox_refuses_messages() -> None:
     outbox = Outbox(2)
     assert [outbox.put(convert.not_received(drop)) for drop in "abc"] == [True, True, False]
     outbox.close()
@@ -30,7 +30,7 @@ async def test_at_its_limit_it_refuses() -> None:
     assert len(await everything(outbox)) == 2
 
 
-async def test_of_statuses_only_the_newest_is_kept() -> None:
+async def test_only_the_newest_status_is_kept() -> None:
     outbox = Outbox(1)
     for degrees in (1.0, 2.0, 3.0):
         outbox.put_status(convert.board_status(BoardStatus(True, {}, degrees)))
@@ -51,11 +51,11 @@ async def test_a_reader_is_woken() -> None:
 
 
 LIMIT_S = 5.0
-"""For what happens within milliseconds."""
+"""Limit of waits that normally take milliseconds."""
 
 
 class Clock:
-    """Seconds that pass as the loop's do, and faster when told so."""
+    """The loop's clock plus an offset that a test sets."""
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
@@ -73,7 +73,7 @@ async def test_a_link_without_welcome_is_lost_in_time() -> None:
     assert clock() >= state.silent_at
 
 
-async def test_what_was_heard_keeps_the_link() -> None:
+async def test_a_message_keeps_the_link() -> None:
     clock = Clock()
     state = LinkState(LinkSettings(welcome_limit_s=0.02), clock())
     async with heartbeat_monitor(state, clock):
@@ -82,7 +82,7 @@ async def test_what_was_heard_keeps_the_link() -> None:
     assert clock() < state.silent_at
 
 
-async def test_a_limit_that_comes_nearer_counts_from_the_look() -> None:
+async def test_an_earlier_deadline_counts_after_a_check() -> None:
     clock = Clock()
     state = LinkState(LinkSettings(welcome_limit_s=LIMIT_S * 10), clock())
 

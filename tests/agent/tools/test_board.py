@@ -31,7 +31,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     ("slot", "fault", "sound", "runs"),
     [(None, None, True, 0), (2, None, True, 1), (2, Fault.REFUSE, False, 0)],
 )
-async def test_the_board_is_asked_and_drops_only_if_told_to(
+async def test_the_board_drops_only_on_request(
     tmp_path: Path, slot: int | None, fault: Fault | None, sound: bool, runs: int
 ) -> None:
     board = EmulatedBoard(BoardSpec(motor_s=0.05))
@@ -48,7 +48,7 @@ async def test_the_board_is_asked_and_drops_only_if_told_to(
 
 
 async def ask(settings: BoardSettings, limit_s: float | None = None) -> str:
-    """What is told of a board that cannot be asked, and that the check ends."""
+    """Runs a check that must fail; returns the printed lines, of which none is repeated."""
     lines: list[str] = []
     async with asyncio.timeout(LIMIT_S):
         assert not await check_board(settings, lines.append, ready_limit_s=limit_s)
@@ -63,7 +63,7 @@ async def test_a_device_that_is_not_there_ends_it_at_once(tmp_path: Path) -> Non
     assert "mend that and try again" in told
 
 
-async def test_fault_46_a_port_that_another_program_holds_is_told_with_its_name(
+async def test_fault_46_the_program_that_holds_the_port_is_named(
     tmp_path: Path,
 ) -> None:
     async with PtyHost(EmulatedBoard(BoardSpec()), tmp_path / "board") as host:
@@ -74,14 +74,14 @@ async def test_fault_46_a_port_that_another_program_holds_is_told_with_its_name(
     assert f"({os.getpid()})" in told
 
 
-async def test_a_file_that_is_no_serial_port_is_told() -> None:
+async def test_a_file_that_is_no_serial_port_is_reported() -> None:
     told = await ask(BoardSettings(url="serial:///dev/null"))
     assert "/dev/null: is no serial port" in told
     assert "look at the name in board.url" in told
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "rfc2217"])
-async def test_a_refused_connection_is_told(scheme: str) -> None:
+async def test_a_refused_connection_is_explained(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as once:
         port = once.getsockname()[1]
     told = await ask(BoardSettings(url=f"{scheme}://127.0.0.1:{port}"))
@@ -90,7 +90,7 @@ async def test_a_refused_connection_is_told(scheme: str) -> None:
     assert "nothing listens on the port" in told
 
 
-async def test_a_refused_connection_to_a_name_with_several_addresses_is_told(
+async def test_a_refused_connection_to_several_addresses_is_explained(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as once:
@@ -104,14 +104,14 @@ async def test_a_refused_connection_to_a_name_with_several_addresses_is_told(
     assert "nothing listens on the port" in told
 
 
-async def test_a_port_in_use_is_told() -> None:
+async def test_a_port_in_use_is_explained() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"listen://127.0.0.1:{taken.getsockname()[1]}"
         told = await ask(BoardSettings(url=url, password="p"))
     assert "another program listens on the port" in told
 
 
-async def test_a_board_that_is_silent_is_told() -> None:
+async def test_a_silent_board_is_reported() -> None:
     master, slave = os.openpty()
     tty.setraw(slave)
     try:
@@ -124,7 +124,7 @@ async def test_a_board_that_is_silent_is_told() -> None:
     assert "9600 baud" in told
 
 
-async def test_a_wrong_password_is_told() -> None:
+async def test_a_wrong_password_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as once:
         port = once.getsockname()[1]
     settings = BoardSettings(url=f"listen://127.0.0.1:{port}", password="right")
@@ -148,7 +148,7 @@ async def test_a_wrong_password_is_told() -> None:
     assert "right" not in told.replace("the right password", "")
 
 
-async def test_a_wrong_password_on_a_wire_of_our_own_ends_it(tmp_path: Path) -> None:
+async def test_a_wrong_password_on_an_own_connection_ends_the_check(tmp_path: Path) -> None:
     board = EmulatedBoard(BoardSpec(motor_s=0.05, password="theirs"))
     async with PtyHost(board, tmp_path / "board") as host:
         asking = asyncio.create_task(
@@ -163,7 +163,7 @@ async def test_a_wrong_password_on_a_wire_of_our_own_ends_it(tmp_path: Path) -> 
     assert "ours" not in told
 
 
-async def test_fault_65_another_board_is_told_and_not_asked(tmp_path: Path) -> None:
+async def test_fault_65_another_board_is_reported_and_not_used(tmp_path: Path) -> None:
     board = EmulatedBoard(BoardSpec(motor_s=0.05))
     sysfs = Sysfs(tmp_path / "sys")
     async with PtyHost(board, tmp_path / "board") as host:
@@ -210,7 +210,7 @@ def accept(url: str, memory: BoardMemory) -> tuple[bool, str]:
     return accept_board(settings, memory, lines.append), "\n".join(lines)
 
 
-def test_fault_65_the_adapter_that_is_there_replaces_the_one_before(
+def test_fault_65_the_connected_adapter_replaces_the_previous_one(
     port: str, sysfs: Sysfs, memory: BoardMemory
 ) -> None:
     number = Path(port).stat().st_rdev
@@ -227,7 +227,7 @@ def test_fault_65_the_adapter_that_is_there_replaces_the_one_before(
     memory.check(number)
 
 
-def test_a_port_that_is_not_there_changes_nothing(tmp_path: Path, memory: BoardMemory) -> None:
+def test_a_missing_port_changes_nothing(tmp_path: Path, memory: BoardMemory) -> None:
     memory.save(Identity(greeting=""))
     before = memory.path.read_bytes()
     done, told = accept(f"serial://{tmp_path / 'nothing'}", memory)
@@ -261,9 +261,7 @@ def test_a_damaged_memory_is_replaced(port: str, sysfs: Sysfs, memory: BoardMemo
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files for another user")
-def test_what_root_accepts_can_be_read_by_the_service(
-    tmp_path: Path, port: str, sysfs: Sysfs
-) -> None:
+def test_the_service_can_read_what_root_accepted(tmp_path: Path, port: str, sysfs: Sysfs) -> None:
     sysfs.plug(Path(port).stat().st_rdev, serial="A1")
     state = tmp_path / "state"
     state.mkdir()

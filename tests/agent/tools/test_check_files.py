@@ -20,7 +20,7 @@ def link(tmp_path: Path) -> LinkSettings:
     return LinkSettings(token_file=token)
 
 
-def test_what_is_there_is_no_problem(link: LinkSettings, tmp_path: Path) -> None:
+def test_usable_files_are_no_problem(link: LinkSettings, tmp_path: Path) -> None:
     ours = Certificates(tmp_path / "ours")
     certificate, key = ours.machine("d")
     assert problems(link) == ""

@@ -24,7 +24,7 @@ def port() -> Iterator[Path]:
     os.close(slave)
 
 
-def test_a_missing_device_is_answered_with_those_that_are_there(tmp_path: Path) -> None:
+def test_the_advice_for_a_missing_device_lists_the_connected_ones(tmp_path: Path) -> None:
     assert "no USB adapter is plugged in" in lines("serial:///dev/x", errno.ENOENT, tmp_path)
     by_id = tmp_path / "serial" / "by-id"
     by_id.mkdir(parents=True)
@@ -34,7 +34,7 @@ def test_a_missing_device_is_answered_with_those_that_are_there(tmp_path: Path) 
     assert f"{by_id / 'usb-FTDI'} ({tmp_path / 'ttyUSB3'})" in told
 
 
-def test_a_refused_device_is_answered_with_whose_it_is(port: Path) -> None:
+def test_the_advice_for_a_refused_device_names_its_owner(port: Path) -> None:
     told = lines(f"serial://{port}", errno.EACCES)
     assert "the group" in told
     assert "usermod --append --groups" in told
@@ -42,7 +42,7 @@ def test_a_refused_device_is_answered_with_whose_it_is(port: Path) -> None:
     assert "DeviceAllow" in lines(f"serial://{port}", errno.EPERM)
 
 
-def test_a_busy_device_is_answered_with_the_program_that_holds_it(port: Path) -> None:
+def test_the_advice_for_a_busy_device_names_the_program(port: Path) -> None:
     with port.open("rb"):
         assert any(each.endswith(f"({os.getpid()})") for each in holders(port))
         assert f"({os.getpid()})" in lines(f"serial://{port}", errno.EBUSY)
@@ -66,11 +66,11 @@ def test_another_process_that_holds_a_device_is_found(port: Path) -> None:
         ("listen://0.0.0.0:1", errno.EACCES, "below 1024"),
     ],
 )
-def test_the_network_is_explained(url: str, number: int, words: str) -> None:
+def test_network_errors_are_explained(url: str, number: int, words: str) -> None:
     assert words in lines(url, number)
 
 
-def test_what_is_not_known_is_not_explained() -> None:
+def test_an_unknown_error_has_no_advice() -> None:
     assert lines("tcp://host:1", None) == ""
     assert lines("tcp://host:1", errno.EIO) == ""
     assert lines("serial:///dev/x", None) == ""

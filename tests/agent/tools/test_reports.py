@@ -17,7 +17,7 @@ from drink_agent.tools.reports import (
 )
 
 
-def test_nobody_answers(tmp_path: Path) -> None:
+def test_a_missing_agent_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoAnswerError, match="does not run"):
         read_status(tmp_path / "journal.sock")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as ended:
@@ -28,7 +28,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
         read_status(tmp_path / "journal.sock" / "x")
 
 
-def test_an_agent_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_agent_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reports, "ANSWER_LIMIT_S", 0.05)
     path = tmp_path / "journal.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
@@ -39,7 +39,7 @@ def test_an_agent_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("answer", [b"", b"{", b"[]", b"\xff"])
-def test_what_answers_is_no_agent(tmp_path: Path, answer: bytes) -> None:
+def test_an_answer_of_another_program_is_an_error(tmp_path: Path, answer: bytes) -> None:
     path = tmp_path / "journal.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
         server.bind(str(path))
@@ -57,7 +57,7 @@ def test_what_answers_is_no_agent(tmp_path: Path, answer: bytes) -> None:
         thread.join(5)
 
 
-def test_lines_for_a_person() -> None:
+def test_the_status_is_printed_as_lines() -> None:
     told = {"machine": "d", "board": {"ready": True, "slots": {"1": "EMPTY"}}, "at": None}
     assert list(status_lines(told)) == [
         "machine: d",
@@ -91,7 +91,7 @@ ENTRIES = (
 )
 
 
-def test_a_drop_is_told_with_its_evidence() -> None:
+def test_a_drop_is_printed_with_its_evidence() -> None:
     lines = list(journal_lines(Contents(Header("id"), ENTRIES, 900, 0), 10))
     assert lines[0] == "journal id, 5 entries written"
     assert [line for line in lines if line.startswith("drop")] == ["drop b", "drop a"]
@@ -109,7 +109,7 @@ def test_a_drop_is_told_with_its_evidence() -> None:
         assert part in told
 
 
-def test_only_the_last_drops_are_told() -> None:
+def test_only_the_last_drops_are_printed() -> None:
     contents = Contents(Header("id", through=9, kept=5), ENTRIES, 900, 17)
     lines = list(journal_lines(contents, 1))
     assert [line for line in lines if line.startswith("drop")] == ["drop a"]
