@@ -39,7 +39,6 @@ from drink_frontend.rpc.link_conversion import agent_message
 from drink_frontend.sessions.codec import Line, LineDecoder
 from drink_frontend.sessions.commands import begins_command, parse
 from drink_frontend.sessions.dialects import DIALECTS
-from drink_frontend.sessions.phrases import Refused
 from drink_frontend.sessions.proxy_header import (
     SIGNATURE,
     V2_BYTES_MAX,
@@ -47,6 +46,7 @@ from drink_frontend.sessions.proxy_header import (
     ProxyHeaderError,
     read_header,
 )
+from drink_frontend.sessions.reply_codes import Refused
 from drink_frontend.sessions.telnet import IAC_MAX
 from tests.support.board_bench import DriverBench
 
@@ -92,8 +92,8 @@ def session_commands(data: bytes) -> None:
     """Commands of a session, in every dialect."""
     half = len(data) // 2
     for dialect in DIALECTS.values():
-        if begins_command(data[:half], data[half:], dialect.heed):
-            begun = parse(data[:half].decode(), dialect.heed)
+        if begins_command(data[:half], data[half:], dialect.argument_limits):
+            begun = parse(data[:half].decode(), dialect.argument_limits)
             assert begun is not None
             assert begun.arity_fits
     decoder = LineDecoder(512)
@@ -102,13 +102,13 @@ def session_commands(data: bytes) -> None:
     lines = [event.text for event in events if isinstance(event, Line) and event.text.strip()]
     for line in lines:
         for dialect in DIALECTS.values():
-            command = parse(line, dialect.heed)
+            command = parse(line, dialect.argument_limits)
             if command is not None and command.arity_fits:
                 with contextlib.suppress(Refused):
                     command.values()
-                secret = command.arguments if command.grammar.secret else ()
+                secret = command.arguments if command.verb.grammar.secret else ()
                 # A short one may be part of the verb or of the mask by chance.
-                assert not any(len(each) > 12 and each in command.masked for each in secret)
+                assert not any(len(each) > 12 and each in command.redacted for each in secret)
 
 
 def boards(data: bytes) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import uvloop
 
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
-from tests.fakes.usecases import World
+from tests.fakes.sessions import World, furnish, open_world
 
 Serve = Callable[..., Awaitable[SessionServer]]
 
@@ -17,9 +18,16 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"uvloop": uvloop.new_event_loop}
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database that every world begins with."""
+    return asyncio.run(furnish(tmp_path_factory.mktemp("world")))
+
+
 @pytest.fixture
-async def world() -> World:
-    return World()
+async def world(template: Path, tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(tmp_path, template) as world:
+        yield world
 
 
 @pytest.fixture

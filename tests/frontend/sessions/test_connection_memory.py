@@ -4,17 +4,9 @@ import asyncio
 
 import pytest
 
-from drink_frontend.domain.drop import Cause, State
-from drink_frontend.sessions.buffers import Buffers
 from drink_frontend.sessions.connection import FAIR_SHARE, Connection
-from drink_frontend.sessions.desk import Desk
-from drink_frontend.sessions.dialects import CLASSIC
-from drink_frontend.sessions.greeter import Greeter
-from drink_frontend.sessions.roll import Roll
-from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
-from drink_frontend.sessions.turns import Turns
-from tests.fakes.sessions import until
-from tests.fakes.usecases import World
+from tests.fakes.sessions import World, until
+from tests.frontend.sessions.test_context import context
 
 
 class Wire(asyncio.Transport):
@@ -44,15 +36,9 @@ class TestFromMemory:
     @pytest.fixture
     async def connection(self, world: World, wire: Wire) -> Connection:
         """A connection on which commands may be answered."""
-        services = world.services()
-        settings = SessionSettings()
-        door = ListenerSettings(default_machine="d")
-        roll = Roll(10, 10, [300])
-        buffers, turns = Buffers(settings.buffered_bytes_max), Turns(0)
-        desk = Desk(door, settings, CLASSIC, services, Greeter(services), roll, buffers, turns)
-        connection = Connection(desk)
+        connection = Connection(context(world))
         connection.connection_made(wire)
-        connection.data_received(b"IBUTTON 1234567890ABCDEF\n")
+        connection.data_received(b"IBUTTON 1234567890ABCDEF\nWHOAMI\nSTAT\n")
         await until(lambda: not connection.busy)
         wire.said.clear()
         return connection
@@ -70,7 +56,7 @@ class TestFromMemory:
     async def test_what_is_not_in_memory_is_looked_up(
         self, connection: Connection, wire: Wire, world: World
     ) -> None:
-        world.at_hand = False
+        world.forget_views()
         connection.data_received(b"GETBALANCE\nSTAT 1\n")
         assert wire.said == []
         await until(lambda: not connection.busy)
@@ -95,7 +81,7 @@ class TestFromMemory:
         await world.placed.wait()
         connection.data_received(b"STAT 9\n")
         assert wire.said == [b"OK Username: user\n"]
-        await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
+        await world.settle()
         await until(lambda: not connection.busy)
         assert wire.said[1:] == [
             b"OK Credits remaining: 50\n",

@@ -14,8 +14,8 @@ from drink_frontend.sessions.dialects import (
     DialectName,
     clean,
 )
-from drink_frontend.sessions.phrases import Phrase
-from tests.fakes.usecases import make_slot
+from drink_frontend.sessions.reply_codes import ReplyCode
+from tests.fakes.sessions import make_slot
 
 FACTS = {
     "name": "n" * 80,
@@ -40,7 +40,7 @@ def test_every_name_has_its_dialect() -> None:
 
 @every_dialect
 def test_every_phrase_has_a_text_of_at_most_100_bytes(dialect: Dialect) -> None:
-    assert set(dialect.texts) == set(Phrase)
+    assert set(dialect.texts) == set(ReplyCode)
     for said in [*dialect.texts.values(), *dialect.wrong_arity.values()]:
         fields = {name for _, name, _, _ in string.Formatter().parse(said) if name}
         assert fields <= set(FACTS)
@@ -51,7 +51,7 @@ def test_every_phrase_has_a_text_of_at_most_100_bytes(dialect: Dialect) -> None:
 
 @every_dialect
 def test_refusals_are_refusals(dialect: Dialect) -> None:
-    successes = set(list(Phrase)[: list(Phrase).index(Phrase.GOODBYE) + 1])
+    successes = set(list(ReplyCode)[: list(ReplyCode).index(ReplyCode.GOODBYE) + 1])
     for phrase, said in dialect.texts.items():
         assert said.startswith(("ERR ", "WARN ")) == (phrase not in successes), phrase
     assert all(said.startswith("ERR ") for said in dialect.wrong_arity.values())
@@ -72,31 +72,31 @@ def test_drinkd_has_no_numbers() -> None:
 
 def test_drinkjs_says_ok_with_a_colon() -> None:
     for phrase, said in DRINKJS.texts.items():
-        if said.startswith("OK") and phrase is not Phrase.SLOTS_LISTED:
+        if said.startswith("OK") and phrase is not ReplyCode.SLOTS_LISTED:
             assert said.startswith("OK:"), phrase
 
 
 @pytest.mark.parametrize(
     ("dialect", "phrase", "said"),
     [
-        (CLASSIC, Phrase.DROPPED, "OK Credits remaining: {credits}"),
-        (CLASSIC, Phrase.NO_MACHINE, "ERR 413 No machine selected."),
-        (CLASSIC, Phrase.IDLE, "ERR 450 Timeout, disconnecting."),
-        (CLASSIC, Phrase.SESSIONS_FULL, "ERR 205 Maximum user count reached."),
-        (CLASSIC, Phrase.OUTCOME_UNKNOWN, "ERR 103 Unknown Failure. Credits held, drop {drop}"),
-        (DRINKJS, Phrase.DROPPED, "OK:  Dropping drink"),
-        (DRINKJS, Phrase.UNKNOWN_RECIPIENT, "ERR 208 Transfer error - user doesnt exist"),
+        (CLASSIC, ReplyCode.DROPPED, "OK Credits remaining: {credits}"),
+        (CLASSIC, ReplyCode.NO_MACHINE, "ERR 413 No machine selected."),
+        (CLASSIC, ReplyCode.IDLE, "ERR 450 Timeout, disconnecting."),
+        (CLASSIC, ReplyCode.SESSIONS_FULL, "ERR 205 Maximum user count reached."),
+        (CLASSIC, ReplyCode.OUTCOME_UNKNOWN, "ERR 103 Unknown Failure. Credits held, drop {drop}"),
+        (DRINKJS, ReplyCode.DROPPED, "OK:  Dropping drink"),
+        (DRINKJS, ReplyCode.UNKNOWN_RECIPIENT, "ERR 208 Transfer error - user doesnt exist"),
         (
             DRINKJS,
-            Phrase.DROP_IN_PROGRESS,
+            ReplyCode.DROP_IN_PROGRESS,
             "WARN 152 Drop in progress, please wait before dropping again",
         ),
-        (DRINKD, Phrase.POOR, "ERR Insuficient Credits."),
-        (DRINKD, Phrase.SLOT_EMPTY, "ERR Slot appears to be empty"),
-        (DRINKD, Phrase.UNKNOWN_USER, "ERR Invalid user."),
+        (DRINKD, ReplyCode.POOR, "ERR Insuficient Credits."),
+        (DRINKD, ReplyCode.SLOT_EMPTY, "ERR Slot appears to be empty"),
+        (DRINKD, ReplyCode.UNKNOWN_USER, "ERR Invalid user."),
     ],
 )
-def test_texts(dialect: Dialect, phrase: Phrase, said: str) -> None:
+def test_texts(dialect: Dialect, phrase: ReplyCode, said: str) -> None:
     assert dialect.texts[phrase] == said
 
 

@@ -5,10 +5,8 @@ import ssl
 
 import pytest
 
-from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.dialects import CLASSIC, DRINKJS, DialectName
-from tests.fakes.sessions import Caller, Typist
-from tests.fakes.usecases import World, make_slot
+from tests.fakes.sessions import Caller, Typist, World
 from tests.frontend.sessions.conftest import Serve
 
 INJECTIONS = [
@@ -88,27 +86,20 @@ async def test_drinkjs_credits_moved_elsewhere_are_not_overwritten(world: World)
 
 
 async def test_drinkjs_nobody_drops_without_a_login_however_cheap(world: World) -> None:
-    world.change_slot("d", 1, price=0)
+    await world.change_slot("d", 1, price=0)
     assert await Typist(world, DRINKJS).type("DROP 1") == "ERR 204 You need to login.\r\n"
     assert not world.drops
 
 
 async def test_drinkjs_a_free_item_is_dropped_for_a_user(world: World) -> None:
-    world.change_slot("d", 1, price=0)
+    await world.change_slot("d", 1, price=0)
     assert await (await Typist(world).login()).type("DROP 1") == "OK Credits remaining: 100\n"
 
 
 async def test_drinkjs_a_refused_drop_has_one_reply(world: World) -> None:
-    world.machines["d"] = world.machines["d"].__class__(
-        **{
-            name: getattr(world.machines["d"], name)
-            for name in world.machines["d"].__slots__
-            if name != "slots"
-        },
-        slots=(make_slot("d", 1, "Broken", 10, 0, enabled=False),),
-    )
+    await world.change_slot("d", 5, available=0)
     typist = await Typist(world, DRINKJS).login()
-    assert await typist.type("DROP 1") == "ERR 102 Slot disabled.\r\n"
+    assert await typist.type("DROP 5") == "ERR 102 Slot disabled.\r\n"
 
 
 async def test_drinkjs_pass_without_user_has_one_reply(world: World) -> None:
@@ -183,7 +174,7 @@ async def test_drinkjs_a_closed_session_still_drops_but_once(world: World, serve
         await caller.login()
         caller.send(b"DROP 1 5\n")
         await world.placed.wait()
-    await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
+    await world.settle()
     assert len(world.drops) == 1
     assert world.accounts["user"].posted == 50
 

@@ -8,7 +8,7 @@ import pytest
 from drink_frontend.sessions.codec import LineDecoder
 from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.dialects import DIALECTS, DialectName
-from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.reply_codes import ReplyCode
 from drink_frontend.sessions.server import SessionServer
 from tests.fakes.sessions import Caller, until
 from tests.frontend.sessions.conftest import Serve
@@ -20,14 +20,14 @@ class TestSilence:
         server = await serve({"silence_ends_line_ms": 20}, dialect=dialect)
         async with Caller(server) as caller:
             await caller.read()
-            refusal = DIALECTS[dialect].texts[Phrase.LOGIN_NEEDED].encode()
+            refusal = DIALECTS[dialect].texts[ReplyCode.LOGIN_NEEDED].encode()
             for _ in range(2):
                 assert (await caller.ask(b"WHOAMI")).strip(b"\0\r\n") == refusal
 
     @staticmethod
     async def arrive(server: SessionServer, caller: Caller, *chunks: bytes) -> None:
         """Sends chunks that the server receives one by one."""
-        (member,) = server._roll
+        (member,) = server._tracker
         assert isinstance(member, Connection)
         for chunk in chunks:
             taken: list[bytes] = []

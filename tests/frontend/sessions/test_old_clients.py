@@ -7,7 +7,6 @@ it receives; none of them was ever changed.
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +15,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.settings import ListenerSettings
-from tests.fakes.sessions import PATIENCE_S
-from tests.fakes.usecases import World, make_slot
+from tests.fakes.sessions import PATIENCE_S, World, make_slot
 from tests.frontend.sessions.conftest import Serve
 
 
@@ -52,15 +50,20 @@ async def with_client(server: SessionServer, use: Callable[[RawClient], Any]) ->
         client.close()
 
 
-def contiguous(world: World, count: int) -> None:
-    slots = tuple(make_slot("d", number, f"Item {number}", 5, 3) for number in range(1, count + 1))
-    world.machines["d"] = replace(world.machines["d"], slots=slots)
+async def contiguous(world: World, count: int) -> None:
+    """Gives machine d so many slots, at least five, with three items each at 5 credits."""
+    for slot in (make_slot("d", number, f"Item {number}", 5, 3) for number in range(1, count + 1)):
+        if world.machines["d"].slot(slot.number) is None:
+            await world.add_slot(slot)
+        else:
+            terms = {"item": slot.item, "price": 5, "available": 3, "enabled": True}
+            await world.change_slot("d", slot.number, **terms)
 
 
 async def test_the_c_client_of_1999(world: World, serve: Serve) -> None:
     """drink.c: lines up to a NUL in a buffer of 100, names without blanks, slots 0 to 6."""
-    contiguous(world, 7)
-    world.change_slot("d", 2, item="A name that is far longer than its array of forty")
+    await contiguous(world, 7)
+    await world.change_slot("d", 2, item="A name that is far longer than its array of forty")
 
     async def read_line(client: RawClient) -> str:
         line = b""
@@ -86,7 +89,7 @@ async def test_the_c_client_of_1999(world: World, serve: Serve) -> None:
         assert re.match(r"OK Credits remaining: 95\n", dropped)
 
     await with_client(await serve(dialect=DialectName.DRINKD), use)
-    assert [drop.slot for drop in world.drops.values()] == [1]
+    assert [drop.slot for drop in world.drops] == [1]
 
 
 async def test_the_touchscreens_receive_stat_twice(world: World, serve: Serve) -> None:
@@ -135,7 +138,7 @@ async def test_the_touchscreens_choose_a_machine_by_host_name(serve: Serve) -> N
 
 async def test_the_qt_client(world: World, serve: Serve) -> None:
     """Drink-Client: balance after `: `, quoted names, slots from 1 without gaps, 100 bytes."""
-    contiguous(world, 5)
+    await contiguous(world, 5)
 
     async def use(client: RawClient) -> None:
         await client.recv(100)
@@ -155,7 +158,7 @@ async def test_the_qt_client(world: World, serve: Serve) -> None:
 
 
 async def test_every_reply_but_stats_fits_in_100_bytes(world: World, serve: Serve) -> None:
-    world.machines["d"] = replace(world.machines["d"], display_name="B" * 200, location="N" * 200)
+    await world.change_machine("d", display_name="B" * 200, location="N" * 200)
     world.outcomes = [(State.UNKNOWN, Cause.BOARD_SILENT)]
 
     async def use(client: RawClient) -> None:
@@ -171,7 +174,7 @@ async def test_every_reply_but_stats_fits_in_100_bytes(world: World, serve: Serv
 
 async def test_drink_lotto(world: World, serve: Serve) -> None:
     """The PHP lottery: reads lines, takes the one digit after `OK `, sends credits and closes."""
-    contiguous(world, 9)
+    await contiguous(world, 9)
     server = await serve()
 
     async def use(client: RawClient) -> None:

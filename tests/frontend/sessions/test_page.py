@@ -1,7 +1,6 @@
 """The page for writers of clients says what sessions do: its tables, command by command."""
 
 import re
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,13 +10,12 @@ from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX
 from drink_frontend.domain.limits import DELAY_MAX_S, PASSWORD_BYTES_MAX, PASSWORD_MAX
 from drink_frontend.domain.stock import STOCK_MAX
-from drink_frontend.sessions.commands import GRAMMAR, Access, Verb
+from drink_frontend.sessions.commands import Access, Verb
 from drink_frontend.sessions.dialects import CLASSIC, DIALECTS
-from drink_frontend.sessions.encoding import greeting
-from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.replies import greeting
+from drink_frontend.sessions.reply_codes import ReplyCode
 from drink_frontend.sessions.settings import CLASSIC_IDLE_LIMIT_S, SessionSettings
-from tests.fakes.sessions import Typist
-from tests.fakes.usecases import World
+from tests.fakes.sessions import Typist, World
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sunday-protocol.md").read_text()
 RELEASE = re.match(r"[0-9.]*[0-9]", version("drink-frontend"))
@@ -64,16 +62,15 @@ def test_every_command_is_on_the_page_with_who_may_use_it() -> None:
     assert set(listed) == set(Verb)
     for verb, said in listed.items():
         if verb != Verb.CHPASS:
-            assert said.startswith(who[GRAMMAR[Verb(verb)].access]), verb
+            assert said.startswith(who[Verb[verb].grammar.access]), verb
 
 
 @pytest.mark.parametrize("row", table("Commands"), ids=lambda row: first_code(row[0]))
 async def test_the_reply_on_the_page_is_the_one_that_comes(world: World, row: list[str]) -> None:
-    verb = Verb(first_code(row[0]).split()[0])
-    world.reach["ld"] = Reach.OFFLINE
-    world.machines["d"] = replace(world.machines["d"], temperature_celsius=3.5)
+    verb = Verb[first_code(row[0]).split()[0]]
+    await world.reach("ld", Reach.OFFLINE)
     typist = await Typist(world, may_stop=True).login(
-        "admin" if GRAMMAR[verb].access is Access.ADMIN else "user"
+        "admin" if verb.grammar.access is Access.ADMIN else "user"
     )
     if verb is Verb.PASS:
         await typist.type("USER user")
@@ -107,10 +104,10 @@ def test_the_dialects_are_as_the_page_says() -> None:
         hello = greeting(dialect, "Big Drink", RELEASE[0]).decode().strip("\n\0")
         assert first_code(rows["greeting"][number]) == hello
         said = {
-            "balance": dialect.texts[Phrase.BALANCE].format(**facts),
-            "DROP done": dialect.texts[Phrase.DROPPED].format(credits=50),
-            "errors": dialect.texts[Phrase.SLOT_EMPTY],
-            "unknown command": dialect.texts[Phrase.UNKNOWN_COMMAND],
+            "balance": dialect.texts[ReplyCode.BALANCE].format(**facts),
+            "DROP done": dialect.texts[ReplyCode.DROPPED].format(credits=50),
+            "errors": dialect.texts[ReplyCode.SLOT_EMPTY],
+            "unknown command": dialect.texts[ReplyCode.UNKNOWN_COMMAND],
         }
         for name, text in said.items():
             assert first_code(rows[name][number]) == text, name

@@ -9,8 +9,7 @@ import pytest
 
 from drink_frontend.domain.errors import CredentialsInvalidError
 from tests.fakes.proxy_headers import tlv, v2
-from tests.fakes.sessions import Caller, until
-from tests.fakes.usecases import World
+from tests.fakes.sessions import Caller, World, until
 from tests.frontend.sessions.conftest import Serve
 
 CERTIFICATES = Path(__file__).parent / "data" / "tls"

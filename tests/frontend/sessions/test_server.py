@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.drop import State
 from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer, _turn_away
 from drink_frontend.sessions.settings import FingerSettings, ListenerSettings, SessionSettings
-from tests.fakes.sessions import PATIENCE_S, Caller, until
-from tests.fakes.usecases import World
+from tests.fakes.sessions import PATIENCE_S, Caller, World, until
 from tests.frontend.sessions.conftest import Serve
 
 
@@ -136,7 +135,7 @@ async def test_fault_66_a_stranger_that_reads_nothing_makes_way_too(
 async def until_one(server: SessionServer) -> list[Connection]:
     """The only connection of a server, once it is there."""
     await until(lambda: server.sessions == 1)
-    return [member for member in server._roll if isinstance(member, Connection)]
+    return [member for member in server._tracker if isinstance(member, Connection)]
 
 
 async def test_idle_clients_of_every_listener_are_probed_by_the_system(serve: Serve) -> None:
@@ -231,7 +230,7 @@ class TestDrain:
             draining = asyncio.ensure_future(server.drain(5))
             await asyncio.sleep(0.02)
             assert not draining.done()
-            await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
+            await world.settle()
             assert await caller.read_all() == (
                 b"OK Credits remaining: 50\nERR 350 Account server subsystem is not ready.\n"
             )
@@ -247,9 +246,9 @@ class TestDrain:
             caller.send(b"DROP 1\n")
             await world.placed.wait()
             await server.drain(0.02)
-            said = b"ERR 103 Unknown Failure. Credits held, drop 00000000000000000000000001\n"
-            assert await caller.read_all() == said
-        assert world.drops["1".zfill(26)].state is State.RESERVED
+            said = (await caller.read_all()).decode()
+            assert said == f"ERR 103 Unknown Failure. Credits held, drop {world.drops[0].id}\n"
+        assert world.drops[0].state is State.RESERVED
 
     async def test_stopping_cuts_everybody_off(self, serve: Serve) -> None:
         server = await serve()

@@ -1,21 +1,17 @@
 import asyncio
-import itertools
-from collections.abc import Coroutine
 
 import pytest
 import structlog.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.errors import RequestIdReusedError
 from drink_frontend.sessions.codec import Garbage, Line
 from drink_frontend.sessions.commands import Verb
 from drink_frontend.sessions.dialects import CLASSIC, DIALECTS, DRINKD, DRINKJS, Dialect
-from drink_frontend.sessions.phrases import Phrase
-from drink_frontend.sessions.session import HANDLERS
-from tests.fakes.sessions import Typist
-from tests.fakes.usecases import World
+from drink_frontend.sessions.reply_codes import ReplyCode
+from drink_frontend.sessions.session import ASYNC_HANDLERS, SYNC_HANDLERS
+from tests.fakes.sessions import Typist, World
 
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda d: d.name)
 
@@ -24,51 +20,21 @@ COMMANDS = [
     b"drop x", b"WHOAMI", b"GETBALANCE", b"MACHINE ld", b"MACHINES", b"TEMP", b"RAND", b"FOO",
     b"SENDCREDITS 1 user2", b"", b" ", b"QUIT", b'EDITSLOT 1 "a b" 1 1 1 true', b"x" * 600, b"\0",
 ]  # fmt: skip
-STREAMS = st.lists(
-    st.tuples(
-        st.one_of(st.sampled_from(COMMANDS), st.binary(max_size=12)),
-        st.sampled_from([b"\n", b"\r\n", b"\r", b""]),
-    ).map(b"".join),
-    max_size=15,
-).map(b"".join)
 
 
 def test_every_verb_is_carried_out_by_something() -> None:
-    assert set(HANDLERS) == set(Verb)
+    assert set(SYNC_HANDLERS) | set(ASYNC_HANDLERS) == set(Verb)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
-@given(
-    STREAMS,
-    st.lists(st.integers(min_value=0, max_value=2_000), max_size=6),
-    st.sampled_from(list(DIALECTS.values())),
-)
-def test_fault_7_any_bytes_cut_anyhow_get_the_same_replies(
-    stream: bytes, places: list[int], dialect: Dialect
-) -> None:
-    edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
-    pieces = [stream[start:end] for start, end in itertools.pairwise(edges)]
-
-    async def replies(pieces: list[bytes]) -> bytes:
-        typist = Typist(World(), dialect)
-        return b"".join([await typist.send(piece) for piece in pieces])
-
-    whole = asyncio.run(replies([stream]))
-    assert asyncio.run(replies(pieces)) == whole
-    assert asyncio.run(replies([bytes([byte]) for byte in stream])) == whole
-
-
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([c for c in COMMANDS if c not in {b"STAT", b"MACHINES"}])))
-def test_one_line_has_one_reply(lines: list[bytes]) -> None:
-    async def count() -> None:
-        typist = Typist(World(), DRINKJS)
-        for line in lines:
-            if not typist.hung_up:
-                said = await typist.send(line + b"\n")
-                assert said.count(b"\r\n") == 1
-                assert said.endswith(b"\r\n")
-
-    asyncio.run(count())
+async def test_one_line_has_one_reply(world: World, lines: list[bytes]) -> None:
+    typist = Typist(world, DRINKJS)
+    for line in lines:
+        if not typist.hung_up:
+            said = await typist.send(line + b"\n")
+            assert said.count(b"\r\n") == 1
+            assert said.endswith(b"\r\n")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +54,7 @@ async def test_what_changes_something_never_rests_on_what_is_in_memory(
     world: World, line: str, looks_up: int
 ) -> None:
     typist = await Typist(world).login("admin")
+    await typist.type("WHOAMI")
     before = world.calls["balance"]
     assert "OK" in await typist.type(line)
     assert min(world.calls["balance"] - before, 1) == looks_up
@@ -116,7 +83,7 @@ class TestAccess:
     )  # fmt: skip
     async def test_needs_a_login(self, world: World, dialect: Dialect, line: str) -> None:
         typist = Typist(world, dialect, may_stop=True)
-        said = dialect.texts[Phrase.LOGIN_NEEDED] + dialect.eol
+        said = dialect.texts[ReplyCode.LOGIN_NEEDED] + dialect.eol
         assert await typist.type(line) == said
         assert world.accounts["user"].posted == 100
         assert not world.drops
@@ -153,6 +120,7 @@ class TestAccess:
 
     async def test_administrators_are_asked_for_each_time(self, world: World) -> None:
         typist = await Typist(world).login("admin")
+        await typist.type("SETADMIN user2 true")
         assert await typist.type("SETADMIN admin false") == "OK Admin flag set.\n"
         assert await typist.type("ADDCREDITS user 5") == "ERR 200 Access denied.\n"
 
@@ -215,9 +183,8 @@ class TestInterjections:
         world.holding = True
         typist = await Typist(world, dialect, "ld").login()
         slot = dialect.first_slot
-        work = typist.session.handle(Line(f"DROP {slot}"))
-        assert isinstance(work, Coroutine)
-        handling = asyncio.create_task(work)
+        assert typist.session.answer_now(Line(f"DROP {slot}")) is None
+        handling = asyncio.create_task(typist.session.answer_pending())
         await world.placed.wait()
         warning = None
         if dialect is DRINKJS:
@@ -228,7 +195,7 @@ class TestInterjections:
         for event in (Line("STAT"), Line(""), Line("DROP"), Garbage.NOT_TEXT):
             said = typist.session.interject(event)
             assert (said is None) or event == Line("DROP")
-        await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
+        await world.settle()
         assert await handling is not None
         assert typist.session.interject(Line(f"DROP {slot}")) is None
 
@@ -236,7 +203,7 @@ class TestInterjections:
 class TestFarewell:
     async def test_says_why(self, world: World) -> None:
         typist = Typist(world)
-        assert typist.session.farewell(Phrase.IDLE) == b"ERR 450 Timeout, disconnecting.\n"
+        assert typist.session.last_line(ReplyCode.IDLE) == b"ERR 450 Timeout, disconnecting.\n"
 
     async def test_tells_of_the_drop_under_way(self, world: World) -> None:
         world.holding = True
@@ -244,9 +211,9 @@ class TestFarewell:
         handling = asyncio.ensure_future(typist.send(b"DROP 1\n"))
         await world.placed.wait()
         await asyncio.sleep(0)
-        assert typist.session.awaits_outcome
-        (drop_id,) = world.drops
-        said = f"ERR 103 Unknown Failure. Credits held, drop {drop_id}\n"
-        assert typist.session.farewell(Phrase.NOT_READY).decode() == said
+        assert typist.session.only_waits
+        (drop,) = world.drops
+        said = f"ERR 103 Unknown Failure. Credits held, drop {drop.id}\n"
+        assert typist.session.last_line(ReplyCode.NOT_READY).decode() == said
         handling.cancel()
         await asyncio.gather(handling, return_exceptions=True)

@@ -2,9 +2,9 @@ import pytest
 
 from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
 from drink_frontend.sessions.dialects import CLASSIC, DRINKD
-from drink_frontend.sessions.phrases import Phrase, Refused
-from drink_frontend.sessions.state import RETRY_DELAYS_S, SessionState, insist
-from tests.fakes.usecases import World
+from drink_frontend.sessions.reply_codes import Refused, ReplyCode
+from drink_frontend.sessions.state import RETRY_DELAYS_S, SessionState, retry_unavailable
+from tests.fakes.sessions import World
 
 
 @pytest.fixture
@@ -29,19 +29,19 @@ class TestInsist:
     @pytest.mark.parametrize("failures", [0, 1, 2])
     async def test_tries_again(self, failures: int) -> None:
         attempts = Attempts(*[StorageUnavailableError("x")] * failures)
-        assert await insist(attempts) == "done"
+        assert await retry_unavailable(attempts) == "done"
         assert attempts.made == failures + 1
 
     async def test_gives_up(self) -> None:
         attempts = Attempts(*[StorageUnavailableError("x")] * 9)
         with pytest.raises(StorageUnavailableError):
-            await insist(attempts)
+            await retry_unavailable(attempts)
         assert attempts.made == 3
 
     async def test_takes_a_refusal_for_an_answer(self) -> None:
         attempts = Attempts(SlotEmptyError("x"))
         with pytest.raises(SlotEmptyError):
-            await insist(attempts)
+            await retry_unavailable(attempts)
         assert attempts.made == 1
 
 
@@ -62,15 +62,15 @@ async def test_slot_numbers_that_cannot_be(world: World, said: int) -> None:
     state = SessionState(world.services(), CLASSIC, "", "d")
     with pytest.raises(Refused) as refused:
         state.slot_number(said)
-    assert refused.value.phrase is Phrase.UNKNOWN_SLOT
+    assert refused.value.code is ReplyCode.UNKNOWN_SLOT
 
 
 async def test_the_caller_is_known_only_after_identifying(world: World) -> None:
     state = SessionState(world.services(), CLASSIC, "", "d")
     with pytest.raises(AssertionError):
         _ = state.caller
-    state.account = "user"
-    assert await state.identify() is state.caller
-    state.forget_seen()
+    state.log_in(world.accounts["user"])
+    assert await state.load_caller() is state.caller
+    state.unload()
     with pytest.raises(AssertionError):
         _ = state.caller

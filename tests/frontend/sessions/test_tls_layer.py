@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.server import SessionServer
-from tests.fakes.sessions import PATIENCE_S, until
-from tests.fakes.usecases import World
+from tests.fakes.sessions import PATIENCE_S, World, until
 from tests.frontend.sessions.conftest import Serve
 from tests.frontend.sessions.test_tls import install, trusting
 
@@ -135,7 +133,7 @@ async def test_a_drop_that_takes_its_time_is_answered_after_the_clients_close(
     talker.say_close()
     await world.placed.wait()
     await asyncio.sleep(0.05)
-    await world.settle("1".zfill(26), State.DISPENSED, Cause.BOARD_ACK)
+    await world.settle()
     assert await talker.read_all() == BOUGHT
 
 

@@ -8,17 +8,16 @@ longer there.
 import ast
 import re
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from drink_frontend.domain.entities import Reach
 from drink_frontend.sessions.dialects import CLASSIC, DRINKJS, Dialect
-from drink_frontend.sessions.encoding import greeting
-from tests.fakes.sessions import Typist
-from tests.fakes.usecases import World, make_machine, make_slot
+from drink_frontend.sessions.replies import greeting
+from tests.fakes.sessions import Typist, World, make_machine, make_slot
 
 DATA = Path(__file__).parent / "data"
 HUNG_UP = "<hung up>"
@@ -57,30 +56,31 @@ def _reply(text: str) -> str:
     return replies + (HUNG_UP if hung_up else "")
 
 
-def erlang_sunday(world: World) -> None:
-    world.machines["d"] = replace(world.machines["d"], temperature_celsius=None)
-    world.reach["d"] = Reach.OFFLINE
-    world.ibuttons.clear()
+async def erlang_sunday(world: World) -> None:
+    await world.change_temperature("d", None)
+    await world.reach("d", Reach.OFFLINE)
+    await world.bench.accounts.change("test", "user", no_ibutton=True)
 
 
-def erlang_drop(world: World) -> None:
-    world.accounts["user"] = replace(world.accounts["user"], posted=105)
-    world.change_slot("d", 5, on_hand=0)
+async def erlang_drop(world: World) -> None:
+    await world.add_credits("user", 5)
+    await world.change_slot("d", 5, available=0)
 
 
-def drinkjs_sunday(world: World) -> None:
-    drinkjs_drop(world)
-    world.reach["d"] = Reach.OFFLINE
+async def drinkjs_sunday(world: World) -> None:
+    await drinkjs_drop(world)
+    await world.reach("d", Reach.OFFLINE)
 
 
-def drinkjs_drop(world: World) -> None:
-    slots = (*world.machines["d"].slots, make_slot("d", 6, "Free", 0, 9))
-    world.machines["d"] = replace(world.machines["d"], slots=slots)
-    world.add_machine(make_machine("s", "Snack", []), Reach.OFFLINE)
-    world.reach["ld"] = Reach.OFFLINE
+async def drinkjs_drop(world: World) -> None:
+    await world.add_slot(make_slot("d", 6, "Free", 0, 9))
+    await world.add_machine(make_machine("s", "Snack", []), Reach.OFFLINE)
+    await world.reach("ld", Reach.OFFLINE)
 
 
-TRANSCRIPTS: list[tuple[str, Dialect, Callable[[World], None]]] = [
+Prepare = Callable[[World], Awaitable[None]]
+
+TRANSCRIPTS: list[tuple[str, Dialect, Prepare]] = [
     ("erlang_sunday", CLASSIC, erlang_sunday),
     ("erlang_drop", CLASSIC, erlang_drop),
     ("drinkjs_sunday", DRINKJS, drinkjs_sunday),
@@ -88,10 +88,9 @@ TRANSCRIPTS: list[tuple[str, Dialect, Callable[[World], None]]] = [
 ]
 
 
-async def replay(name: str, dialect: Dialect, prepare: Callable[[World], None]) -> dict[int, str]:
+async def replay(world: World, name: str, dialect: Dialect, prepare: Prepare) -> dict[int, str]:
     """What ours says to each line of a transcript, by line number."""
-    world = World()
-    prepare(world)
+    await prepare(world)
     ours = {}
     for conversation in recorded(name):
         typist = Typist(world, dialect)
@@ -113,10 +112,10 @@ def differences(name: str) -> dict[int, dict[str, str]]:
     ("name", "dialect", "prepare"), TRANSCRIPTS, ids=[entry[0] for entry in TRANSCRIPTS]
 )
 async def test_only_the_listed_lines_differ(
-    name: str, dialect: Dialect, prepare: Callable[[World], None]
+    world: World, name: str, dialect: Dialect, prepare: Prepare
 ) -> None:
     listed = differences(name)
-    ours = await replay(name, dialect, prepare)
+    ours = await replay(world, name, dialect, prepare)
     seen = set()
     for exchange in (exchange for conversation in recorded(name) for exchange in conversation):
         if ours[exchange.line] == exchange.reply:

@@ -19,8 +19,8 @@ from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.ports import Clock, Held, PasswordHasher, Randomness
 from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.rpc.server import RpcServer
+from drink_frontend.sessions.context import Services
 from drink_frontend.sessions.server import SessionServer
-from drink_frontend.sessions.services import Services
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.system.clock import SystemClock
@@ -181,7 +181,6 @@ class Frontend:
             machines=machines,
             notes=Notes(self._storage, clock),
             views=views,
-            clock=clock,
             version=version("drink-frontend"),
             started_ms=clock.now_ms(),
             shutdown=self.stop if settings.sessions.shutdown_command else None,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TextIO
 
-from drink_frontend.sessions.commands import GRAMMAR, Verb, parse
+from drink_frontend.sessions.commands import Verb, parse
 
 PLAIN_PORT, TLS_PORT = 4242, 4243
 
@@ -116,7 +116,7 @@ def _lines(stdin: TextIO | None) -> Iterator[str]:
             return
         command = parse(line) if line.strip() else None
         # History is for what may be seen again, and secrets may not.
-        if command is not None and not command.grammar.secret:
+        if command is not None and not command.verb.grammar.secret:
             remember(line)
         yield _with_secret(line)
 
@@ -144,7 +144,7 @@ def _with_secret(line: str) -> str:
     command = parse(line) if line.strip() else None
     if command is None or command.verb not in {Verb.PASS, Verb.AUTH, Verb.IBUTTON, Verb.CHPASS}:
         return line
-    missing = len(GRAMMAR[command.verb].parameters) - len(command.arguments)
+    missing = len(command.verb.grammar.parameters) - len(command.arguments)
     return f"{line.strip()} {getpass.getpass('secret: ')}" if missing == 1 else line
 
 

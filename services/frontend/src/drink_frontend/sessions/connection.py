@@ -1,53 +1,52 @@
-"""One client's socket: bytes in and out of a session, within limits."""
+"""One client's connection: bytes in and out of a session, within limits."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
-from typing import Any, cast
+from collections.abc import Awaitable
+from typing import cast
 
 import structlog
 
 from drink_frontend.domain.origin import place
 from drink_frontend.sessions.codec import Event
-from drink_frontend.sessions.desk import Desk
-from drink_frontend.sessions.listening import ip_address
-from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.context import ListenerContext
+from drink_frontend.sessions.reply_codes import ReplyCode
 from drink_frontend.sessions.session import Answer, Session
+from drink_frontend.system.sockets import endpoint_address
 
 log = structlog.get_logger(__name__)
 
 LINGER_S = 1.0
-"""Seconds in which a client that is sent away may close its side. Closing while it is still sending
-would make its system throw away the last reply unread."""
+"""Seconds in which a client may close its side after the last reply. If the server closed the
+connection while the client still sends, the client's system would discard the last reply unread."""
 
 GREETING_LEAD_S = 0.02
-"""Seconds that the greeting goes ahead of the first reply. A client that has sent its first command
-at once would otherwise receive both as one chunk, and WebDrink's bridge throws its first away."""
+"""Seconds between the greeting and the first reply. A client that sends its first command at once
+would otherwise receive both in one chunk, and WebDrink's bridge discards the first chunk."""
 
 FAIR_SHARE = 32
-"""Lines of one client that are carried out before others get their turn; some 0.5 ms of them."""
-
+"""Lines of one client that are executed before other clients get their turn; some 0.5 ms."""
 
 BUSY_LINES, BUSY_S = 200, 10.0
-"""A client that has so many lines carried out in fewer seconds is logged as `session_busy`."""
+"""A client that has so many lines executed in fewer seconds is logged as `session_busy`."""
 
 
 class Connection(asyncio.Protocol):
-    """One client.
+    """One client's connection.
 
-    Lines are carried out one after the other. What can be answered from memory is answered as the
-    lines come in; a task exists only while something has to be waited for.
+    Lines are executed one after the other. Those that can be answered from memory are answered in
+    the call that received them; a task exists only while something has to be awaited.
 
     Args:
-        desk: What it shares with others.
+        context: Settings, use cases and limits of the listener.
     """
 
     __slots__ = (
         "_ahead",
         "_begun",
         "_closing",
+        "_context",
         "_counted_at",
         "_decoder",
-        "_desk",
         "_ended",
         "_finishing",
         "_greeted_at",
@@ -68,11 +67,11 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
     _session: Session
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: ListenerContext) -> None:
+        self._context = context
         self._begun = False
         self._opened = False
-        self._decoder = desk.decoder()
+        self._decoder = context.decoder()
         self._machine: str | None = None
         self._ahead: Event | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -91,79 +90,81 @@ class Connection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether a line is being carried out; not while the client reads no replies."""
+        """Whether a line is being executed; not while the client leaves replies unread."""
         return self._worker is not None and self._writable is None
 
     @property
-    def known(self) -> bool:
-        """Whether somebody has logged in on it."""
-        return self._opened and self._session.known
+    def has_logged_in(self) -> bool:
+        """Whether a login has succeeded on the connection."""
+        return self._opened and self._session.has_logged_in
 
     @property
-    def held(self) -> int:
-        """Bytes of commands that wait here, and of replies that are not read."""
+    def buffered_bytes(self) -> int:
+        """Bytes of waiting commands and of unread replies."""
         size = self._decoder.backlog + self._transport.get_write_buffer_size()
         if not self._reading:
             size += self._transport.get_extra_info("undecrypted", 0)
         return size
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_begun(self, transport: asyncio.Transport) -> None:
-        """The client is connected; with TLS, before its handshake."""
-        desk = self._desk
+        """Counts the client, which is connected; with TLS, before its handshake."""
+        context = self._context
         self._transport = transport
         self._begun = True
-        origin = ip_address(transport.get_extra_info("peername"))
-        idle_limit_s = desk.settings.idle_limit(desk.listener)
-        desk.roll.enter(self, place(origin), idle_limit_s, asyncio.get_running_loop().time())
+        origin = endpoint_address(transport.get_extra_info("peername"))
+        idle_limit_s = context.settings.idle_limit(context.listener)
+        context.tracker.add(self, place(origin), idle_limit_s, asyncio.get_running_loop().time())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets the client."""
-        desk = self._desk
+        context = self._context
         if not self._begun:
             # uvloop's transports have the interface without the class.
             self.connection_begun(cast("asyncio.Transport", transport))
-        self._transport.set_write_buffer_limits(high=desk.settings.unread_bytes_max)
-        self._machine = desk.listener.machine_at(ip_address(transport.get_extra_info("sockname")))
+        self._transport.set_write_buffer_limits(high=context.settings.unread_bytes_max)
+        self._machine = context.listener.machine_at(
+            endpoint_address(transport.get_extra_info("sockname"))
+        )
         self._session = Session(
-            desk.services,
-            desk.dialect,
-            ip_address(transport.get_extra_info("peername")),
+            context.services,
+            context.dialect,
+            endpoint_address(transport.get_extra_info("peername")),
             self._machine,
-            login_failures_max=desk.settings.login_failures_max,
+            login_failures_max=context.settings.login_failures_max,
             on_revoked=self._revoke,
         )
         self._opened = True
-        greeting = desk.greeter.known(desk.dialect, self._machine)
+        greeting = context.cached_greeting(self._machine)
         if greeting is None:
             self._start()
         else:
             self._greet(greeting)
 
     def data_received(self, data: bytes) -> None:
-        """Takes what the client sends, as much as may wait."""
+        """Takes bytes of the client; pauses reading past the limit of waiting commands."""
         if self._closing:
             return
         self._decoder.feed(data)
         if self._decoder.endless:
             log.warning("session_line_endless")
-            self._say_goodbye(Phrase.GARBLED)
+            self._end_with(ReplyCode.GARBLED)
             return
-        if self._decoder.backlog > self._desk.settings.backlog_bytes_max:
+        if self._decoder.backlog > self._context.settings.backlog_bytes_max:
             self._transport.pause_reading()
             self._reading = False
-        if self._desk.dialect.silence_ends_line:
+        if self._context.dialect.silence_ends_line:
             self._watch_silence()
         self._start()
-        self._note_held()
+        self._update_buffered()
 
     def eof_received(self) -> bool:
-        """Carries out what the client has sent before it closed its side, then ends."""
+        """Executes what the client sent before it closed its side, then ends."""
         self._ended = True
         if self._closing:
             return False
-        # A line that somebody on the way may have cut off is not carried out: `DROP 1` can be the
+        # A line that may have been truncated on the way is not executed: `DROP 1` can be the
         # beginning of `DROP 12`.
         if not self._transport.get_extra_info("truncated", False):
             self._decoder.silence()
@@ -171,15 +172,15 @@ class Connection(asyncio.Protocol):
         return True
 
     def pause_writing(self) -> None:
-        """The client leaves too much unread: nothing more is carried out, and it has a limit."""
+        """Stops executing lines until the client reads, within a time limit."""
         loop = asyncio.get_running_loop()
         self._writable = loop.create_future()
-        # An operator is told while it lasts, and not only when the limit has passed.
-        log.warning("session_not_reading", held=self.held)
+        # Reported at once, not only when the limit has passed.
+        log.warning("session_not_reading", held=self.buffered_bytes)
         self._limit_stall(loop)
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Executes lines again: the client has read its replies."""
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
@@ -188,10 +189,10 @@ class Connection(asyncio.Protocol):
             self._stall = None
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """The client has gone, or was sent away; a drop under way is not touched."""
+        """Releases everything; a drop in progress goes on."""
         self._closing = True
-        self._desk.roll.forget(self)
-        self._desk.buffers.forget(self)
+        self._context.tracker.remove(self)
+        self._context.buffers.remove(self)
         for timer in (self._silence, self._stall, self._linger):
             if timer is not None:
                 timer.cancel()
@@ -199,14 +200,14 @@ class Connection(asyncio.Protocol):
             self._writable.set_result(None)
         if self._opened:
             self._session.close()
-        self._abandon_outcome()
+        self._stop_waiting()
 
-    # What the server calls.
+    # Called by the server, the tracker and the limits.
 
     def time_out(self) -> None:
-        """Ends the session for its idleness."""
+        """Ends the session because it has been idle for too long."""
         if self._opened:
-            self._say_goodbye(Phrase.IDLE)
+            self._end_with(ReplyCode.IDLE)
         else:
             self._transport.abort()
 
@@ -214,47 +215,47 @@ class Connection(asyncio.Protocol):
         """Ends the session at once, without waiting for the client to close its side."""
         log.warning("session_closed_for_another")
         if self._opened and not self._closing and not self._transport.get_write_buffer_size():
-            self._write(self._session.farewell(Phrase.IDLE))
+            self._write(self._session.last_line(ReplyCode.IDLE))
             self._closing = True
             self._transport.close()
         else:
             self._transport.abort()
 
     def finish(self) -> None:
-        """Ends the session as soon as nothing is being carried out."""
+        """Ends the session as soon as no line is being executed."""
         self._finishing = True
         if not self._opened:
             self._transport.abort()
         elif self._worker is None:
-            self._say_goodbye(Phrase.NOT_READY)
+            self._end_with(ReplyCode.NOT_READY)
             self._transport.close()
 
     def give_up(self) -> None:
-        """Ends the session now; who waits for a drop is told that it is under way."""
+        """Ends the session now; a client that waits for a drop receives its id."""
         if not self._opened:
             self._transport.abort()
             return
-        self._say_goodbye(Phrase.NOT_READY)
+        self._end_with(ReplyCode.NOT_READY)
         self._transport.close()
-        self._abandon_outcome()
+        self._stop_waiting()
 
     def cut_off(self) -> None:
-        """Ends the session now, since the client reads nothing or all of them hold too much."""
+        """Ends the session at once: the client does not read, or all sessions hold too much."""
         log.warning("session_cut_off_unread")
         self._closing = True
         self._transport.abort()
 
     def abort(self) -> None:
-        """Ends the session without a word."""
+        """Ends the session at once, without a last line."""
         self._transport.abort()
 
-    # The work.
+    # Executing lines.
 
     def _start(self) -> None:
         if self._closing:
             return
         if self._worker is not None:
-            if self._desk.dialect.refuses_second_drop:
+            if self._context.dialect.refuses_second_drop:
                 self._interject()
             return
         try:
@@ -273,7 +274,7 @@ class Connection(asyncio.Protocol):
             self._break(fault)
 
     def _break(self, fault: BaseException) -> None:
-        """Ends this session, of which nobody knows any more where it stands."""
+        """Ends the session after a fault of the service, which leaves its state unknown."""
         log.critical("session_broken", exc_info=fault)
         self._transport.abort()
 
@@ -283,8 +284,8 @@ class Connection(asyncio.Protocol):
 
     async def _lead_with_greeting(self) -> None:
         if self._greeted_at is None:
-            assert self._machine is not None, "without a machine the greeting is known"
-            self._greet(await self._desk.greeter.found(self._desk.dialect, self._machine))
+            assert self._machine is not None, "without a machine the greeting is in memory"
+            self._greet(await self._context.greeting(self._machine))
             assert self._greeted_at is not None
         wait_s = self._greeted_at + GREETING_LEAD_S - asyncio.get_running_loop().time()
         if wait_s > 0:
@@ -299,17 +300,17 @@ class Connection(asyncio.Protocol):
         self._rest()
 
     def _rest(self) -> None:
-        """Nothing is left to carry out."""
+        """Ends the session if that was waiting for the last line."""
         if self._finishing:
             self.finish()
         elif self._ended:
             self._hang_up()
 
     def _answer(self) -> Awaitable[None] | None:
-        """Answers what can be answered at once.
+        """Executes lines as far as they can be answered at once.
 
         Returns:
-            What to wait for before the next line; None if there is no next one.
+            What must be awaited before the next line; None if no line is left.
         """
         for _ in range(FAIR_SHARE):
             if self._closing or self._finishing:
@@ -320,17 +321,16 @@ class Connection(asyncio.Protocol):
             if event is None:
                 return None
             self._count()
-            answer = self._session.handle(event)
-            if isinstance(answer, Coroutine):
-                return self._answer_later(answer)
-            if answer is not None:
-                if self._is_in_parts(answer):
-                    return self._give_in_parts(answer)
-                self._give(answer, b"".join(answer.parts))
-        return self._desk.turns.next()
+            answer = self._session.answer_now(event)
+            if answer is None:
+                return self._answer_pending()
+            if self._is_in_parts(answer):
+                return self._give_in_parts(answer)
+            self._give(answer, b"".join(answer.parts))
+        return self._context.turns.next()
 
     def _count(self) -> None:
-        """Counts a line, and tells of a client that sends them without a pause."""
+        """Counts a line, and reports a client that sends lines without a pause."""
         self._lines += 1
         if self._lines < BUSY_LINES:
             return
@@ -339,25 +339,25 @@ class Connection(asyncio.Protocol):
         if took_s < BUSY_S:
             log.info("session_busy", lines=BUSY_LINES, seconds=round(took_s, 1))
 
-    async def _answer_later(self, work: Coroutine[Any, Any, Answer]) -> None:
-        if self._desk.dialect.refuses_second_drop:
-            # Lines that came with this one may be due for an answer meanwhile.
+    async def _answer_pending(self) -> None:
+        if self._context.dialect.refuses_second_drop:
+            # Lines that arrived with this one may be due for a reply meanwhile.
             asyncio.get_running_loop().call_soon(self._interject)
-        answer = await work
+        answer = await self._session.answer_pending()
         if self._is_in_parts(answer):
             await self._give_in_parts(answer)
         else:
             self._give(answer, b"".join(answer.parts))
 
     def _is_in_parts(self, answer: Answer) -> bool:
-        """Whether this client receives the parts of the answer one by one.
+        """Whether this client receives the parts of the answer separately.
 
-        Only touchscreens need it, and only they log in by iButton. Others on the same address take
-        the first part for all there is.
+        Only touchscreens need that, and only they log in by iButton. Other clients on the same
+        address take the first part for the whole reply.
         """
         return (
             len(answer.parts) > 1
-            and self._desk.listener.stat_trailer_delay_ms > 0
+            and self._context.listener.stat_trailer_delay_ms > 0
             and self._session.logged_in_by_ibutton
         )
 
@@ -365,13 +365,14 @@ class Connection(asyncio.Protocol):
         *others, last = answer.parts
         for part in others:
             self._write(part)
-            await asyncio.sleep(self._desk.listener.stat_trailer_delay_ms / 1000)
+            await asyncio.sleep(self._context.listener.stat_trailer_delay_ms / 1000)
         self._give(answer, last)
 
     def _give(self, answer: Answer, data: bytes) -> None:
-        self._write(data)
+        if data:
+            self._write(data)
         if answer.valid and not self._closing:
-            self._desk.roll.touch(self, asyncio.get_running_loop().time())
+            self._context.tracker.touch(self, asyncio.get_running_loop().time())
         if answer.hang_up:
             self._hang_up()
 
@@ -379,7 +380,10 @@ class Connection(asyncio.Protocol):
         event, self._ahead = self._ahead, None
         if event is None:
             event = self._decoder.next_event()
-        if not self._reading and self._decoder.backlog < self._desk.settings.backlog_bytes_max // 2:
+        if (
+            not self._reading
+            and self._decoder.backlog < self._context.settings.backlog_bytes_max // 2
+        ):
             self._reading = True
             self._transport.resume_reading()
         return event
@@ -400,7 +404,7 @@ class Connection(asyncio.Protocol):
             self._silence = None
         if self._decoder.partial:
             self._silence = asyncio.get_running_loop().call_later(
-                self._desk.settings.silence_ends_line_ms / 1000, self._end_line
+                self._context.settings.silence_ends_line_ms / 1000, self._end_line
             )
 
     def _end_line(self) -> None:
@@ -408,25 +412,25 @@ class Connection(asyncio.Protocol):
         self._decoder.silence()
         self._start()
 
-    # The end.
+    # Ending.
 
     def _write(self, data: bytes) -> None:
         if not self._closing:
             self._transport.write(data)
-            self._note_held()
+            self._update_buffered()
 
-    def _note_held(self) -> None:
+    def _update_buffered(self) -> None:
         if not self._closing:
-            self._desk.buffers.note(self, self.held)
+            self._context.buffers.update(self, self.buffered_bytes)
 
-    def _say_goodbye(self, phrase: Phrase) -> None:
-        self._write(self._session.farewell(phrase))
+    def _end_with(self, code: ReplyCode) -> None:
+        self._write(self._session.last_line(code))
         self._hang_up()
 
     def _revoke(self) -> None:
-        """Ends the session, whose login is no longer good; a drop under way goes on."""
-        self._say_goodbye(Phrase.LOGIN_NEEDED)
-        self._abandon_outcome()
+        """Ends the session, whose login is no longer valid; a drop in progress goes on."""
+        self._end_with(ReplyCode.LOGIN_NEEDED)
+        self._stop_waiting()
 
     def _hang_up(self) -> None:
         if self._closing:
@@ -440,7 +444,7 @@ class Connection(asyncio.Protocol):
         try:
             self._transport.write_eof()
         except OSError:
-            # The client has cut the connection, and the loop has not told it yet.
+            # The client has closed the connection, and the loop has not reported it yet.
             self._transport.abort()
             return
         self._linger = loop.call_later(LINGER_S, self._transport.close)
@@ -449,9 +453,9 @@ class Connection(asyncio.Protocol):
 
     def _limit_stall(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._stall is None:
-            limit_s = self._desk.settings.unread_limit_s
+            limit_s = self._context.settings.unread_limit_s
             self._stall = loop.call_later(limit_s, self.cut_off)
 
-    def _abandon_outcome(self) -> None:
-        if self._worker is not None and self._session.awaits_outcome:
+    def _stop_waiting(self) -> None:
+        if self._worker is not None and self._session.only_waits:
             self._worker.cancel()

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from drink_frontend.domain.entities import Slot
-from drink_frontend.sessions.commands import HEED_ALL, Heed, Verb
-from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.commands import ALL_ARGUMENTS, ArgumentLimits, Verb
+from drink_frontend.sessions.reply_codes import ReplyCode
 
-P, V = Phrase, Verb
+C, V = ReplyCode, Verb
 
 
 class DialectName(StrEnum):
@@ -34,7 +34,7 @@ class Dialect:
         slot_line: One slot as STAT shows it, without its end; takes the number that it shows.
         machines_header: A line before them; None for none, then MACHINES_LISTED comes after them.
         wrong_arity: Texts for too few or too many arguments where it is not WRONG_ARITY's.
-        heed: Which arguments it looks at.
+        argument_limits: Which arguments it uses.
         eol: Ends a line.
         greeting_eol: Ends the greeting.
         slot_eol: Ends a slot's line.
@@ -47,11 +47,11 @@ class Dialect:
     """
 
     name: DialectName
-    texts: Mapping[Phrase, str]
+    texts: Mapping[ReplyCode, str]
     slot_line: Callable[[int, Slot], str]
     machines_header: str | None = None
     wrong_arity: Mapping[Verb, str] = field(default_factory=dict)
-    heed: Heed = HEED_ALL
+    argument_limits: ArgumentLimits = ALL_ARGUMENTS
     eol: str = "\n"
     greeting_eol: str = "\n"
     slot_eol: str = "\n"
@@ -97,141 +97,59 @@ def _drinkd_slot(number: int, slot: Slot) -> str:
     return f"{number} {item} {slot.price} {slot.available} {slot.dispensed}"
 
 
-_CLASSIC: dict[Phrase, str] = {
-    P.GREETING: "OK Welcome to {name}",
-    P.PASSWORD_WANTED: "OK Password required.",
-    P.BALANCE: "OK Credits: {credits}",
-    P.USERNAME: "OK Username: {name}",
-    P.MACHINE_CHOSEN: "OK Welcome to {name}",
-    P.SLOTS_LISTED: "OK {count} Slots retrieved",
-    P.MACHINES_LISTED: "OK {count} Machines retrieved",
-    P.DROPPED: "OK Credits remaining: {credits}",
-    P.TEMPERATURE: "OK {degrees:.4f}",
-    P.CREDITS_SENT: "OK Credits remaining: {credits}",
-    P.CREDITS_ADDED: "OK Added credits.",
-    P.SAVED: "OK Changes saved.",
-    P.USER_CREATED: "OK User created.",
-    P.USER_REMOVED: "OK User removed.",
-    P.ADMIN_FLAG_SET: "OK Admin flag set.",
-    P.USER_KNOWN: "OK true User is known.",
-    P.USER_NOT_KNOWN: "OK false User is not known.",
-    P.IS_ADMIN: "OK true User is an administrator.",
-    P.IS_NOT_ADMIN: "OK false User is not an administrator.",
-    P.PASSWORD_CHANGED: "OK Password changed.",
-    P.NOTED: "OK Message added to log file.",
-    P.LOCATION: "OK {place}.",
-    P.ACCOUNTS_READY: "OK Account server subsystem running.",
-    P.VERSION: "OK Drink {version}",
-    P.UPTIME: "OK Up since: {since}",
-    P.SERVER_STATE: "OK {json}",
-    P.STOPPING: "OK Shutting down server.",
-    P.REBOOTING: "OK Rebooting.",
-    P.GOODBYE: "OK Disconnecting.",
-    P.UNKNOWN_COMMAND: "ERR 452 Invalid command.",
-    P.GARBLED: "ERR 406 Invalid parameters.",
-    P.WRONG_ARITY: "ERR 406 Invalid parameters.",
-    P.NOT_IMPLEMENTED: "ERR 451 Not implemented.",
-    P.BAD_PARAMETERS: "ERR 406 Invalid parameters.",
-    P.BAD_ADMIN_FLAG: "ERR 400 Invalid admin flag.",
-    P.BAD_COST: "ERR 401 Invalid cost.",
-    P.BAD_CREDITS: "ERR 402 Invalid credits.",
-    P.BAD_AMOUNT: "ERR 402 Invalid credits.",
-    P.BAD_DELAY: "ERR 403 Invalid delay.",
-    P.BAD_ENABLED_FLAG: "ERR 404 Invalid enable flag.",
-    P.BAD_DROPPED_COUNT: "ERR 405 Invalid num_dropped.",
-    P.BAD_PASSWORD: "ERR 407 Invalid password.",
-    P.BAD_QUANTITY: "ERR 408 Invalid quantity.",
-    P.BAD_SLOT: "ERR 409 Invalid slot.",
-    P.BAD_REBOOT_FLAG: "ERR 411 Invalid reboot flag.",
-    P.LOGIN_NEEDED: "ERR 204 You need to login.",
-    P.USER_NEEDED: "ERR 201 USER command needs to be issued first.",
-    P.LOGGED_IN_ALREADY: "ERR 201 USER command needs to be issued first.",
-    P.WRONG_PASSWORD: "ERR 202 Invalid username or password.",
-    P.WRONG_IBUTTON: "ERR 202 Invalid username or password.",
-    P.THROTTLED: "ERR 350 Account server subsystem is not ready.",
-    P.DENIED: "ERR 200 Access denied.",
-    P.LAST_ADMINISTRATOR: "ERR 200 Access denied: this is the last administrator.",
-    P.NO_MACHINE: "ERR 413 No machine selected.",
-    P.UNKNOWN_MACHINE: "ERR 0 Invalid machine.",
-    P.NO_MACHINES: "ERR 501 No machines connected.",
-    P.UNKNOWN_SLOT: "ERR 409 Invalid slot.",
-    P.UNKNOWN_USER: "ERR 410 Invalid user.",
-    P.UNKNOWN_RECIPIENT: "ERR 410 Invalid user.",
-    P.USER_EXISTS: "ERR 412 User already registered.",
-    P.POOR: "ERR 203 User is poor.",
-    P.SLOT_EMPTY: "ERR 100 Slot empty.",
-    P.SLOT_DISABLED: "ERR 102 Slot disabled.",
-    P.NO_SLOTS: "ERR 104 No slots available.",
-    P.MACHINE_BUSY: "ERR 150 Unable to initialize hardware for drop.",
-    P.UNREACHABLE: "ERR 151 Unable to communicate with hardware. Contact an admin.",
-    P.NO_TEMPERATURE: "ERR 351 Unable to determine temperature.",
-    P.DROP_FAILED: "ERR 101 Drop failed, contact an admin.",
-    P.OUTCOME_UNKNOWN: "ERR 103 Unknown Failure. Credits held, drop {drop}",
-    P.DROP_IN_PROGRESS: "WARN 152 Drop in progress, please wait before dropping again",
-    P.FAULT: "ERR 103 Unknown Failure.",
-    P.NOT_READY: "ERR 350 Account server subsystem is not ready.",
-    P.STOCK_UNREADABLE: "ERR 350 Account server subsystem is not ready.",
-    P.TRANSFER_FAILED: "ERR 103 Unknown Failure.",
-    P.USER_NOT_CREATED: "ERR 352 Unable to create user.",
-    P.USER_NOT_REMOVED: "ERR 353 Could not remove user.",
-    P.ADMIN_FLAG_NOT_SET: "ERR 354 Unable to set admin flag.",
-    P.SESSIONS_FULL: "ERR 205 Maximum user count reached.",
-    P.IDLE: "ERR 450 Timeout, disconnecting.",
+_CLASSIC: dict[ReplyCode, str] = {code: code.text for code in ReplyCode}
+
+
+def _with_colon(text: str) -> str:
+    return text.replace("OK ", "OK: ", 1) if text.startswith("OK ") else text
+
+
+_DRINKJS: dict[ReplyCode, str] = {code: _with_colon(text) for code, text in _CLASSIC.items()} | {
+    C.GREETING: "Welcome to {name}",
+    C.PASSWORD_WANTED: "OK: ",
+    C.BALANCE: "OK: {credits}",
+    C.USERNAME: "OK:  {name}",
+    C.MACHINE_CHOSEN: "OK:  Welcome to {name}",
+    C.SLOTS_LISTED: "OK {count} Slots retrieved",
+    C.DROPPED: "OK:  Dropping drink",
+    C.CREDITS_SENT: "OK: ",
+    C.SERVER_STATE: "{json}",
+    C.GOODBYE: "Good Bye",
+    C.UNKNOWN_COMMAND: "ERR 415 Invalid command",
+    C.GARBLED: "ERR 406 Invalid parameters.",
+    C.WRONG_ARITY: "ERR 206 Invalid number of args",
+    C.BAD_AMOUNT: "ERR 210 Send amount must be a positive, whole number",
+    C.BAD_DELAY: "ERR 403 Invalid delay",
+    C.WRONG_PASSWORD: "ERR 407 Invalid password.",
+    C.WRONG_IBUTTON: "ERR 207 Invalid Ibutton",
+    C.UNKNOWN_MACHINE: "ERR 414 Invalid machine name - USAGE: MACHINE < d | ld | s >",
+    C.NO_MACHINES: "ERR 501: No machines connected",
+    C.UNKNOWN_SLOT: "ERR 105 Slot not found",
+    C.UNKNOWN_RECIPIENT: "ERR 208 Transfer error - user doesnt exist",
+    C.DROP_FAILED: "ERR 150 Unable to initialize hardware for drop.",
+    C.STOCK_UNREADABLE: "ERR 416 Machine is offline or unreachable",
+    C.TRANSFER_FAILED: "ERR 209 Error during credit transfer",
 }
 
 
-def _with_colon(said: str) -> str:
-    return said.replace("OK ", "OK: ", 1) if said.startswith("OK ") else said
+def _without_number(text: str) -> str:
+    kind, _, rest = text.partition(" ")
+    return text if kind == "OK" else f"ERR {rest.partition(' ')[2]}"
 
 
-_DRINKJS: dict[Phrase, str] = {phrase: _with_colon(said) for phrase, said in _CLASSIC.items()} | {
-    P.GREETING: "Welcome to {name}",
-    P.PASSWORD_WANTED: "OK: ",
-    P.BALANCE: "OK: {credits}",
-    P.USERNAME: "OK:  {name}",
-    P.MACHINE_CHOSEN: "OK:  Welcome to {name}",
-    P.SLOTS_LISTED: "OK {count} Slots retrieved",
-    P.DROPPED: "OK:  Dropping drink",
-    P.CREDITS_SENT: "OK: ",
-    P.SERVER_STATE: "{json}",
-    P.GOODBYE: "Good Bye",
-    P.UNKNOWN_COMMAND: "ERR 415 Invalid command",
-    P.GARBLED: "ERR 406 Invalid parameters.",
-    P.WRONG_ARITY: "ERR 206 Invalid number of args",
-    P.BAD_AMOUNT: "ERR 210 Send amount must be a positive, whole number",
-    P.BAD_DELAY: "ERR 403 Invalid delay",
-    P.WRONG_PASSWORD: "ERR 407 Invalid password.",
-    P.WRONG_IBUTTON: "ERR 207 Invalid Ibutton",
-    P.UNKNOWN_MACHINE: "ERR 414 Invalid machine name - USAGE: MACHINE < d | ld | s >",
-    P.NO_MACHINES: "ERR 501: No machines connected",
-    P.UNKNOWN_SLOT: "ERR 105 Slot not found",
-    P.UNKNOWN_RECIPIENT: "ERR 208 Transfer error - user doesnt exist",
-    P.DROP_FAILED: "ERR 150 Unable to initialize hardware for drop.",
-    P.STOCK_UNREADABLE: "ERR 416 Machine is offline or unreachable",
-    P.TRANSFER_FAILED: "ERR 209 Error during credit transfer",
-}
-
-
-def _without_number(said: str) -> str:
-    kind, _, rest = said.partition(" ")
-    return said if kind == "OK" else f"ERR {rest.partition(' ')[2]}"
-
-
-_DRINKD: dict[Phrase, str] = {
-    phrase: _without_number(said) for phrase, said in _CLASSIC.items()
-} | {
-    P.GREETING: "Drink Server {version} Ready",
-    P.GOODBYE: "OK Goodbye",
-    P.UNKNOWN_COMMAND: "ERR Invalid command",
-    P.BAD_SLOT: "ERR Invalid slot number.",
-    P.UNKNOWN_SLOT: "ERR Invalid slot number.",
-    P.LOGIN_NEEDED: "ERR You need to login first.",
-    P.USER_NEEDED: "ERR You need to identify yourself first.",
-    P.LOGGED_IN_ALREADY: "ERR You're already authenticated!",
-    P.WRONG_PASSWORD: "ERR Invalid username or password.",
-    P.POOR: "ERR Insuficient Credits.",
-    P.SLOT_EMPTY: "ERR Slot appears to be empty",
-    P.DROP_FAILED: "ERR Machine Failure on drop. Credits remaining: {credits}",
+_DRINKD: dict[ReplyCode, str] = {code: _without_number(text) for code, text in _CLASSIC.items()} | {
+    C.GREETING: "Drink Server {version} Ready",
+    C.GOODBYE: "OK Goodbye",
+    C.UNKNOWN_COMMAND: "ERR Invalid command",
+    C.BAD_SLOT: "ERR Invalid slot number.",
+    C.UNKNOWN_SLOT: "ERR Invalid slot number.",
+    C.LOGIN_NEEDED: "ERR You need to login first.",
+    C.USER_NEEDED: "ERR You need to identify yourself first.",
+    C.LOGGED_IN_ALREADY: "ERR You're already authenticated!",
+    C.WRONG_PASSWORD: "ERR Invalid username or password.",
+    C.POOR: "ERR Insuficient Credits.",
+    C.SLOT_EMPTY: "ERR Slot appears to be empty",
+    C.DROP_FAILED: "ERR Machine Failure on drop. Credits remaining: {credits}",
 }
 
 _LOGIN_USAGE = "ERR 206 Invalid number of args USAGE: PASS <username>"
@@ -241,7 +159,7 @@ CLASSIC = Dialect(
     name=DialectName.CLASSIC,
     texts=_CLASSIC,
     slot_line=_classic_slot,
-    wrong_arity={V.MACHINE: _CLASSIC[P.UNKNOWN_COMMAND]},
+    wrong_arity={V.MACHINE: _CLASSIC[C.UNKNOWN_COMMAND]},
 )
 """What the touchscreens, the Qt client, PHP scripts and people with telnet speak."""
 
@@ -256,9 +174,11 @@ DRINKJS = Dialect(
         V.IBUTTON: _USAGE + "IBUTTON <ibutton number>",
         V.MACHINE: _USAGE + "MACHINE < d | ld | s >",
         V.SENDCREDITS: _USAGE + "SENDCREDITS <(int) num credits> <username>",
-        V.DROP: _DRINKJS[P.BAD_SLOT],
+        V.DROP: _DRINKJS[C.BAD_SLOT],
     },
-    heed=Heed({V.STAT: 0, V.GETBALANCE: 0, V.DROP: 2, V.UPTIME: 0, V.WHOAMI: 0, V.SERVERSTAT: 0}),
+    argument_limits=ArgumentLimits(
+        {V.STAT: 0, V.GETBALANCE: 0, V.DROP: 2, V.UPTIME: 0, V.WHOAMI: 0, V.SERVERSTAT: 0}
+    ),
     eol="\r\n",
     stat_eol="\r\n",
     blank_is_unknown=True,
@@ -272,7 +192,9 @@ DRINKD = Dialect(
     texts=_DRINKD,
     slot_line=_drinkd_slot,
     wrong_arity={V.USER: "ERR Username required.", V.DROP: "ERR You must specify slot"},
-    heed=Heed({V.STAT: 0, V.USER: 1, V.PASS: 1, V.DROP: 2}, frozenset({V.DROP})),
+    argument_limits=ArgumentLimits(
+        {V.STAT: 0, V.USER: 1, V.PASS: 1, V.DROP: 2}, frozenset({V.DROP})
+    ),
     greeting_eol="\n\0",
     slot_eol="\n\0",
     stat_eol="\n\0",

@@ -10,10 +10,10 @@ from drink_frontend.domain.errors import DrinkError
 from drink_frontend.domain.origin import place
 from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.sessions.dialects import ITEM_BYTES_MAX, NAME_BYTES_MAX, clean
-from drink_frontend.sessions.listening import ip_address, listen
-from drink_frontend.sessions.replies import UNKNOWN_PLACE, title
-from drink_frontend.sessions.services import Machines
+from drink_frontend.sessions.replies import UNKNOWN_LOCATION, machine_title
 from drink_frontend.sessions.settings import FingerSettings
+from drink_frontend.system.sockets import endpoint_address, listen
+from drink_frontend.usecases.machines import Machines
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +90,7 @@ def _joined(parts: Iterable[list[str]]) -> list[str]:
 
 
 def _name(machine: Machine) -> str:
-    return clean(title(machine), NAME_BYTES_MAX)
+    return clean(machine_title(machine), NAME_BYTES_MAX)
 
 
 def _item(slot: Slot) -> str:
@@ -107,7 +107,7 @@ def _temperature(machine: Machine) -> str:
 def _head(machine: Machine) -> list[str]:
     return [
         f"Motd:      Welcome to {_name(machine)}!",
-        f"Location:  {clean(machine.location.strip() or UNKNOWN_PLACE, NAME_BYTES_MAX)}",
+        f"Location:  {clean(machine.location.strip() or UNKNOWN_LOCATION, NAME_BYTES_MAX)}",
         "",
     ]
 
@@ -174,8 +174,8 @@ class FingerServer:
         Raises:
             OSError: the port cannot be had.
         """
-        door = listen(self._settings.address, self._settings.port)
-        self._server = await asyncio.start_server(self._take, sock=door, limit=QUERY_BYTES_MAX)
+        listener = listen(self._settings.address, self._settings.port)
+        self._server = await asyncio.start_server(self._take, sock=listener, limit=QUERY_BYTES_MAX)
         log.info("finger_listening", address=self.address)
 
     async def stop(self) -> None:
@@ -187,7 +187,7 @@ class FingerServer:
         await asyncio.gather(*self._queries, return_exceptions=True)
 
     def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        here = place(ip_address(writer.get_extra_info("peername")))
+        here = place(endpoint_address(writer.get_extra_info("peername")))
         self._count(here)
         of_place = sum(each == here for each in self._queries.values())
         if len(self._queries) >= QUERIES_MAX or of_place >= QUERIES_PER_PLACE_MAX:
@@ -217,7 +217,9 @@ class FingerServer:
             async with asyncio.timeout(QUERY_LIMIT_S):
                 # A LimitOverrunError becomes this ValueError.
                 query = (await reader.readline()).decode(errors="replace")
-                here = self._settings.machine_at(ip_address(writer.get_extra_info("sockname")))
+                here = self._settings.machine_at(
+                    endpoint_address(writer.get_extra_info("sockname"))
+                )
                 lines = answer(query, await self._machines.list(), here)
                 writer.write("".join(f"{line}\r\n" for line in lines).encode())
                 writer.close()

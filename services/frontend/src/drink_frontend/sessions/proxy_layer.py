@@ -1,4 +1,4 @@
-"""A connection of a proxy that may say for whom it connects, until it has said so."""
+"""A connection from a proxy, until its PROXY header has arrived."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,24 +7,24 @@ from typing import Any, cast
 import structlog
 
 from drink_frontend.domain.origin import place
-from drink_frontend.sessions.listening import ip_address
+from drink_frontend.sessions.connection_tracker import ConnectionTracker
 from drink_frontend.sessions.proxy_header import Forwarded, ProxyHeaderError, read_header
-from drink_frontend.sessions.roll import Roll
+from drink_frontend.system.sockets import endpoint_address
 
 log = structlog.get_logger(__name__)
 
 PROXIES = "proxies"
-"""The place on the roll of connections whose proxy has not said yet for whom they are."""
+"""Place of connections whose header has not arrived: their clients are not known yet."""
 
 
 class ForwardedTransport:
-    """A proxy's transport, with the ends of the connection that it forwards.
+    """A proxy's transport, with the endpoints of the connection that the proxy forwards.
 
-    It has the interface of `asyncio.Transport` without the class, as uvloop's transports have.
+    It has the interface of `asyncio.Transport` without the class, as uvloop's transports do.
 
     Args:
         raw: The proxy's transport.
-        forwarded: The ends.
+        forwarded: The endpoints.
     """
 
     def __init__(self, raw: asyncio.Transport, forwarded: Forwarded) -> None:
@@ -32,7 +32,7 @@ class ForwardedTransport:
         self._facts = {"peername": forwarded.source, "sockname": forwarded.destination}
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As of the proxy's transport, but the ends."""
+        """The value of the proxy's transport, except for the endpoints."""
         return self._facts.get(name) or self._raw.get_extra_info(name, default)
 
     def __getattr__(self, name: str) -> Any:
@@ -40,45 +40,45 @@ class ForwardedTransport:
 
 
 class ProxyLayer(asyncio.Protocol):
-    """Reads the header, and hands the connection to the protocol that is meant.
+    """Reads the header, then passes the connection to the protocol of the listener.
 
-    It is a member of the roll meanwhile, as a stranger.
+    Until then it is tracked as a connection without a login.
 
     Args:
-        roll: All connections.
-        make: Makes the protocol of the connection behind the header.
-        limit_s: Seconds in which the header has to come.
-        full: What is said to a client for whom there is no room.
+        tracker: All connections.
+        make: Makes the protocol behind the header.
+        limit_s: Seconds in which the header must arrive.
+        full: Last line for a client past the limit of connections.
     """
 
     _raw: asyncio.Transport
 
     def __init__(
         self,
-        roll: Roll,
+        tracker: ConnectionTracker,
         make: Callable[[], asyncio.Protocol],
         *,
         limit_s: float,
         full: bytes,
     ) -> None:
-        self._roll = roll
+        self._tracker = tracker
         self._make = make
         self._limit_s = limit_s
         self._full = full
         self._limit: asyncio.TimerHandle | None = None
         self._received = b""
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Waits for the header."""
+        """Begins the wait for the header."""
         self._raw = cast("asyncio.Transport", transport)
         loop = asyncio.get_running_loop()
         self._limit = loop.call_later(self._limit_s, self._refuse, "no PROXY header in time")
-        self._roll.enter(self, PROXIES, None, loop.time())
+        self._tracker.add(self, PROXIES, None, loop.time())
 
     def data_received(self, data: bytes) -> None:
-        """Takes the header, and hands over once it is whole."""
+        """Collects the header; passes the connection on once it is complete."""
         if self._raw.is_closing():
             return
         self._received += data
@@ -92,48 +92,45 @@ class ProxyLayer(asyncio.Protocol):
             self._hand_over(header.forwarded, self._received[header.size :])
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """The proxy has gone before its header was whole."""
+        """The proxy closed the connection before its header was complete."""
         self._leave()
 
-    # What the roll and the server call.
+    # Called by the tracker and the server.
 
     @property
     def busy(self) -> bool:
-        """Never: it waits for the proxy."""
+        """False: it only waits."""
         return False
 
     @property
-    def known(self) -> bool:
-        """Nobody has logged in."""
+    def has_logged_in(self) -> bool:
+        """False: no line has been executed."""
         return False
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of the incomplete header."""
+        return len(self._received)
+
     def time_out(self) -> None:
-        """It has a limit of its own."""
-
-    def make_way(self) -> None:
-        """Ends the connection at once."""
-        self._raw.abort()
-
-    def finish(self) -> None:
-        """Ends the connection: the server stops."""
-        self._raw.abort()
-
-    def give_up(self) -> None:
-        """Ends the connection: the server stops."""
-        self._raw.abort()
+        """Does nothing: `limit_s` ends the wait."""
 
     def abort(self) -> None:
         """Ends the connection at once."""
         self._raw.abort()
 
-    # The work.
+    make_way = cut_off = finish = give_up = abort
+
+    # The header.
 
     def _hand_over(self, forwarded: Forwarded | None, rest: bytes) -> None:
         transport = self._raw
         if forwarded is not None:
             transport = cast("asyncio.Transport", ForwardedTransport(self._raw, forwarded))
-        if not self._roll.make_room(place(ip_address(transport.get_extra_info("peername")))):
-            log.warning("session_turned_away", sessions=len(self._roll))
+        if not self._tracker.make_room(
+            place(endpoint_address(transport.get_extra_info("peername")))
+        ):
+            log.warning("session_turned_away", sessions=len(self._tracker))
             self._raw.write(self._full)
             self._raw.close()
             return
@@ -144,12 +141,12 @@ class ProxyLayer(asyncio.Protocol):
             protocol.data_received(rest)
 
     def _refuse(self, why: str) -> None:
-        proxy = ip_address(self._raw.get_extra_info("peername"))
+        proxy = endpoint_address(self._raw.get_extra_info("peername"))
         log.warning("session_proxy_refused", proxy=proxy, detail=why)
         self._raw.abort()
 
     def _leave(self) -> None:
-        self._roll.forget(self)
+        self._tracker.remove(self)
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None

@@ -1,53 +1,133 @@
-"""What a session can answer, whatever the dialect."""
+"""Replies of sessions, and their encoding in a listener's dialect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from drink_frontend.domain.entities import Machine, Slot
 from drink_frontend.sessions.commands import Verb
-from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.dialects import NAME_BYTES_MAX, Dialect, DialectName, clean
+from drink_frontend.sessions.reply_codes import ReplyCode
 
-UNKNOWN_PLACE = "Unknown"
-"""Where a machine stands that has no location."""
+UNKNOWN_LOCATION = "Unknown"
+"""Shown for a machine without a location."""
 
-
-def title(machine: Machine) -> str:
-    """What a machine is called to people: its display name, or its name if it has none."""
-    return machine.display_name.strip() or machine.name
-
-
-def place(machine: Machine) -> str:
-    """Where a machine stands, in words without a full stop at the end."""
-    return machine.location.strip().removesuffix(".").strip() or UNKNOWN_PLACE
+STAT_REPLIES_MAX = 1_000
+"""Encoded replies to STAT that are cached, some 1 KB each with ten slots; as many as cached
+machines."""
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
-    """One line."""
+class StatusLine:
+    """One line: a reply code, and the fields of its text."""
 
-    phrase: Phrase
-    facts: Mapping[str, str | int | float] = field(default_factory=dict)
+    code: ReplyCode
+    fields: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class WrongArity:
-    """The verb was given too few or too many arguments; some dialects say how to use it."""
+    """The command has too few or too many arguments; some dialects then describe its usage."""
 
     verb: Verb
 
 
 @dataclass(frozen=True, slots=True)
 class SlotList:
-    """Slots, a line each, and how many."""
+    """One line for each slot, and a line with their number."""
 
     slots: tuple[Slot, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MachineList:
-    """Machines that can be reached, a line each; at least one."""
+    """One line for each machine that can be reached; at least one."""
 
     machines: tuple[Machine, ...]
 
 
-Reply = Say | WrongArity | SlotList | MachineList
+Reply = StatusLine | WrongArity | SlotList | MachineList
+
+
+def machine_title(machine: Machine) -> str:
+    """The display name of a machine, or its name if it has none."""
+    return machine.display_name.strip() or machine.name
+
+
+def machine_location(machine: Machine) -> str:
+    """The location of a machine, without a full stop at the end."""
+    return machine.location.strip().removesuffix(".").strip() or UNKNOWN_LOCATION
+
+
+def greeting(dialect: Dialect, name: str, version: str) -> bytes:
+    """The first line of a session."""
+    line = _text(dialect, ReplyCode.GREETING, {"name": name, "version": version})
+    return (line + dialect.greeting_eol).encode()
+
+
+def encode(dialect: Dialect, reply: Reply, *, to_stat: bool = False) -> tuple[bytes, ...]:
+    """A reply as bytes, in the parts that a client may need to receive separately.
+
+    Args:
+        dialect: The words and line ends.
+        reply: The content.
+        to_stat: Whether it is a reply to STAT, whose lines have other ends in some dialects.
+    """
+    eol = dialect.stat_eol if to_stat else dialect.eol
+    match reply:
+        case StatusLine(code, fields):
+            return ((_text(dialect, code, fields) + eol).encode(),)
+        case WrongArity(verb):
+            text = dialect.wrong_arity.get(verb, dialect.texts[ReplyCode.WRONG_ARITY])
+            return ((text + eol).encode(),)
+        case SlotList(slots):
+            body = "".join(
+                dialect.slot_line(slot.number - 1 + dialect.first_slot, slot) + dialect.slot_eol
+                for slot in slots
+            )
+            trailer = _text(dialect, ReplyCode.SLOTS_LISTED, {"count": len(slots)}) + eol
+            return (body.encode(), trailer.encode()) if body else (trailer.encode(),)
+        case MachineList(machines):
+            return (_machine_lines(dialect, machines).encode(),)
+
+
+def _text(dialect: Dialect, code: ReplyCode, fields: Mapping[str, str | int | float]) -> str:
+    cleaned = {
+        name: clean(value, NAME_BYTES_MAX) if isinstance(value, str) and name != "json" else value
+        for name, value in fields.items()
+    }
+    return dialect.texts[code].format_map(cleaned)
+
+
+def _machine_lines(dialect: Dialect, machines: tuple[Machine, ...]) -> str:
+    lines = "".join(
+        f"{machine.name} - {clean(machine_title(machine), NAME_BYTES_MAX)}\n"
+        for machine in machines
+    )
+    if dialect.machines_header is not None:
+        return f"{dialect.machines_header}\n{lines}{dialect.eol}"
+    count = {"count": len(machines)}
+    return lines + _text(dialect, ReplyCode.MACHINES_LISTED, count) + dialect.eol
+
+
+class StatReplies:
+    """The encoded reply to STAT of each machine and dialect, until the machine's slots change."""
+
+    def __init__(self) -> None:
+        self._cached: dict[tuple[DialectName, str], tuple[tuple[Slot, ...], tuple[bytes, ...]]] = {}
+
+    def encode(self, dialect: Dialect, reply: SlotList) -> tuple[bytes, ...]:
+        """The reply as bytes, as `encode` returns them."""
+        slots = reply.slots
+        if len(slots) < 2:
+            # A reply to STAT with a number: encoded quickly, and not the machine's whole reply.
+            return encode(dialect, reply, to_stat=True)
+        key = (dialect.name, slots[0].machine)
+        cached = self._cached.get(key)
+        # Slots are immutable, so the same tuple has the same encoding.
+        if cached is not None and cached[0] is slots:
+            return cached[1]
+        parts = encode(dialect, reply, to_stat=True)
+        if cached is None and len(self._cached) >= STAT_REPLIES_MAX:
+            del self._cached[next(iter(self._cached))]
+        self._cached[key] = (slots, parts)
+        return parts

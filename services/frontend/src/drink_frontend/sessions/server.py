@@ -1,4 +1,4 @@
-"""The session server: listeners, who may come in, and an orderly end."""
+"""The session server: listeners, limits of connections, and a graceful end."""
 
 import asyncio
 import errno
@@ -9,31 +9,26 @@ from typing import Any
 import structlog
 
 from drink_frontend.domain.origin import is_within, place
-from drink_frontend.sessions.buffers import Buffers
 from drink_frontend.sessions.connection import Connection
-from drink_frontend.sessions.desk import Desk
+from drink_frontend.sessions.connection_tracker import ConnectionTracker
+from drink_frontend.sessions.context import ListenerContext, Services
 from drink_frontend.sessions.dialects import DIALECTS
-from drink_frontend.sessions.encoding import encode
 from drink_frontend.sessions.finger import FingerServer
-from drink_frontend.sessions.greeter import Greeter
-from drink_frontend.sessions.listening import ip_address, keep_alive, listen
-from drink_frontend.sessions.phrases import Phrase
+from drink_frontend.sessions.limits import BufferLimit, TurnQueue
 from drink_frontend.sessions.proxy_layer import PROXIES, ProxyLayer
-from drink_frontend.sessions.replies import Say
-from drink_frontend.sessions.roll import Roll
-from drink_frontend.sessions.services import Services
+from drink_frontend.sessions.replies import StatusLine, encode
+from drink_frontend.sessions.reply_codes import ReplyCode
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
-from drink_frontend.sessions.tls import Certificate
-from drink_frontend.sessions.tls_layer import TlsLayer
-from drink_frontend.sessions.turns import Turns
+from drink_frontend.sessions.tls import Certificate, TlsLayer
+from drink_frontend.system.sockets import endpoint_address, keep_alive, listen
 
 log = structlog.get_logger(__name__)
 
 ACCEPT_PAUSE_S = 0.5
-"""Seconds without accepting after the system refused to: it has run out of something."""
+"""Seconds without accepting after the system refused to: it lacks a resource."""
 
 _NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
-"""What accepting answers once the listening socket is gone; no pause mends that."""
+"""Errors of accepting once the listening socket is closed; another attempt would fail too."""
 
 
 class SessionServer:
@@ -41,27 +36,26 @@ class SessionServer:
 
     Args:
         settings: Ports and limits.
-        services: What sessions use.
-        descriptors: Most sessions for which the process has open files.
+        services: The use cases.
+        descriptors: Open files that the process has for sessions.
     """
 
     def __init__(self, settings: SessionSettings, services: Services, *, descriptors: int) -> None:
         self._settings = settings
         self._services = services
-        self._greeter = Greeter(services)
-        members_max = min(settings.sessions_max, descriptors)
+        connections_max = min(settings.sessions_max, descriptors)
         self._idle_limits = {
             limit_s
             for listener in settings.listeners
             if (limit_s := settings.idle_limit(listener)) is not None
         }
-        self._roll = Roll(
-            members_max,
-            settings.sessions_per_address_max or (members_max + 1) // 2,
+        self._tracker = ConnectionTracker(
+            connections_max,
+            settings.sessions_per_address_max or (connections_max + 1) // 2,
             self._idle_limits,
         )
-        self._buffers = Buffers(settings.buffered_bytes_max)
-        self._turns = Turns(settings.turn_pause_ms / 1000)
+        self._buffers = BufferLimit(settings.buffered_bytes_max)
+        self._turns = TurnQueue(settings.turn_pause_ms / 1000)
         self._sockets: list[socket.socket] = []
         self._certificates: list[Certificate] = []
         self._opening: set[asyncio.Task[None]] = set()
@@ -72,7 +66,7 @@ class SessionServer:
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
         """Address and port of each listener, in the order of the settings."""
-        return tuple(door.getsockname()[:2] for door in self._sockets)
+        return tuple(listener.getsockname()[:2] for listener in self._sockets)
 
     @property
     def finger_address(self) -> tuple[str, int] | None:
@@ -81,14 +75,14 @@ class SessionServer:
 
     @property
     def sessions(self) -> int:
-        """Sessions right now."""
-        return len(self._roll)
+        """Number of sessions."""
+        return len(self._tracker)
 
     async def start(self) -> None:
         """Begins to serve.
 
         Raises:
-            OSError: a port cannot be had, or a certificate cannot be used.
+            OSError: a port or a certificate cannot be used.
         """
         try:
             for listener in self._settings.listeners:
@@ -105,58 +99,55 @@ class SessionServer:
             self._keeping.append(self._spawn(self._refresh_certificates(), "sessions-tls"))
 
     async def ended(self) -> None:
-        """Waits until something has ended that serves sessions, and raises what ended it."""
+        """Waits until a task that serves sessions has ended, and raises its error."""
         works = [*self._accepting, *self._keeping]
         if not works:
-            # No port is served, and nothing can end.
+            # No port is served, so no task can end.
             await asyncio.Event().wait()
         done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
 
     async def drain(self, limit_s: float) -> None:
-        """Takes no new sessions and ends those there are, each after what it is at.
+        """Accepts no new sessions and ends each existing one after its current command.
 
         Args:
-            limit_s: Seconds after which drops that are still under way are left to themselves and
-                their buyers told so.
+            limit_s: Seconds after which sessions no longer wait for their drops, which go on; their
+                clients receive the drop's id.
         """
-        self._close_doors()
+        self._close_listeners()
         await asyncio.gather(*self._opening)
-        for connection in self._roll:
-            assert isinstance(connection, Connection | ProxyLayer)
+        for connection in self._tracker:
             connection.finish()
         try:
             async with asyncio.timeout(limit_s):
-                await self._roll.emptied()
+                await self._tracker.emptied()
         except TimeoutError:
-            log.info("sessions_given_up", sessions=len(self._roll))
-        for connection in self._roll:
-            assert isinstance(connection, Connection | ProxyLayer)
+            log.info("sessions_given_up", sessions=len(self._tracker))
+        for connection in self._tracker:
             connection.give_up()
 
     async def stop(self) -> None:
         """Ends everything at once. May be called twice."""
-        self._close_doors()
+        self._close_listeners()
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, *self._opening, return_exceptions=True)
         self._keeping.clear()
-        for connection in self._roll:
-            assert isinstance(connection, Connection | ProxyLayer)
+        for connection in self._tracker:
             connection.abort()
         if self._finger is not None:
             await self._finger.stop()
             self._finger = None
-        # An aborted connection is lost in the loop's next round.
+        # connection_lost() of an aborted connection is called in the next iteration of the loop.
         await asyncio.sleep(0)
 
-    def _close_doors(self) -> None:
+    def _close_listeners(self) -> None:
         for task in self._accepting:
             task.cancel()
         self._accepting.clear()
-        for door in self._sockets:
-            door.close()
+        for listener in self._sockets:
+            listener.close()
         self._sockets.clear()
 
     def _listen(self, listener: ListenerSettings) -> None:
@@ -164,35 +155,34 @@ class SessionServer:
         if listener.tls_certificate is not None and listener.tls_key is not None:
             certificate = Certificate(listener.tls_certificate, listener.tls_key)
             self._certificates.append(certificate)
-        door = listen(
+        accepting = listen(
             listener.address,
             listener.port,
             received_max=self._settings.system_bytes_max,
             unsent_max=self._settings.system_bytes_max,
         )
         keep_alive(
-            door,
+            accepting,
             idle_s=self._settings.keepalive_idle_s,
             interval_s=self._settings.keepalive_interval_s,
             probes=self._settings.keepalive_probes,
         )
-        self._sockets.append(door)
-        desk = Desk(
+        self._sockets.append(accepting)
+        context = ListenerContext(
             listener,
             self._settings,
             DIALECTS[listener.dialect],
             self._services,
-            self._greeter,
-            self._roll,
+            self._tracker,
             self._buffers,
             self._turns,
         )
         self._accepting.append(
-            self._spawn(self._accept(door, desk, certificate), "sessions-accept")
+            self._spawn(self._accept(accepting, context, certificate), "sessions-accept")
         )
         log.info(
             "sessions_listening",
-            address=door.getsockname()[:2],
+            address=accepting.getsockname()[:2],
             dialect=listener.dialect,
             tls=certificate is not None,
         )
@@ -208,64 +198,66 @@ class SessionServer:
             log.critical("sessions_broken", task=task.get_name(), exc_info=fault)
 
     async def _accept(
-        self, door: socket.socket, desk: Desk, certificate: Certificate | None
+        self, accepting: socket.socket, context: ListenerContext, certificate: Certificate | None
     ) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                client, peer = await loop.sock_accept(door)
+                client, peer = await loop.sock_accept(accepting)
             except OSError as error:
                 if error.errno in _NO_LISTENER:
                     raise
                 log.warning("session_not_accepted", error=type(error).__name__)
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
-            is_proxy = is_within(ip_address(peer), desk.listener.proxies)
-            if self._roll.make_room(PROXIES if is_proxy else place(ip_address(peer))):
-                opening = loop.create_task(self._open(client, desk, certificate, forwards=is_proxy))
+            is_proxy = is_within(endpoint_address(peer), context.listener.proxies)
+            if self._tracker.make_room(PROXIES if is_proxy else place(endpoint_address(peer))):
+                opening = loop.create_task(
+                    self._open(client, context, certificate, forwards=is_proxy)
+                )
                 self._opening.add(opening)
                 opening.add_done_callback(self._opening.discard)
-                # Cancelled half-way it would leave a connection that nobody is told the end of.
+                # A half-open connection would never be removed from the tracker.
                 await asyncio.shield(opening)
             else:
-                log.warning("session_turned_away", sessions=len(self._roll))
-                _turn_away(client, _full(desk, certificate))
-            # A burst of clients must not keep those waiting that are in already.
+                log.warning("session_turned_away", sessions=len(self._tracker))
+                _turn_away(client, _full(context, certificate))
+            # A burst of new clients must not delay the connected ones.
             await asyncio.sleep(0)
 
     async def _open(
         self,
         client: socket.socket,
-        desk: Desk,
+        context: ListenerContext,
         certificate: Certificate | None,
         *,
         forwards: bool,
     ) -> None:
         settings = self._settings
 
-        def meant() -> asyncio.Protocol:
-            connection = Connection(desk)
+        def make_connection() -> asyncio.Protocol:
+            connection = Connection(context)
             if certificate is None:
                 return connection
             return TlsLayer(certificate.context, connection, settings.tls_handshake_limit_s)
 
-        def forwarded() -> asyncio.Protocol:
-            full, limit_s = _full(desk, certificate), settings.proxy_header_limit_s
-            return ProxyLayer(self._roll, meant, limit_s=limit_s, full=full)
+        def make_proxy_layer() -> asyncio.Protocol:
+            full, limit_s = _full(context, certificate), settings.proxy_header_limit_s
+            return ProxyLayer(self._tracker, make_connection, limit_s=limit_s, full=full)
 
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                forwarded if forwards else meant, client
+                make_proxy_layer if forwards else make_connection, client
             )
         except OSError as error:
-            # The client has gone.
+            # The client has closed the connection.
             log.debug("session_not_opened", error=type(error).__name__)
             client.close()
 
     async def _time_out_idle(self) -> None:
         loop = asyncio.get_running_loop()
         while True:  # noqa: ASYNC110  what it waits for is time
-            await asyncio.sleep(self._roll.time_out_idle(loop.time()))
+            await asyncio.sleep(self._tracker.time_out_idle(loop.time()))
 
     async def _refresh_certificates(self) -> None:
         while True:
@@ -274,15 +266,16 @@ class SessionServer:
                 await asyncio.to_thread(certificate.refresh)
 
 
-def _full(desk: Desk, certificate: Certificate | None) -> bytes:
-    """What a client is told for whom there is no room; nothing where it expects TLS."""
-    return b"" if certificate else b"".join(encode(desk.dialect, Say(Phrase.SESSIONS_FULL)))
+def _full(context: ListenerContext, certificate: Certificate | None) -> bytes:
+    """The last line for a client past the limit; empty where the client expects TLS."""
+    full = StatusLine(ReplyCode.SESSIONS_FULL)
+    return b"" if certificate else b"".join(encode(context.dialect, full))
 
 
-def _turn_away(client: socket.socket, words: bytes) -> None:
+def _turn_away(client: socket.socket, last_line: bytes) -> None:
     with client:
         try:
             client.setblocking(False)
-            client.send(words)
+            client.send(last_line)
         except OSError:
             log.debug("session_turned_away_unheard")

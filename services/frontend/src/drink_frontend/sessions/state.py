@@ -1,4 +1,4 @@
-"""What a session remembers between commands, and what several commands do with it."""
+"""State of a session between its commands, and operations that several commands need."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,38 +7,47 @@ from typing import TypeVar
 from drink_frontend.domain.entities import Account, Machine
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.limits import SLOT_MAX
+from drink_frontend.sessions.context import Services
 from drink_frontend.sessions.dialects import Dialect
-from drink_frontend.sessions.phrases import Phrase, Refused
-from drink_frontend.sessions.services import Services
+from drink_frontend.sessions.reply_codes import Refused, ReplyCode
 from drink_frontend.usecases.permits import Permit
 
 T = TypeVar("T")
 
 RETRY_DELAYS_S = (0.1, 0.4, 1.6)
-"""Seconds before an interrupted change is asked for again, under the same request_id. Two seconds
-outlast a database's fail-over in most cases, and a person at a prompt waits that long."""
+"""Seconds before an interrupted change is tried again with the same request_id. Two seconds outlast
+most fail-overs of a database, and a person at a prompt waits that long."""
 
 
 class SessionState:
-    """One client's session.
+    """State of one client's session.
 
     Args:
-        services: What it uses.
-        dialect: How it speaks.
-        origin: The client's address.
-        machine: Name of the machine that it starts with; None until MACHINE chooses one.
+        services: The use cases.
+        dialect: The listener's dialect.
+        origin: Address of the client.
+        machine: Name of the machine that the session begins with; None until MACHINE chooses one.
+
+    Attributes:
+        account: Name of the account that is logged in.
+        username: Argument of USER, until PASS consumes it.
+        ibutton_used: Whether the login was by iButton.
+        has_logged_in: Whether a login has succeeded in this session.
+        login_failures: Failed logins so far.
+        logging_in: Whether a login is in progress; it may wait for its turn.
+        drop_id: Id of the drop whose outcome the session waits for.
+        on_revoked: Called when the login is no longer valid.
     """
 
     __slots__ = (
         "_caller",
-        "_give_back",
-        "_machine_shown",
         "_permit",
+        "_release",
+        "_since_ms",
+        "_target",
         "account",
-        "claimed",
         "dialect",
         "drop_id",
-        "dropping",
         "has_logged_in",
         "ibutton_used",
         "logging_in",
@@ -47,7 +56,7 @@ class SessionState:
         "on_revoked",
         "origin",
         "services",
-        "since_ms",
+        "username",
     )
 
     def __init__(
@@ -58,178 +67,169 @@ class SessionState:
         self.origin = origin
         self.machine = machine
         self.account: str | None = None
-        """Name of the account that is logged in."""
-        self.since_ms = 0
-        """Since when that account is one, as it logged in."""
-        self._permit: Permit | None = None
-        self._give_back: Callable[[], None] | None = None
-        self.on_revoked: Callable[[], None] = self.log_out
-        """Called when the login is no longer good."""
-        self.has_logged_in = False
-        """Whether somebody has logged in so far."""
+        self.username: str | None = None
         self.ibutton_used = False
-        """Whether whoever is logged in showed an iButton."""
-        self.claimed: str | None = None
-        """Name that USER gave, until PASS uses it up."""
-        self._caller: Account | None = None
-        self._machine_shown: Machine | None = None
+        self.has_logged_in = False
         self.login_failures = 0
-        """Failed logins so far."""
         self.logging_in = False
-        """Whether a login is under way, which may have to wait for its turn."""
-        self.dropping = False
-        """Whether DROP or RAND is under way."""
         self.drop_id: str | None = None
-        """The drop whose outcome is awaited."""
+        self.on_revoked: Callable[[], None] = self.log_out
+        self._since_ms = 0
+        self._permit: Permit | None = None
+        self._release: Callable[[], None] | None = None
+        self._caller: Account | None = None
+        self._target: Machine | None = None
+
+    # The login.
 
     def log_in(self, account: Account, ibutton: str | None = None) -> None:
-        """The account has logged in, by an iButton with that digest or else by its password."""
+        """Logs in an account.
+
+        Args:
+            account: The account, as it was authenticated.
+            ibutton: Digest of the iButton; None for a login by password.
+        """
         self.log_out()
-        self.account, self.since_ms = account.name, account.since_ms
+        self.account, self._since_ms = account.name, account.since_ms
         self.has_logged_in = True
         self.ibutton_used = ibutton is not None
         password_hash = account.password_hash if ibutton is None else None
         self._permit = Permit(account.name, ibutton=ibutton, password_hash=password_hash)
         self.hold_permit()
 
+    def log_out(self) -> None:
+        """Ends the login, and forgets the argument of USER."""
+        self.release_permit()
+        self._permit = None
+        self.account = None
+        self.username = None
+        self.ibutton_used = False
+
     def hold_permit(self) -> None:
-        """Holds the permit of who is logged in: `on_revoked` is called when it ends."""
-        self.give_permit_back()
+        """Registers the login, so that `on_revoked` is called when it is no longer valid."""
+        self.release_permit()
         if self._permit is not None:
-            self._give_back = self.services.permits.hold(self._permit, self.on_revoked)
+            self._release = self.services.permits.hold(self._permit, self.on_revoked)
 
-    def has_password(self, account: Account) -> None:
-        """Who is logged in has changed his password; a login by the old one counts as by the new.
+    def release_permit(self) -> None:
+        """Cancels the registration of the login."""
+        if self._release is not None:
+            self._release()
+            self._release = None
 
-        To be called while no permit is held.
+    def password_changed(self, account: Account) -> None:
+        """Keeps a login by password valid after this session has changed the password.
+
+        No permit may be held meanwhile.
         """
         if self._permit is not None and self._permit.ibutton is None:
             self._permit = Permit(account.name, password_hash=account.password_hash)
 
-    def give_permit_back(self) -> None:
-        """Nobody needs to be told any more that the login is no longer good."""
-        if self._give_back is not None:
-            self._give_back()
-            self._give_back = None
-
-    def log_out(self) -> None:
-        """Forgets who is logged in or about to be."""
-        self.give_permit_back()
-        self._permit = None
-        self.account = None
-        self.claimed = None
-        self.ibutton_used = False
+    # The account and the machine of the current command.
 
     @property
     def caller(self) -> Account:
-        """The account that gives the command, as it stood then; for commands that need a login."""
-        assert self._caller is not None, "identify() comes first"
+        """The account that gives the current command, as it was read for the command."""
+        assert self._caller is not None, "the caller is loaded first"
         return self._caller
 
     @property
-    def machine_shown(self) -> Machine:
-        """The session's machine, for commands that show it."""
-        assert self._machine_shown is not None, "look() comes first"
-        return self._machine_shown
+    def target(self) -> Machine:
+        """The session's machine, for a command that shows it."""
+        assert self._target is not None, "the machine is loaded first"
+        return self._target
 
-    def recall_caller(self) -> bool:
-        """Whether the account that gives a command is in memory, good enough for showing."""
+    def load_cached_caller(self) -> bool:
+        """Loads the caller from memory; False if it is not there or the login is not valid."""
         if self.account is not None:
             self._caller = self.services.views.accounts.at_hand(self.account)
-        return self._caller is not None and self._is_still(self._caller)
+        return self._caller is not None and self._is_valid_login(self._caller)
 
-    def recall_machine(self) -> bool:
-        """Whether the session's machine is in memory."""
+    def load_cached_machine(self) -> bool:
+        """Loads the session's machine from memory; False if it is not there."""
         if self.machine is not None:
-            self._machine_shown = self.services.views.machines.at_hand(self.machine)
-        return self._machine_shown is not None
+            self._target = self.services.views.machines.at_hand(self.machine)
+        return self._target is not None
 
-    async def identify(self, *, to_show: bool = False) -> Account:
-        """Looks up the account that gives a command.
+    async def load_caller(self, *, cached: bool = False) -> Account:
+        """Loads the caller.
 
         Args:
-            to_show: Whether the command only shows something.
+            cached: Whether it may come from memory: only for a command that changes nothing.
 
         Raises:
-            Refused: nobody is logged in, or the account has been closed since, also if it was added
-                again.
+            Refused: nobody is logged in, or the login is no longer valid.
         """
         if self.account is None:
-            raise Refused(Phrase.LOGIN_NEEDED)
+            raise Refused(ReplyCode.LOGIN_NEEDED)
         services = self.services
-        read = services.views.accounts.get if to_show else services.accounts.balance
+        read = services.views.accounts.get if cached else services.accounts.balance
         self._caller = await read(self.account)
-        if not self._is_still(self._caller):
+        if not self._is_valid_login(self._caller):
             self.log_out()
-            raise Refused(Phrase.LOGIN_NEEDED)
+            raise Refused(ReplyCode.LOGIN_NEEDED)
         return self._caller
 
-    def _is_still(self, account: Account) -> bool:
-        """Whether the account is the one that logged in.
+    async def load_machine(self) -> None:
+        """Loads the session's machine, to show it.
 
-        It is not if it was closed, or added again since, or has got another password after it
-        logged in by one.
+        Raises:
+            Refused: the session has none.
+            MachineNotFoundError: it does not exist.
+        """
+        self._target = await self.services.views.machines.get(self.machine_name())
+
+    def unload(self) -> None:
+        """Drops the loaded account and machine: idle sessions need no copy of them."""
+        self._caller = None
+        self._target = None
+
+    def _is_valid_login(self, account: Account) -> bool:
+        """Whether the account is still the one that logged in.
+
+        It is not if it was closed, or created again since, or, after a login by password, has
+        another password.
         """
         permit = self._permit
-        by_password = permit if permit is not None and permit.ibutton is None else None
-        if by_password is not None and by_password.password_hash != account.password_hash:
+        if (
+            permit is not None
+            and permit.ibutton is None
+            and permit.password_hash != account.password_hash
+        ):
             return False
-        return not account.closed and account.since_ms == self.since_ms
-
-    async def look(self) -> None:
-        """Looks up the session's machine, to show it.
-
-        Raises:
-            Refused: none is chosen.
-            MachineNotFoundError: it does not exist.
-        """
-        self._machine_shown = await self.services.views.machines.get(self.machine_name())
-
-    def forget_seen(self) -> None:
-        """The command has been carried out; ten thousand idle sessions need no copy of all this."""
-        self._caller = None
-        self._machine_shown = None
-
-    async def chosen_machine(self) -> Machine:
-        """The session's machine, as it stands now; for commands that do not only show it.
-
-        Raises:
-            Refused: none is chosen.
-            MachineNotFoundError: it does not exist.
-        """
-        return await self.services.machines.get(self.machine_name())
+        return not account.closed and account.since_ms == self._since_ms
 
     def machine_name(self) -> str:
         """Name of the session's machine.
 
         Raises:
-            Refused: none is chosen.
+            Refused: the session has none.
         """
         if self.machine is None:
-            raise Refused(Phrase.NO_MACHINE)
+            raise Refused(ReplyCode.NO_MACHINE)
         return self.machine
 
-    def slot_number(self, said: int) -> int:
-        """The number of the slot that the dialect calls `said`.
+    def slot_number(self, wire_slot: int) -> int:
+        """The number of a slot, from its number in the listener's dialect.
 
         Raises:
-            Refused: no machine can have it.
+            Refused: no machine has such a slot.
         """
-        number = said - self.dialect.first_slot + 1
+        number = wire_slot - self.dialect.first_slot + 1
         if not 1 <= number <= SLOT_MAX:
-            raise Refused(Phrase.UNKNOWN_SLOT)
+            raise Refused(ReplyCode.UNKNOWN_SLOT)
         return number
 
 
-async def insist(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Does what is safe to do twice, again for as long as the database does not answer.
+async def retry_unavailable(operation: Callable[[], Awaitable[T]]) -> T:
+    """Runs an idempotent operation, and again while the database does not answer.
 
     Raises:
-        StorageUnavailableError: it still does not.
+        StorageUnavailableError: the last attempt failed as well.
     """
     for delay_s in RETRY_DELAYS_S:
         try:
-            return await attempt()
+            return await operation()
         except StorageUnavailableError:
             await asyncio.sleep(delay_s)
-    return await attempt()
+    return await operation()

@@ -1,8 +1,8 @@
-"""The TCP connections that this process has accepted, as the operating system shows them.
+"""Listening sockets, and the TCP connections that this process has accepted.
 
-A library that accepts connections by itself, as gRPC does, says neither how many it has nor ends
-one. The operating system does: it lists the open files of a process, and a connection that is shut
-down ends for whoever uses it, as if its peer had closed it.
+gRPC accepts connections by itself, and neither reports their number nor closes one. The operating
+system does both: it lists the open files of a process, and a connection that is shut down ends for
+its user as if its peer had closed it.
 """
 
 import os
@@ -12,12 +12,65 @@ import struct
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from drink_frontend.domain.origin import normalized
+
+BACKLOG = 1024
+"""Connections that the system holds until they are accepted: a burst of all clients of a campus."""
+
 OPEN_FILES = "/proc/self/fd"
 """Where Linux lists the open files of a process."""
 
 _BYTES_RECEIVED, _BYTES_RECEIVED_AT = struct.Struct("=Q"), 128
 
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
+
+
+def listen(
+    address: str, port: int, *, received_max: int | None = None, unsent_max: int | None = None
+) -> socket.socket:
+    """A listening socket; on `::` for both families where the system supports that.
+
+    Args:
+        address: IP address.
+        port: TCP port; 0 takes any free one.
+        received_max: Bytes that the system holds for each connection until they are read; by
+            default it may hold megabytes.
+        unsent_max: Bytes that it holds for each peer that does not read.
+
+    Raises:
+        OSError: the port is in use or not permitted.
+    """
+    listener = socket.create_server(
+        (address, port),
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        backlog=BACKLOG,
+        dualstack_ipv6=address == "::" and socket.has_dualstack_ipv6(),
+    )
+    for option, limit in ((socket.SO_RCVBUF, received_max), (socket.SO_SNDBUF, unsent_max)):
+        if limit is not None:
+            listener.setsockopt(socket.SOL_SOCKET, option, limit)
+    listener.setblocking(False)
+    return listener
+
+
+def keep_alive(listener: socket.socket, *, idle_s: int, interval_s: int, probes: int) -> None:
+    """Lets the system probe silent peers of accepted sockets, which inherit the options.
+
+    Args:
+        listener: A listening socket.
+        idle_s: Seconds of silence before the first probe.
+        interval_s: Seconds between two probes.
+        probes: Unanswered probes after which the connection is lost.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval_s)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
+
+
+def endpoint_address(endpoint: tuple[str, int] | None) -> str:
+    """The normalized IP address of one end of a connection; empty if the end is unknown."""
+    return normalized(str(endpoint[0])) if endpoint else ""
 
 
 @dataclass(frozen=True, slots=True)

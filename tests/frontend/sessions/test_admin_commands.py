@@ -1,11 +1,9 @@
-from dataclasses import replace
-
 import pytest
 
-from drink_frontend.domain.errors import LastAdministratorError, StorageUnavailableError
+from drink_frontend.domain.entities import AuditKind
+from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.sessions.dialects import DIALECTS, DRINKD, DRINKJS, Dialect
-from tests.fakes.sessions import Typist
-from tests.fakes.usecases import World
+from tests.fakes.sessions import Typist, World, until
 
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda d: d.name)
 
@@ -113,7 +111,6 @@ async def test_a_removed_user_is_added_again_and_old_sessions_end(
 async def test_the_last_administrator_is_told_that_he_is(
     world: World, admin: Typist, line: str
 ) -> None:
-    world.broken["change"] = [LastAdministratorError("admin is the last administrator")]
     said = "ERR 200 Access denied: this is the last administrator.\n"
     assert await admin.type(line) == said
     assert world.calls["add_credits"] == 0
@@ -136,13 +133,18 @@ async def test_passwords(world: World, admin: Typist) -> None:
     assert await user.type('CHPASS user ""') == "ERR 407 Invalid password.\n"
     assert await admin.type("CHPASS user2 other") == "OK Password changed.\n"
     assert await admin.type("CHPASS nobody other") == "ERR 410 Invalid user.\n"
-    assert world.passwords == {"user": "new", "user2": "other", "admin": "pw"}
+    for name, password in (("user", "new"), ("user2", "other"), ("admin", "pw")):
+        assert "OK" in await Typist(world).type(f"AUTH {name} {password}")
 
 
 async def test_log(world: World, admin: Typist) -> None:
     assert await admin.type('LOG filled the "big"  one') == "OK Message added to log file.\n"
     assert await admin.type("LOG") == "OK Message added to log file.\n"
-    assert world.notes == [("admin", 'filled the "big"  one'), ("admin", "")]
+    notes = await world.bench.audit(AuditKind.NOTE)
+    words = ['filled the "big"  one', ""]
+    assert [(note.actor, note.facts["words"]) for note in notes] == [
+        ("admin", said) for said in words
+    ]
     assert await admin.type("LOG " + "x" * 300) == "ERR 406 Invalid parameters.\n"
 
 
@@ -166,7 +168,7 @@ async def test_without_a_database(world: World, dialect: Dialect) -> None:
         ("RMUSER user", "change", "Could not remove user."),
         ("SETADMIN user true", "change", "Unable to set admin flag."),
         ("EDITSLOT 1 Coke 50 13 0 true", "update_slot", "Unknown Failure."),
-        ("LOG x", "note", "Unknown Failure."),
+        ("LOG x", "add", "Unknown Failure."),
     ):
         world.broken[operation] = [StorageUnavailableError("x")]
         said = await typist.type(line)
@@ -176,13 +178,13 @@ async def test_without_a_database(world: World, dialect: Dialect) -> None:
 
 async def test_fault_70_who_changes_his_own_password_stays_logged_in(world: World) -> None:
     """Every other session of his ends, and so does this one at the next change by another."""
-    user, admin = await Typist(world).login(), await Typist(world).login("admin")
-    world.accounts["user"] = replace(world.accounts["user"], password_hash="old")
-    user = await Typist(world).login()
+    other, user = await Typist(world).login(), await Typist(world).login()
+    admin = await Typist(world).login("admin")
     await user.type("CHPASS user new")
-    assert [permit.account for permit in world.permits.held_by].count("user") == 2
+    await until(lambda: world.permits_held == ["admin", "user"])
     assert await user.type("WHOAMI") == "OK Username: user\n"
+    assert await other.type("WHOAMI") == "ERR 204 You need to login.\n"
 
-    world.accounts["user"] = replace(world.accounts["user"], password_hash="newest")
+    await admin.type("CHPASS user newest")
     assert await user.type("WHOAMI") == "ERR 204 You need to login.\n"
     assert await admin.type("WHOAMI") == "OK Username: admin\n"

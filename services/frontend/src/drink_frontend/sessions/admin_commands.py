@@ -1,123 +1,144 @@
-"""The commands of administrators, and CHPASS, which everybody may use on himself."""
+"""Commands of administrators, and CHPASS, which users may use for their own account.
 
-from drink_frontend.sessions.phrases import Phrase, Refused
-from drink_frontend.sessions.replies import Reply, Say
-from drink_frontend.sessions.state import SessionState, insist
+Handlers are as in `user_commands`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from drink_frontend.sessions.commands import Verb
+from drink_frontend.sessions.replies import Reply, StatusLine
+from drink_frontend.sessions.reply_codes import Refused, ReplyCode
+from drink_frontend.sessions.state import SessionState, retry_unavailable
 
 
 async def add_credits(session: SessionState, name: str, amount: int) -> Reply:
-    """ADDCREDITS: gives a user credits, or takes some if negative."""
+    """ADDCREDITS: adds credits to a user's account, or removes them if the number is negative."""
     await _move(session, name, amount)
-    return Say(Phrase.CREDITS_ADDED)
+    return StatusLine(ReplyCode.CREDITS_ADDED)
 
 
 async def _move(session: SessionState, name: str, amount: int) -> None:
     caller, request_id = session.caller, session.services.request_id()
     add = session.services.accounts.add_credits
-    await insist(lambda: add(caller, request_id, name, amount))
+    await retry_unavailable(lambda: add(caller, request_id, name, amount))
 
 
 async def edit_user(
     session: SessionState, name: str, wanted: int, admin: bool | None = None
 ) -> Reply:
-    """EDITUSER: brings a user's credits to a number, by one more entry in the ledger."""
+    """EDITUSER: sets a user's credits to a number, by one more entry in the ledger."""
     found = await session.services.accounts.balance(name)
-    # First what may be refused.
+    # The change that may be refused comes first.
     if admin is not None:
         await session.services.accounts.change(session.caller.name, found.name, admin=admin)
     if wanted != found.available:
         await _move(session, found.name, wanted - found.available)
-    return Say(Phrase.SAVED)
+    return StatusLine(ReplyCode.SAVED)
 
 
 async def edit_slot(  # noqa: PLR0917  one for each argument of the command
     session: SessionState,
-    said: int,
+    wire_slot: int,
     item: str,
     cost: int,
     quantity: int,
     _dropped: int,
     enabled: bool,
 ) -> Reply:
-    """EDITSLOT: changes all of a slot but how often it dropped, which the books know."""
+    """EDITSLOT: changes a slot, except its number of drops, which the ledger determines."""
     await session.services.machines.update_slot(
         session.caller,
         session.machine_name(),
-        session.slot_number(said),
+        session.slot_number(wire_slot),
         item=item,
         price=cost,
         enabled=enabled,
         available=quantity,
     )
-    return Say(Phrase.SAVED)
+    return StatusLine(ReplyCode.SAVED)
 
 
 async def add_user(session: SessionState, name: str, password: str | None = None) -> Reply:
-    """ADDUSER: makes a user, or takes back a removed one with another password.
+    """ADDUSER: creates a user, or opens the account of a removed one again.
 
-    Without a password only an iButton will log in.
+    Without a password the account can only log in by an iButton.
     """
     await session.services.accounts.create(
         session.caller.name, name, password=password, readmit=True
     )
-    return Say(Phrase.USER_CREATED)
+    return StatusLine(ReplyCode.USER_CREATED)
 
 
 async def remove_user(session: SessionState, name: str) -> Reply:
-    """RMUSER: closes a user's account; its entries stay."""
+    """RMUSER: closes a user's account; its ledger entries remain."""
     await session.services.accounts.change(session.caller.name, name, closed=True)
-    return Say(Phrase.USER_REMOVED)
+    return StatusLine(ReplyCode.USER_REMOVED)
 
 
 async def set_admin(session: SessionState, name: str, admin: bool) -> Reply:
-    """SETADMIN: makes a user an administrator, or no longer one."""
+    """SETADMIN: grants or withdraws administrator rights."""
     await session.services.accounts.change(session.caller.name, name, admin=admin)
-    return Say(Phrase.ADMIN_FLAG_SET)
+    return StatusLine(ReplyCode.ADMIN_FLAG_SET)
 
 
 async def is_valid_user(session: SessionState, name: str) -> Reply:
     """ISVALIDUSER: whether a user may log in."""
     found = await session.services.accounts.find(name)
     known = found is not None and not found.closed
-    return Say(Phrase.USER_KNOWN if known else Phrase.USER_NOT_KNOWN)
+    return StatusLine(ReplyCode.USER_KNOWN if known else ReplyCode.USER_NOT_KNOWN)
 
 
 async def query_admin(session: SessionState, name: str) -> Reply:
     """QUERYADMIN: whether a user is an administrator."""
     found = await session.services.accounts.balance(name)
-    return Say(Phrase.IS_ADMIN if found.admin else Phrase.IS_NOT_ADMIN)
+    return StatusLine(ReplyCode.IS_ADMIN if found.admin else ReplyCode.IS_NOT_ADMIN)
 
 
 async def change_password(session: SessionState, name: str, secret: str) -> Reply:
-    """CHPASS: a new password for oneself; for anybody, by an administrator."""
+    """CHPASS: sets the caller's password; an administrator may set any user's."""
     caller, change = session.caller, session.services.accounts.change
     if name != caller.name and not caller.admin:
         found = await session.services.accounts.find(name)
         if found is None or found.name != caller.name:
-            raise Refused(Phrase.DENIED)
+            raise Refused(ReplyCode.DENIED)
     if name.casefold() != caller.name.casefold():
         await change(caller.name, name, password=secret)
-        return Say(Phrase.PASSWORD_CHANGED)
-    # Other sessions of the account end with the old password, and not the one that replaced it.
-    session.give_permit_back()
+        return StatusLine(ReplyCode.PASSWORD_CHANGED)
+    # The change ends all other sessions of the account, and not this one.
+    session.release_permit()
     try:
         changed = await change(caller.name, name, password=secret)
         if changed.name == caller.name:
-            session.has_password(changed)
+            session.password_changed(changed)
     finally:
         session.hold_permit()
-    return Say(Phrase.PASSWORD_CHANGED)
+    return StatusLine(ReplyCode.PASSWORD_CHANGED)
 
 
 async def note(session: SessionState, words: str = "") -> Reply:
-    """LOG: a line in the audit log."""
+    """LOG: adds a line to the audit log."""
     await session.services.notes.add(session.caller.name, words)
-    return Say(Phrase.NOTED)
+    return StatusLine(ReplyCode.NOTED)
 
 
 async def shutdown(session: SessionState, restart: bool = False) -> Reply:
-    """SHUTDOWN: stops the service gracefully, where the configuration lets it."""
+    """SHUTDOWN: stops the service gracefully, where the configuration allows it."""
     if session.services.shutdown is None:
-        raise Refused(Phrase.NOT_IMPLEMENTED)
+        raise Refused(ReplyCode.NOT_IMPLEMENTED)
     session.services.shutdown(restart)
-    return Say(Phrase.REBOOTING if restart else Phrase.STOPPING)
+    return StatusLine(ReplyCode.REBOOTING if restart else ReplyCode.STOPPING)
+
+
+ASYNC_HANDLERS: Mapping[Verb, Callable[..., Awaitable[Reply]]] = {
+    Verb.CHPASS: change_password,
+    Verb.ADDCREDITS: add_credits,
+    Verb.EDITSLOT: edit_slot,
+    Verb.ADDUSER: add_user,
+    Verb.RMUSER: remove_user,
+    Verb.SETADMIN: set_admin,
+    Verb.EDITUSER: edit_user,
+    Verb.ISVALIDUSER: is_valid_user,
+    Verb.QUERYADMIN: query_admin,
+    Verb.LOG: note,
+    Verb.SHUTDOWN: shutdown,
+}
