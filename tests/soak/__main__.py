@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.soak.run import soak
+from tests.soak.run import run_soak
 
 PROBLEMS_SHOWN = 50
 
@@ -21,7 +21,7 @@ def main() -> int:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="drink-soak-"))
     print(f"seed {options.seed}, {options.minutes:g} minutes, in {folder}", flush=True)
-    report = soak(folder, options.seed, options.minutes * 60, options.pause)
+    report = run_soak(folder, options.seed, options.minutes * 60, options.pause)
     print(report.table)
     for problem in report.problems[:PROBLEMS_SHOWN]:
         print(f"{problem.kind}: {problem.text}")

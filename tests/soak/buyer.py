@@ -1,46 +1,19 @@
-"""What all buyers have in common: a thread, choices of their own, a history."""
-
-import random
-import threading
+"""What all buyers have in common: random slots and delays."""
 
 from scripts.plan import UserPlan
-from tests.soak.history import History
+from tests.soak.actor import Actor, Soak
 from tests.soak.plan import PLAN, SLOTS
 
+PAUSE_S = 0.25
+"""Seconds between two actions of a buyer, on average."""
 
-class Buyer(threading.Thread):
-    """One buyer, in a thread.
 
-    Args:
-        user: Who it is.
-        seed: Of its choices.
-        history: What was asked and answered.
-        stop: Set when it is enough.
-    """
+class Buyer(Actor):
+    """One buyer."""
 
-    def __init__(self, user: UserPlan, seed: str, history: History, stop: threading.Event) -> None:
-        super().__init__(name=user.name, daemon=True)
+    def __init__(self, soak: Soak, user: UserPlan) -> None:
+        super().__init__(soak, user.name, PAUSE_S)
         self.user = user
-        self.random = random.Random(f"{seed}/{user.name}")
-        self.history = history
-        self.failure: Exception | None = None
-        """What went wrong here, if anything did."""
-        self.stop_event = stop
-
-    def run(self) -> None:
-        """Buys until it is enough."""
-        try:
-            while not self.stop_event.wait(self.random.expovariate(4)):
-                self.act()
-        except Exception as error:  # whoever waits for this thread raises it
-            self.failure = error
-
-    def act(self) -> None:
-        """Does one thing."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Ends what it has open."""
 
     def any_slot(self) -> str:
         """A slot such as `d/1`."""
@@ -48,5 +21,5 @@ class Buyer(threading.Thread):
         return f"{machine.name}/{slot.number}"
 
     def any_delay_s(self) -> int:
-        """Mostly none."""
+        """A delay, mostly none."""
         return self.random.choice((0, 0, 0, 0, 1, 3))

@@ -1,5 +1,6 @@
-"""Buys at random over gRPC."""
+"""A buyer and a manager who call the frontend at random over gRPC."""
 
+import contextlib
 import dataclasses
 import threading
 import uuid
@@ -10,21 +11,22 @@ import grpc
 
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import machine_service_pb2 as machines
 from scripts.client import Client
 from scripts.plan import UserPlan
 from tests.integration.audited_system import reason
+from tests.soak.actor import Soak
 from tests.soak.buyer import Buyer
 from tests.soak.history import Attempt, Reading, now_ms
 from tests.soak.plan import PLAN
-from tests.soak.soak_system import SoakSystem
 
 DEADLINES_S = (0.02, 0.2, 2, 20)
 """Deadlines of a call, each as likely as the others."""
 
 TRIES_MAX = 40
-"""Tries of one request; then its buyer goes away without an answer."""
+"""Tries of one request; then its buyer gives up without an answer."""
 
-NOBODY_KNOWS = (
+UNDECIDED = (
     "CANCELLED",
     "DEADLINE_EXCEEDED",
     "INTERNAL",
@@ -62,13 +64,13 @@ class Request:
 class Caller(Buyer):
     """Buys, repeats, cancels, sends credits and looks at the balance over gRPC."""
 
-    def __init__(self, system: SoakSystem, user: UserPlan, *rest: Any) -> None:
-        super().__init__(user, *rest)
-        self.client = Client(f"127.0.0.1:{system.rpc.port}", user.name, user.password)
+    def __init__(self, soak: Soak, user: UserPlan) -> None:
+        super().__init__(soak, user)
+        self.client = Client(f"127.0.0.1:{self.system.rpc.port}", user.name, user.password)
         self._requests: list[Request] = []
 
     def close(self) -> None:
-        """Ends its connection."""
+        """Closes its connection."""
         self.client.close()
 
     def act(self) -> None:
@@ -95,14 +97,14 @@ class Caller(Buyer):
         return request
 
     def _buy(self) -> None:
-        self._insist(self._new())
+        self._repeat_until_answered(self._new())
 
-    def _insist(self, request: Request) -> None:
+    def _repeat_until_answered(self, request: Request) -> None:
         """Sends a request until there is an answer, or gives up."""
         for _ in range(TRIES_MAX):
             if not self._try(request).lost or self.random.random() < 0.1:
                 return
-            if self.stop_event.wait(self.random.uniform(0, 0.5)):
+            if self.idle(self.random.uniform(0, 0.5)):
                 return
 
     def _buy_twice_at_once(self) -> None:
@@ -112,7 +114,7 @@ class Caller(Buyer):
             thread.start()
         for thread in together:
             thread.join()
-        self._insist(request)
+        self._repeat_until_answered(request)
 
     def _repeat(self) -> None:
         """The same request again, however old it is."""
@@ -161,7 +163,7 @@ class Caller(Buyer):
                 refusal=refusal,
             )
             self.history.add(done)
-            if not done.lost or self.stop_event.wait(0.2):
+            if not done.lost or self.idle(0.2):
                 return
 
     def _look(self) -> None:
@@ -215,5 +217,26 @@ class Caller(Buyer):
             )
         except grpc.RpcError as error:
             why = reason(error)
-            return None, "" if why in NOBODY_KNOWS else why
+            return None, "" if why in UNDECIDED else why
         return answer, ""
+
+
+class Manager(Buyer):
+    """Changes prices; drops under way must keep theirs."""
+
+    def __init__(self, soak: Soak, user: UserPlan) -> None:
+        super().__init__(soak, user)
+        self._client = Client(f"127.0.0.1:{self.system.rpc.port}", user.name, user.password)
+
+    def act(self) -> None:
+        """Changes one price."""
+        machine, number = self.any_slot().split("/")
+        message = machines.UpdateSlotRequest(
+            name=f"machines/{machine}/slots/{number}", price=self.random.randrange(100)
+        )
+        with contextlib.suppress(grpc.RpcError):
+            self._client.machines.UpdateSlot(message, metadata=self._client.metadata, timeout=2)
+
+    def close(self) -> None:
+        """Closes its connection."""
+        self._client.close()

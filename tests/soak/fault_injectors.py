@@ -1,13 +1,11 @@
-"""Breaks things at random: processes, networks, boards and cables; the history tells what.
+"""Injects faults at random: into processes, networks, boards and cables; the history records them.
 
-There are several, each with a field of its own, so that faults of different kinds overlap while no
-two of them pull at the same process.
+Each injector has one target of its own, so that faults of different kinds overlap while no two
+injectors act on the same process.
 """
 
 import contextlib
-import random
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,9 +15,9 @@ from drink_agent.board.emulator.schedule import Cut
 from drink_agent.board.emulator.spec import Fault as BoardFault
 from scripts.processes import POLL_S, Process, ProcessFailedError
 from scripts.proxy import FaultProxy, Way
-from tests.soak.history import Fault, History, now_ms
+from tests.soak.actor import Actor, Soak
+from tests.soak.history import Fault, now_ms
 from tests.soak.plan import LYING_SLOT, PLAN, RESPONSE_LIMIT_S, SILENCE_LIMIT_S, SLOTS
-from tests.soak.soak_system import SoakSystem
 
 LIES = (BoardFault.JAM, BoardFault.REFUSE_AFTER)
 """What only the lying slot does: money and cans then differ, and no protocol could tell."""
@@ -33,46 +31,39 @@ MOTOR_WAIT_S = 2
 Break = Callable[[], None]
 
 
-class FaultInjector(threading.Thread):
-    """One that breaks things, in a thread.
+class FaultInjector(Actor):
+    """Injects one fault after the other.
 
     Args:
-        name: Of the thread.
-        seed: Of its choices.
-        pause_s: Seconds between two faults, on average.
-        stop: Set when it is enough.
+        soak: The run.
+        target: What it breaks, for the name of its thread.
+        machine: The machine whose faults these are; empty for the frontend and the buyers' network.
     """
 
-    def __init__(self, name: str, seed: str, pause_s: float, stop: threading.Event) -> None:
-        super().__init__(name=name, daemon=True)
-        self.random = random.Random(f"{seed}/{name}")
-        self.failure: Exception | None = None
-        """What went wrong here, if anything did."""
-        self._pause_s = pause_s
-        self._stop_event = stop
+    rarity = 1
+    """How much longer than usual it pauses."""
 
-    def run(self) -> None:
-        """Breaks things until it is enough."""
-        try:
-            while not self.idle(self.random.expovariate(1 / self._pause_s)):
-                self.random.choice(self.faults())()
-        except Exception as error:  # whoever waits for this thread raises it
-            self.failure = error
+    def __init__(self, soak: Soak, target: str, machine: str) -> None:
+        super().__init__(soak, f"faults-{target}", self.rarity * soak.pause_s)
+        self._machine = machine
+
+    def act(self) -> None:
+        self.random.choice(self.faults())()
 
     def faults(self) -> Sequence[Break]:
-        """What it can do, each as likely as the others."""
+        """The faults that it injects, each as likely as the others."""
         raise NotImplementedError
 
-    def idle(self, seconds: float) -> bool:
-        """Waits; whether it is enough."""
-        return self._stop_event.wait(seconds)
+    def record(self, kind: str, began_ms: int, **facts: Any) -> None:
+        """Records a fault that ends now."""
+        self.history.add(Fault(kind, self._machine, began_ms, now_ms(), facts=facts))
 
     def between(self, least: float, most: float) -> float:
-        """Seconds, drawn."""
+        """A random number of seconds."""
         return round(self.random.uniform(least, most), 3)
 
     def a_while(self) -> float:
-        """Seconds that an outage lasts: mostly short, now and then longer than anybody waits."""
+        """Seconds that an outage lasts: mostly short, sometimes longer than any limit."""
         return self.between(0.05, self.random.choice((0.5, 2, 2, LONG_OUTAGE_S)))
 
 
@@ -80,28 +71,18 @@ class ProcessFaults(FaultInjector):
     """Kills, stops and freezes one service.
 
     Args:
+        soak: The run.
         process: The service.
         start: Starts it again.
         machine: Whose agent it is; empty for the frontend.
-        history: Where it is written.
     """
 
     def __init__(
-        self,
-        process: Process,
-        start: Callable[[], None],
-        machine: str,
-        history: History,
-        *,
-        seed: str,
-        pause_s: float,
-        stop: threading.Event,
+        self, soak: Soak, process: Process, start: Callable[[], None], machine: str = ""
     ) -> None:
-        super().__init__(f"faults-{process.name}", seed, pause_s, stop)
+        super().__init__(soak, process.name, machine)
         self._process = process
         self._start_again = start
-        self._machine = machine
-        self._history = history
 
     def faults(self) -> Sequence[Break]:
         return (self._kill, self._kill, self._terminate, self._freeze, self._freeze)
@@ -111,34 +92,37 @@ class ProcessFaults(FaultInjector):
         self._process.kill()
         self.idle(self.a_while())
         self._start_again()
-        self._tell("kill -9", began)
+        self.record("kill -9", began)
 
     def _terminate(self) -> None:
         began = now_ms()
         self._process.stop()
         self.idle(self.a_while())
         self._start_again()
-        self._tell("terminate", began)
+        self.record("terminate", began)
 
     def _freeze(self) -> None:
         began = now_ms()
         self._process.send(signal.SIGSTOP)
         self.idle(self.a_while())
         self._process.send(signal.SIGCONT)
-        self._tell("freeze", began)
+        self.record("freeze", began)
 
-    def _tell(self, what: str, began: int) -> None:
-        self._history.add(Fault(what, self._machine, began, now_ms()))
+
+class FrontendFaults(ProcessFaults):
+    """The same for the frontend, more rarely: without it no other fault matters."""
+
+    rarity = 2
 
 
 class AgentFaults(ProcessFaults):
-    """Does the same to an agent, best in mid-drop, and now and then takes its journal away."""
+    """The same for an agent, mostly in mid-drop; sometimes deletes its journal."""
 
-    def __init__(self, system: SoakSystem, machine: str, history: History, **how: Any) -> None:
-        agent = system.agents[machine]
-        super().__init__(agent, agent.start, machine, history, **how)
-        self._board = system.boards[machine]
-        self._journal = system.folder / f"{machine}.journal"
+    def __init__(self, soak: Soak, machine: str) -> None:
+        agent = soak.system.agents[machine]
+        super().__init__(soak, agent, agent.start, machine)
+        self._board = soak.system.boards[machine]
+        self._journal = soak.system.folder / f"{machine}.journal"
 
     def faults(self) -> Sequence[Break]:
         anytime = super().faults()
@@ -146,9 +130,9 @@ class AgentFaults(ProcessFaults):
         return [*anytime, *in_mid_drop, self._wipe]
 
     def _in_mid_drop(self, fault: Break) -> None:
-        """Waits for the motor first; not for long, for nobody may be buying."""
+        """Waits until the motor runs, or for `MOTOR_WAIT_S` if no drop comes."""
         deadline = time.monotonic() + MOTOR_WAIT_S
-        with contextlib.suppress(OSError, ValueError):  # the board is away too
+        with contextlib.suppress(OSError, ValueError):  # the board may be down too
             while time.monotonic() < deadline and not self._board.counts()["motor_running"]:
                 self.idle(POLL_S)
         fault()
@@ -158,33 +142,22 @@ class AgentFaults(ProcessFaults):
         self._process.kill()
         self._journal.unlink(missing_ok=True)
         self._start_again()
-        self._tell("wipe the journal", began)
+        self.record("wipe the journal", began)
 
 
 class NetworkFaults(FaultInjector):
     """Cuts, stalls, delays and tears what passes through one proxy.
 
     Args:
+        soak: The run.
         proxy: The network.
+        name: Of the network.
         machine: Whose link it is; empty for the buyers' network.
-        history: Where it is written.
     """
 
-    def __init__(
-        self,
-        proxy: FaultProxy,
-        machine: str,
-        history: History,
-        *,
-        name: str,
-        seed: str,
-        pause_s: float,
-        stop: threading.Event,
-    ) -> None:
-        super().__init__(f"faults-network-{name}", seed, pause_s, stop)
+    def __init__(self, soak: Soak, proxy: FaultProxy, name: str, machine: str = "") -> None:
+        super().__init__(soak, f"network-{name}", machine)
         self._proxy = proxy
-        self._machine = machine
-        self._history = history
 
     def faults(self) -> Sequence[Break]:
         return (self._cut, self._half_open, self._stall, self._delay, self._tear, self._refuse)
@@ -192,12 +165,12 @@ class NetworkFaults(FaultInjector):
     def _cut(self) -> None:
         began = now_ms()
         self._proxy.cut()
-        self._tell("cut", began)
+        self.record("network: cut", began)
 
     def _half_open(self) -> None:
         began, way = now_ms(), self.random.choice(tuple(Way))
         self._proxy.cut(way)
-        self._tell("half open", began, way=way)
+        self.record("network: half open", began, way=way)
 
     def _stall(self) -> None:
         began = now_ms()
@@ -205,14 +178,14 @@ class NetworkFaults(FaultInjector):
         self._proxy.stall(*ways)
         self.idle(self.a_while())
         self._proxy.flow()
-        self._tell("stall", began, ways=ways)
+        self.record("network: stall", began, ways=ways)
 
     def _delay(self) -> None:
         began, seconds = now_ms(), self.between(0.01, 1.5)
         self._proxy.delay(seconds)
         self.idle(self.between(0.5, 3))
         self._proxy.delay(0)
-        self._tell("delay", began, seconds=seconds)
+        self.record("network: delay", began, seconds=seconds)
 
     def _tear(self) -> None:
         began, count = now_ms(), self.random.randrange(200)
@@ -220,7 +193,7 @@ class NetworkFaults(FaultInjector):
         self._proxy.swallow_after(count, way)
         self.idle(self.a_while())
         self._proxy.cut()
-        self._tell("tear", began, bytes=count, way=way)
+        self.record("network: tear", began, bytes=count, way=way)
 
     def _refuse(self) -> None:
         began = now_ms()
@@ -228,36 +201,16 @@ class NetworkFaults(FaultInjector):
         self._proxy.cut()
         self.idle(self.a_while())
         self._proxy.accept()
-        self._tell("refuse", began)
-
-    def _tell(self, what: str, began: int, **facts: Any) -> None:
-        self._history.add(Fault(f"network: {what}", self._machine, began, now_ms(), facts=facts))
+        self.record("network: refuse", began)
 
 
 class BoardFaults(FaultInjector):
-    """Everything that one board and its cable can do wrong.
+    """Every fault of one board and its cable."""
 
-    Args:
-        system: Whose board.
-        machine: Which.
-        history: Where it is written.
-    """
-
-    def __init__(
-        self,
-        system: SoakSystem,
-        machine: str,
-        history: History,
-        *,
-        seed: str,
-        pause_s: float,
-        stop: threading.Event,
-    ) -> None:
-        super().__init__(f"faults-board-{machine}", seed, pause_s, stop)
-        self._board = system.boards[machine]
-        self._link = system.folder / f"{machine}.tty"
-        self._machine = machine
-        self._history = history
+    def __init__(self, soak: Soak, machine: str) -> None:
+        super().__init__(soak, f"board-{machine}", machine)
+        self._board = soak.system.boards[machine]
+        self._link = soak.system.folder / f"{machine}.tty"
 
     def faults(self) -> Sequence[Break]:
         return (
@@ -308,40 +261,36 @@ class BoardFaults(FaultInjector):
         self._board.process.kill()
         self.idle(self.between(0, 2))
         self._board.start()
-        self._history.add(Fault("board: kill -9", self._machine, began, now_ms()))
+        self.record("board: kill -9", began)
 
     def _ask_and_tell(self, what: str, request: Mapping[str, Any], lasts_s: float = 0) -> None:
         began = now_ms()
         self._board.ask(**request)
         ended = began + int(lasts_s * 1000)
         slot = request.get("slot", 0)
-        self._history.add(Fault(f"board: {what}", self._machine, began, ended, slot, facts=request))
+        self.history.add(Fault(f"board: {what}", self._machine, began, ended, slot, facts=request))
 
 
-def fault_injectors(
-    system: SoakSystem, history: History, seed: str, pause_s: float, stop: threading.Event
-) -> list[FaultInjector]:
-    """All that there are, one per thing that can break."""
-    how: Mapping[str, Any] = {"seed": seed, "pause_s": pause_s, "stop": stop}
-    # Without a frontend nothing else can go wrong.
-    seldom = {**how, "pause_s": 2 * pause_s}
+def fault_injectors(soak: Soak) -> list[FaultInjector]:
+    """One injector for each thing that can fail."""
+    system = soak.system
     found: list[FaultInjector] = [
-        ProcessFaults(system.frontend, _patient(system.start_frontend), "", history, **seldom),
-        NetworkFaults(system.rpc, "", history, name="rpc", **how),
-        NetworkFaults(system.sessions, "", history, name="sessions", **how),
+        FrontendFaults(soak, system.frontend, _patient(system.start_frontend)),
+        NetworkFaults(soak, system.rpc, "rpc"),
+        NetworkFaults(soak, system.sessions, "sessions"),
     ]
     for machine in PLAN.machines:
         name = machine.name
         found += [
-            AgentFaults(system, name, history, **how),
-            NetworkFaults(system.links[name], name, history, name=name, **how),
-            BoardFaults(system, name, history, **how),
+            AgentFaults(soak, name),
+            NetworkFaults(soak, system.links[name], name, name),
+            BoardFaults(soak, name),
         ]
     return found
 
 
 def _patient(start: Callable[[], None]) -> Callable[[], None]:
-    """Starts the frontend; once more if its port was not free yet."""
+    """Starts the frontend, once more if its port was not free yet."""
 
     def twice() -> None:
         with contextlib.suppress(ProcessFailedError):

@@ -10,22 +10,23 @@ from pathlib import Path
 from drink.v1 import drop_service_pb2 as drops
 from scripts.client import OPEN_STATES, Client
 from scripts.processes import Process, ProcessFailedError, wait_until
+from tests.soak.actor import Actor, Soak
 from tests.soak.books import read_books
-from tests.soak.buyer import Buyer
-from tests.soak.buyers import buyers
+from tests.soak.caller import Caller, Manager
 from tests.soak.check import KINDS, Evidence, Problem, check
-from tests.soak.fault_injectors import FaultInjector, fault_injectors
+from tests.soak.fault_injectors import fault_injectors
 from tests.soak.history import Attempt, History
-from tests.soak.plan import ADMIN, TYPISTS
+from tests.soak.plan import ADMIN, CALLERS, PAUPER, TYPISTS
 from tests.soak.soak_system import MotorLog, SoakSystem
+from tests.soak.typist import Typist
 
-PEACE_LIMIT_S = 90
-"""Seconds after the last fault within which every drop has its answer and every link is up. Longest
+SETTLE_LIMIT_S = 90
+"""Seconds after the last fault until every drop has its outcome and every link is up. Longest
 delay 10, then waiting limit 10, ttl 3, motor 5, silence limit 8, reconnecting 2; doubled, for a
 busy machine."""
 
 JOIN_LIMIT_S = 60
-"""Seconds that a thread may take to notice that it is enough."""
+"""Seconds until a stopped thread ends."""
 
 BROKEN = "broken"
 """The kind of a problem that is not one of money or cans: a service or the test itself failed."""
@@ -48,8 +49,8 @@ class Report:
     faults: int
 
 
-def soak(folder: Path, seed: int, seconds: float, pause_s: float) -> Report:
-    """Runs one.
+def run_soak(folder: Path, seed: int, seconds: float, pause_s: float) -> Report:
+    """Runs buyers and fault injectors, waits until all is settled, and checks everything.
 
     Args:
         folder: For its files, which are kept.
@@ -63,7 +64,7 @@ def soak(folder: Path, seed: int, seconds: float, pause_s: float) -> Report:
         history = History(folder / "history.jsonl")
         motors = MotorLog(system)
         motors.start()
-        broken = _run_threads(system, history, seed, seconds, pause_s)
+        broken = _run_threads(Soak(system, history, str(seed), pause_s, threading.Event()), seconds)
         broken += _settle(system)
         motors.stop()
         counts = {name: board.counts() for name, board in system.boards.items()}
@@ -86,24 +87,25 @@ def soak(folder: Path, seed: int, seconds: float, pause_s: float) -> Report:
     )
 
 
-def _run_threads(
-    system: SoakSystem, history: History, seed: int, seconds: float, pause_s: float
-) -> list[str]:
-    """Buys and breaks; what failed that must not."""
-    enough = threading.Event()
-    shoppers = buyers(system, str(seed), history, enough)
-    injectors = fault_injectors(system, history, str(seed), pause_s, enough)
-    everyone: list[Buyer | FaultInjector] = [*shoppers, *injectors]
+def _run_threads(soak: Soak, seconds: float) -> list[str]:
+    """Runs buyers and fault injectors; returns what failed and must not fail."""
+    buyers = [
+        *(Caller(soak, user) for user in (*CALLERS, PAUPER)),
+        *(Typist(soak, user) for user in TYPISTS),
+        Manager(soak, ADMIN),
+    ]
+    injectors = fault_injectors(soak)
+    everyone: list[Actor] = [*buyers, *injectors]
     for thread in everyone:
         thread.start()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not any(thread.failure for thread in everyone):
         time.sleep(0.1)
-    enough.set()
+    soak.stop.set()
     for thread in injectors:
         thread.join(JOIN_LIMIT_S)
-    failed = _mend(system)
-    for thread in shoppers:
+    failed = _mend(soak.system)
+    for thread in buyers:
         thread.join(JOIN_LIMIT_S)
         thread.close()
     failed += [f"{each.name}: {each.failure!r}" for each in everyone if each.failure]
@@ -111,7 +113,7 @@ def _run_threads(
 
 
 def _mend(system: SoakSystem) -> list[str]:
-    """Ends all faults; what cannot be mended."""
+    """Ends all faults; returns what cannot be restored."""
     try:
         system.mend()
     except (OSError, ProcessFailedError, TimeoutError) as error:
@@ -120,7 +122,7 @@ def _mend(system: SoakSystem) -> list[str]:
 
 
 def _settle(system: SoakSystem) -> list[str]:
-    """Waits for peace; what does not come to rest."""
+    """Waits until all is settled; returns what is not."""
     admin = Client(system.address, ADMIN.name, ADMIN.password)
     request = drops.ListDropsRequest(parent="accounts/-", states=OPEN_STATES, page_size=1)
 
@@ -128,8 +130,8 @@ def _settle(system: SoakSystem) -> list[str]:
         return not admin.call(admin.drops.ListDrops, request).drops
 
     try:
-        system.wait_ready(*system.agents, limit_s=PEACE_LIMIT_S)
-        wait_until(settled, "every drop has an answer", PEACE_LIMIT_S)
+        system.wait_ready(*system.agents, limit_s=SETTLE_LIMIT_S)
+        wait_until(settled, "every drop has an answer", SETTLE_LIMIT_S)
     except TimeoutError as error:
         return [str(error)]
     finally:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.run import soak
+from tests.soak.run import run_soak
 
 SECONDS = 25.0
 """As long as faults happen; starting and settling take as long again."""
@@ -18,7 +18,7 @@ def test_no_credit_and_no_can_goes_astray_while_everything_breaks(
     tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """Invariants 23 and 24, and all of `check`, whatever breaks."""
-    report = soak(tmp_path, pytestconfig.option.hypothesis_seed, SECONDS, PAUSE_S)
+    report = run_soak(tmp_path, pytestconfig.option.hypothesis_seed, SECONDS, PAUSE_S)
     print(report.table)
     assert report.problems == ()
     assert report.drops

@@ -3,32 +3,31 @@
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from scripts.plan import UserPlan
+from tests.soak.actor import Soak
 from tests.soak.buyer import Buyer
 from tests.soak.history import Attempt, Reading, now_ms
-from tests.soak.soak_system import SoakSystem
 
-PATIENCE_S = 30
+REPLY_LIMIT_S = 30
 """Seconds that a typist waits for a reply, longer than any drop takes."""
 
 HELD = "HELD"
-"""What a session is told of a drop that is made and has no outcome that anybody knows now."""
+"""The state of a drop whose outcome the session's reply leaves open."""
 
 
 class Typist(Buyer):
     """Buys in sessions; has no request ids, so a lost reply leaves open what became of it."""
 
-    def __init__(self, system: SoakSystem, user: UserPlan, *rest: Any) -> None:
-        super().__init__(user, *rest)
-        self._port = system.sessions.port
+    def __init__(self, soak: Soak, user: UserPlan) -> None:
+        super().__init__(soak, user)
+        self._port = self.system.sessions.port
 
     def act(self) -> None:
         """One session, with some commands."""
         with (
             contextlib.suppress(OSError),
-            socket.create_connection(("127.0.0.1", self._port), PATIENCE_S) as connection,
+            socket.create_connection(("127.0.0.1", self._port), REPLY_LIMIT_S) as connection,
             connection.makefile("rb") as replies,
         ):
             for line, keep in self._lines():
@@ -91,7 +90,7 @@ class Typist(Buyer):
         cut = self.random.choice((0, self.random.randrange(len(data) + 1)))
         if cut:
             connection.sendall(data[:cut])
-            self.stop_event.wait(self.random.uniform(0, 0.2))
+            self.idle(self.random.uniform(0, 0.2))
         connection.sendall(data[cut:])
 
 
