@@ -33,13 +33,13 @@ from tests.simulation.world import Process
 ADMIN = "root"
 PRICES = (10, 25, 50)
 PATIENCE_S = 30.0
-"""How long a buyer's program waits for one answer before it asks again."""
+"""Seconds that a buyer's program waits for an answer before it repeats the request."""
 
 TRIES_MAX = 120
-"""How often it asks; more than the longest trouble lasts."""
+"""The most tries; together they take longer than the longest fault."""
 
 GIVEN_UP = ("MACHINE_OFFLINE", "BOARD_UNREACHABLE", "MACHINE_BUSY")
-"""Refusals after which people try another machine."""
+"""Refusals after which a buyer tries another machine."""
 
 PASSING = {
     grpc.StatusCode.UNAVAILABLE,
@@ -47,7 +47,7 @@ PASSING = {
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
-"""What a program answers by asking again; gRPC's own and the frontend's."""
+"""Status codes after which a program repeats a request."""
 
 
 def set_up(system: SimulatedSystem) -> None:
@@ -135,7 +135,7 @@ class Person:
         return None
 
     async def once(self, method: Callable[..., Awaitable[Any]], request: Any) -> Any:
-        """Asks once and goes away after a moment."""
+        """Sends a request once and cancels it after a moment."""
         try:
             patience_s = self.rng.choice([0.01, 0.5, PATIENCE_S])
             return await method(request, metadata=self._bearer, timeout=patience_s)
@@ -149,7 +149,7 @@ def _reason_of(error: grpc.aio.AioRpcError) -> str:
 
 
 class Buyer(Person):
-    """Buys, and does what buyers do while they wait."""
+    """Buys, and meanwhile repeats, cancels or watches."""
 
     async def live(self, until: float) -> None:
         """Does one thing after the other."""
@@ -204,7 +204,7 @@ class Buyer(Person):
             await self._follow(response.drop)
 
     async def _follow(self, drop: drop_service_pb2.Drop) -> None:
-        """What buyers do with a drop that they have placed."""
+        """Watches, cancels or reads a placed drop."""
         rng = self.rng
         if drop.state == drop_service_pb2.Drop.STATE_SCHEDULED and rng.random() < 0.4:
             await asyncio.sleep(rng.uniform(0, 6))
@@ -245,7 +245,7 @@ class Stranger:
         self._asked = 0
 
     async def live(self, until: float) -> None:
-        """Asks now and then."""
+        """Reads its drop now and then."""
         while self._system.world.now < until:
             await asyncio.sleep(self._rng.expovariate(1 / 20))
             await self._ask()
@@ -268,7 +268,7 @@ class Stranger:
 
 
 class Keeper(Person):
-    """Looks after machines, prices and credits."""
+    """Maintains machines, prices and credits."""
 
     async def live(self, until: float) -> None:
         """Does one thing after the other."""
@@ -281,7 +281,7 @@ class Keeper(Person):
                 await self._add_credits()
 
     async def sell_one(self, machine: str, slot: int, wire: Wire) -> str:
-        """Fills a slot, makes it free of charge and buys from it; says what became of the drop."""
+        """Fills a slot, makes it free of charge and buys from it; returns the drop's state."""
         wire.tell(wire.board.refill(slot, 5, self.system.world.now))
         request = machine_service_pb2.UpdateSlotRequest(
             name=f"machines/{machine}/slots/{slot}", price=0, enabled=True, available=5
@@ -368,7 +368,7 @@ async def _one_change(
 
 
 async def reopen(system: SimulatedSystem, process: Process) -> None:
-    """Takes every machine into service again, so that what waits can be dispensed."""
+    """Returns every machine to service, so that waiting drops can be dispensed."""
     async with system.frontend.database(process, DatabaseTrouble(), beside=True) as storage:
         machines = Machines(storage, system.frontend.clock, system.frontend.randomness)
         for name in system.agents:

@@ -28,12 +28,12 @@ from tests.support.oracle import (
 ANSWERED = (*FINAL, "UNKNOWN")
 
 UNTOUCHED = {"CANCELLED", "EXPIRED", "MACHINE_OFFLINE", "NOT_RECEIVED", "BOARD_UNREACHABLE"}
-"""Causes that say that no motor command was ever written."""
+"""Causes that prove that no motor command was written."""
 
 
 @dataclass
 class _Drop:
-    """A drop as the audit log tells it."""
+    """A drop as the audit log records it."""
 
     account: str
     machine: str
@@ -48,7 +48,7 @@ class _Drop:
 
 @dataclass
 class _Books:
-    """What was read of the database so far."""
+    """What was read from the database so far."""
 
     ledger: Ledger = field(default_factory=Ledger)
     drops: dict[str, _Drop] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Checker:
         self._connection.close()
 
     def restored(self) -> None:
-        """The database was put back to an old state: what it has forgotten cannot be held to it."""
+        """Starts over after the database was restored to an old state."""
         self._connection = self._connect()
         self._books = _Books()
         self.was_restored = True
@@ -107,14 +107,14 @@ class Checker:
         return self._connection.execute(query, parameters).fetchall()
 
     def dispatched(self, drop: str) -> bool:
-        """Whether the books say that the drop was handed to its machine."""
+        """Whether the database has the drop as dispatched."""
         rows = self.rows("SELECT dispatched_ms FROM drops WHERE id = ?", drop)
         return bool(rows) and rows[0][0] is not None
 
     # --- after each commit ---
 
     def committed(self) -> None:
-        """Something may have been committed."""
+        """Checks what was committed since the last call."""
         audited = self._read_audit()
         entries = self._books.ledger.entries
         fresh = read_transfers(self._connection, entries[-1].sequence if entries else 0)
@@ -189,7 +189,7 @@ class Checker:
     # --- at each answer ---
 
     def answered(self, account: str, request: str | None, drop_id: str, state: str) -> None:
-        """A buyer is told about a drop; what is told must be durable, and never change."""
+        """Checks an answer about a drop: it must be durable and must never change."""
         rows = self.rows("SELECT state, account FROM drops WHERE id = ?", drop_id)
         if not rows or rows[0][1] != account:
             self._violate(19, f"{account} is told of {drop_id}, which is kept as {rows}")
@@ -211,7 +211,7 @@ class Checker:
     # --- at the end ---
 
     def check_all(self) -> None:
-        """Everything that takes too long to look at after every commit."""
+        """Checks everything that takes too long after every commit."""
         self.committed()
         books = self._books
         if read_transfers(self._connection) != books.ledger.entries:
@@ -242,7 +242,7 @@ class Checker:
         self._check_cans({row[0] for row in kept})
 
     def _check_truth(self, drop_id: str, state: str, cause: str) -> None:
-        """What the books say of a drop against what its machine did."""
+        """Checks a drop's outcome against what its machine did."""
         truth = self._machines[self._books.drops[drop_id].machine]
         command = truth.commands.get(drop_id)
         if cause == "OPERATOR" or state not in FINAL or drop_id in truth.exempt:
@@ -263,14 +263,14 @@ class Checker:
             self._violate(9, f"{drop_id} is not paid for because of {cause}, a can fell, {fault}")
 
     def _check_cans(self, kept: set[str]) -> None:
-        """Every can that fell belongs to a drop that is kept, or that a backup forgot."""
+        """Every fallen can belongs to a drop in the database, or to one lost by a restore."""
         for truth in self._machines.values():
             for drop_id, command in truth.commands.items():
                 if command.fell and drop_id not in kept and not self.was_restored:
                     self._violate(9, f"a can fell for {drop_id}, which is not kept")
 
     def unsettled(self) -> list[str]:
-        """Drops that have no outcome yet, not even that it is unknown."""
+        """Drops without an outcome; UNKNOWN is one."""
         return [
             row[0]
             for row in self.rows(

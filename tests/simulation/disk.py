@@ -44,12 +44,12 @@ class DiskTrouble:
 
 @dataclass
 class _File:
-    """One file: what a reader sees, and how much of it the disk has."""
+    """One file: its content for a reader, and how much of it is durable."""
 
     seen: bytearray = field(default_factory=bytearray)
     durable: bytearray = field(default_factory=bytearray)
     clean_to: int = 0
-    """Length up to which the system will not write again: synced, or given up after a failure."""
+    """Length that the kernel will not write again: synced, or given up after a failure."""
 
 
 class SimulatedDisk:
@@ -81,7 +81,7 @@ class SimulatedDisk:
         return 0 if self.world.now < self.full_until else 1 << 30
 
     def lose_power(self) -> None:
-        """Forgets what was not synced, or keeps it, as chance has it."""
+        """Loses or keeps unsynced data at random."""
         if self.rng.random() < 0.5:
             self.files = dict(self._named)
         for file in self.files.values():
@@ -89,12 +89,12 @@ class SimulatedDisk:
         self._named = dict(self.files)
 
     def content(self, path: Path) -> bytes:
-        """What a sound disk has for certain."""
+        """The durable content of a sound disk."""
         file = self._named.get(path)
         return b"" if file is None else bytes(file.durable)
 
     def put(self, path: Path, content: bytes | None) -> None:
-        """A person replaces or removes a file while nobody has it open."""
+        """Replaces or removes a file that no process has open."""
         if content is None:
             self.files.pop(path, None)
         else:
@@ -102,7 +102,7 @@ class SimulatedDisk:
         self._named = dict(self.files)
 
     def _tear(self, file: _File) -> None:
-        """What of an append that was under way is on the disk now."""
+        """How much of an append under way is on the disk."""
         if len(file.durable) < len(file.seen):
             rest = file.seen[len(file.durable) :]
             match self.rng.randrange(4):
@@ -251,7 +251,7 @@ class MountedDisk(Disk):
         return file
 
     def _fate(self, what: str) -> None:
-        """Where the process, or the power, may end."""
+        """A point at which the process or the power may end."""
         self._process.check_alive()
         disk = self._disk
         chance = disk.rng.random()

@@ -1,4 +1,4 @@
-"""Faults that come by themselves, at random times: kills, power cuts, cables, clocks, backups."""
+"""Injects faults at random times: kills, power cuts, cables, clocks, backups."""
 
 import random
 import shutil
@@ -54,12 +54,12 @@ class FaultInjector:
         }
 
     def begin(self) -> None:
-        """Begins; the first event of a kind comes after its mean time, more or less."""
+        """Schedules the first event of each kind, after its mean time on average."""
         for kind, mean_s in self._system.plan.events_s.items():
             self._schedule(kind, mean_s)
 
     def end(self) -> None:
-        """Nothing more happens."""
+        """Injects no more faults."""
         self._over = True
 
     def _schedule(self, kind: str, mean_s: float) -> None:
@@ -130,7 +130,7 @@ class FaultInjector:
         self._system.wires[name].unplug(seconds)
 
     def _board_says(self) -> None:
-        """Junk, and answers to nothing, while no command is under way: else they are answers."""
+        """Sends junk and unasked answers while no command is under way."""
         name = self._agent().machine
         wire, now = self._system.wires[name], self._world.now
         if wire.is_idle and not self._system.truths[name].owes_answer:
@@ -152,7 +152,7 @@ class FaultInjector:
         wire.tell(wire.board.override_sensor(slot, lie, self._world.now))
 
     def _agent_talks(self) -> None:
-        """An agent sends hundreds of messages that nobody waits for, and its link may be ended."""
+        """Sends hundreds of pointless messages from an agent; its link may be ended."""
         agent = self._agent()
         for stream in self._system.network.streams_of(agent.name):
             if stream.method == LINK and stream.said:
@@ -167,7 +167,7 @@ class FaultInjector:
         agent.wipe_journal()
 
     def _journal_restored(self) -> None:
-        """A copy that was made now comes back later."""
+        """Copies the journal now and restores the copy later."""
         agent = self._agent()
         copy = agent.disk.content(agent.journal)
 
@@ -181,7 +181,7 @@ class FaultInjector:
         self._world.after(self._rng.uniform(1, 60), restore)
 
     def _exempt_forgotten(self, agent: AgentHost) -> None:
-        """Books from a backup do not suspect a drop that only the lost journal knew of."""
+        """Exempts drops that only the lost journal recorded, after the database was restored."""
         checker = self._system.checker
         if checker.was_restored:
             lost = {record["drop"] for record in journals.records(agent.seen_journal)}
@@ -190,7 +190,7 @@ class FaultInjector:
             self._system.truths[agent.machine].exempt |= lost - suspected
 
     def _exempt_unseen(self, agent: AgentHost, copy: bytes) -> None:
-        """Nobody can tell an old copy that lacks only what the frontend has not heard of."""
+        """Exempts drops that a restored copy lacks and that were never reported to the frontend."""
         (known,) = self._system.checker.rows(
             "SELECT journal_id, journal_sequence FROM machines WHERE name = ?", agent.machine
         )
@@ -209,7 +209,7 @@ class FaultInjector:
             self._world.fault("journal.damaged", agent.machine)
 
     def _database_restored(self) -> None:
-        """A backup that was made now comes back later."""
+        """Backs the database up now and restores it later."""
         path = self._system.settings.storage.path
         copy = path.with_name("backup.db")
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
@@ -241,7 +241,7 @@ class FaultInjector:
 
 
 def pointless(rng: random.Random, said: list[bytes]) -> bytes:
-    """A message of an agent that changes nothing: what it said before, or what nobody knows."""
+    """A message of an agent that changes nothing: a repeated or an unknown one."""
     messages = [ConnectRequest.FromString(data) for data in said]
     results = [each for each in messages if each.HasField("result")]
     statuses = [each for each in messages if each.HasField("board_status")]

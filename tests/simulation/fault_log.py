@@ -1,9 +1,9 @@
-"""What went wrong, where and when: the only reasons for which a drop may become UNKNOWN."""
+"""The log of injected faults: the only reasons for which a drop may become UNKNOWN."""
 
 from dataclasses import dataclass
 
 EVERYWHERE = "*"
-"""A fault that can touch every machine: the frontend's own."""
+"""The place of a fault that can affect every machine: the frontend's own."""
 
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "BOARD_SILENT": ("board.", "wire.", "agent.freeze"),
@@ -36,12 +36,12 @@ class FaultLog:
         self._entries: list[_Entry] = []
 
     def add(self, kind: str, machine: str, now: float, lasts_s: float = 0.0) -> None:
-        """Something goes wrong now, and may still be felt for a while."""
+        """Adds a fault that begins now and may have effects for `lasts_s` seconds."""
         ends = float("inf") if kind.startswith(FOREVER) else now + lasts_s
         self._entries.append(_Entry(kind, machine, now, ends))
 
     def explains(self, cause: str, machine: str, since: float, until: float) -> bool:
-        """Whether something that can lead to the cause happened to a machine in that time."""
+        """Whether a fault that can lead to the cause happened to a machine in that time."""
         kinds = EXPLAINS.get(cause, ())
         return any(
             trouble.kind.startswith(kinds)

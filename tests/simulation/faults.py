@@ -53,7 +53,7 @@ class Plan:
     events_s: dict[str, float] = field(default_factory=dict)
 
     def draw_board_fault(self, rng: random.Random) -> ArmedFault:
-        """What goes wrong with one command."""
+        """Draws the board's fault for one command."""
         if rng.random() >= self.board_fault:
             return ArmedFault(None)
         fault = rng.choice(self.board_faults)
@@ -66,7 +66,7 @@ class Plan:
                 return ArmedFault(fault)
 
     def calm(self) -> None:
-        """Ends all that goes wrong by chance."""
+        """Ends all random faults."""
         self.board_fault = 0.0
         for trouble in (self.weather, self.client_weather, self.database, self.disk, self.wire):
             for each in fields(trouble):
@@ -93,10 +93,10 @@ EVENTS = (
     "journal.damaged",
     "database.restored",
 )
-"""Faults that come by themselves, at random times."""
+"""Faults that happen at random times, not at a message or a command."""
 
 RARE = ("journal.wiped", "journal.restored", "journal.damaged", "database.restored")
-"""Those of which one is a lot."""
+"""Faults that happen at most once in a world."""
 
 
 TALKS = "agent.talks"

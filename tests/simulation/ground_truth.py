@@ -1,4 +1,4 @@
-"""What really happened at the machines: which motor ran for which drop, and which can fell.
+"""The ground truth of the machines: which motor ran for which drop, and which can fell.
 
 It is written by the wires and the emulated boards alone. A motor command names a slot and no drop,
 so the drop is read from what the agent's disk held at that instant.
@@ -19,7 +19,7 @@ holds it until the board has shown that it is done with the last one, and a sync
 
 @dataclass
 class MotorCommand:
-    """What became of one drop at its machine.
+    """The motor command of one drop, and what the board did.
 
     Attributes:
         machine: Where.
@@ -42,7 +42,7 @@ class MotorCommand:
 
 @dataclass
 class GroundTruth:
-    """What one machine was told and did.
+    """What one machine received and did.
 
     Args:
         world: The world.
@@ -73,7 +73,7 @@ class GroundTruth:
     _last_turn: int = 0
 
     def sent(self, drop: str) -> None:
-        """The frontend sends a drop's command."""
+        """Records that the frontend sends a drop's command."""
         self._turn += 1
         self.turns[drop] = self._turn
 
@@ -82,7 +82,7 @@ class GroundTruth:
         self.deadlines[drop] = at + ttl_s
 
     def written(self, data: bytes) -> None:
-        """The agent hands bytes to the wire."""
+        """Records bytes that the agent hands to the wire."""
         if not data.startswith(b"3"):
             return
         slot = int(data[1:])
@@ -110,7 +110,7 @@ class GroundTruth:
         self._at_board = drop
 
     def obeyed(self, slot: int, *, ran: bool, fault: Fault | None) -> None:
-        """The board reads a motor command."""
+        """Records that the board reads a motor command."""
         drop = self._at_board
         command = None if drop is None else self.commands[drop]
         if drop is None or command is None or command.slot != slot or command.obeyed:
@@ -125,7 +125,7 @@ class GroundTruth:
         self.world.note(f"{self.machine}: {drop} {'runs' if ran else 'refused'} {fault or ''}")
 
     def fell(self, slot: int) -> None:
-        """A can falls."""
+        """Records that a can falls."""
         assert self._running is not None
         command = self.commands[self._running]
         assert command.slot == slot
@@ -134,7 +134,7 @@ class GroundTruth:
         command.fell = True
 
     def taken(self, slot: int) -> None:
-        """No can is left to fall: somebody emptied the slot, and its sensor says that one fell."""
+        """Records that the slot was emptied by hand, and its sensor reported a can."""
         assert self._running is not None
         command = self.commands[self._running]
         assert command.slot == slot
@@ -143,11 +143,11 @@ class GroundTruth:
 
     @property
     def owes_answer(self) -> bool:
-        """Whether an answer now would be taken for the one to the last motor command."""
+        """Whether an answer now would be taken for that of the last motor command."""
         return journals.awaits_answer(self.journal())
 
     def lied(self, drop: str) -> bool:
-        """Whether a sensor of the machine lied since the drop's command."""
+        """Whether a sensor of the machine has lied since the drop's command."""
         written_at = self.commands[drop].written_at
         return written_at is not None and any(at >= written_at - 300 for at in self.sensor_lies)
 

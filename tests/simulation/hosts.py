@@ -69,7 +69,7 @@ class SimulatedRandomness:
 
 
 class FastHasher:
-    """Nobody here logs in with a password; implements the frontend's `PasswordHasher`."""
+    """Hashes no passwords, as no login needs one; implements the frontend's `PasswordHasher`."""
 
     async def hash(self, password: str) -> str:
         return f"hash of {password}"
@@ -96,7 +96,7 @@ class Host:
         self.healed = False
 
     def start(self) -> None:
-        """Starts the process; it is started again whenever it has ended."""
+        """Starts the process; restarts it whenever it has ended."""
         process = self.process = Process(self.world, self.name)
         process.on_death.append(self._again)
         self.world.note(f"{self.name}: starts")
@@ -118,7 +118,7 @@ class Host:
         process.kill()
 
     async def work(self, process: Process) -> None:
-        """What the process does."""
+        """The process's main coroutine."""
         raise NotImplementedError
 
     def failed(self, error: Exception) -> None:
@@ -189,7 +189,7 @@ class FrontendHost(Host):
             self.world.violate(f"the frontend failed: {error!r}")
 
     def stop(self) -> None:
-        """As SIGTERM does."""
+        """Stops it as SIGTERM does."""
         if self.process is not None and self.frontend is not None:
             self.process.post(self.frontend.stop)
 
@@ -221,7 +221,7 @@ class AgentHost(Host):
 
     @property
     def seen_journal(self) -> bytes:
-        """What the agent would read now."""
+        """The journal as the agent would read it now."""
         file = self.disk.files.get(self.journal)
         return b"" if file is None else bytes(file.seen)
 
@@ -245,7 +245,7 @@ class AgentHost(Host):
         return self.world.now - self.booted_at
 
     def lose_power(self) -> None:
-        """The host goes dark and is back later."""
+        """Cuts the host's power for a while."""
         if self.process is None:
             return
         self.network.unpowered.add(self.name)
@@ -254,7 +254,7 @@ class AgentHost(Host):
         self.booted_at, self.boots = self.world.now, self.boots + 1
 
     def stop(self) -> None:
-        """As SIGTERM does."""
+        """Stops it as SIGTERM does."""
         if self.process is not None and self.agent is not None:
             self.process.post(self.agent.stop)
 

@@ -1,4 +1,4 @@
-"""Reads an agent's journal for the checker, without a line of the code that wrote it.
+"""Reads an agent's journal for the checker, with a parser of its own.
 
 A frame is `LLLLLLLL CCCCCCCC payload` and a line feed: length and CRC-32 of the payload in
 hexadecimal, the payload JSON. The first is the header, every other one a list of records.
@@ -20,13 +20,13 @@ def records(content: bytes) -> list[dict[str, Any]]:
 
 
 def header(content: bytes) -> dict[str, Any]:
-    """What the journal says of itself; empty if it is not there."""
+    """The journal's header; empty without a journal."""
     payloads = _payloads(content)
     return payloads[0] if payloads else {}
 
 
 def whole_bytes(content: bytes) -> int:
-    """How long its whole frames are; what follows was torn and says nothing."""
+    """Length of its whole frames in bytes; what follows is a torn frame."""
     return _frames(content)[1]
 
 
@@ -35,7 +35,7 @@ def _payloads(content: bytes) -> list[Any]:
 
 
 def _frames(content: bytes) -> tuple[list[Any], int]:
-    """What the whole frames hold, and where they end."""
+    """Payloads of the whole frames, and where the frames end."""
     payloads = []
     at = 0
     while len(content) >= at + _HEAD:
@@ -64,7 +64,7 @@ def at_board(content: bytes) -> dict[str, Any] | None:
 
 
 def awaits_answer(content: bytes) -> bool:
-    """Whether it is not known what became of the last motor command that may have been written."""
+    """Whether the outcome of the last motor command is unknown."""
     unknown: list[str] = []
     for record in records(content):
         if record["kind"] == "commanded":

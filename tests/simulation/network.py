@@ -22,10 +22,10 @@ KEEPALIVE_S = (20.0, 32.0)
 """When gRPC's keepalive notices a dead connection, for the settings of both services."""
 
 REPEATABLE: dict[str, Callable[[bytes, bool], bool]] = {}
-"""By method, which messages may come twice; the flag says whether it goes to the server."""
+"""By method: which messages may be delivered twice; the flag is true on the way to the server."""
 
 CONNECT_LIMIT_S = 20.0
-"""When dialling a peer that does not answer is given up."""
+"""Seconds after which a dial without an answer is given up."""
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Weather:
 
 @dataclass(frozen=True)
 class End:
-    """The end of one direction: the status of a call, or no more requests, or the peer is gone."""
+    """The end of one direction: a call's status, the end of requests, or a lost connection."""
 
     code: grpc.StatusCode | None = None
     details: str = ""
@@ -85,7 +85,7 @@ class Pipe:
         self._stalled_until = max(self._stalled_until, self._world.now + seconds)
 
     def hold(self) -> None:
-        """Nothing arrives before there is somebody to take it."""
+        """Holds messages until the other end exists."""
         self._stalled_until = float("inf")
 
     def let_go(self) -> None:
@@ -96,18 +96,18 @@ class Pipe:
         self._arm()
 
     def mend(self) -> None:
-        """Is slow no longer; what is held is held on."""
+        """Ends the slowness; messages that are held stay held."""
         if self._stalled_until < float("inf"):
             self.let_go()
 
     def lose(self, kept: int) -> None:
-        """Loses what is under way, but for the first `kept` messages, and all that follows."""
+        """Loses the messages under way after the first `kept`, and all that follow."""
         while len(self._queue) > kept:
             self._queue.pop()
         self._dead = True
 
     def end(self, item: End) -> None:
-        """Says a last thing, if anything can still be said."""
+        """Sends the end of the direction, unless it is broken."""
         self.send(item)
         self._dead = True
 
@@ -157,7 +157,7 @@ class Stream:
         self.handler: asyncio.Task[None] | None = None
         self.over = self.broken = False
         self.said: deque[bytes] = deque(maxlen=20)
-        """What the client said last."""
+        """The client's last messages."""
         self.up.hold()
         client.on_death.append(self._client_died)
 
@@ -165,7 +165,7 @@ class Stream:
         return self._network.rng.expovariate(1 / self.weather.latency_s)
 
     def reach(self, server: "Server | None") -> None:
-        """The call arrives, or there is nobody."""
+        """Delivers the call, or fails it when no server listens."""
         if self.over:
             return
         if server is None or not server.process.alive:
@@ -199,13 +199,13 @@ class Stream:
             self.down.send(end)
 
     def cancel(self) -> None:
-        """The client is no longer interested."""
+        """The client cancels the call."""
         if not self.over and self.client.alive:
             self.over = True
             self.up.send(End(gone=True))
 
     def cut(self, rng: random.Random) -> None:
-        """The connection breaks: each end is told at a time of its own, or later by its silence."""
+        """Breaks the connection; each end notices at a time of its own, or by keepalive."""
         self.broken = True
         for pipe in (self.up, self.down):
             pipe.lose(rng.randint(0, pipe.waiting))
@@ -215,7 +215,7 @@ class Stream:
         self._server_told(0.0 if told != "client" else late_s)
 
     def linger(self, rng: random.Random) -> None:
-        """The client loses the connection; what it had sent still arrives, much later."""
+        """The client loses the connection; its sent messages still arrive, much later."""
         self.broken = True
         self.up.stall(rng.uniform(1, 40))
         self.up.end(End(gone=True))
@@ -223,7 +223,7 @@ class Stream:
         self._client_told(0.0)
 
     def go_dead(self, rng: random.Random, *, keepalive: bool) -> None:
-        """Nothing passes any more, and nobody is told; keepalive may notice."""
+        """Nothing passes any more and neither end is notified; keepalive may notice."""
         self.broken = True
         self.up.lose(0)
         self.down.lose(0)
@@ -232,7 +232,7 @@ class Stream:
             self._server_told(rng.uniform(*KEEPALIVE_S))
 
     def mend(self) -> None:
-        """Is slow no longer; both ends of one that is broken hear of it."""
+        """Ends the slowness; both ends of a broken connection are notified."""
         self.up.mend()
         self.down.mend()
         if self.broken:
@@ -285,7 +285,7 @@ class Stream:
 
 
 class _Mailbox:
-    """Where what has arrived waits to be read."""
+    """Messages that have arrived and wait to be read."""
 
     def __init__(self) -> None:
         self._items: deque[_Item] = deque()
@@ -346,14 +346,14 @@ class Network:
             stream.reach(self.server)
 
     def mend(self) -> None:
-        """Nobody is kept apart any more, waits, or believes in a connection that is broken."""
+        """Ends partitions, delays and unnoticed broken connections."""
         self.partitioned.clear()
         for stream in self.streams:
             if not stream.over:
                 stream.mend()
 
     def partition(self, client: str, seconds: float) -> None:
-        """Keeps a client's host from the frontend; keepalive notices if it lasts."""
+        """Separates a client's host from the frontend; keepalive notices if it lasts."""
         self.partitioned[client] = self.world.now + seconds
         for stream in self.streams_of(client):
             stream.up.stall(seconds)
@@ -365,7 +365,7 @@ class Network:
         return [each for each in self.streams if each.client.name == client and not each.over]
 
     def weather_of(self, stream: Stream, pipe: Pipe) -> None:
-        """What befalls a connection as one more message is sent."""
+        """Draws what happens to a connection as one more message is sent."""
         weather, rng, name = stream.weather, self.rng, place_of(stream.client)
         chance = rng.random()
         if chance < weather.reset:
@@ -383,7 +383,7 @@ class Network:
             pipe.stall(rng.uniform(0, weather.stall_s))
 
     def may_repeat(self, stream: Stream, pipe: Pipe, data: bytes) -> None:
-        """What the protocol bears twice may come twice."""
+        """Delivers some messages twice, of those that the protocol allows to repeat."""
         if stream.weather.repeat and self.rng.random() < stream.weather.repeat:
             repeatable = REPEATABLE.get(stream.method)
             if repeatable is not None and repeatable(data, pipe is stream.up):
@@ -392,5 +392,5 @@ class Network:
 
 
 def place_of(client: Process) -> str:
-    """The machine that a client belongs to, or who else it is."""
+    """The machine that a client belongs to, or the client's own name."""
     return client.name.removeprefix("agent ")

@@ -1,4 +1,4 @@
-"""Mistakes, each of which some earlier server made, put into the code under test."""
+"""Bugs of earlier servers, planted into the code under test."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ from drink_frontend.usecases.dispatch import Dispatch
 
 @dataclass(frozen=True)
 class PlantedBug:
-    """A mistake and how it is made.
+    """A bug and how it is planted.
 
     Attributes:
         name: What is wrong.

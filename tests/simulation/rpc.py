@@ -232,7 +232,7 @@ class Context:
         return await anext(self.requests, grpc.aio.EOF)
 
     async def send_initial_metadata(self, _: Any) -> None:
-        """Nothing here waits for an answer to begin."""
+        """Returns at once: headers have no delay here."""
 
     def add_done_callback(self, callback: Callable[["Context"], None]) -> None:
         self.callbacks.append(callback)

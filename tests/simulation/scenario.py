@@ -1,4 +1,4 @@
-"""The story of one world: people and faults for a while, then peace, then it must add up."""
+"""Runs one world: buyers and faults for a while, then a quiet phase, then the checks."""
 
 import gc
 from collections import Counter
@@ -17,17 +17,17 @@ a minute and a half with a silent agent, the longest waits before a link is dial
 delayed drop's five minutes."""
 
 LOOK_EVERY_S = 0.5
-"""Virtual time between two looks at whether all is settled."""
+"""Virtual seconds between two looks at whether all is settled."""
 
 SALES_MAX = 3
-"""Sales after the last fault of which one has to succeed."""
+"""Sales after the last fault of which one must succeed."""
 
 CHECK_EVERY_S = 30.0
-"""Virtual time between two looks at all of the books."""
+"""Virtual seconds between two checks of all the books."""
 
 
 class SimulationError(AssertionError):
-    """A world in which a promise was broken; says how to see it again."""
+    """A world with a broken invariant; the message names the command that repeats it."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def simulate(seed: int, *, guarded: bool = True) -> Report:
 
 
 def attempt(seed: int) -> Report | str:
-    """One world's report, or what was broken in it."""
+    """One world's report, or its broken invariant as text."""
     try:
         return simulate(seed)
     except SimulationError as error:
@@ -127,7 +127,7 @@ def _tell(system: SimulatedSystem) -> None:
 
 
 def _settle(system: SimulatedSystem, done: Callable[[], bool], what: str) -> None:
-    """Lets time pass until it is done; not being done in time is a violation."""
+    """Lets time pass until a condition holds; a violation if it does not hold in time."""
     world, end = system.world, system.world.now + SETTLE_LIMIT_S
     while not done():
         if world.now >= end:
@@ -145,7 +145,7 @@ def _is_quiet(system: SimulatedSystem) -> bool:
 
 
 def _one_more(system: SimulatedSystem, people: Process) -> None:
-    """Each machine sells a can now, once what broke last has been noticed."""
+    """Each machine must sell a can once the last fault has been noticed."""
     keeper = Keeper(system, people, ADMIN, "last")
     for name, wire in system.wires.items():
         results: list[str] = []

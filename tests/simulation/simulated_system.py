@@ -1,4 +1,4 @@
-"""One world with a whole system in it: frontend, agents, boards, people, and what goes wrong."""
+"""One world with a whole system: frontend, agents, boards, buyers and faults."""
 
 import asyncio
 import logging
@@ -167,7 +167,7 @@ class SimulatedSystem:
         self.checker.committed()
 
     def _sent(self, stream: Stream, data: bytes) -> None:
-        """The frontend says something."""
+        """The frontend has sent a message."""
         if stream.method == LINK:
             message = ConnectResponse.FromString(data)
             if message.WhichOneof("message") == "dispense":
@@ -188,7 +188,7 @@ class SimulatedSystem:
         )
 
     def _received(self, stream: Stream, data: bytes) -> None:
-        """An agent's host receives something."""
+        """An agent's host has received a message."""
         if stream.method == LINK:
             message = ConnectResponse.FromString(data)
             if message.WhichOneof("message") == "dispense":
@@ -200,7 +200,7 @@ class SimulatedSystem:
     def operators(
         self, work: Callable[[Process, random.Random], Coroutine[Any, Any, None]]
     ) -> None:
-        """Lets administrators' commands come beside the frontend until the system is healed."""
+        """Runs administrators' commands beside the frontend until the system is healed."""
         rng = self.world.stream("operators")
 
         def come() -> None:
@@ -224,16 +224,16 @@ class SimulatedSystem:
         return process.spawn(run())
 
     def end_commands(self) -> None:
-        """No command beside the frontend may have the database open now."""
+        """Kills the commands beside the frontend, so that the database is closed."""
         for process in [each for each in self.world.processes if each.name == "operator"]:
             process.kill()
 
     def after_healing(self, work: Callable[[Process], Coroutine[Any, Any, None]]) -> None:
-        """One more command, once the faults are over."""
+        """Runs one more command once the faults are over."""
         self._command(lambda process, _: work(process), self.world.stream("healer"))
 
     def heal(self) -> None:
-        """Nothing goes wrong from now on."""
+        """Ends all faults."""
         self.plan.calm()
         self.network.mend()
         for process in self.world.processes:
@@ -280,7 +280,7 @@ def simulated_system(seed: int, *, guarded: bool = True) -> Iterator[SimulatedSy
 
 @contextmanager
 def silenced(world: World) -> Iterator[None]:
-    """The services' own logs go to the trace."""
+    """Sends the services' own logs to the trace."""
 
     def keep(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         facts = {key: entry[key] for key in ("drop_id", "machine", "verdict") if key in entry}

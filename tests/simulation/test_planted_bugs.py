@@ -1,4 +1,4 @@
-"""Each mistake of an earlier server, put into the code under test, is found by simulation."""
+"""Each bug of an earlier server, planted into the code under test, is found by simulation."""
 
 from collections.abc import Callable
 
@@ -8,10 +8,10 @@ from tests.simulation.planted_bugs import PLANTED_BUGS, PlantedBug
 from tests.simulation.scenario import SimulationError, simulate
 
 BUDGET = 300
-"""Worlds in which a mistake has to be found; an ordinary run of the tests simulates as many."""
+"""Worlds in which a bug must be found; an ordinary run of the tests simulates as many."""
 
 FIRST = 7_001
-"""The first of these worlds; fixed, so that each mistake is found after the same number again."""
+"""The first of these worlds; fixed, so that each bug is found after the same number."""
 
 
 # Three hundred worlds take a minute of one core, and more where others want it too.

@@ -1,4 +1,4 @@
-"""Worlds by seed: whatever happens in them, every promise is kept."""
+"""Worlds by seed: every invariant holds whatever happens in them."""
 
 import os
 import random

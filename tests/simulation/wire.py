@@ -1,4 +1,4 @@
-"""The wire between an agent and its emulated board, and what the board was really told and did."""
+"""The wire between an agent and its emulated board, and the record of the board's commands."""
 
 import asyncio
 import random
@@ -57,7 +57,7 @@ class Wire:
         self._to_board: deque[bytes] = deque()
 
     async def open(self, process: Process) -> ByteStream:
-        """A connection, as soon as the board is there."""
+        """A connection, as soon as the board is reachable."""
         await asyncio.sleep(self.rng.expovariate(1 / self.trouble.latency_s))
         if self._stream is not None and self._stream.process.alive and not self._stream.over:
             raise StreamError("in use")
@@ -70,13 +70,13 @@ class Wire:
         return stream
 
     def unplug(self, seconds: float) -> None:
-        """Someone pulls the cable for a while."""
+        """Unplugs the cable for a while."""
         self.unplugged_until = max(self.unplugged_until, self.world.now + seconds)
         self._lose("unplugged")
 
     @property
     def is_idle(self) -> bool:
-        """Whether no motor turns, so that what the board says cannot be taken for its answer."""
+        """Whether no motor runs, so that the board's output cannot be taken for an answer."""
         return self.board.connected and not self.board._motor_busy and not self._to_board
 
     def mend(self) -> None:
@@ -85,12 +85,12 @@ class Wire:
         self._power_on()
 
     def cut_power(self, seconds: float) -> None:
-        """The board's power fails for a while; a can that has not fallen yet does not."""
+        """Cuts the board's power for a while; a can that has not fallen yet stays."""
         self.board._lose_power(seconds)
         self._apply(self.board.tick(self.world.now))
 
     def write(self, stream: "_Stream", data: bytes) -> None:
-        """The agent writes; what of it arrives is up to the wire."""
+        """The agent writes; the wire decides how much of it arrives."""
         if stream is not self._stream or stream.over:
             raise StreamLostError("closed", unsent=True)
         if self.rng.random() < self.trouble.lose:
@@ -119,7 +119,7 @@ class Wire:
         self.world.after(delay_s, arrive)
 
     def tell(self, outputs: Sequence[Output]) -> None:
-        """What the board says because of something that was done to it."""
+        """Delivers the board's output."""
         self._apply(outputs)
 
     def _agent_died(self, stream: "_Stream") -> None:
@@ -221,7 +221,7 @@ class _Stream:
         world.after(self._due_at - world.now, self._arrive)
 
     def _arrive(self) -> None:
-        """Everything that was said by now comes in one read, or cut anywhere."""
+        """Delivers all output so far in one read, or cut anywhere."""
         if not self._carried or self.over:
             return
         data = b"".join(self._carried)

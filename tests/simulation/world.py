@@ -20,22 +20,22 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 TRACE_SHOWN = 120
-"""Events of the trace that a failure shows."""
+"""Events of the trace shown with a failure."""
 
 STEPS_MAX = 400_000
-"""Turns and events of one world; twenty times what the busiest sound one takes."""
+"""The most steps of one world; twenty times those of the busiest sound world."""
 
 
 TURN_S = 1e-9
-"""How long a turn takes; a clock that stood still would let a rounding error wait for ever."""
+"""Virtual seconds of a turn; without it a rounding error could wait for ever."""
 
 
 class Killed(BaseException):
-    """Unwinds what a process was doing in a call of the world when it died."""
+    """Unwinds a process's call into the world when the process is killed."""
 
 
 class ViolationError(AssertionError):
-    """What the system promises was broken."""
+    """An invariant is broken."""
 
 
 class World:
@@ -71,11 +71,11 @@ class World:
         self._dead: list[Process] = []
 
     def stream(self, name: str) -> random.Random:
-        """A stream of chance of its own."""
+        """A random stream of its own, by name."""
         return random.Random(f"{self.seed}/{name}")
 
     def after(self, delay_s: float, act: Callable[[], None]) -> "Event":
-        """Will do something outside every process."""
+        """Schedules something outside every process."""
         event = Event(act)
         heapq.heappush(self._events, (self.now + max(0.0, delay_s), next(self._order), event))
         return event
@@ -100,13 +100,13 @@ class World:
         self.on_fault(kind, where, lasts_s)
 
     def violate(self, text: str) -> None:
-        """Something is not as promised."""
+        """Reports a broken invariant."""
         self.note(f"VIOLATION {text}")
         self.violations.append(text)
 
     @property
     def trace_hash(self) -> str:
-        """Of everything that has happened."""
+        """Hash of the whole trace."""
         return self._digest.hexdigest()
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
@@ -148,12 +148,12 @@ class World:
         return True
 
     def bury(self, process: "Process") -> None:
-        """Forgets a process, but keeps what it held until the world ends."""
+        """Removes a process, but keeps its objects until the world ends."""
         self.processes.remove(process)
         self._dead.append(process)
 
     def end(self) -> None:
-        """Gives everything back."""
+        """Releases everything."""
         for process in [*self.processes]:
             process.kill()
         for process in self._dead:
@@ -163,7 +163,7 @@ class World:
 
 
 class Event:
-    """Something that is to happen outside every process."""
+    """An event outside every process."""
 
     __slots__ = ("act", "cancelled")
 
@@ -217,19 +217,19 @@ class Process:
         return self.world.now < self.frozen_until
 
     def freeze(self, seconds: float) -> None:
-        """Stops it for a while, threads and all; what it holds stays as it is."""
+        """Stops it for a while with all its threads; it keeps its locks and connections."""
         self.frozen_until = self.world.now + seconds
 
     def thaw(self) -> None:
-        """Lets it go on."""
+        """Continues it."""
         self.frozen_until = 0.0
 
     def spawn(self, work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
-        """Runs a coroutine in the process; what it raises is a violation unless it is awaited."""
+        """Runs a coroutine in the process; its error is a violation unless it is awaited."""
         return self._loop.create_task(work)
 
     def post(self, call: Callable[..., object], *arguments: Any) -> None:
-        """Calls something in the process, unless it is dead."""
+        """Calls a function in the process, unless the process has ended."""
         if self.alive:
             self._loop.call_soon(call, *arguments)
 
@@ -249,7 +249,7 @@ class Process:
             self.tasks = [task for task in self.tasks if not task.done()]
 
     def kill(self) -> None:
-        """Ends it as SIGKILL does."""
+        """Kills it as SIGKILL does."""
         if not self.alive:
             return
         self.alive = False
@@ -267,7 +267,7 @@ class Process:
             raise Killed
 
     def dispose(self) -> None:
-        """Gives back what it held."""
+        """Releases its resources."""
         assert not self.alive
         for task in self.tasks:
             task.abandon()
@@ -280,7 +280,7 @@ class Process:
 
 
 class _Task(asyncio.Task[Any]):
-    """A task whose place in a set does not depend on its address in memory."""
+    """A task whose hash does not depend on its address, so that sets keep their order."""
 
     _count = itertools.count()
 
@@ -299,7 +299,7 @@ class _Task(asyncio.Task[Any]):
 
 
 def _abandon(coroutine: Any) -> None:
-    """Closes a coroutine of a dead process, however often it awaits on its way out."""
+    """Closes a coroutine of an ended process, however often it awaits meanwhile."""
     for _ in range(20):
         with suppress(BaseException):
             coroutine.close()
@@ -307,7 +307,7 @@ def _abandon(coroutine: Any) -> None:
 
 
 class _Selector:
-    """Waits for nothing: time passes elsewhere."""
+    """Never waits: the world advances the time."""
 
     def select(self, timeout: float | None) -> list[Any]:
         return []
@@ -365,7 +365,7 @@ class _Loop(asyncio.BaseEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: object, work: Callable[..., _T], *arguments: Any
     ) -> "asyncio.Future[_T]":
-        """Runs it at once as seen from here, but after what the disk had to do before."""
+        """Runs it at once for the caller, but after earlier work of the disk."""
         future: asyncio.Future[_T] = self.create_future()
         process, world = self._process, self._process.world
         latency_s = process.executor_latency_s(self._dice)
