@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from drink_frontend.admin.importing import Plan, carry_out
+from drink_frontend.admin.import_plan import Plan, carry_out
 from drink_frontend.app import administration
 from drink_frontend.config import Settings, load
 

@@ -8,7 +8,7 @@ import uvloop
 
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
-from tests.fakes.sessions import World, furnish, open_world
+from tests.support.sessions import World, furnish, open_world
 
 Serve = Callable[..., Awaitable[SessionServer]]
 

@@ -3,7 +3,7 @@ import pytest
 from drink_frontend.domain.entities import AuditKind
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.sessions.dialects import DIALECTS, DRINKD, DRINKJS, Dialect
-from tests.fakes.sessions import Typist, World, until
+from tests.support.sessions import Typist, World, until
 
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda d: d.name)
 

@@ -9,8 +9,8 @@ import pytest
 from drink_frontend.sessions.client import reply_is_whole
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer
-from tests.fakes.sessions import PATIENCE_S, World
 from tests.frontend.sessions.conftest import Serve
+from tests.support.sessions import PATIENCE_S, World
 
 TLS = Path(__file__).parent / "data" / "tls"
 CLIENT = (sys.executable, "-m", "drink_frontend.sessions.client")

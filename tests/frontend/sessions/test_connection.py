@@ -13,8 +13,8 @@ from drink_frontend.sessions.connection import BUSY_LINES
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.session import Session
 from drink_frontend.sessions.settings import ListenerSettings
-from tests.fakes.sessions import Caller, World, until
 from tests.frontend.sessions.conftest import Serve
+from tests.support.sessions import Caller, World, until
 
 
 async def test_greeting_login_stat_drop_balance(serve: Serve) -> None:

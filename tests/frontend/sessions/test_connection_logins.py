@@ -6,8 +6,8 @@ import pytest
 
 from drink_frontend.domain.errors import CredentialsInvalidError
 from drink_frontend.usecases.settings import LoginSettings
-from tests.fakes.sessions import Caller, World, until
 from tests.frontend.sessions.conftest import Serve
+from tests.support.sessions import Caller, World, until
 
 
 async def guess(world: World) -> None:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from drink_frontend.sessions.connection import FAIR_SHARE, Connection
-from tests.fakes.sessions import World, until
 from tests.frontend.sessions.test_context import context
+from tests.support.sessions import World, until
 
 
 class Wire(asyncio.Transport):

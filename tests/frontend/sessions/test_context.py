@@ -8,7 +8,7 @@ from drink_frontend.sessions.context import ListenerContext
 from drink_frontend.sessions.dialects import CLASSIC, DRINKD, DRINKJS, Dialect
 from drink_frontend.sessions.limits import BufferLimit, TurnQueue
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
-from tests.fakes.sessions import World
+from tests.support.sessions import World
 
 
 def context(world: World, dialect: Dialect = CLASSIC) -> ListenerContext:

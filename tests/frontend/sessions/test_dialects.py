@@ -15,7 +15,7 @@ from drink_frontend.sessions.dialects import (
     clean,
 )
 from drink_frontend.sessions.reply_codes import ReplyCode
-from tests.fakes.sessions import make_slot
+from tests.support.sessions import make_slot
 
 FACTS = {
     "name": "n" * 80,

@@ -6,8 +6,8 @@ import ssl
 import pytest
 
 from drink_frontend.sessions.dialects import CLASSIC, DRINKJS, DialectName
-from tests.fakes.sessions import Caller, Typist, World
 from tests.frontend.sessions.conftest import Serve
+from tests.support.sessions import Caller, Typist, World
 
 INJECTIONS = [
     "'", "''", "' OR '1'='1", "1;DROP TABLE accounts", "1' --", "*", "*)(uid=*", "(|(uid=*))", "\\",

@@ -10,8 +10,8 @@ from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.dialects import DIALECTS, DialectName
 from drink_frontend.sessions.reply_codes import ReplyCode
 from drink_frontend.sessions.server import SessionServer
-from tests.fakes.sessions import Caller, until
 from tests.frontend.sessions.conftest import Serve
+from tests.support.sessions import Caller, until
 
 
 class TestSilence:

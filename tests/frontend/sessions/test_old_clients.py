@@ -15,8 +15,8 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.settings import ListenerSettings
-from tests.fakes.sessions import PATIENCE_S, World, make_slot
 from tests.frontend.sessions.conftest import Serve
+from tests.support.sessions import PATIENCE_S, World, make_slot
 
 
 class RawClient:

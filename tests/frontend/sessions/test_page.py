@@ -15,7 +15,7 @@ from drink_frontend.sessions.dialects import CLASSIC, DIALECTS
 from drink_frontend.sessions.replies import greeting
 from drink_frontend.sessions.reply_codes import ReplyCode
 from drink_frontend.sessions.settings import CLASSIC_IDLE_LIMIT_S, SessionSettings
-from tests.fakes.sessions import Typist, World
+from tests.support.sessions import Typist, World
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sunday-protocol.md").read_text()
 RELEASE = re.match(r"[0-9.]*[0-9]", version("drink-frontend"))

@@ -9,8 +9,8 @@ import pytest
 
 from drink_frontend.domain.errors import CredentialsInvalidError
 from tests.fakes.proxy_headers import tlv, v2
-from tests.fakes.sessions import Caller, World, until
 from tests.frontend.sessions.conftest import Serve
+from tests.support.sessions import Caller, World, until
 
 CERTIFICATES = Path(__file__).parent / "data" / "tls"
 PROXIES = ["127.0.0.0/8"]

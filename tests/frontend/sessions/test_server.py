@@ -15,8 +15,8 @@ from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer, _turn_away
 from drink_frontend.sessions.settings import FingerSettings, ListenerSettings, SessionSettings
-from tests.fakes.sessions import PATIENCE_S, Caller, World, until
 from tests.frontend.sessions.conftest import Serve
+from tests.support.sessions import PATIENCE_S, Caller, World, until
 
 
 async def test_as_many_listeners_as_the_settings_name(world: World, serve: Serve) -> None:

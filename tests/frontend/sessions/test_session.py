@@ -11,7 +11,7 @@ from drink_frontend.sessions.commands import Verb
 from drink_frontend.sessions.dialects import CLASSIC, DIALECTS, DRINKD, DRINKJS, Dialect
 from drink_frontend.sessions.reply_codes import ReplyCode
 from drink_frontend.sessions.session import ASYNC_HANDLERS, SYNC_HANDLERS
-from tests.fakes.sessions import Typist, World
+from tests.support.sessions import Typist, World
 
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda d: d.name)
 

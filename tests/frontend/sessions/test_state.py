@@ -4,7 +4,7 @@ from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
 from drink_frontend.sessions.dialects import CLASSIC, DRINKD
 from drink_frontend.sessions.reply_codes import Refused, ReplyCode
 from drink_frontend.sessions.state import RETRY_DELAYS_S, SessionState, retry_unavailable
-from tests.fakes.sessions import World
+from tests.support.sessions import World
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.tls import Certificate
-from tests.fakes.sessions import Caller, until
 from tests.frontend.sessions.conftest import Serve
+from tests.support.sessions import Caller, until
 
 DATA = Path(__file__).parent / "data" / "tls"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from drink_frontend.sessions.server import SessionServer
-from tests.fakes.sessions import PATIENCE_S, World, until
 from tests.frontend.sessions.conftest import Serve
 from tests.frontend.sessions.test_tls import install, trusting
+from tests.support.sessions import PATIENCE_S, World, until
 
 BUYS = b"USER user\nPASS pw\nDROP 1\nQUIT\n"
 BOUGHT = (

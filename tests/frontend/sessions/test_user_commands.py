@@ -12,7 +12,7 @@ from drink_frontend.domain.errors import (
     StorageUnavailableError,
 )
 from drink_frontend.sessions.dialects import CLASSIC, DIALECTS, DRINKD, DRINKJS, Dialect
-from tests.fakes.sessions import Typist, World, make_machine, make_slot
+from tests.support.sessions import Typist, World, make_machine, make_slot
 
 HELD = "ERR 103 Unknown Failure. Credits held, drop {}\n"
 

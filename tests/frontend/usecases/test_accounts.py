@@ -24,8 +24,8 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.ledger import CREDITS_MAX
 from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.settings import AccountSettings, LoginSettings
-from tests.fakes.sessions import until
 from tests.support.bench import Bench
+from tests.support.sessions import until
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 IBUTTON = "00aabbccddeeff01"

@@ -49,21 +49,21 @@ class TestView:
         view.keep("a", "new")
         shelf.is_open.set()
         assert await reading == "old"
-        assert view.at_hand("a") == "new"
+        assert view.get_cached("a") == "new"
         view.keep("a", "newer")
-        assert view.at_hand("a") == "newer"
+        assert view.get_cached("a") == "newer"
 
     async def test_what_was_read_is_at_hand_until_it_is_forgotten(self) -> None:
         shelf = Shelf()
         view = View(shelf.read, 10)
-        assert view.at_hand("a") is None
-        assert await view.get("a") == view.at_hand("a") == await view.get("a") == "old"
+        assert view.get_cached("a") is None
+        assert await view.get("a") == view.get_cached("a") == await view.get("a") == "old"
         assert shelf.reads == 1
         shelf.value = "new"
         view.forget(["b"])
-        assert view.at_hand("a") == "old"
+        assert view.get_cached("a") == "old"
         view.forget(["a"])
-        assert view.at_hand("a") is None
+        assert view.get_cached("a") is None
         assert await view.get("a") == "new"
 
     @pytest.mark.parametrize("by_name", [True, False])
@@ -80,7 +80,7 @@ class TestView:
             view.forget_all()
         shelf.is_open.set()
         assert await reading == "old"
-        assert view.at_hand("a") is None
+        assert view.get_cached("a") is None
         assert await view.get("a") == "new"
 
     async def test_of_two_reads_at_once_the_later_is_kept_whichever_ends_first(self) -> None:
@@ -94,7 +94,7 @@ class TestView:
         shelf.is_open.set()
         assert await view.get("a") == "new"
         assert await first == "old"
-        assert view.at_hand("a") == "new"
+        assert view.get_cached("a") == "new"
 
     async def test_what_fails_is_raised_and_not_kept(self) -> None:
         errors: list[Exception] = [StorageUnavailableError("x")]
@@ -113,7 +113,7 @@ class TestView:
         view = View(Shelf().read, 2)
         for name in ("a", "b", "c"):
             await view.get(name)
-        assert [view.at_hand(name) for name in ("a", "b", "c")] == [None, "old", "old"]
+        assert [view.get_cached(name) for name in ("a", "b", "c")] == [None, "old", "old"]
 
 
 def _views(bench: Bench) -> Views:
@@ -126,25 +126,25 @@ async def test_nobody_is_answered_before_the_view_is_what_was_committed(bench: B
         await views.accounts.get(name)
     root = await bench.account("root")
     assert (await bench.accounts.add_credits(root, "r", "ann", 7)).available == 207
-    shown = views.accounts.at_hand("ann")
+    shown = views.accounts.get_cached("ann")
     assert shown == await bench.account("ann")
     assert shown is not None
     assert shown.available == 207
-    assert views.accounts.at_hand("bob") is not None
+    assert views.accounts.get_cached("bob") is not None
 
 
 async def test_of_a_changed_account_that_is_not_handed_on_nothing_is_kept(bench: Bench) -> None:
     views = _views(bench)
     await views.accounts.get("ann")
     await bench.accounts.change("test", "ann", admin=True)
-    assert views.accounts.at_hand("ann") is None
+    assert views.accounts.get_cached("ann") is None
     assert (await views.accounts.get("ann")).admin
 
 
 async def test_only_users_accounts_are_shown(bench: Bench) -> None:
     views = _views(bench)
     await bench.accounts.add_credits(await bench.account("root"), "r", "ann", 7)
-    assert views.accounts.at_hand(FUNDING_ACCOUNT) is None
+    assert views.accounts.get_cached(FUNDING_ACCOUNT) is None
 
 
 async def test_an_account_that_is_not_there_is_looked_for_again(bench: Bench) -> None:

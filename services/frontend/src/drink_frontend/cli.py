@@ -16,13 +16,13 @@ from drink_frontend.admin.certs import certs
 from drink_frontend.admin.command import run
 from drink_frontend.admin.drops import alarms, drops
 from drink_frontend.admin.frontends import frontends
-from drink_frontend.admin.importing import import_plan
+from drink_frontend.admin.import_plan import import_plan
 from drink_frontend.admin.machines import machines, slots
 from drink_frontend.config import ConfigError, Settings, load, reference, show
 from drink_frontend.loglines.process import take_over
 from drink_frontend.rpc import health as rpc_health
 from drink_frontend.storage.engine import StorageError
-from drink_frontend.system.loading import loading
+from drink_frontend.system.startup import gc_paused
 
 if TYPE_CHECKING:
     from drink_frontend.app import Administration
@@ -96,7 +96,7 @@ def _settings(context: typer.Context) -> Settings:
 @main.command()
 def serve(context: typer.Context) -> None:
     """Serve until SIGTERM."""
-    with loading():
+    with gc_paused():
         import uvloop
 
         from drink_frontend import app

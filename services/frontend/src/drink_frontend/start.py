@@ -1,11 +1,11 @@
-"""The command `drink-frontend`: loads what it needs and nothing else, then runs it."""
+"""The command `drink-frontend`: imports only what it needs, then runs the command line."""
 
 import sys
 
 from drink_frontend.loglines.process import open_standard_streams, quiet_grpc
-from drink_frontend.system.loading import loading, without
+from drink_frontend.system.startup import gc_paused, package_hidden
 
-# What is imported here is imported in a certain way.
+# The imports are inside of context managers.
 # ruff: noqa: PLC0415
 
 
@@ -13,10 +13,10 @@ def main() -> None:
     """Runs the command line."""
     open_standard_streams()
     quiet_grpc()
-    with loading():
-        with without("rich"):
-            # It would take rich along wherever that is, as typer sees to: a tenth of a start, for
-            # colours in tracebacks, which are logged as plain text.
+    with gc_paused():
+        with package_hidden("rich"):
+            # structlog imports rich where it is installed, as it is by typer: a tenth of the start
+            # for colours in tracebacks, which are logged as plain text.
             import structlog  # noqa: F401
         from drink_frontend import cli
     try:
@@ -24,7 +24,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is not None:
             raise
-        # Commands print last: what they change is changed by then.
+        # Commands print last, after their changes.
         sys.exit(
             f"drink-frontend: the answer cannot be printed ({error.strerror});"
             " what was asked for may be done"

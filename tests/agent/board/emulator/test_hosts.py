@@ -9,8 +9,8 @@ import pytest
 
 from drink_agent.board.emulator.hosts import DialHost, ListenHost, PtyHost
 from drink_agent.board.emulator.spec import ArmedFault, Fault
-from tests.fakes.sessions import until
 from tests.support.board_emulated import quick
+from tests.support.sessions import until
 
 LIMIT_S = 10.0
 

@@ -108,7 +108,7 @@ class ListenerContext:
         """
         if machine is None:
             return self._greeting(SERVICE_NAME)
-        cached = self.services.views.machines.at_hand(machine)
+        cached = self.services.views.machines.get_cached(machine)
         return None if cached is None else self._greeting(machine_title(cached))
 
     async def greeting(self, machine: str) -> bytes:

@@ -142,13 +142,13 @@ class SessionState:
     def load_cached_caller(self) -> bool:
         """Loads the caller from memory; False if it is not there or the login is not valid."""
         if self.account is not None:
-            self._caller = self.services.views.accounts.at_hand(self.account)
+            self._caller = self.services.views.accounts.get_cached(self.account)
         return self._caller is not None and self._is_valid_login(self._caller)
 
     def load_cached_machine(self) -> bool:
         """Loads the session's machine from memory; False if it is not there."""
         if self.machine is not None:
-            self._target = self.services.views.machines.at_hand(self.machine)
+            self._target = self.services.views.machines.get_cached(self.machine)
         return self._target is not None
 
     async def load_caller(self, *, cached: bool = False) -> Account:

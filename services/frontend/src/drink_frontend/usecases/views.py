@@ -37,7 +37,7 @@ class View(Generic[T]):
         self._kept: dict[str, T] = {}
         self._reading: dict[str, object] = {}
 
-    def at_hand(self, name: str) -> T | None:
+    def get_cached(self, name: str) -> T | None:
         """The value, if it is in memory."""
         return self._kept.get(name)
 

@@ -174,7 +174,7 @@ class World:
     def forget_views(self) -> None:
         """Nothing is in memory from now on."""
         for view in (self._services["views"].accounts, self._services["views"].machines):
-            view.at_hand = lambda _name: None
+            view.get_cached = lambda _name: None
 
     def _watched(self, part: T) -> T:
         return cast("T", _Watched(part, self))
