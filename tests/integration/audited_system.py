@@ -1,4 +1,4 @@
-"""The system that the integration tests run: real processes, whose books are checked after each."""
+"""The system of the integration tests: real processes, whose books are checked after each test."""
 
 import shutil
 import sqlite3
@@ -47,7 +47,7 @@ DATABASE = "drink.db"
 
 
 class AuditedSystem(LocalSystem):
-    """An installation whose agents reach the frontend through a proxy.
+    """A local system whose agents reach the frontend through a proxy.
 
     Args:
         folder: Where its files are.
@@ -75,7 +75,7 @@ class AuditedSystem(LocalSystem):
         self.links = FaultProxy()
         """Between the agents and the frontend."""
         self.untruths = Untruths()
-        """What boards and operators have said that was not so."""
+        """Wrong statements of boards and operators."""
         self._templates = templates
         self._looked_at: Counter[str] = Counter()
 
@@ -98,7 +98,7 @@ class AuditedSystem(LocalSystem):
 
     @cached_property
     def bob(self) -> Client:
-        """Another one."""
+        """Another buyer."""
         return self.client(BOB)
 
     @cached_property
@@ -132,7 +132,7 @@ class AuditedSystem(LocalSystem):
         self.links.server_port = self.rpc_port
 
     def begin(self) -> None:
-        """Brings everything to where each test finds it: up, sound, and with logs that begin."""
+        """Restores the state in which each test starts: all up, no faults, logs marked."""
         for board in self.boards.values():
             if board.process.running:
                 board.ask(do="clear")
@@ -142,11 +142,11 @@ class AuditedSystem(LocalSystem):
                 process.mark()
 
     def turning(self, seconds: float, slot: str = "d/1", buyer: Client | None = None) -> Drop:
-        """A drop whose motor runs, so many seconds longer than others."""
+        """A drop whose motor runs now, this many seconds longer than others."""
         return self._started("slow", seconds, slot, buyer)
 
     def unanswered(self, slot: str = "d/1", buyer: Client | None = None) -> Drop:
-        """A drop whose motor has run, which its board will never say."""
+        """A drop whose motor has run and whose board will never answer."""
         return self._started("silent", 0, slot, buyer)
 
     def _started(self, fault: str, seconds: float, slot: str, buyer: Client | None) -> Drop:
@@ -158,12 +158,12 @@ class AuditedSystem(LocalSystem):
         return drop
 
     def resolve(self, drop: Drop, *, dispensed: bool = True) -> str:
-        """An operator looks into the machine, and decides."""
+        """Resolves a drop as an operator."""
         decision = "--dispensed" if dispensed else "--not-dispensed"
         return self.admin("drops", "resolve", id_of(drop), decision, "--why=looked inside")
 
     def runs(self, machine: str) -> int:
-        """How often the machine's motor has run."""
+        """Motor runs of the machine."""
         runs: int = self.boards[machine].counts()["motor_runs"]
         return runs
 
@@ -184,16 +184,16 @@ class AuditedSystem(LocalSystem):
         assert not problems, "\n".join(problems)
 
     def _verify(self) -> list[str]:
-        """What the books' own auditor finds."""
+        """What the frontend's own auditor finds."""
         return verify(self.folder / DATABASE)
 
     def _services(self) -> Iterator[Process]:
-        """The processes whose logs may tell of mistakes."""
+        """The processes whose logs are checked."""
         yield self.frontend
         yield from self.agents.values()
 
     def _faults(self) -> Iterator[str]:
-        """What the services have logged since the last look that no peer can be the cause of."""
+        """Errors that the services have logged since the last look and that no peer can cause."""
         for process in self._services():
             with process.log.open(encoding="utf-8") as log:
                 log.seek(self._looked_at[process.name])
@@ -203,7 +203,7 @@ class AuditedSystem(LocalSystem):
                 self._looked_at[process.name] = log.tell()
 
     def _leaks(self) -> Iterator[str]:
-        """Secrets in what the processes have logged."""
+        """Secrets in the processes' logs."""
         secrets = [user.password for user in self.plan.users]
         secrets += [file.read_text().strip() for file in self.folder.glob("*.token")]
         for log in self.folder.glob("*.log"):
@@ -212,7 +212,7 @@ class AuditedSystem(LocalSystem):
 
 
 def verify(database: Path) -> list[str]:
-    """What `drink-frontend admin verify` would print of a database, without a new process."""
+    """The findings of `drink-frontend admin verify`, without a new process."""
     with reading(StorageSettings(path=database)) as connection:
         return list(verify_books(connection.execute))
 
@@ -227,18 +227,18 @@ def backup(database: Path, copy: Path) -> None:
 
 
 def id_of(drop: Drop) -> str:
-    """The id of a drop, as logs and commands call it."""
+    """The id of a drop, as in logs and commands."""
     return drop.name.removeprefix("drops/")
 
 
 def outcome(drop: Drop) -> tuple[str, str]:
-    """State and cause of a drop, as people say them."""
+    """State and cause of a drop, without prefixes."""
     state = Drop.State.Name(drop.state).removeprefix("STATE_")
     return state, Drop.Cause.Name(drop.cause).removeprefix("CAUSE_")
 
 
 def reason(error: grpc.RpcError) -> str:
-    """Why a call was refused, such as SLOT_EMPTY; the gRPC code if the service did not say."""
+    """The reason of a refused call, such as SLOT_EMPTY; its gRPC code if it has none."""
     assert isinstance(error, grpc.Call)
     status = rpc_status.from_call(error)
     for detail in status.details if status else ():

@@ -10,7 +10,7 @@ from tests.integration.audited_system import AuditedSystem
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the databases of systems are kept that others can start with."""
+    """The folder of installed databases that systems with the same plan copy."""
     return tmp_path_factory.mktemp("templates")
 
 

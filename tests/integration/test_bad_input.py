@@ -1,4 +1,4 @@
-"""What is wrong gets its documented refusal, changes no books, and keeps nobody else waiting."""
+"""Bad input gets its documented refusal, changes no books and delays no other client."""
 
 import random
 import socket
@@ -34,7 +34,7 @@ from tests.support.ports import free_port
 LIMIT_S = 30
 
 HANDSHAKE_LIMIT_S, LOGIN_LIMIT_S = 1, 1.0
-"""How long who connects and stays silent is suffered."""
+"""Seconds that a silent connection is kept."""
 
 POOR = UserPlan("poor", "no-money", PRICE - 1)
 
@@ -62,7 +62,7 @@ PLAN = replace(
 
 @dataclass(frozen=True)
 class Caller:
-    """Makes one bad call, and knows who may be charged for it."""
+    """One bad call, and the account that it may charge."""
 
     system: AuditedSystem
     poor: Client
@@ -98,7 +98,7 @@ def poor(standing: AuditedSystem) -> Iterator[Client]:
 
 @pytest.fixture
 def caller(system: AuditedSystem, poor: Client) -> Iterator[Caller]:
-    """Who makes bad calls; the books must be the same afterwards."""
+    """A client of bad calls; the books must be the same afterwards."""
     update = machines.UpdateSlotRequest(name="machines/d/slots/4", enabled=False)
     system.root.call(system.root.machines.UpdateSlot, update)
     before = state(system)

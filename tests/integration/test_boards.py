@@ -1,4 +1,4 @@
-"""What boards do wrong, through the real agent, and what the buyer is told and pays."""
+"""Faults of boards, through the real agent: the buyer's answer and charge."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -80,7 +80,7 @@ def test_fault_40_the_last_can_of_a_silent_board_is_evidence_for_a_person(
 
 
 def fill_again(system: AuditedSystem, machine: str = "d") -> None:
-    """Somebody sees to a slot that was found empty; it has all its cans."""
+    """Refills a slot that was found empty; it has all its cans."""
     board = system.boards[machine]
     board.ask(do="refill", slot=1, cans=board.counts()["cans"]["1"])
     wait_until(lambda: system.root.slot(f"{machine}/1").available > 0, "the slot is open")
@@ -274,7 +274,7 @@ def test_fault_47_a_board_that_comes_back_while_its_old_connection_hangs_is_take
 
 
 def test_fault_49_a_slot_that_its_sensor_calls_empty_sells_nothing(system: AuditedSystem) -> None:
-    """The books say three. Somebody has taken them out."""
+    """The books have three cans on hand, and they were taken out."""
     board = system.boards["d"]
     board.ask(do="refill", slot=5, cans=0)
     wait_until(lambda: system.root.slot("d/5").available == 0, "the slot is closed")

@@ -1,4 +1,4 @@
-"""Agents that prove who they are by certificates: made, used, renewed and refused for real."""
+"""Agents that authenticate by certificates: created, used, renewed and refused for real."""
 
 import re
 import shutil
@@ -72,7 +72,7 @@ class CertifiedSystem(AuditedSystem):
 
     @contextmanager
     def stranger(self, files: Files | None, *, token: str = "") -> Iterator[Process]:
-        """Another agent that says that it is d's, with these credentials."""
+        """Another agent that claims to be d's, with these credentials."""
         path = self.write_agent("d", "stranger")
         text = re.sub(r"^(cert|key)_file.*\n", "", path.read_text(), flags=re.MULTILINE)
         lines = [f'token_file = "{self.folder / token}"'] if token else []

@@ -29,7 +29,7 @@ def attempt(
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], named: str, folder: Path) -> None:
-    """It says which key is wrong, and has made nothing."""
+    """It names the wrong key and has created nothing."""
     assert done.returncode == EXIT_CONFIG
     assert named in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""A service that has no files or no memory left refuses or dies; nobody loses a credit or a can."""
+"""A service without file descriptors or memory refuses or ends; no credit and no can is lost."""
 
 import contextlib
 import resource

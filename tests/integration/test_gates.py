@@ -179,7 +179,7 @@ for address, family, port in (("127.0.0.1", socket.AF_INET, 50051), ("::1", sock
             pass
     print(len(kept))
 """
-"""Connects ninety times to each of two ports, and says how many connections are kept."""
+"""Connects ninety times to each of two ports; returns how many connections are kept."""
 
 
 def test_nftables_gives_each_address_its_share(tmp_path: Path) -> None:

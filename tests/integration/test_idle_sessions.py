@@ -1,4 +1,4 @@
-"""Strangers who connect and stay silent take no descriptor that anybody else needs."""
+"""Silent connections take no descriptor that other clients need."""
 
 import contextlib
 import resource
@@ -38,7 +38,7 @@ def system(system: AuditedSystem) -> Iterator[AuditedSystem]:
 
 
 def buys(port: int) -> bytes:
-    """What a session of a user who buys is told at the end."""
+    """The last reply of a buying session."""
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as session:
         session.sendall(f"USER {ALICE.name}\nPASS {ALICE.password}\nDROP 1\nQUIT\n".encode())
         return session.makefile("rb").read().splitlines()[-2]

@@ -1,4 +1,4 @@
-"""What waits too long is given up, and what is told later still counts."""
+"""A drop that waits too long is given up, and a later report still counts."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def test_fault_52_a_drop_given_up_as_unknown_is_freed_when_its_command_never_arr
 def test_fault_16_a_command_that_waits_for_its_board_longer_than_its_ttl_is_not_started(
     system: AuditedSystem,
 ) -> None:
-    """The board is gone when the command arrives, before the frontend has heard of it."""
+    """The board is gone when the command arrives, before the frontend is notified."""
     runs = system.runs("d")
     system.links.stall(Way.UP)
     system.boards["d"].ask(do="disconnect", seconds=2)

@@ -64,7 +64,7 @@ def serving(
 
 
 def said(port: int, data: bytes, *, until_end: bool = True) -> None:
-    """Connects, says it, and waits for the end or the first answer."""
+    """Connects, sends the bytes, and waits for the end or the first answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as peer:
         try:
             peer.sendall(data)

@@ -86,7 +86,7 @@ async def never_read(port: int) -> float:
 
 
 async def buy(session: Session, words: bytes) -> None:
-    """Logs in, buys, and is told what is left."""
+    """Logs in, buys, and receives the remaining credits."""
     login = f"USER {ALICE.name}\nPASS {ALICE.password}\n".encode()
     *_, logged_in = await session.ask(login)
     assert logged_in.startswith(b"OK Credits: "), logged_in

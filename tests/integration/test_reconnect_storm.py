@@ -28,7 +28,7 @@ DIAL_AGAIN_S = 1
 """Seconds after which an agent dials again for the first time."""
 
 BUYER_LIMIT_S = 10
-"""Seconds within which somebody who buys meanwhile has the can."""
+"""Seconds until a buyer meanwhile has the can."""
 
 NAMES = [f"m{number}" for number in range(CROWD)]
 

@@ -129,7 +129,7 @@ class Caller:
                 await links.ended.get()
 
     async def link_ended(self) -> None:
-        """Links that the frontend ends while it waits for what the agent says next."""
+        """Links that the frontend ends while it waits for the agent's next message."""
         links = QuietLinks(self.frontend)
         async with self.connection() as client:
             for _ in range(BATCH):

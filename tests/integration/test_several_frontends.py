@@ -100,7 +100,7 @@ def request_of(slot: str, request_id: str = "") -> DropRequest:
 
 
 def insist(clients: Sequence[Client], slot: str, request_id: str = "") -> Drop:
-    """Buys as a program does that knows both frontends: the same request again, at the next one."""
+    """Buys at both frontends in turn: repeats the same request at the next one."""
     request, deadline = request_of(slot, request_id), time.monotonic() + LIMIT_S
     for attempt in range(1_000):
         client = clients[attempt % len(clients)]
@@ -256,7 +256,7 @@ def _start_slow_drop(system: TwoFrontendSystem, buyer: Client, request_id: str) 
 def test_fault_24_a_frontend_that_goes_in_mid_drop_leaves_it_to_the_other(
     system: TwoFrontendSystem, alices: tuple[Client, Client], end: signal.Signals
 ) -> None:
-    """Its agent moves, tells the other what became of the drop, and the same request finds it."""
+    """Its agent moves to the other frontend and reports the drop; the same request finds it."""
     runs, request_id = system.runs("d"), str(uuid.uuid4())
     call = _start_slow_drop(system, alices[0], request_id)
     system.frontend.send(end)
@@ -302,7 +302,7 @@ def test_fault_24_a_scheduled_drop_whose_frontend_died_falls_in_time(
 def test_fault_69_a_database_that_is_away_for_a_moment_does_not_stop_a_busy_machine(
     system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
-    """Invariant 15: the frontend stores what it was told, long before the agent would repeat it."""
+    """Invariant 15: the frontend stores a report long before the agent would repeat it."""
     drop = system.turning(0.4, buyer=alices[1])
     system.frontend.mark()
     system.to_database.refuse()
@@ -373,7 +373,7 @@ def test_fault_29_a_frozen_frontend_is_left_and_does_nothing_when_it_thaws(
 def test_fault_38_a_frontend_cut_off_from_the_database_lets_its_agents_go(
     system: TwoFrontendSystem, alices: tuple[Client, Client]
 ) -> None:
-    """What the motor did meanwhile is told to the other one."""
+    """The outcome of the running motor is reported to the other frontend."""
     runs, request_id = system.runs("d"), str(uuid.uuid4())
     call = _start_slow_drop(system, alices[0], request_id)
     system.to_database.refuse()
@@ -426,7 +426,7 @@ class Load:
 def test_fault_21_either_frontend_may_go_under_load_and_no_drop_fails(
     system: TwoFrontendSystem, end: signal.Signals
 ) -> None:
-    """A rolling restart, and crashes: who asks again with the same request_id gets each can."""
+    """A rolling restart, and crashes: a repeated request_id gets each can."""
     system.open_ways()
     load = Load(system, 4)
     for each in system.both:

@@ -28,7 +28,7 @@ MOTOR_S = 0.5
 
 
 def plan(machines: int) -> Plan:
-    """So many machines, and a buyer who can empty them."""
+    """This many machines, and a buyer who can empty them."""
     return replace(
         COUPLE,
         machines=tuple(

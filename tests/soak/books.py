@@ -1,4 +1,4 @@
-"""What the frontend's database says at the end, read by plain SQL."""
+"""The content of the frontend's database at the end, read by plain SQL."""
 
 import json
 import sqlite3

@@ -207,7 +207,7 @@ class Caller(Buyer):
         return attempt
 
     def _send(self, method: Callable[..., Any], message: Any) -> tuple[Any, str]:
-        """The answer, or why there is none; neither if nobody knows."""
+        """The answer, or the reason of the refusal; neither if the call's outcome is undecided."""
         try:
             answer = method(
                 message,

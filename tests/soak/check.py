@@ -1,4 +1,4 @@
-"""Holds everything that was asked, answered and counted against the books.
+"""Checks all requests, answers, motor runs and cans against the books.
 
 It knows nothing of the services: what it compares are the answers that buyers got, the ledger and
 the audit log, and what the boards' motors did by their own count.
@@ -67,7 +67,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Asked:
-    """What buyers know of a drop: when it was first asked for, and what they were told."""
+    """The buyers' view of a drop: the time of its first request, and its answers."""
 
     first_ms: int
     told: Sequence[Attempt]
@@ -157,7 +157,7 @@ def _passed(drop: Drop) -> set[str]:
 
 
 def _outcomes(books: Books, asked: Mapping[str, Asked]) -> Iterator[Problem]:
-    """Invariants 18, 19 and 23: what was told is so for ever, and everything is told in the end."""
+    """Invariants 18, 19 and 23: answers stay true, and every drop is settled in the end."""
     for drop in books.drops:
         if drop.state in ("SCHEDULED", "RESERVED", "DISPATCHED"):
             yield Problem(UNSETTLED, f"drop {drop.id} is still {drop.state}")

@@ -1,4 +1,4 @@
-"""Why a drop may be UNKNOWN: only because of something that happened."""
+"""Why a drop may be UNKNOWN: only because of a recorded fault."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""What was asked, answered and broken, by whom and when; kept in memory and as JSON lines."""
+"""Requests, answers and faults with their times; kept in memory and as JSON lines."""
 
 import json
 import threading

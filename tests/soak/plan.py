@@ -28,19 +28,19 @@ SLOTS = (
 ADMIN = UserPlan("admin", "hunter2-not", 0, admin=True)
 
 CALLERS = tuple(UserPlan(f"caller-{n}", f"password-{n}", 200_000) for n in range(1, 6))
-"""Who buys over gRPC."""
+"""The buyers over gRPC."""
 
 PAUPER = UserPlan("pauper", "password-0", 200)
 """Soon has nothing but what others send him."""
 
 TYPISTS = tuple(UserPlan(f"typist-{n}", f"password-{n}", 200_000) for n in range(1, 4))
-"""Who buys in sessions."""
+"""The buyers in sessions."""
 
 COMMAND_TTL_S, RESPONSE_LIMIT_S = 2, 1.5
 """Seconds until a command is no longer started, and that a board has to answer one."""
 
 STOP_LIMIT_S = 2
-"""Seconds that a service which is told to stop waits for drops."""
+"""Seconds that a stopping service waits for drops."""
 
 SILENCE_LIMIT_S = 5
 """Seconds after which the frontend gives up on an agent with a drop: more than the two above, and

@@ -33,7 +33,7 @@ class SoakSystem(LocalSystem):
         self.locks: dict[str, threading.Lock] = {
             process.name: threading.Lock() for process in self._processes()
         }
-        """Held by whoever does something to a process."""
+        """Held by the thread that acts on a process."""
 
     @property
     def proxies(self) -> list[FaultProxy]:

@@ -41,7 +41,7 @@ class Typist(Buyer):
                     return
 
     def _lines(self) -> Iterator[tuple[str, Callable[[int, str], bool]]]:
-        """What is typed, each with who keeps the reply; the greeting comes first."""
+        """The lines to type, each with the handler of its reply; the greeting comes first."""
         for line in ("", f"USER {self.user.name}\n", f"PASS {self.user.password}\n"):
             yield line, self._expect_ok
         for _ in range(self.random.randrange(1, 6)):
@@ -95,7 +95,7 @@ class Typist(Buyer):
 
 
 def outcome_of(reply: str) -> tuple[str, str, str]:
-    """What a session's reply to DROP says: a state, the drop, a refusal; all empty if nothing."""
+    """State, drop and refusal in a session's reply to DROP; each may be empty."""
     if not reply.endswith("\n"):
         return "", "", ""
     if reply.startswith("OK Credits remaining"):
