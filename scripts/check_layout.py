@@ -39,7 +39,7 @@ TESTED_BY = {
     ),
     MIGRATIONS: "tests/frontend/storage/migrations/test_run.py",
     # The same modules as the frontend's, whose tests are tests of both.
-    "services/machine_agent/src/drink_agent/loglines/": "tests/test_house_loglines.py",
+    "services/machine_agent/src/drink_agent/loglines/": "tests/repository/test_loglines.py",
 }
 """Modules, or folders of them, whose tests are better elsewhere, each with the place."""
 
@@ -62,7 +62,7 @@ EXEMPT = (
     "protos/python/",
     "third_party/",
     "scripts/check_layout.py",
-    "tests/test_house_layout.py",
+    "tests/repository/test_layout.py",
 )
 """Files made by tools or by others, and the two that name what must not be found."""
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-SERVICES = Path(__file__).parents[1] / "services"
+SERVICES = Path(__file__).parents[2] / "services"
 FRONTEND = SERVICES / "frontend/src/drink_frontend/loglines"
 AGENT = SERVICES / "machine_agent/src/drink_agent/loglines"
 

@@ -15,7 +15,7 @@ from drink.v1 import account_service_pb2_grpc as account_grpc
 from drink.v1 import drop_service_pb2 as drop_pb
 from drink.v1 import drop_service_pb2_grpc as drop_grpc
 
-README = Path(__file__).parent.parent / "protos" / "README.md"
+README = Path(__file__).parents[2] / "protos" / "README.md"
 
 STATES = ("SCHEDULED", "RESERVED", "DISPATCHED", "DISPENSED")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.siege.every import ATTACKS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 SETTING = re.compile(r"`((?:accounts|alarms|links|log|rpc|sessions)(?:\.[a-z_]+)+(?:\.\*)?)`")
 SECTION = re.compile(r"^## \[+([\w.]+)\]+$|^`(\w+) = ", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What compose.yaml sets up is the demo's house, and its boards hold what its frontend sells."""
+"""What compose.yaml sets up is what the demo runs, and its boards hold what its frontend sells."""
 
 import tomllib
 from collections import Counter
@@ -9,7 +9,7 @@ from scripts.demo.plan import DEMO
 from scripts.plan import import_toml
 from tests.system.compose_system import FLEET
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 
 
@@ -17,7 +17,7 @@ def plan_in(name: str) -> dict[str, Any]:
     return tomllib.loads((DEPLOY / name).read_text())
 
 
-def test_the_house_is_the_one_of_the_demo() -> None:
+def test_compose_runs_the_machines_of_the_demo() -> None:
     assert plan_in("house.toml") == tomllib.loads(import_toml(DEMO))
 
 

@@ -11,7 +11,7 @@ import pytest
 from scripts.release import CHECKS, PACKAGES, build, problems_of
 from tests.releases import release
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 VERSIONS = "drink_frontend/storage/migrations/versions/"
 
 

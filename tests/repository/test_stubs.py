@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PROTOS = Path(__file__).parent.parent / "protos"
+PROTOS = Path(__file__).parents[2] / "protos"
 STUBS = sorted((PROTOS / "python").rglob("*_pb2*.py"))
 
 
