@@ -67,7 +67,7 @@ def test_fault_26_both_killed_when_the_frontend_reaches_a_point(
         before: list[Step] = []
 
         def look() -> bool:
-            """What the agent's journal says before the agent is back."""
+            """Keeps the step in the agent's journal before the agent runs again."""
             if not before:
                 memory = scenario.memory()
                 known = [*memory.accepted, *memory.commanded, *memory.unacked, *memory.settled]
@@ -75,7 +75,9 @@ def test_fault_26_both_killed_when_the_frontend_reaches_a_point(
             return True
 
         scenario.keep_down(system.agent, until=look)
-        scenario.buy_and_check(*_ends(before[0]))
+        drop = scenario.buy().drop
+        scenario.until_all_are_killed()
+        scenario.check(drop.name, *_ends(before[0]))
 
 
 @pytest.mark.parametrize("point", AGENT_BUYING if THOROUGH else SOME_OF_THE_AGENT)
@@ -87,7 +89,7 @@ def test_fault_26_both_killed_when_the_agent_reaches_a_point(
 
 
 def _ends(step: Step) -> tuple[Outcome, ...]:
-    """How a drop ends whose last record is `step`: its agent was killed at any instant."""
+    """Outcomes of a drop whose last record is `step`; its agent may be killed at any instant."""
     if step is Step.COMMANDED:
         return INTERRUPTED, ANSWERED_LATE, NEVER_RAN
     return (DISPENSED,)
