@@ -15,7 +15,7 @@ from drink_frontend.rpc.connection_abuse import (
     CALL_BYTES,
     CALLERS_MAX,
     CHANNELZ,
-    LOOKS_TOO_MUCH,
+    CHECKS_TOO_MUCH,
     ConnectionTraffic,
     TrafficMeter,
     UncalledConnections,
@@ -52,7 +52,7 @@ class Look:
             )
             for number, received in self.received.items()
         ]
-        return [heard.inode for heard in self.noise.judge(there, self.now)]
+        return [heard.inode for heard in self.noise.excessive(there, self.now)]
 
     def call(self, number: int) -> None:
         self.noise.called(peer_at("192.0.2.1", number))
@@ -70,7 +70,7 @@ def test_a_connection_may_send_so_much_beside_calls() -> None:
         look.received[1] += 2 * KB
         looks += 1
     assert closed == [1]
-    assert 8 <= looks <= 8 + LOOKS_TOO_MUCH
+    assert 8 <= looks <= 8 + CHECKS_TOO_MUCH
 
 
 def test_one_message_that_is_too_large_is_no_reason_to_close_a_connection() -> None:
@@ -97,7 +97,7 @@ def test_links_may_send_without_calls_and_accounts_may_not(owner: str, closed: l
     look = Look()
     look.come(1)
     look.owners[1] = owner
-    for _ in range(LOOKS_TOO_MUCH - 1):
+    for _ in range(CHECKS_TOO_MUCH - 1):
         look.received[1] += 100 * KB
         assert look.closed() == []
     look.received[1] += 100 * KB
@@ -106,7 +106,7 @@ def test_links_may_send_without_calls_and_accounts_may_not(owner: str, closed: l
 
 def test_a_system_that_tells_no_sizes_is_no_reason_to_close_anything() -> None:
     noise = TrafficMeter(ConnectionSettings())
-    assert noise.judge([ConnectionTraffic(1, peer_at("192.0.2.1", 1), "", None)], 1.0) == []
+    assert noise.excessive([ConnectionTraffic(1, peer_at("192.0.2.1", 1), "", None)], 1.0) == []
 
 
 def test_open_connections_without_a_call_are_counted_by_place() -> None:

@@ -122,7 +122,7 @@ class Ports(AcceptedConnections):
 def watched(**limits: Any) -> tuple[Ports, ConnectionLimits]:
     ports = Ports()
     connections = ConnectionLimits(ConnectionSettings(**limits), ports, lambda: 0.0)
-    connections.listens(50051, 8)
+    connections.add_listener(50051, 8)
     return ports, connections
 
 
@@ -130,19 +130,19 @@ def test_what_was_called_before_the_first_look_counts() -> None:
     ports, connections = watched()
     ports.there = [Accepted(number, 50051, "192.0.2.1", number) for number in range(8)]
     for number in range(2):
-        connections.belongs(peer_at("192.0.2.1", number), "account alice")
-    connections.tidy(connections.look())
+        connections.set_owner(peer_at("192.0.2.1", number), "account alice")
+    connections.enforce(connections.list_open())
     assert [each.port for each in ports.cuts] == [2, 3]
     assert connections.crowded
 
 
 def test_the_next_connection_from_a_port_is_a_strangers_again() -> None:
     ports, connections = watched()
-    connections.belongs(peer_at("192.0.2.1", 1), "account alice")
-    connections.tidy([Accepted(1, 50051, "192.0.2.1", 1)])
+    connections.set_owner(peer_at("192.0.2.1", 1), "account alice")
+    connections.enforce([Accepted(1, 50051, "192.0.2.1", 1)])
     for _ in range(2):
-        connections.tidy([])
-    connections.tidy([Accepted(10 + port, 50051, "192.0.2.1", port) for port in range(1, 8)])
+        connections.enforce([])
+    connections.enforce([Accepted(10 + port, 50051, "192.0.2.1", port) for port in range(1, 8)])
     assert [each.port for each in ports.cuts] == [1]
 
 
@@ -151,10 +151,10 @@ def test_nothing_is_kept_of_connections_that_are_gone() -> None:
     for number in range(100):
         peer = peer_at("192.0.2.1", number)
         connections.began(peer)
-        connections.belongs(peer, "account alice")
+        connections.set_owner(peer, "account alice")
         connections.ended(peer)
     for _ in range(2):
-        connections.tidy([])
+        connections.enforce([])
     assert connections._uses == {}
 
 
@@ -170,7 +170,7 @@ def test_closing_is_logged_and_a_flood_of_it_is_not() -> None:
     ports.there = [Accepted(number, 50051, "192.0.2.1", number) for number in range(9)]
     with capture_logs() as logs:
         for _ in range(CUTS_LOGGED + 3):
-            connections.tidy(connections.look())
+            connections.enforce(connections.list_open())
     logs = [line for line in logs if line["event"] == "connections_closed"]
     assert len(logs) == CUTS_LOGGED
     assert (logs[0]["event"], logs[0]["closed"], logs[0]["most_from"]) == (

@@ -26,8 +26,8 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     """The RPCs of drink.v1.AccountService.
 
     Args:
-        accounts: Logging in, accounts, credits.
-        pages: Where pages are built.
+        accounts: The use cases of accounts and credits.
+        pages: Limits pages of lists.
     """
 
     def __init__(self, accounts: Accounts, pages: PageLimits) -> None:
@@ -35,7 +35,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self._pages = pages
 
     async def Login(self, request: pb.LoginRequest, _context: Context) -> pb.LoginResponse:
-        """Gives a bearer token for a password or an iButton."""
+        """Returns a bearer token for a password or an iButton."""
         account = await self._log_in(request, current_call().origin)
         by_ibutton = request.WhichOneof("credentials") == "ibutton"
         proof = Proof.IBUTTON if by_ibutton else Proof.PASSWORD

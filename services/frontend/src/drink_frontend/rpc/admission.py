@@ -1,10 +1,10 @@
-"""Which calls are let in, counted from the moment that their headers have come.
+"""Limits the calls in flight, counted from the moment that their headers have come.
 
-A call belongs to one of five classes, each with limits of its own, so that none can take the
-others' share. One whose token was not seen before has a class of its own until that is looked up.
-At the limit a stranger's new call takes the place of the oldest one that still waits for its
-message: whoever sends the message at once is served, also from the address of somebody who never
-does.
+Each call belongs to one of five classes with limits of their own, so that no class can use up the
+share of another one. A call with a token that is in no cache has a class of its own until the token
+is looked up. At a limit, a stranger's new call takes the place of the oldest call that still waits
+for its message. So a client that sends its message at once is served, even at the address of
+clients that never send one.
 """
 
 import asyncio
@@ -23,25 +23,25 @@ from drink_frontend.rpc.settings import AdmissionSettings
 log = structlog.get_logger(__name__)
 
 REFUSALS_LOGGED = 2
-"""Refused or ended calls that are logged per class in REFUSALS_S seconds; whoever causes them shall
-not fill the disk. The others are counted in the next line."""
+"""Refused or ended calls that are logged per class in REFUSALS_S seconds, so that their clients
+cannot fill the disk. The next line contains the number of the others."""
 
 REFUSALS_S = 10
-"""See REFUSALS_LOGGED."""
+"""Seconds in which REFUSALS_LOGGED calls per class are logged."""
 
 MACHINES_KNOWN_MAX = 1_024
-"""Machines' tokens that are known without asking the database, some 200 KB."""
-
+"""Machines' tokens that are cached, some 200 KB."""
 
 OTHERS_WAIT = "the message did not come, and others wait"
-"""Why a call makes way for another."""
+"""Why a call is ended in favour of another one."""
 
 
 class _Turns:
-    """The look-ups of one place.
+    """The look-ups of tokens for calls from one place.
 
     Attributes:
-        users: Calls that have a turn or wait for one.
+        semaphore: Limits the look-ups at a time.
+        users: Calls that hold the semaphore or wait for it.
     """
 
     __slots__ = ("semaphore", "users")
@@ -52,12 +52,12 @@ class _Turns:
 
 
 class Admission:
-    """All calls under way, and who may begin another.
+    """The calls in flight.
 
     Args:
         settings: The limits.
-        calls_max: Most calls at once of strangers and accounts together.
-        cut: Ends a connection; says whether it could.
+        calls_max: Most calls of strangers and accounts together that are in flight.
+        cut: Closes a connection; returns False if it is already closed.
     """
 
     def __init__(
@@ -81,20 +81,20 @@ class Admission:
         return self._of_kind.total()
 
     def count(self, kind: Kind) -> int:
-        """Calls of a class that are under way."""
+        """The number of calls of a class that are in flight."""
         return self._of_kind[kind]
 
     def enter(self, kind: Kind, owner: str, peer: Peer, place: str = "") -> Call:
-        """Lets a call of the current task in.
+        """Admits a call, which the current task serves.
 
         Args:
-            kind: Its class, as far as that is known.
+            kind: Its class, as far as it is known.
             owner: The account or machine; empty for strangers.
             peer: The other end of its connection.
-            place: Where it comes from; empty for the peer's own place.
+            place: The place of its client; empty for the place of the peer.
 
         Raises:
-            RateLimitedError: its class is full, and no call of it can be ended for this one.
+            RateLimitedError: its class is full, and no call can be ended for this one.
         """
         task = asyncio.current_task()
         assert task is not None
@@ -104,10 +104,10 @@ class Admission:
         return call
 
     def identified(self, kind: Kind, owner: str) -> None:
-        """The current task's call is an account's or a machine's.
+        """Moves the current call to the class of an account or machine.
 
         Raises:
-            RateLimitedError: that one has as many calls under way as it may.
+            RateLimitedError: the account or machine has too many calls in flight.
         """
         call = current_call()
         if (call.kind, call.owner) != (kind, owner):
@@ -116,11 +116,12 @@ class Admission:
             self._take(call)
 
     def message_came(self, call: Call, *, uncount: bool) -> None:
-        """The call's message is there: from now on it is served, and not ended for another.
+        """Notes that a call's message has come; the call is not ended for another one any more.
 
         Args:
             call: The call.
-            uncount: Whether something else counts it from now on.
+            uncount: Whether the call no longer takes a place in its class, since it is counted
+                elsewhere.
         """
         call.waiting = False
         self._stop_waiting(call)
@@ -129,21 +130,24 @@ class Admission:
             self._give_back(call)
 
     def waits_again(self, call: Call) -> None:
-        """A stranger's call is served, and waits for one more message of its stream."""
+        """Notes that a stranger's call waits for the next message of its stream."""
         if call.kind is Kind.STRANGER and call.counted:
             call.waiting = True
             self._wait(call)
 
     def left(self, call: Call) -> None:
-        """The call is over."""
+        """Removes a call that has ended."""
         self._give_back(call)
         if call.connection not in self._of_connection:
             self._silent.pop(call.connection, None)
 
     def silent(self, call: Call, why: str) -> None:
-        """The call ended because its message did not come; its connection may end with it."""
+        """Notes that a call was ended because its message did not come.
+
+        After some such calls of strangers their connection is closed.
+        """
         self.log_refusal(call, why)
-        # A gateway's connection carries others' calls too.
+        # The connection of a gateway carries calls of other clients too.
         if call.kind is Kind.STRANGER and call.place == call.peer.place:
             self._silent[call.connection] += 1
             if self._silent[call.connection] >= self._limits.silent_calls_max:
@@ -151,25 +155,25 @@ class Admission:
                 self._cut(call.peer)
 
     def machine_of(self, token_digest: str) -> str | None:
-        """The machine that a token stood for when it was last asked about."""
+        """The machine of a token when it was last looked up; None if it is not cached."""
         return self._machines.get(token_digest)
 
     def remember_machine(self, token_digest: str, machine: str) -> None:
-        """The token was found to stand for the machine."""
+        """Caches the machine of a token."""
         if len(self._machines) >= MACHINES_KNOWN_MAX:
             del self._machines[next(iter(self._machines))]
         self._machines[token_digest] = machine
 
     def forget_machine(self, token_digest: str) -> None:
-        """The token was found not to be good."""
+        """Removes a token from the cache, since it was found to be invalid."""
         self._machines.pop(token_digest, None)
 
     @contextlib.asynccontextmanager
     async def look_up(self) -> AsyncIterator[None]:
-        """A turn to look up the owner of the current call's token.
+        """Waits for the right to look up the token of the current call.
 
-        Each place has a few turns at once and waits for its own, so that guessed tokens do not keep
-        the database from answering others. A token that was good before needs no turn.
+        Look-ups are limited per place and in all, so that guessed tokens do not occupy the
+        database. A token that is cached is looked up again without waiting.
         """
         call = current_call()
         if call.kind not in (Kind.STRANGER, Kind.UNKNOWN):
@@ -189,7 +193,7 @@ class Admission:
                 del self._look_ups[place]
 
     def log_refusal(self, call: Call, why: str, **facts: Any) -> None:
-        """One line for a refused or ended call, unless there were many just now."""
+        """Logs a refused or ended call, within the limits of its class."""
         unlogged = self._refusals[call.kind].passes(asyncio.get_running_loop().time())
         if unlogged is not None:
             log.warning(
@@ -219,7 +223,7 @@ class Admission:
     def _bounds(
         self, call: Call
     ) -> list[tuple[Callable[[], bool], Callable[[], Call | None] | None]]:
-        """Each limit of the call's class: whether it is reached, and who may be ended then."""
+        """The limits of a call's class: whether each is reached, and which call to end then."""
         limits, connection, place = self._limits, call.connection, call.place
         match call.kind:
             case Kind.STRANGER:
@@ -281,7 +285,7 @@ class Admission:
         self.silent(other, OTHERS_WAIT)
 
     def _wait(self, call: Call) -> None:
-        """Notes that the call may be ended for another: on its connection, at its place, in all."""
+        """Adds a call to the groups of which another call may end the oldest one."""
         if call.kind is Kind.HEALTH:
             self._waiting[Kind.HEALTH][call] = None
         elif call.kind is Kind.UNKNOWN:

@@ -1,6 +1,6 @@
-"""Who calls: a bearer token in the metadata stands for a user or for a machine's agent.
+"""Authentication of calls: a bearer token identifies a user or the agent of a machine.
 
-An agent may have a client certificate that names its machine instead of a token, or beside it.
+An agent may have a client certificate that names its machine instead of a token, or both.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permit, Permits
 
 TOKEN_MAX = 256
-"""Characters of the longest token looked up; real ones have about 43."""
+"""Characters of the longest token that is looked up; issued tokens have about 43."""
 
 MACHINE_URI = "drink://machines/"
-"""Begins the URI in a client certificate (subjectAltName) that names the agent's machine."""
+"""Prefix of the URI in a client certificate (subjectAltName) that names the agent's machine."""
 
 
 class Access(Enum):
@@ -45,16 +45,15 @@ _ANYONE = {
 _ANYONE_SERVICES = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 _AGENT_SERVICES = {"drink.v1.MachineLinkService"}
 
-
-_ASKED_AGAIN = {"/drink.v1.DropService/Drop"}
-"""Methods whose unit of work looks at the token itself, before it does anything for it."""
+_LOOK_TOKENS_UP = {"/drink.v1.DropService/Drop"}
+"""Methods whose unit of work looks the token up itself, so that a cached account is enough."""
 
 _WATCHES = {"/drink.v1.DropService/WatchDrop", "/drink.v1.MachineService/WatchMachines"}
-"""Methods whose calls end when the token by which they came is revoked."""
+"""Methods whose calls end when their token is revoked."""
 
 
 def access_of(method: str) -> Access:
-    """Who may call `/package.Service/Method`. What is not listed is for users only."""
+    """Who may call `/package.Service/Method`; methods that are not listed are for users only."""
     service = method.split("/")[1]
     if method in _ANYONE or service in _ANYONE_SERVICES:
         return Access.ANYONE
@@ -62,10 +61,10 @@ def access_of(method: str) -> Access:
 
 
 def fingerprint(facts: Mapping[str, Iterable[bytes]]) -> str | None:
-    """SHA-256 of the client's certificate in hexadecimal digits; None if it has shown none.
+    """SHA-256 of the client's certificate in hexadecimal digits; None if there is no certificate.
 
     Args:
-        facts: What gRPC knows of a connection whose certificate it has verified.
+        facts: The authentication context of a connection whose certificate gRPC has verified.
     """
     certificate = next(iter(facts.get("x509_pem_cert", ())), None)
     if certificate is None:
@@ -76,11 +75,11 @@ def fingerprint(facts: Mapping[str, Iterable[bytes]]) -> str | None:
 def certified_machine(
     facts: Mapping[str, Iterable[bytes]], revoked: Container[str] = ()
 ) -> str | None:
-    """The machine that the client's certificate names; None if the client has shown none.
+    """The machine that the client's certificate names; None if there is no certificate.
 
     Args:
-        facts: What gRPC knows of a connection whose certificate it has verified.
-        revoked: SHA-256 fingerprints of certificates that are taken no more.
+        facts: The authentication context of a connection whose certificate gRPC has verified.
+        revoked: SHA-256 fingerprints of revoked certificates.
 
     Raises:
         CertificateInvalidError: the certificate names no machine, or several, or is revoked.
@@ -195,7 +194,7 @@ class Authentication:
     async def _identify_user(self, method: str, call: Call, context: Context) -> None:
         if call.token is None or call.token_digest is None:
             raise _bad_token(context)
-        account = self._accounts.recall(call.token_digest) if method in _ASKED_AGAIN else None
+        account = self._accounts.recall(call.token_digest) if method in _LOOK_TOKENS_UP else None
         if account is None:
             async with self._admission.look_up():
                 account = await self._accounts.authenticate(call.token)
@@ -205,7 +204,7 @@ class Authentication:
 
     def _identified(self, call: Call, kind: Kind, owner: str) -> None:
         self._admission.identified(kind, owner)
-        self._connections.belongs(call.peer, f"{kind.value} {owner}")
+        self._connections.set_owner(call.peer, f"{kind.value} {owner}")
 
     async def _machine_of(self, call: Call, context: Context) -> str:
         revoked = await asyncio.to_thread(self._revoked.current) if self._revoked else ()

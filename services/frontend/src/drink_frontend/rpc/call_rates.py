@@ -1,8 +1,8 @@
-"""How fast calls may begin: whoever calls without a pause is refused before anything is done.
+"""Limits how many calls per second may begin; a call above the limit is refused at once.
 
-A call that is refused costs a fifth of one that is answered, but it costs something. So who goes on
-in spite of refusals loses the connection; a client of gRPC waits for a second then, and longer each
-time.
+A refused call costs a fifth of the CPU time of an answered one. A client that continues in spite of
+refusals loses its connection; gRPC clients wait for a second before they connect again, and longer
+each time.
 """
 
 import math
@@ -19,25 +19,25 @@ from drink_frontend.rpc.settings import PaceSettings
 log = structlog.get_logger(__name__)
 
 TOO_FAST = "too many calls a second"
-"""Why a call is refused."""
+"""Message of the refusal."""
 
 REFUSALS_LOGGED = 6
 """Refused calls and closed connections that are logged in REFUSALS_S seconds each."""
 
 REFUSALS_S = 60
-"""See REFUSALS_LOGGED."""
+"""Seconds in which REFUSALS_LOGGED refused calls and as many closed connections are logged."""
 
 REFUSAL_INTERVAL_S = 1.0
-"""Seconds after which a connection may have one more call refused without being closed."""
+"""Seconds after which one more call on a connection may be refused without closing it."""
 
 
 class CallRates:
-    """The rates of all calls.
+    """The rates at which calls begin.
 
     Args:
         settings: The limits.
-        cut: Ends a connection; says whether it could.
-        clock: Seconds of a monotonic clock.
+        cut: Closes a connection; returns False if it is already closed.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(
@@ -59,20 +59,20 @@ class CallRates:
         self._closed = LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S)
 
     def begin(self, kind: Kind, owner: str, peer: Peer, place: str) -> None:
-        """A call begins; to be asked before anything else is done for it.
+        """Counts a call that begins, before anything else is done for it.
 
         Args:
             kind: Its class.
             owner: The account or machine; empty for strangers.
             peer: The other end of its connection.
-            place: Where it comes from, which is not the peer's place behind a gateway.
+            place: The place of its client, which differs from the peer's behind a gateway.
 
         Raises:
-            RateLimitedError: it comes too soon after those before it.
+            RateLimitedError: too many calls have begun in the last seconds.
         """
         turns = self._turns.get(kind)
         if turns is None:
-            return  # What a machine's agents may send is limited by its link.
+            return  # The link limits the messages of a machine's agents.
         connection = f"{peer.address} {peer.port}"
         key = {Kind.ACCOUNT: owner, Kind.STRANGER: place}.get(kind, connection)
         now = self._clock()
@@ -82,13 +82,13 @@ class CallRates:
                 self._watch_strangers(place, now)
             return
         self._log_refusal(kind, owner, place, now)
-        # A gateway's connection carries others' calls too.
+        # The connection of a gateway carries calls of other clients too.
         if self._refusals.take_if_free(connection, now) and place == peer.place:
             self._close(kind, owner, peer, now)
         raise RateLimitedError(TOO_FAST, retry_after_seconds=max(1, math.ceil(wait_s)))
 
     def _watch_strangers(self, place: str, now: float) -> None:
-        """Tells of strangers who are too many together, though none of them calls too fast."""
+        """Logs that all strangers together call often, although each is below its own limit."""
         if self._all_strangers.take_if_free("", now) and self._busy.passes(now) is not None:
             log.warning("strangers_busy", latest_from=place)
 

@@ -16,7 +16,7 @@ from drink_frontend.domain.origin import normalized, place
 Context = grpc.aio.ServicerContext[Any, Any]
 
 PEERS_KEPT = 4_096
-"""Peers whose text is parsed once; as many as calls that are under way."""
+"""Peers whose notation is cached; twice as many as calls that may be in flight."""
 
 LOCAL = "local"
 """The address and place of peers that have no IP address, such as Unix sockets."""
@@ -39,7 +39,7 @@ class Peer:
 
 @lru_cache(maxsize=PEERS_KEPT)
 def parse_peer(text: str) -> Peer:
-    """What gRPC's `peer()` says, such as `ipv4:192.0.2.1:4000` or `ipv6:%5B::1%5D:4000`."""
+    """The peer in the notation of gRPC: `ipv4:192.0.2.1:4000` or `ipv6:%5B::1%5D:4000`."""
     family, _, rest = unquote(text).partition(":")
     if family not in ("ipv4", "ipv6"):
         return Peer(LOCAL, 0, LOCAL)
@@ -48,7 +48,7 @@ def parse_peer(text: str) -> Peer:
 
 
 def peer_at(address: str, port: int) -> Peer:
-    """The peer at an IP address, in whichever spelling, and a port."""
+    """The peer at an IP address, in any notation, and a port."""
     return Peer(normalized(address), port, place(address))
 
 

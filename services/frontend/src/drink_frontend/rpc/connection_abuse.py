@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 CALL_BYTES = 8_192
 """Bytes that a call accounts for, eight times what one with a token takes."""
 
-LOOKS_TOO_MUCH = 3
-"""Consecutive looks with too many bytes after which a connection is closed. A single message that
+CHECKS_TOO_MUCH = 3
+"""Consecutive checks with too many bytes after which a connection is closed. A single message that
 is too large is refused by gRPC and does not close the connection."""
 
 LINES, LINES_S = 6, 60
@@ -46,7 +46,7 @@ CHANNELZ = ("grpc.enable_channelz", 1)
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTraffic:
-    """A connection at one look.
+    """A connection at one check.
 
     Attributes:
         inode: Identifies its socket.
@@ -62,15 +62,15 @@ class ConnectionTraffic:
 
 
 @dataclass(slots=True)
-class _Account:
+class _Meter:
     """Bytes received on a connection.
 
     Attributes:
         peer: The other end.
-        at: Time of the last look.
+        at: Time of the last check.
         received: Bytes received by then.
-        beside: Bytes beside calls, less what was allowed in the meantime.
-        too_much: Consecutive looks at which that was too much and still grew.
+        beside: Bytes beside calls, less the bytes allowed in the meantime.
+        too_much: Consecutive checks at which `beside` was too large and still grew.
         called: Whether a call has ever begun on it.
     """
 
@@ -92,67 +92,67 @@ class TrafficMeter:
     def __init__(self, settings: ConnectionSettings) -> None:
         self._limits = settings
         self._calls: Counter[Peer] = Counter()
-        self._accounts: dict[int, _Account] = {}
+        self._meters: dict[int, _Meter] = {}
         self._cuts = LogRateLimiter(LINES, LINES_S)
 
     def called(self, peer: Peer) -> None:
-        """A call has begun on a connection."""
+        """Counts a call that begins on a connection."""
         self._calls[peer] += 1
 
     def places_without_call(self) -> Counter[str]:
-        """Connections at the last look on which no call has begun, counted by place."""
-        return Counter(
-            account.peer.place for account in self._accounts.values() if not account.called
-        )
+        """Connections at the last check on which no call has begun, counted by place."""
+        return Counter(meter.peer.place for meter in self._meters.values() if not meter.called)
 
-    def judge(self, there: Iterable[ConnectionTraffic], now: float) -> Sequence[ConnectionTraffic]:
+    def excessive(
+        self, there: Iterable[ConnectionTraffic], now: float
+    ) -> Sequence[ConnectionTraffic]:
         """Selects the connections of `there` that must be closed.
 
         Args:
             there: All open connections.
             now: Monotonic seconds.
         """
-        accounts: dict[int, _Account] = {}
+        meters: dict[int, _Meter] = {}
         noisy = []
-        for heard in there:
-            account = self._accounts.pop(heard.inode, None)
-            if account is None:
-                account = _Account(heard.peer, now)
-            accounts[heard.inode] = account
-            if not self._bears(account, heard, now):
-                noisy.append(heard)
-        self._accounts = accounts
+        for connection in there:
+            meter = self._meters.pop(connection.inode, None)
+            if meter is None:
+                meter = _Meter(connection.peer, now)
+            meters[connection.inode] = meter
+            if not self._is_acceptable(meter, connection, now):
+                noisy.append(connection)
+        self._meters = meters
         self._calls.clear()
         self._log(noisy, now)
         return noisy
 
-    def _bears(self, account: _Account, heard: ConnectionTraffic, now: float) -> bool:
-        """Counts the bytes since the last look; returns False if they are too many."""
-        calls = self._calls[heard.peer]
-        account.called = account.called or bool(calls or heard.owner)
-        if heard.received is None:
+    def _is_acceptable(self, meter: _Meter, connection: ConnectionTraffic, now: float) -> bool:
+        """Counts the bytes since the last check; returns False if they are too many."""
+        calls = self._calls[connection.peer]
+        meter.called = meter.called or bool(calls or connection.owner)
+        if connection.received is None:
             return True
-        # Links carry messages without calls, and gateways other people's; both have other limits.
-        if heard.owner.startswith(("machine", "gateway")):
+        # Links carry messages without new calls, gateways those of others; both have other limits.
+        if connection.owner.startswith(("machine", "gateway")):
             return True
-        limits, allowed = self._limits, self._limits.noise_bytes_per_s * (now - account.at)
-        # A call that began at the last look may have sent its message since.
-        beside = heard.received - account.received - (calls + account.called) * CALL_BYTES
-        account.at, account.received = now, heard.received
-        account.beside = max(0.0, account.beside + beside - allowed)
-        is_too_much = beside > allowed and account.beside > limits.noise_bytes_burst
-        account.too_much = account.too_much + 1 if is_too_much else 0
-        return account.too_much < LOOKS_TOO_MUCH
+        limits, allowed = self._limits, self._limits.noise_bytes_per_s * (now - meter.at)
+        # A call that began before the last check may have sent its message since.
+        beside = connection.received - meter.received - (calls + meter.called) * CALL_BYTES
+        meter.at, meter.received = now, connection.received
+        meter.beside = max(0.0, meter.beside + beside - allowed)
+        is_too_much = beside > allowed and meter.beside > limits.noise_bytes_burst
+        meter.too_much = meter.too_much + 1 if is_too_much else 0
+        return meter.too_much < CHECKS_TOO_MUCH
 
     def _log(self, noisy: Sequence[ConnectionTraffic], now: float) -> None:
-        for heard in noisy:
+        for connection in noisy:
             unlogged = self._cuts.passes(now)
             if unlogged is not None:
                 log.warning(
                     "connection_cut",
-                    kind=heard.owner.partition(" ")[0] or "stranger",
-                    owner=heard.owner.partition(" ")[2],
-                    address=heard.peer.address,
+                    kind=connection.owner.partition(" ")[0] or "stranger",
+                    owner=connection.owner.partition(" ")[2],
+                    address=connection.peer.address,
                     why="it sends much beside calls",
                     unlogged=unlogged,
                 )
@@ -203,7 +203,7 @@ class UncalledConnections:
         self._reported = False
 
     def called(self, peer: Peer) -> None:
-        """A call has begun on a connection."""
+        """Counts a call that begins on a connection."""
         if peer not in self._callers:
             if len(self._callers) >= CALLERS_MAX:
                 del self._callers[next(iter(self._callers))]

@@ -1,8 +1,8 @@
-"""The gRPC connections: how many there are, whose they are, and which of them make way.
+"""Limits the number of gRPC connections, and closes strangers' connections first.
 
-gRPC accepts connections up to a number and refuses the others, whoever they are. So that strangers
-do not keep everybody else out, some places are kept free: connections on which no account and no
-machine has called are closed first, the oldest ones of the address that has most of them.
+gRPC accepts a number of connections and refuses all others, whoever opens them. So that strangers
+cannot keep users and agents out, some places are kept free: connections on which no account and no
+machine has called are closed, the oldest ones of the address with most of them first.
 """
 
 import heapq
@@ -21,26 +21,26 @@ from drink_frontend.system.sockets import Accepted, AcceptedConnections
 log = structlog.get_logger(__name__)
 
 COMFORTABLE = 0.75
-"""Share of the connections allowed above which strangers' are closed; the rest is what can come in
-between two looks without anybody being refused."""
+"""Share of the allowed connections above which strangers' are closed. The rest is for connections
+that are opened between two checks, so that none of them is refused."""
 
 CUTS_LOGGED = 2
-"""Looks that closed connections and are logged in CUTS_S seconds."""
+"""Checks that closed connections and are logged in CUTS_S seconds."""
 
 CUTS_S = 10
-"""See CUTS_LOGGED."""
+"""Seconds in which CUTS_LOGGED checks are logged."""
 
 
 @dataclass(slots=True)
 class Connection:
-    """A connection.
+    """An open connection.
 
     Attributes:
-        accepted: What the operating system knows of it.
+        accepted: Its socket, as the operating system lists it.
         peer: The other end.
-        age: Counts connections in the order in which they were first seen.
+        age: Counts connections in the order in which they were first found.
         owner: The account or machine that has called on it; empty while none has.
-        calls: Calls under way on it.
+        calls: Calls in flight on it.
     """
 
     accepted: Accepted
@@ -52,22 +52,27 @@ class Connection:
 
 @dataclass(slots=True)
 class _Use:
-    """What was called on a connection, which may not have been seen yet."""
+    """The calls on a connection, which may not have been found yet.
+
+    Attributes:
+        owner: The account or machine that has called on it; empty while none has.
+        calls: Calls in flight on it.
+        checks_without: Consecutive checks that did not find the connection.
+    """
 
     owner: str = ""
     calls: int = 0
-    looks_without: int = 0
-    """Looks in a row that did not find the connection."""
+    checks_without: int = 0
 
 
 @dataclass(slots=True)
 class Listener:
-    """A port and what is allowed on it.
+    """A port and the connections allowed on it.
 
     Attributes:
         port: The TCP port.
         connections_max: Most connections to it.
-        crowded: Whether strangers' connections had to be closed at the last look.
+        crowded: Whether strangers' connections had to be closed at the last check.
     """
 
     port: int
@@ -80,9 +85,9 @@ class ConnectionLimits:
 
     Args:
         settings: The limits.
-        accepted: Finds and ends them.
-        clock: Seconds of a monotonic clock.
-        called: Told the peer of each call that begins.
+        accepted: Lists and closes connections.
+        clock: Monotonic time in seconds.
+        called: Called with the peer of each call that begins.
     """
 
     def __init__(
@@ -102,46 +107,50 @@ class ConnectionLimits:
         self._by_peer: dict[Peer, Connection] = {}
         self._ages = 0
         self._cuts = LogRateLimiter(CUTS_LOGGED, CUTS_S)
-        self._noise = TrafficMeter(settings)
+        self._traffic = TrafficMeter(settings)
 
-    def listens(self, port: int, connections_max: int) -> None:
-        """There is a listener whose connections are to be watched."""
+    def add_listener(self, port: int, connections_max: int) -> None:
+        """Adds a listener whose connections are limited."""
         self._listeners[port] = Listener(port, connections_max)
 
     @property
     def crowded(self) -> bool:
-        """Whether strangers' connections had to be closed at the last look."""
+        """Whether strangers' connections had to be closed at the last check."""
         return any(listener.crowded for listener in self._listeners.values())
 
     def places_without_call(self) -> Counter[str]:
-        """Connections at the last look on which no call has begun, counted by place."""
-        return self._noise.places_without_call()
+        """Connections at the last check on which no call has begun, counted by place."""
+        return self._traffic.places_without_call()
 
     def began(self, peer: Peer) -> None:
-        """A call has begun on a connection."""
+        """Counts a call that begins on a connection."""
         self._uses.setdefault(peer, _Use()).calls += 1
-        self._noise.called(peer)
+        self._traffic.called(peer)
         self._called(peer)
 
     def ended(self, peer: Peer) -> None:
-        """It has ended."""
+        """Counts a call that has ended on a connection."""
         use = self._uses.get(peer)
         if use is not None:
             use.calls -= 1
             if not use.calls and not use.owner:
                 del self._uses[peer]
 
-    def belongs(self, peer: Peer, owner: str) -> None:
-        """An account or a machine has called on the connection."""
+    def set_owner(self, peer: Peer, owner: str) -> None:
+        """Notes which account or machine, or that a gateway, has called on the connection."""
         self._uses.setdefault(peer, _Use()).owner = owner
 
-    def look(self) -> Sequence[Accepted]:
-        """The connections that there are; may run on a thread, one at a time."""
+    def list_open(self) -> Sequence[Accepted]:
+        """Lists all open connections; may run on a thread, one call at a time."""
         return self._accepted.look(self._listeners.keys())
 
-    def tidy(self, found: Sequence[Accepted]) -> None:
-        """Closes what has to make way among the connections found."""
-        self._take_note(found)
+    def enforce(self, found: Sequence[Accepted]) -> None:
+        """Closes connections above the limits.
+
+        Args:
+            found: All open connections, from `list_open`.
+        """
+        self._update(found)
         for listener in self._listeners.values():
             there = [
                 each for each in self._seen.values() if each.accepted.local_port == listener.port
@@ -152,25 +161,25 @@ class ConnectionLimits:
                 self._accepted.cut(victim.accepted)
             if victims:
                 self._log(listener, victims)
-        self._close_noisy()
+        self._close_excessive()
 
-    def _close_noisy(self) -> None:
+    def _close_excessive(self) -> None:
         there = [
             ConnectionTraffic(inode, each.peer, each.owner, self._accepted.received.get(inode))
             for inode, each in self._seen.items()
         ]
-        for noisy in self._noise.judge(there, self._clock()):
-            self._accepted.cut(self._seen[noisy.inode].accepted)
+        for each in self._traffic.excessive(there, self._clock()):
+            self._accepted.cut(self._seen[each.inode].accepted)
 
     def cut(self, peer: Peer) -> bool:
-        """Closes one connection; False if it is not there any more."""
+        """Closes one connection; returns False if it is already closed."""
         connection = self._by_peer.get(peer)
         if connection is None:
-            self._take_note(self.look())
+            self._update(self.list_open())
             connection = self._by_peer.get(peer)
         return connection is not None and self._accepted.cut(connection.accepted)
 
-    def _take_note(self, found: Sequence[Accepted]) -> None:
+    def _update(self, found: Sequence[Accepted]) -> None:
         seen: dict[int, Connection] = {}
         for accepted in sorted(found, key=lambda each: each.inode):
             connection = self._seen.get(accepted.inode)
@@ -185,11 +194,11 @@ class ConnectionLimits:
         for peer, use in list(self._uses.items()):
             connection = self._by_peer.get(peer)
             if connection is not None:
-                connection.owner, connection.calls, use.looks_without = use.owner, use.calls, 0
+                connection.owner, connection.calls, use.checks_without = use.owner, use.calls, 0
             elif not use.calls:
-                # It may be newer than what was found, but not twice.
-                use.looks_without += 1
-                if use.looks_without > 1:
+                # The first time, the connection may have been opened after the check.
+                use.checks_without += 1
+                if use.checks_without > 1:
                     del self._uses[peer]
 
     def _log(self, listener: Listener, victims: Sequence[Connection]) -> None:
@@ -209,11 +218,11 @@ class ConnectionLimits:
 def to_close(
     connections: Iterable[Connection], connections_max: int, limits: ConnectionSettings
 ) -> Sequence[Connection]:
-    """Which connections of one listener have to make way; pure.
+    """Selects the connections of one listener that must be closed; a pure function.
 
     Args:
-        connections: All of it.
-        connections_max: Most of them that are allowed.
+        connections: All connections of the listener.
+        connections_max: Most connections of the listener.
         limits: The limits per address and per account.
     """
     rest = {each.age: each for each in connections}
@@ -257,7 +266,7 @@ def _owner_of(connection: Connection) -> str:
 
 
 def _order(connection: Connection) -> tuple[bool, int]:
-    """Those without calls first, and of these the oldest."""
+    """Sort key: connections without calls first, older ones before newer ones."""
     return bool(connection.calls), connection.age
 
 
@@ -271,7 +280,7 @@ def _grouped(
 
 
 def _from_largest(groups: Iterable[list[Connection]], most: int) -> list[Connection]:
-    """So many connections, each from the group that is the largest then."""
+    """Up to `most` connections, each taken from the group that is largest at that moment."""
     heap = [
         (-len(group), number, sorted(group, key=_order, reverse=True))
         for number, group in enumerate(groups)

@@ -29,7 +29,7 @@ from drink_frontend.domain.stock import Sensor
 from drink_frontend.usecases.placing import DropOrder
 
 PAGE_SIZE_DEFAULT = 50
-"""Rows of a page whose size is not given; what fits on a screen."""
+"""Rows of a page whose size is not given; they fit on a screen."""
 
 STATES = {
     State.SCHEDULED: drop_service_pb2.Drop.STATE_SCHEDULED,
@@ -39,7 +39,7 @@ STATES = {
     State.NOT_DISPENSED: drop_service_pb2.Drop.STATE_NOT_DISPENSED,
     State.UNKNOWN: drop_service_pb2.Drop.STATE_UNKNOWN,
 }
-"""Every state of a drop, on the wire."""
+"""The drink.v1 value of each state of a drop."""
 
 CAUSES = {
     cause: drop_service_pb2.Drop.Cause.Value(
@@ -47,10 +47,10 @@ CAUSES = {
     )
     for cause in Cause
 }
-"""Every cause, on the wire."""
+"""The drink.v1 value of each cause."""
 
 SENSORS = {sensor: machine_service_pb2.Slot.Sensor.Value(f"SENSOR_{sensor}") for sensor in Sensor}
-"""Every reading of a sensor, on the wire."""
+"""The drink.v1 value of each sensor reading."""
 
 _REACHES = {reach: machine_service_pb2.Machine.Reach.Value(f"REACH_{reach}") for reach in Reach}
 _ENTRY_KINDS = {
@@ -96,14 +96,14 @@ def entry_name(account: str, sequence: int) -> str:
 
 
 def counterpart_name(account: str) -> str:
-    """`accounts/{account}` for a user's account, the plain name for one of the books' own."""
+    """`accounts/{account}` for a user's account, the plain name for funding and sales accounts."""
     if account == FUNDING_ACCOUNT or account.startswith(_SALES_PREFIX):
         return account
     return account_name(account)
 
 
 def parse_drop(name: str, field: str) -> str:
-    """The drop's id in `drops/{drop}`. FieldInvalidError if it is no such name."""
+    """The drop's id in `drops/{drop}`; FieldInvalidError if the name is invalid."""
     drop_id = name.removeprefix("drops/")
     if drop_id == name or not _DROP_ID.fullmatch(drop_id):
         raise FieldInvalidError(field, "must be drops/{drop}")
@@ -111,7 +111,7 @@ def parse_drop(name: str, field: str) -> str:
 
 
 def parse_account(name: str, field: str) -> str:
-    """The account in `accounts/{account}`. FieldInvalidError if it is no such name."""
+    """The account in `accounts/{account}`; FieldInvalidError if the name is invalid."""
     account = name.removeprefix("accounts/")
     if account == name:
         raise FieldInvalidError(field, "must be accounts/{account}")
@@ -119,7 +119,7 @@ def parse_account(name: str, field: str) -> str:
 
 
 def parse_machine(name: str, field: str) -> str:
-    """The machine in `machines/{machine}`. FieldInvalidError if it is no such name."""
+    """The machine in `machines/{machine}`; FieldInvalidError if the name is invalid."""
     machine = name.removeprefix("machines/")
     if machine == name:
         raise FieldInvalidError(field, "must be machines/{machine}")
@@ -130,7 +130,7 @@ def parse_slot(name: str, field: str) -> tuple[str, int]:
     """Machine and slot number in `machines/{machine}/slots/{slot}`.
 
     Raises:
-        FieldInvalidError: it is no such name.
+        FieldInvalidError: the name is invalid.
     """
     machine, slots, number = name.partition("/slots/")
     if not slots:
@@ -141,7 +141,7 @@ def parse_slot(name: str, field: str) -> tuple[str, int]:
 
 
 def drop_order(request: drop_service_pb2.DropRequest, account: str, token: str | None) -> DropOrder:
-    """What `account` orders, for whom the token with that digest speaks."""
+    """The order of `account`, whose token has the digest `token`."""
     machine, slot = parse_slot(request.slot, "slot")
     delay = request.delay
     if delay.nanos or not 0 <= delay.seconds <= DELAY_MAX_S:
@@ -158,7 +158,7 @@ def drop_order(request: drop_service_pb2.DropRequest, account: str, token: str |
 
 
 def drop_states(states: Iterable[int]) -> Sequence[State]:
-    """The states to list, each once."""
+    """The states in a request, each one once."""
     wanted = set(states)
     if not wanted <= _STATES_BY_WIRE.keys():
         raise FieldInvalidError("states", "must be states of a drop")
@@ -167,7 +167,7 @@ def drop_states(states: Iterable[int]) -> Sequence[State]:
 
 def timestamp(ms: int) -> Timestamp:
     """Milliseconds since the epoch as a Timestamp."""
-    # A third of what FromMilliseconds takes.
+    # FromMilliseconds takes three times as long.
     return Timestamp(seconds=ms // 1_000, nanos=ms % 1_000 * 1_000_000)
 
 
@@ -176,7 +176,7 @@ def _optional_timestamp(ms: int | None) -> Timestamp | None:
 
 
 def drop_message(drop: Drop) -> drop_service_pb2.Drop:
-    """A drop on the wire."""
+    """A drop as a drink.v1 message."""
     return drop_service_pb2.Drop(
         name=drop_name(drop.id),
         account=account_name(drop.account),
@@ -194,7 +194,7 @@ def drop_message(drop: Drop) -> drop_service_pb2.Drop:
 
 
 def account_message(account: Account) -> account_service_pb2.Account:
-    """An account on the wire."""
+    """An account as a drink.v1 message."""
     return account_service_pb2.Account(
         name=account_name(account.name),
         admin=account.admin,
@@ -205,7 +205,7 @@ def account_message(account: Account) -> account_service_pb2.Account:
 
 
 def entry_message(account: str, entry: LedgerEntry) -> account_service_pb2.Entry:
-    """An entry of `account` on the wire."""
+    """A ledger entry of `account` as a drink.v1 message."""
     return account_service_pb2.Entry(
         name=entry_name(account, entry.sequence),
         kind=_ENTRY_KINDS[entry.kind],
@@ -217,7 +217,7 @@ def entry_message(account: str, entry: LedgerEntry) -> account_service_pb2.Entry
 
 
 def slot_message(slot: Slot) -> machine_service_pb2.Slot:
-    """A slot on the wire."""
+    """A slot as a drink.v1 message."""
     return machine_service_pb2.Slot(
         name=slot_name(slot.machine, slot.number),
         item=slot.item,
@@ -233,7 +233,7 @@ def slot_message(slot: Slot) -> machine_service_pb2.Slot:
 
 
 def machine_message(machine: Machine) -> machine_service_pb2.Machine:
-    """A machine with its slots on the wire."""
+    """A machine with its slots as a drink.v1 message."""
     return machine_service_pb2.Machine(
         name=machine_name(machine.name),
         display_name=machine.display_name,
@@ -246,23 +246,28 @@ def machine_message(machine: Machine) -> machine_service_pb2.Machine:
 
 
 def page_limit(page_size: int) -> int:
-    """Rows of the page to give; more than allowed counts as the most allowed (AIP-158)."""
+    """Rows of the page to return: `page_size`, at most PAGE_MAX (AIP-158)."""
     if page_size < 0:
         raise FieldInvalidError("page_size", "must not be negative")
     return min(page_size or PAGE_SIZE_DEFAULT, PAGE_MAX)
 
 
 def page_token(sequence: int, scope: str) -> str:
-    """The token of the page after the row with that sequence; `scope` names list and filter."""
+    """The token of the page after the row with that sequence.
+
+    Args:
+        sequence: Sequence of the last row before the page.
+        scope: Identifies the list and its filter, for which alone the token is valid.
+    """
     packed = _SEQUENCE.pack(sequence)
     return base64.urlsafe_b64encode(packed + _seal(packed, scope)).decode()
 
 
 def parse_page_token(token: str, scope: str) -> int | None:
-    """The sequence that the page begins below; None for the first page.
+    """The sequence below which the page begins; None for the first page.
 
     Raises:
-        FieldInvalidError: the token was not given out for this list, or is not as it was given out.
+        FieldInvalidError: the token was issued for another list, or was changed.
     """
     if not token:
         return None
@@ -271,15 +276,15 @@ def parse_page_token(token: str, scope: str) -> int | None:
         (sequence,) = _SEQUENCE.unpack(sealed[: _SEQUENCE.size])
     except (binascii.Error, struct.error):
         raise FieldInvalidError("page_token", "is not one of this service") from None
-    # As a whole: some bytes have more than one spelling in Base64.
+    # Compared as text, since some bytes have more than one encoding in Base64.
     if not 1 <= sequence <= _SEQUENCE_MAX or token != page_token(sequence, scope):
         raise FieldInvalidError("page_token", "was not given out for this list")
     return int(sequence)
 
 
 def _seal(packed: bytes, scope: str) -> bytes:
-    """Ties a sequence to its list, so that neither can be exchanged by mistake.
+    """A checksum of a sequence and its list, so that neither is mixed up by mistake.
 
-    No secret: whoever makes a token up sees only rows that they may see anyway.
+    It is no secret: a made-up token shows only rows that the caller may see anyway.
     """
     return sha256(b"page" + packed + scope.encode()).digest()[:_SEAL_BYTES]

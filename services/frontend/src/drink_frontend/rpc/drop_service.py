@@ -33,13 +33,13 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     """The RPCs of drink.v1.DropService.
 
     Args:
-        drops: Placing, following and cancelling drops.
-        balances: The buyers' credits after a drop.
-        watches: Where watches are counted.
-        permits: Who knows of revoked tokens.
-        pages: Where pages are built.
+        drops: The use cases of drops.
+        balances: Credits of accounts after a drop.
+        watches: Limits watches.
+        permits: Ends calls whose token is revoked.
+        pages: Limits pages of lists.
         wait_s: Longest wait for an outcome, in seconds.
-        begin_s: Seconds after which the answer to a drop that waits is begun.
+        begin_s: Seconds after which the headers of the response to a waiting call are sent.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         self._begin_s = begin_s
 
     async def Drop(self, request: pb.DropRequest, context: Context) -> pb.DropResponse:
-        """Buys, and answers with the outcome; a delayed drop and one with no_wait at once."""
+        """Buys an item and waits for the outcome, unless the drop is delayed or has no_wait."""
         order = drop_order(request, caller().name, current_call().token_digest)
         drop = await self._drops.place(order)
         if not (order.delay_s or request.no_wait or drop.state.answered):
@@ -73,7 +73,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
 
     async def _outcome(self, drop: entities.Drop) -> entities.Drop:
         permit = Permit(drop.account, token=current_call().token_digest)
-        # What was paid for goes on; the buyer's program may be a thief's.
+        # The drop itself goes on, since it is paid for.
         message = f"the token was revoked; the drop {drop.id} goes on"
         try:
             async with (
@@ -82,11 +82,11 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
             ):
                 return await self._drops.outcome(drop.id)
         except TimeoutError:
-            # A drop that exists is answered with its state, whatever that is.
+            # The drop exists, so the answer is its present state and not an error.
             return await self._drops.get(caller(), drop.id)
 
     async def GetDrop(self, request: pb.GetDropRequest, _context: Context) -> pb.GetDropResponse:
-        """One drop as it stands, by its name or by the caller's request_id."""
+        """Returns the present state of a drop, by its name or by the caller's request_id."""
         if request.request_id and not request.name:
             drop = await self._drops.find(caller(), request.request_id)
         else:
@@ -96,7 +96,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     async def ListDrops(
         self, request: pb.ListDropsRequest, _context: Context
     ) -> pb.ListDropsResponse:
-        """One page of drops, newest first."""
+        """Returns one page of drops, newest first."""
         account: str | None = caller().name
         if request.parent == EVERYONE:
             account = None
@@ -127,7 +127,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     async def WatchDrop(
         self, request: pb.WatchDropRequest, _context: Context
     ) -> AsyncGenerator[pb.WatchDropResponse, None]:
-        """The drop now and at each change, until its final state."""
+        """Sends the drop now and after each change, until its final state."""
         account = caller()
         drop = await self._drops.get(account, parse_drop(request.name, "name"))
         updates = self._watches.follow(account.name, self._drops.watch(drop.id))
@@ -138,9 +138,9 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
 
 @asynccontextmanager
 async def _begun_after(seconds: float, context: Context) -> AsyncIterator[None]:
-    """Begins the answer of the call, if what is done in the context takes longer than `seconds`.
+    """Sends a call's response headers if the block in this context takes longer than `seconds`.
 
-    Proxies give up on a call whose answer does not begin, some of them only on those.
+    Proxies end calls whose response has not begun after some time; some never end others.
     """
     loop = asyncio.get_running_loop()
     sending: list[asyncio.Task[None]] = []
@@ -153,5 +153,5 @@ async def _begun_after(seconds: float, context: Context) -> AsyncIterator[None]:
         yield
     finally:
         timer.cancel()
-        # The rest of the answer must not overtake it. If it fails, the peer is gone.
+        # The response must not be sent before its headers. If they fail, the client is gone.
         await asyncio.gather(*sending, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""grpc.health.v1: whether this frontend serves, and the question as a client asks it."""
+"""grpc.health.v1: reports whether this frontend serves, and checks it as a client."""
 # ruff: noqa: N802 - the methods are named by the protocol
 
 import asyncio
@@ -17,7 +17,7 @@ from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.usecases.watches import Watches
 
 ASK_AGAIN_S = 0.1
-"""Seconds between two checks of which a flood of others kept the first one out."""
+"""Seconds until a check is repeated that a flood of other checks kept out."""
 
 log = structlog.get_logger(__name__)
 
@@ -28,18 +28,18 @@ _SERVICE_UNKNOWN = pb.HealthCheckResponse.SERVICE_UNKNOWN
 _LOOPBACK_OF = {str(IPv4Address(0)): "127.0.0.1", str(IPv6Address(0)): "::1"}
 
 _DIRECT = (("grpc.enable_http_proxy", 0),)
-"""The question stays on this host; gRPC would otherwise ask the `http_proxy` of the environment."""
+"""A check never uses a proxy; gRPC would otherwise use `http_proxy` of the environment."""
 
 
 class Health(health_pb2_grpc.HealthServicer):
     """The RPCs of grpc.health.v1.Health; all services are up or down together.
 
-    The servicer that comes with grpcio-health-checking writes to its watchers under a lock, so one
-    watcher that does not read could keep the others from hearing of a shutdown.
+    The servicer of grpcio-health-checking writes to its watchers under a lock, so that one watcher
+    that does not read could delay the shutdown message to all others.
 
     Args:
         services: Full names of the services; the empty name stands for the server.
-        watches: Where watches are counted.
+        watches: Limits watches.
     """
 
     def __init__(self, services: Sequence[str], watches: Watches) -> None:
@@ -50,7 +50,7 @@ class Health(health_pb2_grpc.HealthServicer):
         self._changed = asyncio.Event()
 
     def set(self, serving: bool) -> None:
-        """Says whether calls can be served; after a shutdown they never can."""
+        """Sets whether calls can be served; after `shut_down` it stays False."""
         serving = serving and not self._shut_down
         if serving != self._serving:
             log.info("health_changed", serving=serving)
@@ -59,14 +59,14 @@ class Health(health_pb2_grpc.HealthServicer):
             self._changed = asyncio.Event()
 
     def shut_down(self) -> None:
-        """Says for good that no more calls should be sent here."""
+        """Reports NOT_SERVING from now on."""
         self._shut_down = True
         self.set(serving=False)
 
     async def follow(
         self, ready: Callable[[], Awaitable[bool]], interval_s: float, timeout_s: float
     ) -> None:
-        """Asks `ready` again and again, until cancelled."""
+        """Calls `ready` every `interval_s` seconds, and sets its result, until cancelled."""
         while True:
             self.set(await probe(ready, timeout_s))
             await asyncio.sleep(interval_s)
@@ -74,7 +74,7 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Check(
         self, request: pb.HealthCheckRequest, context: Context
     ) -> pb.HealthCheckResponse:
-        """The status now; NOT_FOUND for an unknown service, as the health protocol has it."""
+        """Returns the status; NOT_FOUND for an unknown service, as the health protocol requires."""
         status = self._status(request.service)
         if status == _SERVICE_UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
@@ -83,7 +83,7 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: pb.HealthCheckRequest, _context: Context
     ) -> AsyncGenerator[pb.HealthCheckResponse, None]:
-        """The status now and after each change."""
+        """Sends the status now and after each change."""
         with self._watches.admit(current_call().place):
             told = None
             while True:
@@ -101,7 +101,7 @@ class Health(health_pb2_grpc.HealthServicer):
 
 
 async def probe(ready: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:
-    """What `ready` says; no if it fails or takes too long."""
+    """The result of `ready`; False if it fails or takes longer than `timeout_s`."""
     try:
         async with asyncio.timeout(timeout_s):
             return await ready()
@@ -111,11 +111,11 @@ async def probe(ready: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:
 
 
 async def check(settings: RpcSettings, timeout_s: float = 5.0) -> bool:
-    """Whether the frontend with these settings, on this host, says that it serves.
+    """Whether the frontend with these settings on this host reports that it serves.
 
     Args:
-        settings: Those of the frontend that is asked.
-        timeout_s: Seconds it has to answer.
+        settings: The settings of that frontend.
+        timeout_s: Seconds in which it must answer.
     """
     try:
         async with asyncio.timeout(timeout_s), await _channel(settings) as channel:
@@ -127,7 +127,7 @@ async def check(settings: RpcSettings, timeout_s: float = 5.0) -> bool:
 
 
 async def _answer(stub: health_pb2_grpc.HealthStub) -> pb.HealthCheckResponse:
-    """The answer to a check; asks again if a flood of checks kept this one out."""
+    """The answer to a check, which is repeated if a flood of checks keeps it out."""
     while True:
         try:
             answer: pb.HealthCheckResponse = await stub.Check(pb.HealthCheckRequest())
@@ -156,10 +156,10 @@ async def _channel(settings: RpcSettings) -> grpc.aio.Channel:
 
 
 async def _name(certificate: bytes, address: str, port: int) -> str:
-    """A name that the server's certificate is good for.
+    """A name in the server's certificate.
 
-    The question is whether this host's own frontend serves, so its own certificate is the trust
-    anchor, and whichever name it has is the right one.
+    The check is for the frontend of this host, so its own certificate is the trust anchor, and any
+    name in it is accepted.
     """
     context = ssl.create_default_context(cadata=certificate.decode())
     context.check_hostname = False

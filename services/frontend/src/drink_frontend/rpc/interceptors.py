@@ -5,7 +5,7 @@ A call passes in this order, all of it in `Interceptor.serve`:
 1. It is tracked until its task ends. What the steps below raise is answered as a status (`errors`).
 2. `Gateways.client` finds the address of the client for whom a gateway calls.
 3. `Authentication.class_of` takes the call's class from caches, without the database.
-4. `CallRates.begin` and `Admission.enter` limit calls per second and calls in flight.
+4. `CallRates.begin` and `Admission.enter` limit the calls per second and those in flight.
 5. `Authentication.identify` finds the user or machine, and refuses callers without the rights.
 6. `Messages` reads the request under a time limit and decodes it.
 7. The service's method runs.
@@ -79,14 +79,14 @@ class CallLimits:
     """What limits and counts calls.
 
     Attributes:
-        admission: Calls in flight.
-        pace: Calls per second.
-        connections: The connections, and which of them are in use.
-        responses: Responses that have not left yet.
+        admission: Limits calls in flight.
+        rates: Limits calls per second.
+        connections: Limits connections, which calls keep in use.
+        responses: Limits responses that have not left yet.
     """
 
     admission: Admission
-    pace: CallRates
+    rates: CallRates
     connections: ConnectionLimits
     responses: ResponseLimits
 
@@ -222,14 +222,14 @@ class Interceptor(grpc.aio.ServerInterceptor):
             kind, owner = self._authentication.class_of(method.access, token_digest)
         peer = parse_peer(context.peer())
         where = peer.place if client is None else place(client)
-        limits.pace.begin(Kind.STRANGER if kind is Kind.UNKNOWN else kind, owner, peer, where)
+        limits.rates.begin(Kind.STRANGER if kind is Kind.UNKNOWN else kind, owner, peer, where)
         call = limits.admission.enter(kind, owner, peer, where)
         call.token, call.token_digest = token, token_digest
         if client is not None:
             call.origin = client
         limits.connections.began(peer)
         if where != peer.place:
-            limits.connections.belongs(peer, "gateway")
+            limits.connections.set_owner(peer, "gateway")
         # The stubs want a callback for one kind of messages.
         over: Any = partial(self._over, call)
         context.add_done_callback(over)

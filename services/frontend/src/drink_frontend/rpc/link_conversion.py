@@ -1,8 +1,7 @@
-"""Between the messages of MachineLinkService and the link's own values.
+"""Converts between the messages of MachineLinkService and the values of `links`.
 
-Agents in the field are older or newer than the frontend: what an agent says in words that are not
-known here (a cause, a kind of message) is read as "not said". What cannot be right in any version
-is a LinkProtocolError.
+Agents may be older or newer than the frontend, so an unknown cause or kind of message is treated as
+absent. A value that is invalid in every version raises LinkProtocolError.
 """
 
 import math
@@ -19,13 +18,13 @@ from drink_frontend.links import messages
 from drink_frontend.rpc.conversion import CAUSES, SENSORS, drop_name, parse_drop, parse_machine
 
 EVIDENCE_LINES_MAX = 32
-"""Lines of evidence kept of one result; more are cut, since the result itself is a fact."""
+"""Lines of evidence kept of one result; further lines are dropped."""
 
 EVIDENCE_TEXT_MAX = 200
 """Characters kept of one line of evidence."""
 
 IGNORED_SLOTS_MAX = 8
-"""Slots above the highest number that are named in the log; the others are as wrong."""
+"""Most slots above the highest number that the log lists."""
 
 AGENT_VERSION_MAX = 64
 """Characters kept of an agent's version."""
@@ -54,10 +53,10 @@ _GOODBYES_BY_WIRE: dict[int, messages.GoodbyeReason] = {
 
 
 def agent_message(request: _Wire.ConnectRequest) -> messages.AgentMessage | None:
-    """What the agent says; None for a kind of message that is not known here.
+    """The value of an agent's message; None for an unknown kind of message.
 
     Raises:
-        LinkProtocolError: no agent may say that.
+        LinkProtocolError: the message is invalid.
     """
     kind = request.WhichOneof("message")
     if kind is None:
@@ -66,7 +65,7 @@ def agent_message(request: _Wire.ConnectRequest) -> messages.AgentMessage | None
 
 
 def frontend_message(message: messages.FrontendMessage) -> _Wire.ConnectResponse:
-    """What the frontend says, on the wire."""
+    """The frontend's message as a drink.v1 message."""
     match message:
         case messages.Welcome(epoch, wanted_drops, heartbeat_interval_s):
             return _Wire.ConnectResponse(

@@ -1,4 +1,4 @@
-"""MachineLinkService: the wire side of an agent's link; what is said on it is links' business."""
+"""MachineLinkService: converts the messages of an agent's link; `links` handles them."""
 # ruff: noqa: N802 - the methods are named by the protocol
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -15,7 +15,12 @@ from drink_frontend.usecases.machines import Machines
 
 
 class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceServicer):
-    """The RPC of drink.v1.MachineLinkService."""
+    """The RPC of drink.v1.MachineLinkService.
+
+    Args:
+        links: Serves the links.
+        machines: Looks tokens of agents up.
+    """
 
     def __init__(self, links: LinkRegistry, machines: Machines) -> None:
         self._links = links
@@ -24,7 +29,7 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
     async def Connect(
         self, request_iterator: AsyncIterator[pb.ConnectRequest], _context: Context
     ) -> AsyncGenerator[pb.ConnectResponse, None]:
-        """Runs the link of the machine that the agent speaks for."""
+        """Serves the link of the agent's machine until it ends."""
         call = current_call()
         incoming = self._agent_messages(call.owner, request_iterator)
         link = self._links.serve(call.owner, incoming, call.peer.address)
@@ -35,7 +40,9 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
                 yield frontend_message(message)
 
     async def _check_token(self, call: Call) -> None:
-        """A new token ends the links that there are; this one may have begun just after that.
+        """Looks the agent's token up again after Hello.
+
+        A new token ends only links that are open; this link may have been opened just after.
 
         Raises:
             TokenInvalidError: the token was replaced between the call and its Hello.
@@ -46,11 +53,11 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
     async def _agent_messages(
         self, machine: str, requests: AsyncIterator[pb.ConnectRequest]
     ) -> AsyncGenerator[AgentMessage, None]:
-        """What the agent says, without messages of kinds that are not known here.
+        """The agent's messages, without those of unknown kinds.
 
         Raises:
-            LinkProtocolError: it says what no agent may say.
-            RateLimitedError: it says too much; what it said last is passed on before.
+            LinkProtocolError: a message is invalid.
+            RateLimitedError: the agent has sent too much; its last message is passed on before.
         """
         async for request in requests:
             accepted = self._links.accepts(machine, request.ByteSize())

@@ -1,4 +1,4 @@
-"""MachineService: machines and slots, for anyone to see and for administrators to change."""
+"""MachineService: anyone can list and watch machines, administrators can change their slots."""
 # ruff: noqa: N802 - the methods are named by the protocol
 
 from collections.abc import AsyncGenerator
@@ -14,15 +14,15 @@ from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.watches import Watches
 
 NAMES_MAX = 100
-"""Most machines named in one watch; who wants more asks for all."""
+"""Most machines named in one watch; without names a watch shows all machines."""
 
 
 class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
     """The RPCs of drink.v1.MachineService.
 
     Args:
-        machines: Machines and their slots.
-        watches: Where watches are counted.
+        machines: The use cases of machines and slots.
+        watches: Limits watches.
     """
 
     def __init__(self, machines: Machines, watches: Watches) -> None:
@@ -33,21 +33,21 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
     async def ListMachines(
         self, _request: pb.ListMachinesRequest, _context: Context
     ) -> pb.ListMachinesResponse:
-        """All machines."""
+        """Returns all machines, by name."""
         machines = await self._machines.list()
         return pb.ListMachinesResponse(machines=[machine_message(each) for each in machines])
 
     async def GetMachine(
         self, request: pb.GetMachineRequest, _context: Context
     ) -> pb.GetMachineResponse:
-        """One machine."""
+        """Returns one machine."""
         machine = await self._machines.get(parse_machine(request.name, "name"))
         return pb.GetMachineResponse(machine=machine_message(machine))
 
     async def WatchMachines(
         self, request: pb.WatchMachinesRequest, _context: Context
     ) -> AsyncGenerator[pb.WatchMachinesResponse, None]:
-        """Machines now, and each again when it changes."""
+        """Sends the machines now, and each one again after a change."""
         if len(request.names) > NAMES_MAX:
             raise FieldInvalidError("names", f"must be at most {NAMES_MAX}")
         names = [parse_machine(name, "names") for name in request.names]
@@ -59,7 +59,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
                 yield self._shown(machine)
 
     def _shown(self, machine: Machine) -> pb.WatchMachinesResponse:
-        """The message that shows the machine, made once for all who watch."""
+        """The response that shows the machine, encoded once for all watches."""
         last = self._last_shown.get(machine.name)
         if last is not None and last[0] is machine:
             return last[1]
@@ -70,7 +70,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
     async def UpdateSlot(
         self, request: pb.UpdateSlotRequest, _context: Context
     ) -> pb.UpdateSlotResponse:
-        """Changes what is given of a slot."""
+        """Changes the fields of a slot that the request contains."""
         machine, number = parse_slot(request.name, "name")
         slot = await self._machines.update_slot(
             caller(),

@@ -24,19 +24,19 @@ Row = TypeVar("Row")
 M = TypeVar("M", bound=Message)
 
 CUTS_LOGGED = 2
-"""Connections cut for slow reading that are logged in CUTS_S seconds."""
+"""Connections closed for slow reading that are logged in CUTS_S seconds."""
 
 CUTS_S = 10
-"""See CUTS_LOGGED."""
+"""Seconds in which CUTS_LOGGED closed connections are logged."""
 
 
 class ResponseLimits:
-    """The responses that have not left yet.
+    """Limits the responses that have not left yet.
 
     Args:
         settings: The limits.
-        cut: Ends a connection; says whether it could.
-        clock: Seconds of a monotonic clock.
+        cut: Closes a connection; returns False if it is already closed.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ResponseLimits:
         return self._bytes_of.total()
 
     def leaving(self, call: Call, size: int) -> None:
-        """A response of `size` bytes has begun to leave; cuts who reads too slowly for it."""
+        """Counts a response of `size` bytes, and closes connections above the limits of bytes."""
         self.left(call)
         call.response_bytes = size
         call.leaving_since = self._clock()
@@ -75,7 +75,7 @@ class ResponseLimits:
                 break
 
     def left(self, call: Call) -> None:
-        """The call's response has left, or never will."""
+        """Removes the response of a call, since it has left or never will."""
         if call in self._leaving:
             del self._leaving[call]
             owner = _owner(call)
@@ -93,7 +93,7 @@ class ResponseLimits:
             self.left(call)
 
     def end_slow(self) -> None:
-        """Cuts the connections of those who have taken too long; to be called again and again."""
+        """Closes the connections of responses that have waited too long; called periodically."""
         latest = self._clock() - self._limits.leave_limit_s
         while self._leaving:
             call = next(iter(self._leaving))
@@ -102,9 +102,12 @@ class ResponseLimits:
             self._end(call, "responses are not read")
 
     def _end_oldest(self, owners: Iterable[str], newest: Call) -> bool:
-        """Cuts the connection that has waited longest of the first owner who has one to cut.
+        """Closes the connection of the oldest response of the first owner that has another one.
 
-        That of the newest response is left: it has had no time to be read.
+        The connection of `newest` stays open, since there was no time to read that response yet.
+
+        Returns:
+            Whether a connection was closed.
         """
         for owner in owners:
             for call in self._leaving:
@@ -131,12 +134,12 @@ class ResponseLimits:
 
 
 def _owner(call: Call) -> str:
-    """Who a response is counted for."""
+    """The account, machine or place for which a response is counted."""
     return f"{call.kind.value} {call.owner or call.place}"
 
 
 class PageLimits:
-    """The pages that are being read and built.
+    """Limits the pages of lists that are read and encoded at a time.
 
     Args:
         settings: The limits.
@@ -151,13 +154,13 @@ class PageLimits:
 
     @contextlib.asynccontextmanager
     async def turn(self, account: str, rows: int) -> AsyncIterator[None]:
-        """A turn to build a page for an account; waits until there is one.
+        """Waits until a page for an account may be built, and counts it while the context lasts.
 
-        The account's next turn comes the later the more rows this page may have; others' do not.
+        The more rows the page may have, the later the next page of the same account may begin.
 
         Args:
-            account: For whom the page is.
-            rows: Most rows that it will have.
+            account: The caller.
+            rows: Most rows of the page.
         """
         turns, users = self._of_account.setdefault(
             account, (asyncio.Semaphore(self._per_account_max), set())
@@ -184,7 +187,7 @@ class PageLimits:
             loop.call_later(rows * self._row_s, leave)
 
     def fit(self, rows: Sequence[Row], make: Callable[[Row], M]) -> list[M]:
-        """The messages of as many of the first rows as a page may hold, at least one."""
+        """The messages of as many of the first rows as fit into a page, at least of one."""
         messages: list[M] = []
         left = self._bytes_max
         for row in rows:

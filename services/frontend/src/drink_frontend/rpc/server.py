@@ -61,12 +61,12 @@ SERVICES = tuple(
 """Full names of the services of drink.v1."""
 
 END_LIMIT_S = 5.0
-"""Seconds that calls may take to end once they are cancelled; only a database that does not answer
-makes it longer than a moment, and that must not keep the process from ending."""
+"""Seconds that cancelled calls may take to end. They take long only if the database does not answer,
+and the process must end nevertheless."""
 
 WAIT_S = 3_600.0
-"""Seconds of one wait for the server's end. Some limit there must be: without one gRPC waits on a
-future of the server itself, and whoever gives up waiting cancels that."""
+"""Seconds of one wait for a server's end. Without a limit gRPC waits on a future of the server
+itself, which a cancelled waiter would cancel too."""
 
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
@@ -75,13 +75,13 @@ def options(settings: RpcSettings, connections_max: int) -> list[tuple[str, int]
     """The settings as gRPC channel arguments.
 
     Args:
-        settings: Those of both listeners.
+        settings: The settings of both listeners.
         connections_max: Most connections of this listener.
     """
     return [
         CHANNELZ,
         ("grpc.max_allowed_incoming_connections", connections_max),
-        # Left alone, 3,000 calls of each method may wait until Python looks at them.
+        # By default 3,000 calls of each method may wait until Python handles them.
         ("grpc.server.max_pending_requests", settings.admission.unseen_per_method_max),
         ("grpc.server.max_pending_requests_hard_limit", settings.admission.unseen_per_method_max),
         # A second frontend on the same port must fail instead of taking half of the calls.
@@ -95,9 +95,9 @@ def options(settings: RpcSettings, connections_max: int) -> list[tuple[str, int]
         ("grpc.max_connection_idle_ms", settings.connection_idle_s * 1000),
         ("grpc.keepalive_time_ms", settings.keepalive_time_s * 1000),
         ("grpc.keepalive_timeout_ms", settings.keepalive_timeout_s * 1000),
-        # Left alone it is 60 s, and the longer of the two timeouts wins.
+        # The default is 60 s, and the longer one of the two timeouts counts.
         ("grpc.http2.ping_timeout_ms", settings.keepalive_timeout_s * 1000),
-        # Left alone it ends the pings on a stream that is idle, as a link mostly is.
+        # By default gRPC sends no further pings on an idle stream, as a link mostly is.
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.keepalive_permit_without_calls", 1),
         (
@@ -112,23 +112,23 @@ class RpcServer:
 
     Args:
         settings: Address and limits.
-        drops: Placing, following and cancelling drops.
-        accounts: Logging in, accounts, credits.
-        balances: Credits, to be shown after a drop.
-        machines: Machines and their slots.
-        links: The agents' links.
-        permits: Who knows of revoked tokens.
+        drops: The use cases of drops.
+        accounts: The use cases of accounts and credits.
+        balances: Cached accounts, for the credits after a drop.
+        machines: The use cases of machines and slots.
+        links: Serves the agents' links.
+        permits: Ends calls whose token is revoked.
         randomness: Ids of calls and incidents.
-        ready: Whether the database takes changes; asked again and again for the health service.
-        connections_max: Most connections of the buyers' listener, and of the one for links.
-        accepted: Finds and ends this process's connections; None leaves them alone.
+        ready: Whether the database accepts changes; called periodically for the health service.
+        connections_max: Most connections of the users' listener, and of the listener for links.
+        accepted: Lists and closes this process's connections; None disables that.
         make_server: Makes gRPC's servers; takes the keywords of `grpc.aio.server`.
 
     Raises:
         OSError: the list of revoked certificates or of gateways cannot be read.
 
     Attributes:
-        links_port: The port for agents alone, once it listens; 0 if there is none.
+        links_port: The port of the listener for links, while it listens; 0 if there is none.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class RpcServer:
         self._tasks: list[asyncio.Task[None]] = []
         clock = asyncio.get_running_loop().time
         self._connections_max = connections_max
-        self._watched = accepted is not None
+        self._limits_connections = accepted is not None
         limits = settings.connections
         self._uncalled = UncalledConnections(limits.uncalled_interval_s, limits.uncalled_report_min)
         self._connections = ConnectionLimits(
@@ -163,7 +163,7 @@ class RpcServer:
         )
         self._pages = PageLimits(settings.responses)
         self._responses = ResponseLimits(settings.responses, self._connections.cut, clock)
-        self._parts = _Parts(drops, accounts, balances, machines, links, permits)
+        self._use_cases = _UseCases(drops, accounts, balances, machines, links, permits)
         self._interceptor = self._make_interceptor(randomness)
         # One server for each listener, so that each has connections of its own.
         self._servers = [
@@ -174,15 +174,15 @@ class RpcServer:
             self._add_services(server)
 
     def _make_interceptor(self, randomness: Randomness) -> Interceptor:
-        settings, parts, connections = self._settings, self._parts, self._connections
+        settings, use_cases, connections = self._settings, self._use_cases, self._connections
         admission = Admission(settings.admission, settings.calls_max, connections.cut)
         pace = CallRates(settings.pace, connections.cut, asyncio.get_running_loop().time)
         authentication = Authentication(
-            parts.accounts,
-            parts.machines,
+            use_cases.accounts,
+            use_cases.machines,
             admission,
             connections,
-            parts.permits,
+            use_cases.permits,
             certificate_required=settings.links.required,
             revoked=Revoked(settings.links.revoked) if settings.links.revoked else None,
         )
@@ -195,13 +195,13 @@ class RpcServer:
         )
 
     def _add_services(self, server: grpc.aio.Server) -> None:
-        settings, parts = self._settings, self._parts
+        settings, use_cases = self._settings, self._use_cases
         drop_service_pb2_grpc.add_DropServiceServicer_to_server(
             DropService(
-                parts.drops,
-                parts.balances,
+                use_cases.drops,
+                use_cases.balances,
                 self._watches,
-                parts.permits,
+                use_cases.permits,
                 pages=self._pages,
                 wait_s=settings.drop_wait_s,
                 begin_s=settings.drop_begin_s,
@@ -209,13 +209,13 @@ class RpcServer:
             server,
         )
         machine_service_pb2_grpc.add_MachineServiceServicer_to_server(
-            MachineService(parts.machines, self._watches), server
+            MachineService(use_cases.machines, self._watches), server
         )
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
-            AccountService(parts.accounts, self._pages), server
+            AccountService(use_cases.accounts, self._pages), server
         )
         machine_link_service_pb2_grpc.add_MachineLinkServiceServicer_to_server(
-            MachineLinkService(parts.links, parts.machines), server
+            MachineLinkService(use_cases.links, use_cases.machines), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(  # type: ignore[no-untyped-call]
             self._health, server
@@ -226,25 +226,25 @@ class RpcServer:
             )
 
     async def start(self) -> int:
-        """Listens and serves.
+        """Opens the listeners and serves calls.
 
         Returns:
-            The port.
+            The port of the users' listener.
 
         Raises:
-            OSError: an address cannot be listened on, or certificate and key are of no use.
+            OSError: an address cannot be listened on, or certificate or key are invalid.
         """
         settings = self._settings
         self._health.set(await probe(self._ready, settings.health_timeout_s))
         buyers, links = self._servers[0], self._servers[-1]
         try:
             port = self._listen(buyers, settings.target)
-            self._connections.listens(port, self._connections_max[0])
+            self._connections.add_listener(port, self._connections_max[0])
             if settings.links.listens:
                 self.links_port = self._listen(
                     links, settings.links_target, settings.links.client_ca
                 )
-                self._connections.listens(self.links_port, self._connections_max[1])
+                self._connections.add_listener(self.links_port, self._connections_max[1])
         except OSError:
             await self._stop_servers(None)
             raise
@@ -267,16 +267,16 @@ class RpcServer:
                 self._ready, settings.health_interval_s, settings.health_timeout_s
             )
         }
-        if self._watched:
+        if self._limits_connections:
             works["rpc connections"] = self._follow_connections()
             works["rpc uncalled"] = self._uncalled.follow(self._connections.places_without_call)
         self._tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
 
     async def _follow_connections(self) -> None:
-        """Closes connections that have to make way, and those of who does not read."""
+        """Closes connections above the limits and those of clients that do not read."""
         limits = self._settings.connections
         while True:
-            self._connections.tidy(await asyncio.to_thread(self._connections.look))
+            self._connections.enforce(await asyncio.to_thread(self._connections.list_open))
             self._responses.end_slow()
             crowded = self._connections.crowded
             await asyncio.sleep(
@@ -299,10 +299,10 @@ class RpcServer:
             raise OSError(f"gRPC cannot listen on {target}") from error
 
     async def ended(self) -> None:
-        """Waits until a server, or what looks after it, has ended.
+        """Waits until a server or one of the periodic tasks has ended.
 
         Raises:
-            Exception: what ended it, if that is known.
+            Exception: the error that ended it, if there was one.
         """
         servers = [asyncio.create_task(_terminated(server)) for server in self._servers]
         try:
@@ -315,18 +315,18 @@ class RpcServer:
                 server.cancel()
 
     async def drain(self) -> None:
-        """Tells clients to go elsewhere: health says NOT_SERVING, watches end.
+        """Reports NOT_SERVING and ends watches, so that clients use another frontend.
 
-        Calls that wait for a drop's outcome go on; new drops are refused by the use case, and the
-        links say goodbye themselves.
+        Calls that wait for a drop's outcome go on. The use case refuses new drops, and `links` ends
+        the links.
         """
         self._health.shut_down()
         self._watches.close()
 
     async def stop(self, grace_s: float) -> None:
-        """Ends the server and the calls under way, the last of them after `grace_s` seconds.
+        """Ends the server, and cancels calls that are in flight after `grace_s` seconds.
 
-        What they hold is given back before it returns, unless that takes longer than END_LIMIT_S.
+        It returns when all calls have ended, but at most END_LIMIT_S seconds after that.
         """
         for task in self._tasks:
             task.cancel()
@@ -344,12 +344,11 @@ class RpcServer:
 
 async def _terminated(server: grpc.aio.Server) -> None:
     while await server.wait_for_termination(WAIT_S):
-        # It still serves.
         continue
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _UseCases:
     """The use cases behind the services."""
 
     drops: Drops

@@ -1,4 +1,4 @@
-"""The gRPC listeners' credentials, which follow their files."""
+"""Credentials of the gRPC listeners, renewed from their files, and revoked client certificates."""
 
 import asyncio
 import re
@@ -19,18 +19,17 @@ def server_credentials(
     client_ca: Path | None = None,
     on_handshake: Callable[[], None] = lambda: None,
 ) -> grpc.ServerCredentials:
-    """Credentials of a listener that follow their files.
+    """Credentials of a listener, renewed at the next handshake after their files change.
 
     Args:
-        certificate: The certificate chain, the server's own first.
-        key: The private key.
-        client_ca: Authorities one of which must have signed the client's certificate; None asks
-            clients for none.
-        on_handshake: Told, on a thread of gRPC, that a handshake begins.
+        certificate: File with the certificate chain, the server's own certificate first.
+        key: File with the private key.
+        client_ca: File with the authorities that sign clients' certificates; with None, clients
+            need no certificate.
+        on_handshake: Called when a handshake begins, on a thread of gRPC.
 
     Raises:
-        OSError: a file cannot be read, or they are no certificate with its key and no
-            authorities (ssl.SSLError).
+        OSError: a file cannot be read, or its content is invalid (ssl.SSLError).
     """
     paths = (certificate, key) if client_ca is None else (certificate, key, client_ca)
     files = CertificateFiles(_configuration, *paths)
@@ -39,8 +38,8 @@ def server_credentials(
         on_handshake()
         return files.renewed()
 
-    # gRPC asks at each handshake, on a thread of its own, and takes None for "as before"; its type
-    # stubs do not say so.
+    # gRPC calls this at each handshake on a thread of its own, and keeps the credentials if it
+    # returns None. The type stubs do not allow that.
     return grpc.dynamic_ssl_server_credentials(
         files.current,
         renewed,  # type: ignore[arg-type]
@@ -56,16 +55,15 @@ _FINGERPRINT = re.compile("[0-9a-f]{64}")
 
 
 class Revoked:
-    """Certificates that are taken no more although their authority stands for them.
+    """Client certificates that are refused although their authority has signed them.
 
-    gRPC knows no lists of revoked certificates; and for a stolen one every frontend is to be told
-    anyway.
+    gRPC has no support for lists of revoked certificates.
 
     Args:
-        path: Their SHA-256 fingerprints in hexadecimal digits, one a line; `#` begins a comment.
+        path: File with a SHA-256 fingerprint in hexadecimal digits per line; `#` begins a comment.
 
     Raises:
-        OSError: it cannot be read, or has a line that is none.
+        OSError: the file cannot be read, or a line is no fingerprint.
     """
 
     def __init__(self, path: Path) -> None:
@@ -113,7 +111,7 @@ def _fingerprints(path: Path) -> frozenset[str]:
 def _configuration(
     certificate: Path, key: Path, client_ca: Path | None = None
 ) -> grpc.ServerCertificateConfiguration:
-    # gRPC itself would only fail at the first handshake.
+    # gRPC itself would report invalid files only at the first handshake.
     check = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     check.load_cert_chain(certificate, key)
     if client_ca is not None:
