@@ -61,8 +61,8 @@ SERVICES = tuple(
 """Full names of the services of drink.v1."""
 
 END_LIMIT_S = 5.0
-"""Seconds that cancelled calls may take to end. They take long only if the database does not answer,
-and the process must end nevertheless."""
+"""Seconds that cancelled calls may take to end. A database that does not answer may delay them, but
+the process must end nevertheless."""
 
 WAIT_S = 3_600.0
 """Seconds of one wait for a server's end. Without a limit gRPC waits on a future of the server

@@ -1,4 +1,4 @@
-"""Settings of the gRPC listener."""
+"""Settings of the gRPC listeners."""
 
 import ipaddress
 from pathlib import Path
@@ -18,40 +18,40 @@ def is_loopback(address: str) -> bool:
 class LinkListenerSettings(BaseModel):
     """A second gRPC listener, for agents.
 
-    It has connections and a gRPC server of its own, which nobody can fill who cannot reach its
-    port. And gRPC can require a certificate of every client of a listener or of none, and buyers
-    have none; so mutual TLS needs a listener of its own.
+    It has a gRPC server of its own, so that clients that cannot reach its port cannot use up its
+    connections. Mutual TLS needs it too: gRPC requires a certificate of every client of a listener
+    or of none, and buyers have none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     listen: bool = False
-    """Whether there is such a listener without `client_ca` too, for agents with tokens; default no:
-    they use the buyers' listener, which they may in any case. It speaks TLS if the buyers' does."""
+    """Whether the listener exists without `client_ca` too, for agents with tokens; default no: they
+    use the buyers' listener, which stays open to them in any case. It uses TLS if the buyers'
+    listener does."""
 
     client_ca: Path | None = None
-    """PEM file with the authorities that sign agents' certificates; default none. With it there is
-    such a listener, and it takes no client without a certificate. It needs `rpc.tls_certificate`,
-    which it serves with. Read again when it
-    changes."""
+    """PEM file with the authorities that sign agents' certificates; default none. With it the
+    listener exists and refuses clients without a certificate. It needs `rpc.tls_certificate`, its
+    own certificate. Read again when it changes."""
 
     revoked: Path | None = None
-    """File with the SHA-256 fingerprints of certificates that are taken no more, one a line;
-    default none. Read again for every link."""
+    """File with the SHA-256 fingerprints of revoked certificates, one per line; default none. Read
+    again for every link."""
 
     address: str = Field(default="", max_length=253)
-    """IP address or host name to listen on; default empty, which is that of `rpc.address`."""
+    """IP address or host name to listen on; default empty, which means `rpc.address`."""
 
     port: int = Field(default=50052, ge=0, le=65535)
     """TCP port; default 50052, the next one. 0 takes any free port."""
 
     required: bool = False
-    """Whether every agent needs a certificate; default no: a machine's token alone will do, on the
-    other listener."""
+    """Whether every agent needs a certificate; default no: on the buyers' listener the token of a
+    machine is enough."""
 
     @property
     def listens(self) -> bool:
-        """Whether there is a listener for agents."""
+        """Whether the listener for agents exists."""
         return self.listen or self.client_ca is not None
 
     @model_validator(mode="after")
@@ -64,42 +64,42 @@ class LinkListenerSettings(BaseModel):
 
 
 class AdmissionSettings(BaseModel):
-    """How many calls may be under way, per class of caller.
+    """How many calls may be in flight, per class of caller.
 
-    A call counts from its headers on. Callers without a token that is known are strangers. Where a
-    limit of strangers is reached, a new call takes the place of the oldest one there that still
-    waits for its message; if none waits, the new one is refused with RATE_LIMITED.
+    A call counts from its headers on. Callers without a valid token are strangers. At a limit of
+    strangers, a new call takes the place of the oldest call in the same group that still waits for
+    its message; if no call waits, the new one is refused with RATE_LIMITED.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     strangers_max: int = Field(default=512, ge=1, le=100_000)
-    """Strangers' calls under way in all; default 512, some 15 MB of memory. Open watches are not
-    among them: `rpc.watches_max` counts those."""
+    """Strangers' calls in flight in all; default 512, some 15 MB of memory. Open watches do not
+    count here, but in `rpc.watches_max`."""
 
     strangers_per_address_max: int = Field(default=256, ge=1, le=100_000)
-    """Strangers' calls under way from one IPv4 address or one IPv6 network of 64 bits; default
-    256, so that no address takes all places."""
+    """Strangers' calls in flight from one IPv4 address or one IPv6 network of 64 bits; default 256,
+    so that no address takes all places."""
 
     strangers_per_connection_max: int = Field(default=64, ge=1, le=100_000)
-    """Strangers' calls under way on one connection; default 64."""
+    """Strangers' calls in flight on one connection; default 64."""
 
     unknown_tokens_max: int = Field(default=1_024, ge=1, le=100_000)
-    """Calls whose token was not seen before and waits to be looked up; default 1,024, some 30 MB of
-    memory: as many agents as may dial at once after a restart. Above it the oldest one of the
-    address that has most of them makes way."""
+    """Calls whose token is in no cache and waits to be looked up; default 1,024, some 30 MB of
+    memory: as many agents may connect at once after a restart. Above it the oldest such call of the
+    address with most of them is ended."""
 
     calls_per_account_max: int = Field(default=256, ge=1, le=100_000)
-    """Calls under way of one account; default 256, more than one account can have drops waiting.
-    Above it its calls are refused with RATE_LIMITED."""
+    """Calls in flight of one account; default 256, more than the drops that one account can have
+    waiting. Above it calls are refused with RATE_LIMITED."""
 
     calls_per_machine_max: int = Field(default=8, ge=1, le=1_000)
-    """Links under way of one machine; default 8: the newest one counts, and those before it need a
-    moment to end. No other caller's calls count here."""
+    """Links in flight of one machine; default 8: only the newest one is used, and earlier ones need
+    a moment to end. Calls of other callers do not count here."""
 
     health_max: int = Field(default=64, ge=1, le=1_000)
-    """Health checks under way; default 64. They have places of their own, so that a frontend that
-    is busy is not taken for one that is down."""
+    """Health checks in flight; default 64. They have places of their own, so that a busy frontend
+    is not reported as down."""
 
     message_wait_s: float = Field(default=10, gt=0, le=300)
     """Seconds that a request's message may take to come after its headers; default 10. Clients send
@@ -107,126 +107,129 @@ class AdmissionSettings(BaseModel):
 
     waiting_per_connection_max: int = Field(default=48, ge=1, le=100_000)
     """Strangers' calls on one connection that wait for their message; default 48. Clients send it
-    with the headers, so on an honest connection only those wait that were begun at once."""
+    with the headers, so that on an honest connection only calls begun at the same time wait."""
 
     silent_calls_max: int = Field(default=16, ge=1, le=100_000)
-    """Strangers' calls of one connection that may end for want of their message; default 16. Then
-    the connection is closed, since each such call costs as much as one that is answered. A message
-    that comes clears the count."""
+    """Strangers' calls of one connection that may end because their message did not come; default
+    16. Then the connection is closed, since each such call costs as much as an answered one. A
+    message that comes resets the count."""
 
     unseen_per_method_max: int = Field(default=400, ge=16, le=100_000)
-    """Calls of one method that have come and that the frontend has not looked at yet; default 400,
-    some 6 MB of memory for each method that is flooded. gRPC cancels those beyond."""
+    """Calls of one method that have come and are not handled yet; default 400, some 6 MB of memory
+    for each method that is flooded. gRPC cancels further ones."""
 
     look_ups_max: int = Field(default=16, ge=1, le=1_000)
-    """Look-ups of tokens that are not known yet, at once; default 16. More wait."""
+    """Look-ups of tokens that are in no cache, at a time; default 16. Further ones wait."""
 
     look_ups_per_address_max: int = Field(default=4, ge=1, le=1_000)
-    """The same from one address; default 4, so that one guesser takes a quarter at most."""
+    """Look-ups of such tokens from one address, at a time; default 4, so that guesses from one
+    address take at most a quarter."""
 
 
 class PaceSettings(BaseModel):
-    """How fast calls may begin. A call that comes too soon is refused with RATE_LIMITED."""
+    """How many calls per second may begin. A call above a limit is refused with RATE_LIMITED."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     account_calls_per_s: float = Field(default=60, gt=0, le=1_000_000)
     """Calls of one account per second in the long run; default 60, far more than a person or a
-    touchscreen makes: so many that change something cost a tenth of a core."""
+    touchscreen makes. So many calls that change something take a tenth of a core."""
 
     account_calls_burst: int = Field(default=300, ge=1, le=1_000_000)
-    """Calls of one account at once, after a quiet time; default 300, five seconds of the rate."""
+    """Calls of one account at once, after a pause; default 300, five seconds of the rate."""
 
     stranger_calls_per_s: float = Field(default=100, gt=0, le=1_000_000)
     """Strangers' calls per second from one IPv4 address or one IPv6 network of 64 bits in the long
     run; default 100, which many people behind one address share while they log in."""
 
     stranger_calls_burst: int = Field(default=1_000, ge=1, le=1_000_000)
-    """The same at once, after a quiet time; default 1,000."""
+    """Strangers' calls from one such place at once, after a pause; default 1,000."""
 
     strangers_busy_per_s: float = Field(default=100, gt=0, le=1_000_000)
-    """Strangers' calls per second from everywhere together above which the log says so; default
-    100. None is refused for that: it tells an operator that somebody calls from many addresses."""
+    """Strangers' calls per second from all places together above which `strangers_busy` is logged;
+    default 100. No call is refused for that: the line reports calls from many addresses."""
 
     health_checks_per_s: float = Field(default=20, gt=0, le=1_000_000)
     """Health checks per second on one connection in the long run; default 20. They are counted by
-    connection and not by address, so that nobody's flood makes the frontend look ill."""
+    connection and not by address, so that a flood from elsewhere does not fail an honest check."""
 
     health_checks_burst: int = Field(default=100, ge=1, le=1_000_000)
     """Health checks on one connection at once; default 100."""
 
     refusals_burst: int = Field(default=50, ge=1, le=1_000_000)
-    """Calls of one connection that are refused for their pace at once, and one more a second;
-    default 50. At the next one the connection is closed: whoever does not hear a refusal has to
-    connect again, and gRPC's clients wait longer each time. A gateway's connection stays."""
+    """Calls of one connection that may be refused at once because of these rates, and one more a
+    second; default 50. At the next one the connection is closed: its client has to connect again,
+    and gRPC clients wait longer each time. A gateway's connection stays open."""
 
 
 class ResponseSettings(BaseModel):
-    """What may wait for readers that do not read."""
+    """Limits of responses that wait because their client does not read, and of pages of lists."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     leave_limit_s: float = Field(default=30, gt=0, le=3_600)
-    """Seconds that a response, or one message of a stream, may wait for its reader; default 30, the
-    time in which a slow network carries the largest page. Then the connection is closed."""
+    """Seconds that a response, or one message of a stream, may wait until it leaves; default 30,
+    the time in which a slow network carries the largest page. Then the connection is closed."""
 
     bytes_per_caller_max: int = Field(default=4_194_304, ge=65_536, le=1_073_741_824)
-    """Bytes of responses that wait for one account's readers, or for strangers' at one address;
-    default 4,194,304: sixteen of the largest pages. Above it the connection whose response has
-    waited longest is closed."""
+    """Bytes of responses that wait for one account, or for strangers at one address; default
+    4,194,304: sixteen of the largest pages. Above it the connection whose response has waited
+    longest is closed."""
 
     bytes_max: int = Field(default=16_777_216, ge=65_536, le=17_179_869_184)
-    """The same for all callers together; default 16,777,216, a sixteenth of what a small container
-    has. Whoever has most waiting loses a connection first."""
+    """Bytes of responses that wait for all callers together; default 16,777,216, a sixteenth of a
+    small container's memory. Above it a connection of the caller with most bytes is closed."""
 
     page_bytes_max: int = Field(default=262_144, ge=4_096, le=4_194_304)
-    """Bytes of one page of a list; default 262,144, about 1,000 rows. What does not fit is on the
+    """Bytes of one page of a list; default 262,144, about 1,000 rows. Further rows are on the
     next page."""
 
     pages_max: int = Field(default=4, ge=1, le=1_000)
-    """Pages that are being read and built at once; default 4, some 3 MB each at most. More
+    """Pages that are read and encoded at a time; default 4, some 3 MB each at most. Further ones
     wait."""
 
     pages_per_account_max: int = Field(default=2, ge=1, le=1_000)
-    """The same for one account; default 2, so that its loop leaves turns to others."""
+    """Pages of one account that are read and encoded at a time; default 2, so that a client in a
+    loop leaves room for other accounts."""
 
     rows_per_account_per_s: int = Field(default=2_000, ge=1, le=1_000_000)
-    """Rows of pages that one account is given each second; default 2,000, a tenth of what a small
-    computer can build. Who asks for more waits for the turn."""
+    """Rows of pages per second for one account; default 2,000, a tenth of what a small computer can
+    encode. Further pages wait."""
 
 
 class ConnectionSettings(BaseModel):
-    """How many gRPC connections there may be.
+    """How many gRPC connections may be open.
 
     Strangers' connections, on which no account and no machine has called, are closed to keep places
-    free: the oldest ones without a call first, of the address that has most of them.
+    free: of the address with most of them, the oldest ones without a call in flight first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     max: int = Field(default=2_048, ge=4, le=1_000_000)
-    """Connections to the buyers' listener; default 2,048, some 60 MB of memory, or what the limit
-    of open files leaves for them if that is less (`sessions.files_reserved`). Strangers' are closed
-    from three quarters of it on; above it gRPC refuses every new one."""
+    """Connections to the buyers' listener; default 2,048, some 60 MB of memory, or fewer if the
+    limit of open files leaves less (`sessions.files_reserved`). From three quarters of it on
+    strangers' connections are closed; above it gRPC refuses new ones."""
 
     links_max: int = Field(default=128, ge=4, le=100_000)
-    """The same on the listener for links, if there is one; default 128, for some 90 machines, and
-    never more than half of `sessions.files_reserved`."""
+    """Connections to the listener for links, if it exists; default 128, for some 90 machines, and
+    at most half of `sessions.files_reserved`."""
 
     per_address_max: int = Field(default=512, ge=1, le=1_000_000)
-    """Connections from one IPv4 address or one IPv6 network of 64 bits above which its strangers'
-    are closed; default 512, since everybody behind a published container port has one address."""
+    """Connections from one IPv4 address or one IPv6 network of 64 bits above which strangers'
+    connections from there are closed; default 512, since all clients behind a published container
+    port have the same address."""
 
     per_account_max: int = Field(default=64, ge=1, le=100_000)
     """Connections of one account or machine above which its idle ones are closed; default 64."""
 
     noise_bytes_per_s: int = Field(default=4_096, ge=64, le=1_073_741_824)
-    """Bytes per second that may come on a connection beside its calls in the long run; default
-    4,096: 200 PING frames, where an honest client sends one in 10 s. Above it the connection is
-    closed. Links and gateways are not counted."""
+    """Bytes per second that may arrive on a connection beside its calls in the long run; default
+    4,096: 200 PING frames, while an honest client sends one in 10 s. Above it the connection is
+    closed. Links and gateways are not limited by it."""
 
     noise_bytes_burst: int = Field(default=65_536, ge=1_024, le=1_073_741_824)
-    """The same at once; default 65,536: handshakes, settings, and a call that begins."""
+    """Such bytes at once; default 65,536: handshakes, settings, and a call that begins."""
 
     uncalled_interval_s: float = Field(default=60.0, ge=1, le=3_600)
     """Seconds in which connections without a call are counted together; default 60, a line a
@@ -239,58 +242,59 @@ class ConnectionSettings(BaseModel):
     every 5 s make 24."""
 
     look_interval_s: float = Field(default=1.0, gt=0, le=60)
-    """Seconds between two looks at what connections there are; default 1. A look takes a
-    millisecond for each 1,000 open files."""
+    """Seconds between two checks of the open connections; default 1. A check takes a millisecond
+    for each 1,000 open files."""
 
     look_interval_crowded_s: float = Field(default=0.1, gt=0, le=60)
-    """The same while strangers' connections have to be closed; default 0.1, so that there are free
-    places again before a client's second attempt."""
+    """Seconds between two checks while strangers' connections have to be closed; default 0.1, so
+    that places are free again before a client's second attempt."""
 
 
 class RpcSettings(BaseModel):
-    """Where gRPC is served, and within which limits."""
+    """The addresses on which gRPC is served, and the limits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     address: str = Field(default="127.0.0.1", min_length=1, max_length=253)
     """IP address or host name to listen on; default `127.0.0.1`, because without TLS passwords
-    would otherwise travel in the clear. `::` listens on every address of both families."""
+    would otherwise cross the network unencrypted. `::` listens on every address of both
+    families."""
 
     port: int = Field(default=50051, ge=0, le=65535)
-    """TCP port; default 50051, the customary one of gRPC. 0 takes any free port."""
+    """TCP port; default 50051, the usual one of gRPC. 0 takes any free port."""
 
     tls_certificate: Path | None = None
-    """PEM file with the server's certificate chain; default none, which is plain text. Read again
-    when it changes, so that a renewal needs no restart."""
+    """PEM file with the server's certificate chain; default none, which means plain text. Read
+    again when it changes, so that a renewal needs no restart."""
 
     tls_key: Path | None = None
     """PEM file with the certificate's private key; default none. Required with a certificate."""
 
     allow_plain_remote: bool = False
     """Whether plain text may be served beyond loopback; default no. Only for a trusted network or
-    behind a proxy that ends TLS: passwords and tokens are readable on the way."""
+    behind a proxy that terminates TLS: passwords and tokens are sent unencrypted."""
 
     reflection: bool | None = None
-    """Whether grpc.reflection is served; default: on a loopback address only. It tells strangers
-    nothing that is not in the published protos, but there is no need to."""
+    """Whether grpc.reflection is served; default: on a loopback address only. It shows nothing
+    that is not in the published protos, but strangers have no need for it."""
 
     request_bytes_max: int = Field(default=65_536, ge=4_096, le=4_194_304)
-    """Bytes of the largest message taken; default 65,536. The largest honest one, a result with
-    full evidence, is below 30,000."""
+    """Bytes of the largest message accepted; default 65,536. The largest honest one, a result with
+    full evidence, has less than 30,000."""
 
     response_bytes_max: int = Field(default=4_194_304, ge=65_536, le=67_108_864)
-    """Bytes of the largest message sent; default 4,194,304, the most that gRPC clients take unless
-    told otherwise."""
+    """Bytes of the largest message sent; default 4,194,304, the most that gRPC clients accept by
+    default."""
 
     metadata_bytes_max: int = Field(default=16_384, ge=4_096, le=65_536)
     """Bytes of a call's metadata; default 16,384. A token takes about 50."""
 
     streams_per_connection_max: int = Field(default=100, ge=1, le=10_000)
-    """Calls under way on one connection; default 100, what HTTP/2 recommends as the least. More
-    wait at the client."""
+    """Calls in flight on one connection; default 100, the least that HTTP/2 recommends. Further
+    ones wait at the client."""
 
     calls_max: int = Field(default=2_048, ge=1, le=100_000)
-    """Calls of buyers and strangers under way in all; default 2,048, some 60 MB of memory. Above it
+    """Calls of buyers and strangers in flight in all; default 2,048, some 60 MB of memory. Above it
     calls are refused with RATE_LIMITED. Agents' links, health checks and open watches have limits
     of their own."""
 
@@ -299,65 +303,68 @@ class RpcSettings(BaseModel):
     RATE_LIMITED."""
 
     watches_per_caller_max: int = Field(default=64, ge=1, le=100_000)
-    """Watches open per account, or per place where no account is needed; default 64, so that no
-    single caller takes them all."""
+    """Watches open per account, or per place for strangers; default 64, so that no caller takes all
+    of them."""
 
     drop_wait_s: float = Field(default=120.0, gt=0, le=3_600)
     """Longest wait of a Drop call for the outcome in seconds; default 120: a full queue of one
-    machine (20 drops of 3.5 s) and the time to give up on a silent board. After it the call
-    answers with the drop as it stands."""
+    machine (20 drops of 3.5 s) and the time to give up on a silent board. Then the call
+    returns the drop in its present state."""
 
     drop_begin_s: float = Field(default=20.0, gt=0, le=3_600)
-    """Seconds after which the answer to a Drop call that waits is begun: its headers are sent, the
-    rest follows with the outcome; default 20, a third of the silence after which nginx gives up
-    on a call whose answer has not begun. Once it has, keepalive pings count as signs of life
-    there."""
+    """Seconds after which a Drop call that waits sends the headers of its response; the rest
+    follows with the outcome; default 20, a third of the time after which nginx ends a call without
+    response headers. After them keepalive pings are enough for nginx."""
 
     handshake_timeout_s: int = Field(default=10, ge=1, le=120)
-    """Seconds a new connection has for the TLS and HTTP/2 handshakes; default 10. Who connects and
-    stays silent is cut then."""
+    """Seconds a new connection has for the TLS and HTTP/2 handshakes; default 10. Then it is
+    closed."""
 
     connection_idle_s: int = Field(default=300, ge=1, le=86_400)
     """Seconds after which a connection without any call is closed; default 300. Clients connect
-    again by themselves; open files are freed."""
+    again by themselves, and open files are freed."""
 
     keepalive_time_s: int = Field(default=20, ge=10, le=3_600)
-    """Seconds of silence before a peer is asked for a sign of life; default 20. Half-open links
-    behind a NAT are noticed in no other way."""
+    """Seconds without traffic after which a keepalive ping is sent; default 20. Half-open links
+    behind a NAT are detected in no other way."""
 
     keepalive_timeout_s: int = Field(default=10, ge=1, le=60)
-    """Seconds a peer has to give it; default 10. Then the connection is cut."""
+    """Seconds in which the peer must answer such a ping; default 10. Then the connection is
+    closed."""
 
     ping_interval_min_s: int = Field(default=10, ge=0, le=3_600)
-    """Least seconds between two pings of a client; default 10, half of what agents are told, since
-    equal values turn jitter into refusals. Who pings more often is cut."""
+    """Least seconds between two pings of a client; default 10, half of the agents' interval, since
+    with equal values jitter would lead to refusals. A client that pings more often loses its
+    connection."""
 
     health_interval_s: float = Field(default=5.0, gt=0, le=300)
-    """Seconds between two looks at whether the database takes changes and answers queries; default
-    5, the pace at which orchestrators ask. Each look writes one row."""
+    """Seconds between two checks whether the database accepts changes and answers queries; default
+    5, the interval of common orchestrators. Each check writes one row."""
 
     health_timeout_s: float = Field(default=3.0, gt=0, le=300)
-    """Seconds one such look may take before it counts as failed; default 3, above the longest
-    commit that a loaded SD card was seen to need."""
+    """Seconds after which such a check counts as failed; default 3, more than the longest commit
+    measured on a loaded SD card."""
 
     gateways: Path | None = None
-    """File with the gateways that may say for whom they call, a line `NAME TOKEN` for each; default
-    none. Their calls are counted by the address in the metadata `x-drink-client-address`, if
-    `x-drink-gateway-token` holds their token. Read again when it changes."""
+    """File with the gateways that may forward their clients' addresses, a line `NAME TOKEN` for
+    each; default none. Their calls are counted by the address in the metadata
+    `x-drink-client-address`, if `x-drink-gateway-token` contains their token. Read again when it
+    changes."""
+
     admission: AdmissionSettings = Field(default_factory=AdmissionSettings)
-    """How many calls may be under way; by default those limits."""
+    """How many calls may be in flight; the defaults are given there."""
 
     pace: PaceSettings = Field(default_factory=PaceSettings)
-    """How fast calls may begin; by default those limits."""
+    """How many calls per second may begin; the defaults are given there."""
 
     responses: ResponseSettings = Field(default_factory=ResponseSettings)
-    """How much may wait for readers; by default those limits."""
+    """Limits of responses; the defaults are given there."""
 
     connections: ConnectionSettings = Field(default_factory=ConnectionSettings)
-    """How many connections there may be; by default those limits."""
+    """How many connections may be open; the defaults are given there."""
 
     links: LinkListenerSettings = Field(default_factory=LinkListenerSettings)
-    """The listener for agents alone; by default there is none."""
+    """The listener for agents; by default there is none."""
 
     @model_validator(mode="after")
     def _check_transport(self) -> Self:
@@ -382,7 +389,7 @@ class RpcSettings(BaseModel):
 
     @property
     def tls(self) -> bool:
-        """Whether the listener speaks TLS."""
+        """Whether the listeners use TLS."""
         return self.tls_certificate is not None
 
     @property
@@ -392,12 +399,12 @@ class RpcSettings(BaseModel):
 
     @property
     def target(self) -> str:
-        """`address:port` to listen on, as gRPC writes it."""
+        """`address:port` of the buyers' listener in the notation of gRPC."""
         return _target(self.address, self.port)
 
     @property
     def links_target(self) -> str:
-        """The same for agents with certificates."""
+        """`address:port` of the listener for agents in the notation of gRPC."""
         return _target(self.links.address or self.address, self.links.port)
 
 
