@@ -72,7 +72,7 @@ async def test_accounts_are_handed_on_as_they_were_committed(storage: Database) 
         assert changed is not None
         handed_on.update(changed.accounts)
 
-    storage.changes.tell(hear)
+    storage.changes.add_listener(hear)
 
     def pay_and_promote(tx: Transaction) -> None:
         fund(tx, "alice", 7, "gift")
@@ -105,10 +105,10 @@ async def test_what_another_process_may_have_changed_is_to_be_read(storage: Data
     await storage.write(lambda tx: reserve(tx, order(1)))
     await storage.write(lambda tx: reserve(tx, order(2)))
     with storage.changes.drop(order(1).id) as first, storage.changes.drop(order(2).id) as second:
-        storage.changes.heard(ChangeSet(drops={order(1).id: None}))
+        storage.changes.publish_remote(ChangeSet(drops={order(1).id: None}))
         assert first.latest is None
         assert (second.latest is None) == storage.shared
-        storage.changes.heard(None)
+        storage.changes.publish_remote(None)
         assert second.latest is None
 
 
@@ -117,9 +117,9 @@ async def test_the_drops_that_are_remembered_have_a_bound(storage: Database) -> 
     placed = await storage.write(lambda tx: reserve(tx, order(1)))
     with storage.changes.drop(placed.id) as subscription:
         others = {str(number): placed for number in range(RECENT_MAX - 1)}
-        storage.changes.fire(ChangeSet(drops=dict(others)))
+        storage.changes.publish(ChangeSet(drops=dict(others)))
         assert subscription.latest == _handed_on(storage, placed)
-        storage.changes.fire(ChangeSet(drops={"one more": placed}))
+        storage.changes.publish(ChangeSet(drops={"one more": placed}))
         assert subscription.latest is None
 
 
@@ -214,7 +214,7 @@ async def test_whatever_is_shown_of_an_account_is_told_before_its_commit_is_answ
         assert changed is not None
         told.update(changed.accounts)
 
-    storage.changes.tell(tell)
+    storage.changes.add_listener(tell)
     await storage.write(change)
     assert told == names
 
@@ -230,7 +230,7 @@ async def test_an_account_that_another_process_changed_is_told_of(
             if changed is None or "alice" in changed.accounts:
                 heard.set()
 
-        here.changes.tell(tell)
+        here.changes.add_listener(tell)
         await there.write(lambda tx: tx.accounts.update("alice", admin=True))
         async with asyncio.timeout(LIMIT_S):
             await heard.wait()

@@ -15,7 +15,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import Fault
 from drink_frontend.storage.postgres_connection import PostgresConnection
 from drink_frontend.storage.postgres_engine import PostgresEngine
-from drink_frontend.storage.postgres_faults import RULES, Answer, fault_of, rule_of
+from drink_frontend.storage.postgres_faults import RULES, ErrorAction, fault_of, rule_of
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.transaction import Transaction
@@ -26,7 +26,7 @@ LIMIT_S = 30
 STATES = {key: {2: f"{key}000", 3: f"{key}01"}.get(len(key), key) for key in RULES}
 """A whole state for each row of the table."""
 
-SURVIVED = [key for key in RULES if RULES[key].answer is not Answer.END]
+SURVIVED = [key for key in RULES if RULES[key].action is not ErrorAction.END]
 """The rows after which the process goes on."""
 
 
@@ -97,7 +97,7 @@ async def test_fault_63_an_error_in_a_unit_is_answered_by_the_table(storage: Dat
             await storage.write(unit)
         except StorageUnavailableError:
             # The first time it was tried with others, the second time by itself.
-            assert RULES[key].answer is Answer.REFUSE, key
+            assert RULES[key].action is ErrorAction.REFUSE, key
         assert len(runs) == 2, key
         await persist(storage, give)
         assert await alices(storage) == 1_000 + number, key
@@ -128,7 +128,7 @@ async def test_fault_63_an_error_that_stays_reaches_the_caller(storage: Database
             give(tx)
             _run(tx, fails)
 
-        is_mistake = RULES[key].answer is Answer.MISTAKE
+        is_mistake = RULES[key].action is ErrorAction.MISTAKE
         with pytest.raises(psycopg.Error if is_mistake else StorageUnavailableError) as refusal:
             await storage.write(unit)
         assert not isinstance(refusal.value, OutcomeUnknownError), key
@@ -143,7 +143,7 @@ async def test_fault_63_an_error_at_the_end_of_a_batch_or_at_its_commit_never_gi
     for number, key in enumerate(SURVIVED, start=1):
         give = gift_of(key)
         person(settings, *_fails_once(STATES[key], timing))
-        if RULES[key].answer is Answer.REPEAT:
+        if RULES[key].action is ErrorAction.REPEAT:
             await storage.write(give)
         else:
             with pytest.raises(StorageUnavailableError) as refusal:
@@ -155,7 +155,7 @@ async def test_fault_63_an_error_at_the_end_of_a_batch_or_at_its_commit_never_gi
         person(settings, "DROP SEQUENCE troubles", "DROP FUNCTION trouble CASCADE")
 
 
-@pytest.mark.parametrize("key", [key for key in RULES if RULES[key].answer is Answer.END])
+@pytest.mark.parametrize("key", [key for key in RULES if RULES[key].action is ErrorAction.END])
 async def test_fault_63_books_that_are_damaged_end_the_process(storage: Database, key: str) -> None:
     fails = failing_with(STATES[key])
     with pytest.raises(StorageUnavailableError):
@@ -219,9 +219,9 @@ def test_fault_63_the_drivers_errors_are_those_of_the_table(
 def test_the_longest_beginning_counts() -> None:
     assert rule_of("57P03") is RULES["57P"]
     assert rule_of("57014") is RULES["57"]
-    assert rule_of("XX002").answer is Answer.END
+    assert rule_of("XX002").action is ErrorAction.END
     assert rule_of(None).doubt
-    assert rule_of("42601").answer is Answer.MISTAKE
+    assert rule_of("42601").action is ErrorAction.MISTAKE
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ class Books:
 
     def change(self, name: str, **changes: Any) -> None:
         self.machines[name] = replace(self.machines[name], **changes)
-        self.changes.fire(ChangeSet(machines={name}))
+        self.changes.publish(ChangeSet(machines={name}))
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ async def test_what_another_process_may_have_changed_is_read(books: Books) -> No
     watcher = Watcher(books)
     await watcher.sees(2)
     books.machines["d"] = replace(books.machines["d"], location="elsewhere")
-    books.changes.heard(None)
+    books.changes.publish_remote(None)
     await watcher.sees(3)
     assert watcher.seen[-1].location == "elsewhere"
     await watcher.goes()
@@ -199,7 +199,7 @@ async def test_a_database_that_does_not_answer_is_told_and_the_next_watch_asks_a
     if isinstance(error, StorageUnavailableError):
         await shown(watch)
         books.error = error
-        books.changes.heard(None)
+        books.changes.publish_remote(None)
         with pytest.raises(StorageUnavailableError):
             await shown(watch)
 

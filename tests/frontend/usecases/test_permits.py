@@ -164,7 +164,7 @@ async def test_fault_70_what_another_process_revokes_ends_here(scene: Scene) -> 
     for touched in (ChangeSet(revoked={"carol"}), None):
         holder = scene.hold(Permit("carol", token="revoked elsewhere"))
         # Registered a moment after the last notice, it would be looked up for that.
-        storage.changes.heard(touched)
+        storage.changes.publish_remote(touched)
         await holder.ends()
     assert len(await scene.left()) == 4
 
@@ -203,7 +203,7 @@ async def test_fault_70_a_database_that_is_away_is_asked_again(
         return await read(query)
 
     monkeypatch.setattr(scene.bench.storage, "read", sometimes)
-    scene.bench.storage.changes.heard(None)
+    scene.bench.storage.changes.publish_remote(None)
     holder = scene.hold(Permit("carol", token="revoked"))
     await holder.ends()
     assert asked >= 4

@@ -165,7 +165,7 @@ async def test_what_another_process_changes_is_forgotten_once_it_is_heard_of(
     def on_change(_changed: ChangeSet | None) -> None:
         heard.set()
 
-    bench.storage.changes.tell(on_change)
+    bench.storage.changes.add_listener(on_change)
     with closing(sqlite3.connect(bench.path)) as other, other:
         other.execute("UPDATE machines SET location = 'Moved' WHERE name = 'd'")
     async with asyncio.timeout(LIMIT_S):

@@ -1,4 +1,4 @@
-"""A copy of the SQLite database, taken beside a frontend that runs."""
+"""Backup of an SQLite database while a frontend uses it."""
 
 import ctypes
 import errno
@@ -18,13 +18,13 @@ _RENAME_NOREPLACE = 1
 _NOT_SUPPORTED = frozenset(
     {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EMLINK}
 )
-"""What file systems answer to what they cannot do; FAT to a hard link EPERM."""
+"""Errors of file systems for operations that they lack; FAT returns EPERM for a hard link."""
 
 
 def backup(settings: StorageSettings, target: Path) -> None:
-    """Writes all that is committed into one new file, whole and synced or not at all.
+    """Writes a snapshot of the database into a new file, complete and synced or not at all.
 
-    Writers are not held up, and what they commit meanwhile is not in it.
+    Writers are not blocked; what they commit meanwhile is not in the backup.
 
     Raises:
         StorageError: the database is not SQLite or cannot be read, or the file is there already or
@@ -39,10 +39,10 @@ def backup(settings: StorageSettings, target: Path) -> None:
     new = Path(name)
     try:
         with closing(sqlite3.connect(new)) as copy, reading(settings) as source:
-            # Nobody else has it open, so it needs no shared memory, which some file systems lack.
+            # With exclusive locking SQLite needs no shared memory, which some file systems lack.
             copy.execute("PRAGMA locking_mode = EXCLUSIVE")
             source.backup(copy)
-            # One file is a backup; a copy in WAL mode would need its journal to be read.
+            # The backup is one file: a database in WAL mode would need its journal too.
             copy.execute("PRAGMA journal_mode = DELETE")
         os.fsync(descriptor)
         _name(new, target)
@@ -58,11 +58,11 @@ def backup(settings: StorageSettings, target: Path) -> None:
 
 
 def _name(new: Path, target: Path) -> None:
-    """Gives a finished file its name, and never replaces another file.
+    """Renames the finished file without replacing another one.
 
     Raises:
-        FileExistsError: the name is taken.
-        OSError: the file cannot get it.
+        FileExistsError: the target exists.
+        OSError: the file cannot be renamed.
     """
     for give in (_link, _rename_to_free_name, _rename_to_claimed_name):
         try:
@@ -75,12 +75,12 @@ def _name(new: Path, target: Path) -> None:
 
 
 def _link(new: Path, target: Path) -> None:
-    """A second name; FAT, exFAT and most network file systems know none."""
+    """Makes a hard link; FAT, exFAT and most network file systems have none."""
     target.hardlink_to(new)
 
 
 def _rename_to_free_name(new: Path, target: Path) -> None:
-    """Linux's rename that replaces nothing; FAT has it, SMB has not."""
+    """Calls Linux's renameat2 with RENAME_NOREPLACE; FAT supports it, SMB does not."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
@@ -91,9 +91,9 @@ def _rename_to_free_name(new: Path, target: Path) -> None:
 
 
 def _rename_to_claimed_name(new: Path, target: Path) -> None:
-    """Makes an empty file of the name, which fails if there is one, and replaces that file.
+    """Creates an empty target, which fails if there is one, and replaces it.
 
-    A kill between the two leaves an empty file.
+    A kill between the two steps leaves an empty file.
     """
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
@@ -108,7 +108,7 @@ def _sync_folder(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems cannot; they sync a name when they are told of it.
+        # Some network file systems cannot sync a folder; they sync a name when it is created.
         if error.errno not in _NOT_SUPPORTED:
             raise
     finally:

@@ -164,7 +164,7 @@ class Changes:
         self._recent: dict[str, Drop] = {}
         self._machines: _Listeners = defaultdict(dict)
         self._elsewhere: dict[ElsewhereSubscription, None] = {}
-        self._told: list[Callable[[ChangeSet | None], None]] = []
+        self._listeners: list[Callable[[ChangeSet | None], None]] = []
 
     def drop(self, drop_id: str) -> DropSubscription:
         """A subscription to changes of one drop."""
@@ -178,47 +178,47 @@ class Changes:
         """A subscription to commits of other processes; they are reported within about 1 s."""
         return ElsewhereSubscription(self._elsewhere)
 
-    def tell(self, told: Callable[[ChangeSet | None], None]) -> None:
+    def add_listener(self, listener: Callable[[ChangeSet | None], None]) -> None:
         """Adds a function that is called with each change set; None: anything may have changed.
 
         It is called before the callers of the commit are answered, for commits of this process,
         and like `elsewhere` for commits of other processes.
         """
-        self._told.append(told)
+        self._listeners.append(listener)
 
-    def fire(self, touched: ChangeSet) -> None:
+    def publish(self, changes: ChangeSet) -> None:
         """Wakes the subscribers to what a commit of this process changed."""
-        if touched.elsewhere:
-            self.heard(None)
+        if changes.elsewhere:
+            self.publish_remote(None)
         else:
-            self._wake_named(touched if self._hands_on else touched.names())
+            self._wake_subscribers(changes if self._hands_on else changes.names())
 
-    def heard(self, touched: ChangeSet | None) -> None:
+    def publish_remote(self, changes: ChangeSet | None) -> None:
         """Wakes the subscribers to what a commit of another process changed.
 
         Args:
-            touched: What it changed; None: it may be anything.
+            changes: What it changed; None: it may be anything.
         """
-        if touched is None:
+        if changes is None:
             self._recent.clear()
-            for told in self._told:
-                told(None)
+            for listener in self._listeners:
+                listener(None)
             for listeners in (self._drops, self._machines):
                 _wake(listeners, listeners)
         else:
-            self._wake_named(touched)
+            self._wake_subscribers(changes)
         for wakeup in self._elsewhere:
-            wakeup.add(None if touched is None else touched.machines)
+            wakeup.add(None if changes is None else changes.machines)
 
-    def _wake_named(self, touched: ChangeSet) -> None:
-        if touched.machines or touched.accounts or touched.revoked:
-            for told in self._told:
-                told(touched)
-        for drop_id, drop in touched.drops.items():
+    def _wake_subscribers(self, changes: ChangeSet) -> None:
+        if changes.machines or changes.accounts or changes.revoked:
+            for listener in self._listeners:
+                listener(changes)
+        for drop_id, drop in changes.drops.items():
             self._remember(drop_id, drop)
-        _wake(self._drops, sorted(touched.drops))
-        if touched.machines:
-            _wake(self._machines, (*sorted(touched.machines), None))
+        _wake(self._drops, sorted(changes.drops))
+        if changes.machines:
+            _wake(self._machines, (*sorted(changes.machines), None))
 
     def _remember(self, drop_id: str, drop: Drop | None) -> None:
         self._recent.pop(drop_id, None)

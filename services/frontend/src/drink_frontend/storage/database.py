@@ -50,7 +50,7 @@ class Database:
             [self._writer],
             queue_max=settings.write_queue_max,
             batch_max=engine.batch_max,
-            done=self.changes.fire,
+            done=self.changes.publish,
             idle_s=settings.look_elsewhere_ms / 1000,
             failed=self._fail,
             pool_factory=pool_factory,
@@ -60,7 +60,7 @@ class Database:
             self._readers,
             queue_max=settings.read_queue_max,
             batch_max=settings.read_batch_max,
-            done=self.changes.fire,
+            done=self.changes.publish,
             idle_s=settings.reader_look_ms / 1000,
             failed=self._fail,
             pool_factory=pool_factory,
@@ -100,7 +100,8 @@ class Database:
         """Returns the open database, after the first attempt to listen to other processes."""
         tried = asyncio.Event()
         self._listening = asyncio.create_task(
-            self._engine.listen(self.changes.heard, tried), name="listen to other processes"
+            self._engine.listen(self.changes.publish_remote, tried),
+            name="listen",
         )
         self._listening.add_done_callback(self._listening_ended)
         await tried.wait()

@@ -1,14 +1,14 @@
-"""One connection to PostgreSQL, which comes back when it was lost.
+"""A connection to PostgreSQL that is made again when it was lost, and statements on it.
 
-A writer's transaction is a turn: it first locks a table that readers never lock, and so sees the
-work of every turn before its own. It is also SERIALIZABLE, so that whoever writes without a turn,
-such as a person at a prompt, is noticed. The turn is there for speed: each batch touches a
-machine's sales account, its slots and the newest page of several indexes, so that two at a time
-would mostly undo each other.
+Writers take turns: each transaction of a writer first locks a table that readers never lock, so
+that it sees all commits of the turns before it. Transactions are SERIALIZABLE too, so that
+conflicts with writers that take no turn, such as a person at a prompt, are detected. Turns are for
+speed: all batches update the same sales accounts, slots and index pages, so that concurrent
+transactions would mostly abort each other.
 
-A connection may be lost at the very commit. Each batch leaves its number in the table `writers`;
-whoever has the next turn knows that the lost transaction has ended, and sees by the number how.
-Transaction ids would not tell: after a crash or a failover they are given out again.
+The connection may be lost during COMMIT. Each batch stores its number in the table `writers`. The
+next turn begins after the lost transaction has ended, and the number shows whether it was
+committed. Transaction ids would not show it: they are reused after a crash or a failover.
 """
 
 import time
@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql.base import PGDialect
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.postgres_dial import GuardedConnection, Redial, Row, dial, said
-from drink_frontend.storage.postgres_faults import Answer, rule_of
+from drink_frontend.storage.postgres_faults import ErrorAction, rule_of
 from drink_frontend.storage.postgres_listener import CHANNEL, note
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Executor, Statement
@@ -33,13 +33,13 @@ SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 """Begins a reader's transaction."""
 
 _TURN = """BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE alembic_version IN EXCLUSIVE MODE"""
-"""A migration writes to that table, so that it has its turn too; vacuum passes it by."""
+"""Takes the turn. Migrations write to that table and so take turns too; vacuum skips it."""
 
 _LEAVE_NUMBER = """INSERT INTO writers (id, batch, seen_ms)
     SELECT %(writer)s, %(batch)s, extract(epoch FROM now()) * 1000
     WHERE pg_current_xact_id_if_assigned() IS NOT NULL
     ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, seen_ms = excluded.seen_ms"""
-"""A batch that changed nothing leaves nothing either, so that its commit need not be synced."""
+"""A batch without changes stores no number, so that its commit needs no sync."""
 
 _TELL = f"WITH number AS ({_LEAVE_NUMBER}) SELECT pg_notify('{CHANNEL}', %(note)s)"
 
@@ -51,11 +51,11 @@ _OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
 
 class UnreachableError(Exception):
-    """There is no connection to be had now."""
+    """The server cannot be reached now."""
 
 
 class UndoneError(Exception):
-    """The transaction was not carried out, and may be repeated."""
+    """The transaction was not committed, and may be repeated."""
 
 
 class RefusedError(Exception):
@@ -67,14 +67,14 @@ class InDoubtError(Exception):
 
 
 class PostgresExecutor(Executor):
-    """An executor whose errors tell nothing of what rows hold. See `Executor`.
+    """An executor whose errors do not quote the contents of rows.
 
     Args:
-        cursor: The driver's.
-        writes: Whether it is a writer's.
+        cursor: A cursor of the driver.
+        writes: Whether it belongs to a writer.
 
     Attributes:
-        stale: Whether an error has shown that the session is not as it was set up any more.
+        stale: Whether an error has shown that the session must be replaced by a new one.
     """
 
     __slots__ = ("_writes", "stale")
@@ -85,26 +85,26 @@ class PostgresExecutor(Executor):
         self.stale = False
 
     def all(self, statement: Statement, **parameters: object) -> Sequence[Row]:
-        """See `Executor`."""
+        """Runs a statement and returns all its rows."""
         try:
             return super().all(statement, **parameters)
         except psycopg.Error as error:
             if isinstance(error, psycopg.DataError) and _has_nul(parameters):
-                # No text here can have one, so that nothing is like it.
+                # No stored text contains NUL, so no row can match.
                 return []
             raise self.seen(error) from None
 
     def run(self, statement: Statement, **parameters: object) -> int:
-        """See `Executor`."""
+        """Runs a statement and returns the number of rows that it changed."""
         try:
             return super().run(statement, **parameters)
         except psycopg.Error as error:
             raise self.seen(error) from None
 
     def seen(self, error: psycopg.Error) -> Exception:
-        """What is to be raised for a driver's error on this session."""
+        """The exception to raise for a driver's error on this session."""
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction) and not self._writes:
-            # No fault of the server: a reader's transaction is read-only by its own BEGIN.
+            # Not the server's state: a reader begins its transactions as read-only.
             return RuntimeError("a query tried to write in a read-only transaction")
         self.stale |= rule_of(error.sqlstate).renew
         return redact(error)
@@ -115,20 +115,20 @@ def _has_nul(parameters: Mapping[str, object]) -> bool:
 
 
 def redact(error: psycopg.Error) -> psycopg.Error:
-    """The error without the server's details, which quote rows: a password's hash, say."""
+    """Removes the server's details from an error: they quote rows, such as password hashes."""
     if error.diag.message_primary is not None:
         error.args = (error.diag.message_primary,)
     return error
 
 
 class PostgresConnection:
-    """One connection, made when it is first needed, and again when it was lost. See `Connection`.
+    """A connection that is made at the first transaction, and again when it was lost.
 
     Args:
-        settings: Where the database is, and bounds.
-        read_only: Whether it is a reader.
-        writer: Names the process among all that write.
-        redial: When it may be made again.
+        settings: Address of the database, and limits.
+        read_only: Whether it is a reader's.
+        writer: Unique name of this process in the table `writers`.
+        redial: The time of the next attempt to connect.
     """
 
     def __init__(
@@ -144,17 +144,17 @@ class PostgresConnection:
 
     @property
     def executor(self) -> PostgresExecutor:
-        """See `Connection`."""
+        """Runs statements on this connection."""
         assert self._executor is not None, "no transaction has begun"
         return self._executor
 
     @property
     def in_transaction(self) -> bool:
-        """See `Connection`."""
+        """Whether a transaction is open."""
         return self._driver is not None and self._driver.pgconn.transaction_status in _OPEN
 
     def begin(self) -> None:
-        """See `Connection`."""
+        """Begins a transaction, on a new connection if this one was lost or must be replaced."""
         first = SNAPSHOT if self._read_only else _TURN
         if self._executor is not None and self._executor.stale:
             self.close()
@@ -166,7 +166,7 @@ class PostgresConnection:
             self._run(first)
 
     def announce(self, touched: ChangeSet) -> None:
-        """See `Connection`."""
+        """Notifies other processes of the transaction's changes, and stores the batch's number."""
         self._batch += 1
         facts = {"writer": self._writer, "batch": self._batch}
         if touched.drops or touched.machines or touched.accounts:
@@ -175,12 +175,12 @@ class PostgresConnection:
             self._run(_LEAVE_NUMBER, facts)
 
     def commit(self) -> None:
-        """See `Connection`."""
+        """Makes the transaction durable; if the connection is lost, finds out its outcome."""
         driver = self._open()
         try:
             done = driver.run("COMMIT").statusmessage
         except psycopg.Error as error:
-            # An error that ends the connection says nothing of a commit that was under way.
+            # If the error ended the connection, the commit may have been carried out.
             if not (driver.closed or rule_of(error.sqlstate).doubt):
                 raise self._refusal(error) from None
             log.warning("database_lost_at_commit", error=said(error))
@@ -190,31 +190,31 @@ class PostgresConnection:
                 raise UndoneError("the server undid a transaction that had failed")
 
     def rollback(self) -> None:
-        """See `Connection`."""
-        # With a rollback the driver forgets all prepared statements, and a snapshot needs none.
+        """Undoes the transaction; ends a reader's snapshot."""
+        # A rollback makes the driver drop its prepared statements; a snapshot needs no rollback.
         self._run("COMMIT" if self._read_only else "ROLLBACK")
 
     def savepoint(self) -> None:
-        """See `Connection`."""
+        """Sets the savepoint that `undo` goes back to."""
         self._run("SAVEPOINT unit")
 
     def release(self) -> None:
-        """See `Connection`."""
+        """Keeps what was done since the savepoint, and removes the savepoint."""
         self._run("RELEASE unit")
 
     def undo(self) -> None:
-        """See `Connection`."""
+        """Undoes what was done since the savepoint, and removes the savepoint."""
         self._run("ROLLBACK TO unit; RELEASE unit")
 
     def limit(self, seconds: float) -> None:
-        """See `Connection`: the server limits each statement of a reader's session."""
+        """Does nothing: statement_timeout limits each statement of a reader's session."""
 
     def changed_elsewhere(self) -> bool:
-        """See `Connection`: the listener hears of it."""
+        """Always False: the listener reports other processes' commits."""
         return False
 
     def close(self) -> None:
-        """See `Connection`."""
+        """Closes the connection."""
         if self._driver is not None:
             self._driver.close()
             self._driver = self._executor = None
@@ -234,17 +234,17 @@ class PostgresConnection:
             raise self._refusal(error) from None
 
     def _refusal(self, error: psycopg.Error) -> Exception:
-        """What is to be raised for an error of a statement that is the same for every unit.
+        """The exception to raise for an error of a statement of this class itself.
 
-        It was right before, so that it is no mistake of the program if it is refused.
+        Such a statement has worked before, so that its refusal is not a mistake of the program.
         """
         seen = self.executor.seen(error)
-        if rule_of(error.sqlstate).answer is Answer.MISTAKE:
+        if rule_of(error.sqlstate).action is ErrorAction.MISTAKE:
             return RefusedError(str(seen))
         return seen
 
     def _was_lost(self, first: str) -> bool:
-        """Begins a transaction; whether there is no connection any more on which it could."""
+        """Begins a transaction; returns True if the connection was lost."""
         driver = self._open()
         try:
             driver.run(first)
@@ -252,12 +252,12 @@ class PostgresConnection:
             if not driver.closed:
                 raise self._refusal(error) from None
             return True
-        # The server says unasked when it takes no changes any more; a failover may have another.
+        # The server reports when it becomes read-only; after a failover another one is the primary.
         status = driver.pgconn.parameter_status(b"default_transaction_read_only")
         return status == b"on" and not self._read_only
 
     def _dial(self) -> GuardedConnection:
-        """A new connection, unless one was in vain a moment ago."""
+        """Connects, unless the next attempt is not due yet."""
         self.close()
         if not self._redial.is_due:
             raise UnreachableError("the database cannot be reached")
@@ -272,17 +272,19 @@ class PostgresConnection:
         return driver
 
     def _find_out(self) -> None:
-        """Returns if the commit was carried out on which the connection was lost.
+        """Finds out the outcome of a commit during which the connection was lost.
+
+        Returns if the transaction was committed.
 
         Raises:
-            UndoneError: it was not.
-            InDoubtError: nobody could tell within the limit.
+            UndoneError: it was not committed.
+            InDoubtError: its outcome could not be found out within `storage.doubt_limit_ms`.
         """
         gives_up_at = time.monotonic() + self._settings.doubt_limit_ms / 1000
         while time.monotonic() < gives_up_at:
             try:
                 driver = self._dial()
-                # Whoever has the turn knows that the lost transaction has none any more.
+                # With the turn taken, the lost transaction has ended.
                 driver.run(_TURN)
                 row = driver.execute(_NUMBER, (self._writer,)).fetchone()
                 driver.run("ROLLBACK")

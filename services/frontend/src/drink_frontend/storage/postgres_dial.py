@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, as the promise needs them."""
+"""Connects to PostgreSQL, with the session settings that durability and time limits need."""
 
 import random
 import time
@@ -21,23 +21,23 @@ log = structlog.get_logger(__name__)
 Row = tuple[Any, ...]
 
 SILENCE_S = 10
-"""Seconds after which a network that carries nothing is given up: keepalives notice a host that is
-gone, the user timeout one that takes nothing any more."""
+"""Seconds without an acknowledgement after which a connection counts as lost: keepalives
+detect a host that is gone, the user timeout one that accepts no more data."""
 
 PREPARED_MAX = 500
-"""Prepared statements that a session keeps: more than this program has, each in the few ways in
-which its optional parameters can be missing."""
+"""Most prepared statements of a session: more than this program has, each with the few combinations
+of optional parameters that are None."""
 
 UNBOUND = (
     "SELECT set_config(name, '0', false) FROM pg_settings"
     " WHERE name IN ('transaction_timeout', 'idle_session_timeout')"
 )
-"""Takes the limits away that a role has by default for things that are bounded here: waiting for a
-turn, by lock_timeout, and having nothing to do. The first is in PostgreSQL 17 and newer."""
+"""Removes limits that a role may have by default: on the time of a transaction, which lock_timeout
+limits here, and on idle sessions. transaction_timeout exists in PostgreSQL 17 and newer."""
 
 _DEFAULTS: dict[str, Any] = {
     "application_name": "drink-frontend",
-    # A server that only reads may be behind the one that writes, so none of them is asked anything.
+    # Read-only servers are not used, even for queries: they may lag behind the primary.
     "target_session_attrs": "read-write",
     "client_encoding": "utf8",
     "keepalives_idle": SILENCE_S // 2,
@@ -48,11 +48,11 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class GuardedConnection(psycopg.Connection[Row]):
-    """The driver's connection, which does not wait for ever for a server that stands still.
+    """A driver's connection with a limit on the time that the server may take to answer.
 
     Attributes:
-        answer_limit_s: Seconds that an answer may take; then the connection is closed, since what
-            comes later is nobody's any more.
+        answer_limit_s: Seconds that an answer may take; then the connection is closed, because a
+            late answer could be taken for that of the next statement. None: no limit.
     """
 
     answer_limit_s: float | None = None
@@ -62,7 +62,7 @@ class GuardedConnection(psycopg.Connection[Row]):
         return self.execute(statements.encode(), prepare=False)
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """See the driver's."""
+        """Overrides the driver's method: closes the connection after the limit."""
         if timeout is not None:
             return super().wait(gen, interval, timeout)
         try:
@@ -75,16 +75,16 @@ class GuardedConnection(psycopg.Connection[Row]):
 
 
 class Redial:
-    """When a server that could not be reached is tried again, by all connections of a process.
+    """The time of the next attempt to connect, shared by all connections of a process.
 
-    The first that gets through lets the others through: readers share their work, and one that
-    waited longer than the rest would refuse what they could answer.
+    The delay grows with each failure. After the first success all connections may be made at once:
+    readers share their queue, and one that waited longer would refuse queries that others answer.
 
     Args:
-        settings: How long to wait.
+        settings: The delays.
 
     Attributes:
-        not_before: Monotonic seconds before which it is not tried.
+        not_before: Monotonic seconds before which no attempt is made.
     """
 
     def __init__(self, settings: StorageSettings) -> None:
@@ -94,25 +94,25 @@ class Redial:
 
     @property
     def is_due(self) -> bool:
-        """Whether it may be tried now."""
+        """Whether an attempt may be made now."""
         return time.monotonic() >= self.not_before
 
     def failed(self) -> None:
-        """It was tried in vain; the next time is later, each time more."""
+        """Sets the time of the next attempt after a failed one."""
         settings = self._settings
         longest_ms = min(settings.reconnect_max_ms, settings.reconnect_ms * 2**self._failures)
         self._failures = min(self._failures + 1, 20)
-        # Not a secret.
+        # Jitter; no secret depends on it.
         wait_s = random.uniform(longest_ms / 2, longest_ms) / 1000  # noqa: S311
         self.not_before = time.monotonic() + wait_s
 
     def succeeded(self) -> None:
-        """It was reached."""
+        """Resets the delay after a successful attempt."""
         self._failures, self.not_before = 0, 0.0
 
 
 def parameters(settings: StorageSettings) -> dict[str, Any]:
-    """What a connection is made with, for the driver.
+    """The driver's parameters of a connection.
 
     Raises:
         StorageError: the address or the password's file cannot be read.
@@ -139,13 +139,13 @@ def dial(settings: StorageSettings, *, read_only: bool) -> GuardedConnection:
     """A new connection for a writer or a reader.
 
     Raises:
-        psycopg.Error: there is none to be had now.
-        StorageError: it cannot be had with these settings.
+        psycopg.Error: the server cannot be reached now.
+        StorageError: the settings cannot be used.
     """
-    # Each statement is one of few and comes again, so it is planned once.
+    # There are few statements, and all are repeated: each is prepared at its first use.
     driver = GuardedConnection.connect(**parameters(settings), prepare_threshold=0)
     try:
-        # A number has one type whatever its size, so that each statement has one plan.
+        # Numbers of all sizes have one type, so that each statement has one plan.
         driver.adapters.register_dumper(int, Int8Dumper)
         driver.prepared_max = PREPARED_MAX
         driver.run("; ".join(_session(settings, read_only=read_only)))
@@ -157,21 +157,21 @@ def dial(settings: StorageSettings, *, read_only: bool) -> GuardedConnection:
 
 
 def _session(settings: StorageSettings, *, read_only: bool) -> list[str]:
-    """The statements that set a session up."""
+    """The statements that configure a new session."""
     if read_only:
         return [
             f"SET statement_timeout = {settings.read_limit_ms}",
-            # Time that queries spend in this process, between their statements.
+            # Limits the time that queries spend in this process, between their statements.
             f"SET idle_in_transaction_session_timeout = {10 * settings.read_limit_ms}",
             UNBOUND,
         ]
     return [
-        # None for statements: it would end a commit's wait for a standby and call it a success.
+        # No statement_timeout: it would end a commit's wait for a standby and report success.
         "SET statement_timeout = 0",
         f"SET lock_timeout = {settings.busy_timeout_ms}",
         f"SET idle_in_transaction_session_timeout = {settings.busy_timeout_ms}",
         UNBOUND,
-        # More than that, such as a standby's own copy, is the server's to ask for.
+        # A stronger level, such as remote_apply, is the server's choice.
         (
             "SELECT set_config('synchronous_commit', 'on', false)"
             " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
@@ -180,23 +180,23 @@ def _session(settings: StorageSettings, *, read_only: bool) -> list[str]:
 
 
 def _answer_limit_s(settings: StorageSettings, *, read_only: bool) -> float:
-    """Longer than any limit that the server itself keeps."""
+    """Seconds, longer than each limit that the server applies."""
     if read_only:
         return 2 * settings.read_limit_ms / 1000
     return (settings.busy_timeout_ms + settings.doubt_limit_ms) / 1000
 
 
 def said(error: Exception) -> str:
-    """What an error says, in one line without the server's details, which may quote rows."""
+    """The message of an error in one line, without the server's details, which may quote rows."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return " ".join((primary or str(error)).split())
 
 
 def dial_to_migrate(settings: StorageSettings) -> GuardedConnection:
-    """A new connection that changes the schema, which takes as long as it takes.
+    """A new connection for migrations, without a time limit.
 
     Raises:
-        StorageError: there is none to be had.
+        StorageError: the server cannot be reached.
     """
     try:
         driver = GuardedConnection.connect(**parameters(settings))

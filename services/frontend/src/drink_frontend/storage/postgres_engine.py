@@ -1,4 +1,4 @@
-"""PostgreSQL as an engine: how it is opened, and what its errors mean."""
+"""The engine for PostgreSQL: opening the database, and the meaning of its errors."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ from drink_frontend.storage.settings import StorageSettings
 
 _FORGET = """DELETE FROM writers
     WHERE seen_ms < extract(epoch FROM now() - interval '30 days') * 1000"""
-"""Of processes that are gone; long after the last of them could be in doubt."""
+"""Deletes the batch numbers of processes that ended long ago."""
 
 SUBTRANSACTIONS_MAX = 64
 """Most savepoints of one transaction, and so most units of one commit. PostgreSQL keeps this many
@@ -40,19 +40,19 @@ in shared memory (PGPROC_MAX_CACHED_SUBXIDS); with more, every reader becomes sl
 
 
 class PostgresEngine:
-    """One PostgreSQL database. See `Engine`.
+    """A PostgreSQL database.
 
     Args:
-        settings: Where it is, and bounds.
-        serves: Whether it is a frontend that opens it, and not a command beside one.
+        settings: Address of the database, and limits.
+        serves: Whether a frontend opens it, not a command beside one.
 
     Attributes:
-        redial: When its connections that were lost are made again.
-        writer: Names this process among all that write.
+        redial: The time of the next attempt to connect, shared by its connections.
+        writer: Unique name of this process in the table `writers`.
 
     Raises:
-        SchemaError: it has no schema, or not one of this program's.
-        StorageError: it cannot be reached.
+        SchemaError: there is no schema, or it is not compatible with this program.
+        StorageError: the database cannot be reached or used.
     """
 
     shared = True
@@ -75,13 +75,13 @@ class PostgresEngine:
             raise StorageError(f"the database cannot be used: {said(error)}") from None
 
     def connect(self, *, read_only: bool) -> PostgresConnection:
-        """See `Engine`."""
+        """A new connection."""
         return PostgresConnection(
             self._settings, read_only=read_only, writer=self.writer, redial=self.redial
         )
 
     def fault(self, error: BaseException) -> Fault | None:
-        """See `Engine`."""
+        """What a driver's error means; None for one that is a mistake of the program."""
         match error:
             case UndoneError():
                 return Fault.UNDONE
@@ -103,7 +103,7 @@ class PostgresEngine:
     def reading(self) -> Iterator[Query]:
         """A snapshot of the whole database. What a query finds is fetched in parts."""
         with closing(_reach(self._settings, read_only=True)) as driver:
-            # A reader's limit is for pages, and whoever looks at everything takes longer.
+            # The limits of readers are for pages of lists; reading everything takes longer.
             driver.answer_limit_s = None
             driver.run("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
             driver.run(SNAPSHOT)
@@ -127,7 +127,7 @@ class PostgresEngine:
         tried.set()
 
     def close(self) -> None:
-        """See `Engine`."""
+        """Does nothing: there is no lock to release."""
 
 
 def _reach(settings: StorageSettings, *, read_only: bool = False) -> GuardedConnection:

@@ -1,8 +1,8 @@
-"""What each error of a PostgreSQL server means for what was under way: one table, by SQLSTATE.
+"""What the storage does about each error of a PostgreSQL server, by SQLSTATE.
 
-The states are those of PostgreSQL's documentation, appendix A. A server's administrator can cause
-most of them at any moment: by limits, by ending sessions, by taking rights away, by a restart. None
-of these may end the process or be taken for a mistake of a caller's request.
+The states are listed in appendix A of PostgreSQL's documentation. A server's administrator can
+cause most of them at any time: by limits, by ending sessions, by revoking rights, by a restart.
+These must neither end the process nor be reported as mistakes of a caller.
 """
 
 from collections.abc import Mapping
@@ -12,39 +12,44 @@ from enum import Enum, auto
 from drink_frontend.storage.engine import Fault
 
 
-class Answer(Enum):
+class ErrorAction(Enum):
     """What is done about an error."""
 
     REPEAT = auto()
-    """The whole batch is carried out again, a few times; then it is refused."""
+    """Repeat the whole batch, up to `storage.write_tries_max` times; then refuse it."""
     REFUSE = auto()
-    """The callers get STORAGE_UNAVAILABLE and may ask again; the frontend goes on."""
+    """Refuse the batch with STORAGE_UNAVAILABLE; callers may repeat their requests."""
     END = auto()
-    """The process ends: what the database holds can no longer be trusted."""
+    """End the process: what the database holds can no longer be trusted."""
     MISTAKE = auto()
-    """The one unit of work is undone, and its caller gets the error: repeating it is of no use."""
+    """Undo the one unit of work and raise the error to its caller: a repetition would fail too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is done about the errors of one SQLSTATE, or of all that begin alike.
+    """What is done about the errors of one SQLSTATE, or of all with one beginning.
 
     Attributes:
-        answer: What is done.
-        why: The reason, for who reads the table.
-        renew: Whether the session itself is no longer as it was set up, so that the next
-            transaction needs a new connection.
-        doubt: Whether the error leaves it open, at a COMMIT, whether that was carried out. An error
-            with which the connection ends always does.
+        action: What is done.
+        why: What the state means here.
+        renew: Whether the next transaction needs a new connection, because the session has lost
+            its settings or prepared statements.
+        doubt: Whether a COMMIT with this error may have been carried out. With an error that ends
+            the connection it always may.
     """
 
-    answer: Answer
+    action: ErrorAction
     why: str
     renew: bool = False
     doubt: bool = False
 
 
-_REPEAT, _REFUSE, _END, _MISTAKE = Answer.REPEAT, Answer.REFUSE, Answer.END, Answer.MISTAKE
+_REPEAT, _REFUSE, _END, _MISTAKE = (
+    ErrorAction.REPEAT,
+    ErrorAction.REFUSE,
+    ErrorAction.END,
+    ErrorAction.MISTAKE,
+)
 
 RULES: Mapping[str, Rule] = {
     "08": Rule(_REPEAT, "the connection is lost", renew=True, doubt=True),
@@ -62,7 +67,7 @@ RULES: Mapping[str, Rule] = {
     "3D": Rule(_REFUSE, "the database was dropped or renamed"),
     "3F": Rule(_REFUSE, "the schema was dropped or renamed", renew=True),
     "40": Rule(_REPEAT, "another transaction was in the way"),
-    "40003": Rule(_REPEAT, "nobody knows whether the statement was carried out", doubt=True),
+    "40003": Rule(_REPEAT, "it is not known whether the statement was carried out", doubt=True),
     "42501": Rule(_REFUSE, "rights were taken from the role"),
     "42703": Rule(_REFUSE, "a column was dropped or renamed", renew=True),
     "42704": Rule(_REFUSE, "something that a table needs was dropped", renew=True),
@@ -82,24 +87,24 @@ RULES: Mapping[str, Rule] = {
     "XX001": Rule(_END, "a table is damaged: books that may be wrong sell nothing"),
     "XX002": Rule(_END, "an index is damaged, and with it every rule that rests on it"),
 }
-"""Every state, or beginning of states, of which something is known; the longest one counts."""
+"""States or beginnings of states with a known meaning; the longest match counts."""
 
 LOST = Rule(_REPEAT, "the driver's own error: the connection is gone", renew=True, doubt=True)
-"""For errors without a state, which are the driver's own."""
+"""For errors without a state, which the driver itself raises."""
 
 OTHER = Rule(_MISTAKE, "the statement itself is wrong: a mistake of the program")
 """For every other state."""
 
 _FAULTS = {
-    Answer.REPEAT: Fault.UNDONE,
-    Answer.REFUSE: Fault.UNAVAILABLE,
-    Answer.END: Fault.BROKEN,
-    Answer.MISTAKE: None,
+    ErrorAction.REPEAT: Fault.UNDONE,
+    ErrorAction.REFUSE: Fault.UNAVAILABLE,
+    ErrorAction.END: Fault.BROKEN,
+    ErrorAction.MISTAKE: None,
 }
 
 
 def rule_of(sqlstate: str | None) -> Rule:
-    """The rule for an error's state; None stands for an error that has none."""
+    """The rule for an error's state; None: an error without a state."""
     if sqlstate is None:
         return LOST
     beginnings = (sqlstate[:length] for length in range(len(sqlstate), 1, -1))
@@ -107,5 +112,5 @@ def rule_of(sqlstate: str | None) -> Rule:
 
 
 def fault_of(sqlstate: str | None) -> Fault | None:
-    """What an error with that state means for a unit of work; None for a mistake."""
-    return _FAULTS[rule_of(sqlstate).answer]
+    """The fault of an error with that state; None for a mistake of the program."""
+    return _FAULTS[rule_of(sqlstate).action]

@@ -1,8 +1,8 @@
-"""How frontends on one PostgreSQL hear of each other's commits: LISTEN and NOTIFY.
+"""Notifications between frontends on one PostgreSQL database: LISTEN and NOTIFY.
 
-A notice names what a commit changed. One that would be too long names nothing, which means that it
-may be anything; so does every moment in which nobody listened: while there is no connection, all
-who wait look for themselves again and again.
+A notification names what a commit changed. One that would be too long has no names: then anything
+may have changed. While the connection is lost, notifications are lost too: until then,
+subscribers are woken every `storage.look_elsewhere_ms` to read again.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ NOTE_BYTES_MAX = 7_999
 
 
 def note(writer: str, touched: ChangeSet) -> str:
-    """What a notice says.
+    """The payload of a notification.
 
     Args:
-        writer: Who committed.
-        touched: What.
+        writer: Unique name of the process that committed.
+        touched: What it changed.
     """
     facts = {
         "by": writer,
@@ -45,11 +45,11 @@ def note(writer: str, touched: ChangeSet) -> str:
 
 
 def read_note(text: str, writer: str) -> tuple[bool, ChangeSet | None]:
-    """Whether a notice is another process's, and what it names; None if it names nothing.
+    """Whether a notification is another process's, and what was changed; None: it may be anything.
 
     Args:
-        text: The notice.
-        writer: This process.
+        text: The payload.
+        writer: Unique name of this process.
     """
     try:
         facts = json.loads(text)
@@ -58,22 +58,22 @@ def read_note(text: str, writer: str) -> tuple[bool, ChangeSet | None]:
         if not facts.keys() >= {"drops", "machines", "accounts"}:
             return True, None
         drops, machines, accounts = facts["drops"], facts["machines"], facts["accounts"]
-        # An older program does not say what it revoked.
+        # Programs of release 0.1.0 do not send `revoked`.
         revoked = set(facts.get("revoked", accounts))
         return True, ChangeSet(
             dict.fromkeys(drops), set(machines), dict.fromkeys(accounts), revoked
         )
     except (ValueError, TypeError, KeyError, AttributeError):
-        # Somebody else's, or a newer program's.
+        # Another program's payload, or a newer version's.
         return True, None
 
 
 class Listener:
-    """Hears other processes' commits, on the event loop.
+    """Receives notifications of other processes' commits, on the event loop.
 
     Args:
-        settings: Where the database is.
-        writer: This process, whose own commits are no news.
+        settings: Address of the database.
+        writer: Unique name of this process, whose own notifications are ignored.
         heard: Called with what another process's commit changed; None: it may be anything.
         tried: Set after the first attempt to listen.
     """
@@ -91,14 +91,14 @@ class Listener:
         self._tried = tried
 
     async def run(self) -> None:
-        """Listens until cancelled; connects again whenever it has to."""
+        """Listens until cancelled; connects again when the connection is lost."""
         failures = 0
         while True:
             try:
                 async with await self._connect() as connection:
                     failures = 0
                     log.info("listening_to_others")
-                    # What was committed while nobody listened.
+                    # Commits before LISTEN were not notified.
                     self._heard(None)
                     self._tried.set()
                     await self._listen(connection)
@@ -124,12 +124,12 @@ class Listener:
                 is_news, touched = read_note(notice.payload, self._writer)
                 if is_news:
                     self._heard(touched)
-            # A peer that is gone says nothing either.
+            # Silence may also mean that the server is gone.
             async with asyncio.timeout(SILENCE_S):
                 await connection.execute("SELECT 1")
 
     async def _look(self, failures: int) -> None:
-        """Waits before the next attempt; until then anything may change unheard."""
+        """Waits before the next attempt, and meanwhile wakes all subscribers again and again."""
         settings = self._settings
         wait_s = min(settings.reconnect_max_ms, settings.reconnect_ms * 2**failures) / 1000
         loop = asyncio.get_running_loop()

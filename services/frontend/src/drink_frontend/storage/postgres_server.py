@@ -1,4 +1,4 @@
-"""What a PostgreSQL server must be like: looked at when a process starts, each lack in one line."""
+"""Checks of a PostgreSQL server when a process starts; a refusal is one line for the operator."""
 
 from contextlib import closing
 
@@ -14,14 +14,14 @@ from drink_frontend.storage.tables import metadata
 log = structlog.get_logger(__name__)
 
 SERVER_VERSION_MIN = 140_000
-"""The first that says unasked when it takes no changes any more, and is still maintained."""
+"""PostgreSQL 14: the oldest maintained version, and the first that reports when it is read-only."""
 
 CONNECTIONS_BESIDE_READERS = 2
-"""Connections of a frontend that are no reader's: one writes, one listens."""
+"""Connections of a frontend besides its readers: one writes, one listens."""
 
 _ROUNDS = 3
-"""Times that two connections compare their server processes. A pooler that shares these gives one
-the other's at the first comparison, unless a third client has come in between."""
+"""Times that two connections compare their server processes. A pooler that shares processes gives
+both the same one at the first comparison, unless a third client takes it in between."""
 
 _MISSING_RIGHTS = """SELECT name, wanted FROM unnest(%(names)s::text[], %(rights)s::text[])
     AS needed (name, wanted) WHERE NOT has_table_privilege(to_regclass(name), wanted) LIMIT 1"""
@@ -41,15 +41,15 @@ _LIMITS = """SELECT 'the role ' || rolname, rolconnlimit FROM pg_roles
 
 
 def check_server(driver: GuardedConnection, settings: StorageSettings) -> None:
-    """Refuses a server that is too old, and a pooler that does not keep sessions.
+    """Checks the server's version, and that a pooler in front of it keeps sessions.
 
     Raises:
-        StorageError: it is one of these.
-        psycopg.Error: it does not answer.
+        StorageError: the version is too old, or the pooler shares sessions.
+        psycopg.Error: the server does not answer.
     """
     if driver.info.server_version < SERVER_VERSION_MIN:
         raise StorageError("the database needs PostgreSQL 14 or newer")
-    # A pooler gives its clients a key of its own, with which they can cancel statements.
+    # A pooler reports a process id of its own, as the key for cancelling statements.
     if _process(driver) == driver.info.backend_pid:
         return
     try:
@@ -68,11 +68,11 @@ def check_server(driver: GuardedConnection, settings: StorageSettings) -> None:
 
 
 def _share_processes(first: GuardedConnection, second: GuardedConnection) -> bool:
-    """Whether a process of the server works for more than one connection, or changes."""
+    """Whether connections share a process of the server, or change it."""
     for _ in range(_ROUNDS):
         held = _process(first)
         second.run("BEGIN")
-        # In this order: where there is only one process, the first connection would wait for it.
+        # In this order: if there is only one process, the first connection would wait for it.
         if _process(second) == held or _process(first) != held:
             return True
         second.run("ROLLBACK")
@@ -86,13 +86,13 @@ def _process(driver: GuardedConnection) -> int:
 
 
 def check_rights(driver: GuardedConnection) -> None:
-    """Refuses a role that may not do what the service does.
+    """Checks that the role has the rights that the service needs.
 
     Raises:
         StorageError: a right is missing; the message names one.
         psycopg.Error: the server does not answer.
     """
-    # A writer's turn is a lock on the first.
+    # Writers lock alembic_version to take their turns.
     wanted = [("alembic_version", "SELECT"), ("alembic_version", "UPDATE")]
     wanted += [(name, right) for name in metadata.tables for right in rights_on(name)]
     names, rights = (list(column) for column in zip(*wanted, strict=True))
@@ -106,7 +106,7 @@ def check_rights(driver: GuardedConnection) -> None:
 
 
 def check_connections(driver: GuardedConnection, settings: StorageSettings) -> None:
-    """Refuses a limit that leaves a frontend without some of its connections for ever.
+    """Checks that the connection limits of role and database suffice for one frontend.
 
     Raises:
         StorageError: the role's or the database's limit is too low.
@@ -122,7 +122,7 @@ def check_connections(driver: GuardedConnection, settings: StorageSettings) -> N
 
 
 def warn_of_loss(driver: GuardedConnection) -> None:
-    """Says so when the server's own settings take away what a commit promises."""
+    """Logs a warning if the server's settings make commits not durable."""
     rows = driver.execute(
         "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')"
         " AND setting = 'off'"
@@ -132,10 +132,10 @@ def warn_of_loss(driver: GuardedConnection) -> None:
 
 
 def connect_to_migrate(settings: StorageSettings) -> GuardedConnection:
-    """A new connection that changes the schema; its caller begins and ends transactions.
+    """A new connection for migrations; the caller begins and ends transactions.
 
     Raises:
-        StorageError: there is none to be had, or the server is none for this program.
+        StorageError: the server cannot be reached or used.
     """
     driver = dial_to_migrate(settings)
     try:

@@ -1,4 +1,4 @@
-"""Readers: queries that wait at the same time are answered from one snapshot."""
+"""The executor of queries: those that wait at the same time are answered from one snapshot."""
 
 from collections.abc import Sequence
 
@@ -14,18 +14,17 @@ log = structlog.get_logger(__name__)
 
 
 class Reader:
-    """One that reads. See `Crew`.
+    """Carries out batches of queries on one connection.
 
-    The snapshot is taken after its queries were asked, so each sees every commit that its caller
-    could know of.
+    The snapshot is taken after its queries were queued, so that each query sees every commit that
+    was reported to its caller.
 
     Args:
         engine: The database.
-        limit_s: Seconds after which a query is given up.
+        limit_s: Seconds after which a query is interrupted.
 
     Attributes:
-        able: Whether the database answered when it was last asked. Its thread sets it, anyone may
-            read it.
+        able: Whether the last snapshot could be read. Set by the reader's thread, read by any.
     """
 
     def __init__(self, engine: Engine, limit_s: float) -> None:
@@ -35,10 +34,10 @@ class Reader:
         self.able = True
 
     def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[JobResult], ChangeSet]:
-        """See `Crew`."""
+        """Answers the queries from one snapshot."""
         try:
             self._connection.begin()
-            outcomes = [self._carry_out(job) for job in jobs]
+            results = [self._carry_out(job) for job in jobs]
             if self._connection.in_transaction:
                 self._connection.rollback()
             self._found(able=True)
@@ -46,12 +45,12 @@ class Reader:
             self._found(able=False)
             if self._engine.fault(error) is None:
                 log.exception("snapshot_failed")
-            outcome = self._outcome(error)
-            outcomes = [outcome for _ in jobs]
-        return outcomes, ChangeSet()
+            result = self._failure(error)
+            results = [result for _ in jobs]
+        return results, ChangeSet()
 
     def idle(self) -> ChangeSet:
-        """See `Crew`: finds out whether it could read."""
+        """Reads without a query, to set `able`."""
         self.carry_out(())
         return ChangeSet()
 
@@ -61,7 +60,7 @@ class Reader:
             log.warning("reader_able" if able else "reader_unable")
 
     def close(self) -> None:
-        """See `Crew`."""
+        """Closes the connection."""
         self._connection.close()
 
     def _carry_out(self, job: Job) -> JobResult:
@@ -73,14 +72,14 @@ class Reader:
         except DrinkError as error:
             return JobResult(error=error)
         except BaseException as error:
-            outcome = self._outcome(error)
-            # An engine may answer nothing more from a snapshot after an error.
+            result = self._failure(error)
+            # After an error PostgreSQL answers no further query of the transaction.
             if self._connection.in_transaction:
                 self._connection.rollback()
             self._connection.begin()
-            return outcome
+            return result
 
-    def _outcome(self, error: BaseException) -> JobResult:
+    def _failure(self, error: BaseException) -> JobResult:
         if self._engine.fault(error) is not None:
             log.warning("query_refused", error=str(error))
             return JobResult(error=StorageUnavailableError("the database does not answer"))

@@ -1,9 +1,9 @@
-"""SQLite as an engine: its connections, its lock, its errors.
+"""The engine for SQLite: connections, the lock of the database, and errors.
 
-A commit is durable when COMMIT returns: the journal (WAL) is synced at each one, `synchronous` is
-FULL. After an I/O error the process stops writing for good: what the system's cache then holds may
-not be what the disk holds, and only a new process, which reads the disk, can tell. A full disk is
-no such error: SQLite undoes the transaction and the next one may succeed.
+A commit is durable when COMMIT returns, because `synchronous` is FULL: the write-ahead log (WAL) is
+synced at each commit. After an I/O error the process writes nothing any more: the system's cache
+may differ from the disk, and only a new process reads the disk again. A full disk is no such error:
+SQLite undoes the transaction, and the next one may succeed.
 """
 
 import asyncio
@@ -47,15 +47,15 @@ _BROKEN = {
     sqlite3.SQLITE_CANTOPEN,
 }
 _STEPS_PER_LOOK = 50_000
-"""Steps of SQLite's machine, about a millisecond of them, between two looks at a query's limit."""
+"""Instructions of SQLite's virtual machine, about 1 ms, between two checks of a query's limit."""
 
 
 class SqliteConnection:
-    """One connection. See `Connection`.
+    """A connection to an SQLite database.
 
     Args:
         driver: The driver's connection, in autocommit mode.
-        read_only: Whether it is a reader.
+        read_only: Whether it is a reader's.
     """
 
     def __init__(self, driver: sqlite3.Connection, *, read_only: bool) -> None:
@@ -71,51 +71,51 @@ class SqliteConnection:
 
     @property
     def in_transaction(self) -> bool:
-        """See `Connection`."""
+        """Whether a transaction is open."""
         return self._driver.in_transaction
 
     def begin(self) -> None:
-        """See `Connection`."""
+        """Begins a transaction; a writer's locks the database at once."""
         self._run(self._begin)
 
     def announce(self, touched: ChangeSet) -> None:
-        """See `Connection`: each process asks the file itself whether another changed it."""
+        """Does nothing: other processes detect changes of the file by themselves."""
 
     def commit(self) -> None:
-        """See `Connection`."""
+        """Makes the transaction durable: SQLite syncs its journal."""
         self._run("COMMIT")
 
     def rollback(self) -> None:
-        """See `Connection`."""
+        """Undoes the transaction; ends a reader's snapshot."""
         self._run("ROLLBACK")
 
     def savepoint(self) -> None:
-        """See `Connection`."""
+        """Sets the savepoint that `undo` goes back to."""
         self._run("SAVEPOINT unit")
 
     def release(self) -> None:
-        """See `Connection`."""
+        """Keeps what was done since the savepoint, and removes the savepoint."""
         self._run("RELEASE unit")
 
     def undo(self) -> None:
-        """See `Connection`."""
+        """Undoes what was done since the savepoint, and removes the savepoint."""
         self._run("ROLLBACK TO unit")
         self._run("RELEASE unit")
 
     def limit(self, seconds: float) -> None:
-        """See `Connection`."""
+        """Interrupts a query after that time, counted from now."""
         self._gives_up_at = time.monotonic() + seconds
 
     def changed_elsewhere(self) -> bool:
-        """See `Connection`."""
+        """Whether another process has committed since the last call."""
         before = self._version
-        # It counts what other connections commit; readers commit nothing.
+        # data_version counts the commits of other connections; readers commit nothing.
         (self._version,) = self._run("PRAGMA data_version").fetchone()
         return before not in (0, self._version)
 
     def close(self) -> None:
-        """See `Connection`."""
-        # With its statement; otherwise SQLite keeps the files open until that is collected.
+        """Closes the connection."""
+        # The cursor too: SQLite keeps the files open as long as it has a statement.
         self._cursor.close()
         self._driver.close()
 
@@ -124,15 +124,15 @@ class SqliteConnection:
 
 
 class SqliteEngine:
-    """One SQLite database. See `Engine`.
+    """An SQLite database file.
 
     Args:
-        settings: Where it is.
-        exclusive: Whether to keep every other frontend out as long as it is open.
+        settings: Path of the file, and limits.
+        exclusive: Whether to lock the database against other frontends while it is open.
 
     Raises:
-        DatabaseLockedError: another frontend has it.
-        SchemaError: there is no database, or not one of this program's schema.
+        DatabaseLockedError: another frontend has it open.
+        SchemaError: there is no database, or its schema is not compatible with this program.
         StorageError: it cannot be read or written.
     """
 
@@ -148,7 +148,7 @@ class SqliteEngine:
             raise
 
     def connect(self, *, read_only: bool) -> SqliteConnection:
-        """See `Engine`."""
+        """A new connection."""
         return SqliteConnection(open_file(self._settings, read_only=read_only), read_only=read_only)
 
     @property
@@ -157,7 +157,7 @@ class SqliteEngine:
         return self._settings.write_batch_max
 
     def fault(self, error: BaseException) -> Fault | None:
-        """See `Engine`."""
+        """What a driver's error means; None for one that is a mistake of the program."""
         code = getattr(error, "sqlite_errorcode", None)
         if not isinstance(error, sqlite3.Error) or code is None:
             return None
@@ -180,28 +180,28 @@ class SqliteEngine:
         tried.set()
 
     def close(self) -> None:
-        """See `Engine`."""
+        """Closes the connection."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
 
 def open_file(settings: StorageSettings, *, read_only: bool) -> sqlite3.Connection:
-    """A driver's connection to an existing database file, set up as the promise needs it."""
+    """Opens an existing database file with the settings that durability and constraints need."""
     mode = "ro" if read_only else "rw"
     pragmas = {} if read_only else {"journal_mode": "WAL"}
     pragmas |= {
         "synchronous": "FULL",
         "foreign_keys": "ON",
-        # Without it REPLACE deletes rows past the triggers that forbid it.
+        # Without it REPLACE deletes rows without running the triggers that forbid that.
         "recursive_triggers": "ON",
         "trusted_schema": "OFF",
         "cache_size": str(-settings.cache_kib),
         "wal_autocheckpoint": str(settings.checkpoint_pages),
-        # Readers may keep the journal from being emptied in time; then it is cut back later.
+        # While readers prevent a checkpoint the WAL grows; then it is truncated afterwards.
         "journal_size_limit": str(4 * 4_096 * settings.checkpoint_pages),
         "query_only": "ON" if read_only else "OFF",
-        # What a unit's savepoint undoes would else be a file, for which there may be no descriptor.
+        # The undo data of savepoints would be in files, for which descriptors may be missing.
         "temp_store": "MEMORY",
     }
     with ExitStack() as undo:
@@ -228,10 +228,10 @@ def open_file(settings: StorageSettings, *, read_only: bool) -> sqlite3.Connecti
 
 @contextmanager
 def reading(settings: StorageSettings) -> Iterator[sqlite3.Connection]:
-    """A driver's connection that only reads, beside whoever has the database open.
+    """A read-only connection of the driver, beside a frontend that has the database open.
 
     Raises:
-        SchemaError: there is no database, or not one of this program's schema.
+        SchemaError: there is no database, or its schema is not compatible with this program.
     """
     _check_schema(settings)
     connection = open_file(settings, read_only=True)
@@ -244,12 +244,12 @@ def reading(settings: StorageSettings) -> Iterator[sqlite3.Connection]:
 def lock(path: Path) -> int:
     """Locks the database against other frontends until the returned descriptor is closed.
 
-    The lock is on a file of its own: SQLite loses its locks on the database file when any other
-    descriptor of it is closed.
+    The lock is on a separate file: SQLite loses its locks on the database file when the process
+    closes any other descriptor of that file.
 
     Raises:
         DatabaseLockedError: another process holds it.
-        StorageError: there is no such folder, or it cannot be written.
+        StorageError: the folder does not exist or cannot be written.
     """
     try:
         descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

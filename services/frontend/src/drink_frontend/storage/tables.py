@@ -1,13 +1,12 @@
-"""The tables, for every engine.
+"""The tables and their constraints, for both engines; `triggers.py` has the rest of the rules.
 
-What a constraint can say of the books is said here, so that no program mistake can commit what
-breaks it; triggers are added for what needs one. Within a unit of work a drop
-goes first and the ledger follows: a drop before its hold, its settled state before its post or
-void.
+The rules of credits and stock are constraints and triggers, so that a mistake of the program cannot
+commit what breaks them. Constraints are checked at each statement: within a unit of work a drop is
+written before its hold, and its settled state before its post or void.
 
 Columns are texts and whole numbers only: times are milliseconds since the epoch (`_ms`), truth
-values 0 or 1. Rows of drops, transfers and audit are never deleted, so that their sequences, the
-highest number so far plus one, never recur.
+values 0 or 1. Rows of drops, transfers and audit are never deleted, so that their sequences, each
+the highest one plus 1, are never reused.
 """
 
 from enum import StrEnum
@@ -38,14 +37,14 @@ from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 
 SCHEMA_REVISION = "0002"
-"""The newest migration; revisions are numbers that count up, so that they compare as texts."""
+"""The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
-"""Most characters of an audit record's facts. A result's evidence of 32 lines of 200 characters
-needs less than a quarter, however it is escaped."""
+"""Most characters of an audit record's facts. The evidence of a result, 32 lines of 200 characters,
+needs less than a quarter of it, with all characters escaped."""
 
 OPEN_STATES = tuple(state for state in State if not state.final)
-"""States that are looked for: partial indexes hold these drops only, however many are settled."""
+"""States of the drops in partial indexes, which stay small however many drops are settled."""
 
 metadata = MetaData(
     naming_convention={
@@ -57,7 +56,7 @@ metadata = MetaData(
 )
 
 _WHOLE = BigInteger().with_variant(Integer(), "sqlite")
-# Texts are equal and in order by their bytes, whatever the locale of the server.
+# Texts are compared by their bytes, not by the rules of the server's locale.
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 
@@ -88,12 +87,12 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Inde
 _IS_OPEN = f"state IN {_among(*OPEN_STATES)}"
 
 IS_OPEN: ColumnElement[bool] = literal_column(f"({_IS_OPEN})")
-"""The condition of the index on open drops; a query repeats it word for word to use it."""
+"""The condition of the index on open drops. A query that shall use the index has the same text."""
 
 _IS_GRANT = "kind = 'MOVE' AND (debit_account = 'funding' OR credit_account = 'funding')"
 
 IS_GRANT: ColumnElement[bool] = literal_column(f"({_IS_GRANT})")
-"""The condition of the index on administrators' grants; a query repeats it word for word."""
+"""The condition of the index on grants. A query that shall use the index has the same text."""
 
 _STRICT: dict[str, Any] = {"sqlite_strict": True}
 _STRICT_BY_KEY: dict[str, Any] = {"sqlite_strict": True, "sqlite_with_rowid": False}
@@ -105,7 +104,7 @@ compatibility = Table(
     _text("oldest"),
     **_STRICT_BY_KEY,
 )
-"""Of each schema, the oldest program that can live with it: what it knows as SCHEMA_REVISION."""
+"""For each schema, the SCHEMA_REVISION of the oldest program that can work with it."""
 
 writers = Table(
     "writers",
@@ -115,8 +114,8 @@ writers = Table(
     _column("seen_ms"),
     **_STRICT_BY_KEY,
 )
-"""The last batch that each writing process committed, where one may lose sight of a commit: on
-PostgreSQL. On SQLite nobody writes it."""
+"""The number of the last batch that each process committed, for commits during which the connection
+is lost. Written on PostgreSQL only."""
 
 accounts = Table(
     "accounts",
@@ -141,7 +140,7 @@ accounts = Table(
         " AND credits_pending >= 0 AND credits_posted >= 0",
     ),
     Index("accounts_by_letters", text("lower(name)")),
-    # Only funding may owe: that is how credits come into being.
+    # Only the funding account may be negative: that is how credits are created.
     _check("available", "kind = 'FUNDING' OR credits_posted - debits_posted - debits_pending >= 0"),
     **_STRICT_BY_KEY,
 )
@@ -181,7 +180,7 @@ machines = Table(
     _column("journal_sequence"),
     _column("temperature_celsius", Double().with_variant(REAL(), "sqlite"), null=True),
     _text("token_digest", null=True),
-    # No foreign key: a frontend that was taken for dead by mistake goes on opening links.
+    # No foreign key: a frontend that was removed by mistake continues to open links.
     _text("frontend", null=True),
     _text("reach"),
     UniqueConstraint("token_digest"),
@@ -240,7 +239,7 @@ drops = Table(
     _column("slot"),
     _text("item"),
     _column("price"),
-    # Its hold refers to the drop, so this one cannot be a foreign key too; a trigger compares them.
+    # No foreign key: the hold refers to the drop and is written after it; a trigger compares them.
     _text("hold_id"),
     _text("state"),
     _text("cause"),
@@ -272,7 +271,7 @@ drops = Table(
         "settled",
         "(state IN ('UNKNOWN', 'DISPENSED', 'NOT_DISPENSED')) = (settled_ms IS NOT NULL)",
     ),
-    # Silence proves nothing: each outcome has its own causes.
+    # Each outcome is allowed only with its own causes.
     *(
         _check(state.lower(), f"state <> '{state}' OR cause IN {_among(*causes)}")
         for state, causes in CAUSES.items()
@@ -280,7 +279,7 @@ drops = Table(
     _check("decided", "(cause = 'OPERATOR') = (decided_by IS NOT NULL)"),
     _check("revision", "revision >= 0"),
     _partial("drops_by_state", "state", "machine", "sequence", where=_IS_OPEN),
-    # A board gets its next command when it has answered the one before.
+    # A board gets its next command after it has answered the one before.
     _partial("drops_dispatched_alone", "machine", where="state = 'DISPATCHED'", unique=True),
     _partial("drops_by_time", "not_before_ms", where="state = 'SCHEDULED'"),
     Index("drops_by_account", "account", "sequence"),
@@ -312,7 +311,7 @@ transfers = Table(
     _partial("transfers_one_hold", "drop_id", where="kind = 'HOLD'", unique=True),
     _partial("transfers_one_resolution", "resolves", where="resolves IS NOT NULL", unique=True),
     _partial("transfers_one_request", "actor", "request_id", where="kind = 'MOVE'", unique=True),
-    # Not unique: release 0.1.0 let several administrators use one id.
+    # Not unique: with release 0.1.0 several administrators could use one id.
     _partial("transfers_grants", "request_id", where=_IS_GRANT),
     Index("transfers_by_debit", "debit_account", "sequence"),
     Index("transfers_by_credit", "credit_account", "sequence"),
@@ -349,4 +348,4 @@ alarms = Table(
     _check("facts", f"length(facts) <= {FACTS_MAX}"),
     **_STRICT_BY_KEY,
 )
-"""What happened at a machine too often to keep a record of each time: one row for each kind."""
+"""Counts of what is too frequent for the audit log: a row for each machine and kind."""

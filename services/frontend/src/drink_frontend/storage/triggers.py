@@ -1,7 +1,7 @@
-"""Triggers: what a constraint of the tables cannot say, in the SQL of each engine.
+"""Triggers: the rules of the tables that no constraint can express, in the SQL of each engine.
 
-A trigger refuses with its own name, as a constraint does. It only checks; nothing is ever computed
-by one.
+The error of a trigger contains the trigger's name, like the error of a constraint. Triggers only
+check; they never change a row.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from drink_frontend.storage.tables import DROP_MOVES, drops, metadata
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What is refused, and when.
+    """A change that is refused.
 
     Attributes:
         change: UPDATE, UPDATE OF columns, INSERT or DELETE.
-        table: Of this table.
-        condition: If this holds of the rows OLD and NEW; always if empty.
+        table: Name of the table.
+        condition: SQL on the rows OLD and NEW; the change is refused if true. Empty: always.
     """
 
     change: str
@@ -71,14 +71,14 @@ TRIGGERS = {
         " AND hold.credit_account = NEW.credit_account AND hold.amount = NEW.amount"
         " AND drops.state = CASE NEW.kind WHEN 'POST' THEN 'DISPENSED' ELSE 'NOT_DISPENSED' END)",
     ),
-    # A slot may hold more than that only by items that drops gave back.
+    # Only items that drops return may raise the count above the limit.
     "slots_loaded_within_limit": Trigger(
         "UPDATE OF loaded",
         "slots",
         f"NEW.loaded > OLD.loaded AND NEW.on_hand > {STOCK_MAX}",
     ),
 }
-"""Every trigger, by its name."""
+"""All triggers by name."""
 
 _REFUSE = """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 RAISE EXCEPTION USING MESSAGE = TG_NAME, CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME,
@@ -90,7 +90,7 @@ ERRCODE = 'integrity_constraint_violation'; END IF; RETURN NEW; END $$"""
 
 
 def sqlite() -> Sequence[str]:
-    """The statements that make the triggers on SQLite."""
+    """The statements that create the triggers on SQLite."""
     return [
         f"CREATE TRIGGER {name} BEFORE {trigger.change} ON {trigger.table}"
         + (f" WHEN {trigger.condition}" if trigger.condition else "")
@@ -100,15 +100,15 @@ def sqlite() -> Sequence[str]:
 
 
 def postgres() -> Sequence[str]:
-    """The statements that make the triggers on PostgreSQL."""
+    """The statements that create the triggers on PostgreSQL."""
     statements = [_REFUSE]
     for name, trigger in TRIGGERS.items():
         change, each, when, function = trigger.change, "ROW", "", "refuse"
         if change == "DELETE":
-            # There rows also go all at once, which no trigger on rows sees.
+            # TRUNCATE runs no trigger for rows, only for the statement.
             change, each = "DELETE OR TRUNCATE", "STATEMENT"
         elif "SELECT" in trigger.condition:
-            # A trigger's own condition may not look at tables there.
+            # PostgreSQL allows no subquery in the WHEN of a trigger.
             statements.append(_REFUSE_IF.format(name=name, condition=trigger.condition))
             function = name
         elif trigger.condition:

@@ -1,8 +1,7 @@
-"""Checks the books against what they are made of: the transfers and the audit log.
+"""Checks balances, drops and stock against the transfers and the audit log.
 
-It shares nothing with the code that keeps the books, not even the names of states, so that a
-mistake there is not repeated here. Each line it gives begins with the number of the invariant that
-is broken.
+It shares nothing with the code that writes these, not even the names of states, so that it does not
+repeat a mistake. Each problem begins with the number of the invariant that is broken.
 """
 
 import json
@@ -14,7 +13,7 @@ from typing import Any
 from drink_frontend.storage.engine import Query
 
 LINES_MAX = 100
-"""Most lines per check; whoever sees a hundred needs no more to know that the books are broken."""
+"""Most lines for each check."""
 
 
 _QUERIES = {
@@ -127,7 +126,7 @@ _QUERIES = {
         SELECT drops.id, drops.epoch, machines.epoch FROM drops
         JOIN machines ON machines.name = drops.machine WHERE drops.epoch > machines.epoch""",
 }
-"""What to say of each row that a query finds; a sound database gives none."""
+"""The problem for each row that a query returns; on a sound database they return none."""
 
 _REMARKS = {
     "the accounts {} and {} differ only in case: each is found by its exact name only": """
@@ -139,7 +138,7 @@ _REMARKS = {
         WHERE kind = 'MOVE' AND (debit_account = 'funding' OR credit_account = 'funding')
         GROUP BY request_id HAVING COUNT(*) > 1 ORDER BY request_id""",
 }
-"""The text for each row that a query finds."""
+"""The remark for each row that a query returns."""
 
 _HISTORIES = """
     SELECT drops.id, drops.state, drops.cause, drops.price, audit.facts FROM drops
@@ -150,7 +149,7 @@ _SLOTS = "SELECT machine, number, loaded FROM slots"
 
 
 def verify_books(query: Query) -> list[str]:
-    """The problems of the books, a line each; none if everything agrees.
+    """The problems found, a line each; none if everything agrees.
 
     Args:
         query: Runs a query on a snapshot: in an open transaction, or while there are no writers.
@@ -164,7 +163,7 @@ def verify_books(query: Query) -> list[str]:
 
 
 def remarks_on(query: Query) -> list[str]:
-    """What release 0.1.0 may have left in the books that is no mistake, but that people should see.
+    """What release 0.1.0 may have stored that breaks no rule, but that an operator should check.
 
     Args:
         query: Runs a query on a snapshot.
@@ -188,7 +187,7 @@ def _first(problems: Iterable[str]) -> list[str]:
 
 
 def _check_histories(rows: Iterable[Any]) -> Iterator[str]:
-    """Each drop's moves in the audit log lead, one after another, to where it stands."""
+    """Checks that the moves of each drop in the audit log lead step by step to its state."""
     for (drop, state, cause, price), group in groupby(rows, key=lambda row: tuple(row[:4])):
         moves = [json.loads(row[4]) for row in group if row[4] is not None]
         if not moves:
@@ -210,7 +209,7 @@ def _check_histories(rows: Iterable[Any]) -> Iterator[str]:
 
 
 def _check_loads(loads: Iterable[Any], slots: Iterable[Any]) -> Iterator[str]:
-    """What people put into each slot and took out of it adds up to what it says is loaded."""
+    """Checks that the recorded changes of each slot by hand add up to its loaded items."""
     added: defaultdict[tuple[str, int], int] = defaultdict(int)
     for machine, text in loads:
         facts = json.loads(text)

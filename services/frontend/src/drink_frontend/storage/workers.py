@@ -191,8 +191,8 @@ class BatchQueue:
         executors: One for each thread.
         queue_max: Most unfinished jobs.
         batch_max: Most jobs in one batch.
-        done: Called with what each batch changed, after its callers were answered, and with what
-            an idle executor has found.
+        done: Called with what each batch changed, when the results of its jobs are set, and with
+            what an idle executor has found.
         failed: Called with an exception that an executor raised although it must not.
         idle_s: Seconds without a job after which an executor's `idle` is called; None: never.
         pool_factory: Makes the worker pool.

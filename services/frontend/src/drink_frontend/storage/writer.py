@@ -1,4 +1,4 @@
-"""Group commit: units of work that wait at the same time go to disk in one commit."""
+"""The executor of units of work, with group commit: those that wait share one commit."""
 
 import random
 import time
@@ -23,13 +23,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Stats:
-    """Counts since the database was opened. The writer's thread counts, anyone may read.
+    """Counts since the database was opened. Written by the writer's thread, read by any.
 
     Attributes:
-        units: Units of work that were carried out, the undone ones included.
-        commits: Commits that succeeded; each syncs the disk once.
+        units: Units of work that were carried out, including undone ones.
+        commits: Successful commits; each syncs the disk once.
         failed_commits: Batches that were refused as a whole.
-        retries: Times that a batch was carried out once more.
+        retries: Repetitions of batches.
     """
 
     units: int = 0
@@ -42,26 +42,26 @@ class _BatchLostError(Exception):
     """The engine undid the whole transaction because of one unit's error."""
 
 
-class _NotAloneError(Exception):
-    """A unit failed that must be undone, and cannot be undone without the others."""
+class _SavepointMissingError(Exception):
+    """A unit of work failed and must be undone, but there is no savepoint before it."""
 
 
 class Writer:
-    """The one that writes. See `Crew`.
+    """Carries out batches of units of work on one connection, each batch in one transaction.
 
-    A batch is one transaction, and a unit that raises is undone alone. One that refused before it
-    changed anything leaves nothing to undo, and others are rare: after one the batch is undone and
-    carried out again with a savepoint for each unit, which would cost all others otherwise.
-    No caller is answered before the commit, since what a unit saw may be another one's work that
-    is not durable yet. After an error that leaves the database in doubt the writer refuses
-    everything for good.
+    A unit of work that raises is undone without the others of its batch. Most units that raise have
+    changed nothing, so that there is nothing to undo; batches therefore run without savepoints. If
+    a unit raises after a change, the whole batch is undone and carried out again with a savepoint
+    before each unit.
 
-    A batch that the engine undid for what may be over at once is carried out again, a few times.
+    No caller is answered before the commit, because a unit may have read changes of another unit
+    that are not durable yet. A batch that the engine undid for a temporary reason is repeated a few
+    times. After an error of Fault.BROKEN the writer refuses all further units of work.
 
     Args:
         engine: The database.
-        settings: Bounds.
-        broken: Told, on the writer's thread, the error after which nothing is written any more.
+        settings: Limits and delays.
+        broken: Called, on the writer's thread, with the error after which nothing is written.
     """
 
     def __init__(
@@ -78,74 +78,74 @@ class Writer:
         self.stats = Stats()
 
     def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[JobResult], ChangeSet]:
-        """See `Crew`."""
+        """Runs the units of work in one transaction and commits it."""
         if self._is_broken:
             return _all(jobs, _refusal), ChangeSet()
-        touched, fault = ChangeSet(), Fault.UNDONE
+        changes, fault = ChangeSet(), Fault.UNDONE
         for attempt in range(self._settings.write_tries_max):
             if attempt:
                 self._pause(attempt)
-            touched = ChangeSet()
+            changes = ChangeSet()
             try:
-                outcomes = self._try_together_or_apart(jobs, touched)
+                results = self._try_batch(jobs, changes)
             except Exception as error:
                 fault = self._recover(error)
             else:
                 self.stats.commits += 1
                 self.stats.units += len(jobs)
-                return outcomes, touched
+                return results, changes
             if fault is not Fault.UNDONE:
                 break
         self.stats.failed_commits += 1
         if fault is Fault.IN_DOUBT:
-            # Whoever waits for what it may have changed has a look.
-            return _all(jobs, _doubt), ChangeSet(elsewhere=True)
-        return _all(jobs, _refusal), ChangeSet(elsewhere=touched.elsewhere)
+            # The commit may have happened: wake all subscribers.
+            return _all(jobs, _outcome_unknown), ChangeSet(elsewhere=True)
+        return _all(jobs, _refusal), ChangeSet(elsewhere=changes.elsewhere)
 
-    def _try_together_or_apart(
-        self, jobs: Sequence[Job], touched: ChangeSet
-    ) -> Sequence[JobResult]:
+    def _try_batch(self, jobs: Sequence[Job], changes: ChangeSet) -> Sequence[JobResult]:
         try:
-            return self._try(jobs, touched, apart=False)
-        except _NotAloneError:
+            return self._try(jobs, changes, savepoints=False)
+        except _SavepointMissingError:
             self._connection.rollback()
-        touched.clear()
-        return self._try(jobs, touched, apart=True)
+        changes.clear()
+        return self._try(jobs, changes, savepoints=True)
 
-    def _try(self, jobs: Sequence[Job], touched: ChangeSet, *, apart: bool) -> Sequence[JobResult]:
+    def _try(
+        self, jobs: Sequence[Job], changes: ChangeSet, *, savepoints: bool
+    ) -> Sequence[JobResult]:
         self._connection.begin()
-        touched.elsewhere |= self._connection.changed_elsewhere()
-        outcomes = [self._carry_out(job, touched, apart=apart) for job in jobs]
-        self._connection.announce(touched)
+        changes.elsewhere |= self._connection.changed_elsewhere()
+        results = [self._carry_out(job, changes, savepoints=savepoints) for job in jobs]
+        self._connection.announce(changes)
         self._connection.commit()
-        return outcomes
+        return results
 
     def _pause(self, attempt: int) -> None:
-        """Waits before another attempt, longer each time, and not as long as other processes do."""
+        """Waits before another attempt: longer each time, with jitter between processes."""
         self.stats.retries += 1
         longest_s = self._settings.write_retry_ms / 1000 * 2**attempt
-        # Not a secret.
+        # Jitter; no secret depends on it.
         time.sleep(random.uniform(longest_s / 2, longest_s))  # noqa: S311
 
     def idle(self) -> ChangeSet:
-        """See `Crew`."""
-        touched = ChangeSet()
+        """Returns what other processes have changed."""
+        changes = ChangeSet()
         if not self._is_broken:
             try:
-                touched.elsewhere = self._connection.changed_elsewhere()
+                changes.elsewhere = self._connection.changed_elsewhere()
             except Exception as error:
                 self._recover(error)
-        return touched
+        return changes
 
     def close(self) -> None:
-        """See `Crew`."""
+        """Closes the connection."""
         self._connection.close()
 
-    def _carry_out(self, job: Job, touched: ChangeSet, *, apart: bool) -> JobResult:
+    def _carry_out(self, job: Job, changes: ChangeSet, *, savepoints: bool) -> JobResult:
         executor = self._connection.executor
         executor.changed = False
         transaction = Transaction(executor, self._settings.tokens_per_account)
-        if apart:
+        if savepoints:
             self._connection.savepoint()
         try:
             value = job.call(transaction)
@@ -155,21 +155,21 @@ class Writer:
             fault = self._engine.fault(error)
             if fault in {Fault.BROKEN, Fault.UNDONE}:
                 raise
-            if apart:
+            if savepoints:
                 self._connection.undo()
             elif executor.changed or not isinstance(error, DrinkError):
-                raise _NotAloneError from error
+                raise _SavepointMissingError from error
             if fault is None:
                 return JobResult(error=error)
             log.warning("unit_refused", error=str(error))
             return JobResult(error=_refusal())
-        if apart:
+        if savepoints:
             self._connection.release()
-        touched.add(transaction.touched)
+        changes.add(transaction.touched)
         return JobResult(value)
 
     def _recover(self, error: Exception) -> Fault:
-        """Brings the connection back to where a transaction can begin, or gives up for good."""
+        """Makes the connection ready for the next transaction, or marks the database as broken."""
         cause = error.__cause__ or error if isinstance(error, _BatchLostError) else error
         fault = self._engine.fault(cause)
         if fault not in {None, Fault.BROKEN}:
@@ -178,7 +178,7 @@ class Writer:
                 if self._connection.in_transaction:
                     self._connection.rollback()
             except Exception as second:
-                # With a connection that is lost, its transaction is undone as well.
+                # If the connection is lost, the server undoes its transaction.
                 lost = not self._connection.in_transaction
                 if not lost or self._engine.fault(second) in {None, Fault.BROKEN}:
                     cause, fault = second, Fault.BROKEN
@@ -198,5 +198,5 @@ def _refusal() -> StorageUnavailableError:
     return StorageUnavailableError("the database did not take the change")
 
 
-def _doubt() -> OutcomeUnknownError:
+def _outcome_unknown() -> OutcomeUnknownError:
     return OutcomeUnknownError("nobody knows whether the database took the change")

@@ -69,7 +69,7 @@ class MachineFeed:
         self._present = 0
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
-        changes.tell(self._hear)
+        changes.add_listener(self._hear)
 
     async def watch(self, names: Sequence[str]) -> AsyncGenerator[Machine, None]:
         """The machines of those names (all if none is given) now, then each one as it changes.

@@ -77,7 +77,7 @@ class Permits:
         self._doubted: set[str] = set()
         self._wake = asyncio.Event()
         self._heard_at = float("-inf")
-        storage.changes.tell(self._hear)
+        storage.changes.add_listener(self._hear)
 
     def hold(self, permit: Permit, end: Callable[[], None]) -> Callable[[], None]:
         """Has `end` called, once, when the permit is no longer good.

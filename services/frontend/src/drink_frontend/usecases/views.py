@@ -100,7 +100,7 @@ class Views:
     ) -> None:
         self.accounts = View(account, ACCOUNTS_MAX)
         self.machines = View(machine, MACHINES_MAX)
-        changes.tell(self._hear)
+        changes.add_listener(self._hear)
 
     def _hear(self, changed: ChangeSet | None) -> None:
         if changed is None:

@@ -1,4 +1,4 @@
-"""Steps from one schema of the database to the next."""
+"""Migrations of the database's schema."""
 
 from drink_frontend.storage.migrations.run import migrate
 

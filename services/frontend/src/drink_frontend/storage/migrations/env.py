@@ -1,4 +1,4 @@
-"""Runs the steps on the connection that the caller hands over, in the caller's transaction."""
+"""Alembic's environment: runs the migrations on the caller's connection and transaction."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Brings a database to this program's schema."""
+"""Migrates a database to this program's schema."""
 
 import os
 import sqlite3
@@ -26,24 +26,24 @@ _SCRIPTS = Path(__file__).parent
 
 
 def migrate(settings: StorageSettings) -> Sequence[str]:
-    """Makes the database's tables if there are none, and brings its schema to this program's.
+    """Creates the tables if there are none, or migrates them to this program's schema.
 
-    It is done whole or, if interrupted at any point, not at all. A newer schema that this program
-    can live with is left as it is.
+    All migrations run in one transaction. A newer schema that this program can work with is left
+    unchanged.
 
     Returns:
-        What a person should know of the books, by `remarks_on`.
+        The remarks of `remarks_on`.
 
     Raises:
-        DatabaseLockedError: a frontend has it open, on SQLite.
+        DatabaseLockedError: a frontend has the database open, on SQLite.
         SchemaError: its schema is too new for this program.
-        StorageError: it is no database, cannot be reached, or cannot be written.
+        StorageError: the file is no database, or the database cannot be reached or written.
     """
     if settings.url is None:
         settings.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = lock(settings.path)
         try:
-            # It holds password hashes, so that it is its owner's only from the first byte.
+            # Readable by its owner only from the first byte, because it holds password hashes.
             os.close(os.open(settings.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             return _migrate(_on_sqlite(settings), str(settings.path))
         finally:
@@ -85,8 +85,8 @@ def _on_sqlite(settings: StorageSettings) -> Iterator[Connection]:
         connect_args={"timeout": settings.busy_timeout_ms / 1000},
     )
 
-    # The driver would commit before each change of the schema; so it is told to leave transactions
-    # alone, and they are begun here.
+    # The driver would commit before each change of the schema. Without an isolation level it begins
+    # and ends no transactions itself.
     @event.listens_for(engine, "connect")
     def connected(connection: DBAPIConnection, _: object) -> None:
         assert isinstance(connection, sqlite3.Connection)
@@ -112,8 +112,8 @@ def _on_postgres(settings: StorageSettings) -> Iterator[Connection]:
         "postgresql+psycopg://", creator=lambda: connect_to_migrate(settings), poolclass=NullPool
     )
     with engine.begin() as connection:
-        # Two that migrate at the same time do so one after the other, and both in turn with the
-        # frontends that run: the second half of the turn is not there before the first migration.
+        # The advisory lock excludes other migrations, the table lock excludes the turns of running
+        # frontends; before the first migration that table does not exist.
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
         if MigrationContext.configure(connection).get_current_revision() is not None:
             connection.exec_driver_sql("LOCK TABLE alembic_version IN EXCLUSIVE MODE")
@@ -121,4 +121,4 @@ def _on_postgres(settings: StorageSettings) -> Iterator[Connection]:
 
 
 _MIGRATING = 0x6472696E6B
-"""Key of the advisory lock: the word drink."""
+"""Key of the advisory lock: the letters of 'drink' in ASCII."""
