@@ -8,10 +8,10 @@ import typer
 from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Alarm, AuditKind, AuditRecord, Drop
-from drink_frontend.storage.transaction import Transaction
 
 if TYPE_CHECKING:
     from drink_frontend.app import Administration
+    from drink_frontend.storage.transaction import Transaction
 
 drops = typer.Typer(help="Drops.", no_args_is_help=True)
 
@@ -94,7 +94,7 @@ def resolve(
 def alarms(context: typer.Context, limit: Limit = 50) -> None:
     """Show what an operator should look at: unknown drops, contradictions, floods."""
 
-    def look(tx: Transaction) -> tuple[list[Drop], list[AuditRecord], list[Alarm]]:
+    def look(tx: "Transaction") -> tuple[list[Drop], list[AuditRecord], list[Alarm]]:
         kinds = [kind for kind in AuditKind if kind.alarming]
         return (
             list(tx.drops.in_state(State.UNKNOWN)),

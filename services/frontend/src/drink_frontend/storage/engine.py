@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.statements import Executor
+
+if TYPE_CHECKING:
+    # SQLAlchemy takes long to import, and commands need only the errors.
+    from drink_frontend.storage.statements import Executor
 
 Query = Callable[[str], Iterable[Any]]
 """Runs a query without parameters and returns its rows."""
@@ -42,7 +45,7 @@ class DatabaseConnection(Protocol):
     """A connection to the database, used by one thread at a time."""
 
     @property
-    def executor(self) -> Executor:
+    def executor(self) -> "Executor":
         """Runs statements on this connection."""
 
     @property
