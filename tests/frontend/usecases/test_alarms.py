@@ -3,14 +3,17 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from typing import Any
 
 import pytest
 
+from drink_frontend.config import LogSettings
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Alarm, AlarmKind, AuditKind
 from drink_frontend.domain.errors import RateLimitedError, StorageUnavailableError
 from drink_frontend.domain.stock import Sensor
-from drink_frontend.usecases.alarms import EVIDENCE_MAX, Alarms, shortened
+from drink_frontend.loglines.filter import ALWAYS
+from drink_frontend.usecases.alarms import EVIDENCE_MAX, LIMITED_KINDS, Alarms, shortened
 from drink_frontend.usecases.settings import AlarmSettings
 from tests.support.bench import Bench
 
@@ -54,6 +57,45 @@ async def test_fault_68_the_evidence_of_what_settles_nothing_is_shortened(bench:
     evidence = record.facts["evidence"]
     assert len(str(evidence["lines"])) <= EVIDENCE_MAX + 100
     assert len(evidence["lines"]) + evidence["lines_left_out"] == len(LINES)
+
+
+async def test_fault_68_a_week_of_one_stolen_token_takes_less_than_200_mb(bench: Bench) -> None:
+    """All records and log lines that are allowed in a week, each of the largest size."""
+    week_s, claim = 7 * 86_400, {"contradiction": "\x01" * 200}
+    hostile = [{"direction": "FROM_BOARD", "offset_ms": 1, "text": "\x01" * 200}] * 32
+    result = await record_bytes(bench, {"lines": hostile, **claim})
+    contradiction = await record_bytes(bench, claim)
+    other = await record_bytes(bench, {"text": "x" * 200})
+    sizes = {
+        AuditKind.ORPHAN_RESULT: result,
+        AuditKind.DROP_CONTRADICTED: result,
+        AuditKind.SENSOR_CONTRADICTED: contradiction,
+    }
+    records = BURST + week_s / INTERVAL_S
+    stored = records * sum(sizes.get(kind, other) for kind in LIMITED_KINDS)
+    # The widest line is about a result. Two events of the link come with it.
+    lines = week_s / 60 * (LogSettings().repeats_per_minute_max + 2 * ALWAYS)
+
+    assert result > EVIDENCE_MAX
+    assert stored < 75e6
+    assert stored + lines * 400 < 200e6
+
+
+async def record_bytes(bench: Bench, evidence: dict[str, Any]) -> float:
+    """Bytes that the database grows by for each orphan result with this evidence."""
+    count, before = BURST // 4, await asyncio.to_thread(stored_bytes, bench)
+    for number in range(count):
+        await bench.report(f"{number:026}", evidence=evidence)
+    return (await asyncio.to_thread(stored_bytes, bench) - before) / count
+
+
+def stored_bytes(bench: Bench) -> int:
+    """The size of the database, its journal included."""
+    with closing(sqlite3.connect(bench.path)) as database:
+        pages, size = (
+            database.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size")
+        )
+    return int(pages) * int(size)
 
 
 def test_fault_68_small_evidence_is_kept_whole() -> None:

@@ -53,8 +53,8 @@ class LogSettings(BaseModel):
     lines are lost and counted, and `log_lines_lost` tells how many as soon as something can be
     written again: no sale waits for the log."""
 
-    repeats_per_minute_max: int = Field(default=40, ge=1, le=1_000_000)
-    """Lines of one event, and of one machine where it is about one, in any minute; default 40, so
+    repeats_per_minute_max: int = Field(default=20, ge=1, le=1_000_000)
+    """Lines of one event, and of one machine where it is about one, in any minute; default 20, so
     that strangers cannot fill the disk. All events together share as many beyond the first 5 of
     each. The next line of the event has as `unlogged` how many were left out. What happens to drops
     is always logged, and so is what ends the process."""

@@ -1,6 +1,7 @@
 """Counts what happens at a machine too often to keep a record of each time."""
 
 import asyncio
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,18 +33,18 @@ RECORD_KEYS_MAX = 100_000
 """Machines times kinds of records of which the rate is remembered."""
 
 EVIDENCE_MAX = 2_048
-"""Characters of evidence kept with a record that settles no drop, as JSON without escapes."""
+"""Bytes of the lines of evidence kept with a record that settles no drop, as they are stored."""
 
 
 def shortened(evidence: dict[str, Any]) -> dict[str, Any]:
-    """The evidence if it is small, else its lines as far as they fit and how many were left out.
+    """Shortens evidence to the first lines that fit, and the number of those left out.
 
     Args:
         evidence: JSON values; `lines` is a list of texts, and the other values are small.
     """
     lines, size = evidence.get("lines", []), 0
     for number, line in enumerate(lines):
-        size += len(str(line))
+        size += len(json.dumps(line, ensure_ascii=False).encode())
         if size > EVIDENCE_MAX:
             return {**evidence, "lines": lines[:number], "lines_left_out": len(lines) - number}
     return evidence

@@ -42,9 +42,9 @@ class AlarmSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    records_interval_s: float = Field(default=60, gt=0, le=86_400)
+    records_interval_s: float = Field(default=120, gt=0, le=86_400)
     """Seconds between two audit records of one kind that one machine's agents may cause in the long
-    run beside the outcomes of drops; default 60: 10,000 a week, at most 80 MB of all kinds. What
+    run beside the outcomes of drops; default 120: 5,000 a week, at most 75 MB of all kinds. What
     comes above it is counted in `admin alarms` instead of kept: audit records are never deleted."""
 
     records_burst: int = Field(default=200, ge=1, le=100_000)
