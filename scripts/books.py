@@ -1,4 +1,4 @@
-"""The frontend's books beside the boards' own counts: what was sold must be what fell."""
+"""Compares the frontend's books with the boards' own counts: what was sold must have fallen."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,12 @@ PAGE_SIZE = 1000
 
 @dataclass
 class Untruths:
-    """What boards and operators said that was not so, in items by slot, such as `d/1`."""
+    """Wrong statements of boards and operators, in items by slot such as `d/1`."""
 
     unpaid: Counter[str] = field(default_factory=Counter)
     """Items that fell for nothing."""
     undelivered: Counter[str] = field(default_factory=Counter)
-    """Items that were paid and did not fall."""
+    """Items that were paid for and did not fall."""
 
 
 class CountingBoard(Protocol):
@@ -31,8 +31,8 @@ class CountingBoard(Protocol):
         """Cans, motor runs, cans that fell."""
 
 
-class LocalSystem(Protocol):
-    """What can be held against its frontend's books."""
+class CountedSystem(Protocol):
+    """A system whose boards count for themselves."""
 
     @property
     def plan(self) -> Plan:
@@ -45,7 +45,7 @@ class LocalSystem(Protocol):
 
 @dataclass(frozen=True)
 class Books:
-    """A table for people, and what in it does not agree."""
+    """A printable table, and its contradictions."""
 
     text: str
     problems: tuple[str, ...]
@@ -53,7 +53,7 @@ class Books:
 
 @dataclass
 class _Audit:
-    """What has been looked at so far."""
+    """Rows and contradictions so far."""
 
     rows: list[tuple[str, ...]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -63,11 +63,11 @@ class _Audit:
             self.problems.append(problem)
 
 
-def compare(installation: LocalSystem, admin: Client, untruths: Untruths | None = None) -> Books:
-    """Holds the frontend's stock, drops and credits against what the boards counted.
+def compare(system: CountedSystem, admin: Client, untruths: Untruths | None = None) -> Books:
+    """Compares the frontend's stock, drops and credits with the boards' counts.
 
     Args:
-        installation: Runs, and no drop is under way.
+        system: It runs, and no drop is under way.
         admin: An administrator's client.
         untruths: What the books cannot know; nothing by default.
     """
@@ -75,15 +75,15 @@ def compare(installation: LocalSystem, admin: Client, untruths: Untruths | None 
     sold = list(_drops(admin))
     for drop in sold:
         audit.expect(drop.state not in OPEN_STATES, f"{drop.name} is still open")
-    for plan in installation.plan.machines:
-        counts = installation.boards[plan.name].counts()
+    for plan in system.plan.machines:
+        counts = system.boards[plan.name].counts()
         _compare_machine(audit, plan.name, counts, admin, untruths)
         _compare_motor(audit, plan.name, counts, sold, untruths)
     header = ("machine", "slot", "item", "price", "sold", "fell", "on hand", "cans", "unknown", "")
     lines = [
         *_aligned([header, *audit.rows]),
         "",
-        *_compare_credits(audit, installation, admin, sold),
+        *_compare_credits(audit, system, admin, sold),
     ]
     return Books("\n".join(lines), tuple(audit.problems))
 
@@ -101,7 +101,7 @@ def _drops(admin: Client) -> Iterator[drops.Drop]:
 def _compare_machine(
     audit: _Audit, machine: str, counts: dict[str, Any], admin: Client, untruths: Untruths
 ) -> None:
-    """Every can that fell was paid or its drop is unknown, and every paid one fell."""
+    """Every fallen can was paid for or its drop is UNKNOWN, and every paid can fell."""
     request = machines.GetMachineRequest(name=f"machines/{machine}")
     for slot in admin.call(admin.machines.GetMachine, request).machine.slots:
         number = slot.name.rsplit("/", 1)[1]
@@ -125,7 +125,7 @@ def _compare_motor(
     sold: list[drops.Drop],
     untruths: Untruths,
 ) -> None:
-    """The motor ran once for a drop that was dispensed, at most once for one in doubt."""
+    """The motor ran once for a dispensed drop, at most once for an UNKNOWN one."""
     prefix = f"machines/{machine}/"
     here = [drop for drop in sold if drop.slot.startswith(prefix)]
     decided = [drop for drop in here if drop.cause == drops.Drop.CAUSE_OPERATOR]
@@ -140,11 +140,11 @@ def _compare_motor(
 
 
 def _compare_credits(
-    audit: _Audit, installation: LocalSystem, admin: Client, sold: list[drops.Drop]
+    audit: _Audit, system: CountedSystem, admin: Client, sold: list[drops.Drop]
 ) -> Iterator[str]:
-    """What was given and is gone was paid for drops, and what is held is held for open ones."""
+    """Spent credits were paid for drops, and held credits are held for open ones."""
     spent = 0
-    for user in installation.plan.users:
+    for user in system.plan.users:
         account = admin.account(user.name)
         spent += user.credits - account.posted_credits
         held = sum(

@@ -1,6 +1,6 @@
-"""A whole installation in one folder: frontend, agents and emulated boards, as real processes.
+"""A local system in one folder: frontend, agents and emulated boards, as real processes.
 
-The demo shows one to people; the integration and crash tests break others.
+The demo runs one; integration, crash, soak and siege tests extend it.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ CONTROL_LIMIT_S = 10
 """Seconds that an emulated board may take to answer its control socket."""
 
 BOARD_PASSWORD = "open-sesame"  # noqa: S105
-"""What the boards that dial in log in with."""
+"""Password of the boards that dial their agent."""
 
 REDIAL_S = 0.1
 """Seconds until a board that was hung up on dials again; the firmware's 1 would be a long wait."""
@@ -149,7 +149,7 @@ class LocalSystem:
             process.kill()
 
     def install(self) -> None:
-        """Makes database, machines, users and tokens; what is there already stays as it is."""
+        """Creates database, machines, users and tokens, where they are missing."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "board.password").touch(0o600)
         (self.folder / "board.password").write_text(BOARD_PASSWORD, encoding="utf-8")
