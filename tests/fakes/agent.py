@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeVar
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Result
 from drink_frontend.links.messages import (
     AgentMessage,
     BoardStatus,
     FrontendMessage,
     Hello,
-    Result,
 )
 
 LIMIT_S = 5
@@ -70,6 +70,11 @@ class ScriptedAgent:
     def hang_up(self) -> None:
         """Ends the agent's half of the stream."""
         self._said.put_nowait(None)
+
+    @property
+    def connected(self) -> bool:
+        """Whether `connect` was called."""
+        return self._sent is not None
 
     def connect(self, sent: AsyncGenerator[FrontendMessage, None]) -> None:
         """Begins to hear what the frontend sends."""

@@ -21,8 +21,10 @@ from drink.v1 import (
 )
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.deadlines import Deadlines
+from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
-from drink_frontend.usecases.resolve import Resolution
 from tests.simulation.database import DatabaseTrouble
 from tests.simulation.hosts import FastHasher
 from tests.simulation.rpc import Channel
@@ -327,11 +329,13 @@ class Keeper(Person):
 async def operate(system: SimulatedSystem, process: Process, rng: random.Random) -> None:
     """An administrator's command beside the frontend: one change, then the process ends."""
     async with system.frontend.database(process, DatabaseTrouble(), beside=True) as storage:
-        clock, ids = system.frontend.clock, system.frontend.randomness
-        accounts = Accounts(storage, FastHasher(), clock, ids, system.settings.accounts)
-        machines = Machines(storage, clock, ids)
+        clock, ids, limits = system.frontend.clock, system.frontend.randomness, system.settings
+        accounts = Accounts(storage, FastHasher(), clock, ids, limits.accounts)
+        machines, links = Machines(storage, clock, ids), Links()
+        deadlines = Deadlines(storage, links, clock, limits.drops)
+        drops = Drops(storage, links, clock, ids, deadlines=deadlines, settings=limits.drops)
         try:
-            await _one_change(system, rng, accounts, machines, Resolution(storage, clock))
+            await _one_change(system, rng, accounts, machines, drops)
         except DrinkError as error:
             system.world.note(f"operator: refused, {error.reason}")
 
@@ -341,7 +345,7 @@ async def _one_change(
     rng: random.Random,
     accounts: Accounts,
     machines: Machines,
-    resolution: Resolution,
+    drops: Drops,
 ) -> None:
     machine = rng.choice(list(system.agents))
     unknown = sorted(key for key, drop in system.checker.drops.items() if drop.state == "UNKNOWN")
@@ -349,7 +353,7 @@ async def _one_change(
         case 0 | 1 | 5 if unknown:
             drop_id = rng.choice(unknown)
             dispensed = rng.random() < 0.5
-            await resolution.decide("operator", drop_id, dispensed=dispensed, why="looked")
+            await drops.decide("operator", drop_id, dispensed=dispensed, why="looked")
         case 2:
             await machines.change("operator", machine, enabled=False)
             await asyncio.sleep(rng.expovariate(1 / 10))

@@ -20,18 +20,18 @@ from drink_agent.journal.file import Journal
 from drink_agent.journal.format import encode_entries
 from drink_frontend.domain import drop as drop_rules
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Drop
+from drink_frontend.domain.entities import Account, Drop, Result
 from drink_frontend.domain.errors import TokenInvalidError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
-from drink_frontend.links.registry import LinkRegistry
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases import dispatch, placing
+from drink_frontend.usecases import agents, placement
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
+from drink_frontend.usecases.links import Links
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,18 @@ def void_on_agent_timeout(patch: pytest.MonkeyPatch) -> None:
 
 def match_replies_by_order(patch: pytest.MonkeyPatch) -> None:
     """A report settles whichever drop is at the machine."""
-    result = Dispatch.result
+    settle = Dispatch.result
 
-    async def by_order(desk: Dispatch, machine: str, drop_id: str, **report: Any) -> Drop | None:
+    async def by_order(
+        case: Dispatch, machine: str, result: Result, journal_id: str, epoch: int | None
+    ) -> Drop | None:
         def current(tx: Transaction) -> list[str]:
             return [drop.id for drop in tx.drops.in_state(State.DISPATCHED, machine)]
 
-        waiting = await desk._storage.read(current)
-        return await result(desk, machine, waiting[0] if waiting else drop_id, **report)
+        waiting = await case._storage.read(current)
+        if waiting:
+            result = replace(result, drop_id=waiting[0])
+        return await settle(case, machine, result, journal_id, epoch)
 
     patch.setattr(Dispatch, "result", by_order)
 
@@ -164,7 +168,7 @@ def late_ack_to_current_drop(patch: pytest.MonkeyPatch) -> None:
 
 def charge_before(patch: pytest.MonkeyPatch) -> None:
     """The price is taken when the drop is placed, and never given back."""
-    reserve = placing._reserve
+    reserve = placement._reserve
 
     def charge(tx: Transaction, new: Drop) -> Drop:
         drop = reserve(tx, new)
@@ -181,7 +185,7 @@ def charge_before(patch: pytest.MonkeyPatch) -> None:
         tx.ledger.add(post)
         return drop
 
-    patch.setattr(placing, "_reserve", charge)
+    patch.setattr(placement, "_reserve", charge)
     patch.setattr("drink_frontend.usecases.advance._resolve_hold", lambda *_: None)
 
 
@@ -224,8 +228,8 @@ def last_in_first_out(patch: pytest.MonkeyPatch) -> None:
 def forget_epoch(patch: pytest.MonkeyPatch) -> None:
     """A link that was superseded is left alone, and still given drops."""
 
-    async def take(desk: Dispatch, machine: str, epoch: int) -> Drop | None:
-        now_ms = desk._clock.now_ms()
+    async def take(case: Dispatch, machine: str, epoch: int) -> Drop | None:
+        now_ms = case._clock.now_ms()
 
         def unchecked(tx: Transaction) -> Drop | None:
             known, drop = tx.machines.get(machine), tx.drops.next_reserved(machine)
@@ -244,15 +248,15 @@ def forget_epoch(patch: pytest.MonkeyPatch) -> None:
             )
             return drop
 
-        return await desk._storage.write(unchecked)
+        return await case._storage.write(unchecked)
 
     patch.setattr(Dispatch, "take", take)
-    patch.setattr(LinkRegistry, "supersede", lambda *_: None)
+    patch.setattr(Links, "supersede", lambda *_: None)
 
 
 def trust_replaced_journal(patch: pytest.MonkeyPatch) -> None:
     """A new or older journal proves that a command never arrived."""
-    patch.setattr(dispatch, "_journal_intact", lambda *_: True)
+    patch.setattr(agents, "_journal_intact", lambda *_: True)
 
 
 def never_expire(patch: pytest.MonkeyPatch) -> None:
@@ -268,7 +272,7 @@ def never_expire(patch: pytest.MonkeyPatch) -> None:
 
 def drop_without_login(patch: pytest.MonkeyPatch) -> None:
     """Whoever shows no token that is known is taken for the buyer who was there last."""
-    authenticate, buyer = Accounts.authenticate, placing.Placing._account
+    authenticate, buyer = Accounts.authenticate, placement.Placement._account
     last: list[Account] = []
 
     async def trusting(accounts: Accounts, token: str) -> Account:
@@ -279,11 +283,11 @@ def drop_without_login(patch: pytest.MonkeyPatch) -> None:
                 raise
         return last[0]
 
-    def unchecked(unit: placing.Placing, tx: Transaction) -> Account:
+    def unchecked(unit: placement.Placement, tx: Transaction) -> Account:
         return buyer(replace(unit, order=replace(unit.order, token=None)), tx)
 
     patch.setattr(Accounts, "authenticate", trusting)
-    patch.setattr(placing.Placing, "_account", unchecked)
+    patch.setattr(placement.Placement, "_account", unchecked)
 
 
 PLANTED_BUGS = (

@@ -20,24 +20,25 @@ from drink_frontend.domain.entities import (
     Drop,
     LinkOwnership,
     Reach,
+    Result,
     Slot,
 )
-from drink_frontend.domain.ports import Held
+from drink_frontend.domain.errors import OutcomeUnknownError
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import Engine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.accounts import Accounts
-from drink_frontend.usecases.alarms import Alarms
+from drink_frontend.usecases.agents import Agents, LinkOpening
+from drink_frontend.usecases.audit import Alarms, Notes
 from drink_frontend.usecases.deadlines import Deadlines
-from drink_frontend.usecases.dispatch import Dispatch, LinkOpening
+from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.journals import Journals
+from drink_frontend.usecases.links import Links, LinkStatus
 from drink_frontend.usecases.machines import Machines
-from drink_frontend.usecases.notes import Notes
 from drink_frontend.usecases.permits import Permits
-from drink_frontend.usecases.placing import DropOrder
-from drink_frontend.usecases.resolve import Resolution
+from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import AccountSettings, AlarmSettings, DropSettings
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
@@ -50,23 +51,24 @@ JOURNAL = "journal-1"
 FRONTEND = "frontend-1"
 
 
-class HandLinks:
-    """Links as a test sets them; implements `domain.ports.Links`.
+class HandLinks(Links):
+    """Links as a test sets them, which record what they are told to do.
 
     Attributes:
         here: The links to this frontend.
         woken: Machines that were told of a drop, in order.
         commanded: Drops whose commands were to be sent, in order.
-        doubted: Links that were ended since a dispatch on them is in doubt.
+        failed: Links that were ended because a command on them may not have been sent.
         superseded: Links that were ended, with the newer epoch.
         released: How often all links were ended.
     """
 
     def __init__(self) -> None:
-        self.here: dict[str, Held] = {}
+        super().__init__()
+        self.here: dict[str, LinkStatus] = {}
         self.woken: list[str] = []
         self.commanded: list[Drop] = []
-        self.doubted: list[tuple[str, int]] = []
+        self.failed: list[tuple[str, int]] = []
         self.superseded: list[tuple[str, int]] = []
         self.released = 0
 
@@ -76,20 +78,30 @@ class HandLinks:
     def command(self, drop: Drop) -> None:
         self.commanded.append(drop)
 
-    def doubt(self, machine: str, epoch: int) -> None:
-        self.doubted.append((machine, epoch))
+    def fail_uncertain_link(self, machine: str, epoch: int) -> None:
+        self.failed.append((machine, epoch))
 
-    def held(self, machine: str) -> Held | None:
+    def status(self, machine: str) -> LinkStatus | None:
         return self.here.get(machine)
 
     def supersede(self, machine: str, epoch: int) -> None:
-        held = self.here.get(machine)
-        if held is not None and held.epoch is not None and held.epoch < epoch:
+        link = self.here.get(machine)
+        if link is not None and link.epoch is not None and link.epoch < epoch:
             self.superseded.append((machine, epoch))
 
     def release(self) -> int:
         self.released += 1
         return len(self.here)
+
+
+class CountingDeadlines(Deadlines):
+    """Deadlines that count how often they are woken."""
+
+    woken = 0
+
+    def wake(self) -> None:
+        self.woken += 1
+        super().wake()
 
 
 class PlainHasher:
@@ -119,6 +131,9 @@ class ScriptedDatabase(Database):
         gate: Units of work wait for it before they are handed to the database; queries do not.
         waiting: Set once a unit of work waits at the gate.
         error: Raised in place of every unit of work and query; None for none.
+        is_doubtful: Whether the outcome of each commit is unknown to its caller.
+        asked: Set by each unit of work.
+        under_way: How many units of work have not ended.
         reads: How many queries were made.
     """
 
@@ -128,15 +143,26 @@ class ScriptedDatabase(Database):
         self.gate.set()
         self.waiting = asyncio.Event()
         self.error: BaseException | None = None
+        self.is_doubtful = False
+        self.asked = asyncio.Event()
+        self.under_way = 0
         self.reads = 0
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
+        self.asked.set()
         if not self.gate.is_set():
             self.waiting.set()
             await self.gate.wait()
         if self.error is not None:
             raise self.error
-        return await super().write(unit)
+        self.under_way += 1
+        try:
+            value = await super().write(unit)
+        finally:
+            self.under_way -= 1
+        if self.is_doubtful:
+            raise OutcomeUnknownError("the outcome of the commit is unknown")
+        return value
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         self.reads += 1
@@ -160,19 +186,19 @@ class Bench:
         self.clock = clock
         self.links = HandLinks()
         self.hasher = PlainHasher()
-        self.scheduled = 0
         randomness = CountingRandomness(prefix)
         self.journals = Journals(storage, keep_s=0.01)
         self.alarms = Alarms(storage, clock, AlarmSettings())
-        self.dispatch = Dispatch(storage, clock, self.journals, self.alarms, FRONTEND)
-        self.deadlines = Deadlines(storage, self.links, clock, DropSettings())
+        self.agents = Agents(storage, clock, self.journals, self.alarms, FRONTEND)
+        self.dispatch = Dispatch(storage, clock, self.journals, self.alarms)
+        self.deadlines = CountingDeadlines(storage, self.links, clock, DropSettings())
         self.drops = Drops(
             storage,
             self.links,
             clock,
             randomness,
+            deadlines=self.deadlines,
             settings=DropSettings(waiting_max=5, scheduled_max=3),
-            on_scheduled=self._on_scheduled,
         )
         self.accounts = Accounts(
             storage, self.hasher, clock, randomness, AccountSettings(), sleep=clock.sleep
@@ -181,10 +207,6 @@ class Bench:
         self.permits = Permits(storage, clock)
         self.views = Views(storage.changes, self.accounts.balance, self.machines.get)
         self.notes = Notes(storage, clock)
-        self.resolution = Resolution(storage, clock)
-
-    def _on_scheduled(self) -> None:
-        self.scheduled += 1
 
     async def furnish(self) -> None:
         root = await self.accounts.create("test", "root", admin=True)
@@ -203,7 +225,7 @@ class Bench:
         self, machine: str = "d", journal: str = JOURNAL, sequence: int = 0
     ) -> LinkOpening:
         """The machine's agent connects."""
-        return await self.dispatch.open_link(
+        return await self.agents.open_link(
             machine, (journal, sequence), Reach.READY, {"boot_id": "boot-1"}
         )
 
@@ -259,13 +281,16 @@ class Bench:
         """The machine's agent says what became of the drop."""
         return await self.dispatch.result(
             drop.machine if isinstance(drop, Drop) else machine,
-            drop.id if isinstance(drop, Drop) else drop,
-            revision=revision,
-            outcome=outcome,
-            cause=cause,
-            evidence=evidence or {},
-            journal=journal,
-            epoch=epoch,
+            Result(
+                drop.id if isinstance(drop, Drop) else drop,
+                revision,
+                outcome,
+                cause,
+                evidence or {},
+                journal[1],
+            ),
+            journal[0],
+            epoch,
         )
 
     async def drop(self, drop_id: str) -> Drop:

@@ -21,7 +21,7 @@ from drink.v1 import (
     machine_service_pb2_grpc,
 )
 from drink_frontend.domain.entities import Drop, Machine, Proof
-from drink_frontend.links.registry import LinkRegistry
+from drink_frontend.links.server import LinkServer
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.rpc.settings import RpcSettings
@@ -29,6 +29,7 @@ from drink_frontend.storage.transaction import Transaction
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.settings import DropSettings
 from tests.fakes.randomness import CountingRandomness
@@ -96,8 +97,8 @@ class FollowedDrops(Drops):
             bench.links,
             bench.clock,
             CountingRandomness("D"),
+            deadlines=bench.deadlines,
             settings=DropSettings(),
-            on_scheduled=lambda: None,
         )
 
     async def outcome(self, drop_id: str) -> Drop:
@@ -128,7 +129,7 @@ class FollowedMachines(Machines):
 class Frontend:
     """The edge, the use cases behind it and a channel to it.
 
-    The machines' links are not the ones of the registry: a drop is RESERVED until a test takes it
+    The machines' links are not the ones of the server: a drop is RESERVED until a test takes it
     by `bench.take` and reports it by `bench.report`, or connects an agent.
     """
 
@@ -137,9 +138,9 @@ class Frontend:
         self.storage = bench.storage
         self.drops = FollowedDrops(bench)
         self.machines = FollowedMachines(bench)
-        self._reach_changed = asyncio.Event()
-        self.links = LinkRegistry(
-            bench.dispatch, bench.clock, LinkSettings(), on_reach=self._reach_changed.set
+        self.open_links = Links()
+        self.links = LinkServer(
+            self.open_links, bench.agents, bench.dispatch, bench.clock, LinkSettings()
         )
         self.database_writable = True
         self.asked_for_health = asyncio.Event()
@@ -190,9 +191,8 @@ class Frontend:
     async def unlinked(self) -> None:
         """Waits until machine d has no link here."""
         async with asyncio.timeout(LIMIT_S):
-            while self.links.held("d") is not None:
-                self._reach_changed.clear()
-                await self._reach_changed.wait()
+            while self.open_links.status("d") is not None:
+                await self.open_links.changed()
 
     async def revoke(self, account: str) -> None:
         """Ends every token of the account."""

@@ -25,7 +25,7 @@ from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.drops import Drops
-from drink_frontend.usecases.placing import DropOrder
+from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
 from tests.support.bench import Bench, Place

@@ -5,14 +5,16 @@ import asyncio
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Reach
+from drink_frontend.domain.entities import Reach, Result
 from drink_frontend.storage.database import Database
 from drink_frontend.system.clock import SystemClock
-from drink_frontend.usecases.alarms import Alarms
+from drink_frontend.usecases.agents import Agents
+from drink_frontend.usecases.audit import Alarms
+from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.journals import Journals
-from drink_frontend.usecases.placing import DropOrder
+from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import AlarmSettings, DropSettings
 from tests.fakes.randomness import CountingRandomness
 from tests.frontend.admin.conftest import Desk
@@ -22,33 +24,22 @@ from tests.support.bench import HandLinks
 async def _buy(desk: Desk, outcome: State, cause: Cause) -> str:
     async with Database.open(desk.settings.storage) as storage:
         clock, links = SystemClock(), HandLinks()
+        deadlines = Deadlines(storage, links, clock, DropSettings())
         drops = Drops(
             storage,
             links,
             clock,
             CountingRandomness("T"),
+            deadlines=deadlines,
             settings=DropSettings(),
-            on_scheduled=lambda: None,
         )
-        dispatch = Dispatch(
-            storage,
-            clock,
-            Journals(storage, keep_s=1),
-            Alarms(storage, clock, AlarmSettings()),
-            "F",
-        )
-        epoch = (await dispatch.open_link("d", ("J", 0), Reach.READY, {})).epoch
+        journals, alarms = Journals(storage, keep_s=1), Alarms(storage, clock, AlarmSettings())
+        agents = Agents(storage, clock, journals, alarms, "F")
+        dispatch = Dispatch(storage, clock, journals, alarms)
+        epoch = (await agents.open_link("d", ("J", 0), Reach.READY, {})).epoch
         drop = await drops.place(DropOrder("alice", "r1", "d", 1))
         assert await dispatch.take("d", epoch) is not None
-        await dispatch.result(
-            "d",
-            drop.id,
-            revision=1,
-            outcome=outcome,
-            cause=cause,
-            evidence={"lines": ["31"]},
-            journal=("J", 3),
-        )
+        await dispatch.result("d", Result(drop.id, 1, outcome, cause, {"lines": ["31"]}, 3), "J")
         return drop.id
 
 
@@ -131,15 +122,9 @@ def test_evidence_against_a_decision_is_an_alarm(furnished: Desk, unknown: str) 
         async with Database.open(furnished.settings.storage) as storage:
             clock = SystemClock()
             alarms = Alarms(storage, clock, AlarmSettings())
-            await Dispatch(storage, clock, Journals(storage, keep_s=1), alarms, "F").result(
-                "d",
-                unknown,
-                revision=2,
-                outcome=State.DISPENSED,
-                cause=Cause.BOARD_ACK_LATE,
-                evidence={},
-                journal=("J", 4),
-            )
+            dispatch = Dispatch(storage, clock, Journals(storage, keep_s=1), alarms)
+            result = Result(unknown, 2, State.DISPENSED, Cause.BOARD_ACK_LATE, {}, 4)
+            await dispatch.result("d", result, "J")
 
     asyncio.run(late())
     assert "DROP_CONTRADICTED" in furnished.admin("alarms")

@@ -8,8 +8,8 @@ from drink_frontend.app import Administration
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import TokenInvalidError
 from drink_frontend.system.clock import SystemClock
-from drink_frontend.usecases.alarms import Alarms
-from drink_frontend.usecases.dispatch import Dispatch
+from drink_frontend.usecases.agents import Agents
+from drink_frontend.usecases.audit import Alarms
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.settings import AlarmSettings
 from tests.frontend.admin.conftest import Desk
@@ -35,10 +35,10 @@ def test_fault_18_a_machine_with_two_agents_is_shown_as_such(furnished: Desk) ->
     async def take(drink: Administration) -> None:
         storage, clock = drink.storage, SystemClock()
         alarms = Alarms(storage, clock, AlarmSettings())
-        dispatch = Dispatch(storage, clock, Journals(storage, keep_s=1), alarms, "F")
+        agents = Agents(storage, clock, Journals(storage, keep_s=1), alarms, "F")
         for run, address in (("a", "192.0.2.1"), ("b", "192.0.2.2"), ("a", "192.0.2.1")):
             agent = {"boot_id": run, "address": address}
-            await dispatch.open_link("d", ("journal", 0), Reach.READY, agent)
+            await agents.open_link("d", ("journal", 0), Reach.READY, agent)
 
     assert "two agents" not in furnished.admin("machine", "list")
     furnished.look(take)

@@ -14,14 +14,13 @@ from drink_frontend.domain.errors import (
     OutcomeUnknownError,
     StorageUnavailableError,
 )
-from drink_frontend.domain.ports import Held
 from drink_frontend.links.facts import Fact, Facts, Pauses
-from drink_frontend.links.messages import Dispense, NotReceived, ResultAck, Welcome
-from drink_frontend.links.registry import LinkRegistry
+from drink_frontend.links.messages import Dispense, NotReceived, ResultAck
 from drink_frontend.links.settings import LinkSettings
-from tests.fakes.agent import LIMIT_S, ScriptedAgent, dispensed, hello
-from tests.fakes.clock import FakeClock
-from tests.fakes.desk import MemoryDesk, reserved
+from drink_frontend.usecases.links import LinkStatus
+from tests.fakes.agent import LIMIT_S, dispensed
+from tests.frontend.links.rig import Rig
+from tests.support.bench import Bench
 
 SETTINGS = LinkSettings(retry_first_s=0.001, retry_interval_s=0.01, facts_kept_max=3)
 
@@ -94,30 +93,26 @@ def test_pauses_grow_to_the_longest() -> None:
     assert [pauses.next_s() for _ in range(4)] == [0.5, 1, 1.5, 1.5]
 
 
-async def test_fault_69_a_result_is_settled_when_the_database_is_back() -> None:
+async def test_fault_69_a_result_is_settled_when_the_database_is_back(bench: Bench) -> None:
     """Invariant 15, 18: the agent says it once; the acknowledgement comes when it is durable."""
-    desk, agent = MemoryDesk(), ScriptedAgent()
-    registry = LinkRegistry(desk, FakeClock(), LinkSettings(), lambda: None)
-    for drop_id in ("D1", "D2"):
-        desk.reserve(reserved(drop_id))
-    agent.say(hello())
-    agent.connect(registry.serve("d", agent.incoming()))
-    await agent.hears(Welcome)
-    assert (await agent.hears(Dispense)).drop_id == "D1"
+    rig = Rig(bench, LinkSettings())
+    first, second = await rig.place(1), await rig.place(2)
+    agent = await rig.connect()
+    assert (await agent.hears(Dispense)).drop_id == first.id
 
-    desk.unavailable = True
+    rig.set_available(False)
     with capture_logs() as logs:
-        agent.say(dispensed("D1"))
+        agent.say(dispensed(first.id))
         await _until_logged(logs, "result_postponed")
-    assert desk.state("D1") is State.DISPATCHED
+    assert await rig.state(first) is State.DISPATCHED
     assert not agent.heard_more()
     began = time.monotonic()
-    asyncio.get_running_loop().call_later(0.2, setattr, desk, "unavailable", False)
-    assert await agent.hears(ResultAck) == ResultAck("D1", 1)
+    asyncio.get_running_loop().call_later(0.2, rig.set_available, True)
+    assert await agent.hears(ResultAck) == ResultAck(first.id, 1)
     print(f"an outage of 0.2 s delayed the result by {time.monotonic() - began:.2f} s")
-    assert desk.state("D1") is State.DISPENSED
-    assert (await agent.hears(Dispense)).drop_id == "D2"
-    assert registry.held("d") == Held(1, Reach.READY)
+    assert await rig.state(first) is State.DISPENSED
+    assert (await agent.hears(Dispense)).drop_id == second.id
+    assert rig.links.status("d") == LinkStatus(2, Reach.READY)
     await agent.vanish()
 
 

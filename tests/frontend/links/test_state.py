@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Result
 from drink_frontend.domain.errors import (
     AgentTooOldError,
     LinkProtocolError,
@@ -18,7 +19,6 @@ from drink_frontend.links.messages import (
     GoodbyeReason,
     Heartbeat,
     NotReceived,
-    Result,
 )
 from drink_frontend.links.state import MISSED_HEARTBEATS, PROTOCOL_MIN, LinkState, Phase, Progress
 from tests.fakes.agent import READY, hello

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from drink.v1 import drop_service_pb2, machine_service_pb2
 from drink.v1 import machine_link_service_pb2 as pb
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Result
 from drink_frontend.domain.errors import LinkProtocolError
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links import messages
@@ -90,7 +91,7 @@ def test_result() -> None:
         sensor_before_offset_ms=-4000,
         contradiction="slot still full",
     )
-    assert agent_message(result(evidence=evidence)) == messages.Result(
+    assert agent_message(result(evidence=evidence)) == Result(
         drop_id=DROP,
         revision=1,
         outcome=State.DISPENSED,
@@ -128,7 +129,7 @@ def test_a_result_is_a_fact_however_much_evidence_comes_with_it() -> None:
     message = agent_message(
         result(evidence=pb.Evidence(lines=[line] * 100, contradiction="y" * 1_000))
     )
-    assert isinstance(message, messages.Result)
+    assert isinstance(message, Result)
     assert message.outcome is State.DISPENSED
     assert len(message.evidence["lines"]) == EVIDENCE_LINES_MAX
     assert {len(line["text"]) for line in message.evidence["lines"]} == {EVIDENCE_TEXT_MAX}
@@ -138,7 +139,7 @@ def test_a_result_is_a_fact_however_much_evidence_comes_with_it() -> None:
 def test_fault_22_a_newer_agents_words_are_read_as_not_said() -> None:
     newer_cause = pb.Result.FromString(result().result.SerializeToString() + b"\x20\x63")
     message = agent_message(pb.ConnectRequest(result=newer_cause))
-    assert isinstance(message, messages.Result)
+    assert isinstance(message, Result)
     assert (message.outcome, message.cause) == (State.DISPENSED, Cause.NONE)
 
     newer_reason = pb.Goodbye.FromString(b"\x08\x63")

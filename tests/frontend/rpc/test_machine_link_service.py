@@ -93,7 +93,7 @@ async def test_an_agent_that_breaks_the_protocol_is_told_how(frontend: Frontend)
 async def test_the_links_reason_for_an_end_arrives_in_plain_text_too(frontend: Frontend) -> None:
     link = await frontend.linked()
     await frontend.bench.link()
-    frontend.links.wake("d")
+    frontend.open_links.wake("d")
     assert (await read(link)).goodbye.reason == pb.Goodbye.REASON_SUPERSEDED
     refusal = await refused(link.read())
     assert (refusal.code, refusal.plain_reason) == (grpc.StatusCode.ABORTED, "LINK_SUPERSEDED")

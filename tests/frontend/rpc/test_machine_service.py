@@ -20,7 +20,7 @@ from tests.support.rpc_frontend import (
 async def test_lists_machines_with_their_slots(frontend: Frontend) -> None:
     bench = frontend.bench
     await bench.dispatched()
-    await bench.dispatch.status(
+    await bench.agents.keep_status(
         "d", await bench.epoch(), {1: Sensor.STOCKED, 2: Sensor.EMPTY}, 3.5, complete=True
     )
     await bench.reach(Reach.OFFLINE, "ld")

@@ -11,7 +11,7 @@ from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.calls import Call, Kind, Peer, peer_at
 from drink_frontend.rpc.response_limits import CUTS_LOGGED, PageLimits, ResponseLimits
 from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings
-from drink_frontend.usecases.placing import DropOrder
+from drink_frontend.usecases.placement import DropOrder
 from tests.support.http2 import Http2Connection
 from tests.support.rpc_frontend import ANN, LIMIT_S, Frontend, running_frontend
 

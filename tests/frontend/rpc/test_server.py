@@ -204,4 +204,4 @@ class TestStartAndEnd:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await link.read()
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            assert frontend.links.held("d") is None
+            assert frontend.open_links.status("d") is None

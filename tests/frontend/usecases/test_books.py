@@ -30,7 +30,7 @@ from drink_frontend.domain.errors import (
     RequestIdReusedError,
     SlotEmptyError,
 )
-from drink_frontend.usecases import dispatch
+from drink_frontend.usecases import agents, dispatch
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.settings import DropSettings
 from tests.support.bench import Bench, Place
@@ -332,7 +332,7 @@ class Histories(RuleBasedStateMachine):
     @rule(data=st.data(), dispensed=st.booleans())
     def decide(self, data: st.DataObject, dispensed: bool) -> None:
         drop = data.draw(st.sampled_from(list(self.model.drops.values())))
-        decision = self.bench.resolution.decide("root", drop.id, dispensed=dispensed, why="seen")
+        decision = self.bench.drops.decide("root", drop.id, dispensed=dispensed, why="seen")
         if drop.state is not State.UNKNOWN:
             self.refused(DropNotUnknownError, decision)
             return
@@ -429,12 +429,12 @@ def test_random_histories_keep_the_books(histories: Callable[[settings], None]) 
 
 
 def believe_any_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "_journal_intact", lambda *_: True)
+    monkeypatch.setattr(agents, "_journal_intact", lambda *_: True)
 
 
 def believe_an_old_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        dispatch, "_reading", lambda _, outcome, cause, __: reported(outcome, cause)
+        dispatch, "_event_of", lambda result, _: reported(result.outcome, result.cause)
     )
 
 

@@ -14,8 +14,8 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.deadlines import Deadlines, Patience
 from drink_frontend.usecases.settings import DropSettings
-from tests.fakes.desk import reserved
 from tests.support.bench import Bench, Place
+from tests.support.books import drop as some_drop
 
 T = TypeVar("T")
 
@@ -60,19 +60,19 @@ def ids(drops: list[Drop]) -> list[str]:
 
 
 def test_patience_ends_after_the_limit_and_not_at_it() -> None:
-    patience, drop = Patience(10), reserved("D1")
+    patience, drop = Patience(10), some_drop(1)
 
     assert ids(patience.over([drop], 100)) == []
     assert ids(patience.over([drop], 110)) == []
-    assert ids(patience.over([drop], 110.1)) == ["D1"]
+    assert ids(patience.over([drop], 110.1)) == [drop.id]
 
 
 def test_patience_begins_anew_for_who_was_away() -> None:
-    patience, drop, other = Patience(10), reserved("D1"), reserved("D2")
+    patience, drop, other = Patience(10), some_drop(1), some_drop(2)
     patience.over([drop, other], 100)
     patience.over([other], 105)
 
-    assert ids(patience.over([drop, other], 111)) == ["D2"]
+    assert ids(patience.over([drop, other], 111)) == [other.id]
 
 
 async def later(bench: Bench, seconds: float, step_s: float = 1) -> None:

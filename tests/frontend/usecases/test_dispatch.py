@@ -378,7 +378,7 @@ async def test_fault_37_a_replaced_or_older_journal_proves_nothing(
     bench: Bench, journal: tuple[str, int]
 ) -> None:
     """Invariant 8: what was dispatched becomes UNKNOWN, and is never sent again."""
-    bench.dispatch.journal("d", (JOURNAL, 7))
+    bench.agents.keep_journal("d", (JOURNAL, 7))
     drop, waiting = await bench.dispatched("r1"), await bench.place("r2")
     opening = await bench.link("d", *journal)
 
@@ -406,8 +406,8 @@ async def test_fault_37_a_journal_that_has_all_that_was_seen_is_believed(
 ) -> None:
     drop = await bench.dispatched()
     await bench.report("orphan", journal=(JOURNAL, 7))
-    bench.dispatch.journal("d", (JOURNAL, 3))
-    bench.dispatch.journal("d", ("another", 99))
+    bench.agents.keep_journal("d", (JOURNAL, 3))
+    bench.agents.keep_journal("d", ("another", 99))
 
     assert (await bench.link("d", JOURNAL, sequence)).wanted == (drop.id,)
     assert await bench.audit(AuditKind.JOURNAL_REPLACED) == []
@@ -420,7 +420,7 @@ async def test_fault_37_an_older_journal_frees_no_credits(
     bench: Bench, outcome: State, cause: Cause
 ) -> None:
     """Invariant 8: a copy from before the motor was started would swear that it was not."""
-    bench.dispatch.journal("d", (JOURNAL, 7))
+    bench.agents.keep_journal("d", (JOURNAL, 7))
     drop = await bench.dispatched()
     await bench.link("d", JOURNAL, 5)
     await bench.report(drop, outcome, cause)
@@ -432,7 +432,7 @@ async def test_fault_37_an_older_journal_frees_no_credits(
 
 
 async def test_fault_37_an_item_that_fell_is_believed_of_any_journal(bench: Bench) -> None:
-    bench.dispatch.journal("d", (JOURNAL, 7))
+    bench.agents.keep_journal("d", (JOURNAL, 7))
     drop = await bench.dispatched()
     await bench.link("d", JOURNAL, 5)
     await bench.report(drop, State.DISPENSED, Cause.BOARD_ACK_LATE)

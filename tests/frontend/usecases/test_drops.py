@@ -29,7 +29,7 @@ from drink_frontend.domain.errors import (
     SlotEmptyError,
     SlotNotFoundError,
 )
-from drink_frontend.usecases.placing import DropOrder
+from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import DropSettings
 from tests.support.bench import Bench, Place
 
@@ -58,7 +58,7 @@ async def test_a_scheduled_drop_is_reserved_at_once_and_waits_for_its_time(bench
     assert drop.not_before_ms == bench.clock.now_ms() + 60_000
     assert await bench.credits() == (200, 50)
     assert await bench.stock() == (2, 1, 0, 0)
-    assert (bench.links.woken, bench.scheduled) == ([], 1)
+    assert (bench.links.woken, bench.deadlines.woken) == ([], 1)
 
 
 @pytest.mark.parametrize(

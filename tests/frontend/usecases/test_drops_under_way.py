@@ -9,7 +9,7 @@ import pytest
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import InsufficientCreditsError
-from drink_frontend.domain.ports import Held
+from drink_frontend.usecases.links import LinkStatus
 from tests.support.bench import Bench
 
 LIMIT_S = 5
@@ -83,7 +83,7 @@ async def test_fault_28_a_stopping_frontend_waits_for_the_motors_on_its_links(
     bench: Bench,
 ) -> None:
     drop = await bench.dispatched()
-    bench.links.here["d"] = Held(1, Reach.READY)
+    bench.links.here["d"] = LinkStatus(1, Reach.READY)
     task = await settling(bench)
     assert not task.done()
     await bench.report(drop)
@@ -111,7 +111,7 @@ async def test_fault_28_a_stopping_frontend_waits_for_nothing_else(bench: Bench)
     scheduled = await bench.place("r2", delay_s=60)
     await bench.dispatched("r3")
     await bench.place("r4", machine="ld")
-    bench.links.here["ld"] = Held(1, Reach.READY)
+    bench.links.here["ld"] = LinkStatus(1, Reach.READY)
     async with asyncio.timeout(LIMIT_S), contextlib.AsyncExitStack() as stack:
         for drop in (unknown, scheduled):
             watch = bench.drops.watch(drop.id)

@@ -63,7 +63,7 @@ async def test_fault_37_it_is_kept_at_once_when_a_link_ends(bench: Bench) -> Non
 
 
 async def test_a_result_keeps_it_too(bench: Bench) -> None:
-    bench.dispatch.journal("d", (JOURNAL, 7))
+    bench.agents.keep_journal("d", (JOURNAL, 7))
     await bench.report(await bench.dispatched(), journal=(JOURNAL, 8))
 
     before = bench.storage.stats.units
@@ -76,7 +76,7 @@ async def test_fault_37_a_mark_from_before_the_last_hello_is_not_kept_after_it(
     bench: Bench,
 ) -> None:
     """The older copy is the machine's journal from its Hello on."""
-    bench.dispatch.journal("d", (JOURNAL, 7))
+    bench.agents.keep_journal("d", (JOURNAL, 7))
     await bench.link("d", JOURNAL, 5)
     await bench.journals.keep()
 
@@ -84,7 +84,7 @@ async def test_fault_37_a_mark_from_before_the_last_hello_is_not_kept_after_it(
 
 
 async def test_fault_37_a_hello_that_the_database_refused_forgets_nothing(bench: Bench) -> None:
-    bench.dispatch.journal("x", (JOURNAL, 7))
+    bench.agents.keep_journal("x", (JOURNAL, 7))
     with pytest.raises(MachineNotFoundError):
         await bench.link("x", JOURNAL, 5)
 

@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 
 from drink_frontend.domain.entities import FrontendInstance, LinkOwnership, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Held
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases.presence import MISSED_BEATS, Presence, Stillness
+from drink_frontend.usecases.links import LinkStatus
+from drink_frontend.usecases.presence import MISSED_BEATS, HeartbeatMonitor, Presence
 from drink_frontend.usecases.settings import PresenceSettings
 from tests.support.bench import FRONTEND, Bench, HandLinks
 
@@ -96,31 +96,31 @@ async def house(bench: Bench) -> House:
     """This frontend with the links of machines d and ld, and another one without."""
     house = House(bench)
     for machine in ("d", "ld"):
-        house.here.here[machine] = Held(1, Reach.READY)
+        house.here.here[machine] = LinkStatus(1, Reach.READY)
     for presence in (house.me, house.other):
         await presence.enter()
     return house
 
 
-def still(stillness: Stillness, *beats: int) -> list[bool]:
-    return [bool(stillness.after_beat([replace(OTHER, beats=beat)])) for beat in beats]
+def still(monitor: HeartbeatMonitor, *beats: int) -> list[bool]:
+    return [bool(monitor.after_beat([replace(OTHER, beats=beat)])) for beat in beats]
 
 
 def test_a_frontend_is_dead_after_as_many_missed_beats() -> None:
-    assert still(Stillness(), *[7] * (MISSED_BEATS + 1)) == [False] * MISSED_BEATS + [True]
+    assert still(HeartbeatMonitor(), *[7] * (MISSED_BEATS + 1)) == [False] * MISSED_BEATS + [True]
 
 
 def test_a_frontend_that_beats_at_all_is_alive() -> None:
-    stillness = Stillness()
+    monitor = HeartbeatMonitor()
     for beat in range(10):
-        assert still(stillness, *[beat] * MISSED_BEATS) == [False] * MISSED_BEATS
+        assert still(monitor, *[beat] * MISSED_BEATS) == [False] * MISSED_BEATS
 
 
 def test_a_frontend_that_was_away_is_counted_anew() -> None:
-    stillness = Stillness()
-    still(stillness, *[7] * MISSED_BEATS)
-    stillness.after_beat([])
-    assert still(stillness, *[7] * MISSED_BEATS) == [False] * MISSED_BEATS
+    monitor = HeartbeatMonitor()
+    still(monitor, *[7] * MISSED_BEATS)
+    monitor.after_beat([])
+    assert still(monitor, *[7] * MISSED_BEATS) == [False] * MISSED_BEATS
 
 
 async def test_frontends_know_each_other(house: House) -> None:
@@ -130,7 +130,7 @@ async def test_frontends_know_each_other(house: House) -> None:
 
 @pytest.mark.parametrize("reach", Reach)
 async def test_a_links_reach_is_kept_and_seen_everywhere(house: House, reach: Reach) -> None:
-    house.here.here["d"] = Held(1, reach)
+    house.here.here["d"] = LinkStatus(1, reach)
     await house.me.look()
     assert await house.claim() == (None if reach is Reach.OFFLINE else ME.id, reach)
     assert (await house.bench.machines.get("d")).reach is reach
@@ -153,7 +153,7 @@ async def test_a_link_that_is_gone_is_not_claimed(house: House) -> None:
 
 async def test_a_link_that_is_being_opened_is_left_alone(house: House) -> None:
     """Its epoch may be committed and not known here yet."""
-    house.here.here["d"] = Held(None, Reach.OFFLINE)
+    house.here.here["d"] = LinkStatus(None, Reach.OFFLINE)
     await house.bench.link("d")
     await house.me.look()
     assert await house.claim() == (ME.id, Reach.READY)
@@ -166,7 +166,7 @@ async def test_fault_17_a_link_that_another_frontend_opened_is_left_alone_and_en
     await house.bench.storage.write(
         lambda tx: tx.machines.open_link("d", "J", 0, OTHER.id, Reach.BOARD_DOWN)
     )
-    house.links[OTHER.id].here["d"] = Held(2, Reach.BOARD_DOWN)
+    house.links[OTHER.id].here["d"] = LinkStatus(2, Reach.BOARD_DOWN)
     for presence in (house.me, house.other, house.me):
         await presence.look()
     assert await house.claim() == (OTHER.id, Reach.BOARD_DOWN)
@@ -295,7 +295,7 @@ async def test_fault_38_a_frontend_that_has_lost_the_database_lets_its_agents_go
 
         async def tried() -> bool:
             house.bench.clock.pass_s(INTERVAL_S)
-            house.me.wake()
+            house.here.report_change()
             return not house.storage.failures
 
         assert not house.here.released
@@ -312,7 +312,7 @@ async def test_no_link_is_said_to_be_released_where_there_is_none(house: House) 
 
     async def tried() -> bool:
         house.bench.clock.pass_s(INTERVAL_S)
-        house.me.wake()
+        house.here.report_change()
         return bool(house.here.released)
 
     with capture_logs() as logs:
@@ -324,8 +324,8 @@ async def test_it_looks_when_it_is_woken(house: House) -> None:
     async def seen() -> bool:
         return await house.claim() == (ME.id, Reach.BOARD_DOWN)
 
-    house.here.here["d"] = Held(1, Reach.BOARD_DOWN)
-    house.me.wake()
+    house.here.here["d"] = LinkStatus(1, Reach.BOARD_DOWN)
+    house.here.report_change()
     await running(house, seen)
 
 
@@ -336,7 +336,7 @@ async def test_it_beats_when_it_is_time_and_outlives_a_database_that_is_away(
 
     async def beaten() -> bool:
         house.bench.clock.pass_s(INTERVAL_S)
-        house.me.wake()
+        house.here.report_change()
         (now, _) = await house.bench.storage.read(lambda tx: tx.frontends.list())
         return now.beats >= before.beats + 2
 

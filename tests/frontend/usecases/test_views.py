@@ -16,7 +16,7 @@ from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import AccountNotFoundError, DrinkError, StorageUnavailableError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.usecases.views import View, Views
+from drink_frontend.usecases.views import ReadThroughCache, Views
 from tests.support.bench import Bench, Place
 
 LIMIT_S = 20
@@ -42,7 +42,7 @@ class Shelf:
 class TestView:
     async def test_a_value_that_is_handed_over_replaces_what_was_read(self) -> None:
         shelf = Shelf()
-        view = View(shelf.read, 10)
+        view = ReadThroughCache(shelf.read, 10)
         shelf.is_open.clear()
         reading = asyncio.create_task(view.get("a"))
         await asyncio.sleep(0)
@@ -53,9 +53,9 @@ class TestView:
         view.keep("a", "newer")
         assert view.get_cached("a") == "newer"
 
-    async def test_what_was_read_is_at_hand_until_it_is_forgotten(self) -> None:
+    async def test_what_was_read_is_in_memory_until_it_is_forgotten(self) -> None:
         shelf = Shelf()
-        view = View(shelf.read, 10)
+        view = ReadThroughCache(shelf.read, 10)
         assert view.get_cached("a") is None
         assert await view.get("a") == view.get_cached("a") == await view.get("a") == "old"
         assert shelf.reads == 1
@@ -69,7 +69,7 @@ class TestView:
     @pytest.mark.parametrize("by_name", [True, False])
     async def test_a_read_that_began_before_a_change_is_not_kept(self, by_name: bool) -> None:
         shelf = Shelf()
-        view = View(shelf.read, 10)
+        view = ReadThroughCache(shelf.read, 10)
         shelf.is_open.clear()
         reading = asyncio.create_task(view.get("a"))
         await asyncio.sleep(0)
@@ -77,7 +77,7 @@ class TestView:
         if by_name:
             view.forget(["a"])
         else:
-            view.forget_all()
+            view.clear()
         shelf.is_open.set()
         assert await reading == "old"
         assert view.get_cached("a") is None
@@ -85,7 +85,7 @@ class TestView:
 
     async def test_of_two_reads_at_once_the_later_is_kept_whichever_ends_first(self) -> None:
         shelf = Shelf()
-        view = View(shelf.read, 10)
+        view = ReadThroughCache(shelf.read, 10)
         shelf.is_open.clear()
         first = asyncio.create_task(view.get("a"))
         await asyncio.sleep(0)
@@ -104,13 +104,13 @@ class TestView:
                 raise errors.pop()
             return "value"
 
-        view = View(read, 10)
+        view = ReadThroughCache(read, 10)
         with pytest.raises(StorageUnavailableError):
             await view.get("a")
         assert await view.get("a") == "value"
 
     async def test_the_one_kept_longest_makes_room(self) -> None:
-        view = View(Shelf().read, 2)
+        view = ReadThroughCache(Shelf().read, 2)
         for name in ("a", "b", "c"):
             await view.get(name)
         assert [view.get_cached(name) for name in ("a", "b", "c")] == [None, "old", "old"]

@@ -14,10 +14,10 @@ import grpc
 import structlog
 
 from drink_frontend.config import Settings
-from drink_frontend.domain.entities import Drop, FrontendInstance, Reach
+from drink_frontend.domain.entities import FrontendInstance
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Clock, Held, PasswordHasher, Randomness
-from drink_frontend.links.registry import LinkRegistry
+from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness
+from drink_frontend.links.server import LinkServer
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.context import Services
 from drink_frontend.sessions.server import SessionServer
@@ -29,16 +29,16 @@ from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
-from drink_frontend.usecases.alarms import Alarms
+from drink_frontend.usecases.agents import Agents
+from drink_frontend.usecases.audit import Alarms, Notes
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.journals import Journals
+from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
-from drink_frontend.usecases.notes import Notes
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.presence import Presence
-from drink_frontend.usecases.resolve import Resolution
 from drink_frontend.usecases.views import Views
 
 log = structlog.get_logger(__name__)
@@ -106,44 +106,34 @@ class Frontend:
             version=version("drink-frontend"),
             started_ms=clock.now_ms(),
         )
+        open_links = Links()
         self._journals = Journals(storage, settings.links.journal_keep_s)
         self._alarms = Alarms(storage, clock, settings.alarms)
-        self._links = LinkRegistry(
-            Dispatch(
-                storage,
-                clock,
-                self._journals,
-                self._alarms,
-                me.id,
-                two_agents_alarm_s=settings.links.two_agents_alarm_s,
-            ),
-            clock,
-            settings.links,
-            on_reach=self._on_reach,
-        )
-        self._presence = Presence(storage, self._links, clock, settings.presence, me)
-        self._deadlines = Deadlines(
-            storage,
-            self._links,
-            clock,
-            settings.drops,
-        )
+        self._presence = Presence(storage, open_links, clock, settings.presence, me)
+        self._deadlines = Deadlines(storage, open_links, clock, settings.drops)
         self._drops = Drops(
             storage,
-            self._links,
+            open_links,
             clock,
             randomness,
+            deadlines=self._deadlines,
             settings=settings.drops,
-            on_scheduled=self._deadlines.wake,
         )
         self._permits = Permits(storage, clock)
+        agents = Agents(
+            storage,
+            clock,
+            self._journals,
+            self._alarms,
+            me.id,
+            two_agents_alarm_s=settings.links.two_agents_alarm_s,
+        )
+        dispatch = Dispatch(storage, clock, self._journals, self._alarms)
+        self._links = LinkServer(open_links, agents, dispatch, clock, settings.links)
         self._stop = asyncio.Event()
         self._restart = False
         accounts = Accounts(storage, hasher, clock, randomness, settings.accounts)
         self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server, accepted)
-
-    def _on_reach(self) -> None:
-        self._presence.wake()
 
     def _edges(
         self,
@@ -219,7 +209,7 @@ class Frontend:
                 ("permits", self._permits.run()),
                 ("journals", self._journals.run()),
                 ("alarms", self._alarms.run()),
-                ("follow others", self._follow_others()),
+                ("follow others", self._presence.follow_others()),
                 ("storage", self._storage_failure()),
                 (STOP, self._stop.wait()),
             )
@@ -262,21 +252,6 @@ class Frontend:
         with contextlib.suppress(TimeoutError, StorageUnavailableError):
             async with asyncio.timeout(limit_s):
                 await self._drops.settle()
-
-    async def _follow_others(self) -> None:
-        """Takes notice of what other processes changed: frontends, and administrators' commands."""
-        with self._storage.changes.elsewhere() as changes:
-            while True:
-                machines = await changes.changed()
-                if machines is None:
-                    self._presence.wake()
-                else:
-                    for machine in machines:
-                        self._links.wake(machine)
-                        held = self._links.held(machine)
-                        if held is not None and held.reach is not Reach.READY:
-                            # It takes no drop, and so would not notice a newer link or token.
-                            self._presence.wake()
 
     async def _storage_failure(self) -> None:
         failure = await self._storage.failure()
@@ -351,31 +326,6 @@ async def serve(settings: Settings) -> bool:
             return await frontend.run()
 
 
-class _NoLinks:
-    """The links of a command beside the frontend: it serves no agents."""
-
-    def wake(self, machine: str) -> None:
-        """Nobody here to wake: the frontend sees the commit."""
-
-    def command(self, drop: Drop) -> None:
-        """Nothing is dispatched here."""
-
-    def doubt(self, machine: str, epoch: int) -> None:
-        """Nothing is dispatched here."""
-
-    def held(self, machine: str) -> Held | None:
-        """None."""
-        del machine
-        return None
-
-    def supersede(self, machine: str, epoch: int) -> None:
-        """There is no link here to end."""
-
-    def release(self) -> int:
-        """There is no link here to end."""
-        return 0
-
-
 @dataclass(frozen=True, slots=True)
 class Administration:
     """The use cases of a command beside the frontend."""
@@ -383,29 +333,24 @@ class Administration:
     accounts: Accounts
     machines: Machines
     drops: Drops
-    resolution: Resolution
     storage: Database
 
 
 @asynccontextmanager
 async def administration(settings: Settings) -> AsyncIterator[Administration]:
     """The use cases on the database itself, beside a frontend that runs or not."""
-    clock, randomness, links = SystemClock(), SystemRandomness(), _NoLinks()
+    clock, randomness, links = SystemClock(), SystemRandomness(), Links()
     hasher = Argon2Hasher()
     try:
         async with Database.open(settings.storage, beside=True) as storage:
+            # Neither runs nor wakes here: the frontend reacts to what is committed.
+            deadlines = Deadlines(storage, links, clock, settings.drops)
             yield Administration(
                 accounts=Accounts(storage, hasher, clock, randomness, settings.accounts),
                 machines=Machines(storage, clock, randomness),
                 drops=Drops(
-                    storage,
-                    links,
-                    clock,
-                    randomness,
-                    settings=settings.drops,
-                    on_scheduled=lambda: None,
+                    storage, links, clock, randomness, deadlines=deadlines, settings=settings.drops
                 ),
-                resolution=Resolution(storage, clock),
                 storage=storage,
             )
     finally:

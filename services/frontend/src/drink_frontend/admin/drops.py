@@ -86,7 +86,7 @@ def resolve(
     """Decide what became of a drop in the state UNKNOWN."""
     decided = run(
         context,
-        lambda drink: drink.resolution.decide(operator(), drop, dispensed=dispensed, why=why),
+        lambda drink: drink.drops.decide(operator(), drop, dispensed=dispensed, why=why),
     )
     typer.echo(f"{decided.id}  {decided.state} {decided.cause}")
 

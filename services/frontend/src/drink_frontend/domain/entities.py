@@ -198,6 +198,27 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """What a machine's agent reports of a drop.
+
+    Attributes:
+        drop_id: The drop.
+        revision: Counts the agent's results of this drop, from 1.
+        outcome: DISPENSED, NOT_DISPENSED or UNKNOWN.
+        cause: Why.
+        evidence: What it rests on. JSON values, kept as they came.
+        journal_sequence: Number of the result's record in the agent's journal.
+    """
+
+    drop_id: str
+    revision: int
+    outcome: State
+    cause: Cause
+    evidence: dict[str, Any]
+    journal_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """The drops that a machine has still to carry out.
 

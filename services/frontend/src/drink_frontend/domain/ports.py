@@ -1,47 +1,6 @@
-"""Interfaces of the use cases to links, clock, randomness and password hashes."""
+"""Interfaces of the use cases to clock, randomness and password hashes."""
 
-from dataclasses import dataclass
 from typing import Protocol
-
-from drink_frontend.domain.entities import Drop, Reach
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A link of this frontend.
-
-    Attributes:
-        epoch: Its number; None while it is being opened, when the newest may be its.
-        reach: How far a command gets on it.
-    """
-
-    epoch: int | None
-    reach: Reach
-
-
-class Links(Protocol):
-    """The agents' links to this frontend, as the use cases use them."""
-
-    def wake(self, machine: str) -> None:
-        """Reports that the machine has a drop to dispatch."""
-
-    def command(self, drop: Drop) -> None:
-        """Sends the command of a drop whose dispatch was committed, if its link is still here."""
-
-    def doubt(self, machine: str, epoch: int) -> None:
-        """Says that a drop may be dispatched on that link whose command is not sent: ends it.
-
-        At its next Hello the agent says what it did not receive.
-        """
-
-    def held(self, machine: str) -> Held | None:
-        """The machine's link here, if there is one or one is being opened."""
-
-    def supersede(self, machine: str, epoch: int) -> None:
-        """Ends the machine's link here if it is older than `epoch`."""
-
-    def release(self) -> int:
-        """Ends every link, so that the agents look for another frontend; returns how many."""
 
 
 class Clock(Protocol):

@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from drink_frontend.domain.entities import Result
 from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
-from drink_frontend.links.messages import NotReceived, Result
+from drink_frontend.links.messages import NotReceived
 from drink_frontend.links.settings import LinkSettings
 
 Fact: TypeAlias = Result | NotReceived

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import structlog
 
-from drink_frontend.domain.entities import AlarmKind, Drop, Reach
+from drink_frontend.domain.entities import AlarmKind, Drop, Reach, Result
 from drink_frontend.domain.errors import (
     DrinkError,
     LinkProtocolError,
@@ -16,8 +16,8 @@ from drink_frontend.domain.errors import (
     StorageUnavailableError,
 )
 from drink_frontend.domain.ports import Clock
-from drink_frontend.links.desk import Desk
 from drink_frontend.links.facts import Fact, Facts, Pauses
+from drink_frontend.links.machine import MachineState
 from drink_frontend.links.messages import (
     AgentMessage,
     BoardStatus,
@@ -28,60 +28,60 @@ from drink_frontend.links.messages import (
     Heartbeat,
     Hello,
     NotReceived,
-    Result,
     ResultAck,
     Welcome,
 )
-from drink_frontend.links.rates import MachineRates
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.links.state import LinkState, Phase, Progress
+from drink_frontend.usecases.agents import Agents
+from drink_frontend.usecases.dispatch import Dispatch
+from drink_frontend.usecases.links import Links
 
 log = structlog.get_logger(__name__)
 
 
 class Link:
-    """One agent's link.
+    """One agent's link; implements `usecases.links.AgentLink`.
 
     Args:
         machine: The machine that the agent's token belongs to.
-        incoming: What the agent says.
-        desk: The use cases.
+        incoming: The agent's messages.
+        links: Notified when the link's reach may have changed.
+        agents: The use cases of what agents report about themselves and their boards.
+        dispatch: The use cases of dispatching and settling drops.
         clock: Time.
-        rates: How much the machine's agents may send.
         settings: Limits.
-        on_reach: Told when the board's readiness may have changed.
-        known: Tells how far the machine's agent is known to have come.
         address: Where the agent calls from, for people; empty if that is not known.
 
     Attributes:
+        state: The rules of this link.
         progress: How far its agent has come, once it is open.
     """
 
     def __init__(
         self,
-        machine: str,
+        machine: MachineState,
         incoming: AsyncIterator[AgentMessage],
-        desk: Desk,
-        clock: Clock,
-        rates: MachineRates,
+        links: Links,
+        agents: Agents,
+        dispatch: Dispatch,
         *,
+        clock: Clock,
         settings: LinkSettings,
-        on_reach: Callable[[], None],
-        known: Callable[[], Progress | None],
         address: str = "",
     ) -> None:
-        self.state = LinkState(machine, settings.heartbeat_interval_s, clock.monotonic())
+        self.state = LinkState(machine.name, settings.heartbeat_interval_s, clock.monotonic())
+        self._machine = machine
         self._incoming = incoming
-        self._desk = desk
+        self._links = links
+        self._agents = agents
+        self._dispatch = dispatch
         self._clock = clock
-        self._rates = rates
         self._settings = settings
-        self._on_reach = on_reach
         self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._facts = Facts(self._store, self._postponed, settings)
         self.progress = Progress("", 0)
-        self._known = known
         self._address = address
         self._journal_id = ""
         self._said = clock.monotonic()
@@ -91,10 +91,20 @@ class Link:
         self._newest_status = BoardStatus(ready=False)
         self._later_status: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
-        self._log = log.bind(machine=machine)
+        self._log = log.bind(machine=machine.name)
+
+    @property
+    def epoch(self) -> int:
+        """Number of the link; 0 before it is open."""
+        return self.state.epoch
+
+    @property
+    def reach(self) -> Reach:
+        """How far a command on this link would get now."""
+        return self.state.reach
 
     def wake(self) -> None:
-        """A drop may wait for this machine."""
+        """Makes the link ask for the machine's next drop."""
         self._wake.set()
 
     def command(self, drop: Drop) -> None:
@@ -130,10 +140,10 @@ class Link:
                 first = await anext(self._incoming)
         except (TimeoutError, StopAsyncIteration):
             raise LinkProtocolError("no Hello came") from None
-        hello = self.state.greet(first, self._known())
+        hello = self.state.greet(first, self._machine.progress)
         self.progress = Progress(hello.boot_id, hello.journal_sequence)
         self._journal_id = hello.journal_id
-        opening = await self._desk.open_link(
+        opening = await self._agents.open_link(
             self.state.machine,
             (hello.journal_id, hello.journal_sequence),
             Reach.READY if hello.board_status.ready else Reach.BOARD_DOWN,
@@ -163,7 +173,7 @@ class Link:
             for name, work in (
                 ("hear", self._hear),
                 ("store", self._facts.run),
-                ("dispatch", self._dispatch),
+                ("dispatch", self._dispatch_drops),
                 ("watch", self._watch),
             )
         ]
@@ -175,15 +185,22 @@ class Link:
         finally:
             self.state.close()
             self._tell(self._log.info, "link_closed")
-            self._desk.link_ended()
+            self._agents.link_ended()
             if self._later_status is not None:
                 self._later_status.cancel()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def end(self, reason: GoodbyeReason) -> None:
-        """Says Goodbye and ends the link."""
+    def supersede(self) -> None:
+        """Ends the link because the machine has a newer one."""
+        self._end(GoodbyeReason.SUPERSEDED)
+
+    def release(self) -> None:
+        """Ends the link because this frontend cannot serve it."""
+        self._end(GoodbyeReason.SHUTTING_DOWN)
+
+    def _end(self, reason: GoodbyeReason) -> None:
         if self.state.phase is not Phase.CLOSED:
             self.state.close()
             self._outgoing.put_nowait(Goodbye(reason))
@@ -195,7 +212,7 @@ class Link:
             await work()
         except LinkSupersededError as error:
             self._failure = error
-            self.end(GoodbyeReason.SUPERSEDED)
+            self.supersede()
         except DrinkError as error:
             self.fail(error)
         except Exception as error:
@@ -227,18 +244,14 @@ class Link:
     async def _store(self, fact: Fact) -> None:
         """Stores what the agent says of a drop; acknowledges a result, which then is durable."""
         if isinstance(fact, NotReceived):
-            await self._desk.not_received(self.state.machine, self.state.epoch, fact.drop_id)
+            await self._dispatch.not_received(self.state.machine, self.state.epoch, fact.drop_id)
             self.wake()
             return
-        following = await self._desk.result(
+        following = await self._dispatch.result(
             self.state.machine,
-            fact.drop_id,
-            revision=fact.revision,
-            outcome=fact.outcome,
-            cause=fact.cause,
-            evidence=fact.evidence,
-            journal=(self._journal_id, fact.journal_sequence),
-            epoch=self.state.epoch if self.state.ready else None,
+            fact,
+            self._journal_id,
+            self.state.epoch if self.state.ready else None,
         )
         progress = self.progress
         progress.journal_sequence = max(progress.journal_sequence, fact.journal_sequence)
@@ -256,9 +269,9 @@ class Link:
         Raises:
             RateLimitedError: there were too many; the agent repeats this one on its next link.
         """
-        if not self._rates.unexpected(self._clock.monotonic()):
+        if not self._machine.rates.unexpected(self._clock.monotonic()):
             facts = {"limit": "unexpected_per_s"}
-            self._desk.alarm(self.state.machine, AlarmKind.LINK_FLOODED, facts)
+            self._agents.count_alarm(self.state.machine, AlarmKind.LINK_FLOODED, facts)
             raise RateLimitedError("the agent repeats too much", retry_after_seconds=1)
 
     def _take_status(self, status: BoardStatus) -> None:
@@ -268,14 +281,14 @@ class Link:
             return
         if status == self.state.board:
             return
-        wait_s = self._rates.status_wait_s(self._clock.monotonic())
+        wait_s = self._machine.rates.status_wait_s(self._clock.monotonic())
         if wait_s:
             self._newest_status = status
             loop = asyncio.get_running_loop()
             self._later_status = loop.call_later(wait_s, self._take_later_status)
             return
         self.state.board = status
-        self._on_reach()
+        self._links.report_change()
         self.wake()
 
     def _take_later_status(self) -> None:
@@ -287,7 +300,7 @@ class Link:
         # An idle agent's journal stands still, and so does the database.
         if sequence > self.progress.journal_sequence:
             self.progress.journal_sequence = sequence
-            self._desk.journal(self.state.machine, (self._journal_id, sequence))
+            self._agents.keep_journal(self.state.machine, (self._journal_id, sequence))
 
     def _answer(self, sequence: int) -> None:
         """Answers a heartbeat, unless the agent has just heard something else.
@@ -308,7 +321,7 @@ class Link:
             return
         if status.ignored_slots and not is_kept:
             self._tell(self._log.warning, "slots_ignored", slots=list(status.ignored_slots))
-        await self._desk.status(
+        await self._agents.keep_status(
             self.state.machine,
             self.state.epoch,
             status.sensors,
@@ -317,7 +330,7 @@ class Link:
         )
         self._kept, self._listed = status, listed
 
-    async def _dispatch(self) -> None:
+    async def _dispatch_drops(self) -> None:
         """Gives the machine's drops out, each after the one before it has its outcome."""
         pauses = Pauses(self._settings)
         while True:
@@ -338,7 +351,7 @@ class Link:
                 await self._wake.wait()
 
     async def _dispatch_next(self) -> None:
-        drop = await self._desk.take(self.state.machine, self.state.epoch)
+        drop = await self._dispatch.take(self.state.machine, self.state.epoch)
         if drop is not None:
             self.command(drop)
 
@@ -359,6 +372,6 @@ class Link:
 
     def _tell(self, write: Callable[..., object], event: str, **facts: object) -> None:
         """Logs what an agent can cause as often as it likes; leaves lines out above the limit."""
-        unlogged = self._rates.log_line(self._clock.monotonic())
+        unlogged = self._machine.rates.log_line(self._clock.monotonic())
         if unlogged is not None:
             write(event, **facts, **({"unlogged": unlogged} if unlogged else {}))

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Result
 from drink_frontend.domain.stock import Sensor
 
 
@@ -33,18 +32,6 @@ class Hello:
     journal_sequence: int
     agent_version: str
     board_status: BoardStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The outcome of a drop; `evidence` is JSON-able and kept as it came."""
-
-    drop_id: str
-    revision: int
-    outcome: State
-    cause: Cause
-    evidence: dict[str, Any]
-    journal_sequence: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.calls import Call, Kind, Peer, current_call, set_current_call
@@ -72,7 +73,7 @@ class Admission:
         self._of_place: Counter[str] = Counter()
         self._of_connection: Counter[tuple[Peer, str]] = Counter()
         self._waiting: defaultdict[object, dict[Call, None]] = defaultdict(dict)
-        self._machines: dict[str, str] = {}
+        self._machines = Cache[str, str](MACHINES_KNOWN_MAX)
         self._look_ups_in_all = asyncio.Semaphore(settings.look_ups_max)
         self._look_ups: dict[str, _Turns] = {}
         self._refusals = {kind: LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S) for kind in Kind}
@@ -156,17 +157,15 @@ class Admission:
 
     def machine_of(self, token_digest: str) -> str | None:
         """The machine of a token when it was last looked up; None if it is not cached."""
-        return self._machines.get(token_digest)
+        return self._machines.get_cached(token_digest)
 
     def remember_machine(self, token_digest: str, machine: str) -> None:
         """Caches the machine of a token."""
-        if len(self._machines) >= MACHINES_KNOWN_MAX:
-            del self._machines[next(iter(self._machines))]
-        self._machines[token_digest] = machine
+        self._machines.keep(token_digest, machine)
 
     def forget_machine(self, token_digest: str) -> None:
         """Removes a token from the cache, since it was found to be invalid."""
-        self._machines.pop(token_digest, None)
+        self._machines.forget(token_digest)
 
     @contextlib.asynccontextmanager
     async def look_up(self) -> AsyncIterator[None]:

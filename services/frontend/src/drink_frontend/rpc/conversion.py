@@ -26,7 +26,7 @@ from drink_frontend.domain.limits import (
     check_machine,
 )
 from drink_frontend.domain.stock import Sensor
-from drink_frontend.usecases.placing import DropOrder
+from drink_frontend.usecases.placement import DropOrder
 
 PAGE_SIZE_DEFAULT = 50
 """Rows of a page whose size is not given; they fit on a screen."""

@@ -22,7 +22,7 @@ from drink_frontend.rpc.conversion import (
 from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.permits import Permit, Permits
-from drink_frontend.usecases.views import View
+from drink_frontend.usecases.views import ReadThroughCache
 from drink_frontend.usecases.watches import Watches
 
 EVERYONE = "accounts/-"
@@ -45,7 +45,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     def __init__(
         self,
         drops: Drops,
-        balances: View[entities.Account],
+        balances: ReadThroughCache[entities.Account],
         watches: Watches,
         permits: Permits,
         *,

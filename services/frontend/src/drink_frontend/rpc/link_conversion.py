@@ -11,6 +11,7 @@ from typing import Any
 
 from drink.v1 import drop_service_pb2, machine_link_service_pb2
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import Result
 from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
 from drink_frontend.domain.limits import SLOT_MAX
 from drink_frontend.domain.stock import Sensor
@@ -109,13 +110,13 @@ def _hello(hello: _Wire.Hello) -> messages.Hello:
     )
 
 
-def _result(result: _Wire.Result) -> messages.Result:
+def _result(result: _Wire.Result) -> Result:
     outcome = _OUTCOMES.get(result.outcome)
     if outcome is None:
         raise _broken("result.outcome", "must be DISPENSED, NOT_DISPENSED or UNKNOWN")
     if result.revision < 1:
         raise _broken("result.revision", "must be at least 1")
-    return messages.Result(
+    return Result(
         drop_id=_drop_id(result.drop, "result.drop"),
         revision=result.revision,
         outcome=outcome,

@@ -8,7 +8,7 @@ from drink.v1 import machine_link_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2_grpc
 from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.links.messages import AgentMessage, Welcome
-from drink_frontend.links.registry import LinkRegistry
+from drink_frontend.links.server import LinkServer
 from drink_frontend.rpc.calls import Call, Context, current_call
 from drink_frontend.rpc.link_conversion import agent_message, frontend_message
 from drink_frontend.usecases.machines import Machines
@@ -22,7 +22,7 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
         machines: Looks tokens of agents up.
     """
 
-    def __init__(self, links: LinkRegistry, machines: Machines) -> None:
+    def __init__(self, links: LinkServer, machines: Machines) -> None:
         self._links = links
         self._machines = machines
 

@@ -22,7 +22,7 @@ from drink.v1 import (
 )
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.ports import Randomness
-from drink_frontend.links.registry import LinkRegistry
+from drink_frontend.links.server import LinkServer
 from drink_frontend.rpc.account_service import AccountService
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.authentication import Authentication
@@ -44,7 +44,7 @@ from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.gateways import Gateways
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
-from drink_frontend.usecases.views import View
+from drink_frontend.usecases.views import ReadThroughCache
 from drink_frontend.usecases.watches import Watches
 
 log = structlog.get_logger(__name__)
@@ -137,9 +137,9 @@ class RpcServer:
         *,
         drops: Drops,
         accounts: Accounts,
-        balances: View[Account],
+        balances: ReadThroughCache[Account],
         machines: Machines,
-        links: LinkRegistry,
+        links: LinkServer,
         permits: Permits,
         randomness: Randomness,
         ready: Callable[[], Awaitable[bool]],
@@ -353,7 +353,7 @@ class _UseCases:
 
     drops: Drops
     accounts: Accounts
-    balances: View[Account]
+    balances: ReadThroughCache[Account]
     machines: Machines
-    links: LinkRegistry
+    links: LinkServer
     permits: Permits

@@ -16,9 +16,9 @@ from drink_frontend.sessions.limits import BufferLimit, TurnQueue
 from drink_frontend.sessions.replies import StatReplies, greeting, machine_title
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.audit import Notes
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.machines import Machines
-from drink_frontend.usecases.notes import Notes
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.views import Views
 

@@ -5,6 +5,7 @@ import hashlib
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
+from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, LedgerEntry, Proof
 from drink_frontend.domain.errors import (
     AccountClosedError,
@@ -79,7 +80,7 @@ class Accounts:
             burst=settings.transfers_burst, interval_s=1 / settings.transfers_per_s
         )
         self._logins = Logins(clock, settings.logins, sleep)
-        self._recalled: dict[str, Account] = {}
+        self._recalled = Cache[str, Account](RECALLED_MAX)
 
     async def login_password(self, name: str, password: str, origin: str) -> Account:
         """The account that a name and password belong to.
@@ -158,9 +159,7 @@ class Accounts:
         account = await self._storage.read(lambda tx: tx.accounts.by_token(token_digest, now_ms))
         if account is None or account.closed:
             raise TokenInvalidError("the token is not known")
-        if len(self._recalled) >= RECALLED_MAX:
-            del self._recalled[next(iter(self._recalled))]
-        self._recalled[token_digest] = account
+        self._recalled.keep(token_digest, account)
         return account
 
     def recall(self, token_digest: str) -> Account | None:
@@ -168,11 +167,11 @@ class Accounts:
 
         Only for who asks again: a unit of work that acts for the account by `DropOrder.token`.
         """
-        return self._recalled.get(token_digest)
+        return self._recalled.get_cached(token_digest)
 
     def forget(self, token_digest: str) -> None:
         """The token was found not to be good any more."""
-        self._recalled.pop(token_digest, None)
+        self._recalled.forget(token_digest)
 
     async def get(self, caller: Account, name: str) -> Account:
         """The caller's account; any account for an administrator.

@@ -5,10 +5,11 @@ from typing import Any
 
 from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict, step
 from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
+from drink_frontend.domain.errors import LinkSupersededError, MachineNotFoundError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.stock import place_of
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases.alarms import AgentRecords
+from drink_frontend.usecases.audit import AgentRecords
 
 _RESOLUTIONS = {
     State.DISPENSED: TransferKind.POST,
@@ -107,17 +108,37 @@ def advance(
     return Advance(answer.verdict, moved)
 
 
-def dispatch(tx: Transaction, drop: Drop, machine: Machine, now_ms: int) -> Drop:
-    """Dispatches a RESERVED drop, its machine's next, on the machine's newest link; returns it.
+def dispatch_next(
+    tx: Transaction,
+    machine: str,
+    epoch: int | None,
+    now_ms: int,
+    *,
+    known: Machine | None = None,
+    only: Drop | None = None,
+) -> Drop | None:
+    """Dispatches the machine's next drop on its link `epoch`, and returns it.
 
-    Once that is committed, whoever has the link sends the command; who cannot ends the link.
+    Once that is committed, the frontend that has the link sends the command or ends the link.
 
     Args:
         tx: The unit of work.
-        drop: The drop, read in this unit.
-        machine: Its machine, read in this unit; enabled.
+        machine: Name of the machine.
+        epoch: The link that asks; None for a link that takes no commands.
         now_ms: Now, for people.
+        known: The machine, if it was read in this unit.
+        only: The machine's only drop that is RESERVED or DISPATCHED, if that is known.
+
+    Returns:
+        None while an earlier drop of the machine has no outcome, when none waits, when `epoch` is
+        not the machine's newest link, or when the machine is out of service.
     """
+    drop = None if epoch is None else only or tx.drops.next_reserved(machine)
+    if drop is None:
+        return None
+    known = known or machine_named(tx, machine)
+    if known.epoch != epoch or not known.enabled:
+        return None
     answer = advance(
         tx,
         drop,
@@ -125,11 +146,36 @@ def dispatch(tx: Transaction, drop: Drop, machine: Machine, now_ms: int) -> Drop
         Cause.NONE,
         actor="frontend",
         now_ms=now_ms,
-        epoch=machine.epoch,
-        journal_id=machine.journal_id,
+        epoch=known.epoch,
+        journal_id=known.journal_id,
     )
     assert answer.verdict is Verdict.MOVED
     return answer.drop
+
+
+def machine_named(tx: Transaction, name: str) -> Machine:
+    """The machine without its slots.
+
+    Raises:
+        MachineNotFoundError: there is no such machine.
+    """
+    machine = tx.machines.alone(name)
+    if machine is None:
+        raise MachineNotFoundError("no such machine")
+    return machine
+
+
+def machine_on_link(tx: Transaction, name: str, epoch: int) -> Machine:
+    """The machine without its slots, if `epoch` is its newest link.
+
+    Raises:
+        MachineNotFoundError: there is no such machine.
+        LinkSupersededError: the machine has a newer link.
+    """
+    machine = machine_named(tx, name)
+    if machine.epoch != epoch:
+        raise LinkSupersededError("a newer link has taken over")
+    return machine
 
 
 def _resolve_hold(tx: Transaction, drop: Drop, state: State, now_ms: int) -> None:

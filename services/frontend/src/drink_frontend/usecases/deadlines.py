@@ -15,10 +15,11 @@ from drink_frontend.domain.drop import Cause, DropEvent, State
 from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.limits import DELAY_MAX_S
-from drink_frontend.domain.ports import Clock, Links
+from drink_frontend.domain.ports import Clock
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
+from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.settings import DropSettings
 
 log = structlog.get_logger(__name__)

@@ -1,9 +1,9 @@
-"""Placing, following and cancelling drops, for the people and programs that buy."""
+"""Placing, following, cancelling and deciding drops, for buyers and operators."""
 
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 import structlog
 
@@ -13,19 +13,23 @@ from drink_frontend.domain.errors import (
     DrinkError,
     DropNotCancellableError,
     DropNotFoundError,
+    DropNotUnknownError,
+    FieldInvalidError,
     NotOwnerError,
     OutcomeUnknownError,
     RateLimitedError,
     ShuttingDownError,
 )
-from drink_frontend.domain.limits import check_request_id
-from drink_frontend.domain.ports import Clock, Links, Randomness
+from drink_frontend.domain.limits import check_request_id, check_text
+from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.changes import DropSubscription
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
-from drink_frontend.usecases.placing import DropOrder, Placed, Placing
+from drink_frontend.usecases.deadlines import Deadlines
+from drink_frontend.usecases.links import Links
+from drink_frontend.usecases.placement import DropOrder, Placed, Placement
 from drink_frontend.usecases.settings import DropSettings
 from drink_frontend.usecases.users import user_shown
 
@@ -33,15 +37,15 @@ log = structlog.get_logger(__name__)
 
 
 class Drops:
-    """The buyers' side of drops.
+    """Drops, as buyers and operators use them.
 
     Args:
         storage: What is kept.
-        links: Who dispatches.
+        links: The open links.
         clock: Time.
         randomness: Ids.
+        deadlines: Woken when a drop was scheduled, so that it is released in time.
         settings: Limits.
-        on_scheduled: Told when a drop was scheduled, so that its time is not missed.
     """
 
     def __init__(
@@ -51,14 +55,14 @@ class Drops:
         clock: Clock,
         randomness: Randomness,
         *,
+        deadlines: Deadlines,
         settings: DropSettings,
-        on_scheduled: Callable[[], None],
     ) -> None:
         self._storage = storage
         self._links = links
         self._clock = clock
         self._randomness = randomness
-        self._on_scheduled = on_scheduled
+        self._deadlines = deadlines
         self._settings = settings
         self._followed: dict[DropSubscription, str] = {}
         self._placements: set[asyncio.Task[Drop]] = set()
@@ -99,9 +103,9 @@ class Drops:
     async def _place(self, order: DropOrder) -> Drop:
         if self._draining:
             raise ShuttingDownError("the frontend is shutting down")
-        held = self._links.held(order.machine)
-        epoch = held.epoch if held is not None and held.reach is Reach.READY else None
-        placing = Placing(
+        link = self._links.status(order.machine)
+        epoch = link.epoch if link is not None and link.reach is Reach.READY else None
+        placement = Placement(
             order,
             self._settings,
             self._randomness.drop_id(),
@@ -110,21 +114,21 @@ class Drops:
             self._clock.now_ms(),
         )
         try:
-            placed = await self._storage.write(placing.carry_out)
+            placed = await self._storage.write(placement.carry_out)
         except OutcomeUnknownError:
             if epoch is not None:
-                self._links.doubt(order.machine, epoch)
+                self._links.fail_uncertain_link(order.machine, epoch)
             raise
         self._pass_on(placed)
         return placed.drop
 
     def _pass_on(self, placed: Placed) -> None:
-        """Has the next thing done about a drop."""
+        """Sends, schedules or enqueues the committed drop."""
         drop = placed.drop
         if placed.commanded is not None:
             self._links.command(placed.commanded)
         elif drop.state is State.SCHEDULED:
-            self._on_scheduled()
+            self._deadlines.wake()
         elif drop.state is State.RESERVED and not placed.behind:
             self._links.wake(drop.machine)
         if placed.is_new and placed.commanded is not drop:
@@ -186,7 +190,7 @@ class Drops:
             await asyncio.wait(self._placements)
         for drop in await self._storage.read(under_way):
             is_followed = drop.id in self._followed.values()
-            at_motor = drop.state is State.DISPATCHED and self._links.held(drop.machine)
+            at_motor = drop.state is State.DISPATCHED and self._links.status(drop.machine)
             if is_followed or at_motor:
                 await self.outcome(drop.id)
 
@@ -256,6 +260,46 @@ class Drops:
             return answer.drop
 
         return await self._storage.write(cancel)
+
+    async def decide(self, operator: str, drop_id: str, *, dispensed: bool, why: str) -> Drop:
+        """Settles an UNKNOWN drop as a person decided; evidence that comes later is only raised.
+
+        Args:
+            operator: Who decides.
+            drop_id: The drop.
+            dispensed: Whether the item fell, so that its buyer pays.
+            why: The operator's reason, kept in the audit log.
+
+        Raises:
+            FieldInvalidError: no reason is given.
+            DropNotFoundError: there is no such drop.
+            DropNotUnknownError: its outcome is known, or may still come.
+        """
+        if not check_text(why, "why").strip():
+            raise FieldInvalidError("why", "must say why")
+        now_ms = self._clock.now_ms()
+        event = DropEvent.DECIDE_DISPENSED if dispensed else DropEvent.DECIDE_NOT_DISPENSED
+
+        def decide(tx: Transaction) -> Drop:
+            drop = tx.drops.get(drop_id)
+            if drop is None:
+                raise DropNotFoundError("no such drop")
+            answer = advance(
+                tx,
+                drop,
+                event,
+                Cause.OPERATOR,
+                actor=operator,
+                now_ms=now_ms,
+                facts={"why": why},
+            )
+            if answer.verdict is not Verdict.MOVED:
+                raise DropNotUnknownError(f"the drop is {drop.state}")
+            return answer.drop
+
+        drop = await self._storage.write(decide)
+        log.info("drop_decided", drop_id=drop_id, operator=operator, state=drop.state)
+        return drop
 
     async def _look(self, subscription: DropSubscription, drop_id: str) -> Drop:
         if (latest := subscription.latest) is not None:

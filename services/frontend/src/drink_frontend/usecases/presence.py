@@ -14,9 +14,10 @@ import structlog
 
 from drink_frontend.domain.entities import FrontendInstance, LinkOwnership, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.ports import Clock, Links
+from drink_frontend.domain.ports import Clock
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
+from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.settings import PresenceSettings
 
 log = structlog.get_logger(__name__)
@@ -26,7 +27,7 @@ MISSED_BEATS = 3
 beats that failed after which one counts as dead oneself."""
 
 
-class Stillness:
+class HeartbeatMonitor:
     """Which frontends have stopped beating. Pure.
 
     Time is counted in beats of one's own that went through: no two hosts' clocks are compared, and
@@ -78,12 +79,7 @@ class Presence:
         self._me = me
         self._entered = False
         self._failed_beats = 0
-        self._stillness = Stillness()
-        self._wake = asyncio.Event()
-
-    def wake(self) -> None:
-        """Looks at once: a link to this frontend, or something in the database, has changed."""
-        self._wake.set()
+        self._monitor = HeartbeatMonitor()
 
     async def enter(self) -> None:
         """Makes this frontend known, before it takes links."""
@@ -95,12 +91,26 @@ class Presence:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(beat_at - self._clock.monotonic(), 0)):
-                    await self._wake.wait()
-            self._wake.clear()
+                    await self._links.changed()
             is_time = self._clock.monotonic() >= beat_at
             if is_time:
                 beat_at = self._clock.monotonic() + self._interval_s
             await self._round(beat=is_time)
+
+    async def follow_others(self) -> None:
+        """Reacts to commits of other processes, frontends and commands, until cancelled."""
+        with self._storage.changes.elsewhere() as changes:
+            while True:
+                machines = await changes.changed()
+                if machines is None:
+                    self._links.report_change()
+                    continue
+                for machine in machines:
+                    self._links.wake(machine)
+                    link = self._links.status(machine)
+                    if link is not None and link.reach is not Reach.READY:
+                        # It takes no drop, so it would not notice a newer link or token.
+                        self._links.report_change()
 
     async def _round(self, *, beat: bool) -> None:
         try:
@@ -132,7 +142,7 @@ class Presence:
 
         others = await self._storage.write(beat)
         # Where nobody else can have the database open, the others ended without saying so.
-        dead = self._stillness.after_beat(others) if self._storage.shared else others
+        dead = self._monitor.after_beat(others) if self._storage.shared else others
         for peer in dead:
             if await self._storage.write(partial(_remove, peer)):
                 log.warning("frontend_lost", frontend=peer.name, id=peer.id)
@@ -155,10 +165,10 @@ class Presence:
 
     def _truth(self, claim: LinkOwnership, known: Collection[str]) -> LinkOwnership:
         """What should be kept instead of `claim`, as far as it can be known here."""
-        held = self._links.held(claim.machine)
-        if held is not None and held.epoch == claim.epoch:
-            return _claim(claim, self._me.id, held.reach)
-        is_opening = held is not None and held.epoch is None
+        link = self._links.status(claim.machine)
+        if link is not None and link.epoch == claim.epoch:
+            return _claim(claim, self._me.id, link.reach)
+        is_opening = link is not None and link.epoch is None
         is_gone = not is_opening if claim.frontend == self._me.id else claim.frontend not in known
         return _claim(claim, None, Reach.OFFLINE) if is_gone else claim
 

@@ -1,19 +1,19 @@
-"""Accounts and machines to be shown, from memory until they change.
+"""Rows of the database in memory, until a commit changes them.
 
-What is shown here is never older than what this frontend has told anybody: a commit's rows are
-replaced, or forgotten, before anybody is answered who waits for it. What other processes commit is
-shown once this one hears of it. So nothing that moves credits or cans is decided by what is seen
-here.
+What is read from here is never older than what this frontend has answered to anybody: the rows of a
+commit are replaced or removed before its caller is answered. Commits of other processes take effect
+once this one is notified. So nothing that moves credits or cans is decided by what is read here.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
+from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.entities import Account, Machine
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.changes import Changes, ChangeSet
 
-T = TypeVar("T")
+V = TypeVar("V")
 
 ACCOUNTS_MAX = 10_000
 """Accounts kept in memory, some 5 MB; as many as sessions that a frontend serves."""
@@ -22,68 +22,61 @@ MACHINES_MAX = 1_000
 """Machines kept in memory, some 3 KB each with ten slots; more than one frontend has links of."""
 
 
-class View(Generic[T]):
-    """Values as they were last read, each until it may have changed.
+class ReadThroughCache(Generic[V]):
+    """Values by name, read when they are not in memory.
 
     Args:
-        read: Reads the present value; what it raises is raised and not kept.
-        kept_max: Most values kept; the one kept longest makes room.
+        read: Reads the present value; an error that it raises is passed on and not kept.
+        size_max: Most values kept.
     """
 
-    def __init__(self, read: Callable[[str], Awaitable[T]], kept_max: int) -> None:
-        assert kept_max > 0
+    def __init__(self, read: Callable[[str], Awaitable[V]], size_max: int) -> None:
         self._read = read
-        self._kept_max = kept_max
-        self._kept: dict[str, T] = {}
+        self._cache = Cache[str, V](size_max)
         self._reading: dict[str, object] = {}
 
-    def get_cached(self, name: str) -> T | None:
+    def get_cached(self, name: str) -> V | None:
         """The value, if it is in memory."""
-        return self._kept.get(name)
+        return self._cache.get_cached(name)
 
-    async def get(self, name: str) -> T:
+    async def get(self, name: str) -> V:
         """The value, from memory or else read."""
-        kept = self._kept.get(name)
-        if kept is not None:
-            return kept
-        # What is read now is worth keeping only if it is not forgotten before it is here.
+        cached = self._cache.get_cached(name)
+        if cached is not None:
+            return cached
+        # A value is kept only if no change of it was reported while it was read.
         mine = self._reading[name] = object()
         try:
             value = await self._read(name)
             if self._reading.get(name) is mine:
-                self._keep(name, value)
+                self._cache.keep(name, value)
         finally:
             if self._reading.get(name) is mine:
                 del self._reading[name]
         return value
 
+    def keep(self, name: str, value: V) -> None:
+        """Replaces a value that has changed."""
+        self._reading.pop(name, None)
+        self._cache.keep(name, value)
+
     def forget(self, names: Iterable[str]) -> None:
-        """These have changed; reads under way may have missed it."""
+        """Removes values that have changed; reads of them under way are not kept."""
         for name in names:
-            self._kept.pop(name, None)
             self._reading.pop(name, None)
+            self._cache.forget(name)
 
-    def keep(self, name: str, value: T) -> None:
-        """It has changed, and this is what it is now."""
-        self.forget((name,))
-        self._keep(name, value)
-
-    def forget_all(self) -> None:
-        """Anything may have changed."""
-        self._kept.clear()
+    def clear(self) -> None:
+        """Removes all values, since any may have changed."""
         self._reading.clear()
-
-    def _keep(self, name: str, value: T) -> None:
-        if len(self._kept) >= self._kept_max:
-            del self._kept[next(iter(self._kept))]
-        self._kept[name] = value
+        self._cache.clear()
 
 
 class Views:
-    """What is shown of accounts and machines.
+    """Accounts and machines for display.
 
     Args:
-        changes: Tells what has changed.
+        changes: Reports what commits change.
         account: Reads a user's account.
         machine: Reads a machine.
 
@@ -98,14 +91,14 @@ class Views:
         account: Callable[[str], Awaitable[Account]],
         machine: Callable[[str], Awaitable[Machine]],
     ) -> None:
-        self.accounts = View(account, ACCOUNTS_MAX)
-        self.machines = View(machine, MACHINES_MAX)
-        changes.add_listener(self._hear)
+        self.accounts = ReadThroughCache(account, ACCOUNTS_MAX)
+        self.machines = ReadThroughCache(machine, MACHINES_MAX)
+        changes.add_listener(self._apply)
 
-    def _hear(self, changed: ChangeSet | None) -> None:
+    def _apply(self, changed: ChangeSet | None) -> None:
         if changed is None:
-            self.accounts.forget_all()
-            self.machines.forget_all()
+            self.accounts.clear()
+            self.machines.clear()
             return
         self.machines.forget(changed.machines)
         for name, account in changed.accounts.items():

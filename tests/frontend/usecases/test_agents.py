@@ -14,7 +14,7 @@ from tests.support.bench import Bench
 async def test_fault_49_a_slot_that_reads_empty_is_closed_and_its_count_questioned(
     bench: Bench,
 ) -> None:
-    await bench.dispatch.status("d", 1, {1: Sensor.EMPTY}, 4.5)
+    await bench.agents.keep_status("d", 1, {1: Sensor.EMPTY}, 4.5)
 
     slot = await bench.slot()
     assert (slot.sensor, slot.on_hand, slot.available) == (Sensor.EMPTY, 3, 0)
@@ -25,7 +25,7 @@ async def test_fault_49_a_slot_that_reads_empty_is_closed_and_its_count_question
     assert record.facts == {"slot": 1, "sensor": "EMPTY", "on_hand": 3}
     assert (await bench.machines.get("d")).temperature_celsius == 4.5
 
-    await bench.dispatch.status("d", 1, {1: Sensor.STOCKED}, None)
+    await bench.agents.keep_status("d", 1, {1: Sensor.STOCKED}, None)
     assert (await bench.place()).state is State.RESERVED
     assert (await bench.machines.get("d")).temperature_celsius is None
 
@@ -33,7 +33,7 @@ async def test_fault_49_a_slot_that_reads_empty_is_closed_and_its_count_question
 async def test_fault_49_a_slot_that_reads_stocked_with_nothing_in_it(bench: Bench) -> None:
     root = await bench.account("root")
     await bench.machines.update_slot(root, "d", 2, available=0)
-    await bench.dispatch.status("d", 1, {2: Sensor.STOCKED}, None)
+    await bench.agents.keep_status("d", 1, {2: Sensor.STOCKED}, None)
 
     assert (await bench.slot("d", 2)).available == 0
     (record,) = await bench.audit(AuditKind.SENSOR_CONTRADICTED)
@@ -44,7 +44,7 @@ async def test_fault_49_a_slot_that_reads_stocked_with_nothing_in_it(bench: Benc
 async def test_sensors_that_agree_are_kept_quietly(bench: Bench, slot: int, sensor: Sensor) -> None:
     await bench.place("last", slot=2)
     for _ in range(2):
-        await bench.dispatch.status("d", 1, {slot: sensor, 77: Sensor.EMPTY}, None)
+        await bench.agents.keep_status("d", 1, {slot: sensor, 77: Sensor.EMPTY}, None)
 
     assert (await bench.slot("d", slot)).sensor is sensor
     assert await bench.audit(AuditKind.SENSOR_CONTRADICTED) == []
@@ -52,14 +52,14 @@ async def test_sensors_that_agree_are_kept_quietly(bench: Bench, slot: int, sens
 
 async def test_the_last_item_still_stands_in_the_slot_while_its_drop_is_open(bench: Bench) -> None:
     await bench.place("last", slot=2)
-    await bench.dispatch.status("d", 1, {2: Sensor.STOCKED}, None)
+    await bench.agents.keep_status("d", 1, {2: Sensor.STOCKED}, None)
 
     assert await bench.audit(AuditKind.SENSOR_CONTRADICTED) == []
 
 
 async def test_fault_58_a_slot_that_the_board_does_not_list_is_an_alarm_once(bench: Bench) -> None:
     for _ in range(2):
-        await bench.dispatch.status("d", 1, {1: Sensor.STOCKED}, None, complete=True)
+        await bench.agents.keep_status("d", 1, {1: Sensor.STOCKED}, None, complete=True)
     [alarm] = await bench.audit(AuditKind.SLOT_UNLISTED)
     assert alarm.kind.alarming
     assert (alarm.machine, alarm.facts) == ("d", {"slots": [2], "listed": [1]})
@@ -67,11 +67,11 @@ async def test_fault_58_a_slot_that_the_board_does_not_list_is_an_alarm_once(ben
 
 async def test_fault_58_a_slot_that_is_no_longer_listed_has_no_sensor(bench: Bench) -> None:
     both = {1: Sensor.STOCKED, 2: Sensor.EMPTY}
-    await bench.dispatch.status("d", 1, both, None, complete=True)
+    await bench.agents.keep_status("d", 1, both, None, complete=True)
     assert await bench.audit(AuditKind.SLOT_UNLISTED) == []
-    await bench.dispatch.status("d", 1, {1: Sensor.STOCKED}, None, complete=False)
+    await bench.agents.keep_status("d", 1, {1: Sensor.STOCKED}, None, complete=False)
     assert (await bench.slot("d", 2)).sensor is Sensor.EMPTY, "its list may be in the making"
-    await bench.dispatch.status("d", 1, {1: Sensor.STOCKED}, None, complete=True)
+    await bench.agents.keep_status("d", 1, {1: Sensor.STOCKED}, None, complete=True)
     assert (await bench.slot("d", 2)).sensor is Sensor.UNSPECIFIED
     assert len(await bench.audit(AuditKind.SLOT_UNLISTED)) == 1
 
@@ -80,16 +80,16 @@ async def test_fault_58_a_slot_that_is_no_longer_listed_has_no_sensor(bench: Ben
 async def test_fault_58_a_board_without_sensors_or_with_more_slots_is_no_alarm(
     bench: Bench, sensors: dict[int, Sensor]
 ) -> None:
-    await bench.dispatch.status("d", 1, sensors, None, complete=True)
+    await bench.agents.keep_status("d", 1, sensors, None, complete=True)
     assert await bench.audit(AuditKind.SLOT_UNLISTED) == []
 
 
 async def test_fault_17_a_superseded_link_says_nothing_of_its_board(bench: Bench) -> None:
     """Invariant 14: what came late on an older stream must not cover what the newer one said."""
     await bench.link("d")
-    await bench.dispatch.status("d", 2, {1: Sensor.EMPTY}, 4.5)
+    await bench.agents.keep_status("d", 2, {1: Sensor.EMPTY}, 4.5)
     with pytest.raises(LinkSupersededError):
-        await bench.dispatch.status("d", 1, {1: Sensor.STOCKED}, 30.0)
+        await bench.agents.keep_status("d", 1, {1: Sensor.STOCKED}, 30.0)
     assert (await bench.slot()).sensor is Sensor.EMPTY
     assert (await bench.machines.get("d")).temperature_celsius == 4.5
 
@@ -98,7 +98,7 @@ async def test_what_changes_on_a_link_wakes_who_watches_the_machine(bench: Bench
     views: list[Any] = []
     watch = bench.machines.watch(["d"])
     views.append(await anext(watch))
-    await bench.dispatch.status("d", 1, {1: Sensor.EMPTY}, 4.5)
+    await bench.agents.keep_status("d", 1, {1: Sensor.EMPTY}, 4.5)
     views.append(await anext(watch))
     await watch.aclose()
 

@@ -2,10 +2,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.entities import AuditKind, AuditRecord, Reach
-from drink_frontend.usecases.alarms import Alarms
-from drink_frontend.usecases.dispatch import Dispatch
+from drink_frontend.usecases.agents import LOOK_BACK, Agents
+from drink_frontend.usecases.audit import Alarms
 from drink_frontend.usecases.journals import Journals
-from drink_frontend.usecases.rivals import LOOK_BACK
 from drink_frontend.usecases.settings import AlarmSettings
 from tests.support.bench import Bench
 
@@ -18,7 +17,7 @@ class Links:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._frontends = [
-            Dispatch(
+            Agents(
                 bench.storage,
                 bench.clock,
                 Journals(bench.storage, keep_s=1),
@@ -89,7 +88,7 @@ async def test_fault_18_two_agents_with_a_copied_journal_are_noticed(
     links: Links, bench: Bench
 ) -> None:
     for run in ("a", "b", "a"):
-        await bench.dispatch.open_link("d", ("copied", 0), Reach.READY, {"boot_id": run})
+        await bench.agents.open_link("d", ("copied", 0), Reach.READY, {"boot_id": run})
     assert len(await links.alarms()) == 1
 
 

@@ -1,6 +1,6 @@
 """What the agents of one machine may send."""
 
-from drink_frontend.links.rates import BYTES_PER_MESSAGE, MachineRates
+from drink_frontend.links.machine import BYTES_PER_MESSAGE, MachineRates
 from drink_frontend.links.settings import LinkSettings
 
 SETTINGS = LinkSettings(

@@ -13,7 +13,7 @@ from tests.support.bench import Bench
 
 
 async def decide(bench: Bench, drop: Drop, *, dispensed: bool, why: str = "seen") -> Drop:
-    return await bench.resolution.decide("root", drop.id, dispensed=dispensed, why=why)
+    return await bench.drops.decide("root", drop.id, dispensed=dispensed, why=why)
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,4 @@ async def test_a_decision_has_a_reason(bench: Bench, why: str) -> None:
 
 async def test_no_such_drop(bench: Bench) -> None:
     with pytest.raises(DropNotFoundError):
-        await bench.resolution.decide("root", "nothing", dispensed=True, why="seen")
+        await bench.drops.decide("root", "nothing", dispensed=True, why="seen")

@@ -1,4 +1,4 @@
-"""Counts what happens at a machine too often to keep a record of each time."""
+"""The audit log: notes of people, records that agents cause within limits, and alarm counts."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ import structlog
 
 from drink_frontend.domain.entities import Alarm, AlarmKind, AuditKind, AuditRecord, Drop
 from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.limits import check_text
 from drink_frontend.domain.ports import Clock
 from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.database import Database
@@ -203,3 +204,30 @@ class Alarms:
                 later.facts,
             )
         self._counted[key] = alarm
+
+
+class Notes:
+    """Notes of people.
+
+    Args:
+        storage: What is kept.
+        clock: Time.
+    """
+
+    def __init__(self, storage: Database, clock: Clock) -> None:
+        self._storage = storage
+        self._clock = clock
+
+    async def add(self, actor: str, words: str) -> None:
+        """Keeps what a person has to say; no words mean that the person was here.
+
+        Raises:
+            FieldInvalidError: it is longer than a line.
+        """
+        record = AuditRecord(
+            AuditKind.NOTE,
+            self._clock.now_ms(),
+            actor,
+            facts={"words": check_text(words, "words")},
+        )
+        await self._storage.write(lambda tx: tx.audit.add(record))

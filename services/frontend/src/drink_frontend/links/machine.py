@@ -1,7 +1,10 @@
-"""How much the agents of one machine may send and cause, over all of its links."""
+"""What is kept of one machine over all of its links: limits, and how far its agent has come."""
+
+from dataclasses import dataclass
 
 from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.links.settings import LinkSettings
+from drink_frontend.links.state import Progress
 
 BYTES_PER_MESSAGE = 1_024
 """A message counts once, and once more for each of these bytes: reading it costs about as much."""
@@ -61,3 +64,18 @@ class MachineRates:
 
 def _limiter(burst: int, interval_s: float) -> RateLimiter:
     return RateLimiter(burst=burst, interval_s=interval_s, keys_max=1)
+
+
+@dataclass(slots=True)
+class MachineState:
+    """One machine, over all of its links to this frontend.
+
+    Attributes:
+        name: The machine.
+        rates: How much its agents may send.
+        progress: How far its agent has come on the newest link; None before the first link.
+    """
+
+    name: str
+    rates: MachineRates
+    progress: Progress | None = None

@@ -34,7 +34,7 @@ from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind, sa
 from drink_frontend.domain.limits import DELAY_MAX_S, SLOT_MAX, check_request_id
 from drink_frontend.domain.stock import Place
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases.advance import dispatch
+from drink_frontend.usecases.advance import dispatch_next
 from drink_frontend.usecases.settings import DropSettings
 
 
@@ -93,7 +93,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Placing:
+class Placement:
     """The unit of work that places a drop, and dispatches it if its machine waits for it here.
 
     Attributes:
@@ -131,13 +131,15 @@ class Placing:
         self._check_price(account, slot)
         self._check_queue(tx, queue)
         drop = _reserve(tx, _new_drop(order, slot, self.drop_id, self.hold_id, self.now_ms))
-        is_free = drop.state is State.RESERVED and not queue.at_motor
-        if not is_free or machine.epoch != self.epoch:
+        if drop.state is not State.RESERVED or queue.at_motor:
             return Placed(drop, is_new=True, behind=queue.at_motor)
-        first = tx.drops.next_reserved(machine.name) if queue.length else drop
-        assert first is not None
-        commanded = dispatch(tx, first, machine, self.now_ms)
-        return Placed(commanded if first is drop else drop, is_new=True, commanded=commanded)
+        only = None if queue.length else drop
+        commanded = dispatch_next(
+            tx, machine.name, self.epoch, self.now_ms, known=machine, only=only
+        )
+        if commanded is not None and commanded.id == drop.id:
+            drop = commanded
+        return Placed(drop, is_new=True, commanded=commanded)
 
     def _open_slot(self, tx: Transaction) -> tuple[Machine, Slot, Queue]:
         """Machine, slot and queue, or why they cannot be bought from; what helps most first."""

@@ -10,10 +10,14 @@ import pytest
 from drink_frontend.config import LogSettings
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Alarm, AlarmKind, AuditKind
-from drink_frontend.domain.errors import RateLimitedError, StorageUnavailableError
+from drink_frontend.domain.errors import (
+    FieldInvalidError,
+    RateLimitedError,
+    StorageUnavailableError,
+)
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.loglines.filter import ALWAYS
-from drink_frontend.usecases.alarms import EVIDENCE_MAX, LIMITED_KINDS, Alarms, shortened
+from drink_frontend.usecases.audit import EVIDENCE_MAX, LIMITED_KINDS, Alarms, Notes, shortened
 from drink_frontend.usecases.settings import AlarmSettings
 from tests.support.bench import Bench
 
@@ -133,7 +137,7 @@ async def test_fault_68_a_sensor_that_flickers_is_counted(bench: Bench) -> None:
     opening = await bench.link()
     for number in range(2 * BURST + 10):
         sensor = Sensor.STOCKED if number % 2 else Sensor.EMPTY
-        await bench.dispatch.status("d", opening.epoch, {1: sensor}, None)
+        await bench.agents.keep_status("d", opening.epoch, {1: sensor}, None)
     assert await kept(bench, AuditKind.SENSOR_CONTRADICTED) == BURST
     assert [alarm.count for alarm in await alarms(bench)] == [5]
 
@@ -179,3 +183,18 @@ async def test_fault_68_counts_are_kept_by_themselves(bench: Bench) -> None:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_words_are_kept_with_who_said_them_and_when(bench: Bench) -> None:
+    await Notes(bench.storage, bench.clock).add("alice", "slot 3 rattles")
+
+    [record] = await bench.audit(AuditKind.NOTE)
+    assert (record.actor, record.at_ms) == ("alice", bench.clock.now_ms())
+    assert record.facts == {"words": "slot 3 rattles"}
+
+
+@pytest.mark.parametrize("words", ["x" * 201, "two\nlines", "\x00"])
+async def test_what_is_no_line_is_refused_and_not_kept(bench: Bench, words: str) -> None:
+    with pytest.raises(FieldInvalidError):
+        await Notes(bench.storage, bench.clock).add("alice", words)
+    assert await bench.audit(AuditKind.NOTE) == []

@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Reach
 from drink_frontend.domain.errors import OutcomeUnknownError, SlotEmptyError, TokenInvalidError
-from drink_frontend.domain.ports import Held
 from drink_frontend.storage.database import Database
 from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.drops import Drops
-from drink_frontend.usecases.placing import DropOrder
+from drink_frontend.usecases.links import LinkStatus
+from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import AccountSettings, DropSettings
 from tests.fakes.randomness import CountingRandomness
 from tests.support.bench import JOURNAL, Bench
@@ -25,7 +25,7 @@ ORDER = DropOrder("ann", "r1", "d", 1)
 async def here(bench: Bench, reach: Reach = Reach.READY) -> int:
     """The machine's newest link is to this frontend; returns its epoch."""
     epoch = await bench.epoch()
-    bench.links.here["d"] = Held(epoch, reach)
+    bench.links.here["d"] = LinkStatus(epoch, reach)
     return epoch
 
 
@@ -81,9 +81,11 @@ async def test_a_link_that_was_superseded_gets_no_drop_with_its_reservation(benc
     assert bench.links.woken == ["d"]
 
 
-@pytest.mark.parametrize("held", [None, Held(None, Reach.OFFLINE), Held(1, Reach.BOARD_DOWN)])
+@pytest.mark.parametrize(
+    "held", [None, LinkStatus(None, Reach.OFFLINE), LinkStatus(1, Reach.BOARD_DOWN)]
+)
 async def test_a_link_that_takes_no_commands_here_gets_none(
-    bench: Bench, held: Held | None
+    bench: Bench, held: LinkStatus | None
 ) -> None:
     if held is not None:
         bench.links.here["d"] = held
@@ -174,8 +176,8 @@ def drops_on(bench: Bench, storage: Database) -> Drops:
         bench.links,
         bench.clock,
         CountingRandomness("doubt"),
+        deadlines=bench.deadlines,
         settings=DropSettings(),
-        on_scheduled=lambda: None,
     )
 
 
@@ -202,7 +204,7 @@ async def test_fault_38_a_dispatch_whose_command_is_not_sent_ends_the_link(bench
         await drops.place(ORDER)
 
     assert bench.links.commanded == []
-    assert bench.links.doubted == [("d", epoch)]
+    assert bench.links.failed == [("d", epoch)]
     (wanted,) = (await bench.link()).wanted
     assert (await bench.drop(wanted)).state is State.DISPATCHED
 
@@ -223,7 +225,7 @@ async def test_fault_5_a_cancelled_caller_neither_ends_the_link_nor_loses_the_co
     drop = await bench.place()
     assert (drop.state, drop.epoch) == (State.DISPATCHED, epoch)
     assert [commanded.id for commanded in bench.links.commanded] == [drop.id]
-    assert bench.links.doubted == []
+    assert bench.links.failed == []
 
 
 @pytest.mark.parametrize(("error", "logged"), [(SlotEmptyError("empty"), 0), (KeyError("x"), 1)])

@@ -1,0 +1,122 @@
+"""Serves the streams of machines' agents, within the limits of each machine."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from math import ceil
+
+from drink_frontend.domain.entities import AlarmKind
+from drink_frontend.domain.errors import RateLimitedError, ShuttingDownError
+from drink_frontend.domain.ports import Clock
+from drink_frontend.links.link import Link
+from drink_frontend.links.machine import MachineRates, MachineState
+from drink_frontend.links.messages import AgentMessage, FrontendMessage
+from drink_frontend.links.settings import LinkSettings
+from drink_frontend.usecases.agents import Agents
+from drink_frontend.usecases.dispatch import Dispatch
+from drink_frontend.usecases.links import Links
+
+
+class LinkServer:
+    """Opens a link for each stream of an agent and serves it to its end.
+
+    Args:
+        links: Where open links are kept.
+        agents: The use cases of what agents report about themselves and their boards.
+        dispatch: The use cases of dispatching and settling drops.
+        clock: Time.
+        settings: Limits.
+    """
+
+    def __init__(
+        self,
+        links: Links,
+        agents: Agents,
+        dispatch: Dispatch,
+        clock: Clock,
+        settings: LinkSettings,
+    ) -> None:
+        self._links = links
+        self._agents = agents
+        self._dispatch = dispatch
+        self._clock = clock
+        self._settings = settings
+        self._machines: dict[str, MachineState] = {}
+        self._draining = False
+
+    def accepts(self, machine: str, size_bytes: int) -> bool:
+        """Counts a message of the machine's agent; False if it has sent too much."""
+        accepted = self._machine(machine).rates.message(self._clock.monotonic(), size_bytes)
+        if not accepted:
+            self._agents.count_alarm(machine, AlarmKind.LINK_FLOODED, {"limit": "messages_per_s"})
+        return accepted
+
+    def drain(self) -> None:
+        """Ends every link with Goodbye and refuses new ones."""
+        self._draining = True
+        self._links.release()
+
+    async def serve(
+        self, machine: str, incoming: AsyncIterator[AgentMessage], address: str = ""
+    ) -> AsyncGenerator[FrontendMessage, None]:
+        """Serves one stream of the machine's agent: yields what to send, until the link ends.
+
+        Args:
+            machine: The machine that the agent's token belongs to.
+            incoming: The agent's messages.
+            address: Where the agent calls from, for people; empty if that is not known.
+
+        Raises:
+            DrinkError: the link was refused, or ends because of it.
+        """
+        state = self._admit(machine)
+        link = Link(
+            state,
+            incoming,
+            self._links,
+            self._agents,
+            self._dispatch,
+            clock=self._clock,
+            settings=self._settings,
+            address=address,
+        )
+        with self._links.opening(machine):
+            await link.open()
+        if self._links.add(machine, link):
+            state.progress = link.progress
+        if self._draining:
+            link.release()
+        try:
+            # Closed with this generator, not some time after it: a link without a stream must not
+            # take another drop.
+            async with aclosing(link.messages()) as messages:
+                async for message in messages:
+                    yield message
+        finally:
+            self._links.remove(machine, link)
+
+    def _admit(self, machine: str) -> MachineState:
+        """Counts a new link of the machine.
+
+        Raises:
+            ShuttingDownError: no more links are served.
+            RateLimitedError: the machine's agents connect too often.
+        """
+        if self._draining:
+            raise ShuttingDownError("the frontend is shutting down")
+        state = self._machine(machine)
+        wait_s = state.rates.opening_wait_s(self._clock.monotonic())
+        if wait_s:
+            limit = {"limit": "opening_interval_s"}
+            self._agents.count_alarm(machine, AlarmKind.LINK_REFUSED, limit)
+            raise RateLimitedError(
+                "the machine's agents connect too often", retry_after_seconds=ceil(wait_s)
+            )
+        return state
+
+    def _machine(self, name: str) -> MachineState:
+        """What is kept of the machine over all its links; as many as machines with a token."""
+        state = self._machines.get(name)
+        if state is None:
+            rates = MachineRates(self._settings)
+            state = self._machines[name] = MachineState(name, rates)
+        return state

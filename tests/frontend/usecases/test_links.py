@@ -1,0 +1,85 @@
+"""The table of open links; `tests/frontend/links/test_server.py` has it with real links."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from drink_frontend.domain.entities import Drop, Reach
+from drink_frontend.domain.errors import DrinkError
+from drink_frontend.usecases.links import Links, LinkStatus
+
+
+@dataclass
+class RecordedLink:
+    """A link that records what ends it; implements `usecases.links.AgentLink`."""
+
+    epoch: int
+    reach: Reach = Reach.READY
+    ends: list[str] = field(default_factory=list)
+
+    def wake(self) -> None:
+        self.ends.append("woken")
+
+    def command(self, drop: Drop) -> None:
+        self.ends.append(f"commanded {drop.id}")
+
+    def fail(self, error: DrinkError) -> None:
+        self.ends.append(error.reason)
+
+    def supersede(self) -> None:
+        self.ends.append("superseded")
+
+    def release(self) -> None:
+        self.ends.append("released")
+
+
+def test_a_newer_link_takes_the_place_of_the_older_one() -> None:
+    links, older, newer = Links(), RecordedLink(1), RecordedLink(2)
+    assert links.add("d", older)
+    assert links.add("d", newer)
+    links.remove("d", older)
+
+    assert links.status("d") == LinkStatus(2, Reach.READY)
+    assert (older.ends, newer.ends) == (["superseded"], [])
+
+
+def test_an_older_link_that_comes_late_is_superseded_itself() -> None:
+    links, older, newer = Links(), RecordedLink(1), RecordedLink(2)
+    links.add("d", newer)
+
+    assert not links.add("d", older)
+    assert links.status("d") == LinkStatus(2, Reach.READY)
+    assert (older.ends, newer.ends) == (["superseded"], [])
+
+
+def test_links_may_be_opened_at_the_same_time() -> None:
+    links = Links()
+    with links.opening("d"):
+        with links.opening("d"):
+            assert links.status("d") == LinkStatus(None, Reach.OFFLINE)
+        assert links.status("d") == LinkStatus(None, Reach.OFFLINE)
+        assert links.status("ld") is None
+    assert links.status("d") is None
+
+
+async def test_a_removed_link_is_a_change_that_is_reported_once() -> None:
+    links, link = Links(), RecordedLink(1)
+    links.add("d", link)
+    waiting = asyncio.create_task(links.changed())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    links.remove("d", link)
+    await waiting
+
+    again = asyncio.create_task(links.changed())
+    await asyncio.sleep(0)
+    assert not again.done()
+    again.cancel()
+
+
+def test_all_links_are_released_and_counted() -> None:
+    links, some = Links(), [RecordedLink(1), RecordedLink(4)]
+    for machine, link in zip(("d", "ld"), some, strict=True):
+        links.add(machine, link)
+
+    assert links.release() == 2
+    assert [link.ends for link in some] == [["released"]] * 2
