@@ -141,7 +141,7 @@ def health(context: typer.Context) -> None:
 @admin.callback()
 def administer(context: typer.Context) -> None:
     """Set up and look after an installation."""
-    # What a command did is its answer; only what went wrong is logged, beside it.
+    # The output of a command is its result; only warnings and errors are logged.
     quiet = _settings(context).log.model_copy(update={"level": "warning"})
     logs.set_up(quiet, 2)
 

@@ -34,11 +34,11 @@ ENV_PREFIX = "DRINK_"
 
 
 class ConfigError(Exception):
-    """The settings cannot be used; the message names each key and what is wrong with it."""
+    """The settings are invalid; the message names each wrong key and the reason."""
 
 
 class LogSettings(BaseModel):
-    """What is logged, and how."""
+    """Content and format of the log."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -61,7 +61,7 @@ class LogSettings(BaseModel):
 
     flush_limit_s: float = Field(default=2.0, ge=0, le=60)
     """Seconds that the process waits at its end for the last lines to be written; default 2.
-    Whoever reads them may have stopped."""
+    Their reader may have stopped."""
 
 
 class ShutdownSettings(BaseModel):
@@ -70,15 +70,15 @@ class ShutdownSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     drops_limit_s: float = Field(default=15, ge=0, le=300)
-    """Seconds to wait for drops under way; default 15: a motor needs up to 10. What is not settled
-    by then is settled after the next start; nothing is lost."""
+    """Seconds to wait for drops in progress; default 15: a motor needs up to 10. Drops that are not
+    settled by then are settled after the next start; nothing is lost."""
 
     calls_limit_s: float = Field(default=10, ge=0, le=300)
     """Seconds that calls and links may take to end after that; default 10."""
 
 
 class Settings(BaseSettings):
-    """Everything that can be set."""
+    """All settings."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     )
 
     storage: StorageSettings = Field(default_factory=StorageSettings)
-    """Where everything is kept."""
+    """The database."""
     rpc: RpcSettings = Field(default_factory=RpcSettings)
     """The gRPC listener."""
     sessions: SessionSettings = Field(default_factory=SessionSettings)
@@ -101,10 +101,10 @@ class Settings(BaseSettings):
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     """Limits of accounts."""
     alarms: AlarmSettings = Field(default_factory=AlarmSettings)
-    """What is kept of what agents cause."""
+    """Limits of the records that agents cause."""
 
     presence: PresenceSettings = Field(default_factory=PresenceSettings)
-    """How several frontends on one database know of each other."""
+    """Detection of other frontends on the same database."""
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)
     """How the frontend stops."""
     log: LogSettings = Field(default_factory=LogSettings)
@@ -119,7 +119,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment over the file."""
+        """The environment has precedence over the file."""
         del settings_cls, dotenv_settings, file_secret_settings
         assert isinstance(env_settings, EnvSettingsSource)
         return (env_settings, init_settings)

@@ -16,12 +16,12 @@ from drink_frontend.domain.errors import DrinkError
 if TYPE_CHECKING:
     from drink_frontend.system.authority import Authority, Issued
 
-# The library behind it takes a tenth of a second to load, and only these commands need it; so each
-# imports it for itself.
+# Importing the library takes a tenth of a second, and only these commands need it: each of them
+# imports it.
 # ruff: noqa: PLC0415
 
 AUTHORITY_DAYS = 3650
-"""Days that an authority is good for; a new one means a new file on every host."""
+"""Days that an authority is valid; a new one requires a new file on every host."""
 
 LEAF_DAYS = 365
 """Days that other certificates are good for: the key that a lost disk gives away is of no use

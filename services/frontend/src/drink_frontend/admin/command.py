@@ -1,4 +1,4 @@
-"""What every admin command shares: its database, who asks, and how errors are told."""
+"""Shared parts of admin commands: the database, the operator's name, errors, tables."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ By = Annotated[
 
 
 def recorded(command: Callable[P, None]) -> Callable[P, None]:
-    """Gives a command that writes an audit record the option `--by` for who is to stand in it."""
+    """Adds the option `--by`, the operator's name, to a command that writes an audit record."""
 
     @functools.wraps(command)
     def named(*arguments: P.args, **options: P.kwargs) -> None:
@@ -63,7 +63,7 @@ def recorded(command: Callable[P, None]) -> Callable[P, None]:
         finally:
             _by.reset(token)
 
-    # What typer reads.
+    # Typer reads the signature and the annotations.
     signature = inspect.signature(command)
     option = inspect.Parameter("by", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=By)
     parameters = [*signature.parameters.values(), option]
@@ -73,21 +73,20 @@ def recorded(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def operator() -> str:
-    """Who asks, for the audit log: the person, as far as anybody can tell.
+    """Name of the operator for the audit log: the person, as far as it can be determined.
 
-    The user of the system is often the service's own: through `sudo -u`, `su`, or a command in a
-    container.
+    The system's user is often the one of the service: with `sudo -u`, `su`, or in a container.
     """
     return f"operator:{_by.get() or next(filter(_is_name, _names()))}"
 
 
 def _names() -> Iterator[str]:
-    """What the system calls who asks; the likeliest to be a person first."""
+    """Names that the system has for the operator; the most likely name of a person first."""
     for variable in ("SUDO_USER", "DOAS_USER"):
-        # Whoever became root before has a name of before, too.
+        # A user who became root first has another, earlier name.
         if (name := os.environ.get(variable, "root")) != "root":
             yield name
-    # In a container no login led here.
+    # In a container there was no login.
     with contextlib.suppress(OSError):
         yield os.getlogin()
     # A user id may have no name.
@@ -101,7 +100,7 @@ def _is_name(name: str) -> bool:
 
 
 def operator_account() -> Account:
-    """The operator, as use cases know an administrator."""
+    """The operator as an administrator's account, as use cases require it."""
     return Account(
         name=operator(),
         kind=AccountKind.USER,
@@ -114,15 +113,15 @@ def operator_account() -> Account:
 
 
 def moment(ms: int | None) -> str:
-    """A time for people; `-` for none."""
+    """A time in UTC for output; `-` for None."""
     if ms is None:
         return "-"
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def run(context: typer.Context, work: Callable[["Administration"], Awaitable[T]]) -> T:
-    """Does `work` on the database that the settings name; a refusal ends the command with 1."""
-    # The whole service behind it takes a second to load, which --help and `health` do not need.
+    """Runs `work` on the configured database; an error ends the command with exit code 1."""
+    # Importing the whole service takes a second, and --help and `health` do not need it.
     from drink_frontend.app import administration  # noqa: PLC0415
 
     settings = context.find_root().obj

@@ -1,4 +1,4 @@
-"""Drops, what is known of them, and what a person decides about the unknown ones."""
+"""Drops, their history, alarms, and decisions about drops in the state UNKNOWN."""
 
 import json
 from typing import TYPE_CHECKING, Annotated

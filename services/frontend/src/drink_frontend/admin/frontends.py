@@ -1,4 +1,4 @@
-"""The frontends that serve on the database."""
+"""`admin frontends`: the frontends of the database."""
 
 from typing import TYPE_CHECKING
 

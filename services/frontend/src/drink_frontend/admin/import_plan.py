@@ -1,4 +1,4 @@
-"""`admin import`: sets up machines, slots and users from one file, and changes nothing twice."""
+"""`admin import`: creates machines, slots and users from one file; repeating it changes nothing."""
 
 import json
 import tomllib
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 def _checked(check: Callable[[T], object]) -> AfterValidator:
-    """Lets one of the domain's checks refuse the value of a key."""
+    """Validates the value of a key with a check of the domain."""
 
     def validate(value: T) -> T:
         try:
@@ -55,7 +55,7 @@ def _checked(check: Callable[[T], object]) -> AfterValidator:
 
 
 def _secret(check: Callable[[str], object]) -> AfterValidator:
-    """The same for a value that is not shown."""
+    """Validates a secret value with a check of the domain."""
 
     def check_secret(value: SecretStr) -> None:
         check(value.get_secret_value())
@@ -75,7 +75,7 @@ def _text(value: str) -> None:
 
 
 class SlotPlan(BaseModel):
-    """A slot to make."""
+    """A slot to create."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -86,7 +86,7 @@ class SlotPlan(BaseModel):
 
 
 class MachinePlan(BaseModel):
-    """A machine to make, with its slots, and a file to write its agent's token to."""
+    """A machine to create, its slots, and the file for its agent's token."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -98,7 +98,7 @@ class MachinePlan(BaseModel):
 
 
 class UserPlan(BaseModel):
-    """A user to make, with the credits to begin with."""
+    """A user to create, with the initial credits."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -110,7 +110,7 @@ class UserPlan(BaseModel):
 
 
 class Plan(BaseModel):
-    """Everything to make."""
+    """Everything to create."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -119,27 +119,27 @@ class Plan(BaseModel):
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """The plan that a TOML document says, each value of exactly the type that its key has.
+        """Parses a TOML document; each value must have exactly the type of its key.
 
         Raises:
-            tomllib.TOMLDecodeError: it is no TOML.
-            ValidationError: a key is unknown or missing, or its value cannot be used.
+            tomllib.TOMLDecodeError: it is not TOML.
+            ValidationError: a key is unknown or missing, or its value is invalid.
         """
-        # From JSON, where a path is text even to the strict. A date is no text there.
+        # Via JSON, where strict mode accepts text as a path. A date becomes a refused object.
         values = json.dumps(tomllib.loads(text), default=lambda _: {})
         return cls.model_validate_json(values, strict=True)
 
 
 async def carry_out(plan: Plan, folder: Path, drink: "Administration") -> None:
-    """Makes what is not there yet; what is there stays as it is.
+    """Creates what does not exist yet; what exists is not changed.
 
     Args:
-        plan: What to make.
-        folder: What relative token files are relative to.
+        plan: What to create.
+        folder: Base of relative paths of token files.
         drink: The use cases.
 
     Raises:
-        DrinkError: something cannot be made; what came before it is.
+        DrinkError: something cannot be created; everything before it was.
     """
     for machine in plan.machines:
         await _machine(machine, folder, drink)
@@ -180,7 +180,7 @@ async def _user(plan: UserPlan, drink: "Administration") -> None:
             admin=plan.admin,
         )
     if plan.credits:
-        # Named after the user, so that a second import gives nothing twice.
+        # The request_id is derived from the user, so that a second import grants nothing.
         await drink.accounts.add_credits(
             operator_account(), f"import:{user.name}", user.name, plan.credits
         )

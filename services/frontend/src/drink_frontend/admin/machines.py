@@ -23,17 +23,17 @@ Machine = Annotated[str, typer.Argument(help="The machine, as sessions name it: 
 Number = Annotated[int, typer.Argument(help="The slot's number, from 1.")]
 
 CONTESTED_S = 86_400
-"""Seconds for which a machine is shown as having had two agents; a day, as alarms are looked at."""
+"""Seconds for which `machines list` shows that two agents ran for a machine; one day."""
 
 CONTESTED_MAX = 1_000
-"""Most alarms that are looked through for it."""
+"""Most alarms that are searched for that."""
 
 
 def write_token(path: Path, token: str) -> None:
     """Writes a token to a new file that only its owner can read.
 
     Raises:
-        OSError: the file exists or cannot be made.
+        OSError: the file exists or cannot be created.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -127,7 +127,7 @@ def list_machines(context: typer.Context) -> None:
 
 
 def _sensor(machine: KnownMachine, slot: Slot) -> str:
-    """What a slot's sensor says, or that the board lists slots and this one is not among them."""
+    """State of a slot's sensor, or that the board lists slots without this one."""
     board_lists = any(each.sensor is not Sensor.UNSPECIFIED for each in machine.slots)
     if board_lists and slot.sensor is Sensor.UNSPECIFIED:
         return "not listed by the board"
@@ -135,7 +135,7 @@ def _sensor(machine: KnownMachine, slot: Slot) -> str:
 
 
 async def _machines(drink: "Administration") -> tuple[Sequence[KnownMachine], list[AuditRecord]]:
-    """All machines, and the last alarm of each that two agents have run for in the last day."""
+    """All machines, and the newest TWO_AGENTS alarm of each machine within the last day."""
     known = await drink.machines.list()
     since_ms = SystemClock().now_ms() - CONTESTED_S * 1000
     records = await drink.storage.read(

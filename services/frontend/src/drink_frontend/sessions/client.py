@@ -1,4 +1,4 @@
-"""`drink-session`: a prompt for people that sends each line and shows the reply.
+"""`drink-session`: a prompt that sends each line and shows the reply.
 
 It also works in a pipe, where it ends with 1 if a command was refused.
 """
@@ -20,10 +20,10 @@ PLAIN_PORT, TLS_PORT = 4242, 4243
 
 CONNECT_LIMIT_S = 10.0
 """Seconds to wait for a connection. Replies are waited for without a limit: a drop may be delayed
-by minutes, and Ctrl-C is at hand."""
+by minutes, and Ctrl-C ends the wait."""
 
 REPLY_BYTES_MAX = 1 << 20
-"""Bytes of the longest reply taken; a machine has at most 99 slots."""
+"""Bytes of the longest reply that is accepted; a machine has at most 99 slots."""
 
 _LAST_LINES = ("OK", "ERR", "WARN", "{", "Good Bye")
 _HEADER = "OK: connected machines"
@@ -32,11 +32,11 @@ EXIT_DONE, EXIT_REFUSED, EXIT_LOST = 0, 1, 2
 
 
 class ConnectionEnded(Exception):  # noqa: N818  it is how every session ends
-    """The server has hung up; the text is what it said last."""
+    """The server closed the connection; the text is its last output."""
 
 
 def reply_is_whole(text: str) -> bool:
-    """Whether a reply has come to its end; works for every dialect."""
+    """Whether a reply is complete, in any dialect."""
     *lines, rest = text.split("\n")
     if not lines or rest:
         return False
@@ -56,7 +56,7 @@ class ServerConnection:
         self._peer = peer
 
     def greeting(self) -> str:
-        """What the server says first: one line, in any words.
+        """The first line of the server.
 
         Raises:
             ConnectionEnded: it hung up instead.
@@ -71,12 +71,12 @@ class ServerConnection:
             OSError: the connection was lost.
         """
         said_before = self._pending()
-        # Bytes that are no text of this locale go as they came.
+        # Bytes that are not text in this locale are sent unchanged.
         self._peer.sendall(line.encode(errors="surrogateescape") + b"\n")
         return said_before + self._read(reply_is_whole)
 
     def _pending(self) -> str:
-        """What has come unasked, such as a time-out."""
+        """Output that is not a reply, such as that of a time-out."""
         said = b""
         while select.select([self._peer], [], [], 0)[0]:
             data = self._peer.recv(4_096)
@@ -96,12 +96,12 @@ class ServerConnection:
 
 
 def _text(said: bytes) -> str:
-    # The dialect of 1999 ends its strings where the network can see it.
+    # The dialect drinkd ends its strings with NUL.
     return said.replace(b"\0", b"").decode(errors="replace")
 
 
 def _lines(stdin: TextIO | None) -> Iterator[str]:
-    """What a person types, with history and completion, or what comes through a pipe."""
+    """Lines typed at a prompt with history and completion, or read from a pipe."""
     if stdin is None:  # closed
         return
     if not stdin.isatty():
@@ -115,14 +115,14 @@ def _lines(stdin: TextIO | None) -> Iterator[str]:
             print()
             return
         command = parse(line) if line.strip() else None
-        # History is for what may be seen again, and secrets may not.
+        # Secrets are kept out of the history.
         if command is not None and not command.verb.grammar.secret:
             remember(line)
         yield _with_secret(line)
 
 
 def _line_editing() -> Callable[[str], None]:
-    """Turns on history and completion where there are any; returns what adds to the history."""
+    """Enables history and completion if available; returns a function that adds to the history."""
     try:
         readline = import_module("readline")
     except ImportError:
@@ -140,7 +140,7 @@ def _line_editing() -> Callable[[str], None]:
 
 
 def _with_secret(line: str) -> str:
-    """The line; its secret is asked for, without showing it, if it is all that is missing."""
+    """The line; if only its secret is missing, that is asked for without echo."""
     command = parse(line) if line.strip() else None
     if command is None or command.verb not in {Verb.PASS, Verb.AUTH, Verb.IBUTTON, Verb.CHPASS}:
         return line

@@ -1,4 +1,4 @@
-r"""Lines out of a byte stream, and nothing else: no socket, no clock, no commands.
+r"""Decodes lines from a byte stream; has no socket, clock or commands.
 
 `feed` takes what arrived, however it was cut; `next_event` gives the lines in it one at a time, so
 that a client who sends ten thousand at once costs no more memory than their bytes.
@@ -19,7 +19,7 @@ class Line:
 
 
 class Garbage(StrEnum):
-    """A line that is refused as a whole, up to its end."""
+    """Why a whole line is refused."""
 
     TOO_LONG = "TOO_LONG"
     """More bytes than the decoder allows."""
@@ -35,7 +35,7 @@ def _never(_line: bytes, _more: bytes) -> bool:
 
 
 class LineDecoder:
-    r"""Takes bytes, gives lines that end in LF, CR LF, CR NUL or CR.
+    r"""Decodes lines that end in LF, CR LF, CR NUL or CR.
 
     What telnet clients mix into them (NUL, sequences of IAC) is dropped.
 
@@ -81,21 +81,21 @@ class LineDecoder:
 
     @property
     def backlog(self) -> int:
-        """Bytes taken and not yet given as lines."""
+        """Bytes received and not yet returned as lines."""
         return len(self._buffer) - self._start
 
     @property
     def partial(self) -> bool:
-        """Whether a line has begun that has no end yet."""
+        """Whether the last line has no end yet."""
         return self._swallowing or (self.backlog > 0 and not self._buffer.endswith(b"\n"))
 
     @property
     def endless(self) -> bool:
-        """Whether the peer sends and sends without a line in it."""
+        """Whether the peer has sent too many bytes without a line end."""
         return self._without_end > self._endless_max or self._telnet.flooded
 
     def feed(self, data: bytes) -> None:
-        """Takes bytes from the peer."""
+        """Adds bytes from the peer."""
         self._without_end += len(data)
         data = self._with_plain_ends(self._telnet.feed(data))
         if not data:
@@ -103,7 +103,7 @@ class LineDecoder:
         if b"\n" in data:
             self._without_end = 0
         if self._ended_by_silence:
-            # Should the end of that line come after all, it is not another, empty line.
+            # A late end of that line is not another, empty line.
             self._ended_by_silence = False
             data = data.removeprefix(b"\n")
         if self.partial and not self._swallowing:
@@ -123,14 +123,14 @@ class LineDecoder:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def silence(self) -> None:
-        """Ends the line that has begun: the peer has been silent for as long as it may."""
+        """Ends the unfinished line, since the peer has been silent for too long."""
         self._without_end = 0
         if self.partial:
             self._buffer += b"\n"
             self._ended_by_silence = True
 
     def next_event(self) -> Event | None:
-        """The next line, or None until more has arrived."""
+        """The next line; None until more bytes have arrived."""
         if not self._buffer:
             return None
         end = self._buffer.find(b"\n", self._start)

@@ -1,8 +1,8 @@
-"""The three dialects, as data and small pure functions over the one command set.
+"""The three dialects of the protocol: words, line ends and rules, as data.
 
-`classic` speaks as the servers of 2000 to 2011 did, `drinkjs` as the one of 2011 to 2018, `drinkd`
-as the first one of 1999. Where an old server had no text for something, the dialect says what the
-classic one says, in its own punctuation.
+`classic` is the dialect of the servers of 2000 to 2011, `drinkjs` that of the server of 2011 to
+2018, `drinkd` that of 1999. Where an old server had no text for a reply, the dialect has the
+classic text in its own punctuation.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ C, V = ReplyCode, Verb
 
 
 class DialectName(StrEnum):
-    """How a listener's dialect is named in the configuration."""
+    """Name of a dialect in the configuration."""
 
     CLASSIC = "classic"
     DRINKJS = "drinkjs"
@@ -26,24 +26,24 @@ class DialectName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Everything in which dialects differ.
+    """All differences between dialects.
 
     Attributes:
         name: Its name.
-        texts: What each phrase sounds like; facts in braces.
-        slot_line: One slot as STAT shows it, without its end; takes the number that it shows.
-        machines_header: A line before them; None for none, then MACHINES_LISTED comes after them.
-        wrong_arity: Texts for too few or too many arguments where it is not WRONG_ARITY's.
+        texts: The text of each reply code; fields in braces.
+        slot_line: Formats one slot for STAT, without the line end; takes the number to show.
+        machines_header: Line before a list of machines; None for MACHINES_LISTED after it.
+        wrong_arity: Texts for a wrong number of arguments, of verbs that do not use WRONG_ARITY.
         argument_limits: Which arguments it uses.
-        eol: Ends a line.
-        greeting_eol: Ends the greeting.
-        slot_eol: Ends a slot's line.
-        stat_eol: Ends the last or only line of a reply to STAT.
-        first_slot: What it calls the slot with the number 1.
-        blank_is_unknown: Whether an empty line is an unknown command; else it is nothing.
+        eol: End of a line.
+        greeting_eol: End of the greeting.
+        slot_eol: End of a slot's line.
+        stat_eol: End of the last or only line of a reply to STAT.
+        first_slot: Number on the wire of the slot with the number 1.
+        blank_is_unknown: Whether an empty line is an unknown command; else it has no reply.
         silence_ends_line: Whether a line may be ended by silence.
-        refuses_second_drop: Whether a drop is refused while another of the session runs; else it
-            waits for it.
+        refuses_second_drop: Whether a drop is refused while another one of the session is in
+            progress; else it waits.
     """
 
     name: DialectName
@@ -161,7 +161,7 @@ CLASSIC = Dialect(
     slot_line=_classic_slot,
     wrong_arity={V.MACHINE: _CLASSIC[C.UNKNOWN_COMMAND]},
 )
-"""What the touchscreens, the Qt client, PHP scripts and people with telnet speak."""
+"""For touchscreens, the Qt client, PHP scripts and people with telnet."""
 
 DRINKJS = Dialect(
     name=DialectName.DRINKJS,
@@ -185,7 +185,7 @@ DRINKJS = Dialect(
     silence_ends_line=True,
     refuses_second_drop=True,
 )
-"""What WebDrink, its socket bridge and everything else of 2011 to 2018 speak."""
+"""For WebDrink, its socket bridge and all other clients of 2011 to 2018."""
 
 DRINKD = Dialect(
     name=DialectName.DRINKD,
@@ -202,7 +202,7 @@ DRINKD = Dialect(
     blank_is_unknown=True,
     silence_ends_line=True,
 )
-"""What the C client of 1999 speaks: it ends its strings where a NUL is sent."""
+"""For the C client of 1999, which reads strings up to a NUL."""
 
 DIALECTS: Mapping[DialectName, Dialect] = {
     dialect.name: dialect for dialect in (CLASSIC, DRINKJS, DRINKD)

@@ -1,4 +1,4 @@
-"""Finger (RFC 1288): what the machines hold, for who asks without logging in."""
+"""Finger (RFC 1288): the stock of the machines, without a login."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -24,11 +24,10 @@ QUERY_LIMIT_S = 10.0
 """Seconds from connecting to the end of the answer."""
 
 QUERIES_MAX = 64
-"""Queries at once; what a campus of curious people makes, and far from exhausting open files."""
+"""Queries at once: more than the people of a campus make, and few of the open files."""
 
 QUERIES_PER_PLACE_MAX = 16
-"""Queries at once from one address, so that whoever stays silent keeps only his own from being
-answered."""
+"""Queries at once from one address, so that silent clients delay only their own address."""
 
 BUSY_QUERIES, BUSY_S = 100, 5.0
 """So many queries in fewer seconds are logged as `finger_busy`, answered or not."""
@@ -55,7 +54,7 @@ def answer(query: str, machines: Sequence[Machine], here: str | None) -> list[st
     """The answer to a query, line by line.
 
     Args:
-        query: What was asked, without its line end.
+        query: The query, without its line end.
         machines: All machines.
         here: Name of the machine that the query came to; None for all of them.
     """
@@ -82,7 +81,7 @@ def answer(query: str, machines: Sequence[Machine], here: str | None) -> list[st
 
 
 def _joined(parts: Iterable[list[str]]) -> list[str]:
-    """The parts that are not empty, an empty line between them."""
+    """The non-empty parts, separated by empty lines."""
     lines: list[str] = []
     for part in filter(None, parts):
         lines += ["", *part] if lines else part
@@ -145,11 +144,11 @@ def _found(machine: Machine, wanted: str) -> list[str]:
 
 
 class FingerServer:
-    """Answers finger.
+    """Answers finger queries.
 
     Args:
-        settings: The port, and which machine is asked about.
-        machines: What there is.
+        settings: The port, and the machine of each local address.
+        machines: The machines.
     """
 
     def __init__(self, settings: FingerSettings, machines: Machines) -> None:
@@ -163,7 +162,7 @@ class FingerServer:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it is served."""
+        """IP address and port."""
         assert self._server is not None, "started"
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
@@ -172,7 +171,7 @@ class FingerServer:
         """Begins to serve.
 
         Raises:
-            OSError: the port cannot be had.
+            OSError: the port cannot be used.
         """
         listener = listen(self._settings.address, self._settings.port)
         self._server = await asyncio.start_server(self._take, sock=listener, limit=QUERY_BYTES_MAX)
@@ -199,7 +198,7 @@ class FingerServer:
         query.add_done_callback(self._queries.pop)
 
     def _count(self, here: str) -> None:
-        """Counts a query, and logs it when there have been many in a short time."""
+        """Counts a query; logs many queries in a short time."""
         now = asyncio.get_running_loop().time()
         if not self._counted:
             self._counted_since = now

@@ -1,4 +1,4 @@
-"""The header by which a proxy says for whom it connects: PROXY protocol, versions 1 and 2.
+"""The header with a proxied client's addresses: PROXY protocol, versions 1 and 2.
 
 https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt says what it looks like. Whether its
 sender may be believed is not decided here.
@@ -16,7 +16,7 @@ V1_BYTES_MAX = 107
 """Bytes of the longest header of version 1, by the protocol."""
 
 V2_BYTES_MAX = 4_096
-"""Bytes of the longest header of version 2 that is taken. Honest ones have some 100, a few more
+"""Bytes of the longest header of version 2 that is accepted. Real ones have some 100, a few more
 with the facts of the client's certificate; the protocol would allow 65,551."""
 
 _V1_BEGIN = b"PROXY "
@@ -28,12 +28,12 @@ _CRC32C_REFLECTED = 0x82F63B78
 
 
 class ProxyHeaderError(Exception):
-    """The bytes are no PROXY header; the message says why and holds nothing of them."""
+    """The bytes are no PROXY header; the message has the reason and none of the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """Both ends of the connection that a proxy forwards.
+    """Both endpoints of the connection that a proxy forwards.
 
     Attributes:
         source: IP address and port of the client.
@@ -46,10 +46,10 @@ class Forwarded:
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """A whole header.
+    """A complete header.
 
     Attributes:
-        forwarded: What it says; None if the proxy connects for itself or does not know for whom.
+        forwarded: The endpoints; None if the proxy connects for itself or does not know them.
         size: Bytes of the header.
     """
 
@@ -71,7 +71,7 @@ _ADDRESS_BYTES = {0x00: 0, 0x11: 12, 0x21: 36, 0x31: 216}
 
 
 def read_header(data: bytes) -> ProxyHeader | None:
-    """The header that the bytes begin with; None if it is not whole yet.
+    """The header at the beginning of the bytes; None if it is not complete yet.
 
     Raises:
         ProxyHeaderError: they do not begin with a header, whatever follows.
@@ -133,7 +133,7 @@ def _read_v2(data: bytes) -> ProxyHeader | None:
     if len(data) < size:
         return None
     if command == _Command.LOCAL:
-        # What it says of addresses is to be skipped, by the protocol.
+        # The protocol requires that its addresses are ignored.
         return ProxyHeader(None, size)
     kind = data[13]
     address_bytes = _ADDRESS_BYTES.get(kind)

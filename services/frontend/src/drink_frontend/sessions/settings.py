@@ -22,14 +22,14 @@ def _ip_address(value: str) -> str:
 
 
 IpAddress = Annotated[str, AfterValidator(_ip_address)]
-"""An IP address, spelled as the system spells it."""
+"""An IP address in the spelling of the operating system."""
 
 LocalAddress = Annotated[str, AfterValidator(lambda value: normalized(_ip_address(value)))]
-"""An IP address of this host as connections to it are looked up: without a zone."""
+"""An IP address of this host, normalized and without a zone."""
 
 
-class _Door(BaseModel):
-    """Where something listens, and for which machine."""
+class _Endpoint(BaseModel):
+    """Address of a listening socket, and the machine of its clients."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -44,18 +44,18 @@ class _Door(BaseModel):
     to 2011 choose a machine by host name, one address for each."""
 
     def machine_at(self, local_address: str) -> str | None:
-        """Name of the machine for clients that connected to a local address, if any."""
+        """Name of the machine for clients of a local address, if any."""
         return self.machine_by_address.get(local_address, self.default_machine)
 
 
-class ListenerSettings(_Door):
+class ListenerSettings(_Endpoint):
     """One port that sessions are served on."""
 
     port: int = Field(default=4242, ge=0, le=65_535)
     """TCP port; default 4242, as since 1999; 4243 is customary with TLS. 0 takes any free port."""
 
     dialect: DialectName = DialectName.CLASSIC
-    """How it speaks: `classic` (default, clients of 2000 to 2011 and people), `drinkjs` (2011 to
+    """The dialect: `classic` (default, clients of 2000 to 2011 and people), `drinkjs` (2011 to
     2018) or `drinkd` (1999)."""
 
     tls_certificate: Path | None = None
@@ -67,7 +67,7 @@ class ListenerSettings(_Door):
 
     allow_plain_remote: bool = False
     """Whether plain text may be served beyond loopback; default no. Only for a trusted network:
-    passwords are readable on the way."""
+    passwords can be read there."""
 
     stat_trailer_delay_ms: int = Field(default=0, ge=0, le=2_000)
     """Milliseconds between the slots of a STAT reply and its last line, for sessions that logged in
@@ -81,10 +81,9 @@ class ListenerSettings(_Door):
     or a window is open."""
 
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Networks of the proxies that say for whom they connect, by the PROXY protocol in version 1 or
-    2, before TLS; default none. Each connection from there must begin with such a header, and
-    counts as the client's that it names. From elsewhere a header is refused like any line that is
-    no command."""
+    """Networks of the proxies that send a header of the PROXY protocol, version 1 or 2, before TLS;
+    default none. Each connection from there must begin with a header, and counts as one of the
+    client in it. From elsewhere a header is refused like any unknown command."""
 
     @model_validator(mode="after")
     def _check_transport(self) -> Self:
@@ -104,7 +103,7 @@ CLASSIC_IDLE_LIMIT_S = 300.0
 Servers of its time had such a limit, and their clients connect again."""
 
 
-class FingerSettings(_Door):
+class FingerSettings(_Endpoint):
     """The port that finger is answered on."""
 
     port: int = Field(default=79, ge=0, le=65_535)
@@ -128,7 +127,7 @@ class SessionSettings(BaseModel):
 
     endless_line_bytes_max: int = Field(default=1_048_576, ge=65_536, le=1_073_741_824)
     """Bytes without a line end after which a session is ended; default 1,048,576. No client sends
-    them by mistake, and reading them for ever would take time from all others."""
+    them by mistake, and reading them without end would take time from all other sessions."""
 
     backlog_bytes_max: int = Field(default=65_536, ge=4_096, le=16_777_216)
     """Bytes of commands that may wait in one session; default 65,536. Past it nothing more is read
@@ -149,12 +148,13 @@ class SessionSettings(BaseModel):
     that never logged in, and of them those that hold most."""
 
     system_bytes_max: int = Field(default=16_384, ge=4_096, le=16_777_216)
-    """Bytes that the system holds for each connection and direction beside that; default 16,384,
-    twice the longest reply. Left alone it takes megabytes for each client that reads nothing."""
+    """Bytes that the operating system holds for each connection and direction in addition; default
+    16,384, twice the longest reply. Without a limit it takes megabytes for each client that does
+    not read."""
 
     unread_limit_s: float = Field(default=30, gt=0, le=3_600)
-    """Seconds that it may stay so before the client is cut off; default 30, longer than a phone
-    loses its network between two cells. A session that ends has as long to take its last reply."""
+    """Seconds that replies may stay unread before the client is cut off; default 30, longer than a
+    phone loses its network between two cells. Also the time to read the last reply of a session."""
 
     idle_limit_s: float | None = Field(default=None, ge=0, le=86_400)
     """Seconds without a command after which a session is ended, on every listener without an
@@ -162,24 +162,24 @@ class SessionSettings(BaseModel):
     `drinkd`. Only what is a command counts, and a drop under way does not end."""
 
     keepalive_idle_s: int = Field(default=60, ge=1, le=32_767)
-    """Seconds of silence after which the system asks whether a client is still there; default 60,
-    often enough for most NATs to keep the connection. With the defaults a client that has lost its
-    network is gone after two minutes, whatever `idle_limit_s` is."""
+    """Seconds of silence after which the system probes whether a client is still there; default 60,
+    often enough for most NATs to keep the connection. With the defaults the session of a client
+    without network ends after two minutes, whatever `idle_limit_s` is."""
 
     keepalive_interval_s: int = Field(default=15, ge=1, le=32_767)
     """Seconds between two such probes while none is answered; default 15."""
 
     keepalive_probes: int = Field(default=4, ge=1, le=127)
-    """Unanswered probes after which the connection is lost; default 4: an outage of a minute is
-    survived."""
+    """Unanswered probes after which the connection is lost; default 4: it survives an outage of a
+    minute."""
 
     silence_ends_line_ms: int = Field(default=200, ge=10, le=10_000)
-    """Milliseconds of silence that end a line in `drinkjs` and `drinkd`; default 200. Clients of
-    theirs send no line end; one that sends its letters further apart is no client but a person."""
+    """Milliseconds of silence that end a line in `drinkjs` and `drinkd`; default 200. Their
+    clients send no line end; letters that arrive further apart are typed by a person."""
 
     login_failures_max: int = Field(default=3, ge=1, le=100)
-    """Failed logins that end a session; default 3, as at every terminal since 1970. The accounts'
-    own throttling does the rest."""
+    """Failed logins that end a session; default 3, as at most terminals. `accounts.logins` limits
+    the rate beyond that."""
 
     sessions_max: int = Field(default=16_384, ge=1, le=1_000_000)
     """Sessions at once; default 16,384, some 100 MB. Fewer where the process may not open that
@@ -200,11 +200,10 @@ class SessionSettings(BaseModel):
     """Seconds that a TLS handshake may take; default 10. It counts as a session meanwhile."""
 
     proxy_header_limit_s: float = Field(default=5, gt=0, le=60)
-    """Seconds in which a proxy's header has to come; default 5. The proxy has it at hand and sends
-    it first."""
+    """Seconds in which a proxy's header must arrive; default 5. The proxy sends it first."""
 
     tls_check_interval_s: float = Field(default=60, gt=0, le=86_400)
-    """Seconds between looks for a new certificate; default 60."""
+    """Seconds between checks for a new certificate; default 60."""
 
     shutdown_command: bool = False
     """Whether administrators may stop the service with SHUTDOWN; default no: what runs under a

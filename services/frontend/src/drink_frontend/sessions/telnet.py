@@ -1,4 +1,4 @@
-"""What a telnet client mixes into the lines, taken out again (RFC 854, 855).
+"""Removes what telnet clients mix into the lines (RFC 854, 855).
 
 Negotiations are dropped and never answered: a client whose offer nobody takes up goes on without
 it, and an answer would be a reply that no command asked for.
@@ -16,7 +16,7 @@ IAC_MAX = 1_024
 their first line; more is a flood, and nothing of it is looked at."""
 
 _IAC = b"\xff"
-"""Interpret As Command: begins every sequence."""
+"""Interpret As Command: the first byte of every sequence."""
 
 _TOKENS = re.compile(
     rb"""
@@ -36,7 +36,7 @@ _TOKENS = re.compile(
 
 
 class TelnetFilter:
-    """Takes bytes as they arrive, gives those that belong to lines.
+    """Removes telnet sequences from the bytes of one client.
 
     Attributes:
         flooded: Whether more than `IAC_MAX` came at once; the connection is of no use any more.

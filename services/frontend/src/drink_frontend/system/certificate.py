@@ -1,4 +1,4 @@
-"""A listener's certificate, which may be renewed while it serves."""
+"""A listener's certificate, which may be renewed while the listener serves."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +12,17 @@ T = TypeVar("T")
 
 
 class CertificateFiles(Generic[T]):
-    """The PEM files of a certificate, and what a listener serves with.
+    """The PEM files of a certificate, and the object that a listener makes from them.
 
     Args:
-        load: Makes of the files what a listener serves with; an OSError if they are of no use.
-        files: The certificate chain, its key, and whatever else `load` takes.
+        load: Makes the object from the files; raises OSError if they are not usable.
+        files: The certificate chain, its key, and any other arguments of `load`.
 
     Attributes:
-        current: What `load` made of the newest good files.
+        current: The object made from the newest usable files.
 
     Raises:
-        OSError: a file cannot be read, or they are no certificate with its key (ssl.SSLError).
+        OSError: a file cannot be read, or the key is not the certificate's (ssl.SSLError).
     """
 
     def __init__(self, load: Callable[..., T], *files: Path) -> None:
@@ -32,10 +32,10 @@ class CertificateFiles(Generic[T]):
         self.current = load(*files)
 
     def renewed(self) -> T | None:
-        """What `load` makes of the files if they have changed, else None; blocks on the disk.
+        """A new object if the files have changed, else None; blocks on the disk.
 
-        While they are missing or do not fit each other, as in the middle of a renewal, the last
-        good ones stay in use.
+        While files are missing or do not match, as during a renewal, the last object stays in
+        use.
         """
         try:
             signature = self._sign()

@@ -1,8 +1,8 @@
-"""The open files that the process may have, and how many of them each kind of connection may take.
+"""The limit of open files, and its division among the kinds of connections.
 
-Connections of strangers are the only thing that can use up all descriptors, and a process without
-any can neither accept a link nor open the database again. So a part is reserved for everything that
-is no client connection, and the rest is shared out before the first connection is accepted.
+Only client connections can use up all descriptors, and a process without free descriptors can
+neither accept a link nor open the database again. So a part is reserved for everything that is not
+a client connection, and the rest is divided before the first connection is accepted.
 """
 
 import resource
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 UNLIMITED = 1 << 30
-"""What a system without a limit counts as."""
+"""The limit that is assumed on a system without one."""
 
 
 def raise_file_limit() -> int:
@@ -27,7 +27,7 @@ def raise_file_limit() -> int:
 
 @dataclass(frozen=True, slots=True)
 class DescriptorBudget:
-    """How the open files of the process are shared out.
+    """Division of the open files of the process.
 
     Attributes:
         open_max: Files that the process may have open.
@@ -44,10 +44,10 @@ class DescriptorBudget:
 
 
 def share_out(open_max: int, *, reserved: int, sessions: int, calls: int) -> DescriptorBudget:
-    """Shares out the open files.
+    """Divides the open files.
 
-    Each kind of connection gets what it wants if all of it fits. Otherwise nobody gets more than
-    an equal share as long as another wants more than it gets.
+    Each kind of connection gets what it wants if everything fits. Otherwise no kind gets more than
+    an equal share as long as another kind wants more than it gets.
 
     Args:
         open_max: Files that the process may have open.
@@ -61,7 +61,7 @@ def share_out(open_max: int, *, reserved: int, sessions: int, calls: int) -> Des
 
 
 def _fair_shares(available: int, wanted: Sequence[int]) -> tuple[int, ...]:
-    """What each gets of `available`, at least 1: the modest all they want, the others as much."""
+    """Shares of `available`, at least 1 each: small wants in full, the others equal shares."""
     shares = [0] * len(wanted)
     left = available
     by_want = sorted(range(len(wanted)), key=lambda number: wanted[number])

@@ -1,4 +1,4 @@
-"""argon2 password hashes, computed on threads of their own so that they block nobody."""
+"""argon2 password hashes, computed on separate threads so that the event loop is not blocked."""
 
 import asyncio
 import contextlib
@@ -31,11 +31,11 @@ NO_LANE: Lane = ("", "")
 """The lane of hashes that are not computed for a login."""
 
 WAITING_LOGGED_SHARE = 20
-"""The part of the hashes that may wait, one of so many, from which on the log says so: ten of 200,
-which take half a second."""
+"""Divisor of `waiting_max`: from that many waiting hashes on, `passwords_busy` is logged. They are
+ten of 200, which take half a second."""
 
 BUSY_S = 60.0
-"""Seconds between two such lines."""
+"""Seconds between two `passwords_busy` lines."""
 
 
 class Argon2Hasher:
@@ -70,7 +70,7 @@ class Argon2Hasher:
         return await self._run(lambda: self._hasher.hash(password), NO_LANE)
 
     async def verify(self, password_hash: str | None, password: str, lane: Lane = NO_LANE) -> bool:
-        """Whether the password fits; takes as long for None as for a real hash.
+        """Whether the password matches; takes as long for None as for a real hash.
 
         Raises:
             RateLimitedError: too many wait already.
@@ -79,7 +79,7 @@ class Argon2Hasher:
         return fits and password_hash is not None
 
     def close(self) -> None:
-        """Ends the threads; what waits is not computed."""
+        """Ends the threads; waiting hashes are not computed."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _fits(self, password_hash: str, password: str) -> bool:
@@ -106,7 +106,7 @@ class Argon2Hasher:
 
 
 def _lower_priority(niceness: int) -> None:
-    """Lowers the priority of the current thread, and of the threads that a hash is computed on."""
+    """Lowers the priority of the current thread and of the threads that argon2 starts."""
     # On Linux each thread has a priority, and the threads that it starts inherit it.
     thread = threading.get_native_id()
     with contextlib.suppress(OSError):

@@ -8,7 +8,7 @@ _RANDOM_BITS = 80
 _ID_BYTES = 16
 _ULID_LENGTH = 26
 _PADDED_BYTES = 20
-"""Of an id whose digits of 5 bits are to come out whole, without base 32's padding."""
+"""Bytes of an id that base 32 encodes without padding."""
 _CROCKFORD = bytes.maketrans(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 )
@@ -17,15 +17,15 @@ _CROCKFORD = bytes.maketrans(
 class SystemRandomness:
     """Implements `domain.ports.Randomness`.
 
-    Ids begin with the time, so that neighbours in time are neighbours in an index, however long.
+    Ids begin with the time, so that ids of about the same time are close to each other in an index.
     """
 
     def drop_id(self) -> str:
         """A ULID: 48 bits of milliseconds and 80 random ones, in Crockford's base 32.
 
-        A person can read one out.
+        Its characters are easy to read aloud.
         """
-        # 26 digits are 130 bits: two zeros in front, and what is behind is cut off.
+        # 26 digits are 130 bits: two leading zeros; the digits after them are cut off.
         padded = _timely() << 8 * (_PADDED_BYTES - _ID_BYTES) - 2
         digits = b32encode(padded.to_bytes(_PADDED_BYTES, "big")).translate(_CROCKFORD)
         return digits[:_ULID_LENGTH].decode("ascii")

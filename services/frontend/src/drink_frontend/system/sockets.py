@@ -78,8 +78,8 @@ class Accepted:
     """A connection that was accepted.
 
     Attributes:
-        inode: What tells it from every other socket of the host that is open.
-        local_port: The port that it came to.
+        inode: Identifies the socket among all open sockets of the host.
+        local_port: The local port.
         address: The peer's IP address.
         port: The peer's port.
     """
@@ -94,7 +94,7 @@ class AcceptedConnections:
     """Finds the connections to ports of this process, and ends them.
 
     Attributes:
-        received: Bytes that had come on each connection at the last look, by its inode.
+        received: Bytes received on each connection at the last `look`, by its inode.
     """
 
     def __init__(self) -> None:
@@ -103,9 +103,9 @@ class AcceptedConnections:
         self._descriptors: dict[int, int] = {}
 
     def look(self, ports: Collection[int]) -> Sequence[Accepted]:
-        """The connections to these ports that are open now; none where there is no such list.
+        """The open connections to these ports; none on systems without `/proc/self/fd`.
 
-        Takes a few microseconds for each open file that was there before, and ten for a new one.
+        Takes a few microseconds for each known open file, and ten for a new one.
         """
         known: dict[int, Accepted | None] = {}
         descriptors: dict[int, int] = {}
@@ -124,10 +124,10 @@ class AcceptedConnections:
         return there
 
     def cut(self, connection: Accepted) -> bool:
-        """Ends a connection; False if it has ended by itself."""
+        """Ends a connection; False if it has ended already."""
         descriptor = self._descriptors.get(connection.inode)
         try:
-            # A descriptor of our own, so that it cannot become another file's while it is used.
+            # A duplicate, so that the number cannot be reused for another file meanwhile.
             mine = socket.socket(fileno=os.dup(descriptor if descriptor is not None else -1))
         except OSError:
             return False
@@ -160,7 +160,7 @@ def _sockets() -> list[tuple[int, int]]:
 
 
 def _accepted(inode: int, descriptor: int) -> Accepted | None:
-    """What the socket is connected to; None if it is no TCP connection."""
+    """The connection of a socket; None if it is not an accepted TCP connection."""
     try:
         borrowed = socket.socket(fileno=descriptor)
     except OSError:
@@ -177,13 +177,13 @@ def _accepted(inode: int, descriptor: int) -> Accepted | None:
 
 
 def _received(descriptor: int) -> int | None:
-    """Bytes that have come on a TCP connection; None where the system does not tell."""
+    """Bytes received on a TCP connection; None if the system does not provide them."""
     try:
         borrowed = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor)
     except OSError:
         return None
     try:
-        # Linux's struct tcp_info, and in it tcpi_bytes_received; it only ever grows at its end.
+        # tcpi_bytes_received of Linux's struct tcp_info, which is only extended at its end.
         size = _BYTES_RECEIVED.size + _BYTES_RECEIVED_AT
         info = borrowed.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
         return int(_BYTES_RECEIVED.unpack_from(info, _BYTES_RECEIVED_AT)[0])

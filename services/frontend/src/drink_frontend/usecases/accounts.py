@@ -1,4 +1,4 @@
-"""Accounts: logging in, looking at credits, and moving them."""
+"""Accounts: login, credits, and their administration."""
 
 import asyncio
 import hashlib
@@ -45,15 +45,15 @@ RECALLED_MAX = 10_000
 
 
 def digest(secret: str) -> str:
-    """What is kept of a token or iButton: enough to recognise it, too little to use it."""
+    """SHA-256 of a token or iButton, which is stored in place of the secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Accounts:
-    """Accounts, as people, programs and administrators use them.
+    """Use cases of accounts, for users, clients and administrators.
 
     Args:
-        storage: What is kept.
+        storage: The database.
         hasher: Password hashes.
         clock: Time.
         randomness: Ids and tokens.
@@ -104,7 +104,7 @@ class Accounts:
             fits = await self._hasher.verify(password_hash, password[: PASSWORD_MAX + 1], lane)
             return account if fits else None
 
-        # The same account in any spelling.
+        # One key for all spellings of the name.
         whose = name.casefold()
         return await self._log_in(origin, whose, verify)
 
@@ -135,11 +135,11 @@ class Accounts:
         return await self._logins.attempt(origin, whose, find)
 
     async def issue_token(self, account: Account, proof: Proof = Proof.PASSWORD) -> tuple[str, int]:
-        """A new bearer token of the account, and when it expires in ms since the epoch.
+        """A new bearer token of the account, and its expiry in ms since the epoch.
 
         Args:
-            account: Who has logged in.
-            proof: By what; without that, the token is good no more either.
+            account: The account that has logged in.
+            proof: How it logged in; the token is revoked together with that credential.
         """
         token = self._randomness.token()
         expires_ms = self._clock.now_ms() + self._token_ttl_s * 1000
@@ -307,19 +307,19 @@ class Accounts:
         admin: bool = False,
         readmit: bool = False,
     ) -> Account:
-        """Makes a user's account without credits.
+        """Creates a user's account without credits.
 
         Args:
-            actor: Who makes it.
+            actor: Who creates it, for the audit log.
             name: Differs from every other account's by more than the case of its letters.
             password: With which it logs in.
             ibutton: With which it logs in.
             admin: Whether it administers.
             readmit: Whether a closed account of that name is opened again instead. It keeps its
-                books, and nothing of what it logged in with or was allowed before.
+                ledger entries, and neither its credentials nor its rights.
 
         Raises:
-            FieldInvalidError: a name, password or iButton cannot be one.
+            FieldInvalidError: the name, password or iButton is invalid.
             AlreadyExistsError: the name or the iButton is taken.
         """
         check_account(name)
@@ -362,23 +362,24 @@ class Accounts:
         closed: bool | None = None,
         force: bool = False,
     ) -> Account:
-        """Changes what is given; a new password and a closed account end every bearer token.
+        """Changes the given attributes.
 
-        A new iButton, or none, ends those that the one before it had made.
+        A new password and closing the account revoke every bearer token. A new iButton, or its
+        removal, revokes the tokens that the previous iButton created.
 
         Args:
-            actor: Who changes it.
+            actor: Who changes it, for the audit log.
             name: The account.
             password: With which it logs in.
             ibutton: With which it logs in.
             no_ibutton: Whether its iButton is taken away.
             admin: Whether it administers.
             closed: Whether it may no longer log in or pay.
-            force: Whether nobody may be left who administers.
+            force: Whether the last administrator may be removed.
 
         Raises:
-            LastAdministratorError: nobody would be left who administers.
-            FieldInvalidError: a password or iButton cannot be one.
+            LastAdministratorError: no administrator would be left.
+            FieldInvalidError: the password or iButton is invalid.
             AccountNotFoundError: there is no such user.
             AlreadyExistsError: the iButton is taken.
         """
@@ -429,13 +430,13 @@ def _ibutton_digest(ibutton: str) -> str | None:
 
 
 def _is_made(tx: Transaction, transfer: Transfer) -> bool:
-    """Whether its request has made it before.
+    """Whether the same request has made the transfer before.
 
-    An administrator's grant is known by its request_id alone: whoever repeats one that somebody
-    else has made, under another name, must not give it twice.
+    A grant is identified by its request_id alone, whichever administrator makes it: a repeat by
+    another administrator must not grant twice.
 
     Raises:
-        RequestIdReusedError: its request has made another one.
+        RequestIdReusedError: the request has made another transfer.
     """
     assert transfer.actor is not None
     assert transfer.request_id is not None
@@ -457,7 +458,7 @@ def _is_same(one: Transfer, other: Transfer) -> bool:
 
 
 def _check_parties(parties: Sequence[Account | None], amount: int) -> None:
-    """Refuses closed accounts, and a payer, the first, who does not have the amount."""
+    """Checks that no account is closed, and that the payer, the first one, has the amount."""
     if any(party is not None and party.closed for party in parties):
         raise AccountClosedError("the account is closed")
     payer = parties[0]
@@ -470,7 +471,7 @@ def _check_parties(parties: Sequence[Account | None], amount: int) -> None:
 def _audit(
     tx: Transaction, actor: str, name: str, now_ms: int, changes: dict[str, str | bool | None]
 ) -> None:
-    # Of a secret only that it was set.
+    # Of a secret, only the fact that it was set is recorded.
     facts = {
         field: "set" if isinstance(value, str) else value
         for field, value in changes.items()

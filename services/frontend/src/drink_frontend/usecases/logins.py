@@ -1,7 +1,7 @@
-"""Who may try to log in, and when: guessing is slow, and a right password gets through.
+"""Rate limits of logins: guessing is slow, and a correct password is accepted.
 
-A wrong attempt uses up turns; one that has to wait for its turn waits, and is refused only if that
-would take too long. A right attempt uses up none. Turns are counted
+A failed attempt consumes turns; an attempt without a free turn waits, and is refused only if it
+would wait too long. A successful attempt consumes none. Turns are counted
 
 - for each account from each place, whatever else happens there,
 - for each place, over all accounts: one count for accounts that have logged in from there before,
@@ -9,8 +9,8 @@ would take too long. A right attempt uses up none. Turns are counted
 - for each account, over all places from which it has not logged in before. A site that has hardly
   failed for the account yet is not held up by that: nobody is locked out at an address of his own.
 
-`LoginSettings` has the numbers. Who guesses at the very account that waits, from the very same
-place, cannot be told from its owner and shares the turns with him.
+`LoginSettings` has the numbers. A guesser at the same account from the same place cannot be told
+from its owner, and shares the turns with the owner.
 """
 
 import asyncio
@@ -72,17 +72,17 @@ class Logins:
     async def attempt(
         self, origin: str, account: str, verify: Callable[[], Awaitable[T | None]]
     ) -> T:
-        """Verifies an attempt, and tells what came of it when its turn has come.
+        """Verifies an attempt, and returns the result once its turn has come.
 
         Args:
             origin: Address that the attempt comes from.
-            account: Whom it is for: one spelling for each account, or what else is guessed at.
-            verify: Gives what the attempt logs in to; None if it is wrong.
+            account: The account in one spelling, or another credential that is guessed at.
+            verify: Returns the account that the attempt logs in to; None if the attempt is wrong.
 
         Raises:
             CredentialsInvalidError: it is wrong.
             RateLimitedError: its turn would come too late, or verifying took too much at once.
-            DrinkError: `verify` raised it, and no turn is used up.
+            DrinkError: `verify` raised it; no turn is consumed.
         """
         pair = f"{account} {place(origin)}"
         turns = (
@@ -94,8 +94,8 @@ class Logins:
             _give_back(turns)
             raise
         if not turns and (found is None or self._wait_s(origin, account, pair)):
-            # The right one of many guesses that were made at once is told no sooner than the
-            # others: all of them began before the first had failed.
+            # A correct guess among many concurrent ones is answered no sooner than the others,
+            # all of which began before the first one had failed.
             turns = await self._turn(origin, account, pair)
         if found is None:
             log.info("login_failed", origin=origin)

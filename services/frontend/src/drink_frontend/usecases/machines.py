@@ -1,4 +1,4 @@
-"""Machines and their slots: what buyers see, and what administrators change."""
+"""Machines and their slots: reading them, and their administration."""
 
 from collections.abc import AsyncGenerator, Sequence
 
@@ -29,7 +29,7 @@ class Machines:
     """Machines and their slots.
 
     Args:
-        storage: What is kept.
+        storage: The database.
         clock: Time.
         randomness: Tokens.
     """
@@ -76,15 +76,15 @@ class Machines:
         enabled: bool | None = None,
         available: int | None = None,
     ) -> Slot:
-        """Changes what is given; drops under way keep their price and item.
+        """Changes the given attributes; drops in progress keep their price and item.
 
         Args:
             actor: An administrator.
             machine: The machine.
             number: The slot.
-            item: What it sells.
+            item: Name of the item.
             price: In credits.
-            enabled: Whether it sells.
+            enabled: Whether the slot sells.
             available: Items that can be bought, counted by a person.
 
         Raises:
@@ -130,10 +130,10 @@ class Machines:
         return await self._storage.write(update)
 
     async def create(self, actor: str, name: str, display_name: str, location: str = "") -> Machine:
-        """Makes a machine without slots.
+        """Creates a machine without slots.
 
         Raises:
-            FieldInvalidError: a name or text cannot be one.
+            FieldInvalidError: a name or text is invalid.
             AlreadyExistsError: the name is taken.
         """
         check_machine(name)
@@ -159,7 +159,7 @@ class Machines:
         location: str | None = None,
         enabled: bool | None = None,
     ) -> Machine:
-        """Changes what is given; a disabled machine gets no more drops.
+        """Changes the given attributes; a disabled machine receives no more drops.
 
         Raises:
             FieldInvalidError: a text is too long.
@@ -182,7 +182,7 @@ class Machines:
     async def create_slot(
         self, actor: str, machine: str, number: int, *, item: str, price: int, available: int = 0
     ) -> Slot:
-        """Makes a slot with what a person put into it.
+        """Creates a slot with the given number of items.
 
         Raises:
             FieldInvalidError: a value is out of its range.
@@ -214,7 +214,7 @@ class Machines:
         return await self._storage.write(create)
 
     async def new_token(self, actor: str, name: str) -> str:
-        """A new token for the machine's agent; a link with the one before it ends.
+        """A new token for the machine's agent; a link with the previous token ends.
 
         Raises:
             MachineNotFoundError: there is no such machine.
@@ -233,10 +233,10 @@ class Machines:
         return token
 
     async def authenticate(self, token: str) -> str:
-        """The machine whose agent presents the token.
+        """Name of the machine that a token belongs to.
 
         Raises:
-            TokenInvalidError: none.
+            TokenInvalidError: it belongs to no machine.
         """
         token_digest = digest(token)
         name = await self._storage.read(lambda tx: tx.machines.by_token(token_digest))

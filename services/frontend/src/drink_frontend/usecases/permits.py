@@ -1,9 +1,9 @@
-"""What somebody is doing for longer ends when that by which he was let in is no longer good.
+"""Ends watches, waits and sessions whose credential is no longer valid.
 
-A watch, a wait for a drop and a session that is logged in hold a permit for as long as they last.
-A commit that revokes something names the account (`ChangeSet.revoked`), at every frontend of the
-database; the permits of that account are then looked up again, and those that are no longer good
-are ended. All are looked up now and then, since time ends tokens too.
+A watch, a wait for a drop and a logged-in session hold a permit as long as they last. A commit that
+revokes a credential names the account (`ChangeSet.revoked`), at every frontend of the database. The
+permits of that account are then checked, and invalid ones are ended. All permits are also checked
+at intervals, since tokens expire.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ from drink_frontend.storage.transaction import Transaction
 log = structlog.get_logger(__name__)
 
 LOOK_INTERVAL_S = 60.0
-"""Seconds between looks at all permits. What has expired runs on for so long at most."""
+"""Seconds between checks of all permits; the longest time that an expired token is still used."""
 
 RETRY_INTERVAL_S = 1.0
-"""Seconds until a database that did not answer is asked again."""
+"""Seconds until the next attempt after the database did not answer."""
 
 LOOKED_UP_MAX = 256
-"""Permits looked up in one query, some 10 ms of a reader's time."""
+"""Permits checked in one query; some 10 ms of a reader thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """By what somebody was let in.
+    """The credential by which an account was authenticated.
 
     Attributes:
         account: Name of the account.
@@ -49,7 +49,7 @@ class Permit:
     password_hash: str | None = field(default=None, repr=False)
 
     def account_now(self, tx: Transaction, now_ms: int) -> Account | None:
-        """The account, if the permit is still good for it."""
+        """The account, if the credential is still valid for it."""
         if self.token is not None:
             account = tx.accounts.by_token(self.token, now_ms)
         elif self.ibutton is not None:
@@ -63,10 +63,10 @@ class Permit:
 
 
 class Permits:
-    """The permits that are held here.
+    """The permits that are held in this process.
 
     Args:
-        storage: Where it is looked up whether they are good.
+        storage: The database.
         clock: Time.
     """
 
@@ -80,20 +80,20 @@ class Permits:
         storage.changes.add_listener(self._hear)
 
     def hold(self, permit: Permit, end: Callable[[], None]) -> Callable[[], None]:
-        """Has `end` called, once, when the permit is no longer good.
+        """Registers `end` to be called, once, when the permit is no longer valid.
 
         Args:
-            permit: By what somebody was let in, a moment ago.
-            end: Ends what he does. It is called on the event loop and must not raise.
+            permit: The credential, which was valid a moment ago.
+            end: Ends the use of the credential. Called on the event loop; must not raise.
 
         Returns:
-            What gives the permit back; may be called more than once, and after `end`.
+            A function that releases the permit; may be called more than once, and after `end`.
         """
         key = object()
         held = self._held.setdefault(permit.account, {})
         held[key] = (permit, end)
         if self._clock.monotonic() - self._heard_at < LOOK_INTERVAL_S:
-            # It may have been revoked after it was found good, and before it came here.
+            # It may have been revoked after its validation and before this call.
             self._doubt(permit.account)
 
         def give_back() -> None:
@@ -130,7 +130,7 @@ class Permits:
             raise
 
     async def run(self) -> None:
-        """Looks up what is in doubt, and now and then all, until it is cancelled."""
+        """Checks permits that may be invalid, and all permits at intervals, until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(LOOK_INTERVAL_S):

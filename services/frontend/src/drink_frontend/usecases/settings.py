@@ -9,16 +9,16 @@ class DropSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     waiting_max: int = Field(default=20, ge=1, le=1_000)
-    """Most drops that may wait for one machine; default 20. At 3.5 s of motor time each they keep
-    the last buyer waiting for 70 s; more would only lengthen the queue."""
+    """Most drops that may wait for one machine; default 20. At 3.5 s of motor time each the last
+    buyer waits for 70 s; more would only lengthen the queue."""
 
     scheduled_max: int = Field(default=100, ge=1, le=10_000)
-    """Most delayed drops of one machine; default 100. They hold nobody up, but their credits and
-    cans are reserved, and all may become due at once."""
+    """Most delayed drops of one machine; default 100. They delay no other drop, but their
+    credits and cans are reserved, and all may become due at once."""
 
     waiting_limit_s: float = Field(default=120, gt=0, le=86_400)
-    """Seconds that a reserved drop may wait for its machine before it is given up and its credits
-    are free again; default 120. That outlasts a full queue, and an agent's restart."""
+    """Seconds that a reserved drop may wait for its machine before it ends NOT_DISPENSED and its
+    credits are free again; default 120. That outlasts a full queue, and an agent's restart."""
 
     silence_limit_s: float = Field(default=90, gt=0, le=86_400)
     """Seconds after its dispatch that a drop without an outcome becomes UNKNOWN; default 90: 10 s
@@ -38,36 +38,36 @@ class DropSettings(BaseModel):
 
 
 class AlarmSettings(BaseModel):
-    """What is kept of the things that one machine's agents can cause as often as they like."""
+    """Limits of the records that one machine's agents can cause without limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     records_interval_s: float = Field(default=120, gt=0, le=86_400)
     """Seconds between two audit records of one kind that one machine's agents may cause in the long
-    run beside the outcomes of drops; default 120: 5,000 a week, at most 75 MB of all kinds. What
-    comes above it is counted in `admin alarms` instead of kept: audit records are never deleted."""
+    run beside the outcomes of drops; default 120: 5,000 a week, at most 75 MB of all kinds. Events
+    above it are counted in `admin alarms` and not recorded: audit records are never deleted."""
 
     records_burst: int = Field(default=200, ge=1, le=100_000)
-    """Such records at once; default 200, so that a bad day of an honest machine is kept whole."""
+    """Such records at once; default 200: all records of a bad day of an honest machine."""
 
     keep_s: float = Field(default=5, gt=0, le=300)
-    """Seconds between two times that counts are written to the database; default 5. A process that
-    is killed loses the counts since then."""
+    """Seconds between two writes of the counts to the database; default 5. A process that is killed
+    loses the counts since the last write."""
 
 
 class PresenceSettings(BaseModel):
-    """How several frontends on one database know of each other."""
+    """Detection of other frontends on the same database."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     beat_interval_s: float = Field(default=5, gt=0, le=60)
-    """Seconds between the beats by which a frontend tells the others that it is there; default 5.
-    One that lets three of another's pass is taken for dead: within 20 s nobody is told any more
-    that the machines can be reached whose agents it took along. Only PostgreSQL has others."""
+    """Seconds between two heartbeats of a frontend in the database; default 5. A frontend without a
+    heartbeat during three of another's is considered dead: within 20 s the machines of its agents
+    are no longer shown as reachable. Only PostgreSQL allows several frontends."""
 
 
 class LoginSettings(BaseModel):
-    """How fast somebody can guess passwords and iButtons. Wrong attempts wait their turn.
+    """Rates at which passwords and iButtons can be guessed. Failed attempts wait for their turn.
 
     A place is one IPv4 address or one IPv6 /64, a site one IPv4 address or one IPv6 /48. Each
     frontend counts for itself, in memory.
@@ -81,11 +81,11 @@ class LoginSettings(BaseModel):
 
     interval_s: float = Field(default=5, gt=0, le=3_600)
     """Seconds after which one account has one more attempt from one place; default 5, which is 720
-    guesses an hour. Whoever shares place and account with a guesser waits for some of them."""
+    guesses an hour. The owner of the account waits as well at the place of a guesser."""
 
     place_failures_free: int = Field(default=20, ge=1, le=100_000)
-    """The same for all accounts together that have not logged in from a place; default 20. A house
-    behind one address mistypes more."""
+    """The same for all accounts together that have not logged in from a place; default 20. Many
+    people behind one address mistype more."""
 
     place_interval_s: float = Field(default=2, gt=0, le=3_600)
     """Seconds until one more of these; default 2, which is 1,800 an hour."""
@@ -106,7 +106,7 @@ class LoginSettings(BaseModel):
 
     site_failures_free: int = Field(default=3, ge=1, le=1_000)
     """Wrong attempts for one account from one site that are not counted for the account as a whole;
-    default 3. So its owner gets through at a new address while others guess from a thousand."""
+    default 3. So its owner can log in at a new address while others guess from a thousand."""
 
     site_interval_s: float = Field(default=1_200, gt=0, le=86_400)
     """Seconds until one more of these; default 1,200, which is 3 an hour."""
@@ -125,7 +125,7 @@ class AccountSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     token_ttl_s: int = Field(default=2_592_000, ge=60, le=31_536_000)
-    """Seconds that a bearer token is good for; default 2,592,000 (30 days), as long as a phone
+    """Seconds that a bearer token is valid; default 2,592,000 (30 days), as long as a phone
     stays logged in without asking."""
 
     password_threads: int = Field(default=1, ge=1, le=64)
@@ -133,13 +133,13 @@ class AccountSettings(BaseModel):
     and 64 MiB of memory, a quarter of what a small container has."""
 
     password_waiting_max: int = Field(default=200, ge=1, le=10_000)
-    """Most logins that may wait for their hash; default 200, which keep the last one waiting for
-    about 10 s. Above it logins are refused with RATE_LIMITED."""
+    """Most logins that may wait for their hash; default 200, of which the last one waits for about
+    10 s. Above it logins are refused with RATE_LIMITED."""
 
     password_niceness: int = Field(default=5, ge=0, le=19)
     """How much lower the priority of the threads that compute hashes is than that of the rest of
     the process, in nice levels; default 5, a third of the weight. So logins, right and wrong ones,
-    take what the drops leave of the processors; 0 lets both compete as equals."""
+    use the processor time that drops leave; 0 gives both the same priority."""
 
     transfers_per_s: float = Field(default=5, gt=0, le=10_000)
     """Transfers of credits per second that one account may make in the long run; default 5. Two
@@ -150,4 +150,4 @@ class AccountSettings(BaseModel):
     """The same at once, after a quiet time; default 300."""
 
     logins: LoginSettings = Field(default_factory=LoginSettings)
-    """How fast somebody can guess."""
+    """Rates at which passwords and iButtons can be guessed."""

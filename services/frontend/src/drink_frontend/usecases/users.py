@@ -1,4 +1,4 @@
-"""Which user a name means, and who may see what of another."""
+"""Lookup of users by name, and checks of who may read or administer them."""
 
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import (
@@ -11,7 +11,7 @@ from drink_frontend.storage.transaction import Transaction
 
 
 def user(tx: Transaction, name: str) -> Account:
-    """The user's account that a name means, whatever the case of its letters.
+    """The user's account of a name, in any case of its letters.
 
     Raises:
         AccountNotFoundError: there is no such user, or several differ in case and none is exact.
@@ -23,17 +23,17 @@ def user(tx: Transaction, name: str) -> Account:
 
 
 def user_shown(tx: Transaction, caller: Account, name: str, what: str) -> Account:
-    """The user's account that a name means, for somebody who wants to see something of it.
+    """The user's account of a name, if the caller may read it.
 
     Args:
         tx: The unit of work.
-        caller: Who asks.
-        name: Whose.
-        what: Is to be shown, for the refusal.
+        caller: The account that asks.
+        name: Name of the wanted account.
+        what: The data to be shown, for the error message.
 
     Raises:
-        NotOwnerError: it is not the caller's, who is no administrator; whether there is one is not
-            said.
+        NotOwnerError: it is not the caller's, who is no administrator. The error does not show
+            whether the account exists.
         AccountNotFoundError: there is no such user.
     """
     if not caller.admin:
@@ -44,14 +44,14 @@ def user_shown(tx: Transaction, caller: Account, name: str, what: str) -> Accoun
 
 
 def check_administered(tx: Transaction, account: Account) -> None:
-    """Refuses that an account stops administering if nobody else does.
+    """Checks that another administrator is left when an account stops being one.
 
     Raises:
         LastAdministratorError: no other one is left, or none of the others can log in.
     """
     others = dict(tx.accounts.administrators())
     logs_in = others.pop(account.name, None)
-    # One who has nothing to log in with does not stand in for one who has.
+    # An administrator without credentials does not replace one who can log in.
     if logs_in is not None and (not others or (logs_in and not any(others.values()))):
         raise LastAdministratorError(
             f"{account.name} is the last administrator; make another one first"
