@@ -99,7 +99,7 @@ def verdicts(rows: Sequence[Row]) -> Iterator[str]:
         ("memory stays below the limit", "MB of memory"),
         ("health is true", "health said"),
         ("no attack is silent in the log", "silent"),
-        (f"none writes more than {LINES_MOST} lines a minute", "log lines in"),
+        (f"none writes more than {LINES_MOST} lines a minute", "log lines a minute"),
         ("every line is JSON", "log lines are no JSON"),
         ("no line tells a secret", "tell a secret"),
         ("no line tells of a mistake of the program", "mistakes"),

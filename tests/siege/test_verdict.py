@@ -56,7 +56,8 @@ def test_an_attack_that_nobody_notices_breaks_no_promise() -> None:
             "health said NOT_SERVING (1 times)",
         ),
         ({"logged": logged()}, "silent in the log"),
-        ({"logged": logged(call_refused=101)}, "101 log lines in 10 s"),
+        ({"logged": logged(drop_reserved=17)}, "102 log lines a minute"),
+        ({"logged": logged(**{f"kind_{n}": 1 for n in range(17)})}, "102 log lines a minute"),
         ({"logged": Logged(raw=["E1129"], attack=logged(a=1).attack)}, "1 log lines are no JSON"),
         ({"logged": Logged(secret=["x"], attack=logged(a=1).attack)}, "1 log lines tell a secret"),
         (
