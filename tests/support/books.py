@@ -75,7 +75,6 @@ def drop(number: int, **changes: Any) -> Drop:
     return replace(
         Drop(
             id=f"{number:026d}",
-            sequence=0,
             account="alice",
             request_id=f"request-{number}",
             fingerprint="d/1",
@@ -86,14 +85,7 @@ def drop(number: int, **changes: Any) -> Drop:
             hold_id=f"hold-{number}",
             state=State.RESERVED,
             cause=Cause.NONE,
-            decided_by=None,
-            epoch=None,
-            journal_id=None,
-            revision=0,
             created_ms=NOW,
-            not_before_ms=None,
-            dispatched_ms=None,
-            settled_ms=None,
         ),
         **changes,
     )

@@ -154,7 +154,6 @@ class Drop:
 
     Attributes:
         id: Unique id.
-        sequence: Order of reservation, counted by the database; 0 before it is stored.
         account: The buyer's account.
         request_id: Id of the request that ordered it, unique per account.
         fingerprint: What was ordered; the same request_id with another one is refused.
@@ -165,18 +164,18 @@ class Drop:
         hold_id: Id of the transfer that holds the price.
         state: Its state.
         cause: Why it is in that state.
+        created_ms: When it was reserved.
+        not_before_ms: Earliest time of its dispatch; None for an immediate drop.
+        sequence: Order of reservation, counted by the database; 0 before it is stored.
         decided_by: The operator who decided its outcome; None unless one did.
         epoch: Number of the link on which it was dispatched; None before.
         journal_id: Journal of the agent to which it was dispatched; None before.
         revision: Highest revision of the agent's result that was accepted; 0 before the first.
-        created_ms: When it was reserved.
-        not_before_ms: Earliest time of its dispatch; None for an immediate drop.
         dispatched_ms: When it was dispatched; None before.
         settled_ms: When it first became DISPENSED, NOT_DISPENSED or UNKNOWN; None before.
     """
 
     id: str
-    sequence: int
     account: str
     request_id: str
     fingerprint: str
@@ -187,14 +186,15 @@ class Drop:
     hold_id: str
     state: State
     cause: Cause
-    decided_by: str | None
-    epoch: int | None
-    journal_id: str | None
-    revision: int
     created_ms: int
-    not_before_ms: int | None
-    dispatched_ms: int | None
-    settled_ms: int | None
+    not_before_ms: int | None = None
+    sequence: int = 0
+    decided_by: str | None = None
+    epoch: int | None = None
+    journal_id: str | None = None
+    revision: int = 0
+    dispatched_ms: int | None = None
+    settled_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

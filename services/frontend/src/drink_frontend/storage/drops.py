@@ -176,7 +176,7 @@ class DropTable:
 
     def saw_revision(self, drop_id: str, revision: int) -> None:
         """Raises the highest revision seen of the agent's result."""
-        # Nobody is shown this number, so nobody is woken by it.
+        # Not added to the change set: no client is shown this number.
         changed = self._executor.run(_SAW_REVISION, id=drop_id, revision=revision)
         assert changed == 1, "no such drop"
 

@@ -198,7 +198,6 @@ class Placement:
 def _new_drop(order: DropOrder, slot: Slot, drop_id: str, hold_id: str, now_ms: int) -> Drop:
     return Drop(
         id=drop_id,
-        sequence=0,
         account=order.account,
         request_id=order.request_id,
         fingerprint=order.fingerprint,
@@ -209,14 +208,8 @@ def _new_drop(order: DropOrder, slot: Slot, drop_id: str, hold_id: str, now_ms: 
         hold_id=hold_id,
         state=State.SCHEDULED if order.delay_s else State.RESERVED,
         cause=Cause.NONE,
-        decided_by=None,
-        epoch=None,
-        journal_id=None,
-        revision=0,
         created_ms=now_ms,
         not_before_ms=now_ms + order.delay_s * 1000 if order.delay_s else None,
-        dispatched_ms=None,
-        settled_ms=None,
     )
 
 
