@@ -50,7 +50,7 @@ class LogSettings(BaseModel):
 
     queue_lines_max: int = Field(default=4_096, ge=64, le=1_000_000)
     """Lines that may wait to be written; default 4,096, 20 MB of memory at the very worst. Above it
-    lines are lost and counted, and `log_lines_lost` tells how many as soon as something can be
+    lines are lost and counted, and `log_lines_lost` has their number as soon as lines can be
     written again: no sale waits for the log."""
 
     repeats_per_minute_max: int = Field(default=20, ge=1, le=1_000_000)

@@ -24,8 +24,8 @@ AUTHORITY_DAYS = 3650
 """Days that an authority is valid; a new one requires a new file on every host."""
 
 LEAF_DAYS = 365
-"""Days that other certificates are good for: the key that a lost disk gives away is of no use
-after a year, and once a year somebody still knows how it is done."""
+"""Days that other certificates are valid: a key from a lost disk is useless after a year, and the
+procedure is repeated often enough to be remembered."""
 
 RENEWED_DAYS = 60
 """Days before its end from which on a certificate is renewed; leaves a monthly job two tries."""
@@ -102,7 +102,7 @@ def renew(
         int, typer.Option(min=0, max=36_500, help="Only what ends within so many days.")
     ] = RENEWED_DAYS,
 ) -> None:
-    """Make those anew that end soon; the authority's own is told and left alone."""
+    """Renew certificates that expire soon; the authority's own is reported and not changed."""
     from drink_frontend.system.authority import facts_of
 
     with _telling():
@@ -185,7 +185,7 @@ def _save(folder: Path, name: str, issued: "Issued", *, force: bool) -> None:
     for path in (certificate, key):
         if path.exists() and not force:
             raise FileExistsError(f"{path} exists already; --force replaces it")
-    # The key first: whoever is killed in between has no certificate without its key.
+    # The key first, so that a kill in between leaves no certificate without its key.
     _write(key, issued.key, 0o600)
     _write(certificate, issued.certificate, 0o644)
     typer.echo(f"{certificate}, {key}")

@@ -1,8 +1,8 @@
 """All connections: how many there are, from which places, and for how long each has been idle.
 
-A connection on which nobody has logged in keeps its place only as long as no other connection needs
-it: at a limit the one that has been idle longest is closed in favour of the new one. So a client
-that opens connections and stays silent costs other clients nothing.
+A connection without a login keeps its place only as long as no other connection needs it: at a
+limit the one that has been idle longest is closed in favour of the new one. So a client that opens
+connections and stays silent costs other clients nothing.
 
 Idle times are kept in shared orders, not in a timer for each connection.
 """

@@ -1,6 +1,6 @@
 """The header with a proxied client's addresses: PROXY protocol, versions 1 and 2.
 
-https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt says what it looks like. Whether its
+https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt specifies it. Whether its
 sender may be believed is not decided here.
 """
 
@@ -163,9 +163,9 @@ def _check_additions(header: bytes, start: int) -> None:
         if end > len(header):
             raise ProxyHeaderError("a PROXY header with half an addition")
         if kind == _Tlv.CRC32C:
-            told = header[start + 3 : end]
-            rest = header[: start + 3] + bytes(len(told)) + header[end:]
-            if len(told) != 4 or int.from_bytes(told, "big") != _crc32c(rest):
+            checksum = header[start + 3 : end]
+            rest = header[: start + 3] + bytes(len(checksum)) + header[end:]
+            if len(checksum) != 4 or int.from_bytes(checksum, "big") != _crc32c(rest):
                 raise ProxyHeaderError("a PROXY header whose checksum does not fit")
         start = end
 

@@ -158,7 +158,7 @@ class SessionState:
             cached: Whether it may come from memory: only for a command that changes nothing.
 
         Raises:
-            Refused: nobody is logged in, or the login is no longer valid.
+            Refused: no account is logged in, or the login is no longer valid.
         """
         if self.account is None:
             raise Refused(ReplyCode.LOGIN_NEEDED)

@@ -1,7 +1,7 @@
 """Removes what telnet clients mix into the lines (RFC 854, 855).
 
-Negotiations are dropped and never answered: a client whose offer nobody takes up goes on without
-it, and an answer would be a reply that no command asked for.
+Negotiations are dropped and never answered: a client goes on without an option that is not
+accepted, and an answer would be a reply without a command.
 """
 
 import re

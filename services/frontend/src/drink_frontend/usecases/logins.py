@@ -7,7 +7,7 @@ would wait too long. A successful attempt consumes none. Turns are counted
 - for each place, over all accounts: one count for accounts that have logged in from there before,
   and one for all others, so that guesses at strange names keep none of the former waiting,
 - for each account, over all places from which it has not logged in before. A site that has hardly
-  failed for the account yet is not held up by that: nobody is locked out at an address of his own.
+  failed for the account yet is not delayed by that: an owner is not locked out at a new address.
 
 `LoginSettings` has the numbers. A guesser at the same account from the same place cannot be told
 from its owner, and shares the turns with the owner.
