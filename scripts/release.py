@@ -1,7 +1,7 @@
-"""Builds the wheels of all distributions, and checks them as somebody gets them who installs them.
+"""Builds the wheels of all distributions and checks their content and their installation.
 
-Each service is installed into an empty virtual environment of its own, so that a
-dependency that only another one declares is missed. Installing needs a package index.
+Each service is installed into its own empty virtual environment, so that a dependency that only
+another service declares is missing there. The installation needs a package index.
 
 Usage: python -m scripts.release [--folder FOLDER] [--build-only]
 """
@@ -25,7 +25,7 @@ PACKAGES = {
     "drink_machine_agent": "services/machine_agent/src/drink_agent",
     "drink_cli": "services/cli/src/drink_cli",
 }
-"""Distributions by the name that their wheels begin with, each with the folder it packs."""
+"""Packed folder of each distribution, by the first part of its wheel's name."""
 
 EXTRAS = {"drink_frontend": "[postgres]"}
 """Optional dependencies of services that are installed and checked too."""
@@ -45,16 +45,16 @@ CHECKS: Mapping[str, Sequence[Sequence[str]]] = {
     ),
     "drink_cli": (("drink", "--version"), ("drink", "drop", "--help")),
 }
-"""Services, each with the commands that must succeed in its environment. `migrate` makes a database
-of the migrations that are packed."""
+"""Commands that must succeed in the environment of each service. `migrate` makes a database with
+the packed migrations."""
 
 
 class ReleaseError(Exception):
-    """A wheel cannot be built, lacks something, or does not work when it is installed."""
+    """A wheel cannot be built, is incomplete, or does not work when it is installed."""
 
 
 def build(folder: Path) -> dict[str, Path]:
-    """Builds all wheels into a folder, in place of those that are there.
+    """Builds all wheels into a folder and replaces older ones.
 
     Returns:
         The wheels by the names of `PACKAGES`.
@@ -76,11 +76,11 @@ def check_content(name: str, wheel: Path) -> None:
 
 
 def problems_of(wheel: Path, package: Path) -> Iterator[str]:
-    """Yields what is wrong with the content of a wheel.
+    """Yields the differences between a wheel and the folder it packs.
 
     Args:
         wheel: The wheel.
-        package: The folder that it packs; each of its files must be in it, and none besides.
+        package: The packed folder.
     """
     wanted = {
         f"{package.name}/{path.relative_to(package)}": path
@@ -124,7 +124,7 @@ def install_and_run(name: str, wheels: Mapping[str, Path], folder: Path) -> None
 
 
 def _run(command: Sequence[str], folder: Path) -> str:
-    """Runs a command in a folder, without this environment's packages; returns its output."""
+    """Runs a command without the packages of this environment; returns its output."""
     hidden = ("DRINK_", "PYTHON", "VIRTUAL_ENV")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     done = subprocess.run(

@@ -96,8 +96,8 @@ async def test_nothing_is_sent_without_a_link(settings: LinkSettings) -> None:
     client.report(18, RESULT)
     client.report_not_received("z")
     client.report_status(STATUS)
-    client.beat(1)
-    assert client.beat_at is None
+    client.send_heartbeat(1)
+    assert client.heartbeat_at is None
     await client.close()
     await client.run()
 
@@ -116,12 +116,12 @@ async def test_heartbeats_are_sent_when_asked_for_and_count_up(settings: LinkSet
     async with FakeFrontend(welcome_all()) as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         await peer.event()
-        due = peer.client.beat_at
+        due = peer.client.heartbeat_at
         assert due is not None
-        peer.client.beat(17)
-        assert peer.client.beat_at is not None
-        assert peer.client.beat_at >= due + 1
-        peer.client.beat(18)
+        peer.client.send_heartbeat(17)
+        assert peer.client.heartbeat_at is not None
+        assert peer.client.heartbeat_at >= due + 1
+        peer.client.send_heartbeat(18)
         await link.until(lambda link: len(link.heartbeats) == 2)
         assert [beat.journal_sequence for beat in link.heartbeats] == [17, 18]
 
@@ -155,7 +155,7 @@ async def test_fault_14_a_silent_frontend_is_left(settings: LinkSettings) -> Non
     async with FakeFrontend(greet) as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         assert await peer.event() == LinkUp(1)
-        peer.client.beat(1)
+        peer.client.send_heartbeat(1)
         assert await peer.event() == LinkDown()
         await asyncio.wait_for(link.ended.wait(), LIMIT_S)
 

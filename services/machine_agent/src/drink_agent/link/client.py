@@ -97,7 +97,7 @@ class LinkClient:
         return self._state is not None and self._state.is_up
 
     @property
-    def beat_at(self) -> float | None:
+    def heartbeat_at(self) -> float | None:
         """Time of the next heartbeat on the client's clock; None without a link."""
         return self._state.heartbeat_at if self._state else None
 
@@ -112,7 +112,7 @@ class LinkClient:
             "next_try_s": None if left_s is None else round(left_s, 1),
         }
 
-    def beat(self, journal_sequence: int) -> None:
+    def send_heartbeat(self, journal_sequence: int) -> None:
         """Sends a heartbeat.
 
         To be called by the loop that dispenses, so that the frontend notices when that loop hangs.

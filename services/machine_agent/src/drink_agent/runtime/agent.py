@@ -116,7 +116,7 @@ class Agent:
         journal: The journal, open and locked; closed by `run`.
         make_board: Makes the board.
         make_link: Makes the link.
-        clock: Returns seconds since the host booted; the link's `beat_at` is on the same clock.
+        clock: Returns seconds since the host booted; the link's `heartbeat_at` uses it too.
         settings: The settings of the loop.
         journal_settings: When to compact the journal, and when the disk counts as full.
         remembered_drops: Number of acknowledged drops that a compaction keeps.
@@ -258,8 +258,10 @@ class Agent:
             if isinstance(event, LinkUp):
                 self._link.report_status(self._status)  # it may have changed since Hello
             await self._step(event or Tick())
-            if (beat_at := self._link.beat_at) is not None and beat_at <= self._clock():
-                self._link.beat(self._journal.durable_sequence)
+            if (
+                heartbeat_at := self._link.heartbeat_at
+            ) is not None and heartbeat_at <= self._clock():
+                self._link.send_heartbeat(self._journal.durable_sequence)
             if self._clock() >= self._upkeep_at:
                 await self._upkeep()
         await self._on_disk(self._journal.sync)
@@ -268,8 +270,8 @@ class Agent:
         times = [self._upkeep_at]
         if (deadline_ms := self._dispenser.next_deadline_ms) is not None:
             times.append(deadline_ms / 1000)
-        if (beat_at := self._link.beat_at) is not None:
-            times.append(beat_at)
+        if (heartbeat_at := self._link.heartbeat_at) is not None:
+            times.append(heartbeat_at)
         if self._stopping_since is not None:
             times.append(self._stopping_since + self._settings.stop_limit_s)
         if self._idle_since is not None:
@@ -318,7 +320,7 @@ class Agent:
                 case Dispense(drop, slot, start_by_ms):
                     # An older copy of the journal can be detected later only if the frontend has
                     # received the number of this command's entry.
-                    self._link.beat(self._journal.durable_sequence)
+                    self._link.send_heartbeat(self._journal.durable_sequence)
                     if self._clock() * 1000 < start_by_ms:
                         self._board.dispense(drop, slot)
                     else:
