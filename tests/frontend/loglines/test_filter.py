@@ -95,7 +95,10 @@ def test_many_events_together_write_hardly_more_than_one() -> None:
     for tick in range(3_000):
         now = tick * 0.1
         times += [
-            now for event in "abcdefgh" for _ in range(2) if own.accept_library_message(event, {})
+            now
+            for event in "abcdefgh"
+            for _ in range(2)
+            if own.accept_library_message(event, logging.WARNING, {})
         ]
     assert max(sum(start <= at < start + 60 for at in times) for start in times) <= 40 + 8 * ALWAYS
 
@@ -103,15 +106,15 @@ def test_many_events_together_write_hardly_more_than_one() -> None:
 def test_no_event_is_hidden_by_the_others() -> None:
     own = LogFilter(40, lambda: 0.0)
     for number in range(1_000):
-        own.accept_library_message(str(number % 10), {})
-    rare = [own.accept_library_message("rare", {}) for _ in range(ALWAYS + 1)]
+        own.accept_library_message(str(number % 10), logging.WARNING, {})
+    rare = [own.accept_library_message("rare", logging.WARNING, {}) for _ in range(ALWAYS + 1)]
     assert rare == [True] * ALWAYS + [False]
 
 
 def test_the_number_of_counters_is_limited() -> None:
     own = LogFilter(1, lambda: 0.0)
     for number in range(3 * log_filter.EVENTS_MAX):
-        assert own.accept_library_message(str(number), {})
+        assert own.accept_library_message(str(number), logging.WARNING, {})
     assert len(own._limiters) <= log_filter.EVENTS_MAX
 
 
@@ -148,8 +151,20 @@ def test_the_service_s_own_facts_are_cleaned() -> None:
 def test_all_messages_of_a_library_count_as_one_event() -> None:
     now = 0.0
     own = LogFilter(2, lambda: now)
-    assert [own.accept_library_message("grpc", {}) for _ in range(3)] == [True, True, False]
+    assert [own.accept_library_message("grpc", logging.WARNING, {}) for _ in range(3)] == [
+        True,
+        True,
+        False,
+    ]
     now = 61.0
     facts: dict[str, object] = {}
-    assert own.accept_library_message("grpc", facts)
+    assert own.accept_library_message("grpc", logging.WARNING, facts)
     assert facts == {"unlogged": 1}
+
+
+def test_debug_messages_of_libraries_do_not_hide_events() -> None:
+    own = LogFilter(2 * ALWAYS, lambda: 0.0)
+    for number in range(1_000):
+        own.accept_library_message(str(number % 10), logging.DEBUG, {})
+    logged = [own.accept_event("link_lost", logging.WARNING, {}) for _ in range(3 * ALWAYS)]
+    assert sum(logged) == 2 * ALWAYS

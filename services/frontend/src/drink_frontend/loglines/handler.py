@@ -57,7 +57,7 @@ class OutputHandler(logging.Handler):
 
     def _library_message(self, record: logging.LogRecord) -> logging.LogRecord | None:
         cleaned = copy.copy(record)
-        if not self._filter.accept_library_message(cleaned.name, vars(cleaned)):
+        if not self._filter.accept_library_message(cleaned.name, cleaned.levelno, vars(cleaned)):
             return None
         if cleaned.name.partition(".")[0] == _GRPC:
             # gRPC's arguments and exceptions repeat what peers sent, so neither is formatted.

@@ -172,7 +172,7 @@ class LogFilter:
         is_news = "drop_id" in fields and fields.get("verdict") != "REPEATED"
         of_a_drop = level == logging.INFO and is_news
         if not (of_a_drop or level <= logging.DEBUG or level >= logging.CRITICAL):
-            suppressed = self._count((event, fields.get("machine")))
+            suppressed = self._count((event, fields.get("machine")), self._shared)
             if suppressed is None:
                 return False
             if suppressed:
@@ -184,22 +184,28 @@ class LogFilter:
                 fields[name] = sanitize(value)
         return True
 
-    def accept_library_message(self, logger: str, fields: MutableMapping[str, Any]) -> bool:
+    def accept_library_message(
+        self, logger: str, level: int, fields: MutableMapping[str, Any]
+    ) -> bool:
         """Returns whether a library's message is logged; all messages of a logger are one event.
+
+        Debug messages do not count for the limit that all events share; there are so many of them
+        that they would hide the service's own events.
 
         Args:
             logger: Name of the library's logger.
+            level: Severity, as in `logging`.
             fields: Fields of the line. `unlogged` gets the count of lines suppressed before it.
         """
-        suppressed = self._count(logger)
+        suppressed = self._count(logger, None if level <= logging.DEBUG else self._shared)
         if suppressed:
             fields["unlogged"] = suppressed
         return suppressed is not None
 
-    def _count(self, key: object) -> int | None:
+    def _count(self, key: object, shared: LogRateLimiter | None) -> int | None:
         limiter = self._limiters.get(key)
         if limiter is None:
             if len(self._limiters) >= EVENTS_MAX:
                 self._limiters.clear()
             limiter = self._limiters[key] = LogRateLimiter(self._repeats_max, PERIOD_S)
-        return limiter.passes(self._clock(), self._shared)
+        return limiter.passes(self._clock(), shared)
