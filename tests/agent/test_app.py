@@ -12,7 +12,7 @@ from drink.v1.drop_service_pb2 import Drop
 from drink_agent.app import serve
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.spec import Fault
-from drink_agent.board.identity import BoardMemory, Identity
+from drink_agent.board.identity import Identity, IdentityStore
 from tests.fakes.frontend import LIMIT_S
 from tests.support.machine import Rig, machine_in
 
@@ -201,7 +201,7 @@ async def test_fault_46_a_command_waits_for_a_board_that_comes_back(rig: Rig) ->
 
 
 async def test_fault_65_no_drop_reaches_a_board_that_was_refused(rig: Rig, tmp_path: Path) -> None:
-    BoardMemory(tmp_path / "journal.board").save(Identity(refused="another board"))
+    IdentityStore(tmp_path / "journal.board").save(Identity(refused="another board"))
     rig.start()
     link = await rig.frontend.next_link()
     link.welcome(1)

@@ -11,6 +11,6 @@ def test_a_written_journal_is_one_that_an_agent_takes(tmp_path: Path) -> None:
     journal, entries = Journal.open(path)
     journal.close()
     assert len(entries) == read(path).last_sequence == 41
-    memory = replay(entries, 100, 41)
-    assert not memory.unacked
-    assert len(memory.commanded) <= 1
+    state = replay(entries, 100, 41)
+    assert not state.unacked
+    assert len(state.commanded) <= 1

@@ -12,10 +12,10 @@ def run_an_interrupted_motor_again() -> None:
     take_start = Dispenser._take_start
 
     def wrapped(dispenser: Dispenser) -> None:
-        memory = dispenser._memory
-        for drop, commanded in tuple(memory.commanded.items()):
-            del memory.commanded[drop]
-            memory.accepted[drop] = Accepted(
+        state = dispenser._state
+        for drop, commanded in tuple(state.commanded.items()):
+            del state.commanded[drop]
+            state.accepted[drop] = Accepted(
                 drop, commanded.slot, 60_000, dispenser._now_ms, dispenser._boot
             )
         take_start(dispenser)

@@ -28,7 +28,7 @@ import drink_agent.app
 import drink_agent.cli  # what the fork_server imports ahead
 from drink.v1.machine_link_service_pb2 import ConnectRequest
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
-from drink_agent.domain.recovery import Memory, replay
+from drink_agent.domain.recovery import JournalState, replay
 from drink_agent.journal.file import Journal
 from drink_agent.link.stream import Outbox
 from tests.crash.journal_disk import JournalDisk
@@ -183,24 +183,24 @@ def _wrap_journal(kill_switch: KillSwitch, calls: _SystemCalls) -> None:
 
 
 def _wrap_replay(kill_switch: KillSwitch) -> None:
-    apply = Memory.apply
+    apply = JournalState.apply
     replaying = threading.Event()
 
-    def wrapped_replay(*arguments: Any) -> Memory:
+    def wrapped_replay(*arguments: Any) -> JournalState:
         kill_switch.reach("before-replay")
         replaying.set()
-        memory = replay(*arguments)
+        state = replay(*arguments)
         replaying.clear()
         kill_switch.reach("after-replay")
-        return memory
+        return state
 
-    def wrapped_apply(memory: Memory, entry: Entry) -> None:
-        apply(memory, entry)
+    def wrapped_apply(state: JournalState, entry: Entry) -> None:
+        apply(state, entry)
         if replaying.is_set():
             kill_switch.reach("during-replay")
 
     replace(drink_agent.app, "replay", wrapped_replay)
-    replace(Memory, "apply", wrapped_apply)
+    replace(JournalState, "apply", wrapped_apply)
 
 
 def _wrap_link(kill_switch: KillSwitch) -> None:

@@ -10,7 +10,7 @@ import grpc
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
-from drink_agent.domain.recovery import Memory, replay
+from drink_agent.domain.recovery import JournalState, replay
 from drink_agent.journal.file import read
 from scripts.books import compare
 from scripts.processes import wait_until
@@ -299,10 +299,10 @@ class Scenario:
         return int(self.system.board.counts()["motor_runs"])
 
     def _nothing_is_left(self) -> bool:
-        memory = self.memory()
-        return not (memory.accepted or memory.commanded or memory.unacked)
+        state = self.state()
+        return not (state.accepted or state.commanded or state.unacked)
 
-    def memory(self) -> Memory:
+    def state(self) -> JournalState:
         """The agent's journal as it is now."""
         return replay(read(self.system.journal).entries, remembered_drops=1000)
 

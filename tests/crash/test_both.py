@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from drink_agent.domain.recovery import Step
+from drink_agent.domain.recovery import DropStage
 from tests.crash.conftest import MakeSystem
 from tests.crash.points import AGENT_BUYING, FRONTEND_BUYING, THOROUGH, commit
 from tests.crash.scenario import ANSWERED_LATE, DISPENSED, INTERRUPTED, NEVER_RAN, Outcome, Scenario
@@ -64,14 +64,14 @@ def test_fault_26_both_killed_when_the_frontend_reaches_a_point(
 ) -> None:
     system = make_system()
     with Scenario(system, frontend=(point,), together=True) as scenario:
-        before: list[Step] = []
+        before: list[DropStage] = []
 
         def look() -> bool:
             """Keeps the step in the agent's journal before the agent runs again."""
             if not before:
-                memory = scenario.memory()
-                known = [*memory.accepted, *memory.commanded, *memory.unacked, *memory.settled]
-                before.append(memory.step_of(known[0]) if known else Step.NONE)
+                state = scenario.state()
+                known = [*state.accepted, *state.commanded, *state.unacked, *state.settled]
+                before.append(state.stage_of(known[0]) if known else DropStage.NONE)
             return True
 
         scenario.keep_down(system.agent, until=look)
@@ -88,8 +88,8 @@ def test_fault_26_both_killed_when_the_agent_reaches_a_point(
         scenario.buy_and_check(AGENT_BUYING[point])
 
 
-def _ends(step: Step) -> tuple[Outcome, ...]:
+def _ends(step: DropStage) -> tuple[Outcome, ...]:
     """Outcomes of a drop whose last record is `step`; its agent may be killed at any instant."""
-    if step is Step.COMMANDED:
+    if step is DropStage.COMMANDED:
         return INTERRUPTED, ANSWERED_LATE, NEVER_RAN
     return (DISPENSED,)

@@ -15,7 +15,7 @@ from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.events import Effect, Event, Sync
 from drink_agent.domain.evidence import Cause as AgentCause
 from drink_agent.domain.records import Accepted
-from drink_agent.domain.recovery import Memory, replay
+from drink_agent.domain.recovery import JournalState, replay
 from drink_agent.journal.file import Journal
 from drink_agent.journal.format import encode_entries
 from drink_frontend.domain import drop as drop_rules
@@ -80,12 +80,12 @@ def sensor_as_proof(patch: pytest.MonkeyPatch) -> None:
 def retry_after_restart(patch: pytest.MonkeyPatch) -> None:
     """A motor command that a crash interrupted is run again."""
 
-    def forgetful(*arguments: Any) -> Memory:
-        memory = replay(*arguments)
-        for drop, commanded in memory.commanded.items():
-            memory.accepted[drop] = Accepted(drop, commanded.slot, 600_000, 1 << 40, "boot 1")
-        memory.commanded.clear()
-        return memory
+    def forgetful(*arguments: Any) -> JournalState:
+        state = replay(*arguments)
+        for drop, commanded in state.commanded.items():
+            state.accepted[drop] = Accepted(drop, commanded.slot, 600_000, 1 << 40, "boot 1")
+        state.commanded.clear()
+        return state
 
     patch.setattr(drink_agent.app, "replay", forgetful)
 

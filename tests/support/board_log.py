@@ -5,7 +5,7 @@ import contextlib
 from typing import Self, TypeVar
 
 from drink_agent.board.board import Board
-from drink_agent.board.identity import BoardMemory
+from drink_agent.board.identity import IdentityStore
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.events import BoardEvent, BoardLateEvidence, BoardOutcome, BoardStatus
 
@@ -23,9 +23,9 @@ class RunningBoard:
         events: All it has reported, in order.
     """
 
-    def __init__(self, settings: BoardSettings, memory: BoardMemory | None = None) -> None:
+    def __init__(self, settings: BoardSettings, identities: IdentityStore | None = None) -> None:
         self.events: list[BoardEvent] = []
-        self.board = Board(settings, self._on_event, memory=memory)
+        self.board = Board(settings, self._on_event, identities=identities)
         self._heard = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 

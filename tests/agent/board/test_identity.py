@@ -13,7 +13,7 @@ import pytest
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.hosts import PtyHost
 from drink_agent.board.emulator.spec import BoardSpec
-from drink_agent.board.identity import AnotherBoardError, BoardMemory, Identity
+from drink_agent.board.identity import AnotherBoardError, Identity, IdentityStore
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.evidence import Cause, Outcome
 from drink_agent.tools.board import accept_board
@@ -32,40 +32,42 @@ def sysfs(tmp_path: Path) -> Sysfs:
 
 
 @pytest.fixture
-def memory(tmp_path: Path, sysfs: Sysfs) -> BoardMemory:
-    return BoardMemory(tmp_path / "journal.board", sysfs.root)
+def identities(tmp_path: Path, sysfs: Sysfs) -> IdentityStore:
+    return IdentityStore(tmp_path / "journal.board", sysfs.root)
 
 
-def remember(memory: BoardMemory, number: int = PORT) -> None:
-    memory.check(number)
-    memory.keep()
+def remember(identities: IdentityStore, number: int = PORT) -> None:
+    identities.check(number)
+    identities.remember()
 
 
-def test_the_first_board_that_answers_is_the_machines(memory: BoardMemory, sysfs: Sysfs) -> None:
+def test_the_first_board_that_answers_is_the_machines(
+    identities: IdentityStore, sysfs: Sysfs
+) -> None:
     sysfs.plug(PORT, serial="A1")
-    assert memory.load() is None
-    memory.check(PORT)
-    assert memory.load() is None  # nothing has answered yet
-    memory.keep()
-    known = memory.load()
+    assert identities.load() is None
+    identities.check(PORT)
+    assert identities.load() is None  # nothing has answered yet
+    identities.remember()
+    known = identities.load()
     assert known is not None
     assert known.adapter is not None
     assert known.adapter.serial == "A1"
-    assert stat.S_IMODE(memory.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(identities.path.stat().st_mode) == 0o600
 
 
-def test_a_board_that_is_not_on_usb_is_not_remembered(memory: BoardMemory) -> None:
-    remember(memory)
-    assert memory.load() is None
+def test_a_board_that_is_not_on_usb_is_not_remembered(identities: IdentityStore) -> None:
+    remember(identities)
+    assert identities.load() is None
 
 
-def test_an_adapter_with_a_serial_number_may_move(memory: BoardMemory, sysfs: Sysfs) -> None:
+def test_an_adapter_with_a_serial_number_may_move(identities: IdentityStore, sysfs: Sysfs) -> None:
     sysfs.plug(PORT, serial="A1", socket="1.1")
-    remember(memory)
+    remember(identities)
     sysfs.unplug(PORT)
     sysfs.plug(OTHER, serial="A1", socket="1.4")
-    remember(memory, OTHER)
-    known = memory.load()
+    remember(identities, OTHER)
+    known = identities.load()
     assert known is not None
     assert known.adapter is not None
     assert known.adapter.path.endswith("1.4:1.0")
@@ -84,68 +86,68 @@ def test_an_adapter_with_a_serial_number_may_move(memory: BoardMemory, sysfs: Sy
     ],
 )
 def test_fault_65_another_adapter_is_refused_until_a_person_says_so(
-    memory: BoardMemory, sysfs: Sysfs, machines: dict[str, str], other: dict[str, str]
+    identities: IdentityStore, sysfs: Sysfs, machines: dict[str, str], other: dict[str, str]
 ) -> None:
     sysfs.plug(PORT, **machines)  # type: ignore[arg-type]
-    remember(memory)
-    remembered = memory.path.read_bytes()
+    remember(identities)
+    remembered = identities.path.read_bytes()
     sysfs.unplug(PORT)
     sysfs.plug(PORT, **other)  # type: ignore[arg-type]
     for _ in range(2):
         with pytest.raises(AnotherBoardError, match="accept-board"):
-            memory.check(PORT)
-    assert memory.path.read_bytes() == remembered
+            identities.check(PORT)
+    assert identities.path.read_bytes() == remembered
     sysfs.unplug(PORT)
     sysfs.plug(PORT, **machines)  # type: ignore[arg-type]
-    memory.check(PORT)
+    identities.check(PORT)
 
 
 def test_fault_65_a_serial_number_that_was_not_alone_once_is_not_trusted_again(
-    memory: BoardMemory, sysfs: Sysfs
+    identities: IdentityStore, sysfs: Sysfs
 ) -> None:
     sysfs.plug(PORT, serial="A1", socket="1.1")
-    remember(memory)
+    remember(identities)
     sysfs.plug(OTHER, serial="A1", socket="1.2")
-    remember(memory)
+    remember(identities)
     sysfs.unplug(PORT)
     with pytest.raises(AnotherBoardError, match="socket"):
-        memory.check(OTHER)
+        identities.check(OTHER)
     sysfs.unplug(OTHER)
     sysfs.plug(PORT, serial="A1", socket="1.1")
-    remember(memory)
+    remember(identities)
     sysfs.unplug(PORT)
     sysfs.plug(PORT, serial="A1", socket="1.3")
     with pytest.raises(AnotherBoardError, match="socket"):
-        memory.check(PORT)
+        identities.check(PORT)
 
 
 def test_fault_65_a_port_without_usb_is_not_the_machines_adapter(
-    memory: BoardMemory, sysfs: Sysfs
+    identities: IdentityStore, sysfs: Sysfs
 ) -> None:
     sysfs.plug(PORT, serial="A1")
-    remember(memory)
+    remember(identities)
     with pytest.raises(AnotherBoardError, match="not on USB"):
-        memory.check(OTHER)
+        identities.check(OTHER)
 
 
 def test_fault_65_a_board_that_logs_in_otherwise_is_refused_until_a_person_says_so(
-    memory: BoardMemory,
+    identities: IdentityStore,
 ) -> None:
-    memory.greeted(b" machine-d")
-    memory.keep()
-    assert b"machine-d" not in memory.path.read_bytes()
-    memory.greeted(b"machine-d")
-    memory.greeted(b"machi0machine-d")  # the power went while it logged in before
-    memory.greeted(b"\xff\x80machine")  # noise
-    memory.admit()
+    identities.check_login(b" machine-d")
+    identities.remember()
+    assert b"machine-d" not in identities.path.read_bytes()
+    identities.check_login(b"machine-d")
+    identities.check_login(b"machi0machine-d")  # the power went while it logged in before
+    identities.check_login(b"\xff\x80machine")  # noise
+    identities.check_refusal()
     with pytest.raises(AnotherBoardError, match="logs in otherwise"):
-        memory.greeted(b"machine-s")
+        identities.check_login(b"machine-s")
     # It will not log in again, so no other look at it would tell.
     with pytest.raises(AnotherBoardError, match="accept-board"):
-        BoardMemory(memory.path).admit()
-    memory.forget()
-    memory.admit()
-    memory.greeted(b"machine-s")
+        IdentityStore(identities.path).check_refusal()
+    identities.forget()
+    identities.check_refusal()
+    identities.check_login(b"machine-s")
 
 
 @pytest.mark.parametrize(
@@ -161,35 +163,39 @@ def test_fault_65_a_board_that_logs_in_otherwise_is_refused_until_a_person_says_
     ],
 )
 def test_fault_65_what_cannot_be_read_lets_no_board_pass(
-    memory: BoardMemory, sysfs: Sysfs, content: bytes
+    identities: IdentityStore, sysfs: Sysfs, content: bytes
 ) -> None:
     sysfs.plug(PORT, serial="A1")
-    memory.path.write_bytes(content)
-    for look in (memory.admit, lambda: memory.check(PORT), lambda: memory.greeted(b"d")):
+    identities.path.write_bytes(content)
+    for look in (
+        identities.check_refusal,
+        lambda: identities.check(PORT),
+        lambda: identities.check_login(b"d"),
+    ):
         with pytest.raises(AnotherBoardError, match="cannot be read"):
             look()
 
 
-def test_tools_write_nothing(memory: BoardMemory, sysfs: Sysfs) -> None:
+def test_tools_write_nothing(identities: IdentityStore, sysfs: Sysfs) -> None:
     sysfs.plug(PORT, serial="A1")
-    tool = BoardMemory(memory.path, sysfs.root, read_only=True)
+    tool = IdentityStore(identities.path, sysfs.root, read_only=True)
     remember(tool)
-    tool.greeted(b"machine-d")
-    assert not memory.path.exists()
-    memory.save(Identity(greeting="", refused=""))
-    remember(memory)
-    tool.greeted(b"machine-s")
+    tool.check_login(b"machine-d")
+    assert not identities.path.exists()
+    identities.save(Identity(greeting="", refused=""))
+    remember(identities)
+    tool.check_login(b"machine-s")
 
 
-def test_what_is_saved_is_what_is_loaded(memory: BoardMemory, sysfs: Sysfs) -> None:
+def test_what_is_saved_is_what_is_loaded(identities: IdentityStore, sysfs: Sysfs) -> None:
     sysfs.plug(PORT, serial="A1", name="Ünïcode")
-    memory.check(PORT)
-    memory.greeted(b"machine-d")
-    memory.keep()
-    known = memory.load()
+    identities.check(PORT)
+    identities.check_login(b"machine-d")
+    identities.remember()
+    known = identities.load()
     assert known is not None
-    memory.save(replace(known, refused="why"))
-    assert memory.load() == replace(known, refused="why")
+    identities.save(replace(known, refused="why"))
+    assert identities.load() == replace(known, refused="why")
 
 
 class CountingHost(PtyHost):
@@ -225,7 +231,7 @@ async def desk_of(folder: Path, sysfs: Sysfs, *boards: EmulatedBoard) -> AsyncIt
 
 
 async def test_fault_65_after_a_replug_another_machines_board_gets_no_byte(
-    tmp_path: Path, sysfs: Sysfs, memory: BoardMemory
+    tmp_path: Path, sysfs: Sysfs, identities: IdentityStore
 ) -> None:
     ours, theirs = quick(), quick()
     settings = BoardSettings(url=f"serial://{tmp_path / 'board'}", probe_interval_s=0.1)
@@ -233,7 +239,7 @@ async def test_fault_65_after_a_replug_another_machines_board_gets_no_byte(
         desk.plug(0, "1.1")
         with watching("drink_agent.board", "board_remembered") as remembered:
             stack = AsyncExitStack()
-            running = await stack.enter_async_context(RunningBoard(settings, memory))
+            running = await stack.enter_async_context(RunningBoard(settings, identities))
             await asyncio.wait_for(remembered.wait(), LIMIT_S)
         async with stack:
             assert (await running.drop("a", 1)).outcome is Outcome.DISPENSED
@@ -251,19 +257,21 @@ async def test_fault_65_after_a_replug_another_machines_board_gets_no_byte(
             assert "another board" in str(running.board.problem)
             assert theirs.counts.motor_runs == 0
             assert desk.hosts[1].received_bytes == 0
-            assert accept_board(settings, BoardMemory(memory.path, sysfs.root), lambda _: None)
+            assert accept_board(
+                settings, IdentityStore(identities.path, sysfs.root), lambda _: None
+            )
             assert (await running.drop("c", 1)).outcome is Outcome.DISPENSED
     assert (ours.counts.motor_runs, theirs.counts.motor_runs) == (1, 1)
 
 
 async def test_fault_65_the_machines_board_comes_back_under_another_name(
-    tmp_path: Path, sysfs: Sysfs, memory: BoardMemory
+    tmp_path: Path, sysfs: Sysfs, identities: IdentityStore
 ) -> None:
     board = quick()
     settings = BoardSettings(url=f"serial://{tmp_path / 'board'}", probe_interval_s=0.1)
     async with desk_of(tmp_path, sysfs, board, quick()) as desk:
         desk.plug(0, "1.1")
-        async with RunningBoard(settings, memory) as running:
+        async with RunningBoard(settings, identities) as running:
             await running.drop("a", 1)
             desk.hosts[0].lose(0.1)
             await running.not_ready()
@@ -276,15 +284,15 @@ async def test_fault_65_the_machines_board_comes_back_under_another_name(
 
 
 async def test_fault_65_a_board_that_logs_in_otherwise_is_not_commanded(
-    tmp_path: Path, memory: BoardMemory
+    tmp_path: Path, identities: IdentityStore
 ) -> None:
     theirs = EmulatedBoard(BoardSpec(motor_s=0.05, password="machine-s"))
-    memory.greeted(b"machine-d")
-    memory.keep()
+    identities.check_login(b"machine-d")
+    identities.remember()
     async with PtyHost(theirs, tmp_path / "board") as host:
         settings = BoardSettings(url=host.where, probe_interval_s=0.1)
         with watching("drink_agent.board", "board_refused") as refused:
-            async with RunningBoard(settings, memory) as running:
+            async with RunningBoard(settings, identities) as running:
                 await running.ready()  # it was up, and has said nothing of itself yet
                 host.lose(0.05, silently=True)
                 await asyncio.wait_for(refused.wait(), LIMIT_S)

@@ -29,7 +29,7 @@ from drink_agent.domain.events import (
 )
 from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
-from drink_agent.domain.recovery import Memory, Step, replay
+from drink_agent.domain.recovery import DropStage, JournalState, replay
 
 READY = BoardStatus(ready=True, sensors={1: Sensor.STOCKED, 2: Sensor.EMPTY})
 AWAY = BoardStatus(ready=False)
@@ -50,8 +50,8 @@ class Bench:
         self.first = records
         self.settings = settings
         entries = [Entry(number, record) for number, record in enumerate(records, 1)]
-        memory = replay(entries, settings.remembered_drops)
-        self.dispenser = Dispenser(memory, settings, boot)
+        state = replay(entries, settings.remembered_drops)
+        self.dispenser = Dispenser(state, settings, boot)
         self.now_ms = 1000
         self.step(Start())
         for event in events:
@@ -66,8 +66,8 @@ class Bench:
     def again(self) -> list[Effect]:
         """What a restarted agent does first."""
         entries = [Entry(number, record) for number, record in enumerate(self.first, 1)]
-        memory = replay(entries, self.settings.remembered_drops)
-        return Dispenser(memory, self.settings, "boot").step(Start(), 1000)
+        state = replay(entries, self.settings.remembered_drops)
+        return Dispenser(state, self.settings, "boot").step(Start(), 1000)
 
     def words(self, event: Event, *, after_ms: int = 0) -> list[str]:
         return [word(effect) for effect in self.step(event, after_ms=after_ms)]
@@ -470,6 +470,6 @@ def test_the_memory_is_what_replaying_the_journal_gives() -> None:
     bench = Bench(LinkUp(1), READY, command("a"), command("b"), ended("a"), Ack("a", 1))
     entries = [Entry(number, record) for number, record in enumerate(bench.records, 1)]
     replayed = replay(entries, SMALL.remembered_drops)
-    assert isinstance(replayed, Memory)
-    assert replayed == bench.dispenser._memory
-    assert replayed.step_of("b") is Step.COMMANDED
+    assert isinstance(replayed, JournalState)
+    assert replayed == bench.dispenser._state
+    assert replayed.stage_of("b") is DropStage.COMMANDED

@@ -72,8 +72,8 @@ class Machine(RuleBasedStateMachine):
         self.board_status(True, None)
 
     def start(self) -> None:
-        memory = replay(self.disk, SETTINGS.remembered_drops)
-        self.dispenser = Dispenser(memory, SETTINGS, f"boot-{self.boot}")
+        state = replay(self.disk, SETTINGS.remembered_drops)
+        self.dispenser = Dispenser(state, SETTINGS, f"boot-{self.boot}")
         self.linked = False
         self.do(Start())
 

@@ -6,9 +6,9 @@ from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
 from drink_agent.domain.recovery import (
     FOLLOWS,
+    DropStage,
     ImpossibleHistoryError,
-    Memory,
-    Step,
+    JournalState,
     replay,
     start_deadline_ms,
 )
@@ -23,75 +23,75 @@ def result(revision: int, drop: str = "a") -> Result:
     return Result(drop, revision, Cause.BOARD_ACK, evidence)
 
 
-HISTORIES: dict[Step, list[Record]] = {
-    Step.NONE: [],
-    Step.ACCEPTED: [ACCEPTED],
-    Step.COMMANDED: [ACCEPTED, COMMANDED],
-    Step.RESULT: [ACCEPTED, COMMANDED, result(1)],
-    Step.ACKED: [ACCEPTED, COMMANDED, result(1), ACKED],
+HISTORIES: dict[DropStage, list[Record]] = {
+    DropStage.NONE: [],
+    DropStage.ACCEPTED: [ACCEPTED],
+    DropStage.COMMANDED: [ACCEPTED, COMMANDED],
+    DropStage.RESULT: [ACCEPTED, COMMANDED, result(1)],
+    DropStage.ACKED: [ACCEPTED, COMMANDED, result(1), ACKED],
 }
 
 
-def memory_of(records: list[Record], remembered_drops: int = 10) -> Memory:
+def memory_of(records: list[Record], remembered_drops: int = 10) -> JournalState:
     entries = [Entry(number, record) for number, record in enumerate(records, 1)]
     return replay(entries, remembered_drops)
 
 
-@pytest.mark.parametrize(("step", "kind"), list(itertools.product(Step, FOLLOWS)))
-def test_every_record_after_every_step(step: Step, kind: type[Record]) -> None:
-    memory = memory_of(HISTORIES[step])
-    assert memory.step_of("a") is step
-    revision = 2 if step in (Step.RESULT, Step.ACKED) else 1
+@pytest.mark.parametrize(("step", "kind"), list(itertools.product(DropStage, FOLLOWS)))
+def test_every_record_after_every_step(step: DropStage, kind: type[Record]) -> None:
+    state = memory_of(HISTORIES[step])
+    assert state.stage_of("a") is step
+    revision = 2 if step in (DropStage.RESULT, DropStage.ACKED) else 1
     candidates: dict[type[Record], Record] = {
         Accepted: ACCEPTED,
         Commanded: COMMANDED,
         Result: result(revision),
         Acked: ACKED,
     }
-    entry = Entry(memory.sequence + 1, candidates[kind])
-    allowed: dict[Step, set[type[Record]]] = {
-        Step.NONE: {Accepted, Result},
-        Step.ACCEPTED: {Commanded, Result},
-        Step.COMMANDED: {Result},
-        Step.RESULT: {Result, Acked},
-        Step.ACKED: {Result},
+    entry = Entry(state.sequence + 1, candidates[kind])
+    allowed: dict[DropStage, set[type[Record]]] = {
+        DropStage.NONE: {Accepted, Result},
+        DropStage.ACCEPTED: {Commanded, Result},
+        DropStage.COMMANDED: {Result},
+        DropStage.RESULT: {Result, Acked},
+        DropStage.ACKED: {Result},
     }
     if kind not in allowed[step]:
         with pytest.raises(ImpossibleHistoryError):
-            memory.apply(entry)
+            state.apply(entry)
         return
-    memory.apply(entry)
-    after: dict[type[Record], Step] = {
-        Accepted: Step.ACCEPTED,
-        Commanded: Step.COMMANDED,
-        Result: Step.RESULT,
-        Acked: Step.ACKED,
+    state.apply(entry)
+    after: dict[type[Record], DropStage] = {
+        Accepted: DropStage.ACCEPTED,
+        Commanded: DropStage.COMMANDED,
+        Result: DropStage.RESULT,
+        Acked: DropStage.ACKED,
     }
-    assert memory.step_of("a") is after[kind]
-    assert memory.sequence == entry.sequence
+    assert state.stage_of("a") is after[kind]
+    assert state.sequence == entry.sequence
 
 
 @pytest.mark.parametrize("revision", [0, 1, 3])
 def test_a_revision_out_of_order_is_impossible(revision: int) -> None:
-    memory = memory_of(HISTORIES[Step.RESULT])
+    state = memory_of(HISTORIES[DropStage.RESULT])
     with pytest.raises(ImpossibleHistoryError):
-        memory.apply(Entry(9, result(revision)))
+        state.apply(Entry(9, result(revision)))
 
 
 def test_an_acknowledgement_of_another_revision_is_impossible() -> None:
-    memory = memory_of(HISTORIES[Step.RESULT])
+    state = memory_of(HISTORIES[DropStage.RESULT])
     with pytest.raises(ImpossibleHistoryError):
-        memory.apply(Entry(9, Acked("a", 2)))
+        state.apply(Entry(9, Acked("a", 2)))
 
 
 def test_numbers_only_grow() -> None:
-    memory = memory_of([ACCEPTED])
+    state = memory_of([ACCEPTED])
     with pytest.raises(ImpossibleHistoryError):
-        memory.apply(Entry(1, COMMANDED))
+        state.apply(Entry(1, COMMANDED))
 
 
 def test_a_settled_drop_keeps_its_result_without_evidence() -> None:
-    known = memory_of(HISTORIES[Step.ACKED]).settled["a"]
+    known = memory_of(HISTORIES[DropStage.ACKED]).settled["a"]
     assert known.sequence == 3
     assert known.result.outcome is Outcome.DISPENSED
     assert known.result.evidence == Evidence()
@@ -101,9 +101,9 @@ def test_the_oldest_settled_drops_are_forgotten() -> None:
     records: list[Record] = []
     for drop in "abcd":
         records += [result(1, drop), Acked(drop, 1)]
-    memory = memory_of(records, remembered_drops=2)
-    assert list(memory.settled) == ["c", "d"]
-    assert memory.step_of("a") is Step.NONE
+    state = memory_of(records, remembered_drops=2)
+    assert list(state.settled) == ["c", "d"]
+    assert state.stage_of("a") is DropStage.NONE
 
 
 def test_replay_continues_after_the_last_number_ever_written() -> None:

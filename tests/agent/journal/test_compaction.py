@@ -3,26 +3,26 @@ from hypothesis import strategies as st
 
 from drink_agent.domain.evidence import Cause, Evidence, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
-from drink_agent.domain.recovery import Memory, Step, replay
+from drink_agent.domain.recovery import DropStage, JournalState, replay
 from drink_agent.journal.compaction import survivors
 
 EVIDENCE = Evidence(contradiction="kept")
 
 
-def next_records(memory: Memory, drop: str) -> list[Record]:
-    known = memory.result_of(drop)
+def next_records(state: JournalState, drop: str) -> list[Record]:
+    known = state.result_of(drop)
     revision = known.result.revision + 1 if known else 1
     result = Result(drop, revision, Cause.BOARD_SILENT, EVIDENCE)
-    match memory.step_of(drop):
-        case Step.NONE:
+    match state.stage_of(drop):
+        case DropStage.NONE:
             return [Accepted(drop, 1, 1000, 0, "boot"), result]
-        case Step.ACCEPTED if memory.commanded:
+        case DropStage.ACCEPTED if state.commanded:
             return [result]  # one command is at the board at a time
-        case Step.ACCEPTED:
+        case DropStage.ACCEPTED:
             return [Commanded(drop, 1, Sensor.STOCKED), result]
-        case Step.COMMANDED | Step.ACKED:
+        case DropStage.COMMANDED | DropStage.ACKED:
             return [result]
-        case Step.RESULT:
+        case DropStage.RESULT:
             return [Acked(drop, revision - 1), result]
 
 
@@ -31,16 +31,16 @@ def test_survivors_replay_to_the_same_memory(
     data: st.DataObject, remembered_drops: int, evidence_drops: int
 ) -> None:
     entries: list[Entry] = []
-    memory = replay(entries, remembered_drops)
+    state = replay(entries, remembered_drops)
     for _ in range(data.draw(st.integers(0, 40))):
         drop = data.draw(st.sampled_from("abcdefg"))
-        record = data.draw(st.sampled_from(next_records(memory, drop)))
-        entry = Entry(memory.sequence + 1, record)
-        memory.apply(entry)
+        record = data.draw(st.sampled_from(next_records(state, drop)))
+        entry = Entry(state.sequence + 1, record)
+        state.apply(entry)
         entries.append(entry)
 
     kept = survivors(entries, remembered_drops=remembered_drops, evidence_drops=evidence_drops)
-    assert replay(kept, remembered_drops, memory.sequence) == memory
+    assert replay(kept, remembered_drops, state.sequence) == state
     again = survivors(kept, remembered_drops=remembered_drops, evidence_drops=evidence_drops)
     assert again == kept
     with_evidence = {
@@ -48,8 +48,8 @@ def test_survivors_replay_to_the_same_memory(
         for entry in kept
         if isinstance(entry.record, Result) and entry.record.evidence == EVIDENCE
     }
-    newest = list(memory.settled)[max(0, len(memory.settled) - evidence_drops) :]
-    assert with_evidence == set(memory.unacked) | set(newest)
+    newest = list(state.settled)[max(0, len(state.settled) - evidence_drops) :]
+    assert with_evidence == set(state.unacked) | set(newest)
 
 
 def test_an_acknowledged_drop_leaves_its_result_and_its_acknowledgement() -> None:

@@ -12,7 +12,7 @@ import serial
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.hosts import PtyHost
 from drink_agent.board.emulator.spec import ArmedFault, BoardSpec, Fault
-from drink_agent.board.identity import AnotherBoardError, BoardMemory, Identity
+from drink_agent.board.identity import AnotherBoardError, Identity, IdentityStore
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import parse_url
 from drink_agent.tools import board as tool
@@ -169,18 +169,18 @@ async def test_fault_65_another_board_is_reported_and_not_used(tmp_path: Path) -
     async with PtyHost(board, tmp_path / "board") as host:
         number = (tmp_path / "board").stat().st_rdev
         sysfs.plug(number, serial="A1")
-        memory = BoardMemory(tmp_path / "journal.board", sysfs.root)
-        memory.check(number)
-        memory.keep()
+        identities = IdentityStore(tmp_path / "journal.board", sysfs.root)
+        identities.check(number)
+        identities.remember()
         lines: list[str] = []
-        tool = BoardMemory(memory.path, sysfs.root, read_only=True)
+        tool = IdentityStore(identities.path, sysfs.root, read_only=True)
         settings = BoardSettings(url=host.where)
-        assert await check_board(settings, lines.append, memory=tool)
+        assert await check_board(settings, lines.append, identities=tool)
         assert "serial number A1" in lines[0]
         sysfs.unplug(number)
         sysfs.plug(number, serial="A2")
         lines.clear()
-        assert not await check_board(settings, lines.append, memory=tool, slot=1)
+        assert not await check_board(settings, lines.append, identities=tool, slot=1)
     assert "serial number A2" in lines[0]
     assert any("another board" in line and "accept-board" in line for line in lines)
     assert board.counts.motor_runs == 0
@@ -200,62 +200,62 @@ def sysfs(tmp_path: Path) -> Sysfs:
 
 
 @pytest.fixture
-def memory(tmp_path: Path, sysfs: Sysfs) -> BoardMemory:
-    return BoardMemory(tmp_path / "board", sysfs.root)
+def identities(tmp_path: Path, sysfs: Sysfs) -> IdentityStore:
+    return IdentityStore(tmp_path / "board", sysfs.root)
 
 
-def accept(url: str, memory: BoardMemory) -> tuple[bool, str]:
+def accept(url: str, identities: IdentityStore) -> tuple[bool, str]:
     lines: list[str] = []
     settings = BoardSettings(url=url, password="p")
-    return accept_board(settings, memory, lines.append), "\n".join(lines)
+    return accept_board(settings, identities, lines.append), "\n".join(lines)
 
 
 def test_fault_65_the_connected_adapter_replaces_the_previous_one(
-    port: str, sysfs: Sysfs, memory: BoardMemory
+    port: str, sysfs: Sysfs, identities: IdentityStore
 ) -> None:
     number = Path(port).stat().st_rdev
     sysfs.plug(number, serial="A1")
-    memory.check(number)
-    memory.keep()
+    identities.check(number)
+    identities.remember()
     sysfs.unplug(number)
     sysfs.plug(number, serial="A2")
     with pytest.raises(AnotherBoardError):
-        memory.check(number)
-    done, told = accept(f"serial://{port}", memory)
+        identities.check(number)
+    done, told = accept(f"serial://{port}", identities)
     assert done
     assert told.index("A1") < told.index("A2")
-    memory.check(number)
+    identities.check(number)
 
 
-def test_a_missing_port_changes_nothing(tmp_path: Path, memory: BoardMemory) -> None:
-    memory.save(Identity(greeting=""))
-    before = memory.path.read_bytes()
-    done, told = accept(f"serial://{tmp_path / 'nothing'}", memory)
+def test_a_missing_port_changes_nothing(tmp_path: Path, identities: IdentityStore) -> None:
+    identities.save(Identity(greeting=""))
+    before = identities.path.read_bytes()
+    done, told = accept(f"serial://{tmp_path / 'nothing'}", identities)
     assert not done
     assert "plug the machine's board in first" in told
-    assert memory.path.read_bytes() == before
+    assert identities.path.read_bytes() == before
 
 
 @pytest.mark.parametrize("url", ["tcp://127.0.0.1:1", "listen://127.0.0.1:0"])
-def test_a_board_that_is_on_no_usb_port_is_forgotten(memory: BoardMemory, url: str) -> None:
-    memory.greeted(b"machine-d")
-    memory.keep()
+def test_a_board_that_is_on_no_usb_port_is_forgotten(identities: IdentityStore, url: str) -> None:
+    identities.check_login(b"machine-d")
+    identities.remember()
     with pytest.raises(AnotherBoardError):
-        memory.greeted(b"machine-s")
-    done, told = accept(url, memory)
+        identities.check_login(b"machine-s")
+    done, told = accept(url, identities)
     assert done
     assert "the next board that answers" in told
-    memory.admit()
-    assert memory.load() is None
+    identities.check_refusal()
+    assert identities.load() is None
 
 
-def test_a_damaged_memory_is_replaced(port: str, sysfs: Sysfs, memory: BoardMemory) -> None:
+def test_a_damaged_memory_is_replaced(port: str, sysfs: Sysfs, identities: IdentityStore) -> None:
     sysfs.plug(Path(port).stat().st_rdev, serial="A1")
-    memory.path.write_text("{")
-    done, told = accept(f"serial://{port}", memory)
+    identities.path.write_text("{")
+    done, told = accept(f"serial://{port}", identities)
     assert done
     assert "cannot be read" in told
-    known = memory.load()
+    known = identities.load()
     assert known is not None
     assert known.adapter is not None
 
@@ -266,6 +266,6 @@ def test_the_service_can_read_what_root_accepted(tmp_path: Path, port: str, sysf
     state = tmp_path / "state"
     state.mkdir()
     os.chown(state, 61184, 61184)
-    memory = BoardMemory(state / "board", sysfs.root)
-    assert accept(f"serial://{port}", memory)[0]
-    assert memory.path.stat().st_uid == 61184
+    identities = IdentityStore(state / "board", sysfs.root)
+    assert accept(f"serial://{port}", identities)[0]
+    assert identities.path.stat().st_uid == 61184

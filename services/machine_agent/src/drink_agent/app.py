@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from drink_agent.board.board import Board
-from drink_agent.board.identity import BoardMemory
+from drink_agent.board.identity import IdentityStore
 from drink_agent.config import Config
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.events import BoardEvent, BoardStatus
@@ -61,7 +61,7 @@ def build(
     with _no_garbage_collection():
         journal, entries = open_journal(config.journal.path)
         try:
-            memory = replay(entries, config.dispenser.remembered_drops, journal.last_sequence)
+            state = replay(entries, config.dispenser.remembered_drops, journal.last_sequence)
         except BaseException:
             journal.close()
             raise
@@ -70,8 +70,8 @@ def build(
         extra={
             "journal_id": journal.journal_id,
             "entries": len(entries),
-            "unacked": len(memory.unacked),
-            "interrupted": list(memory.commanded),
+            "unacked": len(state.unacked),
+            "interrupted": list(state.commanded),
             "torn_bytes": journal.torn_bytes,
         },
     )
@@ -84,7 +84,7 @@ def build(
             agent_version=version("drink-machine-agent"),
             board=BoardStatus(),
         ),
-        dispenser=Dispenser(memory, config.dispenser, boot or boot_id()),
+        dispenser=Dispenser(state, config.dispenser, boot or boot_id()),
         journal=journal,
         make_board=make_board or partial(_board, config, clock),
         make_link=make_link or partial(LinkClient, config.link, clock=clock),
@@ -100,7 +100,9 @@ def build(
 def _board(
     config: Config, clock: Callable[[], float], on_event: Callable[[BoardEvent], None]
 ) -> BoardPort:
-    return Board(config.board, on_event, clock=clock, memory=BoardMemory(config.identity_file))
+    return Board(
+        config.board, on_event, clock=clock, identities=IdentityStore(config.identity_file)
+    )
 
 
 @contextlib.contextmanager

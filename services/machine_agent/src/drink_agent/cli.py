@@ -192,7 +192,7 @@ def _show_journal(options: argparse.Namespace) -> int:
 
 
 def _check_board(options: argparse.Namespace) -> int:
-    from drink_agent.board.identity import BoardMemory
+    from drink_agent.board.identity import IdentityStore
     from drink_agent.tools.board import check_board
 
     if options.drop is not None and not options.yes:
@@ -203,8 +203,10 @@ def _check_board(options: argparse.Namespace) -> int:
     try:
         # So that no agent starts meanwhile and uses the board.
         with journal_lock(config.journal.path):
-            memory = BoardMemory(config.identity_file, read_only=True)
-            sound = asyncio.run(check_board(config.board, show, memory=memory, slot=options.drop))
+            identities = IdentityStore(config.identity_file, read_only=True)
+            sound = asyncio.run(
+                check_board(config.board, show, identities=identities, slot=options.drop)
+            )
     except JournalError as error:
         print(f"drink-machine-agent: {error}", file=sys.stderr)
         if isinstance(error, JournalLockedError):
@@ -214,15 +216,15 @@ def _check_board(options: argparse.Namespace) -> int:
 
 
 def _accept_board(options: argparse.Namespace) -> int:
-    from drink_agent.board.identity import BoardMemory
+    from drink_agent.board.identity import IdentityStore
     from drink_agent.tools.board import accept_board
 
     config = configuration.load(options.config, os.environ)
-    memory = BoardMemory(config.identity_file)
+    identities = IdentityStore(config.identity_file)
     try:
-        return 0 if accept_board(config.board, memory, print) else EXIT_FAULT
+        return 0 if accept_board(config.board, identities, print) else EXIT_FAULT
     except OSError as error:
-        print(f"drink-machine-agent: {memory.path}: {error.strerror}", file=sys.stderr)
+        print(f"drink-machine-agent: {identities.path}: {error.strerror}", file=sys.stderr)
         return EXIT_FAULT
 
 

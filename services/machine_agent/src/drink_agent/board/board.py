@@ -9,7 +9,7 @@ from typing import Final
 
 from drink_agent.backoff import Backoff
 from drink_agent.board.drivers import DRIVERS
-from drink_agent.board.identity import AnotherBoardError, BoardMemory, Identity
+from drink_agent.board.identity import AnotherBoardError, Identity, IdentityStore
 from drink_agent.board.serial_stream import SerialSource
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import (
@@ -42,17 +42,17 @@ HEALTHY_AFTER_S: Final = 60.0
 _log: Final = logging.getLogger(__name__)
 
 
-def make_source(settings: BoardSettings, memory: BoardMemory | None = None) -> StreamSource:
+def make_source(settings: BoardSettings, identities: IdentityStore | None = None) -> StreamSource:
     """Returns the source of streams for a board's URL.
 
     Args:
         settings: The board's settings.
-        memory: Recognises the machine's own board; None accepts any board.
+        identities: Recognises the machine's own board; None accepts any board.
     """
     url = parse_url(settings.url)
     match url.scheme:
         case "serial" | "rfc2217":
-            return SerialSource(url, memory.check if memory else None)
+            return SerialSource(url, identities.check if identities else None)
         case "tcp":
             return DialSource(url)
         case "listen":
@@ -70,7 +70,7 @@ class Board:
         on_event: Takes the board's events; must not call the board.
         clock: Returns monotonic seconds.
         source: Opens the streams; None for the source of the board's URL.
-        memory: Recognises the machine's own board; None accepts any board.
+        identities: Recognises the machine's own board; None accepts any board.
         rng: Draws the waits between attempts to open a stream.
     """
 
@@ -81,12 +81,12 @@ class Board:
         *,
         clock: Callable[[], float] = time.monotonic,
         source: StreamSource | None = None,
-        memory: BoardMemory | None = None,
+        identities: IdentityStore | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self._memory = memory
+        self._identities = identities
         self._keeping: asyncio.Future[Identity | None] | None = None
-        self.source = source or make_source(settings, memory)
+        self.source = source or make_source(settings, identities)
         """Opens the streams."""
         self._driver = DRIVERS[settings.dialect](settings, self)
         self._status = self._driver.status
@@ -160,8 +160,8 @@ class Board:
         """Opens a stream, serves it until it ends, and waits before the next attempt."""
         lasted_s = 0.0
         try:
-            if self._memory is not None:
-                await asyncio.to_thread(self._memory.admit)
+            if self._identities is not None:
+                await asyncio.to_thread(self._identities.check_refusal)
             stream = await self.source.open()
         except AnotherBoardError as error:
             self._problem = str(error)
@@ -227,10 +227,10 @@ class Board:
     def check_login(self, login: bytes) -> None:
         """Ends the stream if the board logged in with something else than the machine's board."""
         assert self._stream is not None
-        if self._memory is None:
+        if self._identities is None:
             return
         try:
-            self._memory.greeted(login)
+            self._identities.check_login(login)
         except (AnotherBoardError, OSError) as error:
             _log.error("board_refused", extra={"reason": str(error)})
             self._failure = self._failure or StreamLostError(str(error))
@@ -272,9 +272,9 @@ class Board:
 
     def _remember(self) -> None:
         """Saves the identity of the board that answers, on a thread."""
-        if self._memory is None or self._keeping is not None:
+        if self._identities is None or self._keeping is not None:
             return
-        self._keeping = asyncio.get_running_loop().run_in_executor(None, self._memory.keep)
+        self._keeping = asyncio.get_running_loop().run_in_executor(None, self._identities.remember)
         self._keeping.add_done_callback(self._on_kept)
 
     def _on_kept(self, keeping: "asyncio.Future[Identity | None]") -> None:

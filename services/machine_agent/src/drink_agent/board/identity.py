@@ -1,8 +1,7 @@
-"""Remembers which board is the machine's, and refuses another one.
+"""Stores the identity of the machine's board, and refuses every other board.
 
-A command that reaches another machine's board drops a can that nobody has paid for. So what tells
-boards apart is kept in a file: the USB adapter that the board is behind, and what the board says
-when it logs in, as a digest.
+A command that reaches another machine's board drops a can that was not paid for. So a file holds
+what distinguishes boards: the USB adapter of the board's port, and a digest of the board's login.
 """
 
 import hmac
@@ -19,7 +18,7 @@ from drink_agent.board.usb import SYSFS, Adapter, adapter_of
 from drink_agent.files import give_to_owner
 
 FILE_BYTES_MAX: Final = 65_536
-"""Longest file that is read; one has a few hundred bytes."""
+"""Most bytes of the file that are read; a file has a few hundred."""
 
 _SALT_BYTES: Final = 16
 
@@ -27,27 +26,27 @@ _REMEDY: Final = "if it is the machine's, say so with: drink-machine-agent accep
 
 
 class AnotherBoardError(StreamError):
-    """What is there is not the machine's board, or nobody can tell."""
+    """The board is not the machine's, or the stored identity cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells the machine's board from others."""
+    """What distinguishes the machine's board from other boards."""
 
     adapter: Adapter | None = None
-    """The USB adapter; None for a board that is on none."""
+    """The USB adapter; None for a board without one."""
     greeting: str = field(default="", repr=False)
-    """Salt and digest of what it logs in with, in hexadecimal digits; empty if it never did."""
+    """Salt and digest of the board's login, in hexadecimal digits; empty if it never logged in."""
     refused: str = ""
-    """Why a board was refused by what it logged in with; stays until a person has decided, since a
-    board logs in only when it starts. Empty: none was."""
+    """Why a board was refused because of its login; empty if none was. It stays until a person
+    decides, because a board logs in only when it starts."""
 
 
-class BoardMemory:
-    """The machine's board, as it is remembered in a file.
+class IdentityStore:
+    """The stored identity of the machine's board.
 
-    The file is read for each look, so that a person can change it while the agent runs. All but
-    the constructor blocks on the disk.
+    The file is read for each check, so that a person can change it while the agent runs. All
+    methods block on the disk.
 
     Args:
         path: The file.
@@ -62,11 +61,11 @@ class BoardMemory:
         self._read_only = read_only
         self._seen = Identity()
 
-    def admit(self) -> None:
-        """Lets boards be tried, unless one was refused that would not log in again.
+    def check_refusal(self) -> None:
+        """Starts an attempt to connect, unless a board was refused because of its login.
 
         Raises:
-            AnotherBoardError: A person has to decide first.
+            AnotherBoardError: A board was refused; a person has to decide first.
         """
         known = self.load()
         if known is not None and known.refused:
@@ -74,14 +73,14 @@ class BoardMemory:
         self._seen = known or Identity()
 
     def check(self, number: int) -> None:
-        """Lets the machine's own port pass, and any if none is remembered.
+        """Accepts the machine's own port, and any port if no identity is stored.
 
         Args:
             number: The port's device number, `st_rdev` of its file.
 
         Raises:
-            AnotherBoardError: It is another one, or what is remembered cannot be read.
-            StreamError: It was unplugged.
+            AnotherBoardError: The port is another one, or the stored identity cannot be read.
+            StreamError: The port was unplugged.
         """
         try:
             found = adapter_of(number, self._sysfs)
@@ -92,17 +91,17 @@ class BoardMemory:
             raise AnotherBoardError(f"another board: {problem}; {_REMEDY}")
         self._seen = Identity(found, known.greeting if known else "")
 
-    def greeted(self, login: bytes) -> None:
-        """Lets the machine's own board pass, by what it logs in with.
+    def check_login(self, login: bytes) -> None:
+        """Accepts the login of the machine's own board.
 
-        A line with bytes that no firmware sends is noise on the wire, and tells nothing.
+        A login with bytes that no firmware sends is noise on the wire, and is ignored.
 
         Args:
-            login: What it said; a secret.
+            login: What the board logged in with; a secret.
 
         Raises:
-            AnotherBoardError: Another board logs in otherwise; none is admitted from now on.
-            OSError: That could not be written down.
+            AnotherBoardError: The login is another board's; from now on no board is accepted.
+            OSError: The refusal could not be stored.
         """
         text = login.strip()
         readable = text.isascii() and text.decode("ascii").isprintable()
@@ -118,11 +117,11 @@ class BoardMemory:
             raise AnotherBoardError(f"{refused}; {_REMEDY}")
         self._seen = replace(self._seen, greeting=greeting or _digest(text))
 
-    def keep(self) -> Identity | None:
-        """Remembers the board that was let pass last, since it answers.
+    def remember(self) -> Identity | None:
+        """Stores the identity of the board that was accepted last, because it answers.
 
         Returns:
-            What is remembered from now on; None if that is what was remembered before.
+            The identity that is stored now; None if it was stored before.
 
         Raises:
             OSError: The file cannot be written.
@@ -132,7 +131,7 @@ class BoardMemory:
         known = self.load() or Identity()
         seen = self._seen
         if seen.adapter is not None and known.adapter is not None and not known.adapter.unique:
-            # A serial number that once was not alone may be another adapter's the next time.
+            # A serial number that several adapters have had may be another adapter's next time.
             seen = replace(seen, adapter=replace(seen.adapter, unique=False))
         if seen in (known, Identity()):
             return None
@@ -140,10 +139,10 @@ class BoardMemory:
         return seen
 
     def load(self) -> Identity | None:
-        """Returns what is remembered; None if nothing is.
+        """Returns the stored identity; None without one.
 
         Raises:
-            AnotherBoardError: It cannot be read, so nobody can tell whose board this is.
+            AnotherBoardError: The file cannot be read, so no board can be recognised.
         """
         try:
             with self.path.open("rb") as file:
@@ -158,7 +157,7 @@ class BoardMemory:
             ) from error
 
     def save(self, identity: Identity) -> None:
-        """Remembers a board in place of the one before.
+        """Stores an identity in place of the one before.
 
         Raises:
             OSError: The file cannot be written.
@@ -173,7 +172,7 @@ class BoardMemory:
         new.replace(self.path)
 
     def forget(self) -> None:
-        """Remembers no board: the next one that answers is the machine's.
+        """Removes the stored identity: the next board that answers becomes the machine's.
 
         Raises:
             OSError: The file cannot be removed.
@@ -181,16 +180,16 @@ class BoardMemory:
         self.path.unlink(missing_ok=True)
 
     def found(self, device: Path) -> Adapter | None:
-        """Returns the adapter of a port now; None for a port that is not on USB.
+        """Returns the present adapter of a port; None for a port that is not on USB.
 
         Raises:
-            OSError: There is no such port.
+            OSError: The port does not exist.
         """
         return adapter_of(device.stat().st_rdev, self._sysfs)
 
 
 def _difference(known: Adapter | None, found: Adapter | None) -> str:
-    """Why the adapter that was found is not the one that is remembered; empty if it is."""
+    """Returns why the adapter that was found is not the stored one; empty if it is."""
     if known is None:
         return ""
     if found is None:
@@ -217,10 +216,10 @@ def _is_digest(greeting: str, login: bytes) -> bool:
 
 
 def _parse(values: dict[str, Any]) -> Identity:
-    """What was saved.
+    """Returns the identity in a file's JSON object.
 
     Raises:
-        ValueError, TypeError, KeyError: It is not that.
+        ValueError, TypeError, KeyError: The object is not what `save` wrote.
     """
     if values["version"] != 1:
         raise ValueError("version")

@@ -1,4 +1,4 @@
-"""Which USB adapter a serial port belongs to, as the kernel's sysfs tells it."""
+"""Finds the USB adapter of a serial port in the kernel's sysfs."""
 
 import os
 from dataclasses import dataclass
@@ -6,34 +6,34 @@ from pathlib import Path
 from typing import Final
 
 SYSFS: Final = Path("/sys")
-"""Where the kernel shows its devices; in containers too."""
+"""Where the kernel lists its devices, also in containers."""
 
 _PLACEHOLDERS: Final = frozenset({"", "0", "1", "0000", "0001", "1234", "12345678", "123456789"})
-"""Serial numbers that whole series of adapters come with."""
+"""Serial numbers that all adapters of a series have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A USB adapter, and which of its ports."""
+    """A USB adapter and one of its ports."""
 
     vendor: str
     """Four hexadecimal digits, such as 0403 for FTDI."""
     product: str
     """Four hexadecimal digits."""
     name: str
-    """What it calls itself; empty if it does not."""
+    """Its product name; empty without one."""
     serial: str
     """Its serial number; empty without one."""
     unique: bool
-    """Whether the serial number tells it from all others that were seen at the same time."""
+    """Whether no other adapter had the same serial number at the same time."""
     path: str
-    """Controller, USB sockets on the way, and interface, as in /dev/serial/by-path; does not depend
-    on the order in which things were plugged in."""
+    """Controller, USB sockets and interface, as in /dev/serial/by-path. It does not depend on the
+    order in which devices were plugged in."""
     interface: str
-    """Number of its port, such as 1.0; an adapter may have several."""
+    """Number of the port, such as 1.0; an adapter may have several ports."""
 
     def __str__(self) -> str:
-        """For a person."""
+        """Returns the adapter's description for a person."""
         serial = f"serial number {self.serial}" if self.serial else "no serial number"
         name = f"{self.name} " if self.name else ""
         return f"{name}({self.vendor}:{self.product}), {serial}, at {self.path}"
@@ -47,7 +47,7 @@ def adapter_of(number: int, sysfs: Path = SYSFS) -> Adapter | None:
         sysfs: The root of sysfs.
 
     Raises:
-        OSError: The adapter was unplugged while it was looked at.
+        OSError: The adapter was unplugged meanwhile.
     """
     port = Path(os.path.realpath(sysfs / "dev/char" / f"{os.major(number)}:{os.minor(number)}"))
     devices = Path(os.path.realpath(sysfs / "devices"))
@@ -64,7 +64,7 @@ def adapter_of(number: int, sysfs: Path = SYSFS) -> Adapter | None:
 def _adapter(device: Path, interface: Path, devices: Path, sysfs: Path) -> Adapter:
     vendor, product = _read(device / "idVendor"), _read(device / "idProduct")
     serial = _optional(device / "serial")
-    # The number of a bus depends on the order in which controllers were found; the place does not.
+    # A bus number depends on the order in which controllers were found; the path does not.
     hub = next((each for each in device.parents if each.name.startswith("usb")), device)
     controller = hub.parent.relative_to(devices)
     number = interface.name.rpartition(":")[2]
@@ -84,11 +84,11 @@ def _is_placeholder(serial: str) -> bool:
 
 
 def _count(sysfs: Path, vendor: str, product: str, serial: str) -> int:
-    """How many adapters there are now that say the same of themselves."""
+    """Returns how many adapters with the same description are plugged in."""
     found = 0
     for device in (sysfs / "bus/usb/devices").glob("*"):
-        said = (_optional(device / each) for each in ("idVendor", "idProduct", "serial"))
-        found += tuple(said) == (vendor, product, serial)
+        described = (_optional(device / each) for each in ("idVendor", "idProduct", "serial"))
+        found += tuple(described) == (vendor, product, serial)
     return found
 
 

@@ -39,7 +39,7 @@ from drink_agent.domain.events import (
 )
 from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
-from drink_agent.domain.recovery import KnownResult, Memory, Step, start_deadline_ms
+from drink_agent.domain.recovery import DropStage, JournalState, KnownResult, start_deadline_ms
 
 REVISIONS_MAX = 16
 """Most results of one drop, including the first; a board gives one late answer, not many."""
@@ -94,13 +94,13 @@ class Dispenser:
     The first event must be `Start`.
 
     Args:
-        memory: The state according to the journal; owned by the dispenser from now on.
+        state: The state according to the journal; owned by the dispenser from now on.
         settings: The limits.
         boot: The kernel's boot id.
     """
 
-    def __init__(self, memory: Memory, settings: DispenserSettings, boot: str) -> None:
-        self._memory = memory
+    def __init__(self, state: JournalState, settings: DispenserSettings, boot: str) -> None:
+        self._state = state
         self._settings = settings
         self._boot = boot
         self._waiting: deque[_Waiting] = deque()
@@ -128,7 +128,7 @@ class Dispenser:
     @property
     def unacked(self) -> int:
         """Number of results that the frontend has not acknowledged."""
-        return len(self._memory.unacked)
+        return len(self._state.unacked)
 
     @property
     def idle(self) -> bool:
@@ -140,9 +140,9 @@ class Dispenser:
         """When a `Tick` is due at the latest; None if no time limit runs."""
         times = [waiting.deadline_ms for waiting in self._waiting]
         times += self._interrupted.values()
-        if self._epoch is not None and self._memory.unacked:
+        if self._epoch is not None and self._state.unacked:
             after = self._settings.resend_after_ms
-            times += (self._reported_ms.get(drop, 0) + after for drop in self._memory.unacked)
+            times += (self._reported_ms.get(drop, 0) + after for drop in self._state.unacked)
         return min(times, default=None)
 
     def step(self, event: Event, now_ms: int) -> list[Effect]:
@@ -182,21 +182,21 @@ class Dispenser:
         return effects
 
     def _take_start(self) -> None:
-        for accepted in tuple(self._memory.accepted.values()):
+        for accepted in tuple(self._state.accepted.values()):
             deadline_ms = start_deadline_ms(accepted, self._boot)
             if deadline_ms is None or deadline_ms <= self._now_ms:
                 self._refuse(accepted.drop, Cause.EXPIRED)
             else:
                 self._waiting.append(_Waiting(accepted.drop, accepted.slot, deadline_ms))
-        for commanded in self._memory.commanded.values():
+        for commanded in self._state.commanded.values():
             known = commanded.sensor_before is not Sensor.UNSPECIFIED
             wait_ms = self._settings.sensor_wait_ms if known else 0
             self._interrupted[commanded.drop] = self._now_ms + wait_ms
-        if (last := self._memory.unanswered) is not None:
+        if (last := self._state.unanswered) is not None:
             known_age = last.at_ms is not None and last.boot == self._boot
             age_ms = max(0, self._now_ms - (last.at_ms or 0)) if known_age else 0
             # The first effect of all, since the board may connect while a sync is awaited.
-            unknown = self._memory.result_of(last.drop)
+            unknown = self._state.result_of(last.drop)
             cause = unknown.result.cause if unknown else Cause.AGENT_RESTARTED
             recall = Recall(last.drop, last.slot, last.sensor_before, cause, age_ms)
             self._appends.append(recall)
@@ -206,11 +206,11 @@ class Dispenser:
         if command.epoch != self._epoch:
             self._disregard(Disregard.STALE_EPOCH, drop)
             return
-        if known := self._memory.result_of(drop):
+        if known := self._state.result_of(drop):
             self._report(known)
-        elif self._memory.step_of(drop) is not Step.NONE:
+        elif self._state.stage_of(drop) is not DropStage.NONE:
             self._disregard(Disregard.REPEATED, drop)
-        elif len(self._memory.unacked) >= self._settings.unacked_limit:
+        elif len(self._state.unacked) >= self._settings.unacked_limit:
             self._disregard(Disregard.OUTBOX_FULL, drop)
         elif self._stopping:
             self._refuse(drop, Cause.BOARD_UNREACHABLE)
@@ -223,7 +223,7 @@ class Dispenser:
             self._waiting.append(_Waiting(drop, slot, now_ms + ttl_ms))
 
     def _take_ack(self, ack: Ack) -> None:
-        known = self._memory.unacked.get(ack.drop)
+        known = self._state.unacked.get(ack.drop)
         if known is None or known.result.revision != ack.revision:
             self._disregard(Disregard.ACK_UNMATCHED, ack.drop)
             return
@@ -232,15 +232,15 @@ class Dispenser:
 
     def _take_link(self, link: LinkUp) -> None:
         self._epoch = link.epoch
-        for known in self._memory.unacked.values():
+        for known in self._state.unacked.values():
             self._report(known)
         for drop in link.wanted:
-            match self._memory.step_of(drop):
-                case Step.NONE:
+            match self._state.stage_of(drop):
+                case DropStage.NONE:
                     self._visible.append(ReportNotReceived(drop))
-                case Step.ACKED:
-                    self._report(self._memory.settled[drop])
-                case Step.ACCEPTED | Step.COMMANDED | Step.RESULT:
+                case DropStage.ACKED:
+                    self._report(self._state.settled[drop])
+                case DropStage.ACCEPTED | DropStage.COMMANDED | DropStage.RESULT:
                     pass  # its result is reported later, or was reported just now
 
     def _take_outcome(self, event: BoardOutcome) -> None:
@@ -253,7 +253,7 @@ class Dispenser:
     def _take_late_evidence(self, event: BoardLateEvidence) -> None:
         if event.drop in self._interrupted:
             self._finish(event.drop, event.cause, event.evidence)
-        elif known := self._memory.result_of(event.drop):
+        elif known := self._state.result_of(event.drop):
             self._revise(known.result, event)
         else:
             self._disregard(Disregard.EVIDENCE_UNUSED, event.drop)
@@ -294,7 +294,7 @@ class Dispenser:
     def _conclude_interrupted(self) -> None:
         for drop, deadline_ms in tuple(self._interrupted.items()):
             if self._now_ms >= deadline_ms:
-                evidence = Evidence(sensor_before=self._memory.commanded[drop].sensor_before)
+                evidence = Evidence(sensor_before=self._state.commanded[drop].sensor_before)
                 self._finish(drop, Cause.AGENT_RESTARTED, evidence)
 
     def _start_next(self) -> None:
@@ -313,7 +313,7 @@ class Dispenser:
         if self._epoch is None:
             return
         before_ms = self._now_ms - self._settings.resend_after_ms
-        for drop, known in self._memory.unacked.items():
+        for drop, known in self._state.unacked.items():
             if self._reported_ms.get(drop, 0) <= before_ms:
                 self._report(known)
 
@@ -321,12 +321,12 @@ class Dispenser:
         self._finish(drop, cause, Evidence())
 
     def _finish(self, drop: str, cause: Cause, evidence: Evidence) -> None:
-        known = self._memory.result_of(drop)
+        known = self._state.result_of(drop)
         revision = known.result.revision + 1 if known else 1
         self._interrupted.pop(drop, None)
         self._append(Result(drop, revision, cause, evidence))
         self._syncs = [Sync()]
-        self._report(self._memory.unacked[drop])
+        self._report(self._state.unacked[drop])
 
     def _report(self, known: KnownResult) -> None:
         if self._epoch is None:
@@ -335,8 +335,8 @@ class Dispenser:
         self._visible.append(Report(known.sequence, known.result))
 
     def _append(self, record: Record) -> None:
-        entry = Entry(self._memory.sequence + 1, record)
-        self._memory.apply(entry)
+        entry = Entry(self._state.sequence + 1, record)
+        self._state.apply(entry)
         self._appends.append(Append(entry))
 
     def _disregard(self, reason: Disregard, drop: str) -> None:

@@ -10,8 +10,8 @@ Only the last record of a drop counts:
 | RESULT | done, not acknowledged | report it until it is |
 | ACKED | settled | answer a repeated command with the same result |
 
-The running dispenser changes the same `Memory` by the same `apply`. So the state before a crash and
-the state that is read after it agree.
+The running dispenser changes the same `JournalState` by the same `apply`. So the state before a
+crash and the state that is read after it agree.
 """
 
 from collections.abc import Iterable
@@ -28,8 +28,8 @@ class ImpossibleHistoryError(Exception):
     """The records are valid, but cannot have been written in this order."""
 
 
-class Step(StrEnum):
-    """The last record of a drop."""
+class DropStage(StrEnum):
+    """The kind of a drop's last record."""
 
     NONE = "none"
     ACCEPTED = "accepted"
@@ -38,11 +38,11 @@ class Step(StrEnum):
     ACKED = "acked"
 
 
-FOLLOWS: dict[type[Accepted | Commanded | Result | Acked], frozenset[Step]] = {
-    Accepted: frozenset({Step.NONE}),
-    Commanded: frozenset({Step.ACCEPTED}),
-    Result: frozenset({Step.NONE, Step.ACCEPTED, Step.COMMANDED, Step.RESULT, Step.ACKED}),
-    Acked: frozenset({Step.RESULT}),
+FOLLOWS: dict[type[Accepted | Commanded | Result | Acked], frozenset[DropStage]] = {
+    Accepted: frozenset({DropStage.NONE}),
+    Commanded: frozenset({DropStage.ACCEPTED}),
+    Result: frozenset(DropStage),
+    Acked: frozenset({DropStage.RESULT}),
 }
 """The last records of a drop that a record may follow. RESULT after NONE is a refusal."""
 
@@ -58,8 +58,8 @@ class KnownResult:
 
 
 @dataclass(slots=True)
-class Memory:
-    """The last record of every remembered drop."""
+class JournalState:
+    """The last record of every drop that is kept."""
 
     remembered_drops: int
     """How many acknowledged drops are kept; the oldest ones are forgotten first."""
@@ -77,18 +77,18 @@ class Memory:
     settled: dict[str, KnownResult] = field(default_factory=dict)
     """Drops whose last record is ACKED, oldest first."""
 
-    def step_of(self, drop: str) -> Step:
-        """Returns the last record of the drop."""
+    def stage_of(self, drop: str) -> DropStage:
+        """Returns the stage of a drop."""
         if drop in self.unacked:
-            return Step.RESULT
+            return DropStage.RESULT
         if drop in self.settled:
-            return Step.ACKED
+            return DropStage.ACKED
         if drop in self.commanded:
-            return Step.COMMANDED
-        return Step.ACCEPTED if drop in self.accepted else Step.NONE
+            return DropStage.COMMANDED
+        return DropStage.ACCEPTED if drop in self.accepted else DropStage.NONE
 
     def result_of(self, drop: str) -> KnownResult | None:
-        """Returns the newest result of the drop, if it has one."""
+        """Returns the newest result of a drop, if it has one."""
         return self.unacked.get(drop) or self.settled.get(drop)
 
     def apply(self, entry: Entry) -> None:
@@ -100,7 +100,7 @@ class Memory:
         record = entry.record
         if entry.sequence <= self.sequence:
             raise ImpossibleHistoryError(f"record {entry.sequence} comes after {self.sequence}")
-        if self.step_of(record.drop) not in FOLLOWS[type(record)]:
+        if self.stage_of(record.drop) not in FOLLOWS[type(record)]:
             raise ImpossibleHistoryError(
                 f"record {entry.sequence} cannot follow its drop's last one"
             )
@@ -150,7 +150,7 @@ def _without_evidence(known: KnownResult) -> KnownResult:
     return KnownResult(known.sequence, stripped)
 
 
-def replay(entries: Iterable[Entry], remembered_drops: int, last_sequence: int = 0) -> Memory:
+def replay(entries: Iterable[Entry], remembered_drops: int, last_sequence: int = 0) -> JournalState:
     """Applies all entries of a journal.
 
     Args:
@@ -161,11 +161,11 @@ def replay(entries: Iterable[Entry], remembered_drops: int, last_sequence: int =
     Raises:
         ImpossibleHistoryError: The entries contradict each other.
     """
-    memory = Memory(remembered_drops)
+    state = JournalState(remembered_drops)
     for entry in entries:
-        memory.apply(entry)
-    memory.sequence = max(memory.sequence, last_sequence)
-    return memory
+        state.apply(entry)
+    state.sequence = max(state.sequence, last_sequence)
+    return state
 
 
 def start_deadline_ms(accepted: Accepted, boot: str) -> int | None:

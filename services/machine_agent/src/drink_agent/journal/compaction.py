@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from drink_agent.domain.evidence import Evidence
 from drink_agent.domain.records import Accepted, Entry, Result
-from drink_agent.domain.recovery import Memory, Step, replay
+from drink_agent.domain.recovery import DropStage, JournalState, replay
 
 
 def survivors(
@@ -26,15 +26,15 @@ def survivors(
     Raises:
         ImpossibleHistoryError: The entries contradict each other.
     """
-    memory = replay(entries, remembered_drops)
-    with_evidence = set(tuple(memory.settled)[-evidence_drops:] if evidence_drops else ())
+    state = replay(entries, remembered_drops)
+    with_evidence = set(tuple(state.settled)[-evidence_drops:] if evidence_drops else ())
     # A drop that was forgotten may have been accepted again; only its last acceptance counts.
     accepted_at = {e.record.drop: e.sequence for e in entries if isinstance(e.record, Accepted)}
     kept = []
     for entry in entries:
-        if entry.sequence < _first_relevant(entry.record.drop, memory, accepted_at):
+        if entry.sequence < _first_relevant(entry.record.drop, state, accepted_at):
             continue
-        stripped = entry.record.drop in memory.settled and entry.record.drop not in with_evidence
+        stripped = entry.record.drop in state.settled and entry.record.drop not in with_evidence
         if stripped and isinstance(entry.record, Result):
             kept.append(replace(entry, record=replace(entry.record, evidence=Evidence())))
         else:
@@ -42,16 +42,16 @@ def survivors(
     return kept
 
 
-def _first_relevant(drop: str, memory: Memory, accepted_at: Mapping[str, int]) -> float:
+def _first_relevant(drop: str, state: JournalState, accepted_at: Mapping[str, int]) -> float:
     """Returns the number of a drop's first relevant entry; infinity if none is relevant."""
-    if memory.unanswered is not None and memory.unanswered.drop == drop:
+    if state.unanswered is not None and state.unanswered.drop == drop:
         return accepted_at[drop]
-    match memory.step_of(drop):
-        case Step.ACCEPTED | Step.COMMANDED:
+    match state.stage_of(drop):
+        case DropStage.ACCEPTED | DropStage.COMMANDED:
             return accepted_at[drop]
-        case Step.RESULT:
-            return memory.unacked[drop].sequence
-        case Step.ACKED:
-            return memory.settled[drop].sequence
-        case Step.NONE:
+        case DropStage.RESULT:
+            return state.unacked[drop].sequence
+        case DropStage.ACKED:
+            return state.settled[drop].sequence
+        case DropStage.NONE:
             return math.inf

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drink_agent.board.board import Board
 from drink_agent.board.drivers.tini import LOGIN_REFUSED
-from drink_agent.board.identity import AnotherBoardError, BoardMemory, Identity
+from drink_agent.board.identity import AnotherBoardError, Identity, IdentityStore
 from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import StreamUrl, parse_url
 from drink_agent.domain.events import BoardEvent, BoardOutcome, BoardStatus
@@ -34,7 +34,7 @@ async def check_board(
     settings: BoardSettings,
     show: _Print,
     *,
-    memory: BoardMemory | None = None,
+    identities: IdentityStore | None = None,
     slot: int | None = None,
     ready_limit_s: float | None = None,
 ) -> bool:
@@ -45,7 +45,7 @@ async def check_board(
     Args:
         settings: Settings of the board.
         show: Prints a line.
-        memory: Identity of the machine's board; None accepts any board.
+        identities: Identity of the machine's board; None accepts any board.
         slot: Slot of the can to drop; None drops nothing.
         ready_limit_s: Longest wait for the board's answer in seconds; by default the limit for its
             kind of connection.
@@ -63,10 +63,10 @@ async def check_board(
         ready_limit_s = DIAL_IN_LIMIT_S if settings.dials_in else ANSWER_LIMIT_S
     url = parse_url(settings.url)
     with _show_board_log(url, show) as unusable:
-        if memory is not None and url.scheme == "serial":
-            for line in _adapter_lines(Path(url.path), memory):
+        if identities is not None and url.scheme == "serial":
+            for line in _adapter_lines(Path(url.path), identities):
                 show(line)
-        board = Board(settings, on_event, memory=memory)
+        board = Board(settings, on_event, identities=identities)
         running = asyncio.create_task(board.run())
         try:
             show(_opening_line(url, ready_limit_s))
@@ -107,10 +107,10 @@ async def _drop(board: Board, slot: int, ended: asyncio.Future[BoardOutcome], sh
     return answer.outcome is Outcome.DISPENSED
 
 
-def _adapter_lines(device: Path, memory: BoardMemory) -> Iterator[str]:
+def _adapter_lines(device: Path, identities: IdentityStore) -> Iterator[str]:
     """Yields the adapter of a port and warnings about the port's name; nothing if it is missing."""
     with contextlib.suppress(OSError):
-        if (adapter := memory.found(device)) is not None:
+        if (adapter := identities.found(device)) is not None:
             yield f"{device} is {adapter}"
             yield from port_name_warnings(device, adapter)
 
@@ -211,12 +211,12 @@ def _show_board_log(url: StreamUrl, show: _Print) -> Iterator[asyncio.Event]:
         logger.propagate = before[1]
 
 
-def accept_board(settings: BoardSettings, memory: BoardMemory, show: _Print) -> bool:
+def accept_board(settings: BoardSettings, identities: IdentityStore, show: _Print) -> bool:
     """Stores the connected board's adapter as the machine's; a running agent applies it at once.
 
     Args:
         settings: Settings of the board.
-        memory: Stored identity of the machine's board.
+        identities: Stored identity of the machine's board.
         show: Prints a line.
 
     Returns:
@@ -226,7 +226,7 @@ def accept_board(settings: BoardSettings, memory: BoardMemory, show: _Print) -> 
         OSError: The identity could not be stored.
     """
     try:
-        known = memory.load()
+        known = identities.load()
         show(f"until now: {_description(known)}")
     except AnotherBoardError as error:
         show(str(error).rpartition(";")[0])
@@ -234,16 +234,16 @@ def accept_board(settings: BoardSettings, memory: BoardMemory, show: _Print) -> 
     adapter = None
     if url.scheme == "serial":
         try:
-            adapter = memory.found(Path(url.path))
+            adapter = identities.found(Path(url.path))
         except OSError as error:
             show(f"{url.path}: {error.strerror}; plug the machine's board in first")
             return False
     if adapter is None:
-        memory.forget()
+        identities.forget()
         show("from now on: the next board that answers")
     else:
         accepted = Identity(adapter)
-        memory.save(accepted)
+        identities.save(accepted)
         show(f"from now on: {_description(accepted)}")
     return True
 
