@@ -120,12 +120,12 @@ def boards(data: bytes) -> None:
             board.connect()
             board.now += 1
             for start in range(0, half, cut):
-                board.hear(data[start : min(start + cut, half)])
+                board.receive(data[start : min(start + cut, half)])
             board.now += 1
             board.dispense("drop", 1)
             board.now += 1
             for start in range(half, len(data), cut):
-                board.hear(data[start : start + cut])
+                board.receive(data[start : start + cut])
             board.pass_s(17)
             board.lose()
             assert len(board.ended) == 1

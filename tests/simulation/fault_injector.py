@@ -136,7 +136,7 @@ class FaultInjector:
         if wire.is_idle and not self._system.truths[name].owes_answer:
             said = self._rng.choice([b"9\n", b"garbage\xff\x00\n", b"71 1\n", b"8abc\n", b"4\n"])
             self._world.fault("wire.says", name, 0, repr(said))
-            wire.tell(wire.board.say(said, now))
+            wire.tell(wire.board.send(said, now))
 
     def _board_power(self) -> None:
         name, seconds = self._agent().machine, self._rng.uniform(0.1, 20)

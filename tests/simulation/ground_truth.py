@@ -168,12 +168,12 @@ class WatchedBoard(EmulatedBoard):
         self._truth = truth
         self._draw_fault = draw_fault
 
-    def _drop(self, slot: int, now: float) -> None:
+    def _command_slot(self, slot: int, now: float) -> None:
         fault = self._draw_fault()
         if slot in self.counts.cans:
             self.arm(fault, slot)
         runs = self.counts.motor_runs
-        super()._drop(slot, now)
+        super()._command_slot(slot, now)
         self._truth.obeyed(slot, ran=self.counts.motor_runs > runs, fault=fault.fault)
 
     def _violate(self, line: bytes, why: str) -> None:

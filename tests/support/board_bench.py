@@ -75,7 +75,7 @@ class DriverBench:
         self.driver.disconnected(self.now, unsent=unsent)
         self._record_status()
 
-    def hear(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         self.driver.receive(data, self.now)
         self._record_status()
 
@@ -93,15 +93,15 @@ class DriverBench:
         self.now = until
 
     def show_idle(self, status: bytes = FULL) -> None:
-        """Answers each question until the driver takes the board for idle, a few times at most."""
+        """Answers status requests until the driver considers the board idle, five at most."""
         for _ in range(5):
-            self.hear(status)
+            self.receive(status)
             if state_of(self) in (TiniState.READY, TiniState.DISPENSING):
                 return
             self.pass_s(QUIET_S)
 
     def clear(self) -> None:
-        """Forgets what was done so far."""
+        """Clears the record of the output."""
         self.written = b""
         self.effects.clear()
         self.notes.clear()
@@ -141,7 +141,7 @@ def ready_bench(settings: BoardSettings = WIRE, status: bytes = FULL) -> DriverB
     board = tini_bench(settings)
     board.connect()
     if settings.dials_in:
-        board.hear(b"0password\n")
+        board.receive(b"0password\n")
     board.show_idle(status)
     assert state_of(board) is TiniState.READY
     board.clear()

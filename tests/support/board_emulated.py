@@ -1,4 +1,4 @@
-"""Emulated boards for tests: quick ones, on free places."""
+"""Emulated boards for tests, with a fast motor and free ports."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from drink_agent.board.emulator.hosts import DialHost, ListenHost, PtyHost
 from drink_agent.board.emulator.spec import BoardSpec
 
 MOTOR_S = 0.05
-"""Motor time of a quick board."""
+"""Motor time of a fast board, in seconds."""
 
 
 def quick(**changes: object) -> EmulatedBoard:

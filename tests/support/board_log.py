@@ -1,4 +1,4 @@
-"""Runs a `Board` and keeps its events."""
+"""Runs a `Board` and records its events."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.events import BoardEvent, BoardLateEvidence, BoardOutcome, BoardStatus
 
 LIMIT_S = 10.0
-"""How long a test waits for what must happen."""
+"""Longest wait of a test for an event, in seconds."""
 
 E = TypeVar("E", BoardOutcome, BoardLateEvidence, BoardStatus)
 

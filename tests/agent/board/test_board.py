@@ -25,7 +25,7 @@ from tests.fakes.board_stream import FakeSource, FakeStream
 from tests.support.board_emulated import dialling, listening, on_pty, quick
 from tests.support.board_log import LIMIT_S, RunningBoard
 
-# pyserial 3.5 uses old setters of threads, which still do what they should.
+# pyserial 3.5 uses deprecated setters of threads, which still work.
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")
 
 TRANSPORTS = ("serial", "listen", "tcp", "rfc2217")
@@ -49,7 +49,7 @@ OverFakes = tuple[RunningBoard, FakeSource]
 async def dialled_in(
     board: EmulatedBoard | None = None, **changes: Any
 ) -> AsyncIterator[DialledIn]:
-    """A board that dials in, and the agent's side that listens on a free port."""
+    """A board that dials in, and an agent that listens on a free port."""
     async with RunningBoard(settings("listen://127.0.0.1:0", **changes)) as running:
         source = running.board.source
         assert isinstance(source, ListenSource)
@@ -99,7 +99,7 @@ async def pair(
 async def impatient(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[tuple[RunningBoard, Host]]:
-    """The same with little patience, for boards that stay silent."""
+    """The same with a short time limit, for boards that stay silent."""
     async with reached(request.param, tmp_path, response_limit_s=0.4) as made:
         yield made
 
@@ -108,7 +108,7 @@ Pair = tuple[RunningBoard, Host]
 
 
 def settled(running: RunningBoard) -> list[Cause]:
-    """What late evidence has settled."""
+    """The causes of the late evidence that settled a drop."""
     late = running.all_of(BoardLateEvidence)
     return [event.cause for event in late if event.outcome is not Outcome.UNKNOWN]
 
@@ -227,7 +227,7 @@ class TestLoss:
             assert (ended.outcome, ended.cause) == (Outcome.UNKNOWN, Cause.BOARD_LOST)
             assert (await running.drop("d2", 1)).cause is Cause.BOARD_ACK
             assert host.board.counts.motor_runs == 2
-            # A board that dials in is back before its motor stops.
+            # A board that dials in is connected again before its motor stops.
             answered = [Cause.BOARD_ACK_LATE] if transport == "listen" else []
             assert settled(running) == answered
 
@@ -366,7 +366,7 @@ class TestWrites:
 
 
 class Coke1994:
-    """The 1994 board on a pseudo terminal: five slots, a bit for each."""
+    """The board of 1994 on a pseudo terminal: five slots with one bit each."""
 
     def __init__(self, cans: list[int]) -> None:
         self.cans = cans

@@ -1,4 +1,4 @@
-"""What tells the machine's board from others: rules, file, and real terminals that are swapped."""
+"""The identity of the machine's board: rules, file, and real terminals that are swapped."""
 
 import asyncio
 import os
@@ -142,7 +142,7 @@ def test_fault_65_a_board_that_logs_in_otherwise_is_refused_until_a_person_says_
     identities.check_refusal()
     with pytest.raises(AnotherBoardError, match="logs in otherwise"):
         identities.check_login(b"machine-s")
-    # It will not log in again, so no other look at it would tell.
+    # The board does not log in again, so no later check would find out.
     with pytest.raises(AnotherBoardError, match="accept-board"):
         IdentityStore(identities.path).check_refusal()
     identities.forget()
@@ -209,7 +209,7 @@ class CountingHost(PtyHost):
 
 
 class Desk:
-    """Two boards on one computer, and one name that leads to either, as udev would have it."""
+    """Two boards on one computer, and one udev name that leads to either of them."""
 
     def __init__(self, folder: Path, sysfs: Sysfs, boards: list[EmulatedBoard]) -> None:
         self.hosts = [CountingHost(board, folder / f"tty{n}") for n, board in enumerate(boards)]
@@ -217,7 +217,7 @@ class Desk:
         self._sysfs = sysfs
 
     def plug(self, which: int, socket: str) -> None:
-        """Makes the name lead to a board, whose adapter is at that USB socket."""
+        """Links the name to a board whose adapter is at the given USB socket."""
         self._sysfs.plug((self.name.parent / f"tty{which}").stat().st_rdev, socket=socket)
         self.name.unlink(missing_ok=True)
         self.name.symlink_to(f"tty{which}")

@@ -1,4 +1,4 @@
-"""Serial ports, on real pseudo terminals and behind a real RFC 2217 server."""
+"""Serial ports, with real pseudo terminals and a real RFC 2217 server."""
 
 import asyncio
 import contextlib
@@ -190,7 +190,7 @@ def server(terminal: Terminal) -> Iterator[Rfc2217Server]:
     made.close()
 
 
-# pyserial 3.5 uses old setters of threads, which still do what they should.
+# pyserial 3.5 uses deprecated setters of threads, which still work.
 old_setters = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")
 
 

@@ -1,4 +1,4 @@
-"""Which settings of a board are taken."""
+"""Valid and invalid settings of a board."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which URLs lead to a board."""
+"""Valid and invalid URLs of boards."""
 
 import pytest
 from hypothesis import given

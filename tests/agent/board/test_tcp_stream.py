@@ -1,4 +1,4 @@
-"""Boards over TCP, on real sockets."""
+"""Boards over TCP with real sockets."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Every state of a drop against every event, and what they make of each other."""
+"""The dispenser: every state of a drop with every event."""
 
 import itertools
 from collections.abc import Callable
@@ -37,7 +37,7 @@ SMALL = DispenserSettings(queue_limit=2, unacked_limit=3)
 
 
 class Bench:
-    """A dispenser whose effects are written as short words, and the journal it leaves."""
+    """A dispenser with its effects as short words, and its journal."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Bench:
         return effects
 
     def again(self) -> list[Effect]:
-        """What a restarted agent does first."""
+        """Returns the first effects of a restarted agent."""
         entries = [Entry(number, record) for number, record in enumerate(self.first, 1)]
         state = replay(entries, self.settings.remembered_drops)
         return Dispenser(state, self.settings, "boot").step(Start(), 1000)

@@ -1,4 +1,4 @@
-"""Random histories with a crash at every effect: the promises about cans hold in all of them."""
+"""Random histories with a crash at any effect: the invariants hold in all of them."""
 
 from collections import Counter
 
@@ -42,7 +42,7 @@ FINAL_CAUSES = [
 
 
 class Machine(RuleBasedStateMachine):
-    """One machine with a disk that forgets what was not synced, and a motor that counts.
+    """One machine with a disk that loses what was not synced, and a motor that counts its runs.
 
     It holds the dispenser to invariants 6, 7, 8, 11, 15, 16 and 19.
     """
@@ -137,7 +137,7 @@ class Machine(RuleBasedStateMachine):
                 assert silent or result.drop in self.crashed, "unknown without a cause"
 
     def crash(self, *, torn: bool) -> None:
-        """Ends the process; of what was not synced, a power cut may keep nothing or all."""
+        """Ends the process; a power cut may keep all or nothing of what was not synced."""
         if torn:
             self.disk += self.buffer
         self.buffer = []
@@ -150,10 +150,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(comes_back=st.booleans())
     def after_the_next_crash(self, comes_back: bool) -> None:
-        """Decides whether link and board are there at once after a crash."""
+        """Decides whether link and board are connected at once after a crash."""
         self.comes_back = comes_back
 
-    # --- what happens -----------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------
 
     crash_points = st.sampled_from([None] * 12 + [0, 1, 2, 3, 4])
 
@@ -223,7 +223,7 @@ class Machine(RuleBasedStateMachine):
             self.now_ms = 0
         self.crash(torn=way == "kill after the kernel wrote")
 
-    # --- what always holds ------------------------------------------------------------
+    # --- invariants -------------------------------------------------------------------
 
     @invariant()
     def no_motor_runs_twice_for_a_drop(self) -> None:

@@ -1,4 +1,4 @@
-"""What the dispenser makes of evidence that comes after an outcome, or after a restart."""
+"""The dispenser with evidence that comes after an outcome or after a restart."""
 
 import pytest
 

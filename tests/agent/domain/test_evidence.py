@@ -1,4 +1,4 @@
-"""Evidence keeps what it says, in memory, as JSON and in the words of the protocol."""
+"""Evidence as JSON, and its names in the protocol."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The loop, seen from the frontend, the board and the disk around it."""
+"""The agent's loop with a fake frontend, an emulated board and a real disk."""
 
 import asyncio
 import contextlib
@@ -229,11 +229,11 @@ async def test_fault_28_a_stop_does_not_wait_for_ever(rig: Rig) -> None:
 
 
 class KilledError(BaseException):
-    """What a kill looks like inside the process."""
+    """Stands for the kill of the process."""
 
 
 class DyingJournal(Journal):
-    """Dies before or after one of its durable steps."""
+    """A journal whose process is killed before or after a sync."""
 
     die_at = -1
 
@@ -250,7 +250,7 @@ class DyingJournal(Journal):
 
 @pytest.mark.parametrize("die_at", [1, 2, 3, 4])
 async def test_fault_25_killed_around_each_durable_step(rig: Rig, die_at: int) -> None:
-    """1: before COMMANDED is durable; 2: after it; 3: before RESULT is durable; 4: after it."""
+    """1: before the sync of COMMANDED; 2: after it; 3: before the sync of RESULT; 4: after it."""
     rig.config = replace(rig.config, agent=AgentSettings(upkeep_interval_s=600))
     DyingJournal.die_at = die_at
     opened = partial(_open, DyingJournal)

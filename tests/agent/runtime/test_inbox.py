@@ -64,7 +64,7 @@ async def test_the_link_waits_while_it_is_full() -> None:
 
 
 async def test_fault_29_a_command_grows_old_while_it_waits() -> None:
-    """Invariant 16: the loop may be at a disk that stands still."""
+    """Invariant 16: the loop may wait for a slow disk meanwhile."""
     now_s = 100.0
     inbox = Inbox(1, lambda: now_s)
     full = Command("a", 1, epoch=1, ttl_ms=10_000)

@@ -1,4 +1,4 @@
-"""The 1994 board's driver: every state with everything that can happen in it, and its evidence."""
+"""The driver of the board of 1994: every state with every event, and its evidence."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def in_state(state: Coke1994State, settings: BoardSettings = SETTINGS) -> Driver
     if state is not Coke1994State.DISCONNECTED:
         board.connect()
     if state not in (Coke1994State.DISCONNECTED, Coke1994State.ASKING):
-        board.hear(FULL)
+        board.receive(FULL)
     if state in (Coke1994State.DISPENSING, Coke1994State.CHECKING):
         board.dispense("d1", 1)
     if state is Coke1994State.CHECKING:
@@ -52,8 +52,8 @@ def happened(board: DriverBench) -> str:
 
 
 HAPPENINGS = {
-    "status": lambda board: board.hear(FULL),
-    "noise": lambda board: board.hear(b"\xff"),
+    "status": lambda board: board.receive(FULL),
+    "noise": lambda board: board.receive(b"\xff"),
     "dispense": lambda board: board.dispense("d2", 2),
     "dispense empty": lambda board: board.dispense("d2", 4),
     "lost": lambda board: board.lose(),
@@ -125,7 +125,7 @@ def test_every_state_with_every_happening(state: Coke1994State, happening: str) 
 
 def checked(after: bytes, settings: BoardSettings = SETTINGS) -> BoardOutcome:
     board = in_state(Coke1994State.CHECKING, settings)
-    board.hear(after)
+    board.receive(after)
     [ended] = board.ended
     return ended
 
@@ -164,9 +164,9 @@ def test_fault_57_a_board_that_does_not_answer_has_not_proved_itself_idle() -> N
     board = in_state(Coke1994State.CHECKING, INDEPENDENT)
     board.pass_s(INDEPENDENT.response_limit_s)
     assert [ended.cause for ended in board.ended] == [Cause.BOARD_SILENT]
-    board.hear(bytes([0b10110]))
+    board.receive(bytes([0b10110]))
     assert [(late.drop, late.cause) for late in board.late] == [("d1", Cause.SENSOR)]
-    board.hear(bytes([0b10110]))
+    board.receive(bytes([0b10110]))
     assert len(board.late) == 1
 
 
@@ -179,7 +179,7 @@ def test_fault_59_readings_over_another_connection_are_evidence_and_no_proof(
     [ended] = board.ended
     assert ended.evidence.sensor_after is Sensor.UNSPECIFIED
     board.connect()
-    board.hear(bytes([0b10110]))
+    board.receive(bytes([0b10110]))
     [late] = board.late
     assert (late.cause, late.evidence.sensor_after) == (Cause.BOARD_LOST, Sensor.EMPTY)
 
@@ -188,14 +188,14 @@ def test_fault_59_a_command_of_an_earlier_run_has_its_sensor_read() -> None:
     board = bench(INDEPENDENT)
     board.driver.recall(Recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 2000), board.now)
     board.connect()
-    board.hear(bytes([0b10110]))
+    board.receive(bytes([0b10110]))
     [late] = board.late
     assert (late.drop, late.cause) == ("d1", Cause.AGENT_RESTARTED)
     assert late.evidence.sensor_after_ms == 2000
 
 
 class TestQuestions:
-    """A command and a question are never in the board's buffer together."""
+    """A command and a request are never in the board's buffer together."""
 
     def asking(self) -> DriverBench:
         board = in_state(Coke1994State.READY)
@@ -207,14 +207,14 @@ class TestQuestions:
 
     def test_fault_60_a_command_waits_for_the_answer_to_a_question(self) -> None:
         board = self.asking()
-        board.hear(FULL)
+        board.receive(FULL)
         assert board.written == b"A1"
 
     def test_fault_60_a_command_is_not_sent_after_a_question_without_an_answer(self) -> None:
         board = self.asking()
         board.pass_s(SETTLE_LIMIT_S)
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
-        board.hear(FULL)
+        board.receive(FULL)
         assert board.written == b"A"
 
     def test_fault_60_a_board_lost_meanwhile_gets_no_command(self) -> None:
@@ -260,12 +260,12 @@ def test_a_board_that_answers_stays_ready_for_ever() -> None:
     board = in_state(Coke1994State.READY)
     for _ in range(100):
         board.pass_s(SETTINGS.probe_interval_s)
-        board.hear(FULL)
+        board.receive(FULL)
     assert state_of(board) is Coke1994State.READY
     assert board.written == b"A" * 100
 
 
 def test_noise_leaves_few_lines_in_the_log() -> None:
     board = in_state(Coke1994State.READY)
-    board.hear(b"\xff" * 10_000)
+    board.receive(b"\xff" * 10_000)
     assert len(board.notes) == 5

@@ -1,4 +1,4 @@
-"""What is kept of a command."""
+"""The evidence of one command."""
 
 import pytest
 from hypothesis import given

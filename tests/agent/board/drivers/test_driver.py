@@ -1,4 +1,4 @@
-"""What all drivers do alike."""
+"""The common behaviour of all drivers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""When a board has proven itself idle."""
+"""Which answers prove that a board is idle."""
 
 import pytest
 
@@ -55,22 +55,22 @@ def test_one_slot_of_several_proves_nothing() -> None:
 
 def test_fault_60_the_next_question_waits_until_the_board_is_quiet() -> None:
     probe = asked()
-    probe.heard(1.0)
+    probe.received(1.0)
     assert probe.due_at == 5.0, "a question is under way"
     probe.proves_idle(TWO, {1, 2}, 1.0)
-    probe.heard(1.0)
-    probe.heard(1.05)
+    probe.received(1.0)
+    probe.received(1.05)
     assert probe.due_at == 1.05 + QUIET_S
     for hundredth in range(100, 200):
-        probe.heard(hundredth / 100)
+        probe.received(hundredth / 100)
     assert probe.due_at == 1.0 + QUIET_LIMIT_S, "a board that never stops talking is asked too"
 
 
 def test_a_first_question_may_have_its_time() -> None:
     probe = IdleProbe(5.0, 0.0, first_at=10.0)
-    probe.heard(1.0)
+    probe.received(1.0)
     assert probe.due_at == 10.0
-    probe.heard(9.99)
+    probe.received(9.99)
     assert probe.due_at == 9.99 + QUIET_S
 
 

@@ -1,4 +1,4 @@
-"""The tini driver: every state with everything that can happen in it."""
+"""The tini driver: every state with every event."""
 
 import pytest
 
@@ -17,14 +17,14 @@ def in_state(state: TiniState) -> DriverBench:
         board.connect()
     match state:
         case TiniState.REJECTED:
-            board.hear(b"0wrong\n")
+            board.receive(b"0wrong\n")
         case TiniState.READY:
             board = ready()
         case TiniState.DISPENSING:
             board = dispensing()
         case TiniState.SETTLING:
             board = dispensing()
-            board.hear(b"4\n")
+            board.receive(b"4\n")
         case TiniState.DESYNCED:
             board = desynced()
     assert state_of(board) is state
@@ -33,7 +33,7 @@ def in_state(state: TiniState) -> DriverBench:
 
 
 def happened(board: DriverBench) -> str:
-    """The state and all that was done, in words."""
+    """Returns the state and the output as words."""
     words = [state_of(board).name]
     for effect in board.effects:
         match effect:
@@ -52,18 +52,18 @@ def happened(board: DriverBench) -> str:
 
 
 HAPPENINGS = {
-    "good login": lambda board: board.hear(b"0password\n"),
-    "wrong login": lambda board: board.hear(b"0wrong\n"),
-    "tail of a line": lambda board: board.hear(b"0`5 1\n"),
-    "ack": lambda board: board.hear(b"4\n"),
-    "nack": lambda board: board.hear(b"5\n"),
-    "all slots": lambda board: board.hear(FULL),
+    "good login": lambda board: board.receive(b"0password\n"),
+    "wrong login": lambda board: board.receive(b"0wrong\n"),
+    "tail of a line": lambda board: board.receive(b"0`5 1\n"),
+    "ack": lambda board: board.receive(b"4\n"),
+    "nack": lambda board: board.receive(b"5\n"),
+    "all slots": lambda board: board.receive(FULL),
     "idle": lambda board: board.show_idle(),
-    "one slot": lambda board: board.hear(b"72 1\n"),
-    "temperature": lambda board: board.hear(b"850\n"),
-    "keep-alive": lambda board: board.hear(b"9\n"),
-    "junk": lambda board: board.hear(b"\xff\x00x\n"),
-    "echo": lambda board: board.hear(b"31\n1\n2\n6\n"),
+    "one slot": lambda board: board.receive(b"72 1\n"),
+    "temperature": lambda board: board.receive(b"850\n"),
+    "keep-alive": lambda board: board.receive(b"9\n"),
+    "junk": lambda board: board.receive(b"\xff\x00x\n"),
+    "echo": lambda board: board.receive(b"31\n1\n2\n6\n"),
     "dispense": lambda board: board.dispense("d2", 1),
     "lost": lambda board: board.lose(),
     "lost unsent": lambda board: board.lose(unsent=True),

@@ -1,4 +1,4 @@
-"""The tini line protocol: what is read, what is written, and that no bytes can upset it."""
+"""The tini-board's line protocol and its login: encoding, decoding, and any bytes."""
 
 from itertools import pairwise
 

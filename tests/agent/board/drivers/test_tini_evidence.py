@@ -1,4 +1,4 @@
-"""What the tini driver takes for proof, for evidence, and for the answer to which command."""
+"""What the tini driver accepts as a proof, as evidence, and as the answer to a command."""
 
 import pytest
 
@@ -16,10 +16,10 @@ from tests.support.board_bench import tini_bench as bench
 
 class TestSensors:
     def test_fault_57_a_sensor_that_turns_empty_after_the_command_settles_nothing(self) -> None:
-        """Invariant 8: the board lists 1 and 2, and finds 1 empty when it is asked for one."""
+        """Invariant 8: the board lists 1 and 2, and finds 1 empty when it is commanded."""
         board = dispensing()
         board.pass_s(4)
-        board.hear(b"71 0\n")
+        board.receive(b"71 0\n")
         board.pass_s(6)
         [ended] = board.ended
         assert (ended.outcome, ended.cause) == (Outcome.UNKNOWN, Cause.BOARD_SILENT)
@@ -27,7 +27,7 @@ class TestSensors:
         assert (evidence.sensor_before, evidence.sensor_after) == (Sensor.STOCKED, Sensor.EMPTY)
         assert (evidence.sensor_before_ms, evidence.sensor_after_ms) == (0, 4000)
         board.pass_s(1)
-        board.hear(b"5\n")
+        board.receive(b"5\n")
         [late] = board.late
         assert (late.outcome, late.cause) == (Outcome.NOT_DISPENSED, Cause.BOARD_REFUSED_LATE)
 
@@ -35,19 +35,19 @@ class TestSensors:
     def test_fault_57_an_answer_after_the_next_statuses_settles_its_own_drop(
         self, said: bytes, cause: str
     ) -> None:
-        """A board may answer questions while a command of it is under way."""
+        """A board may answer requests while a command is outstanding."""
         board = desynced(slot=2)
         board.show_idle(b"71 1`2 0`3 0\n")
         assert state_of(board) is TiniState.DESYNCED, "its answer still has time"
         board.dispense("d2", 1)
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_UNREACHABLE]
-        board.hear(said)
+        board.receive(said)
         assert [late.cause.value for late in board.settled] == [f"BOARD_{cause}_LATE"]
 
     def test_fault_57_a_refusal_that_is_lost_leaves_it_unknown_with_the_readings(self) -> None:
         board = desynced(slot=2)
         board.pass_s(1)
-        board.hear(b"72 0\n")
+        board.receive(b"72 0\n")
         board.show_idle(b"71 1`2 0`3 0\n")
         [late] = board.late
         assert (late.outcome, late.cause) == (Outcome.UNKNOWN, Cause.BOARD_SILENT)
@@ -66,10 +66,10 @@ class TestSensors:
         board.show_idle()
         assert state_of(board) is TiniState.READY
         board.pass_s(60)
-        board.hear(b"5\n")
+        board.receive(b"5\n")
         [late] = board.settled
         assert (late.drop, late.cause) == ("d1", Cause.BOARD_REFUSED_LATE)
-        board.hear(b"5\n")
+        board.receive(b"5\n")
         assert len(board.settled) == 1
 
 
@@ -82,9 +82,9 @@ class TestDenials:
     def test_fault_42_a_second_answer_that_denies_the_first_is_told(
         self, first: bytes, second: bytes, cause: str, late: bool
     ) -> None:
-        """Invariant 8: the first settles the drop; the second is for a person."""
+        """Invariant 8: the first answer settles the drop; the second one is for a person."""
         board = desynced() if late else dispensing()
-        board.hear(first + second + second)
+        board.receive(first + second + second)
         denial = board.late[-1]
         assert (denial.drop, denial.cause.value) == ("d1", cause)
         assert [line.text for line in denial.evidence.lines][-2:] == [
@@ -97,18 +97,18 @@ class TestDenials:
         self,
     ) -> None:
         board = dispensing()
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         board.lose()
         board.connect()
-        board.hear(b"5\n")
+        board.receive(b"5\n")
         assert [late.cause for late in board.late] == [Cause.BOARD_REFUSED_LATE]
 
     def test_fault_42_the_answer_after_another_command_denies_nothing_before_it(self) -> None:
         board = dispensing()
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         board.show_idle()
         board.dispense("d2", 2)
-        board.hear(b"5\n5\n")
+        board.receive(b"5\n5\n")
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_ACK, Cause.BOARD_REFUSED]
         assert not board.late
 
@@ -120,7 +120,7 @@ class TestQuestions:
         assert board.written == b"6\n"
         board.dispense("d1", 1)
         assert board.written == b"6\n"
-        board.hear(FULL)
+        board.receive(FULL)
         assert board.written == b"6\n31\n"
 
     def test_fault_60_a_command_is_not_sent_after_a_question_without_an_answer(self) -> None:
@@ -133,10 +133,10 @@ class TestQuestions:
         assert not board.driver.status.ready
 
     def test_fault_60_a_status_that_nobody_asked_for_leaves_no_question_behind(self) -> None:
-        """After an answer the firmware says all slots; taken for an answer, that would leave a
+        """After an answer the firmware pushes all slots; taken for an answer, that would leave a
         question in its buffer when the next command comes."""
         board = dispensing()
-        board.hear(b"4\n" + FULL)
+        board.receive(b"4\n" + FULL)
         board.dispense("d2", 2)
         asked, answered = 0, 0
         for _ in range(200):
@@ -147,7 +147,7 @@ class TestQuestions:
                 break
             if asked > answered:
                 answered += 1
-                board.hear(FULL)
+                board.receive(FULL)
         assert b"32" in board.written
         assert asked == answered
 
@@ -156,9 +156,9 @@ class TestQuestions:
         board.connect()
         board.pass_s(WIRE.probe_interval_s - 0.01)
         assert board.written == b"6000\n"
-        board.hear(b"71 1\n72 1\n" + FULL)
+        board.receive(b"71 1\n72 1\n" + FULL)
         board.pass_s(QUIET_S - 0.01)
-        board.hear(FULL)
+        board.receive(FULL)
         board.pass_s(QUIET_S - 0.01)
         assert board.written == b"6000\n"
         board.pass_s(0.02)
@@ -183,7 +183,7 @@ class TestSlots:
 
     def test_fault_58_a_command_that_was_held_is_refused_too(self) -> None:
         board = dispensing()
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         board.dispense("d2", 9)
         board.show_idle()
         assert [ended.cause for ended in board.ended][1] is Cause.BOARD_UNREACHABLE
@@ -198,7 +198,7 @@ class TestSlots:
     @pytest.mark.parametrize("status", [b"7 0 1\n", b"7\n"])
     def test_a_board_that_lists_nothing_may_have_any_slot(self, status: bytes) -> None:
         board = ready(status=status)
-        board.hear(b"7 3 1\n")
+        board.receive(b"7 3 1\n")
         board.dispense("d1", 2)
         assert board.written == b"32\n"
 
@@ -214,10 +214,10 @@ class TestSlots:
         assert board.written == b""
 
     def test_fault_58_a_slot_that_is_listed_no_longer_is_refused(self) -> None:
-        """Somebody took the slot out and told the board while it was connected."""
+        """The slot was removed from machine and board while the board was connected."""
         board = ready()
         board.pass_s(1)
-        board.hear(b"71 1`2 1\n")
+        board.receive(b"71 1`2 1\n")
         board.dispense("d1", 3)
         board.pass_s(QUIET_S)
         board.show_idle(b"71 1`2 1\n")
@@ -228,12 +228,12 @@ class TestSlots:
         assert board.written.endswith(b"32\n")
 
     def test_fault_58_a_board_that_has_started_again_has_only_what_it_lists_then(self) -> None:
-        """On a serial line a restart ends no connection; a single slot is all that is left."""
+        """On a serial line, a restart ends no connection; a single slot is left."""
         board = ready()
-        board.hear(b"0password\n")
+        board.receive(b"0password\n")
         board.pass_s(QUIET_S)
         for _ in range(3):
-            board.hear(b"71 1\n")
+            board.receive(b"71 1\n")
             board.pass_s(QUIET_S)
         assert state_of(board) is TiniState.READY
         board.dispense("d1", 2)
@@ -243,8 +243,8 @@ class TestSlots:
         board = ready()
         for _ in range(3):
             board.pass_s(QUIET_S + 0.01)
-            board.hear(b"71 1`2 1\n")
-            board.hear(b"73 1`4 1\n")
+            board.receive(b"71 1`2 1\n")
+            board.receive(b"73 1`4 1\n")
         assert state_of(board) is TiniState.READY
         board.clear()
         board.pass_s(5)
@@ -256,7 +256,7 @@ class TestSlots:
     def test_a_slot_above_the_highest_is_ignored_and_noted(self) -> None:
         board = ready(status=b"71 1`100 1`2 0\n")
         assert board.driver.status.sensors.keys() == {1, 2}
-        board.hear(b"7100 0\n" * 97)
+        board.receive(b"7100 0\n" * 97)
         assert len(board.notes) == 1, "the hundredth time"
         assert "slot 100" in board.notes[0]
 
@@ -278,7 +278,7 @@ class TestEvidence:
             Sensor.EMPTY,
             1600,
         )
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         assert board.late[1].cause is Cause.BOARD_ACK_LATE
 
     @pytest.mark.parametrize(
@@ -292,8 +292,8 @@ class TestEvidence:
         board.driver.recall(Recall("d1", 1, Sensor.STOCKED, Cause.AGENT_RESTARTED, 2000), board.now)
         board.connect()
         if settings.dials_in:
-            board.hear(b"0password\n")
-        board.hear(said)
+            board.receive(b"0password\n")
+        board.receive(said)
         [late] = board.late
         assert (late.drop, late.cause) == ("d1", cause)
         assert [line.offset_ms for line in late.evidence.lines][-1] == 2000
@@ -314,7 +314,7 @@ class TestEvidence:
         board.pass_s(2 * WIRE.response_limit_s)
         board.show_idle()
         board.dispense("d2", 2)
-        board.hear(b"5\n")
+        board.receive(b"5\n")
         assert [ended.drop for ended in board.ended] == ["d2"]
         assert not board.settled
 
@@ -334,7 +334,7 @@ class TestEvidence:
         board.connect()
         board.show_idle()
         assert state_of(board) is TiniState.READY
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         assert [late.cause for late in board.settled] == settled
 
     def test_fault_59_what_an_idle_board_says_later_has_nothing_to_do_with_the_command(
@@ -344,12 +344,12 @@ class TestEvidence:
         board.pass_s(WIRE.response_limit_s)
         board.show_idle()
         board.clear()
-        board.hear(b"72 0\n" + b"9\n" * 100)
+        board.receive(b"72 0\n" + b"9\n" * 100)
         board.lose()
         board.connect()
         board.show_idle(b"71 1`2 0`3 0\n")
         assert not board.late
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         [late] = board.late
         assert late.evidence.sensor_after is Sensor.STOCKED
         assert len(late.evidence.lines) < 12
@@ -360,6 +360,6 @@ class TestEvidence:
         board.show_idle()
         board.dispense("d2", 2)
         board.clear()
-        board.hear(b"4\n4\n")
+        board.receive(b"4\n4\n")
         assert [ended.drop for ended in board.ended] == ["d2"]
         assert not board.late

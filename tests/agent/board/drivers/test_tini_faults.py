@@ -1,4 +1,4 @@
-"""The tini driver against what boards, wires and people do to it."""
+"""The tini driver with faults of boards, wires and people."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ class TestDispensing:
     def test_an_acknowledged_drop_says_all_that_passed(self) -> None:
         board = dispensing()
         board.pass_s(3.5)
-        board.hear(b"4\n" + FULL)
+        board.receive(b"4\n" + FULL)
         [ended] = board.ended
         assert (ended.drop, ended.outcome) == ("d1", Outcome.DISPENSED)
         lines = [(line.direction.value, line.offset_ms, line.text) for line in ended.evidence.lines]
@@ -33,7 +33,7 @@ class TestDispensing:
 
     def test_fault_44_a_refusal_before_motion_is_no_dispense(self) -> None:
         board = dispensing(slot=3)
-        board.hear(b"5\n" + FULL)
+        board.receive(b"5\n" + FULL)
         [ended] = board.ended
         assert (ended.outcome, ended.cause) == (Outcome.NOT_DISPENSED, Cause.BOARD_REFUSED)
         assert ended.evidence.contradiction == ""
@@ -41,9 +41,9 @@ class TestDispensing:
     def test_fault_44_a_refusal_after_motion_is_contradicted_by_the_sensor(self) -> None:
         board = dispensing(slot=2)
         board.pass_s(1.4)
-        board.hear(b"72 0\n")
+        board.receive(b"72 0\n")
         board.pass_s(2.1)
-        board.hear(b"5\n")
+        board.receive(b"5\n")
         [ended] = board.ended
         assert ended.cause is Cause.BOARD_REFUSED
         assert "from stocked to empty" in ended.evidence.contradiction
@@ -53,29 +53,29 @@ class TestDispensing:
         self, together: bool
     ) -> None:
         board = dispensing(slot=2)
-        board.hear(b"72 0\n5\n" + FULL if together else b"72 0\n")
+        board.receive(b"72 0\n5\n" + FULL if together else b"72 0\n")
         board.pass_s(0.2)
-        board.hear(b"" if together else b"5\n" + FULL)
+        board.receive(b"" if together else b"5\n" + FULL)
         [ended] = board.ended
         assert ended.cause is Cause.BOARD_REFUSED
         assert ended.evidence.contradiction == ""
 
     def test_fault_48_an_ack_from_an_empty_slot_is_contradicted(self) -> None:
         board = dispensing(slot=3)
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         [ended] = board.ended
         assert ended.cause is Cause.BOARD_ACK
         assert "empty before" in ended.evidence.contradiction
 
     def test_fault_42_a_status_during_a_drop_answers_nothing(self) -> None:
         board = dispensing()
-        board.hear(b"72 1\n73 1\n" + FULL + b"9\n838.3\n")
+        board.receive(b"72 1\n73 1\n" + FULL + b"9\n838.3\n")
         assert state_of(board) is TiniState.DISPENSING
         assert not board.ended
 
     def test_fault_42_a_second_ack_belongs_to_nobody(self) -> None:
         board = dispensing()
-        board.hear(b"4\n4\n")
+        board.receive(b"4\n4\n")
         assert len(board.ended) == 1
         assert not board.late
         assert isinstance(board.driver, TiniDriver)
@@ -83,7 +83,7 @@ class TestDispensing:
 
     def test_fault_43_a_mixed_up_ack_is_no_ack(self) -> None:
         board = dispensing()
-        board.hear(b"472 0\n\n\xff4\n 4\n")
+        board.receive(b"472 0\n\n\xff4\n 4\n")
         assert not board.ended
         assert isinstance(board.driver, TiniDriver)
         assert board.driver.counters.malformed == 4
@@ -91,13 +91,13 @@ class TestDispensing:
     def test_fault_50_an_ack_just_before_the_limit_counts(self) -> None:
         board = dispensing()
         board.pass_s(WIRE.response_limit_s - 0.001)
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_ACK]
 
     def test_fault_50_an_ack_just_after_the_limit_is_late(self) -> None:
         board = dispensing()
         board.pass_s(WIRE.response_limit_s)
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_SILENT]
         assert [late.cause for late in board.late] == [Cause.BOARD_ACK_LATE]
 
@@ -110,14 +110,14 @@ class TestDispensing:
 
     def test_no_password_gets_into_evidence(self) -> None:
         board = dispensing()
-        board.hear(b"7passwordx\n0password\n")
+        board.receive(b"7passwordx\n0password\n")
         [ended] = board.ended
         assert [line.text for line in ended.evidence.lines[1:]] == ["7(withheld)", "0(withheld)"]
 
     def test_evidence_is_bounded_and_keeps_the_command_and_the_end(self) -> None:
         board = dispensing()
-        board.hear(b"9\n" * 500)
-        board.hear(b"\xff" * 900 + b"\n4\n")
+        board.receive(b"9\n" * 500)
+        board.receive(b"\xff" * 900 + b"\n4\n")
         [ended] = board.ended
         texts = [line.text for line in ended.evidence.lines]
         assert len(texts) == MAX_LINES
@@ -128,13 +128,13 @@ class TestDispensing:
 class TestSettling:
     def test_fault_42_a_second_ack_is_not_the_next_drops(self) -> None:
         board = dispensing()
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         board.dispense("d2", 3)
-        board.hear(FULL + b"4\n" + FULL + b"4\n")
+        board.receive(FULL + b"4\n" + FULL + b"4\n")
         assert board.written == b"31\n"
         board.show_idle()
         assert board.written == b"31\n6\n6\n33\n"
-        board.hear(b"5\n")
+        board.receive(b"5\n")
         assert [(ended.drop, ended.cause) for ended in board.ended] == [
             ("d1", Cause.BOARD_ACK),
             ("d2", Cause.BOARD_REFUSED),
@@ -142,12 +142,12 @@ class TestSettling:
 
     def test_a_held_command_goes_out_once_the_board_is_idle(self) -> None:
         board = dispensing()
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         board.dispense("d2", 2)
         assert board.driver.status.ready
         board.pass_s(SETTLE_LIMIT_S - 0.2)
         board.show_idle()
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         ended = board.ended[1]
         assert (ended.drop, ended.cause) == ("d2", Cause.BOARD_ACK)
         assert [line.offset_ms for line in ended.evidence.lines] == [0, 0]
@@ -157,14 +157,14 @@ class TestSettling:
         [
             lambda board: board.pass_s(SETTLE_LIMIT_S),
             lambda board: board.lose(),
-            lambda board: board.hear(b"0password\n"),
+            lambda board: board.receive(b"0password\n"),
         ],
     )
     def test_a_held_command_is_not_sent_if_the_board_does_not_settle(
         self, end: Callable[[DriverBench], None]
     ) -> None:
         board = dispensing()
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         board.dispense("d2", 2)
         end(board)
         ended = board.ended[1]
@@ -174,7 +174,7 @@ class TestSettling:
 
     def test_only_one_command_is_held(self) -> None:
         board = dispensing()
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         board.dispense("d2", 2)
         with pytest.raises(AssertionError, match="outstanding"):
             board.dispense("d3", 1)
@@ -192,32 +192,32 @@ class TestSilence:
 
     def test_fault_41_a_late_ack_settles_its_own_drop_and_the_next_has_its_own(self) -> None:
         board = desynced()
-        board.hear(b"4\n" + FULL)
+        board.receive(b"4\n" + FULL)
         [late] = board.late
         assert (late.drop, late.outcome) == ("d1", Outcome.DISPENSED)
         board.show_idle()
         board.dispense("d2", 2)
-        board.hear(FULL)
+        board.receive(FULL)
         assert not board.ended
-        board.hear(b"5\n")
+        board.receive(b"5\n")
         assert [(ended.drop, ended.cause) for ended in board.ended] == [("d2", Cause.BOARD_REFUSED)]
 
     def test_fault_41_after_a_lost_ack_the_board_must_prove_itself_idle(self) -> None:
         board = desynced()
-        board.hear(b"72 0\n9\n")
+        board.receive(b"72 0\n9\n")
         assert state_of(board) is TiniState.DESYNCED
         board.pass_s(WIRE.response_limit_s)
         board.show_idle(b"71 1`2 0`3 0\n")
         assert state_of(board) is TiniState.READY
         board.dispense("d2", 2)
         board.clear()
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         assert not board.late
         assert [ended.drop for ended in board.ended] == ["d2"]
 
     def test_a_late_refusal_is_proof_of_no_dispense(self) -> None:
         board = desynced()
-        board.hear(b"5\n")
+        board.receive(b"5\n")
         [late] = board.late
         assert (late.outcome, late.cause) == (Outcome.NOT_DISPENSED, Cause.BOARD_REFUSED_LATE)
 
@@ -228,7 +228,7 @@ class TestSilence:
         board.show_idle(b"7\n")
         board.clear()
         board.dispense("d1", 2)
-        board.hear(b"72 0\n")
+        board.receive(b"72 0\n")
         board.pass_s(10)
         [ended] = board.ended
         assert ended.cause is Cause.BOARD_SILENT
@@ -239,25 +239,25 @@ class TestIdleProof:
     def test_a_machine_of_one_slot_takes_three_answers(self) -> None:
         board = ready(status=b"7\n")
         board.dispense("d1", 1)
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         board.clear()
         for _ in range(3):
             assert state_of(board) is TiniState.SETTLING
             board.pass_s(QUIET_S)
-            board.hear(b"71 1\n")
+            board.receive(b"71 1\n")
         assert state_of(board) is TiniState.READY
         assert board.written == b"6\n6\n6\n"
 
     def test_pushed_sensors_never_prove_idleness(self) -> None:
         board = desynced()
         for _ in range(20):
-            board.hear(b"72 0\n72 1\n73 1\n71 0\n")
+            board.receive(b"72 0\n72 1\n73 1\n71 0\n")
         assert state_of(board) is TiniState.DESYNCED
 
     def test_the_ruby_simulators_answer_does(self) -> None:
         board = desynced()
         board.pass_s(WIRE.response_limit_s)
-        board.hear(b"7 0 1\n")
+        board.receive(b"7 0 1\n")
         assert state_of(board) is TiniState.READY
         assert 0 not in board.driver.status.sensors
 
@@ -267,7 +267,7 @@ class TestConnection:
     def test_fault_45_a_restart_in_mid_dispense_is_unknown(self, during: float) -> None:
         board = dispensing()
         board.pass_s(during)
-        board.hear(b"0password\n72 1\n")
+        board.receive(b"0password\n72 1\n")
         board.show_idle()
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_LOST]
         assert state_of(board) is TiniState.PROBING, "its answer may still come"
@@ -280,7 +280,7 @@ class TestConnection:
         board = bench()
         board.connect()
         for _ in range(50):
-            board.hear(b"0password\n")
+            board.receive(b"0password\n")
         assert board.written == b"6000\n" + b"1\n" * 50
         board.show_idle()
         assert state_of(board) is TiniState.READY
@@ -312,7 +312,7 @@ class TestConnection:
         board.connect()
         emulated.receive(board.written + b"6\n", 0)
         assert emulated.counts.motor_runs == 0
-        # A reader that ends of a slot that no machine has is better than a wrong motor.
+        # A slot that no machine has ends the firmware's reader; that is better than a wrong motor.
         assert bool(emulated.violations) is torn.startswith(b"3")
 
     def test_a_port_lost_while_desynced_leaves_the_drop_unknown(self) -> None:
@@ -337,57 +337,57 @@ class TestConnection:
         board.connect()
         for _ in range(30):
             board.pass_s(10)
-            board.hear(b"9\n")
+            board.receive(b"9\n")
         assert board.closed
 
     def test_a_quiet_board_is_asked_and_stays(self) -> None:
         board = ready()
         for _ in range(20):
             board.pass_s(WIRE.silence_limit_s / 2)
-            board.hear(FULL)
+            board.receive(FULL)
         assert board.written == b"6\n" * 20
         assert not board.closed
 
     def test_bytes_after_the_end_are_ignored(self) -> None:
         board = ready(DIAL_IN)
-        board.hear(b"0wrong\n" + b"0password\n" + FULL)
+        board.receive(b"0wrong\n" + b"0password\n" + FULL)
         assert state_of(board) is TiniState.DISCONNECTED
         assert board.written == b"2\n"
 
     def test_a_board_of_ours_without_a_password_may_log_in_with_any(self) -> None:
         board = bench(BoardSettings(url="serial:///dev/ttyUSB0"))
         board.connect()
-        board.hear(b"0whatever\n0`5 1\n")
+        board.receive(b"0whatever\n0`5 1\n")
         assert board.written == b"6000\n1\n"
 
     def test_fault_29_an_answer_that_waited_for_a_stalled_loop_still_counts(self) -> None:
         board = dispensing()
         board.now += 30
-        board.hear(b"4\n")
+        board.receive(b"4\n")
         assert [ended.cause for ended in board.ended] == [Cause.BOARD_ACK]
 
 
 class TestStatus:
     def test_fault_49_an_empty_slot_is_reported_at_once(self) -> None:
         board = ready()
-        board.hear(b"72 0\n")
+        board.receive(b"72 0\n")
         [status] = board.statuses
         assert status.sensors == {1: Sensor.STOCKED, 2: Sensor.EMPTY, 3: Sensor.EMPTY}
 
     def test_what_is_not_new_is_not_reported(self) -> None:
         board = ready()
-        board.hear(FULL * 10 + b"9\n")
+        board.receive(FULL * 10 + b"9\n")
         assert not board.statuses
 
     def test_a_report_does_not_change_afterwards(self) -> None:
         board = ready()
         before = board.driver.status
-        board.hear(b"72 0\n")
+        board.receive(b"72 0\n")
         assert before.sensors[2] is Sensor.STOCKED
 
     def test_sensors_outlive_the_connection_and_temperatures_do_not(self) -> None:
         board = ready()
-        board.hear(b"838.3\n")
+        board.receive(b"838.3\n")
         assert board.driver.status.temperature_celsius == 3.5
         board.lose()
         assert board.driver.status.temperature_celsius is None
@@ -396,17 +396,17 @@ class TestStatus:
     def test_a_board_may_count_in_celsius(self) -> None:
         settings = BoardSettings(url="serial:///dev/ttyUSB0", temperature_unit="celsius")
         board = ready(settings)
-        board.hear(b"84.25\n")
+        board.receive(b"84.25\n")
         assert board.driver.status.temperature_celsius == 4.25
 
     def test_a_slot_beyond_the_last_is_not_believed(self) -> None:
         board = ready()
-        board.hear(b"7100 1\n")
+        board.receive(b"7100 1\n")
         assert not board.statuses
 
     def test_a_flood_of_junk_leaves_few_lines_in_the_log(self) -> None:
         board = ready()
-        board.hear(b"x\n4\n" * 5_000)
+        board.receive(b"x\n4\n" * 5_000)
         assert len(board.notes) == 8
 
 
@@ -414,7 +414,7 @@ class TestStatus:
 def test_no_bytes_upset_it_or_make_it_write_what_kills_the_firmware(noise: list[bytes]) -> None:
     board = dispensing()
     for data in noise:
-        board.hear(data)
+        board.receive(data)
         board.pass_s(4)
     board.pass_s(10)
     for line in board.written.split(b"\n")[:-1]:

@@ -48,7 +48,7 @@ def in_bytes(conversation: list[Turn]) -> list[Turn]:
 
 
 def joined(conversation: list[Turn]) -> list[Turn]:
-    """All that the board says between two words of the server comes at once."""
+    """Joins the lines of the board between two lines of the server."""
     turns: list[Turn] = []
     for at, who, data in conversation:
         if turns and who == "board" == turns[-1][1]:
@@ -69,9 +69,9 @@ def replay(name: str, conversation: list[Turn]) -> tuple[list[tuple[str, Cause]]
             board.pass_s(min(left_s, QUIET_S))
             while between_lines and answered < board.written.count(b"6\n"):
                 answered += 1
-                board.hear(ANSWERS[name])
+                board.receive(ANSWERS[name])
         if who == "board":
-            board.hear(data)
+            board.receive(data)
             between_lines = data.endswith(b"\n")
         elif data.startswith(b"3"):
             drops += 1

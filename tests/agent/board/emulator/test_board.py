@@ -1,4 +1,4 @@
-"""The emulated board says what the real one was heard to say, and counts for itself."""
+"""The emulated board sends the captured bytes of the real one, and keeps its own counts."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ FULL = b"71 1`2 1`3 0\n"
 
 
 class Wire:
-    """Talks to an emulated board and lets its time pass."""
+    """Sends lines to an emulated board, and advances its time."""
 
     def __init__(self, board: EmulatedBoard, *, connect: bool = True) -> None:
         self.board = board
@@ -377,7 +377,7 @@ class TestFaults:
 
     def test_it_says_whatever_it_is_told_to(self) -> None:
         made = wire()
-        made.take(made.board.say(b"4\n\xff", made.now))
+        made.take(made.board.send(b"4\n\xff", made.now))
         made.pass_s(0)
         assert made.said == b"4\n\xff"
 

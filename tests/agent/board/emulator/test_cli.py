@@ -1,4 +1,4 @@
-"""The `tini-emulator` command, as a process."""
+"""The `tini-emulator` command, run as a process."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ COMMAND = (sys.executable, "-c", "from drink_agent.board.emulator.cli import mai
 
 @contextlib.asynccontextmanager
 async def emulator(*arguments: str, boards: int = 1) -> AsyncIterator[tuple[Process, list[str]]]:
-    """A running emulator and the URLs it says it is ready at."""
+    """A running emulator, and the URLs of its READY lines."""
     process = await asyncio.create_subprocess_exec(*COMMAND, *arguments, stdout=PIPE, stderr=PIPE)
     assert process.stdout is not None
     try:

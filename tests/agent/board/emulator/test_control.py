@@ -1,4 +1,4 @@
-"""The control socket: what it does, and that bad requests do nothing."""
+"""The requests of the control socket, and invalid requests, which change nothing."""
 
 import asyncio
 import contextlib

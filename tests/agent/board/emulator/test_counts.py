@@ -1,4 +1,4 @@
-"""The machine's own count."""
+"""The emulated machine's own counts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An emulated board where an agent finds it: terminals and sockets, taken away and brought back."""
+"""The connections of an emulated board: terminals and sockets, interrupted and restored."""
 
 import asyncio
 import os
@@ -87,7 +87,7 @@ class TestPty:
     async def test_nobody_has_to_listen(self, tmp_path: Path) -> None:
         async with PtyHost(quick(), tmp_path / "board") as host:
             for _ in range(100):
-                host.apply(host.board.say(b"9" * 1000 + b"\n", host.now))
+                host.apply(host.board.send(b"9" * 1000 + b"\n", host.now))
                 host.apply(host.board.tick(host.now))
             assert host.board.connected
 

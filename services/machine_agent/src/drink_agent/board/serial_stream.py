@@ -1,4 +1,4 @@
-"""Serial ports, real, pseudo or behind an RFC 2217 server, each in a thread of its own."""
+"""Serial ports: real ones, pseudo terminals and RFC 2217 servers, each on its own thread."""
 
 import asyncio
 import contextlib
@@ -28,36 +28,35 @@ from drink_agent.board.streams import (
 _Port = serial.Serial | rfc2217.Serial
 
 PortCheck = Callable[[int], None]
-"""Takes a port's device number and raises a StreamError if it is the wrong one."""
+"""Takes a port's device number, and raises a StreamError if the port must not be used."""
 
 _WRITE_LIMIT_S: Final = 2.0
-"""Seconds a port may refuse bytes; ten lines take half a second at 1200 baud."""
+"""Seconds for which a port may accept no bytes; ten lines take half a second at 1200 baud."""
 
 _IDLE_READ_S: Final = 30.0
-"""Longest wait in a read that a write can interrupt; it costs one wake-up each."""
+"""Longest read in seconds that a write can interrupt; each one costs a wake-up."""
 
 _REMOTE_READ_S: Final = 0.05
-"""Longest wait in a read that nothing can interrupt: what a write may be late by."""
+"""Longest read in seconds that a write cannot interrupt: the delay of a write."""
 
 _MAX_CHUNKS: Final = 16
-"""Chunks read ahead of the event loop; then the port waits."""
+"""Most chunks that wait for the event loop; then the port is not read."""
 
 _MAX_UNSENT: Final = 64
-"""Lines that may wait for a port that takes no bytes; one a minute is usual."""
+"""Most lines that wait for a port that accepts no bytes; one line a minute is usual."""
 
 _PSEUDO_TERMINAL_MAJORS: Final = range(136, 144)
 """Unix 98 pseudo terminals (Linux, admin-guide/devices.txt)."""
 
 
 class SerialSource:
-    """Opens a serial port, once for each `open`.
+    """Opens a serial port.
 
-    Opening a port can reset the board behind it, so nobody may call it while a command is
-    outstanding.
+    Opening a port can reset the board, so it must not be opened while a command is outstanding.
 
     Args:
-        url: The port's.
-        check: Looks at a local port before it is opened and again once it is.
+        url: The port's URL.
+        check: Checks a local port, before it is opened and again afterwards.
     """
 
     passive: Final = False
@@ -67,10 +66,10 @@ class SerialSource:
         self._check = check
 
     async def open(self) -> "SerialStream":
-        """The port, held exclusively.
+        """Opens the port for exclusive use.
 
         Raises:
-            StreamError: there is no such port, another process holds it, or the check refuses it.
+            StreamError: The port does not exist, another process uses it, or the check refuses it.
         """
         stream = SerialStream(self._url, self._check)
         try:
@@ -81,11 +80,11 @@ class SerialSource:
         return stream
 
     async def close(self) -> None:
-        """Nothing is held between two streams."""
+        """Does nothing: no resource is held between two streams."""
 
 
 class SerialStream:
-    """A serial port: a thread owns it, the event loop sees its bytes."""
+    """An open serial port: its thread reads and writes, the event loop calls the methods."""
 
     def __init__(self, url: StreamUrl, check: PortCheck | None = None) -> None:
         self.peer = url.path or f"rfc2217://{url.host}:{url.port}"
@@ -108,15 +107,15 @@ class SerialStream:
         """Waits until the port is open.
 
         Raises:
-            StreamError: it cannot be opened.
+            StreamError: The port cannot be opened.
         """
         await self._opened
 
     async def read(self) -> bytes:
-        """Bytes from the port, those before its end included.
+        """Waits for bytes and returns them, including those before the end of the stream.
 
         Raises:
-            StreamLostError: the port is gone.
+            StreamLostError: The port is lost.
         """
         if self._lost is None or not self._received.empty():
             data = await self._received.get()
@@ -127,10 +126,10 @@ class SerialStream:
         raise self._lost
 
     def write(self, data: bytes) -> None:
-        """Hands bytes to the thread.
+        """Passes bytes to the thread.
 
         Raises:
-            StreamLostError: the port is gone, or takes no bytes any more.
+            StreamLostError: The port is lost, or accepts no bytes.
         """
         if self._lost is not None:
             raise StreamLostError(str(self._lost), unsent=True)
@@ -140,13 +139,13 @@ class SerialStream:
         self._wake()
 
     def hang_up(self, reason: str) -> None:
-        """Ends the thread, which writes what is waiting first."""
+        """Ends the thread after it has written the waiting bytes."""
         self._end_reason = reason
         self._stopping.set()
         self._wake()
 
     async def close(self) -> None:
-        """Ends the thread and waits for it."""
+        """Ends the thread and waits for its end."""
         if not self._ended.done():
             self.hang_up(self._end_reason)
         await self._ended
@@ -171,10 +170,10 @@ class SerialStream:
         self._received.put_nowait(b"")
         self._ended.set_result(None)
 
-    # What follows runs in the thread.
+    # --- on the thread ---
 
     def _post(self, call: Callable[..., object], *args: Any, **kwargs: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(functools.partial(call, *args, **kwargs))
 
     def _run(self) -> None:
@@ -183,7 +182,7 @@ class SerialStream:
         except StreamError as error:
             self._post(self._on_open_failed, error)
             return
-        except Exception as error:  # whatever the library trips over, the loop must hear of it
+        except Exception as error:  # any error of the library must reach the event loop
             refusal = StreamError(f"{self.peer}: {_open_reason(error)}", errno=_errno_of(error))
             self._post(self._on_open_failed, refusal)
             return
@@ -231,7 +230,7 @@ def _reason(error: Exception) -> str:
 
 
 def _errno_of(error: BaseException) -> int | None:
-    """The system's error number; the library's own error may have been raised from another."""
+    """Returns the system's error number, also of an error from which this one was raised."""
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, termios.error):
         number = error.args[0]
@@ -241,7 +240,7 @@ def _errno_of(error: BaseException) -> int | None:
 
 
 def _open_reason(error: Exception) -> str:
-    """Why a port was not opened; the library wraps the system's words in its own, twice."""
+    """Returns why a port was not opened; the library's own text repeats the system's."""
     number = _errno_of(error)
     if number in (errno.EAGAIN, errno.EBUSY):
         return "another program holds the port"
@@ -257,7 +256,7 @@ def _open(url: StreamUrl, check: PortCheck | None) -> _Port:
             f"rfc2217://{host}:{url.port}", baudrate=url.baudrate, timeout=_REMOTE_READ_S
         )
     if check is not None:
-        # Before it is opened too, which may reset what is behind it.
+        # Also before the opening, which may reset the board.
         check(Path(url.path).stat().st_rdev)
     port = serial.Serial(url.path, baudrate=url.baudrate, timeout=_IDLE_READ_S, exclusive=True)
     try:
@@ -275,17 +274,17 @@ def _open(url: StreamUrl, check: PortCheck | None) -> _Port:
 
 
 def _keep_lines_up(fd: int) -> None:
-    """Leaves DTR alone when the port is closed, so that the next opening resets no board."""
+    """Keeps DTR unchanged when the port is closed, so that the next opening resets no board."""
     attributes = termios.tcgetattr(fd)
     attributes[2] &= ~termios.HUPCL
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
 def _hold_alone(fd: int) -> None:
-    """Keeps out programs that do not ask for the port's lock.
+    """Refuses other programs that do not lock the port, except on a pseudo terminal.
 
-    Not on a pseudo terminal: its other side keeps it in being when this process is killed, and
-    with it the mark, which would then keep out this process's successor.
+    A pseudo terminal exists for as long as its other side holds it. If this process is killed, the
+    mark would stay and refuse the next process of the agent.
     """
     if os.major(os.fstat(fd).st_rdev) not in _PSEUDO_TERMINAL_MAJORS:
         fcntl.ioctl(fd, termios.TIOCEXCL)

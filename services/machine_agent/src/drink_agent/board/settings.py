@@ -1,4 +1,4 @@
-"""How a board is reached, what it speaks and how long it may take."""
+"""The settings of a board: address, type, password and time limits."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,54 +14,54 @@ class BoardSettings:
     """One machine's board.
 
     Raises:
-        ValueError: the URL is none, a value is out of its range, or a board that dials in has no
-            password.
+        ValueError: The URL or a value is invalid, or a board that dials in has no password. The
+            message begins with the name of the setting.
     """
 
     url: str
-    """Where the board is; no default. `serial:///dev/serial/by-id/...?baudrate=9600`,
+    """Address of the board; required. `serial:///dev/serial/by-id/...?baudrate=9600`,
     `listen://0.0.0.0:4343` (the board dials in), `tcp://host:port`, `rfc2217://host:port`."""
     dialect: str = "tini"
     """Type of the board. Default "tini", the board of every machine since 2005."""
     password: str = field(default="", repr=False)
-    """What the board must log in with. Default none, which takes any login over a wire of our
-    own; `listen:` requires one."""
+    """Password with which the board must log in. Default none: any login is accepted over a
+    connection that the agent opens; `listen:` requires a password."""
     allowed_peers: tuple[str, ...] = ()
     """IP addresses and networks that may dial in. Default none, which allows every address; the
-    password still counts."""
+    password is checked as well."""
     response_limit_s: float = 10.0
-    """Seconds from a motor command to its answer. Default 10: the firmware needs 3.5 s, and
-    nobody stands waiting for longer. A tini board that owes an answer gets no other command for as
-    long again, even if it seems idle."""
+    """Seconds from a motor command to its answer. Default 10: the firmware needs 3.5 s, and a
+    buyer does not wait for longer. A tini board that owes an answer gets no other command for the
+    same time again, even if it seems idle."""
     silence_limit_s: float = 180.0
-    """Seconds without a word, or without an answer to probes, until the board counts as lost.
-    Default 180: three of the firmware's keep-alives."""
+    """Seconds without a line from the board, or without an answer to status requests, until the
+    board counts as lost. Default 180: three of the firmware's keep-alives."""
     probe_interval_s: float = 5.0
     """Seconds until a status request without an answer is repeated, doubled each time up to 60.
     Default 5: longer than a drop, so that a busy board is asked once or twice."""
     login_limit_s: float = 10.0
-    """Seconds a dialled-in connection has to log in. Default 10: the firmware does so at once."""
+    """Seconds from a board's connection to its login. Default 10: the firmware logs in at once."""
     temperature_unit: Literal["fahrenheit", "celsius"] = "fahrenheit"
-    """What the board's thermometer counts in. Default "fahrenheit", as the firmware."""
+    """Unit of the board's thermometer. Default "fahrenheit", the firmware's unit."""
     identity_file: Path | None = None
-    """Where the agent keeps what the machine's board is: its USB adapter (kind, serial number,
-    socket) and a digest of what it logs in with. Another board is refused until `accept-board`.
-    Default none: beside the journal, with `.board` added to its name."""
+    """File with the identity of the machine's board: its USB adapter (type, serial number, socket)
+    and a digest of its login. Another board is refused until `accept-board`. Default none: beside
+    the journal, with `.board` added to the journal's name."""
     max_slot: int = SLOT_MAX
-    """Highest slot number. Default 99, the highest that agent and frontend know: the firmware's
-    configuration file has two digits. What a board says of a slot above it is ignored and noted. A
-    coke1994 board's slots have to be counted here, 8 at most: it tells of them in one byte."""
+    """Highest slot number. Default 99, the highest of agent and frontend: the firmware's
+    configuration file has two digits. A status of a slot above it is ignored and logged. For a
+    coke1994 board this is required, 1 to 8: it reports all slots in one byte."""
     max_line_bytes: int = 1024
-    """Longest line that is read; the rest is dropped. Default 1024: a full status of 99 slots
-    takes 600."""
+    """Longest line in bytes that is decoded; the rest is discarded. Default 1024: a full status of
+    99 slots takes 600."""
     sent_means_dispensed: bool = False
-    """coke1994 only: whether a drop counts as dispensed once the board took the command and still
-    answers. Default false: such a drop is unknown unless its sensor may prove it."""
+    """coke1994 only: whether a drop counts as dispensed if the board still answers after the
+    command. Default false: such a drop is unknown, unless its sensor proves it."""
     sensor_independent: bool = False
-    """coke1994 only: whether a slot's sensor reads empty for no other reason than that an item left
-    it, so that one that turns empty after a command, on a board that still answers, proves the
-    drop. Default false: the reading is kept as evidence, and the drop is unknown. A tini board
-    reports a slot that it finds empty before it refuses, so there a sensor proves nothing."""
+    """coke1994 only: whether a slot's sensor reads empty only if an item has left the slot. Then a
+    sensor that turns empty after a command, on a board that still answers, proves the drop. Default
+    false: the reading is kept as evidence, and the drop is unknown. The sensors of a tini board
+    prove nothing, because it reports a slot that it finds empty before it refuses."""
     motor_s: float = 3.5
     """coke1994 only: seconds from the command until the slot's sensor has settled. Default 3.5,
     the time measured on the tini board's motors."""
@@ -92,5 +92,5 @@ class BoardSettings:
 
     @property
     def dials_in(self) -> bool:
-        """Whether the board opens the connection, and so has to log in first."""
+        """Whether the board opens the connection, and so must log in first."""
         return parse_url(self.url).scheme == "listen"

@@ -1,4 +1,4 @@
-"""Byte streams to a board, opened by URL."""
+"""The interfaces of byte streams to a board, and the URLs of boards."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Final, Literal, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
 READ_BYTES: Final = 4096
-"""Most bytes handed over at once: a burst of ten full statuses."""
+"""Most bytes that one read returns: ten full statuses."""
 
 _BAUD_RATES: Final = frozenset(
     (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400)
@@ -16,11 +16,11 @@ Scheme = Literal["serial", "listen", "tcp", "rfc2217"]
 
 
 class StreamError(Exception):
-    """A stream cannot be opened now.
+    """A stream cannot be opened at present.
 
     Args:
-        reason: Why, for the log.
-        errno: The system's error number, such as ENOENT, where the system refused.
+        reason: The reason, for the log.
+        errno: The system's error number, such as ENOENT; None if the system gave none.
     """
 
     def __init__(self, reason: str, *, errno: int | None = None) -> None:
@@ -29,66 +29,66 @@ class StreamError(Exception):
 
 
 class StreamLostError(Exception):
-    """A stream that was open has ended."""
+    """An open stream has ended."""
 
     def __init__(self, reason: str, *, unsent: bool = False) -> None:
         super().__init__(reason)
         self.unsent = unsent
-        """Not one byte of the last write can have reached the board."""
+        """Whether no byte of the last write can have reached the board."""
 
 
 class ByteStream(Protocol):
-    """An open stream; used from the event loop only."""
+    """An open stream, to be used on the event loop only."""
 
     @property
     def peer(self) -> str:
-        """The other end, for the log."""
+        """Address or device of the board, for the log."""
 
     async def read(self) -> bytes:
-        """At least one byte and at most `READ_BYTES`.
+        """Waits for bytes and returns 1 to `READ_BYTES` of them.
 
         Raises:
-            StreamLostError: the stream has ended.
+            StreamLostError: The stream has ended.
         """
 
     def write(self, data: bytes) -> None:
-        """Sends bytes in order, without waiting; a later failure ends `read`.
+        """Sends bytes in order, without waiting; a later failure is raised by `read`.
 
         Raises:
-            StreamLostError: the stream has ended, and none of these bytes were sent.
+            StreamLostError: The stream has ended, and none of these bytes were sent.
         """
 
     def hang_up(self, reason: str) -> None:
-        """Ends the stream; `read` will then say so."""
+        """Ends the stream; `read` then raises StreamLostError with the reason."""
 
     async def close(self) -> None:
-        """Sends what is written if that is possible at once, and waits for the stream's end."""
+        """Sends the written bytes as far as possible at once, and waits for the stream's end."""
 
 
 class StreamSource(Protocol):
-    """Opens one stream after the other to the same board."""
+    """Opens streams to one board, one after the other."""
 
     @property
     def passive(self) -> bool:
-        """Whether it is the board that dials, and so decides how often."""
+        """Whether the board dials in, so that the agent does not back off."""
 
     async def open(self) -> ByteStream:
-        """The next stream; waits for a board that dials in. Cancellable.
+        """Opens the next stream, or waits for a board that dials in. Cancellable.
 
         Raises:
-            StreamError: not now.
+            StreamError: The stream cannot be opened at present.
         """
 
     async def close(self) -> None:
-        """Stops listening, if it does."""
+        """Stops listening, if the board dials in."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamUrl:
-    """A board's URL, taken apart."""
+    """The parts of a board's URL."""
 
     scheme: Scheme
-    """How to reach it."""
+    """Type of the connection."""
     host: str = ""
     """Host of `listen:`, `tcp:` and `rfc2217:`; empty listens on every address."""
     port: int = 0
@@ -96,14 +96,14 @@ class StreamUrl:
     path: str = ""
     """Device of `serial:`."""
     baudrate: int = 9600
-    """Symbols per second of `serial:` and `rfc2217:`. Default 9600, what small boards speak."""
+    """Symbols per second of `serial:` and `rfc2217:`. Default 9600, usual for small boards."""
 
 
 def parse_url(url: str) -> StreamUrl:
-    """Takes a board's URL apart.
+    """Parses a board's URL.
 
     Raises:
-        ValueError: it is none; the message says what is wrong with it.
+        ValueError: The URL is invalid; the message names the problem.
     """
     parts = urlsplit(url)
     scheme = parts.scheme
@@ -147,9 +147,9 @@ def _parse_baudrate(url: str, text: str) -> int:
 def parse_peers(
     peers: tuple[str, ...],
 ) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """Addresses and networks as such.
+    """Parses IP addresses and networks.
 
     Raises:
-        ValueError: one of them is none.
+        ValueError: One of them is invalid.
     """
     return tuple(ipaddress.ip_network(peer, strict=False) for peer in peers)

@@ -1,4 +1,4 @@
-"""Boards over TCP: those that dial in, and serial servers that are dialled."""
+"""TCP connections to boards: boards that dial in, and serial servers that the agent dials."""
 
 import asyncio
 import contextlib
@@ -20,26 +20,32 @@ from drink_agent.board.streams import (
 )
 
 _CONNECT_LIMIT_S: Final = 10.0
-"""Seconds a connection attempt may take: three lost packets on a slow line."""
+"""Longest connection attempt in seconds: three lost packets on a slow line."""
 
 _MAX_UNSENT_BYTES: Final = 4096
-"""Bytes that may wait for a board that does not read, before it counts as lost; a line takes 5."""
+"""Most bytes that wait for a board that does not read; then it counts as lost. A line takes 5."""
 
 _MAX_STRANGERS: Final = 8
-"""Connections that may be open without a login; one board needs one."""
+"""Most connections without a login; one board needs one."""
 
 _KEEPALIVE_IDLE_S: Final = 30
-"""Seconds of quiet before the kernel asks whether the peer is still there; the firmware speaks
-every 60 s, and a dead connection is better known before the next drop."""
+"""Seconds without traffic until the kernel probes the connection. The firmware sends a line every
+60 s, and a dead connection should be detected before the next drop."""
 
 _KEEPALIVE_TRIES: Final = 3
-"""Unanswered questions, 10 s apart, until the connection is dead."""
+"""Unanswered probes, 10 s apart, until the connection counts as dead."""
 
 _log: Final = logging.getLogger(__name__)
 
 
 class TcpStream:
-    """An open connection."""
+    """An open connection.
+
+    Args:
+        reader: Its incoming bytes.
+        writer: Its outgoing bytes.
+        held: Bytes that were received before, to be read first.
+    """
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, held: bytes = b""
@@ -52,10 +58,10 @@ class TcpStream:
         self._end_reason = "closed by the board"
 
     async def read(self) -> bytes:
-        """Bytes from the peer.
+        """Waits for bytes and returns them.
 
         Raises:
-            StreamLostError: the connection has ended.
+            StreamLostError: The connection has ended.
         """
         if self._held:
             data, self._held = self._held[:READ_BYTES], self._held[READ_BYTES:]
@@ -72,7 +78,7 @@ class TcpStream:
         """Sends bytes.
 
         Raises:
-            StreamLostError: the connection has ended, or the peer does not read.
+            StreamLostError: The connection has ended, or the board does not read.
         """
         transport = self._writer.transport
         if transport.is_closing():
@@ -82,14 +88,14 @@ class TcpStream:
         self._writer.write(data)
 
     async def close(self) -> None:
-        """Sends what the peer will take now, and closes."""
+        """Sends the bytes that the board accepts now, and closes the connection."""
         self.hang_up(self._end_reason)
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._writer.wait_closed()
 
     def hang_up(self, reason: str) -> None:
-        """Ends the connection; `read` will say why."""
+        """Ends the connection; `read` then raises StreamLostError with the reason."""
         self._end_reason = reason
         if self._writer.transport.get_write_buffer_size() > 0:
             self._writer.transport.abort()
@@ -98,7 +104,7 @@ class TcpStream:
 
 
 class DialSource:
-    """Dials a serial server, or a board that listens."""
+    """Dials a serial server or a board that listens."""
 
     passive: Final = False
 
@@ -106,10 +112,10 @@ class DialSource:
         self._url = url
 
     async def open(self) -> TcpStream:
-        """A connection.
+        """Opens a connection.
 
         Raises:
-            StreamError: none could be made.
+            StreamError: The connection could not be opened.
         """
         where = f"{self._url.host} port {self._url.port}"
         try:
@@ -117,7 +123,7 @@ class DialSource:
                 reader, writer = await asyncio.open_connection(self._url.host, self._url.port)
         except TimeoutError:
             raise StreamError(f"{where}: no answer") from None
-        except (OSError, ValueError) as error:  # ValueError: no host can have this name
+        except (OSError, ValueError) as error:  # ValueError: an invalid host name
             reason, number = _reason(error)
             raise StreamError(f"{where}: {reason}", errno=number) from None
         _watch(writer)
@@ -128,10 +134,10 @@ class DialSource:
 
 
 class ListenSource:
-    """Waits for the board to dial in.
+    """Listens for the board, which dials in.
 
-    A second connection replaces the first, which may be dead without knowing it, but only once it
-    has logged in; so a stranger can disturb nothing.
+    A second connection replaces the first one, which may be dead without notice, but only after its
+    login. So a connection without the password disturbs nothing.
     """
 
     passive: Final = True
@@ -147,18 +153,18 @@ class ListenSource:
         self._strangers: set[TcpStream] = set()
         self._all_gone = asyncio.Event()
         self.listening = asyncio.Event()
-        """Set once the port is open."""
+        """Set when the port is open."""
 
     @property
     def port(self) -> int | None:
-        """The port listened on, for a URL that leaves it open; None before `open`."""
+        """The port, for a URL with port 0; None before `open`."""
         return self._server.sockets[0].getsockname()[1] if self._server else None
 
     async def open(self) -> TcpStream:
-        """The next board that logs in.
+        """Waits for the next connection with a login.
 
         Raises:
-            StreamError: the port cannot be listened on.
+            StreamError: The agent cannot listen on the port.
         """
         if self._server is None:
             try:
@@ -179,7 +185,7 @@ class ListenSource:
         return self._current
 
     async def close(self) -> None:
-        """Stops listening and hangs up on everyone but the stream in use."""
+        """Stops listening, and ends all connections but the stream in use."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -210,7 +216,7 @@ class ListenSource:
 
     def _is_allowed(self, writer: asyncio.StreamWriter) -> bool:
         peer = writer.get_extra_info("peername")
-        if peer is None:  # gone already
+        if peer is None:  # disconnected already
             return False
         address = ipaddress.ip_address(peer[0].partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None)
@@ -250,10 +256,9 @@ class ListenSource:
 
 
 def _reason(error: OSError | ValueError) -> tuple[str, int | None]:
-    """The system's words and its error number.
+    """Returns the system's text and error number of an error.
 
-    Where a name has several addresses, asyncio puts the errors of all of them into one text, in an
-    error without a number.
+    If a name has several addresses, asyncio joins their errors in one text without a number.
     """
     numbers = {int(each) for each in re.findall(r"\[Errno (\d+)\]", str(error))}
     if len(numbers) == 1:
@@ -265,7 +270,7 @@ def _reason(error: OSError | ValueError) -> tuple[str, int | None]:
 
 
 def _watch(writer: asyncio.StreamWriter) -> None:
-    """Has the kernel find out that a peer has vanished without a word."""
+    """Makes the kernel detect a peer that disappears without closing the connection."""
     connection = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)

@@ -54,24 +54,24 @@ class DispenserSettings:
     """Limits of the dispenser."""
 
     queue_limit: int = 32
-    """Default 32 commands. Commands that wait for the board; at 4.5 s a can the last of
-    them waits over two minutes, far beyond any time to live. One more is refused."""
+    """Default 32 commands. Most commands that wait for the board; further ones are refused. At
+    4.5 s a drop the last one waits over two minutes, longer than any time to live."""
     unacked_limit: int = 1000
-    """Default 1000 results. Results the frontend has not acknowledged; beyond it new
-    commands are treated as never received, so that the journal stays bounded."""
+    """Default 1000 results. Most results that the frontend has not acknowledged. Beyond it,
+    commands are ignored as if they were not received, so that the journal stays bounded."""
     remembered_drops: int = 20_000
-    """Default 20000 drops. Acknowledged drops that are still recognised when their command
-    is repeated: 30 days of a machine that sells 600 cans a day, in about 6 MB of memory."""
+    """Default 20000 drops. Acknowledged drops that are recognised when their command is repeated:
+    30 days of a machine that sells 600 cans a day, in about 6 MB of memory."""
     resend_after_ms: int = 10_000
-    """Default 10000 ms. A reported result that is not acknowledged on a live link by then
-    is reported again; a frontend commits within milliseconds."""
+    """Default 10000 ms. Time after which a result without an acknowledgement is reported again
+    on the same link; a frontend commits within milliseconds."""
     ttl_limit_ms: int = 600_000
-    """Default 600000 ms. Longest time to start that a command can ask for; nobody waits
-    ten minutes in front of a machine."""
+    """Default 600000 ms. Longest time to live of a command; a buyer does not wait ten minutes in
+    front of a machine."""
     sensor_wait_ms: int = 35_000
-    """Default 35000 ms. After a restart, how long a drop that was at the board waits for its
-    answer or its slot's sensor before it is reported unknown; a board that dials in does so
-    every 30 s. What comes later is reported later."""
+    """Default 35000 ms. Time after a restart for which a drop that was at the board waits for its
+    answer or its slot's sensor, before it is reported as unknown. A board that dials in does so
+    every 30 s. Later evidence is reported when it arrives."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -33,7 +33,7 @@ from drink_agent.journal.file import Journal, JournalSettings
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
 from drink_agent.runtime.inbox import Inbox
-from drink_agent.runtime.status import answering, socket_of
+from drink_agent.runtime.status import serve_status, socket_of
 from drink_agent.runtime.system import SystemdNotifier
 
 _log = logging.getLogger("drink_agent.agent")
@@ -43,20 +43,20 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """How the agent's loop behaves."""
+    """The settings of the agent's loop."""
 
     inbox_limit: int = 256
-    """Default 256 events. What may wait for the loop before the link is no longer read; a
-    frontend sends a command and an acknowledgement a drop."""
+    """Default 256 events. Number of queued events from which on the link is not read; a frontend
+    sends one command and one acknowledgement a drop."""
     stop_limit_s: float = 15.0
-    """Default 15 s. From SIGTERM until the agent leaves even though a drop is at the board,
-    which the next start then reports unknown; a board answers or is given up in 10 s."""
+    """Default 15 s. Time from SIGTERM until the agent exits even if a drop is at the board. The
+    next start reports that drop as unknown. A board answers or times out within 10 s."""
     ack_wait_s: float = 2.0
-    """Default 2 s. At a stop, how long to wait for the frontend's acknowledgements; a result
-    that is not acknowledged is reported by the next start."""
+    """Default 2 s. Time for which a shutdown waits for the frontend's acknowledgements; the next
+    start reports the results without one."""
     upkeep_interval_s: float = 5.0
-    """Default 5 s. How often the loop looks after disk, journal and the supervisor's watchdog;
-    several times in a WatchdogSec of 30."""
+    """Default 5 s. Interval at which the loop checks the disk and the journal and resets the
+    supervisor's watchdog; several times in a WatchdogSec of 30."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -220,7 +220,7 @@ class Agent:
         """
         status_socket = socket_of(self._journal_settings.path)
         try:
-            async with answering(status_socket, self.describe), asyncio.TaskGroup() as tasks:
+            async with serve_status(status_socket, self.describe), asyncio.TaskGroup() as tasks:
                 board = tasks.create_task(self._keep("board", self._board.run()))
                 link = tasks.create_task(self._keep("link", self._link.run()))
                 try:

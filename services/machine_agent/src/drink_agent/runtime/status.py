@@ -1,4 +1,4 @@
-"""Answers, on a socket of this host, how the running agent is."""
+"""Serves the status of the running agent on a UNIX socket."""
 
 import asyncio
 import contextlib
@@ -8,27 +8,27 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 ANSWER_LIMIT_S = 2.0
-"""Time for whoever asks to take the answer."""
+"""Seconds for a client to read the answer."""
 
 _log = logging.getLogger("drink_agent.status")
 
 
 def socket_of(journal: Path) -> Path:
-    """Returns where the agent of a journal answers: beside it, so that each agent has its own."""
+    """Returns the path of an agent's status socket, beside its journal."""
     return journal.with_name(journal.name + ".sock")
 
 
 @contextlib.asynccontextmanager
-async def answering(
+async def serve_status(
     path: Path, describe: Callable[[], Mapping[str, object]]
 ) -> AsyncIterator[None]:
-    """Answers every connection with one JSON object while it lasts.
+    """Answers every connection with one JSON object inside the context.
 
-    A socket that cannot be made is no reason not to dispense; it is logged.
+    If the socket cannot be created, that is logged, and the agent works without it.
 
     Args:
-        path: Of the socket; only its owner can use it.
-        describe: Tells how the agent is.
+        path: Path of the socket; only its owner can use it.
+        describe: Returns the agent's status.
     """
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

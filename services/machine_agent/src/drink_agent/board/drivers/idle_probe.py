@@ -69,7 +69,7 @@ class IdleProbe:
         self.due_at = now + self._interval_s
         self._interval_s = min(self._interval_s * 2, MAX_INTERVAL_S)
 
-    def heard(self, now: float) -> None:
+    def received(self, now: float) -> None:
         """Takes note of received bytes: without an open request, the next one waits for quiet."""
         if not self._open and now + QUIET_S > self._first_at:
             self.due_at = min(now + QUIET_S, self._quiet_by)

@@ -88,7 +88,7 @@ class TiniDriver(Driver):
         self._state = TiniState.DISCONNECTED
         self._decoder = tini.TiniDecoder(settings.max_line_bytes)
         self._connected_at = 0.0
-        self._heard_at = 0.0
+        self._received_at = 0.0
         self._probe = IdleProbe(settings.probe_interval_s, 0.0)
         self._held: tuple[str, int] | None = None
         self._written = False
@@ -119,7 +119,7 @@ class TiniDriver(Driver):
         assert self._state is TiniState.DISCONNECTED, self._state
         self._decoder = tini.TiniDecoder(self._settings.max_line_bytes)
         self._forget_slots()
-        self._now = self._connected_at = self._heard_at = now
+        self._now = self._connected_at = self._received_at = now
         if self._settings.dials_in:
             self._state = TiniState.LOGIN
         else:
@@ -133,14 +133,14 @@ class TiniDriver(Driver):
 
     def receive(self, data: bytes, now: float) -> None:
         """Takes bytes from the board, which may be cut anywhere."""
-        self._now = self._heard_at = now
+        self._now = self._received_at = now
         self._written = True
         for decoded in self._decoder.feed(data):
             if self._state is TiniState.DISCONNECTED:
                 break
             self._keep(decoded)
             self._TABLE[self._state][type(decoded.message)](self, decoded.message)
-        self._probe.heard(now)
+        self._probe.received(now)
 
     def _forget_slots(self) -> None:
         """Forgets the list of slots: the board has started, or may be another one."""
@@ -202,12 +202,16 @@ class TiniDriver(Driver):
         if self._state is TiniState.DISCONNECTED:
             return []
         limits = self._settings
-        deadlines: list[Deadline] = [(self._heard_at + limits.silence_limit_s, self._close_silent)]
+        deadlines: list[Deadline] = [
+            (self._received_at + limits.silence_limit_s, self._close_silent)
+        ]
         match self._state:
             case TiniState.LOGIN:
                 deadlines.append((self._connected_at + limits.login_limit_s, self._close_silent))
             case TiniState.READY:
-                deadlines.append((self._heard_at + limits.silence_limit_s / 2, self._ask_if_alive))
+                deadlines.append(
+                    (self._received_at + limits.silence_limit_s / 2, self._ask_if_alive)
+                )
             case TiniState.DISPENSING:
                 assert self._command is not None
                 written_at = self._command.written_at

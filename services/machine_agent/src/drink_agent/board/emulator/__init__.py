@@ -1,1 +1,1 @@
-"""A tini-board without a vending machine, for development and tests."""
+"""An emulated tini-board, for development and tests."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from drink_agent.board.emulator.board import EmulatedBoard
-from drink_agent.board.emulator.control import ask, control_socket, obey
+from drink_agent.board.emulator.control import ask, control_socket, execute
 from drink_agent.board.emulator.hosts import DialHost, Host, ListenHost, PtyHost
 from drink_agent.board.emulator.schedule import Cut
 from drink_agent.board.emulator.spec import BoardSpec, Dialect
@@ -38,7 +38,7 @@ answer, and exits with 1 if there is none or it is an error.
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a board is to be reached; exactly one of these."""
+    """The connection of a board: exactly one of pty, dial and listen."""
 
     pty: Path | None
     dial: tuple[str, int] | None
@@ -135,10 +135,10 @@ _SPEC_KEYS: Final = {
 
 
 def _board(table: Mapping[str, Any]) -> tuple[BoardSpec, _Place]:
-    """One board from its options.
+    """Returns the board of a table of options.
 
     Raises:
-        ValueError: an option is unknown or wrong.
+        ValueError: An option is unknown or invalid.
     """
     left = dict(table)
     place = _Place(
@@ -237,6 +237,6 @@ async def _follow(hosts: Mapping[str, Host], script: Sequence[Mapping[str, Any]]
         if request.get("do") == "sleep":
             await asyncio.sleep(float(request.get("seconds", 1)))
             continue
-        answer = await obey(hosts, request)
+        answer = await execute(hosts, request)
         if "error" in answer:
             print(f"tini-emulator: {request}: {answer['error']}", file=sys.stderr)

@@ -1,20 +1,20 @@
-"""Drives emulated boards while they run: JSON lines over a UNIX socket.
+"""Controls running emulated boards by JSON lines on a UNIX socket.
 
-Each line is an object with `do` and, if there are several boards, `board`; each is answered by one
-line, `{"error": ...}` if it could not be done.
+Each request is one line with an object: `do` and, if there are several boards, `board`. Each is
+answered by one line, which is `{"error": ...}` if the request failed.
 
-- `counts`: cans, dispensed, motor_runs, protocol_violations, connected and more.
-- `runs`: the last motor starts with their times.
-- `fault`: `fault` (see `Fault`), `slot`, `times` (1), `seconds` (0): the slot's next commands.
-- `clear`: no more faults.
-- `refill`: `slot`, `cans`.
-- `sensor`: `slot`, `stocked` (true, false, or null to tell the truth again).
+- `counts`: returns cans, dispensed, motor_runs, protocol_violations, connected and more.
+- `runs`: returns the last motor starts with their times.
+- `fault`: `fault` (see `Fault`), `slot`, `times` (1), `seconds` (0): arms the slot's next commands.
+- `clear`: removes all faults.
+- `refill`: `slot`, `cans`: sets the number of cans.
+- `sensor`: `slot`, `stocked` (true, false, or null for the true reading).
 - `temperature`: `fahrenheit`, or null for no thermometer.
 - `cut`: `cut` (see `Cut`): how the board's bytes are cut into writes.
-- `say`: `text`: bytes as Latin-1 that the board says, whatever they are.
-- `disconnect`: `seconds` (1), `silently` (false): breaks the connection for so long.
-- `wait`: `seconds` (10) and any of `motor_runs`, `dispensed`, `lines_read` (at least) and
-  `connected`: answers `counts` once it is so.
+- `say`: `text`: sends any bytes, given as Latin-1.
+- `disconnect`: `seconds` (1), `silently` (false): interrupts the connection.
+- `wait`: `seconds` (10) and any of `motor_runs`, `dispensed`, `lines_read` (minimum) and
+  `connected`: waits for these values and returns `counts`.
 """
 
 import asyncio
@@ -33,20 +33,20 @@ from drink_agent.board.emulator.schedule import Cut
 from drink_agent.board.emulator.spec import ArmedFault, Fault
 
 _MAX_LINE_BYTES: Final = 65536
-"""Longest request; the longest sensible one takes 200."""
+"""Longest request in bytes; usual ones have up to 200."""
 
 _MAX_SECONDS: Final = 86_400
-"""Longest that anything can be made to last."""
+"""Longest duration in a request, in seconds."""
 
 _MAX_TIMES: Final = 1000
 """Most repetitions of a fault that can be armed at once."""
 
 _ANSWER_LIMIT_S: Final = 60.0
-"""Longest that `ask` waits; `wait` requests may take long."""
+"""Longest wait of `ask` in seconds; `wait` requests may take long."""
 
 
-async def obey(hosts: Mapping[str, Host], request: Mapping[str, Any]) -> dict[str, Any]:
-    """Does what one request says and returns its answer."""
+async def execute(hosts: Mapping[str, Host], request: Mapping[str, Any]) -> dict[str, Any]:
+    """Executes a request and returns the answer."""
     try:
         host = _find(hosts, request)
         return await _ACTIONS[request["do"]](host, request)
@@ -120,7 +120,7 @@ async def _cut(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _say(host: Host, request: Mapping[str, Any]) -> dict[str, Any]:
-    host.apply(host.board.say(str(request["text"]).encode("latin-1"), host.now))
+    host.apply(host.board.send(str(request["text"]).encode("latin-1"), host.now))
     return host.board.to_dict()
 
 
@@ -161,10 +161,10 @@ _ACTIONS: Final = {
 
 @contextlib.asynccontextmanager
 async def control_socket(path: Path, hosts: Mapping[str, Host]) -> AsyncIterator[None]:
-    """Answers requests on a UNIX socket.
+    """Answers requests on a UNIX socket inside the context.
 
     Raises:
-        OSError: the socket cannot be made.
+        OSError: The socket cannot be created.
     """
     conversations: set[asyncio.Task[None]] = set()
 
@@ -176,7 +176,7 @@ async def control_socket(path: Path, hosts: Mapping[str, Host]) -> AsyncIterator
             while line := await reader.readline():
                 writer.write(json.dumps(await answer(hosts, line)).encode() + b"\n")
                 await writer.drain()
-        except (OSError, ValueError):  # gone, or a line without an end
+        except (OSError, ValueError):  # the client is gone, or a line has no end
             pass
         except asyncio.CancelledError:  # asyncio of 3.11 logs a handler that ends cancelled
             pass
@@ -199,22 +199,22 @@ async def control_socket(path: Path, hosts: Mapping[str, Host]) -> AsyncIterator
 
 
 async def answer(hosts: Mapping[str, Host], line: bytes) -> dict[str, Any]:
-    """Does what a line says and returns its answer."""
+    """Executes the request in a line and returns the answer."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError) as error:
         return {"error": f"no JSON: {error}"}
     if not isinstance(request, dict):
         return {"error": "a request is an object"}
-    return await obey(hosts, request)
+    return await execute(hosts, request)
 
 
 def ask(path: Path, line: str) -> dict[str, Any]:
     """Sends one request to a running emulator and returns its answer.
 
     Raises:
-        OSError: no emulator answers at `path` in time.
-        ValueError: it hung up without an answer.
+        OSError: No emulator answers at `path` in time.
+        ValueError: The emulator closed the connection without an answer.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
         control.settimeout(_ANSWER_LIMIT_S)

@@ -1,4 +1,4 @@
-"""An emulated machine's own count of its cans and motor runs."""
+"""The emulated machine's own counts of cans and motor runs."""
 
 import json
 import time
@@ -6,28 +6,28 @@ from pathlib import Path
 from typing import Any, Final
 
 _MAX_RUNS: Final = 1000
-"""Motor runs that are listed one by one; the count goes on."""
+"""Motor runs that are listed; further ones are only counted."""
 
 
 class Counts:
-    """Written by the emulated motor and by refilling, by nothing else.
+    """Counts that only the emulated motor and refills change.
 
     Args:
-        cans: cans by slot number.
-        state_file: where to keep the counts; what it holds goes before `cans`.
+        cans: Cans by slot number.
+        state_file: File that keeps the counts; if it exists, its counts replace `cans`.
 
     Raises:
-        OSError: the state file cannot be read.
-        ValueError: it holds something else.
+        OSError: The state file cannot be read.
+        ValueError: The state file holds no counts.
     """
 
     def __init__(self, cans: dict[int, int], state_file: Path | None = None) -> None:
         self.cans = dict(cans)
-        """Cans left by slot number."""
+        """Remaining cans by slot number."""
         self.dispensed: dict[int, int] = {}
-        """Cans that fell, by slot number."""
+        """Cans that have fallen, by slot number."""
         self.motor_runs = 0
-        """Motor starts."""
+        """Number of motor starts."""
         self.runs: list[dict[str, Any]] = []
         """The last motor starts: `time` in seconds since 1970, and `slot`."""
         self._state_file = state_file
@@ -38,26 +38,26 @@ class Counts:
                 raise ValueError(f"{state_file} holds no counts: {error!r}") from error
 
     def motor_started(self, slot: int) -> None:
-        """A motor has power."""
+        """Counts a motor start."""
         self.motor_runs += 1
         self.runs.append({"time": round(time.time(), 3), "slot": slot})
         del self.runs[:-_MAX_RUNS]
         self._save()
 
     def can_fell(self, slot: int) -> None:
-        """A can has left its slot."""
+        """Counts a can that has fallen."""
         assert self.cans[slot] > 0, f"slot {slot} is empty"
         self.cans[slot] -= 1
         self.dispensed[slot] = self.dispensed.get(slot, 0) + 1
         self._save()
 
     def refill(self, slot: int, cans: int) -> None:
-        """A person has put the slot's cans to this number."""
+        """Sets the number of cans in a slot."""
         self.cans[slot] = cans
         self._save()
 
     def to_dict(self) -> dict[str, Any]:
-        """The counts as JSON knows them."""
+        """Returns the counts in a JSON-able form."""
         return {
             "cans": {str(slot): cans for slot, cans in sorted(self.cans.items())},
             "dispensed": {str(slot): cans for slot, cans in sorted(self.dispensed.items())},

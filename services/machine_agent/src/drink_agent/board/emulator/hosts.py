@@ -1,4 +1,4 @@
-"""Where an emulated board can be reached: a pseudo terminal, or TCP in either direction."""
+"""Connections of an emulated board: a pseudo terminal, or TCP in either direction."""
 
 import asyncio
 import contextlib
@@ -14,18 +14,18 @@ from typing import Final, Self
 from drink_agent.board.emulator.board import EmulatedBoard, HangUp, Output, Send
 
 _READ_BYTES: Final = 4096
-"""Most bytes read at once."""
+"""Most bytes of one read."""
 
 _DIAL_LIMIT_S: Final = 5.0
-"""Seconds a connection attempt may take."""
+"""Longest connection attempt in seconds."""
 
 
 class Host(ABC):
-    """Gives one emulated board its connection and its time."""
+    """Connects one emulated board to an agent, and calls it when something is due."""
 
     def __init__(self, board: EmulatedBoard) -> None:
         self.board = board
-        """The board hosted."""
+        """The emulated board."""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
@@ -40,7 +40,7 @@ class Host(ABC):
 
     @property
     def now(self) -> float:
-        """Monotonic seconds, as the board counts them."""
+        """The time for the board, in monotonic seconds."""
         return self._loop.time()
 
     @property
@@ -50,10 +50,10 @@ class Host(ABC):
 
     @abstractmethod
     async def start(self) -> None:
-        """Makes the board reachable."""
+        """Starts to accept or open connections."""
 
     async def stop(self) -> None:
-        """Takes the board away."""
+        """Closes the connection and stops all timers."""
         for timer in (self._timer, *self._later):
             if timer is not None:
                 timer.cancel()
@@ -62,7 +62,7 @@ class Host(ABC):
             self.board.disconnect()
 
     def apply(self, outputs: Sequence[Output]) -> None:
-        """Does what the board wants."""
+        """Executes the board's output."""
         for output in outputs:
             match output:
                 case Send(data):
@@ -72,7 +72,7 @@ class Host(ABC):
         self._wake()
 
     def lose(self, seconds: float, *, silently: bool = False) -> None:
-        """Breaks the connection for so long."""
+        """Interrupts the connection for some seconds."""
         self._close(silently=silently)
         if self.board.connected:
             self.board.disconnect()
@@ -83,7 +83,7 @@ class Host(ABC):
         self._wake()
 
     async def wait_until(self, condition: Callable[[EmulatedBoard], bool], limit_s: float) -> bool:
-        """Waits for the board to come to a state; False if it has not within the limit."""
+        """Waits until the condition holds; returns False if it does not within `limit_s`."""
         try:
             async with asyncio.timeout(limit_s):
                 while not condition(self.board):
@@ -131,7 +131,7 @@ class Host(ABC):
 
 
 class PtyHost(Host):
-    """A pseudo terminal, found through a symbolic link; breaking it is pulling the plug."""
+    """A pseudo terminal behind a symbolic link; an interruption removes both."""
 
     def __init__(self, board: EmulatedBoard, link: Path) -> None:
         super().__init__(board)
@@ -145,11 +145,11 @@ class PtyHost(Host):
         return f"serial://{self._link.absolute()}"
 
     async def start(self) -> None:
-        """Makes the terminal and the link."""
+        """Creates the terminal and the link."""
         self._reopen(silently=False)
 
     def _reopen(self, *, silently: bool) -> None:  # noqa: ARG002
-        # Power that comes back finds the terminal as it was, unless the plug was pulled meanwhile.
+        # After a power failure the terminal still exists, unless it was unplugged meanwhile.
         if self._master < 0:
             self._master, self._slave = pty.openpty()
             tty.setraw(self._slave)
@@ -166,7 +166,7 @@ class PtyHost(Host):
             self._received(os.read(self._master, _READ_BYTES))
 
     def _send(self, data: bytes) -> None:
-        with contextlib.suppress(BlockingIOError):  # nobody listens: a wire keeps nothing
+        with contextlib.suppress(BlockingIOError):  # no agent reads: the bytes are lost
             os.write(self._master, data)
 
     def _close(self, *, silently: bool) -> None:
@@ -187,7 +187,7 @@ class _TcpHost(Host):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
-        """Closes the connection and waits until it is."""
+        """Closes the connection and waits for its end."""
         await super().stop()
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -212,7 +212,7 @@ class _TcpHost(Host):
             self._hung_up_on()
 
     def _hung_up_on(self) -> None:
-        """The agent has closed the connection."""
+        """Called when the agent has closed the connection."""
 
     def _send(self, data: bytes) -> None:
         if self._writer is not None:
@@ -229,7 +229,7 @@ class _TcpHost(Host):
 
 
 class DialHost(_TcpHost):
-    """A board that dials the agent, as the firmware does, and again when it is hung up on."""
+    """A board that dials the agent like the firmware, and dials again when the connection ends."""
 
     def __init__(self, board: EmulatedBoard, host: str, port: int, redial_s: float = 1.0) -> None:
         super().__init__(board)
@@ -249,7 +249,7 @@ class DialHost(_TcpHost):
         self._reopen(silently=False)
 
     async def stop(self) -> None:
-        """Stops dialling, and closes a connection that hangs too."""
+        """Stops dialling, and closes abandoned connections too."""
         for writer in self._abandoned:
             writer.transport.abort()
         if self._dialling is not None:
@@ -257,8 +257,8 @@ class DialHost(_TcpHost):
         await super().stop()
 
     def _close(self, *, silently: bool) -> None:
-        """Without power nobody closes the connection: it hangs."""
-        self._dialling = None  # whatever it still reaches is not wanted any more
+        """Closes the connection; without power it stays open at the agent's end."""
+        self._dialling = None  # a connection that it still opens is closed
         if silently and self._writer is not None:
             self._abandoned.append(self._writer)
             self._writer = None
@@ -290,9 +290,9 @@ class DialHost(_TcpHost):
 
 
 class ListenHost(_TcpHost):
-    """A board behind a serial server, which is dialled by one agent at a time.
+    """A board behind a serial server that accepts one agent at a time.
 
-    If the board loses power, the server and its connections stay.
+    If the board loses power, the server keeps its connections.
     """
 
     def __init__(self, board: EmulatedBoard, host: str, port: int) -> None:

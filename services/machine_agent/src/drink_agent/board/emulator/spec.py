@@ -1,4 +1,4 @@
-"""What an emulated board is like, and what can go wrong with it."""
+"""The properties of an emulated board, and the faults of its motor commands."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,86 +8,85 @@ from drink_agent.board.emulator.schedule import Cut
 
 
 class Dialect(StrEnum):
-    """Whose bytes the board speaks."""
+    """Which implementation the board imitates."""
 
     FIRMWARE = "firmware"
-    """Those of the real board."""
+    """The real board's firmware."""
     RUBY = "ruby"
-    """Those of the Ruby simulator."""
+    """The Ruby simulator."""
 
 
 class Fault(StrEnum):
-    """What can go wrong with one motor command."""
+    """The faults of one motor command."""
 
     REFUSE = "refuse"
-    """Refused at once, no motion."""
+    """The board refuses at once; the motor does not run."""
     FOUND_EMPTY = "found_empty"
-    """The slot is found empty only now: its sensor turns empty, and the refusal comes `seconds`
-    later. The slot reads empty until it is filled again."""
+    """The board finds the slot empty: the sensor turns empty, and the refusal comes `seconds`
+    later. The slot reads empty until it is refilled."""
     FOUND_EMPTY_SILENT = "found_empty_silent"
-    """The same, and the refusal is lost."""
+    """The same, but the refusal is lost."""
     JAM = "jam"
-    """The motor runs and is acknowledged, no can falls."""
+    """The motor runs and is acknowledged, but no can falls."""
     SLOW = "slow"
     """The motor runs for `seconds` longer."""
     LATE = "late"
-    """The motor runs as usual, its acknowledgement comes `seconds` late."""
+    """The motor runs as usual; its acknowledgement comes `seconds` later."""
     SILENT = "silent"
-    """The motor runs, a can falls, nothing is said about it."""
+    """The motor runs and a can falls; the board does not answer."""
     REFUSE_AFTER = "refuse_after"
-    """The motor runs, a can falls, and the board says that it refused."""
+    """The motor runs and a can falls; the board reports that it refused."""
     DUPLICATE = "duplicate"
     """The acknowledgement comes twice, the second time after `seconds`."""
     GARBAGE = "garbage"
-    """Junk comes around the acknowledgement."""
+    """The acknowledgement comes between invalid bytes."""
     DISCONNECT = "disconnect"
-    """The connection breaks while the motor runs; the can falls. It is back after `seconds`."""
+    """The connection is lost while the motor runs, for `seconds`; the can falls."""
     POWER = "power"
-    """The power fails as the can falls. It is back after `seconds`."""
+    """The power fails when the can falls, for `seconds`."""
     POWER_BEFORE = "power_before"
-    """The power fails after the motor's start, before the can falls. It is back after `seconds`."""
+    """The power fails after the motor has started and before the can falls, for `seconds`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArmedFault:
-    """A fault that waits for its command."""
+    """A fault of the next command."""
 
     fault: Fault | None
-    """What will go wrong; None for nothing."""
+    """The fault; None for none."""
     seconds: float = 0.0
-    """For how long, where that has a meaning."""
+    """Duration or delay of the fault, where it has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardSpec:
-    """One emulated board."""
+    """The properties of one emulated board."""
 
     name: str = "board"
-    """What the control socket calls it."""
+    """Name on the control socket."""
     cans: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(1, 6), 10))
     """Cans by slot number. Default ten in each of five."""
     items: dict[int, str] = field(default_factory=dict)
-    """What is in the slots, for people."""
+    """Names of the items by slot number, for a person."""
     dialect: Dialect = Dialect.FIRMWARE
-    """Whose bytes it speaks. Default the real board's."""
+    """Which implementation it imitates. Default the firmware."""
     cut: Cut = Cut.BYTES
-    """How it writes. Default byte by byte, as the real board."""
+    """How its output is cut. Default byte by byte, like the firmware."""
     password: str = field(default="password", repr=False)
-    """What it logs in with. Default the firmware's own example."""
+    """Its password. Default the example in the firmware."""
     motor_s: float = 3.5
     """Seconds from a command to its acknowledgement. Default 3.5, measured on the firmware."""
     report_s: float = 60.0
-    """Seconds between temperatures or keep-alives. Default 60, the firmware's."""
+    """Seconds between temperatures or keep-alives. Default 60, like the firmware."""
     temperature: float | None = 38.3
-    """Fahrenheit; None for a board without a thermometer. Default a cold machine's."""
+    """Temperature in Fahrenheit; None for a board without a thermometer. Default 38.3."""
     refuse_rate: float = 0.0
-    """Share of commands refused by chance. Default none; the Ruby simulator refuses 0.2."""
+    """Part of the commands that is refused at random. Default 0; the Ruby simulator refuses 0.2."""
     responsive_s: float = 30.0
-    """Seconds until it turns deaf, if `deaf_s` is set. Default the Ruby simulator's."""
+    """Seconds until it stops reading, if `deaf_s` is set. Default 30, like the Ruby simulator."""
     deaf_s: float = 0.0
-    """Seconds that it then stays deaf: reads and discards. Default never; the Ruby simulator is
-    deaf for 10."""
+    """Seconds for which it then discards its input. Default 0; the Ruby simulator: 10."""
     seed: int = 0
-    """For all that happens by chance. Default 0: the same each time."""
+    """Seed of all random choices. Default 0: the same choices each time."""
     state_file: Path | None = None
-    """Where its counts survive a restart of the emulator. Default nowhere."""
+    """File that keeps its counts over a restart of the emulator. Default none."""
