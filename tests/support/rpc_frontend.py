@@ -42,7 +42,7 @@ AGENT_D = (("authorization", "Bearer token-of-d"),)
 
 PASSWORD = "secret-of-ann"
 IBUTTON = "0123456789ABCDEF"
-"""Bob's."""
+"""The iButton of Bob."""
 
 HELLO = machine_link_service_pb2.ConnectRequest(
     hello=machine_link_service_pb2.Hello(
@@ -60,7 +60,7 @@ LIMIT_S = 20
 
 
 class Followers:
-    """Counts the calls that follow something, and lets a test wait until there are so many."""
+    """Counts the calls that wait for changes, and lets a test wait for their number."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -68,7 +68,7 @@ class Followers:
 
     @contextmanager
     def one_more(self) -> Iterator[None]:
-        """Counts one while the context lasts."""
+        """Counts one call while the context lasts."""
         self._add(1)
         try:
             yield
@@ -76,7 +76,7 @@ class Followers:
             self._add(-1)
 
     async def are(self, count: int) -> None:
-        """Waits until there are exactly that many."""
+        """Waits until there are exactly `count` calls."""
         async with asyncio.timeout(LIMIT_S):
             while self._count != count:
                 await self._changed.wait()
@@ -88,7 +88,7 @@ class Followers:
 
 
 class FollowedDrops(Drops):
-    """The use cases of drops, with the calls counted that wait for an outcome or watch a drop."""
+    """The use cases of drops; counts the calls that wait for an outcome or watch a drop."""
 
     def __init__(self, bench: Bench) -> None:
         self.followers = Followers()
@@ -113,7 +113,7 @@ class FollowedDrops(Drops):
 
 
 class FollowedMachines(Machines):
-    """The use cases of machines, with the calls counted that watch machines."""
+    """The use cases of machines; counts the calls that watch machines."""
 
     def __init__(self, bench: Bench) -> None:
         self.followers = Followers()
@@ -203,11 +203,11 @@ class Frontend:
         return await self.storage.read(lambda tx: tx.drops.list(None, (), None, 1_000))
 
     async def placed_all(self) -> None:
-        """Waits until every order that was begun is carried out, its caller there or not."""
+        """Waits until every order is carried out, even if its caller was cancelled."""
         await asyncio.gather(*self.drops._placements)
 
     async def followed_drop(self, followers: int = 1) -> Drop:
-        """The newest drop, once so many calls wait for its outcome or watch it."""
+        """The newest drop, once `followers` calls wait for its outcome or watch it."""
         await self.drops.followers.are(followers)
         return (await self.kept_drops())[0]
 
@@ -279,7 +279,7 @@ async def refused(call: Awaitable[Any]) -> Refused:
 
 
 def read_refusal(error: grpc.aio.AioRpcError) -> Refused:
-    """What the error says."""
+    """The refusal in a gRPC error."""
     trailing = dict(error.trailing_metadata())
     status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
     assert (status.code, status.message) == (error.code().value[0], error.details())

@@ -1,4 +1,4 @@
-"""What the tests of the gRPC edge share."""
+"""Fixtures of the tests of the gRPC edge."""
 
 from collections.abc import AsyncIterator
 

@@ -34,7 +34,7 @@ class TestLogin:
         assert await get_account(frontend, metadata) == login.account
 
     async def test_fault_70_a_token_is_kept_with_what_made_it(self, frontend: Frontend) -> None:
-        """So that it ends with that."""
+        """So that the token ends with the iButton or password that made it."""
         login = await frontend.account_stub.Login(
             pb.LoginRequest(ibutton=IBUTTON.lower()), timeout=LIMIT_S
         )
@@ -59,7 +59,7 @@ class TestLogin:
             pb.LoginRequest(ibutton="0" * 16),
         ],
     )
-    async def test_never_says_what_did_not_match(
+    async def test_does_not_reveal_what_did_not_match(
         self, frontend: Frontend, request_: pb.LoginRequest
     ) -> None:
         refusal = await refused(frontend.account_stub.Login(request_, timeout=LIMIT_S))
@@ -106,7 +106,7 @@ class TestLogin:
 
 
 class TestGetAccount:
-    async def test_shows_the_caller_how_it_stands(self, frontend: Frontend) -> None:
+    async def test_shows_the_callers_own_account(self, frontend: Frontend) -> None:
         await frontend.bench.place()
         expected = pb.Account(
             name="accounts/ann", posted_credits=200, held_credits=50, available_credits=150
@@ -184,7 +184,7 @@ class TestTransferCredits:
         assert (answer.account.name, answer.account.posted_credits) == ("accounts/ann", 160)
         assert await frontend.bench.credits("bob") == (140, 0)
 
-    async def test_says_what_there_is(self, frontend: Frontend) -> None:
+    async def test_a_refusal_contains_credits_and_price(self, frontend: Frontend) -> None:
         refusal = await refused(
             frontend.account_stub.TransferCredits(
                 pb.TransferCreditsRequest(request_id="r", recipient="accounts/bob", credits=201),

@@ -1,4 +1,4 @@
-"""Which calls are let in: limits per class, and who makes way."""
+"""Limits of calls in flight per class, and the calls that are ended for others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -57,7 +57,7 @@ class Held:
 
 
 CUTS: list[Peer] = []
-"""Connections that were cut."""
+"""Connections that were closed."""
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def house(calls_max: int = 100, **limits: Any) -> tuple[Admission, Callable[...,
     return admission, hold
 
 
-async def test_the_oldest_call_that_waits_on_a_connection_makes_way_for_the_next_there() -> None:
+async def test_the_oldest_waiting_call_of_a_connection_is_ended_for_the_next_one() -> None:
     admission, hold = house(strangers_per_connection_max=2)
     other = await hold(port=2)
     first, second = await hold(), await hold()
@@ -110,7 +110,7 @@ async def test_an_ipv6_network_is_one_place() -> None:
     assert await first.ended_for_another()
 
 
-async def test_a_call_whose_message_came_is_never_ended_for_another() -> None:
+async def test_a_call_with_its_message_is_never_ended_for_another() -> None:
     _, hold = house(strangers_per_address_max=2)
     first = (await hold(port=1)).served()
     second = await hold(port=2)
@@ -128,7 +128,7 @@ async def test_where_all_are_served_the_new_one_is_refused() -> None:
     await hold(port=2)
 
 
-async def test_the_most_crowded_address_makes_way_when_all_places_are_taken() -> None:
+async def test_a_call_of_the_most_crowded_address_is_ended_when_all_places_are_taken() -> None:
     _, hold = house(strangers_max=4)
     quiet = await hold(address="192.0.2.9")
     crowd = [await hold(address="192.0.2.1", port=port) for port in range(3)]
@@ -168,14 +168,14 @@ async def test_a_machines_links_are_refused_for_its_own_sake_only() -> None:
         await hold(Kind.MACHINE, machine)
 
 
-async def test_the_oldest_health_check_without_a_message_makes_way() -> None:
+async def test_the_oldest_health_check_without_a_message_is_ended() -> None:
     _, hold = house(health_max=1)
     first = await hold(Kind.HEALTH)
     await hold(Kind.HEALTH)
     assert await first.ended_for_another()
 
 
-async def test_a_stranger_whose_token_is_found_good_takes_an_accounts_place() -> None:
+async def test_a_call_with_a_valid_token_takes_a_place_of_its_account() -> None:
     admission, _ = house()
     admission.enter(Kind.STRANGER, "", peer_at("192.0.2.1", 1))
     admission.identified(Kind.ACCOUNT, "alice")
@@ -274,7 +274,7 @@ async def test_machines_tokens_are_remembered_until_they_are_found_not_to_be_goo
     assert admission.machine_of("digest") is None
 
 
-async def test_fault_66_a_connection_whose_calls_stay_silent_again_and_again_is_cut() -> None:
+async def test_fault_66_a_connection_with_many_silent_calls_is_closed() -> None:
     _, hold = house(strangers_per_connection_max=2, silent_calls_max=3)
     for _ in range(4):
         await hold(port=7)

@@ -1,4 +1,4 @@
-"""Who may call what."""
+"""Tokens and certificates: which caller may call which method."""
 
 import re
 from pathlib import Path
@@ -68,7 +68,7 @@ async def test_a_users_token_is_no_agents_and_the_reverse(frontend: Frontend) ->
     assert refusal.reason == "TOKEN_INVALID"
 
 
-async def test_open_methods_ask_nobody(frontend: Frontend) -> None:
+async def test_open_methods_ignore_the_token(frontend: Frontend) -> None:
     request = machine_service_pb2.ListMachinesRequest()
     for metadata in (None, (("authorization", "Bearer nobodys"),)):
         answer = await frontend.machine_stub.ListMachines(
@@ -104,7 +104,7 @@ async def test_a_revoked_token_stops_with_the_next_call(frontend: Frontend) -> N
     assert refusal.reason == "TOKEN_INVALID"
 
 
-async def test_who_drops_is_recalled_and_asked_for_again_with_the_drop(frontend: Frontend) -> None:
+async def test_a_drop_uses_the_cached_account_and_looks_its_token_up(frontend: Frontend) -> None:
     async def schedule(request_id: str) -> drop_service_pb2.DropResponse:
         request = drop_service_pb2.DropRequest(
             request_id=request_id, slot="machines/d/slots/1", delay=Duration(seconds=9)
@@ -124,7 +124,7 @@ async def test_who_drops_is_recalled_and_asked_for_again_with_the_drop(frontend:
     assert [drop.request_id for drop in await frontend.kept_drops()] == ["second", "first"]
 
 
-def test_the_page_on_the_api_says_of_every_method_who_may_call_it() -> None:
+def test_the_page_on_the_api_lists_who_may_call_each_method() -> None:
     rows = re.findall(r"^\| (\w+Service) \| (\w+) \| (\w+)", PAGE.read_text(), re.MULTILINE)
     words = {"anyone": Access.ANYONE, "agents": Access.AGENT}
     told = {

@@ -1,4 +1,4 @@
-"""Calls that come too fast are refused, and whoever does not hear that loses the connection."""
+"""Calls above the rates are refused; a client that continues loses its connection."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ HERE = "192.0.2.1"
 
 
 class Gate:
-    """A pace on a clock set by hand, and the connections that it has closed."""
+    """Call rates on a clock set by hand, and the connections that they have closed."""
 
     def __init__(self, **limits: Any) -> None:
         self.now = 0.0
@@ -33,7 +33,7 @@ class Gate:
     def calls(
         self, count: int, kind: Kind = Kind.ACCOUNT, owner: str = "alice", **where: Any
     ) -> int:
-        """How many of so many calls are let in."""
+        """How many of `count` calls are admitted."""
         peer = peer_at(where.get("address", HERE), where.get("port", 1))
         let_in = 0
         for _ in range(count):
@@ -69,7 +69,7 @@ def test_links_have_limits_of_their_own() -> None:
     assert Gate(account_calls_burst=1).calls(1_000, Kind.MACHINE, "d") == 1_000
 
 
-def test_fault_66_who_goes_on_in_spite_of_refusals_loses_the_connection() -> None:
+def test_fault_66_a_client_that_continues_after_refusals_loses_its_connection() -> None:
     gate = Gate(stranger_calls_burst=1, refusals_burst=3)
     gate.calls(4, Kind.STRANGER, "", port=7)
     assert gate.cut == []
@@ -79,7 +79,7 @@ def test_fault_66_who_goes_on_in_spite_of_refusals_loses_the_connection() -> Non
     assert gate.cut == [7]
 
 
-def test_strangers_from_everywhere_are_told_of_and_not_refused() -> None:
+def test_many_strangers_from_many_places_are_logged_and_not_refused() -> None:
     gate = Gate(strangers_busy_per_s=10)
     with capture_logs() as lines:
         for number in range(100):

@@ -1,4 +1,4 @@
-"""Where calls come from: addresses in each notation, and what counts as one place."""
+"""Peers of calls: addresses in each notation, and the networks that count as one place."""
 
 import pytest
 

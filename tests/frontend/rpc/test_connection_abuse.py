@@ -1,4 +1,4 @@
-"""Bytes beside calls are limited."""
+"""Bytes beside calls are limited, and connections without calls are logged."""
 
 import asyncio
 import socket
@@ -104,7 +104,7 @@ def test_links_may_send_without_calls_and_accounts_may_not(owner: str, closed: l
     assert look.closed() == closed
 
 
-def test_a_system_that_tells_no_sizes_is_no_reason_to_close_anything() -> None:
+def test_no_connection_is_closed_where_bytes_are_not_counted() -> None:
     noise = TrafficMeter(ConnectionSettings())
     assert noise.excessive([ConnectionTraffic(1, peer_at("192.0.2.1", 1), "", None)], 1.0) == []
 
@@ -160,7 +160,7 @@ async def port() -> AsyncIterator[int]:
 
 
 def connect(port: int, times: int) -> None:
-    """Sends junk so often, and waits until the server has hung up each time."""
+    """Sends junk on `count` connections, each of which the server closes."""
     for _ in range(times):
         with socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S) as peer:
             peer.sendall(b"junk" * 20)

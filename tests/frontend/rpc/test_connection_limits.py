@@ -1,4 +1,4 @@
-"""Connections: strangers' make way, and places stay free for everybody else."""
+"""Limits of connections: strangers' connections are closed first, so that places stay free."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ class House:
         return list(choose(self.all, connections_max, ConnectionSettings(**limits)))
 
 
-def test_nobody_makes_way_where_there_is_room() -> None:
+def test_no_connection_is_closed_below_the_limits() -> None:
     house = House()
     house.add(75)
     assert house.closed(100) == []
@@ -64,7 +64,7 @@ def test_the_oldest_strangers_without_a_call_make_way_first() -> None:
     assert watching[0] not in house.closed(4)[:79]
 
 
-def test_fault_66_the_address_with_most_strangers_makes_way_and_known_ones_stay() -> None:
+def test_fault_66_strangers_of_the_address_with_most_connections_are_closed_first() -> None:
     house = House()
     known = house.add(20, owner="account alice")
     links = house.add(10, owner="machine d", calls=1)
@@ -93,7 +93,7 @@ def test_an_account_has_so_many_and_those_with_calls_stay() -> None:
     assert busy[0] not in house.closed(1_000, per_account_max=1)
 
 
-def test_where_all_are_known_the_idle_ones_of_who_has_most_make_way() -> None:
+def test_without_strangers_idle_connections_of_the_largest_owner_are_closed() -> None:
     house = House()
     house.add(10, owner="account bob")
     many = house.add(40, owner="account alice")
@@ -104,7 +104,7 @@ def test_where_all_are_known_the_idle_ones_of_who_has_most_make_way() -> None:
 
 
 class Ports(AcceptedConnections):
-    """Connections as a test says that there are."""
+    """The open connections, as set by a test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ def test_closing_is_logged_and_a_flood_of_it_is_not() -> None:
 
 
 async def silent(frontend: Frontend, count: int, stack: contextlib.AsyncExitStack) -> None:
-    """So many connections that say nothing; whether they are closed is their business."""
+    """Opens `count` connections that send nothing, and ignores whether they are closed."""
     for _ in range(count):
         connection = socket.socket()
         connection.setblocking(False)
@@ -190,7 +190,7 @@ async def silent(frontend: Frontend, count: int, stack: contextlib.AsyncExitStac
 
 
 @pytest.mark.parametrize("greets", [False, True], ids=["silent", "http2"])
-async def test_fault_66_idle_connections_keep_nobody_out(greets: bool) -> None:
+async def test_fault_66_idle_connections_do_not_keep_others_out(greets: bool) -> None:
     limits = {"max": 40, "look_interval_s": 0.05, "look_interval_crowded_s": 0.02}
     async with (
         running_frontend(connections=limits, handshake_timeout_s=60) as frontend,

@@ -1,4 +1,4 @@
-"""The wire knows every value of the domain, under its own name."""
+"""Each value of the domain has a drink.v1 value of the same name; names and page tokens."""
 
 from collections.abc import Callable
 

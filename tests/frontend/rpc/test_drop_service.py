@@ -93,7 +93,7 @@ class TestDrop:
         assert not answer.drop.HasField("dispatch_time")
         assert answer.available_credits == 150
 
-    async def test_who_waits_too_long_is_told_how_it_stands(self) -> None:
+    async def test_a_call_that_waits_too_long_returns_the_present_state(self) -> None:
         async with running_frontend(drop_wait_s=0.05) as frontend:
             answer = await frontend.drop_stub.Drop(order(), metadata=ANN, timeout=LIMIT_S)
             assert answer.drop.state == pb.Drop.STATE_RESERVED
@@ -406,7 +406,7 @@ class TestWatchDrop:
         ]
         assert await watch.code() == grpc.StatusCode.OK
 
-    async def test_is_only_for_who_may_see_the_drop(self, frontend: Frontend) -> None:
+    async def test_is_refused_to_other_accounts(self, frontend: Frontend) -> None:
         watch = watch_of(frontend, await frontend.bench.place(), BOB)
         assert (await refused(read(watch))).reason == "DROP_NOT_FOUND"
 

@@ -1,4 +1,4 @@
-"""DropService for clients whose answer did not arrive, or who do not wait for it."""
+"""DropService for clients that lost the answer or do not wait for it."""
 
 import uuid
 

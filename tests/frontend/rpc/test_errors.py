@@ -1,4 +1,4 @@
-"""Every reason has one answer, the one that the protos promise."""
+"""Every error is answered with the code and reason that the protos document."""
 
 import re
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_a_retry_is_offered_where_waiting_helps() -> None:
         assert (error.retry_after_s is not None) == is_patient, error
 
 
-async def test_a_refusal_knows_best_when_to_retry(frontend: Frontend) -> None:
+async def test_a_refusal_may_contain_its_own_time_to_retry(frontend: Frontend) -> None:
     frontend.storage.error = RateLimitedError("slow down", retry_after_seconds=77)
     refusal_ = await refused(
         frontend.machine_stub.ListMachines(pb.ListMachinesRequest(), timeout=LIMIT_S)

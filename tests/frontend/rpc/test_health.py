@@ -1,4 +1,4 @@
-"""grpc.health.v1, and the question as `drink-frontend health` asks it."""
+"""grpc.health.v1, and the check of `drink-frontend health`."""
 
 import asyncio
 import socket
@@ -76,7 +76,7 @@ async def test_watchers_are_counted(frontend: Frontend) -> None:
         assert await status(small) == SERVING
 
 
-async def test_a_probe_that_fails_or_hangs_says_no() -> None:
+async def test_a_probe_that_fails_or_hangs_is_false() -> None:
     async def fails() -> bool:
         raise OSError("disk full")
 
@@ -89,7 +89,7 @@ async def test_a_probe_that_fails_or_hangs_says_no() -> None:
 
 
 class TestCheck:
-    async def test_says_what_the_frontend_says(self, frontend: Frontend) -> None:
+    async def test_returns_the_status_of_the_frontend(self, frontend: Frontend) -> None:
         settings = RpcSettings(port=frontend.port)
         assert await check(settings)
         await frontend.server.drain()
@@ -97,7 +97,7 @@ class TestCheck:
 
     @pytest.mark.parametrize("variable", PROXY_VARIABLES)
     @pytest.mark.parametrize("encrypted", [False, True])
-    async def test_asks_no_proxy_of_the_environment(
+    async def test_uses_no_proxy_of_the_environment(
         self, monkeypatch: pytest.MonkeyPatch, variable: str, encrypted: bool
     ) -> None:
         one = {"tls_certificate": DATA / "one.pem", "tls_key": DATA / "one.key"}
@@ -107,16 +107,16 @@ class TestCheck:
             assert await check(RpcSettings(port=frontend.port, **files))  # type: ignore[arg-type]
             assert proxy.asked == []
 
-    async def test_says_no_if_nobody_answers(self, frontend: Frontend) -> None:
+    async def test_is_false_without_an_answer(self, frontend: Frontend) -> None:
         await frontend.server.stop(0)
         assert not await check(RpcSettings(port=frontend.port), timeout_s=5)
 
-    async def test_says_no_if_the_answer_takes_too_long(self) -> None:
+    async def test_is_false_if_the_answer_takes_too_long(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             settings = RpcSettings(port=silent.getsockname()[1])
             assert not await check(settings, timeout_s=0.2)
 
-    async def test_asks_over_tls_with_the_frontends_own_certificate(self) -> None:
+    async def test_uses_tls_with_the_frontends_own_certificate(self) -> None:
         files = {"tls_certificate": DATA / "one.pem", "tls_key": DATA / "one.key"}
         async with running_frontend(**files) as frontend:
             settings = RpcSettings(address="0.0.0.0", port=frontend.port, **files)  # type: ignore[arg-type]

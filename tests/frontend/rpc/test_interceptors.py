@@ -1,4 +1,4 @@
-"""What surrounds every call: faults stay inside, junk is refused, streams are closed."""
+"""The path of each call: faults are not shown, junk is refused, streams are closed."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ JUNK = b"\xff\xff\xff"
 
 
 def everything(error: grpc.aio.AioRpcError) -> str:
-    """All that the client got to see."""
+    """All parts of an error that the client receives."""
     return f"{error.code()} {error.details()} {dict(error.trailing_metadata())}"
 
 
@@ -83,7 +83,7 @@ async def test_a_refusal_in_mid_stream_keeps_its_reason(frontend: Frontend) -> N
 
 
 class Gone:
-    """What is left of a call whose peer is gone: nothing can be sent."""
+    """The context of a call whose client is gone: nothing can be sent."""
 
     def peer(self) -> str:
         return "ipv4:192.0.2.1:4000"
@@ -109,7 +109,7 @@ class Gone:
         grpc.aio.InternalError("could not write"),
     ],
 )
-async def test_a_peer_that_is_gone_before_its_answer_is_no_fault_of_ours(
+async def test_a_client_that_is_gone_before_its_answer_is_not_logged_as_a_fault(
     frontend: Frontend, error: Exception
 ) -> None:
     async def fail(call: Any, context: Any) -> None:
@@ -134,7 +134,7 @@ async def test_bytes_that_are_no_message_are_refused(frontend: Frontend) -> None
     assert (await refused(anext(aiter(link)))).facts == {"field": "request"}
 
 
-async def test_who_has_no_right_hears_of_that_before_anything_else(frontend: Frontend) -> None:
+async def test_missing_rights_are_refused_before_anything_else(frontend: Frontend) -> None:
     drop: Any = frontend.channel.unary_unary("/drink.v1.DropService/Drop")
     assert (await refused(drop(JUNK, timeout=LIMIT_S))).reason == "TOKEN_INVALID"
 
@@ -185,14 +185,14 @@ async def test_fault_8_an_agent_that_is_refused_is_logged_and_a_flood_of_them_is
     assert "nobodys" not in str(logs)
 
 
-async def test_a_buyer_that_is_refused_is_nobody_elses_business(frontend: Frontend) -> None:
+async def test_a_refused_buyer_is_logged_for_debugging_only(frontend: Frontend) -> None:
     with capture_logs() as logs:
         request = pb.GetDropRequest(name="drops/absent")
         await refused(frontend.drop_stub.GetDrop(request, metadata=ANN, timeout=LIMIT_S))
     assert [line["event"] for line in logs if line["log_level"] != "debug"] == []
 
 
-async def test_a_token_that_is_refused_is_told_without_the_token(frontend: Frontend) -> None:
+async def test_a_refused_token_is_logged_without_the_token(frontend: Frontend) -> None:
     with capture_logs() as logs:
         await refused(
             frontend.drop_stub.ListDrops(pb.ListDropsRequest(), metadata=AGENT_D, timeout=LIMIT_S)

@@ -1,4 +1,4 @@
-"""What agents say is read as far as it is known; what cannot be right is refused."""
+"""Unknown values of agents are treated as absent; values that are never valid are refused."""
 
 import math
 from contextlib import suppress
@@ -113,7 +113,7 @@ def test_result() -> None:
 
 
 def test_a_slot_above_the_highest_is_ignored_and_named() -> None:
-    """It must not end the link: the board would say so on the next one again."""
+    """It must not end the link, since the board would report the same on the next one."""
     slots = [pb.BoardStatus.SlotSensor(slot=slot, sensor=STOCKED) for slot in (-1, 0, 1, 99, 100)]
     assert agent_message(board_status(slots=slots)) == messages.BoardStatus(
         False, {1: Sensor.STOCKED, 99: Sensor.STOCKED}, None, ignored_slots=(-1, 0, 100)
@@ -136,7 +136,7 @@ def test_a_result_is_a_fact_however_much_evidence_comes_with_it() -> None:
     assert len(message.evidence["contradiction"]) == EVIDENCE_TEXT_MAX
 
 
-def test_fault_22_a_newer_agents_words_are_read_as_not_said() -> None:
+def test_fault_22_unknown_values_of_a_newer_agent_are_treated_as_absent() -> None:
     newer_cause = pb.Result.FromString(result().result.SerializeToString() + b"\x20\x63")
     message = agent_message(pb.ConnectRequest(result=newer_cause))
     assert isinstance(message, Result)
@@ -250,7 +250,7 @@ def test_no_bytes_break_the_reader(raw: bytes, kind: int) -> None:
         ),
     ],
 )
-def test_what_the_frontend_says(
+def test_each_message_of_the_frontend_is_converted(
     message: messages.FrontendMessage, wire: pb.ConnectResponse
 ) -> None:
     assert frontend_message(message) == wire

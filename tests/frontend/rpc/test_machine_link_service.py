@@ -32,7 +32,7 @@ async def is_answered(frontend: Frontend, link: Any) -> None:
     assert (await read(link)).heartbeat.sequence == 7
 
 
-async def test_carries_what_either_side_says(frontend: Frontend) -> None:
+async def test_carries_messages_of_both_sides(frontend: Frontend) -> None:
     bench = frontend.bench
     drop = await bench.place()
     link = connect(frontend)
@@ -54,7 +54,9 @@ async def test_carries_what_either_side_says(frontend: Frontend) -> None:
     assert (await bench.state(drop))[0] == "DISPENSED"
 
 
-async def test_a_link_that_ends_on_purpose_says_goodbye_and_ends_well(frontend: Frontend) -> None:
+async def test_a_link_that_ends_on_purpose_ends_with_goodbye_and_ok(
+    frontend: Frontend,
+) -> None:
     link = await frontend.linked()
     frontend.links.drain()
     assert (await read(link)).goodbye.reason == pb.Goodbye.REASON_SHUTTING_DOWN
@@ -82,7 +84,7 @@ async def test_messages_of_unknown_kinds_are_ignored(frontend: Frontend) -> None
     assert (await read(link)).HasField("welcome")
 
 
-async def test_an_agent_that_breaks_the_protocol_is_told_how(frontend: Frontend) -> None:
+async def test_an_agent_that_breaks_the_protocol_gets_the_field(frontend: Frontend) -> None:
     link = connect(frontend)
     await link.write(pb.ConnectRequest(result=pb.Result(drop="junk", revision=1)))
     refusal = await refused(link.read())

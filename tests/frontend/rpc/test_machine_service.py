@@ -193,8 +193,8 @@ async def test_a_watch_with_a_token_that_is_none_is_a_strangers() -> None:
         assert (await refused(second.read())).reason == "RATE_LIMITED"
 
 
-async def test_fault_62_watches_of_who_is_logged_in_are_not_his_addresss() -> None:
-    """Strangers behind the same address take none of them."""
+async def test_fault_62_watches_with_a_token_count_for_the_account_and_not_the_address() -> None:
+    """Strangers at the same address do not use up an account's watches."""
     async with running_frontend(watches_per_caller_max=1) as frontend:
         strangers = frontend.machine_stub.WatchMachines(pb.WatchMachinesRequest(), timeout=LIMIT_S)
         await read(strangers)

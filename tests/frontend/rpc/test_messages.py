@@ -1,4 +1,4 @@
-"""Calls are let in at their headers, by the real server: silent strangers cost nobody anything."""
+"""Requests are read under a time limit, by a real server; silent strangers cost others nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -64,7 +64,7 @@ async def everybody_is_served(frontend: Frontend) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_fault_66_calls_without_a_message_keep_nobody_out(method: str) -> None:
+async def test_fault_66_calls_without_a_message_do_not_keep_others_out(method: str) -> None:
     limits = {"strangers_max": 64, "strangers_per_address_max": 48, "health_max": 16}
     async with running_frontend(admission=limits, calls_max=64) as frontend:
         clients = [await Http2Connection.connect("127.0.0.1", frontend.port) for _ in range(4)]
@@ -77,7 +77,7 @@ async def test_fault_66_calls_without_a_message_keep_nobody_out(method: str) -> 
             await client.close()
 
 
-async def test_fault_66_guessed_tokens_keep_nobody_out() -> None:
+async def test_fault_66_guessed_tokens_do_not_keep_others_out() -> None:
     async with running_frontend(admission={"strangers_max": 32}) as frontend:
         client = await Http2Connection.connect("127.0.0.1", frontend.port)
         for number in range(100):
@@ -148,7 +148,7 @@ async def test_watches_take_no_place_of_other_calls() -> None:
         await everybody_is_served(frontend)
 
 
-async def test_fault_66_a_stranger_who_reflects_and_falls_silent_is_ended() -> None:
+async def test_fault_66_a_strangers_silent_reflection_call_is_ended() -> None:
     async with running_frontend(admission={"message_wait_s": 0.05}) as frontend:
         method: Any = frontend.channel.stream_stream(
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"

@@ -1,4 +1,4 @@
-"""Responses that are not read: bounded in bytes and in time, and their connections are cut."""
+"""Responses that are not read are limited in bytes and time; pages of lists are limited too."""
 
 import asyncio
 from typing import Any
@@ -18,8 +18,8 @@ from tests.support.rpc_frontend import ANN, LIMIT_S, Frontend, running_frontend
 KB = 1_024
 
 
-class Desk:
-    """Responses under a clock that a test sets, and the connections that were cut."""
+class Setup:
+    """Response limits with a clock that a test sets, and the connections that they have closed."""
 
     def __init__(self, **limits: Any) -> None:
         self.now = 0.0
@@ -36,87 +36,85 @@ class Desk:
         return self.admission.enter(kind, owner, peer_at("192.0.2.1", port))
 
 
-async def test_fault_67_who_has_most_bytes_waiting_loses_the_connection_that_waits_longest() -> (
-    None
-):
-    desk = Desk(bytes_per_caller_max=256 * KB, bytes_max=256 * KB)
-    desk.responses.leaving(desk.call(1, "bob"), 100 * KB)
-    desk.responses.leaving(desk.call(2), 80 * KB)
-    desk.responses.leaving(desk.call(3), 70 * KB)
-    assert desk.cut == []
-    desk.responses.leaving(desk.call(4, "carol"), 60 * KB)
-    assert desk.cut == [2]
-    assert desk.responses.bytes_leaving <= 256 * KB
+async def test_fault_67_the_caller_with_most_bytes_waiting_loses_a_connection() -> None:
+    setup = Setup(bytes_per_caller_max=256 * KB, bytes_max=256 * KB)
+    setup.responses.leaving(setup.call(1, "bob"), 100 * KB)
+    setup.responses.leaving(setup.call(2), 80 * KB)
+    setup.responses.leaving(setup.call(3), 70 * KB)
+    assert setup.cut == []
+    setup.responses.leaving(setup.call(4, "carol"), 60 * KB)
+    assert setup.cut == [2]
+    assert setup.responses.bytes_leaving <= 256 * KB
 
 
 async def test_fault_67_one_account_holds_so_many_bytes_and_others_do_not_pay_for_it() -> None:
-    desk = Desk(bytes_per_caller_max=100 * KB)
-    desk.responses.leaving(desk.call(1, "bob"), 90 * KB)
+    setup = Setup(bytes_per_caller_max=100 * KB)
+    setup.responses.leaving(setup.call(1, "bob"), 90 * KB)
     for port in range(2, 10):
-        desk.responses.leaving(desk.call(port), 60 * KB)
-    assert desk.cut == list(range(2, 9))
-    assert desk.responses.bytes_leaving == 150 * KB
+        setup.responses.leaving(setup.call(port), 60 * KB)
+    assert setup.cut == list(range(2, 9))
+    assert setup.responses.bytes_leaving == 150 * KB
 
 
 async def test_strangers_are_counted_by_their_address() -> None:
-    desk = Desk(bytes_per_caller_max=100 * KB)
-    desk.responses.leaving(desk.call(1, "", Kind.STRANGER), 90 * KB)
-    desk.responses.leaving(desk.call(2, "", Kind.STRANGER), 90 * KB)
-    assert desk.cut == [1]
+    setup = Setup(bytes_per_caller_max=100 * KB)
+    setup.responses.leaving(setup.call(1, "", Kind.STRANGER), 90 * KB)
+    setup.responses.leaving(setup.call(2, "", Kind.STRANGER), 90 * KB)
+    assert setup.cut == [1]
 
 
 async def test_one_response_alone_is_never_too_many() -> None:
-    desk = Desk(bytes_per_caller_max=64 * KB, bytes_max=64 * KB)
-    desk.responses.leaving(desk.call(1), 1_000 * KB)
-    assert desk.cut == []
+    setup = Setup(bytes_per_caller_max=64 * KB, bytes_max=64 * KB)
+    setup.responses.leaving(setup.call(1), 1_000 * KB)
+    assert setup.cut == []
 
 
 async def test_all_responses_on_a_cut_connection_are_gone() -> None:
-    desk = Desk(bytes_per_caller_max=100 * KB)
+    setup = Setup(bytes_per_caller_max=100 * KB)
     for _ in range(2):
-        desk.responses.leaving(desk.call(1), 45 * KB)
-    desk.responses.leaving(desk.call(2), 60 * KB)
-    assert desk.cut == [1]
-    assert desk.responses.bytes_leaving == 60 * KB
+        setup.responses.leaving(setup.call(1), 45 * KB)
+    setup.responses.leaving(setup.call(2), 60 * KB)
+    assert setup.cut == [1]
+    assert setup.responses.bytes_leaving == 60 * KB
 
 
 async def test_what_has_left_counts_no_more() -> None:
-    desk = Desk(bytes_per_caller_max=100 * KB)
+    setup = Setup(bytes_per_caller_max=100 * KB)
     for _ in range(10):
-        call = desk.call(1)
-        desk.responses.leaving(call, 90 * KB)
-        desk.responses.left(call)
-    assert (desk.cut, desk.responses.bytes_leaving) == ([], 0)
+        call = setup.call(1)
+        setup.responses.leaving(call, 90 * KB)
+        setup.responses.left(call)
+    assert (setup.cut, setup.responses.bytes_leaving) == ([], 0)
 
 
 async def test_a_stream_counts_each_message_while_it_leaves() -> None:
-    desk = Desk()
-    call = desk.call(1)
-    with desk.responses.writing(call, 10):
-        assert desk.responses.bytes_leaving == 10
-    assert desk.responses.bytes_leaving == 0
+    setup = Setup()
+    call = setup.call(1)
+    with setup.responses.writing(call, 10):
+        assert setup.responses.bytes_leaving == 10
+    assert setup.responses.bytes_leaving == 0
 
 
 async def test_a_response_that_takes_too_long_costs_its_connection_and_no_other() -> None:
-    desk = Desk(leave_limit_s=30)
-    desk.responses.leaving(desk.call(1), 10)
-    desk.now = 20
-    desk.responses.leaving(desk.call(2), 10)
-    desk.now = 29
-    desk.responses.end_slow()
-    assert desk.cut == []
-    desk.now = 30
-    desk.responses.end_slow()
-    assert desk.cut == [1]
+    setup = Setup(leave_limit_s=30)
+    setup.responses.leaving(setup.call(1), 10)
+    setup.now = 20
+    setup.responses.leaving(setup.call(2), 10)
+    setup.now = 29
+    setup.responses.end_slow()
+    assert setup.cut == []
+    setup.now = 30
+    setup.responses.end_slow()
+    assert setup.cut == [1]
 
 
 async def test_cuts_are_logged_and_a_flood_of_them_is_not() -> None:
-    desk = Desk(leave_limit_s=1)
+    setup = Setup(leave_limit_s=1)
     with capture_logs() as logs:
         for port in range(CUTS_LOGGED + 5):
-            desk.responses.leaving(desk.call(port), 10)
-            desk.now += 1
-            desk.responses.end_slow()
+            setup.responses.leaving(setup.call(port), 10)
+            setup.now += 1
+            setup.responses.end_slow()
     assert len(logs) == CUTS_LOGGED
     assert (logs[0]["event"], logs[0]["owner"], logs[0]["cut"]) == ("connection_cut", "alice", True)
 
@@ -133,7 +131,7 @@ async def fill(frontend: Frontend, count: int) -> None:
         await frontend.drops.place(DropOrder("ann", f"r{number}", "d", 1, delay_s=9))
 
 
-async def test_fault_67_who_asks_for_much_and_does_not_read_is_cut() -> None:
+async def test_fault_67_a_client_that_does_not_read_loses_its_connection() -> None:
     limits = {"bytes_per_caller_max": 64 * KB, "leave_limit_s": 3_600}
     unpaced = {"account_calls_per_s": 1_000_000, "account_calls_burst": 1_000_000}
     async with running_frontend(responses=limits, pace=unpaced) as frontend:
@@ -192,7 +190,7 @@ async def test_fault_67_a_response_that_is_not_read_in_time_costs_its_connection
         assert len(answer.machines) == 2
 
 
-async def test_who_reads_keeps_the_connection() -> None:
+async def test_a_client_that_reads_keeps_its_connection() -> None:
     limits = {"leave_limit_s": 0.05}
     looks = {"look_interval_s": 0.02}
     async with running_frontend(responses=limits, connections=looks) as frontend:
@@ -259,7 +257,7 @@ async def test_an_account_is_given_so_many_rows_a_second() -> None:
     assert loop.time() - began >= 0.2
 
 
-async def test_nothing_is_kept_of_accounts_whose_turns_are_over() -> None:
+async def test_no_state_is_kept_of_accounts_without_pages() -> None:
     pages = PageLimits(ResponseSettings(pages_per_account_max=1))
     async with pages.turn("alice", 0):
         assert pages._of_account.keys() == {"alice"}

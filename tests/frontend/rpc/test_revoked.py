@@ -1,4 +1,4 @@
-"""A token that is revoked while a call by it is under way."""
+"""A token that is revoked while a call with it is in flight."""
 
 import asyncio
 

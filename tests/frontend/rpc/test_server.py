@@ -1,4 +1,4 @@
-"""The server as a whole: what strangers send to its port, its limits, its start and its end."""
+"""The server as a whole: junk from strangers, limits, start and end."""
 
 import asyncio
 import ssl
@@ -48,7 +48,7 @@ class TestStrangers:
         ],
         ids=["session", "http1", "bytes", "zeros", "frames", "headers", "half a preface"],
     )
-    async def test_junk_disturbs_nobody(self, frontend: Frontend, junk: bytes) -> None:
+    async def test_junk_does_not_disturb_others(self, frontend: Frontend, junk: bytes) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", frontend.port)
         writer.write(junk)
         try:
@@ -59,7 +59,9 @@ class TestStrangers:
         finally:
             writer.transport.abort()
 
-    async def test_a_tls_hello_on_the_plain_port_disturbs_nobody(self, frontend: Frontend) -> None:
+    async def test_a_tls_hello_on_the_plain_port_disturbs_no_others(
+        self, frontend: Frontend
+    ) -> None:
         context = ssl.create_default_context()
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.open_connection(
@@ -67,7 +69,7 @@ class TestStrangers:
             )
         await served(frontend)
 
-    async def test_who_connects_and_stays_silent_is_cut(self) -> None:
+    async def test_a_connection_that_stays_silent_is_closed(self) -> None:
         async with running_frontend(handshake_timeout_s=1) as frontend:
             reader, writer = await asyncio.open_connection("127.0.0.1", frontend.port)
             async with asyncio.timeout(LIMIT_S):
@@ -77,7 +79,7 @@ class TestStrangers:
             await writer.wait_closed()
             await served(frontend)
 
-    async def test_many_silent_connections_disturb_nobody(self, frontend: Frontend) -> None:
+    async def test_many_silent_connections_do_not_disturb_others(self, frontend: Frontend) -> None:
         writers = [
             (await asyncio.open_connection("127.0.0.1", frontend.port))[1] for _ in range(200)
         ]

@@ -1,4 +1,4 @@
-"""Which listeners may be configured."""
+"""Settings of the listeners: which combinations are valid."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_certificates_of_agents_need_one_of_the_frontend() -> None:
         RpcSettings(links={"client_ca": PEM})  # type: ignore[arg-type]
 
 
-def test_nothing_is_required_that_nobody_could_have() -> None:
+def test_certificates_are_not_required_without_an_authority() -> None:
     with pytest.raises(ValidationError, match="required needs client_ca"):
         RpcSettings(links={"required": True})  # type: ignore[arg-type]
     with pytest.raises(ValidationError, match="revoked is of no use"):
@@ -89,7 +89,7 @@ def test_unknown_keys_and_wrong_values_are_errors(wrong: dict[str, object]) -> N
         RpcSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_every_key_says_what_it_is_and_its_default() -> None:
+def test_every_setting_is_described_with_its_default() -> None:
     for name, field in RpcSettings.model_fields.items():
         assert field.description, name
         assert "default" in field.description, name

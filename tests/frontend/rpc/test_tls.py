@@ -1,4 +1,4 @@
-"""Listeners with TLS, certificates that change while they run, and agents that have their own."""
+"""Listeners with TLS, renewed certificates, and agents with client certificates."""
 
 import asyncio
 import os
@@ -150,7 +150,7 @@ async def linked(
         return str((await call.read()).WhichOneof("message"))
 
 
-async def test_an_agent_is_known_by_its_certificate_alone(ours: Certificates) -> None:
+async def test_an_agent_is_identified_by_its_certificate_alone(ours: Certificates) -> None:
     async with mutual(ours) as frontend:
         assert await linked(frontend.server.links_port, ours, ours.machine("d")) == "welcome"
         assert await frontend.bench.epoch() == 2
@@ -206,7 +206,7 @@ async def test_fault_19_what_the_authority_does_not_stand_for_gets_no_connection
         assert await frontend.bench.epoch() == 1
 
 
-async def test_tokens_go_on_at_the_listener_that_asks_for_no_certificate(
+async def test_tokens_are_enough_at_the_listener_without_certificates(
     ours: Certificates,
 ) -> None:
     async with mutual(ours) as frontend:
@@ -222,7 +222,7 @@ async def test_certificates_can_be_required_of_every_agent(ours: Certificates) -
         assert await linked(frontend.server.links_port, ours, ours.machine("d")) == "welcome"
 
 
-async def test_a_new_authority_is_taken_up_with_the_next_handshake(
+async def test_a_new_authority_is_used_from_the_next_handshake_on(
     ours: Certificates, theirs: Certificates
 ) -> None:
     async with mutual(ours) as frontend:
@@ -268,7 +268,7 @@ async def test_fault_19_a_revoked_certificate_is_refused_from_the_next_link_on(
 async def test_fault_70_a_link_ends_when_its_certificate_is_revoked(
     ours: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the machine's own agent is back with its new one."""
+    """And the agent of the machine opens a link with its new certificate."""
     monkeypatch.setattr("drink_frontend.rpc.tls.REVOKED_LOOK_S", 0.02)
     stolen, own = ours.machine("d", file="stolen"), ours.machine("d")
     revoked = tmp_path / "revoked"

@@ -85,7 +85,7 @@ async def test_a_gateway_that_names_no_client_is_counted_by_its_own_address(
     assert await log_in(trusting, says(WEB)) == "127.0.0.1"
 
 
-async def test_fault_62_nobody_else_chooses_the_address_that_is_counted(
+async def test_fault_62_only_gateways_choose_the_address_that_is_counted(
     trusting: Frontend, frontend: Frontend
 ) -> None:
     for server in (trusting, frontend):
@@ -168,7 +168,7 @@ async def test_a_changed_file_counts_from_the_next_call_on(
         f"web {WEB}\nweb {APP}",
     ],
 )
-def test_a_file_with_another_line_is_refused_without_telling_it(tmp_path: Path, line: str) -> None:
+def test_an_invalid_line_is_refused_and_not_repeated(tmp_path: Path, line: str) -> None:
     path = tmp_path / "gateways"
     path.write_text(f"{line}\n")
 
