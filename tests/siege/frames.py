@@ -110,13 +110,13 @@ async def reset_frames(siege: Siege) -> None:
     await _flood(siege, RstStreamFrame(1, error_code=8), GoAwayFrame(0, last_stream_id=0))
 
 
-@attack(STRANGER, "1,000 calls a second that begin with trailers, or with data")
+@attack(STRANGER, f"{2 * FRAMES_PER_S:,} calls a second that begin with trailers, or with data")
 async def trailers_first(siege: Siege) -> None:
     """Frames of a call in an order that HTTP/2 does not have; some end the whole connection."""
 
     async def one() -> None:
         async with siege.wire() as wire:
-            async for count in siege.paced(1000 / CONNECTIONS):
+            async for count in siege.paced(2 * FRAMES_PER_S / CONNECTIONS):
                 for _ in range(count):
                     if siege.random.random() < 0.5:
                         number = wire.stream()
@@ -130,12 +130,12 @@ async def trailers_first(siege: Siege) -> None:
     await siege.all(CONNECTIONS, one)
 
 
-@attack(STRANGER, "100 connections a second that make one call, say GOAWAY and hang up")
+@attack(STRANGER, "200 connections a second that make one call, say GOAWAY and hang up")
 async def goaway_loops(siege: Siege) -> None:
     """Each is a sound connection with a sound call, whose answer is not waited for."""
 
     async def one() -> None:
-        async for count in siege.paced(100 / 10):
+        async for count in siege.paced(200 / 10):
             for _ in range(count):
                 async with siege.wire(reads=False) as wire:
                     wire.call(LIST_MACHINES, b"")

@@ -34,7 +34,13 @@ def hold(ground: Ground, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["stalled-calls@same", "idle-and-stalled@others", "odd-metadata@others"]
+    "name",
+    [
+        "stalled-calls@same",
+        "idle-and-stalled@others",
+        "odd-metadata@others",
+        "reset-connections@others",
+    ],
 )
 def test_fault_66_strangers_do_not_keep_a_house_from_selling(ground: Ground, name: str) -> None:
     """Invariant 25: whatever they send, memory stays bounded and everybody is served."""

@@ -1,7 +1,9 @@
 import asyncio
 from itertools import pairwise
 
-from drink_frontend.sessions.limits import BufferLimit, TurnQueue
+import structlog
+
+from drink_frontend.sessions.limits import WAITING_LOGGED, BufferLimit, TurnQueue
 from tests.frontend.sessions.test_connection_tracker import Idler
 
 
@@ -112,3 +114,14 @@ async def test_turns_are_a_pause_apart_also_for_one_who_asks_again_and_again() -
         times.append(loop.time())
     # The loop's clock may be a tick early.
     assert all(later - earlier > 0.019 for earlier, later in pairwise(times))
+
+
+async def test_many_sessions_that_wait_for_their_turn_are_logged_once() -> None:
+    turns = TurnQueue(60)
+    with structlog.testing.capture_logs() as lines:
+        waiting = [turns.next() for _ in range(3 * WAITING_LOGGED)]
+    assert lines == [
+        {"event": "sessions_waiting", "log_level": "warning", "sessions": WAITING_LOGGED}
+    ]
+    for turn in waiting:
+        turn.cancel()

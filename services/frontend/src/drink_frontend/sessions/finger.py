@@ -223,7 +223,8 @@ class FingerServer:
                 writer.write("".join(f"{line}\r\n" for line in lines).encode())
                 writer.close()
                 await writer.wait_closed()
-        except (DrinkError, OSError, ValueError) as error:
+        except (DrinkError, OSError, ValueError, RuntimeError) as error:
+            # A RuntimeError: uvloop's transport was reset while the query waited.
             log.debug("finger_not_answered", error=type(error).__name__)
         finally:
             writer.transport.abort()

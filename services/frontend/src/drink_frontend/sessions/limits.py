@@ -3,7 +3,12 @@
 import asyncio
 from collections import deque
 
+import structlog
+
+from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.sessions.connection_tracker import TrackedConnection
+
+log = structlog.get_logger(__name__)
 
 FREED_TO = 0.75
 """Part of the byte limit that is still in use after sessions were cut off, so that all sessions are
@@ -57,6 +62,14 @@ class BufferLimit:
             connection.cut_off()
 
 
+WAITING_LOGGED = 10
+"""Sessions that wait for their turn from which on the log says so: honest sessions send fewer lines
+at once than a turn carries out."""
+
+WAITING_LOGGED_S = 60.0
+"""Seconds between two such lines."""
+
+
 class TurnQueue:
     """Lets one session at a time go on, in the order of their requests, with a pause after each.
 
@@ -73,16 +86,23 @@ class TurnQueue:
         self._next_at = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._is_scheduled = False
+        self._log_limiter = LogRateLimiter(1, WAITING_LOGGED_S)
 
     def next(self) -> asyncio.Future[None]:
         """A future that is done when the caller's turn has come."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.append(turn)
+        self._log_waiting(loop.time())
         if not self._is_scheduled:
             self._is_scheduled = True
             loop.call_at(self._next_at, self._start_next)
         return turn
+
+    def _log_waiting(self, now: float) -> None:
+        waiting = len(self._waiting)
+        if waiting >= WAITING_LOGGED and self._log_limiter.passes(now) is not None:
+            log.warning("sessions_waiting", sessions=waiting)
 
     def _start_next(self) -> None:
         loop = asyncio.get_running_loop()
