@@ -22,6 +22,13 @@ RELEASED_PROTOS = $(shell ls -d tests/releases/*/protos.binpb | sort -V | tail -
 TOOLS_READY := .tools/.ready
 VENV_READY := .venv/.ready
 FUZZ_READY := .tools/fuzz/.ready
+# Crash tests wait more than they compute.
+CRASH_WORKERS := 4
+# Tests of modules that start processes or search long.
+NOT_IN_UNIT := tests/agent/board/emulator/test_cli.py tests/agent/test_cli.py \
+	tests/contract/storage/test_books_model.py tests/frontend/admin \
+	tests/frontend/loglines/test_process.py tests/frontend/storage/migrations \
+	tests/frontend/test_cli.py tests/frontend/test_start.py tests/frontend/usecases/test_books.py
 
 $(TOOLS_READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no python3 found; set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -56,9 +63,15 @@ demo: $(VENV_READY) ## Show what Drink does: frontend, three agents, emulated bo
 run: $(VENV_READY) ## Start what the demo starts, without the show; keep its data in run/
 	$(BIN)/python -m scripts.demo run
 
+.PHONY: unit
+unit: $(VENV_READY) ## Run the tests of single modules, those that are quick and need no PostgreSQL
+	DRINK_TEST_POSTGRES=none HYPOTHESIS_PROFILE=unit $(BIN)/pytest -n auto --dist loadfile \
+		$(addprefix --ignore=,$(NOT_IN_UNIT)) tests/frontend tests/agent tests/contract $(PYTEST)
+
 .PHONY: test
 test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options, and then those on Docker are left out
-	$(BIN)/pytest -n auto --dist loadfile --ignore=tests/system $(PYTEST)
+	$(BIN)/pytest -n auto --dist loadfile --ignore=tests/system $(or $(PYTEST),--ignore=tests/crash)
+	$(if $(PYTEST),,$(BIN)/pytest -n $(CRASH_WORKERS) tests/crash)
 	$(if $(PYTEST),,$(MAKE) system)
 
 .PHONY: system
@@ -72,7 +85,7 @@ images: ## Build both images, drink-frontend and drink-machine-agent
 
 .PHONY: crash
 crash: $(VENV_READY) ## Kill the services at every step, ROUNDS=20 times each, and at every pair of steps
-	CRASH_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -n auto tests/crash $(PYTEST)
+	CRASH_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -n $(CRASH_WORKERS) tests/crash $(PYTEST)
 
 .PHONY: simulate
 simulate: $(VENV_READY) ## Simulate SEEDS=1000 worlds with faults and hold every promise in each

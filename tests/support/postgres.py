@@ -27,6 +27,9 @@ from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
 from tests.support.ports import free_port
 
+NONE = "none"
+"""The value of DRINK_TEST_POSTGRES that skips all tests that need PostgreSQL."""
+
 LIMIT_S = 60
 """Seconds that a server may take to do as it is told."""
 
@@ -43,6 +46,8 @@ def _program(name: str) -> str | None:
 
 def why_missing() -> str | None:
     """Why no server can be started here, if so."""
+    if os.environ.get("DRINK_TEST_POSTGRES") == NONE:
+        return f"DRINK_TEST_POSTGRES is {NONE}"
     if _program("initdb") is None or _program("postgres") is None:
         return "there is no PostgreSQL here: its initdb and postgres are not installed"
     return None
@@ -176,7 +181,8 @@ def _new_database(url: str, how: str = "", **changes: Any) -> StorageSettings:
 @cache
 def shared_server_url() -> str:
     """The server of this run, started when it is first needed."""
-    if given := os.environ.get("DRINK_TEST_POSTGRES"):
+    given = os.environ.get("DRINK_TEST_POSTGRES")
+    if given and given != NONE:
         return given
     server = PostgresServer()
     atexit.register(server.__exit__, None, None, None)

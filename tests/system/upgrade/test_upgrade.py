@@ -12,7 +12,7 @@ from tests.system.engine import AGENT_IMAGE, FRONTEND_IMAGE, previous_images
 
 
 @pytest.fixture(params=[SQLITE, POSTGRES], ids=lambda profile: profile.names[0])
-def old_house(
+def old_system(
     request: pytest.FixtureRequest, open_system: Callable[[Profile], ComposeSystem], tmp_path: Path
 ) -> Iterator[ComposeSystem]:
     """A running system of the previous release."""
@@ -34,8 +34,8 @@ def sells(system: ComposeSystem) -> Drop:
     return drop
 
 
-def test_frontend_first_then_agents(old_house: ComposeSystem) -> None:
-    system = old_house
+def test_frontend_first_then_agents(old_system: ComposeSystem) -> None:
+    system = old_system
     before = sells(system)
 
     system.variables["FRONTEND_IMAGE"] = FRONTEND_IMAGE
