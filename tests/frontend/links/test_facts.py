@@ -14,7 +14,7 @@ from drink_frontend.domain.errors import (
     OutcomeUnknownError,
     StorageUnavailableError,
 )
-from drink_frontend.links.facts import Fact, Facts, Pauses
+from drink_frontend.links.facts import Fact, Facts, RetryDelays
 from drink_frontend.links.messages import Dispense, NotReceived, ResultAck
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.usecases.links import LinkStatus
@@ -89,8 +89,8 @@ async def test_what_may_have_been_stored_or_never_can_be_is_not_kept(error: Exce
 
 
 def test_pauses_grow_to_the_longest() -> None:
-    pauses = Pauses(LinkSettings(retry_first_s=0.5, retry_interval_s=1.5))
-    assert [pauses.next_s() for _ in range(4)] == [0.5, 1, 1.5, 1.5]
+    delays = RetryDelays(LinkSettings(retry_first_s=0.5, retry_interval_s=1.5))
+    assert [delays.next_s() for _ in range(4)] == [0.5, 1, 1.5, 1.5]
 
 
 async def test_fault_69_a_result_is_settled_when_the_database_is_back(bench: Bench) -> None:

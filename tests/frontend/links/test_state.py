@@ -61,14 +61,14 @@ def test_hello_is_said_once(phase: Phase) -> None:
     with pytest.raises(LinkProtocolError):
         link(phase).greet(hello(), None)
     with pytest.raises(LinkProtocolError):
-        link(phase).heard(hello(), 101)
+        link(phase).receive(hello(), 101)
 
 
 @pytest.mark.parametrize("phase", [Phase.OPEN, Phase.CLOSED])
 @pytest.mark.parametrize("message", LATER)
 def test_everything_else_is_taken_in_any_order(phase: Phase, message: AgentMessage) -> None:
     state = link(phase)
-    state.heard(message, 105)
+    state.receive(message, 105)
 
     assert state.lost_at == 105 + 10 * MISSED_HEARTBEATS
     assert state.phase is phase
@@ -126,15 +126,15 @@ def test_a_link_is_ready_while_it_is_open_and_its_board_answers() -> None:
 def test_a_drop_is_proven_missing_only_when_it_was_asked_about() -> None:
     """Invariant 8: a command that was sent on this link may still be on its way."""
     with pytest.raises(LinkProtocolError):
-        link().heard(NotReceived("D2"), 101)
+        link().receive(NotReceived("D2"), 101)
 
 
 def test_a_drop_is_proven_missing_once() -> None:
     state = link()
-    state.heard(NotReceived("D1"), 101)
+    state.receive(NotReceived("D1"), 101)
 
     with pytest.raises(LinkProtocolError):
-        state.heard(NotReceived("D1"), 102)
+        state.receive(NotReceived("D1"), 102)
 
 
 def test_welcome_is_said_once() -> None:
@@ -146,5 +146,5 @@ def test_fault_14_silence_for_three_heartbeats_is_a_loss() -> None:
     state = link()
 
     assert state.lost_at == 100 + 30
-    state.heard(Heartbeat(1), 125)
+    state.receive(Heartbeat(1), 125)
     assert state.lost_at == 125 + 30

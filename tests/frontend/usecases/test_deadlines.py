@@ -12,7 +12,7 @@ from drink_frontend.domain.entities import AuditKind, Drop, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases.deadlines import Deadlines, Patience
+from drink_frontend.usecases.deadlines import Deadlines, TimeoutTracker
 from drink_frontend.usecases.settings import DropSettings
 from tests.support.bench import Bench, Place
 from tests.support.books import drop as some_drop
@@ -59,20 +59,20 @@ def ids(drops: list[Drop]) -> list[str]:
     return [drop.id for drop in drops]
 
 
-def test_patience_ends_after_the_limit_and_not_at_it() -> None:
-    patience, drop = Patience(10), some_drop(1)
+def test_the_timeout_tracker_ends_after_the_limit_and_not_at_it() -> None:
+    tracker, drop = TimeoutTracker(10), some_drop(1)
 
-    assert ids(patience.over([drop], 100)) == []
-    assert ids(patience.over([drop], 110)) == []
-    assert ids(patience.over([drop], 110.1)) == [drop.id]
+    assert ids(tracker.over([drop], 100)) == []
+    assert ids(tracker.over([drop], 110)) == []
+    assert ids(tracker.over([drop], 110.1)) == [drop.id]
 
 
-def test_patience_begins_anew_for_who_was_away() -> None:
-    patience, drop, other = Patience(10), some_drop(1), some_drop(2)
-    patience.over([drop, other], 100)
-    patience.over([other], 105)
+def test_the_timeout_tracker_begins_anew_for_who_was_away() -> None:
+    tracker, drop, other = TimeoutTracker(10), some_drop(1), some_drop(2)
+    tracker.over([drop, other], 100)
+    tracker.over([other], 105)
 
-    assert ids(patience.over([drop, other], 111)) == [other.id]
+    assert ids(tracker.over([drop, other], 111)) == [other.id]
 
 
 async def later(bench: Bench, seconds: float, step_s: float = 1) -> None:

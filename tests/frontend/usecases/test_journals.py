@@ -50,12 +50,12 @@ async def test_fault_37_it_is_kept_at_once_when_a_link_ends(bench: Bench) -> Non
     journals = Journals(bench.storage, keep_s=3_600)
     running = asyncio.create_task(journals.run())
     try:
-        journals.hurry()
+        journals.flush()
         journals.saw("d", (JOURNAL, 7))
         for _ in range(20):
             await asyncio.sleep(0)
         assert await known(bench) == 0
-        journals.hurry()
+        journals.flush()
         await kept(bench, 7)
     finally:
         running.cancel()

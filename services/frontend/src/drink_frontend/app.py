@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 class StorageBrokenError(Exception):
-    """What the database reads or writes can no longer be trusted in this process."""
+    """The database can no longer be trusted in this process."""
 
     def __init__(self) -> None:
         super().__init__("the database failed; nothing is written any more")
@@ -73,12 +73,12 @@ class Frontend:
 
     Args:
         settings: Everything that can be set.
-        storage: What is kept, open.
+        storage: The open database.
         clock: Time.
         randomness: Ids and secrets.
         hasher: Password hashes.
         make_server: Makes gRPC's servers; takes the keywords of `grpc.aio.server`.
-        accepted: Finds and ends gRPC's connections; None leaves them alone.
+        accepted: Finds and ends gRPC's connections; None for a server that is not supervised.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Frontend:
         make_server: Callable[..., grpc.aio.Server],
         accepted: AcceptedConnections | None,
     ) -> tuple[RpcServer, SessionServer]:
-        """The two ways in for buyers, over the same use cases."""
+        """The two edges for buyers, over the same use cases."""
         settings = self._settings
         machines = Machines(self._storage, clock, randomness)
         views = Views(self._storage.changes, accounts.balance, machines.get)
@@ -189,16 +189,16 @@ class Frontend:
         self._stop.set()
 
     async def run(self) -> bool:
-        """Serves until `stop`, then ends in order; drops under way are waited for.
+        """Serves until `stop`, then ends in order; drops under way get their outcome first.
 
         Returns:
             Whether a supervisor should start the frontend again.
 
         Raises:
             OSError: an address cannot be listened on.
-            StorageBrokenError: the database can no longer be trusted; a new process finds out
-                what it holds.
-            PartEndedError: something that must always run has ended.
+            StorageBrokenError: the database can no longer be trusted; a new process reads its
+                true state.
+            PartEndedError: a part that must always run has ended.
         """
         await self._presence.enter()
         works = [
@@ -237,7 +237,7 @@ class Frontend:
                 await self._presence.leave()
 
     async def _end(self) -> None:
-        """Each step is also a point at which the process may be killed: nothing is lost by it."""
+        """Stops the parts in order; nothing is lost if the process is killed at any step."""
         log.info("stopping")
         limit_s = self._settings.shutdown.drops_limit_s
         await self._rpc.drain()
@@ -262,7 +262,7 @@ class Frontend:
 
         def beat(tx: Transaction) -> None:
             tx.exercise()
-            # What changes nothing would not be written to the disk, which may be full.
+            # A unit without a change would not be written to the disk, which may be full.
             tx.frontends.beat(self._me)
 
         await self._storage.write(beat)
@@ -295,7 +295,7 @@ async def serve(settings: Settings) -> bool:
     Raises:
         StorageError: the database cannot be opened.
         StorageBrokenError: the database failed.
-        PartEndedError: something that must always run has ended.
+        PartEndedError: a part that must always run has ended.
         OSError: an address cannot be listened on.
     """
     loop = asyncio.get_running_loop()
@@ -315,7 +315,7 @@ async def serve(settings: Settings) -> bool:
 
         def on_signal() -> None:
             frontend.stop()
-            # The next one is the operating system's to handle: it ends the process.
+            # The operating system handles the next signal: it ends the process.
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
                 signal.signal(number, signal.SIG_DFL)
@@ -328,7 +328,7 @@ async def serve(settings: Settings) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Administration:
-    """The use cases of a command beside the frontend."""
+    """The use cases of a command beside the frontend process."""
 
     accounts: Accounts
     machines: Machines
@@ -338,12 +338,12 @@ class Administration:
 
 @asynccontextmanager
 async def administration(settings: Settings) -> AsyncIterator[Administration]:
-    """The use cases on the database itself, beside a frontend that runs or not."""
+    """The use cases on the database itself, whether a frontend runs or not."""
     clock, randomness, links = SystemClock(), SystemRandomness(), Links()
     hasher = Argon2Hasher()
     try:
         async with Database.open(settings.storage, beside=True) as storage:
-            # Neither runs nor wakes here: the frontend reacts to what is committed.
+            # They do not run here: the frontend that serves reacts to the commits.
             deadlines = Deadlines(storage, links, clock, settings.drops)
             yield Administration(
                 accounts=Accounts(storage, hasher, clock, randomness, settings.accounts),

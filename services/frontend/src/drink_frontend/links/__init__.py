@@ -1,1 +1,1 @@
-"""The agents' links: who is connected, what passes on a link, and which drop goes out next."""
+"""The edge for machines' agents: their streams, messages, heartbeats and limits."""

@@ -1,7 +1,7 @@
-"""What an agent says of its drops, kept until the database has taken it.
+"""Reports of an agent about its drops, kept until the database stores them.
 
-An agent repeats what is not acknowledged, but only after seconds, and its machine gives out nothing
-in the meantime. So a database that is away for a moment must not cost more than that moment.
+An agent repeats a result that is not acknowledged only after seconds, and its machine dispenses
+nothing in the meantime. So a report that could not be stored is retried here.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from drink_frontend.links.messages import NotReceived
 from drink_frontend.links.settings import LinkSettings
 
 Fact: TypeAlias = Result | NotReceived
-"""Something about the past, true however often and however late it is taken."""
+"""A report about the past. It may be stored late and more than once."""
 
 
 class Facts:
-    """The facts of one link, each stored after the one before it.
+    """The reports of one link, stored in their order.
 
     Args:
-        store: Stores one; raises StorageUnavailableError where it may be tried again.
-        postponed: Told of each that had to be kept.
+        store: Stores a report; raises StorageUnavailableError if it may be retried.
+        postponed: Called with each report that could not be stored at once.
         settings: Limits.
     """
 
@@ -40,10 +40,10 @@ class Facts:
         self._news = asyncio.Event()
 
     async def take(self, fact: Fact) -> None:
-        """Stores a fact, or keeps it until that is possible.
+        """Stores a report, or keeps it in memory until that is possible.
 
         Raises:
-            StorageUnavailableError: too many are kept; the agent says it again on its next link.
+            StorageUnavailableError: too many are kept; the agent repeats it on its next link.
             DrinkError: it cannot be stored.
         """
         if not self._kept and await self._is_stored(fact):
@@ -57,20 +57,20 @@ class Facts:
         self._news.set()
 
     async def run(self) -> None:
-        """Stores what is kept as soon as the database takes it, until cancelled.
+        """Stores the kept reports once the database is available, until cancelled.
 
         Raises:
-            DrinkError: something cannot be stored.
+            DrinkError: a report cannot be stored.
         """
         while True:
             await self._news.wait()
             self._news.clear()
-            pauses = Pauses(self._settings)
+            delays = RetryDelays(self._settings)
             while self._kept:
-                await asyncio.sleep(pauses.next_s())
+                await asyncio.sleep(delays.next_s())
                 while self._kept and await self._is_stored(self._kept[0]):
                     self._kept.popleft()
-                    pauses = Pauses(self._settings)
+                    delays = RetryDelays(self._settings)
 
     async def _is_stored(self, fact: Fact) -> bool:
         try:
@@ -82,11 +82,11 @@ class Facts:
         return True
 
 
-class Pauses:
-    """How long to wait before a database that did not answer is asked again: longer each time.
+class RetryDelays:
+    """Delays between attempts to reach the database; each is twice as long as the one before.
 
     Args:
-        settings: The first pause and the longest.
+        settings: The first delay and the longest.
     """
 
     def __init__(self, settings: LinkSettings) -> None:
@@ -94,10 +94,10 @@ class Pauses:
         self._next_s = min(settings.retry_first_s, self._longest_s)
 
     def next_s(self) -> float:
-        """The next pause, in seconds."""
-        pause_s = self._next_s
-        self._next_s = min(2 * pause_s, self._longest_s)
-        return pause_s
+        """The next delay in seconds."""
+        delay_s = self._next_s
+        self._next_s = min(2 * delay_s, self._longest_s)
+        return delay_s
 
 
 def _same(fact: Fact, kept: Fact) -> bool:

@@ -1,4 +1,4 @@
-"""One agent's link: hears it, gives it its machine's drops one by one, notices its loss."""
+"""One agent's link: receives its messages, sends commands one at a time, detects its loss."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -16,7 +16,7 @@ from drink_frontend.domain.errors import (
     StorageUnavailableError,
 )
 from drink_frontend.domain.ports import Clock
-from drink_frontend.links.facts import Fact, Facts, Pauses
+from drink_frontend.links.facts import Fact, Facts, RetryDelays
 from drink_frontend.links.machine import MachineState
 from drink_frontend.links.messages import (
     AgentMessage,
@@ -84,10 +84,10 @@ class Link:
         self.progress = Progress("", 0)
         self._address = address
         self._journal_id = ""
-        self._said = clock.monotonic()
+        self._last_sent_s = clock.monotonic()
         self._kept: BoardStatus | None = None
         self._listed: frozenset[int] | None = None
-        self._awaited: set[str] = set()
+        self._expected: set[str] = set()
         self._newest_status = BoardStatus(ready=False)
         self._later_status: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
@@ -109,7 +109,7 @@ class Link:
 
     def command(self, drop: Drop) -> None:
         """Sends the command of a drop whose dispatch on this link is committed."""
-        self._awaited.add(drop.id)
+        self._expected.add(drop.id)
         ttl_ms = round(self._settings.command_ttl_s * 1000)
         self._send(Dispense(drop.id, self.state.epoch, drop.slot, ttl_ms))
         self._log.info(
@@ -125,14 +125,14 @@ class Link:
         if self.state.phase is not Phase.CLOSED:
             self.state.close()
             self._failure = error
-            self._tell(self._log.warning, "link_failed", reason=error.reason)
+            self._log_limited(self._log.warning, "link_failed", reason=error.reason)
             self._outgoing.put_nowait(None)
 
     async def open(self) -> None:
-        """Hears Hello and takes the next epoch; `messages` then begins with Welcome.
+        """Receives Hello and starts the next epoch; `messages` then begins with Welcome.
 
         Raises:
-            LinkProtocolError: no Hello came in time, or not a sound one.
+            LinkProtocolError: no valid Hello was received in time.
             DrinkError: the agent may not connect.
         """
         try:
@@ -154,24 +154,24 @@ class Link:
             },
         )
         self.state.opened(opening.epoch, opening.wanted, hello.board_status)
-        self._awaited.update(opening.wanted)
+        self._expected.update(opening.wanted)
         self._log = self._log.bind(epoch=opening.epoch)
         self._send(Welcome(opening.epoch, opening.wanted, self._settings.heartbeat_interval_s))
-        self._tell(
+        self._log_limited(
             self._log.info, "link_opened", wanted=len(opening.wanted), ready=self.state.ready
         )
 
     async def messages(self) -> AsyncGenerator[FrontendMessage, None]:
-        """What to send, until the link ends.
+        """Yields the messages to send, until the link ends.
 
         Raises:
             DrinkError: the link ends because of it.
-            Exception: a mistake of the program ended it.
+            Exception: a fault of the program ended it.
         """
         tasks = [
             asyncio.create_task(self._guard(work), name=f"link {self.state.machine} {name}")
             for name, work in (
-                ("hear", self._hear),
+                ("receive", self._receive),
                 ("store", self._facts.run),
                 ("dispatch", self._dispatch_drops),
                 ("watch", self._watch),
@@ -184,7 +184,7 @@ class Link:
                 raise self._failure
         finally:
             self.state.close()
-            self._tell(self._log.info, "link_closed")
+            self._log_limited(self._log.info, "link_closed")
             self._agents.link_ended()
             if self._later_status is not None:
                 self._later_status.cancel()
@@ -207,7 +207,7 @@ class Link:
             self._outgoing.put_nowait(None)
 
     async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Runs one of the link's tasks; whichever ends first ends the link."""
+        """Runs one of the link's tasks; the first to end ends the link."""
         try:
             await work()
         except LinkSupersededError as error:
@@ -216,18 +216,18 @@ class Link:
         except DrinkError as error:
             self.fail(error)
         except Exception as error:
-            # A mistake of the program: whoever serves the link reports it.
+            # A fault of the program; `messages` raises it.
             self._failure = error
         finally:
             self.state.close()
             self._outgoing.put_nowait(None)
 
-    async def _hear(self) -> None:
+    async def _receive(self) -> None:
         async for message in self._incoming:
-            self.state.heard(message, self._clock.monotonic())
+            self.state.receive(message, self._clock.monotonic())
             match message:
                 case Result() | NotReceived():
-                    if isinstance(message, NotReceived) or message.drop_id not in self._awaited:
+                    if isinstance(message, NotReceived) or message.drop_id not in self._expected:
                         self._count_unexpected()
                     await self._facts.take(message)
                 case BoardStatus():
@@ -236,13 +236,13 @@ class Link:
                     self._keep_journal(journal_sequence)
                     self._answer(sequence)
                 case Goodbye(reason):
-                    self._tell(self._log.info, "link_goodbye", reason=reason)
+                    self._log_limited(self._log.info, "link_goodbye", reason=reason)
                     return
                 case Hello():
                     raise AssertionError("the link's state refuses a second Hello")
 
     async def _store(self, fact: Fact) -> None:
-        """Stores what the agent says of a drop; acknowledges a result, which then is durable."""
+        """Stores a report about a drop, and acknowledges a result once it is durable."""
         if isinstance(fact, NotReceived):
             await self._dispatch.not_received(self.state.machine, self.state.epoch, fact.drop_id)
             self.wake()
@@ -255,7 +255,7 @@ class Link:
         )
         progress = self.progress
         progress.journal_sequence = max(progress.journal_sequence, fact.journal_sequence)
-        self._awaited.discard(fact.drop_id)
+        self._expected.discard(fact.drop_id)
         self._send(ResultAck(fact.drop_id, fact.revision))
         if following is not None:
             self.command(following)
@@ -264,7 +264,7 @@ class Link:
         self._log.warning("result_postponed", drop_id=fact.drop_id)
 
     def _count_unexpected(self) -> None:
-        """Counts a message that costs a commit and brings no first result of a drop under way.
+        """Counts a message that costs a commit and is not the first result of a dispatched drop.
 
         Raises:
             RateLimitedError: there were too many; the agent repeats this one on its next link.
@@ -275,7 +275,7 @@ class Link:
             raise RateLimitedError("the agent repeats too much", retry_after_seconds=1)
 
     def _take_status(self, status: BoardStatus) -> None:
-        """Takes a change of the board's status, or, where there are too many, the newest later."""
+        """Applies a change of the board's status; above the rate limit, the newest one later."""
         if self._later_status is not None:
             self._newest_status = status
             return
@@ -297,30 +297,30 @@ class Link:
             self._take_status(self._newest_status)
 
     def _keep_journal(self, sequence: int) -> None:
-        # An idle agent's journal stands still, and so does the database.
+        # The journal of an idle agent does not grow, and then nothing is written.
         if sequence > self.progress.journal_sequence:
             self.progress.journal_sequence = sequence
             self._agents.keep_journal(self.state.machine, (self._journal_id, sequence))
 
     def _answer(self, sequence: int) -> None:
-        """Answers a heartbeat, unless the agent has just heard something else.
+        """Answers a heartbeat, unless a message was sent within the last half interval.
 
-        An agent that starts a motor beats too, right after its command came. What it hears in half
-        an interval keeps it for the rest of it and for two more.
+        An agent also sends a heartbeat when it starts a motor, right after its command came. Any
+        message from the frontend keeps the agent's link for three intervals.
         """
-        if self._clock.monotonic() - self._said >= self._settings.heartbeat_interval_s / 2:
+        if self._clock.monotonic() - self._last_sent_s >= self._settings.heartbeat_interval_s / 2:
             self._send(Heartbeat(sequence))
 
     async def _keep_status(self) -> None:
-        """Keeps what the board said last, unless it is kept."""
+        """Stores the board's last status, unless it is stored already."""
         status = self.state.board
-        # Until the board is ready, the list of its slots may still be in the making.
+        # The list of slots may be incomplete until the board is ready.
         listed = frozenset(status.sensors) if status.ready and status.sensors else self._listed
         is_kept = self._kept is not None and replace(self._kept, ready=status.ready) == status
         if is_kept and listed == self._listed:
             return
         if status.ignored_slots and not is_kept:
-            self._tell(self._log.warning, "slots_ignored", slots=list(status.ignored_slots))
+            self._log_limited(self._log.warning, "slots_ignored", slots=list(status.ignored_slots))
         await self._agents.keep_status(
             self.state.machine,
             self.state.epoch,
@@ -331,8 +331,8 @@ class Link:
         self._kept, self._listed = status, listed
 
     async def _dispatch_drops(self) -> None:
-        """Gives the machine's drops out, each after the one before it has its outcome."""
-        pauses = Pauses(self._settings)
+        """Dispatches drops when woken; each only after the one before it has an outcome."""
+        delays = RetryDelays(self._settings)
         while True:
             self._wake.clear()
             try:
@@ -340,14 +340,14 @@ class Link:
                 if self.state.ready:
                     await self._dispatch_next()
             except OutcomeUnknownError:
-                # A drop may be dispatched here whose command was not sent; nobody finds out before
-                # the agent says, at its next Hello, that it did not receive it.
+                # A drop may be dispatched here whose command was not sent. That shows only at the
+                # agent's next Hello, so the link ends.
                 raise
             except StorageUnavailableError:
                 self._log.warning("dispatch_postponed")
-                await asyncio.sleep(pauses.next_s())
+                await asyncio.sleep(delays.next_s())
             else:
-                pauses = Pauses(self._settings)
+                delays = RetryDelays(self._settings)
                 await self._wake.wait()
 
     async def _dispatch_next(self) -> None:
@@ -356,22 +356,22 @@ class Link:
             self.command(drop)
 
     async def _watch(self) -> None:
-        """Ends when nothing was heard for too long."""
+        """Ends when no message was received for too long."""
         left_s = self.state.lost_at - self._clock.monotonic()
         while left_s > 0:
             await asyncio.sleep(left_s)
             left_s = self.state.lost_at - self._clock.monotonic()
-        self._tell(self._log.warning, "link_lost")
+        self._log_limited(self._log.warning, "link_lost")
 
     def _send(self, message: FrontendMessage) -> None:
         if self._outgoing.qsize() >= self._settings.outgoing_max:
             self.fail(LinkProtocolError("the agent does not read"))
         elif self.state.phase is not Phase.CLOSED:
-            self._said = self._clock.monotonic()
+            self._last_sent_s = self._clock.monotonic()
             self._outgoing.put_nowait(message)
 
-    def _tell(self, write: Callable[..., object], event: str, **facts: object) -> None:
-        """Logs what an agent can cause as often as it likes; leaves lines out above the limit."""
+    def _log_limited(self, write: Callable[..., object], event: str, **facts: object) -> None:
+        """Logs an event that an agent can cause without end; omits lines above the rate limit."""
         unlogged = self._machine.rates.log_line(self._clock.monotonic())
         if unlogged is not None:
             write(event, **facts, **({"unlogged": unlogged} if unlogged else {}))

@@ -1,4 +1,4 @@
-"""What is kept of one machine over all of its links: limits, and how far its agent has come."""
+"""State of one machine over all of its links: rate limits, and progress of its agent."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ BYTES_PER_MESSAGE = 1_024
 
 
 class MachineRates:
-    """The limits of one machine. They outlive its links: connecting again refills nothing.
+    """The rate limits of one machine. They outlive its links: connecting again refills nothing.
 
     A message whose limit is used up is not lost by that: the caller ends the link after it, and an
     agent repeats its results on the next link.
@@ -35,7 +35,7 @@ class MachineRates:
         return not self._wait_s("message", now, 1 + size_bytes // BYTES_PER_MESSAGE)
 
     def unexpected(self, now: float) -> bool:
-        """Counts a message that nobody waits for; False if there were too many."""
+        """Counts an unexpected message; False if there were too many."""
         return not self._wait_s("unexpected", now)
 
     def opening_wait_s(self, now: float) -> float:

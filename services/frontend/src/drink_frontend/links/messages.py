@@ -1,4 +1,4 @@
-"""What passes on a link, as plain values; drink.v1.MachineLinkService documents each message."""
+"""The messages of a link as plain values; drink.v1.MachineLinkService documents each message."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from drink_frontend.domain.stock import Sensor
 
 @dataclass(frozen=True, slots=True)
 class BoardStatus:
-    """What the board says of itself and its slots."""
+    """State of the board and its slots, as the agent reports it."""
 
     ready: bool
-    """Whether it answers; only then are all its slots known."""
+    """Whether the board answers; only then are all its slots listed."""
     sensors: Mapping[int, Sensor] = field(default_factory=dict)
-    """By slot number, up to the highest that the frontend knows."""
+    """By slot number, up to the highest valid number."""
     temperature_celsius: float | None = None
     ignored_slots: tuple[int, ...] = ()
-    """Slots that no machine can have here, such as those above the highest number."""
+    """Reported slots with an invalid number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who the agent is and what it remembers."""
+    """Identity of the agent, and state of its journal and board."""
 
     machine: str
     protocol_version: int
@@ -36,21 +36,21 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class NotReceived:
-    """The agent's journal does not know this drop."""
+    """The agent's journal has no record of this drop."""
 
     drop_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A sign of life."""
+    """Shows that the sender is alive."""
 
     sequence: int
     journal_sequence: int = 0
 
 
 class GoodbyeReason(StrEnum):
-    """Why a side closes the link on purpose."""
+    """Why a side closes the link."""
 
     UNSPECIFIED = "UNSPECIFIED"
     SHUTTING_DOWN = "SHUTTING_DOWN"
@@ -59,14 +59,14 @@ class GoodbyeReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """The sender closes the link on purpose."""
+    """The sender closes the link."""
 
     reason: GoodbyeReason
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The frontend takes the link."""
+    """The frontend accepts the link."""
 
     epoch: int
     wanted_drops: tuple[str, ...]
@@ -75,7 +75,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Dispense:
-    """Run a slot's motor, once."""
+    """Commands the motor of a slot to run once."""
 
     drop_id: str
     epoch: int
@@ -85,7 +85,7 @@ class Dispense:
 
 @dataclass(frozen=True, slots=True)
 class ResultAck:
-    """A result is durable at the frontend."""
+    """Acknowledges a result that is durable at the frontend."""
 
     drop_id: str
     revision: int

@@ -16,12 +16,12 @@ class LinkSettings(BaseModel):
     """Seconds that a new stream may take until its Hello; default 10, as for any handshake."""
 
     command_ttl_s: float = Field(default=10, gt=0, le=600)
-    """Seconds after its receipt in which an agent may start a command; default 10. Later a can
-    would fall for a buyer who has left."""
+    """Seconds after its receipt in which an agent may start a command; default 10. Later a
+    can would fall after its buyer has left."""
 
     two_agents_alarm_s: float = Field(default=3600, ge=1, le=86_400)
     """Seconds between alarms (TWO_AGENTS) and log lines about two agents that run as one machine's;
-    default 3600. They may change places each minute at first; a person needs to hear of it once."""
+    default 3600. They may replace each other every minute; one alarm is enough."""
 
     outgoing_max: int = Field(default=256, ge=8, le=65_536)
     """Messages that may wait to be sent on one link; default 256. An agent that does not read is
@@ -38,12 +38,12 @@ class LinkSettings(BaseModel):
 
     facts_kept_max: int = Field(default=64, ge=1, le=4_096)
     """Results that one link keeps while the database does not take them; default 64. A machine has
-    one drop under way, and what is said of it later. Above it the link ends, and its agent says
-    them again on the next one."""
+    one drop at its motor, and later results of earlier drops. Above it the link ends, and its
+    agent repeats them on the next one."""
 
     journal_keep_s: float = Field(default=0.2, gt=0, le=5)
-    """Seconds after an agent has said how far its journal has come until that is kept, if no result
-    keeps it before; default 0.2. It saves a write for each drop of a quick board. An older copy of
+    """Seconds from an agent's report of its journal's length until that is stored, if no result
+    stores it before; default 0.2. It saves a write for each drop of a quick board. An older copy of
     a journal that is put back so soon after a motor was started, while the frontend crashes as
     well, is not recognised."""
 
@@ -57,8 +57,8 @@ class LinkSettings(BaseModel):
 
     unexpected_per_s: float = Field(default=5, gt=0, le=10_000)
     """Messages per second that one machine's agents may send in the long run about drops whose
-    first result nobody waits for; default 5. Each costs a commit. First results of drops under
-    way are not counted. Above it the link is ended with RATE_LIMITED."""
+    first result is not expected; default 5. Each costs a commit. First results of dispatched drops
+    are not counted. Above it the link is ended with RATE_LIMITED."""
 
     unexpected_burst: int = Field(default=200, ge=10, le=100_000)
     """Such messages at once; default 200, more than an agent repeats after a long outage."""
@@ -79,7 +79,7 @@ class LinkSettings(BaseModel):
 
     log_line_interval_s: float = Field(default=10, gt=0, le=3_600)
     """Seconds between two log lines that one machine's agents may cause in the long run beside
-    those of drops; default 10. The next line says how many were left out."""
+    those of drops; default 10. The next line has the number of those left out."""
 
     log_lines_burst: int = Field(default=30, ge=1, le=100_000)
     """Such lines at once; default 30, ten links of three lines."""

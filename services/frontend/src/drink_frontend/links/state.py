@@ -1,4 +1,4 @@
-"""The rules of one link, without any I/O: what may be said when, and when it counts as lost."""
+"""The rules of one link, without I/O: which messages are valid, and when the link is lost."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from drink_frontend.domain.errors import (
 from drink_frontend.links.messages import AgentMessage, BoardStatus, Hello, NotReceived
 
 PROTOCOL_MIN = 1
-"""Oldest link protocol that is still spoken; two minor releases back are kept."""
+"""Oldest supported link protocol; that of the last two minor releases is supported."""
 
 MISSED_HEARTBEATS = 3
 """Heartbeat intervals without any message after which a link counts as lost."""
 
 
 class Phase(StrEnum):
-    """Where a link stands."""
+    """Phase of a link."""
 
     GREETING = "GREETING"
-    """Waits for Hello."""
+    """Hello was not received yet."""
     OPEN = "OPEN"
-    """Welcome was said."""
+    """Welcome was sent."""
     CLOSED = "CLOSED"
-    """Nothing counts any more but results."""
+    """The link sends no more commands."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run of an agent has come, by what it has said here on any link.
+    """How far the journal of one run of an agent is known to have grown, over all of its links.
 
     Attributes:
-        boot_id: The run.
+        boot_id: Identifies the run of the agent.
         journal_sequence: Number of the last durable record of its journal.
     """
 
@@ -44,9 +44,9 @@ class Progress:
     journal_sequence: int
 
     def is_ahead_of(self, hello: Hello) -> bool:
-        """Whether it is further than when its Hello was said, which is on its way since.
+        """Whether the agent has sent newer messages than this Hello, which was then delayed.
 
-        No journal is replaced by an older copy within a run.
+        A journal is not replaced by an older copy within one run.
         """
         return self.boot_id == hello.boot_id and self.journal_sequence > hello.journal_sequence
 
@@ -56,7 +56,7 @@ class LinkState:
 
     Args:
         machine: The machine that the agent's token belongs to.
-        heartbeat_interval_s: What Welcome tells the agent.
+        heartbeat_interval_s: Interval that Welcome sets for the agent.
         now: Monotonic seconds.
     """
 
@@ -71,17 +71,17 @@ class LinkState:
 
     @property
     def lost_at(self) -> float:
-        """Monotonic seconds at which the link counts as lost unless something is heard."""
+        """Monotonic seconds at which the link is lost unless a message is received before."""
         return self._heard + self._silence_limit_s
 
     @property
     def ready(self) -> bool:
-        """Whether a command would reach the board."""
+        """Whether a command would reach the board now."""
         return self.reach is Reach.READY
 
     @property
     def reach(self) -> Reach:
-        """How far a command would get."""
+        """How far a command would get now."""
         if self.phase is not Phase.OPEN:
             return Reach.OFFLINE
         return Reach.READY if self.board.ready else Reach.BOARD_DOWN
@@ -91,13 +91,13 @@ class LinkState:
 
         Args:
             hello: The message.
-            known: What is known of the machine's agent already.
+            known: Progress of the machine's agent on earlier links.
 
         Raises:
-            LinkSupersededError: the agent has said more since, so this was under way for long.
-            LinkProtocolError: it is not Hello, or not a sound one.
-            AgentTooOldError: the agent speaks too old a protocol.
-            NotOwnerError: the agent speaks for another machine than its own.
+            LinkSupersededError: the Hello was delayed: newer messages of the agent came before.
+            LinkProtocolError: it is not a valid Hello.
+            AgentTooOldError: the agent's protocol is no longer supported.
+            NotOwnerError: Hello names another machine than the agent's.
         """
         if self.phase is not Phase.GREETING or not isinstance(hello, Hello):
             raise LinkProtocolError("the first message must be Hello")
@@ -112,29 +112,29 @@ class LinkState:
         return hello
 
     def opened(self, epoch: int, wanted: Collection[str], board: BoardStatus) -> None:
-        """Welcome is about to be said."""
+        """Opens the link, before Welcome is sent."""
         assert self.phase is Phase.GREETING
         self.phase = Phase.OPEN
         self.epoch = epoch
         self.board = board
         self._wanted = set(wanted)
 
-    def heard(self, message: AgentMessage, now: float) -> None:
-        """Any later message.
+    def receive(self, message: AgentMessage, now: float) -> None:
+        """Checks any later message.
 
         Raises:
-            LinkProtocolError: it may not be said.
+            LinkProtocolError: the message is not valid in this phase.
         """
         if isinstance(message, Hello):
             raise LinkProtocolError("Hello was said before")
         self._heard = now
         if isinstance(message, NotReceived):
-            # Proof only for what Welcome asked about: a command sent on this very link may still
-            # be on its way.
+            # It proves something only for drops that Welcome asked about: a command sent on this
+            # link may still be in the network.
             if message.drop_id not in self._wanted:
                 raise LinkProtocolError("NotReceived for a drop that was not asked about")
             self._wanted.remove(message.drop_id)
 
     def close(self) -> None:
-        """The link gives no more commands."""
+        """Ends the link: it sends no more commands."""
         self.phase = Phase.CLOSED

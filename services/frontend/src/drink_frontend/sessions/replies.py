@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.entities import Machine, Slot
 from drink_frontend.sessions.commands import Verb
 from drink_frontend.sessions.dialects import NAME_BYTES_MAX, Dialect, DialectName, clean
@@ -113,7 +114,9 @@ class StatReplies:
     """The encoded reply to STAT of each machine and dialect, until the machine's slots change."""
 
     def __init__(self) -> None:
-        self._cached: dict[tuple[DialectName, str], tuple[tuple[Slot, ...], tuple[bytes, ...]]] = {}
+        self._cache = Cache[tuple[DialectName, str], tuple[tuple[Slot, ...], tuple[bytes, ...]]](
+            STAT_REPLIES_MAX
+        )
 
     def encode(self, dialect: Dialect, reply: SlotList) -> tuple[bytes, ...]:
         """The reply as bytes, as `encode` returns them."""
@@ -122,12 +125,10 @@ class StatReplies:
             # A reply to STAT with a number: encoded quickly, and not the machine's whole reply.
             return encode(dialect, reply, to_stat=True)
         key = (dialect.name, slots[0].machine)
-        cached = self._cached.get(key)
+        cached = self._cache.get_cached(key)
         # Slots are immutable, so the same tuple has the same encoding.
         if cached is not None and cached[0] is slots:
             return cached[1]
         parts = encode(dialect, reply, to_stat=True)
-        if cached is None and len(self._cached) >= STAT_REPLIES_MAX:
-            del self._cached[next(iter(self._cached))]
-        self._cached[key] = (slots, parts)
+        self._cache.keep(key, (slots, parts))
         return parts

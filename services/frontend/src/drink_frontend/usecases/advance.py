@@ -19,10 +19,10 @@ _RESOLUTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """What became of an event.
+    """Outcome of an event.
 
     Attributes:
-        verdict: How the drop's rules answered it.
+        verdict: Whether the rules of drops applied it.
         drop: The drop after it.
     """
 
@@ -44,7 +44,7 @@ def advance(
     facts: dict[str, Any] | None = None,
     contradictions: AgentRecords | None = None,
 ) -> Advance:
-    """Applies `event` to `drop` as read in this unit, and says what became of it.
+    """Applies `event` to `drop` as read in this unit, and returns the outcome.
 
     A drop that moves to DISPENSED posts its hold, one that moves to NOT_DISPENSED voids it; its
     item moves to the place of its new state. Evidence against a settled drop is kept in the audit

@@ -86,7 +86,7 @@ class Agents:
             machine: The machine.
             journal: Id of its agent's journal, and number of the last durable record in it.
             reach: How far a command gets on the link.
-            agent: What else the agent says of itself, for the audit log.
+            agent: What else the agent reports about itself, for the audit log.
 
         Raises:
             MachineNotFoundError: there is no such machine.
@@ -142,11 +142,11 @@ class Agents:
         return opening
 
     def count_alarm(self, machine: str, kind: AlarmKind, facts: dict[str, Any]) -> None:
-        """Counts what an operator should hear of."""
+        """Counts an alarm for operators."""
         self._alarms.count(machine, kind, facts)
 
     def keep_journal(self, machine: str, journal: tuple[str, int]) -> None:
-        """Keeps, soon, how far an agent's journal has come; see `Journals`.
+        """Stores the length of an agent's journal soon, as `Journals` describes.
 
         Args:
             machine: Whose agent's.
@@ -155,8 +155,8 @@ class Agents:
         self._journals.saw(machine, journal)
 
     def link_ended(self) -> None:
-        """Keeps at once what was heard of journals: the next link may come with an older copy."""
-        self._journals.hurry()
+        """Stores journal lengths at once, since the next link may come with an older copy."""
+        self._journals.flush()
 
     async def keep_status(
         self,
@@ -167,7 +167,7 @@ class Agents:
         *,
         complete: bool = False,
     ) -> None:
-        """Keeps what a machine's board says of its slots and temperature.
+        """Stores the sensors and temperature that a machine's board reports.
 
         A sensor closes and opens its slot; it never changes a count. One that disagrees with the
         count is kept in the audit log for a person to look at, and so are slots that the machine
@@ -175,13 +175,13 @@ class Agents:
 
         Args:
             machine: The machine.
-            epoch: The link that says so.
+            epoch: The link that reports it.
             sensors: By slot.
             temperature_celsius: None without a thermometer.
             complete: Whether the board has listed all its slots.
 
         Raises:
-            LinkSupersededError: `epoch` is not the machine's newest link, which knows better.
+            LinkSupersededError: `epoch` is not the machine's newest link.
         """
         now_ms = self._clock.now_ms()
 
@@ -265,7 +265,7 @@ def _lose_proof(
 def _record_rivals(
     tx: Transaction, machine: str, agent: Mapping[str, str], now_ms: int, period_s: float
 ) -> dict[str, Any] | None:
-    """Keeps an alarm if somebody else runs as the machine's agent too, once in a period.
+    """Records an alarm if another agent runs as the machine's agent too, once in a period.
 
     Args:
         tx: Before the new link's opening is kept.
@@ -288,7 +288,7 @@ def _record_rivals(
 
 
 def _rivals(tx: Transaction, machine: str, boot_id: str, now_ms: int) -> dict[str, Any] | None:
-    """Who else runs as the machine's agent, if somebody does.
+    """The other runs of agents of the machine, if there are any.
 
     Each run of an agent has a boot id of its own. One that comes back after another was linked is
     still running, and so is not the one that replaced it.

@@ -207,10 +207,10 @@ class Alarms:
 
 
 class Notes:
-    """Notes of people.
+    """Notes of people in the audit log.
 
     Args:
-        storage: What is kept.
+        storage: The database.
         clock: Time.
     """
 
@@ -219,7 +219,7 @@ class Notes:
         self._clock = clock
 
     async def add(self, actor: str, words: str) -> None:
-        """Keeps what a person has to say; no words mean that the person was here.
+        """Records the words of a person in the audit log; they may be empty.
 
         Raises:
             FieldInvalidError: it is longer than a line.

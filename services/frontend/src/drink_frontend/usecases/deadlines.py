@@ -1,4 +1,4 @@
-"""What happens to drops because time passes, and nothing else does.
+"""Changes of drops that only the passing of time causes.
 
 Scheduled drops become due by the wall clock, so that they are in time after a restart. Every limit
 is counted on the monotonic clock from when this process first saw the drop, so that no clock's jump
@@ -25,12 +25,12 @@ from drink_frontend.usecases.settings import DropSettings
 log = structlog.get_logger(__name__)
 
 
-class Patience:
-    """How long each of a changing set of drops has been watched. Pure.
+class TimeoutTracker:
+    """How long each drop of a changing set has been in the set. Pure.
 
     Args:
         limit_s: Seconds after which a drop is over the limit.
-        per_epoch: Whether a drop that is dispatched once more is watched anew.
+        per_epoch: Whether a drop starts anew when it is dispatched again.
     """
 
     def __init__(self, limit_s: float, *, per_epoch: bool = False) -> None:
@@ -52,8 +52,8 @@ class Deadlines:
     """Releases scheduled drops, gives up on waiting ones, and declares silent ones unknown.
 
     Args:
-        storage: What is kept.
-        links: Who dispatches.
+        storage: The database.
+        links: The open links.
         clock: Time.
         settings: Limits.
     """
@@ -69,18 +69,18 @@ class Deadlines:
         self._links = links
         self._clock = clock
         self._interval_s = settings.look_interval_s
-        # Put back, the wall clock would hold a scheduled drop's credits for as long.
-        self._scheduled = Patience(DELAY_MAX_S)
-        self._waiting = Patience(settings.waiting_limit_s)
-        self._silent = Patience(settings.silence_limit_s, per_epoch=True)
+        # A wall clock that is set back must not hold a scheduled drop's credits for longer.
+        self._scheduled = TimeoutTracker(DELAY_MAX_S)
+        self._waiting = TimeoutTracker(settings.waiting_limit_s)
+        self._silent = TimeoutTracker(settings.silence_limit_s, per_epoch=True)
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Looks again at once: a drop was scheduled."""
+        """Checks the deadlines at once, since a drop was scheduled."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Keeps looking until cancelled; a database that does not answer is asked again."""
+        """Applies deadlines until cancelled; retries while the database is unavailable."""
         while True:
             self._wake.clear()
             try:
@@ -112,7 +112,7 @@ class Deadlines:
         for drop in {drop.id: drop for drop in (*due, *late)}.values():
             await self._apply(drop, DropEvent.DUE)
             self._links.wake(drop.machine)
-        # A drop that was returned by its agent keeps the time it has waited.
+        # The waiting time of a drop goes on when its agent returned it.
         waited = self._waiting.over([*reserved, *dispatched], now)
         for drop in waited:
             if drop.state is State.RESERVED:
@@ -127,8 +127,8 @@ class Deadlines:
         def apply(tx: Transaction) -> bool:
             drop = tx.drops.get(seen.id)
             assert drop is not None
-            # Another frontend that saw the same drop, or its agent, may have come first; and a drop
-            # that was sent once more has its time from then on.
+            # Another frontend or the agent may have changed the drop first; and the time of a drop
+            # that was dispatched again starts anew.
             if (drop.state, drop.epoch) != (seen.state, seen.epoch):
                 return False
             what, cause, facts = _fate(tx, drop, event)
@@ -147,12 +147,12 @@ class Deadlines:
 
 
 def _fate(tx: Transaction, drop: Drop, event: DropEvent) -> tuple[DropEvent, Cause, dict[str, Any]]:
-    """What happens to a drop whose time has come, why, and what else to keep of it."""
+    """The event, cause and further facts of a drop whose deadline has passed."""
     if event is DropEvent.LOSE:
         return event, Cause.AGENT_LOST, {}
     machine = tx.machines.alone(drop.machine)
     if machine is not None and not machine.enabled:
-        # Whoever took the machine out of service did so with every drop that it would have got.
+        # Taking a machine out of service cancels the drops that wait for it.
         return DropEvent.CANCEL, Cause.CANCELLED, {"why": "the machine is out of service"}
     if event is DropEvent.DUE:
         return event, Cause.NONE, {}

@@ -1,7 +1,7 @@
-"""The agents' side of drops: taking the next one, and settling what agents report.
+"""Dispatching drops to machines' agents, and settling drops by the agents' reports.
 
-Everything an agent says is a fact about the past: it is taken on any link, any number of times and
-in any order, and changes a drop at most once. Commands are given only on a machine's newest link.
+A report is a fact about the past. It is accepted on any link, any number of times and in any order,
+and changes a drop at most once. Commands are sent only on a machine's newest link.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class Dispatch:
-    """The agents' side of drops.
+    """Dispatches drops, and settles them by agents' reports.
 
     Args:
         storage: The database.
@@ -57,10 +57,9 @@ class Dispatch:
         return await self._storage.write(take)
 
     async def not_received(self, machine: str, epoch: int, drop_id: str) -> None:
-        """Takes an agent's proof that a wanted drop's command never arrived.
+        """Applies an agent's proof that the command of a wanted drop never arrived.
 
-        The drop waits for its turn again, or, if its buyer was told that its outcome is unknown,
-        is settled as not dispensed.
+        The drop is RESERVED again; if it became UNKNOWN meanwhile, it is settled as not dispensed.
 
         Raises:
             LinkSupersededError: `epoch` is not the machine's newest link, so nothing is proven.
@@ -82,7 +81,7 @@ class Dispatch:
             elif drop.cause is Cause.AGENT_LOST:
                 event = DropEvent.PROVE_NOT_DISPENSED
             else:
-                # Said before, or overtaken by a result: there is nothing left to prove.
+                # Reported before, or settled by a result.
                 return False
             advance(tx, drop, event, Cause.NOT_RECEIVED, actor=f"agent:{machine}", now_ms=now_ms)
             return event is DropEvent.RETURN

@@ -40,7 +40,7 @@ class Drops:
     """Drops, as buyers and operators use them.
 
     Args:
-        storage: What is kept.
+        storage: The database.
         links: The open links.
         clock: Time.
         randomness: Ids.
@@ -179,8 +179,8 @@ class Drops:
     async def settle(self) -> None:
         """Waits for the outcome of each drop under way that concerns this frontend.
 
-        Those are the ones that somebody here waits for, and those at the motors of machines that
-        are linked here. All others are other frontends', or for whoever gets the link next.
+        Those are the drops whose outcome is awaited here, and those dispatched to machines that
+        are linked here. All others belong to other frontends or to later links.
         """
 
         def under_way(tx: Transaction) -> list[Drop]:

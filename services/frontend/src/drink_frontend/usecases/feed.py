@@ -1,8 +1,7 @@
-"""Machines as they change, for all who watch: one read for each change, however many watch.
+"""Changes of machines for all watchers, with one read per change for all of them.
 
-Who watches gets the newest state of each machine and not every state between. Nobody waits for
-anybody: a reader that is slow has more to skip, and watchers are woken a few at a time, so that a
-drop's own steps get their turns in between.
+A watcher gets the newest state of each machine, and a slow one skips the states in between.
+Watchers are woken a few at a time, so that the steps of drops run in between.
 """
 
 import asyncio
@@ -19,19 +18,19 @@ from drink_frontend.storage.changes import Changes, ChangeSet
 log = structlog.get_logger(__name__)
 
 WOKEN_AT_ONCE = 16
-"""Watchers woken in one go; to send to one takes some 0.1 ms."""
+"""Watchers woken at once; sending to one takes some 0.1 ms."""
 
 PAUSE_S = 0.003
-"""Seconds until the next are woken, in which everything else has the process for itself. All of
-1,024 are woken within some 0.3 s."""
+"""Seconds until the next ones are woken, in which other tasks run. 1,024 watchers are woken within
+some 0.3 s."""
 
 
 class _Watcher:
-    """One who watches.
+    """One watcher.
 
     Attributes:
-        pending: Names of the machines that he has to be shown.
-        error: Why there is nothing to show any more.
+        pending: Names of the machines whose state is to be sent.
+        error: Why no state can be sent any more.
     """
 
     def __init__(self, names: frozenset[str]) -> None:
@@ -41,24 +40,24 @@ class _Watcher:
         self.woken = asyncio.Event()
 
     def add(self, names: Collection[str]) -> None:
-        """These have changed."""
+        """Adds machines that have changed."""
         wanted = [name for name in names if name in self._names] if self._names else names
         if wanted:
             self.pending.update(dict.fromkeys(wanted))
             self.woken.set()
 
     def fail(self, error: DrinkError) -> None:
-        """Nothing can be read."""
+        """Ends the watch with an error."""
         self.error = error
         self.woken.set()
 
 
 class MachineFeed:
-    """What watchers are shown.
+    """Reads machines when they change, and passes them to watchers.
 
     Args:
         read: Reads all machines, by name.
-        changes: Tells what has changed.
+        changes: Reports what commits change.
     """
 
     def __init__(self, read: Callable[[], Awaitable[Sequence[Machine]]], changes: Changes) -> None:
@@ -103,7 +102,7 @@ class MachineFeed:
                 self._following = None
 
     async def _fresh(self) -> None:
-        """Waits for a read that begins from now on."""
+        """Waits for a read that begins after this call."""
         waiting = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         self._changed.set()
@@ -126,7 +125,7 @@ class MachineFeed:
                 self._fail(waiting, error)
                 continue
             except Exception as error:
-                # A fault of the program: who opened the first watch is told, the log says why.
+                # A fault of the program: the first watcher gets it, and so does the log.
                 log.exception("machine_feed_failed")
                 for each in waiting:
                     if not each.done():
@@ -138,10 +137,10 @@ class MachineFeed:
             await self._tell(changed)
 
     def _take(self, machines: Sequence[Machine]) -> list[str]:
-        """Keeps what was read; returns the names of what looks different than before."""
+        """Keeps the machines; returns the names of those that changed visibly."""
         changed = []
         for machine in machines:
-            # Its place in the journal, which moves with every drop, is shown to nobody.
+            # The length of the journal changes with every drop and is not shown.
             shown = replace(machine, journal_sequence=0)
             if self._machines.get(machine.name) != shown:
                 self._machines[machine.name] = shown

@@ -1,4 +1,4 @@
-"""How far the agents' journals have come, so that an older copy of one is recognised."""
+"""Lengths of the agents' journals, so that an older copy of a journal is recognised."""
 
 import asyncio
 import contextlib
@@ -19,57 +19,57 @@ Journal = tuple[str, int]
 
 
 class Journals:
-    """What agents said of their journals and the database does not know yet.
+    """Reported journal lengths that are not in the database yet.
 
-    An agent says how far its journal has come when it starts a motor. That is kept with the drop's
-    result, or by itself if there is none soon, all machines in one unit of work; at once when a
-    link ends; and in any case before the next link of the machine here is compared with it. What
-    is left: a copy that was made before the motor started, put back when this frontend crashed
-    within `keep_s` of that start, or used at another frontend within `keep_s`, is taken for sound.
+    An agent reports the length of its journal when it starts a motor. It is stored with the drop's
+    result; after `keep_s` if there is no result, for all machines in one unit of work; at once when
+    a link ends; and always before it is compared at the machine's next link here. One gap remains:
+    a copy made before the motor started is accepted if this frontend crashed within `keep_s` of
+    that start, or if the copy is used at another frontend within `keep_s`.
 
     Args:
-        storage: What is kept.
-        keep_s: Seconds until what was heard is kept by itself.
+        storage: The database.
+        keep_s: Seconds until a reported length is stored by itself.
     """
 
     def __init__(self, storage: Database, keep_s: float) -> None:
         self._storage = storage
         self._keep_s = keep_s
-        self._heard: dict[str, Journal] = {}
+        self._reported: dict[str, Journal] = {}
         self._news = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._flush_now = asyncio.Event()
 
     def saw(self, machine: str, journal: Journal) -> None:
-        """The machine's agent said it; remembered until it is kept."""
-        heard = self._heard.get(machine)
-        if heard is None or heard[0] != journal[0] or heard[1] < journal[1]:
-            self._heard[machine] = journal
+        """Remembers a reported length until it is stored."""
+        reported = self._reported.get(machine)
+        if reported is None or reported[0] != journal[0] or reported[1] < journal[1]:
+            self._reported[machine] = journal
             self._news.set()
 
     def take(self, machine: str) -> Journal | None:
-        """What was heard and is not kept yet; the caller keeps it, or says it again."""
-        return self._heard.pop(machine, None)
+        """Removes and returns a length not stored yet; the caller stores it or puts it back."""
+        return self._reported.pop(machine, None)
 
     def kept(self, machine: str, journal: Journal) -> None:
-        """This, or more of the same journal, is in the database now."""
-        heard = self._heard.get(machine)
-        if heard is not None and heard[0] == journal[0] and heard[1] <= journal[1]:
-            del self._heard[machine]
+        """Forgets a length if this one, or a greater one of the same journal, is stored."""
+        reported = self._reported.get(machine)
+        if reported is not None and reported[0] == journal[0] and reported[1] <= journal[1]:
+            del self._reported[machine]
 
-    def hurry(self) -> None:
-        """Keeps what was heard at once."""
-        if self._heard:
-            self._hurry.set()
+    def flush(self) -> None:
+        """Makes `run` store all lengths at once."""
+        if self._reported:
+            self._flush_now.set()
 
     async def run(self) -> None:
-        """Keeps what is heard, until cancelled."""
+        """Stores reported lengths, until cancelled."""
         while True:
             await self._news.wait()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._keep_s):
-                    await self._hurry.wait()
+                    await self._flush_now.wait()
             self._news.clear()
-            self._hurry.clear()
+            self._flush_now.clear()
             try:
                 await self.keep()
             except StorageUnavailableError:
@@ -78,19 +78,19 @@ class Journals:
                 await asyncio.sleep(RETRY_S)
 
     async def keep(self) -> None:
-        """Keeps all that was heard.
+        """Stores all reported lengths.
 
         Raises:
             StorageUnavailableError: the database does not answer.
         """
-        heard = dict(self._heard)
-        if not heard:
+        reported = dict(self._reported)
+        if not reported:
             return
 
         def keep(tx: Transaction) -> None:
-            for machine, journal in heard.items():
+            for machine, journal in reported.items():
                 tx.machines.saw_journal(machine, *journal)
 
         await self._storage.write(keep)
-        for machine, journal in heard.items():
+        for machine, journal in reported.items():
             self.kept(machine, journal)

@@ -77,13 +77,13 @@ class DropOrder:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What became of an order.
+    """Outcome of an order.
 
     Attributes:
         drop: The order's drop.
         is_new: Whether it was made now.
-        behind: Whether it waits for the outcome of an earlier one, which is what wakes its link.
-        commanded: The drop that was dispatched with it: its machine's next, so mostly itself.
+        behind: Whether it waits for the outcome of an earlier drop, which dispatches the next one.
+        commanded: The drop dispatched in the same unit: its machine's next, mostly itself.
     """
 
     drop: Drop
@@ -113,7 +113,7 @@ class Placement:
     now_ms: int
 
     def carry_out(self, tx: Transaction) -> Placed:
-        """Does it, or finds the drop that the same request made before.
+        """Places the drop, or finds the drop that the same request made before.
 
         Raises:
             DrinkError: there is no drop.
@@ -142,7 +142,7 @@ class Placement:
         return Placed(drop, is_new=True, commanded=commanded)
 
     def _open_slot(self, tx: Transaction) -> tuple[Machine, Slot, Queue]:
-        """Machine, slot and queue, or why they cannot be bought from; what helps most first."""
+        """Machine, slot and queue; raises the most actionable refusal first."""
         # A number that no slot has may be too long for a database.
         number = self.order.slot if 1 <= self.order.slot <= SLOT_MAX else 0
         found = tx.machines.with_slot(self.order.machine, number)
@@ -186,7 +186,7 @@ class Placement:
             )
 
     def _check_queue(self, tx: Transaction, queue: Queue) -> None:
-        """Refuses what would wait behind too much."""
+        """Refuses a drop if too many drops wait for the machine."""
         if self.order.delay_s:
             busy = tx.drops.scheduled(self.order.machine) >= self.settings.scheduled_max
         else:

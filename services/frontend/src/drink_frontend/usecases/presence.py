@@ -1,7 +1,7 @@
 """Which frontends serve on the database, and which of them has each machine's link.
 
-Nothing of this is asked when a drop is taken or settled: that is up to a link's epoch. It is what
-buyers are told of machines, at whichever frontend they ask.
+Every frontend shows buyers the reach of machines from this. Dispatching and settling drops do not
+depend on it; they depend on the epoch of a link.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class HeartbeatMonitor:
     """Which frontends have stopped beating. Pure.
 
     Time is counted in beats of one's own that went through: no two hosts' clocks are compared, and
-    while the database or this process stands still, nobody else is taken for dead.
+    while the database or this process stands still, no other frontend is considered dead.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Presence:
     was interrupted, is kept at the next look.
 
     Args:
-        storage: What is kept.
+        storage: The database.
         links: The links to this frontend.
         clock: Time.
         settings: Intervals.
@@ -141,7 +141,7 @@ class Presence:
             return [peer for peer in tx.frontends.list() if peer.id != self._me.id]
 
         others = await self._storage.write(beat)
-        # Where nobody else can have the database open, the others ended without saying so.
+        # Where only one frontend can open the database, the others were killed.
         dead = self._monitor.after_beat(others) if self._storage.shared else others
         for peer in dead:
             if await self._storage.write(partial(_remove, peer)):
@@ -192,7 +192,7 @@ class Presence:
 def _picture(tx: Transaction) -> tuple[Sequence[LinkOwnership], Collection[str], Sequence[str]]:
     """Who has which link, which frontends there are, and which machines could take a drop."""
     claims = tx.machines.ownerships()
-    # Read second, so that whoever was there to open a link is among them.
+    # Read second, so that each frontend that has opened a link is among them.
     known = {peer.id for peer in tx.frontends.list()}
     return claims, known, tx.drops.ready_machines()
 
