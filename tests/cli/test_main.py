@@ -1,6 +1,8 @@
 import re
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -32,13 +34,19 @@ def test_each_command_explains_itself(name: str) -> None:
 
 def test_the_page_lists_every_command() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    group = get_command(main)
-    names = [*group.commands, *(f"admin {name}" for name in group.commands["admin"].commands)]  # type: ignore[attr-defined]
-    names.remove("admin")
+    names = list(_names(get_command(main)))
 
     missing = [name for name in names if f"drink {name}" not in page]
 
     assert not missing
+
+
+def _names(group: Any, prefix: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _names(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}"
 
 
 def test_the_page_lists_every_exit_code() -> None:

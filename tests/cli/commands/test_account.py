@@ -3,6 +3,7 @@ import json
 import pytest
 
 from drink_cli.errors import Exit
+from drink_cli.profile import load_profile, make_profile, save_profile
 from scripts.local_system import LocalSystem
 from tests.cli.conftest import ADMIN, ALICE, BOB, Drink
 
@@ -70,3 +71,41 @@ def test_more_than_there_is_is_not_sent(alice: Drink) -> None:
     assert alice("send", "999999", "bob").exit_code == Exit.REFUSED
     assert alice("send", "5", "nobody").exit_code == Exit.NOT_FOUND
     assert alice("send", "0", "bob").exit_code == Exit.USAGE
+
+
+def test_a_logout_ends_the_login_at_the_server(
+    alice: Drink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = load_profile().token()
+
+    alice("logout")
+
+    monkeypatch.setenv("DRINK_TOKEN", token)
+    assert alice("balance").exit_code == Exit.LOGIN
+
+
+def test_a_logout_without_the_server_forgets_the_token_and_says_so(alice: Drink) -> None:
+    save_profile(make_profile("default", "127.0.0.1:1", None, plain=False))
+
+    assert alice("logout").exit_code == Exit.UNREACHABLE
+    assert load_profile().token() == ""
+
+
+def test_another_password_ends_every_other_login(drink: Drink) -> None:
+    drink.login(BOB)
+    drink.login(BOB, "--profile", "other")
+
+    result = drink("password", typed=f"{BOB.password}\nanother-one\n")
+
+    assert result.output == "the password is changed; every other login has ended\n"
+    assert drink("balance").exit_code == 0
+    assert drink("--profile", "other", "balance").exit_code == Exit.LOGIN
+    assert drink("password", typed=f"another-one\n{BOB.password}\n").exit_code == 0
+
+
+def test_the_password_of_now_is_asked_for(drink: Drink) -> None:
+    drink.login(BOB)
+
+    assert drink("password", typed="wrong\nanother-one\n").exit_code == Exit.LOGIN
+    assert drink("password", typed=f"{BOB.password}\nno blanks\n").exit_code == Exit.USAGE
+    drink.login(BOB)

@@ -1,45 +1,32 @@
-import json
+import pytest
 
 from drink_cli.errors import Exit
 from tests.cli.conftest import Drink
 
-
-def test_credits_are_given_and_taken_back(administrator: Drink) -> None:
-    before = json.loads(administrator("--json", "admin", "account", "bob").output)["available"]
-
-    given = json.loads(administrator("--json", "admin", "credits", "bob", "70").output)
-    taken = json.loads(administrator("--json", "admin", "credits", "bob", "-70").output)
-
-    assert (given["available"], taken["available"]) == (before + 70, before)
-
-
-def test_a_slot_is_changed(administrator: Drink) -> None:
-    said = administrator(
-        "admin", "slot", "d/2", "--item", "Tea", "--price", "55", "--available", "3", "--disable"
-    ).output
-
-    assert said == "d/2 sells Tea for 55 credits, 3 left, out of service\n"
-
-    administrator(
-        "admin", "slot", "d/2", "--item", "Dew", "--price", "50", "--available", "40", "--enable"
-    )
+ASKED = [
+    ("user", "list"),
+    ("user", "show", "bob"),
+    ("user", "add", "eve"),
+    ("user", "change", "bob", "--close"),
+    ("user", "password", "bob"),
+    ("credits", "add", "alice", "5"),
+    ("machine", "add", "x", "X"),
+    ("machine", "change", "d", "--disable"),
+    ("machine", "token", "d"),
+    ("slot", "add", "d/3", "--item", "Tea", "--price", "1"),
+    ("slot", "change", "d/1", "--price", "1"),
+    ("drops", "list"),
+    ("drops", "resolve", "0" * 26, "--dispensed", "--why", "seen"),
+]
 
 
-def test_a_slot_without_a_change_is_a_wrong_usage(administrator: Drink) -> None:
-    assert administrator("admin", "slot", "d/2").exit_code == Exit.USAGE
+@pytest.mark.parametrize("arguments", ASKED, ids=" ".join)
+def test_a_member_may_do_nothing_of_it(alice: Drink, arguments: tuple[str, ...]) -> None:
+    result = alice("admin", *arguments, typed="secret-1\n")
+
+    assert result.exit_code == Exit.FORBIDDEN
 
 
-def test_everybodys_drops_are_shown(administrator: Drink) -> None:
-    assert administrator("admin", "drops", "--state", "unknown").exit_code == 0
-    assert administrator("admin", "drops", "--account", "nobody").exit_code == Exit.NOT_FOUND
-    assert administrator("admin", "drops", "--state", "lost").exit_code == Exit.USAGE
-
-
-def test_a_member_may_do_nothing_of_it(alice: Drink) -> None:
-    for arguments in (
-        ("account", "bob"),
-        ("credits", "alice", "5"),
-        ("slot", "d/1", "--price", "1"),
-        ("drops",),
-    ):
-        assert alice("admin", *arguments).exit_code == Exit.FORBIDDEN
+@pytest.mark.parametrize("arguments", ASKED, ids=" ".join)
+def test_without_a_login_nothing_of_it_is_asked(drink: Drink, arguments: tuple[str, ...]) -> None:
+    assert drink("admin", *arguments, typed="secret-1\n").exit_code == Exit.LOGIN

@@ -64,8 +64,8 @@ def test_changes_are_shown_as_they_come(
         assert watch.stdout is not None
         assert json.loads(watch.stdout.readline())["price"] == 60
 
-        assert administrator("admin", "slot", "ld/1", "--price", "61").exit_code == 0
+        assert administrator("admin", "slot", "change", "ld/1", "--price", "61").exit_code == 0
 
         assert json.loads(watch.stdout.readline())["price"] == 61
         watch.terminate()
-    administrator("admin", "slot", "ld/1", "--price", "60")
+    administrator("admin", "slot", "change", "ld/1", "--price", "60")

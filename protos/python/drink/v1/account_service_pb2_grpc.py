@@ -41,6 +41,16 @@ class AccountServiceStub:
                 request_serializer=drink_dot_v1_dot_account__service__pb2.LoginRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_account__service__pb2.LoginResponse.FromString,
                 _registered_method=True)
+        self.Logout = channel.unary_unary(
+                '/drink.v1.AccountService/Logout',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.LogoutRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.LogoutResponse.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/drink.v1.AccountService/ChangePassword',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
         self.GetAccount = channel.unary_unary(
                 '/drink.v1.AccountService/GetAccount',
                 request_serializer=drink_dot_v1_dot_account__service__pb2.GetAccountRequest.SerializeToString,
@@ -61,6 +71,26 @@ class AccountServiceStub:
                 request_serializer=drink_dot_v1_dot_account__service__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_account__service__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.ListAccounts = channel.unary_unary(
+                '/drink.v1.AccountService/ListAccounts',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
+        self.CreateAccount = channel.unary_unary(
+                '/drink.v1.AccountService/CreateAccount',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.CreateAccountRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.CreateAccountResponse.FromString,
+                _registered_method=True)
+        self.UpdateAccount = channel.unary_unary(
+                '/drink.v1.AccountService/UpdateAccount',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.UpdateAccountRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.UpdateAccountResponse.FromString,
+                _registered_method=True)
+        self.SetPassword = channel.unary_unary(
+                '/drink.v1.AccountService/SetPassword',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.SetPasswordRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.SetPasswordResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
@@ -70,6 +100,21 @@ class AccountServiceServicer:
 
     def Login(self, request, context):
         """Gives a bearer token for a password or an iButton.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Logout(self, request, context):
+        """Ends the caller's login: its token is refused from now on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Gives the caller another password and a new token; ends every login of
+        before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,6 +148,35 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAccounts(self, request, context):
+        """The accounts of users, in order of their names. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateAccount(self, request, context):
+        """Makes the account of a user, without credits. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAccount(self, request, context):
+        """Changes what a user may do, and the user's iButton. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPassword(self, request, context):
+        """Gives a user another password; ends every login of the user.
+        Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -110,6 +184,16 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.Login,
                     request_deserializer=drink_dot_v1_dot_account__service__pb2.LoginRequest.FromString,
                     response_serializer=drink_dot_v1_dot_account__service__pb2.LoginResponse.SerializeToString,
+            ),
+            'Logout': grpc.unary_unary_rpc_method_handler(
+                    servicer.Logout,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.LogoutRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.ChangePasswordResponse.SerializeToString,
             ),
             'GetAccount': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAccount,
@@ -130,6 +214,26 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=drink_dot_v1_dot_account__service__pb2.ListEntriesRequest.FromString,
                     response_serializer=drink_dot_v1_dot_account__service__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.ListAccountsRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'CreateAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAccount,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.CreateAccountRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.CreateAccountResponse.SerializeToString,
+            ),
+            'UpdateAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAccount,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.UpdateAccountRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.UpdateAccountResponse.SerializeToString,
+            ),
+            'SetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPassword,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.SetPasswordRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.SetPasswordResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -161,6 +265,60 @@ class AccountService:
             '/drink.v1.AccountService/Login',
             drink_dot_v1_dot_account__service__pb2.LoginRequest.SerializeToString,
             drink_dot_v1_dot_account__service__pb2.LoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Logout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/Logout',
+            drink_dot_v1_dot_account__service__pb2.LogoutRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/ChangePassword',
+            drink_dot_v1_dot_account__service__pb2.ChangePasswordRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.ChangePasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -269,6 +427,114 @@ class AccountService:
             '/drink.v1.AccountService/ListEntries',
             drink_dot_v1_dot_account__service__pb2.ListEntriesRequest.SerializeToString,
             drink_dot_v1_dot_account__service__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/ListAccounts',
+            drink_dot_v1_dot_account__service__pb2.ListAccountsRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/CreateAccount',
+            drink_dot_v1_dot_account__service__pb2.CreateAccountRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.CreateAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/UpdateAccount',
+            drink_dot_v1_dot_account__service__pb2.UpdateAccountRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.UpdateAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/SetPassword',
+            drink_dot_v1_dot_account__service__pb2.SetPasswordRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.SetPasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,

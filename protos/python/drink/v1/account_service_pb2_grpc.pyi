@@ -37,6 +37,12 @@ class AccountServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
     Login: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.LoginRequest, _account_service_pb2.LoginResponse]
     """Gives a bearer token for a password or an iButton."""
+    Logout: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.LogoutRequest, _account_service_pb2.LogoutResponse]
+    """Ends the caller's login: its token is refused from now on."""
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ChangePasswordRequest, _account_service_pb2.ChangePasswordResponse]
+    """Gives the caller another password and a new token; ends every login of
+    before.
+    """
     GetAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]
     """The caller's account; any account for an administrator."""
     AddCredits: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.AddCreditsRequest, _account_service_pb2.AddCreditsResponse]
@@ -45,6 +51,16 @@ class AccountServiceStub:
     """Sends credits of the caller to another user."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListEntriesRequest, _account_service_pb2.ListEntriesResponse]
     """What moved on the caller's account, newest first."""
+    ListAccounts: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListAccountsRequest, _account_service_pb2.ListAccountsResponse]
+    """The accounts of users, in order of their names. Administrators only."""
+    CreateAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.CreateAccountRequest, _account_service_pb2.CreateAccountResponse]
+    """Makes the account of a user, without credits. Administrators only."""
+    UpdateAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.UpdateAccountRequest, _account_service_pb2.UpdateAccountResponse]
+    """Changes what a user may do, and the user's iButton. Administrators only."""
+    SetPassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.SetPasswordRequest, _account_service_pb2.SetPasswordResponse]
+    """Gives a user another password; ends every login of the user.
+    Administrators only.
+    """
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
@@ -55,6 +71,12 @@ class AccountServiceAsyncStub(AccountServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Login: _aio.UnaryUnaryMultiCallable[_account_service_pb2.LoginRequest, _account_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Gives a bearer token for a password or an iButton."""
+    Logout: _aio.UnaryUnaryMultiCallable[_account_service_pb2.LogoutRequest, _account_service_pb2.LogoutResponse]  # type: ignore[assignment]
+    """Ends the caller's login: its token is refused from now on."""
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ChangePasswordRequest, _account_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """Gives the caller another password and a new token; ends every login of
+    before.
+    """
     GetAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]  # type: ignore[assignment]
     """The caller's account; any account for an administrator."""
     AddCredits: _aio.UnaryUnaryMultiCallable[_account_service_pb2.AddCreditsRequest, _account_service_pb2.AddCreditsResponse]  # type: ignore[assignment]
@@ -63,6 +85,16 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Sends credits of the caller to another user."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListEntriesRequest, _account_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """What moved on the caller's account, newest first."""
+    ListAccounts: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListAccountsRequest, _account_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
+    """The accounts of users, in order of their names. Administrators only."""
+    CreateAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CreateAccountRequest, _account_service_pb2.CreateAccountResponse]  # type: ignore[assignment]
+    """Makes the account of a user, without credits. Administrators only."""
+    UpdateAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.UpdateAccountRequest, _account_service_pb2.UpdateAccountResponse]  # type: ignore[assignment]
+    """Changes what a user may do, and the user's iButton. Administrators only."""
+    SetPassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.SetPasswordRequest, _account_service_pb2.SetPasswordResponse]  # type: ignore[assignment]
+    """Gives a user another password; ends every login of the user.
+    Administrators only.
+    """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     """Accounts and their credits. All but Login need a bearer token, sent as
@@ -76,6 +108,24 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.LoginResponse, _abc.Awaitable[_account_service_pb2.LoginResponse]]:
         """Gives a bearer token for a password or an iButton."""
+
+    @_abc_1.abstractmethod
+    def Logout(
+        self,
+        request: _account_service_pb2.LogoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.LogoutResponse, _abc.Awaitable[_account_service_pb2.LogoutResponse]]:
+        """Ends the caller's login: its token is refused from now on."""
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _account_service_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ChangePasswordResponse, _abc.Awaitable[_account_service_pb2.ChangePasswordResponse]]:
+        """Gives the caller another password and a new token; ends every login of
+        before.
+        """
 
     @_abc_1.abstractmethod
     def GetAccount(
@@ -108,5 +158,39 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.ListEntriesResponse, _abc.Awaitable[_account_service_pb2.ListEntriesResponse]]:
         """What moved on the caller's account, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListAccounts(
+        self,
+        request: _account_service_pb2.ListAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ListAccountsResponse, _abc.Awaitable[_account_service_pb2.ListAccountsResponse]]:
+        """The accounts of users, in order of their names. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def CreateAccount(
+        self,
+        request: _account_service_pb2.CreateAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.CreateAccountResponse, _abc.Awaitable[_account_service_pb2.CreateAccountResponse]]:
+        """Makes the account of a user, without credits. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def UpdateAccount(
+        self,
+        request: _account_service_pb2.UpdateAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.UpdateAccountResponse, _abc.Awaitable[_account_service_pb2.UpdateAccountResponse]]:
+        """Changes what a user may do, and the user's iButton. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def SetPassword(
+        self,
+        request: _account_service_pb2.SetPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.SetPasswordResponse, _abc.Awaitable[_account_service_pb2.SetPasswordResponse]]:
+        """Gives a user another password; ends every login of the user.
+        Administrators only.
+        """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

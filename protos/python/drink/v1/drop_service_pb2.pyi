@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -185,6 +186,7 @@ class Drop(_message.Message):
     SCHEDULE_TIME_FIELD_NUMBER: _builtins.int
     DISPATCH_TIME_FIELD_NUMBER: _builtins.int
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `drops/{drop}`."""
     account: _builtins.str
@@ -201,6 +203,10 @@ class Drop(_message.Message):
     """Where it stands."""
     cause: Global___Drop.Cause.ValueType
     """Why."""
+    decided_by: _builtins.str
+    """Who decided what became of it, where an operator did: the name of an
+    administrator's account, or `operator:` and a person's name.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was reserved."""
@@ -232,10 +238,11 @@ class Drop(_message.Message):
         schedule_time: _timestamp_pb2.Timestamp | None = ...,
         dispatch_time: _timestamp_pb2.Timestamp | None = ...,
         settle_time: _timestamp_pb2.Timestamp | None = ...,
+        decided_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dispatch_time", b"dispatch_time", "schedule_time", b"schedule_time", "settle_time", b"settle_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "create_time", b"create_time", "dispatch_time", b"dispatch_time", "item", b"item", "name", b"name", "price", b"price", "request_id", b"request_id", "schedule_time", b"schedule_time", "settle_time", b"settle_time", "slot", b"slot", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "create_time", b"create_time", "decided_by", b"decided_by", "dispatch_time", b"dispatch_time", "item", b"item", "name", b"name", "price", b"price", "request_id", b"request_id", "schedule_time", b"schedule_time", "settle_time", b"settle_time", "slot", b"slot", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -524,3 +531,149 @@ class WatchDropResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchDropResponse: _TypeAlias = WatchDropResponse  # noqa: Y015
+
+@_typing.final
+class DropRecord(_message.Message):
+    """One line of the audit log. Records are never changed or removed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """What it tells, such as `DROP_MOVED`; docs/operations.md lists the kinds."""
+    actor: _builtins.str
+    """Who caused it: an account, `agent:` and a machine, `operator:` and a
+    person, or `frontend`.
+    """
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was written."""
+
+    @_builtins.property
+    def facts(self) -> _struct_pb2.Struct:
+        """The states before and after, the cause, an operator's reason, and the
+        evidence of the machine's agent.
+        """
+
+    def __init__(
+        self,
+        *,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        facts: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "facts", b"facts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "create_time", b"create_time", "facts", b"facts", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropRecord: _TypeAlias = DropRecord  # noqa: Y015
+
+@_typing.final
+class ResolveDropRequest(_message.Message):
+    """A decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Required. `drops/{drop}`."""
+    state: Global___Drop.State.ValueType
+    """Required. STATE_DISPENSED: the item fell, and its buyer pays.
+    STATE_NOT_DISPENSED: it did not; the credits and the item are free again.
+    """
+    reason: _builtins.str
+    """Required. What the administrator knows, for the audit log: 1 to 200
+    characters.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: Global___Drop.State.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveDropRequest: _TypeAlias = ResolveDropRequest  # noqa: Y015
+
+@_typing.final
+class ResolveDropResponse(_message.Message):
+    """The drop after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DROP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def drop(self) -> Global___Drop:
+        """The drop."""
+
+    def __init__(
+        self,
+        *,
+        drop: Global___Drop | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drop", b"drop"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drop", b"drop"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveDropResponse: _TypeAlias = ResolveDropResponse  # noqa: Y015
+
+@_typing.final
+class ListDropRecordsRequest(_message.Message):
+    """Names a drop."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Required. `drops/{drop}`."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDropRecordsRequest: _TypeAlias = ListDropRecordsRequest  # noqa: Y015
+
+@_typing.final
+class ListDropRecordsResponse(_message.Message):
+    """What is kept of the drop."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___DropRecord]:
+        """Oldest first; at most the newest 1,000."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___DropRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDropRecordsResponse: _TypeAlias = ListDropRecordsResponse  # noqa: Y015

@@ -60,6 +60,16 @@ class DropServiceStub:
                 request_serializer=drink_dot_v1_dot_drop__service__pb2.WatchDropRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_drop__service__pb2.WatchDropResponse.FromString,
                 _registered_method=True)
+        self.ResolveDrop = channel.unary_unary(
+                '/drink.v1.DropService/ResolveDrop',
+                request_serializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropResponse.FromString,
+                _registered_method=True)
+        self.ListDropRecords = channel.unary_unary(
+                '/drink.v1.DropService/ListDropRecords',
+                request_serializer=drink_dot_v1_dot_drop__service__pb2.ListDropRecordsRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_drop__service__pb2.ListDropRecordsResponse.FromString,
+                _registered_method=True)
 
 
 class DropServiceServicer:
@@ -110,6 +120,24 @@ class DropServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolveDrop(self, request, context):
+        """Decides what became of a drop in the state UNKNOWN: an administrator who
+        has looked posts or frees its held credits. Repeating one's own decision
+        changes nothing; any other is refused. Evidence that comes later is kept
+        and raised as an alarm, and changes nothing. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDropRecords(self, request, context):
+        """All that is kept of a drop, with the evidence, oldest first.
+        Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DropServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -137,6 +165,16 @@ def add_DropServiceServicer_to_server(servicer, server):
                     servicer.WatchDrop,
                     request_deserializer=drink_dot_v1_dot_drop__service__pb2.WatchDropRequest.FromString,
                     response_serializer=drink_dot_v1_dot_drop__service__pb2.WatchDropResponse.SerializeToString,
+            ),
+            'ResolveDrop': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveDrop,
+                    request_deserializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropResponse.SerializeToString,
+            ),
+            'ListDropRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDropRecords,
+                    request_deserializer=drink_dot_v1_dot_drop__service__pb2.ListDropRecordsRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_drop__service__pb2.ListDropRecordsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -275,6 +313,60 @@ class DropService:
             '/drink.v1.DropService/WatchDrop',
             drink_dot_v1_dot_drop__service__pb2.WatchDropRequest.SerializeToString,
             drink_dot_v1_dot_drop__service__pb2.WatchDropResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveDrop(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.DropService/ResolveDrop',
+            drink_dot_v1_dot_drop__service__pb2.ResolveDropRequest.SerializeToString,
+            drink_dot_v1_dot_drop__service__pb2.ResolveDropResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDropRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.DropService/ListDropRecords',
+            drink_dot_v1_dot_drop__service__pb2.ListDropRecordsRequest.SerializeToString,
+            drink_dot_v1_dot_drop__service__pb2.ListDropRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

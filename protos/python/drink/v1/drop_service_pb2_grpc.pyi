@@ -54,6 +54,16 @@ class DropServiceStub:
     """The drop now, then at each change; ends after DISPENSED or NOT_DISPENSED.
     A drop in the state UNKNOWN is watched on until evidence resolves it.
     """
+    ResolveDrop: _grpc.UnaryUnaryMultiCallable[_drop_service_pb2.ResolveDropRequest, _drop_service_pb2.ResolveDropResponse]
+    """Decides what became of a drop in the state UNKNOWN: an administrator who
+    has looked posts or frees its held credits. Repeating one's own decision
+    changes nothing; any other is refused. Evidence that comes later is kept
+    and raised as an alarm, and changes nothing. Administrators only.
+    """
+    ListDropRecords: _grpc.UnaryUnaryMultiCallable[_drop_service_pb2.ListDropRecordsRequest, _drop_service_pb2.ListDropRecordsResponse]
+    """All that is kept of a drop, with the evidence, oldest first.
+    Administrators only.
+    """
 
 @_typing.type_check_only
 class DropServiceAsyncStub(DropServiceStub):
@@ -80,6 +90,16 @@ class DropServiceAsyncStub(DropServiceStub):
     WatchDrop: _aio.UnaryStreamMultiCallable[_drop_service_pb2.WatchDropRequest, _drop_service_pb2.WatchDropResponse]  # type: ignore[assignment]
     """The drop now, then at each change; ends after DISPENSED or NOT_DISPENSED.
     A drop in the state UNKNOWN is watched on until evidence resolves it.
+    """
+    ResolveDrop: _aio.UnaryUnaryMultiCallable[_drop_service_pb2.ResolveDropRequest, _drop_service_pb2.ResolveDropResponse]  # type: ignore[assignment]
+    """Decides what became of a drop in the state UNKNOWN: an administrator who
+    has looked posts or frees its held credits. Repeating one's own decision
+    changes nothing; any other is refused. Evidence that comes later is kept
+    and raised as an alarm, and changes nothing. Administrators only.
+    """
+    ListDropRecords: _aio.UnaryUnaryMultiCallable[_drop_service_pb2.ListDropRecordsRequest, _drop_service_pb2.ListDropRecordsResponse]  # type: ignore[assignment]
+    """All that is kept of a drop, with the evidence, oldest first.
+    Administrators only.
     """
 
 class DropServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -134,6 +154,28 @@ class DropServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_drop_service_pb2.WatchDropResponse], _abc.AsyncIterator[_drop_service_pb2.WatchDropResponse]]:
         """The drop now, then at each change; ends after DISPENSED or NOT_DISPENSED.
         A drop in the state UNKNOWN is watched on until evidence resolves it.
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveDrop(
+        self,
+        request: _drop_service_pb2.ResolveDropRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drop_service_pb2.ResolveDropResponse, _abc.Awaitable[_drop_service_pb2.ResolveDropResponse]]:
+        """Decides what became of a drop in the state UNKNOWN: an administrator who
+        has looked posts or frees its held credits. Repeating one's own decision
+        changes nothing; any other is refused. Evidence that comes later is kept
+        and raised as an alarm, and changes nothing. Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDropRecords(
+        self,
+        request: _drop_service_pb2.ListDropRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drop_service_pb2.ListDropRecordsResponse, _abc.Awaitable[_drop_service_pb2.ListDropRecordsResponse]]:
+        """All that is kept of a drop, with the evidence, oldest first.
+        Administrators only.
         """
 
 def add_DropServiceServicer_to_server(servicer: DropServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

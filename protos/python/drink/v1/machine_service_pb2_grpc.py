@@ -56,6 +56,26 @@ class MachineServiceStub:
                 request_serializer=drink_dot_v1_dot_machine__service__pb2.UpdateSlotRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_machine__service__pb2.UpdateSlotResponse.FromString,
                 _registered_method=True)
+        self.CreateMachine = channel.unary_unary(
+                '/drink.v1.MachineService/CreateMachine',
+                request_serializer=drink_dot_v1_dot_machine__service__pb2.CreateMachineRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_machine__service__pb2.CreateMachineResponse.FromString,
+                _registered_method=True)
+        self.UpdateMachine = channel.unary_unary(
+                '/drink.v1.MachineService/UpdateMachine',
+                request_serializer=drink_dot_v1_dot_machine__service__pb2.UpdateMachineRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_machine__service__pb2.UpdateMachineResponse.FromString,
+                _registered_method=True)
+        self.CreateSlot = channel.unary_unary(
+                '/drink.v1.MachineService/CreateSlot',
+                request_serializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotResponse.FromString,
+                _registered_method=True)
+        self.IssueAgentToken = channel.unary_unary(
+                '/drink.v1.MachineService/IssueAgentToken',
+                request_serializer=drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenResponse.FromString,
+                _registered_method=True)
 
 
 class MachineServiceServicer:
@@ -91,6 +111,35 @@ class MachineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateMachine(self, request, context):
+        """Makes a machine without slots. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateMachine(self, request, context):
+        """Changes a machine's names or service. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSlot(self, request, context):
+        """Makes a slot. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IssueAgentToken(self, request, context):
+        """Gives the machine's agent a new token; the one before it is refused from
+        now on, and its link ends. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MachineServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +162,26 @@ def add_MachineServiceServicer_to_server(servicer, server):
                     servicer.UpdateSlot,
                     request_deserializer=drink_dot_v1_dot_machine__service__pb2.UpdateSlotRequest.FromString,
                     response_serializer=drink_dot_v1_dot_machine__service__pb2.UpdateSlotResponse.SerializeToString,
+            ),
+            'CreateMachine': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateMachine,
+                    request_deserializer=drink_dot_v1_dot_machine__service__pb2.CreateMachineRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_machine__service__pb2.CreateMachineResponse.SerializeToString,
+            ),
+            'UpdateMachine': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateMachine,
+                    request_deserializer=drink_dot_v1_dot_machine__service__pb2.UpdateMachineRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_machine__service__pb2.UpdateMachineResponse.SerializeToString,
+            ),
+            'CreateSlot': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSlot,
+                    request_deserializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotResponse.SerializeToString,
+            ),
+            'IssueAgentToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueAgentToken,
+                    request_deserializer=drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,6 +294,114 @@ class MachineService:
             '/drink.v1.MachineService/UpdateSlot',
             drink_dot_v1_dot_machine__service__pb2.UpdateSlotRequest.SerializeToString,
             drink_dot_v1_dot_machine__service__pb2.UpdateSlotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateMachine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.MachineService/CreateMachine',
+            drink_dot_v1_dot_machine__service__pb2.CreateMachineRequest.SerializeToString,
+            drink_dot_v1_dot_machine__service__pb2.CreateMachineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateMachine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.MachineService/UpdateMachine',
+            drink_dot_v1_dot_machine__service__pb2.UpdateMachineRequest.SerializeToString,
+            drink_dot_v1_dot_machine__service__pb2.UpdateMachineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSlot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.MachineService/CreateSlot',
+            drink_dot_v1_dot_machine__service__pb2.CreateSlotRequest.SerializeToString,
+            drink_dot_v1_dot_machine__service__pb2.CreateSlotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueAgentToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.MachineService/IssueAgentToken',
+            drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenRequest.SerializeToString,
+            drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,

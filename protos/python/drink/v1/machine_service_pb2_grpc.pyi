@@ -43,6 +43,16 @@ class MachineServiceStub:
     """Every machine now, then each one again whenever it changes."""
     UpdateSlot: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.UpdateSlotRequest, _machine_service_pb2.UpdateSlotResponse]
     """Changes a slot's item, price, stock or service. Administrators only."""
+    CreateMachine: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.CreateMachineRequest, _machine_service_pb2.CreateMachineResponse]
+    """Makes a machine without slots. Administrators only."""
+    UpdateMachine: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.UpdateMachineRequest, _machine_service_pb2.UpdateMachineResponse]
+    """Changes a machine's names or service. Administrators only."""
+    CreateSlot: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.CreateSlotRequest, _machine_service_pb2.CreateSlotResponse]
+    """Makes a slot. Administrators only."""
+    IssueAgentToken: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.IssueAgentTokenRequest, _machine_service_pb2.IssueAgentTokenResponse]
+    """Gives the machine's agent a new token; the one before it is refused from
+    now on, and its link ends. Administrators only.
+    """
 
 @_typing.type_check_only
 class MachineServiceAsyncStub(MachineServiceStub):
@@ -59,6 +69,16 @@ class MachineServiceAsyncStub(MachineServiceStub):
     """Every machine now, then each one again whenever it changes."""
     UpdateSlot: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.UpdateSlotRequest, _machine_service_pb2.UpdateSlotResponse]  # type: ignore[assignment]
     """Changes a slot's item, price, stock or service. Administrators only."""
+    CreateMachine: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.CreateMachineRequest, _machine_service_pb2.CreateMachineResponse]  # type: ignore[assignment]
+    """Makes a machine without slots. Administrators only."""
+    UpdateMachine: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.UpdateMachineRequest, _machine_service_pb2.UpdateMachineResponse]  # type: ignore[assignment]
+    """Changes a machine's names or service. Administrators only."""
+    CreateSlot: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.CreateSlotRequest, _machine_service_pb2.CreateSlotResponse]  # type: ignore[assignment]
+    """Makes a slot. Administrators only."""
+    IssueAgentToken: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.IssueAgentTokenRequest, _machine_service_pb2.IssueAgentTokenResponse]  # type: ignore[assignment]
+    """Gives the machine's agent a new token; the one before it is refused from
+    now on, and its link ends. Administrators only.
+    """
 
 class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows machines and their slots to anyone, and lets administrators change
@@ -96,5 +116,39 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_machine_service_pb2.UpdateSlotResponse, _abc.Awaitable[_machine_service_pb2.UpdateSlotResponse]]:
         """Changes a slot's item, price, stock or service. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def CreateMachine(
+        self,
+        request: _machine_service_pb2.CreateMachineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_service_pb2.CreateMachineResponse, _abc.Awaitable[_machine_service_pb2.CreateMachineResponse]]:
+        """Makes a machine without slots. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def UpdateMachine(
+        self,
+        request: _machine_service_pb2.UpdateMachineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_service_pb2.UpdateMachineResponse, _abc.Awaitable[_machine_service_pb2.UpdateMachineResponse]]:
+        """Changes a machine's names or service. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def CreateSlot(
+        self,
+        request: _machine_service_pb2.CreateSlotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_service_pb2.CreateSlotResponse, _abc.Awaitable[_machine_service_pb2.CreateSlotResponse]]:
+        """Makes a slot. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def IssueAgentToken(
+        self,
+        request: _machine_service_pb2.IssueAgentTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_service_pb2.IssueAgentTokenResponse, _abc.Awaitable[_machine_service_pb2.IssueAgentTokenResponse]]:
+        """Gives the machine's agent a new token; the one before it is refused from
+        now on, and its link ends. Administrators only.
+        """
 
 def add_MachineServiceServicer_to_server(servicer: MachineServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

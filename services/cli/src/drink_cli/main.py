@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from drink_cli.commands.account import balance, login, logout, send, whoami
+from drink_cli.commands.account import balance, login, logout, password, send, whoami
 from drink_cli.commands.admin import admin
 from drink_cli.commands.drops import cancel, drop, history, show
 from drink_cli.commands.machines import machines, watch
@@ -21,6 +21,7 @@ main = typer.Typer(
 main.command()(login)
 main.command()(logout)
 main.command()(whoami)
+main.command()(password)
 main.command()(machines)
 main.command()(drop)
 main.command()(show)

@@ -11,7 +11,7 @@ import typer
 from drink.v1 import account_service_pb2 as pb
 from drink_cli.api import Api
 from drink_cli.context import command, shared
-from drink_cli.errors import CommandError, Exit
+from drink_cli.errors import CallError, CommandError, Exit
 from drink_cli.profile import (
     DEFAULT_NAME,
     DEFAULT_SERVER,
@@ -22,8 +22,11 @@ from drink_cli.profile import (
 )
 from drink_cli.text import iso_time, local_time, short
 
-PASSWORD_CHARS_MAX = 1024
-"""Characters read of a password; the server takes fewer."""
+SECRET_CHARS_MAX = 1024
+"""Characters read of a password or an iButton's number; the server takes fewer."""
+
+LOGIN_LIMIT_S = 90.0
+"""Seconds that a login may take: where somebody guesses, it waits for its turn up to a minute."""
 
 
 def account_facts(account: pb.Account) -> dict[str, Any]:
@@ -31,6 +34,7 @@ def account_facts(account: pb.Account) -> dict[str, Any]:
     return {
         "account": short(account.name),
         "admin": account.admin,
+        "closed": account.closed,
         "available": account.available_credits,
         "held": account.held_credits,
         "posted": account.posted_credits,
@@ -75,15 +79,15 @@ def login(
     options = shared(context)
     profile = _profile_to_log_in(options.profile_name, server, authority, plain)
     if ibutton:
-        request = pb.LoginRequest(ibutton=_secret("iButton: "))
+        request = pb.LoginRequest(ibutton=asked_secret("iButton: "))
     else:
         name = account or _asked("account: ")
         credentials = pb.PasswordCredentials(
-            account=f"accounts/{name}", password=_secret(f"password of {name}: ")
+            account=f"accounts/{name}", password=asked_secret(f"password of {name}: ")
         )
         request = pb.LoginRequest(password=credentials)
     with Api(profile) as api:
-        response = api.call_public(api.accounts.Login, request, limit_s=90)
+        response = api.call_public(api.accounts.Login, request, limit_s=LOGIN_LIMIT_S)
     try:
         profile.store_token(response.token)
         save_profile(profile)
@@ -103,13 +107,47 @@ def login(
 
 @command
 def logout(context: typer.Context) -> None:
-    """Forget the token of the login on this computer."""
+    """End the login: the server refuses its token from now on, and this computer forgets it."""
     options = shared(context)
-    profile = options.profile()
-    there_was = profile.forget_token()
+    with options.api() as api:
+        profile = api.profile
+        was_logged_in = bool(profile.token())
+        ended = True
+        try:
+            if was_logged_in:
+                api.call(api.accounts.Logout, pb.LogoutRequest())
+        except CallError as error:
+            # A token that is no longer good is what was asked for.
+            ended = error.code is Exit.LOGIN
+        profile.forget_token()
+    if not ended:
+        raise CommandError(
+            f"this computer has forgotten the token, but {profile.server} did not end the login",
+            Exit.UNREACHABLE,
+        )
     options.output.result(
-        {"profile": profile.name, "logged_out": there_was},
-        f"logged out of {profile.server}" if there_was else "nobody was logged in",
+        {"profile": profile.name, "logged_out": was_logged_in},
+        f"logged out of {profile.server}" if was_logged_in else "nobody was logged in",
+    )
+
+
+@command
+def password(context: typer.Context) -> None:
+    """Change the own password; ends every other login of the account.
+
+    The password of now and the new one are asked for, or read from the standard input, a line each.
+    """
+    options = shared(context)
+    request = pb.ChangePasswordRequest(
+        old_password=asked_secret("password of now: "),
+        new_password=asked_secret("new password: ", twice=True),
+    )
+    with options.api() as api:
+        response = api.call(api.accounts.ChangePassword, request, limit_s=LOGIN_LIMIT_S)
+        api.profile.store_token(response.token)
+    options.output.result(
+        {"expires": iso_time(response.expire_time)},
+        "the password is changed; every other login has ended",
     )
 
 
@@ -167,11 +205,22 @@ def _profile_to_log_in(
     return make_profile(known.name, known.server, authority or known.authority, plain)
 
 
-def _secret(prompt: str) -> str:
-    """A secret typed at a terminal without showing it, or the first line of a pipe."""
-    if sys.stdin.isatty():
-        return getpass.getpass(prompt)
-    return sys.stdin.readline(PASSWORD_CHARS_MAX).rstrip("\r\n")
+def asked_secret(prompt: str, *, twice: bool = False) -> str:
+    """A secret typed at a terminal without showing it, or the next line of a pipe.
+
+    Args:
+        prompt: What is asked for.
+        twice: Whether a person has to type it twice.
+
+    Raises:
+        CommandError: it was typed differently the second time.
+    """
+    if not sys.stdin.isatty():
+        return sys.stdin.readline(SECRET_CHARS_MAX).rstrip("\r\n")
+    secret = getpass.getpass(prompt)
+    if twice and getpass.getpass("the same again: ") != secret:
+        raise CommandError("the two are not the same; nothing was changed", Exit.USAGE)
+    return secret
 
 
 def _asked(prompt: str) -> str:

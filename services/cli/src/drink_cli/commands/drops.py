@@ -56,6 +56,7 @@ def drop_facts(drop: pb.Drop) -> dict[str, Any]:
         "price": drop.price,
         "state": _enum_name(pb.Drop.State, drop.state, "STATE_"),
         "cause": _enum_name(pb.Drop.Cause, drop.cause, "CAUSE_"),
+        "decided_by": drop.decided_by or None,
         "request_id": drop.request_id,
         "created": iso_time(drop.create_time),
         "scheduled": iso_time(drop.schedule_time),

@@ -87,19 +87,19 @@ def check_ibutton(value: str) -> str:
     return _check(_IBUTTON, "ibutton", value, "must be 16 hexadecimal digits").upper()
 
 
-def check_password(value: str) -> str:
+def check_password(value: str, field: str = "password") -> str:
     """Returns a valid new password; raises FieldInvalidError if a session could not receive it.
 
     In a session an argument may be enclosed in double quotes, which are not part of it.
     """
     if not 1 <= len(value) <= PASSWORD_MAX or not value.isprintable() or " " in value:
         raise FieldInvalidError(
-            "password", f"must be 1 to {PASSWORD_MAX} printable characters without blanks"
+            field, f"must be 1 to {PASSWORD_MAX} printable characters without blanks"
         )
     if len(value.encode()) > PASSWORD_BYTES_MAX:
-        raise FieldInvalidError("password", f"must be at most {PASSWORD_BYTES_MAX} bytes of UTF-8")
+        raise FieldInvalidError(field, f"must be at most {PASSWORD_BYTES_MAX} bytes of UTF-8")
     if len(value) > 1 and value[0] == value[-1] == '"' and '"' not in value[1:-1]:
-        raise FieldInvalidError("password", "must not stand in double quotes")
+        raise FieldInvalidError(field, "must not stand in double quotes")
     return value
 
 

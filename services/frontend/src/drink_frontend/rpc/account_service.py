@@ -7,15 +7,17 @@ from drink.v1 import account_service_pb2 as pb
 from drink.v1 import account_service_pb2_grpc
 from drink_frontend.domain.entities import Account, Proof
 from drink_frontend.domain.errors import FieldInvalidError
-from drink_frontend.domain.limits import PASSWORD_MAX, check_ibutton, check_range
-from drink_frontend.rpc.calls import Context, caller, current_call
+from drink_frontend.domain.limits import PASSWORD_MAX, check_account, check_ibutton, check_range
+from drink_frontend.rpc.calls import Context, administrator, caller, current_call
 from drink_frontend.rpc.conversion import (
     account_message,
     entry_message,
     page_limit,
     page_token,
+    page_token_after,
     parse_account,
     parse_page_token,
+    parse_page_token_after,
     timestamp,
 )
 from drink_frontend.rpc.response_limits import PageLimits
@@ -55,6 +57,24 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
                 return await self._accounts.login_ibutton(check_ibutton(request.ibutton), peer)
             case _:
                 raise FieldInvalidError("credentials", "must be a password or an iButton")
+
+    async def Logout(self, _request: pb.LogoutRequest, _context: Context) -> pb.LogoutResponse:
+        """Ends the login whose token the call brings."""
+        token_digest = current_call().token_digest
+        assert token_digest is not None, "the method is for users only"
+        await self._accounts.log_out(caller(), token_digest)
+        return pb.LogoutResponse()
+
+    async def ChangePassword(
+        self, request: pb.ChangePasswordRequest, _context: Context
+    ) -> pb.ChangePasswordResponse:
+        """Gives the caller another password, and a token in place of those of before."""
+        check_range(len(request.old_password), "old_password", 1, PASSWORD_MAX)
+        account = await self._accounts.change_password(
+            caller(), request.old_password, request.new_password, current_call().origin
+        )
+        token, expires_ms = await self._accounts.issue_token(account)
+        return pb.ChangePasswordResponse(token=token, expire_time=timestamp(expires_ms))
 
     async def GetAccount(
         self, request: pb.GetAccountRequest, _context: Context
@@ -106,3 +126,63 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
                 entries=messages,
                 next_page_token=page_token(last.sequence, scope) if last else "",
             )
+
+    async def ListAccounts(
+        self, request: pb.ListAccountsRequest, _context: Context
+    ) -> pb.ListAccountsResponse:
+        """One page of users' accounts, by name."""
+        account = administrator("see others' accounts")
+        limit = page_limit(request.page_size)
+        prefix = request.name_prefix and check_account(request.name_prefix, "name_prefix")
+        scope = f"accounts {prefix} {request.open_only}"
+        after = parse_page_token_after(request.page_token, scope)
+        async with self._pages.turn(account.name, limit):
+            found = await self._accounts.list_users(
+                after, limit, prefix=prefix, open_only=request.open_only
+            )
+            messages = self._pages.fit(found, account_message)
+            more = len(messages) < len(found) or len(found) == limit
+            last = found[len(messages) - 1].name if more else None
+            return pb.ListAccountsResponse(
+                accounts=messages,
+                next_page_token=page_token_after(last, scope) if last else "",
+            )
+
+    async def CreateAccount(
+        self, request: pb.CreateAccountRequest, _context: Context
+    ) -> pb.CreateAccountResponse:
+        """Makes a user's account, or opens a closed one again."""
+        actor = administrator("make accounts").name
+        account = await self._accounts.create(
+            actor,
+            parse_account(request.name, "name"),
+            password=request.password if request.HasField("password") else None,
+            ibutton=request.ibutton if request.HasField("ibutton") else None,
+            admin=request.admin,
+            readmit=request.reopen,
+        )
+        return pb.CreateAccountResponse(account=account_message(account))
+
+    async def UpdateAccount(
+        self, request: pb.UpdateAccountRequest, _context: Context
+    ) -> pb.UpdateAccountResponse:
+        """Changes what is given of a user's account."""
+        actor = administrator("change accounts").name
+        account = await self._accounts.change(
+            actor,
+            parse_account(request.name, "name"),
+            admin=request.admin if request.HasField("admin") else None,
+            closed=request.closed if request.HasField("closed") else None,
+            ibutton=request.ibutton or None,
+            no_ibutton=request.HasField("ibutton") and not request.ibutton,
+        )
+        return pb.UpdateAccountResponse(account=account_message(account))
+
+    async def SetPassword(
+        self, request: pb.SetPasswordRequest, _context: Context
+    ) -> pb.SetPasswordResponse:
+        """Gives a user another password."""
+        actor = administrator("set others' passwords").name
+        name = parse_account(request.name, "name")
+        account = await self._accounts.change(actor, name, password=request.password)
+        return pb.SetPasswordResponse(account=account_message(account))

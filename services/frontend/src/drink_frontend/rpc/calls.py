@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import grpc
 
 from drink_frontend.domain.entities import Account
+from drink_frontend.domain.errors import AdminRequiredError
 from drink_frontend.domain.origin import normalized, place
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -146,4 +147,19 @@ def caller() -> Account:
     """The account of the user who makes the current call, as it was when it was last looked up."""
     account = _call.get().account
     assert account is not None, "the method is for users only"
+    return account
+
+
+def administrator(what: str) -> Account:
+    """The account of the administrator who makes the current call.
+
+    Args:
+        what: What only administrators may do, for the refusal, such as "change machines".
+
+    Raises:
+        AdminRequiredError: the caller is no administrator.
+    """
+    account = caller()
+    if not account.admin:
+        raise AdminRequiredError(f"only administrators {what}")
     return account

@@ -15,7 +15,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from drink.v1 import account_service_pb2, drop_service_pb2, machine_service_pb2
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Drop, LedgerEntry, Machine, Reach, Slot
+from drink_frontend.domain.entities import (
+    Account,
+    AuditRecord,
+    Drop,
+    LedgerEntry,
+    Machine,
+    Reach,
+    Slot,
+)
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, TransferKind, sales_account
 from drink_frontend.domain.limits import (
@@ -190,7 +198,25 @@ def drop_message(drop: Drop) -> drop_service_pb2.Drop:
         schedule_time=_optional_timestamp(drop.not_before_ms),
         dispatch_time=_optional_timestamp(drop.dispatched_ms),
         settle_time=_optional_timestamp(drop.settled_ms),
+        decided_by=drop.decided_by or "",
     )
+
+
+def record_message(record: AuditRecord) -> drop_service_pb2.DropRecord:
+    """The message of a record of the audit log."""
+    message = drop_service_pb2.DropRecord(
+        create_time=timestamp(record.at_ms), kind=record.kind, actor=record.actor
+    )
+    message.facts.update(record.facts)
+    return message
+
+
+def decision(state: int) -> bool:
+    """Whether the state of an operator's decision is that the item fell."""
+    wanted = _STATES_BY_WIRE.get(state)
+    if wanted is None or not wanted.final:
+        raise FieldInvalidError("state", "must be STATE_DISPENSED or STATE_NOT_DISPENSED")
+    return wanted is State.DISPENSED
 
 
 def account_message(account: Account) -> account_service_pb2.Account:
@@ -201,6 +227,8 @@ def account_message(account: Account) -> account_service_pb2.Account:
         posted_credits=account.posted,
         held_credits=account.held,
         available_credits=account.available,
+        closed=account.closed,
+        create_time=timestamp(account.since_ms),
     )
 
 
@@ -282,8 +310,32 @@ def parse_page_token(token: str, scope: str) -> int | None:
     return int(sequence)
 
 
+def page_token_after(name: str, scope: str) -> str:
+    """The token of the page after the row with that name, for lists in the order of names."""
+    packed = name.encode()
+    return base64.urlsafe_b64encode(packed + _seal(packed, scope)).decode()
+
+
+def parse_page_token_after(token: str, scope: str) -> str:
+    """The name after which the page begins; empty for the first page.
+
+    Raises:
+        FieldInvalidError: the token was issued for another list, or was changed.
+    """
+    if not token:
+        return ""
+    try:
+        sealed = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+        name = sealed[:-_SEAL_BYTES].decode("ascii")
+    except ValueError:
+        raise FieldInvalidError("page_token", "is not one of this service") from None
+    if not name or token != page_token_after(name, scope):
+        raise FieldInvalidError("page_token", "was not given out for this list")
+    return name
+
+
 def _seal(packed: bytes, scope: str) -> bytes:
-    """A checksum of a sequence and its list, so that neither is mixed up by mistake.
+    """A checksum of a row's key and its list, so that neither is mixed up by mistake.
 
     It is no secret: a made-up token shows only rows that the caller may see anyway.
     """

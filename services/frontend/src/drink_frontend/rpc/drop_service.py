@@ -8,8 +8,11 @@ from contextlib import aclosing, asynccontextmanager
 from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import drop_service_pb2_grpc
 from drink_frontend.domain import entities
-from drink_frontend.rpc.calls import Context, caller, current_call
+from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.domain.limits import PAGE_MAX, check_text
+from drink_frontend.rpc.calls import Context, administrator, caller, current_call
 from drink_frontend.rpc.conversion import (
+    decision,
     drop_message,
     drop_order,
     drop_states,
@@ -18,6 +21,7 @@ from drink_frontend.rpc.conversion import (
     parse_account,
     parse_drop,
     parse_page_token,
+    record_message,
 )
 from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.drops import Drops
@@ -123,6 +127,30 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         drop_id = parse_drop(request.name, "name")
         drop = await self._drops.cancel(caller(), drop_id)
         return pb.CancelDropResponse(drop=drop_message(drop))
+
+    async def ResolveDrop(
+        self, request: pb.ResolveDropRequest, _context: Context
+    ) -> pb.ResolveDropResponse:
+        """Decides what became of a drop in the state UNKNOWN."""
+        operator = administrator("decide about drops").name
+        drop_id = parse_drop(request.name, "name")
+        is_dispensed = decision(request.state)
+        if not check_text(request.reason, "reason").strip():
+            raise FieldInvalidError("reason", "must say what is known")
+        drop = await self._drops.decide(
+            operator, drop_id, dispensed=is_dispensed, why=request.reason
+        )
+        return pb.ResolveDropResponse(drop=drop_message(drop))
+
+    async def ListDropRecords(
+        self, request: pb.ListDropRecordsRequest, _context: Context
+    ) -> pb.ListDropRecordsResponse:
+        """All that is kept of a drop, the oldest first."""
+        account = administrator("see the evidence of drops")
+        drop_id = parse_drop(request.parent, "parent")
+        async with self._pages.turn(account.name, PAGE_MAX):
+            records = await self._drops.records(drop_id, PAGE_MAX)
+            return pb.ListDropRecordsResponse(records=self._pages.fit(records, record_message))
 
     async def WatchDrop(
         self, request: pb.WatchDropRequest, _context: Context

@@ -8,7 +8,7 @@ from drink.v1 import machine_service_pb2 as pb
 from drink.v1 import machine_service_pb2_grpc
 from drink_frontend.domain.entities import Machine
 from drink_frontend.domain.errors import FieldInvalidError
-from drink_frontend.rpc.calls import Context, caller, current_call
+from drink_frontend.rpc.calls import Context, administrator, caller, current_call
 from drink_frontend.rpc.conversion import machine_message, parse_machine, parse_slot, slot_message
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.watches import Watches
@@ -82,3 +82,52 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
             available=request.available if request.HasField("available") else None,
         )
         return pb.UpdateSlotResponse(slot=slot_message(slot))
+
+    async def CreateMachine(
+        self, request: pb.CreateMachineRequest, _context: Context
+    ) -> pb.CreateMachineResponse:
+        """Makes a machine without slots."""
+        actor = administrator("make machines").name
+        name = parse_machine(request.name, "name")
+        if not request.display_name.strip():
+            raise FieldInvalidError("display_name", "must not be empty")
+        machine = await self._machines.create(actor, name, request.display_name, request.location)
+        return pb.CreateMachineResponse(machine=machine_message(machine))
+
+    async def UpdateMachine(
+        self, request: pb.UpdateMachineRequest, _context: Context
+    ) -> pb.UpdateMachineResponse:
+        """Changes what is given of a machine."""
+        actor = administrator("change machines").name
+        machine = await self._machines.change(
+            actor,
+            parse_machine(request.name, "name"),
+            display_name=request.display_name if request.HasField("display_name") else None,
+            location=request.location if request.HasField("location") else None,
+            enabled=request.enabled if request.HasField("enabled") else None,
+        )
+        return pb.UpdateMachineResponse(machine=machine_message(machine))
+
+    async def CreateSlot(
+        self, request: pb.CreateSlotRequest, _context: Context
+    ) -> pb.CreateSlotResponse:
+        """Makes a slot with what a person put into it."""
+        actor = administrator("make slots").name
+        machine, number = parse_slot(request.name, "name")
+        slot = await self._machines.create_slot(
+            actor,
+            machine,
+            number,
+            item=request.item,
+            price=request.price,
+            available=request.available,
+        )
+        return pb.CreateSlotResponse(slot=slot_message(slot))
+
+    async def IssueAgentToken(
+        self, request: pb.IssueAgentTokenRequest, _context: Context
+    ) -> pb.IssueAgentTokenResponse:
+        """Gives a machine's agent a new token; the link with the one before it ends."""
+        actor = administrator("issue tokens of agents").name
+        token = await self._machines.new_token(actor, parse_machine(request.name, "name"))
+        return pb.IssueAgentTokenResponse(token=token)

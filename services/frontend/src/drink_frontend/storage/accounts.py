@@ -9,7 +9,7 @@ from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping, if_given, plain
-from drink_frontend.storage.statements import Executor, Statement, constant
+from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement, constant
 from drink_frontend.storage.tables import accounts, tokens
 
 ACCOUNT = RowMapping(
@@ -43,7 +43,16 @@ _BY_TOKEN = Statement(
     )
 )
 _USERS = Statement(
-    _ACCOUNT.where(accounts.c.kind == constant(AccountKind.USER)).order_by(accounts.c.name)
+    _ACCOUNT.where(
+        accounts.c.kind == constant(AccountKind.USER),
+        accounts.c.name > bindparam("after"),
+        accounts.c.closed <= bindparam("closed_max"),
+        func.substr(func.lower(accounts.c.name), constant(1), func.length(bindparam("prefix")))
+        == bindparam("prefix"),
+    )
+    .order_by(accounts.c.name)
+    .limit(bindparam("limit"))
+    .offset(NOTHING)
 )
 _ADD = Statement(
     ACCOUNT.insert(
@@ -98,6 +107,7 @@ _REMOVE_TOKENS_MADE_BY = Statement(
         func.coalesce(tokens.c.made_by, bindparam("made_by")) == bindparam("made_by"),
     )
 )
+_REMOVE_TOKEN = Statement(delete(tokens).where(tokens.c.digest == bindparam("digest")))
 _REMOVE_TOKENS = Statement(delete(tokens).where(tokens.c.account == bindparam("account")))
 _REMOVE_OLDEST_TOKENS = Statement(
     delete(tokens).where(
@@ -158,9 +168,30 @@ class AccountTable:
         """The account of the bearer token with that digest, if the token has not expired."""
         return ACCOUNT.read_one(self._executor.one(_BY_TOKEN, digest=digest, now_ms=now_ms))
 
-    def list_users(self) -> Sequence[Account]:
-        """All users' accounts, sorted by name."""
-        return [ACCOUNT.read(row) for row in self._executor.all(_USERS)]
+    def list_users(
+        self,
+        after: str = "",
+        limit: int = SEQUENCE_MAX,
+        *,
+        prefix: str = "",
+        open_only: bool = False,
+    ) -> Sequence[Account]:
+        """Up to `limit` users' accounts, by name.
+
+        Args:
+            after: Only accounts whose name comes after this one; empty for the first page.
+            limit: Most rows.
+            prefix: Only names that begin with this, in any case of its ASCII letters.
+            open_only: Whether closed accounts are left out.
+        """
+        rows = self._executor.all(
+            _USERS,
+            after=after,
+            limit=limit,
+            prefix=prefix.lower(),
+            closed_max=0 if open_only else 1,
+        )
+        return [ACCOUNT.read(row) for row in rows]
 
     def add(
         self,
@@ -272,6 +303,11 @@ class AccountTable:
             all=self._tokens_max,
         )
         if removed:
+            self._touched.revoked.add(account)
+
+    def remove_token(self, account: str, digest: str) -> None:
+        """Forgets the bearer token of the account that has this digest, if there is one."""
+        if self._executor.run(_REMOVE_TOKEN, digest=digest):
             self._touched.revoked.add(account)
 
     def remove_tokens(self, account: str, made_by: Proof | None = None) -> None:

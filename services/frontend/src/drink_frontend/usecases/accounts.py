@@ -8,11 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, LedgerEntry, Proof
 from drink_frontend.domain.errors import (
-    AccountClosedError,
     AccountNotFoundError,
     AdminRequiredError,
     FieldInvalidError,
-    InsufficientCreditsError,
     RateLimitedError,
     RequestIdReusedError,
     TokenInvalidError,
@@ -35,10 +33,11 @@ from drink_frontend.domain.limits import (
 from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness
 from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.statements import SEQUENCE_MAX
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.settings import AccountSettings
-from drink_frontend.usecases.users import check_administered, user, user_shown
+from drink_frontend.usecases.users import check_administered, check_parties, user, user_shown
 
 RECALLED_MAX = 10_000
 """Tokens that are recalled, some 5 MB; as many as accounts that are shown from memory."""
@@ -149,6 +148,22 @@ class Accounts:
         )
         return token, expires_ms
 
+    async def log_out(self, caller: Account, token_digest: str) -> None:
+        """Ends one login of the caller: the token with that digest is refused from now on."""
+        await self._storage.write(lambda tx: tx.accounts.remove_token(caller.name, token_digest))
+        self.forget(token_digest)
+
+    async def change_password(self, caller: Account, old: str, new: str, origin: str) -> Account:
+        """Changes the caller's password, which ends every token of the account.
+
+        Raises:
+            CredentialsInvalidError: the old password is wrong; attempts are limited as at a login.
+            FieldInvalidError: the new password is not valid.
+        """
+        check_password(new, "new_password")
+        await self.login_password(caller.name, old, origin)
+        return await self.change(caller.name, caller.name, password=new)
+
     async def authenticate(self, token: str) -> Account:
         """The account that a bearer token stands for.
 
@@ -197,9 +212,20 @@ class Accounts:
         except AccountNotFoundError:
             return None
 
-    async def list_users(self) -> Sequence[Account]:
-        """Every user's account, by name."""
-        return await self._storage.read(lambda tx: tx.accounts.list_users())
+    async def list_users(
+        self,
+        after: str = "",
+        limit: int = SEQUENCE_MAX,
+        *,
+        prefix: str = "",
+        open_only: bool = False,
+    ) -> Sequence[Account]:
+        """Accounts of users by name, as `AccountTable.list_users` selects them."""
+
+        def read(tx: Transaction) -> Sequence[Account]:
+            return tx.accounts.list_users(after, limit, prefix=prefix, open_only=open_only)
+
+        return await self._storage.read(read)
 
     async def entries(
         self, caller: Account, name: str, before: int | None, limit: int
@@ -291,7 +317,7 @@ class Accounts:
                 request_id=request_id,
             )
             if not _is_made(tx, transfer):
-                _check_parties(parties, amount)
+                check_parties(parties, amount)
                 tx.ledger.add(transfer)
             return user(tx, credit if payer is None else debit)
 
@@ -455,17 +481,6 @@ def _is_same(one: Transfer, other: Transfer) -> bool:
         other.credit_account,
         other.amount,
     )
-
-
-def _check_parties(parties: Sequence[Account | None], amount: int) -> None:
-    """Checks that no account is closed, and that the payer, the first one, has the amount."""
-    if any(party is not None and party.closed for party in parties):
-        raise AccountClosedError("the account is closed")
-    payer = parties[0]
-    if payer is not None and payer.available < amount:
-        raise InsufficientCreditsError(
-            "not enough credits", available=payer.available, price=amount
-        )
 
 
 def _audit(

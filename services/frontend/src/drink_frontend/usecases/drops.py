@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 import structlog
 
 from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict
-from drink_frontend.domain.entities import Account, Drop, Reach
+from drink_frontend.domain.entities import Account, AuditRecord, Drop, Reach
 from drink_frontend.domain.errors import (
     DrinkError,
     DropNotCancellableError,
@@ -213,6 +213,20 @@ class Drops:
         found = await self._storage.read(lambda tx: tx.drops.by_request(caller.name, request_id))
         return _owned(caller, found)
 
+    async def records(self, drop_id: str, limit: int) -> Sequence[AuditRecord]:
+        """The newest `limit` audit records of a drop, the oldest first; with the evidence.
+
+        Raises:
+            DropNotFoundError: there is no such drop.
+        """
+
+        def read(tx: Transaction) -> Sequence[AuditRecord]:
+            if tx.drops.get(drop_id) is None:
+                raise DropNotFoundError("no such drop")
+            return tx.audit.list(drop_id=drop_id, limit=limit)
+
+        return list(reversed(await self._storage.read(read)))
+
     async def list(
         self,
         caller: Account,
@@ -262,7 +276,10 @@ class Drops:
         return await self._storage.write(cancel)
 
     async def decide(self, operator: str, drop_id: str, *, dispensed: bool, why: str) -> Drop:
-        """Settles an UNKNOWN drop as a person decided; evidence that comes later is only raised.
+        """Settles an UNKNOWN drop as an operator decided.
+
+        Evidence that comes later is recorded and raises an alarm, but does not change the drop. The
+        same decision by the same operator again changes nothing.
 
         Args:
             operator: Who decides.
@@ -284,6 +301,8 @@ class Drops:
             drop = tx.drops.get(drop_id)
             if drop is None:
                 raise DropNotFoundError("no such drop")
+            if drop.decided_by == operator and (drop.state is State.DISPENSED) is dispensed:
+                return drop
             answer = advance(
                 tx,
                 drop,

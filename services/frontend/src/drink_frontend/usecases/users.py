@@ -1,8 +1,12 @@
 """Lookup of users by name, and checks of who may read or administer them."""
 
+from collections.abc import Sequence
+
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import (
+    AccountClosedError,
     AccountNotFoundError,
+    InsufficientCreditsError,
     LastAdministratorError,
     NotOwnerError,
 )
@@ -55,4 +59,15 @@ def check_administered(tx: Transaction, account: Account) -> None:
     if logs_in is not None and (not others or (logs_in and not any(others.values()))):
         raise LastAdministratorError(
             f"{account.name} is the last administrator; make another one first"
+        )
+
+
+def check_parties(parties: Sequence[Account | None], amount: int) -> None:
+    """Checks that no account is closed, and that the payer, the first one, has the amount."""
+    if any(party is not None and party.closed for party in parties):
+        raise AccountClosedError("the account is closed")
+    payer = parties[0]
+    if payer is not None and payer.available < amount:
+        raise InsufficientCreditsError(
+            "not enough credits", available=payer.available, price=amount
         )

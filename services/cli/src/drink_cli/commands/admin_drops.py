@@ -1,0 +1,124 @@
+"""Commands of administrators for everybody's drops."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.json_format import MessageToDict
+
+from drink.v1 import drop_service_pb2 as pb
+from drink_cli.commands.drops import (
+    HISTORY_COLUMNS,
+    drop_facts,
+    drop_rows,
+    drop_sentence,
+    list_drops,
+)
+from drink_cli.context import command, shared
+from drink_cli.errors import CommandError, Exit
+from drink_cli.text import iso_time, local_time, short
+
+drops = typer.Typer(help="Everybody's drops.", no_args_is_help=True, rich_markup_mode=None)
+
+DropName = Annotated[str, typer.Argument(metavar="DROP", help="The drop's id.")]
+
+
+@drops.command("list")
+@command
+def list_all(
+    context: typer.Context,
+    *,
+    name: Annotated[str | None, typer.Option("--account", help="Of one account only.")] = None,
+    state: Annotated[
+        list[str] | None, typer.Option(help="In this state only, such as unknown; may repeat.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="So many of the newest.")] = 50,
+) -> None:
+    """Show everybody's drops, the newest first."""
+    options = shared(context)
+    request = pb.ListDropsRequest(
+        parent=f"accounts/{name or '-'}", states=[_state(each) for each in state or ()]
+    )
+    with options.api() as api:
+        found = list_drops(api, request, count)
+    columns = {"account": "ACCOUNT", **HISTORY_COLUMNS}
+    rows = drop_rows(found, is_json=options.output.is_json)
+    options.output.rows(rows, columns, "there are no such drops")
+
+
+@drops.command("show")
+@command
+def show_drop(context: typer.Context, name: DropName) -> None:
+    """Show all that is kept of a drop, with the evidence."""
+    options = shared(context)
+    with options.api() as api:
+        drop = api.call(api.drops.GetDrop, pb.GetDropRequest(name=f"drops/{short(name)}")).drop
+        request = pb.ListDropRecordsRequest(parent=drop.name)
+        records = api.call(api.drops.ListDropRecords, request).records
+    if options.output.is_json:
+        facts = {**drop_facts(drop), "records": [_record(each) for each in records]}
+        options.output.result(facts, "")
+        return
+    options.output.say(f"{short(drop.account)}: {drop_sentence(drop)}")
+    for record in records:
+        evidence = json.dumps(_plain(record), ensure_ascii=False)
+        options.output.say(
+            f"{local_time(record.create_time)}  {record.kind}  {record.actor}  {evidence}"
+        )
+
+
+@drops.command("resolve")
+@command
+def resolve(
+    context: typer.Context,
+    name: DropName,
+    *,
+    dispensed: Annotated[
+        bool, typer.Option("--dispensed/--not-dispensed", help="Whether the can fell.")
+    ],
+    why: Annotated[str, typer.Option(help="What you know, for the audit log.")],
+) -> None:
+    """Decide what became of a drop that nobody can tell of: its buyer pays, or gets the credits."""
+    options = shared(context)
+    request = pb.ResolveDropRequest(
+        name=f"drops/{short(name)}",
+        state=pb.Drop.STATE_DISPENSED if dispensed else pb.Drop.STATE_NOT_DISPENSED,
+        reason=why,
+    )
+    with options.api() as api:
+        drop = api.call(api.drops.ResolveDrop, request).drop
+    credits_ = f"pays {drop.price} credits" if dispensed else f"has {drop.price} credits back"
+    options.output.result(
+        drop_facts(drop), f"{short(drop.name)}: decided; {short(drop.account)} {credits_}"
+    )
+
+
+def _record(record: pb.DropRecord) -> dict[str, Any]:
+    return {
+        "time": iso_time(record.create_time),
+        "kind": record.kind,
+        "actor": record.actor,
+        "facts": _plain(record),
+    }
+
+
+def _plain(record: pb.DropRecord) -> Any:
+    return _whole(MessageToDict(record.facts))
+
+
+def _whole(value: Any) -> Any:
+    """The value with whole numbers as such: a Struct has every number as a float."""
+    if isinstance(value, dict):
+        return {key: _whole(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _state(text: str) -> pb.Drop.State.ValueType:
+    name = f"STATE_{text.strip().upper().replace(' ', '_').replace('-', '_')}"
+    names = pb.Drop.State.keys()[1:]
+    if name not in names:
+        known = [each.removeprefix("STATE_").lower() for each in names]
+        raise CommandError(f"not a state: {text!r}; one of {', '.join(known)}", Exit.USAGE)
+    return pb.Drop.State.Value(name)

@@ -1,0 +1,182 @@
+"""Commands of administrators for machines and slots."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from drink.v1 import machine_service_pb2 as pb
+from drink_cli.context import command, shared
+from drink_cli.errors import CommandError, Exit
+from drink_cli.purchase import slot_name
+from drink_cli.text import reach_word, short
+
+machines = typer.Typer(help="Machines.", no_args_is_help=True, rich_markup_mode=None)
+slots = typer.Typer(help="Slots of machines.", no_args_is_help=True, rich_markup_mode=None)
+
+Name = Annotated[str, typer.Argument(metavar="MACHINE", help="As sessions name it: d, ld, s.")]
+Slot = Annotated[str, typer.Argument(metavar="SLOT", help="MACHINE/NUMBER, such as d/1.")]
+
+
+@machines.command("add")
+@command
+def add_machine(
+    context: typer.Context,
+    name: Name,
+    display_name: Annotated[str, typer.Argument(help='For people: "Big Drink".')],
+    *,
+    location: Annotated[str, typer.Option(help="Where it stands.")] = "",
+) -> None:
+    """Make a machine without slots."""
+    options = shared(context)
+    request = pb.CreateMachineRequest(
+        name=f"machines/{name}", display_name=display_name, location=location
+    )
+    with options.api() as api:
+        machine = api.call(api.machines.CreateMachine, request).machine
+    options.output.result(_facts(machine), _sentence(machine))
+
+
+@machines.command("change")
+@command
+def change_machine(
+    context: typer.Context,
+    name: Name,
+    *,
+    display_name: Annotated[str | None, typer.Option(help="For people.")] = None,
+    location: Annotated[str | None, typer.Option(help="Where it stands.")] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Whether it sells.")
+    ] = None,
+) -> None:
+    """Change a machine; a disabled one gets no more drops, and those in line are cancelled."""
+    if display_name is None and location is None and enabled is None:
+        raise CommandError("nothing to change; see drink admin machine change --help", Exit.USAGE)
+    options = shared(context)
+    request = pb.UpdateMachineRequest(
+        name=f"machines/{name}", display_name=display_name, location=location, enabled=enabled
+    )
+    with options.api() as api:
+        machine = api.call(api.machines.UpdateMachine, request).machine
+    options.output.result(_facts(machine), _sentence(machine))
+
+
+@machines.command("token")
+@command
+def issue_token(
+    context: typer.Context,
+    name: Name,
+    *,
+    output: Annotated[
+        Path | None, typer.Option(help="A new file for it, readable by its owner only.")
+    ] = None,
+) -> None:
+    """Make a new token for a machine's agent; the one before it is refused from now on."""
+    options = shared(context)
+    # The file is made first: the token is shown once, and must not be lost to a wrong path.
+    descriptor = None if output is None else _new_file(output)
+    request = pb.IssueAgentTokenRequest(name=f"machines/{name}")
+    try:
+        with options.api() as api:
+            token = api.call(api.machines.IssueAgentToken, request).token
+    except CommandError:
+        if output is not None and descriptor is not None:
+            os.close(descriptor)
+            output.unlink()
+        raise
+    if descriptor is None:
+        options.output.result({"machine": name, "token": token}, token)
+        return
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(token + "\n")
+    options.output.result({"machine": name, "file": str(output)}, f"the token is in {output}")
+
+
+@slots.command("add")
+@command
+def add_slot(
+    context: typer.Context,
+    name: Slot,
+    *,
+    item: Annotated[str, typer.Option(help="What it sells.")],
+    price: Annotated[int, typer.Option(min=0, metavar="CREDITS")],
+    available: Annotated[int, typer.Option(min=0, help="Items in it, as counted.")] = 0,
+) -> None:
+    """Make a slot."""
+    options = shared(context)
+    request = pb.CreateSlotRequest(
+        name=slot_name(name), item=item, price=price, available=available
+    )
+    with options.api() as api:
+        slot = api.call(api.machines.CreateSlot, request).slot
+    options.output.result(_slot_facts(slot), _slot_sentence(slot))
+
+
+@slots.command("change")
+@command
+def change_slot(
+    context: typer.Context,
+    name: Slot,
+    *,
+    item: Annotated[str | None, typer.Option(help="What it sells from now on.")] = None,
+    price: Annotated[int | None, typer.Option(min=0, metavar="CREDITS")] = None,
+    available: Annotated[
+        int | None, typer.Option(min=0, help="Items that can be bought, as counted.")
+    ] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Whether it sells.")
+    ] = None,
+) -> None:
+    """Change what a slot sells, its price or stock, or take it out of service."""
+    if item is None and price is None and available is None and enabled is None:
+        raise CommandError("nothing to change; see drink admin slot change --help", Exit.USAGE)
+    options = shared(context)
+    request = pb.UpdateSlotRequest(
+        name=slot_name(name), item=item, price=price, available=available, enabled=enabled
+    )
+    with options.api() as api:
+        slot = api.call(api.machines.UpdateSlot, request).slot
+    options.output.result(_slot_facts(slot), _slot_sentence(slot))
+
+
+def _new_file(path: Path) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}", Exit.USAGE) from None
+
+
+def _facts(machine: pb.Machine) -> dict[str, Any]:
+    return {
+        "machine": short(machine.name),
+        "display_name": machine.display_name,
+        "location": machine.location,
+        "enabled": machine.enabled,
+        "reach": reach_word(machine.reach),
+        "slots": [short(slot.name) for slot in machine.slots],
+    }
+
+
+def _sentence(machine: pb.Machine) -> str:
+    place = f", {machine.location}" if machine.location else ""
+    service = "" if machine.enabled else ", out of service"
+    return f"{short(machine.name)}: {machine.display_name}{place}{service}"
+
+
+def _slot_facts(slot: pb.Slot) -> dict[str, Any]:
+    return {
+        "slot": short(slot.name),
+        "item": slot.item,
+        "price": slot.price,
+        "available": slot.available,
+        "enabled": slot.enabled,
+    }
+
+
+def _slot_sentence(slot: pb.Slot) -> str:
+    service = "" if slot.enabled else ", out of service"
+    return (
+        f"{short(slot.name)} sells {slot.item} for {slot.price} credits, "
+        f"{slot.available} left{service}"
+    )

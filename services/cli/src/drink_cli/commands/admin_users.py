@@ -1,0 +1,174 @@
+"""Commands of administrators for users and their credits."""
+
+import uuid
+from typing import Annotated
+
+import typer
+
+from drink.v1 import account_service_pb2 as pb
+from drink_cli.commands.account import account_facts, account_sentence, asked_secret
+from drink_cli.context import command, shared
+from drink_cli.errors import CommandError, Exit
+
+users = typer.Typer(help="Users.", no_args_is_help=True, rich_markup_mode=None)
+credits_ = typer.Typer(help="Credits of users.", no_args_is_help=True, rich_markup_mode=None)
+
+PAGE_ROWS_MAX = 1000
+
+COLUMNS = {
+    "account": "USER",
+    "available": "AVAILABLE",
+    "held": "HELD",
+    "admin": "ADMIN",
+    "closed": "CLOSED",
+}
+
+Name = Annotated[str, typer.Argument(metavar="USER")]
+IButton = Annotated[
+    str | None, typer.Option(metavar="DIGITS", help="16 hexadecimal digits of an iButton.")
+]
+
+
+@users.command("list")
+@command
+def list_users(
+    context: typer.Context,
+    prefix: Annotated[str, typer.Argument(help="Only names that begin with this.")] = "",
+    *,
+    open_only: Annotated[bool, typer.Option("--open", help="Without closed accounts.")] = False,
+) -> None:
+    """Show users and their credits, by name."""
+    options = shared(context)
+    found: list[pb.Account] = []
+    request = pb.ListAccountsRequest(
+        page_size=PAGE_ROWS_MAX, name_prefix=prefix, open_only=open_only
+    )
+    with options.api() as api:
+        while True:
+            page = api.call(api.accounts.ListAccounts, request)
+            found += page.accounts
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+    options.output.rows([account_facts(each) for each in found], COLUMNS, "there are no such users")
+
+
+@users.command("show")
+@command
+def show_user(context: typer.Context, name: Name) -> None:
+    """Show one user's credits."""
+    options = shared(context)
+    with options.api() as api:
+        request = pb.GetAccountRequest(name=f"accounts/{name}")
+        account = api.call(api.accounts.GetAccount, request).account
+    options.output.result(account_facts(account), _sentence(account))
+
+
+@users.command("add")
+@command
+def add_user(
+    context: typer.Context,
+    name: Name,
+    *,
+    password: Annotated[
+        bool, typer.Option("--password", help="Ask for a password, or read it from a pipe.")
+    ] = False,
+    ibutton: IButton = None,
+    admin: Annotated[bool, typer.Option("--admin", help="May administer.")] = False,
+    reopen: Annotated[
+        bool, typer.Option("--reopen", help="Open the closed account of that name again.")
+    ] = False,
+) -> None:
+    """Make a user without credits."""
+    options = shared(context)
+    request = pb.CreateAccountRequest(
+        name=f"accounts/{name}",
+        password=asked_secret(f"password of {name}: ", twice=True) if password else None,
+        ibutton=ibutton,
+        admin=admin,
+        reopen=reopen,
+    )
+    with options.api() as api:
+        account = api.call(api.accounts.CreateAccount, request).account
+    options.output.result(account_facts(account), _sentence(account))
+
+
+@users.command("change")
+@command
+def change_user(
+    context: typer.Context,
+    name: Name,
+    *,
+    admin: Annotated[
+        bool | None, typer.Option("--admin/--no-admin", help="May administer.")
+    ] = None,
+    closed: Annotated[
+        bool | None, typer.Option("--close/--open", help="May not log in or buy.")
+    ] = None,
+    ibutton: IButton = None,
+    no_ibutton: Annotated[
+        bool, typer.Option("--no-ibutton", help="Take the iButton away.")
+    ] = False,
+) -> None:
+    """Change what a user may do; closing ends every login of the user at once."""
+    if no_ibutton and ibutton is not None:
+        raise CommandError("--ibutton or --no-ibutton", Exit.USAGE)
+    if admin is None and closed is None and ibutton is None and not no_ibutton:
+        raise CommandError("nothing to change; see drink admin user change --help", Exit.USAGE)
+    options = shared(context)
+    request = pb.UpdateAccountRequest(
+        name=f"accounts/{name}",
+        admin=admin,
+        closed=closed,
+        ibutton="" if no_ibutton else ibutton,
+    )
+    with options.api() as api:
+        account = api.call(api.accounts.UpdateAccount, request).account
+    options.output.result(account_facts(account), _sentence(account))
+
+
+@users.command("password")
+@command
+def set_password(context: typer.Context, name: Name) -> None:
+    """Give a user another password, asked for or read from a pipe; ends every login of the user."""
+    options = shared(context)
+    request = pb.SetPasswordRequest(
+        name=f"accounts/{name}", password=asked_secret(f"new password of {name}: ", twice=True)
+    )
+    with options.api() as api:
+        account = api.call(api.accounts.SetPassword, request).account
+    options.output.result(account_facts(account), f"{name} has another password")
+
+
+# A number below zero looks like an option.
+@credits_.command("add", context_settings={"ignore_unknown_options": True})
+@command
+def add_credits(
+    context: typer.Context,
+    name: Name,
+    number: Annotated[int, typer.Argument(metavar="CREDITS", help="-50 takes 50 back.")],
+    *,
+    request_id: Annotated[
+        str | None, typer.Option(help="Names this gift, so that a repeat gives nothing twice.")
+    ] = None,
+) -> None:
+    """Give somebody credits, or take them back."""
+    options = shared(context)
+    request = pb.AddCreditsRequest(
+        request_id=request_id or str(uuid.uuid4()), account=f"accounts/{name}", credits=number
+    )
+    with options.api() as api:
+        account = api.call(api.accounts.AddCredits, request).account
+    options.output.result(
+        {**account_facts(account), "added": number, "request_id": request.request_id},
+        f"{number:+} credits; {account_sentence(account)}",
+    )
+
+
+def _sentence(account: pb.Account) -> str:
+    facts = [account_sentence(account)]
+    if account.admin:
+        facts.append("administrator")
+    if account.closed:
+        facts.append("closed")
+    return "; ".join(facts)

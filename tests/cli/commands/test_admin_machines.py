@@ -1,0 +1,83 @@
+import json
+from pathlib import Path
+
+from drink_cli.errors import Exit
+from tests.cli.conftest import Drink
+
+
+def test_a_machine_is_made_with_slots_and_a_token(administrator: Drink, tmp_path: Path) -> None:
+    said = administrator("admin", "machine", "add", "new", "New one", "--location", "Room 5").output
+    slot = administrator(
+        "admin", "slot", "add", "new/1", "--item", "Tea", "--price", "30", "--available", "4"
+    ).output
+    path = tmp_path / "new.token"
+    administrator("admin", "machine", "token", "new", "--output", str(path))
+
+    assert said == "new: New one, Room 5\n"
+    assert slot == "new/1 sells Tea for 30 credits, 4 left\n"
+    assert len(path.read_text().strip()) >= 40
+    assert path.stat().st_mode & 0o777 == 0o600
+    shown = json.loads(administrator("--json", "machines", "new").output)
+    assert [(row["slot"], row["state"]) for row in shown] == [("new/1", "offline")]
+
+
+def test_a_machine_is_taken_out_of_service_and_back(administrator: Drink) -> None:
+    administrator("admin", "machine", "add", "old", "Old one")
+
+    assert (
+        "out of service" in administrator("admin", "machine", "change", "old", "--disable").output
+    )
+    assert (
+        "out of service"
+        not in administrator(
+            "admin", "machine", "change", "old", "--enable", "--display-name", "Older one"
+        ).output
+    )
+    assert administrator("admin", "machine", "change", "old").exit_code == Exit.USAGE
+    assert (
+        administrator("admin", "machine", "change", "none", "--enable").exit_code == Exit.NOT_FOUND
+    )
+
+
+def test_what_is_there_is_not_made_again(administrator: Drink) -> None:
+    assert administrator("admin", "machine", "add", "d", "D").exit_code == Exit.REFUSED
+    assert administrator("admin", "machine", "add", "D!", "D").exit_code == Exit.USAGE
+    terms = ("--item", "Tea", "--price", "1")
+    assert administrator("admin", "slot", "add", "d/1", *terms).exit_code == Exit.REFUSED
+    assert administrator("admin", "slot", "add", "none/1", *terms).exit_code == Exit.NOT_FOUND
+
+
+def test_a_token_is_not_lost_to_a_file_that_is_there(administrator: Drink, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("mine")
+    before = administrator("--json", "machines", "d").output
+
+    result = administrator("admin", "machine", "token", "d", "--output", str(path))
+
+    assert result.exit_code == Exit.USAGE
+    assert path.read_text() == "mine"
+    assert administrator("--json", "machines", "d").output == before
+
+
+def test_no_file_stays_of_a_token_that_was_refused(administrator: Drink, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+
+    result = administrator("admin", "machine", "token", "none", "--output", str(path))
+
+    assert result.exit_code == Exit.NOT_FOUND
+    assert not path.exists()
+
+
+def test_a_slot_is_changed(administrator: Drink) -> None:
+    said = administrator(
+        "admin", "slot", "change", "d/2",
+        "--item", "Tea", "--price", "55", "--available", "3", "--disable",
+    ).output  # fmt: skip
+
+    assert said == "d/2 sells Tea for 55 credits, 3 left, out of service\n"
+    assert administrator("admin", "slot", "change", "d/2").exit_code == Exit.USAGE
+
+    administrator(
+        "admin", "slot", "change", "d/2",
+        "--item", "Dew", "--price", "50", "--available", "40", "--enable",
+    )  # fmt: skip

@@ -1,0 +1,313 @@
+"""What administrators do over gRPC, and that nobody else may."""
+
+from typing import Any
+
+import grpc
+import pytest
+
+from drink.v1 import account_service_pb2 as accounts
+from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import machine_service_pb2 as machines
+from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import AuditKind
+from tests.support.rpc_frontend import ANN, LIMIT_S, PASSWORD, ROOT, Frontend, refused
+
+NO_DROP = "drops/" + "Z" * 26
+
+CALLS = {
+    "ListAccounts": accounts.ListAccountsRequest(),
+    "CreateAccount": accounts.CreateAccountRequest(name="accounts/eve"),
+    "UpdateAccount": accounts.UpdateAccountRequest(name="accounts/nobody", closed=True),
+    "SetPassword": accounts.SetPasswordRequest(name="accounts/nobody", password="x"),
+    "CreateMachine": machines.CreateMachineRequest(name="machines/x", display_name="X"),
+    "UpdateMachine": machines.UpdateMachineRequest(name="machines/none", enabled=False),
+    "CreateSlot": machines.CreateSlotRequest(name="machines/none/slots/1", item="Tea", price=1),
+    "IssueAgentToken": machines.IssueAgentTokenRequest(name="machines/none"),
+    "ResolveDrop": drops.ResolveDropRequest(
+        name=NO_DROP, state=drops.Drop.STATE_DISPENSED, reason="seen"
+    ),
+    "ListDropRecords": drops.ListDropRecordsRequest(parent=NO_DROP),
+}
+
+
+async def call(frontend: Frontend, method: str, request: Any, metadata: Any = ROOT) -> Any:
+    stubs = (frontend.account_stub, frontend.machine_stub, frontend.drop_stub)
+    stub = next(each for each in stubs if hasattr(each, method))
+    return await getattr(stub, method)(request, metadata=metadata, timeout=LIMIT_S)
+
+
+@pytest.mark.parametrize("method", CALLS)
+async def test_rights_come_before_existence(frontend: Frontend, method: str) -> None:
+    refusal = await refused(call(frontend, method, CALLS[method], ANN))
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "ADMIN_REQUIRED",
+    )
+
+
+@pytest.mark.parametrize("method", CALLS)
+async def test_without_a_token_nothing_is_done(frontend: Frontend, method: str) -> None:
+    refusal = await refused(call(frontend, method, CALLS[method], ()))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
+
+
+async def list_all(frontend: Frontend, page_size: int, **terms: Any) -> list[list[str]]:
+    pages, token = [], ""
+    while True:
+        request = accounts.ListAccountsRequest(page_size=page_size, page_token=token, **terms)
+        answer = await call(frontend, "ListAccounts", request)
+        pages.append([each.name.removeprefix("accounts/") for each in answer.accounts])
+        token = answer.next_page_token
+        if not token:
+            return pages
+
+
+class TestListAccounts:
+    async def test_pages_are_in_order_of_names(self, frontend: Frontend) -> None:
+        assert await list_all(frontend, 2) == [["ann", "bob"], ["root"]]
+        assert await list_all(frontend, 0) == [["ann", "bob", "root"]]
+
+    async def test_names_are_found_by_how_they_begin(self, frontend: Frontend) -> None:
+        for name in ("Zed", "zoe", "a_x"):
+            request = accounts.CreateAccountRequest(name=f"accounts/{name}")
+            await call(frontend, "CreateAccount", request)
+        assert await list_all(frontend, 9, name_prefix="Z") == [["Zed", "zoe"]]
+        assert await list_all(frontend, 9, name_prefix="a_") == [["a_x"]]
+
+    async def test_closed_accounts_can_be_left_out(self, frontend: Frontend) -> None:
+        request = accounts.UpdateAccountRequest(name="accounts/bob", closed=True)
+        assert (await call(frontend, "UpdateAccount", request)).account.closed
+        assert await list_all(frontend, 9, open_only=True) == [["ann", "root"]]
+        assert await list_all(frontend, 9) == [["ann", "bob", "root"]]
+
+    @pytest.mark.parametrize(
+        ("request_", "field"),
+        [
+            (accounts.ListAccountsRequest(page_size=-1), "page_size"),
+            (accounts.ListAccountsRequest(page_token="x"), "page_token"),
+            (accounts.ListAccountsRequest(page_token="YW5uAAAAAAAAAAAAAA=="), "page_token"),
+            (accounts.ListAccountsRequest(name_prefix="a b"), "name_prefix"),
+            (accounts.ListAccountsRequest(name_prefix="x" * 33), "name_prefix"),
+        ],
+    )
+    async def test_a_wrong_field_is_named(
+        self, frontend: Frontend, request_: accounts.ListAccountsRequest, field: str
+    ) -> None:
+        refusal = await refused(call(frontend, "ListAccounts", request_))
+        assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
+
+    async def test_a_token_is_good_for_its_own_list(self, frontend: Frontend) -> None:
+        first = await call(frontend, "ListAccounts", accounts.ListAccountsRequest(page_size=1))
+        other = accounts.ListAccountsRequest(page_token=first.next_page_token, open_only=True)
+        refusal = await refused(call(frontend, "ListAccounts", other))
+        assert refusal.facts == {"field": "page_token"}
+
+
+class TestAccounts:
+    async def test_a_new_user_logs_in(self, frontend: Frontend) -> None:
+        request = accounts.CreateAccountRequest(name="accounts/eve", password="first-one")
+        made = (await call(frontend, "CreateAccount", request)).account
+        credentials = accounts.PasswordCredentials(account="accounts/eve", password="first-one")
+        login = await frontend.account_stub.Login(
+            accounts.LoginRequest(password=credentials), timeout=LIMIT_S
+        )
+        assert made == login.account
+        assert made.create_time.ToMilliseconds() == frontend.bench.clock.now_ms()
+
+    async def test_a_closed_account_is_out_and_comes_back_without_what_it_had(
+        self, frontend: Frontend
+    ) -> None:
+        closed = accounts.UpdateAccountRequest(name="accounts/ann", closed=True)
+        await call(frontend, "UpdateAccount", closed)
+        refusal = await refused(call(frontend, "GetAccount", accounts.GetAccountRequest(), ANN))
+        assert refusal.reason == "TOKEN_INVALID"
+
+        again = accounts.CreateAccountRequest(name="accounts/ann", reopen=True)
+        account = (await call(frontend, "CreateAccount", again)).account
+        assert (account.closed, account.posted_credits) == (False, 200)
+        credentials = accounts.PasswordCredentials(account="accounts/ann", password=PASSWORD)
+        login = frontend.account_stub.Login(accounts.LoginRequest(password=credentials))
+        assert (await refused(login)).reason == "CREDENTIALS_INVALID"
+
+    async def test_an_ibutton_is_given_and_taken_away(self, frontend: Frontend) -> None:
+        for ibutton, works in (("FEDCBA9876543210", True), ("", False)):
+            request = accounts.UpdateAccountRequest(name="accounts/ann", ibutton=ibutton)
+            await call(frontend, "UpdateAccount", request)
+            login = frontend.account_stub.Login(accounts.LoginRequest(ibutton="FEDCBA9876543210"))
+            if works:
+                assert (await login).account.name == "accounts/ann"
+            else:
+                assert (await refused(login)).reason == "CREDENTIALS_INVALID"
+
+    async def test_the_last_administrator_stays_one(self, frontend: Frontend) -> None:
+        request = accounts.UpdateAccountRequest(name="accounts/root", admin=False)
+        refusal = await refused(call(frontend, "UpdateAccount", request))
+        assert refusal.reason == "LAST_ADMINISTRATOR"
+
+    @pytest.mark.parametrize(
+        ("method", "fields", "field"),
+        [
+            ("CreateAccount", {"name": "eve"}, "name"),
+            ("CreateAccount", {"name": "accounts/e e"}, "name"),
+            ("CreateAccount", {"name": "accounts/e", "password": ""}, "password"),
+            ("CreateAccount", {"name": "accounts/e", "ibutton": "1"}, "ibutton"),
+            ("UpdateAccount", {"name": "accounts/ann", "ibutton": "1"}, "ibutton"),
+            ("SetPassword", {"name": "accounts/ann"}, "password"),
+        ],
+    )  # fmt: skip
+    async def test_a_wrong_field_is_named(
+        self, frontend: Frontend, method: str, fields: dict[str, Any], field: str
+    ) -> None:
+        request = getattr(accounts, f"{method}Request")(**fields)
+        refusal = await refused(call(frontend, method, request))
+        assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
+
+
+class TestOwnLogins:
+    async def test_a_logout_ends_one_login(self, frontend: Frontend) -> None:
+        credentials = accounts.PasswordCredentials(account="accounts/ann", password=PASSWORD)
+        login = await frontend.account_stub.Login(accounts.LoginRequest(password=credentials))
+        other = (("authorization", f"Bearer {login.token}"),)
+        await call(frontend, "Logout", accounts.LogoutRequest(), other)
+        own = accounts.GetAccountRequest()
+        assert (await refused(call(frontend, "GetAccount", own, other))).reason == "TOKEN_INVALID"
+        await call(frontend, "GetAccount", own, ANN)
+
+    async def test_another_password_ends_every_login_of_before(self, frontend: Frontend) -> None:
+        request = accounts.ChangePasswordRequest(old_password=PASSWORD, new_password="another")
+        answer = await call(frontend, "ChangePassword", request, ANN)
+        own = accounts.GetAccountRequest()
+        assert (await refused(call(frontend, "GetAccount", own, ANN))).reason == "TOKEN_INVALID"
+        now = (("authorization", f"Bearer {answer.token}"),)
+        assert (await call(frontend, "GetAccount", own, now)).account.name == "accounts/ann"
+
+    async def test_a_wrong_password_changes_nothing(self, frontend: Frontend) -> None:
+        request = accounts.ChangePasswordRequest(old_password="guess", new_password="another")
+        refusal = await refused(call(frontend, "ChangePassword", request, ANN))
+        assert refusal.reason == "CREDENTIALS_INVALID"
+        await call(frontend, "GetAccount", accounts.GetAccountRequest(), ANN)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "field"),
+        [
+            ("", "x", "old_password"),
+            (PASSWORD, "", "new_password"),
+            (PASSWORD, "a b", "new_password"),
+        ],
+    )
+    async def test_a_wrong_field_is_named(
+        self, frontend: Frontend, old: str, new: str, field: str
+    ) -> None:
+        request = accounts.ChangePasswordRequest(old_password=old, new_password=new)
+        refusal = await refused(call(frontend, "ChangePassword", request, ANN))
+        assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
+
+
+class TestMachines:
+    async def test_a_machine_is_made_with_a_slot_and_a_token(self, frontend: Frontend) -> None:
+        machine = machines.CreateMachineRequest(
+            name="machines/x", display_name="X", location="Room 5"
+        )
+        await call(frontend, "CreateMachine", machine)
+        slot = machines.CreateSlotRequest(
+            name="machines/x/slots/7", item="Tea", price=30, available=4
+        )
+        await call(frontend, "CreateSlot", slot)
+        token = await call(
+            frontend, "IssueAgentToken", machines.IssueAgentTokenRequest(name="machines/x")
+        )
+
+        assert await frontend.bench.machines.authenticate(token.token) == "x"
+        shown = await call(frontend, "GetMachine", machines.GetMachineRequest(name="machines/x"))
+        assert (shown.machine.location, shown.machine.slots[0].available) == ("Room 5", 4)
+
+    async def test_only_what_is_given_is_changed(self, frontend: Frontend) -> None:
+        request = machines.UpdateMachineRequest(name="machines/d", enabled=False)
+        machine = (await call(frontend, "UpdateMachine", request)).machine
+        assert (machine.display_name, machine.enabled) == ("D", False)
+
+    @pytest.mark.parametrize(
+        ("method", "fields", "reason", "wrong"),
+        [
+            ("CreateMachine", {"name": "machines/d", "display_name": "D"}, "ALREADY_EXISTS", ""),
+            ("CreateMachine", {"name": "machines/D", "display_name": "D"}, "FIELD_INVALID", "name"),
+            ("CreateMachine", {"name": "machines/x"}, "FIELD_INVALID", "display_name"),
+            ("UpdateMachine", {"name": "machines/none"}, "MACHINE_NOT_FOUND", ""),
+            ("CreateSlot", {"name": "machines/d/slots/1", "item": "Tea"}, "ALREADY_EXISTS", ""),
+            ("CreateSlot", {"name": "machines/d/slots/100", "item": "T"}, "FIELD_INVALID", "name"),
+            ("CreateSlot", {"name": "machines/d/slots/9"}, "FIELD_INVALID", "item"),
+            (
+                "CreateSlot",
+                {"name": "machines/d/slots/9", "item": "T", "price": -1},
+                "FIELD_INVALID",
+                "price",
+            ),
+            ("CreateSlot", {"name": "machines/none/slots/9", "item": "T"}, "MACHINE_NOT_FOUND", ""),
+            ("IssueAgentToken", {"name": "machines/none"}, "MACHINE_NOT_FOUND", ""),
+        ],
+    )  # fmt: skip
+    async def test_what_cannot_be_made_is_refused(
+        self, frontend: Frontend, method: str, fields: dict[str, Any], reason: str, wrong: str
+    ) -> None:
+        request = getattr(machines, f"{method}Request")(**fields)
+        refusal = await refused(call(frontend, method, request))
+        assert (refusal.reason, refusal.facts.get("field", "")) == (reason, wrong)
+
+
+class TestUnknownDrops:
+    async def _unknown(self, frontend: Frontend) -> str:
+        drop = await frontend.bench.place("r-1")
+        await frontend.bench.take()
+        await frontend.bench.report(drop.id, State.UNKNOWN, Cause.BOARD_SILENT)
+        return f"drops/{drop.id}"
+
+    async def test_a_decision_settles_the_drop_once(self, frontend: Frontend) -> None:
+        name = await self._unknown(frontend)
+        request = drops.ResolveDropRequest(
+            name=name, state=drops.Drop.STATE_NOT_DISPENSED, reason="it hangs in the slot"
+        )
+        first, again = [await call(frontend, "ResolveDrop", request) for _ in range(2)]
+        assert first.drop == again.drop
+        assert (first.drop.state, first.drop.cause, first.drop.decided_by) == (
+            drops.Drop.STATE_NOT_DISPENSED,
+            drops.Drop.CAUSE_OPERATOR,
+            "root",
+        )
+        request.state = drops.Drop.STATE_DISPENSED
+        assert (await refused(call(frontend, "ResolveDrop", request))).reason == "DROP_NOT_UNKNOWN"
+
+        own = await call(frontend, "GetAccount", accounts.GetAccountRequest(), ANN)
+        assert own.account.available_credits == 200
+
+    async def test_the_records_tell_all_that_is_kept(self, frontend: Frontend) -> None:
+        name = await self._unknown(frontend)
+        answer = await call(frontend, "ListDropRecords", drops.ListDropRecordsRequest(parent=name))
+        assert {record.kind for record in answer.records} == {AuditKind.DROP_MOVED}
+        last = answer.records[-1]
+        assert (last.actor, last.facts["to"], last.facts["cause"]) == (
+            "agent:d",
+            "UNKNOWN",
+            "BOARD_SILENT",
+        )
+
+    @pytest.mark.parametrize(
+        ("changes", "facts"),
+        [
+            ({"state": drops.Drop.STATE_UNKNOWN}, {"field": "state"}),
+            ({"state": drops.Drop.STATE_UNSPECIFIED}, {"field": "state"}),
+            ({"reason": " "}, {"field": "reason"}),
+            ({"reason": "x" * 201}, {"field": "reason"}),
+            ({"name": "1"}, {"field": "name"}),
+        ],
+    )
+    async def test_a_wrong_field_is_named(
+        self, frontend: Frontend, changes: dict[str, Any], facts: dict[str, str]
+    ) -> None:
+        terms = {"name": NO_DROP, "state": drops.Drop.STATE_DISPENSED, "reason": "seen", **changes}
+        refusal = await refused(call(frontend, "ResolveDrop", drops.ResolveDropRequest(**terms)))
+        assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", facts)
+
+    async def test_a_drop_that_is_not_there(self, frontend: Frontend) -> None:
+        for method in ("ResolveDrop", "ListDropRecords"):
+            refusal = await refused(call(frontend, method, CALLS[method]))
+            assert refusal.reason == "DROP_NOT_FOUND"
