@@ -20,10 +20,16 @@ LIMIT_S = 30
 HEARTBEAT_S = 1
 """Seconds between heartbeats; after three without a word a link is lost."""
 
+ALL_LINES = "repeats_per_minute_max = 10_000"
+"""Keeps every log line: these tests lose more links in a minute than the default limit logs."""
+
 PLAN = replace(
     COUPLE,
-    frontend={"links": f"heartbeat_interval_s = {HEARTBEAT_S}\ncommand_ttl_s = 1"},
-    agent={"link": "backoff_slow_s = 0.5", "log": 'level = "DEBUG"'},
+    frontend={
+        "links": f"heartbeat_interval_s = {HEARTBEAT_S}\ncommand_ttl_s = 1",
+        "log": ALL_LINES,
+    },
+    agent={"link": "backoff_slow_s = 0.5", "log": f'level = "DEBUG"\n{ALL_LINES}'},
 )
 
 REPLACED_S = 6
