@@ -100,6 +100,21 @@ async def test_a_client_without_a_pause_is_told_of_and_one_with_pauses_is_not(se
     assert [line["lines"] for line in lines if line["event"] == "session_busy"] == [BUSY_LINES]
 
 
+async def test_lines_that_need_the_database_take_turns_too(serve: Serve) -> None:
+    server = await serve({"turn_pause_ms": 1_000})
+    loop = asyncio.get_running_loop()
+    async with Caller(server) as flood, Caller(server) as other:
+        await flood.login()
+        await other.read()
+        begun_at = loop.time()
+        flood.send(b"GETBALANCE nobody\n" * 40)
+        await flood.read()
+        for _ in range(300):
+            await other.ask(b"TEMP\n")
+        replies = 1 + bytes(flood.reader._buffer).count(b"\n")  # type: ignore[attr-defined]
+        assert replies <= 2 + (loop.time() - begun_at)
+
+
 async def test_the_machine_is_chosen_by_the_local_address(serve: Serve) -> None:
     server = await serve(
         address="0.0.0.0",

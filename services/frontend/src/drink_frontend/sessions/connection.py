@@ -348,6 +348,9 @@ class Connection(asyncio.Protocol):
             await self._give_in_parts(answer)
         else:
             self._give(answer, b"".join(answer.parts))
+        if self._decoder.backlog:
+            # Such a line takes longer than all that are answered at once in a turn.
+            await self._context.turns.next()
 
     def _is_in_parts(self, answer: Answer) -> bool:
         """Whether this client receives the parts of the answer separately.
