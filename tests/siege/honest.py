@@ -6,9 +6,9 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import BinaryIO, Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -142,7 +142,7 @@ class Typist(Buyer):
     """Buys in a session, which it opens again when it is lost."""
 
     _session: socket.socket | None = None
-    _lines: Iterator[bytes] = iter(())
+    _lines: BinaryIO
 
     def buy(self, slot: int, request_id: str) -> None:
         """Sessions know no request ids: a lost reply means another can."""
@@ -160,11 +160,12 @@ class Typist(Buyer):
     def close(self) -> None:
         """Hangs up."""
         if self._session is not None:
+            self._lines.close()
             self._session.close()
             self._session = None
 
 
-def type_in(port: int, user: UserPlan, patience_s: float) -> tuple[socket.socket, Iterator[bytes]]:
+def type_in(port: int, user: UserPlan, patience_s: float) -> tuple[socket.socket, BinaryIO]:
     """A session that is logged in, and its replies.
 
     Raises:
@@ -172,18 +173,19 @@ def type_in(port: int, user: UserPlan, patience_s: float) -> tuple[socket.socket
         NotServedError: a command was refused.
     """
     session = socket.create_connection(("127.0.0.1", port), timeout=patience_s)
-    lines = iter(session.makefile("rb").readline, b"")
+    lines = session.makefile("rb")
     try:
         ask(session, lines, "")
         ask(session, lines, f"USER {user.name}")
         ask(session, lines, f"PASS {user.password}")
     except BaseException:
+        lines.close()
         session.close()
         raise
     return session, lines
 
 
-def ask(session: socket.socket, lines: Iterator[bytes], line: str) -> bytes:
+def ask(session: socket.socket, lines: BinaryIO, line: str) -> bytes:
     """Sends a line, and returns the last line of its reply; no line waits for the greeting.
 
     Raises:
@@ -326,7 +328,7 @@ def _visit_grpc(system: SiegeSystem) -> None:
 
 def _visit_session(system: SiegeSystem) -> None:
     session, lines = type_in(system.session_port, NEWCOMER, NEWCOMER_PATIENCE_S)
-    with session:
+    with session, lines:
         ask(session, lines, f"MACHINE {TYPIST_MACHINES[0]}")
         ask(session, lines, "STAT")
         ask(session, lines, "QUIT")

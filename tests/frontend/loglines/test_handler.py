@@ -72,6 +72,13 @@ def test_what_peers_sent_is_not_filled_into_grpc_s_messages(log: Log) -> None:
     assert "ValueError" in text
 
 
+def test_a_response_that_a_client_did_not_wait_for_is_no_error(log: Log) -> None:
+    message = "ExecuteBatchError raised in core by servicer method [/drink.v1.DropService/Drop]"
+    log.log("grpc._cython.cygrpc", message, error=ValueError("failed"))
+    log.log("grpc._cython.cygrpc", "another message")
+    assert log.read() == "ERROR another message\n"
+
+
 def test_a_message_that_cannot_be_made_is_logged_without_its_facts(log: Log) -> None:
     log.log("some.library", "%d cans", "many")
     assert log.read() == "ERROR %d cans\n"

@@ -111,6 +111,7 @@ class TestGetAccount:
         expected = pb.Account(
             name="accounts/ann", posted_credits=200, held_credits=50, available_credits=150
         )
+        expected.create_time.FromMilliseconds(frontend.bench.clock.now_ms())
         for name in ("", "accounts/ann"):
             answer = await frontend.account_stub.GetAccount(
                 pb.GetAccountRequest(name=name), metadata=ANN, timeout=LIMIT_S

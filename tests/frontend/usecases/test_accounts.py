@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.entities import Account, AuditKind, LedgerEntry
 from drink_frontend.domain.errors import (
     AccountClosedError,
@@ -227,7 +228,7 @@ async def test_a_token_is_recalled_until_it_is_found_not_to_be_good(
 async def test_the_tokens_that_are_recalled_have_a_bound(
     bench: Bench, carol: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drink_frontend.usecases.accounts.RECALLED_MAX", 2)
+    monkeypatch.setattr(bench.accounts, "_recalled", Cache(2))
     tokens = [(await bench.accounts.issue_token(carol))[0] for _ in range(3)]
     for token in tokens:
         await bench.accounts.authenticate(token)

@@ -8,10 +8,11 @@ from contextlib import aclosing, asynccontextmanager
 from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import drop_service_pb2_grpc
 from drink_frontend.domain import entities
-from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.domain.errors import DropNotUnknownError, FieldInvalidError
 from drink_frontend.domain.limits import PAGE_MAX, check_text
 from drink_frontend.rpc.calls import Context, administrator, caller, current_call
 from drink_frontend.rpc.conversion import (
+    STATES,
     decision,
     drop_message,
     drop_order,
@@ -137,9 +138,15 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         is_dispensed = decision(request.state)
         if not check_text(request.reason, "reason").strip():
             raise FieldInvalidError("reason", "must say what is known")
-        drop = await self._drops.decide(
-            operator, drop_id, dispensed=is_dispensed, why=request.reason
-        )
+        try:
+            drop = await self._drops.decide(
+                operator, drop_id, dispensed=is_dispensed, why=request.reason
+            )
+        except DropNotUnknownError:
+            # The response to the same decision may have been lost.
+            drop = await self._drops.get(caller(), drop_id)
+            if drop.decided_by != operator or STATES[drop.state] != request.state:
+                raise
         return pb.ResolveDropResponse(drop=drop_message(drop))
 
     async def ListDropRecords(

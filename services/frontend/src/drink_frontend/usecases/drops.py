@@ -278,8 +278,7 @@ class Drops:
     async def decide(self, operator: str, drop_id: str, *, dispensed: bool, why: str) -> Drop:
         """Settles an UNKNOWN drop as an operator decided.
 
-        Evidence that comes later is recorded and raises an alarm, but does not change the drop. The
-        same decision by the same operator again changes nothing.
+        Evidence that comes later is recorded and raises an alarm, but does not change the drop.
 
         Args:
             operator: Who decides.
@@ -301,8 +300,6 @@ class Drops:
             drop = tx.drops.get(drop_id)
             if drop is None:
                 raise DropNotFoundError("no such drop")
-            if drop.decided_by == operator and (drop.state is State.DISPENSED) is dispensed:
-                return drop
             answer = advance(
                 tx,
                 drop,

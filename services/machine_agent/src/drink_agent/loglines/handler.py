@@ -14,6 +14,10 @@ from drink_agent.loglines.output import Output
 _OWN = ("drink_agent", "process")
 _GRPC = "grpc"
 
+UNSENT_RESPONSE = "ExecuteBatchError raised in core"
+"""Begins gRPC's message that a response could not be sent, since its connection has ended.
+gRPC logs it as an error with a traceback, but a client can cause it at any time."""
+
 
 class OutputHandler(logging.Handler):
     """Cleans, limits and formats records, and queues their lines. Raises nothing.
@@ -56,6 +60,8 @@ class OutputHandler(logging.Handler):
         return cleaned
 
     def _library_message(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        if record.name.startswith(_GRPC) and str(record.msg).startswith(UNSENT_RESPONSE):
+            return None
         cleaned = copy.copy(record)
         if not self._filter.accept_library_message(cleaned.name, cleaned.levelno, vars(cleaned)):
             return None
