@@ -22,8 +22,8 @@ RELEASED_PROTOS = $(shell ls -d tests/releases/*/protos.binpb | sort -V | tail -
 TOOLS_READY := .tools/.ready
 VENV_READY := .venv/.ready
 FUZZ_READY := .tools/fuzz/.ready
-# Crash tests wait more than they compute.
-CRASH_WORKERS := 4
+# Many tests wait for processes: at least four workers keep two processors busy.
+WORKERS := $(shell cores=$$(nproc); echo $$((cores > 4 ? cores : 4)))
 # Tests of modules that start processes or search long.
 NOT_IN_UNIT := tests/agent/board/emulator/test_cli.py tests/agent/test_cli.py \
 	tests/contract/storage/test_books_model.py tests/frontend/admin \
@@ -70,8 +70,8 @@ unit: $(VENV_READY) ## Run the tests of single modules, those that are quick and
 
 .PHONY: test
 test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options, and then those on Docker are left out
-	$(BIN)/pytest -n auto --dist loadfile --ignore=tests/system $(or $(PYTEST),--ignore=tests/crash)
-	$(if $(PYTEST),,$(BIN)/pytest -n $(CRASH_WORKERS) tests/crash)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/system $(or $(PYTEST),--ignore=tests/crash)
+	$(if $(PYTEST),,$(BIN)/pytest -n $(WORKERS) tests/crash)
 	$(if $(PYTEST),,$(MAKE) system)
 
 .PHONY: system
@@ -85,7 +85,7 @@ images: ## Build both images, drink-frontend and drink-machine-agent
 
 .PHONY: crash
 crash: $(VENV_READY) ## Kill the services at every step, ROUNDS=20 times each, and at every pair of steps
-	CRASH_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -n $(CRASH_WORKERS) tests/crash $(PYTEST)
+	CRASH_ROUNDS=$(or $(ROUNDS),20) $(BIN)/pytest -n $(WORKERS) tests/crash $(PYTEST)
 
 .PHONY: simulate
 simulate: $(VENV_READY) ## Simulate SEEDS=1000 worlds with faults and hold every promise in each

@@ -20,8 +20,8 @@ KEPT = [
 BATCHES = 30
 """Tests with fresh worlds in a run."""
 
-BATCH = 10
-"""Fresh worlds in each of them, at about a quarter of a second each."""
+BATCH = 5
+"""Fresh worlds in each of them, at about half a second each. `make simulate` runs thousands."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
