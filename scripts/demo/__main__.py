@@ -67,8 +67,9 @@ def _stay(installation: LocalSystem) -> None:
         f"\nThe installation stays up. From another terminal:\n"
         f"  nc localhost {installation.session_port}\n"
         f"     USER alice / PASS {ALICE.password} / STAT / DROP 1 / QUIT\n"
-        f"  .venv/bin/python -m scripts.demo.buy localhost:{installation.rpc_port}"
-        f" alice {ALICE.password} d/1\n"
+        f"  .venv/bin/drink login alice --server localhost:{installation.rpc_port}"
+        f"   (password {ALICE.password})\n"
+        f"  .venv/bin/drink drop d/1\n"
         f"Its files and logs are in {installation.folder}. Ctrl-C ends it."
     )
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
