@@ -26,6 +26,14 @@ def test_rows_are_a_table_with_numbers_at_the_right() -> None:
     assert lines == ["ITEM          PRICE", "Coke              5", "Mountain Dew    100"]
 
 
+def test_a_column_without_a_value_is_left_out() -> None:
+    output, text = _people()
+
+    output.rows([{"item": "Coke", "why": ""}], {"item": "ITEM", "why": "WHY"}, "nothing")
+
+    assert "WHY" not in text.getvalue()
+
+
 def test_no_rows_are_a_sentence() -> None:
     output, text = _people()
 

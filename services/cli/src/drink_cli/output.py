@@ -23,6 +23,9 @@ STYLES = {
 }
 """Colours of words. Each word says by itself what its colour repeats."""
 
+FREE_TEXTS = {"item", "why", "machine", "location"}
+"""Columns that may take several lines where the terminal is narrow."""
+
 
 class Output:
     """Where a command's results go.
@@ -49,7 +52,8 @@ class Output:
 
         Args:
             rows: Each a mapping of JSON values.
-            columns: Heading by field, in order; numbers stand at the right.
+            columns: Heading by field, in order; numbers stand at the right. A column without a
+                value is left out.
             empty: The sentence for no rows.
         """
         if self.is_json:
@@ -58,18 +62,21 @@ class Output:
         if not rows:
             self.say(empty)
             return
+        shown = [
+            field for field in columns if any(row.get(field) not in (None, "") for row in rows)
+        ]
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for field, heading in columns.items():
+        for field in shown:
             is_number = any(isinstance(row.get(field), int | float) for row in rows)
-            # What is copied into the next command must not be broken into lines.
             table.add_column(
-                heading,
+                columns[field],
                 justify="right" if is_number else "left",
                 overflow="fold",
-                no_wrap=field in {"drop", "slot", "time"},
+                # What is copied into the next command must not be broken into lines.
+                no_wrap=field not in FREE_TEXTS,
             )
         for row in rows:
-            table.add_row(*(_cell(row.get(field)) for field in columns))
+            table.add_row(*(_cell(row.get(field)) for field in shown))
         self.console.print(table)
 
     def result(self, facts: Mapping[str, Any], sentence: str) -> None:
