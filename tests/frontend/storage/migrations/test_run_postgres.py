@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+import drink_frontend.storage.triggers  # noqa: F401 - adds the triggers to the metadata
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import SchemaError, StorageError
