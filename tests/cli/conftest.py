@@ -69,6 +69,8 @@ class Drink:
 @pytest.fixture
 def drink(system: LocalSystem) -> Drink:
     """`drink`, before anybody has logged in."""
+    # After a silent motor the agent asks the board again, and sells nothing meanwhile.
+    system.wait_ready("d")
     return Drink(system.address)
 
 
