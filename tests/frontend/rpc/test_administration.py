@@ -10,7 +10,15 @@ from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind
-from tests.support.rpc_frontend import ANN, LIMIT_S, PASSWORD, ROOT, Frontend, refused
+from tests.support.rpc_frontend import (
+    ANN,
+    LIMIT_S,
+    PASSWORD,
+    ROOT,
+    Frontend,
+    refused,
+    running_frontend,
+)
 
 NO_DROP = "drops/" + "Z" * 26
 
@@ -289,6 +297,20 @@ class TestUnknownDrops:
             "UNKNOWN",
             "BOARD_SILENT",
         )
+
+    async def test_of_more_records_than_fit_the_newest_are_told(self) -> None:
+        async with running_frontend(responses={"page_bytes_max": 4_096}) as frontend:
+            drop = await frontend.bench.place("r-1")
+            await frontend.bench.take()
+            evidence = {"lines": ["x" * 200] * 15}
+            for revision, outcome in ((1, State.UNKNOWN), (2, State.DISPENSED)):
+                cause = Cause.BOARD_SILENT if revision == 1 else Cause.BOARD_ACK_LATE
+                await frontend.bench.report(
+                    drop, outcome, cause, revision=revision, evidence=evidence
+                )
+            request = drops.ListDropRecordsRequest(parent=f"drops/{drop.id}")
+            records = (await call(frontend, "ListDropRecords", request)).records
+        assert [record.facts["to"] for record in records] == ["DISPENSED"]
 
     @pytest.mark.parametrize(
         ("changes", "facts"),

@@ -18,6 +18,9 @@ T = TypeVar("T")
 CALL_LIMIT_S = 20.0
 """Seconds that a call may take. No call of this program waits for a motor."""
 
+PAGE_ROWS_MAX = 1000
+"""Rows asked for at once; the server gives no more."""
+
 SERVICE_CONFIG = {
     "methodConfig": [
         {
@@ -72,6 +75,30 @@ class Api:
         if not metadata:
             raise CommandError("not logged in; `drink login` does it", Exit.LOGIN)
         return self._call(method, request, metadata, limit_s)
+
+    def rows(
+        self, method: Callable[..., Any], request: Any, field: str, count: int | None = None
+    ) -> list[Any]:
+        """The first rows of a list, from as many pages as it takes.
+
+        Args:
+            method: Answers with one page.
+            request: Selects the rows; its page is set here.
+            field: Of the response, with the page's rows.
+            count: Most rows; None for all.
+
+        Raises:
+            CallError: the server refused, or did not answer.
+        """
+        found: list[Any] = []
+        while True:
+            left = PAGE_ROWS_MAX if count is None else count - len(found)
+            request.page_size = min(left, PAGE_ROWS_MAX)
+            page: Any = self.call(method, request)
+            found += getattr(page, field)
+            if not page.next_page_token or len(found) == count:
+                return found
+            request.page_token = page.next_page_token
 
     def call_public(
         self, method: Callable[..., T], request: Message, *, limit_s: float = CALL_LIMIT_S

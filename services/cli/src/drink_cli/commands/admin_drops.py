@@ -12,7 +12,6 @@ from drink_cli.commands.drops import (
     drop_facts,
     drop_rows,
     drop_sentence,
-    list_drops,
 )
 from drink_cli.context import command, shared
 from drink_cli.errors import CommandError, Exit
@@ -40,7 +39,7 @@ def list_all(
         parent=f"accounts/{name or '-'}", states=[_state(each) for each in state or ()]
     )
     with options.api() as api:
-        found = list_drops(api, request, count)
+        found = api.rows(api.drops.ListDrops, request, "drops", count)
     columns = {"account": "ACCOUNT", **HISTORY_COLUMNS}
     rows = drop_rows(found, is_json=options.output.is_json)
     options.output.rows(rows, columns, "there are no such drops")

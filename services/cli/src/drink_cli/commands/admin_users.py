@@ -13,8 +13,6 @@ from drink_cli.errors import CommandError, Exit
 users = typer.Typer(help="Users.", no_args_is_help=True, rich_markup_mode=None)
 credits_ = typer.Typer(help="Credits of users.", no_args_is_help=True, rich_markup_mode=None)
 
-PAGE_ROWS_MAX = 1000
-
 COLUMNS = {
     "account": "USER",
     "available": "AVAILABLE",
@@ -39,17 +37,9 @@ def list_users(
 ) -> None:
     """Show users and their credits, by name."""
     options = shared(context)
-    found: list[pb.Account] = []
-    request = pb.ListAccountsRequest(
-        page_size=PAGE_ROWS_MAX, name_prefix=prefix, open_only=open_only
-    )
+    request = pb.ListAccountsRequest(name_prefix=prefix, open_only=open_only)
     with options.api() as api:
-        while True:
-            page = api.call(api.accounts.ListAccounts, request)
-            found += page.accounts
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
+        found = api.rows(api.accounts.ListAccounts, request, "accounts")
     options.output.rows([account_facts(each) for each in found], COLUMNS, "there are no such users")
 
 

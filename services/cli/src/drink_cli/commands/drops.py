@@ -20,7 +20,6 @@ AWAY_LIMIT_S = 300.0
 """Seconds without an answer after which a drop is no longer followed; `--resume` goes on later."""
 
 DELAY_MAX_S = 300
-PAGE_ROWS_MAX = 1000
 
 HISTORY_COLUMNS = {
     "time": "TIME",
@@ -328,38 +327,14 @@ def history(
     options = shared(context)
     with options.api() as api:
         if entries:
-            rows = [
-                entry_row(each, is_json=options.output.is_json) for each in _entries(api, count)
-            ]
+            request = accounts.ListEntriesRequest()
+            found = api.rows(api.accounts.ListEntries, request, "entries", count)
+            rows = [entry_row(each, is_json=options.output.is_json) for each in found]
             options.output.rows(rows, ENTRY_COLUMNS, "no credits have moved")
             return
-        drops = list_drops(api, pb.ListDropsRequest(), count)
+        drops = api.rows(api.drops.ListDrops, pb.ListDropsRequest(), "drops", count)
     rows = drop_rows(drops, is_json=options.output.is_json)
     options.output.rows(rows, HISTORY_COLUMNS, "no drops yet; `drink drop` makes one")
-
-
-def list_drops(api: Api, request: pb.ListDropsRequest, count: int) -> list[pb.Drop]:
-    """The newest drops that a request selects, from as many pages as it takes."""
-    drops: list[pb.Drop] = []
-    while True:
-        request.page_size = min(count - len(drops), PAGE_ROWS_MAX)
-        page = api.call(api.drops.ListDrops, request)
-        drops += page.drops
-        if not page.next_page_token or len(drops) >= count:
-            return drops[:count]
-        request.page_token = page.next_page_token
-
-
-def _entries(api: Api, count: int) -> list[accounts.Entry]:
-    found: list[accounts.Entry] = []
-    request = accounts.ListEntriesRequest()
-    while True:
-        request.page_size = min(count - len(found), PAGE_ROWS_MAX)
-        page = api.call(api.accounts.ListEntries, request)
-        found += page.entries
-        if not page.next_page_token or len(found) >= count:
-            return found[:count]
-        request.page_token = page.next_page_token
 
 
 def entry_row(entry: accounts.Entry, *, is_json: bool) -> dict[str, Any]:

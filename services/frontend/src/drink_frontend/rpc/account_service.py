@@ -119,12 +119,15 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
             name = (await self._accounts.get(caller(), name)).name
         async with self._pages.turn(caller().name, limit):
             entries = await self._accounts.entries(caller(), name, before, limit)
-            messages = self._pages.fit(entries, partial(entry_message, name))
-            more = len(messages) < len(entries) or len(entries) == limit
-            last = entries[len(messages) - 1] if more else None
+            messages, token = self._pages.page(
+                entries,
+                partial(entry_message, name),
+                limit,
+                lambda entry: page_token(entry.sequence, scope),
+            )
             return pb.ListEntriesResponse(
                 entries=messages,
-                next_page_token=page_token(last.sequence, scope) if last else "",
+                next_page_token=token,
             )
 
     async def ListAccounts(
@@ -140,12 +143,12 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
             found = await self._accounts.list_users(
                 after, limit, prefix=prefix, open_only=request.open_only
             )
-            messages = self._pages.fit(found, account_message)
-            more = len(messages) < len(found) or len(found) == limit
-            last = found[len(messages) - 1].name if more else None
+            messages, token = self._pages.page(
+                found, account_message, limit, lambda each: page_token_after(each.name, scope)
+            )
             return pb.ListAccountsResponse(
                 accounts=messages,
-                next_page_token=page_token_after(last, scope) if last else "",
+                next_page_token=token,
             )
 
     async def CreateAccount(

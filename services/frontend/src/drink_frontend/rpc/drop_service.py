@@ -113,12 +113,12 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         before = parse_page_token(request.page_token, scope)
         async with self._pages.turn(caller().name, limit):
             drops = await self._drops.list(caller(), account, states, before, limit)
-            messages = self._pages.fit(drops, drop_message)
-            more = len(messages) < len(drops) or len(drops) == limit
-            last = drops[len(messages) - 1] if more else None
+            messages, token = self._pages.page(
+                drops, drop_message, limit, lambda drop: page_token(drop.sequence, scope)
+            )
             return pb.ListDropsResponse(
                 drops=messages,
-                next_page_token=page_token(last.sequence, scope) if last else "",
+                next_page_token=token,
             )
 
     async def CancelDrop(
@@ -157,7 +157,9 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         drop_id = parse_drop(request.parent, "parent")
         async with self._pages.turn(account.name, PAGE_MAX):
             records = await self._drops.records(drop_id, PAGE_MAX)
-            return pb.ListDropRecordsResponse(records=self._pages.fit(records, record_message))
+            # The newest are kept where not all fit: they say how the drop stands.
+            messages = self._pages.fit(records, record_message)
+            return pb.ListDropRecordsResponse(records=reversed(messages))
 
     async def WatchDrop(
         self, request: pb.WatchDropRequest, _context: Context

@@ -186,6 +186,25 @@ class PageLimits:
             loop.call_later(rows * self._row_s, turns.release)
             loop.call_later(rows * self._row_s, leave)
 
+    def page(
+        self,
+        rows: Sequence[Row],
+        make: Callable[[Row], M],
+        limit: int,
+        token_after: Callable[[Row], str],
+    ) -> tuple[list[M], str]:
+        """The messages of a page, and the token of the next one; empty on the last page.
+
+        Args:
+            rows: At most `limit` rows.
+            make: Makes the message of a row.
+            limit: Most rows of a page.
+            token_after: Makes the token of the page after a row.
+        """
+        messages = self.fit(rows, make)
+        more = len(messages) < len(rows) or len(rows) == limit
+        return messages, token_after(rows[len(messages) - 1]) if more else ""
+
     def fit(self, rows: Sequence[Row], make: Callable[[Row], M]) -> list[M]:
         """The messages of as many of the first rows as fit into a page, at least of one."""
         messages: list[M] = []

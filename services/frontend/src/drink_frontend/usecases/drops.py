@@ -214,7 +214,7 @@ class Drops:
         return _owned(caller, found)
 
     async def records(self, drop_id: str, limit: int) -> Sequence[AuditRecord]:
-        """The newest `limit` audit records of a drop, the oldest first; with the evidence.
+        """The newest `limit` audit records of a drop, the newest first; with the evidence.
 
         Raises:
             DropNotFoundError: there is no such drop.
@@ -225,7 +225,7 @@ class Drops:
                 raise DropNotFoundError("no such drop")
             return tx.audit.list(drop_id=drop_id, limit=limit)
 
-        return list(reversed(await self._storage.read(read)))
+        return await self._storage.read(read)
 
     async def list(
         self,
