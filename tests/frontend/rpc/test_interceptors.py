@@ -117,7 +117,7 @@ async def test_a_client_that_is_gone_before_its_answer_is_not_logged_as_a_fault(
 
     method = Method("/drink.v1.MachineService/ListMachines", Access.ANYONE, fail)
     with pytest.raises(asyncio.CancelledError):
-        await frontend.server._interceptor.serve(method, Gone())  # type: ignore[arg-type]
+        await frontend.server._interceptor.serve(method, None, Gone())  # type: ignore[arg-type]
 
 
 async def test_bytes_that_are_no_message_are_refused(frontend: Frontend) -> None:

@@ -163,16 +163,25 @@ async def test_fault_66_a_strangers_silent_reflection_call_is_ended() -> None:
 
 
 class GoneContext:
-    """The context of a call whose client has left."""
+    """The context of a call whose client leaves during the first response.
+
+    Attributes:
+        counted: Bytes that waited to leave when the response was written.
+    """
+
+    def __init__(self, waiting: ResponseLimits) -> None:
+        self._waiting = waiting
+        self.counted = 0
 
     async def read(self) -> bytes:
         return b""
 
     async def write(self, message: Any) -> None:
+        self.counted = self._waiting.bytes_leaving
         raise asyncio.CancelledError
 
 
-async def test_a_stream_is_closed_before_its_call_is_over() -> None:
+async def test_a_stream_counts_what_leaves_and_is_closed_before_its_call_is_over() -> None:
     closed = asyncio.Event()
 
     async def responses(request: Any, context: Any) -> AsyncIterator[bytes]:
@@ -190,7 +199,9 @@ async def test_a_stream_is_closed_before_its_call_is_over() -> None:
     handler = grpc.unary_stream_rpc_method_handler(responses, bytes, bytes)
     run = Messages(admission, waiting, LIMIT_S).implementation("/s/m", handler)
     call = admission.enter(Kind.STRANGER, "", parse_peer("ipv4:192.0.2.1:4000"))
+    context = GoneContext(waiting)
     with pytest.raises(asyncio.CancelledError):
-        await run(call, GoneContext())  # type: ignore[arg-type]
+        await run(call, context)  # type: ignore[arg-type]
     assert closed.is_set()
+    assert context.counted == 1
     assert waiting.bytes_leaving == 0

@@ -87,14 +87,6 @@ async def test_what_has_left_counts_no_more() -> None:
     assert (setup.cut, setup.responses.bytes_leaving) == ([], 0)
 
 
-async def test_a_stream_counts_each_message_while_it_leaves() -> None:
-    setup = Setup()
-    call = setup.call(1)
-    with setup.responses.writing(call, 10):
-        assert setup.responses.bytes_leaving == 10
-    assert setup.responses.bytes_leaving == 0
-
-
 async def test_a_response_that_takes_too_long_costs_its_connection_and_no_other() -> None:
     setup = Setup(leave_limit_s=30)
     setup.responses.leaving(setup.call(1), 10)

@@ -5,13 +5,14 @@ An agent may have a client certificate that names its machine instead of a token
 
 import asyncio
 from collections.abc import Container, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from enum import Enum, auto
 from hashlib import sha256
 from ssl import PEM_cert_to_DER_cert
 
 import structlog
 
+from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import CertificateInvalidError, TokenInvalidError
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.calls import Call, Context, Kind
@@ -155,26 +156,30 @@ class Authentication:
             RateLimitedError: the account or machine has too many calls in flight.
         """
         if access is Access.AGENT:
-            machine = await self._machine_of(call, context)
-            structlog.contextvars.bind_contextvars(machine=machine)
-            self._identified(call, Kind.MACHINE, machine)
-        elif access is Access.USER:
-            await self._identify_user(method, call, context)
-        elif method in _WATCHES and call.token is not None:
+            kind, owner = Kind.MACHINE, await self._machine_of(call, context)
+            structlog.contextvars.bind_contextvars(machine=owner)
+        elif access is Access.USER or (method in _WATCHES and call.token is not None):
             try:
-                await self._identify_user(method, call, context)
+                call.account = await self._account_of(method, call, context)
             except TokenInvalidError:
+                if access is Access.USER:
+                    raise
                 # The method is open to everyone: without a valid token it is a stranger's call.
                 self.forget(call)
+                return
+            kind, owner = Kind.ACCOUNT, call.account.name
+            structlog.contextvars.bind_contextvars(account=owner)
+        else:
+            return
+        self._admission.identified(kind, owner)
+        self._connections.set_owner(call.peer, f"{kind.value} {owner}")
 
     def validity(
         self, method: str, access: Access, call: Call, context: Context
-    ) -> AbstractAsyncContextManager[None] | None:
+    ) -> AbstractAsyncContextManager[None]:
         """A context that ends a long call once its token or certificate is revoked.
 
-        Returns:
-            The context, which raises TokenInvalidError or CertificateInvalidError; None if the call
-            needs none.
+        It raises TokenInvalidError or CertificateInvalidError then. Other calls are not affected.
         """
         if method in _WATCHES and call.account is not None:
             permit = Permit(call.account.name, token=call.token_digest)
@@ -183,7 +188,7 @@ class Authentication:
             shown = fingerprint(context.auth_context())
             if shown is not None:
                 return self._revoked.absent(shown)
-        return None
+        return nullcontext()
 
     def forget(self, call: Call) -> None:
         """Removes the call's token from the caches: it was found to be invalid."""
@@ -191,20 +196,14 @@ class Authentication:
             self._accounts.forget(call.token_digest)
             self._admission.forget_machine(call.token_digest)
 
-    async def _identify_user(self, method: str, call: Call, context: Context) -> None:
+    async def _account_of(self, method: str, call: Call, context: Context) -> Account:
         if call.token is None or call.token_digest is None:
             raise _bad_token(context)
         account = self._accounts.recall(call.token_digest) if method in _LOOK_TOKENS_UP else None
         if account is None:
             async with self._admission.look_up():
                 account = await self._accounts.authenticate(call.token)
-        call.account = account
-        structlog.contextvars.bind_contextvars(account=account.name)
-        self._identified(call, Kind.ACCOUNT, account.name)
-
-    def _identified(self, call: Call, kind: Kind, owner: str) -> None:
-        self._admission.identified(kind, owner)
-        self._connections.set_owner(call.peer, f"{kind.value} {owner}")
+        return account
 
     async def _machine_of(self, call: Call, context: Context) -> str:
         revoked = await asyncio.to_thread(self._revoked.current) if self._revoked else ()

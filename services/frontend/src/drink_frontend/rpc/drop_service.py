@@ -71,24 +71,20 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         order = drop_order(request, caller().name, current_call().token_digest)
         drop = await self._drops.place(order)
         if not (order.delay_s or request.no_wait or drop.state.answered):
-            async with _begun_after(self._begin_s, context):
-                drop = await self._outcome(drop)
+            # The drop itself goes on, since it is paid for.
+            message = f"the token was revoked; the drop {drop.id} goes on"
+            try:
+                async with (
+                    _begun_after(self._begin_s, context),
+                    asyncio.timeout(self._wait_s),
+                    self._permits.required(Permit(order.account, token=order.token), message),
+                ):
+                    drop = await self._drops.outcome(drop.id)
+            except TimeoutError:
+                # The drop exists, so the answer is its present state and not an error.
+                drop = await self._drops.get(caller(), drop.id)
         account = await self._balances.get(order.account)
         return pb.DropResponse(drop=drop_message(drop), available_credits=account.available)
-
-    async def _outcome(self, drop: entities.Drop) -> entities.Drop:
-        permit = Permit(drop.account, token=current_call().token_digest)
-        # The drop itself goes on, since it is paid for.
-        message = f"the token was revoked; the drop {drop.id} goes on"
-        try:
-            async with (
-                asyncio.timeout(self._wait_s),
-                self._permits.required(permit, message),
-            ):
-                return await self._drops.outcome(drop.id)
-        except TimeoutError:
-            # The drop exists, so the answer is its present state and not an error.
-            return await self._drops.get(caller(), drop.id)
 
     async def GetDrop(self, request: pb.GetDropRequest, _context: Context) -> pb.GetDropResponse:
         """Returns the present state of a drop, by its name or by the caller's request_id."""

@@ -143,19 +143,22 @@ class Interceptor(grpc.aio.ServerInterceptor):
     def _handler(
         self, method: Method, *, response_streaming: bool
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        async def serve(_: Any, context: Context) -> Any:
-            return await self.serve(method, context)
-
         make: Any = (
             grpc.stream_stream_rpc_method_handler
             if response_streaming
             else grpc.stream_unary_rpc_method_handler
         )
-        handler: grpc.RpcMethodHandler[Any, Any] = make(serve, None, None)
+        handler: grpc.RpcMethodHandler[Any, Any] = make(partial(self.serve, method), None, None)
         return handler
 
-    async def serve(self, method: Method, context: Context) -> Any:
-        """Serves one call, and answers what it raises: a refusal, or a fault with its incident."""
+    async def serve(self, method: Method, _requests: object, context: Context) -> Any:
+        """Serves one call, and answers what it raises: a refusal, or a fault with its incident.
+
+        Args:
+            method: The method that is called.
+            _requests: gRPC's iterator of the requests; `Messages` reads them from the context.
+            context: gRPC's view of the call.
+        """
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -163,11 +166,21 @@ class Interceptor(grpc.aio.ServerInterceptor):
         structlog.contextvars.bind_contextvars(
             rpc=method.name, call=self._randomness.id(), peer=context.peer()
         )
+        log.debug("rpc_started", deadline_s=context.time_remaining())
+        call: Call | None = None
         try:
-            return await self._serve(method, context)
+            client = await self._gateways.client(context.invocation_metadata() or ())
+            call = self._begin(method, context, client)
+            await self._authentication.identify(method.name, method.access, call, context)
+            async with self._authentication.validity(method.name, method.access, call, context):
+                return await method.run(call, context)
         except DrinkError as error:
-            self._log_refusal(method.name, error)
-            await _abort(context, refusal(error))
+            await self._refuse(method, call, error, context)
+        except asyncio.CancelledError:
+            if call is None or call.refused is None:
+                raise
+            task.uncancel()
+            await self._refuse(method, call, RateLimitedError(call.refused), context)
         except grpc.aio.AbortError:
             # The method has ended its call itself.
             raise
@@ -185,27 +198,6 @@ class Interceptor(grpc.aio.ServerInterceptor):
         """Waits until no call is in flight; gRPC's `stop` does not wait for cancelled calls."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-    async def _serve(self, method: Method, context: Context) -> Any:
-        log.debug("rpc_started", deadline_s=context.time_remaining())
-        client = await self._gateways.client(context.invocation_metadata() or ())
-        call = self._begin(method, context, client)
-        authentication = self._authentication
-        try:
-            await authentication.identify(method.name, method.access, call, context)
-            validity = authentication.validity(method.name, method.access, call, context)
-            if validity is None:
-                return await method.run(call, context)
-            async with validity:
-                return await method.run(call, context)
-        except TokenInvalidError:
-            authentication.forget(call)
-            raise
-        except asyncio.CancelledError:
-            if call.refused is None:
-                raise
-            call.task.uncancel()
-            raise RateLimitedError(call.refused) from None
 
     def _begin(self, method: Method, context: Context, client: str | None) -> Call:
         """Counts a call until it ends.
@@ -241,15 +233,21 @@ class Interceptor(grpc.aio.ServerInterceptor):
         self._limits.admission.left(call)
         self._limits.connections.ended(call.peer)
 
-    def _log_refusal(self, method: str, error: DrinkError) -> None:
-        """Logs the refusal of a link as a warning, since an operator has to act on it."""
-        if not method.startswith(_LINKS):
+    async def _refuse(
+        self, method: Method, call: Call | None, error: DrinkError, context: Context
+    ) -> None:
+        """Answers a call with the status of an error, and logs it.
+
+        The refusal of a link is logged as a warning, since an operator has to act on it.
+        """
+        if call is not None and isinstance(error, TokenInvalidError):
+            self._authentication.forget(call)
+        if not method.name.startswith(_LINKS):
             write = log.info if isinstance(error, TokenInvalidError) else log.debug
             write("rpc_refused", reason=error.reason)
-            return
-        unlogged = self._refusals.passes(asyncio.get_running_loop().time())
-        if unlogged is not None:
+        elif (unlogged := self._refusals.passes(asyncio.get_running_loop().time())) is not None:
             log.warning("link_refused", reason=error.reason, detail=str(error), unlogged=unlogged)
+        await _abort(context, refusal(error))
 
 
 async def _refuse_unknown(_: Call, context: Context) -> None:

@@ -26,6 +26,9 @@ and no call with a message waits for this."""
 
 _ASKED_TOO_LATE = "the request's message did not come in time"
 
+Decode = Callable[[bytes], Any]
+"""Makes a message of its bytes."""
+
 Implementation = Callable[[Call, Context], Awaitable[bytes | None]]
 """Runs a method: reads its requests and answers with a response, or writes a stream of them."""
 
@@ -55,60 +58,57 @@ class Messages:
         decode, encode = handler.request_deserializer, handler.response_serializer
         assert decode is not None, f"{method} has no decoder"
         assert encode is not None, f"{method} has no encoder"
-        implementation: Any = (
-            handler.unary_unary
-            or handler.unary_stream
-            or handler.stream_unary
-            or handler.stream_stream
-        )
-        is_watch = handler.response_streaming
-
-        async def requests(call: Call, context: Context) -> Any:
-            if handler.request_streaming:
-                if call.kind is not Kind.STRANGER:
-                    self._admission.message_came(call, uncount=False)
-                return self._read_all(decode, call, context)
-            return _decode(decode, await self._read_single(call, context, uncount=is_watch))
+        implementation: Any = handler.unary_unary or handler.unary_stream or handler.stream_stream
+        is_supported = handler.response_streaming or not handler.request_streaming
+        assert is_supported, f"{method} has a stream of requests and a single response"
 
         async def answer(call: Call, context: Context) -> bytes:
-            response = encode(await implementation(await requests(call, context), context))
+            request = await self._read_single(decode, call, context, uncount=False)
+            response = encode(await implementation(request, context))
             self._responses.leaving(call, len(response))
             return response
 
         async def write(call: Call, context: Context) -> None:
+            if handler.request_streaming:
+                request = self._read_all(decode, call, context)
+            else:
+                request = await self._read_single(decode, call, context, uncount=True)
             # gRPC leaves the generator of a cancelled call to the garbage collector. Here it is
             # closed, and gives back what it holds, before the call ends.
-            responses = implementation(await requests(call, context), context)
-            async with contextlib.aclosing(responses):
+            async with contextlib.aclosing(implementation(request, context)) as responses:
                 async for response in responses:
                     raw = encode(response)
-                    with self._responses.writing(call, len(raw)):
+                    self._responses.leaving(call, len(raw))
+                    try:
                         await context.write(raw)
+                    finally:
+                        self._responses.left(call)
 
         return write if handler.response_streaming else answer
 
-    async def _read_single(self, call: Call, context: Context, *, uncount: bool) -> Any:
-        message = await self._read(call, context)
-        if message is grpc.aio.EOF:
+    async def _read_single(
+        self, decode: Decode, call: Call, context: Context, *, uncount: bool
+    ) -> Any:
+        message = await self._read(decode, call, context, uncount=uncount)
+        if message is None:
             # A client that has cancelled looks the same at first. To answer it would fail, and
             # gRPC leaks some memory for each answer that fails.
             await asyncio.sleep(CANCELLED_WITHIN_S)
             raise FieldInvalidError("request", "is missing")
-        self._admission.message_came(call, uncount=uncount)
         return message
 
-    async def _read_all(
-        self, decode: Callable[[bytes], Any], call: Call, context: Context
-    ) -> AsyncIterator[Any]:
+    async def _read_all(self, decode: Decode, call: Call, context: Context) -> AsyncIterator[Any]:
+        if call.kind is not Kind.STRANGER:
+            self._admission.message_came(call, uncount=False)
         while True:
             self._admission.waits_again(call)
-            message = await self._read(call, context)
-            if message is grpc.aio.EOF:
+            message = await self._read(decode, call, context, uncount=False)
+            if message is None:
                 return
-            self._admission.message_came(call, uncount=False)
-            yield _decode(decode, message)
+            yield message
 
-    async def _read(self, call: Call, context: Context) -> Any:
+    async def _read(self, decode: Decode, call: Call, context: Context, *, uncount: bool) -> Any:
+        """The next message; None after the last one."""
         # How long an agent may be silent is decided by its link.
         wait_s = None if call.kind is Kind.MACHINE else self._wait_s
         # A task of its own always runs to its end: gRPC keeps the memory of a read that is
@@ -116,21 +116,21 @@ class Messages:
         reading = asyncio.get_running_loop().create_task(context.read())
         try:
             async with asyncio.timeout(wait_s):
-                return await asyncio.shield(reading)
+                raw = await asyncio.shield(reading)
         except TimeoutError:
             self._admission.silent(call, _ASKED_TOO_LATE)
             raise RateLimitedError(_ASKED_TOO_LATE) from None
         finally:
             if not reading.done():
                 reading.add_done_callback(_take_result)
-
-
-def _decode(decode: Callable[[bytes], Any], raw: bytes) -> Any:
-    # gRPC itself would answer with the text of the exception.
-    try:
-        return decode(raw)
-    except DecodeError:
-        raise FieldInvalidError("request", "is not a well-formed message") from None
+        if raw is grpc.aio.EOF:
+            return None
+        self._admission.message_came(call, uncount=uncount)
+        # gRPC itself would answer with the text of the exception.
+        try:
+            return decode(raw)
+        except DecodeError:
+            raise FieldInvalidError("request", "is not a well-formed message") from None
 
 
 def _take_result(reading: asyncio.Task[Any]) -> None:

@@ -8,7 +8,7 @@ closed. Pages of lists are limited before they are built.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import structlog
@@ -82,15 +82,6 @@ class ResponseLimits:
             self._bytes_of[owner] -= call.response_bytes
             if not self._bytes_of[owner]:
                 del self._bytes_of[owner]
-
-    @contextlib.contextmanager
-    def writing(self, call: Call, size: int) -> Iterator[None]:
-        """Counts one message of a stream of responses while it leaves."""
-        self.leaving(call, size)
-        try:
-            yield
-        finally:
-            self.left(call)
 
     def end_slow(self) -> None:
         """Closes the connections of responses that have waited too long; called periodically."""

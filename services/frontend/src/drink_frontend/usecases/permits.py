@@ -7,8 +7,8 @@ at intervals, since tokens expire.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -103,15 +103,6 @@ class Permits:
 
         return give_back
 
-    @contextmanager
-    def held(self, permit: Permit, end: Callable[[], None]) -> Iterator[None]:
-        """Holds the permit while the context lasts. See `hold`."""
-        give_back = self.hold(permit, end)
-        try:
-            yield
-        finally:
-            give_back()
-
     @asynccontextmanager
     async def required(self, permit: Permit, message: str) -> AsyncIterator[None]:
         """Ends the block in this context when the permit is no longer valid.
@@ -122,8 +113,11 @@ class Permits:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(None) as wait:
-                with self.held(permit, lambda: wait.reschedule(loop.time())):
+                give_back = self.hold(permit, lambda: wait.reschedule(loop.time()))
+                try:
                     yield
+                finally:
+                    give_back()
         except TimeoutError:
             if wait.expired():
                 raise TokenInvalidError(message) from None
