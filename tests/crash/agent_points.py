@@ -30,7 +30,7 @@ from drink.v1.machine_link_service_pb2 import ConnectRequest
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.domain.recovery import JournalState, replay
 from drink_agent.journal.file import Journal
-from drink_agent.link.stream import Outbox
+from drink_agent.link.stream import LinkStream
 from tests.crash.journal_disk import JournalDisk
 from tests.crash.kill_switch import KillSwitch, replace
 
@@ -204,14 +204,14 @@ def _wrap_replay(kill_switch: KillSwitch) -> None:
 
 
 def _wrap_link(kill_switch: KillSwitch) -> None:
-    messages = Outbox.__aiter__
+    messages = LinkStream.messages
 
-    async def wrapped(outbox: Outbox) -> AsyncIterator[ConnectRequest]:
-        async for message in messages(outbox):
+    async def wrapped(stream: LinkStream) -> AsyncIterator[ConnectRequest]:
+        async for message in messages(stream):
             kind = str(message.WhichOneof("message")).replace("_", "-")
             kill_switch.reach(f"before-send-{kind}")
             yield message
             # It is asked for the next one once the network has taken this one.
             kill_switch.reach(f"after-send-{kind}")
 
-    replace(Outbox, "__aiter__", wrapped)
+    replace(LinkStream, "messages", wrapped)

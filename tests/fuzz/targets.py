@@ -29,7 +29,7 @@ from drink_agent.config import parse as parse_agent_config
 from drink_agent.domain.recovery import ImpossibleHistoryError, replay
 from drink_agent.journal.format import BrokenFrameError, Header, decode, encode_frame, encode_header
 from drink_agent.link import convert
-from drink_agent.link.state import LinkViolationError
+from drink_agent.link.convert import LinkViolationError
 from drink_frontend.config import ConfigError as FrontendConfigError
 from drink_frontend.config import load
 from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
@@ -209,7 +209,7 @@ def link_to_frontend(data: bytes) -> None:
 def link_to_agent(data: bytes) -> None:
     """What a frontend sends."""
     with contextlib.suppress(DecodeError, LinkViolationError):
-        convert.link_event(ConnectResponse.FromString(data))
+        convert.link_event(ConnectResponse.FromString(data), 0)
 
 
 def drop_request(data: bytes) -> None:

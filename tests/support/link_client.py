@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from drink_agent.domain.events import BoardStatus, Event
+from drink_agent.domain.events import BoardStatus, LinkEvent
 from drink_agent.domain.evidence import Sensor
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
@@ -41,10 +41,10 @@ class LinkPeer:
     def __init__(
         self, settings: LinkSettings, room: int = 0, random: Callable[[], float] = lambda: 0.999
     ) -> None:
-        self.events: asyncio.Queue[Event] = asyncio.Queue(room)
+        self.events: asyncio.Queue[LinkEvent] = asyncio.Queue(room)
         self.client = LinkClient(settings, hello, self.events.put, random=random)
 
-    async def event(self) -> Event:
+    async def event(self) -> LinkEvent:
         async with asyncio.timeout(LIMIT_S):
             return await self.events.get()
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,8 @@ class Bench:
 
     def step(self, event: Event, *, after_ms: int = 0) -> list[Effect]:
         self.now_ms += after_ms
+        if isinstance(event, Command):
+            event = replace(event, received_ms=self.now_ms)
         effects = self.dispenser.step(event, self.now_ms)
         self.records += [each.entry.record for each in effects if isinstance(each, Append)]
         return effects
@@ -97,7 +100,7 @@ def word(effect: Effect) -> str:
 
 
 def command(drop: str = "a", *, slot: int = 1, epoch: int = 1, ttl_ms: int = 10_000) -> Command:
-    return Command(drop, slot, epoch, ttl_ms)
+    return Command(drop, slot, epoch, ttl_ms, received_ms=0)
 
 
 def ended(drop: str = "a", cause: Cause = Cause.BOARD_ACK) -> BoardOutcome:
@@ -307,6 +310,21 @@ def test_every_event_in_every_state(state: str, name: str) -> None:
 
 
 # --- time, limits, links --------------------------------------------------------------------
+
+
+def test_fault_29_a_command_grows_old_while_it_is_queued() -> None:
+    """Invariant 16: the time to live counts from receipt; the loop may wait for a slow disk."""
+    dispenser = Bench(LinkUp(1), READY).dispenser
+    fresh = dispenser.step(Command("a", 1, 1, ttl_ms=10_000, received_ms=2_000), 9_500)
+    assert fresh[-1] == Dispense("a", 1, start_by_ms=12_000)
+    dispenser.step(ended("a"), 9_600)
+    overdue = dispenser.step(Command("b", 1, 1, ttl_ms=10_000, received_ms=2_000), 12_000)
+    assert [word(effect) for effect in overdue] == [
+        "accepted b",
+        "result b/1 NOT_DISPENSED EXPIRED",
+        "sync",
+        "report b/1",
+    ]
 
 
 def test_fault_16_a_command_behind_another_expires() -> None:

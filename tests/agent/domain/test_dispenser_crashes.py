@@ -160,12 +160,12 @@ class Machine(RuleBasedStateMachine):
     @rule(drop=st.sampled_from(DROPS), ttl_ms=st.sampled_from([0, 500, 10_000]), at=crash_points)
     def command(self, drop: str, ttl_ms: int, at: int | None) -> None:
         if self.linked:
-            self.do(Command(drop, 1, self.epoch, ttl_ms), at)
+            self.do(Command(drop, 1, self.epoch, ttl_ms, self.now_ms), at)
 
     @rule(drop=st.sampled_from(DROPS))
     def stale_command(self, drop: str) -> None:
         runs = self.runs.total()
-        self.do(Command(drop, 1, self.epoch + 1, 10_000))
+        self.do(Command(drop, 1, self.epoch + 1, 10_000, self.now_ms))
         assert self.runs.total() == runs
 
     @rule(ready=st.sampled_from([True, True, True, False]), at=crash_points)

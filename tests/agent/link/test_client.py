@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,10 @@ import pytest
 
 from drink.v1.machine_link_service_pb2 import ConnectResponse, Dispense, Goodbye
 from drink.v1.machine_link_service_pb2 import Result as ResultMessage
-from drink_agent.domain.events import Ack, Command, Event, LinkDown, LinkUp
+from drink_agent.domain.events import Ack, Command, LinkDown, LinkEvent, LinkUp
 from drink_agent.domain.evidence import Cause, Evidence
 from drink_agent.domain.records import Result
+from drink_agent.link import convert
 from drink_agent.link.client import LinkClient
 from drink_agent.link.settings import LinkSettings
 from tests.fakes.frontend import LIMIT_S, FakeFrontend, FakeLink, welcome_all
@@ -47,6 +49,7 @@ async def test_hello_has_the_agent_s_identity_and_journal_state(settings: LinkSe
 
 
 async def test_messages_of_the_frontend_become_events_in_order(settings: LinkSettings) -> None:
+    began_ms = int(time.monotonic() * 1000)
     async with FakeFrontend() as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         link.welcome(7, ["x", "y"])
@@ -54,7 +57,10 @@ async def test_messages_of_the_frontend_become_events_in_order(settings: LinkSet
         link.say(ConnectResponse())
         link.ack(ResultMessage(drop="drops/a", revision=1))
         assert await peer.event() == LinkUp(7, ("x", "y"))
-        assert await peer.event() == Command("a", 3, 7, 5000)
+        command = await peer.event()
+        assert isinstance(command, Command)
+        assert command == Command("a", 3, 7, 5000, command.received_ms)
+        assert began_ms <= command.received_ms <= time.monotonic() * 1000
         assert await peer.event() == Ack("a", 1)
         assert peer.client.is_up
         link.cut()
@@ -65,9 +71,9 @@ async def test_reports_reach_the_frontend(settings: LinkSettings) -> None:
     async with FakeFrontend(welcome_all()) as frontend, running(settings, frontend.address) as peer:
         link = await frontend.next_link()
         await peer.event()
-        peer.client.report(18, RESULT)
-        peer.client.report_not_received("z")
-        peer.client.report_status(replace(STATUS, ready=False))
+        peer.client.send(convert.result(18, RESULT))
+        peer.client.send(convert.not_received("z"))
+        peer.client.send_status(replace(STATUS, ready=False))
         result = await link.result("a")
         assert result.journal_sequence == 18
         await link.until(lambda link: link.not_received == ["z"])
@@ -92,10 +98,10 @@ async def test_a_link_that_ended_leaves_no_task_behind(settings: LinkSettings) -
 
 
 async def test_nothing_is_sent_without_a_link(settings: LinkSettings) -> None:
-    client = LinkClient(settings, hello, asyncio.Queue[Event]().put)
-    client.report(18, RESULT)
-    client.report_not_received("z")
-    client.report_status(STATUS)
+    client = LinkClient(settings, hello, asyncio.Queue[LinkEvent]().put)
+    client.send(convert.result(18, RESULT))
+    client.send(convert.not_received("z"))
+    client.send_status(STATUS)
     client.send_heartbeat(1)
     assert client.heartbeat_at is None
     await client.close()
@@ -107,7 +113,7 @@ async def test_of_waiting_statuses_only_the_newest_is_sent(settings: LinkSetting
         link = await frontend.next_link()
         await peer.event()
         for degrees in range(100):
-            peer.client.report_status(replace(STATUS, temperature_celsius=float(degrees)))
+            peer.client.send_status(replace(STATUS, temperature_celsius=float(degrees)))
         await link.until(lambda link: link.statuses[-1].temperature_celsius == 99)
         assert len(link.statuses) < 100
 
@@ -289,6 +295,8 @@ async def test_a_slow_event_handler_loses_no_message(settings: LinkSettings) -> 
             link.dispense(f"a{number}")
         assert await peer.event() == LinkUp(1)
         for number in range(50):
-            assert await peer.event() == Command(f"a{number}", 1, 1, 10_000)
+            command = await peer.event()
+            assert isinstance(command, Command)
+            assert command.drop == f"a{number}"
         await peer.client.close()
         await task

@@ -16,8 +16,7 @@ from drink_agent.domain.events import Ack, BoardStatus, Command, LinkUp
 from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Sensor
 from drink_agent.domain.records import Result
 from drink_agent.link import convert
-from drink_agent.link.convert import link_event
-from drink_agent.link.state import LinkViolationError
+from drink_agent.link.convert import LinkViolationError, link_event
 
 EVIDENCE = Evidence(
     (Line(Direction.SENT, 0, "31"), Line(Direction.RECEIVED, 3501, "4")),
@@ -34,7 +33,7 @@ def test_a_slot_above_the_highest_is_refused_by_the_board_and_does_not_end_the_l
 ) -> None:
     """A newer frontend may have more slots; its drop would be dispatched on each link again."""
     dispense = ConnectResponse(dispense=Dispense(drop="drops/a", epoch=3, slot=slot, ttl_ms=9))
-    assert link_event(dispense) == Command("a", slot, 3, 9)
+    assert link_event(dispense, 500) == Command("a", slot, 3, 9, 500)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def test_a_slot_above_the_highest_is_refused_by_the_board_and_does_not_end_the_l
         ),
         (
             ConnectResponse(dispense=Dispense(drop="drops/a", epoch=3, slot=2, ttl_ms=9)),
-            Command("a", 2, 3, 9),
+            Command("a", 2, 3, 9, 500),
         ),
         (ConnectResponse(result_ack=ResultAck(drop="drops/a", revision=2)), Ack("a", 2)),
         (ConnectResponse(heartbeat=pb.Heartbeat(sequence=4)), None),
@@ -57,12 +56,12 @@ def test_a_slot_above_the_highest_is_refused_by_the_board_and_does_not_end_the_l
     ],
 )
 def test_a_message_is_converted(response: ConnectResponse, expected: object) -> None:
-    assert link_event(response) == expected
+    assert link_event(response, 500) == expected
 
 
 def test_fault_22_a_message_of_a_newer_version_is_treated_as_a_heartbeat() -> None:
     newer = ConnectResponse.FromString(b"\xfa\x01\x02hi")
-    assert link_event(newer) is None
+    assert link_event(newer, 500) is None
 
 
 @given(st.binary(max_size=64))
@@ -72,13 +71,13 @@ def test_any_bytes_are_converted_or_a_violation(data: bytes) -> None:
     except Exception:  # protobuf's own, not ours
         return
     with contextlib.suppress(LinkViolationError):
-        link_event(response)
+        link_event(response, 500)
 
 
 @pytest.mark.parametrize("name", ["", "a", "drops/", "drops/a/b", "drops/" + "a" * 64, "drops/-a"])
 def test_an_invalid_drop_name_is_a_violation(name: str) -> None:
     with pytest.raises(LinkViolationError):
-        link_event(ConnectResponse(result_ack=ResultAck(drop=name, revision=1)))
+        link_event(ConnectResponse(result_ack=ResultAck(drop=name, revision=1)), 500)
 
 
 @pytest.mark.parametrize("cause", Cause)
@@ -119,7 +118,7 @@ from drink_agent.domain.records import Result
 from drink_agent.link import convert
 assert api_implementation.Type() == "python", api_implementation.Type()
 heard = ConnectResponse.FromString(bytes.fromhex(sys.argv[1]))
-print(convert.link_event(heard))
+print(convert.link_event(heard, 500))
 for said in eval(sys.argv[2]):
     print(said.SerializeToString(deterministic=True).hex())
 """
@@ -143,7 +142,7 @@ def test_protobuf_in_pure_python_converts_alike() -> None:
     )
     assert done.returncode == 0, done.stderr
     expected = [
-        str(link_event(response)),
+        str(link_event(response, 500)),
         *(
             each.SerializeToString(deterministic=True).hex()
             for each in (convert.result(7, result), convert.board_status(status))

@@ -1,60 +1,120 @@
 import asyncio
+from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drink_agent.domain.events import BoardStatus
 from drink_agent.link import convert
+from drink_agent.link.convert import LinkViolationError
 from drink_agent.link.settings import LinkSettings
-from drink_agent.link.state import SILENT_INTERVALS, LinkState
-from drink_agent.link.stream import Outbox, heartbeat_monitor
+from drink_agent.link.stream import INTERVAL_S_MAX, SILENT_INTERVALS, LinkStream
 
-
-async def everything(outbox: Outbox) -> list[str | None]:
-    async with asyncio.timeout(5):
-        return [message.WhichOneof("message") async for message in outbox]
-
-
-async def test_messages_come_out_in_order_and_the_end_after_them() -> None:
-    outbox = Outbox(10)
-    outbox.put(convert.not_received("a"))
-    outbox.put(convert.heartbeat(1, 0))
-    outbox.close()
-    assert await everything(outbox) == ["not_received", "heartbeat"]
-
-
-async def test_a_full_outbox_refuses_messages() -> None:
-    outbox = Outbox(2)
-    assert [outbox.put(convert.not_received(drop)) for drop in "abc"] == [True, True, False]
-    outbox.close()
-    assert not outbox.put(convert.goodbye())
-    assert len(await everything(outbox)) == 2
-
-
-async def test_only_the_newest_status_is_kept() -> None:
-    outbox = Outbox(1)
-    for degrees in (1.0, 2.0, 3.0):
-        outbox.put_status(convert.board_status(BoardStatus(True, {}, degrees)))
-    outbox.close()
-    async with asyncio.timeout(5):
-        (message,) = [message async for message in outbox]
-    assert message.board_status.temperature_celsius == 3.0
-
-
-async def test_a_reader_is_woken() -> None:
-    outbox = Outbox(1)
-    reading = asyncio.create_task(everything(outbox))
-    await asyncio.sleep(0)
-    outbox.put(convert.goodbye())
-    await asyncio.sleep(0)
-    outbox.close()
-    assert await reading == ["goodbye"]
-
+SETTINGS = LinkSettings()
 
 LIMIT_S = 5.0
 """Limit of waits that normally take milliseconds."""
 
 
+@dataclass
 class Clock:
+    """A clock that the test sets."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def welcomed(clock: Clock, interval_s: int = 10) -> LinkStream:
+    """A stream that is welcomed five seconds after dialling."""
+    stream = LinkStream(SETTINGS, clock)
+    clock.now += 5
+    stream.welcome(interval_s, 0)
+    return stream
+
+
+async def everything(stream: LinkStream) -> list[str | None]:
+    async with asyncio.timeout(LIMIT_S):
+        return [message.WhichOneof("message") async for message in stream.messages()]
+
+
+async def test_messages_come_out_in_order_and_the_end_after_them() -> None:
+    stream = LinkStream(SETTINGS, Clock())
+    stream.outgoing.put_nowait(convert.not_received("a"))
+    stream.outgoing.put_nowait(convert.heartbeat(1, 0))
+    stream.outgoing.put_nowait(None)
+    assert await everything(stream) == ["not_received", "heartbeat"]
+
+
+async def test_of_statuses_that_wait_only_the_newest_is_sent() -> None:
+    stream = LinkStream(SETTINGS, Clock())
+    sent = []
+    for degrees in (1.0, 2.0, 3.0):
+        stream.put_status(convert.board_status(BoardStatus(True, {}, degrees)))
+    messages = stream.messages()
+    sent.append(await anext(messages))
+    stream.put_status(convert.board_status(BoardStatus(False, {}, None)))
+    stream.outgoing.put_nowait(None)
+    sent += [message async for message in messages]
+    assert [each.board_status.temperature_celsius for each in sent] == [3.0, 0.0]
+    assert [each.board_status.ready for each in sent] == [True, False]
+
+
+async def test_a_reader_is_woken() -> None:
+    stream = LinkStream(SETTINGS, Clock())
+    reading = asyncio.create_task(everything(stream))
+    await asyncio.sleep(0)
+    stream.outgoing.put_nowait(convert.goodbye())
+    await asyncio.sleep(0)
+    stream.outgoing.put_nowait(None)
+    assert await reading == ["goodbye"]
+
+
+def test_a_link_that_is_not_welcomed_has_a_deadline() -> None:
+    stream = LinkStream(SETTINGS, Clock(100.0))
+    assert stream.silent_at == 100.0 + SETTINGS.welcome_limit_s
+    assert stream.heartbeat_at is None
+    assert stream.up_s() == 0
+
+
+def test_a_welcome_starts_the_heartbeat_at_once() -> None:
+    clock = Clock(100.0)
+    stream = welcomed(clock, interval_s=10)
+    assert stream.heartbeat_at == 105.0
+    assert stream.next_heartbeat() == 1
+    clock.now = 115.0
+    assert stream.next_heartbeat() == 2
+    assert stream.heartbeat_at == 125.0
+    assert stream.up_s() == 10.0
+
+
+def test_three_silent_intervals_lose_the_link() -> None:
+    stream = welcomed(Clock(100.0), interval_s=10)
+    assert stream.silent_at == 105.0 + SILENT_INTERVALS * 10
+    stream.received_at = 120.0
+    assert stream.silent_at == 120.0 + SILENT_INTERVALS * 10
+
+
+def test_a_second_welcome_breaks_the_protocol() -> None:
+    with pytest.raises(LinkViolationError):
+        welcomed(Clock()).welcome(10, 0)
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 10_000))
+def test_a_welcome_is_accepted_within_its_limits_only(interval_s: int, wanted: int) -> None:
+    stream = LinkStream(SETTINGS, Clock())
+    if 1 <= interval_s <= INTERVAL_S_MAX and wanted <= SETTINGS.wanted_limit:
+        stream.welcome(interval_s, wanted)
+        assert stream.up_since is not None
+    else:
+        with pytest.raises(LinkViolationError):
+            stream.welcome(interval_s, wanted)
+        assert stream.up_since is None
+
+
+class LoopClock:
     """The loop's clock plus an offset that a test sets."""
 
     def __init__(self) -> None:
@@ -65,34 +125,34 @@ class Clock:
 
 
 async def test_a_link_without_welcome_is_lost_in_time() -> None:
-    clock = Clock()
-    state = LinkState(LinkSettings(welcome_limit_s=0.05), clock())
+    clock = LoopClock()
+    stream = LinkStream(LinkSettings(welcome_limit_s=0.05), clock)
     with pytest.raises(TimeoutError):
-        async with heartbeat_monitor(state, clock):
+        async with stream.heartbeat_monitor():
             await asyncio.sleep(LIMIT_S)
-    assert clock() >= state.silent_at
+    assert clock() >= stream.silent_at
 
 
 async def test_a_message_keeps_the_link() -> None:
-    clock = Clock()
-    state = LinkState(LinkSettings(welcome_limit_s=0.02), clock())
-    async with heartbeat_monitor(state, clock):
-        state.record_welcome(1, 0, clock())
+    clock = LoopClock()
+    stream = LinkStream(LinkSettings(welcome_limit_s=0.02), clock)
+    async with stream.heartbeat_monitor():
+        stream.welcome(1, 0)
         await asyncio.sleep(0.1)
-    assert clock() < state.silent_at
+    assert clock() < stream.silent_at
 
 
 async def test_an_earlier_deadline_counts_after_a_check() -> None:
-    clock = Clock()
-    state = LinkState(LinkSettings(welcome_limit_s=LIMIT_S * 10), clock())
+    clock = LoopClock()
+    stream = LinkStream(LinkSettings(welcome_limit_s=LIMIT_S * 10), clock)
 
-    async def hear_a_welcome_and_nothing_more() -> None:
-        async with heartbeat_monitor(state, clock) as check_deadline:
-            state.record_welcome(1, 0, clock())
+    async def welcome_and_nothing_more() -> None:
+        async with stream.heartbeat_monitor() as check_deadline:
+            stream.welcome(1, 0)
             clock.ahead_s = SILENT_INTERVALS - 0.05
             check_deadline()
             await asyncio.sleep(LIMIT_S)
 
     with pytest.raises(TimeoutError):
-        await hear_a_welcome_and_nothing_more()
-    assert clock() >= state.silent_at
+        await welcome_and_nothing_more()
+    assert clock() >= stream.silent_at

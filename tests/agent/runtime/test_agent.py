@@ -13,6 +13,8 @@ import pytest
 
 from drink.v1.drop_service_pb2 import Drop
 from drink_agent.board.emulator.spec import Fault
+from drink_agent.domain.events import Ack, BoardLateEvidence, BoardOutcome, BoardStatus, Tick
+from drink_agent.domain.evidence import Cause, Evidence
 from drink_agent.domain.records import Entry
 from drink_agent.journal.file import Journal, JournalFailedError, read
 from drink_agent.runtime.agent import AgentSettings, PartEndedError
@@ -108,6 +110,35 @@ async def test_a_line_each_for_command_and_result_and_one_more_for_a_drop_that_w
         "a": ["drop_commanded", "drop_result"],
         "b": ["drop_accepted", "drop_commanded", "drop_result"],
     }
+
+
+async def test_the_link_waits_while_many_of_its_events_are_queued(rig: Rig) -> None:
+    rig.config = replace(rig.config, agent=AgentSettings(inbox_limit=2))
+    agent = rig.build()
+    for drop in "ab":
+        await agent._take_link_event(Ack(drop, 1))
+    third = asyncio.create_task(agent._take_link_event(Ack("c", 1)))
+    await asyncio.sleep(0)
+    assert not third.done()
+    rig.start(agent)
+    await asyncio.wait_for(third, LIMIT_S)
+
+
+async def test_the_board_never_waits_and_statuses_wake_the_loop_once(rig: Rig) -> None:
+    rig.config = replace(rig.config, agent=AgentSettings(inbox_limit=1))
+    agent = rig.build()
+    for _ in range(1000):
+        agent._take_board_event(BoardStatus(ready=True))
+    agent._take_board_event(BoardOutcome("a", Cause.BOARD_ACK, Evidence()))
+    agent._take_board_event(BoardLateEvidence("b", Cause.BOARD_ACK, Evidence()))
+    queued = [agent._events.get_nowait() for _ in range(agent._events.qsize())]
+    assert queued == [
+        Tick(),
+        BoardOutcome("a", Cause.BOARD_ACK, Evidence()),
+        BoardLateEvidence("b", Cause.BOARD_ACK, Evidence()),
+    ]
+    await agent._link.close()
+    agent._journal.close()
 
 
 async def test_fault_35_a_full_disk_stops_new_drops(rig: Rig) -> None:

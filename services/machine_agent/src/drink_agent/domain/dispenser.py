@@ -218,9 +218,9 @@ class Dispenser:
             self._refuse(drop, Cause.EXPIRED)
         else:
             ttl_ms = max(0, min(command.ttl_ms, self._settings.ttl_limit_ms))
-            slot, now_ms = command.slot, self._now_ms
-            self._append(Accepted(drop, slot, ttl_ms, received_ms=now_ms, boot=self._boot))
-            self._waiting.append(_Waiting(drop, slot, now_ms + ttl_ms))
+            slot, received_ms = command.slot, command.received_ms
+            self._append(Accepted(drop, slot, ttl_ms, received_ms, self._boot))
+            self._waiting.append(_Waiting(drop, slot, received_ms + ttl_ms))
 
     def _take_ack(self, ack: Ack) -> None:
         known = self._state.unacked.get(ack.drop)

@@ -26,6 +26,9 @@ class Command:
     """Epoch of the link on which the command was sent."""
     ttl_ms: int
     """Milliseconds after receipt during which the motor may be started."""
+    received_ms: int
+    """Time of receipt, in milliseconds since the host booted. The command may have been queued
+    since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ import grpc
 
 from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse, Goodbye
 from drink.v1.machine_link_service_pb2_grpc import MachineLinkServiceStub
-from drink_agent.domain.events import BoardStatus, Event, LinkDown, LinkUp
-from drink_agent.domain.records import Result
+from drink_agent.domain.events import BoardStatus, LinkDown, LinkEvent, LinkUp
 from drink_agent.link import convert
 from drink_agent.link.channel import (
     LinkSetupError,
@@ -26,11 +25,10 @@ from drink_agent.link.channel import (
     certificate_problem,
     open_channel,
 )
-from drink_agent.link.convert import Hello
+from drink_agent.link.convert import Hello, LinkViolationError
 from drink_agent.link.reconnect import ReconnectPolicy, Retry, retry_for
 from drink_agent.link.settings import LinkSettings
-from drink_agent.link.state import LinkState, LinkViolationError
-from drink_agent.link.stream import Outbox, heartbeat_monitor
+from drink_agent.link.stream import LinkStream
 
 REASON_METADATA_KEY = "drink-error-reason"
 """Trailing metadata with the reason of the frontend's ErrorInfo, for peers without google.rpc."""
@@ -61,7 +59,7 @@ class LinkClient:
         make_hello: Returns the agent's identity and status; called for each link.
         on_event: Receives `LinkUp`, `Command`, `Ack` and `LinkDown`, in order. No further message
             is read from the frontend until it returns.
-        clock: Monotonic seconds.
+        clock: Monotonic seconds, since the host booted for times of receipt that the journal keeps.
         random: Returns a number from 0 up to 1.
         dial: Opens the channel of each link to an address.
     """
@@ -70,7 +68,7 @@ class LinkClient:
         self,
         settings: LinkSettings,
         make_hello: Callable[[], Hello],
-        on_event: Callable[[Event], Awaitable[None]],
+        on_event: Callable[[LinkEvent], Awaitable[None]],
         *,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = default_random.random,
@@ -82,8 +80,7 @@ class LinkClient:
         self._clock = clock
         self._dial = dial
         self._policy = ReconnectPolicy(settings, random)
-        self._state: LinkState | None = None
-        self._outbox: Outbox | None = None
+        self._stream: LinkStream | None = None
         self._since = _now()
         self._problem = "dialling for the first time"
         self._retry_at: float | None = None
@@ -94,12 +91,12 @@ class LinkClient:
     @property
     def is_up(self) -> bool:
         """Whether there is a link and the frontend has sent Welcome."""
-        return self._state is not None and self._state.is_up
+        return self._stream is not None and self._stream.up_since is not None
 
     @property
     def heartbeat_at(self) -> float | None:
         """Time of the next heartbeat on the client's clock; None without a link."""
-        return self._state.heartbeat_at if self._state else None
+        return self._stream.heartbeat_at if self._stream else None
 
     def describe(self) -> dict[str, object]:
         """Returns the status of the link for a person, as values that JSON can encode."""
@@ -120,42 +117,36 @@ class LinkClient:
         Args:
             journal_sequence: Number of the journal's last durable entry.
         """
-        if self._state is not None and self._state.is_up:
-            self._send(
-                convert.heartbeat(self._state.next_heartbeat(self._clock()), journal_sequence)
-            )
+        if self._stream is not None and self.is_up:
+            self.send(convert.heartbeat(self._stream.next_heartbeat(), journal_sequence))
 
-    def report(self, sequence: int, result: Result) -> None:
-        """Sends a durable result, if there is a link.
+    def send_status(self, status: BoardStatus) -> None:
+        """Sends the board's status, if the link is up, in place of a queued older one."""
+        if self._stream is not None and self.is_up:
+            self._stream.put_status(convert.board_status(status))
 
-        Args:
-            sequence: Number of its entry in the journal.
-            result: The result.
-        """
-        self._send(convert.result(sequence, result))
-
-    def report_not_received(self, drop: str) -> None:
-        """Reports that the journal has no entry of a drop, if there is a link."""
-        self._send(convert.not_received(drop))
-
-    def report_status(self, status: BoardStatus) -> None:
-        """Sends the board's status, if there is a link, in place of a queued older one."""
-        if self._outbox is not None and self.is_up:
-            self._outbox.put_status(convert.board_status(status))
+    def send(self, message: ConnectRequest) -> None:
+        """Sends a message, if the link is up; it may be lost together with the link."""
+        if self._stream is None or not self.is_up:
+            return
+        if self._stream.outgoing.qsize() < self._settings.outbox_limit:
+            self._stream.outgoing.put_nowait(message)
+        else:
+            _log.warning("outbox_full", extra={"kind": message.WhichOneof("message")})
 
     async def run(self) -> None:
         """Keeps a link, over any number of connections, until `close` is called."""
         while not self._closing.is_set():
-            state = LinkState(self._settings, self._clock())
+            stream = LinkStream(self._settings, self._clock)
             self._ended.clear()
             try:
-                ending = await self._link(state)
+                ending = await self._link(stream)
             finally:
-                self._state = self._outbox = None
+                self._stream = None
                 self._ended.set()
-            up_s = state.up_s(self._clock())
+            up_s = stream.up_s()
             self._problem = f"{ending.reason}: {ending.detail[:DETAIL_MAX]}".rstrip(": ")
-            if state.is_up:
+            if stream.up_since is not None:
                 self._since = _now()
                 await self._on_event(LinkDown())
             if not self._closing.is_set():
@@ -168,11 +159,10 @@ class LinkClient:
         cancel `run`.
         """
         self._closing.set()
-        if self._outbox is None:
+        if self._stream is None:
             return
-        if self.is_up:
-            self._outbox.put(convert.goodbye())
-        self._outbox.close()
+        self.send(convert.goodbye())
+        self._stream.outgoing.put_nowait(None)
         try:
             async with asyncio.timeout(self._settings.goodbye_limit_s):
                 await self._ended.wait()
@@ -205,31 +195,30 @@ class LinkClient:
         finally:
             self._retry_at = None
 
-    async def _link(self, state: LinkState) -> _Ending:
+    async def _link(self, stream: LinkStream) -> _Ending:
         """Dials once, keeps the link and returns how it ended."""
         try:
             hello = self._make_hello()
             self._log_certificate_problem(hello.machine)
             metadata = authorization(self._settings)
             async with self._dial(self._settings, self._policy.address) as channel:
-                outbox = Outbox(self._settings.outbox_limit)
-                outbox.put(convert.hello(hello))
-                self._state, self._outbox = state, outbox
+                stream.outgoing.put_nowait(convert.hello(hello))
+                self._stream = stream
                 call: _Call = MachineLinkServiceStub(channel).Connect(
-                    aiter(outbox), metadata=metadata
+                    stream.messages(), metadata=metadata
                 )
                 try:
-                    async with heartbeat_monitor(state, self._clock) as check_deadline:
-                        return await self._read(call, state, check_deadline)
+                    async with stream.heartbeat_monitor() as check_deadline:
+                        return await self._read(call, stream, check_deadline)
                 finally:
-                    # gRPC's task that reads the outbox does not end with a call that has ended.
-                    outbox.close()
+                    # gRPC's task that sends the messages does not end with a call that has ended.
+                    stream.outgoing.put_nowait(None)
                     call.cancel()
         except grpc.aio.AioRpcError as error:
             code, reason = error.code().name, _reason_of(error)
             return _Ending(retry_for(code, reason), reason or code, error.details() or "")
         except TimeoutError:
-            return _Ending(Retry.BACKOFF, "SILENT" if state.is_up else "NO_WELCOME")
+            return _Ending(Retry.BACKOFF, "SILENT" if stream.up_since is not None else "NO_WELCOME")
         except LinkViolationError as error:
             return _Ending(Retry.SLOW, "VIOLATION", str(error))
         except LinkSetupError as error:
@@ -243,7 +232,7 @@ class LinkClient:
             _log.error("certificate_unfit", extra={"problem": problem})
 
     async def _read(
-        self, call: _Call, state: LinkState, check_deadline: Callable[[], None]
+        self, call: _Call, stream: LinkStream, check_deadline: Callable[[], None]
     ) -> _Ending:
         while True:
             response = await call.read()
@@ -253,22 +242,19 @@ class LinkClient:
                 if response.goodbye.reason == Goodbye.REASON_SUPERSEDED:
                     return _Ending(Retry.STANDBY, "LINK_SUPERSEDED", SUPERSEDED)
                 return _Ending(Retry.IMMEDIATE, "SHUTTING_DOWN")
-            event = convert.link_event(response)
+            now = self._clock()
+            event = convert.link_event(response, int(now * 1000))
             if isinstance(event, LinkUp):
-                interval_s = response.welcome.heartbeat_interval_seconds
-                state.record_welcome(interval_s, len(event.wanted), self._clock())
+                stream.welcome(response.welcome.heartbeat_interval_seconds, len(event.wanted))
                 check_deadline()
                 self._since = _now()
                 facts = {"epoch": event.epoch, "wanted": len(event.wanted)}
                 _log.info("link_up", extra={"address": self._policy.address, **facts})
-            else:
-                state.record_message(self._clock())
+            elif stream.up_since is None:
+                raise LinkViolationError("a message before Welcome")
+            stream.received_at = now
             if event is not None:
                 await self._on_event(event)
-
-    def _send(self, message: ConnectRequest) -> None:
-        if self._outbox is not None and self.is_up and not self._outbox.put(message):
-            _log.warning("outbox_full", extra={"kind": message.WhichOneof("message")})
 
 
 def _now() -> str:

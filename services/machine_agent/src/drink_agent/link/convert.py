@@ -9,9 +9,8 @@ from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse
 from drink.v1.machine_service_pb2 import Slot
 from drink_agent.domain.events import Ack, BoardStatus, Command, LinkUp
-from drink_agent.domain.evidence import Cause, Direction, Evidence, Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Direction, Outcome, Sensor
 from drink_agent.domain.records import Result
-from drink_agent.link.state import LinkViolationError
 
 PROTOCOL_VERSION = 1
 """Version of the link protocol that this agent implements."""
@@ -24,6 +23,10 @@ _SENSORS = {sensor: Slot.Sensor.Value(f"SENSOR_{sensor}") for sensor in Sensor}
 _DIRECTIONS: Mapping[Direction, pb.Evidence.Line.Direction.ValueType] = {
     direction: pb.Evidence.Line.Direction.Value(f"DIRECTION_{direction}") for direction in Direction
 }
+
+
+class LinkViolationError(Exception):
+    """The frontend sent something that the protocol does not allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,12 @@ class Hello:
     """Current status of the board."""
 
 
-def link_event(response: ConnectResponse) -> LinkUp | Command | Ack | None:
+def link_event(response: ConnectResponse, received_ms: int) -> LinkUp | Command | Ack | None:
     """Converts a message of the frontend.
+
+    Args:
+        response: The message.
+        received_ms: Time of its receipt, in milliseconds since the host booted.
 
     Returns:
         None for Heartbeat, Goodbye, and messages of a kind that this version does not know.
@@ -66,7 +73,7 @@ def link_event(response: ConnectResponse) -> LinkUp | Command | Ack | None:
             if dispense.ttl_ms < 0:
                 raise LinkViolationError("a time to live out of range")
             drop = _drop_id(dispense.drop)
-            return Command(drop, dispense.slot, dispense.epoch, dispense.ttl_ms)
+            return Command(drop, dispense.slot, dispense.epoch, dispense.ttl_ms, received_ms)
         case "result_ack":
             return Ack(_drop_id(response.result_ack.drop), response.result_ack.revision)
         case _:
@@ -95,13 +102,28 @@ def result(sequence: int, outcome: Result) -> ConnectRequest:
         sequence: Number of its entry in the journal.
         outcome: The result.
     """
+    evidence = outcome.evidence
+    lines = [
+        pb.Evidence.Line(
+            direction=_DIRECTIONS[line.direction], offset_ms=line.offset_ms, text=line.text
+        )
+        for line in evidence.lines
+    ]
     return ConnectRequest(
         result=pb.Result(
             drop=f"drops/{outcome.drop}",
             revision=outcome.revision,
             outcome=_OUTCOMES[outcome.outcome],
             cause=_CAUSES[outcome.cause],
-            evidence=_evidence(outcome.evidence),
+            evidence=pb.Evidence(
+                lines=lines,
+                sensor_before=_SENSORS[evidence.sensor_before],
+                sensor_after=_SENSORS[evidence.sensor_after],
+                contradiction=evidence.contradiction,
+                sensor_before_offset_ms=evidence.sensor_before_ms,
+                sensor_after_offset_ms=evidence.sensor_after_ms,
+                sensor_independent=evidence.sensor_independent,
+            ),
             journal_sequence=sequence,
         )
     )
@@ -149,21 +171,4 @@ def _board_status(status: BoardStatus) -> pb.BoardStatus:
             for slot, sensor in sorted(status.sensors.items())
         ],
         temperature_celsius=status.temperature_celsius,
-    )
-
-
-def _evidence(evidence: Evidence) -> pb.Evidence:
-    return pb.Evidence(
-        lines=[
-            pb.Evidence.Line(
-                direction=_DIRECTIONS[line.direction], offset_ms=line.offset_ms, text=line.text
-            )
-            for line in evidence.lines
-        ],
-        sensor_before=_SENSORS[evidence.sensor_before],
-        sensor_after=_SENSORS[evidence.sensor_after],
-        contradiction=evidence.contradiction,
-        sensor_before_offset_ms=evidence.sensor_before_ms,
-        sensor_after_offset_ms=evidence.sensor_after_ms,
-        sensor_independent=evidence.sensor_independent,
     )

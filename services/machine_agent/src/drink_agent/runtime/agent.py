@@ -1,12 +1,13 @@
 """The agent's loop: takes events, asks the dispenser for effects, and executes them in order."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from drink_agent.domain.dispenser import Dispenser
 from drink_agent.domain.events import (
@@ -17,6 +18,7 @@ from drink_agent.domain.events import (
     Dispense,
     Disregarded,
     Event,
+    LinkEvent,
     LinkUp,
     Recall,
     Report,
@@ -30,15 +32,13 @@ from drink_agent.domain.evidence import Cause, Evidence, Outcome
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.journal.compaction import survivors
 from drink_agent.journal.file import Journal, JournalSettings
+from drink_agent.link import convert
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
-from drink_agent.runtime.inbox import Inbox
 from drink_agent.runtime.status import serve_status, socket_of
 from drink_agent.runtime.system import SystemdNotifier
 
 _log = logging.getLogger("drink_agent.agent")
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class AgentSettings:
     """The settings of the agent's loop."""
 
     inbox_limit: int = 256
-    """Default 256 events. Number of queued events from which on the link is not read; a frontend
+    """Default 256 events. Most events of the link that are queued; then it is not read. A frontend
     sends one command and one acknowledgement a drop."""
     stop_limit_s: float = 15.0
     """Default 15 s. Time from SIGTERM until the agent exits even if a drop is at the board. The
@@ -90,7 +90,7 @@ class BoardPort(Protocol):
 
 MakeBoard = Callable[[Callable[[BoardEvent], None]], BoardPort]
 """Makes the board from the callback that takes its events."""
-MakeLink = Callable[[Callable[[], Hello], Callable[[Event], Awaitable[None]]], LinkClient]
+MakeLink = Callable[[Callable[[], Hello], Callable[[LinkEvent], Awaitable[None]]], LinkClient]
 """Makes the link from a function that returns the Hello and the callback that takes its events."""
 
 
@@ -152,9 +152,10 @@ class Agent:
         )
         self._free_bytes = free_bytes
         self._notifier = notifier
-        self._inbox = Inbox(settings.inbox_limit, self._clock)
-        self._board: BoardPort = make_board(self._inbox.post)
-        self._link = make_link(self.hello, self._inbox.offer)
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._link_room = asyncio.Semaphore(settings.inbox_limit)
+        self._board: BoardPort = make_board(self._take_board_event)
+        self._link = make_link(self.hello, self._take_link_event)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._status = BoardStatus(ready=False)
         self._disk_full = False
@@ -208,7 +209,7 @@ class Agent:
             self._stopping_since = self._clock()
             self._notifier.stopping()
             _log.info("stopping")
-            self._inbox.post(Stop())
+            self._events.put_nowait(Stop())
 
     async def run(self) -> None:
         """Runs until `stop` is called.
@@ -249,22 +250,41 @@ class Agent:
             self._ended = part
             self.stop()
 
+    def _take_board_event(self, event: BoardEvent) -> None:
+        """Queues an event of the board, which never waits: it has few for each command.
+
+        A changed status only wakes the loop, which reads the newest one before each event.
+        """
+        if not isinstance(event, BoardStatus):
+            self._events.put_nowait(event)
+        elif self._events.empty():
+            self._events.put_nowait(Tick())
+
+    async def _take_link_event(self, event: LinkEvent) -> None:
+        """Queues an event of the link, which waits while `inbox_limit` of them are queued."""
+        await self._link_room.acquire()
+        self._events.put_nowait(event)
+
     async def _work(self) -> None:
         await self._step(Start())
         self._notifier.ready()
         while not self._may_leave():
-            event = await self._inbox.get(self._wait_s())
+            event: Event = Tick()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._wait_s()):
+                    event = await self._events.get()
+            if isinstance(event, LinkEvent):
+                self._link_room.release()
             await self._refresh_status()
             if isinstance(event, LinkUp):
-                self._link.report_status(self._status)  # it may have changed since Hello
-            await self._step(event or Tick())
-            if (
-                heartbeat_at := self._link.heartbeat_at
-            ) is not None and heartbeat_at <= self._clock():
+                self._link.send_status(self._status)  # it may have changed since Hello
+            await self._step(event)
+            heartbeat_at = self._link.heartbeat_at
+            if heartbeat_at is not None and heartbeat_at <= self._clock():
                 self._link.send_heartbeat(self._journal.durable_sequence)
             if self._clock() >= self._upkeep_at:
                 await self._upkeep()
-        await self._on_disk(self._journal.sync)
+        await asyncio.get_running_loop().run_in_executor(self._disk, self._journal.sync)
 
     def _wait_s(self) -> float:
         times = [self._upkeep_at]
@@ -303,18 +323,19 @@ class Agent:
         if status.ready != self._status.ready:
             _log.info("board_ready" if status.ready else "board_not_ready")
         self._status = status
-        self._link.report_status(status)
+        self._link.send_status(status)
         await self._step(status)
 
     async def _step(self, event: Event) -> None:
         """Gives an event to the dispenser, and executes the effects in order."""
+        loop = asyncio.get_running_loop()
         for effect in self._dispenser.step(event, int(self._clock() * 1000)):
             match effect:
                 case Append(entry):
                     self._journal.append(entry)
                     self._log_entry(entry)
                 case Sync():
-                    await self._on_disk(self._journal.sync)
+                    await loop.run_in_executor(self._disk, self._journal.sync)
                 case Recall():
                     self._board.recall(effect)
                 case Dispense(drop, slot, start_by_ms):
@@ -325,12 +346,12 @@ class Agent:
                         self._board.dispense(drop, slot)
                     else:
                         _log.warning("expired_during_sync", extra={"drop_id": drop})
-                        self._inbox.post(BoardOutcome(drop, Cause.EXPIRED, Evidence()))
+                        self._events.put_nowait(BoardOutcome(drop, Cause.EXPIRED, Evidence()))
                 case Report(sequence, result):
-                    self._link.report(sequence, result)
+                    self._link.send(convert.result(sequence, result))
                 case ReportNotReceived(drop):
                     _log.warning("drop_not_received", extra={"drop_id": drop})
-                    self._link.report_not_received(drop)
+                    self._link.send(convert.not_received(drop))
                 case Disregarded(reason, drop):
                     _log.warning("disregarded", extra={"reason": reason.value, "drop_id": drop})
 
@@ -343,19 +364,17 @@ class Agent:
             _log.error("disk_full") if disk_full else _log.info("disk_has_room")
         if not self._dispenser.idle:
             return
+        loop = asyncio.get_running_loop()
         if self._journal.dirty:
-            await self._on_disk(self._journal.sync)
+            await loop.run_in_executor(self._disk, self._journal.sync)
         size_bytes = self._journal.size_bytes
         worn_bytes = max(self._journal_settings.compact_bytes, 2 * self._journal.compacted_bytes)
         if size_bytes > worn_bytes and not disk_full:
-            done = await self._on_disk(partial(self._journal.compact, self._survivors))
+            done = await loop.run_in_executor(self._disk, self._journal.compact, self._survivors)
             _log.info(
                 "journal_compacted" if done else "journal_not_compacted",
                 extra={"from_bytes": size_bytes, "to_bytes": self._journal.size_bytes},
             )
-
-    async def _on_disk(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
     def _log_entry(self, entry: Entry) -> None:
         """Logs an entry of the journal, for the operator."""
