@@ -25,6 +25,7 @@ from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.transfers import Transfers
 from tests.simulation.database import DatabaseTrouble
 from tests.simulation.hosts import FastHasher
 from tests.simulation.rpc import Channel
@@ -60,12 +61,13 @@ def set_up(system: SimulatedSystem) -> None:
         async with system.frontend.database(process, DatabaseTrouble()) as storage:
             clock, ids = system.frontend.clock, system.frontend.randomness
             accounts = Accounts(storage, FastHasher(), clock, ids, system.settings.accounts)
+            transfers = Transfers(storage, clock, ids, system.settings.accounts)
             machines = Machines(storage, clock, ids)
             root = await accounts.create("setup", ADMIN, admin=True)
             for number in range(system.plan.buyers):
                 name = f"buyer{number}"
                 account = await accounts.create("setup", name)
-                await accounts.add_credits(root, f"first-{name}", name, system.plan.credits)
+                await transfers.add_credits(root, f"first-{name}", name, system.plan.credits)
                 system.tokens[name], _ = await accounts.issue_token(account)
             system.tokens[ADMIN], _ = await accounts.issue_token(root)
             for name, wire in system.wires.items():

@@ -40,6 +40,7 @@ from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import AccountSettings, AlarmSettings, DropSettings
+from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import CountingRandomness
@@ -203,6 +204,7 @@ class Bench:
         self.accounts = Accounts(
             storage, self.hasher, clock, randomness, AccountSettings(), sleep=clock.sleep
         )
+        self.transfers = Transfers(storage, clock, randomness, AccountSettings())
         self.machines = Machines(storage, clock, randomness)
         self.permits = Permits(storage, clock)
         self.views = Views(storage.changes, self.accounts.balance, self.machines.get)
@@ -212,7 +214,7 @@ class Bench:
         root = await self.accounts.create("test", "root", admin=True)
         for name, credits_given in (("ann", 200), ("bob", 100)):
             await self.accounts.create("test", name)
-            await self.accounts.add_credits(root, f"first-{name}", name, credits_given)
+            await self.transfers.add_credits(root, f"first-{name}", name, credits_given)
         for name in ("d", "ld"):
             await self.machines.create("test", name, name.upper())
         await self.machines.create_slot("test", "d", 1, item="Coke", price=50, available=3)

@@ -148,6 +148,7 @@ class Frontend:
             settings,
             drops=self.drops,
             accounts=bench.accounts,
+            transfers=bench.transfers,
             balances=bench.views.accounts,
             machines=self.machines,
             links=self.links,

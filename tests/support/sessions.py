@@ -152,6 +152,7 @@ class World:
         self._services: dict[str, Any] = {
             "accounts": accounts,
             "permits": bench.permits,
+            "transfers": self._watched(bench.transfers),
             "drops": self._watched(self._drops),
             "machines": machines,
             "notes": self._watched(bench.notes),
@@ -257,7 +258,7 @@ class World:
         await self.bench.accounts.change("test", name, closed=True)
 
     async def add_credits(self, name: str, credits_added: int) -> None:
-        await self.bench.accounts.add_credits(
+        await self.bench.transfers.add_credits(
             self.accounts["admin"], f"gift-{name}-{credits_added}", name, credits_added
         )
 
@@ -322,7 +323,7 @@ async def furnish(folder: Path) -> Path:
             admin = await bench.accounts.create("test", name, password="pw", admin=name == "admin")
         await bench.accounts.change("test", "user", ibutton=IBUTTON)
         for name, credits_given in USERS:
-            await bench.accounts.add_credits(admin, f"first-{name}", name, credits_given)
+            await bench.transfers.add_credits(admin, f"first-{name}", name, credits_given)
         for machine in MACHINES:
             await _add_machine(bench, admin, machine)
     return place.path

@@ -213,7 +213,7 @@ class TestListEntries:
         first, second = [await bench.place(f"r{number}") for number in (1, 2)]
         for drop, report in ((first, ()), (second, (State.NOT_DISPENSED, Cause.BOARD_REFUSED))):
             await frontend.dispense(drop, *report)
-        await bench.accounts.transfer(await bench.account("ann"), "t", "bob", 5)
+        await bench.transfers.send(await bench.account("ann"), "t", "bob", 5)
         page = await frontend.account_stub.ListEntries(
             pb.ListEntriesRequest(), metadata=ANN, timeout=LIMIT_S
         )
@@ -236,7 +236,7 @@ class TestListEntries:
     async def test_pages(self, frontend: Frontend) -> None:
         root = await frontend.bench.account("root")
         for amount in range(1, 5):
-            await frontend.bench.accounts.add_credits(root, f"r{amount}", "bob", amount)
+            await frontend.bench.transfers.add_credits(root, f"r{amount}", "bob", amount)
         seen, token = [], ""
         for expected in (2, 2, 1):
             page = await frontend.account_stub.ListEntries(

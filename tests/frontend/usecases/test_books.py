@@ -357,7 +357,7 @@ class Histories(RuleBasedStateMachine):
 
         async def give() -> None:
             root = await self.bench.account("root")
-            await self.bench.accounts.add_credits(root, request_id, buyer, amount)
+            await self.bench.transfers.add_credits(root, request_id, buyer, amount)
 
         posted, held = self.model.credits(buyer)
         if posted - held + amount < 0:

@@ -62,11 +62,11 @@ async def test_fault_55_held_credits_cannot_be_moved_away(bench: Bench) -> None:
     drop = await bench.dispatched()
     ann, root = await bench.account("ann"), await bench.account("root")
     with pytest.raises(InsufficientCreditsError):
-        await bench.accounts.transfer(ann, "t1", "bob", 151)
+        await bench.transfers.send(ann, "t1", "bob", 151)
     with pytest.raises(InsufficientCreditsError):
-        await bench.accounts.add_credits(root, "t2", "ann", -151)
+        await bench.transfers.add_credits(root, "t2", "ann", -151)
 
-    await bench.accounts.transfer(ann, "t3", "bob", 150)
+    await bench.transfers.send(ann, "t3", "bob", 150)
     await bench.report(drop)
     assert await bench.credits() == (0, 0)
 

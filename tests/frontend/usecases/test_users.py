@@ -63,10 +63,10 @@ async def test_whoever_names_an_account_may_write_it_in_any_case(bench: Bench, s
     found = await accounts.find(said)
     assert found is not None
     assert found.name == "ann"
-    assert (await accounts.add_credits(root, f"to-{said}", said, 5)).posted == 205
-    await accounts.transfer(bob, f"from-{said}", said, 10)
+    assert (await bench.transfers.add_credits(root, f"to-{said}", said, 5)).posted == 205
+    await bench.transfers.send(bob, f"from-{said}", said, 10)
     assert (await bench.account("ann")).posted == 215
-    assert len(await accounts.entries(ann, said, None, 10)) == 3
+    assert len(await bench.transfers.entries(ann, said, None, 10)) == 3
     assert await bench.drops.list(ann, said, (), None, 10) == []
     assert await bench.storage.verify() == []
 
@@ -74,13 +74,13 @@ async def test_whoever_names_an_account_may_write_it_in_any_case(bench: Bench, s
 async def test_the_same_gift_under_another_spelling_is_the_same_gift(bench: Bench) -> None:
     root = await bench.account("root")
     for said in ("ann", "Ann", "ANN"):
-        await bench.accounts.add_credits(root, "gift", said, 5)
+        await bench.transfers.add_credits(root, "gift", said, 5)
     assert (await bench.account("ann")).posted == 205
 
 
 async def test_nobody_sends_to_himself_in_capital_letters(bench: Bench) -> None:
     with pytest.raises(FieldInvalidError, match="recipient"):
-        await bench.accounts.transfer(await bench.account("ann"), "self", "ANN", 5)
+        await bench.transfers.send(await bench.account("ann"), "self", "ANN", 5)
 
 
 async def test_where_two_exist_from_before_only_the_exact_one_is_meant(bench: Bench) -> None:
@@ -149,21 +149,22 @@ async def test_a_gift_is_known_by_its_request_whoever_gives_it(bench: Bench) -> 
         if ":" not in name:
             await bench.accounts.create("root", name, admin=True)
     root, rita = await bench.account("root"), await bench.account("rita")
-    accounts = bench.accounts
-    await asyncio.gather(*(accounts.add_credits(each, "gift", "ann", 5) for each in (root, rita)))
+    await asyncio.gather(
+        *(bench.transfers.add_credits(each, "gift", "ann", 5) for each in (root, rita))
+    )
     assert (await bench.account("ann")).posted == 205
     for amount, whom in ((6, "ann"), (5, "bob"), (-5, "ann")):
         with pytest.raises(RequestIdReusedError):
-            await accounts.add_credits(rita, "gift", whom, amount)
+            await bench.transfers.add_credits(rita, "gift", whom, amount)
     # A user's own transfers are another matter.
-    await accounts.transfer(await bench.account("bob"), "gift", "ann", 1)
+    await bench.transfers.send(await bench.account("bob"), "gift", "ann", 1)
     assert (await bench.account("ann")).posted == 206
     assert await bench.storage.remarks() == []
 
 
 async def test_gifts_of_before_that_were_given_twice_are_told_of(bench: Bench) -> None:
     root = await bench.account("root")
-    await bench.accounts.add_credits(root, "gift", "ann", 5)
+    await bench.transfers.add_credits(root, "gift", "ann", 5)
     with closing(sqlite3.connect(bench.path)) as connection:
         connection.execute(
             "INSERT INTO transfers (id, kind, debit_account, credit_account, amount, created_ms,"
@@ -177,7 +178,7 @@ async def test_gifts_of_before_that_were_given_twice_are_told_of(bench: Bench) -
         connection.commit()
     (remark,) = await bench.storage.remarks()
     assert remark.startswith("the request_id gift gave or took credits 2 times, by rita and root")
-    await bench.accounts.add_credits(root, "gift", "ann", 5)
+    await bench.transfers.add_credits(root, "gift", "ann", 5)
 
 
 @pytest.mark.parametrize("change", [{"admin": False}, {"closed": True}])
@@ -218,7 +219,7 @@ async def test_lists_of_a_user_who_is_not_there_say_so_after_the_rights(bench: B
     root, ann = await bench.account("root"), await bench.account("ann")
     for caller, error in ((root, AccountNotFoundError), (ann, NotOwnerError)):
         with pytest.raises(error):
-            await bench.accounts.entries(caller, "nobody", None, 10)
+            await bench.transfers.entries(caller, "nobody", None, 10)
         with pytest.raises(error):
             await bench.drops.list(caller, "nobody", (), None, 10)
         with pytest.raises(error):
@@ -226,4 +227,4 @@ async def test_lists_of_a_user_who_is_not_there_say_so_after_the_rights(bench: B
     with pytest.raises(NotOwnerError):
         await bench.drops.list(ann, None, (), None, 10)
     with pytest.raises(AccountNotFoundError):
-        await bench.accounts.entries(root, "funding", None, 10)
+        await bench.transfers.entries(root, "funding", None, 10)

@@ -125,7 +125,7 @@ async def test_nobody_is_answered_before_the_view_is_what_was_committed(bench: B
     for name in ("ann", "bob", "root"):
         await views.accounts.get(name)
     root = await bench.account("root")
-    assert (await bench.accounts.add_credits(root, "r", "ann", 7)).available == 207
+    assert (await bench.transfers.add_credits(root, "r", "ann", 7)).available == 207
     shown = views.accounts.get_cached("ann")
     assert shown == await bench.account("ann")
     assert shown is not None
@@ -143,7 +143,7 @@ async def test_of_a_changed_account_that_is_not_handed_on_nothing_is_kept(bench:
 
 async def test_only_users_accounts_are_shown(bench: Bench) -> None:
     views = _views(bench)
-    await bench.accounts.add_credits(await bench.account("root"), "r", "ann", 7)
+    await bench.transfers.add_credits(await bench.account("root"), "r", "ann", 7)
     assert views.accounts.get_cached(FUNDING_ACCOUNT) is None
 
 
@@ -183,7 +183,7 @@ def _change(bench: Bench, kind: int, which: int, number: int) -> Coroutine[Any, 
 
     async def add_credits() -> object:
         root = await bench.account("root")
-        return await bench.accounts.add_credits(root, f"r{number}", name, 1 + which)
+        return await bench.transfers.add_credits(root, f"r{number}", name, 1 + which)
 
     async def update_slot() -> object:
         root = await bench.account("root")

@@ -39,6 +39,7 @@ from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.presence import Presence
+from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import Views
 
 log = structlog.get_logger(__name__)
@@ -145,12 +146,14 @@ class Frontend:
     ) -> tuple[RpcServer, SessionServer]:
         """The two edges for buyers, over the same use cases."""
         settings = self._settings
+        transfers = Transfers(self._storage, clock, randomness, settings.accounts)
         machines = Machines(self._storage, clock, randomness)
         views = Views(self._storage.changes, accounts.balance, machines.get)
         rpc = RpcServer(
             settings.rpc,
             drops=self._drops,
             accounts=accounts,
+            transfers=transfers,
             balances=views.accounts,
             machines=machines,
             links=self._links,
@@ -166,6 +169,7 @@ class Frontend:
         )
         services = Services(
             accounts=accounts,
+            transfers=transfers,
             permits=self._permits,
             drops=self._drops,
             machines=machines,
@@ -331,6 +335,7 @@ class Administration:
     """The use cases of a command beside the frontend process."""
 
     accounts: Accounts
+    transfers: Transfers
     machines: Machines
     drops: Drops
     storage: Database
@@ -347,6 +352,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
             deadlines = Deadlines(storage, links, clock, settings.drops)
             yield Administration(
                 accounts=Accounts(storage, hasher, clock, randomness, settings.accounts),
+                transfers=Transfers(storage, clock, randomness, settings.accounts),
                 machines=Machines(storage, clock, randomness),
                 drops=Drops(
                     storage, links, clock, randomness, deadlines=deadlines, settings=settings.drops

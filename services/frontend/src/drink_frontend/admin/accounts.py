@@ -123,7 +123,7 @@ def add_credits(
     """Give a user credits, or take them back."""
     account = run(
         context,
-        lambda drink: drink.accounts.add_credits(
+        lambda drink: drink.transfers.add_credits(
             operator_account(), request_id or str(uuid.uuid4()), name, amount
         ),
     )

@@ -181,7 +181,7 @@ async def _user(plan: UserPlan, drink: "Administration") -> None:
         )
     if plan.credits:
         # The request_id is derived from the user, so that a second import grants nothing.
-        await drink.accounts.add_credits(
+        await drink.transfers.add_credits(
             operator_account(), f"import:{user.name}", user.name, plan.credits
         )
 

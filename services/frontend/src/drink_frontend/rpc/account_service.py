@@ -22,18 +22,21 @@ from drink_frontend.rpc.conversion import (
 )
 from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.transfers import Transfers
 
 
 class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     """The RPCs of drink.v1.AccountService.
 
     Args:
-        accounts: The use cases of accounts and credits.
+        accounts: The use cases of accounts.
+        transfers: The use cases of credits.
         pages: Limits pages of lists.
     """
 
-    def __init__(self, accounts: Accounts, pages: PageLimits) -> None:
+    def __init__(self, accounts: Accounts, transfers: Transfers, pages: PageLimits) -> None:
         self._accounts = accounts
+        self._transfers = transfers
         self._pages = pages
 
     async def Login(self, request: pb.LoginRequest, _context: Context) -> pb.LoginResponse:
@@ -91,7 +94,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     ) -> pb.AddCreditsResponse:
         """Moves credits between the funding account and a user."""
         name = parse_account(request.account, "account")
-        account = await self._accounts.add_credits(
+        account = await self._transfers.add_credits(
             caller(), request.request_id, name, request.credits
         )
         return pb.AddCreditsResponse(account=account_message(account))
@@ -101,7 +104,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     ) -> pb.TransferCreditsResponse:
         """Sends credits of the caller to another user."""
         recipient = parse_account(request.recipient, "recipient")
-        account = await self._accounts.transfer(
+        account = await self._transfers.send(
             caller(), request.request_id, recipient, request.credits
         )
         return pb.TransferCreditsResponse(account=account_message(account))
@@ -118,7 +121,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
             # The client may have written it in another case.
             name = (await self._accounts.get(caller(), name)).name
         async with self._pages.turn(caller().name, limit):
-            entries = await self._accounts.entries(caller(), name, before, limit)
+            entries = await self._transfers.entries(caller(), name, before, limit)
             messages, token = self._pages.page(
                 entries,
                 partial(entry_message, name),

@@ -44,6 +44,7 @@ from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.gateways import Gateways
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
+from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import ReadThroughCache
 from drink_frontend.usecases.watches import Watches
 
@@ -113,7 +114,8 @@ class RpcServer:
     Args:
         settings: Address and limits.
         drops: The use cases of drops.
-        accounts: The use cases of accounts and credits.
+        accounts: The use cases of accounts.
+        transfers: The use cases of credits.
         balances: Cached accounts, for the credits after a drop.
         machines: The use cases of machines and slots.
         links: Serves the agents' links.
@@ -137,6 +139,7 @@ class RpcServer:
         *,
         drops: Drops,
         accounts: Accounts,
+        transfers: Transfers,
         balances: ReadThroughCache[Account],
         machines: Machines,
         links: LinkServer,
@@ -163,7 +166,7 @@ class RpcServer:
         )
         self._pages = PageLimits(settings.responses)
         self._responses = ResponseLimits(settings.responses, self._connections.cut, clock)
-        self._use_cases = _UseCases(drops, accounts, balances, machines, links, permits)
+        self._use_cases = _UseCases(drops, accounts, transfers, balances, machines, links, permits)
         self._interceptor = self._make_interceptor(randomness)
         # One server for each listener, so that each has connections of its own.
         self._servers = [
@@ -212,7 +215,7 @@ class RpcServer:
             MachineService(use_cases.machines, self._watches), server
         )
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
-            AccountService(use_cases.accounts, self._pages), server
+            AccountService(use_cases.accounts, use_cases.transfers, self._pages), server
         )
         machine_link_service_pb2_grpc.add_MachineLinkServiceServicer_to_server(
             MachineLinkService(use_cases.links, use_cases.machines), server
@@ -353,6 +356,7 @@ class _UseCases:
 
     drops: Drops
     accounts: Accounts
+    transfers: Transfers
     balances: ReadThroughCache[Account]
     machines: Machines
     links: LinkServer

@@ -19,7 +19,7 @@ async def add_credits(session: SessionState, name: str, amount: int) -> Reply:
 
 async def _move(session: SessionState, name: str, amount: int) -> None:
     caller, request_id = session.caller, session.services.request_id()
-    add = session.services.accounts.add_credits
+    add = session.services.transfers.add_credits
     await retry_unavailable(lambda: add(caller, request_id, name, amount))
 
 

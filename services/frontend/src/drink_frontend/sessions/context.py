@@ -20,6 +20,7 @@ from drink_frontend.usecases.audit import Notes
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
+from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import Views
 
 log = structlog.get_logger(__name__)
@@ -38,7 +39,8 @@ class Services:
     """The use cases and facts that every session of a process uses.
 
     Attributes:
-        accounts: Logins and credits.
+        accounts: Logins and accounts.
+        transfers: Credits.
         permits: Validity of logins.
         drops: Purchases.
         machines: Machines and slots.
@@ -54,6 +56,7 @@ class Services:
     """
 
     accounts: Accounts
+    transfers: Transfers
     permits: Permits
     drops: Drops
     machines: Machines

@@ -101,7 +101,7 @@ async def balance_of(session: SessionState, name: str) -> Reply:
 
 async def send_credits(session: SessionState, amount: int, recipient: str) -> Reply:
     """SENDCREDITS: moves credits of the caller to another user."""
-    transfer, request_id = session.services.accounts.transfer, session.services.request_id()
+    transfer, request_id = session.services.transfers.send, session.services.request_id()
     caller = session.caller
     account = await retry_unavailable(lambda: transfer(caller, request_id, recipient, amount))
     return StatusLine(ReplyCode.CREDITS_SENT, {"credits": account.available})
