@@ -29,6 +29,7 @@ from drink_frontend.sessions.session import Answer
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
+from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.sqlite_engine import SqliteConnection
 from tests.crash.kill_switch import KillSwitch, replace
 from tests.crash.sqlite_disk import SqliteDisk
@@ -81,6 +82,7 @@ class _Commits:
         self._note(DropTable, "move", lambda _, *move, **facts: _moved(*move))
         self._note(MachineTable, "open_link", lambda *_: "link-opened")
         self._note(MachineTable, "update_slot", lambda *_, **__: "status")
+        self._note(RefundTable, "add", lambda *_: "refunded")
         self._note(LedgerTable, "add", lambda _, transfer: _moved_credits(transfer))
         self._wrap_connection()
 
@@ -188,6 +190,7 @@ def _wrap_calls(kill_switch: KillSwitch) -> None:
     for service, method, name in (
         (DropService, "Drop", "drop"),
         (DropService, "CancelDrop", "cancel"),
+        (DropService, "RefundDrop", "refund"),
         (AccountService, "AddCredits", "credits"),
     ):
         _wrap_call(kill_switch, service, method, name)

@@ -213,6 +213,19 @@ class Scenario:
 
         return self.until(added, "credits are added")  # type: ignore[no-any-return]
 
+    def refund(self, name: str, amount: int) -> drops.Drop:
+        """Refunds a drop; repeats the request with the same request_id until it is answered."""
+        request = drops.RefundDropRequest(
+            request_id=self.request_id, name=name, credits=amount, reason="warm", restock=True
+        )
+
+        def refunded() -> drops.Drop:
+            return self.alice.drops.RefundDrop(
+                request, metadata=self.alice.metadata, timeout=1
+            ).drop
+
+        return self.until(refunded, "refunded")  # type: ignore[no-any-return]
+
     def cancel(self, name: str) -> drops.Drop:
         """Cancels a drop; repeats the request until it is answered."""
 

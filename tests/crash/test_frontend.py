@@ -164,6 +164,20 @@ def test_fault_24_frontend_killed_while_credits_are_added(
         assert scenario.system.problems_of_books() == []
 
 
+@pytest.mark.parametrize("point", [*commit("refunded"), *around("reply-refund")])
+def test_fault_24_frontend_killed_while_a_drop_is_refunded(
+    point: str, make_system: MakeSystem
+) -> None:
+    with Scenario(make_system(), frontend=(point,)) as scenario:
+        bought = scenario.buy().drop
+        refunded = scenario.refund(bought.name, 1)
+        scenario.until_all_are_killed()
+        assert refunded.refunded_credits == 1
+        assert scenario.refund(bought.name, 1) == refunded
+        assert scenario.alice.account().posted_credits == ALICE.credits - bought.price + 1
+        assert scenario.system.problems_of_books() == []
+
+
 @pytest.mark.parametrize(
     ("point", "bought"),
     [

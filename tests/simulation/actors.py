@@ -112,14 +112,19 @@ class Person:
         self.accounts = account_service_pb2_grpc.AccountServiceStub(channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(channel)
         self._requests = 0
-        self._bearer = (("authorization", f"Bearer {system.tokens[name]}"),)
+        self._bearer = _bearer(system.tokens[name])
 
     def request_id(self) -> str:
         self._requests += 1
         return f"{self._program}-{self._requests}"
 
     async def insist(
-        self, method: Callable[..., Awaitable[Any]], request: Any, *, patient: bool = False
+        self,
+        method: Callable[..., Awaitable[Any]],
+        request: Any,
+        *,
+        patient: bool = False,
+        actor: str | None = None,
     ) -> Any:
         """Asks until there is an answer, or a refusal; None for the latter.
 
@@ -127,10 +132,12 @@ class Person:
             method: Of a stub.
             request: What to ask.
             patient: Whether to ask on while a machine cannot be reached.
+            actor: In whose name to ask, if not in this person's.
         """
+        bearer = _bearer(self.system.tokens[actor or self.name])
         for attempt in range(TRIES_MAX):
             try:
-                return await method(request, metadata=self._bearer, timeout=PATIENCE_S)
+                return await method(request, metadata=bearer, timeout=PATIENCE_S)
             except grpc.aio.AioRpcError as error:
                 if error.code() not in PASSING or (not patient and _reason_of(error) in GIVEN_UP):
                     self.system.world.note(f"{self.name}: refused, {error.details()}")
@@ -145,6 +152,10 @@ class Person:
             return await method(request, metadata=self._bearer, timeout=patience_s)
         except grpc.aio.AioRpcError:
             return None
+
+
+def _bearer(token: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),)
 
 
 def _reason_of(error: grpc.aio.AioRpcError) -> str:
@@ -326,6 +337,52 @@ class Keeper(Person):
             credits=self.rng.choice([100, 50, -30]),
         )
         await self.insist(self.accounts.AddCredits, request)
+
+
+class Refunder(Person):
+    """Gives back what was paid for drops, as an administrator or in the buyer's name."""
+
+    async def live(self, until: float) -> None:
+        """Refunds one drop after the other, some of them twice."""
+        world = self.system.world
+        while world.now < until:
+            await asyncio.sleep(self.rng.expovariate(1 / 20))
+            paid = [
+                (name, drop)
+                for name, drop in self.system.checker.drops.items()
+                if drop.state == "DISPENSED"
+            ]
+            if paid:
+                name, drop = self.rng.choice(paid)
+                by_buyer = self.rng.random() < 0.3
+                await self._refund(name, drop.account if by_buyer else self.name)
+
+    async def _refund(self, drop: str, actor: str) -> None:
+        rng = self.rng
+        part = rng.choice([None, None, 1, rng.randint(1, 80)])
+        first, second = [
+            drop_service_pb2.RefundDropRequest(
+                request_id=self.request_id(),
+                name=f"drops/{drop}",
+                credits=part,
+                reason="it was warm",
+                restock=rng.random() < 0.3 and actor == self.name,
+            )
+            for _ in range(2)
+        ]
+        if rng.random() < 0.5:
+            # The same request at once with itself, or with another one.
+            second = rng.choice([first, second])
+        restored = self.system.checker.was_restored
+        given = await asyncio.gather(
+            *(
+                self.insist(self.drops.RefundDrop, request, actor=actor)
+                for request in (first, second)
+            )
+        )
+        was_restored = self.system.checker.was_restored or restored
+        if first is not second and all(given) and not was_restored:
+            self.system.world.violate(f"26: {drop} was given back by two requests")
 
 
 async def operate(system: SimulatedSystem, process: Process, rng: random.Random) -> None:

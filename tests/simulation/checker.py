@@ -20,6 +20,7 @@ from tests.support.oracle import (
     Violation,
     check_move,
     check_slots,
+    read_refunds,
     read_slots,
     read_totals,
     read_transfers,
@@ -221,6 +222,12 @@ class Checker:
         )
         if twice:
             self._violate(13, f"requests that made two drops: {twice}")
+        drops = {
+            drop_id: (drop.account, drop.machine, drop.state, drop.price)
+            for drop_id, drop in books.drops.items()
+        }
+        refunds = read_refunds(self._connection)
+        self._violate_all(books.ledger.check_refunds(refunds, drops))
         kept = self.rows("SELECT id, state, cause, hold_id, price FROM drops")
         for drop_id, state, cause, hold_id, price in kept:
             drop = books.drops.get(drop_id)

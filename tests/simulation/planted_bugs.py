@@ -20,11 +20,12 @@ from drink_agent.journal.file import Journal
 from drink_agent.journal.format import encode_entries
 from drink_frontend.domain import drop as drop_rules
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Drop, Result
+from drink_frontend.domain.entities import Account, Drop, Refund, Result
 from drink_frontend.domain.errors import TokenInvalidError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
+from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases import agents, placement
 from drink_frontend.usecases.accounts import Accounts
@@ -213,6 +214,19 @@ def absolute_balance(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LedgerTable, "add", overwrite)
 
 
+def double_refund(patch: pytest.MonkeyPatch) -> None:
+    """Nobody looks whether a drop was given back before."""
+    add = RefundTable.add
+    known: dict[str, Refund] = {}
+
+    def once_more(table: RefundTable, refund: Refund, refunded: Drop) -> None:
+        if known.setdefault(refund.drop_id, refund) is refund:
+            add(table, refund, refunded)
+
+    patch.setattr(RefundTable, "get", lambda *_: None)
+    patch.setattr(RefundTable, "add", once_more)
+
+
 def last_in_first_out(patch: pytest.MonkeyPatch) -> None:
     """The newest drop of a machine goes first."""
 
@@ -303,6 +317,7 @@ PLANTED_BUGS = (
     PlantedBug("charge before, without reservation", charge_before, guarded=False),
     PlantedBug("charge after, without reservation", charge_after, guarded=False),
     PlantedBug("cached balance written back absolute", absolute_balance, guarded=False),
+    PlantedBug("a drop is refunded twice", double_refund, guarded=False),
     PlantedBug("LIFO queue", last_in_first_out),
     PlantedBug("drop without login", drop_without_login),
     PlantedBug("a superseded link dispatches", forget_epoch),

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.simulation import journals
-from tests.simulation.actors import ADMIN, Buyer, Keeper, Stranger, operate, reopen, set_up
+from tests.simulation.actors import (
+    ADMIN,
+    Buyer,
+    Keeper,
+    Refunder,
+    Stranger,
+    operate,
+    reopen,
+    set_up,
+)
 from tests.simulation.fault_injector import FaultInjector
 from tests.simulation.simulated_system import SLOTS, SimulatedSystem, simulated_system
 from tests.simulation.world import Process, ViolationError
@@ -105,6 +114,7 @@ def _tell(system: SimulatedSystem) -> None:
         if name != ADMIN
     ]
     lives.append(people.spawn(Keeper(system, people, ADMIN).live(end)))
+    lives.append(people.spawn(Refunder(system, people, ADMIN, "refunder").live(end)))
     lives.append(people.spawn(Stranger(system, people).live(end)))
     injector = FaultInjector(system)
     injector.begin()

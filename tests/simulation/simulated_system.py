@@ -113,6 +113,7 @@ class SimulatedSystem:
                 waiting_max=rng.choice([3, 20]),
                 waiting_limit_s=rng.choice([30, 120]),
                 silence_limit_s=rng.choice([25, 90]),
+                refund_minutes=self.world.stream("refund minutes").choice([0, 1, 5]),
             ),
             accounts=AccountSettings(token_ttl_s=31_536_000),
             links=FrontendLinkSettings(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Reach
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Reach, Refund
 from drink_frontend.domain.ledger import (
     FUNDING_ACCOUNT,
     AccountKind,
@@ -139,6 +139,13 @@ def advance(tx: Transaction, drop_id: str, target: State, cause: Cause, **detail
         tx.machines.move_item(before.machine, before.slot, source, place, NOW)
     record(tx, before, event="TEST", **{"from": before.state, "to": target, "cause": cause})
     return kept(tx, drop_id)
+
+
+def refund(tx: Transaction, order: Drop, amount: int, request_id: str = "refund") -> None:
+    """Gives back a part of what alice has paid for a drop."""
+    transfer_id = f"move-{request_id}"
+    tx.refunds.add(Refund(order.id, transfer_id, amount, restocked=False), order)
+    move(tx, sales_account(order.machine), order.account, amount, request_id)
 
 
 def record(tx: Transaction, order: Drop, **facts: Any) -> None:

@@ -72,6 +72,14 @@ class Totals(NamedTuple):
         return self.posted - self.debits_pending
 
 
+class Refund(NamedTuple):
+    """What was given back of a drop, and by which transfer."""
+
+    drop: str
+    transfer: str
+    amount: int
+
+
 class Slot(NamedTuple):
     """A slot's stock, in items."""
 
@@ -108,6 +116,12 @@ def read_slots(connection: sqlite3.Connection) -> list[Slot]:
         "SELECT machine, number, loaded, on_hand, reserved, dispensed, unknown FROM slots"
     )
     return [Slot(*row) for row in rows]
+
+
+def read_refunds(connection: sqlite3.Connection) -> list[Refund]:
+    """All refunds."""
+    rows = connection.execute("SELECT drop_id, transfer_id, amount FROM refunds")
+    return [Refund(*row) for row in rows]
 
 
 @dataclass
@@ -180,6 +194,29 @@ class Ledger:
             yield 3, f"{drop} costs {price}, its hold is {hold}"
         elif (found := self.resolutions.get(hold.id)) != RESOLUTION.get(state):
             yield 3, f"{drop} is {state}, the resolution of its hold is {found}"
+
+    def check_refunds(
+        self, refunds: Iterable[Refund], drops: Mapping[str, tuple[str, str, str, int]]
+    ) -> Iterator[Violation]:
+        """Invariant 26: a paid drop is given back once, by one transfer, at most its price.
+
+        Args:
+            refunds: All refunds.
+            drops: By drop: its buyer, machine, state and price.
+        """
+        paid_out = {entry.id: entry for entry in self.entries if entry.debit.startswith("sales/")}
+        seen: set[str] = set()
+        for refund in refunds:
+            account, machine, state, price = drops.get(refund.drop, ("", "", "", 0))
+            if state != "DISPENSED" or not 1 <= refund.amount <= price or refund.drop in seen:
+                yield 26, f"{refund}: the drop is {state} and cost {price}, refunded in {seen}"
+            seen.add(refund.drop)
+            entry = paid_out.pop(refund.transfer, None)
+            expected = ("MOVE", f"sales/{machine}", account, refund.amount)
+            if entry is None or entry[2:6] != expected:
+                yield 26, f"{refund} is the transfer {entry}"
+        for entry in paid_out.values():
+            yield 26, f"{entry} takes from a machine's sales without a refund"
 
 
 def check_move(drop: str, before: str | None, after: str) -> Iterator[Violation]:

@@ -69,3 +69,23 @@ def test_what_is_not_there_is_told(administrator: Drink) -> None:
     )
     assert administrator("admin", "drops", "list", "--state", "lost").exit_code == Exit.USAGE
     assert administrator("admin", "drops", "show", "0" * 26).exit_code == Exit.NOT_FOUND
+
+
+def test_a_paid_drop_is_refunded_once(administrator: Drink) -> None:
+    administrator.login(ALICE, "--profile", "alice")
+    bought = json.loads(administrator("--json", "--profile", "alice", "drop", "d/1").output)
+    refund = ("admin", "drops", "refund", bought["drop"], "--why", "it was warm")
+
+    too_much = administrator(*refund, "--credits", "51")
+    given = administrator(*refund, "--credits", "20", "--request-id", "back")
+    again = administrator("--json", *refund, "--credits", "20", "--request-id", "back")
+    more = administrator(*refund)
+
+    assert too_much.exit_code == Exit.USAGE
+    assert given.output == f"{bought['drop']}: alice has 20 of 50 credits back\n"
+    assert json.loads(again.output)["refunded"] == 20
+    assert more.exit_code == Exit.REFUSED
+    shown = administrator("--profile", "alice", "show", bought["drop"]).output
+    assert "You paid 50 credits and have 20 back." in shown
+    entries = administrator("--json", "--profile", "alice", "history", "--entries").output
+    assert [each["kind"] for each in json.loads(entries)][:3] == ["refund", "paid", "held"]

@@ -18,7 +18,7 @@ from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import verify_books
-from tests.support.books import advance, found, fund, move, reserve, resolution_of
+from tests.support.books import advance, found, fund, move, refund, reserve, resolution_of
 from tests.support.books import drop as order
 from tests.support.databases import fresh_sqlite
 from tests.support.postgres import fresh_postgres
@@ -39,6 +39,7 @@ class Model:
     def __init__(self) -> None:
         self.owned = {"alice": 1_000, "bob": 0}
         self.states: list[tuple[str, int, int, State]] = []
+        self.refunded: set[int] = set()
 
     def held(self, user: str) -> int:
         open_drops = (drop for drop in self.states if drop[0] == user and not drop[3].final)
@@ -59,6 +60,11 @@ class Model:
             return False
         alone = all(drop[3] is not State.DISPATCHED for drop in self.states)
         return target is not State.DISPATCHED or (alone and state is State.RESERVED)
+
+    def can_refund(self, number: int, amount: int) -> bool:
+        _, price, _, state = self.states[number]
+        is_paid = state is State.DISPENSED and number not in self.refunded
+        return is_paid and 1 <= amount <= price
 
     def move(self, number: int, target: State) -> None:
         user, price, slot, _ = self.states[number]
@@ -138,6 +144,24 @@ class Books(RuleBasedStateMachine):
         assert self.carry_out(lambda tx: advance(tx, drop_id, goal, cause)) == expected
         if expected:
             self.model.move(number, goal)
+
+    @precondition(lambda self: self.model.states)
+    @rule(data=st.data(), amount=AMOUNTS)
+    def refund_drop(self, data: st.DataObject, amount: int) -> None:
+        number = data.draw(st.integers(0, len(self.model.states) - 1))
+        user, price, slot, _ = self.model.states[number]
+        expected = self.model.can_refund(number, amount)
+        kept = order(number, account=user, price=price, slot=slot)
+        taken = self.carry_out(lambda tx: refund(tx, kept, amount, f"{self.requests}"))
+        assert taken == expected
+        if taken:
+            self.model.refunded.add(number)
+            self.model.owned[user] += amount
+
+    @rule(user=USERS, amount=AMOUNTS)
+    def take_from_sales(self, user: str, amount: int) -> None:
+        request_id = f"{self.requests}"
+        assert not self.carry_out(lambda tx: move(tx, "sales/d", user, amount, request_id))
 
     @precondition(lambda self: self.model.states)
     @rule(data=st.data(), kind=st.sampled_from([TransferKind.POST, TransferKind.VOID]))

@@ -169,7 +169,7 @@ def _post_of_another_amount(tx: Transaction) -> None:
         (_overdraw, "accounts_available"),
         (_overdraw_held, "accounts_available"),
         (_hold_too_much, "accounts_available"),
-        (_spend_sales, "accounts_available"),
+        (_spend_sales, "transfers_refund_fits"),
         (_same_request, "transfers.actor|transfers_one_request"),
         (_same_id, "transfers.id|transfers_id"),
         (_no_such_account, "(?i)foreign key"),

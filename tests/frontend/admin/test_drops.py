@@ -108,6 +108,23 @@ def test_a_decision_needs_a_drop_and_a_reason(furnished: Desk, unknown: str) -> 
         )
 
 
+def test_a_paid_drop_is_refunded_once(furnished: Desk, unknown: str) -> None:
+    why = ("--why", "it was warm")
+    assert furnished.refused("drops", "refund", unknown, *why).startswith("DROP_NOT_PAID")
+    furnished.admin("drops", "resolve", unknown, "--dispensed", "--why", "looked into it")
+    for wrong in ("0", "-5", "51"):
+        refusal = furnished.refused("drops", "refund", unknown, *why, "--credits", wrong)
+        assert refusal.startswith("FIELD_INVALID")
+    terms = ("--credits", "20", "--restock", "--request-id", "back", "--by", "ann")
+    answers = {furnished.admin("drops", "refund", unknown, *why, *terms) for _ in range(2)}
+    assert answers == {f"{unknown}  20 of 50 credits are back at alice\n"}
+    assert furnished.refused("drops", "refund", unknown, *why).startswith("DROP_REFUNDED")
+    shown = furnished.admin("drops", "show", unknown)
+    assert "20 credits were given back" in shown
+    assert "DROP_REFUNDED  operator:ann" in shown
+    assert furnished.admin("verify") == "The books agree.\n"
+
+
 def test_alarms_show_unknown_drops_and_what_was_raised(furnished: Desk, unknown: str) -> None:
     lines = furnished.admin("alarms").splitlines()
     assert any(unknown in line and "50 credits held" in line for line in lines)

@@ -34,6 +34,7 @@ CALLS = {
     "ResolveDrop": drops.ResolveDropRequest(
         name=NO_DROP, state=drops.Drop.STATE_DISPENSED, reason="seen"
     ),
+    "RefundDrop": drops.RefundDropRequest(request_id="r", name=NO_DROP, reason="warm"),
     "ListDropRecords": drops.ListDropRecordsRequest(parent=NO_DROP),
 }
 
@@ -330,6 +331,61 @@ class TestUnknownDrops:
         assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", facts)
 
     async def test_a_drop_that_is_not_there(self, frontend: Frontend) -> None:
-        for method in ("ResolveDrop", "ListDropRecords"):
+        for method in ("ResolveDrop", "RefundDrop", "ListDropRecords"):
             refusal = await refused(call(frontend, method, CALLS[method]))
             assert refusal.reason == "DROP_NOT_FOUND"
+
+
+class TestRefunds:
+    async def _paid(self, frontend: Frontend) -> str:
+        drop = await frontend.bench.dispatched("r-1")
+        await frontend.bench.report(drop)
+        return f"drops/{drop.id}"
+
+    async def test_a_refund_is_shown_with_its_drop(self, frontend: Frontend) -> None:
+        """Invariant 26."""
+        name = await self._paid(frontend)
+        request = drops.RefundDropRequest(request_id="back", name=name, credits=20, reason="warm")
+        first, again = [await call(frontend, "RefundDrop", request) for _ in range(2)]
+        assert first.drop == again.drop
+        assert first.drop.refunded_credits == 20
+        seen = await call(frontend, "GetDrop", drops.GetDropRequest(name=name), ANN)
+        assert seen.drop == first.drop
+        listed = await call(frontend, "ListDrops", drops.ListDropsRequest(), ANN)
+        assert list(listed.drops) == [first.drop]
+        page = await call(frontend, "ListEntries", accounts.ListEntriesRequest(), ANN)
+        newest = page.entries[0]
+        assert (newest.credits, newest.drop, newest.counterpart) == (20, name, "sales/d")
+        assert newest.kind == accounts.Entry.KIND_TRANSFER
+
+        other = drops.RefundDropRequest(request_id="more", name=name, reason="warm")
+        refusal = await refused(call(frontend, "RefundDrop", other))
+        assert (refusal.code, refusal.reason, refusal.facts) == (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "DROP_REFUNDED",
+            {"refunded": "20"},
+        )
+
+    @pytest.mark.parametrize(
+        ("changes", "field"),
+        [
+            ({"request_id": ""}, "request_id"),
+            ({"request_id": "x" * 65}, "request_id"),
+            ({"name": ""}, "name"),
+            ({"name": "accounts/ann"}, "name"),
+            ({"credits": 0}, "credits"),
+            ({"credits": 51}, "credits"),
+            ({"credits": -(2**63)}, "credits"),
+            ({"credits": 2**63 - 1}, "credits"),
+            ({"reason": ""}, "reason"),
+            ({"reason": "x" * 201}, "reason"),
+            ({"reason": "\x00"}, "reason"),
+        ],
+    )
+    async def test_a_wrong_field_is_named(
+        self, frontend: Frontend, changes: dict[str, Any], field: str
+    ) -> None:
+        name = await self._paid(frontend)
+        terms = {"request_id": "back", "name": name, "reason": "warm", **changes}
+        refusal = await refused(call(frontend, "RefundDrop", drops.RefundDropRequest(**terms)))
+        assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})

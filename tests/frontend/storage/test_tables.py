@@ -27,6 +27,7 @@ from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.triggers import TRIGGERS
 from tests.support.books import NOW, advance, found, hold_of, reserve, resolution_of
 from tests.support.books import drop as order
+from tests.support.books import refund as give_back
 from tests.support.databases import fresh_sqlite
 from tests.support.postgres import fresh_postgres
 
@@ -34,7 +35,7 @@ PostgresBooks = psycopg.Connection[tuple[Any, ...]]
 
 
 def furnish(connection: DatabaseConnection) -> None:
-    """Makes a sound house: drop 1 is reserved, drop 2 dispensed, drop 3 unknown."""
+    """Makes a sound house: drop 1 is reserved, 2 dispensed, 3 unknown, 4 dispensed and refunded."""
     connection.begin()
     tx = Transaction(connection.executor, 9)
     found(tx)
@@ -45,6 +46,9 @@ def furnish(connection: DatabaseConnection) -> None:
         reserve(tx, order(number))
     advance(tx, order(2).id, State.DISPENSED, Cause.BOARD_ACK)
     advance(tx, order(3).id, State.UNKNOWN, Cause.BOARD_SILENT)
+    reserve(tx, order(4))
+    advance(tx, order(4).id, State.DISPENSED, Cause.BOARD_ACK)
+    give_back(tx, order(4), 10)
     connection.commit()
     connection.close()
 
@@ -110,7 +114,7 @@ def frontend(**changes: Any) -> str:
 
 def drop(**changes: Any) -> str:
     row = asdict(order(9))
-    del row["sequence"]
+    del row["sequence"], row["refunded"]
     return insert("drops", **{**row, **changes})
 
 
@@ -134,6 +138,11 @@ def resolution(kind: TransferKind, number: int, **changes: Any) -> str:
 
 def hold(**changes: Any) -> str:
     return insert("transfers", **asdict(hold_of(order(1), **changes)))
+
+
+def refund(**changes: Any) -> str:
+    new = {"drop_id": order(2).id, "transfer_id": "new", "amount": 50}
+    return insert("refunds", **{**new, "restocked": 0, **changes})
 
 
 def update(what: str) -> str:
@@ -191,7 +200,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "slots_loaded": slot(on_hand=1),
     "slots_sensor": slot(sensor="BROKEN"),
     "slots_loaded_within_limit": update(
-        "slots SET on_hand = 10001, loaded = 10004 WHERE number = 1"
+        "slots SET on_hand = 10001, loaded = 10005 WHERE number = 1"
     ),
     "drops_key": drop(sequence=1),
     "drops_id_once": drop(id=order(1).id),
@@ -250,6 +259,15 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "transfers_resolution_fits": resolution(TransferKind.POST, 3),
     "transfers_never_change": update("transfers SET created_ms = 0"),
     "transfers_never_go": "DELETE FROM transfers",
+    "transfers_refund_fits": (refund(), transfer(debit_account="sales/d", credit_account="alice")),
+    "refunds_key": refund(drop_id=order(4).id),
+    "refunds_drop_id_exists": ("DROP TRIGGER refunds_fit", refund(drop_id="nothing")),
+    "refunds_transfer_id_once": refund(transfer_id="move-refund"),
+    "refunds_amount": refund(amount=0),
+    "refunds_restocked": refund(restocked=2),
+    "refunds_fit": refund(amount=51),
+    "refunds_never_change": update("refunds SET amount = 2"),
+    "refunds_never_go": "DELETE FROM refunds",
     "audit_key": insert("audit", sequence=1, kind="NOTE", at_ms=0, actor="root", facts="{}"),
     "audit_facts": insert("audit", kind="NOTE", at_ms=0, actor="root", facts=" " * 65_537),
     "audit_never_changes": update("audit SET actor = 'nobody'"),
@@ -312,7 +330,7 @@ def test_a_guard_refuses_it_on_postgresql_too(postgres_house: PostgresBooks, nam
         assert refusal.value.diag.constraint_name == name
 
 
-@pytest.mark.parametrize("table", ["transfers", "audit", "drops"])
+@pytest.mark.parametrize("table", ["transfers", "audit", "drops", "refunds"])
 def test_rows_do_not_go_all_at_once_either(postgres_house: PostgresBooks, table: str) -> None:
     """Invariant 4, where TRUNCATE would get around it."""
     with (

@@ -16,7 +16,17 @@ from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import LINES_MAX, remarks_on, verify_books
-from tests.support.books import add_machine, advance, drop, found, fund, load, move, reserve
+from tests.support.books import (
+    add_machine,
+    advance,
+    drop,
+    found,
+    fund,
+    load,
+    move,
+    refund,
+    reserve,
+)
 from tests.support.databases import fresh_sqlite
 from tests.support.postgres import fresh_postgres
 
@@ -36,6 +46,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
         reserve(tx, drop(number))
     reserve(tx, drop(6, slot=2, state=State.SCHEDULED, not_before_ms=1))
     advance(tx, drop(1).id, State.DISPENSED, Cause.BOARD_ACK)
+    refund(tx, drop(1), 20)
     advance(tx, drop(2).id, State.NOT_DISPENSED, Cause.CANCELLED)
     advance(tx, drop(3).id, State.DISPATCHED, Cause.NONE)
     advance(tx, drop(3).id, State.UNKNOWN, Cause.BOARD_SILENT)
@@ -87,7 +98,7 @@ WRONGS: dict[str, tuple[str, str]] = {
     ),
     "a sale was forgotten": (
         "UPDATE accounts SET credits_posted = 0 WHERE name = 'sales/d'",
-        "1: the books do not balance: posted 1150 to 1100",
+        "1: the books do not balance: posted 1170 to 1120",
     ),
     "a transfer was removed": (
         "DELETE FROM transfers WHERE id = 'move-gift'",
@@ -156,6 +167,26 @@ WRONGS: dict[str, tuple[str, str]] = {
     "an outcome is claimed for what is under way": (
         "UPDATE drops SET cause = 'BOARD_ACK' WHERE id = " + D[4],
         f"8: drop {drop(4).id} is DISPATCHED because of BOARD_ACK",
+    ),
+    "a drop was given back twice": (
+        f"INSERT INTO refunds SELECT * FROM refunds WHERE drop_id = {D[1]}",
+        f"26: drop {drop(1).id} was refunded 2 times",
+    ),
+    "more was given back than was paid": (
+        "UPDATE refunds SET amount = 51",
+        f"26: 51 credits of drop {drop(1).id} were given back, which is DISPENSED and cost 50",
+    ),
+    "what did not fall was given back": (
+        f"UPDATE refunds SET drop_id = {D[2]}",
+        f"26: 20 credits of drop {drop(2).id} were given back, which is NOT_DISPENSED",
+    ),
+    "a refund went to somebody else": (
+        "UPDATE transfers SET credit_account = 'bob' WHERE id = 'move-refund'",
+        f"26: the refund of drop {drop(1).id} is not its transfer move-refund",
+    ),
+    "sales were paid out": (
+        "DELETE FROM refunds",
+        "26: transfer move-refund took 20 credits from sales/d without a refund",
     ),
     "an item was conjured up": (
         "UPDATE slots SET on_hand = on_hand + 1, loaded = loaded + 1 WHERE machine = 'd'",

@@ -120,7 +120,9 @@ class Entry(_message.Message):
     counterpart: _builtins.str
     """The other side: `accounts/{account}` or the name of a book account."""
     drop: _builtins.str
-    """The drop it belongs to: `drops/{drop}`; empty for plain transfers."""
+    """The drop it belongs to: `drops/{drop}`; empty for plain transfers. A
+    transfer with a drop is its refund.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was written."""

@@ -27,7 +27,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64rink/v1/drop_service.proto\x12\x08\x64rink.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x08\n\x04\x44rop\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07\x61\x63\x63ount\x18\x02 \x01(\tR\x07\x61\x63\x63ount\x12\x12\n\x04slot\x18\x03 \x01(\tR\x04slot\x12\x12\n\x04item\x18\x04 \x01(\tR\x04item\x12\x14\n\x05price\x18\x05 \x01(\x03R\x05price\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\x12*\n\x05state\x18\x07 \x01(\x0e\x32\x14.drink.v1.Drop.StateR\x05state\x12*\n\x05\x63\x61use\x18\x08 \x01(\x0e\x32\x14.drink.v1.Drop.CauseR\x05\x63\x61use\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12?\n\rschedule_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0cscheduleTime\x12?\n\rdispatch_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0c\x64ispatchTime\x12;\n\x0bsettle_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nsettleTime\x12\x1d\n\ndecided_by\x18\r \x01(\tR\tdecidedBy\"\x9e\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_SCHEDULED\x10\x01\x12\x12\n\x0eSTATE_RESERVED\x10\x02\x12\x14\n\x10STATE_DISPATCHED\x10\x03\x12\x13\n\x0fSTATE_DISPENSED\x10\x04\x12\x17\n\x13STATE_NOT_DISPENSED\x10\x05\x12\x11\n\rSTATE_UNKNOWN\x10\x06\"\xc9\x03\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41USE_BOARD_ACK\x10\x01\x12\x18\n\x14\x43\x41USE_BOARD_ACK_LATE\x10\x02\x12\x10\n\x0c\x43\x41USE_SENSOR\x10\x03\x12\x12\n\x0e\x43\x41USE_DECLARED\x10\x04\x12\x12\n\x0e\x43\x41USE_OPERATOR\x10\x05\x12\x17\n\x13\x43\x41USE_BOARD_REFUSED\x10\n\x12\x1c\n\x18\x43\x41USE_BOARD_REFUSED_LATE\x10\x0b\x12\x1b\n\x17\x43\x41USE_BOARD_UNREACHABLE\x10\x0c\x12\x11\n\rCAUSE_EXPIRED\x10\r\x12\x19\n\x15\x43\x41USE_MACHINE_OFFLINE\x10\x0e\x12\x16\n\x12\x43\x41USE_NOT_RECEIVED\x10\x0f\x12\x13\n\x0f\x43\x41USE_CANCELLED\x10\x10\x12\x16\n\x12\x43\x41USE_BOARD_SILENT\x10\x14\x12\x14\n\x10\x43\x41USE_BOARD_LOST\x10\x15\x12\x19\n\x15\x43\x41USE_AGENT_RESTARTED\x10\x16\x12\x1a\n\x16\x43\x41USE_JOURNAL_REPLACED\x10\x17\x12\x14\n\x10\x43\x41USE_AGENT_LOST\x10\x18\x12\x16\n\x12\x43\x41USE_UNRECOGNIZED\x10\x19\"\xc6\x01\n\x0b\x44ropRequest\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12\x12\n\x04slot\x18\x02 \x01(\tR\x04slot\x12/\n\x05\x64\x65lay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05\x64\x65lay\x12(\n\rprice_ceiling\x18\x04 \x01(\x03H\x00R\x0cpriceCeiling\x88\x01\x01\x12\x17\n\x07no_wait\x18\x05 \x01(\x08R\x06noWaitB\x10\n\x0e_price_ceiling\"_\n\x0c\x44ropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\x12+\n\x11\x61vailable_credits\x18\x02 \x01(\x03R\x10\x61vailableCredits\"C\n\x0eGetDropRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"5\n\x0fGetDropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\"\x94\x01\n\x10ListDropsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12,\n\x06states\x18\x04 \x03(\x0e\x32\x14.drink.v1.Drop.StateR\x06states\"a\n\x11ListDropsResponse\x12$\n\x05\x64rops\x18\x01 \x03(\x0b\x32\x0e.drink.v1.DropR\x05\x64rops\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\'\n\x11\x43\x61ncelDropRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"8\n\x12\x43\x61ncelDropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\"&\n\x10WatchDropRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"7\n\x11WatchDropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\"\xa2\x01\n\nDropRecord\x12;\n\x0b\x63reate_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n\x05\x61\x63tor\x18\x03 \x01(\tR\x05\x61\x63tor\x12-\n\x05\x66\x61\x63ts\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructR\x05\x66\x61\x63ts\"l\n\x12ResolveDropRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x14.drink.v1.Drop.StateR\x05state\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"9\n\x13ResolveDropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\"0\n\x16ListDropRecordsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\"I\n\x17ListDropRecordsResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.drink.v1.DropRecordR\x07records2\xff\x03\n\x0b\x44ropService\x12\x35\n\x04\x44rop\x12\x15.drink.v1.DropRequest\x1a\x16.drink.v1.DropResponse\x12>\n\x07GetDrop\x12\x18.drink.v1.GetDropRequest\x1a\x19.drink.v1.GetDropResponse\x12\x44\n\tListDrops\x12\x1a.drink.v1.ListDropsRequest\x1a\x1b.drink.v1.ListDropsResponse\x12G\n\nCancelDrop\x12\x1b.drink.v1.CancelDropRequest\x1a\x1c.drink.v1.CancelDropResponse\x12\x46\n\tWatchDrop\x12\x1a.drink.v1.WatchDropRequest\x1a\x1b.drink.v1.WatchDropResponse0\x01\x12J\n\x0bResolveDrop\x12\x1c.drink.v1.ResolveDropRequest\x1a\x1d.drink.v1.ResolveDropResponse\x12V\n\x0fListDropRecords\x12 .drink.v1.ListDropRecordsRequest\x1a!.drink.v1.ListDropRecordsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64rink/v1/drop_service.proto\x12\x08\x64rink.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\t\n\x04\x44rop\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07\x61\x63\x63ount\x18\x02 \x01(\tR\x07\x61\x63\x63ount\x12\x12\n\x04slot\x18\x03 \x01(\tR\x04slot\x12\x12\n\x04item\x18\x04 \x01(\tR\x04item\x12\x14\n\x05price\x18\x05 \x01(\x03R\x05price\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\x12*\n\x05state\x18\x07 \x01(\x0e\x32\x14.drink.v1.Drop.StateR\x05state\x12*\n\x05\x63\x61use\x18\x08 \x01(\x0e\x32\x14.drink.v1.Drop.CauseR\x05\x63\x61use\x12;\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12?\n\rschedule_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0cscheduleTime\x12?\n\rdispatch_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0c\x64ispatchTime\x12;\n\x0bsettle_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nsettleTime\x12\x1d\n\ndecided_by\x18\r \x01(\tR\tdecidedBy\x12)\n\x10refunded_credits\x18\x0e \x01(\x03R\x0frefundedCredits\"\x9e\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTATE_SCHEDULED\x10\x01\x12\x12\n\x0eSTATE_RESERVED\x10\x02\x12\x14\n\x10STATE_DISPATCHED\x10\x03\x12\x13\n\x0fSTATE_DISPENSED\x10\x04\x12\x17\n\x13STATE_NOT_DISPENSED\x10\x05\x12\x11\n\rSTATE_UNKNOWN\x10\x06\"\xc9\x03\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41USE_BOARD_ACK\x10\x01\x12\x18\n\x14\x43\x41USE_BOARD_ACK_LATE\x10\x02\x12\x10\n\x0c\x43\x41USE_SENSOR\x10\x03\x12\x12\n\x0e\x43\x41USE_DECLARED\x10\x04\x12\x12\n\x0e\x43\x41USE_OPERATOR\x10\x05\x12\x17\n\x13\x43\x41USE_BOARD_REFUSED\x10\n\x12\x1c\n\x18\x43\x41USE_BOARD_REFUSED_LATE\x10\x0b\x12\x1b\n\x17\x43\x41USE_BOARD_UNREACHABLE\x10\x0c\x12\x11\n\rCAUSE_EXPIRED\x10\r\x12\x19\n\x15\x43\x41USE_MACHINE_OFFLINE\x10\x0e\x12\x16\n\x12\x43\x41USE_NOT_RECEIVED\x10\x0f\x12\x13\n\x0f\x43\x41USE_CANCELLED\x10\x10\x12\x16\n\x12\x43\x41USE_BOARD_SILENT\x10\x14\x12\x14\n\x10\x43\x41USE_BOARD_LOST\x10\x15\x12\x19\n\x15\x43\x41USE_AGENT_RESTARTED\x10\x16\x12\x1a\n\x16\x43\x41USE_JOURNAL_REPLACED\x10\x17\x12\x14\n\x10\x43\x41USE_AGENT_LOST\x10\x18\x12\x16\n\x12\x43\x41USE_UNRECOGNIZED\x10\x19\"\xc6\x01\n\x0b\x44ropRequest\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12\x12\n\x04slot\x18\x02 \x01(\tR\x04slot\x12/\n\x05\x64\x65lay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05\x64\x65lay\x12(\n\rprice_ceiling\x18\x04 \x01(\x03H\x00R\x0cpriceCeiling\x88\x01\x01\x12\x17\n\x07no_wait\x18\x05 \x01(\x08R\x06noWaitB\x10\n\x0e_price_ceiling\"_\n\x0c\x44ropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\x12+\n\x11\x61vailable_credits\x18\x02 \x01(\x03R\x10\x61vailableCredits\"C\n\x0eGetDropRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n\nrequest_id\x18\x02 \x01(\tR\trequestId\"5\n\x0fGetDropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\"\x94\x01\n\x10ListDropsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12,\n\x06states\x18\x04 \x03(\x0e\x32\x14.drink.v1.Drop.StateR\x06states\"a\n\x11ListDropsResponse\x12$\n\x05\x64rops\x18\x01 \x03(\x0b\x32\x0e.drink.v1.DropR\x05\x64rops\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\'\n\x11\x43\x61ncelDropRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"8\n\x12\x43\x61ncelDropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\"&\n\x10WatchDropRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"7\n\x11WatchDropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\"\xa2\x01\n\nDropRecord\x12;\n\x0b\x63reate_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n\x05\x61\x63tor\x18\x03 \x01(\tR\x05\x61\x63tor\x12-\n\x05\x66\x61\x63ts\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructR\x05\x66\x61\x63ts\"l\n\x12ResolveDropRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x14.drink.v1.Drop.StateR\x05state\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\"9\n\x13ResolveDropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\"\xa3\x01\n\x11RefundDropRequest\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n\x07\x63redits\x18\x03 \x01(\x03H\x00R\x07\x63redits\x88\x01\x01\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n\x07restock\x18\x05 \x01(\x08R\x07restockB\n\n\x08_credits\"8\n\x12RefundDropResponse\x12\"\n\x04\x64rop\x18\x01 \x01(\x0b\x32\x0e.drink.v1.DropR\x04\x64rop\"0\n\x16ListDropRecordsRequest\x12\x16\n\x06parent\x18\x01 \x01(\tR\x06parent\"I\n\x17ListDropRecordsResponse\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x14.drink.v1.DropRecordR\x07records2\xc8\x04\n\x0b\x44ropService\x12\x35\n\x04\x44rop\x12\x15.drink.v1.DropRequest\x1a\x16.drink.v1.DropResponse\x12>\n\x07GetDrop\x12\x18.drink.v1.GetDropRequest\x1a\x19.drink.v1.GetDropResponse\x12\x44\n\tListDrops\x12\x1a.drink.v1.ListDropsRequest\x1a\x1b.drink.v1.ListDropsResponse\x12G\n\nCancelDrop\x12\x1b.drink.v1.CancelDropRequest\x1a\x1c.drink.v1.CancelDropResponse\x12\x46\n\tWatchDrop\x12\x1a.drink.v1.WatchDropRequest\x1a\x1b.drink.v1.WatchDropResponse0\x01\x12J\n\x0bResolveDrop\x12\x1c.drink.v1.ResolveDropRequest\x1a\x1d.drink.v1.ResolveDropResponse\x12G\n\nRefundDrop\x12\x1b.drink.v1.RefundDropRequest\x1a\x1c.drink.v1.RefundDropResponse\x12V\n\x0fListDropRecords\x12 .drink.v1.ListDropRecordsRequest\x1a!.drink.v1.ListDropRecordsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,41 +35,45 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drink.v1.drop_service_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DROP']._serialized_start=137
-  _globals['_DROP']._serialized_end=1274
-  _globals['_DROP_STATE']._serialized_start=656
-  _globals['_DROP_STATE']._serialized_end=814
-  _globals['_DROP_CAUSE']._serialized_start=817
-  _globals['_DROP_CAUSE']._serialized_end=1274
-  _globals['_DROPREQUEST']._serialized_start=1277
-  _globals['_DROPREQUEST']._serialized_end=1475
-  _globals['_DROPRESPONSE']._serialized_start=1477
-  _globals['_DROPRESPONSE']._serialized_end=1572
-  _globals['_GETDROPREQUEST']._serialized_start=1574
-  _globals['_GETDROPREQUEST']._serialized_end=1641
-  _globals['_GETDROPRESPONSE']._serialized_start=1643
-  _globals['_GETDROPRESPONSE']._serialized_end=1696
-  _globals['_LISTDROPSREQUEST']._serialized_start=1699
-  _globals['_LISTDROPSREQUEST']._serialized_end=1847
-  _globals['_LISTDROPSRESPONSE']._serialized_start=1849
-  _globals['_LISTDROPSRESPONSE']._serialized_end=1946
-  _globals['_CANCELDROPREQUEST']._serialized_start=1948
-  _globals['_CANCELDROPREQUEST']._serialized_end=1987
-  _globals['_CANCELDROPRESPONSE']._serialized_start=1989
-  _globals['_CANCELDROPRESPONSE']._serialized_end=2045
-  _globals['_WATCHDROPREQUEST']._serialized_start=2047
-  _globals['_WATCHDROPREQUEST']._serialized_end=2085
-  _globals['_WATCHDROPRESPONSE']._serialized_start=2087
-  _globals['_WATCHDROPRESPONSE']._serialized_end=2142
-  _globals['_DROPRECORD']._serialized_start=2145
-  _globals['_DROPRECORD']._serialized_end=2307
-  _globals['_RESOLVEDROPREQUEST']._serialized_start=2309
-  _globals['_RESOLVEDROPREQUEST']._serialized_end=2417
-  _globals['_RESOLVEDROPRESPONSE']._serialized_start=2419
-  _globals['_RESOLVEDROPRESPONSE']._serialized_end=2476
-  _globals['_LISTDROPRECORDSREQUEST']._serialized_start=2478
-  _globals['_LISTDROPRECORDSREQUEST']._serialized_end=2526
-  _globals['_LISTDROPRECORDSRESPONSE']._serialized_start=2528
-  _globals['_LISTDROPRECORDSRESPONSE']._serialized_end=2601
-  _globals['_DROPSERVICE']._serialized_start=2604
-  _globals['_DROPSERVICE']._serialized_end=3115
+  _globals['_DROP']._serialized_end=1317
+  _globals['_DROP_STATE']._serialized_start=699
+  _globals['_DROP_STATE']._serialized_end=857
+  _globals['_DROP_CAUSE']._serialized_start=860
+  _globals['_DROP_CAUSE']._serialized_end=1317
+  _globals['_DROPREQUEST']._serialized_start=1320
+  _globals['_DROPREQUEST']._serialized_end=1518
+  _globals['_DROPRESPONSE']._serialized_start=1520
+  _globals['_DROPRESPONSE']._serialized_end=1615
+  _globals['_GETDROPREQUEST']._serialized_start=1617
+  _globals['_GETDROPREQUEST']._serialized_end=1684
+  _globals['_GETDROPRESPONSE']._serialized_start=1686
+  _globals['_GETDROPRESPONSE']._serialized_end=1739
+  _globals['_LISTDROPSREQUEST']._serialized_start=1742
+  _globals['_LISTDROPSREQUEST']._serialized_end=1890
+  _globals['_LISTDROPSRESPONSE']._serialized_start=1892
+  _globals['_LISTDROPSRESPONSE']._serialized_end=1989
+  _globals['_CANCELDROPREQUEST']._serialized_start=1991
+  _globals['_CANCELDROPREQUEST']._serialized_end=2030
+  _globals['_CANCELDROPRESPONSE']._serialized_start=2032
+  _globals['_CANCELDROPRESPONSE']._serialized_end=2088
+  _globals['_WATCHDROPREQUEST']._serialized_start=2090
+  _globals['_WATCHDROPREQUEST']._serialized_end=2128
+  _globals['_WATCHDROPRESPONSE']._serialized_start=2130
+  _globals['_WATCHDROPRESPONSE']._serialized_end=2185
+  _globals['_DROPRECORD']._serialized_start=2188
+  _globals['_DROPRECORD']._serialized_end=2350
+  _globals['_RESOLVEDROPREQUEST']._serialized_start=2352
+  _globals['_RESOLVEDROPREQUEST']._serialized_end=2460
+  _globals['_RESOLVEDROPRESPONSE']._serialized_start=2462
+  _globals['_RESOLVEDROPRESPONSE']._serialized_end=2519
+  _globals['_REFUNDDROPREQUEST']._serialized_start=2522
+  _globals['_REFUNDDROPREQUEST']._serialized_end=2685
+  _globals['_REFUNDDROPRESPONSE']._serialized_start=2687
+  _globals['_REFUNDDROPRESPONSE']._serialized_end=2743
+  _globals['_LISTDROPRECORDSREQUEST']._serialized_start=2745
+  _globals['_LISTDROPRECORDSREQUEST']._serialized_end=2793
+  _globals['_LISTDROPRECORDSRESPONSE']._serialized_start=2795
+  _globals['_LISTDROPRECORDSRESPONSE']._serialized_end=2868
+  _globals['_DROPSERVICE']._serialized_start=2871
+  _globals['_DROPSERVICE']._serialized_end=3455
 # @@protoc_insertion_point(module_scope)

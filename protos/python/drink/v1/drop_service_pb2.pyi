@@ -187,6 +187,7 @@ class Drop(_message.Message):
     DISPATCH_TIME_FIELD_NUMBER: _builtins.int
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
     DECIDED_BY_FIELD_NUMBER: _builtins.int
+    REFUNDED_CREDITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `drops/{drop}`."""
     account: _builtins.str
@@ -207,6 +208,8 @@ class Drop(_message.Message):
     """Who decided what became of it, where an operator did: the name of an
     administrator's account, or `operator:` and a person's name.
     """
+    refunded_credits: _builtins.int
+    """Credits that were given back after the drop was paid; 0 for none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was reserved."""
@@ -239,10 +242,11 @@ class Drop(_message.Message):
         dispatch_time: _timestamp_pb2.Timestamp | None = ...,
         settle_time: _timestamp_pb2.Timestamp | None = ...,
         decided_by: _builtins.str = ...,
+        refunded_credits: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dispatch_time", b"dispatch_time", "schedule_time", b"schedule_time", "settle_time", b"settle_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "create_time", b"create_time", "decided_by", b"decided_by", "dispatch_time", b"dispatch_time", "item", b"item", "name", b"name", "price", b"price", "request_id", b"request_id", "schedule_time", b"schedule_time", "settle_time", b"settle_time", "slot", b"slot", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "create_time", b"create_time", "decided_by", b"decided_by", "dispatch_time", b"dispatch_time", "item", b"item", "name", b"name", "price", b"price", "refunded_credits", b"refunded_credits", "request_id", b"request_id", "schedule_time", b"schedule_time", "settle_time", b"settle_time", "slot", b"slot", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -631,6 +635,74 @@ class ResolveDropResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolveDropResponse: _TypeAlias = ResolveDropResponse  # noqa: Y015
+
+@_typing.final
+class RefundDropRequest(_message.Message):
+    """Names a paid drop, and says what is given back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RESTOCK_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. As in DropRequest; unique among the caller's requests that move
+    credits.
+    """
+    name: _builtins.str
+    """Required. `drops/{drop}`."""
+    credits: _builtins.int
+    """1 to the price; unset for the whole price."""
+    reason: _builtins.str
+    """Required. Why, for the audit log and the buyer's entries: 1 to 200
+    characters.
+    """
+    restock: _builtins.bool
+    """The item is back in its slot and counted there. Administrators only."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        credits: _builtins.int | None = ...,
+        reason: _builtins.str = ...,
+        restock: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits", "name", b"name", "reason", b"reason", "request_id", b"request_id", "restock", b"restock"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__credits: _TypeAlias = _typing.Literal["credits"]  # noqa: Y015
+    _WhichOneofArgType__credits: _TypeAlias = _typing.Literal["_credits", b"_credits"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__credits) -> _WhichOneofReturnType__credits | None: ...
+
+Global___RefundDropRequest: _TypeAlias = RefundDropRequest  # noqa: Y015
+
+@_typing.final
+class RefundDropResponse(_message.Message):
+    """The drop after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DROP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def drop(self) -> Global___Drop:
+        """The drop."""
+
+    def __init__(
+        self,
+        *,
+        drop: Global___Drop | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drop", b"drop"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drop", b"drop"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundDropResponse: _TypeAlias = RefundDropResponse  # noqa: Y015
 
 @_typing.final
 class ListDropRecordsRequest(_message.Message):

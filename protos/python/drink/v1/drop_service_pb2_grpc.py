@@ -65,6 +65,11 @@ class DropServiceStub:
                 request_serializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropResponse.FromString,
                 _registered_method=True)
+        self.RefundDrop = channel.unary_unary(
+                '/drink.v1.DropService/RefundDrop',
+                request_serializer=drink_dot_v1_dot_drop__service__pb2.RefundDropRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_drop__service__pb2.RefundDropResponse.FromString,
+                _registered_method=True)
         self.ListDropRecords = channel.unary_unary(
                 '/drink.v1.DropService/ListDropRecords',
                 request_serializer=drink_dot_v1_dot_drop__service__pb2.ListDropRecordsRequest.SerializeToString,
@@ -130,6 +135,17 @@ class DropServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefundDrop(self, request, context):
+        """Gives back what was paid for a drop, in whole or part, at most once: a
+        transfer of its own, beside the payment, which stays. A repeat with the
+        same request_id gives back nothing more and has the same answer. For
+        administrators, and for the buyer within some minutes where the frontend's
+        settings allow it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDropRecords(self, request, context):
         """All that is kept of a drop, with the evidence, oldest first.
         Administrators only.
@@ -170,6 +186,11 @@ def add_DropServiceServicer_to_server(servicer, server):
                     servicer.ResolveDrop,
                     request_deserializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropRequest.FromString,
                     response_serializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropResponse.SerializeToString,
+            ),
+            'RefundDrop': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundDrop,
+                    request_deserializer=drink_dot_v1_dot_drop__service__pb2.RefundDropRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_drop__service__pb2.RefundDropResponse.SerializeToString,
             ),
             'ListDropRecords': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDropRecords,
@@ -340,6 +361,33 @@ class DropService:
             '/drink.v1.DropService/ResolveDrop',
             drink_dot_v1_dot_drop__service__pb2.ResolveDropRequest.SerializeToString,
             drink_dot_v1_dot_drop__service__pb2.ResolveDropResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundDrop(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.DropService/RefundDrop',
+            drink_dot_v1_dot_drop__service__pb2.RefundDropRequest.SerializeToString,
+            drink_dot_v1_dot_drop__service__pb2.RefundDropResponse.FromString,
             options,
             channel_credentials,
             insecure,

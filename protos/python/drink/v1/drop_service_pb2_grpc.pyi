@@ -60,6 +60,13 @@ class DropServiceStub:
     changes nothing; any other is refused. Evidence that comes later is kept
     and raised as an alarm, and changes nothing. Administrators only.
     """
+    RefundDrop: _grpc.UnaryUnaryMultiCallable[_drop_service_pb2.RefundDropRequest, _drop_service_pb2.RefundDropResponse]
+    """Gives back what was paid for a drop, in whole or part, at most once: a
+    transfer of its own, beside the payment, which stays. A repeat with the
+    same request_id gives back nothing more and has the same answer. For
+    administrators, and for the buyer within some minutes where the frontend's
+    settings allow it.
+    """
     ListDropRecords: _grpc.UnaryUnaryMultiCallable[_drop_service_pb2.ListDropRecordsRequest, _drop_service_pb2.ListDropRecordsResponse]
     """All that is kept of a drop, with the evidence, oldest first.
     Administrators only.
@@ -96,6 +103,13 @@ class DropServiceAsyncStub(DropServiceStub):
     has looked posts or frees its held credits. Repeating one's own decision
     changes nothing; any other is refused. Evidence that comes later is kept
     and raised as an alarm, and changes nothing. Administrators only.
+    """
+    RefundDrop: _aio.UnaryUnaryMultiCallable[_drop_service_pb2.RefundDropRequest, _drop_service_pb2.RefundDropResponse]  # type: ignore[assignment]
+    """Gives back what was paid for a drop, in whole or part, at most once: a
+    transfer of its own, beside the payment, which stays. A repeat with the
+    same request_id gives back nothing more and has the same answer. For
+    administrators, and for the buyer within some minutes where the frontend's
+    settings allow it.
     """
     ListDropRecords: _aio.UnaryUnaryMultiCallable[_drop_service_pb2.ListDropRecordsRequest, _drop_service_pb2.ListDropRecordsResponse]  # type: ignore[assignment]
     """All that is kept of a drop, with the evidence, oldest first.
@@ -166,6 +180,19 @@ class DropServiceServicer(metaclass=_abc_1.ABCMeta):
         has looked posts or frees its held credits. Repeating one's own decision
         changes nothing; any other is refused. Evidence that comes later is kept
         and raised as an alarm, and changes nothing. Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def RefundDrop(
+        self,
+        request: _drop_service_pb2.RefundDropRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drop_service_pb2.RefundDropResponse, _abc.Awaitable[_drop_service_pb2.RefundDropResponse]]:
+        """Gives back what was paid for a drop, in whole or part, at most once: a
+        transfer of its own, beside the payment, which stays. A repeat with the
+        same request_id gives back nothing more and has the same answer. For
+        administrators, and for the buyer within some minutes where the frontend's
+        settings allow it.
         """
 
     @_abc_1.abstractmethod

@@ -86,6 +86,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: the database did not take the change; nothing was changed,
     or the same request_id will find out.
     """
+    ERROR_REASON_DROP_NOT_PAID: _ErrorReason.ValueType  # 60
+    """FAILED_PRECONDITION: nothing was paid for the drop."""
+    ERROR_REASON_DROP_REFUNDED: _ErrorReason.ValueType  # 61
+    """FAILED_PRECONDITION: another request has refunded the drop; metadata
+    `refunded`, in credits.
+    """
+    ERROR_REASON_REFUND_TOO_LATE: _ErrorReason.ValueType  # 62
+    """FAILED_PRECONDITION: the time in which a buyer may give back the drop has
+    passed.
+    """
     ERROR_REASON_LINK_SUPERSEDED: _ErrorReason.ValueType  # 50
     """ABORTED: a newer link of the same machine has taken over."""
     ERROR_REASON_AGENT_TOO_OLD: _ErrorReason.ValueType  # 51
@@ -165,6 +175,16 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 44
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 45
 """UNAVAILABLE: the database did not take the change; nothing was changed,
 or the same request_id will find out.
+"""
+ERROR_REASON_DROP_NOT_PAID: ErrorReason.ValueType  # 60
+"""FAILED_PRECONDITION: nothing was paid for the drop."""
+ERROR_REASON_DROP_REFUNDED: ErrorReason.ValueType  # 61
+"""FAILED_PRECONDITION: another request has refunded the drop; metadata
+`refunded`, in credits.
+"""
+ERROR_REASON_REFUND_TOO_LATE: ErrorReason.ValueType  # 62
+"""FAILED_PRECONDITION: the time in which a buyer may give back the drop has
+passed.
 """
 ERROR_REASON_LINK_SUPERSEDED: ErrorReason.ValueType  # 50
 """ABORTED: a newer link of the same machine has taken over."""

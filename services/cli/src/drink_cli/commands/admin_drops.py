@@ -1,6 +1,7 @@
 """Commands of administrators for everybody's drops."""
 
 import json
+import uuid
 from typing import Annotated, Any
 
 import typer
@@ -89,6 +90,43 @@ def resolve(
     credits_ = f"pays {drop.price} credits" if dispensed else f"has {drop.price} credits back"
     options.output.result(
         drop_facts(drop), f"{short(drop.name)}: decided; {short(drop.account)} {credits_}"
+    )
+
+
+# A number below zero looks like an option, and is refused as a number.
+@drops.command("refund", context_settings={"ignore_unknown_options": True})
+@command
+def refund(
+    context: typer.Context,
+    name: DropName,
+    *,
+    why: Annotated[str, typer.Option(help="Why, for the audit log and the buyer.")],
+    number: Annotated[
+        int | None,
+        typer.Option("--credits", help="So many; all that was paid if not given."),
+    ] = None,
+    restock: Annotated[
+        bool, typer.Option("--restock", help="The can is back in its slot, and counted there.")
+    ] = False,
+    request_id: Annotated[
+        str | None, typer.Option(help="Names this refund, so that a repeat has the same answer.")
+    ] = None,
+) -> None:
+    """Give back what was paid for a drop, once, in whole or part."""
+    options = shared(context)
+    request = pb.RefundDropRequest(
+        request_id=request_id or str(uuid.uuid4()),
+        name=f"drops/{short(name)}",
+        credits=number,
+        reason=why,
+        restock=restock,
+    )
+    with options.api() as api:
+        drop = api.call(api.drops.RefundDrop, request).drop
+    options.output.result(
+        {**drop_facts(drop), "request_id": request.request_id},
+        f"{short(drop.name)}: {short(drop.account)} has {drop.refunded_credits}"
+        f" of {drop.price} credits back",
     )
 
 

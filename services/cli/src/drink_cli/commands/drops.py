@@ -56,6 +56,7 @@ def drop_facts(drop: pb.Drop) -> dict[str, Any]:
         "state": _enum_name(pb.Drop.State, drop.state, "STATE_"),
         "cause": _enum_name(pb.Drop.Cause, drop.cause, "CAUSE_"),
         "decided_by": drop.decided_by or None,
+        "refunded": drop.refunded_credits,
         "request_id": drop.request_id,
         "created": iso_time(drop.create_time),
         "scheduled": iso_time(drop.schedule_time),
@@ -93,7 +94,8 @@ def drop_sentence(drop: pb.Drop) -> str:
     what, why = f"{drop.item} from {short(drop.slot)}", cause_words(drop.cause)
     match drop.state:
         case pb.Drop.STATE_DISPENSED:
-            return f"{what} fell. You paid {drop.price} credits."
+            back = f" and have {drop.refunded_credits} back" if drop.refunded_credits else ""
+            return f"{what} fell. You paid {drop.price} credits{back}."
         case pb.Drop.STATE_NOT_DISPENSED:
             return f"{what} did not fall: {why}. You paid nothing."
         case pb.Drop.STATE_UNKNOWN:
@@ -342,8 +344,14 @@ def entry_row(entry: accounts.Entry, *, is_json: bool) -> dict[str, Any]:
     stamp = entry.create_time
     return {
         "time": iso_time(stamp) if is_json else local_time(stamp),
-        "kind": ENTRY_KINDS.get(entry.kind, f"kind {entry.kind}"),
+        "kind": _entry_kind(entry),
         "credits": entry.credits,
         "counterpart": short(entry.counterpart),
         "drop": short(entry.drop) if entry.drop else None,
     }
+
+
+def _entry_kind(entry: accounts.Entry) -> str:
+    if entry.kind == accounts.Entry.KIND_TRANSFER and entry.drop:
+        return "refund"
+    return ENTRY_KINDS.get(entry.kind, f"kind {entry.kind}")

@@ -1,6 +1,7 @@
 """Drops, their history, alarms, and decisions about drops in the state UNKNOWN."""
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Alarm, AuditKind, AuditRecord, Drop
+from drink_frontend.usecases.refunds import RefundOrder
 
 if TYPE_CHECKING:
     from drink_frontend.app import Administration
@@ -67,6 +69,7 @@ def show(context: typer.Context, drop: DropId) -> None:
         f"{found.id}  {found.state} {found.cause}\n"
         f"{found.account} for {found.price} credits: {found.item},"
         f" machine {found.machine} slot {found.slot}"
+        + (f"; {found.refunded} credits were given back" if found.refunded else "")
     )
     for record in records:
         _show_record(record)
@@ -89,6 +92,37 @@ def resolve(
         lambda drink: drink.drops.decide(operator(), drop, dispensed=dispensed, why=why),
     )
     typer.echo(f"{decided.id}  {decided.state} {decided.cause}")
+
+
+# A number below zero looks like an option, and is refused as a number.
+@drops.command(context_settings={"ignore_unknown_options": True})
+@recorded
+def refund(
+    context: typer.Context,
+    drop: DropId,
+    why: Annotated[str, typer.Option(help="Why, for the audit log and the buyer.")],
+    *,
+    amount: Annotated[
+        int | None, typer.Option("--credits", help="So many; all that was paid if not given.")
+    ] = None,
+    restock: Annotated[
+        bool, typer.Option("--restock", help="The can is back in its slot.")
+    ] = False,
+    request_id: Annotated[
+        str | None, typer.Option(help="Names this refund, so that a repeat has the same answer.")
+    ] = None,
+) -> None:
+    """Give back what was paid for a drop, once, in whole or part."""
+    wanted = request_id or str(uuid.uuid4())
+
+    async def give_back(drink: "Administration") -> Drop:
+        order = RefundOrder(
+            request_id=wanted, drop_id=drop, reason=why, credits_given=amount, restock=restock
+        )
+        return await drink.drops.refund(operator_account(), order)
+
+    given = run(context, give_back)
+    typer.echo(f"{given.id}  {given.refunded} of {given.price} credits are back at {given.account}")
 
 
 def alarms(context: typer.Context, limit: Limit = 50) -> None:

@@ -173,6 +173,7 @@ class Drop:
         revision: Highest revision of the agent's result that was accepted; 0 before the first.
         dispatched_ms: When it was dispatched; None before.
         settled_ms: When it first became DISPENSED, NOT_DISPENSED or UNKNOWN; None before.
+        refunded: Credits that were given back after it was paid.
     """
 
     id: str
@@ -195,6 +196,24 @@ class Drop:
     revision: int = 0
     dispatched_ms: int | None = None
     settled_ms: int | None = None
+    refunded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """What was given back of a paid drop. A drop has one refund at most.
+
+    Attributes:
+        drop_id: The drop.
+        transfer_id: The MOVE from the machine's sales account to the buyer.
+        amount: Credits, 1 to the price.
+        restocked: Whether the item was put back into its slot.
+    """
+
+    drop_id: str
+    transfer_id: str
+    amount: int
+    restocked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +260,7 @@ class LedgerEntry:
         kind: Kind of the transfer.
         credits: Positive into the account, negative out of it.
         counterpart: The other account.
-        drop_id: The drop that it belongs to; None for a MOVE.
+        drop_id: The drop that it belongs to; None for a MOVE that is no refund.
         created_ms: When the transfer was written.
     """
 
@@ -259,6 +278,8 @@ class AuditKind(StrEnum):
 
     DROP_MOVED = "DROP_MOVED"
     """A drop changed its state."""
+    DROP_REFUNDED = "DROP_REFUNDED"
+    """Credits of a paid drop were given back."""
     DROP_CONTRADICTED = "DROP_CONTRADICTED"
     """Evidence was reported against a settled drop."""
     ORPHAN_RESULT = "ORPHAN_RESULT"

@@ -156,6 +156,27 @@ class DropNotUnknownError(DrinkError):
     code = "FAILED_PRECONDITION"
 
 
+class DropNotPaidError(DrinkError):
+    """Only a drop that was paid can be refunded."""
+
+    reason = "DROP_NOT_PAID"
+    code = "FAILED_PRECONDITION"
+
+
+class DropRefundedError(DrinkError):
+    """The drop was refunded before; fact `refunded` in credits."""
+
+    reason = "DROP_REFUNDED"
+    code = "FAILED_PRECONDITION"
+
+
+class RefundTooLateError(DrinkError):
+    """The time in which a buyer may refund the drop has passed."""
+
+    reason = "REFUND_TOO_LATE"
+    code = "FAILED_PRECONDITION"
+
+
 class AccountClosedError(DrinkError):
     """The account is closed."""
 

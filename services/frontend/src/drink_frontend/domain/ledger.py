@@ -51,6 +51,7 @@ class Transfer:
         resolves: Id of the HOLD that a POST or VOID resolves; None for other kinds.
         actor: The account that requested a MOVE; None for other kinds.
         request_id: The request of a MOVE, unique per actor; None for other kinds.
+        reason: Why, in the actor's words; None for none.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Transfer:
     resolves: str | None = None
     actor: str | None = None
     request_id: str | None = None
+    reason: str | None = None
 
     def __post_init__(self) -> None:
         assert 0 <= self.amount <= CREDITS_MAX

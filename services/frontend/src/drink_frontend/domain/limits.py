@@ -82,6 +82,13 @@ def check_text(value: str, field: str) -> str:
     return _check(_TEXT, field, value, "must be at most 200 characters")
 
 
+def check_reason(value: str, field: str = "reason") -> str:
+    """Returns a valid text that is not blank; raises FieldInvalidError for any other text."""
+    if not check_text(value, field).strip():
+        raise FieldInvalidError(field, "must say why")
+    return value
+
+
 def check_ibutton(value: str) -> str:
     """Returns an iButton's number in upper case; raises FieldInvalidError for any other text."""
     return _check(_IBUTTON, "ibutton", value, "must be 16 hexadecimal digits").upper()

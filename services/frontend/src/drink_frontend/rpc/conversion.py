@@ -199,6 +199,7 @@ def drop_message(drop: Drop) -> drop_service_pb2.Drop:
         dispatch_time=_optional_timestamp(drop.dispatched_ms),
         settle_time=_optional_timestamp(drop.settled_ms),
         decided_by=drop.decided_by or "",
+        refunded_credits=drop.refunded,
     )
 
 

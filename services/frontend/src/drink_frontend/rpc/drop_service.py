@@ -27,6 +27,7 @@ from drink_frontend.rpc.conversion import (
 from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.permits import Permit, Permits
+from drink_frontend.usecases.refunds import RefundOrder
 from drink_frontend.usecases.views import ReadThroughCache
 from drink_frontend.usecases.watches import Watches
 
@@ -144,6 +145,20 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
             if drop.decided_by != operator or STATES[drop.state] != request.state:
                 raise
         return pb.ResolveDropResponse(drop=drop_message(drop))
+
+    async def RefundDrop(
+        self, request: pb.RefundDropRequest, _context: Context
+    ) -> pb.RefundDropResponse:
+        """Gives back what was paid for a drop."""
+        order = RefundOrder(
+            request_id=request.request_id,
+            drop_id=parse_drop(request.name, "name"),
+            reason=request.reason,
+            credits_given=request.credits if request.HasField("credits") else None,
+            restock=request.restock,
+        )
+        drop = await self._drops.refund(caller(), order)
+        return pb.RefundDropResponse(drop=drop_message(drop))
 
     async def ListDropRecords(
         self, request: pb.ListDropRecordsRequest, _context: Context

@@ -17,10 +17,15 @@ from drink_frontend.storage.statements import (
     Statement,
     constant,
 )
-from drink_frontend.storage.tables import DROP_MOVES, IS_OPEN, drops
+from drink_frontend.storage.tables import DROP_MOVES, IS_OPEN, drops, refunds
 
-_DROP_ROW = RowMapping(Drop, drops)
+_REFUNDED = func.coalesce(
+    select(refunds.c.amount).where(refunds.c.drop_id == drops.c.id).scalar_subquery(), constant(0)
+)
+_DROP_ROW = RowMapping(Drop, drops, refunded=_REFUNDED)
 _DROP = _DROP_ROW.select()
+# Only settled drops are refunded, so that a drop in the queue needs no look at the refunds.
+_OPEN_DROP = RowMapping(Drop, drops, refunded=constant(0)).select()
 _BUSY = drops.alias("busy")
 _BEFORE = drops.c.sequence < bindparam("before")
 _STATE_NAMES = tuple(f"state_{number}" for number in range(len(State)))
@@ -45,7 +50,7 @@ _SAW_REVISION = Statement(
     update(drops).where(drops.c.id == bindparam("id")).values(revision=_HIGHEST_REVISION)
 )
 _NEXT_RESERVED = Statement(
-    _DROP.where(
+    _OPEN_DROP.where(
         IS_OPEN,
         drops.c.state == constant(State.RESERVED),
         drops.c.machine == bindparam("machine"),
@@ -79,15 +84,15 @@ _SCHEDULED = Statement(
     )
 )
 _IN_STATE = Statement(
-    _DROP.where(IS_OPEN, drops.c.state == bindparam("state")).order_by(drops.c.sequence)
+    _OPEN_DROP.where(IS_OPEN, drops.c.state == bindparam("state")).order_by(drops.c.sequence)
 )
 _IN_STATE_AT = Statement(
-    _DROP.where(
+    _OPEN_DROP.where(
         IS_OPEN, drops.c.state == bindparam("state"), drops.c.machine == bindparam("machine")
     ).order_by(drops.c.sequence)
 )
 _DUE = Statement(
-    _DROP.where(
+    _OPEN_DROP.where(
         drops.c.state == constant(State.SCHEDULED), drops.c.not_before_ms <= bindparam("now_ms")
     ).order_by(drops.c.not_before_ms, drops.c.sequence)
 )
@@ -100,7 +105,12 @@ _LIST = Statement(_NEWEST_FIRST.limit(_LIMIT).offset(NOTHING))
 _LIST_OF = Statement(
     _NEWEST_FIRST.where(drops.c.account == bindparam("account")).limit(_LIMIT).offset(NOTHING)
 )
-_LIST_OPEN = Statement(_NEWEST_FIRST.where(IS_OPEN).limit(_LIMIT).offset(NOTHING))
+_LIST_OPEN = Statement(
+    _OPEN_DROP.where(_BEFORE, _IN_STATES, IS_OPEN)
+    .order_by(drops.c.sequence.desc())
+    .limit(_LIMIT)
+    .offset(NOTHING)
+)
 
 
 class DropTable:

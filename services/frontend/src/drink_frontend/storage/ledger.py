@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, case, select, union_all, update
+from sqlalchemy import bindparam, case, func, select, union_all, update
 
 from drink_frontend.domain.entities import LedgerEntry
 from drink_frontend.domain.ledger import Transfer, TransferKind
@@ -16,7 +16,7 @@ from drink_frontend.storage.statements import (
     Statement,
     constant,
 )
-from drink_frontend.storage.tables import IS_GRANT, accounts, transfers
+from drink_frontend.storage.tables import IS_GRANT, accounts, refunds, transfers
 
 _TRANSFER = RowMapping(Transfer, transfers)
 _ADD = Statement(_TRANSFER.insert())
@@ -52,13 +52,21 @@ _GRANTS = Statement(
     .where(IS_GRANT, transfers.c.request_id == bindparam("request_id"))
     .order_by(transfers.c.sequence)
 )
+# A refund's transfer names its drop in the refund.
+_DROP_ID = func.coalesce(
+    transfers.c.drop_id,
+    select(refunds.c.drop_id)
+    .where(refunds.c.transfer_id == transfers.c.id)
+    .correlate(transfers)
+    .scalar_subquery(),
+)
 _PAID = select(
     transfers.c.sequence.label("sequence"),
     transfers.c.id,
     transfers.c.kind,
     -transfers.c.amount,
     transfers.c.credit_account,
-    transfers.c.drop_id,
+    _DROP_ID,
     transfers.c.created_ms,
 ).where(
     transfers.c.debit_account == bindparam("account"), transfers.c.sequence < bindparam("before")
@@ -69,7 +77,7 @@ _RECEIVED = select(
     transfers.c.kind,
     transfers.c.amount,
     transfers.c.debit_account,
-    transfers.c.drop_id,
+    _DROP_ID,
     transfers.c.created_ms,
 ).where(
     transfers.c.credit_account == bindparam("account"), transfers.c.sequence < bindparam("before")

@@ -36,7 +36,7 @@ from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -300,6 +300,7 @@ transfers = Table(
     Column("resolves", _TEXT, ForeignKey("transfers.id")),
     _text("actor", null=True),
     _text("request_id", null=True),
+    _text("reason", null=True),
     UniqueConstraint("id"),
     _check("kind", f"kind IN {_among(*TransferKind)}"),
     _check("amount", f"amount BETWEEN 0 AND {CREDITS_MAX}"),
@@ -317,6 +318,22 @@ transfers = Table(
     Index("transfers_by_credit", "credit_account", "sequence"),
     **_STRICT,
 )
+
+refunds = Table(
+    "refunds",
+    metadata,
+    # The key is what gives back a drop once, whatever the program does.
+    Column("drop_id", _TEXT, ForeignKey("drops.id"), primary_key=True, nullable=False),
+    # No foreign key: the transfer is written after its refund; a trigger compares them.
+    _text("transfer_id"),
+    _column("amount"),
+    _column("restocked"),
+    UniqueConstraint("transfer_id"),
+    _check("amount", f"amount BETWEEN 1 AND {CREDITS_MAX}"),
+    _check("restocked", "restocked IN (0, 1)"),
+    **_STRICT_BY_KEY,
+)
+"""What was given back of paid drops: one row for a drop at most, and one MOVE for each row."""
 
 audit = Table(
     "audit",

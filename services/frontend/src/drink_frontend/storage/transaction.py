@@ -12,6 +12,7 @@ from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import FrontendTable, MachineTable
+from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.schema import rights_on
 from drink_frontend.storage.statements import Executor, Statement
 from drink_frontend.storage.tables import metadata
@@ -33,6 +34,7 @@ class Transaction:
         ledger: Transfers.
         machines: Machines and slots.
         drops: Drops.
+        refunds: Refunds of paid drops.
         frontends: The frontends that serve on the database.
         audit: The audit log.
         alarms: Counted alarms.
@@ -48,6 +50,7 @@ class Transaction:
         "frontends",
         "ledger",
         "machines",
+        "refunds",
         "touched",
     )
 
@@ -58,6 +61,7 @@ class Transaction:
         self.ledger = LedgerTable(executor, self.touched)
         self.machines = MachineTable(executor, self.touched)
         self.drops = DropTable(executor, self.touched)
+        self.refunds = RefundTable(executor, self.touched)
         self.frontends = FrontendTable(executor)
         self.audit = AuditTable(executor)
         self.alarms = AlarmTable(executor)

@@ -71,6 +71,23 @@ TRIGGERS = {
         " AND hold.credit_account = NEW.credit_account AND hold.amount = NEW.amount"
         " AND drops.state = CASE NEW.kind WHEN 'POST' THEN 'DISPENSED' ELSE 'NOT_DISPENSED' END)",
     ),
+    "refunds_never_change": Trigger("UPDATE", "refunds"),
+    "refunds_never_go": Trigger("DELETE", "refunds"),
+    "refunds_fit": Trigger(
+        "INSERT",
+        "refunds",
+        "NOT EXISTS (SELECT 1 FROM drops"
+        " WHERE id = NEW.drop_id AND state = 'DISPENSED' AND price >= NEW.amount)",
+    ),
+    # A machine's sales are paid out by refunds only, each with its own transfer.
+    "transfers_refund_fits": Trigger(
+        "INSERT",
+        "transfers",
+        "NEW.kind = 'MOVE' AND substr(NEW.debit_account, 1, 6) = 'sales/' AND NOT EXISTS"
+        " (SELECT 1 FROM refunds JOIN drops ON drops.id = refunds.drop_id"
+        " WHERE refunds.transfer_id = NEW.id AND refunds.amount = NEW.amount"
+        " AND drops.account = NEW.credit_account AND 'sales/' || machine = NEW.debit_account)",
+    ),
     # Only items that drops return may raise the count above the limit.
     "slots_loaded_within_limit": Trigger(
         "UPDATE OF loaded",

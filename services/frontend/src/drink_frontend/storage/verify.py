@@ -122,6 +122,23 @@ _QUERIES = {
     "12: {} made {} transfers by request {}": """
         SELECT actor, COUNT(*), request_id FROM transfers WHERE kind = 'MOVE'
         GROUP BY actor, request_id HAVING COUNT(*) > 1""",
+    "26: {} credits of drop {} were given back, which is {} and cost {}": """
+        SELECT amount, drop_id, state, price FROM refunds JOIN drops ON drops.id = drop_id
+        WHERE state <> 'DISPENSED' OR amount < 1 OR amount > price""",
+    "26: drop {} was refunded {} times": """
+        SELECT drop_id, COUNT(*) FROM refunds GROUP BY drop_id HAVING COUNT(*) > 1""",
+    "26: the refund of drop {} is not its transfer {} from its machine to its buyer": """
+        SELECT refunds.drop_id, refunds.transfer_id FROM refunds
+        LEFT JOIN drops ON drops.id = refunds.drop_id
+        LEFT JOIN transfers ON transfers.id = refunds.transfer_id AND transfers.kind = 'MOVE'
+            AND transfers.amount = refunds.amount AND transfers.credit_account = drops.account
+            AND transfers.debit_account = 'sales/' || drops.machine
+        WHERE transfers.id IS NULL""",
+    "26: transfer {} took {} credits from {} without a refund": """
+        SELECT transfers.id, transfers.amount, debit_account FROM transfers
+        LEFT JOIN refunds ON refunds.transfer_id = transfers.id
+        WHERE transfers.kind = 'MOVE' AND substr(debit_account, 1, 6) = 'sales/'
+            AND refunds.drop_id IS NULL""",
     "14: drop {} was dispatched in epoch {}, its machine is in epoch {}": """
         SELECT drops.id, drops.epoch, machines.epoch FROM drops
         JOIN machines ON machines.name = drops.machine WHERE drops.epoch > machines.epoch""",

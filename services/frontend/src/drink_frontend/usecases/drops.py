@@ -30,6 +30,7 @@ from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.placement import DropOrder, Placed, Placement
+from drink_frontend.usecases.refunds import Refunding, RefundOrder
 from drink_frontend.usecases.settings import DropSettings
 from drink_frontend.usecases.users import user_shown
 
@@ -315,6 +316,36 @@ class Drops:
 
         drop = await self._storage.write(decide)
         log.info("drop_decided", drop_id=drop_id, operator=operator, state=drop.state)
+        return drop
+
+    async def refund(self, caller: Account, order: RefundOrder) -> Drop:
+        """Gives back what was paid for a drop, in whole or part, once.
+
+        Args:
+            caller: An administrator, or the buyer while `refund_minutes` allow it.
+            order: What is asked for.
+
+        Raises:
+            AdminRequiredError: the caller is no administrator, and no buyer may refund drops, or
+                wants to put the item back.
+            DropNotFoundError: there is no such drop, or it is another account's.
+            RequestIdReusedError: the request_id was used for something else.
+            DropRefundedError: another request has refunded it.
+            DropNotPaidError: nothing was paid for it.
+            FieldInvalidError: it cost less than what shall be given back.
+            RefundTooLateError: the buyer's time has passed.
+            AccountClosedError: the buyer's account is closed.
+            StockInvalidError: the item cannot be counted as back in its slot.
+        """
+        refunding = Refunding(
+            order,
+            caller,
+            self._settings.refund_minutes,
+            self._randomness.id(),
+            self._clock.now_ms(),
+        )
+        drop = await self._storage.write(refunding.carry_out)
+        log.info("drop_refunded", drop_id=drop.id, actor=caller.name, credits=drop.refunded)
         return drop
 
     async def _look(self, subscription: DropSubscription, drop_id: str) -> Drop:

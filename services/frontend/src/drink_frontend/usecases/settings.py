@@ -36,6 +36,11 @@ class DropSettings(BaseModel):
     cancels_burst: int = Field(default=300, ge=1, le=100_000)
     """The same at once, after a quiet time; default 300."""
 
+    refund_minutes: int = Field(default=0, ge=0, le=1_440)
+    """Minutes after its outcome in which the buyer of a paid drop may give it back, without an
+    administrator; default 0, never: nobody sees whether the can came back. Administrators may
+    refund a drop at any time."""
+
 
 class AlarmSettings(BaseModel):
     """Limits of the records that one machine's agents can cause without limit."""
