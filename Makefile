@@ -79,9 +79,10 @@ system: $(VENV_READY) ## Run systems with Docker Compose, and break them; root, 
 	$(BIN)/pytest tests/system $(PYTEST)
 
 .PHONY: images
-images: ## Build both images, drink-frontend and drink-machine-agent
+images: ## Build the images drink-frontend, drink-machine-agent and drink-web
 	docker build --file services/frontend/Dockerfile --tag drink-frontend .
 	docker build --file services/machine_agent/Dockerfile --tag drink-machine-agent .
+	docker build --file services/web/Dockerfile --tag drink-web .
 
 .PHONY: crash
 crash: $(VENV_READY) ## Kill the services at every step, ROUNDS=20 times each, and at every pair of steps
@@ -117,7 +118,7 @@ test-slow: $(VENV_READY) ## Run the tests that take minutes, and show what they 
 	$(BIN)/pytest -m slow --capture=no $(PYTEST)
 
 .PHONY: check
-check: check-style check-types check-imports check-layout check-docs check-protos check-lock ## Run every check that is not a test
+check: check-style check-types check-imports check-layout check-vendored check-docs check-protos check-lock ## Run every check that is not a test
 
 .PHONY: check-style
 check-style: $(VENV_READY)
@@ -136,10 +137,15 @@ check-imports: $(VENV_READY)
 check-layout: $(VENV_READY)
 	$(BIN)/python scripts/check_layout.py
 
+.PHONY: check-vendored
+check-vendored: $(VENV_READY)
+	$(BIN)/python scripts/check_vendored.py
+
 .PHONY: check-docs
 check-docs: $(VENV_READY)
 	@$(BIN)/drink-frontend config reference | diff --unified docs/configuration.md - \
 		&& $(BIN)/python scripts/agent_reference.py | diff --unified docs/agent-configuration.md - \
+		&& $(BIN)/drink-web config reference | diff --unified docs/web-configuration.md - \
 		|| { echo "docs/ is not up to date, run \`make docs\`" >&2; exit 1; }
 	$(BIN)/python scripts/proof_tables.py --check
 
@@ -173,6 +179,11 @@ docs: $(VENV_READY) ## Write the generated pages of docs/ again
 	$(BIN)/drink-frontend config reference > docs/configuration.md
 	$(BIN)/python scripts/proof_tables.py
 	$(BIN)/python scripts/agent_reference.py > docs/agent-configuration.md
+	$(BIN)/drink-web config reference > docs/web-configuration.md
+
+.PHONY: pictures
+pictures: $(VENV_READY) ## Draw the README's picture of the page again; needs Chromium
+	$(BIN)/python -m scripts.pictures
 
 .PHONY: release
 release: $(VENV_READY) protos-archive ## Build all wheels into dist/ and try them in empty environments

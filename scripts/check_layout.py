@@ -25,6 +25,7 @@ SOURCES = {
     "services/cli/src/drink_cli": "tests/cli",
     "services/frontend/src/drink_frontend": "tests/frontend",
     "services/machine_agent/src/drink_agent": "tests/agent",
+    "services/web/src/drink_web": "tests/web",
 }
 """Packages, each with the folder of tests that mirrors it."""
 
@@ -38,6 +39,8 @@ TESTED_BY = {
         "tests/contract/storage/test_writing.py"
     ),
     MIGRATIONS: "tests/frontend/storage/migrations/test_run.py",
+    # What a request shares is tested by what the pages do with it.
+    "services/web/src/drink_web/visit.py": "tests/web/test_app.py",
     # The same modules as the frontend's, whose tests are tests of both.
     "services/machine_agent/src/drink_agent/loglines/": "tests/repository/test_loglines.py",
 }
@@ -60,6 +63,7 @@ LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 EXEMPT = (
     "uv.lock",
     "protos/python/",
+    "services/web/src/drink_web/static/vendor/",
     "third_party/",
     "scripts/check_layout.py",
     "tests/repository/test_layout.py",

@@ -1,10 +1,11 @@
-"""A local system in one folder: frontend, agents and emulated boards, as real processes.
+"""A local system in one folder: frontend, agents, emulated boards and the page, as real processes.
 
 The demo runs one; integration, crash, soak and siege tests extend it.
 """
 
 import contextlib
 import json
+import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +111,9 @@ class LocalSystem:
         self.authority: Path | None = None
         """PEM file of the authority of the frontend's certificate; None: plain text."""
         self.frontend = Process("frontend", [*self._frontend_command, "serve"], folder)
+        self.web_port = plan.web_port or 0
+        self.web = Process("web", ["drink-web", "--config=web.toml", "serve"], folder)
+        """The page; it runs where the plan has a port for it."""
         self.boards = {
             machine.name: EmulatedBoard(machine, plan.motor_s, folder) for machine in plan.machines
         }
@@ -141,6 +145,11 @@ class LocalSystem:
         """Where its gRPC is, while the frontend runs."""
         return f"127.0.0.1:{self.rpc_port}"
 
+    @property
+    def origin(self) -> str:
+        """Where the page is, while it runs."""
+        return f"http://localhost:{self.web_port}"
+
     def __enter__(self) -> Self:
         return self
 
@@ -153,6 +162,8 @@ class LocalSystem:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "board.password").touch(0o600)
         (self.folder / "board.password").write_text(BOARD_PASSWORD, encoding="utf-8")
+        if self.plan.web_port is not None:
+            self._write_gateway()
         self._write_settings()
         self.migrate()
         plan = self.folder / "plan.toml"
@@ -172,6 +183,8 @@ class LocalSystem:
         for agent in self.agents.values():
             agent.start()
         self.wait_ready(*self.agents)
+        if self.plan.web_port is not None:
+            self.start_web()
 
     def start_frontend(self) -> None:
         """Starts the frontend and waits until it serves."""
@@ -182,9 +195,16 @@ class LocalSystem:
         self.session_port = serving["session_ports"][0]
         self._write_settings()
 
+    def start_web(self) -> None:
+        """Starts the page and waits until it serves."""
+        self._write_web()
+        self.web.start()
+        # The same port again after a restart, as browsers expect.
+        self.web_port = self.web.wait_for("serving")["port"]
+
     def stop(self) -> None:
-        """Ends everything in good order, agents first."""
-        for process in (*self.agents.values(), self.frontend):
+        """Ends everything in good order, the page and the agents first."""
+        for process in (self.web, *self.agents.values(), self.frontend):
             if process.running:
                 process.stop()
         for board in self.boards.values():
@@ -209,6 +229,8 @@ class LocalSystem:
         return run([*self._frontend_command, "admin", *arguments], self.folder, text)
 
     def _processes(self) -> Iterator[Process]:
+        if self.plan.web_port is not None:
+            yield self.web
         yield from self.agents.values()
         yield self.frontend
         yield from (board.process for board in self.boards.values())
@@ -218,7 +240,7 @@ class LocalSystem:
         text = settings_toml(
             {
                 "storage": self._storage,
-                "rpc": f"port = {self.rpc_port}",
+                "rpc": f"port = {self.rpc_port}{self._gateways}",
                 "log": 'format = "json"',
                 "[sessions.listeners]": f"port = {self.session_port}\n"
                 f'default_machine = "{default_machine}"',
@@ -228,6 +250,33 @@ class LocalSystem:
         (self.folder / "frontend.toml").write_text(text, encoding="utf-8")
         for machine in self.plan.machines:
             self.write_agent(machine.name)
+
+    @property
+    def _gateways(self) -> str:
+        if self.plan.web_port is None:
+            return ""
+        return f'\ngateways = "{self.folder.absolute()}/gateways"'
+
+    def _write_gateway(self) -> None:
+        """The page's token at the frontend."""
+        path = self.folder / "gateways"
+        if not path.exists():
+            path.touch(0o600)
+            path.write_text(f"web {secrets.token_hex(32)}\n", encoding="utf-8")
+
+    def _write_web(self) -> None:
+        folder = self.folder.absolute()
+        text = settings_toml(
+            {
+                "http": f"port = {self.web_port}",
+                "frontend": f'address = "{self.address}"\n'
+                f'gateway_token_file = "{folder / "gateways"}"',
+                "cookies": f'key_file = "{folder / "cookie.keys"}"',
+                "log": 'format = "json"',
+            },
+            {},
+        )
+        (self.folder / "web.toml").write_text(text, encoding="utf-8")
 
     def _link_addresses(self, machine: str) -> list[str]:
         """Where a machine's agent finds frontends."""

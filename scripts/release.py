@@ -24,6 +24,7 @@ PACKAGES = {
     "drink_frontend": "services/frontend/src/drink_frontend",
     "drink_machine_agent": "services/machine_agent/src/drink_agent",
     "drink_cli": "services/cli/src/drink_cli",
+    "drink_web": "services/web/src/drink_web",
 }
 """Packed folder of each distribution, by the first part of its wheel's name."""
 
@@ -44,6 +45,11 @@ CHECKS: Mapping[str, Sequence[Sequence[str]]] = {
         ("python", "-c", "import drink_agent.app, drink_agent.tools.board"),
     ),
     "drink_cli": (("drink", "--version"), ("drink", "drop", "--help")),
+    "drink_web": (
+        ("drink-web", "--version"),
+        ("drink-web", "config", "check"),
+        ("python", "-c", "import drink_web.app, drink_web.assets; drink_web.assets.Assets()"),
+    ),
 }
 """Commands that must succeed in the environment of each service. `migrate` makes a database with
 the packed migrations."""

@@ -16,8 +16,8 @@ from scripts.demo.show import Show, say
 from scripts.local_system import LocalSystem
 from scripts.plan import Plan
 
-RPC_PORT, SESSION_PORT = 50051, 4242
-"""Where gRPC and the sessions have always been."""
+RPC_PORT, SESSION_PORT, WEB_PORT = 50051, 4242, 8080
+"""Where gRPC, the sessions and the page are by default."""
 
 RUN_FOLDER = Path("run")
 """Where `make run` keeps its data."""
@@ -35,12 +35,14 @@ def _free(port: int) -> bool:
 
 def _plan(interactive: bool) -> Plan:
     """The demo's system; on its customary ports where a person could use them."""
-    taken = [port for port in (RPC_PORT, SESSION_PORT) if not _free(port)]
+    taken = [port for port in (RPC_PORT, SESSION_PORT, WEB_PORT) if not _free(port)]
     if not interactive or taken:
         if interactive:
             say(f"Port {' and '.join(map(str, taken))} is in use; taking others.")
         return DEMO
-    return dataclasses.replace(DEMO, rpc_port=RPC_PORT, session_port=SESSION_PORT)
+    return dataclasses.replace(
+        DEMO, rpc_port=RPC_PORT, session_port=SESSION_PORT, web_port=WEB_PORT
+    )
 
 
 def _show(installation: LocalSystem) -> bool:
@@ -64,7 +66,9 @@ def _show(installation: LocalSystem) -> bool:
 def _stay(installation: LocalSystem) -> None:
     """Says how to connect, and waits for Ctrl-C."""
     say(
-        f"\nThe installation stays up. From another terminal:\n"
+        f"\nThe installation stays up. In a browser, as alice with the password {ALICE.password}:\n"
+        f"  {installation.origin}\n"
+        f"From another terminal:\n"
         f"  nc localhost {installation.session_port}\n"
         f"     USER alice / PASS {ALICE.password} / STAT / DROP 1 / QUIT\n"
         f"  .venv/bin/drink login alice --server localhost:{installation.rpc_port}"
@@ -93,7 +97,7 @@ def main() -> int:
     agree = not show
     try:
         with LocalSystem(folder, _plan(interactive)) as installation:
-            say("Setting up a frontend, three agents and three emulated boards ...")
+            say("Setting up a frontend, three agents, three emulated boards and the page ...")
             installation.install()
             installation.start()
             if show:

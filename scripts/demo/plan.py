@@ -25,6 +25,7 @@ DEMO = Plan(
         MachinePlan("s", "Snack", (SlotPlan(1, "Cookies", 30, 8), SlotPlan(2, "Chips", 35, 8))),
     ),
     users=(ALICE, BOB, ADMIN),
+    web_port=0,
     motor_s=1.0,
     # The firmware's 10 s would be a long silence to watch.
     response_limit_s=3.0,

@@ -31,9 +31,10 @@ def free_port() -> int:
 
 
 def with_own_ports(plan: Plan) -> Plan:
-    """The plan with ports for its frontend, where it has none."""
+    """The plan with ports for its frontend and its page, where it has none."""
     return replace(
         plan,
         rpc_port=plan.rpc_port or free_port(),
         session_port=plan.session_port or free_port(),
+        web_port=None if plan.web_port is None else plan.web_port or free_port(),
     )

@@ -19,7 +19,7 @@ from scripts.client import Client, wait_reach
 from scripts.demo.plan import ADMIN, DEMO
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 from tests.support.ports import free_port
-from tests.system.engine import AGENT_IMAGE, FRONTEND_IMAGE, call
+from tests.system.engine import AGENT_IMAGE, FRONTEND_IMAGE, WEB_IMAGE, call
 
 UP_LIMIT_S = 300
 """Seconds that a system may take until every machine can sell."""
@@ -138,6 +138,8 @@ class ComposeSystem:
         }
         self.chaos_port = free_port()
         """Where the proxy takes commands, in a profile that has one."""
+        self.web_port = free_port()
+        """Where the page is, in a profile that has one."""
         self.ports = {
             name: Ports(free_port(), free_port(), free_port()) for name in self.profile.frontends
         }
@@ -177,6 +179,7 @@ class ComposeSystem:
             "COMPOSE_PROFILES": ",".join(self.profile.names),
             "FRONTEND_IMAGE": FRONTEND_IMAGE,
             "AGENT_IMAGE": AGENT_IMAGE,
+            "WEB_IMAGE": WEB_IMAGE,
             # Longer than a loaded computer needs to break something while a motor turns.
             "RESPONSE_LIMIT_S": "10",
             **dict(self._port_variables()),
@@ -339,3 +342,4 @@ class ComposeSystem:
             yield f"SESSION_PORT{suffix}", str(ports.session)
             yield f"SESSION_TLS_PORT{suffix}", str(ports.session_tls)
         yield "CHAOS_PORT", str(self.chaos_port)
+        yield "WEB_PORT", str(self.web_port)

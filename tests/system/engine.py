@@ -19,8 +19,9 @@ POSTGRES_IMAGE = "postgres:15-bookworm"
 
 FRONTEND_IMAGE = "drink-frontend:system"
 AGENT_IMAGE = "drink-machine-agent:system"
+WEB_IMAGE = "drink-web:system"
 
-IMAGES = {"frontend": FRONTEND_IMAGE, "machine_agent": AGENT_IMAGE}
+IMAGES = {"frontend": FRONTEND_IMAGE, "machine_agent": AGENT_IMAGE, "web": WEB_IMAGE}
 """By the folder of the service."""
 
 PREVIOUS = {
@@ -137,7 +138,7 @@ def compose_command() -> tuple[str, ...]:
 
 
 def build_images() -> None:
-    """Builds both images, on bases from a registry or made here.
+    """Builds all images, on bases from a registry or made here.
 
     Raises:
         NoEngineError: there is no base to build on.
@@ -160,10 +161,10 @@ def previous_images(folder: Path) -> tuple[str, str]:
         folder: Where the release is unpacked.
     """
     site = release.install(release.LAST, folder).parent / "site"
-    for image in IMAGES.values():
+    for image, previous in PREVIOUS.items():
         recipe = f"FROM {image}\nCOPY . /opt/release\nENV PYTHONPATH=/opt/release\n"
         (folder / "Dockerfile").write_text(recipe, encoding="utf-8")
-        file, tag = f"--file={folder / 'Dockerfile'}", f"--tag={PREVIOUS[image]}"
+        file, tag = f"--file={folder / 'Dockerfile'}", f"--tag={previous}"
         call(["docker", "build", "--quiet", file, tag, str(site)], BUILD_LIMIT_S)
     return PREVIOUS[FRONTEND_IMAGE], PREVIOUS[AGENT_IMAGE]
 

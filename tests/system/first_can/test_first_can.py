@@ -1,15 +1,18 @@
 """First can: a system that was just started sells over gRPC and by `nc`, as the README says."""
 
+import contextlib
 import socket
 import ssl
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
 from drink.v1.drop_service_pb2 import Drop
 from scripts.client import session
 from scripts.demo.plan import ALICE, BOB
+from scripts.processes import wait_until
 from tests.system.compose_system import ComposeSystem
 from tests.system.engine import ROOT
 
@@ -36,6 +39,20 @@ def test_sessions_and_strangers_see_the_same_house(system: ComposeSystem) -> Non
     stat = dict(session(system.session_port(), ["MACHINE ld", "STAT 1", "QUIT"]))["STAT 1"]
     assert f'"Jolt" {drop.price} {alice.slot("ld/1").available} ' in stat
     alice.close()
+
+
+def test_the_page_shows_the_same_house(system: ComposeSystem) -> None:
+    if system.authority is not None:
+        pytest.skip("this profile has no page")
+
+    def shown() -> str:
+        with contextlib.suppress(OSError):
+            address = f"http://127.0.0.1:{system.web_port}/"
+            with urllib.request.urlopen(address, timeout=10) as page:
+                return str(page.read().decode())
+        return ""
+
+    assert "Big Drink" in wait_until(shown, "the page answers", 60)
 
 
 def test_a_session_over_tls(system: ComposeSystem) -> None:

@@ -1,0 +1,1 @@
+"""Drink in a browser: pages over the public gRPC API."""

@@ -1,0 +1,211 @@
+"""Puts the page together and serves it."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from drink_web.api import Api
+from drink_web.assets import Assets
+from drink_web.cookies import Cookies
+from drink_web.errors import CallError, PageError
+from drink_web.house import House
+from drink_web.pages import account, drops, history, login
+from drink_web.pages.home import Home
+from drink_web.security import SecurityHeaders, is_same_origin
+from drink_web.settings import Settings
+from drink_web.streams import Streams
+from drink_web.visit import Site, Visit, environment
+
+Handler = Callable[[Visit], Awaitable[Response]]
+
+RELOAD_S = 4
+"""Seconds after which a page that had no answer from the frontend is loaded again."""
+
+FIRST_WATCH_LIMIT_S = 5.0
+"""Seconds that the start waits for the frontend; without it the page says that it is away."""
+
+_log = logging.getLogger(__name__)
+
+
+def make_site(settings: Settings) -> Site:
+    """What all requests share.
+
+    Raises:
+        ConfigError: a file that the settings name cannot be used.
+    """
+    api = Api(settings.frontend)
+    assets = Assets()
+    return Site(
+        settings=settings,
+        api=api,
+        house=House(api, settings.frontend),
+        cookies=Cookies(settings.cookies),
+        streams=Streams(settings.streams),
+        assets=assets,
+        templates=environment(assets),
+    )
+
+
+def make_app(site: Site) -> ASGIApp:
+    """The application that answers browsers."""
+    home = Home()
+    routes = (
+        ("GET", "/", home.show),
+        ("GET", "/events", home.follow),
+        ("GET", "/machines/{machine}/{slot}", drops.show_slot),
+        ("POST", "/drops", drops.buy),
+        ("GET", "/drops/find", drops.find),
+        ("GET", "/drops/{drop}", drops.show),
+        ("POST", "/drops/{drop}/cancel", drops.cancel),
+        ("GET", "/drops/{drop}/events", drops.follow),
+        ("GET", "/history", history.show_drops),
+        ("GET", "/history/credits", history.show_credits),
+        ("GET", "/history.csv", history.export_drops),
+        ("GET", "/account", account.show),
+        ("POST", "/account/send", account.send),
+        ("POST", "/account/password", account.change_password),
+        ("GET", "/login", login.show),
+        ("POST", "/login", login.log_in),
+        ("POST", "/logout", login.log_out),
+    )
+
+    async def health(_: Request) -> Response:
+        frontend = "reachable" if site.house.is_current else "away"
+        return JSONResponse({"status": "serving", "frontend": frontend})
+
+    async def wrong(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        text = {404: "not_found", 413: "too_large"}.get(error.status_code, "bad_request")
+        visit = Visit(site, request)
+        return visit.problem(error.status_code, visit.texts(text))
+
+    app = Starlette(
+        routes=[
+            Route("/healthz", health),
+            Route("/assets/{name:path}", site.assets.respond),
+            *(
+                Route(path, _endpoint(site, handler), methods=[method])
+                for method, path, handler in routes
+            ),
+        ],
+        exception_handlers={HTTPException: wrong},
+    )
+    outer: ASGIApp = SecurityHeaders(app)
+    proxies = site.settings.http.proxies
+    return ProxyHeadersMiddleware(outer, list(proxies)) if proxies else outer  # type: ignore[arg-type,return-value]
+
+
+def _endpoint(site: Site, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """A handler whose errors become pages."""
+
+    async def endpoint(request: Request) -> Response:
+        visit = Visit(site, request)
+        if not is_same_origin(request.method, request.headers):
+            return visit.problem(403, visit.texts("cross_site"))
+        try:
+            return await handler(visit)
+        except PageError as error:
+            return visit.problem(error.status, visit.texts(error.text))
+        except CallError as error:
+            return _refused(visit, error)
+        except Exception:
+            incident = secrets.token_hex(6)
+            facts = {"incident": incident, "route": handler.__qualname__}
+            _log.exception("request_failed", extra={"facts": facts})
+            return visit.problem(500, visit.texts("fault", incident=incident))
+
+    return endpoint
+
+
+def _refused(visit: Visit, error: CallError) -> Response:
+    """The page of a call that the frontend did not carry out."""
+    if error.is_logged_out:
+        return visit.log_in_first(ended=True)
+    if error.is_away:
+        refresh_s = RELOAD_S if visit.request.method == "GET" else 0
+        return visit.page("away.html", 503, current=False, refresh_s=refresh_s)
+    if error.status == "NOT_FOUND":
+        return visit.problem(404, visit.texts("not_found"))
+    if error.status == "UNIMPLEMENTED":
+        return visit.problem(502, visit.texts("version"))
+    if error.status in ("INTERNAL", "UNKNOWN"):
+        incident = error.facts.get("incident", secrets.token_hex(6))
+        _log.error("call_failed", extra={"facts": {"incident": incident, "error": str(error)}})
+        return visit.problem(502, visit.texts("fault", incident=incident))
+    statuses = {"RESOURCE_EXHAUSTED": 429, "PERMISSION_DENIED": 403, "INVALID_ARGUMENT": 400}
+    return visit.problem(statuses.get(error.status, 409), visit.refusal(error))
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to this program: uvicorn would raise them again at its end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Does nothing."""
+        yield
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: a file that the settings name cannot be used.
+        OSError: the port cannot be listened on.
+    """
+    site = make_site(settings)
+    http = settings.http
+    server = _Server(
+        uvicorn.Config(
+            make_app(site),
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            loop="asyncio",
+            limit_concurrency=http.connections_max,
+            timeout_keep_alive=http.idle_limit_s,
+            timeout_graceful_shutdown=settings.shutdown.limit_s,
+        )
+    )
+
+    def stop() -> None:
+        site.streams.close()
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    watching = asyncio.create_task(site.house.run())
+    try:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(site.house.known.wait(), FIRST_WATCH_LIMIT_S)
+        with _listening(http.address, http.port) as listener:
+            port = listener.getsockname()[1]
+            _log.info("serving", extra={"facts": {"address": http.address, "port": port}})
+            await server.serve([listener])
+        _log.info("stopped")
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await site.api.close()
+
+
+def _listening(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=512)

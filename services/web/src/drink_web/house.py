@@ -1,0 +1,90 @@
+"""All machines as they stand: one watch on the frontend for all browsers."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from drink.v1 import machine_service_pb2 as pb
+from drink_web.api import Api
+from drink_web.errors import CallError
+from drink_web.settings import FrontendSettings
+
+_log = logging.getLogger(__name__)
+
+
+class House:
+    """The machines, and whether the frontend tells of them at present.
+
+    Args:
+        api: The frontend.
+        settings: How soon a broken watch is begun again.
+    """
+
+    def __init__(self, api: Api, settings: FrontendSettings) -> None:
+        self._api = api
+        self._settings = settings
+        self._machines: dict[str, pb.Machine] = {}
+        self._changed = asyncio.Event()
+        self.version = 0
+        """Counts the changes."""
+        self.is_current = False
+        """Whether the frontend answers, so that what is shown is as it stands."""
+        self.known = asyncio.Event()
+        """Set once the machines were heard of for the first time."""
+
+    @property
+    def machines(self) -> Mapping[str, pb.Machine]:
+        """The machines by their resource names, in order; the last that were heard of."""
+        return self._machines
+
+    async def changed(self, version: int) -> int:
+        """Waits until there is a newer version, and returns it."""
+        while self.version == version:
+            await self._changed.wait()
+        return self.version
+
+    async def run(self) -> None:
+        """Watches until it is cancelled."""
+        delay_s = self._settings.rewatch_first_s
+        while True:
+            try:
+                await self._watch()
+                delay_s = self._settings.rewatch_first_s
+            except CallError as error:
+                if self.is_current:
+                    delay_s = self._settings.rewatch_first_s
+                    _log.warning("frontend_lost", extra={"facts": {"error": str(error)}})
+                    self.is_current = False
+                    self._tell()
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, self._settings.rewatch_limit_s)
+
+    async def _watch(self) -> None:
+        caller = self._api.caller()
+        watch = self._api.watch(self._api.machines.WatchMachines, pb.WatchMachinesRequest(), caller)
+        async with watch as messages:
+            # The list is whole, while a watch does not say where its first round ends.
+            listed = await self._api.call(
+                self._api.machines.ListMachines, pb.ListMachinesRequest(), caller
+            )
+            self._machines = {machine.name: machine for machine in listed.machines}
+            self.is_current = True
+            self.known.set()
+            _log.info("frontend_found", extra={"facts": {"machines": len(self._machines)}})
+            self._tell()
+            async for message in messages:
+                self._take(message.machine)
+
+    def _take(self, machine: pb.Machine) -> None:
+        if self._machines.get(machine.name) == machine:
+            return
+        is_new = machine.name not in self._machines
+        self._machines[machine.name] = machine
+        if is_new:
+            self._machines = dict(sorted(self._machines.items()))
+        self._tell()
+
+    def _tell(self) -> None:
+        self.version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,205 @@
+"""Buying a can and following it to its end."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from drink.v1 import drop_service_pb2 as pb
+from drink_web import views
+from drink_web.errors import CallError, PageError
+from drink_web.follow import Follower
+from drink_web.streams import event, partial
+from drink_web.visit import Visit
+
+DELAYS_S = (10, 30, 60, 180, 300)
+"""Seconds that a buyer may choose to wait; the API takes at most 300."""
+
+LATE_S = 8.0
+"""Seconds at the motor after which it takes longer than usual: motors turn about 4."""
+
+RELOAD_S = 2
+"""Seconds after which a drop's page without scripts is loaded again."""
+
+PRICE_MAX = 1_000_000
+"""Credits of the highest price."""
+
+
+async def show_slot(visit: Visit) -> Response:
+    """GET /machines/{machine}/{slot}: one slot, and when it should fall."""
+    path = visit.request.path_params
+    machine = visit.site.house.machines.get(f"machines/{path['machine']}")
+    if machine is None:
+        raise PageError(404, "not_found")
+    view = views.machine_view(machine, is_current=visit.site.house.is_current)
+    tile = next((tile for tile in view.tiles if tile.number == path["slot"]), None)
+    if tile is None:
+        raise PageError(404, "not_found")
+    if visit.site.house.is_current:
+        await visit.look_up_account()
+    undo_s = visit.site.settings.drops.undo_s
+    delays = [undo_s, *(delay for delay in DELAYS_S if delay > undo_s)]
+    return visit.page("slot.html", view=view, tile=tile, page=views.new_page(), delays=delays)
+
+
+async def buy(visit: Visit) -> Response:
+    """POST /drops: asks for a drop; asking twice with one request_id is asking once."""
+    if visit.login is None:
+        return visit.log_in_first()
+    form = await visit.form()
+    request = _request(form, visit.site.settings.drops.undo_s)
+    try:
+        answer = await visit.call(visit.site.api.drops.Drop, request)
+    except CallError as error:
+        if error.is_away:
+            return _in_doubt(visit, form, looked=False)
+        if error.is_logged_out or error.status in ("INTERNAL", "UNKNOWN"):
+            raise
+        reason = f"{visit.texts('nothing_bought')} {visit.refusal(error)}"
+        return visit.problem(409, reason)
+    # One that has just been reserved is not at its end.
+    again = "?again=1" if answer.drop.state not in views.OPEN_STATES[:2] else ""
+    return visit.redirect(f"/{answer.drop.name}{again}")
+
+
+async def find(visit: Visit) -> Response:
+    """GET /drops/find: whether an order arrived whose answer did not."""
+    if visit.login is None:
+        return visit.log_in_first()
+    form = dict(visit.query)
+    request = pb.GetDropRequest(request_id=_request(form, 0).request_id)
+    try:
+        answer = await visit.call(visit.site.api.drops.GetDrop, request)
+    except CallError as error:
+        if error.is_away or error.reason == "DROP_NOT_FOUND":
+            return _in_doubt(visit, form, looked=not error.is_away)
+        raise
+    return visit.redirect(f"/{answer.drop.name}")
+
+
+def _request(form: Mapping[str, str], undo_s: int) -> pb.DropRequest:
+    """What a form asks for.
+
+    Raises:
+        PageError: it is not one of this page's forms.
+    """
+    name, slot = form.get("request_id", ""), form.get("slot", "")
+    price, delay = form.get("price", ""), form.get("delay", "") or str(undo_s)
+    if not views.REQUEST_ID.fullmatch(name) or not slot.isascii() or not slot.isprintable():
+        raise PageError(400, "bad_request")
+    if not (_is_number(price, PRICE_MAX) and _is_number(delay, DELAYS_S[-1])):
+        raise PageError(400, "bad_request")
+    request = pb.DropRequest(request_id=name, slot=slot, price_ceiling=int(price), no_wait=True)
+    if int(delay):
+        request.delay.FromSeconds(int(delay))
+    return request
+
+
+def _is_number(text: str, limit: int) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 7 and int(text) <= limit
+
+
+def _in_doubt(visit: Visit, form: Mapping[str, str], *, looked: bool) -> Response:
+    """The page of an order whose answer did not arrive; it asks again with the same request_id."""
+    order = {key: form[key] for key in ("request_id", "slot", "price", "delay") if key in form}
+    return visit.page(
+        "doubt.html", 503, order=order, looked=looked, look=f"/drops/find?{urlencode(order)}"
+    )
+
+
+async def show(visit: Visit) -> Response:
+    """GET /drops/{drop}: where it stands."""
+    if visit.login is None:
+        return visit.log_in_first()
+    name = f"drops/{visit.request.path_params['drop']}"
+    answer = await visit.call(visit.site.api.drops.GetDrop, pb.GetDropRequest(name=name))
+    await visit.look_up_account()
+    view = _view(visit, answer.drop)
+    note = next((each for each in ("again", "late") if visit.query.get(each)), "")
+    return visit.page(
+        "drop.html", view=view, note=note, unscripted_s=0 if view.is_final else RELOAD_S
+    )
+
+
+async def cancel(visit: Visit) -> Response:
+    """POST /drops/{drop}/cancel."""
+    if visit.login is None:
+        return visit.log_in_first()
+    name = f"drops/{visit.request.path_params['drop']}"
+    try:
+        await visit.call(visit.site.api.drops.CancelDrop, pb.CancelDropRequest(name=name))
+    except CallError as error:
+        if error.reason != "DROP_NOT_CANCELLABLE":
+            raise
+        return visit.redirect(f"/{name}?late=1")
+    return visit.redirect(f"/{name}")
+
+
+async def follow(visit: Visit) -> Response:
+    """GET /drops/{drop}/events: the drop's page as it changes."""
+    if visit.login is None:
+        raise PageError(401, "login_ended")
+    name = f"drops/{visit.request.path_params['drop']}"
+    # One that is not the caller's is refused here and not on the stream.
+    await visit.call(visit.site.api.drops.GetDrop, pb.GetDropRequest(name=name))
+    return visit.stream(_changes(visit, name))
+
+
+async def _changes(visit: Visit, name: str) -> AsyncGenerator[str, None]:
+    """What the page shows, until the drop is at its end."""
+    house = visit.site.house
+    follower = Follower(visit.site.api, name, visit.caller)
+    running = asyncio.create_task(follower.run())
+    began = asyncio.get_running_loop().time()
+    shown: object = None
+    try:
+        while not follower.is_refused:
+            drop, version = follower.drop, house.version
+            machine = house.machines.get(views.machine_of(drop.slot)) if drop else None
+            is_late = _at_motor(drop) and asyncio.get_running_loop().time() - began >= LATE_S
+            facts = (drop, machine, is_late, follower.is_lost)
+            if facts != shown:
+                shown = facts
+                yield await _drawn(visit, follower, machine, is_late=is_late)
+            if follower.is_final:
+                yield event("", "done")
+                return
+            await _first(follower.changed(), house.changed(version), limit_s=LATE_S / 4)
+            if not _at_motor(drop):
+                began = asyncio.get_running_loop().time()
+    finally:
+        running.cancel()
+
+
+def _at_motor(drop: pb.Drop | None) -> bool:
+    return drop is not None and drop.state == pb.Drop.STATE_DISPATCHED
+
+
+async def _first(*waits: Coroutine[Any, Any, object], limit_s: float) -> None:
+    """Waits for the first of them, and ends the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _drawn(visit: Visit, follower: Follower, machine: Any, *, is_late: bool) -> str:
+    """The parts of the page that a change concerns."""
+    html = partial("state", visit.render("_state.html", current=not follower.is_lost))
+    if follower.drop is None or follower.is_lost:
+        return html
+    with contextlib.suppress(CallError):
+        await visit.look_up_account()
+    view = views.drop_view(follower.drop, machine, visit.now(), is_late=is_late)
+    html += partial("drop", visit.render("_drop.html", view=view, note=""))
+    return html + partial("credits", visit.render("_credits.html"))
+
+
+def _view(visit: Visit, drop: pb.Drop) -> views.DropView:
+    machine = visit.site.house.machines.get(views.machine_of(drop.slot))
+    return views.drop_view(drop, machine, visit.now())

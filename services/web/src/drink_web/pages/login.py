@@ -1,0 +1,75 @@
+"""Logging in and out."""
+
+import contextlib
+
+from starlette.responses import Response
+
+from drink.v1 import account_service_pb2 as pb
+from drink_web.cookies import Login
+from drink_web.errors import CallError
+from drink_web.forms import local_path
+from drink_web.visit import Visit
+
+NAME_MAX, PASSWORD_MAX = 32, 128
+"""Characters of the longest account name and password."""
+
+
+async def show(visit: Visit) -> Response:
+    """GET /login."""
+    goal = local_path(visit.query.get("next", "/"))
+    if visit.login is not None:
+        return visit.redirect(goal)
+    note = visit.texts("login_ended") if visit.query.get("ended") else ""
+    return visit.page("login.html", here="login", goal=goal, note=note, problem="", user="")
+
+
+async def log_in(visit: Visit) -> Response:
+    """POST /login."""
+    form = await visit.form()
+    user, password = form.get("user", "").strip(), form.get("password", "")
+    goal = local_path(form.get("next", "/"))
+    if not user or not password or len(user) > NAME_MAX or len(password) > PASSWORD_MAX:
+        return _again(visit, user, goal, visit.texts("login_wrong"))
+    credentials = pb.PasswordCredentials(account=f"accounts/{user}", password=password)
+    # A login of before must not come with it: that token may have ended.
+    caller = visit.site.api.caller(address=visit.address)
+    try:
+        answer = await visit.site.api.call(
+            visit.site.api.accounts.Login, pb.LoginRequest(password=credentials), caller
+        )
+    except CallError as error:
+        if error.status == "RESOURCE_EXHAUSTED":
+            wait_s = max(error.retry_s, 1)
+            return _again(visit, user, goal, visit.texts("login_wait", n=wait_s), 429)
+        if error.is_away:
+            return _again(visit, user, goal, visit.texts("away"), 503)
+        if error.status in ("UNAUTHENTICATED", "INVALID_ARGUMENT", "NOT_FOUND"):
+            return _again(visit, user, goal, visit.texts("login_wrong"))
+        raise
+    response = visit.redirect(goal)
+    login = Login(answer.token, answer.account.name, answer.account.admin)
+    visit.site.cookies.write(visit.request, response, login)
+    return response
+
+
+async def log_out(visit: Visit) -> Response:
+    """POST /logout: ends the login at the frontend and in the browser."""
+    if visit.login is not None:
+        # The browser forgets it in any case; a token that nobody has runs out by itself.
+        with contextlib.suppress(CallError):
+            await visit.call(visit.site.api.accounts.Logout, pb.LogoutRequest())
+    response = visit.redirect("/")
+    visit.site.cookies.clear(visit.request, response)
+    return response
+
+
+def _again(visit: Visit, user: str, goal: str, problem: str, status: int = 422) -> Response:
+    return visit.page(
+        "login.html",
+        status,
+        here="login",
+        goal=goal,
+        note="",
+        problem=problem,
+        user=user[:NAME_MAX],
+    )

@@ -1,0 +1,298 @@
+"""The settings of the page: one TOML file, overridden by environment variables.
+
+A key `http.port` is overridden by `DRINK_WEB_HTTP__PORT`. Unknown keys are errors.
+"""
+
+import ipaddress
+import json
+import tomllib
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+ENV_PREFIX = "DRINK_WEB_"
+
+
+class ConfigError(Exception):
+    """The settings are invalid; the message names each wrong key and the reason."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class HttpSettings(_Section):
+    """The HTTP listener."""
+
+    address: str = "127.0.0.1"
+    """Address to listen on; default loopback, for a proxy with TLS on the same host."""
+
+    port: int = Field(default=8080, ge=0, le=65_535)
+    """Port to listen on; default 8080, 0 for any free one."""
+
+    allow_plain_remote: bool = False
+    """Whether an address that others can reach may be listened on without TLS; default no. It is
+    for a container whose port leads to loopback or to a proxy with TLS only."""
+
+    proxies: tuple[str, ...] = ()
+    """Networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, such as
+    `127.0.0.1/32`; default none. Without them all browsers behind a proxy are one address."""
+
+    body_bytes_max: int = Field(default=16_384, ge=1_024, le=1_048_576)
+    """Bytes of the largest request body; default 16,384: the largest form has 1 KB."""
+
+    body_limit_s: float = Field(default=10, gt=0, le=300)
+    """Seconds that a request's body may take to arrive; default 10."""
+
+    connections_max: int = Field(default=4_096, ge=16, le=100_000)
+    """Connections and requests at once; default 4,096. Above it the answer is 503."""
+
+    idle_limit_s: int = Field(default=15, ge=1, le=3_600)
+    """Seconds that a connection without a request is kept open; default 15."""
+
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ipaddress.ip_network(network)
+        return networks
+
+    @model_validator(mode="after")
+    def _private(self) -> Self:
+        if not (self.allow_plain_remote or is_loopback(self.address)):
+            raise ValueError("address is not loopback; passwords need TLS, see allow_plain_remote")
+        return self
+
+
+class FrontendSettings(_Section):
+    """The frontend whose API this page shows."""
+
+    address: str = Field(default="localhost:50051", min_length=1)
+    """Host and port of a frontend's gRPC, or of what stands before several; default
+    `localhost:50051`."""
+
+    ca_file: Path | None = None
+    """PEM file of the authority that signed the frontend's certificate; default none: those that
+    the system trusts."""
+
+    allow_plain_remote: bool = False
+    """Whether a frontend that is not on loopback is talked to without TLS; default no. It is for
+    networks that are nobody else's, such as that of compose.yaml."""
+
+    gateway_token_file: Path | None = None
+    """File with this gateway's token, the second word of its line in the frontend's
+    `rpc.gateways`; default none. Without it all browsers count as one address at the frontend, and
+    who guesses passwords slows down everybody."""
+
+    call_limit_s: float = Field(default=8, gt=0, le=60)
+    """Seconds that a call may take, its retries included; default 8. A page that waits longer says
+    that the frontend does not answer."""
+
+    rewatch_first_s: float = Field(default=0.25, gt=0, le=60)
+    """Seconds until a broken watch of the machines is begun again; default 0.25, then twice as
+    long each time."""
+
+    rewatch_limit_s: float = Field(default=5, gt=0, le=300)
+    """Most seconds between two such attempts; default 5."""
+
+
+class CookieSettings(_Section):
+    """The cookie that keeps a browser's login."""
+
+    key_file: Path = Path("/var/lib/drink-web/cookie.keys")
+    """File with the keys that encrypt the cookie, one per line, mode 0600; default
+    `/var/lib/drink-web/cookie.keys`. It is made if it is missing. The first key encrypts, all
+    decrypt: add a new first line, and remove the old one a month later. Several processes share
+    it."""
+
+
+class StreamSettings(_Section):
+    """Open event streams, which keep pages up to date."""
+
+    max: int = Field(default=2_000, ge=1, le=100_000)
+    """Streams of all browsers; default 2,000. Above it a page stays as it was drawn."""
+
+    per_address_max: int = Field(default=64, ge=1, le=100_000)
+    """Streams of one address, or of one IPv6 network of 64 bits; default 64, a house behind one
+    address."""
+
+    per_login_max: int = Field(default=16, ge=1, le=1_000)
+    """Streams of one login, and so of one browser; default 16 tabs in sight."""
+
+    heartbeat_s: float = Field(default=15, gt=0, le=300)
+    """Seconds between signs of life on a stream; default 15, so that no proxy takes it for dead."""
+
+
+class DropSettings(_Section):
+    """Buying."""
+
+    undo_s: int = Field(default=3, ge=0, le=30)
+    """Seconds between the click and the motor in which a drop can be cancelled; default 3."""
+
+
+class ListSettings(_Section):
+    """Lists of drops and credits."""
+
+    page_rows: int = Field(default=25, ge=1, le=200)
+    """Rows of one page; default 25."""
+
+    export_rows_max: int = Field(default=5_000, ge=1, le=50_000)
+    """Rows of one exported file, the newest; default 5,000. The frontend gives an account 2,000
+    rows a second."""
+
+
+class LogSettings(_Section):
+    """Content and format of the log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged; default `info`."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """`json` for machines, `console` for people; default `auto`: console on a terminal."""
+
+    repeats_per_minute_max: int = Field(default=20, ge=1, le=100_000)
+    """Lines of one event in a minute; default 20, so that strangers cannot fill the disk."""
+
+
+class ShutdownSettings(_Section):
+    """How the page stops."""
+
+    limit_s: int = Field(default=3, ge=1, le=60)
+    """Seconds that requests may take to end; default 3. Streams end at once, and browsers connect
+    again."""
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    """The HTTP listener."""
+    frontend: FrontendSettings = Field(default_factory=FrontendSettings)
+    """The frontend whose API this page shows."""
+    cookies: CookieSettings = Field(default_factory=CookieSettings)
+    """The cookie that keeps a browser's login."""
+    streams: StreamSettings = Field(default_factory=StreamSettings)
+    """Open event streams, which keep pages up to date."""
+    drops: DropSettings = Field(default_factory=DropSettings)
+    """Buying."""
+    lists: ListSettings = Field(default_factory=ListSettings)
+    """Lists of drops and credits."""
+    shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)
+    """How the page stops."""
+    log: LogSettings = Field(default_factory=LogSettings)
+    """What is logged."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment has precedence over the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        assert isinstance(env_settings, EnvSettingsSource)
+        return (env_settings, init_settings)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can only be reached from this host."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def load(path: Path | None) -> Settings:
+    """The settings of the file at `path` (none: the defaults) and the environment.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key is unknown or has a wrong value.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            # Some editors begin UTF-8 with a byte order mark.
+            values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+    # The settings library takes arguments with such names for options of its own.
+    if reserved := [key for key in values if key.startswith("_")]:
+        raise ConfigError("\n".join(f"{key}: Extra inputs are not permitted" for key in reserved))
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_problems(error))) from error
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False):
+        yield f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+
+
+def show(settings: Settings) -> str:
+    """The settings as indented JSON; they hold no secret, only the names of files."""
+    return json.dumps(settings.model_dump(mode="json"), indent=2)
+
+
+def reference() -> str:
+    """Every key with its default, unit and reason, as Markdown."""
+    lines = [
+        "# Configuration of the page",
+        "",
+        "<!-- Generated by `drink-web config reference`. -->",
+        "",
+        "One TOML file, named by `--config` or `DRINK_WEB_CONFIG`. Each key can be overridden by",
+        "an environment variable: `http.port` by `DRINK_WEB_HTTP__PORT`. Unknown keys and wrong",
+        "values are errors. `drink-web config check` prints what is in force.",
+    ]
+    for name, section in Settings.model_fields.items():
+        model = section.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        lines += ["", f"## [{name}]", "", _sentence(section)]
+        for key, field in model.model_fields.items():
+            default = _toml(field.get_default(call_default_factory=True))
+            lines += ["", f"`{key} = {default}`", "", _sentence(field)]
+            if typing.get_origin(field.annotation) is Literal:
+                choices = ", ".join(f"`{choice}`" for choice in typing.get_args(field.annotation))
+                lines[-1] += f" One of {choices}."
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(field: FieldInfo) -> str:
+    return " ".join((field.description or "").split())
+
+
+def _toml(value: object) -> str:
+    match value:
+        case None:
+            return "(none)"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return str(value)
+        case tuple():
+            return "[]"
+        case _:
+            return f'"{value}"'

@@ -1,0 +1,83 @@
+// What the pages do beside plain forms and htmx: times, countdowns, buttons that were pressed.
+"use strict";
+
+const language = document.documentElement.lang;
+const shortTime = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const ends = new WeakMap();
+
+// Times are sent in UTC and shown in the zone of this computer.
+function showTimes() {
+  for (const each of document.querySelectorAll("time[datetime]")) {
+    const text = shortTime.format(new Date(each.dateTime));
+    if (each.textContent !== text) each.textContent = text;
+  }
+}
+
+// The server sends what remains; only this computer's own count goes on from there.
+function countDown() {
+  for (const each of document.querySelectorAll("[data-remaining-ms]")) {
+    const given = each.dataset.remainingMs;
+    let end = ends.get(each);
+    if (!end || end.given !== given) {
+      end = { given, at: performance.now() + Number(given) };
+      ends.set(each, end);
+    }
+    const text = String(Math.max(0, Math.ceil((end.at - performance.now()) / 1000)));
+    if (each.textContent !== text) each.textContent = text;
+  }
+}
+
+function connected(isConnected) {
+  document.documentElement.toggleAttribute("data-offline", !isConnected);
+}
+
+// The server takes a form twice for once; this only shows that it was sent.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "yes";
+  event.submitter?.setAttribute("aria-busy", "true");
+});
+
+// A page that comes back from the browser's memory may be sent again.
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+});
+
+// htmx connects an open stream again, but not one whose first request failed.
+const followed = new WeakSet();
+function follow() {
+  for (const each of document.querySelectorAll("[hx-sse\\:connect]")) {
+    if (followed.has(each) || document.hidden) continue;
+    const url = each.getAttribute("hx-sse:connect");
+    htmx.ajax("GET", url, { source: each, swap: "none" }).catch(() => connected(false));
+  }
+}
+setInterval(follow, 3000);
+
+document.addEventListener("htmx:sse:error", () => connected(false));
+document.addEventListener("htmx:sse:after:connection", (event) => {
+  followed.add(event.target);
+  connected(true);
+});
+document.addEventListener("htmx:sse:close", (event) => {
+  if (event.detail.reason !== "message") followed.delete(event.target);
+});
+document.addEventListener("htmx:sse:after:message", () => {
+  showTimes();
+  countDown();
+});
+window.addEventListener("offline", () => connected(false));
+window.addEventListener("online", () => connected(true));
+
+const reloadS = Number(document.body.dataset.reloadS || 0);
+if (reloadS) setTimeout(() => location.reload(), reloadS * 1000);
+
+showTimes();
+countDown();
+setInterval(countDown, 200);

@@ -1,0 +1,152 @@
+"""Event streams to browsers, and how many of them there may be."""
+
+import asyncio
+import contextlib
+import ipaddress
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from drink_web.settings import StreamSettings
+
+HEARTBEAT = ":\n\n"
+"""A comment: it shows proxies and this process whether the browser is still there."""
+
+
+class TooManyStreamsError(Exception):
+    """A limit of open streams is reached."""
+
+
+class Streams:
+    """Counts the open streams, and ends them all when the process stops.
+
+    Args:
+        settings: The limits.
+    """
+
+    def __init__(self, settings: StreamSettings) -> None:
+        self._settings = settings
+        self._open: Counter[str] = Counter()
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """Ends every stream; browsers connect again, to this or another process."""
+        self._closing.set()
+
+    @property
+    def count(self) -> int:
+        """Open streams."""
+        return self._open["all"]
+
+    @contextmanager
+    def one_more(self, address: str, login: str) -> Iterator[None]:
+        """Counts one stream while the context lasts.
+
+        Args:
+            address: The browser's.
+            login: Names the browser's login; empty for none.
+
+        Raises:
+            TooManyStreamsError: there are too many.
+        """
+        limits = {
+            "all": self._settings.max,
+            f"address {network(address)}": self._settings.per_address_max,
+        }
+        if login:
+            limits[f"login {login}"] = self._settings.per_login_max
+        if any(self._open[key] >= limit for key, limit in limits.items()):
+            raise TooManyStreamsError
+        self._open.update(limits.keys())
+        try:
+            yield
+        finally:
+            self._open.subtract(limits.keys())
+            self._open += Counter()
+
+    async def paced(self, messages: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+        """The messages, with heartbeats between them, until they end or the process stops."""
+        closing = asyncio.ensure_future(self._closing.wait())
+        following = asyncio.ensure_future(anext(messages, None))
+        try:
+            while True:
+                await asyncio.wait(
+                    {following, closing},
+                    timeout=self._settings.heartbeat_s,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if following.done():
+                    message = following.result()
+                    if message is None:
+                        return
+                    yield message
+                    following = asyncio.ensure_future(anext(messages, None))
+                elif closing.done():
+                    return
+                else:
+                    yield HEARTBEAT
+        finally:
+            closing.cancel()
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await following
+
+
+def network(address: str) -> str:
+    """What counts as one address: an IPv6 host picks half of its address itself."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def event(data: str, name: str = "") -> str:
+    """One message of a stream; with a name it is an event and not content."""
+    lines = [f"event: {name}"] if name else []
+    lines += [f"data: {line}" for line in data.splitlines()] or ["data:"]
+    return "\n".join(lines) + "\n\n"
+
+
+def partial(target: str, html: str) -> str:
+    """A message that replaces the element with that id and keeps its focus."""
+    return event(f'<hx-partial hx-target="#{target}" hx-swap="outerMorph">\n{html}\n</hx-partial>')
+
+
+class StreamResponse(StreamingResponse):
+    """The answer that a stream is; it counts while it lasts, and is refused above the limits.
+
+    Args:
+        streams: What counts it.
+        messages: The stream.
+        address: The browser's.
+        login: Names the browser's login; empty for none.
+    """
+
+    def __init__(
+        self, streams: Streams, messages: AsyncGenerator[str, None], address: str, login: str
+    ) -> None:
+        self._streams = streams
+        self._messages = messages
+        self._owner = (address, login)
+        super().__init__(
+            streams.paced(messages),
+            media_type="text/event-stream",
+            headers={"x-accel-buffering": "no"},
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it."""
+        async with aclosing(self._messages), aclosing(self.body_iterator):  # type: ignore[type-var]
+            try:
+                with self._streams.one_more(*self._owner):
+                    await super().__call__(scope, receive, send)
+            except TooManyStreamsError:
+                await PlainTextResponse("Too many streams", 429)(scope, receive, send)

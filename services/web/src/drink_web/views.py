@@ -1,0 +1,238 @@
+"""What the templates show of machines, drops and lists."""
+
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import machine_service_pb2 as machines
+
+FEW = 2
+"""Items left that are shown as few."""
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+"""What the API takes as a request_id."""
+
+PAGE = re.compile(r"[A-Za-z0-9_-]{22}")
+"""What `new_page` gives."""
+
+OPEN_STATES = (
+    drops.Drop.STATE_SCHEDULED,
+    drops.Drop.STATE_RESERVED,
+    drops.Drop.STATE_DISPATCHED,
+    drops.Drop.STATE_UNKNOWN,
+)
+"""States of drops that are not at their end."""
+
+FINAL_STATES = (drops.Drop.STATE_DISPENSED, drops.Drop.STATE_NOT_DISPENSED)
+
+
+def new_page() -> str:
+    """Names one drawing of a page, 128 random bits; its buttons' request_ids begin with it."""
+    return secrets.token_urlsafe(16)
+
+
+def request_id(page: str, slot: str) -> str:
+    """Names the purchase that one button of one drawn page makes: at most 62 characters.
+
+    However often the button is pressed, in how many tabs the page is open, it is one purchase.
+
+    Args:
+        page: Of `new_page`.
+        slot: Resource name.
+    """
+    return f"web-{page}-{slot_id(slot)}"
+
+
+def slot_id(name: str) -> str:
+    """A slot's name as part of an id: `d-1` for `machines/d/slots/1`."""
+    return "-".join(name.split("/")[1::2])
+
+
+def machine_of(slot: str) -> str:
+    """Resource name of the machine that a slot is in."""
+    return slot.partition("/slots/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One slot as it is shown.
+
+    Attributes:
+        slot: Of the API.
+        number: Of the slot in its machine.
+        state: `sale`, `sold_out` or `off`.
+        few: Whether little is left.
+        can_drop: Whether a drop could be asked for now.
+    """
+
+    slot: machines.Slot
+    number: str
+    state: str
+    few: bool
+    can_drop: bool
+
+    @property
+    def id(self) -> str:
+        """Of its element."""
+        return slot_id(self.slot.name)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    """One machine as it is shown.
+
+    Attributes:
+        machine: Of the API.
+        state: `ready`, `down`, `offline` or `off`.
+        tiles: Its slots.
+    """
+
+    machine: machines.Machine
+    state: str
+    tiles: Sequence[Tile]
+
+    @property
+    def id(self) -> str:
+        """Of its element."""
+        return self.machine.name.removeprefix("machines/")
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return self.machine.display_name or self.id
+
+
+def machine_view(machine: machines.Machine, *, is_current: bool) -> MachineView:
+    """What is shown of a machine.
+
+    Args:
+        machine: As the frontend told of it last.
+        is_current: Whether the frontend answers.
+    """
+    ready = machine.reach == machines.Machine.REACH_READY
+    if not machine.enabled:
+        state = "off"
+    elif ready:
+        state = "ready"
+    else:
+        state = "down" if machine.reach == machines.Machine.REACH_BOARD_DOWN else "offline"
+    sells = is_current and state == "ready"
+    return MachineView(machine, state, [_tile(slot, sells=sells) for slot in machine.slots])
+
+
+def _tile(slot: machines.Slot, *, sells: bool) -> Tile:
+    state = "off" if not slot.enabled else "sale" if slot.available > 0 else "sold_out"
+    return Tile(
+        slot=slot,
+        number=slot.name.rpartition("/")[2],
+        state=state,
+        few=state == "sale" and slot.available <= FEW,
+        can_drop=sells and state == "sale",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DropView:
+    """A drop as its page shows it.
+
+    Attributes:
+        drop: Of the API.
+        machine: Of the API; None if it is not known.
+        remaining_ms: Until it is dispatched, where it is scheduled.
+        is_late: Whether the motor takes longer than usual.
+    """
+
+    drop: drops.Drop
+    machine: machines.Machine | None = None
+    remaining_ms: int = 0
+    is_late: bool = False
+
+    @property
+    def id(self) -> str:
+        """The drop's id."""
+        return self.drop.name.removeprefix("drops/")
+
+    @property
+    def kind(self) -> str:
+        """Which words and colours it gets."""
+        if self.drop.cause == drops.Drop.CAUSE_CANCELLED:
+            return "cancelled"
+        return drops.Drop.State.Name(self.drop.state).removeprefix("STATE_").lower()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is at its end."""
+        return self.drop.state in FINAL_STATES
+
+    @property
+    def can_cancel(self) -> bool:
+        """Whether it is not at its machine yet."""
+        return self.drop.state in (drops.Drop.STATE_SCHEDULED, drops.Drop.STATE_RESERVED)
+
+    @property
+    def machine_title(self) -> str:
+        """For people."""
+        if self.machine is not None and self.machine.display_name:
+            return self.machine.display_name
+        return machine_of(self.drop.slot).removeprefix("machines/")
+
+    @property
+    def machine_ready(self) -> bool:
+        """Whether a command would reach the machine now, as far as it is known."""
+        return self.machine is None or self.machine.reach == machines.Machine.REACH_READY
+
+    @property
+    def under_way(self) -> int:
+        """Drops that have reserved something at its machine, this one included."""
+        return sum(slot.reserved for slot in self.machine.slots) if self.machine else 0
+
+    @property
+    def steps(self) -> Sequence[tuple[str, str]]:
+        """The steps on its way, each with `done`, `now` or `later`."""
+        at = {
+            drops.Drop.STATE_SCHEDULED: 1,
+            drops.Drop.STATE_RESERVED: 1,
+            drops.Drop.STATE_DISPATCHED: 2,
+        }.get(self.drop.state, 3)
+        names = ("step_held", "step_line", "step_motor")
+        marks = ["done" if place < at else "now" if place == at else "later" for place in range(3)]
+        return list(zip(names, marks, strict=True))
+
+
+def drop_view(
+    drop: drops.Drop, machine: machines.Machine | None, now: datetime, *, is_late: bool = False
+) -> DropView:
+    """What is shown of a drop.
+
+    The remaining time is counted here and sent as such: the browser's clock may be wrong.
+    """
+    remaining_ms = 0
+    if drop.state == drops.Drop.STATE_SCHEDULED:
+        due_ms = drop.schedule_time.ToMilliseconds()
+        whole_ms = due_ms - drop.create_time.ToMilliseconds()
+        remaining_ms = min(max(due_ms - int(now.timestamp() * 1000), 0), whole_ms)
+    return DropView(drop, machine, remaining_ms, is_late)
+
+
+def utc(stamp: Timestamp) -> datetime | None:
+    """A time; None if it is not set."""
+    if not stamp.seconds and not stamp.nanos:
+        return None
+    return datetime.fromtimestamp(stamp.seconds, UTC)
+
+
+def csv_lines(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV; cells that a spreadsheet would take for formulas begin with an apostrophe."""
+    return "".join(",".join(_cell(cell) for cell in row) + "\r\n" for row in rows)
+
+
+def _cell(cell: object) -> str:
+    text = str(cell)
+    if isinstance(cell, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        text = "'" + text
+    return '"' + text.replace('"', '""') + '"' if re.search(r'[",\r\n]', text) else text

@@ -1,0 +1,167 @@
+"""One request of a browser: who it is, in which language, and what is drawn for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from drink.v1 import account_service_pb2 as accounts
+from drink_web import views
+from drink_web.api import Api, Metadata
+from drink_web.assets import Assets
+from drink_web.cookies import Cookies, Login
+from drink_web.errors import CallError
+from drink_web.forms import read_form
+from drink_web.house import House
+from drink_web.settings import Settings
+from drink_web.streams import StreamResponse, Streams
+from drink_web.texts import TEXTS, Texts, preferred
+
+
+def environment(assets: Assets) -> Environment:
+    """The templates; everything that they are given is escaped."""
+    made = Environment(
+        loader=PackageLoader("drink_web"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.globals.update(asset=assets.url, utc=views.utc, request_id=views.request_id)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all requests share."""
+
+    settings: Settings
+    api: Api
+    house: House
+    cookies: Cookies
+    streams: Streams
+    assets: Assets
+    templates: Environment
+
+
+class Visit:
+    """One request.
+
+    Args:
+        site: What all requests share.
+        request: The request.
+    """
+
+    def __init__(self, site: Site, request: Request) -> None:
+        self.site = site
+        self.request = request
+        self.account: accounts.Account | None = None
+        """The caller's, once it was asked for."""
+
+    @cached_property
+    def login(self) -> Login | None:
+        """Who is logged in."""
+        return self.site.cookies.read(self.request)
+
+    @cached_property
+    def texts(self) -> Texts:
+        """In the browser's language."""
+        return TEXTS[preferred(self.request.headers.get("accept-language", ""))]
+
+    @property
+    def address(self) -> str:
+        """The browser's IP address; empty if it is not known."""
+        return self.request.client.host if self.request.client else ""
+
+    @property
+    def caller(self) -> Metadata:
+        """For whom calls are made."""
+        return self.site.api.caller(self.login.token if self.login else "", self.address)
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the address."""
+        return self.request.query_params
+
+    async def call(self, method: Any, request: Any) -> Any:
+        """The answer of a call for this browser.
+
+        Raises:
+            CallError: the frontend refused, or did not answer in time.
+        """
+        return await self.site.api.call(method, request, self.caller)
+
+    async def look_up_account(self) -> None:
+        """Finds out what the caller can spend, if somebody is logged in.
+
+        Raises:
+            CallError: the login is no longer good, or the frontend does not answer.
+        """
+        if self.login is not None:
+            method = self.site.api.accounts.GetAccount
+            answer = await self.call(method, accounts.GetAccountRequest())
+            self.account = answer.account
+
+    async def form(self) -> Mapping[str, str]:
+        """The posted fields.
+
+        Raises:
+            PageError: there are none that can be read.
+        """
+        http = self.site.settings.http
+        return await read_form(
+            self.request, bytes_max=http.body_bytes_max, limit_s=http.body_limit_s
+        )
+
+    def render(self, template: str, **facts: Any) -> str:
+        """A part of a page."""
+        return self.site.templates.get_template(template).render(
+            t=self.texts, login=self.login, account=self.account, **facts
+        )
+
+    def page(self, template: str, status: int = 200, **facts: Any) -> Response:
+        """A whole page."""
+        shared = {"here": "", "refresh_s": 0, "current": self.site.house.is_current}
+        html = self.render(template, **shared | facts)
+        return HTMLResponse(html, status, headers={"vary": "Accept-Language, Cookie"})
+
+    def problem(self, status: int, text: str, title: str = "", **facts: Any) -> Response:
+        """A page that says what is wrong."""
+        heading = title or self.texts("refused_title")
+        return self.page("problem.html", status, title=heading, text=text, **facts)
+
+    def redirect(self, path: str) -> Response:
+        """Lets the browser get another page."""
+        return RedirectResponse(path, 303)
+
+    def log_in_first(self, *, ended: bool = False) -> Response:
+        """Lets the browser log in and come back; forgets a login that has ended."""
+        path = self.request.url.path if self.request.method == "GET" else "/"
+        response = self.redirect(f"/login?next={quote(path)}{'&ended=1' if ended else ''}")
+        if ended:
+            self.site.cookies.clear(self.request, response)
+        return response
+
+    def stream(self, messages: Any) -> Response:
+        """An answer that lasts."""
+        key = self.login.key if self.login else ""
+        return StreamResponse(self.site.streams, messages, self.address, key)
+
+    def refusal(self, error: CallError) -> str:
+        """Why the frontend refused, in words."""
+        if self.texts.has(error.reason):
+            facts = {"price": "?", "available": "?"} | error.facts
+            return self.texts(error.reason, **facts)
+        return self.texts("refused_other", reason=error.reason or error.status)
+
+    @staticmethod
+    def now() -> datetime:
+        """The time."""
+        return datetime.now(UTC)

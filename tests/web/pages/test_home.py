@@ -1,0 +1,83 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from drink_frontend.domain.entities import Reach
+from tests.web.visitor import LIMIT_S, away_house, running_house
+
+PAGE = "0123456789012345678901"
+
+
+async def test_a_visitor_sees_what_there_is(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        page = await house.visitor().get("/")
+        assert page.status == 200
+        for word in ("Coke", "50", "3 left", "Log in"):
+            assert word in page.text
+        assert "<button" not in page.text
+        assert page.headers["cache-control"] == "no-store"
+
+
+async def test_german_is_spoken_to_those_who_wish_it(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        page = await house.visitor().get("/", accept_language="de-DE,en;q=0.5")
+        assert "noch 3" in page.text
+        assert 'lang="de"' in page.text
+
+
+async def test_names_of_markup_are_shown_and_not_obeyed(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        await house.bench.machines.change("test", "d", display_name="<script>alert(1)</script>")
+        async with asyncio.timeout(LIMIT_S):
+            while "<script>" not in house.site.house.machines["machines/d"].display_name:
+                await house.site.house.changed(house.site.house.version)
+        page = await house.visitor().get("/")
+        assert "<script>alert" not in page.text
+        assert "&lt;script&gt;alert" in page.text
+
+
+async def test_each_drawing_has_buttons_of_its_own(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann = await house.ann()
+        first, second = await ann.get("/"), await ann.get("/")
+        assert first.field("request_id") != second.field("request_id")
+        assert "200 credits" in first.text
+
+
+async def test_changes_are_told_with_the_buttons_of_the_drawn_page(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann = await house.ann()
+        async with ann.stream(f"/events?page={PAGE}") as stream:
+            assert await asyncio.wait_for(stream.get(), LIMIT_S) == "200"
+            assert f"web-{PAGE}-d-1" in await asyncio.wait_for(stream.get(), LIMIT_S)
+            await house.bench.reach(Reach.OFFLINE)
+            told = ""
+            while "offline" not in told:
+                told = await asyncio.wait_for(stream.get(), LIMIT_S)
+            assert 'hx-target="#machine-d"' in told
+            assert "machine-ld" not in told
+            assert f"web-{PAGE}-d-1" in told
+
+
+@pytest.mark.parametrize("page", ["", "short", "<script>012345678901234"])
+async def test_a_stream_is_for_a_drawn_page(tmp_path: Path, page: str) -> None:
+    async with running_house(tmp_path) as house:
+        assert (await house.visitor().get(f"/events?page={page}")).status == 400
+
+
+async def test_drops_on_their_way_are_on_top(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        drop = await house.bench.place()
+        page = await (await house.ann()).get("/")
+        assert f"/drops/{drop.id}" in page.text
+        assert f"/drops/{drop.id}" not in (await house.visitor().get("/")).text
+
+
+async def test_without_a_frontend_the_page_says_so(tmp_path: Path) -> None:
+    site, visitor = await away_house(tmp_path)
+    page = await visitor.get("/")
+    assert page.status == 503
+    assert "does not answer" in page.text
+    assert "data-reload-s" in page.text
+    await site.api.close()

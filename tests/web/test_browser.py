@@ -1,0 +1,315 @@
+"""The page in a real browser, against real services and emulated boards."""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from drink.v1 import drop_service_pb2 as drops
+from scripts.local_system import LocalSystem
+from scripts.plan import UserPlan
+from tests.web.browser import SIZES, Watched, context_of, is_too_wide, needs_browser, violations
+from tests.web.conftest import ALICE, BOB
+
+pytestmark = needs_browser
+
+LIMIT_MS = 20_000
+"""Milliseconds that anything awaited on a page may take."""
+
+EVERYWHERE = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
+ONCE = ("phone", "light")
+
+
+@pytest.fixture
+def house(system: LocalSystem) -> LocalSystem:
+    """The system, ready to sell."""
+    # After a silent motor the agent asks the board again, and sells nothing meanwhile.
+    system.wait_ready(*system.agents)
+    return system
+
+
+@contextmanager
+def person(
+    browser: Browser, house: LocalSystem, user: UserPlan | None = ALICE, **how: Any
+) -> Iterator[Page]:
+    """Somebody at the page, logged in; it must not leave its origin or go wrong meanwhile."""
+    with context_of(browser, house.origin, **how) as context:
+        watched = Watched(context, house.origin)
+        page = context.new_page()
+        try:
+            if user is not None:
+                log_in(page, user)
+            yield page
+            assert watched.problems == []
+        except BaseException as error:
+            keep_picture(page, error)
+            raise
+
+
+def keep_picture(page: Page, error: BaseException) -> None:
+    """Keeps what the page looked like when a test failed, and says where."""
+    with tempfile.NamedTemporaryFile(prefix="drink-web-", suffix=".png", delete=False) as file:
+        with contextlib.suppress(Exception):
+            page.screenshot(path=file.name, full_page=True)
+        error.add_note(f"the page: {file.name}")
+
+
+def log_in(page: Page, user: UserPlan) -> None:
+    page.goto("/login")
+    page.fill("[name=user]", user.name)
+    page.fill("[name=password]", user.password)
+    page.click("main button")
+    expect(page.locator(".who .user")).to_have_text(user.name)
+
+
+def press(page: Page, slot: str) -> None:
+    """Goes to the machines and presses the button of a slot."""
+    page.goto("/")
+    page.click(f"#tile-{slot} button")
+    expect(page).to_have_url(re.compile(r"/drops/"))
+
+
+def reaches(page: Page, kind: str) -> None:
+    """Waits until the drop's page shows that, by itself."""
+    expect(page.locator(f"#drop.{kind}")).to_be_visible(timeout=LIMIT_MS)
+
+
+def motor_runs(house: LocalSystem, machine: str = "d") -> int:
+    return int(house.boards[machine].counts()["motor_runs"])
+
+
+def bought(house: LocalSystem, user: UserPlan = ALICE) -> int:
+    """Drops that somebody has made so far."""
+    client = house.client(user)
+    listed = client.drops.ListDrops(
+        drops.ListDropsRequest(page_size=1000), metadata=client.metadata, timeout=20
+    )
+    client.close()
+    return len(listed.drops)
+
+
+def test_a_can_is_dropped_and_watched_to_its_fall(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house) as page:
+        before = motor_runs(house)
+        press(page, "d-1")
+        expect(page.locator("#drop.scheduled strong")).to_have_text(re.compile("[123]"))
+        assert violations(page) == []
+        reaches(page, "dispensed")
+        expect(page.locator("#drop-state")).to_contain_text("Coke fell. You paid 50 credits.")
+        assert violations(page) == []
+        assert motor_runs(house) == before + 1
+
+
+def test_a_drop_is_cancelled_in_time(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house) as page:
+        before = motor_runs(house)
+        page.goto("/machines/d/1")
+        page.check("[value='60']")
+        page.click("form[action='/drops'] button")
+        reaches(page, "scheduled")
+        page.click("#drop .cancel")
+        reaches(page, "cancelled")
+        assert violations(page) == []
+        assert motor_runs(house) == before
+
+
+def test_a_refused_drop_costs_nothing(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house) as page:
+        page.goto("/")
+        credits_before = page.inner_text("#credits")
+        house.boards["s"].fault("refuse", slot=1)
+        press(page, "s-1")
+        reaches(page, "not_dispensed")
+        expect(page.locator("#credits")).to_have_text(credits_before)
+        assert violations(page) == []
+
+
+def test_the_unknown_is_told_and_settles_itself(browser: Browser, house: LocalSystem) -> None:
+    """Nobody is told sold or failed while nobody knows; the late answer comes by itself."""
+    with person(browser, house) as page:
+        house.boards["ld"].fault("late", slot=1, seconds=5)
+        press(page, "ld-1")
+        reaches(page, "unknown")
+        expect(page.locator("#drop-state")).to_contain_text("60 credits are held, not paid.")
+        assert violations(page) == []
+        reaches(page, "dispensed")
+
+
+def test_double_click_back_reload_and_two_tabs_buy_once(
+    browser: Browser, house: LocalSystem
+) -> None:
+    with person(browser, house) as page:
+        before = bought(house)
+        page.goto("/")
+        order = {
+            name: page.locator(f"#tile-d-2 [name={name}]").get_attribute("value") or ""
+            for name in ("request_id", "slot", "price")
+        }
+        page.dblclick("#tile-d-2 button", no_wait_after=True)
+        expect(page).to_have_url(re.compile(r"/drops/"))
+        page.reload()
+        first = page.url.partition("?")[0]
+        # The same drawn page in another tab, and a browser without scripts that sends it again.
+        other = page.context.new_page()
+        other.goto("/")
+        for _ in range(2):
+            other.evaluate(
+                """order => {
+                    const form = document.createElement("form");
+                    form.method = "post"; form.action = "/drops";
+                    for (const [name, value] of Object.entries(order)) {
+                        const field = document.createElement("input");
+                        field.type = "hidden"; field.name = name; field.value = value;
+                        form.append(field);
+                    }
+                    document.body.append(form);
+                    HTMLFormElement.prototype.submit.call(form);
+                }""",
+                order,
+            )
+            expect(other).to_have_url(re.compile(re.escape(first)))
+            other.go_back()
+        page.go_back()
+        assert bought(house) == before + 1
+        page.goto(first)
+        reaches(page, "dispensed")
+
+
+def test_the_tiles_change_while_somebody_looks(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house) as page, person(browser, house, None) as visitor:
+        visitor.goto("/")
+        stock = visitor.inner_text("#tile-d-1 .stock")
+        press(page, "d-1")
+        expect(visitor.locator("#tile-d-1 .stock")).not_to_have_text(stock, timeout=LIMIT_MS)
+        house.agents["s"].stop()
+        expect(visitor.locator("#machine-s .reach")).to_have_text("offline", timeout=LIMIT_MS)
+        assert violations(visitor) == []
+        house.agents["s"].start()
+        expect(visitor.locator("#machine-s .reach")).to_have_text("ready", timeout=LIMIT_MS)
+        reaches(page, "dispensed")
+
+
+def test_without_scripts_a_can_falls_too(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house, scripts=False) as page:
+        press(page, "d-1")
+        reaches(page, "dispensed")
+
+
+def test_with_the_keyboard_alone_a_can_falls(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house) as page:
+        page.goto("/")
+        page.keyboard.press("Tab")
+        expect(page.locator(".skip")).to_be_focused()
+        page.keyboard.press("Enter")
+        while page.evaluate("document.activeElement.form?.getAttribute('action')") != "/drops":
+            page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        reaches(page, "dispensed")
+
+
+def test_who_cannot_pay_is_told(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house, BOB) as page:
+        page.goto("/")
+        page.click("#tile-d-1 button")
+        expect(page.locator("[role=alert]")).to_have_text(
+            "Nothing was bought. It costs 50, and you have 20."
+        )
+        assert violations(page) == []
+
+
+def test_names_of_markup_are_only_names(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house) as page:
+        page.goto("/")
+        expect(page.locator("#tile-d-2 h3")).to_have_text("Mountain Dew <b>")
+
+
+def test_the_page_killed_in_mid_drop_finds_it_again(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house) as page:
+        before = bought(house)
+        press(page, "d-1")
+        house.web.kill()
+        house.start_web()
+        reaches(page, "dispensed")
+        assert bought(house) == before + 1
+
+
+def test_the_frontend_killed_in_mid_drop_is_told_and_the_drop_goes_on(
+    browser: Browser, house: LocalSystem
+) -> None:
+    with person(browser, house) as page:
+        press(page, "d-1")
+        house.frontend.kill()
+        expect(page.locator("#state")).to_contain_text("does not answer", timeout=LIMIT_MS)
+        house.start_frontend()
+        reaches(page, "dispensed")
+        expect(page.locator("#state")).to_be_empty()
+
+
+def test_a_browser_that_was_offline_catches_up(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house) as page:
+        press(page, "d-1")
+        page.context.set_offline(True)
+        expect(page.locator("html[data-offline]")).to_be_attached()
+        page.context.set_offline(False)
+        reaches(page, "dispensed")
+
+
+def look_at_all(page: Page, house: LocalSystem) -> None:
+    """Every page that needs no fault, at one size in one scheme."""
+    client = house.client(ALICE)
+    drop = client.drops.ListDrops(
+        drops.ListDropsRequest(page_size=1), metadata=client.metadata, timeout=20
+    ).drops[0]
+    client.close()
+    paths = ["/", "/machines/d/1", "/history", "/history/credits", "/account", f"/{drop.name}"]
+    for path in (*paths, "/nothing"):
+        page.goto(path)
+        expect(page.locator("h1")).to_have_count(1)
+        assert violations(page) == [], path
+        assert not is_too_wide(page), path
+    page.context.clear_cookies()
+    for path in ("/", "/login", "/machines/d/1"):
+        page.goto(path)
+        assert violations(page) == [], path
+        assert not is_too_wide(page), path
+
+
+@pytest.mark.parametrize("language", ["de-DE", "en-GB"])
+def test_every_page_keeps_to_wcag(browser: Browser, house: LocalSystem, language: str) -> None:
+    size, scheme = ONCE
+    with person(browser, house, size=size, scheme=scheme, language=language) as page:
+        press(page, "d-1")
+        reaches(page, "dispensed")
+        look_at_all(page, house)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "scheme"), EVERYWHERE)
+def test_every_page_keeps_to_wcag_everywhere(
+    browser: Browser, house: LocalSystem, size: str, scheme: str
+) -> None:
+    with person(browser, house, size=size, scheme=scheme, language="de-DE") as page:
+        press(page, "d-1")
+        reaches(page, "dispensed")
+        look_at_all(page, house)
+
+
+def test_nothing_moves_while_the_page_is_drawn(browser: Browser, house: LocalSystem) -> None:
+    """Layout shift of the home page, as the browser counts it."""
+    context: BrowserContext
+    with context_of(browser, house.origin) as context:
+        context.add_init_script(
+            "window.shift = 0; new PerformanceObserver(list => {"
+            "for (const each of list.getEntries()) window.shift += each.value;"
+            "}).observe({type: 'layout-shift', buffered: true});"
+        )
+        page = context.new_page()
+        page.goto("/")
+        expect(page.locator("#tile-d-1")).to_be_visible()
+        page.wait_for_load_state("load")
+        assert page.evaluate("window.shift") == 0
