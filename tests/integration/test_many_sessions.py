@@ -21,7 +21,7 @@ PLAN = replace(
     frontend={
         # All of them come from one address, which has half of the sessions unless it is set.
         "sessions": (f"unread_limit_s = {UNREAD_LIMIT_S}\nsessions_per_address_max = 16_384"),
-        "drops": "waiting_max = 200",
+        "drops": "waiting_max = 200\nwaiting_per_account_max = 200",
     },
 )
 

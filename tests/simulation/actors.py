@@ -41,7 +41,7 @@ PATIENCE_S = 30.0
 TRIES_MAX = 120
 """The most tries; together they take longer than the longest fault."""
 
-GIVEN_UP = ("MACHINE_OFFLINE", "BOARD_UNREACHABLE", "MACHINE_BUSY")
+GIVEN_UP = ("MACHINE_OFFLINE", "BOARD_UNREACHABLE", "MACHINE_BUSY", "TOO_MANY_WAITING")
 """Refusals after which a buyer tries another machine."""
 
 PASSING = {

@@ -199,7 +199,7 @@ class Bench:
             clock,
             randomness,
             deadlines=self.deadlines,
-            settings=DropSettings(waiting_max=5, scheduled_max=3),
+            settings=DropSettings(waiting_max=5, waiting_per_account_max=4, scheduled_max=3),
         )
         self.accounts = Accounts(
             storage, self.hasher, clock, randomness, AccountSettings(), sleep=clock.sleep

@@ -128,19 +128,20 @@ async def test_waiting_counts_what_is_still_to_come(storage: Database) -> None:
         reserve(tx, order(3))
         reserve(tx, order(4, machine="s"))
 
-    async def waiting(machine: str) -> Queue:
-        found = await storage.read(lambda tx: tx.machines.with_slot(machine, 1))
+    async def waiting(machine: str, buyer: str = "alice") -> Queue:
+        found = await storage.read(lambda tx: tx.machines.with_slot(machine, 1, buyer))
         assert found is not None
         return found[1]
 
     await storage.write(queue)
-    assert await waiting("d") == Queue(2, at_motor=False)
+    assert await waiting("d") == Queue(2, at_motor=False, of_buyer=3)
+    assert await waiting("d", "bob") == Queue(2, at_motor=False, of_buyer=0)
     await _move(storage, 2, State.DISPATCHED, Cause.NONE)
-    assert await waiting("d") == Queue(2, at_motor=True)
+    assert await waiting("d") == Queue(2, at_motor=True, of_buyer=3)
     await _move(storage, 2, State.UNKNOWN, Cause.AGENT_LOST)
     await _move(storage, 3, State.NOT_DISPENSED, Cause.CANCELLED)
-    assert await waiting("d") == Queue(0, at_motor=False)
-    assert await waiting("s") == Queue(1, at_motor=False)
+    assert await waiting("d") == Queue(0, at_motor=False, of_buyer=1)
+    assert await waiting("s") == Queue(1, at_motor=False, of_buyer=1)
     assert await storage.read(lambda tx: tx.drops.scheduled("d")) == 1
     assert await storage.read(lambda tx: tx.drops.scheduled("s")) == 0
 

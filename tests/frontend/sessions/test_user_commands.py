@@ -6,10 +6,12 @@ import pytest
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import (
+    DrinkError,
     MachineBusyError,
     RateLimitedError,
     ShuttingDownError,
     StorageUnavailableError,
+    TooManyWaitingError,
 )
 from drink_frontend.sessions.dialects import CLASSIC, DIALECTS, DRINKD, DRINKJS, Dialect
 from tests.support.sessions import Typist, World, make_machine, make_slot
@@ -310,8 +312,9 @@ class TestDrop:
         await world.change_machine("d", enabled=False)
         assert await (await Typist(world).login()).type("DROP 1") == "ERR 102 Slot disabled.\n"
 
-    async def test_too_many_drops_wait(self, world: World) -> None:
-        world.broken["place"] = [MachineBusyError("x")]
+    @pytest.mark.parametrize("error", [MachineBusyError, TooManyWaitingError])
+    async def test_too_many_drops_wait(self, world: World, error: type[DrinkError]) -> None:
+        world.broken["place"] = [error("x")]
         said = "ERR 150 Unable to initialize hardware for drop.\n"
         assert await (await Typist(world).login()).type("DROP 1") == said
 

@@ -29,6 +29,7 @@ from drink_frontend.domain.errors import (
     MachineBusyError,
     RequestIdReusedError,
     SlotEmptyError,
+    TooManyWaitingError,
 )
 from drink_frontend.usecases import agents, dispatch
 from drink_frontend.usecases.deadlines import Deadlines
@@ -119,6 +120,9 @@ class Model:
             return SlotEmptyError
         if posted - held < self.prices[slot]:
             return InsufficientCreditsError
+        waiting = (State.SCHEDULED, State.RESERVED, State.DISPATCHED)
+        if sum(drop.buyer == buyer for drop in self.of(slot[0], *waiting)) >= 4:
+            return TooManyWaitingError
         if delay_s:
             busy = len(self.of(slot[0], State.SCHEDULED)) >= 3
         else:

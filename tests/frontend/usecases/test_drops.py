@@ -16,7 +16,6 @@ from drink_frontend.domain.errors import (
     DropNotFoundError,
     FieldInvalidError,
     InsufficientCreditsError,
-    MachineBusyError,
     MachineDisabledError,
     MachineNotFoundError,
     MachineOfflineError,
@@ -148,31 +147,6 @@ async def test_a_free_item_needs_no_credits(bench: Bench) -> None:
 
     assert await bench.credits("root") == (0, 0)
     assert await bench.holds_and_ends(drop, "root") == ["HOLD", "POST"]
-
-
-async def test_a_full_queue(bench: Bench) -> None:
-    """Invariant 25: a machine's queue is bounded, and the refusal says so."""
-    root = await bench.account("root")
-    await bench.machines.update_slot(root, "d", 1, price=0, available=10)
-    await bench.dispatched("r0")
-    for number in range(1, 5):
-        await bench.place(f"r{number}")
-
-    await refused(bench, MachineBusyError)
-    assert (await bench.place("elsewhere", machine="ld")).state is State.RESERVED
-    assert (await bench.place("later", delay_s=5)).state is State.SCHEDULED
-
-
-async def test_delayed_drops_have_a_bound_of_their_own_and_hold_nobody_up(bench: Bench) -> None:
-    """Invariant 25; and a delay never holds up another drop."""
-    root = await bench.account("root")
-    await bench.machines.update_slot(root, "d", 1, price=0, available=10)
-    for number in range(3):
-        await bench.place(f"later{number}", delay_s=300)
-
-    await refused(bench, MachineBusyError, delay_s=300)
-    for number in range(5):
-        assert (await bench.place(f"now{number}")).state is State.RESERVED
 
 
 async def test_a_frontend_that_stops_takes_no_new_drop(bench: Bench) -> None:

@@ -80,6 +80,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the machine is out of service."""
     ERROR_REASON_MACHINE_BUSY: _ErrorReason.ValueType  # 43
     """RESOURCE_EXHAUSTED: too many drops wait for this machine."""
+    ERROR_REASON_TOO_MANY_WAITING: _ErrorReason.ValueType  # 46
+    """RESOURCE_EXHAUSTED: too many drops of the account wait for this machine;
+    metadata `waiting_max`.
+    """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 44
     """UNAVAILABLE: the frontend is shutting down; another one may answer."""
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 45
@@ -170,6 +174,10 @@ ERROR_REASON_MACHINE_DISABLED: ErrorReason.ValueType  # 42
 """FAILED_PRECONDITION: the machine is out of service."""
 ERROR_REASON_MACHINE_BUSY: ErrorReason.ValueType  # 43
 """RESOURCE_EXHAUSTED: too many drops wait for this machine."""
+ERROR_REASON_TOO_MANY_WAITING: ErrorReason.ValueType  # 46
+"""RESOURCE_EXHAUSTED: too many drops of the account wait for this machine;
+metadata `waiting_max`.
+"""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 44
 """UNAVAILABLE: the frontend is shutting down; another one may answer."""
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 45

@@ -244,10 +244,12 @@ class Queue:
     Attributes:
         length: Number of its drops that are RESERVED or DISPATCHED.
         at_motor: Whether one of them is DISPATCHED.
+        of_buyer: Number of one account's drops that are SCHEDULED, RESERVED or DISPATCHED there.
     """
 
     length: int
     at_motor: bool
+    of_buyer: int
 
 
 @dataclass(frozen=True, slots=True)

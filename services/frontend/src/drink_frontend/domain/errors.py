@@ -238,6 +238,15 @@ class MachineBusyError(DrinkError):
     retry_after_s = 7
 
 
+class TooManyWaitingError(DrinkError):
+    """Too many drops of the account wait for this machine; fact `waiting_max`."""
+
+    reason = "TOO_MANY_WAITING"
+    code = "RESOURCE_EXHAUSTED"
+    # As for a full queue; those before them may be the account's own.
+    retry_after_s = 7
+
+
 class ShuttingDownError(DrinkError):
     """The frontend is shutting down."""
 

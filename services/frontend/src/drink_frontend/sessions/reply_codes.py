@@ -32,6 +32,7 @@ from drink_frontend.domain.errors import (
     SlotEmptyError,
     SlotNotFoundError,
     StockInvalidError,
+    TooManyWaitingError,
 )
 
 
@@ -173,6 +174,7 @@ ERRORS: Mapping[type[DrinkError], ReplyCode] = {
     SlotEmptyError: ReplyCode.SLOT_EMPTY,
     SlotNotFoundError: ReplyCode.UNKNOWN_SLOT,
     StockInvalidError: ReplyCode.BAD_QUANTITY,
+    TooManyWaitingError: ReplyCode.MACHINE_BUSY,
 }
 """The code of each error, unless the grammar of the command has another one."""
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import permutations
 
-from sqlalchemy import bindparam, delete, func, null, select, update
+from sqlalchemy import bindparam, case, delete, func, null, select, update
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import (
@@ -26,7 +26,8 @@ _MACHINE_ROW = RowMapping(Machine, machines)
 _SLOT_ROW = RowMapping(Slot, slots)
 _OWNERSHIP = RowMapping(LinkOwnership, machines, machine=machines.c.name)
 _MACHINE, _SLOT = _MACHINE_ROW.select(), _SLOT_ROW.select()
-_SLOT_BEGINS = 2 + len(_MACHINE_ROW.columns)
+_QUEUE_ENDS = 3
+_SLOT_BEGINS = _QUEUE_ENDS + len(_MACHINE_ROW.columns)
 _NAMED = machines.c.name == bindparam("name")
 _NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("number"))
 
@@ -41,8 +42,20 @@ _WAITING, _AT_MOTOR = (
     .scalar_subquery()
     for state in (State.RESERVED, State.DISPATCHED)
 )
+# Not with the account in its WHERE: SQLite would search the account's whole history.
+_OF_BUYER = (
+    select(func.count(case((drops.c.account == bindparam("buyer"), constant(1)))))
+    .where(
+        IS_OPEN,
+        drops.c.state.in_(
+            [constant(state) for state in (State.SCHEDULED, State.RESERVED, State.DISPATCHED)]
+        ),
+        drops.c.machine == bindparam("name"),
+    )
+    .scalar_subquery()
+)
 _GET_WITH_SLOT = Statement(
-    select(_WAITING, _AT_MOTOR, *_MACHINE_ROW.columns, *_SLOT_ROW.columns)
+    select(_WAITING, _AT_MOTOR, _OF_BUYER, *_MACHINE_ROW.columns, *_SLOT_ROW.columns)
     .select_from(
         machines.outerjoin(
             slots, (slots.c.machine == machines.c.name) & (slots.c.number == bindparam("number"))
@@ -172,15 +185,15 @@ class MachineTable:
         """The machine without its slots."""
         return _MACHINE_ROW.read_one(self._executor.one(_GET, name=name))
 
-    def with_slot(self, name: str, number: int) -> tuple[Machine, Queue] | None:
-        """The machine with only that slot, if it has it, and the machine's queue."""
-        row = self._executor.one(_GET_WITH_SLOT, name=name, number=number)
+    def with_slot(self, name: str, number: int, buyer: str) -> tuple[Machine, Queue] | None:
+        """The machine with only that slot, if it has it, and its queue as it is for the buyer."""
+        row = self._executor.one(_GET_WITH_SLOT, name=name, number=number, buyer=buyer)
         if row is None:
             return None
-        waiting, at_motor = row[:2]
+        waiting, at_motor, of_buyer = row[:_QUEUE_ENDS]
         slot = row[_SLOT_BEGINS:]
-        machine = _machine(row[2:_SLOT_BEGINS], () if slot[0] is None else (slot,))
-        return machine, Queue(waiting + at_motor, bool(at_motor))
+        machine = _machine(row[_QUEUE_ENDS:_SLOT_BEGINS], () if slot[0] is None else (slot,))
+        return machine, Queue(waiting + at_motor, bool(at_motor), of_buyer)
 
     def list(self) -> Sequence[Machine]:
         """All machines with their slots, sorted by name."""

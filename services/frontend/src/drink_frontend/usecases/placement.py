@@ -29,6 +29,7 @@ from drink_frontend.domain.errors import (
     SlotEmptyError,
     SlotNotFoundError,
     TokenInvalidError,
+    TooManyWaitingError,
 )
 from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind, sales_account
 from drink_frontend.domain.limits import DELAY_MAX_S, SLOT_MAX, check_request_id
@@ -145,7 +146,7 @@ class Placement:
         """Machine, slot and queue; raises the most actionable refusal first."""
         # A number that no slot has may be too long for a database.
         number = self.order.slot if 1 <= self.order.slot <= SLOT_MAX else 0
-        found = tx.machines.with_slot(self.order.machine, number)
+        found = tx.machines.with_slot(self.order.machine, number, self.order.account)
         if found is None:
             raise MachineNotFoundError("no such machine")
         machine, queue = found
@@ -186,7 +187,12 @@ class Placement:
             )
 
     def _check_queue(self, tx: Transaction, queue: Queue) -> None:
-        """Refuses a drop if too many drops wait for the machine."""
+        """Refuses a drop if too many wait for the machine, of the account or of all accounts."""
+        limit = self.settings.waiting_per_account_max
+        if queue.of_buyer >= limit:
+            raise TooManyWaitingError(
+                "too many drops of the account wait for this machine", waiting_max=limit
+            )
         if self.order.delay_s:
             busy = tx.drops.scheduled(self.order.machine) >= self.settings.scheduled_max
         else:

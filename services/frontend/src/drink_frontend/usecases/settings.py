@@ -16,6 +16,11 @@ class DropSettings(BaseModel):
     """Most delayed drops of one machine; default 100. They delay no other drop, but their
     credits and cans are reserved, and all may become due at once."""
 
+    waiting_per_account_max: int = Field(default=5, ge=1, le=1_000)
+    """Most drops of one account that may wait for one machine, delayed ones included; default 5, a
+    round for friends. It takes four accounts to fill a queue of 20. Above it a drop is refused with
+    TOO_MANY_WAITING."""
+
     waiting_limit_s: float = Field(default=120, gt=0, le=86_400)
     """Seconds that a reserved drop may wait for its machine before it ends NOT_DISPENSED and its
     credits are free again; default 120. That outlasts a full queue, and an agent's restart."""
