@@ -1,7 +1,9 @@
 """Bugs to plant into the agent; each breaks a promise."""
 
+from typing import Any
+
 from drink_agent.domain.dispenser import Dispenser
-from drink_agent.domain.evidence import Cause, Evidence, Outcome
+from drink_agent.domain.evidence import Cause, Outcome
 from drink_agent.domain.records import Accepted
 from drink_agent.journal.disk import Disk
 from tests.crash.kill_switch import replace
@@ -27,10 +29,10 @@ def call_an_interrupted_drop_off() -> None:
     """A restarted agent says that a motor which may have run did not."""
     finish = Dispenser._finish
 
-    def wrapped(dispenser: Dispenser, drop: str, cause: Cause, evidence: Evidence) -> None:
+    def wrapped(dispenser: Dispenser, drop: str, cause: Cause, *more: Any) -> None:
         if cause.outcome is Outcome.UNKNOWN:
             cause = Cause.BOARD_UNREACHABLE
-        finish(dispenser, drop, cause, evidence)
+        finish(dispenser, drop, cause, *more)
 
     replace(Dispenser, "_finish", wrapped)
 

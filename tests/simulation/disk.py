@@ -168,7 +168,12 @@ class MountedDisk(Disk):
     def append_to(self, path: Path) -> int:
         return self._descriptor(path, self._file(path))
 
-    def write(self, descriptor: int, data: bytes | memoryview) -> int:
+    def write(self, descriptor: int, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._write_some(descriptor, rest) :]
+
+    def _write_some(self, descriptor: int, data: memoryview) -> int:
         self._fate("write")
         trouble, rng = self._disk.trouble, self._disk.rng
         if rng.random() < trouble.full:

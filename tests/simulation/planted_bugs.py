@@ -17,7 +17,7 @@ from drink_agent.domain.evidence import Cause as AgentCause
 from drink_agent.domain.records import Accepted
 from drink_agent.domain.recovery import JournalState, replay
 from drink_agent.journal.file import Journal
-from drink_agent.journal.format import encode_entries
+from drink_agent.journal.format import encode_frame
 from drink_frontend.domain import drop as drop_rules
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Account, Drop, Refund, Result
@@ -107,8 +107,8 @@ def journal_without_sync(patch: pytest.MonkeyPatch) -> None:
 
     def written(journal: Journal) -> None:
         if journal._pending:
-            frame = encode_entries(journal._pending)
-            journal._write_all(journal._file, frame)
+            frame = encode_frame([entry.to_dict() for entry in journal._pending])
+            journal._disk.write(journal._file, frame)
             journal.size_bytes += len(frame)
             journal.durable_sequence = journal.last_sequence
             journal._pending.clear()

@@ -1,6 +1,7 @@
 """Evidence as JSON, and its names in the protocol."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -25,11 +26,11 @@ EVIDENCE = st.builds(
 
 @given(EVIDENCE)
 def test_json_keeps_it(evidence: Evidence) -> None:
-    assert Evidence.from_dict(json.loads(json.dumps(evidence.to_dict()))) == evidence
+    assert Evidence.from_dict(json.loads(json.dumps(asdict(evidence)))) == evidence
 
 
 def test_evidence_of_the_first_release_can_be_read() -> None:
-    old = Evidence(sensor_before=Sensor.STOCKED).to_dict()
+    old = asdict(Evidence(sensor_before=Sensor.STOCKED))
     for added in ("sensor_before_ms", "sensor_after_ms", "sensor_independent"):
         del old[added]
     assert Evidence.from_dict(old) == Evidence(sensor_before=Sensor.STOCKED)
@@ -39,7 +40,7 @@ def test_evidence_of_the_first_release_can_be_read() -> None:
     "broken", [{}, {"lines": [{}]}, {"sensor_before": "FULL"}, {"lines": [{"direction": "UP"}]}]
 )
 def test_broken_json_is_refused(broken: dict[str, object]) -> None:
-    data = Evidence().to_dict() | broken if broken else {}
+    data = asdict(Evidence()) | broken if broken else {}
     with pytest.raises((KeyError, ValueError)):
         Evidence.from_dict(data)
 

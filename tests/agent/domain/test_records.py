@@ -26,6 +26,9 @@ evidence = st.builds(
     st.sampled_from(Sensor),
     st.sampled_from(Sensor),
     st.text(),
+    st.none() | st.integers(),
+    st.none() | st.integers(),
+    st.booleans(),
 )
 records: st.SearchStrategy[Record] = st.one_of(
     st.builds(Accepted, ids, numbers, numbers, numbers, ids),

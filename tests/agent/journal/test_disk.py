@@ -16,7 +16,7 @@ def test_files_grow_shrink_and_change_names(tmp_path: Path) -> None:
     new, path = folder / "new", folder / "file"
     descriptor = DISK.create(new)
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
-    assert DISK.write(descriptor, b"abcdef") == 6
+    DISK.write(descriptor, b"abcdef")
     DISK.sync_data(descriptor)
     DISK.truncate(descriptor, 4)
     DISK.sync(descriptor)
@@ -26,12 +26,25 @@ def test_files_grow_shrink_and_change_names(tmp_path: Path) -> None:
     assert (DISK.exists(new), DISK.exists(path)) == (False, True)
     assert (DISK.size(path), DISK.read(path)) == (4, b"abcd")
     again = DISK.append_to(path)
-    DISK.write(again, memoryview(b"xyz")[1:])
+    DISK.write(again, b"yz")
     DISK.close(again)
     assert DISK.read(path) == b"abcdyz"
     DISK.remove(path)
     DISK.remove(path)
     assert not DISK.exists(path)
+
+
+def test_a_write_that_the_system_cuts_short_is_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    descriptor = DISK.create(path)
+    real = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda file, data: real(file, data[:2]))
+        DISK.write(descriptor, b"abcde")
+    DISK.close(descriptor)
+    assert path.read_bytes() == b"abcde"
 
 
 def test_a_new_file_replaces_what_was_there(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from drink_agent.domain.evidence import Cause, Evidence, Sensor
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Record, Result
+from drink_agent.domain.recovery import survivors
 from drink_agent.journal import file as journal_file
-from drink_agent.journal.compaction import survivors
 from drink_agent.journal.file import (
     Journal,
     JournalDamagedError,
@@ -23,7 +23,7 @@ from drink_agent.journal.file import (
     journal_lock,
     read,
 )
-from drink_agent.journal.format import encode_entries
+from drink_agent.journal.format import encode_frame
 
 RECORDS: list[Record] = [
     Accepted("a", 1, 10_000, 5, "boot"),
@@ -258,7 +258,7 @@ def test_fault_35_a_disk_that_fills_up_in_the_middle_of_a_write_tears_only_the_t
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.write
-    frame = encode_entries([Entry(1, RECORDS[0])])
+    frame = encode_frame([Entry(1, RECORDS[0]).to_dict()])
     for room in range(0, len(frame), 7):
         path.unlink(missing_ok=True)
         journal, _ = Journal.open(path)

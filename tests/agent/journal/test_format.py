@@ -1,4 +1,5 @@
 import binascii
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -12,10 +13,14 @@ from drink_agent.journal.format import (
     BrokenFrameError,
     Header,
     decode,
-    encode_entries,
     encode_frame,
     encode_header,
 )
+
+
+def frame_of(entries: Sequence[Entry]) -> bytes:
+    return encode_frame([entry.to_dict() for entry in entries])
+
 
 HEADER = encode_header(Header("1b4e28ba-2fa1-11d2-883f-0016d3cca427"))
 FIRST = (
@@ -23,7 +28,7 @@ FIRST = (
     Entry(2, Commanded("a", 3, Sensor.STOCKED)),
 )
 SECOND = (Entry(3, Result("a", 1, Cause.BOARD_ACK, Evidence(contradiction="@ @"))),)
-FRAMES = [HEADER, encode_entries(FIRST), encode_entries(SECOND)]
+FRAMES = [HEADER, frame_of(FIRST), frame_of(SECOND)]
 SOUND = b"".join(FRAMES)
 LAST_START = len(SOUND) - len(FRAMES[-1])
 
@@ -60,7 +65,7 @@ def test_fault_33_a_tail_that_ends_in_nul_bytes_is_torn_at_every_length(kept: in
 
 def test_fault_33_any_unwritten_sectors_of_the_last_frame_are_torn() -> None:
     long = Evidence(contradiction="x" * 2000)
-    tail = encode_entries([Entry(3, Result("a", 1, Cause.BOARD_LOST, long))])
+    tail = frame_of([Entry(3, Result("a", 1, Cause.BOARD_LOST, long))])
     data = HEADER + FRAMES[1] + tail
     start = len(data) - len(tail)
     edges = [start, *range(start - start % SECTOR_BYTES + SECTOR_BYTES, len(data), SECTOR_BYTES)]
@@ -130,13 +135,13 @@ def test_compacted_entries_may_have_gaps_but_none_may_be_missing() -> None:
     ack = Entry(9, Acked("a", 1))
     kept = [Entry(7, SECOND[0].record), ack]
     header = encode_header(Header("j", through=12, kept=2))
-    contents = decode(header + encode_entries(kept) + encode_entries([Entry(13, FIRST[0].record)]))
+    contents = decode(header + frame_of(kept) + frame_of([Entry(13, FIRST[0].record)]))
     assert [entry.sequence for entry in contents.entries] == [7, 9, 13]
-    assert decode(header + encode_entries(kept)).last_sequence == 12
+    assert decode(header + frame_of(kept)).last_sequence == 12
     with pytest.raises(BrokenFrameError, match="compacted entries are missing"):
-        decode(header + encode_entries(kept[:1]))
+        decode(header + frame_of(kept[:1]))
     with pytest.raises(BrokenFrameError, match="entry 14 comes after entry 9"):
-        decode(header + encode_entries(kept) + encode_entries([Entry(14, FIRST[0].record)]))
+        decode(header + frame_of(kept) + frame_of([Entry(14, FIRST[0].record)]))
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))

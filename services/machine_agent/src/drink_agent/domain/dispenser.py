@@ -48,6 +48,8 @@ AMENDMENTS_MAX = 8
 """Most UNKNOWN results of one drop, including the first: the readings of a board that is lost again
 and again leave room for the result that settles the drop."""
 
+_NO_EVIDENCE = Evidence()
+
 
 @dataclass(frozen=True, slots=True)
 class DispenserSettings:
@@ -157,25 +159,24 @@ class Dispenser:
         match event:
             case Command():
                 self._take_command(event)
-            case BoardOutcome():
-                self._take_outcome(event)
+            case BoardOutcome(drop, cause, evidence) if drop == self._running:
+                self._running = None
+                self._finish(drop, cause, evidence)
+            case BoardOutcome(drop):
+                self._disregard(Disregard.OUTCOME_UNMATCHED, drop)
             case Ack():
                 self._take_ack(event)
             case BoardStatus():
                 self._board = event
             case BoardLateEvidence():
                 self._take_late_evidence(event)
-            case LinkUp():
+            case LinkUp() | LinkDown():
                 self._take_link(event)
-            case LinkDown():
-                self._epoch = None
             case Start():
                 self._take_start()
             case Stop():
                 self._take_stop()
-        self._report_overdue()
-        self._expire()
-        self._conclude_interrupted()
+        self._handle_deadlines()
         self._start_next()
         effects = [*self._appends, *self._syncs, *self._visible]
         self._appends, self._syncs, self._visible = [], [], []
@@ -185,7 +186,7 @@ class Dispenser:
         for accepted in tuple(self._state.accepted.values()):
             deadline_ms = start_deadline_ms(accepted, self._boot)
             if deadline_ms is None or deadline_ms <= self._now_ms:
-                self._refuse(accepted.drop, Cause.EXPIRED)
+                self._finish(accepted.drop, Cause.EXPIRED)
             else:
                 self._waiting.append(_Waiting(accepted.drop, accepted.slot, deadline_ms))
         for commanded in self._state.commanded.values():
@@ -205,17 +206,17 @@ class Dispenser:
         drop = command.drop
         if command.epoch != self._epoch:
             self._disregard(Disregard.STALE_EPOCH, drop)
-            return
-        if known := self._state.result_of(drop):
-            self._report(known)
         elif self._state.stage_of(drop) is not DropStage.NONE:
-            self._disregard(Disregard.REPEATED, drop)
+            if known := self._state.result_of(drop):
+                self._report(known)
+            else:
+                self._disregard(Disregard.REPEATED, drop)
         elif len(self._state.unacked) >= self._settings.unacked_limit:
             self._disregard(Disregard.OUTBOX_FULL, drop)
         elif self._stopping:
-            self._refuse(drop, Cause.BOARD_UNREACHABLE)
+            self._finish(drop, Cause.BOARD_UNREACHABLE)
         elif len(self._waiting) >= self._settings.queue_limit:
-            self._refuse(drop, Cause.EXPIRED)
+            self._finish(drop, Cause.EXPIRED)
         else:
             ttl_ms = max(0, min(command.ttl_ms, self._settings.ttl_limit_ms))
             slot, received_ms = command.slot, command.received_ms
@@ -230,7 +231,10 @@ class Dispenser:
         self._append(Acked(ack.drop, ack.revision))
         self._reported_ms.pop(ack.drop, None)
 
-    def _take_link(self, link: LinkUp) -> None:
+    def _take_link(self, link: LinkUp | LinkDown) -> None:
+        if isinstance(link, LinkDown):
+            self._epoch = None
+            return
         self._epoch = link.epoch
         for known in self._state.unacked.values():
             self._report(known)
@@ -242,13 +246,6 @@ class Dispenser:
                     self._report(self._state.settled[drop])
                 case DropStage.ACCEPTED | DropStage.COMMANDED | DropStage.RESULT:
                     pass  # its result is reported later, or was reported just now
-
-    def _take_outcome(self, event: BoardOutcome) -> None:
-        if event.drop != self._running:
-            self._disregard(Disregard.OUTCOME_UNMATCHED, event.drop)
-            return
-        self._running = None
-        self._finish(event.drop, event.cause, event.evidence)
 
     def _take_late_evidence(self, event: BoardLateEvidence) -> None:
         if event.drop in self._interrupted:
@@ -268,32 +265,35 @@ class Dispenser:
         ):
             self._disregard(Disregard.EVIDENCE_UNUSED, event.drop)
         elif not decided:
-            self._finish(event.drop, result.cause if amends else event.cause, event.evidence)
+            cause = result.cause if amends else event.cause
+            self._finish(event.drop, cause, event.evidence, result.revision + 1)
         else:
             contradiction = f"{event.outcome}/{event.cause} after {result.outcome}/{result.cause}"
             evidence = replace(event.evidence, contradiction=contradiction)
-            self._finish(event.drop, result.cause, evidence)
+            self._finish(event.drop, result.cause, evidence, result.revision + 1)
 
     def _take_stop(self) -> None:
         self._stopping = True
         for waiting in self._waiting:
-            self._refuse(waiting.drop, Cause.BOARD_UNREACHABLE)
+            self._finish(waiting.drop, Cause.BOARD_UNREACHABLE)
         self._waiting.clear()
         self._interrupted = dict.fromkeys(self._interrupted, self._now_ms)
 
-    def _expire(self) -> None:
-        if not self._waiting:
-            return
-        overdue = [waiting for waiting in self._waiting if waiting.deadline_ms <= self._now_ms]
+    def _handle_deadlines(self) -> None:
+        """Acts on all time limits that have passed: of reports, commands and late evidence."""
+        if self._epoch is not None:
+            before_ms = self._now_ms - self._settings.resend_after_ms
+            for drop, known in self._state.unacked.items():
+                if self._reported_ms.get(drop, 0) <= before_ms:
+                    self._report(known)
         board_away = self._running is None and not self._board.ready
         cause = Cause.BOARD_UNREACHABLE if board_away else Cause.EXPIRED
-        for waiting in overdue:
-            self._waiting.remove(waiting)
-            self._refuse(waiting.drop, cause)
-
-    def _conclude_interrupted(self) -> None:
+        for waiting in tuple(self._waiting):
+            if waiting.deadline_ms <= self._now_ms:
+                self._waiting.remove(waiting)
+                self._finish(waiting.drop, cause)
         for drop, deadline_ms in tuple(self._interrupted.items()):
-            if self._now_ms >= deadline_ms:
+            if deadline_ms <= self._now_ms:
                 evidence = Evidence(sensor_before=self._state.commanded[drop].sensor_before)
                 self._finish(drop, Cause.AGENT_RESTARTED, evidence)
 
@@ -309,20 +309,10 @@ class Dispenser:
         self._syncs = [Sync()]
         self._visible.append(Dispense(waiting.drop, waiting.slot, waiting.deadline_ms))
 
-    def _report_overdue(self) -> None:
-        if self._epoch is None:
-            return
-        before_ms = self._now_ms - self._settings.resend_after_ms
-        for drop, known in self._state.unacked.items():
-            if self._reported_ms.get(drop, 0) <= before_ms:
-                self._report(known)
-
-    def _refuse(self, drop: str, cause: Cause) -> None:
-        self._finish(drop, cause, Evidence())
-
-    def _finish(self, drop: str, cause: Cause, evidence: Evidence) -> None:
-        known = self._state.result_of(drop)
-        revision = known.result.revision + 1 if known else 1
+    def _finish(
+        self, drop: str, cause: Cause, evidence: Evidence = _NO_EVIDENCE, revision: int = 1
+    ) -> None:
+        """Records a result of a drop and reports it."""
         self._interrupted.pop(drop, None)
         self._append(Result(drop, revision, cause, evidence))
         self._syncs = [Sync()]

@@ -108,13 +108,9 @@ class Line:
     text: str
     """Printable ASCII without the line feed, at most `MAX_LINE_CHARS`, without passwords."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the line in a JSON-able form."""
-        return {"direction": self.direction, "offset_ms": self.offset_ms, "text": self.text}
-
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Reads what `to_dict` returned.
+        """Reads its fields, by name, from an entry of the journal.
 
         Raises:
             KeyError: A field is missing.
@@ -146,21 +142,9 @@ class Evidence:
     """For the cause SENSOR: the configuration declares the sensor independent of the command, and
     the board has answered a request after the command."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the evidence in a JSON-able form."""
-        return {
-            "lines": [line.to_dict() for line in self.lines],
-            "sensor_before": self.sensor_before,
-            "sensor_after": self.sensor_after,
-            "contradiction": self.contradiction,
-            "sensor_before_ms": self.sensor_before_ms,
-            "sensor_after_ms": self.sensor_after_ms,
-            "sensor_independent": self.sensor_independent,
-        }
-
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Reads what `to_dict` returned.
+        """Reads its fields, by name, from an entry of the journal.
 
         Raises:
             KeyError: A field is missing.

@@ -7,7 +7,7 @@ arrives), then ACKED. `Entry` adds the record's number in the journal.
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from drink_agent.domain.evidence import Cause, Evidence, Outcome, Sensor
+from drink_agent.domain.evidence import Cause, Evidence, Line, Outcome, Sensor
 
 
 class InvalidRecordError(ValueError):
@@ -98,31 +98,11 @@ class Entry:
     def to_dict(self) -> dict[str, object]:
         """Returns the entry in a JSON-able form."""
         record = self.record
-        stored: dict[str, object] = {"n": self.sequence, "kind": record.KIND, "drop": record.drop}
-        match record:
-            case Accepted():
-                stored |= {
-                    "slot": record.slot,
-                    "ttl_ms": record.ttl_ms,
-                    "received_ms": record.received_ms,
-                    "boot": record.boot,
-                }
-            case Commanded():
-                stored |= {
-                    "slot": record.slot,
-                    "sensor_before": record.sensor_before.value,
-                    "at_ms": record.at_ms,
-                    "boot": record.boot,
-                }
-            case Result():
-                stored |= {
-                    "revision": record.revision,
-                    "outcome": record.outcome.value,
-                    "cause": record.cause.value,
-                    "evidence": record.evidence.to_dict(),
-                }
-            case Acked():
-                stored |= {"revision": record.revision}
+        stored: dict[str, object] = {"n": self.sequence, "kind": record.KIND, **_fields(record)}
+        if isinstance(record, Result):
+            lines = [_fields(line) for line in record.evidence.lines]
+            evidence = {**_fields(record.evidence), "lines": lines}
+            stored |= {"outcome": record.outcome, "evidence": evidence}
         return stored
 
     @classmethod
@@ -138,6 +118,11 @@ class Entry:
             return cls(_number(stored, "n"), _record(stored))
         except (KeyError, ValueError, TypeError) as error:
             raise InvalidRecordError("a record has missing or wrong fields") from error
+
+
+def _fields(value: Record | Evidence | Line) -> dict[str, object]:
+    # dataclasses.asdict would take ten times as long, and a compaction writes many entries.
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def _record(stored: dict[str, object]) -> Record:

@@ -14,8 +14,9 @@ The running dispenser changes the same `JournalState` by the same `apply`. So th
 crash and the state that is read after it agree.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from drink_agent.domain.evidence import Evidence, Outcome
@@ -97,57 +98,51 @@ class JournalState:
         Raises:
             ImpossibleHistoryError: It cannot follow the entries before it.
         """
-        record = entry.record
-        if entry.sequence <= self.sequence:
-            raise ImpossibleHistoryError(f"record {entry.sequence} comes after {self.sequence}")
-        if self.stage_of(record.drop) not in FOLLOWS[type(record)]:
-            raise ImpossibleHistoryError(
-                f"record {entry.sequence} cannot follow its drop's last one"
-            )
+        self._check(entry)
+        record, drop = entry.record, entry.record.drop
         match record:
             case Accepted():
-                self.accepted[record.drop] = record
+                self.accepted[drop] = record
             case Commanded():
-                del self.accepted[record.drop]
-                self.commanded[record.drop] = self.unanswered = record
+                del self.accepted[drop]
+                self.commanded[drop] = self.unanswered = record
             case Result():
-                self._apply_result(entry.sequence, record)
+                for stage in (self.accepted, self.commanded, self.unacked, self.settled):
+                    stage.pop(drop, None)
+                self.unacked[drop] = KnownResult(entry.sequence, record)
+                if record.outcome is not Outcome.UNKNOWN:
+                    self._answered(drop)
             case Acked():
-                self._apply_ack(entry.sequence, record)
+                known = self.unacked.pop(drop)
+                # dataclasses.replace would take a third of the time in which a journal is replayed.
+                result = Result(drop, record.revision, known.result.cause, _NO_EVIDENCE)
+                self.settled[drop] = KnownResult(known.sequence, result)
+                while len(self.settled) > self.remembered_drops:
+                    oldest = next(iter(self.settled))
+                    del self.settled[oldest]
+                    self._answered(oldest)
         self.sequence = entry.sequence
 
-    def _apply_result(self, sequence: int, result: Result) -> None:
-        known = self.result_of(result.drop)
-        if result.revision < 1 or (known and result.revision != known.result.revision + 1):
-            raise ImpossibleHistoryError(f"record {sequence} has a revision out of order")
-        for held in (self.accepted, self.commanded, self.unacked, self.settled):
-            held.pop(result.drop, None)
-        if result.outcome is not Outcome.UNKNOWN:
-            self._answered(result.drop)
-        self.unacked[result.drop] = KnownResult(sequence, result)
-
-    def _apply_ack(self, sequence: int, ack: Acked) -> None:
-        known = self.unacked[ack.drop]
-        if ack.revision != known.result.revision:
-            raise ImpossibleHistoryError(f"record {sequence} acknowledges another revision")
-        del self.unacked[ack.drop]
-        self.settled[ack.drop] = _without_evidence(known)
-        while len(self.settled) > self.remembered_drops:
-            oldest = next(iter(self.settled))
-            del self.settled[oldest]
-            self._answered(oldest)
+    def _check(self, entry: Entry) -> None:
+        """Raises ImpossibleHistoryError if an entry cannot follow the entries before it."""
+        number, record = entry.sequence, entry.record
+        if number <= self.sequence:
+            raise ImpossibleHistoryError(f"record {number} comes after {self.sequence}")
+        if self.stage_of(record.drop) not in FOLLOWS[type(record)]:
+            raise ImpossibleHistoryError(f"record {number} cannot follow its drop's last one")
+        known = self.result_of(record.drop)
+        match record:
+            case Result(revision=revision):
+                if revision < 1 or (known and revision != known.result.revision + 1):
+                    raise ImpossibleHistoryError(f"record {number} has a revision out of order")
+            case Acked(revision=revision):
+                if known and revision != known.result.revision:
+                    raise ImpossibleHistoryError(f"record {number} acknowledges another revision")
 
     def _answered(self, drop: str) -> None:
         """Forgets the unanswered command if it is the drop's: no answer is expected any more."""
         if self.unanswered is not None and self.unanswered.drop == drop:
             self.unanswered = None
-
-
-def _without_evidence(known: KnownResult) -> KnownResult:
-    # dataclasses.replace would take a third of the time in which a long journal is replayed.
-    result = known.result
-    stripped = Result(result.drop, result.revision, result.cause, _NO_EVIDENCE)
-    return KnownResult(known.sequence, stripped)
 
 
 def replay(entries: Iterable[Entry], remembered_drops: int, last_sequence: int = 0) -> JournalState:
@@ -166,6 +161,54 @@ def replay(entries: Iterable[Entry], remembered_drops: int, last_sequence: int =
         state.apply(entry)
     state.sequence = max(state.sequence, last_sequence)
     return state
+
+
+def survivors(
+    entries: Sequence[Entry], *, remembered_drops: int, evidence_drops: int
+) -> list[Entry]:
+    """Returns the entries that replay to the same memory as all entries.
+
+    All relevant entries are kept of drops that are not acknowledged, and of the last commanded drop
+    if its outcome is unknown. Only the last result is kept of the newest acknowledged drops, and
+    its evidence only of the newest of these. Entries keep their numbers.
+
+    Args:
+        entries: All entries of an intact journal, oldest first.
+        remembered_drops: Number of acknowledged drops to keep.
+        evidence_drops: Number of acknowledged drops that keep their evidence.
+
+    Raises:
+        ImpossibleHistoryError: The entries contradict each other.
+    """
+    state = replay(entries, remembered_drops)
+    with_evidence = set(tuple(state.settled)[-evidence_drops:] if evidence_drops else ())
+    # A drop that was forgotten may have been accepted again; only its last acceptance counts.
+    accepted_at = {e.record.drop: e.sequence for e in entries if isinstance(e.record, Accepted)}
+    kept = []
+    for entry in entries:
+        if entry.sequence < _first_relevant(entry.record.drop, state, accepted_at):
+            continue
+        stripped = entry.record.drop in state.settled and entry.record.drop not in with_evidence
+        if stripped and isinstance(entry.record, Result):
+            kept.append(replace(entry, record=replace(entry.record, evidence=_NO_EVIDENCE)))
+        else:
+            kept.append(entry)
+    return kept
+
+
+def _first_relevant(drop: str, state: JournalState, accepted_at: Mapping[str, int]) -> float:
+    """Returns the number of a drop's first relevant entry; infinity if none is relevant."""
+    if state.unanswered is not None and state.unanswered.drop == drop:
+        return accepted_at[drop]
+    match state.stage_of(drop):
+        case DropStage.ACCEPTED | DropStage.COMMANDED:
+            return accepted_at[drop]
+        case DropStage.RESULT:
+            return state.unacked[drop].sequence
+        case DropStage.ACKED:
+            return state.settled[drop].sequence
+        case DropStage.NONE:
+            return math.inf
 
 
 def start_deadline_ms(accepted: Accepted, boot: str) -> int | None:

@@ -69,9 +69,11 @@ class Disk:
         """Opens an existing file for appending."""
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
-    def write(self, descriptor: int, data: bytes | memoryview) -> int:
-        """Appends bytes and returns the number of written bytes, at least one."""
-        return os.write(descriptor, data)
+    def write(self, descriptor: int, data: bytes) -> None:
+        """Appends all bytes."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
 
     def truncate(self, descriptor: int, length: int) -> None:
         """Truncates a file to a length in bytes."""

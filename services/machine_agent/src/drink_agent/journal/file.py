@@ -26,7 +26,7 @@ from drink_agent.journal.format import (
     Contents,
     Header,
     decode,
-    encode_entries,
+    encode_frame,
     encode_header,
 )
 
@@ -192,10 +192,12 @@ class Journal:
         assert not self._failed, "the journal has failed and may not be used"
         if not self._pending:
             return
-        frame = encode_entries(self._pending)
-        with self._failing():
-            self._write_all(self._file, frame)
+        frame = encode_frame([entry.to_dict() for entry in self._pending])
+        try:
+            self._disk.write(self._file, frame)
             self._disk.sync_data(self._file)
+        except OSError as error:
+            raise self._fail(error) from error
         self.size_bytes += len(frame)
         self.durable_sequence = self.last_sequence
         self._pending.clear()
@@ -220,16 +222,18 @@ class Journal:
         contents = read(self._path, self._disk)
         kept = survivors(contents.entries)
         header = Header(self.journal_id, through=self.last_sequence, kept=len(kept))
-        with self._failing():
-            try:
-                file = self._write_temporary(header, kept)
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    return False
-                raise
-            self._disk.close(self._file)
-            self._file = file
+        try:
+            file = self._write_temporary(header, kept)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return False
+            raise self._fail(error) from error
+        self._disk.close(self._file)
+        self._file = file
+        try:
             self._install_temporary()
+        except OSError as error:
+            raise self._fail(error) from error
         self.size_bytes = self.compacted_bytes = self._disk.size(self._path)
         return True
 
@@ -265,10 +269,10 @@ class Journal:
         """Makes a complete file durable under its temporary name; returns its descriptor."""
         file = self._disk.create(self._temporary)
         try:
-            self._write_all(file, encode_header(header))
+            self._disk.write(file, encode_header(header))
             for start in range(0, len(entries), COMPACTED_FRAME_ENTRIES):
-                frame = encode_entries(entries[start : start + COMPACTED_FRAME_ENTRIES])
-                self._write_all(file, frame)
+                frame_entries = entries[start : start + COMPACTED_FRAME_ENTRIES]
+                self._disk.write(file, encode_frame([entry.to_dict() for entry in frame_entries]))
             self._disk.sync(file)
         except OSError:
             self._disk.close(file)
@@ -280,23 +284,14 @@ class Journal:
         self._disk.rename(self._temporary, self._path)
         self._disk.sync_folder(self._path.parent)
 
-    def _write_all(self, descriptor: int, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._disk.write(descriptor, rest) :]
-
     @property
     def _temporary(self) -> Path:
         return self._path.with_name(self._path.name + ".new")
 
-    @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        try:
-            with _disk_errors(self._path):
-                yield
-        except JournalFailedError:
-            self._failed = True
-            raise
+    def _fail(self, error: OSError) -> JournalFailedError:
+        """Lets the journal accept nothing more, and returns the error to raise."""
+        self._failed = True
+        return JournalFailedError(self._path, error)
 
 
 def _lock_path(path: Path) -> Path:

@@ -14,7 +14,7 @@ unwritten, which read as NUL. A power cut has no other effect, and a flipped bit
 import binascii
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from drink_agent.domain.records import Entry, InvalidRecordError
@@ -101,11 +101,6 @@ def encode_header(header: Header) -> bytes:
             "kept": header.kept,
         }
     )
-
-
-def encode_entries(entries: Sequence[Entry]) -> bytes:
-    """Returns the frame with the entries of one sync."""
-    return encode_frame([entry.to_dict() for entry in entries])
 
 
 def decode(data: bytes) -> Contents:

@@ -30,7 +30,7 @@ from drink_agent.domain.events import (
 )
 from drink_agent.domain.evidence import Cause, Evidence, Outcome
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
-from drink_agent.journal.compaction import survivors
+from drink_agent.domain.recovery import survivors
 from drink_agent.journal.file import Journal, JournalSettings
 from drink_agent.link import convert
 from drink_agent.link.client import LinkClient
