@@ -62,26 +62,23 @@ class DriverBench:
     def check_login(self, login: bytes) -> None:
         self.logins.append(login)
 
-    def report(self, event: BoardOutcome | BoardLateEvidence) -> None:
-        self.effects.append(event)
-
     # --- input of the driver ---
 
     def connect(self) -> None:
         self.driver.connected(self.now)
-        self._record_status()
+        self._record_output()
 
     def lose(self, *, unsent: bool = False) -> None:
         self.driver.disconnected(self.now, unsent=unsent)
-        self._record_status()
+        self._record_output()
 
     def receive(self, data: bytes) -> None:
         self.driver.receive(data, self.now)
-        self._record_status()
+        self._record_output()
 
     def dispense(self, drop: str, slot: int) -> None:
         self.driver.dispense(drop, slot, self.now)
-        self._record_status()
+        self._record_output()
 
     def pass_s(self, seconds: float) -> None:
         """Lets time pass, with a tick at each deadline as in `Board`."""
@@ -89,7 +86,7 @@ class DriverBench:
         while (deadline := self.driver.next_deadline) is not None and deadline <= until:
             self.now = max(self.now, deadline)
             self.driver.tick(self.now)
-            self._record_status()
+            self._record_output()
         self.now = until
 
     def show_idle(self, status: bytes = FULL) -> None:
@@ -127,7 +124,9 @@ class DriverBench:
     def closed(self) -> bool:
         return any(isinstance(effect, CloseStream) for effect in self.effects)
 
-    def _record_status(self) -> None:
+    def _record_output(self) -> None:
+        self.effects += self.driver.events
+        self.driver.events.clear()
         if self.driver.status != self._status:
             self._status = self.driver.status
             self.effects.append(self._status)

@@ -22,7 +22,6 @@ from drink_agent.board.streams import (
 from drink_agent.board.tcp_stream import DialSource, ListenSource
 from drink_agent.domain.events import (
     BoardEvent,
-    BoardLateEvidence,
     BoardOutcome,
     BoardStatus,
     Recall,
@@ -236,22 +235,21 @@ class Board:
             self._failure = self._failure or StreamLostError(str(error))
             self._stream.hang_up(str(error))
 
-    def report(self, event: BoardOutcome | BoardLateEvidence) -> None:
-        """Reports what became of a command."""
-        if isinstance(event, BoardOutcome) and event.outcome is not Outcome.UNKNOWN:
-            self._motor_done_at = self._clock()
-        self._on_event(event)
-
     # --- what follows each call of the driver ---
 
     def _after_driver(self) -> None:
-        """Handles a failed write, reports a changed status and sets the timer of the next deadline.
+        """Handles a failed write, reports events and the status, and sets the next timer.
 
         A failed write is handled only now, so that the driver's methods need not be reentrant.
         """
         if self._failure is not None:
             unsent, self._failure = self._failure.unsent, None
             self._driver.disconnected(self._clock(), unsent=unsent)
+        events, self._driver.events = self._driver.events, []
+        for event in events:
+            if isinstance(event, BoardOutcome) and event.outcome is not Outcome.UNKNOWN:
+                self._motor_done_at = self._clock()
+            self._on_event(event)
         status, before = self._driver.status, self._status
         if status != before:
             self._status = status

@@ -9,9 +9,8 @@ has answered.
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from drink_agent.board.drivers.command_record import printable
 from drink_agent.board.drivers.driver import Deadline, Driver, DriverIO, is_power_of_ten
-from drink_agent.domain.evidence import Cause, Evidence, Sensor
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Sensor
 
 if TYPE_CHECKING:  # the settings check themselves with the drivers
     from drink_agent.board.settings import BoardSettings
@@ -201,7 +200,7 @@ class Coke1994Driver(Driver):
 
     def _on_byte(self, byte: int) -> None:
         if self._command is not None and self._state is not Coke1994State.READY:
-            self._command.received(printable(bytes([byte])), self._now)
+            self._command.add_line(Direction.RECEIVED, bytes([byte]), self._now)
         if not self._asked or byte >> self._settings.max_slot:
             self.malformed += 1
             if is_power_of_ten(self.malformed):

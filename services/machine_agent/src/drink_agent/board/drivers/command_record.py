@@ -63,13 +63,16 @@ class CommandRecord:
         self._is_read_out = False
         self._lines: list[Line] = []
 
-    def sent(self, text: str, now: float) -> None:
-        """Records a line to the board."""
-        self._keep(Direction.SENT, text, now)
-
-    def received(self, text: str, now: float) -> None:
-        """Records a line from the board."""
-        self._keep(Direction.RECEIVED, text, now)
+    def add_line(self, direction: Direction, line: bytes, now: float) -> None:
+        """Records a line to or from the board as printable ASCII, all other bytes escaped."""
+        text = "".join(
+            chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}"
+            for byte in line[:MAX_LINE_CHARS]
+        )
+        if len(self._lines) == MAX_LINES:
+            del self._lines[_FIRST_LINES]
+        offset_ms = round((now - self.written_at) * 1000)
+        self._lines.append(Line(direction, offset_ms, text[:MAX_LINE_CHARS]))
 
     def sensor(self, slot: int, reading: Sensor, now: float) -> None:
         """Records the reading of a slot's sensor."""
@@ -136,17 +139,3 @@ class CommandRecord:
 
     def _offset_ms(self, at: float | None) -> int | None:
         return None if at is None else round((at - self.written_at) * 1000)
-
-    def _keep(self, direction: Direction, text: str, now: float) -> None:
-        offset_ms = round((now - self.written_at) * 1000)
-        if len(self._lines) == MAX_LINES:
-            del self._lines[_FIRST_LINES]
-        self._lines.append(Line(direction, offset_ms, text[:MAX_LINE_CHARS]))
-
-
-def printable(line: bytes) -> str:
-    """Returns a line as printable ASCII, with all other bytes escaped."""
-    return "".join(
-        chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02x}"
-        for byte in line[:MAX_LINE_CHARS]
-    )

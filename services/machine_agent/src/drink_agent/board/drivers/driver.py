@@ -5,9 +5,9 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from drink_agent.board.drivers.command_record import CommandRecord, printable
+from drink_agent.board.drivers.command_record import CommandRecord
 from drink_agent.domain.events import BoardLateEvidence, BoardOutcome, BoardStatus, Recall
-from drink_agent.domain.evidence import Cause, Evidence, Sensor
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Sensor
 
 if TYPE_CHECKING:  # the settings check themselves with the drivers
     from drink_agent.board.settings import BoardSettings
@@ -34,15 +34,13 @@ class DriverIO(Protocol):
         If it is another board, nothing more is written and the stream ends.
         """
 
-    def report(self, event: BoardOutcome | BoardLateEvidence) -> None:
-        """Passes on what became of a command."""
-
 
 class Driver(ABC):
     """Speaks the protocol of one type of board.
 
     It has no socket and no clock: `now` is always the monotonic time in seconds, and output goes
-    through `io`. `status` may have changed after each call.
+    through `io`. After each call, `status` may have changed, and `events` has what became of
+    commands.
 
     Args:
         settings: The board's settings.
@@ -56,6 +54,8 @@ class Driver(ABC):
         self._now = 0.0
         self._command: CommandRecord | None = None
         self._cause = Cause.BOARD_SILENT
+        self.events: list[BoardOutcome | BoardLateEvidence] = []
+        """What became of commands, in order; the caller takes it out."""
 
     @classmethod
     @abstractmethod
@@ -131,7 +131,7 @@ class Driver(ABC):
     def _send(self, line: bytes) -> None:
         """Writes a line and records it as evidence of the last command."""
         if self._command is not None:
-            self._command.sent(printable(line.rstrip(b"\n")), self._now)
+            self._command.add_line(Direction.SENT, line.rstrip(b"\n"), self._now)
         self._io.write(line)
 
     def _begin(self, drop: str, slot: int) -> None:
@@ -158,7 +158,7 @@ class Driver(ABC):
         """Reports the outcome of the outstanding command."""
         assert self._command is not None
         evidence = self._command.evidence(cause, self._now)
-        self._io.report(BoardOutcome(self._command.drop, cause, evidence))
+        self.events.append(BoardOutcome(self._command.drop, cause, evidence))
 
     def _end_unknown(self, cause: Cause) -> None:
         """Reports that the outcome is unknown; the command is kept for late evidence."""
@@ -169,7 +169,7 @@ class Driver(ABC):
         """Reports late evidence of a command whose outcome was reported before."""
         assert self._command is not None
         evidence = self._command.evidence(cause, self._now)
-        self._io.report(BoardLateEvidence(self._command.drop, cause, evidence))
+        self.events.append(BoardLateEvidence(self._command.drop, cause, evidence))
 
     def _amend_readings(self) -> None:
         """Reports new sensor readings of a command with an unknown outcome."""
@@ -178,7 +178,7 @@ class Driver(ABC):
 
     def _refuse(self, drop: str, cause: Cause, evidence: Evidence) -> None:
         """Reports the outcome of a command that is not written."""
-        self._io.report(BoardOutcome(drop, cause, evidence))
+        self.events.append(BoardOutcome(drop, cause, evidence))
 
 
 class Readings:

@@ -19,12 +19,12 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from drink_agent.board.drivers import tini_codec as tini
-from drink_agent.board.drivers.command_record import CommandRecord, printable
+from drink_agent.board.drivers.command_record import CommandRecord
 from drink_agent.board.drivers.driver import Deadline, Driver, DriverIO, is_power_of_ten
 from drink_agent.board.drivers.idle_probe import FULL_PROOFS, QUIET_S, IdleProbe
 from drink_agent.board.drivers.tini_codec import LoginVerdict, encode, judge_login
 from drink_agent.domain.events import BoardLateEvidence
-from drink_agent.domain.evidence import Cause, Evidence, Outcome
+from drink_agent.domain.evidence import Cause, Direction, Evidence, Outcome
 
 if TYPE_CHECKING:  # the settings check themselves with the drivers
     from drink_agent.board.settings import BoardSettings
@@ -138,7 +138,11 @@ class TiniDriver(Driver):
         for decoded in self._decoder.feed(data):
             if self._state is TiniState.DISCONNECTED:
                 break
-            self._keep(decoded)
+            # Of an idle board, only what may be a late answer is evidence.
+            is_answer = isinstance(decoded.message, tini.Ack | tini.Nack)
+            is_idle = self._state in (TiniState.READY, TiniState.SETTLING)
+            if self._command is not None and (is_answer or not is_idle):
+                self._command.add_line(Direction.RECEIVED, self._evident(decoded), self._now)
             self._TABLE[self._state][type(decoded.message)](self, decoded.message)
         self._probe.received(now)
 
@@ -147,15 +151,6 @@ class TiniDriver(Driver):
         self._readings.connected()
         self._lists_slots = False
         self._listed_at = float("-inf")
-
-    def _keep(self, decoded: tini.Decoded) -> None:
-        """Keeps a line as evidence; if the board is idle, only what may be a late answer."""
-        is_answer = isinstance(decoded.message, tini.Ack | tini.Nack)
-        if self._command is not None and (is_answer or not self._is_idle()):
-            self._command.received(self._evident(decoded), self._now)
-
-    def _is_idle(self) -> bool:
-        return self._state in (TiniState.READY, TiniState.SETTLING)
 
     def dispense(self, drop: str, slot: int, now: float) -> None:
         """Commands a slot's motor once, or reports that the board cannot be commanded.
@@ -168,13 +163,9 @@ class TiniDriver(Driver):
         self._now = now
         if self._state is TiniState.SETTLING:
             self._held = (drop, slot)
-        elif self._state is TiniState.READY:
-            self._command_motor(drop, slot)
-        else:
+        elif self._state is not TiniState.READY:
             self._refuse(drop, Cause.BOARD_UNREACHABLE, Evidence())
-
-    def _command_motor(self, drop: str, slot: int) -> None:
-        if problem := self._problem_of(slot):
+        elif problem := self._problem_of(slot):
             self._io.log(f"{drop}: {problem}")
             self._refuse(drop, Cause.BOARD_UNREACHABLE, Evidence(contradiction=problem))
         else:
@@ -217,7 +208,7 @@ class TiniDriver(Driver):
                 written_at = self._command.written_at
                 deadlines.append((written_at + limits.response_limit_s, self._desync))
             case TiniState.SETTLING:
-                deadlines.append((self._probe.started_at + SETTLE_LIMIT_S, self._doubt))
+                deadlines.append((self._probe.started_at + SETTLE_LIMIT_S, self._end_settling))
                 deadlines.append((self._probe.due_at, self._ask_if_idle))
             case TiniState.PROBING | TiniState.DESYNCED:
                 started_at = self._probe.started_at
@@ -225,12 +216,12 @@ class TiniDriver(Driver):
                 deadlines.append((self._probe.due_at, self._ask_if_idle))
         return deadlines
 
-    def _evident(self, decoded: tini.Decoded) -> str:
+    def _evident(self, decoded: tini.Decoded) -> bytes:
         """Returns the line as evidence, which must not hold a password."""
         password = self._settings.password.encode("ascii")
         if isinstance(decoded.message, tini.Login) or (password and password in decoded.line):
-            return f"{printable(decoded.line[:1])}(withheld)"
-        return printable(decoded.line)
+            return decoded.line[:1] + b"(withheld)"
+        return decoded.line
 
     def _close_silent(self) -> None:
         self._close("the board has not answered within its time limit")
@@ -249,7 +240,7 @@ class TiniDriver(Driver):
         self._io.log("the board did not answer a command in time; it gets no other until it does")
         self._start_probing(TiniState.DESYNCED)
 
-    def _doubt(self) -> None:
+    def _end_settling(self) -> None:
         self._refuse_held()
         self._start_probing(TiniState.PROBING)
 
@@ -362,9 +353,9 @@ class TiniDriver(Driver):
         if self._answered is None or self._answered[1] is cause.outcome:
             return
         (command, _), self._answered = self._answered, None
-        command.received(printable(encode(answer).rstrip()), self._now)
+        command.add_line(Direction.RECEIVED, encode(answer).rstrip(), self._now)
         evidence = command.evidence(cause, self._now)
-        self._io.report(BoardLateEvidence(command.drop, cause, evidence))
+        self.events.append(BoardLateEvidence(command.drop, cause, evidence))
 
     def _on_status(self, status: tini.Message) -> None:
         assert isinstance(status, tini.SlotStatus)
@@ -428,8 +419,8 @@ class TiniDriver(Driver):
                 self._command = None
         self._state = TiniState.READY
         if self._held is not None:
-            held, self._held = self._held, None
-            self._command_motor(*held)
+            (drop, slot), self._held = self._held, None
+            self.dispense(drop, slot, self._now)
 
     def _on_temperature(self, temperature: tini.Message) -> None:
         assert isinstance(temperature, tini.Temperature)
