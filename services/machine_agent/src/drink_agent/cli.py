@@ -24,7 +24,7 @@ from drink_agent.journal.file import (
 )
 from drink_agent.loglines.process import open_standard_streams, take_over
 from drink_agent.logs import set_up_logging
-from drink_agent.runtime.status import socket_of
+from drink_agent.runtime.system import socket_of
 from drink_agent.tools import reports
 
 # A supervisor may run `status` every few seconds, so each command imports its own modules only when

@@ -35,8 +35,7 @@ from drink_agent.journal.file import Journal, JournalSettings
 from drink_agent.link import convert
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
-from drink_agent.runtime.status import serve_status, socket_of
-from drink_agent.runtime.system import SystemdNotifier
+from drink_agent.runtime.system import SystemdNotifier, serve_status, socket_of
 
 _log = logging.getLogger("drink_agent.agent")
 
