@@ -20,7 +20,7 @@ from drink_agent.journal.file import Journal
 from drink_agent.journal.format import encode_frame
 from drink_frontend.domain import drop as drop_rules
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Drop, Refund, Result
+from drink_frontend.domain.entities import Account, Drop, Refund, Result, Slot
 from drink_frontend.domain.errors import TokenInvalidError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.storage.drops import DropTable
@@ -169,10 +169,10 @@ def late_ack_to_current_drop(patch: pytest.MonkeyPatch) -> None:
 
 def charge_before(patch: pytest.MonkeyPatch) -> None:
     """The price is taken when the drop is placed, and never given back."""
-    reserve = placement._reserve
+    reserve = placement.Placement._reserve
 
-    def charge(tx: Transaction, new: Drop) -> Drop:
-        drop = reserve(tx, new)
+    def charge(unit: placement.Placement, tx: Transaction, slot: Slot) -> Drop:
+        drop = reserve(unit, tx, slot)
         post = Transfer(
             id=f"{drop.hold_id}-early",
             kind=TransferKind.POST,
@@ -186,7 +186,7 @@ def charge_before(patch: pytest.MonkeyPatch) -> None:
         tx.ledger.add(post)
         return drop
 
-    patch.setattr(placement, "_reserve", charge)
+    patch.setattr(placement.Placement, "_reserve", charge)
     patch.setattr("drink_frontend.usecases.advance._resolve_hold", lambda *_: None)
 
 

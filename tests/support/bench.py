@@ -23,7 +23,7 @@ from drink_frontend.domain.entities import (
     Result,
     Slot,
 )
-from drink_frontend.domain.errors import OutcomeUnknownError
+from drink_frontend.domain.errors import DrinkError, OutcomeUnknownError
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import Engine
 from drink_frontend.storage.settings import StorageSettings
@@ -52,6 +52,35 @@ JOURNAL = "journal-1"
 FRONTEND = "frontend-1"
 
 
+class HandLink:
+    """A link that a test has set, which records what it is told; see `HandLinks`.
+
+    It implements `usecases.links.AgentLink`.
+    """
+
+    def __init__(self, links: "HandLinks", machine: str, status: LinkStatus) -> None:
+        assert status.epoch is not None
+        self.epoch = status.epoch
+        self.reach = status.reach
+        self._links = links
+        self._machine = machine
+
+    def wake(self) -> None:
+        self._links.wake(self._machine)
+
+    def command(self, drop: Drop) -> None:
+        self._links.commanded.append(drop)
+
+    def fail(self, error: DrinkError) -> None:
+        self._links.failed.append((self._machine, type(error)))
+
+    def supersede(self) -> None:
+        raise NotImplementedError
+
+    def release(self) -> None:
+        raise NotImplementedError
+
+
 class HandLinks(Links):
     """Links as a test sets them, which record what they are told to do.
 
@@ -59,7 +88,7 @@ class HandLinks(Links):
         here: The links to this frontend.
         woken: Machines that were told of a drop, in order.
         commanded: Drops whose commands were to be sent, in order.
-        failed: Links that were ended because a command on them may not have been sent.
+        failed: Machines whose links were ended with an error, with its class.
         superseded: Links that were ended, with the newer epoch.
         released: How often all links were ended.
     """
@@ -69,18 +98,18 @@ class HandLinks(Links):
         self.here: dict[str, LinkStatus] = {}
         self.woken: list[str] = []
         self.commanded: list[Drop] = []
-        self.failed: list[tuple[str, int]] = []
+        self.failed: list[tuple[str, type[DrinkError]]] = []
         self.superseded: list[tuple[str, int]] = []
         self.released = 0
 
     def wake(self, machine: str) -> None:
         self.woken.append(machine)
 
-    def command(self, drop: Drop) -> None:
-        self.commanded.append(drop)
-
-    def fail_uncertain_link(self, machine: str, epoch: int) -> None:
-        self.failed.append((machine, epoch))
+    def ready(self, machine: str) -> HandLink | None:
+        status = self.here.get(machine)
+        if status is None or status.reach is not Reach.READY:
+            return None
+        return HandLink(self, machine, status)
 
     def status(self, machine: str) -> LinkStatus | None:
         return self.here.get(machine)

@@ -101,10 +101,6 @@ class FollowedDrops(Drops):
             settings=DropSettings(),
         )
 
-    async def outcome(self, drop_id: str) -> Drop:
-        with self.followers.one_more():
-            return await super().outcome(drop_id)
-
     async def watch(self, drop_id: str) -> AsyncGenerator[Drop, None]:
         with self.followers.one_more():
             async with aclosing(super().watch(drop_id)) as drops:

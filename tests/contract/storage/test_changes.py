@@ -62,6 +62,8 @@ async def test_a_drop_is_handed_to_who_listens_as_it_was_committed(storage: Data
     with storage.changes.drop(order(1).id) as first, storage.changes.drop(order(2).id) as second:
         assert first.latest == _handed_on(storage, placed)
         assert second.latest is None
+        assert storage.changes.is_followed(order(1).id)
+    assert not storage.changes.is_followed(order(1).id)
 
 
 async def test_accounts_are_handed_on_as_they_were_committed(storage: Database) -> None:

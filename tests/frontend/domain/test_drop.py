@@ -114,7 +114,7 @@ def test_what_an_agent_reports_for_a_reason_that_is_not_its_to_give_is_unknown()
     """Invariant 8: only known evidence settles a drop."""
     for outcome, causes in AGENT_CAUSES.items():
         for cause in Cause:
-            event, kept = reported(outcome, cause)
+            event, kept = reported(outcome, cause, sensor_independent=True, earlier=Cause.NONE)
             if cause in causes:
                 assert step(State.DISPATCHED, event).state is outcome
                 assert kept is cause

@@ -437,9 +437,10 @@ def believe_any_journal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def believe_an_old_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        dispatch, "_event_of", lambda result, _: reported(result.outcome, result.cause)
-    )
+    def believe(outcome: State, cause: Cause, **_: Any) -> tuple[DropEvent, Cause]:
+        return reported(outcome, cause, sensor_independent=True, earlier=Cause.NONE)
+
+    monkeypatch.setattr(dispatch, "reported", believe)
 
 
 def cancel_what_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,17 @@ def test_an_older_link_that_comes_late_is_superseded_itself() -> None:
     assert (older.ends, newer.ends) == (["superseded"], [])
 
 
+def test_only_a_link_whose_commands_reach_the_board_is_ready() -> None:
+    links, link = Links(), RecordedLink(1)
+    assert links.ready("d") is None
+    links.add("d", link)
+    assert links.ready("d") is link
+    with links.opening("d"):
+        assert links.ready("d") is None
+    link.reach = Reach.BOARD_DOWN
+    assert links.ready("d") is None
+
+
 def test_links_may_be_opened_at_the_same_time() -> None:
     links = Links()
     with links.opening("d"):

@@ -170,7 +170,9 @@ TRANSITIONS: dict[tuple[State, DropEvent], State] = {
 }
 
 
-def reported(outcome: State, cause: Cause) -> tuple[DropEvent, Cause]:
+def reported(
+    outcome: State, cause: Cause, *, sensor_independent: bool, earlier: Cause
+) -> tuple[DropEvent, Cause]:
     """The event that an agent's report stands for, and the cause to keep with the new state.
 
     An outcome with a cause that is not known here, as a newer agent's, becomes UNKNOWN.
@@ -178,7 +180,17 @@ def reported(outcome: State, cause: Cause) -> tuple[DropEvent, Cause]:
     Args:
         outcome: A key of AGENT_CAUSES.
         cause: What the agent gives as its cause.
+        sensor_independent: Whether the agent declares that only a sale changes its sensors.
+        earlier: The drop's cause so far.
     """
+    if (outcome, cause) == (State.DISPENSED, Cause.SENSOR) and not sensor_independent:
+        # An agent of 0.1.0 reports so what a sensor read after a silence, and a refusal can change
+        # a sensor as well as a sale. What it reported is in the audit record.
+        outcome, cause = State.UNKNOWN, Cause.BOARD_SILENT
+    if earlier is Cause.JOURNAL_REPLACED and outcome is not State.DISPENSED:
+        # An old copy of the journal may lack the record that the motor was started, so it proves
+        # only that an item fell.
+        return DropEvent.LOSE, Cause.JOURNAL_REPLACED
     if cause not in AGENT_CAUSES[outcome]:
         return DropEvent.LOSE, Cause.UNRECOGNIZED
     return _EVENT_OF[outcome], cause

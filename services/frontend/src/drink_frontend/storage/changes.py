@@ -170,6 +170,10 @@ class Changes:
         """A subscription to changes of one drop."""
         return DropSubscription(self._drops, drop_id, self._recent)
 
+    def is_followed(self, drop_id: str) -> bool:
+        """Whether anybody subscribes to changes of the drop."""
+        return drop_id in self._drops
+
     def machine(self, name: str | None) -> Subscription:
         """A subscription to changes of a machine; with None, of all machines."""
         return Subscription(self._machines, name)

@@ -162,7 +162,12 @@ def _settle(
         records.add(AuditKind.SENSOR_CONTRADICTED, claim, drop)
     if drop.state.final:
         facts["evidence"] = shortened(evidence)
-    event, cause = _event_of(result, drop)
+    event, cause = reported(
+        result.outcome,
+        result.cause,
+        sensor_independent=bool(evidence.get("sensor_independent")),
+        earlier=drop.cause,
+    )
     return advance(
         tx,
         drop,
@@ -174,18 +179,3 @@ def _settle(
         facts=facts,
         contradictions=records,
     ).verdict
-
-
-def _event_of(result: Result, drop: Drop) -> tuple[DropEvent, Cause]:
-    """Which event of the drop a result is, and its cause."""
-    outcome, cause = result.outcome, result.cause
-    is_sensor = (outcome, cause) == (State.DISPENSED, Cause.SENSOR)
-    if is_sensor and not result.evidence.get("sensor_independent"):
-        # An agent of 0.1.0 reports so what a sensor read after a silence, and a refusal can change
-        # a sensor as well as a sale. What it reported is in the audit record.
-        outcome, cause = State.UNKNOWN, Cause.BOARD_SILENT
-    if drop.cause is Cause.JOURNAL_REPLACED and outcome is not State.DISPENSED:
-        # An old copy of the journal may lack the record that the motor was started, so it proves
-        # only that an item fell.
-        return DropEvent.LOSE, Cause.JOURNAL_REPLACED
-    return reported(outcome, cause)

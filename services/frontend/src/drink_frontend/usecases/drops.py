@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import structlog
 
 from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict
-from drink_frontend.domain.entities import Account, AuditRecord, Drop, Reach
+from drink_frontend.domain.entities import Account, AuditRecord, Drop
 from drink_frontend.domain.errors import (
     DrinkError,
     DropNotCancellableError,
@@ -23,13 +23,12 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.limits import check_request_id, check_text
 from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.rate_limiter import RateLimiter
-from drink_frontend.storage.changes import DropSubscription
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.links import Links
-from drink_frontend.usecases.placement import DropOrder, Placed, Placement
+from drink_frontend.usecases.placement import DropOrder, Placement
 from drink_frontend.usecases.refunds import Refunding, RefundOrder
 from drink_frontend.usecases.settings import DropSettings
 from drink_frontend.usecases.users import user_shown
@@ -65,7 +64,6 @@ class Drops:
         self._randomness = randomness
         self._deadlines = deadlines
         self._settings = settings
-        self._followed: dict[DropSubscription, str] = {}
         self._placements: set[asyncio.Task[Drop]] = set()
         self._draining = False
         self._cancels = RateLimiter(
@@ -104,30 +102,27 @@ class Drops:
     async def _place(self, order: DropOrder) -> Drop:
         if self._draining:
             raise ShuttingDownError("the frontend is shutting down")
-        link = self._links.status(order.machine)
-        epoch = link.epoch if link is not None and link.reach is Reach.READY else None
+        link = self._links.ready(order.machine)
         placement = Placement(
             order,
             self._settings,
             self._randomness.drop_id(),
             self._randomness.id(),
-            epoch,
+            None if link is None else link.epoch,
             self._clock.now_ms(),
         )
         try:
             placed = await self._storage.write(placement.carry_out)
         except OutcomeUnknownError:
-            if epoch is not None:
-                self._links.fail_uncertain_link(order.machine, epoch)
+            # At its next Hello the agent reports which commands it did not receive.
+            if link is not None:
+                why = "a drop may be dispatched whose command was not sent"
+                link.fail(OutcomeUnknownError(why))
             raise
-        self._pass_on(placed)
-        return placed.drop
-
-    def _pass_on(self, placed: Placed) -> None:
-        """Sends, schedules or enqueues the committed drop."""
         drop = placed.drop
         if placed.commanded is not None:
-            self._links.command(placed.commanded)
+            assert link is not None
+            link.command(placed.commanded)
         elif drop.state is State.SCHEDULED:
             self._deadlines.wake()
         elif drop.state is State.RESERVED and not placed.behind:
@@ -142,6 +137,7 @@ class Drops:
                 price=drop.price,
                 state=drop.state,
             )
+        return drop
 
     async def outcome(self, drop_id: str) -> Drop:
         """Waits until the drop is DISPENSED, NOT_DISPENSED or UNKNOWN, and returns it.
@@ -149,10 +145,11 @@ class Drops:
         Raises:
             DropNotFoundError: there is no such drop.
         """
-        with self._follow(drop_id) as subscription:
-            while not (drop := await self._look(subscription, drop_id)).state.answered:
-                await subscription.changed()
-        return drop
+        async with contextlib.aclosing(self.watch(drop_id)) as versions:
+            async for drop in versions:
+                if drop.state.answered:
+                    return drop
+        raise AssertionError("a watch ends with a final state")
 
     async def watch(self, drop_id: str) -> AsyncGenerator[Drop, None]:
         """The drop now and after each change; ends after its final state.
@@ -160,22 +157,17 @@ class Drops:
         Raises:
             DropNotFoundError: there is no such drop.
         """
-        with self._follow(drop_id) as subscription:
+        with self._storage.changes.drop(drop_id) as subscription:
             while True:
-                drop = await self._look(subscription, drop_id)
+                drop = subscription.latest
+                if drop is None:
+                    drop = await self._storage.read(lambda tx: tx.drops.get(drop_id))
+                if drop is None:
+                    raise DropNotFoundError("no such drop")
                 yield drop
                 if drop.state.final:
                     return
                 await subscription.changed()
-
-    @contextlib.contextmanager
-    def _follow(self, drop_id: str) -> Iterator[DropSubscription]:
-        with self._storage.changes.drop(drop_id) as subscription:
-            self._followed[subscription] = drop_id
-            try:
-                yield subscription
-            finally:
-                del self._followed[subscription]
 
     async def settle(self) -> None:
         """Waits for the outcome of each drop under way that concerns this frontend.
@@ -190,7 +182,7 @@ class Drops:
         while self._placements:
             await asyncio.wait(self._placements)
         for drop in await self._storage.read(under_way):
-            is_followed = drop.id in self._followed.values()
+            is_followed = self._storage.changes.is_followed(drop.id)
             at_motor = drop.state is State.DISPATCHED and self._links.status(drop.machine)
             if is_followed or at_motor:
                 await self.outcome(drop.id)
@@ -346,14 +338,6 @@ class Drops:
         )
         drop = await self._storage.write(refunding.carry_out)
         log.info("drop_refunded", drop_id=drop.id, actor=caller.name, credits=drop.refunded)
-        return drop
-
-    async def _look(self, subscription: DropSubscription, drop_id: str) -> Drop:
-        if (latest := subscription.latest) is not None:
-            return latest
-        drop = await self._storage.read(lambda tx: tx.drops.get(drop_id))
-        if drop is None:
-            raise DropNotFoundError("no such drop")
         return drop
 
 

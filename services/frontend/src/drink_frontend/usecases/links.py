@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from drink_frontend.domain.entities import Drop, Reach
-from drink_frontend.domain.errors import DrinkError, OutcomeUnknownError
+from drink_frontend.domain.errors import DrinkError
 
 
 class AgentLink(Protocol):
@@ -26,10 +26,13 @@ class AgentLink(Protocol):
         """Makes the link ask for the machine's next drop."""
 
     def command(self, drop: Drop) -> None:
-        """Sends the command of a drop whose dispatch on this link is committed."""
+        """Sends the command of a drop whose dispatch on this link is committed.
+
+        If the link has ended, the agent reports the command as not received at its next Hello.
+        """
 
     def fail(self, error: DrinkError) -> None:
-        """Ends the link with an error."""
+        """Ends the link with an error, unless it has ended."""
 
     def supersede(self) -> None:
         """Ends the link because the machine has a newer one."""
@@ -107,23 +110,15 @@ class Links:
         if link is not None:
             link.wake()
 
-    def command(self, drop: Drop) -> None:
-        """Sends the command of a drop whose dispatch is committed, if its link is still open here.
+    def ready(self, machine: str) -> AgentLink | None:
+        """The machine's link here, if a command on it would reach the board now.
 
-        Otherwise the agent reports the command as not received at its next Hello.
-        """
-        link = self._links.get(drop.machine)
-        if link is not None and link.epoch == drop.epoch:
-            link.command(drop)
-
-    def fail_uncertain_link(self, machine: str, epoch: int) -> None:
-        """Ends the link `epoch`, on which a drop may be dispatched whose command is not sent.
-
-        At its next Hello the agent reports which commands it did not receive.
+        None also while another link is being opened, which may be the machine's newest already.
         """
         link = self._links.get(machine)
-        if link is not None and link.epoch == epoch:
-            link.fail(OutcomeUnknownError("a drop may be dispatched whose command was not sent"))
+        if link is None or machine in self._opening or link.reach is not Reach.READY:
+            return None
+        return link
 
     def status(self, machine: str) -> LinkStatus | None:
         """The machine's link here; None if there is none and none is being opened."""

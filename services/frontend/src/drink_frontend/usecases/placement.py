@@ -129,9 +129,8 @@ class Placement:
         if account.closed:
             raise AccountClosedError("the account is closed")
         machine, slot, queue = self._open_slot(tx)
-        self._check_price(account, slot)
-        self._check_queue(tx, queue)
-        drop = _reserve(tx, _new_drop(order, slot, self.drop_id, self.hold_id, self.now_ms))
+        self._check(tx, account, slot, queue)
+        drop = self._reserve(tx, slot)
         if drop.state is not State.RESERVED or queue.at_motor:
             return Placed(drop, is_new=True, behind=queue.at_motor)
         only = None if queue.length else drop
@@ -177,78 +176,74 @@ class Placement:
             raise AccountNotFoundError("no such account")
         return account
 
-    def _check_price(self, account: Account, slot: Slot) -> None:
-        ceiling = self.order.price_ceiling
-        if ceiling is not None and slot.price > ceiling:
+    def _check(self, tx: Transaction, account: Account, slot: Slot, queue: Queue) -> None:
+        """Refuses an order that its price, the account's credits or the queue do not allow."""
+        order = self.order
+        if order.price_ceiling is not None and slot.price > order.price_ceiling:
             raise PriceAboveCeilingError("the price is above the ceiling", price=slot.price)
         if account.available < slot.price:
             raise InsufficientCreditsError(
                 "not enough credits", available=account.available, price=slot.price
             )
-
-    def _check_queue(self, tx: Transaction, queue: Queue) -> None:
-        """Refuses a drop if too many wait for the machine, of the account or of all accounts."""
         limit = self.settings.waiting_per_account_max
         if queue.of_buyer >= limit:
             raise TooManyWaitingError(
                 "too many drops of the account wait for this machine", waiting_max=limit
             )
-        if self.order.delay_s:
-            busy = tx.drops.scheduled(self.order.machine) >= self.settings.scheduled_max
+        if order.delay_s:
+            busy = tx.drops.scheduled(order.machine) >= self.settings.scheduled_max
         else:
             busy = queue.length >= self.settings.waiting_max
         if busy:
             raise MachineBusyError("too many drops wait for this machine")
 
-
-def _new_drop(order: DropOrder, slot: Slot, drop_id: str, hold_id: str, now_ms: int) -> Drop:
-    return Drop(
-        id=drop_id,
-        account=order.account,
-        request_id=order.request_id,
-        fingerprint=order.fingerprint,
-        machine=order.machine,
-        slot=order.slot,
-        item=slot.item,
-        price=slot.price,
-        hold_id=hold_id,
-        state=State.SCHEDULED if order.delay_s else State.RESERVED,
-        cause=Cause.NONE,
-        created_ms=now_ms,
-        not_before_ms=now_ms + order.delay_s * 1000 if order.delay_s else None,
-    )
-
-
-def _reserve(tx: Transaction, new: Drop) -> Drop:
-    drop = tx.drops.add(new)
-    tx.ledger.add(
-        Transfer(
-            id=drop.hold_id,
-            kind=TransferKind.HOLD,
-            debit_account=drop.account,
-            credit_account=sales_account(drop.machine),
-            amount=drop.price,
-            created_ms=drop.created_ms,
-            drop_id=drop.id,
+    def _reserve(self, tx: Transaction, slot: Slot) -> Drop:
+        """Adds the drop, holds its price, reserves its item and records that."""
+        order, now_ms = self.order, self.now_ms
+        drop = tx.drops.add(
+            Drop(
+                id=self.drop_id,
+                account=order.account,
+                request_id=order.request_id,
+                fingerprint=order.fingerprint,
+                machine=order.machine,
+                slot=order.slot,
+                item=slot.item,
+                price=slot.price,
+                hold_id=self.hold_id,
+                state=State.SCHEDULED if order.delay_s else State.RESERVED,
+                cause=Cause.NONE,
+                created_ms=now_ms,
+                not_before_ms=now_ms + order.delay_s * 1000 if order.delay_s else None,
+            )
         )
-    )
-    tx.machines.move_item(drop.machine, drop.slot, Place.ON_HAND, Place.RESERVED, drop.created_ms)
-    tx.audit.add(
-        AuditRecord(
+        hold = Transfer(
+            id=self.hold_id,
+            kind=TransferKind.HOLD,
+            debit_account=order.account,
+            credit_account=sales_account(order.machine),
+            amount=slot.price,
+            created_ms=now_ms,
+            drop_id=self.drop_id,
+        )
+        tx.ledger.add(hold)
+        tx.machines.move_item(order.machine, order.slot, Place.ON_HAND, Place.RESERVED, now_ms)
+        facts = {
+            "event": "RESERVE",
+            "to": drop.state,
+            "slot": drop.slot,
+            "item": drop.item,
+            "price": drop.price,
+            "not_before_ms": drop.not_before_ms,
+        }
+        record = AuditRecord(
             kind=AuditKind.DROP_MOVED,
-            at_ms=drop.created_ms,
-            actor=drop.account,
+            at_ms=now_ms,
+            actor=order.account,
             drop_id=drop.id,
             machine=drop.machine,
             account=drop.account,
-            facts={
-                "event": "RESERVE",
-                "to": drop.state,
-                "slot": drop.slot,
-                "item": drop.item,
-                "price": drop.price,
-                "not_before_ms": drop.not_before_ms,
-            },
+            facts=facts,
         )
-    )
-    return drop
+        tx.audit.add(record)
+        return drop
