@@ -228,7 +228,7 @@ async def test_a_drop_looks_nothing_up(scene: Scene) -> None:
     scene.hold(Permit("ann", token="revoked long ago"))
     await scene.bench.place()
 
-    assert scene.permits._doubted == set()
+    assert scene.permits._to_check == set()
     assert not scene.permits._wake.is_set()
 
 

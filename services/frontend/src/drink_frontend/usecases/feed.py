@@ -68,7 +68,7 @@ class MachineFeed:
         self._present = 0
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
-        changes.add_listener(self._hear)
+        changes.add_listener(self._on_commit)
 
     async def watch(self, names: Sequence[str]) -> AsyncGenerator[Machine, None]:
         """The machines of those names (all if none is given) now, then each one as it changes.
@@ -134,7 +134,7 @@ class MachineFeed:
             for each in waiting:
                 if not each.done():
                     each.set_result(None)
-            await self._tell(changed)
+            await self._wake_watchers(changed)
 
     def _take(self, machines: Sequence[Machine]) -> list[str]:
         """Keeps the machines; returns the names of those that changed visibly."""
@@ -147,7 +147,7 @@ class MachineFeed:
                 changed.append(machine.name)
         return changed
 
-    async def _tell(self, changed: Collection[str]) -> None:
+    async def _wake_watchers(self, changed: Collection[str]) -> None:
         if not changed:
             return
         watchers = iter(tuple(self._watchers))
@@ -164,6 +164,6 @@ class MachineFeed:
         for watcher in self._watchers:
             watcher.fail(error)
 
-    def _hear(self, changed: ChangeSet | None) -> None:
+    def _on_commit(self, changed: ChangeSet | None) -> None:
         if self._present and (changed is None or changed.machines):
             self._changed.set()

@@ -74,10 +74,10 @@ class Permits:
         self._storage = storage
         self._clock = clock
         self._held: dict[str, dict[object, tuple[Permit, Callable[[], None]]]] = {}
-        self._doubted: set[str] = set()
+        self._to_check: set[str] = set()
         self._wake = asyncio.Event()
-        self._heard_at = float("-inf")
-        storage.changes.add_listener(self._hear)
+        self._revoked_at = float("-inf")
+        storage.changes.add_listener(self._on_commit)
 
     def hold(self, permit: Permit, end: Callable[[], None]) -> Callable[[], None]:
         """Registers `end` to be called, once, when the permit is no longer valid.
@@ -92,9 +92,9 @@ class Permits:
         key = object()
         held = self._held.setdefault(permit.account, {})
         held[key] = (permit, end)
-        if self._clock.monotonic() - self._heard_at < LOOK_INTERVAL_S:
+        if self._clock.monotonic() - self._revoked_at < LOOK_INTERVAL_S:
             # It may have been revoked after its validation and before this call.
-            self._doubt(permit.account)
+            self._check_soon(permit.account)
 
         def give_back() -> None:
             held.pop(key, None)
@@ -130,13 +130,13 @@ class Permits:
                 async with asyncio.timeout(LOOK_INTERVAL_S):
                     await self._wake.wait()
             except TimeoutError:
-                self._doubted.update(self._held)
+                self._to_check.update(self._held)
             self._wake.clear()
-            doubted, self._doubted = self._doubted, set()
+            to_check, self._to_check = self._to_check, set()
             try:
-                await self._look_up(doubted)
+                await self._look_up(to_check)
             except StorageUnavailableError:
-                self._doubted |= doubted
+                self._to_check |= to_check
                 self._wake.set()
                 await asyncio.sleep(RETRY_INTERVAL_S)
 
@@ -165,14 +165,14 @@ class Permits:
             self._held.pop(ended.account, None)
         log.info("permit_ended", account=ended.account)
 
-    def _hear(self, changed: ChangeSet | None) -> None:
+    def _on_commit(self, changed: ChangeSet | None) -> None:
         revoked = set(self._held) if changed is None else changed.revoked
         if changed is None or changed.revoked:
-            self._heard_at = self._clock.monotonic()
+            self._revoked_at = self._clock.monotonic()
         for account in revoked:
-            self._doubt(account)
+            self._check_soon(account)
 
-    def _doubt(self, account: str) -> None:
+    def _check_soon(self, account: str) -> None:
         if account in self._held:
-            self._doubted.add(account)
+            self._to_check.add(account)
             self._wake.set()
