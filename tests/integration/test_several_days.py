@@ -70,21 +70,25 @@ class QuietLinks:
         self.end = asyncio.Event()
         self.ended: asyncio.Queue[None] = asyncio.Queue()
         frontend.links.accepts = lambda *_: True  # type: ignore[method-assign]
-        frontend.links.serve = self.serve  # type: ignore[method-assign]
+        frontend.links.open = self.open  # type: ignore[method-assign,assignment]
 
-    async def serve(
+    @asynccontextmanager
+    async def open(
         self, machine: str, incoming: AsyncIterator[AgentMessage], address: str = ""
-    ) -> AsyncGenerator[FrontendMessage, None]:
+    ) -> AsyncIterator["QuietLinks"]:
         hear = asyncio.create_task(self._keep_hearing(incoming))
         try:
-            await self.end.wait()
-            self.end.clear()
+            yield self
         finally:
             hear.cancel()
             try:
                 await asyncio.wait({hear})
             finally:
                 self.ended.put_nowait(None)
+
+    async def messages(self) -> AsyncGenerator[FrontendMessage, None]:
+        await self.end.wait()
+        self.end.clear()
         if self.end.is_set():
             yield Heartbeat(1)
 

@@ -1,7 +1,8 @@
 """Links on the real use cases, with scripted agents and a clock that a test moves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from drink_frontend.domain.drop import State
@@ -10,7 +11,13 @@ from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links.link import Link
 from drink_frontend.links.machine import MachineRates, MachineState
-from drink_frontend.links.messages import AgentMessage, Dispense, Heartbeat, Welcome
+from drink_frontend.links.messages import (
+    AgentMessage,
+    Dispense,
+    FrontendMessage,
+    Heartbeat,
+    Welcome,
+)
 from drink_frontend.links.server import LinkServer
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.storage.database import Database
@@ -174,9 +181,20 @@ class Rig:
     def call(self, machine: str = "d") -> ScriptedAgent:
         """An agent that has called the server, and said nothing yet."""
         agent = ScriptedAgent()
-        agent.connect(self.server.serve(machine, agent.incoming()))
+        agent.connect(self.serve(machine, agent))
         self.agents.append(agent)
         return agent
+
+    async def serve(
+        self, machine: str, agent: ScriptedAgent
+    ) -> AsyncGenerator[FrontendMessage, None]:
+        """What a new link of the server sends to an agent."""
+        async with (
+            self.server.open(machine, agent.incoming()) as link,
+            aclosing(link.messages()) as messages,
+        ):
+            async for message in messages:
+                yield message
 
     async def connect(self, machine: str = "d", **changed: Any) -> ScriptedAgent:
         """An agent with an open link of the server, which has looked for a drop."""

@@ -201,9 +201,9 @@ async def test_fault_37_a_heartbeat_tells_how_far_the_journal_has_come(rig: Rig)
 
 
 async def test_fault_37_the_end_of_a_link_has_its_journal_mark_kept_at_once(rig: Rig) -> None:
-    await rig.open()
+    agent = await rig.connect()
     assert rig.use_cases.ended == 0
-    await rig.agent.vanish()
+    await agent.vanish()
 
     assert rig.use_cases.ended == 1
 

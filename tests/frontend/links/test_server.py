@@ -209,7 +209,7 @@ async def test_fault_21_a_link_that_was_opening_is_told_too(rig: Rig) -> None:
 async def test_a_stream_that_is_cut_takes_its_link_with_it_at_once(rig: Rig) -> None:
     agent = ScriptedAgent()
     agent.say(hello())
-    stream = rig.server.serve("d", agent.incoming())
+    stream = rig.serve("d", agent)
     assert isinstance(await anext(stream), Welcome)
     await stream.aclose()
     drop = await rig.place()

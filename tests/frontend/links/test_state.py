@@ -20,7 +20,7 @@ from drink_frontend.links.messages import (
     Heartbeat,
     NotReceived,
 )
-from drink_frontend.links.state import MISSED_HEARTBEATS, PROTOCOL_MIN, LinkState, Phase, Progress
+from drink_frontend.links.state import MISSED_HEARTBEATS, PROTOCOL_MIN, AgentRun, LinkState, Phase
 from tests.fakes.agent import READY, hello
 
 LATER: list[AgentMessage] = [
@@ -100,13 +100,13 @@ def test_hello_names_journal_and_boot(lacking: dict[str, Any]) -> None:
 
 def test_fault_17_a_hello_that_was_long_under_way_is_refused() -> None:
     with pytest.raises(LinkSupersededError):
-        link(Phase.GREETING).greet(hello(journal_sequence=8), Progress("boot-1", 9))
+        link(Phase.GREETING).greet(hello(journal_sequence=8), AgentRun("boot-1", 9))
 
 
 @pytest.mark.parametrize(("boot_id", "sequence"), [("boot-1", 8), ("boot-1", 3), ("boot-2", 9)])
 def test_a_hello_of_now_or_of_another_run_is_heard(boot_id: str, sequence: int) -> None:
     message = hello(journal_sequence=8)
-    assert link(Phase.GREETING).greet(message, Progress(boot_id, sequence)) == message
+    assert link(Phase.GREETING).greet(message, AgentRun(boot_id, sequence)) == message
 
 
 def test_a_link_is_ready_while_it_is_open_and_its_board_answers() -> None:

@@ -16,7 +16,6 @@ from drink_frontend.domain.errors import (
     StorageUnavailableError,
 )
 from drink_frontend.domain.ports import Clock
-from drink_frontend.links.facts import Fact, Facts, RetryDelays
 from drink_frontend.links.machine import MachineState
 from drink_frontend.links.messages import (
     AgentMessage,
@@ -31,8 +30,9 @@ from drink_frontend.links.messages import (
     ResultAck,
     Welcome,
 )
+from drink_frontend.links.reports import Report, ReportBacklog, RetryDelays
 from drink_frontend.links.settings import LinkSettings
-from drink_frontend.links.state import LinkState, Phase, Progress
+from drink_frontend.links.state import AgentRun, LinkState, Phase
 from drink_frontend.usecases.agents import Agents
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.links import Links
@@ -55,7 +55,7 @@ class Link:
 
     Attributes:
         state: The rules of this link.
-        progress: How far its agent has come, once it is open.
+        agent_run: The run of the agent, once the link is open.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class Link:
         self._settings = settings
         self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
         self._wake = asyncio.Event()
-        self._facts = Facts(self._store, self._postponed, settings)
-        self.progress = Progress("", 0)
+        self._backlog = ReportBacklog(self._store, settings)
+        self.agent_run = AgentRun("", 0)
         self._address = address
         self._journal_id = ""
         self._last_sent_s = clock.monotonic()
@@ -140,8 +140,8 @@ class Link:
                 first = await anext(self._incoming)
         except (TimeoutError, StopAsyncIteration):
             raise LinkProtocolError("no Hello came") from None
-        hello = self.state.greet(first, self._machine.progress)
-        self.progress = Progress(hello.boot_id, hello.journal_sequence)
+        hello = self.state.greet(first, self._machine.agent_run)
+        self.agent_run = AgentRun(hello.boot_id, hello.journal_sequence)
         self._journal_id = hello.journal_id
         opening = await self._agents.open_link(
             self.state.machine,
@@ -172,7 +172,7 @@ class Link:
             asyncio.create_task(self._guard(work), name=f"link {self.state.machine} {name}")
             for name, work in (
                 ("receive", self._receive),
-                ("store", self._facts.run),
+                ("store", self._backlog.run),
                 ("dispatch", self._dispatch_drops),
                 ("watch", self._watch),
             )
@@ -184,13 +184,17 @@ class Link:
                 raise self._failure
         finally:
             self.state.close()
-            self._log_limited(self._log.info, "link_closed")
-            self._agents.link_ended()
-            if self._later_status is not None:
-                self._later_status.cancel()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def close(self) -> None:
+        """Gives back what the link holds; called once, after the last message."""
+        self.state.close()
+        self._log_limited(self._log.info, "link_closed")
+        self._agents.link_ended()
+        if self._later_status is not None:
+            self._later_status.cancel()
 
     def supersede(self) -> None:
         """Ends the link because the machine has a newer one."""
@@ -229,7 +233,10 @@ class Link:
                 case Result() | NotReceived():
                     if isinstance(message, NotReceived) or message.drop_id not in self._expected:
                         self._count_unexpected()
-                    await self._facts.take(message)
+                    # Reports stay in their order: this one waits behind those that wait.
+                    is_stored = not self._backlog and await self._store(message)
+                    if not is_stored and self._backlog.add(message):
+                        self._log.warning("result_postponed", drop_id=message.drop_id)
                 case BoardStatus():
                     self._take_status(message)
                 case Heartbeat(sequence, journal_sequence):
@@ -241,27 +248,36 @@ class Link:
                 case Hello():
                     raise AssertionError("the link's state refuses a second Hello")
 
-    async def _store(self, fact: Fact) -> None:
-        """Stores a report about a drop, and acknowledges a result once it is durable."""
-        if isinstance(fact, NotReceived):
-            await self._dispatch.not_received(self.state.machine, self.state.epoch, fact.drop_id)
-            self.wake()
-            return
-        following = await self._dispatch.result(
-            self.state.machine,
-            fact,
-            self._journal_id,
-            self.state.epoch if self.state.ready else None,
-        )
-        progress = self.progress
-        progress.journal_sequence = max(progress.journal_sequence, fact.journal_sequence)
-        self._expected.discard(fact.drop_id)
-        self._send(ResultAck(fact.drop_id, fact.revision))
+    async def _store(self, report: Report) -> bool:
+        """Stores a report about a drop, and acknowledges a result once it is durable.
+
+        Returns:
+            False if the database does not answer; it can be stored later.
+
+        Raises:
+            OutcomeUnknownError: it may have been stored, and the next drop may be dispatched.
+            DrinkError: it cannot be stored.
+        """
+        machine, epoch = self.state.machine, self.state.epoch
+        try:
+            if isinstance(report, NotReceived):
+                await self._dispatch.not_received(machine, epoch, report.drop_id)
+                self.wake()
+                return True
+            following = await self._dispatch.result(
+                machine, report, self._journal_id, epoch if self.state.ready else None
+            )
+        except OutcomeUnknownError:
+            raise
+        except StorageUnavailableError:
+            return False
+        run = self.agent_run
+        run.journal_sequence = max(run.journal_sequence, report.journal_sequence)
+        self._expected.discard(report.drop_id)
+        self._send(ResultAck(report.drop_id, report.revision))
         if following is not None:
             self.command(following)
-
-    def _postponed(self, fact: Fact) -> None:
-        self._log.warning("result_postponed", drop_id=fact.drop_id)
+        return True
 
     def _count_unexpected(self) -> None:
         """Counts a message that costs a commit and is not the first result of a dispatched drop.
@@ -298,8 +314,8 @@ class Link:
 
     def _keep_journal(self, sequence: int) -> None:
         # The journal of an idle agent does not grow, and then nothing is written.
-        if sequence > self.progress.journal_sequence:
-            self.progress.journal_sequence = sequence
+        if sequence > self.agent_run.journal_sequence:
+            self.agent_run.journal_sequence = sequence
             self._agents.keep_journal(self.state.machine, (self._journal_id, sequence))
 
     def _answer(self, sequence: int) -> None:

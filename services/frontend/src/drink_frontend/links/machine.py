@@ -1,10 +1,10 @@
-"""State of one machine over all of its links: rate limits, and progress of its agent."""
+"""State of one machine over all of its links: rate limits, and the run of its agent."""
 
 from dataclasses import dataclass
 
 from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.links.settings import LinkSettings
-from drink_frontend.links.state import Progress
+from drink_frontend.links.state import AgentRun
 
 BYTES_PER_MESSAGE = 1_024
 """A message counts once, and once more for each of these bytes: reading it costs about as much."""
@@ -73,9 +73,9 @@ class MachineState:
     Attributes:
         name: The machine.
         rates: How much its agents may send.
-        progress: How far its agent has come on the newest link; None before the first link.
+        agent_run: The run of its agent on the newest link; None before the first link.
     """
 
     name: str
     rates: MachineRates
-    progress: Progress | None = None
+    agent_run: AgentRun | None = None

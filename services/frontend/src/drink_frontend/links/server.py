@@ -1,7 +1,7 @@
-"""Serves the streams of machines' agents, within the limits of each machine."""
+"""Opens the links of machines' agents, within the limits of each machine."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from math import ceil
 
 from drink_frontend.domain.entities import AlarmKind
@@ -9,7 +9,7 @@ from drink_frontend.domain.errors import RateLimitedError, ShuttingDownError
 from drink_frontend.domain.ports import Clock
 from drink_frontend.links.link import Link
 from drink_frontend.links.machine import MachineRates, MachineState
-from drink_frontend.links.messages import AgentMessage, FrontendMessage
+from drink_frontend.links.messages import AgentMessage
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.usecases.agents import Agents
 from drink_frontend.usecases.dispatch import Dispatch
@@ -17,7 +17,7 @@ from drink_frontend.usecases.links import Links
 
 
 class LinkServer:
-    """Opens a link for each stream of an agent and serves it to its end.
+    """Opens a link for each stream of an agent.
 
     Args:
         links: Where open links are kept.
@@ -55,10 +55,11 @@ class LinkServer:
         self._draining = True
         self._links.release()
 
-    async def serve(
+    @asynccontextmanager
+    async def open(
         self, machine: str, incoming: AsyncIterator[AgentMessage], address: str = ""
-    ) -> AsyncGenerator[FrontendMessage, None]:
-        """Serves one stream of the machine's agent: yields what to send, until the link ends.
+    ) -> AsyncIterator[Link]:
+        """Opens a link of the machine's agent, which is closed at the end of the context.
 
         Args:
             machine: The machine that the agent's token belongs to.
@@ -66,7 +67,7 @@ class LinkServer:
             address: Where the agent calls from, for people; empty if that is not known.
 
         Raises:
-            DrinkError: the link was refused, or ends because of it.
+            DrinkError: the link was refused.
         """
         state = self._admit(machine)
         link = Link(
@@ -82,16 +83,13 @@ class LinkServer:
         with self._links.opening(machine):
             await link.open()
         if self._links.add(machine, link):
-            state.progress = link.progress
+            state.agent_run = link.agent_run
         if self._draining:
             link.release()
         try:
-            # Closed with this generator, not some time after it: a link without a stream must not
-            # take another drop.
-            async with aclosing(link.messages()) as messages:
-                async for message in messages:
-                    yield message
+            yield link
         finally:
+            link.close()
             self._links.remove(machine, link)
 
     def _admit(self, machine: str) -> MachineState:

@@ -32,12 +32,12 @@ class Phase(StrEnum):
 
 
 @dataclass(slots=True)
-class Progress:
-    """How far the journal of one run of an agent is known to have grown, over all of its links.
+class AgentRun:
+    """One run of an agent, over all of its links.
 
     Attributes:
         boot_id: Identifies the run of the agent.
-        journal_sequence: Number of the last durable record of its journal.
+        journal_sequence: Highest known number of a durable record of its journal.
     """
 
     boot_id: str
@@ -86,12 +86,12 @@ class LinkState:
             return Reach.OFFLINE
         return Reach.READY if self.board.ready else Reach.BOARD_DOWN
 
-    def greet(self, hello: AgentMessage, known: Progress | None) -> Hello:
+    def greet(self, hello: AgentMessage, known: AgentRun | None) -> Hello:
         """Checks the first message.
 
         Args:
             hello: The message.
-            known: Progress of the machine's agent on earlier links.
+            known: The run of the machine's agent on its newest link before.
 
         Raises:
             LinkSupersededError: the Hello was delayed: newer messages of the agent came before.

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from drink.v1 import machine_link_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2_grpc
 from drink_frontend.domain.errors import RateLimitedError
-from drink_frontend.links.messages import AgentMessage, Welcome
+from drink_frontend.links.messages import AgentMessage
 from drink_frontend.links.server import LinkServer
-from drink_frontend.rpc.calls import Call, Context, current_call
+from drink_frontend.rpc.calls import Context, current_call
 from drink_frontend.rpc.link_conversion import agent_message, frontend_message
 from drink_frontend.usecases.machines import Machines
 
@@ -32,23 +32,16 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
         """Serves the link of the agent's machine until it ends."""
         call = current_call()
         incoming = self._agent_messages(call.owner, request_iterator)
-        link = self._links.serve(call.owner, incoming, call.peer.address)
-        async with aclosing(link) as outgoing:
-            async for message in outgoing:
-                if isinstance(message, Welcome):
-                    await self._check_token(call)
-                yield frontend_message(message)
-
-    async def _check_token(self, call: Call) -> None:
-        """Looks the agent's token up again after Hello.
-
-        A new token ends only links that are open; this link may have been opened just after.
-
-        Raises:
-            TokenInvalidError: the token was replaced between the call and its Hello.
-        """
-        if call.token is not None:
-            await self._machines.authenticate(call.token)
+        async with self._links.open(call.owner, incoming, call.peer.address) as link:
+            if call.token is not None:
+                # A new token ends only links that are open; this one may have been opened just
+                # after, with the token that was looked up before.
+                await self._machines.authenticate(call.token)
+            # Closed with this generator, not some time after it: a link without a stream must not
+            # take another drop.
+            async with aclosing(link.messages()) as messages:
+                async for message in messages:
+                    yield frontend_message(message)
 
     async def _agent_messages(
         self, machine: str, requests: AsyncIterator[pb.ConnectRequest]

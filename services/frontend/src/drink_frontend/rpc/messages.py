@@ -63,7 +63,7 @@ class Messages:
         assert is_supported, f"{method} has a stream of requests and a single response"
 
         async def answer(call: Call, context: Context) -> bytes:
-            request = await self._read_single(decode, call, context, uncount=False)
+            request = await self._read(decode, call, context)
             response = encode(await implementation(request, context))
             self._responses.leaving(call, len(response))
             return response
@@ -72,7 +72,7 @@ class Messages:
             if handler.request_streaming:
                 request = self._read_all(decode, call, context)
             else:
-                request = await self._read_single(decode, call, context, uncount=True)
+                request = await self._read(decode, call, context, uncount=True)
             # gRPC leaves the generator of a cancelled call to the garbage collector. Here it is
             # closed, and gives back what it holds, before the call ends.
             async with contextlib.aclosing(implementation(request, context)) as responses:
@@ -86,29 +86,34 @@ class Messages:
 
         return write if handler.response_streaming else answer
 
-    async def _read_single(
-        self, decode: Decode, call: Call, context: Context, *, uncount: bool
-    ) -> Any:
-        message = await self._read(decode, call, context, uncount=uncount)
-        if message is None:
-            # A client that has cancelled looks the same at first. To answer it would fail, and
-            # gRPC leaks some memory for each answer that fails.
-            await asyncio.sleep(CANCELLED_WITHIN_S)
-            raise FieldInvalidError("request", "is missing")
-        return message
-
     async def _read_all(self, decode: Decode, call: Call, context: Context) -> AsyncIterator[Any]:
         if call.kind is not Kind.STRANGER:
             self._admission.message_came(call, uncount=False)
         while True:
             self._admission.waits_again(call)
-            message = await self._read(decode, call, context, uncount=False)
+            message = await self._read(decode, call, context, may_end=True)
             if message is None:
                 return
             yield message
 
-    async def _read(self, decode: Decode, call: Call, context: Context, *, uncount: bool) -> Any:
-        """The next message; None after the last one."""
+    async def _read(
+        self,
+        decode: Decode,
+        call: Call,
+        context: Context,
+        *,
+        uncount: bool = False,
+        may_end: bool = False,
+    ) -> Any:
+        """The next message; None if there is none and `may_end`.
+
+        Args:
+            decode: Makes a message of its bytes.
+            call: The call.
+            context: gRPC's view of the call.
+            uncount: Whether the call no longer takes a place in its class; see `Admission`.
+            may_end: Whether the client may have sent all its messages.
+        """
         # How long an agent may be silent is decided by its link.
         wait_s = None if call.kind is Kind.MACHINE else self._wait_s
         # A task of its own always runs to its end: gRPC keeps the memory of a read that is
@@ -123,8 +128,13 @@ class Messages:
         finally:
             if not reading.done():
                 reading.add_done_callback(_take_result)
-        if raw is grpc.aio.EOF:
+        if raw is grpc.aio.EOF and may_end:
             return None
+        if raw is grpc.aio.EOF:
+            # A client that has cancelled looks the same at first. To answer it would fail, and
+            # gRPC leaks some memory for each answer that fails.
+            await asyncio.sleep(CANCELLED_WITHIN_S)
+            raise FieldInvalidError("request", "is missing")
         self._admission.message_came(call, uncount=uncount)
         # gRPC itself would answer with the text of the exception.
         try:

@@ -9,13 +9,9 @@ from structlog.testing import capture_logs
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Reach
-from drink_frontend.domain.errors import (
-    LinkProtocolError,
-    OutcomeUnknownError,
-    StorageUnavailableError,
-)
-from drink_frontend.links.facts import Fact, Facts, RetryDelays
+from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.links.messages import Dispense, NotReceived, ResultAck
+from drink_frontend.links.reports import Report, ReportBacklog, RetryDelays
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.usecases.links import LinkStatus
 from tests.fakes.agent import LIMIT_S, dispensed
@@ -26,30 +22,28 @@ SETTINGS = LinkSettings(retry_first_s=0.001, retry_interval_s=0.01, facts_kept_m
 
 
 class Book:
-    """Stores facts while it is there."""
+    """Stores reports while it is there."""
 
     def __init__(self) -> None:
-        self.away = False
-        self.error: Exception = StorageUnavailableError("the database does not answer")
-        self.stored: list[Fact] = []
-        self.kept: list[Fact] = []
-        self.facts = Facts(self.store, self.kept.append, SETTINGS)
+        self.away = True
+        self.stored: list[Report] = []
+        self.backlog = ReportBacklog(self.store, SETTINGS)
 
-    async def store(self, fact: Fact) -> None:
-        if self.away:
-            raise self.error
-        self.stored.append(fact)
+    async def store(self, report: Report) -> bool:
+        if not self.away:
+            self.stored.append(report)
+        return not self.away
 
-    async def until_stored(self, *facts: Fact) -> None:
+    async def until_stored(self, *reports: Report) -> None:
         async with asyncio.timeout(LIMIT_S):
-            while self.stored != list(facts):  # noqa: ASYNC110 - the book tells nobody
+            while self.stored != list(reports):  # noqa: ASYNC110 - the book tells nobody
                 await asyncio.sleep(0.001)
 
 
 @pytest.fixture
 async def book() -> AsyncGenerator[Book, None]:
     book = Book()
-    running = asyncio.create_task(book.facts.run())
+    running = asyncio.create_task(book.backlog.run())
     yield book
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -57,35 +51,36 @@ async def book() -> AsyncGenerator[Book, None]:
 
 async def test_fault_69_what_cannot_be_stored_is_kept_in_its_order(book: Book) -> None:
     first, second, third = dispensed("D1"), NotReceived("D2"), dispensed("D1", revision=2)
-    book.away = True
-    for fact in (first, second, first, third, second):
-        await book.facts.take(fact)
-    assert book.kept == [first, second, third]
+    added = [book.backlog.add(report) for report in (first, second, first, third, second)]
+    assert added == [True, True, False, True, False]
     book.away = False
     await book.until_stored(first, second, third)
     last = dispensed("D3")
-    await book.facts.take(last)
+    assert book.backlog.add(last)
     await book.until_stored(first, second, third, last)
 
 
 async def test_fault_69_no_more_is_kept_than_the_limit(book: Book) -> None:
     """Invariant 25: at the bound the link ends, and its agent says it again."""
-    book.away = True
     for number in range(SETTINGS.facts_kept_max):
-        await book.facts.take(NotReceived(f"D{number}"))
+        assert book.backlog.add(NotReceived(f"D{number}"))
     with pytest.raises(StorageUnavailableError):
-        await book.facts.take(NotReceived("D9"))
+        book.backlog.add(NotReceived("D9"))
 
 
-@pytest.mark.parametrize(
-    "error", [OutcomeUnknownError("nobody knows"), LinkProtocolError("not a drop of this machine")]
-)
-async def test_what_may_have_been_stored_or_never_can_be_is_not_kept(error: Exception) -> None:
-    book = Book()
-    book.away, book.error = True, error
-    with pytest.raises(type(error)):
-        await book.facts.take(dispensed("D1"))
-    assert book.kept == []
+async def test_fault_69_a_report_waits_behind_those_that_wait(bench: Bench) -> None:
+    """Invariant 15: what comes while a report is kept is stored after it."""
+    rig = Rig(bench, LinkSettings(retry_first_s=0.05))
+    drop = await rig.dispatched()
+    rig.set_available(False)
+    with capture_logs() as logs:
+        rig.agent.say(dispensed(drop.id))
+        await _until_logged(logs, "result_postponed")
+    rig.set_available(True)
+    rig.agent.say(dispensed(drop.id, revision=2), dispensed(drop.id))
+    acks = [await rig.agent.hears(ResultAck) for _ in range(2)]
+    assert acks == [ResultAck(drop.id, 1), ResultAck(drop.id, 2)]
+    await rig.agent.vanish()
 
 
 def test_pauses_grow_to_the_longest() -> None:

@@ -10,51 +10,44 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from drink_frontend.domain.entities import Result
-from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
+from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.links.messages import NotReceived
 from drink_frontend.links.settings import LinkSettings
 
-Fact: TypeAlias = Result | NotReceived
-"""A report about the past. It may be stored late and more than once."""
+Report: TypeAlias = Result | NotReceived
+"""A report about a drop. It may be stored late and more than once."""
 
 
-class Facts:
-    """The reports of one link, stored in their order.
+class ReportBacklog:
+    """The reports of one link that could not be stored at once, in their order.
 
     Args:
-        store: Stores a report; raises StorageUnavailableError if it may be retried.
-        postponed: Called with each report that could not be stored at once.
+        store: Stores a report; returns False if it may be retried.
         settings: Limits.
     """
 
-    def __init__(
-        self,
-        store: Callable[[Fact], Awaitable[None]],
-        postponed: Callable[[Fact], None],
-        settings: LinkSettings,
-    ) -> None:
+    def __init__(self, store: Callable[[Report], Awaitable[bool]], settings: LinkSettings) -> None:
         self._store = store
-        self._postponed = postponed
         self._settings = settings
-        self._kept: deque[Fact] = deque()
-        self._news = asyncio.Event()
+        self._kept: deque[Report] = deque()
+        self._added = asyncio.Event()
 
-    async def take(self, fact: Fact) -> None:
-        """Stores a report, or keeps it in memory until that is possible.
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def add(self, report: Report) -> bool:
+        """Keeps a report in memory; returns False if it is kept already.
 
         Raises:
             StorageUnavailableError: too many are kept; the agent repeats it on its next link.
-            DrinkError: it cannot be stored.
         """
-        if not self._kept and await self._is_stored(fact):
-            return
-        if any(_same(fact, kept) for kept in self._kept):
-            return
+        if any(_same(report, kept) for kept in self._kept):
+            return False
         if len(self._kept) >= self._settings.facts_kept_max:
             raise StorageUnavailableError("too much waits for the database")
-        self._kept.append(fact)
-        self._postponed(fact)
-        self._news.set()
+        self._kept.append(report)
+        self._added.set()
+        return True
 
     async def run(self) -> None:
         """Stores the kept reports once the database is available, until cancelled.
@@ -63,23 +56,14 @@ class Facts:
             DrinkError: a report cannot be stored.
         """
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._added.wait()
+            self._added.clear()
             delays = RetryDelays(self._settings)
             while self._kept:
                 await asyncio.sleep(delays.next_s())
-                while self._kept and await self._is_stored(self._kept[0]):
+                while self._kept and await self._store(self._kept[0]):
                     self._kept.popleft()
                     delays = RetryDelays(self._settings)
-
-    async def _is_stored(self, fact: Fact) -> bool:
-        try:
-            await self._store(fact)
-        except OutcomeUnknownError:
-            raise
-        except StorageUnavailableError:
-            return False
-        return True
 
 
 class RetryDelays:
@@ -100,7 +84,7 @@ class RetryDelays:
         return delay_s
 
 
-def _same(fact: Fact, kept: Fact) -> bool:
-    if isinstance(fact, Result) and isinstance(kept, Result):
-        return (fact.drop_id, fact.revision) == (kept.drop_id, kept.revision)
-    return fact == kept
+def _same(report: Report, kept: Report) -> bool:
+    if isinstance(report, Result) and isinstance(kept, Result):
+        return (report.drop_id, report.revision) == (kept.drop_id, kept.revision)
+    return report == kept
