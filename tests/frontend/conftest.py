@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from tests.support.bench import Bench, Place
+from tests.support.bench import Bench, BenchDatabase
 
 
 @pytest.fixture
@@ -21,14 +21,14 @@ def restored_logging() -> Iterator[None]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def database(tmp_path: Path) -> BenchDatabase:
     """A database that can be opened more than once."""
-    return Place(tmp_path)
+    return BenchDatabase(tmp_path)
 
 
 @pytest.fixture
-async def bench(place: Place) -> AsyncGenerator[Bench, None]:
+async def bench(database: BenchDatabase) -> AsyncGenerator[Bench, None]:
     """The use cases of one frontend, with accounts and machines."""
-    async with place.open() as bench:
+    async with database.open() as bench:
         await bench.furnish()
         yield bench

@@ -365,8 +365,8 @@ class Bench:
         return [entry.kind.value for entry in entries if entry.drop_id == drop.id][::-1]
 
 
-class Place:
-    """Where one test's database lies, so that it can be opened again.
+class BenchDatabase:
+    """One test's database, which can be opened again.
 
     Args:
         folder: The test's own.

@@ -33,7 +33,7 @@ from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.settings import DropSettings
 from tests.fakes.randomness import CountingRandomness
-from tests.support.bench import JOURNAL, Bench, Place
+from tests.support.bench import JOURNAL, Bench, BenchDatabase
 
 ANN, BOB, ROOT = (
     (("authorization", f"Bearer token-of-{name}"),) for name in ("ann", "bob", "root")
@@ -240,7 +240,7 @@ class Frontend:
 async def running_frontend(**settings: Any) -> AsyncIterator[Frontend]:
     """A frontend that serves; the settings are those of RpcSettings, the port a free one."""
     with tempfile.TemporaryDirectory(prefix="drink-rpc-") as folder:
-        async with Place(Path(folder)).open() as bench:
+        async with BenchDatabase(Path(folder)).open() as bench:
             frontend = Frontend(RpcSettings(**{"port": 0, **settings}), bench)
             await frontend.furnish()
             frontend.port = await frontend.server.start()

@@ -28,7 +28,7 @@ from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
-from tests.support.bench import Bench, Place
+from tests.support.bench import Bench, BenchDatabase
 
 T = TypeVar("T")
 
@@ -317,8 +317,8 @@ async def _add_machine(bench: Bench, admin: Account, machine: Machine) -> None:
 
 async def furnish(folder: Path) -> Path:
     """A database with the machines and users of a world, to be copied for each test."""
-    place = Place(folder)
-    async with place.open() as bench:
+    database = BenchDatabase(folder)
+    async with database.open() as bench:
         for name, _ in USERS:
             admin = await bench.accounts.create("test", name, password="pw", admin=name == "admin")
         await bench.accounts.change("test", "user", ibutton=IBUTTON)
@@ -326,15 +326,15 @@ async def furnish(folder: Path) -> Path:
             await bench.transfers.add_credits(admin, f"first-{name}", name, credits_given)
         for machine in MACHINES:
             await _add_machine(bench, admin, machine)
-    return place.path
+    return database.path
 
 
 @asynccontextmanager
 async def open_world(folder: Path, template: Path) -> AsyncGenerator[World, None]:
     """A world from its start to its end; the books must agree then."""
-    place = Place(folder, template, starts=1)
-    place.clock = PassingClock()
-    async with place.open() as bench:
+    database = BenchDatabase(folder, template, starts=1)
+    database.clock = PassingClock()
+    async with database.open() as bench:
         world = World(bench)
         looking = asyncio.create_task(bench.permits.run())
         try:

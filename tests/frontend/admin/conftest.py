@@ -18,8 +18,8 @@ from drink_frontend.storage.settings import StorageSettings
 T = TypeVar("T")
 
 
-class Desk:
-    """An operator's terminal."""
+class Operator:
+    """Runs admin commands as an operator does, on a database of its own."""
 
     def __init__(self, path: Path) -> None:
         self.settings = Settings(storage=StorageSettings(path=path))
@@ -56,8 +56,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, restored_logging: None) -> Desk:
-    """An operator in front of an empty database."""
-    desk = Desk(tmp_path / "drink.db")
-    migrate(desk.settings.storage)
-    return desk
+def operator(tmp_path: Path, restored_logging: None) -> Operator:
+    """An operator of an empty database."""
+    operator = Operator(tmp_path / "drink.db")
+    migrate(operator.settings.storage)
+    return operator

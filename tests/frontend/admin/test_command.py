@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from drink_frontend.admin.command import operator, operator_account
-from tests.frontend.admin.conftest import Desk
+from tests.frontend.admin.conftest import Operator
 
 
 @pytest.fixture
@@ -76,22 +76,22 @@ RECORDED = [
 ]
 
 
-def test_every_record_has_the_name_that_the_operator_gives(desk: Desk, tmp_path: Path) -> None:
+def test_every_record_has_the_name_that_the_operator_gives(operator: Operator, tmp_path: Path) -> None:
     for command in RECORDED:
-        desk.admin(*command, "--by", "ann")
+        operator.admin(*command, "--by", "ann")
     (tmp_path / "plan.toml").write_text("[[users]]\nname = 'carl'\ncredits = 5\n")
-    desk.admin("import", "--by=ann", str(tmp_path / "plan.toml"))
-    with closing(sqlite3.connect(desk.settings.storage.path)) as books:
+    operator.admin("import", "--by=ann", str(tmp_path / "plan.toml"))
+    with closing(sqlite3.connect(operator.settings.storage.path)) as books:
         actors = books.execute("SELECT actor FROM audit UNION SELECT actor FROM transfers")
         assert {actor for (actor,) in actors} == {"operator:ann"}
 
 
 @pytest.mark.parametrize("name", ["", " ann", "a\nb", "x" * 65])
-def test_a_name_that_cannot_be_one_is_refused(desk: Desk, name: str) -> None:
-    result = desk.type("admin", "user", "add", "bob", "--by", name)
+def test_a_name_that_cannot_be_one_is_refused(operator: Operator, name: str) -> None:
+    result = operator.type("admin", "user", "add", "bob", "--by", name)
     assert result.exit_code == 2
     assert "printable characters" in result.stderr
-    assert desk.look(lambda drink: drink.accounts.list_users()) == []
+    assert operator.look(lambda drink: drink.accounts.list_users()) == []
 
 
 UNKNOWN_UID = """
@@ -136,13 +136,13 @@ def run_under_a_random_user_id(folder: Path) -> None:
 
 
 def test_without_a_database_the_command_says_what_to_do(tmp_path: Path) -> None:
-    refusal = Desk(tmp_path / "absent.db").refused("user", "list")
+    refusal = Operator(tmp_path / "absent.db").refused("user", "list")
     assert "migrate makes it" in refusal
 
 
-def test_tables_are_aligned_under_their_headers(desk: Desk) -> None:
-    desk.admin("user", "add", "al")
-    desk.admin("user", "add", "somebody-with-a-long-name")
-    header, first, second = desk.admin("user", "list").splitlines()
+def test_tables_are_aligned_under_their_headers(operator: Operator) -> None:
+    operator.admin("user", "add", "al")
+    operator.admin("user", "add", "somebody-with-a-long-name")
+    header, first, second = operator.admin("user", "list").splitlines()
     column = header.index("available")
     assert (first[column], second[column]) == ("0", "0")

@@ -17,12 +17,12 @@ from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import AlarmSettings, DropSettings
 from tests.fakes.randomness import CountingRandomness
-from tests.frontend.admin.conftest import Desk
+from tests.frontend.admin.conftest import Operator
 from tests.support.bench import HandLinks
 
 
-async def _buy(desk: Desk, outcome: State, cause: Cause) -> str:
-    async with Database.open(desk.settings.storage) as storage:
+async def _buy(operator: Operator, outcome: State, cause: Cause) -> str:
+    async with Database.open(operator.settings.storage) as storage:
         clock, links = SystemClock(), HandLinks()
         deadlines = Deadlines(storage, links, clock, DropSettings())
         drops = Drops(
@@ -44,22 +44,22 @@ async def _buy(desk: Desk, outcome: State, cause: Cause) -> str:
 
 
 @pytest.fixture
-def furnished(desk: Desk) -> Desk:
+def furnished(operator: Operator) -> Operator:
     """A machine, a slot, and Alice with 100 credits."""
-    desk.admin("machine", "add", "d", "Big Drink")
-    desk.admin("slot", "add", "d", "1", "--item", "Coke", "--price", "50", "--available", "10")
-    desk.admin("user", "add", "alice")
-    desk.admin("credits", "add", "alice", "100")
-    return desk
+    operator.admin("machine", "add", "d", "Big Drink")
+    operator.admin("slot", "add", "d", "1", "--item", "Coke", "--price", "50", "--available", "10")
+    operator.admin("user", "add", "alice")
+    operator.admin("credits", "add", "alice", "100")
+    return operator
 
 
 @pytest.fixture
-def unknown(furnished: Desk) -> str:
+def unknown(furnished: Operator) -> str:
     """A drop whose board went silent."""
     return asyncio.run(_buy(furnished, State.UNKNOWN, Cause.BOARD_SILENT))
 
 
-def test_drops_are_listed_by_account_and_state(furnished: Desk, unknown: str) -> None:
+def test_drops_are_listed_by_account_and_state(furnished: Operator, unknown: str) -> None:
     header, line = furnished.admin("drops", "list").splitlines()
     assert header.split() == [
         "drop", "account", "machine", "slot", "item", "price", "state", "cause", "reserved",
@@ -72,7 +72,7 @@ def test_drops_are_listed_by_account_and_state(furnished: Desk, unknown: str) ->
     assert unknown not in furnished.admin("drops", "list", "--account", "Bob")
 
 
-def test_one_drop_is_shown_with_its_history_and_evidence(furnished: Desk, unknown: str) -> None:
+def test_one_drop_is_shown_with_its_history_and_evidence(furnished: Operator, unknown: str) -> None:
     text = furnished.admin("drops", "show", unknown)
     assert text.splitlines()[0] == f"{unknown}  UNKNOWN BOARD_SILENT"
     reserved, dispatched, lost = (line for line in text.splitlines() if "DROP_MOVED" in line)
@@ -87,7 +87,7 @@ def test_one_drop_is_shown_with_its_history_and_evidence(furnished: Desk, unknow
     [("--dispensed", "DISPENSED", 50), ("--not-dispensed", "NOT_DISPENSED", 100)],
 )
 def test_an_unknown_drop_is_decided(
-    furnished: Desk, unknown: str, choice: str, state: str, left: int
+    furnished: Operator, unknown: str, choice: str, state: str, left: int
 ) -> None:
     answer = furnished.admin("drops", "resolve", unknown, choice, "--why", "looked into it")
     assert answer == f"{unknown}  {state} OPERATOR\n"
@@ -99,7 +99,7 @@ def test_an_unknown_drop_is_decided(
     assert furnished.admin("verify") == "The books agree.\n"
 
 
-def test_a_decision_needs_a_drop_and_a_reason(furnished: Desk, unknown: str) -> None:
+def test_a_decision_needs_a_drop_and_a_reason(furnished: Operator, unknown: str) -> None:
     refusal = furnished.refused("drops", "resolve", unknown, "--dispensed", "--why", " ")
     assert refusal.startswith("FIELD_INVALID")
     for command in (("show",), ("resolve", "--dispensed", "--why", "x")):
@@ -108,7 +108,7 @@ def test_a_decision_needs_a_drop_and_a_reason(furnished: Desk, unknown: str) -> 
         )
 
 
-def test_a_paid_drop_is_refunded_once(furnished: Desk, unknown: str) -> None:
+def test_a_paid_drop_is_refunded_once(furnished: Operator, unknown: str) -> None:
     why = ("--why", "it was warm")
     assert furnished.refused("drops", "refund", unknown, *why).startswith("DROP_NOT_PAID")
     furnished.admin("drops", "resolve", unknown, "--dispensed", "--why", "looked into it")
@@ -125,14 +125,14 @@ def test_a_paid_drop_is_refunded_once(furnished: Desk, unknown: str) -> None:
     assert furnished.admin("verify") == "The books agree.\n"
 
 
-def test_alarms_show_unknown_drops_and_what_was_raised(furnished: Desk, unknown: str) -> None:
+def test_alarms_show_unknown_drops_and_what_was_raised(furnished: Operator, unknown: str) -> None:
     lines = furnished.admin("alarms").splitlines()
     assert any(unknown in line and "50 credits held" in line for line in lines)
     furnished.admin("drops", "resolve", unknown, "--not-dispensed", "--why", "it is still there")
     assert furnished.admin("alarms") == "Nothing to look at.\n"
 
 
-def test_evidence_against_a_decision_is_an_alarm(furnished: Desk, unknown: str) -> None:
+def test_evidence_against_a_decision_is_an_alarm(furnished: Operator, unknown: str) -> None:
     furnished.admin("drops", "resolve", unknown, "--not-dispensed", "--why", "it is still there")
 
     async def late() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.frontend.admin.conftest import Desk
+from tests.frontend.admin.conftest import Operator
 
 DEMO = """
 [[machines]]
@@ -39,43 +39,49 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_everything_in_the_file_is_made(desk: Desk, file: Path) -> None:
-    assert "correct-horse" not in desk.admin("import", str(file))
-    machine = desk.look(lambda drink: drink.machines.get("d"))
+def test_everything_in_the_file_is_made(operator: Operator, file: Path) -> None:
+    assert "correct-horse" not in operator.admin("import", str(file))
+    machine = operator.look(lambda drink: drink.machines.get("d"))
     assert machine.display_name == "Big Drink"
     assert [(slot.item, slot.price, slot.on_hand) for slot in machine.slots] == [("Coke", 50, 10)]
-    alice = desk.look(lambda drink: drink.accounts.login_password("alice", "correct-horse", "x"))
+    alice = operator.look(
+        lambda drink: drink.accounts.login_password("alice", "correct-horse", "x")
+    )
     assert alice.available == 500
-    root = desk.look(lambda drink: drink.accounts.login_ibutton("00AABBCCDDEEFF01", "x"))
+    root = operator.look(lambda drink: drink.accounts.login_ibutton("00AABBCCDDEEFF01", "x"))
     assert root.admin
     token = file.with_name("d.token")
     assert token.stat().st_mode & 0o777 == 0o600
-    assert desk.look(lambda drink: drink.machines.authenticate(token.read_text().strip())) == "d"
+    assert (
+        operator.look(lambda drink: drink.machines.authenticate(token.read_text().strip())) == "d"
+    )
 
 
-def test_a_file_may_begin_with_a_byte_order_mark(desk: Desk, file: Path) -> None:
+def test_a_file_may_begin_with_a_byte_order_mark(operator: Operator, file: Path) -> None:
     file.write_text("\ufeff" + DEMO, encoding="utf-8", newline="\r\n")
-    desk.admin("import", str(file))
-    assert desk.look(lambda drink: drink.machines.get("d")).display_name == "Big Drink"
+    operator.admin("import", str(file))
+    assert operator.look(lambda drink: drink.machines.get("d")).display_name == "Big Drink"
 
 
-def test_a_second_import_changes_nothing_and_gives_nothing_twice(desk: Desk, file: Path) -> None:
-    desk.admin("import", str(file))
+def test_a_second_import_changes_nothing_and_gives_nothing_twice(
+    operator: Operator, file: Path
+) -> None:
+    operator.admin("import", str(file))
     token = file.with_name("d.token").read_text()
-    desk.admin("slot", "change", "d", "1", "--price", "45", "--available", "3")
-    desk.admin("import", str(file))
+    operator.admin("slot", "change", "d", "1", "--price", "45", "--available", "3")
+    operator.admin("import", str(file))
 
-    slot = desk.look(lambda drink: drink.machines.get("d")).slots[0]
+    slot = operator.look(lambda drink: drink.machines.get("d")).slots[0]
     assert (slot.price, slot.on_hand) == (45, 3)
-    assert desk.look(lambda drink: drink.accounts.balance("alice")).available == 500
+    assert operator.look(lambda drink: drink.accounts.balance("alice")).available == 500
     assert file.with_name("d.token").read_text() == token
 
 
-def test_what_is_new_in_the_file_is_added(desk: Desk, file: Path) -> None:
-    desk.admin("import", str(file))
+def test_what_is_new_in_the_file_is_added(operator: Operator, file: Path) -> None:
+    operator.admin("import", str(file))
     file.write_text(DEMO + '[[users]]\nname = "bob"\ncredits = 5\n')
-    desk.admin("import", str(file))
-    assert desk.look(lambda drink: drink.accounts.balance("bob")).available == 5
+    operator.admin("import", str(file))
+    assert operator.look(lambda drink: drink.accounts.balance("bob")).available == 5
 
 
 @pytest.mark.parametrize(
@@ -110,24 +116,28 @@ def test_what_is_new_in_the_file_is_added(desk: Desk, file: Path) -> None:
         ("[[machines]]\nname = 'd'\ndisplay_name = 'D'\ntoken_file = 3", "machines.0.token_file"),
     ],
 )
-def test_a_bad_file_is_refused_with_the_key(desk: Desk, file: Path, text: str, words: str) -> None:
+def test_a_bad_file_is_refused_with_the_key(
+    operator: Operator, file: Path, text: str, words: str
+) -> None:
     file.write_text(text)
-    assert words in desk.refused("import", str(file))
-    assert desk.look(lambda drink: drink.accounts.list_users()) == []
+    assert words in operator.refused("import", str(file))
+    assert operator.look(lambda drink: drink.accounts.list_users()) == []
 
 
-def test_nothing_is_imported_of_a_file_with_one_bad_key(desk: Desk, file: Path) -> None:
+def test_nothing_is_imported_of_a_file_with_one_bad_key(operator: Operator, file: Path) -> None:
     file.write_text(DEMO + "[[users]]\nname = 'bob'\ncredits = '5'\n")
-    assert "users.2.credits: Input should be a valid integer" in desk.refused("import", str(file))
-    assert desk.look(lambda drink: drink.accounts.list_users()) == []
-    assert desk.look(lambda drink: drink.machines.list()) == []
+    assert "users.2.credits: Input should be a valid integer" in operator.refused(
+        "import", str(file)
+    )
+    assert operator.look(lambda drink: drink.accounts.list_users()) == []
+    assert operator.look(lambda drink: drink.machines.list()) == []
     assert not file.with_name("d.token").exists()
 
 
-def test_a_secret_in_a_bad_file_is_not_repeated(desk: Desk, file: Path) -> None:
+def test_a_secret_in_a_bad_file_is_not_repeated(operator: Operator, file: Path) -> None:
     file.write_text("[[users]]\nname = 'a'\npassword = ['hush-hush']")
-    assert "hush-hush" not in desk.refused("import", str(file))
+    assert "hush-hush" not in operator.refused("import", str(file))
 
 
-def test_a_missing_file_is_refused(desk: Desk, tmp_path: Path) -> None:
-    assert "absent.toml" in desk.refused("import", str(tmp_path / "absent.toml"))
+def test_a_missing_file_is_refused(operator: Operator, tmp_path: Path) -> None:
+    assert "absent.toml" in operator.refused("import", str(tmp_path / "absent.toml"))

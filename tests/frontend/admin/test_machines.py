@@ -12,18 +12,18 @@ from drink_frontend.usecases.agents import Agents
 from drink_frontend.usecases.audit import Alarms
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.settings import AlarmSettings
-from tests.frontend.admin.conftest import Desk
+from tests.frontend.admin.conftest import Operator
 
 
 @pytest.fixture
-def furnished(desk: Desk) -> Desk:
+def furnished(operator: Operator) -> Operator:
     """One machine with one slot."""
-    desk.admin("machine", "add", "d", "Big Drink", "--location", "NRH (North)")
-    desk.admin("slot", "add", "d", "1", "--item", "Coke", "--price", "50", "--available", "10")
-    return desk
+    operator.admin("machine", "add", "d", "Big Drink", "--location", "NRH (North)")
+    operator.admin("slot", "add", "d", "1", "--item", "Coke", "--price", "50", "--available", "10")
+    return operator
 
 
-def test_a_machine_and_its_slots_are_listed(furnished: Desk) -> None:
+def test_a_machine_and_its_slots_are_listed(furnished: Operator) -> None:
     header, line = furnished.admin("machine", "list").splitlines()
     assert header.startswith("machine  slot  item")
     assert line.split() == ["d", "1", "Coke", "50", "10", "0", "0", "0", "UNSPECIFIED", "yes"]
@@ -31,7 +31,7 @@ def test_a_machine_and_its_slots_are_listed(furnished: Desk) -> None:
     assert (machine.display_name, machine.location) == ("Big Drink", "NRH (North)")
 
 
-def test_fault_18_a_machine_with_two_agents_is_shown_as_such(furnished: Desk) -> None:
+def test_fault_18_a_machine_with_two_agents_is_shown_as_such(furnished: Operator) -> None:
     async def take(drink: Administration) -> None:
         storage, clock = drink.storage, SystemClock()
         alarms = Alarms(storage, clock, AlarmSettings())
@@ -48,14 +48,14 @@ def test_fault_18_a_machine_with_two_agents_is_shown_as_such(furnished: Desk) ->
     assert "TWO_AGENTS" in furnished.admin("alarms")
 
 
-def test_a_slot_changes_in_what_is_given(furnished: Desk) -> None:
+def test_a_slot_changes_in_what_is_given(furnished: Operator) -> None:
     furnished.admin("slot", "change", "d", "1", "--price", "45", "--available", "7")
     furnished.admin("slot", "change", "d", "1", "--item", "Cherry Coke", "--disabled")
     slot = furnished.look(lambda drink: drink.machines.get("d")).slots[0]
     assert (slot.item, slot.price, slot.on_hand, slot.enabled) == ("Cherry Coke", 45, 7, False)
 
 
-def test_a_machine_changes_in_what_is_given(furnished: Desk) -> None:
+def test_a_machine_changes_in_what_is_given(furnished: Operator) -> None:
     furnished.admin("machine", "change", "d", "--disabled", "--location", "cellar")
     machine = furnished.look(lambda drink: drink.machines.get("d"))
     assert (machine.display_name, machine.location, machine.enabled) == (
@@ -65,7 +65,7 @@ def test_a_machine_changes_in_what_is_given(furnished: Desk) -> None:
     )
 
 
-def test_a_token_is_good_until_the_next_one(furnished: Desk) -> None:
+def test_a_token_is_good_until_the_next_one(furnished: Operator) -> None:
     first = furnished.admin("machine", "token", "d").strip()
     assert furnished.look(lambda drink: drink.machines.authenticate(first)) == "d"
     second = furnished.admin("machine", "token", "d").strip()
@@ -74,7 +74,7 @@ def test_a_token_is_good_until_the_next_one(furnished: Desk) -> None:
         furnished.look(lambda drink: drink.machines.authenticate(first))
 
 
-def test_a_token_in_a_file_is_for_its_owner_s_eyes(furnished: Desk, tmp_path: Path) -> None:
+def test_a_token_in_a_file_is_for_its_owner_s_eyes(furnished: Operator, tmp_path: Path) -> None:
     path = tmp_path / "d.token"
     assert furnished.admin("machine", "token", "d", "--output", str(path)) == ""
     assert path.stat().st_mode & 0o777 == 0o600
@@ -104,7 +104,7 @@ def test_a_token_in_a_file_is_for_its_owner_s_eyes(furnished: Desk, tmp_path: Pa
     ],
 )
 def test_bad_input_is_refused_with_its_reason(
-    furnished: Desk, arguments: tuple[str, ...], reason: str
+    furnished: Operator, arguments: tuple[str, ...], reason: str
 ) -> None:
     before = furnished.admin("machine", "list")
     assert furnished.refused(*arguments).startswith(f"{reason}: ")

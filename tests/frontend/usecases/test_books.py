@@ -34,7 +34,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.usecases import agents, dispatch
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.settings import DropSettings
-from tests.support.bench import Bench, Place
+from tests.support.bench import Bench, BenchDatabase
 
 T = TypeVar("T")
 
@@ -133,15 +133,15 @@ class Model:
 class Histories(RuleBasedStateMachine):
     """Drives the use cases and the model alike."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, database: BenchDatabase) -> None:
         super().__init__()
-        self.place = place
+        self.database = database
         self.model = Model()
         self.agents = {"d": Agent(), "ld": Agent()}
         self.numbers = 0
         self.runner = asyncio.Runner()
         self.open = AsyncExitStack()
-        self.bench: Bench = self.run(self.open.enter_async_context(place.open()))
+        self.bench: Bench = self.run(self.open.enter_async_context(database.open()))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -169,7 +169,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.run(self.open.aclose())
-        self.bench = self.run(self.open.enter_async_context(self.place.open()))
+        self.bench = self.run(self.open.enter_async_context(self.database.open()))
 
     @rule(buyer=BUYERS, slot=PLACES, again=st.integers(0, 9), delay_s=DELAYS)
     def buy(self, buyer: str, slot: tuple[str, int], again: int, delay_s: int) -> None:
@@ -401,14 +401,14 @@ class Histories(RuleBasedStateMachine):
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with accounts and machines, to begin each history with."""
-    place = Place(tmp_path_factory.mktemp("furnished"))
+    database = BenchDatabase(tmp_path_factory.mktemp("furnished"))
 
     async def furnish() -> None:
-        async with place.open() as bench:
+        async with database.open() as bench:
             await bench.furnish()
 
     asyncio.run(furnish())
-    return place.back_up()
+    return database.back_up()
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ def histories(
     """Runs random histories, each on a database of its own."""
 
     def begin() -> Histories:
-        return Histories(Place(tmp_path_factory.mktemp("history"), furnished, starts=1))
+        return Histories(BenchDatabase(tmp_path_factory.mktemp("history"), furnished, starts=1))
 
     def run(given: settings) -> None:
         run_state_machine_as_test(begin, settings=given)  # type: ignore[arg-type]

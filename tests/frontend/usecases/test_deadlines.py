@@ -14,7 +14,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.deadlines import Deadlines, TimeoutTracker
 from drink_frontend.usecases.settings import DropSettings
-from tests.support.bench import Bench, Place
+from tests.support.bench import Bench, BenchDatabase
 from tests.support.books import drop as some_drop
 
 T = TypeVar("T")
@@ -126,13 +126,13 @@ async def test_fault_56_a_drop_that_waits_for_a_disabled_machine_outlives_a_shor
     assert await bench.storage.verify() == []
 
 
-async def test_a_scheduled_drop_becomes_due_after_a_restart(place: Place) -> None:
+async def test_a_scheduled_drop_becomes_due_after_a_restart(database: BenchDatabase) -> None:
     """Invariant 19: a delay outlives the process that took it."""
-    async with place.open() as bench:
+    async with database.open() as bench:
         await bench.furnish()
         drop = await bench.place(delay_s=60)
-    place.clock.pass_s(60)
-    async with place.open() as bench:
+    database.clock.pass_s(60)
+    async with database.open() as bench:
         await bench.deadlines.look()
         assert (await bench.drop(drop.id)).state is State.RESERVED
 

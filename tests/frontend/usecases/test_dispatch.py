@@ -11,7 +11,7 @@ from drink_frontend.domain.errors import (
     LinkSupersededError,
     MachineNotFoundError,
 )
-from tests.support.bench import JOURNAL, Bench, Place
+from tests.support.bench import JOURNAL, Bench, BenchDatabase
 
 CLAIMS = [
     (State.DISPENSED, Cause.BOARD_ACK),
@@ -339,12 +339,12 @@ async def test_fault_12_a_result_after_the_cut_settles_the_drop(bench: Bench) ->
     assert await bench.credits() == (200, 50)
 
 
-async def test_fault_21_a_restart_of_the_frontend_loses_no_drop(place: Place) -> None:
+async def test_fault_21_a_restart_of_the_frontend_loses_no_drop(database: BenchDatabase) -> None:
     """Invariant 19: what was dispatched is asked about by the next process."""
-    async with place.open() as bench:
+    async with database.open() as bench:
         await bench.furnish()
         drop, waiting = await bench.dispatched("r1"), await bench.place("r2")
-    async with place.open() as bench:
+    async with database.open() as bench:
         assert (await bench.link()).wanted == (drop.id,)
         await bench.report(drop)
         taken = await bench.take()
@@ -440,21 +440,23 @@ async def test_fault_37_an_item_that_fell_is_believed_of_any_journal(bench: Benc
     assert await bench.state(drop) == (State.DISPENSED, Cause.BOARD_ACK_LATE)
 
 
-async def test_fault_36_a_restored_backup_learns_what_became_of_its_drops(place: Place) -> None:
+async def test_fault_36_a_restored_backup_learns_what_became_of_its_drops(
+    database: BenchDatabase,
+) -> None:
     """Invariant 15: an agent's result counts for a drop that was never dispatched, it seems."""
-    async with place.open() as bench:
+    async with database.open() as bench:
         await bench.furnish()
         await bench.machines.update_slot(await bench.account("root"), "d", 1, available=4)
         fell, refused, lost = [await bench.place(f"r{number}") for number in range(3)]
         later = await bench.place("later", delay_s=60)
-    backup = place.back_up()
-    async with place.open() as bench:
+    backup = database.back_up()
+    async with database.open() as bench:
         forgotten = await bench.place("forgotten", account="bob", machine="ld")
         for drop in (fell, refused, lost):
             assert await bench.take() is not None
             await bench.report(drop)
-    place.restore(backup)
-    async with place.open() as bench:
+    database.restore(backup)
+    async with database.open() as bench:
         await bench.report(fell, State.DISPENSED, Cause.BOARD_ACK)
         await bench.report(refused, State.NOT_DISPENSED, Cause.BOARD_REFUSED)
         await bench.report(lost, State.UNKNOWN, Cause.BOARD_SILENT)

@@ -30,7 +30,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import DropSettings
-from tests.support.bench import Bench, Place
+from tests.support.bench import Bench, BenchDatabase
 
 LIMIT_S = 5
 """Longest wait for an outcome in seconds; a test that waits longer has failed."""
@@ -250,14 +250,14 @@ async def test_fault_1_a_request_that_was_lost_is_made_when_it_is_repeated(bench
     assert (await bench.place(slot=1)).state is State.RESERVED
 
 
-async def test_fault_2_a_lost_reply_is_given_again_after_a_restart(place: Place) -> None:
+async def test_fault_2_a_lost_reply_is_given_again_after_a_restart(database: BenchDatabase) -> None:
     """Invariants 12 and 19: what was acknowledged is there, and the answer to the request too."""
-    async with place.open() as bench:
+    async with database.open() as bench:
         await bench.furnish()
         settled = await bench.dispatched("settled")
         await bench.report(settled)
         waiting = await bench.place("waiting")
-    async with place.open() as bench:
+    async with database.open() as bench:
         assert await bench.place("settled") == await bench.drop(settled.id)
         assert (await bench.place("waiting")).id == waiting.id
         with pytest.raises(RequestIdReusedError):

@@ -17,7 +17,7 @@ from drink_frontend.domain.errors import AccountNotFoundError, DrinkError, Stora
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.usecases.views import ReadThroughCache, Views
-from tests.support.bench import Bench, Place
+from tests.support.bench import Bench, BenchDatabase
 
 LIMIT_S = 20
 
@@ -231,7 +231,7 @@ def test_random_histories_are_shown_as_they_are_kept(steps: list[list[tuple[int,
             return
 
     async def live(folder: Path) -> None:
-        async with Place(folder).open() as bench:
+        async with BenchDatabase(folder).open() as bench:
             await bench.furnish()
             views = _views(bench)
             number = 0
