@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from drink.v1 import (
@@ -178,6 +179,18 @@ class Frontend:
 
         await self.storage.write(add_tokens)
 
+    def call(self, request: Message, caller: Any = None, **options: Any) -> Any:
+        """The call of the method that takes this request; `caller` is metadata such as `ANN`."""
+        (service,) = request.DESCRIPTOR.file.services_by_name
+        method = request.DESCRIPTOR.name.removesuffix("Request")
+        return getattr(self._stubs[service], method)(
+            request, metadata=caller, **{"timeout": LIMIT_S, **options}
+        )
+
+    async def refused(self, request: Message, caller: Any = None) -> Refused:
+        """How the method that takes this request refuses it."""
+        return await refused(self.call(request, caller))
+
     async def linked(self, stub: Any = None, metadata: Any = AGENT_D) -> Any:
         """A link of machine d's agent that the frontend has taken."""
         link = (stub or self.link_stub).Connect(metadata=metadata, timeout=LIMIT_S)
@@ -220,16 +233,12 @@ class Frontend:
         return f"127.0.0.1:{self.port}"
 
     @property
-    def drop_stub(self) -> drop_service_pb2_grpc.DropServiceAsyncStub:
-        return drop_service_pb2_grpc.DropServiceStub(self.channel)
-
-    @property
-    def machine_stub(self) -> machine_service_pb2_grpc.MachineServiceAsyncStub:
-        return machine_service_pb2_grpc.MachineServiceStub(self.channel)
-
-    @property
-    def account_stub(self) -> account_service_pb2_grpc.AccountServiceAsyncStub:
-        return account_service_pb2_grpc.AccountServiceStub(self.channel)
+    def _stubs(self) -> dict[str, Any]:
+        return {
+            "AccountService": account_service_pb2_grpc.AccountServiceStub(self.channel),
+            "DropService": drop_service_pb2_grpc.DropServiceStub(self.channel),
+            "MachineService": machine_service_pb2_grpc.MachineServiceStub(self.channel),
+        }
 
     @property
     def link_stub(self) -> machine_link_service_pb2_grpc.MachineLinkServiceAsyncStub:
@@ -264,6 +273,11 @@ class Refused:
     facts: dict[str, str]
     retry_after_s: int | None
     plain_reason: str
+
+    @property
+    def status(self) -> tuple[str, str]:
+        """The names of the gRPC code and of the reason."""
+        return self.code.name, self.reason
 
 
 async def refused(call: Awaitable[Any]) -> Refused:

@@ -76,7 +76,9 @@ RECORDED = [
 ]
 
 
-def test_every_record_has_the_name_that_the_operator_gives(operator: Operator, tmp_path: Path) -> None:
+def test_every_record_has_the_name_that_the_operator_gives(
+    operator: Operator, tmp_path: Path
+) -> None:
     for command in RECORDED:
         operator.admin(*command, "--by", "ann")
     (tmp_path / "plan.toml").write_text("[[users]]\nname = 'carl'\ncredits = 5\n")

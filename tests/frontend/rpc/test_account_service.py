@@ -9,7 +9,7 @@ import pytest
 from drink.v1 import account_service_pb2 as pb
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.usecases.settings import AccountSettings, LoginSettings
-from tests.support.rpc_frontend import ANN, BOB, IBUTTON, LIMIT_S, PASSWORD, ROOT, Frontend, refused
+from tests.support.rpc_frontend import ANN, BOB, IBUTTON, PASSWORD, ROOT, Frontend, refused
 
 
 def with_password(account: str = "accounts/ann", password: str = PASSWORD) -> pb.LoginRequest:
@@ -18,15 +18,13 @@ def with_password(account: str = "accounts/ann", password: str = PASSWORD) -> pb
 
 async def get_account(frontend: Frontend, metadata: Any) -> pb.Account:
     """The caller's own account."""
-    answer = await frontend.account_stub.GetAccount(
-        pb.GetAccountRequest(), metadata=metadata, timeout=LIMIT_S
-    )
+    answer: pb.GetAccountResponse = await frontend.call(pb.GetAccountRequest(), metadata)
     return answer.account
 
 
 class TestLogin:
     async def test_gives_a_token_that_works(self, frontend: Frontend) -> None:
-        login = await frontend.account_stub.Login(with_password(), timeout=LIMIT_S)
+        login = await frontend.call(with_password())
         ttl_ms = login.expire_time.ToMilliseconds() - frontend.bench.clock.now_ms()
         assert ttl_ms == AccountSettings().token_ttl_s * 1000
         assert login.account.name == "accounts/ann"
@@ -35,9 +33,7 @@ class TestLogin:
 
     async def test_fault_70_a_token_is_kept_with_what_made_it(self, frontend: Frontend) -> None:
         """So that the token ends with the iButton or password that made it."""
-        login = await frontend.account_stub.Login(
-            pb.LoginRequest(ibutton=IBUTTON.lower()), timeout=LIMIT_S
-        )
+        login = await frontend.call(pb.LoginRequest(ibutton=IBUTTON.lower()))
         ibuttons = (("authorization", f"Bearer {login.token}"),)
         await get_account(frontend, ibuttons)
         await frontend.bench.accounts.change("test", "bob", no_ibutton=True)
@@ -46,9 +42,7 @@ class TestLogin:
         assert refusal.reason == "TOKEN_INVALID"
 
     async def test_takes_an_ibutton_in_any_case(self, frontend: Frontend) -> None:
-        login = await frontend.account_stub.Login(
-            pb.LoginRequest(ibutton=IBUTTON.lower()), timeout=LIMIT_S
-        )
+        login = await frontend.call(pb.LoginRequest(ibutton=IBUTTON.lower()))
         assert login.account.name == "accounts/bob"
 
     @pytest.mark.parametrize(
@@ -62,18 +56,15 @@ class TestLogin:
     async def test_does_not_reveal_what_did_not_match(
         self, frontend: Frontend, request_: pb.LoginRequest
     ) -> None:
-        refusal = await refused(frontend.account_stub.Login(request_, timeout=LIMIT_S))
-        assert (refusal.code, refusal.reason) == (
-            grpc.StatusCode.UNAUTHENTICATED,
-            "CREDENTIALS_INVALID",
-        )
+        refusal = await frontend.refused(request_)
+        assert refusal.status == ("UNAUTHENTICATED", "CREDENTIALS_INVALID")
         assert refusal.facts == {}
 
     async def test_guessing_is_slowed_down(self, frontend: Frontend) -> None:
         limits = LoginSettings()
         waits = round(limits.wait_max_s / limits.interval_s)
         guesses = [
-            frontend.account_stub.Login(with_password(password="guess"), timeout=LIMIT_S)
+            frontend.call(with_password(password="guess"))
             for _ in range(limits.failures_free + waits + 1)
         ]
         refusal = await anext(
@@ -101,7 +92,7 @@ class TestLogin:
     async def test_a_wrong_field_is_named(
         self, frontend: Frontend, request_: pb.LoginRequest, field: str
     ) -> None:
-        refusal = await refused(frontend.account_stub.Login(request_, timeout=LIMIT_S))
+        refusal = await frontend.refused(request_)
         assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
 
 
@@ -113,98 +104,38 @@ class TestGetAccount:
         )
         expected.create_time.FromMilliseconds(frontend.bench.clock.now_ms())
         for name in ("", "accounts/ann"):
-            answer = await frontend.account_stub.GetAccount(
-                pb.GetAccountRequest(name=name), metadata=ANN, timeout=LIMIT_S
-            )
+            answer = await frontend.call(pb.GetAccountRequest(name=name), ANN)
             assert answer.account == expected
 
     async def test_administrators_see_any(self, frontend: Frontend) -> None:
-        answer = await frontend.account_stub.GetAccount(
-            pb.GetAccountRequest(name="accounts/bob"), metadata=ROOT, timeout=LIMIT_S
-        )
+        answer = await frontend.call(pb.GetAccountRequest(name="accounts/bob"), ROOT)
         assert answer.account.name == "accounts/bob"
-        refusal = await refused(
-            frontend.account_stub.GetAccount(
-                pb.GetAccountRequest(name="accounts/nobody"), metadata=ROOT, timeout=LIMIT_S
-            )
-        )
-        assert refusal.reason == "ACCOUNT_NOT_FOUND"
-
-    @pytest.mark.parametrize("name", ["accounts/bob", "accounts/nobody"])
-    async def test_rights_come_before_existence(self, frontend: Frontend, name: str) -> None:
-        refusal = await refused(
-            frontend.account_stub.GetAccount(
-                pb.GetAccountRequest(name=name), metadata=ANN, timeout=LIMIT_S
-            )
-        )
-        assert (refusal.code, refusal.reason) == (grpc.StatusCode.PERMISSION_DENIED, "NOT_OWNER")
 
 
 class TestAddCredits:
     async def test_adds_and_takes_back(self, frontend: Frontend) -> None:
         for request_id, amount, expected in (("r-1", 50, 150), ("r-2", -20, 130)):
-            answer = await frontend.account_stub.AddCredits(
+            answer = await frontend.call(
                 pb.AddCreditsRequest(request_id=request_id, account="accounts/bob", credits=amount),
-                metadata=ROOT,
-                timeout=LIMIT_S,
+                ROOT,
             )
             assert answer.account.posted_credits == expected
-
-    @pytest.mark.parametrize("account", ["accounts/bob", "accounts/nobody"])
-    async def test_rights_come_before_existence(self, frontend: Frontend, account: str) -> None:
-        refusal = await refused(
-            frontend.account_stub.AddCredits(
-                pb.AddCreditsRequest(request_id="r", account=account, credits=1),
-                metadata=ANN,
-                timeout=LIMIT_S,
-            )
-        )
-        assert (refusal.code, refusal.reason) == (
-            grpc.StatusCode.PERMISSION_DENIED,
-            "ADMIN_REQUIRED",
-        )
-
-    async def test_names_a_wrong_account(self, frontend: Frontend) -> None:
-        refusal = await refused(
-            frontend.account_stub.AddCredits(
-                pb.AddCreditsRequest(request_id="r", account="bob", credits=1),
-                metadata=ROOT,
-                timeout=LIMIT_S,
-            )
-        )
-        assert refusal.facts == {"field": "account"}
 
 
 class TestTransferCredits:
     async def test_answers_with_the_senders_account(self, frontend: Frontend) -> None:
-        answer = await frontend.account_stub.TransferCredits(
-            pb.TransferCreditsRequest(request_id="r", recipient="accounts/bob", credits=40),
-            metadata=ANN,
-            timeout=LIMIT_S,
+        answer = await frontend.call(
+            pb.TransferCreditsRequest(request_id="r", recipient="accounts/bob", credits=40), ANN
         )
         assert (answer.account.name, answer.account.posted_credits) == ("accounts/ann", 160)
         assert await frontend.bench.credits("bob") == (140, 0)
 
     async def test_a_refusal_contains_credits_and_price(self, frontend: Frontend) -> None:
-        refusal = await refused(
-            frontend.account_stub.TransferCredits(
-                pb.TransferCreditsRequest(request_id="r", recipient="accounts/bob", credits=201),
-                metadata=ANN,
-                timeout=LIMIT_S,
-            )
+        refusal = await frontend.refused(
+            pb.TransferCreditsRequest(request_id="r", recipient="accounts/bob", credits=201), ANN
         )
         assert refusal.code == grpc.StatusCode.FAILED_PRECONDITION
         assert refusal.facts == {"available": "200", "price": "201"}
-
-    async def test_names_a_wrong_recipient(self, frontend: Frontend) -> None:
-        refusal = await refused(
-            frontend.account_stub.TransferCredits(
-                pb.TransferCreditsRequest(request_id="r", recipient="bob", credits=1),
-                metadata=ANN,
-                timeout=LIMIT_S,
-            )
-        )
-        assert refusal.facts == {"field": "recipient"}
 
 
 class TestListEntries:
@@ -214,9 +145,7 @@ class TestListEntries:
         for drop, report in ((first, ()), (second, (State.NOT_DISPENSED, Cause.BOARD_REFUSED))):
             await frontend.dispense(drop, *report)
         await bench.transfers.send(await bench.account("ann"), "t", "bob", 5)
-        page = await frontend.account_stub.ListEntries(
-            pb.ListEntriesRequest(), metadata=ANN, timeout=LIMIT_S
-        )
+        page = await frontend.call(pb.ListEntriesRequest(), ANN)
         assert [
             (entry.kind, entry.credits, entry.counterpart, entry.drop.removeprefix("drops/"))
             for entry in page.entries
@@ -239,10 +168,8 @@ class TestListEntries:
             await frontend.bench.transfers.add_credits(root, f"r{amount}", "bob", amount)
         seen, token = [], ""
         for expected in (2, 2, 1):
-            page = await frontend.account_stub.ListEntries(
-                pb.ListEntriesRequest(parent="accounts/bob", page_size=2, page_token=token),
-                metadata=ROOT,
-                timeout=LIMIT_S,
+            page = await frontend.call(
+                pb.ListEntriesRequest(parent="accounts/bob", page_size=2, page_token=token), ROOT
             )
             assert len(page.entries) == expected
             seen += [entry.credits for entry in page.entries]
@@ -250,30 +177,52 @@ class TestListEntries:
         assert (seen, token) == ([4, 3, 2, 1, 100], "")
 
     async def test_a_page_token_of_another_account_is_refused(self, frontend: Frontend) -> None:
-        page = await frontend.account_stub.ListEntries(
-            pb.ListEntriesRequest(page_size=1), metadata=ANN, timeout=LIMIT_S
-        )
-        refusal = await refused(
-            frontend.account_stub.ListEntries(
-                pb.ListEntriesRequest(page_token=page.next_page_token),
-                metadata=BOB,
-                timeout=LIMIT_S,
-            )
+        page = await frontend.call(pb.ListEntriesRequest(page_size=1), ANN)
+        refusal = await frontend.refused(
+            pb.ListEntriesRequest(page_token=page.next_page_token), BOB
         )
         assert refusal.facts == {"field": "page_token"}
 
-    async def test_an_account_that_is_not_there_has_no_entries(self, frontend: Frontend) -> None:
-        refusal = await refused(
-            frontend.account_stub.ListEntries(
-                pb.ListEntriesRequest(parent="accounts/nobody"), metadata=ROOT, timeout=LIMIT_S
-            )
-        )
-        assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND")
 
-    async def test_others_entries_are_for_administrators(self, frontend: Frontend) -> None:
-        refusal = await refused(
-            frontend.account_stub.ListEntries(
-                pb.ListEntriesRequest(parent="accounts/nobody"), metadata=ANN, timeout=LIMIT_S
-            )
-        )
-        assert (refusal.code, refusal.reason) == (grpc.StatusCode.PERMISSION_DENIED, "NOT_OWNER")
+def credits_added(account: str) -> pb.AddCreditsRequest:
+    return pb.AddCreditsRequest(request_id="r", account=account, credits=1)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("request_", "reason"),
+        [
+            (pb.GetAccountRequest(name="accounts/bob"), "NOT_OWNER"),
+            (pb.GetAccountRequest(name="accounts/nobody"), "NOT_OWNER"),
+            (pb.ListEntriesRequest(parent="accounts/nobody"), "NOT_OWNER"),
+            (credits_added("accounts/bob"), "ADMIN_REQUIRED"),
+            (credits_added("accounts/nobody"), "ADMIN_REQUIRED"),
+        ],
+    )
+    async def test_rights_come_before_existence(
+        self, frontend: Frontend, request_: Any, reason: str
+    ) -> None:
+        assert (await frontend.refused(request_, ANN)).status == ("PERMISSION_DENIED", reason)
+
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            pb.GetAccountRequest(name="accounts/nobody"),
+            pb.ListEntriesRequest(parent="accounts/nobody"),
+        ],
+    )
+    async def test_an_account_that_is_not_there(self, frontend: Frontend, request_: Any) -> None:
+        refusal = await frontend.refused(request_, ROOT)
+        assert refusal.status == ("NOT_FOUND", "ACCOUNT_NOT_FOUND")
+
+    @pytest.mark.parametrize(
+        ("request_", "field"),
+        [
+            (credits_added("bob"), "account"),
+            (pb.TransferCreditsRequest(request_id="r", recipient="bob", credits=1), "recipient"),
+        ],
+    )
+    async def test_a_wrong_name_is_named(
+        self, frontend: Frontend, request_: Any, field: str
+    ) -> None:
+        assert (await frontend.refused(request_, ROOT)).facts == {"field": field}

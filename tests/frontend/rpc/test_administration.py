@@ -10,15 +10,7 @@ from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind
-from tests.support.rpc_frontend import (
-    ANN,
-    LIMIT_S,
-    PASSWORD,
-    ROOT,
-    Frontend,
-    refused,
-    running_frontend,
-)
+from tests.support.rpc_frontend import ANN, PASSWORD, ROOT, Frontend, refused, running_frontend
 
 NO_DROP = "drops/" + "Z" * 26
 
@@ -39,32 +31,23 @@ CALLS = {
 }
 
 
-async def call(frontend: Frontend, method: str, request: Any, metadata: Any = ROOT) -> Any:
-    stubs = (frontend.account_stub, frontend.machine_stub, frontend.drop_stub)
-    stub = next(each for each in stubs if hasattr(each, method))
-    return await getattr(stub, method)(request, metadata=metadata, timeout=LIMIT_S)
-
-
 @pytest.mark.parametrize("method", CALLS)
 async def test_rights_come_before_existence(frontend: Frontend, method: str) -> None:
-    refusal = await refused(call(frontend, method, CALLS[method], ANN))
-    assert (refusal.code, refusal.reason) == (
-        grpc.StatusCode.PERMISSION_DENIED,
-        "ADMIN_REQUIRED",
-    )
+    refusal = await frontend.refused(CALLS[method], ANN)
+    assert refusal.status == ("PERMISSION_DENIED", "ADMIN_REQUIRED")
 
 
 @pytest.mark.parametrize("method", CALLS)
 async def test_without_a_token_nothing_is_done(frontend: Frontend, method: str) -> None:
-    refusal = await refused(call(frontend, method, CALLS[method], ()))
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
+    refusal = await frontend.refused(CALLS[method], ())
+    assert refusal.status == ("UNAUTHENTICATED", "TOKEN_INVALID")
 
 
 async def list_all(frontend: Frontend, page_size: int, **terms: Any) -> list[list[str]]:
     pages, token = [], ""
     while True:
         request = accounts.ListAccountsRequest(page_size=page_size, page_token=token, **terms)
-        answer = await call(frontend, "ListAccounts", request)
+        answer = await frontend.call(request, ROOT)
         pages.append([each.name.removeprefix("accounts/") for each in answer.accounts])
         token = answer.next_page_token
         if not token:
@@ -79,13 +62,13 @@ class TestListAccounts:
     async def test_names_are_found_by_how_they_begin(self, frontend: Frontend) -> None:
         for name in ("Zed", "zoe", "a_x"):
             request = accounts.CreateAccountRequest(name=f"accounts/{name}")
-            await call(frontend, "CreateAccount", request)
+            await frontend.call(request, ROOT)
         assert await list_all(frontend, 9, name_prefix="Z") == [["Zed", "zoe"]]
         assert await list_all(frontend, 9, name_prefix="a_") == [["a_x"]]
 
     async def test_closed_accounts_can_be_left_out(self, frontend: Frontend) -> None:
         request = accounts.UpdateAccountRequest(name="accounts/bob", closed=True)
-        assert (await call(frontend, "UpdateAccount", request)).account.closed
+        assert (await frontend.call(request, ROOT)).account.closed
         assert await list_all(frontend, 9, open_only=True) == [["ann", "root"]]
         assert await list_all(frontend, 9) == [["ann", "bob", "root"]]
 
@@ -102,24 +85,22 @@ class TestListAccounts:
     async def test_a_wrong_field_is_named(
         self, frontend: Frontend, request_: accounts.ListAccountsRequest, field: str
     ) -> None:
-        refusal = await refused(call(frontend, "ListAccounts", request_))
+        refusal = await frontend.refused(request_, ROOT)
         assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
 
     async def test_a_token_is_good_for_its_own_list(self, frontend: Frontend) -> None:
-        first = await call(frontend, "ListAccounts", accounts.ListAccountsRequest(page_size=1))
+        first = await frontend.call(accounts.ListAccountsRequest(page_size=1), ROOT)
         other = accounts.ListAccountsRequest(page_token=first.next_page_token, open_only=True)
-        refusal = await refused(call(frontend, "ListAccounts", other))
+        refusal = await frontend.refused(other, ROOT)
         assert refusal.facts == {"field": "page_token"}
 
 
 class TestAccounts:
     async def test_a_new_user_logs_in(self, frontend: Frontend) -> None:
         request = accounts.CreateAccountRequest(name="accounts/eve", password="first-one")
-        made = (await call(frontend, "CreateAccount", request)).account
+        made = (await frontend.call(request, ROOT)).account
         credentials = accounts.PasswordCredentials(account="accounts/eve", password="first-one")
-        login = await frontend.account_stub.Login(
-            accounts.LoginRequest(password=credentials), timeout=LIMIT_S
-        )
+        login = await frontend.call(accounts.LoginRequest(password=credentials))
         assert made == login.account
         assert made.create_time.ToMilliseconds() == frontend.bench.clock.now_ms()
 
@@ -127,22 +108,22 @@ class TestAccounts:
         self, frontend: Frontend
     ) -> None:
         closed = accounts.UpdateAccountRequest(name="accounts/ann", closed=True)
-        await call(frontend, "UpdateAccount", closed)
-        refusal = await refused(call(frontend, "GetAccount", accounts.GetAccountRequest(), ANN))
+        await frontend.call(closed, ROOT)
+        refusal = await frontend.refused(accounts.GetAccountRequest(), ANN)
         assert refusal.reason == "TOKEN_INVALID"
 
         again = accounts.CreateAccountRequest(name="accounts/ann", reopen=True)
-        account = (await call(frontend, "CreateAccount", again)).account
+        account = (await frontend.call(again, ROOT)).account
         assert (account.closed, account.posted_credits) == (False, 200)
         credentials = accounts.PasswordCredentials(account="accounts/ann", password=PASSWORD)
-        login = frontend.account_stub.Login(accounts.LoginRequest(password=credentials))
+        login = frontend.call(accounts.LoginRequest(password=credentials))
         assert (await refused(login)).reason == "CREDENTIALS_INVALID"
 
     async def test_an_ibutton_is_given_and_taken_away(self, frontend: Frontend) -> None:
         for ibutton, works in (("FEDCBA9876543210", True), ("", False)):
             request = accounts.UpdateAccountRequest(name="accounts/ann", ibutton=ibutton)
-            await call(frontend, "UpdateAccount", request)
-            login = frontend.account_stub.Login(accounts.LoginRequest(ibutton="FEDCBA9876543210"))
+            await frontend.call(request, ROOT)
+            login = frontend.call(accounts.LoginRequest(ibutton="FEDCBA9876543210"))
             if works:
                 assert (await login).account.name == "accounts/ann"
             else:
@@ -150,7 +131,7 @@ class TestAccounts:
 
     async def test_the_last_administrator_stays_one(self, frontend: Frontend) -> None:
         request = accounts.UpdateAccountRequest(name="accounts/root", admin=False)
-        refusal = await refused(call(frontend, "UpdateAccount", request))
+        refusal = await frontend.refused(request, ROOT)
         assert refusal.reason == "LAST_ADMINISTRATOR"
 
     @pytest.mark.parametrize(
@@ -168,33 +149,33 @@ class TestAccounts:
         self, frontend: Frontend, method: str, fields: dict[str, Any], field: str
     ) -> None:
         request = getattr(accounts, f"{method}Request")(**fields)
-        refusal = await refused(call(frontend, method, request))
+        refusal = await frontend.refused(request, ROOT)
         assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
 
 
 class TestOwnLogins:
     async def test_a_logout_ends_one_login(self, frontend: Frontend) -> None:
         credentials = accounts.PasswordCredentials(account="accounts/ann", password=PASSWORD)
-        login = await frontend.account_stub.Login(accounts.LoginRequest(password=credentials))
+        login = await frontend.call(accounts.LoginRequest(password=credentials))
         other = (("authorization", f"Bearer {login.token}"),)
-        await call(frontend, "Logout", accounts.LogoutRequest(), other)
+        await frontend.call(accounts.LogoutRequest(), other)
         own = accounts.GetAccountRequest()
-        assert (await refused(call(frontend, "GetAccount", own, other))).reason == "TOKEN_INVALID"
-        await call(frontend, "GetAccount", own, ANN)
+        assert (await frontend.refused(own, other)).reason == "TOKEN_INVALID"
+        await frontend.call(own, ANN)
 
     async def test_another_password_ends_every_login_of_before(self, frontend: Frontend) -> None:
         request = accounts.ChangePasswordRequest(old_password=PASSWORD, new_password="another")
-        answer = await call(frontend, "ChangePassword", request, ANN)
+        answer = await frontend.call(request, ANN)
         own = accounts.GetAccountRequest()
-        assert (await refused(call(frontend, "GetAccount", own, ANN))).reason == "TOKEN_INVALID"
+        assert (await frontend.refused(own, ANN)).reason == "TOKEN_INVALID"
         now = (("authorization", f"Bearer {answer.token}"),)
-        assert (await call(frontend, "GetAccount", own, now)).account.name == "accounts/ann"
+        assert (await frontend.call(own, now)).account.name == "accounts/ann"
 
     async def test_a_wrong_password_changes_nothing(self, frontend: Frontend) -> None:
         request = accounts.ChangePasswordRequest(old_password="guess", new_password="another")
-        refusal = await refused(call(frontend, "ChangePassword", request, ANN))
+        refusal = await frontend.refused(request, ANN)
         assert refusal.reason == "CREDENTIALS_INVALID"
-        await call(frontend, "GetAccount", accounts.GetAccountRequest(), ANN)
+        await frontend.call(accounts.GetAccountRequest(), ANN)
 
     @pytest.mark.parametrize(
         ("old", "new", "field"),
@@ -208,7 +189,7 @@ class TestOwnLogins:
         self, frontend: Frontend, old: str, new: str, field: str
     ) -> None:
         request = accounts.ChangePasswordRequest(old_password=old, new_password=new)
-        refusal = await refused(call(frontend, "ChangePassword", request, ANN))
+        refusal = await frontend.refused(request, ANN)
         assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
 
 
@@ -217,22 +198,20 @@ class TestMachines:
         machine = machines.CreateMachineRequest(
             name="machines/x", display_name="X", location="Room 5"
         )
-        await call(frontend, "CreateMachine", machine)
+        await frontend.call(machine, ROOT)
         slot = machines.CreateSlotRequest(
             name="machines/x/slots/7", item="Tea", price=30, available=4
         )
-        await call(frontend, "CreateSlot", slot)
-        token = await call(
-            frontend, "IssueAgentToken", machines.IssueAgentTokenRequest(name="machines/x")
-        )
+        await frontend.call(slot, ROOT)
+        token = await frontend.call(machines.IssueAgentTokenRequest(name="machines/x"), ROOT)
 
         assert await frontend.bench.machines.authenticate(token.token) == "x"
-        shown = await call(frontend, "GetMachine", machines.GetMachineRequest(name="machines/x"))
+        shown = await frontend.call(machines.GetMachineRequest(name="machines/x"), ROOT)
         assert (shown.machine.location, shown.machine.slots[0].available) == ("Room 5", 4)
 
     async def test_only_what_is_given_is_changed(self, frontend: Frontend) -> None:
         request = machines.UpdateMachineRequest(name="machines/d", enabled=False)
-        machine = (await call(frontend, "UpdateMachine", request)).machine
+        machine = (await frontend.call(request, ROOT)).machine
         assert (machine.display_name, machine.enabled) == ("D", False)
 
     @pytest.mark.parametrize(
@@ -259,7 +238,7 @@ class TestMachines:
         self, frontend: Frontend, method: str, fields: dict[str, Any], reason: str, wrong: str
     ) -> None:
         request = getattr(machines, f"{method}Request")(**fields)
-        refusal = await refused(call(frontend, method, request))
+        refusal = await frontend.refused(request, ROOT)
         assert (refusal.reason, refusal.facts.get("field", "")) == (reason, wrong)
 
 
@@ -275,7 +254,7 @@ class TestUnknownDrops:
         request = drops.ResolveDropRequest(
             name=name, state=drops.Drop.STATE_NOT_DISPENSED, reason="it hangs in the slot"
         )
-        first, again = [await call(frontend, "ResolveDrop", request) for _ in range(2)]
+        first, again = [await frontend.call(request, ROOT) for _ in range(2)]
         assert first.drop == again.drop
         assert (first.drop.state, first.drop.cause, first.drop.decided_by) == (
             drops.Drop.STATE_NOT_DISPENSED,
@@ -283,14 +262,14 @@ class TestUnknownDrops:
             "root",
         )
         request.state = drops.Drop.STATE_DISPENSED
-        assert (await refused(call(frontend, "ResolveDrop", request))).reason == "DROP_NOT_UNKNOWN"
+        assert (await frontend.refused(request, ROOT)).reason == "DROP_NOT_UNKNOWN"
 
-        own = await call(frontend, "GetAccount", accounts.GetAccountRequest(), ANN)
+        own = await frontend.call(accounts.GetAccountRequest(), ANN)
         assert own.account.available_credits == 200
 
     async def test_the_records_tell_all_that_is_kept(self, frontend: Frontend) -> None:
         name = await self._unknown(frontend)
-        answer = await call(frontend, "ListDropRecords", drops.ListDropRecordsRequest(parent=name))
+        answer = await frontend.call(drops.ListDropRecordsRequest(parent=name), ROOT)
         assert {record.kind for record in answer.records} == {AuditKind.DROP_MOVED}
         last = answer.records[-1]
         assert (last.actor, last.facts["to"], last.facts["cause"]) == (
@@ -310,7 +289,7 @@ class TestUnknownDrops:
                     drop, outcome, cause, revision=revision, evidence=evidence
                 )
             request = drops.ListDropRecordsRequest(parent=f"drops/{drop.id}")
-            records = (await call(frontend, "ListDropRecords", request)).records
+            records = (await frontend.call(request, ROOT)).records
         assert [record.facts["to"] for record in records] == ["DISPENSED"]
 
     @pytest.mark.parametrize(
@@ -327,12 +306,12 @@ class TestUnknownDrops:
         self, frontend: Frontend, changes: dict[str, Any], facts: dict[str, str]
     ) -> None:
         terms = {"name": NO_DROP, "state": drops.Drop.STATE_DISPENSED, "reason": "seen", **changes}
-        refusal = await refused(call(frontend, "ResolveDrop", drops.ResolveDropRequest(**terms)))
+        refusal = await frontend.refused(drops.ResolveDropRequest(**terms), ROOT)
         assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", facts)
 
     async def test_a_drop_that_is_not_there(self, frontend: Frontend) -> None:
         for method in ("ResolveDrop", "RefundDrop", "ListDropRecords"):
-            refusal = await refused(call(frontend, method, CALLS[method]))
+            refusal = await frontend.refused(CALLS[method], ROOT)
             assert refusal.reason == "DROP_NOT_FOUND"
 
 
@@ -346,20 +325,20 @@ class TestRefunds:
         """Invariant 26."""
         name = await self._paid(frontend)
         request = drops.RefundDropRequest(request_id="back", name=name, credits=20, reason="warm")
-        first, again = [await call(frontend, "RefundDrop", request) for _ in range(2)]
+        first, again = [await frontend.call(request, ROOT) for _ in range(2)]
         assert first.drop == again.drop
         assert first.drop.refunded_credits == 20
-        seen = await call(frontend, "GetDrop", drops.GetDropRequest(name=name), ANN)
+        seen = await frontend.call(drops.GetDropRequest(name=name), ANN)
         assert seen.drop == first.drop
-        listed = await call(frontend, "ListDrops", drops.ListDropsRequest(), ANN)
+        listed = await frontend.call(drops.ListDropsRequest(), ANN)
         assert list(listed.drops) == [first.drop]
-        page = await call(frontend, "ListEntries", accounts.ListEntriesRequest(), ANN)
+        page = await frontend.call(accounts.ListEntriesRequest(), ANN)
         newest = page.entries[0]
         assert (newest.credits, newest.drop, newest.counterpart) == (20, name, "sales/d")
         assert newest.kind == accounts.Entry.KIND_TRANSFER
 
         other = drops.RefundDropRequest(request_id="more", name=name, reason="warm")
-        refusal = await refused(call(frontend, "RefundDrop", other))
+        refusal = await frontend.refused(other, ROOT)
         assert (refusal.code, refusal.reason, refusal.facts) == (
             grpc.StatusCode.FAILED_PRECONDITION,
             "DROP_REFUNDED",
@@ -387,5 +366,5 @@ class TestRefunds:
     ) -> None:
         name = await self._paid(frontend)
         terms = {"request_id": "back", "name": name, "reason": "warm", **changes}
-        refusal = await refused(call(frontend, "RefundDrop", drops.RefundDropRequest(**terms)))
+        refusal = await frontend.refused(drops.RefundDropRequest(**terms), ROOT)
         assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})

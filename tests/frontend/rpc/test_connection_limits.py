@@ -9,11 +9,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from drink.v1 import (
-    account_service_pb2,
-    machine_link_service_pb2_grpc,
-    machine_service_pb2,
-)
+from drink.v1 import account_service_pb2, machine_link_service_pb2_grpc, machine_service_pb2
 from drink_frontend.rpc.calls import peer_at
 from drink_frontend.rpc.connection_limits import (
     COMFORTABLE,
@@ -198,9 +194,7 @@ async def test_fault_66_idle_connections_do_not_keep_others_out(greets: bool) ->
     ):
         link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
         await link.wait_for_connection()
-        await frontend.account_stub.GetAccount(
-            account_service_pb2.GetAccountRequest(), metadata=ANN, timeout=LIMIT_S
-        )
+        await frontend.call(account_service_pb2.GetAccountRequest(), ANN)
         if greets:
             for _ in range(120):
                 client = await Http2Connection.connect("127.0.0.1", frontend.port)
@@ -210,9 +204,7 @@ async def test_fault_66_idle_connections_do_not_keep_others_out(greets: bool) ->
         async with grpc.aio.insecure_channel(frontend.target) as channel:
             method: Any = channel.unary_unary("/drink.v1.MachineService/ListMachines")
             await method(b"", timeout=LIMIT_S, wait_for_ready=True)
-        await frontend.account_stub.GetAccount(
-            account_service_pb2.GetAccountRequest(), metadata=ANN, timeout=LIMIT_S
-        )
+        await frontend.call(account_service_pb2.GetAccountRequest(), ANN)
         assert not link.done()
         link.cancel()
 
@@ -225,13 +217,9 @@ async def test_fault_66_a_connection_with_a_link_or_an_account_is_not_closed_for
         running_frontend(connections=limits) as frontend,
         contextlib.AsyncExitStack() as stack,
     ):
-        watch = frontend.machine_stub.WatchMachines(
-            machine_service_pb2.WatchMachinesRequest(), timeout=LIMIT_S
-        )
+        watch = frontend.call(machine_service_pb2.WatchMachinesRequest())
         await read(watch)
-        await frontend.account_stub.GetAccount(
-            account_service_pb2.GetAccountRequest(), metadata=ANN, timeout=LIMIT_S
-        )
+        await frontend.call(account_service_pb2.GetAccountRequest(), ANN)
         clients = []
         for _ in range(int(16 * COMFORTABLE) + 2):
             clients.append(await Http2Connection.connect("127.0.0.1", frontend.port))

@@ -35,9 +35,7 @@ def order(request_id: str = "r-1", **fields: object) -> pb.DropRequest:
 
 class TestDrop:
     async def test_answers_when_the_outcome_is_known(self, frontend: Frontend) -> None:
-        call = asyncio.ensure_future(
-            frontend.drop_stub.Drop(order(price_ceiling=50), metadata=ANN, timeout=LIMIT_S)
-        )
+        call = asyncio.ensure_future(frontend.call(order(price_ceiling=50), ANN))
         drop = await frontend.followed_drop()
         assert not call.done()
         clock, placed_ms = frontend.bench.clock, frontend.bench.clock.now_ms()
@@ -74,9 +72,7 @@ class TestDrop:
     async def test_a_drop_that_exists_is_answered_with_ok(
         self, frontend: Frontend, outcome: State, cause: Cause, available: int
     ) -> None:
-        call = asyncio.ensure_future(
-            frontend.drop_stub.Drop(order(), metadata=ANN, timeout=LIMIT_S)
-        )
+        call = asyncio.ensure_future(frontend.call(order(), ANN))
         await frontend.dispense(await frontend.followed_drop(), outcome, cause)
 
         answer = await call
@@ -85,9 +81,7 @@ class TestDrop:
         assert answer.available_credits == available
 
     async def test_a_delayed_drop_is_answered_at_once(self, frontend: Frontend) -> None:
-        answer = await frontend.drop_stub.Drop(
-            order(delay=Duration(seconds=30)), metadata=ANN, timeout=LIMIT_S
-        )
+        answer = await frontend.call(order(delay=Duration(seconds=30)), ANN)
         assert answer.drop.state == pb.Drop.STATE_SCHEDULED
         assert answer.drop.schedule_time.ToMilliseconds() == frontend.bench.clock.now_ms() + 30_000
         assert not answer.drop.HasField("dispatch_time")
@@ -95,16 +89,14 @@ class TestDrop:
 
     async def test_a_call_that_waits_too_long_returns_the_present_state(self) -> None:
         async with running_frontend(drop_wait_s=0.05) as frontend:
-            answer = await frontend.drop_stub.Drop(order(), metadata=ANN, timeout=LIMIT_S)
+            answer = await frontend.call(order(), ANN)
             assert answer.drop.state == pb.Drop.STATE_RESERVED
             assert answer.available_credits == 150
 
     async def test_fault_3_duplicates_at_once_get_one_drop_and_one_answer(
         self, frontend: Frontend
     ) -> None:
-        calls = asyncio.gather(
-            *(frontend.drop_stub.Drop(order(), metadata=ANN, timeout=LIMIT_S) for _ in range(10))
-        )
+        calls = asyncio.gather(*(frontend.call(order(), ANN) for _ in range(10)))
         await frontend.dispense(await frontend.followed_drop(followers=10))
 
         answers = await calls
@@ -117,7 +109,7 @@ class TestDrop:
         drop = await frontend.bench.place("r-1")
         await frontend.dispense(drop)
 
-        answer = await frontend.drop_stub.Drop(order(), metadata=ANN, timeout=LIMIT_S)
+        answer = await frontend.call(order(), ANN)
         assert answer.drop.name == f"drops/{drop.id}"
         assert answer.drop.state == pb.Drop.STATE_DISPENSED
         assert answer.available_credits == 150
@@ -126,13 +118,8 @@ class TestDrop:
         self, frontend: Frontend
     ) -> None:
         await frontend.bench.place("r-1")
-        refusal = await refused(
-            frontend.drop_stub.Drop(order(price_ceiling=50), metadata=ANN, timeout=LIMIT_S)
-        )
-        assert (refusal.code, refusal.reason) == (
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "REQUEST_ID_REUSED",
-        )
+        refusal = await frontend.refused(order(price_ceiling=50), ANN)
+        assert refusal.status == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED")
         assert len(await frontend.kept_drops()) == 1
 
     @pytest.mark.parametrize("ending", ["deadline", "cancel"])
@@ -140,16 +127,14 @@ class TestDrop:
         self, frontend: Frontend, ending: str
     ) -> None:
         frontend.storage.gate.clear()
-        call = frontend.drop_stub.Drop(
-            order(), metadata=ANN, timeout=0.3 if ending == "deadline" else LIMIT_S
-        )
+        call = frontend.call(order(), ANN, timeout=0.3 if ending == "deadline" else LIMIT_S)
         await asyncio.wait_for(frontend.storage.waiting.wait(), LIMIT_S)
         if ending == "cancel":
             call.cancel()
         with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
             await call
         # Served after it on the same connection: by then the call's end has arrived.
-        await frontend.machine_stub.ListMachines(ListMachinesRequest(), timeout=LIMIT_S)
+        await frontend.call(ListMachinesRequest())
         frontend.storage.gate.set()
 
         await frontend.placed_all()
@@ -161,9 +146,7 @@ class TestDrop:
     async def test_fault_6_a_call_that_ends_while_waiting_leaves_only_the_drop(
         self, frontend: Frontend, ending: str
     ) -> None:
-        call = frontend.drop_stub.Drop(
-            order(), metadata=ANN, timeout=0.3 if ending == "deadline" else LIMIT_S
-        )
+        call = frontend.call(order(), ANN, timeout=0.3 if ending == "deadline" else LIMIT_S)
         drop = await frontend.followed_drop()
         if ending == "cancel":
             call.cancel()
@@ -186,19 +169,16 @@ class TestDrop:
 
     async def test_new_drops_are_refused_at_the_end(self, frontend: Frontend) -> None:
         frontend.drops.drain()
-        refusal = await refused(frontend.drop_stub.Drop(order(), metadata=ANN, timeout=LIMIT_S))
-        assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
+        refusal = await frontend.refused(order(), ANN)
+        assert refusal.status == ("UNAVAILABLE", "SHUTTING_DOWN")
         assert refusal.retry_after_s == 1
 
     async def test_a_drop_that_was_not_made_is_an_error(self, frontend: Frontend) -> None:
         await frontend.bench.machines.update_slot(
             await frontend.bench.account("root"), "d", 1, available=0
         )
-        refusal = await refused(frontend.drop_stub.Drop(order(), metadata=ANN, timeout=LIMIT_S))
-        assert (refusal.code, refusal.reason) == (
-            grpc.StatusCode.FAILED_PRECONDITION,
-            "SLOT_EMPTY",
-        )
+        refusal = await frontend.refused(order(), ANN)
+        assert refusal.status == ("FAILED_PRECONDITION", "SLOT_EMPTY")
 
     @pytest.mark.parametrize(
         ("request_", "field"),
@@ -219,11 +199,8 @@ class TestDrop:
     async def test_a_wrong_field_is_named(
         self, frontend: Frontend, request_: pb.DropRequest, field: str
     ) -> None:
-        refusal = await refused(frontend.drop_stub.Drop(request_, metadata=ANN, timeout=LIMIT_S))
-        assert (refusal.code, refusal.reason) == (
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "FIELD_INVALID",
-        )
+        refusal = await frontend.refused(request_, ANN)
+        assert refusal.status == ("INVALID_ARGUMENT", "FIELD_INVALID")
         assert refusal.facts == {"field": field}
         assert await frontend.kept_drops() == []
 
@@ -232,28 +209,18 @@ class TestGetDrop:
     async def test_shows_the_owner_and_an_administrator(self, frontend: Frontend) -> None:
         drop = await frontend.bench.place()
         for caller in (ANN, ROOT):
-            answer = await frontend.drop_stub.GetDrop(
-                pb.GetDropRequest(name=f"drops/{drop.id}"), metadata=caller, timeout=LIMIT_S
-            )
+            answer = await frontend.call(pb.GetDropRequest(name=f"drops/{drop.id}"), caller)
             assert answer.drop.name == f"drops/{drop.id}"
             assert answer.drop.state == pb.Drop.STATE_RESERVED
 
     async def test_hides_it_from_others_as_if_it_were_not_there(self, frontend: Frontend) -> None:
         drop = await frontend.bench.place()
         for name in (f"drops/{drop.id}", "drops/" + "Z" * 26):
-            refusal = await refused(
-                frontend.drop_stub.GetDrop(
-                    pb.GetDropRequest(name=name), metadata=BOB, timeout=LIMIT_S
-                )
-            )
-            assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "DROP_NOT_FOUND")
+            refusal = await frontend.refused(pb.GetDropRequest(name=name), BOB)
+            assert refusal.status == ("NOT_FOUND", "DROP_NOT_FOUND")
 
     async def test_names_a_wrong_name(self, frontend: Frontend) -> None:
-        refusal = await refused(
-            frontend.drop_stub.GetDrop(
-                pb.GetDropRequest(name="drops/1"), metadata=ANN, timeout=LIMIT_S
-            )
-        )
+        refusal = await frontend.refused(pb.GetDropRequest(name="drops/1"), ANN)
         assert refusal.facts == {"field": "name"}
 
 
@@ -265,11 +232,7 @@ class TestListDrops:
 
         pages, token = [], ""
         while True:
-            page = await frontend.drop_stub.ListDrops(
-                pb.ListDropsRequest(page_size=2, page_token=token),
-                metadata=ANN,
-                timeout=LIMIT_S,
-            )
+            page = await frontend.call(pb.ListDropsRequest(page_size=2, page_token=token), ANN)
             pages.append([drop.request_id for drop in page.drops])
             token = page.next_page_token
             if not token:
@@ -280,10 +243,8 @@ class TestListDrops:
         await frontend.bench.place("r-scheduled", delay_s=1)
         drop = await frontend.bench.place("r-cancelled", delay_s=1)
         await frontend.drops.cancel(await frontend.bench.account("ann"), drop.id)
-        page = await frontend.drop_stub.ListDrops(
-            pb.ListDropsRequest(states=[pb.Drop.STATE_NOT_DISPENSED, pb.Drop.STATE_UNKNOWN]),
-            metadata=ANN,
-            timeout=LIMIT_S,
+        page = await frontend.call(
+            pb.ListDropsRequest(states=[pb.Drop.STATE_NOT_DISPENSED, pb.Drop.STATE_UNKNOWN]), ANN
         )
         assert [drop.request_id for drop in page.drops] == ["r-cancelled"]
 
@@ -295,27 +256,17 @@ class TestListDrops:
             ("accounts/ann", ["r-ann"]),
             ("", []),
         ):
-            page = await frontend.drop_stub.ListDrops(
-                pb.ListDropsRequest(parent=parent), metadata=ROOT, timeout=LIMIT_S
-            )
+            page = await frontend.call(pb.ListDropsRequest(parent=parent), ROOT)
             assert [drop.request_id for drop in page.drops] == expected
 
     async def test_an_account_that_is_not_there_has_no_list(self, frontend: Frontend) -> None:
-        refusal = await refused(
-            frontend.drop_stub.ListDrops(
-                pb.ListDropsRequest(parent="accounts/nobody"), metadata=ROOT, timeout=LIMIT_S
-            )
-        )
-        assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND")
+        refusal = await frontend.refused(pb.ListDropsRequest(parent="accounts/nobody"), ROOT)
+        assert refusal.status == ("NOT_FOUND", "ACCOUNT_NOT_FOUND")
 
     @pytest.mark.parametrize("parent", ["accounts/-", "accounts/bob", "accounts/nobody"])
     async def test_rights_come_before_existence(self, frontend: Frontend, parent: str) -> None:
-        refusal = await refused(
-            frontend.drop_stub.ListDrops(
-                pb.ListDropsRequest(parent=parent), metadata=ANN, timeout=LIMIT_S
-            )
-        )
-        assert (refusal.code, refusal.reason) == (grpc.StatusCode.PERMISSION_DENIED, "NOT_OWNER")
+        refusal = await frontend.refused(pb.ListDropsRequest(parent=parent), ANN)
+        assert refusal.status == ("PERMISSION_DENIED", "NOT_OWNER")
 
     @pytest.mark.parametrize(
         ("request_", "field"),
@@ -330,24 +281,15 @@ class TestListDrops:
     async def test_a_wrong_field_is_named(
         self, frontend: Frontend, request_: pb.ListDropsRequest, field: str
     ) -> None:
-        refusal = await refused(
-            frontend.drop_stub.ListDrops(request_, metadata=ANN, timeout=LIMIT_S)
-        )
+        refusal = await frontend.refused(request_, ANN)
         assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
 
     async def test_a_page_token_of_another_list_is_refused(self, frontend: Frontend) -> None:
         await frontend.bench.place(delay_s=1)
-        page = await frontend.drop_stub.ListDrops(
-            pb.ListDropsRequest(page_size=1), metadata=ANN, timeout=LIMIT_S
-        )
-        refusal = await refused(
-            frontend.drop_stub.ListDrops(
-                pb.ListDropsRequest(
-                    page_token=page.next_page_token, states=[pb.Drop.STATE_UNKNOWN]
-                ),
-                metadata=ANN,
-                timeout=LIMIT_S,
-            )
+        page = await frontend.call(pb.ListDropsRequest(page_size=1), ANN)
+        refusal = await frontend.refused(
+            pb.ListDropsRequest(page_token=page.next_page_token, states=[pb.Drop.STATE_UNKNOWN]),
+            ANN,
         )
         assert refusal.facts == {"field": "page_token"}
 
@@ -357,28 +299,21 @@ class TestCancelDrop:
         drop = await frontend.bench.place(delay_s=9)
         request = pb.CancelDropRequest(name=f"drops/{drop.id}")
         for _ in range(2):
-            answer = await frontend.drop_stub.CancelDrop(request, metadata=ANN, timeout=LIMIT_S)
+            answer = await frontend.call(request, ANN)
             assert answer.drop.state == pb.Drop.STATE_NOT_DISPENSED
             assert answer.drop.cause == pb.Drop.CAUSE_CANCELLED
         assert await frontend.bench.credits() == (200, 0)
 
     async def test_refuses_one_that_is_dispatched(self, frontend: Frontend) -> None:
         drop = await frontend.bench.dispatched()
-        refusal = await refused(
-            frontend.drop_stub.CancelDrop(
-                pb.CancelDropRequest(name=f"drops/{drop.id}"), metadata=ANN, timeout=LIMIT_S
-            )
-        )
-        assert (refusal.code, refusal.reason) == (
-            grpc.StatusCode.FAILED_PRECONDITION,
-            "DROP_NOT_CANCELLABLE",
-        )
+        refusal = await frontend.refused(pb.CancelDropRequest(name=f"drops/{drop.id}"), ANN)
+        assert refusal.status == ("FAILED_PRECONDITION", "DROP_NOT_CANCELLABLE")
 
 
 def watch_of(frontend: Frontend, drop: Drop, caller: Any) -> Any:
     """A watch of the drop by the caller."""
     request = pb.WatchDropRequest(name=f"drops/{drop.id}")
-    return frontend.drop_stub.WatchDrop(request, metadata=caller, timeout=LIMIT_S)
+    return frontend.call(request, caller)
 
 
 class TestWatchDrop:
@@ -417,10 +352,7 @@ class TestWatchDrop:
             for watch in watches:
                 await read(watch)
             refusal = await refused(read(watch_of(frontend, drop, ANN)))
-            assert (refusal.code, refusal.reason) == (
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "RATE_LIMITED",
-            )
+            assert refusal.status == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
             await read(watch_of(frontend, drop, ROOT))
             # A watch that ends makes room for another.
             watches[0].cancel()
@@ -432,16 +364,14 @@ class TestWatchDrop:
         await read(watch)
         await frontend.server.drain()
         refusal = await refused(read(watch))
-        assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
+        assert refusal.status == ("UNAVAILABLE", "SHUTTING_DOWN")
         await frontend.drops.followers.are(0)
 
 
 async def test_storage_trouble_is_worth_a_retry(frontend: Frontend) -> None:
     frontend.storage.error = StorageUnavailableError("the database does not answer")
-    refusal = await refused(
-        frontend.machine_stub.ListMachines(ListMachinesRequest(), timeout=LIMIT_S)
-    )
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
+    refusal = await frontend.refused(ListMachinesRequest())
+    assert refusal.status == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
     assert refusal.retry_after_s == 1
 
 
@@ -463,5 +393,5 @@ async def test_the_answer_to_a_drop_that_waits_is_begun_and_ends_with_the_outcom
 
 async def test_a_client_takes_an_answer_that_was_begun_early() -> None:
     async with running_frontend(drop_begin_s=0.01, drop_wait_s=0.2) as frontend:
-        answer = await frontend.drop_stub.Drop(order(), metadata=ANN, timeout=LIMIT_S)
+        answer = await frontend.call(order(), ANN)
         assert answer.drop.state == pb.Drop.STATE_RESERVED

@@ -2,18 +2,17 @@
 
 import uuid
 
-import grpc
 import pytest
 
 from drink.v1 import drop_service_pb2 as pb
-from tests.support.rpc_frontend import ANN, BOB, LIMIT_S, Frontend, refused
+from tests.support.rpc_frontend import ANN, BOB, Frontend, refused
 
 SLOT = "machines/d/slots/1"
 
 
 async def _place(frontend: Frontend, request_id: str) -> pb.Drop:
     request = pb.DropRequest(request_id=request_id, slot=SLOT, no_wait=True)
-    answer = await frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
+    answer: pb.DropResponse = await frontend.call(request, ANN)
     return answer.drop
 
 
@@ -28,9 +27,7 @@ async def test_a_caller_that_does_not_wait_is_answered_at_once(frontend: Fronten
 async def test_a_request_finds_its_drop(frontend: Frontend) -> None:
     request_id = str(uuid.uuid4())
     drop = await _place(frontend, request_id)
-    answer = await frontend.drop_stub.GetDrop(
-        pb.GetDropRequest(request_id=request_id), metadata=ANN, timeout=LIMIT_S
-    )
+    answer = await frontend.call(pb.GetDropRequest(request_id=request_id), ANN)
 
     assert answer.drop.name == drop.name
 
@@ -42,16 +39,14 @@ async def test_a_request_that_made_no_drop_of_the_caller_finds_none(
     request_id = str(uuid.uuid4())
     if caller is BOB:
         await _place(frontend, request_id)
-    call = frontend.drop_stub.GetDrop(
-        pb.GetDropRequest(request_id=request_id), metadata=caller, timeout=LIMIT_S
-    )
+    call = frontend.call(pb.GetDropRequest(request_id=request_id), caller)
     refusal = await refused(call)
 
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "DROP_NOT_FOUND")
+    assert refusal.status == ("NOT_FOUND", "DROP_NOT_FOUND")
 
 
 async def test_without_name_and_request_the_name_is_missing(frontend: Frontend) -> None:
-    call = frontend.drop_stub.GetDrop(pb.GetDropRequest(), metadata=ANN, timeout=LIMIT_S)
+    call = frontend.call(pb.GetDropRequest(), ANN)
     refusal = await refused(call)
 
     assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": "name"})

@@ -10,7 +10,7 @@ from drink.v1 import machine_service_pb2 as pb
 from drink.v1.error_reason_pb2 import ErrorReason
 from drink_frontend.domain.errors import DrinkError, RateLimitedError
 from drink_frontend.rpc.errors import INTERNAL, TEXT_MAX, fault, refusal
-from tests.support.rpc_frontend import LIMIT_S, Frontend, refused
+from tests.support.rpc_frontend import Frontend
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 PROTO = Path(__file__).parents[3] / "protos" / "drink" / "v1" / "error_reason.proto"
@@ -56,9 +56,7 @@ async def test_every_refusal_arrives_as_one_error_info(
     frontend: Frontend, error: type[DrinkError]
 ) -> None:
     frontend.storage.error = made(error)
-    refusal_ = await refused(
-        frontend.machine_stub.ListMachines(pb.ListMachinesRequest(), timeout=LIMIT_S)
-    )
+    refusal_ = await frontend.refused(pb.ListMachinesRequest())
     assert refusal_.code.name == error.code
     assert refusal_.reason == refusal_.plain_reason == error.reason
     assert refusal_.facts == {"fact": "7"}
@@ -84,9 +82,7 @@ def test_a_retry_is_offered_where_waiting_helps() -> None:
 
 async def test_a_refusal_may_contain_its_own_time_to_retry(frontend: Frontend) -> None:
     frontend.storage.error = RateLimitedError("slow down", retry_after_seconds=77)
-    refusal_ = await refused(
-        frontend.machine_stub.ListMachines(pb.ListMachinesRequest(), timeout=LIMIT_S)
-    )
+    refusal_ = await frontend.refused(pb.ListMachinesRequest())
     assert refusal_.retry_after_s == 77
     assert refusal_.facts == {"retry_after_seconds": "77"}
 

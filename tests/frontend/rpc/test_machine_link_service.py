@@ -88,7 +88,7 @@ async def test_an_agent_that_breaks_the_protocol_gets_the_field(frontend: Fronte
     link = connect(frontend)
     await link.write(pb.ConnectRequest(result=pb.Result(drop="junk", revision=1)))
     refusal = await refused(link.read())
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "LINK_PROTOCOL")
+    assert refusal.status == ("INVALID_ARGUMENT", "LINK_PROTOCOL")
     assert refusal.facts == {"field": "result.outcome"}
 
 

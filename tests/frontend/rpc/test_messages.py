@@ -53,10 +53,8 @@ async def everybody_is_served(frontend: Frontend) -> None:
                 account="accounts/ann", password=PASSWORD
             )
         )
-        await frontend.account_stub.Login(login, timeout=LIMIT_S)
-        await frontend.account_stub.GetAccount(
-            account_service_pb2.GetAccountRequest(), metadata=ANN, timeout=LIMIT_S
-        )
+        await frontend.call(login)
+        await frontend.call(account_service_pb2.GetAccountRequest(), ANN)
         link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
         await link.wait_for_connection()
         link.cancel()
@@ -129,21 +127,19 @@ async def test_an_account_has_so_many_calls_at_once() -> None:
         request = drop_service_pb2.DropRequest(
             request_id="r", slot="machines/d/slots/1", delay=Duration(seconds=9)
         )
-        drop = frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
+        drop = frontend.call(request, ANN)
         await asyncio.wait_for(frontend.storage.waiting.wait(), LIMIT_S)
-        again = frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
+        again = frontend.call(request, ANN)
         assert (await refused(again)).reason == "RATE_LIMITED"
         frontend.storage.gate.set()
         await drop
-        await frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
+        await frontend.call(request, ANN)
 
 
 async def test_watches_take_no_place_of_other_calls() -> None:
     async with running_frontend(admission={"strangers_max": 1}) as frontend:
         for _ in range(3):
-            watch = frontend.machine_stub.WatchMachines(
-                machine_service_pb2.WatchMachinesRequest(), timeout=LIMIT_S
-            )
+            watch = frontend.call(machine_service_pb2.WatchMachinesRequest())
             await read(watch)
         await everybody_is_served(frontend)
 

@@ -129,11 +129,7 @@ async def test_fault_67_a_client_that_does_not_read_loses_its_connection() -> No
     async with running_frontend(responses=limits, pace=unpaced) as frontend:
         await fill(frontend, 30)
         size = len(
-            (
-                await frontend.drop_stub.ListDrops(
-                    drop_service_pb2.ListDropsRequest(), metadata=ANN, timeout=LIMIT_S
-                )
-            ).SerializeToString()
+            (await frontend.call(drop_service_pb2.ListDropsRequest(), ANN)).SerializeToString()
         )
         clients: list[Http2Connection] = []
         for _ in range(64 * KB // size // 50 + 3):
@@ -147,9 +143,7 @@ async def test_fault_67_a_client_that_does_not_read_loses_its_connection() -> No
         assert done
         for other in others:
             other.cancel()
-        page = await frontend.drop_stub.ListDrops(
-            drop_service_pb2.ListDropsRequest(), metadata=ANN, timeout=LIMIT_S
-        )
+        page = await frontend.call(drop_service_pb2.ListDropsRequest(), ANN)
         assert len(page.drops) == 30
         for client in clients:
             await client.close()
@@ -176,9 +170,7 @@ async def test_fault_67_a_response_that_is_not_read_in_time_costs_its_connection
         client.call(method, b"", **metadata)
         await asyncio.wait_for(client.closed.wait(), LIMIT_S)
         await client.close()
-        answer = await frontend.machine_stub.ListMachines(
-            machine_service_pb2.ListMachinesRequest(), timeout=LIMIT_S
-        )
+        answer = await frontend.call(machine_service_pb2.ListMachinesRequest())
         assert len(answer.machines) == 2
 
 

@@ -92,7 +92,7 @@ class TestLimits:
     async def test_a_message_that_is_too_large_is_refused(self, frontend: Frontend) -> None:
         request = drop_service_pb2.DropRequest(request_id="r", slot="x" * 65_537)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await frontend.drop_stub.Drop(request, metadata=ANN, timeout=LIMIT_S)
+            await frontend.call(request, ANN)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert await frontend.kept_drops() == []
         await served(frontend)
@@ -100,9 +100,7 @@ class TestLimits:
     async def test_metadata_that_is_too_large_is_refused(self, frontend: Frontend) -> None:
         metadata = (("authorization", "Bearer " + "x" * 20_000),)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await frontend.account_stub.GetAccount(
-                account_service_pb2.GetAccountRequest(), metadata=metadata, timeout=LIMIT_S
-            )
+            await frontend.call(account_service_pb2.GetAccountRequest(), metadata)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         await served(frontend)
 
@@ -115,16 +113,12 @@ class TestLimits:
                     request_id="r", slot=f"machines/d/slots/{slot}", delay=Duration(seconds=9)
                 )
                 frontend.storage.waiting.clear()
-                drops.append(frontend.drop_stub.Drop(request, metadata=buyer, timeout=LIMIT_S))
+                drops.append(frontend.call(request, buyer))
                 await asyncio.wait_for(frontend.storage.waiting.wait(), LIMIT_S)
             everybody: tuple[Any, ...] = (ANN, None, BOB, None)
             for metadata in everybody:
-                refusal = await refused(
-                    frontend.machine_stub.ListMachines(
-                        machine_service_pb2.ListMachinesRequest(),
-                        metadata=metadata,
-                        timeout=LIMIT_S,
-                    )
+                refusal = await frontend.refused(
+                    machine_service_pb2.ListMachinesRequest(), metadata
                 )
                 assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
                 assert refusal.reason == "RATE_LIMITED"
@@ -177,10 +171,8 @@ class TestStartAndEnd:
     async def test_an_order_that_was_begun_is_carried_out_after_the_end(self) -> None:
         async with running_frontend() as frontend:
             frontend.storage.gate.clear()
-            call = frontend.drop_stub.Drop(
-                drop_service_pb2.DropRequest(request_id="r", slot="machines/d/slots/1"),
-                metadata=ANN,
-                timeout=LIMIT_S,
+            call = frontend.call(
+                drop_service_pb2.DropRequest(request_id="r", slot="machines/d/slots/1"), ANN
             )
             await asyncio.wait_for(frontend.storage.waiting.wait(), LIMIT_S)
             stopping = asyncio.create_task(frontend.server.stop(0))
@@ -195,9 +187,7 @@ class TestStartAndEnd:
     async def test_fault_21_a_stop_ends_open_streams(self) -> None:
         async with running_frontend() as frontend:
             link = frontend.link_stub.Connect(metadata=AGENT_D, timeout=LIMIT_S)
-            watch = frontend.machine_stub.WatchMachines(
-                machine_service_pb2.WatchMachinesRequest(), timeout=LIMIT_S
-            )
+            watch = frontend.call(machine_service_pb2.WatchMachinesRequest())
             await read(watch)
             await read(watch)
             await frontend.server.drain()

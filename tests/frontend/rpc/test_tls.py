@@ -89,7 +89,7 @@ async def test_plain_text_is_not_served_on_a_tls_port(installed: Installed) -> N
         tls_certificate=installed.certificate, tls_key=installed.key
     ) as frontend:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await frontend.machine_stub.ListMachines(pb.ListMachinesRequest(), timeout=LIMIT_S)
+            await frontend.call(pb.ListMachinesRequest())
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert await served(frontend.port, "one")
 
