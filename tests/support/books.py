@@ -16,6 +16,7 @@ from drink_frontend.domain.ledger import (
     sales_account,
 )
 from drink_frontend.domain.stock import place_of
+from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 
 NOW = 1_800_000_000_000
@@ -28,6 +29,13 @@ def found(tx: Transaction) -> None:
         tx.accounts.add(name, AccountKind.USER, NOW)
     fund(tx, "alice", 1_000, "founding")
     add_machine(tx, "d")
+
+
+async def alices(storage: Database) -> int:
+    """The credits that alice owns."""
+    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
+    assert alice is not None
+    return alice.posted
 
 
 def add_machine(tx: Transaction, name: str, slots: int = 2, on_hand: int = 5) -> None:

@@ -1,8 +1,10 @@
 """Units of work and queries that stand still until a test lets them go on."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from threading import Event
-from typing import Self
+from typing import Any, Self
 
 from drink_frontend.storage.transaction import Transaction
 
@@ -33,3 +35,14 @@ class Gate:
 
     def __exit__(self, *_: object) -> None:
         self.open()
+
+
+@asynccontextmanager
+async def held(work: Callable[..., Coroutine[Any, Any, Any]]) -> AsyncIterator[Gate]:
+    """Keeps `storage.write` or `storage.read` at a gate; at the end, opens it and awaits them."""
+    with Gate() as gate:
+        standing = asyncio.create_task(work(gate.stand))
+        await gate.reached()
+        yield gate
+        gate.open()
+        await standing

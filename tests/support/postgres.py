@@ -192,8 +192,7 @@ def shared_server_url() -> str:
 @cache
 def _make_template(url: str) -> None:
     name = _template_name()
-    _execute(url, f"DROP DATABASE IF EXISTS {name}")
-    _execute(url, f"CREATE DATABASE {name}")
+    _execute(url, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
     migrate(StorageSettings(url=_database_url(url, name)))
 
 
@@ -206,9 +205,23 @@ def _database_url(url: str, name: str) -> str:
     return urlsplit(url)._replace(path=f"/{name}").geturl()
 
 
-def _execute(url: str, statement: str) -> None:
+def execute(settings: StorageSettings, *statements: str) -> list[tuple[Any, ...]]:
+    """Runs statements as a person at a prompt does; what the last one finds."""
+    return _execute(settings.url or "", *statements)
+
+
+def _execute(url: str, *statements: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement.encode())
+        for statement in statements:
+            cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def show(driver: psycopg.Connection[Any], name: str) -> str:
+    """A setting of the server, as a connection sees it."""
+    row = driver.execute(f"SHOW {name}".encode()).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def as_role(settings: StorageSettings, name: str, *grants: str) -> StorageSettings:
@@ -221,8 +234,8 @@ def as_role(settings: StorageSettings, name: str, *grants: str) -> StorageSettin
     """
     assert settings.url is not None
     role = f"{name}_{os.getpid()}_{next(_numbers)}"
-    for statement in (f"CREATE ROLE {role} LOGIN", *grants):
-        _execute(settings.url, statement.replace("{role}", role))
+    statements = (f"CREATE ROLE {role} LOGIN", *grants)
+    execute(settings, *(statement.replace("{role}", role) for statement in statements))
     parts = urlsplit(settings.url)
     netloc = f"{role}@{parts.netloc.rpartition('@')[2]}"
     return settings.model_copy(update={"url": parts._replace(netloc=netloc).geturl()})

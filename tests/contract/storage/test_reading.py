@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from drink_frontend.domain.errors import DropNotFoundError, StorageUnavailableError
+from drink_frontend.domain.errors import DropNotFoundError
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
 from tests.support.books import NOW, found, fund
-from tests.support.gates import Gate
+from tests.support.gates import Gate, held
 
 
 def _alices(tx: Transaction) -> int:
@@ -95,32 +95,12 @@ async def test_a_query_that_raises_reaches_its_caller_and_no_other(
 
 async def test_one_slow_query_holds_up_neither_others_nor_writers(storage: Database) -> None:
     await storage.write(found)
-    with Gate() as gate:
-        slow = asyncio.create_task(storage.read(gate.stand))
-        await gate.reached()
+    async with held(storage.read):
         for number in range(5):
             await storage.write(
                 lambda tx, number=number: fund(tx, "alice", 1, f"gift {number}")  # type: ignore[misc]
             )
             assert await storage.read(_alices) == 1_001 + number
-        assert not slow.done()
-        gate.open()
-        await slow
-
-
-async def test_a_full_queue_refuses_and_recovers(open_storage: OpenStorage) -> None:
-    async with open_storage(readers=1, read_queue_max=2) as storage:
-        with Gate() as gate:
-            first = asyncio.create_task(storage.read(gate.stand))
-            await gate.reached()
-            second = asyncio.create_task(storage.read(lambda _: 2))
-            await asyncio.sleep(0)
-            with pytest.raises(StorageUnavailableError):
-                await storage.read(lambda _: 3)
-            gate.open()
-            await first
-            assert await second == 2
-        assert await storage.read(lambda _: 4) == 4
 
 
 async def test_a_query_whose_caller_has_gone_is_not_carried_out(
@@ -128,14 +108,11 @@ async def test_a_query_whose_caller_has_gone_is_not_carried_out(
 ) -> None:
     async with open_storage(readers=1) as storage:
         carried_out: list[str] = []
-        with Gate() as gate:
-            first = asyncio.create_task(storage.read(gate.stand))
-            await gate.reached()
+        async with held(storage.read):
             gone = asyncio.create_task(storage.read(lambda _: carried_out.append("gone")))
             last = asyncio.create_task(storage.read(lambda _: carried_out.append("last")))
             await asyncio.sleep(0)
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
-            gate.open()
-            await asyncio.gather(first, last)
+        await last
         assert carried_out == ["last"]

@@ -10,14 +10,8 @@ from drink_frontend.domain.errors import SlotEmptyError, StorageUnavailableError
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
-from tests.support.books import found, fund
-from tests.support.gates import Gate
-
-
-async def _alices(storage: Database) -> int:
-    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
-    assert alice is not None
-    return alice.posted
+from tests.support.books import alices, found, fund
+from tests.support.gates import Gate, held
 
 
 def _give(amount: int) -> Any:
@@ -29,7 +23,7 @@ async def test_a_unit_returns_its_value_and_the_next_query_sees_its_work(
 ) -> None:
     await storage.write(found)
     assert await storage.write(lambda tx: (_give(1)(tx), 42)[1]) == 42
-    assert await _alices(storage) == 1_001
+    assert await alices(storage) == 1_001
 
 
 @pytest.mark.parametrize("error", [SlotEmptyError("empty"), ZeroDivisionError(), KeyError("x")])
@@ -42,9 +36,9 @@ async def test_a_unit_that_raises_is_undone_whole(storage: Database, error: Exce
 
     with pytest.raises(type(error)):
         await storage.write(unit)
-    assert await _alices(storage) == 1_000
+    assert await alices(storage) == 1_000
     await storage.write(_give(2))
-    assert await _alices(storage) == 1_002
+    assert await alices(storage) == 1_002
 
 
 async def test_an_error_that_a_future_cannot_hold_still_reaches_the_caller(
@@ -57,14 +51,11 @@ async def test_an_error_that_a_future_cannot_hold_still_reaches_the_caller(
 async def test_units_that_wait_at_the_same_time_share_one_commit(storage: Database) -> None:
     await storage.write(found)
     before = storage.stats.commits, storage.stats.units
-    with Gate() as gate:
-        first = asyncio.create_task(storage.write(gate.stand))
-        await gate.reached()
+    async with held(storage.write):
         others = [asyncio.create_task(storage.write(_give(1 << n))) for n in range(15)]
         await asyncio.sleep(0)
-        gate.open()
-        await asyncio.gather(first, *others)
-    assert await _alices(storage) == 1_000 + 2**15 - 1
+    await asyncio.gather(*others)
+    assert await alices(storage) == 1_000 + 2**15 - 1
     assert (storage.stats.commits, storage.stats.units) == (before[0] + 2, before[1] + 16)
 
 
@@ -72,13 +63,10 @@ async def test_a_batch_is_bounded(open_storage: OpenStorage) -> None:
     async with open_storage(write_batch_max=4) as storage:
         await storage.write(found)
         before = storage.stats.commits
-        with Gate() as gate:
-            first = asyncio.create_task(storage.write(gate.stand))
-            await gate.reached()
+        async with held(storage.write):
             others = [asyncio.create_task(storage.write(_give(1 << n))) for n in range(9)]
             await asyncio.sleep(0)
-            gate.open()
-            await asyncio.gather(first, *others)
+        await asyncio.gather(*others)
         assert storage.stats.commits == before + 1 + 3
 
 
@@ -94,15 +82,11 @@ async def test_a_bad_unit_in_a_batch_spoils_no_other(storage: Database, engine: 
         fund(tx, "nobody", 8, "another")
 
     before = storage.stats.commits
-    with Gate() as gate:
-        first = asyncio.create_task(storage.write(gate.stand))
-        await gate.reached()
-        units = [_give(1), bad, breaks_a_constraint, _give(2)]
+    units = [_give(1), bad, breaks_a_constraint, _give(2)]
+    async with held(storage.write):
         waiting = [asyncio.create_task(storage.write(unit)) for unit in units]
         await asyncio.sleep(0)
-        gate.open()
-        await first
-        results = await asyncio.gather(*waiting, return_exceptions=True)
+    results = await asyncio.gather(*waiting, return_exceptions=True)
     assert storage.stats.commits == before + 2
     assert [type(result).__name__ for result in results] == [
         "NoneType",
@@ -110,7 +94,7 @@ async def test_a_bad_unit_in_a_batch_spoils_no_other(storage: Database, engine: 
         {"sqlite": "IntegrityError", "postgres": "ForeignKeyViolation"}[engine],
         "NoneType",
     ]
-    assert await _alices(storage) == 1_003
+    assert await alices(storage) == 1_003
 
 
 async def test_nobody_is_answered_before_the_commit(storage: Database) -> None:
@@ -127,12 +111,12 @@ async def test_nobody_is_answered_before_the_commit(storage: Database) -> None:
         # Both have been carried out by now, in a transaction that is still open.
         assert not gift.done()
         assert not refusal.done()
-        assert await _alices(storage) == 1_000
+        assert await alices(storage) == 1_000
         second.open()
         await asyncio.gather(opening, gift, last)
         with pytest.raises(SlotEmptyError):
             await refusal
-    assert await _alices(storage) == 1_001
+    assert await alices(storage) == 1_001
 
 
 def _raise(error: Exception) -> None:
@@ -155,7 +139,7 @@ async def test_fault_6_a_cancelled_caller_changes_nothing_about_its_unit(
         assert waiting.cancelled()
         gate.open()
     await storage.write(_give(2))
-    assert await _alices(storage) == 1_003
+    assert await alices(storage) == 1_003
 
 
 async def test_a_mistake_whose_caller_has_gone_is_logged(storage: Database) -> None:
@@ -173,19 +157,18 @@ async def test_a_mistake_whose_caller_has_gone_is_logged(storage: Database) -> N
     assert [entry["event"] for entry in logs] == ["storage_job_failed"]
 
 
-async def test_a_full_queue_refuses_and_recovers(open_storage: OpenStorage) -> None:
-    async with open_storage(write_queue_max=2) as storage:
-        with Gate() as gate:
-            first = asyncio.create_task(storage.write(gate.stand))
-            await gate.reached()
-            second = asyncio.create_task(storage.write(lambda _: 2))
+@pytest.mark.parametrize("kind", ["write", "read"])
+async def test_a_full_queue_refuses_and_recovers(open_storage: OpenStorage, kind: str) -> None:
+    limits: dict[str, Any] = {"readers": 1, f"{kind}_queue_max": 2}
+    async with open_storage(**limits) as storage:
+        work: Any = getattr(storage, kind)
+        async with held(work):
+            second = asyncio.create_task(work(lambda _: 2))
             await asyncio.sleep(0)
             with pytest.raises(StorageUnavailableError):
-                await storage.write(lambda _: 3)
-            gate.open()
-            await first
-            assert await second == 2
-        assert await storage.write(lambda _: 4) == 4
+                await work(lambda _: 3)
+        assert await second == 2
+        assert await work(lambda _: 4) == 4
 
 
 async def test_closing_finishes_what_waits_and_refuses_what_comes(
@@ -193,18 +176,15 @@ async def test_closing_finishes_what_waits_and_refuses_what_comes(
 ) -> None:
     async with open_storage() as storage:
         await storage.write(found)
-        with Gate() as gate:
-            first = asyncio.create_task(storage.write(gate.stand))
-            await gate.reached()
+        async with held(storage.write):
             second = asyncio.create_task(storage.write(_give(1)))
             await asyncio.sleep(0)
             closing = asyncio.create_task(storage.close())
             await asyncio.sleep(0)
             with pytest.raises(StorageUnavailableError):
                 await storage.write(_give(2))
-            gate.open()
-            await asyncio.gather(first, second, closing)
+        await asyncio.gather(second, closing)
         with pytest.raises(StorageUnavailableError):
             await storage.read(lambda tx: tx.accounts.get("alice"))
     async with open_storage() as storage:
-        assert await _alices(storage) == 1_001
+        assert await alices(storage) == 1_001

@@ -20,11 +20,10 @@ from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from scripts.proxy import FaultProxy, Way
-from tests.support.books import drop, found, fund, reserve
+from tests.support.books import alices, drop, found, fund, reserve
+from tests.support.databases import LIMIT_S, persist
 from tests.support.gates import Gate
-from tests.support.postgres import PostgresServer, fresh_postgres
-
-LIMIT_S = 30
+from tests.support.postgres import PostgresServer, execute, fresh_postgres
 
 
 @pytest.fixture
@@ -60,15 +59,6 @@ def through(settings: StorageSettings, proxy: FaultProxy, **changes: Any) -> Sto
     return settings.model_copy(update={"url": url, **changes})
 
 
-def execute(settings: StorageSettings, *statements: str) -> list[tuple[Any, ...]]:
-    """Runs statements as a person at a prompt does, who takes no turn; what the last one finds."""
-    assert settings.url is not None
-    with psycopg.connect(settings.url, autocommit=True) as connection:
-        for statement in statements:
-            cursor = connection.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
-
-
 MEDDLE = "UPDATE accounts SET created_ms = created_ms + 1 WHERE name = 'alice'"
 
 
@@ -89,22 +79,6 @@ async def until(condition: Callable[[], object]) -> None:
             if await asyncio.to_thread(condition):
                 return
             await asyncio.sleep(0.01)
-
-
-async def persist(storage: Database, unit: Callable[[Transaction], None]) -> None:
-    """Asks for a unit until it is done, as a buyer's program does."""
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            try:
-                return await storage.write(unit)
-            except StorageUnavailableError:
-                await asyncio.sleep(0.01)
-
-
-async def alices(storage: Database) -> int:
-    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
-    assert alice is not None
-    return alice.posted
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Connections to PostgreSQL: what is asked for, what is refused, and how long one waits."""
 
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -8,9 +10,15 @@ import pytest
 from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.postgres_dial import dial, dial_to_migrate, parameters, said
 from drink_frontend.storage.settings import StorageSettings
-from tests.support.postgres import fresh_postgres
+from tests.support.postgres import fresh_postgres, show
 
 URL = "postgresql://drink@db.example/drink"
+
+
+def with_option(option: str, **changes: Any) -> StorageSettings:
+    """A new database whose address asks for another setting of the server."""
+    settings = fresh_postgres(**changes)
+    return settings.model_copy(update={"url": f"{settings.url}?options=-c{quote(option)}"})
 
 
 def test_the_address_has_the_last_word() -> None:
@@ -37,22 +45,17 @@ def test_an_address_that_is_none_is_named() -> None:
 
 
 def test_a_writers_commits_are_synced_and_its_turn_is_bounded() -> None:
-    settings = fresh_postgres(busy_timeout_ms=1_234)
-    assert settings.url is not None
-    lax = settings.model_copy(update={"url": f"{settings.url}?options=-csynchronous_commit%3Doff"})
+    lax = with_option("synchronous_commit=off", busy_timeout_ms=1_234)
     with dial(lax, read_only=False) as driver:
-        assert _show(driver, "synchronous_commit") == "on"
-        assert _show(driver, "lock_timeout") == "1234ms"
-        assert _show(driver, "idle_in_transaction_session_timeout") == "1234ms"
-        assert _show(driver, "statement_timeout") == "0"
+        assert show(driver, "synchronous_commit") == "on"
+        assert show(driver, "lock_timeout") == "1234ms"
+        assert show(driver, "idle_in_transaction_session_timeout") == "1234ms"
+        assert show(driver, "statement_timeout") == "0"
 
 
 def test_what_a_standby_keeps_is_the_servers_to_ask_for() -> None:
-    settings = fresh_postgres()
-    assert settings.url is not None
-    strict = f"{settings.url}?options=-csynchronous_commit%3Dremote_apply"
-    with dial(settings.model_copy(update={"url": strict}), read_only=False) as driver:
-        assert _show(driver, "synchronous_commit") == "remote_apply"
+    with dial(with_option("synchronous_commit=remote_apply"), read_only=False) as driver:
+        assert show(driver, "synchronous_commit") == "remote_apply"
 
 
 def test_a_readers_queries_are_bounded() -> None:
@@ -66,21 +69,15 @@ def test_a_readers_queries_are_bounded() -> None:
 def test_fault_63_a_roles_limits_for_sessions_and_transactions_do_not_end_these(
     read_only: bool,
 ) -> None:
-    settings = fresh_postgres()
-    assert settings.url is not None
-    bound = f"{settings.url}?options=-cidle_session_timeout%3D1000"
-    with dial(settings.model_copy(update={"url": bound}), read_only=read_only) as driver:
-        assert _show(driver, "idle_session_timeout") == "0"
+    with dial(with_option("idle_session_timeout=1000"), read_only=read_only) as driver:
+        assert show(driver, "idle_session_timeout") == "0"
         if driver.info.server_version >= 170_000:
-            assert _show(driver, "transaction_timeout") == "0"
+            assert show(driver, "transaction_timeout") == "0"
 
 
 def test_fault_63_a_roles_limit_for_statements_does_not_end_a_migration() -> None:
-    settings = fresh_postgres()
-    assert settings.url is not None
-    bound = f"{settings.url}?options=-cstatement_timeout%3D100"
-    with dial_to_migrate(settings.model_copy(update={"url": bound})) as driver:
-        assert _show(driver, "statement_timeout") == "0"
+    with dial_to_migrate(with_option("statement_timeout=100")) as driver:
+        assert show(driver, "statement_timeout") == "0"
 
 
 def test_an_error_is_told_in_one_line() -> None:
@@ -94,9 +91,3 @@ def test_a_server_that_stands_still_is_given_up() -> None:
         with pytest.raises(psycopg.OperationalError, match=r"did not answer for 0\.2 s"):
             driver.execute("SELECT pg_sleep(10)")
         assert driver.closed
-
-
-def _show(driver: psycopg.Connection[tuple[object, ...]], name: str) -> str:
-    row = driver.execute(f"SHOW {name}".encode()).fetchone()
-    assert row is not None
-    return str(row[0])

@@ -1,7 +1,6 @@
 """Every error that a PostgreSQL server may answer with: what becomes of what was under way."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import psycopg
@@ -19,10 +18,10 @@ from drink_frontend.storage.postgres_faults import RULES, ErrorAction, fault_of,
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.transaction import Transaction
-from tests.support.books import NOW, found, fund
-from tests.support.postgres import ALL_RIGHTS, PostgresServer, as_role, fresh_postgres
+from tests.support.books import NOW, alices, found, fund
+from tests.support.databases import LIMIT_S, persist
+from tests.support.postgres import ALL_RIGHTS, PostgresServer, as_role, execute, fresh_postgres
 
-LIMIT_S = 30
 STATES = {key: {2: f"{key}000", 3: f"{key}01"}.get(len(key), key) for key in RULES}
 """A whole state for each row of the table."""
 
@@ -42,41 +41,12 @@ async def storage(settings: StorageSettings) -> AsyncIterator[Database]:
         yield storage
 
 
-def person(settings: StorageSettings, *statements: str) -> None:
-    """What an administrator does at a prompt."""
-    assert settings.url is not None
-    with psycopg.connect(settings.url, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
-
-
 def failing_with(sqlstate: str) -> Statement:
     """A statement that the server fails with that state."""
     return Statement(text(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{sqlstate}'; END $$"))
 
 
-def gift(tx: Transaction) -> None:
-    """May be asked for any number of times, as a buyer's request may."""
-    if tx.ledger.by_request("root", "gift") is None:
-        fund(tx, "alice", 1, "gift")
-
-
-async def alices(storage: Database) -> int:
-    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
-    assert alice is not None
-    return alice.posted
-
-
-async def persist(storage: Database, unit: Callable[[Transaction], None]) -> None:
-    """Asks for a unit until it is done, as a buyer's program does."""
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            with contextlib.suppress(StorageUnavailableError):
-                return await storage.write(unit)
-            await asyncio.sleep(0.01)
-
-
-def gift_of(key: str) -> Callable[[Transaction], None]:
+def gift(key: str = "one") -> Callable[[Transaction], None]:
     """May be asked for any number of times, as a buyer's request may."""
 
     def unit(tx: Transaction) -> None:
@@ -90,7 +60,7 @@ async def test_fault_63_an_error_in_a_unit_is_answered_by_the_table(storage: Dat
     """Invariant 12: by whichever error the server answers, what is repeated is made once."""
     for number, key in enumerate(SURVIVED, start=1):
         runs: list[int] = []
-        give = gift_of(key)
+        give = gift(key)
         unit = _failing_once(failing_with(STATES[key]), give, runs)
 
         try:
@@ -118,7 +88,7 @@ def _failing_once(
 
 async def test_fault_63_an_error_that_stays_reaches_the_caller(storage: Database) -> None:
     for key in SURVIVED:
-        fails, give = failing_with(STATES[key]), gift_of(key)
+        fails, give = failing_with(STATES[key]), gift(key)
 
         def unit(
             tx: Transaction,
@@ -141,8 +111,8 @@ async def test_fault_63_an_error_at_the_end_of_a_batch_or_at_its_commit_never_gi
 ) -> None:
     """Invariant 12: by whichever error the server answers, what is repeated is made once."""
     for number, key in enumerate(SURVIVED, start=1):
-        give = gift_of(key)
-        person(settings, *_fails_once(STATES[key], timing))
+        give = gift(key)
+        execute(settings, *_fails_once(STATES[key], timing))
         if RULES[key].action is ErrorAction.REPEAT:
             await storage.write(give)
         else:
@@ -152,7 +122,7 @@ async def test_fault_63_an_error_at_the_end_of_a_batch_or_at_its_commit_never_gi
             assert await alices(storage) == 1_000 + number - 1, key
         await persist(storage, give)
         assert await alices(storage) == 1_000 + number, key
-        person(settings, "DROP SEQUENCE troubles", "DROP FUNCTION trouble CASCADE")
+        execute(settings, "DROP SEQUENCE troubles", "DROP FUNCTION trouble CASCADE")
 
 
 @pytest.mark.parametrize("key", [key for key in RULES if RULES[key].action is ErrorAction.END])
@@ -255,13 +225,13 @@ async def test_fault_63_what_an_administrator_takes_away_is_refused_until_it_is_
     end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{name}'"
     async with Database.open(role) as storage:
         await storage.write(found)
-        person(settings, away.format(role=name), end)
+        execute(settings, away.format(role=name), end)
         with pytest.raises(StorageUnavailableError):
-            await storage.write(gift)
+            await storage.write(gift())
         with pytest.raises(StorageUnavailableError):
             await storage.write(lambda tx: tx.exercise())
-        person(settings, back.format(role=name), end)
-        await persist(storage, gift)
+        execute(settings, back.format(role=name), end)
+        await persist(storage, gift())
         await persist(storage, lambda tx: tx.exercise())
         assert await alices(storage) == 1_001
 
@@ -275,27 +245,27 @@ async def test_fault_63_a_lock_that_a_person_holds_is_waited_for_and_then_refuse
         with psycopg.connect(settings.url or "") as holder:
             holder.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
             with pytest.raises(StorageUnavailableError):
-                await storage.write(gift)
-        await persist(storage, gift)
+                await storage.write(gift())
+        await persist(storage, gift())
         assert await alices(storage) == 1_001
 
 
 async def test_fault_63_a_table_that_is_changed_under_a_prepared_plan_costs_nobody_an_error(
     storage: Database, settings: StorageSettings
 ) -> None:
-    await storage.write(gift)
+    await storage.write(gift())
     assert await alices(storage) == 1_001
-    person(settings, "ALTER TABLE accounts ALTER COLUMN created_ms TYPE numeric")
-    person(settings, "ALTER TABLE accounts ALTER COLUMN debits_pending TYPE numeric")
+    execute(settings, "ALTER TABLE accounts ALTER COLUMN created_ms TYPE numeric")
+    execute(settings, "ALTER TABLE accounts ALTER COLUMN debits_pending TYPE numeric")
     await storage.write(lambda tx: fund(tx, "alice", 1, "another gift"))
-    await storage.write(gift)
+    await storage.write(gift())
 
 
 async def test_fault_63_discarded_prepared_statements_are_prepared_again(
     storage: Database,
 ) -> None:
     discard = Statement(text("DEALLOCATE ALL"))
-    await storage.write(gift)
+    await storage.write(gift())
     await storage.write(lambda tx: _run(tx, discard))
     await storage.write(lambda tx: fund(tx, "alice", 1, "another gift"))
     assert await alices(storage) == 1_002
@@ -313,13 +283,13 @@ async def test_fault_63_a_transaction_that_the_server_ends_for_its_length_is_rep
     with psycopg.connect(settings.url or "") as connection:
         if connection.info.server_version < 170_000:
             pytest.skip("this PostgreSQL has no transaction_timeout")
-    runs = []
+    runs, give = [], gift()
     bound = Statement(text("SET LOCAL transaction_timeout = 50"))
     sleep = Statement(text("SELECT pg_sleep(10)"))
 
     def unit(tx: Transaction) -> None:
         runs.append(1)
-        gift(tx)
+        give(tx)
         if len(runs) == 1:
             _run(tx, bound)
             if ended == "unit":
@@ -341,7 +311,7 @@ async def test_fault_63_a_database_that_is_dropped_refuses_and_does_not_end_the_
                 superuser.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
             for _ in range(3):
                 with pytest.raises(StorageUnavailableError):
-                    await storage.write(gift)
+                    await storage.write(gift())
                 with pytest.raises(StorageUnavailableError):
                     await alices(storage)
             with pytest.raises(TimeoutError):

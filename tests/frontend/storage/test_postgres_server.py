@@ -3,14 +3,12 @@
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from structlog.testing import capture_logs
 
@@ -22,19 +20,20 @@ from drink_frontend.storage.postgres_dial import dial
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.postgres_server import warn_of_loss
 from drink_frontend.storage.settings import StorageSettings
+from tests.support import programs
 from tests.support.books import found
 from tests.support.pooler import Pooler
-from tests.support.postgres import ALL_RIGHTS, as_role, empty_postgres, fresh_postgres
+from tests.support.postgres import (
+    ALL_RIGHTS,
+    as_role,
+    empty_postgres,
+    execute,
+    fresh_postgres,
+    show,
+)
 
 LIMIT_S = 30
 READ_ONLY = ("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",)
-
-
-def person(settings: StorageSettings, *statements: str) -> None:
-    """What an administrator does at a prompt."""
-    with psycopg.connect(settings.url or "", autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
 
 
 @pytest.mark.parametrize(
@@ -73,14 +72,7 @@ def test_fault_63_every_command_refuses_such_a_server_in_one_sentence(
     program = Path(sys.executable).with_name("drink-frontend")
     with _unfit(what) as settings:
         environment = {**os.environ, "DRINK_STORAGE__URL": settings.url or ""}
-        done = subprocess.run(
-            [str(program), *command.split()],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LIMIT_S,
-        )
+        done = programs.run(program, *command.split(), env=environment)
     assert done.returncode == 1
     said = [line for line in (done.stdout + done.stderr).splitlines() if line]
     assert "Traceback" not in "".join(said)
@@ -139,9 +131,9 @@ async def test_fault_63_readers_without_a_connection_are_told_of() -> None:
         await _until_readable(storage.readable, True)
         readers = f"usename = '{name}' AND query NOT LIKE 'LISTEN%'"
         end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {readers}"
-        person(settings, f"ALTER ROLE {name} CONNECTION LIMIT 1", end)
+        execute(settings, f"ALTER ROLE {name} CONNECTION LIMIT 1", end)
         await _until_readable(storage.readable, False)
-        person(settings, f"ALTER ROLE {name} CONNECTION LIMIT 9")
+        execute(settings, f"ALTER ROLE {name} CONNECTION LIMIT 9")
         await _until_readable(storage.readable, True)
 
 
@@ -159,14 +151,8 @@ async def _until_readable(readable: Callable[[], object], wanted: bool) -> None:
 
 def test_a_server_that_does_not_sync_is_named() -> None:
     with dial(fresh_postgres(), read_only=False) as driver:
-        kept = _show(driver, "fsync") == "on" and _show(driver, "full_page_writes") == "on"
+        kept = show(driver, "fsync") == "on" and show(driver, "full_page_writes") == "on"
         with capture_logs() as logs:
             warn_of_loss(driver)
         assert bool(logs) == (not kept)
         assert all(entry["event"] == "commits_not_durable" for entry in logs)
-
-
-def _show(driver: psycopg.Connection[tuple[object, ...]], name: str) -> str:
-    row = driver.execute(f"SHOW {name}".encode()).fetchone()
-    assert row is not None
-    return str(row[0])

@@ -16,9 +16,9 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from tests.fakes.engines import FlakyEngine, driver_error
-from tests.support.books import NOW, found, fund
+from tests.support.books import NOW, alices, found, fund
 from tests.support.databases import fresh_sqlite
-from tests.support.gates import LIMIT_S, Gate
+from tests.support.gates import LIMIT_S, held
 
 Unit = Callable[[Transaction], object]
 
@@ -38,12 +38,6 @@ async def database(engine: FlakyEngine, settings: StorageSettings) -> AsyncItera
     async with Database(engine, settings) as database:
         await database.write(found)
         yield database
-
-
-async def alices(database: Database) -> int:
-    alice = await database.read(lambda tx: tx.accounts.get("alice"))
-    assert alice is not None
-    return alice.posted
 
 
 async def machine_d(database: Database) -> Machine:
@@ -74,18 +68,13 @@ def open_link_and_refuse(tx: Transaction) -> None:
 async def batch(database: Database, *units: Unit, before: Unit = lambda _: None) -> list[object]:
     """Has units carried out in one batch, `before` in the batch before it; what each came to."""
 
-    def stand(tx: Transaction) -> None:
-        gate.stand()
-        before(tx)
+    async def stand(unit: Unit) -> None:
+        await database.write(lambda tx: (unit(tx), before(tx)))
 
-    with Gate() as gate:
-        first = asyncio.create_task(database.write(stand))
-        await gate.reached()
+    async with held(stand):
         tasks = [asyncio.create_task(database.write(unit)) for unit in units]
         await asyncio.sleep(0)
-        gate.open()
-        await asyncio.wait({first, *tasks})
-    assert first.exception() is None
+    await asyncio.wait(tasks)
     return [task.exception() or task.result() for task in tasks]
 
 

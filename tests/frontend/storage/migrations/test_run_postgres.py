@@ -19,7 +19,7 @@ from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
 from tests.support.books import advance, drop, found, fund, reserve
 from tests.support.databases import interrupted_at
-from tests.support.postgres import empty_postgres, fresh_postgres
+from tests.support.postgres import empty_postgres, execute, fresh_postgres
 
 CATALOG = """
     SELECT 'column', table_name || '.' || column_name,
@@ -39,16 +39,11 @@ def settings() -> StorageSettings:
     return empty_postgres()
 
 
-def ask(settings: StorageSettings, statement: str) -> list[tuple[Any, ...]]:
-    assert settings.url is not None
-    with psycopg.connect(settings.url, autocommit=True) as connection:
-        cursor = connection.execute(statement.encode())
-        return cursor.fetchall() if cursor.description else []
-
-
 def schema(settings: StorageSettings) -> set[tuple[Any, ...]]:
     """Everything in a database but Alembic's own table."""
-    return {row for row in ask(settings, CATALOG) if "alembic_version" not in f"{row[1]} {row[2]}"}
+    return {
+        row for row in execute(settings, CATALOG) if "alembic_version" not in f"{row[1]} {row[2]}"
+    }
 
 
 def test_migrated_schema_matches_metadata(settings: StorageSettings) -> None:
@@ -65,7 +60,7 @@ def test_migrating_again_changes_nothing(settings: StorageSettings) -> None:
     before = schema(settings)
     migrate(settings)
     assert schema(settings) == before
-    assert ask(settings, "SELECT count(*) FROM accounts") == [(1,)]
+    assert execute(settings, "SELECT count(*) FROM accounts") == [(1,)]
 
 
 @pytest.mark.parametrize("statement", [1, 2, 10, 25, 40])
@@ -83,14 +78,14 @@ def test_fault_39_an_interrupted_migration_leaves_nothing_and_can_be_repeated(
 
 async def test_fault_39_two_that_migrate_at_once_do_it_once(settings: StorageSettings) -> None:
     await asyncio.gather(*(asyncio.to_thread(migrate, settings) for _ in range(4)))
-    assert ask(settings, "SELECT version_num FROM alembic_version") == [(SCHEMA_REVISION,)]
+    assert execute(settings, "SELECT version_num FROM alembic_version") == [(SCHEMA_REVISION,)]
     PostgresEngine(settings)
 
 
 def _pass_by(settings: StorageSettings, revision: str, oldest: str) -> None:
     """What a later release's migration leaves behind."""
-    ask(settings, f"UPDATE alembic_version SET version_num = '{revision}'")
-    ask(settings, f"INSERT INTO compatibility VALUES ('{revision}', '{oldest}')")
+    execute(settings, f"UPDATE alembic_version SET version_num = '{revision}'")
+    execute(settings, f"INSERT INTO compatibility VALUES ('{revision}', '{oldest}')")
 
 
 def test_fault_39_another_schema_is_refused(settings: StorageSettings) -> None:
@@ -149,9 +144,9 @@ def test_a_database_that_cannot_be_reached_is_named() -> None:
 
 def test_a_role_that_may_not_make_tables_is_told(settings: StorageSettings) -> None:
     name = f"reader_{os.getpid()}"
-    ask(settings, f"DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN")
+    execute(settings, f"DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN")
     assert settings.url is not None
     url = settings.url.replace("://drink@", f"://{name}@")
     with pytest.raises(StorageError, match="cannot be migrated: permission denied"):
         migrate(StorageSettings(url=url))
-    ask(settings, f"DROP ROLE {name}")
+    execute(settings, f"DROP ROLE {name}")
