@@ -1,11 +1,12 @@
 """The packaged systemd unit."""
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support import programs
 
 UNIT = Path("services/machine_agent/systemd/drink-machine-agent.service")
 DROP_IN = UNIT.with_name(UNIT.name + ".d") / "board-password.conf"
@@ -19,13 +20,7 @@ def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path: Path) -> None:
     assert program in UNIT.read_text()
     unit.write_text(UNIT.read_text().replace(program, sys.executable))
     for words in (["verify"], ["security", "--offline=yes", f"--threshold={EXPOSURE_MAX}"]):
-        done = subprocess.run(
-            ["systemd-analyze", *words, str(unit)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = programs.run("systemd-analyze", *words, unit)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -35,13 +30,7 @@ def test_systemd_accepts_the_drop_in_for_a_boards_password(tmp_path: Path) -> No
     program = "/opt/drink-machine-agent/bin/drink-machine-agent"
     unit.write_text(UNIT.read_text().replace(program, sys.executable))
     shutil.copytree(DROP_IN.parent, tmp_path / DROP_IN.parent.name)
-    done = subprocess.run(
-        ["systemd-analyze", "verify", str(unit)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = programs.run("systemd-analyze", "verify", unit)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -3,10 +3,11 @@
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.support import programs
 
 RULES = Path("services/machine_agent/udev/99-drink-machine-agent.rules")
 
@@ -54,12 +55,8 @@ def properties(folder: Path, device: str) -> dict[str, str]:
         ' mount --bind "$1" /run/udev/rules.d; mount --bind "$2" /sys;'
         ' exec udevadm test --action=add "$3"'
     )
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, "sh", str(rules), str(sysfs), device],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    done = programs.run(
+        *("unshare", "--mount", "sh", "-c", script, "sh", rules, sysfs, device),
         env={**os.environ, "SYSTEMD_DEVICE_VERIFY_SYSFS": "0"},
     )
     told = done.stdout + done.stderr

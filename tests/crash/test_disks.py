@@ -3,7 +3,6 @@
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from tests.crash.forked_process import ROOT
 from tests.crash.journal_disk import JournalDisk
+from tests.support import programs
 
 SELL = """
 import os, signal, sqlite3, sys
@@ -35,13 +35,7 @@ def test_fault_32_sqlite_keeps_commits_that_were_synced(
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("CREATE TABLE sold (number)")
         database.commit()
-    done = subprocess.run(
-        [sys.executable, "-c", SELL, str(path), synchronous],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = programs.run(sys.executable, "-c", SELL, path, synchronous, cwd=ROOT)
     assert done.returncode == -signal.SIGKILL, done.stderr
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT count(*) FROM sold").fetchone() == (kept,)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from drink_frontend.cli import main
+from tests.support import programs
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
 
@@ -28,13 +28,9 @@ def test_migrate_makes_a_database_and_again_changes_nothing(tmp_path: Path) -> N
 
 
 def test_serve_without_a_database_says_what_to_do(tmp_path: Path) -> None:
-    served = subprocess.run(
-        [sys.executable, "-c", "from drink_frontend.start import main; main()", "serve"],
+    served = programs.run(
+        *(sys.executable, "-c", "from drink_frontend.start import main; main()", "serve"),
         env={**os.environ, "DRINK_STORAGE__PATH": str(tmp_path / "drink.db")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
     )
     assert served.returncode == 1
     [line] = map(json.loads, served.stdout.splitlines())

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import programs
+
 START = "import sys; from drink_frontend.start import main; sys.argv = ['drink-frontend', *{!r}]; "
 
 
@@ -14,9 +16,7 @@ def _run(arguments: list[str], afterwards: str) -> subprocess.CompletedProcess[s
         START.format(arguments)
         + f"import atexit, gc; atexit.register(lambda: {afterwards}); main()"
     )
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
-    )
+    return programs.run(sys.executable, "-c", code)
 
 
 def test_nothing_that_is_not_needed_is_loaded() -> None:

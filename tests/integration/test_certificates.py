@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from drink_frontend.system.authority import Authority, Issued
 from scripts.plan import Plan
 from scripts.processes import BIN, Process
 from tests.integration.audited_system import COUPLE, AuditedSystem, id_of, outcome, refused
+from tests.support import programs
 from tests.support.certificates import Certificates, Files
 from tests.support.ports import free_port
 
@@ -244,7 +244,5 @@ def test_an_agent_with_a_token_links_where_no_certificate_is_asked_for(
 
 def test_the_frontend_asks_itself_whether_it_serves(certified: CertifiedSystem) -> None:
     command = [str(BIN / "drink-frontend"), "--config=frontend.toml", "health"]
-    done = subprocess.run(
-        command, cwd=certified.folder, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = programs.run(*command, cwd=certified.folder)
     assert (done.returncode, done.stdout.strip()) == (0, "SERVING")

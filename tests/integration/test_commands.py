@@ -2,13 +2,13 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from scripts.processes import BIN
 from tests.integration.audited_system import COUPLE, AuditedSystem, id_of, outcome
+from tests.support import programs
 
 PLAN = COUPLE
 
@@ -17,14 +17,10 @@ DOCUMENTED = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 def run(system: AuditedSystem, command: str, *more: str, text: str = "") -> tuple[int, str, str]:
     """Exit code, output and errors of `drink-frontend`."""
-    done = subprocess.run(
-        [str(BIN / "drink-frontend"), "--config=frontend.toml", *command.split(), *more],
+    done = programs.run(
+        *(BIN / "drink-frontend", "--config=frontend.toml", *command.split(), *more),
         cwd=system.folder,
         input=text,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
     )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout, done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.processes import BIN
+from tests.support import programs
 
 EXIT_CONFIG = 2
 
@@ -17,14 +18,8 @@ def attempt(
     folder: Path, *command: str, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end."""
-    return subprocess.run(
-        [str(BIN / command[0]), *command[1:]],
-        cwd=folder,
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return programs.run(
+        BIN / command[0], *command[1:], cwd=folder, env={**os.environ, **(environment or {})}
     )
 
 

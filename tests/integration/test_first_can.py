@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 import drink.v1
 from tests.integration.audited_system import ALICE, BOB, COUPLE, PRICE, AuditedSystem
+from tests.support import programs
 
 PLAN = COUPLE
 
@@ -66,13 +67,7 @@ def test_an_environment_with_nothing_but_the_stubs_installed_is_enough(
 def buy_outside(system: AuditedSystem, client: list[str]) -> None:
     """Runs a client that logs in, drops, and prints each state that it watches."""
     before = system.runs("d")
-    done = subprocess.run(
-        [*client, system.address, ALICE.name, ALICE.password, "machines/d/slots/1"],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
+    done = programs.run(*client, system.address, ALICE.name, ALICE.password, "machines/d/slots/1")
     assert done.returncode == 0, done.stderr
     states = done.stdout.splitlines()
     assert states[0] == f"SCHEDULED Coke {PRICE}"

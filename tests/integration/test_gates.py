@@ -5,7 +5,6 @@ import contextlib
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ import pytest
 from drink.v1 import drop_service_pb2, machine_service_pb2
 from drink.v1.drop_service_pb2_grpc import DropServiceStub
 from drink.v1.machine_service_pb2_grpc import MachineServiceStub
+from tests.support import programs
 from tests.support.ports import free_port
 from tests.support.rpc_frontend import ANN, LIMIT_S, Frontend, read, running_frontend
 
@@ -190,13 +190,7 @@ def test_nftables_gives_each_address_its_share(tmp_path: Path) -> None:
     (tmp_path / "knocks.py").write_text(KNOCKS)
     script = f"ip link set lo up && {program('nft')} -f {tmp_path / 'drink.nft'} || exit 77\n"
     script += f"{sys.executable} {tmp_path / 'knocks.py'}"
-    done = subprocess.run(  # the rules apply to nothing outside of this network
-        [program("unshare"), "--net", "bash", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = programs.run(program("unshare"), "--net", "bash", "-c", script)
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip(f"no network of its own with nftables: {done.stderr.strip()[:200]}")
     assert done.stdout.split() == ["40", "40"], done.stderr

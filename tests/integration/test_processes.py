@@ -19,6 +19,7 @@ from tests.integration.audited_system import (
     outcome,
     refused,
 )
+from tests.support import programs
 
 STOP_LIMIT_S = 2
 """Seconds that a stopping service waits for a drop."""
@@ -147,14 +148,7 @@ def test_fault_29_a_frozen_agent_keeps_nobody_else_waiting(system: AuditedSystem
 
 def attempt(system: AuditedSystem, *command: str) -> subprocess.CompletedProcess[str]:
     """Runs a service that cannot start, to its end."""
-    return subprocess.run(
-        [str(BIN / command[0]), *command[1:]],
-        cwd=system.folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return programs.run(BIN / command[0], *command[1:], cwd=system.folder)
 
 
 def test_fault_31_a_second_frontend_on_the_database_does_not_start(system: AuditedSystem) -> None:

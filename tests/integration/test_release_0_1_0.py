@@ -1,6 +1,5 @@
 """The first release beside the present version: its agent, frontend, stubs and database."""
 
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from tests.integration.audited_system import (
 )
 from tests.integration.test_first_can import client_of_readme
 from tests.releases import release
+from tests.support import programs
 
 DISPENSED = ("DISPENSED", "BOARD_ACK")
 REFUSED = ("NOT_DISPENSED", "BOARD_REFUSED")
@@ -103,15 +103,9 @@ def test_fault_22_a_client_with_the_released_stubs_buys_from_the_present_fronten
         system.start()
         stubs = released.parent / "site"
         path = f"import sys; sys.path.insert(0, {str(stubs)!r})\n"
-        done = subprocess.run(
-            [
-                *(sys.executable, "-c", path + client_of_readme()),
-                *(system.address, ALICE.name, ALICE.password, "machines/d/slots/1"),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
+        done = programs.run(
+            *(sys.executable, "-c", path + client_of_readme()),
+            *(system.address, ALICE.name, ALICE.password, "machines/d/slots/1"),
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "DISPENSED Coke 50"

@@ -14,6 +14,7 @@ from drink.v1 import account_service_pb2 as account_pb
 from drink.v1 import account_service_pb2_grpc as account_grpc
 from drink.v1 import drop_service_pb2 as drop_pb
 from drink.v1 import drop_service_pb2_grpc as drop_grpc
+from tests.support import programs
 
 README = Path(__file__).parents[2] / "protos" / "README.md"
 
@@ -80,13 +81,7 @@ def address(drops: OneDrop) -> Iterator[str]:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", example(), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return programs.run(sys.executable, "-c", example(), *arguments)
 
 
 def test_buys_and_watches_the_drop_to_its_end(address: str, drops: OneDrop) -> None:

@@ -13,6 +13,7 @@ from google.protobuf import descriptor_pb2
 
 from scripts.export_protos import GO_PACKAGE, JAVA_PACKAGE, exported, version, write_archive
 from scripts.gen_protos import PROTOS
+from tests.support import programs
 
 LIMIT_S = 100
 """Seconds that a compiler may take."""
@@ -47,9 +48,7 @@ def sources(folder: Path, *packages: str) -> list[str]:
 
 
 def run(folder: Path, command: Sequence[str]) -> str:
-    done = subprocess.run(
-        command, cwd=folder, check=False, capture_output=True, text=True, timeout=LIMIT_S
-    )
+    done = programs.run(*command, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 

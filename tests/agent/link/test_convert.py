@@ -1,7 +1,6 @@
 import contextlib
 import os
 import re
-import subprocess
 import sys
 
 import pytest
@@ -17,6 +16,7 @@ from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Sensor
 from drink_agent.domain.records import Result
 from drink_agent.link import convert
 from drink_agent.link.convert import LinkViolationError, link_event
+from tests.support import programs
 
 EVIDENCE = Evidence(
     (Line(Direction.SENT, 0, "31"), Line(Direction.RECEIVED, 3501, "4")),
@@ -132,13 +132,9 @@ def test_protobuf_in_pure_python_converts_alike() -> None:
     said = f"(convert.result(7, {result!r}), convert.board_status({status!r}))"
     # The representation of an enumeration's value is no Python expression.
     said = re.sub(r"<(\w+)\.(\w+): '\w+'>", r"\1.\2", said)
-    done = subprocess.run(
-        [sys.executable, "-c", PURE_PYTHON, response.SerializeToString().hex(), said],
+    done = programs.run(
+        *(sys.executable, "-c", PURE_PYTHON, response.SerializeToString().hex(), said),
         env={**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     expected = [

@@ -4,7 +4,6 @@ import errno
 import os
 import pwd
 import sqlite3
-import subprocess
 import sys
 import tempfile
 from contextlib import closing
@@ -14,6 +13,7 @@ import pytest
 
 from drink_frontend.admin.command import operator, operator_account
 from tests.frontend.admin.conftest import Operator
+from tests.support import programs
 
 
 @pytest.fixture
@@ -123,13 +123,9 @@ def test_commands_run_under_a_random_user_id_with_group_0() -> None:
 
 def run_under_a_random_user_id(folder: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "PYTHONPATH"}}
-    done = subprocess.run(
-        [sys.executable, "-c", UNKNOWN_UID],
+    done = programs.run(
+        *(sys.executable, "-c", UNKNOWN_UID),
         env={**kept, "DRINK_STORAGE__PATH": str(folder / "drink.db")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "bob" in done.stdout
