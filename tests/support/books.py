@@ -3,6 +3,8 @@
 It keeps the same records as the use cases do, so that the books of a sound storage verify.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +19,7 @@ from drink_frontend.domain.ledger import (
 )
 from drink_frontend.domain.stock import place_of
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 
 NOW = 1_800_000_000_000
@@ -29,6 +32,14 @@ def found(tx: Transaction) -> None:
         tx.accounts.add(name, AccountKind.USER, NOW)
     fund(tx, "alice", 1_000, "founding")
     add_machine(tx, "d")
+
+
+@asynccontextmanager
+async def open_house(settings: StorageSettings) -> AsyncIterator[Database]:
+    """A database that was just furnished."""
+    async with Database.open(settings) as storage:
+        await storage.write(found)
+        yield storage
 
 
 async def alices(storage: Database) -> int:

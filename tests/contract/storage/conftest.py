@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import pytest
 
 from drink_frontend.storage.database import Database
+from tests.support.books import found
 from tests.support.databases import fresh_sqlite
 from tests.support.postgres import fresh_postgres
 
@@ -39,3 +40,10 @@ def open_storage(engine: str, tmp_path: Path) -> OpenStorage:
 async def storage(open_storage: OpenStorage) -> AsyncIterator[Database]:
     async with open_storage() as storage:
         yield storage
+
+
+@pytest.fixture
+async def house(storage: Database) -> Database:
+    """The storage with the small house of `tests.support.books`."""
+    await storage.write(found)
+    return storage

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -31,26 +32,9 @@ async def test_a_new_account_has_what_it_was_made_with(storage: Database) -> Non
         tx.accounts.add("sales/d", AccountKind.SALES, NOW)
 
     await storage.write(make)
-    zoe = Account(
-        "zoe",
-        AccountKind.USER,
-        admin=True,
-        closed=False,
-        password_hash="hash",
-        posted=0,
-        held=0,
-        since_ms=NOW,
-    )
-    adam = Account(
-        "adam",
-        AccountKind.USER,
-        admin=False,
-        closed=False,
-        password_hash=None,
-        posted=0,
-        held=0,
-        since_ms=NOW,
-    )
+    new: dict[str, Any] = {"closed": False, "posted": 0, "held": 0, "since_ms": NOW}
+    zoe = Account("zoe", AccountKind.USER, admin=True, password_hash="hash", **new)
+    adam = Account("adam", AccountKind.USER, admin=False, password_hash=None, **new)
     assert await storage.read(lambda tx: tx.accounts.get("zoe")) == zoe
     assert await storage.read(lambda tx: tx.accounts.get("Zoe")) is None
     assert await storage.read(lambda tx: tx.accounts.list_users()) == [adam, zoe]
@@ -81,26 +65,24 @@ async def test_updating_nobody_is_a_mistake(storage: Database) -> None:
         await storage.write(lambda tx: tx.accounts.update("nobody", admin=True))
 
 
-async def test_an_ibutton_logs_in_one_account(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: tx.accounts.update("alice", ibutton_digest="digest"))
-    await storage.write(lambda tx: tx.accounts.update("alice", ibutton_digest="digest"))
+async def test_an_ibutton_logs_in_one_account(house: Database) -> None:
+    await house.write(lambda tx: tx.accounts.update("alice", ibutton_digest="digest"))
+    await house.write(lambda tx: tx.accounts.update("alice", ibutton_digest="digest"))
     with pytest.raises(AlreadyExistsError):
-        await storage.write(lambda tx: tx.accounts.update("bob", ibutton_digest="digest"))
-    alice = await storage.read(lambda tx: tx.accounts.by_ibutton("digest"))
+        await house.write(lambda tx: tx.accounts.update("bob", ibutton_digest="digest"))
+    alice = await house.read(lambda tx: tx.accounts.by_ibutton("digest"))
     assert alice is not None
     assert alice.name == "alice"
-    assert await storage.read(lambda tx: tx.accounts.by_ibutton("other")) is None
+    assert await house.read(lambda tx: tx.accounts.by_ibutton("other")) is None
 
 
-async def test_a_token_stands_for_its_account_until_it_expires(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: tx.accounts.add_token("digest", "alice", NOW))
-    alice = await storage.read(lambda tx: tx.accounts.by_token("digest", NOW - 1))
+async def test_a_token_stands_for_its_account_until_it_expires(house: Database) -> None:
+    await house.write(lambda tx: tx.accounts.add_token("digest", "alice", NOW))
+    alice = await house.read(lambda tx: tx.accounts.by_token("digest", NOW - 1))
     assert alice is not None
     assert alice.name == "alice"
-    assert await storage.read(lambda tx: tx.accounts.by_token("digest", NOW)) is None
-    assert await storage.read(lambda tx: tx.accounts.by_token("other", 0)) is None
+    assert await house.read(lambda tx: tx.accounts.by_token("digest", NOW)) is None
+    assert await house.read(lambda tx: tx.accounts.by_token("other", 0)) is None
 
 
 async def test_removing_tokens_leaves_those_of_others(storage: Database) -> None:
@@ -134,10 +116,9 @@ async def test_tokens_of_an_account_are_bounded_and_the_first_to_expire_goes(
     assert await storage.read(lambda tx: tx.accounts.by_token("bob's", 0))
 
 
-async def test_held_credits_are_owned_but_not_available(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: reserve(tx, order(1)))
-    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
+async def test_held_credits_are_owned_but_not_available(house: Database) -> None:
+    await house.write(lambda tx: reserve(tx, order(1)))
+    alice = await house.read(lambda tx: tx.accounts.get("alice"))
     assert alice is not None
     assert (alice.posted, alice.held, alice.available) == (1_000, 50, 950)
 

@@ -184,11 +184,8 @@ class Books(RuleBasedStateMachine):
             kept = tx.machines.slot("d", slot)
             assert kept is not None
             waiting = sum(state in {State.RESERVED, State.DISPATCHED} for state in states)
-            assert (kept.reserved, kept.dispensed, kept.unknown) == (
-                waiting,
-                states.count(State.DISPENSED),
-                states.count(State.UNKNOWN),
-            )
+            expected = (waiting, states.count(State.DISPENSED), states.count(State.UNKNOWN))
+            assert (kept.reserved, kept.dispensed, kept.unknown) == expected
 
     @invariant()
     def the_books_verify(self) -> None:

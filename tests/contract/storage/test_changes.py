@@ -38,16 +38,15 @@ async def _asleep(storage: Database, subscription: Subscription | ElsewhereSubsc
             await subscription.changed()
 
 
-async def test_a_drop_wakes_who_listens_to_it_and_nobody_else(storage: Database) -> None:
-    await storage.write(found)
-    changes = storage.changes
+async def test_a_drop_wakes_who_listens_to_it_and_nobody_else(house: Database) -> None:
+    changes = house.changes
     with changes.drop(order(1).id) as first, changes.drop(order(2).id) as second:
-        await storage.write(lambda tx: reserve(tx, order(1)))
+        await house.write(lambda tx: reserve(tx, order(1)))
         await _woken(first)
-        await _asleep(storage, first)
-        await storage.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
+        await _asleep(house, first)
+        await house.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
         await _woken(first)
-        await _asleep(storage, second)
+        await _asleep(house, second)
 
 
 def _handed_on(storage: Database, drop: Drop) -> Drop | None:
@@ -55,94 +54,87 @@ def _handed_on(storage: Database, drop: Drop) -> Drop | None:
     return None if storage.shared else drop
 
 
-async def test_a_drop_is_handed_to_who_listens_as_it_was_committed(storage: Database) -> None:
-    await storage.write(found)
-    placed = await storage.write(lambda tx: tx.drops.add(order(1)))
-    assert placed == await storage.read(lambda tx: tx.drops.get(order(1).id))
-    with storage.changes.drop(order(1).id) as first, storage.changes.drop(order(2).id) as second:
-        assert first.latest == _handed_on(storage, placed)
+async def test_a_drop_is_handed_to_who_listens_as_it_was_committed(house: Database) -> None:
+    placed = await house.write(lambda tx: tx.drops.add(order(1)))
+    assert placed == await house.read(lambda tx: tx.drops.get(order(1).id))
+    with house.changes.drop(order(1).id) as first, house.changes.drop(order(2).id) as second:
+        assert first.latest == _handed_on(house, placed)
         assert second.latest is None
-        assert storage.changes.is_followed(order(1).id)
-    assert not storage.changes.is_followed(order(1).id)
+        assert house.changes.is_followed(order(1).id)
+    assert not house.changes.is_followed(order(1).id)
 
 
-async def test_accounts_are_handed_on_as_they_were_committed(storage: Database) -> None:
-    await storage.write(found)
+async def test_accounts_are_handed_on_as_they_were_committed(house: Database) -> None:
     handed_on: dict[str, Account | None] = {}
 
     def hear(changed: ChangeSet | None) -> None:
         assert changed is not None
         handed_on.update(changed.accounts)
 
-    storage.changes.add_listener(hear)
+    house.changes.add_listener(hear)
 
     def pay_and_promote(tx: Transaction) -> None:
         fund(tx, "alice", 7, "gift")
         fund(tx, "alice", 1, "another")
         tx.accounts.update("bob", admin=True)
 
-    await storage.write(pay_and_promote)
-    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
-    funding = await storage.read(lambda tx: tx.accounts.get(FUNDING_ACCOUNT))
+    await house.write(pay_and_promote)
+    alice = await house.read(lambda tx: tx.accounts.get("alice"))
+    funding = await house.read(lambda tx: tx.accounts.get(FUNDING_ACCOUNT))
     rows = {"alice": alice, FUNDING_ACCOUNT: funding, "bob": None}
-    assert handed_on == (dict.fromkeys(rows) if storage.shared else rows)
+    assert handed_on == (dict.fromkeys(rows) if house.shared else rows)
 
 
-async def test_a_unit_that_was_undone_hands_nothing_on(storage: Database) -> None:
-    await storage.write(found)
-    placed = await storage.write(lambda tx: reserve(tx, order(1)))
+async def test_a_unit_that_was_undone_hands_nothing_on(house: Database) -> None:
+    placed = await house.write(lambda tx: reserve(tx, order(1)))
 
     def fail(tx: Transaction) -> None:
         advance(tx, order(1).id, State.DISPATCHED, Cause.NONE)
         raise SlotEmptyError("the slot is empty")
 
-    with storage.changes.drop(order(1).id) as subscription:
+    with house.changes.drop(order(1).id) as subscription:
         with pytest.raises(SlotEmptyError):
-            await storage.write(fail)
-        assert subscription.latest == _handed_on(storage, placed)
+            await house.write(fail)
+        assert subscription.latest == _handed_on(house, placed)
 
 
-async def test_what_another_process_may_have_changed_is_to_be_read(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: reserve(tx, order(1)))
-    await storage.write(lambda tx: reserve(tx, order(2)))
-    with storage.changes.drop(order(1).id) as first, storage.changes.drop(order(2).id) as second:
-        storage.changes.publish_remote(ChangeSet(drops={order(1).id: None}))
+async def test_what_another_process_may_have_changed_is_to_be_read(house: Database) -> None:
+    await house.write(lambda tx: reserve(tx, order(1)))
+    await house.write(lambda tx: reserve(tx, order(2)))
+    with house.changes.drop(order(1).id) as first, house.changes.drop(order(2).id) as second:
+        house.changes.publish_remote(ChangeSet(drops={order(1).id: None}))
         assert first.latest is None
-        assert (second.latest is None) == storage.shared
-        storage.changes.publish_remote(None)
+        assert (second.latest is None) == house.shared
+        house.changes.publish_remote(None)
         assert second.latest is None
 
 
-async def test_the_drops_that_are_remembered_have_a_bound(storage: Database) -> None:
-    await storage.write(found)
-    placed = await storage.write(lambda tx: reserve(tx, order(1)))
-    with storage.changes.drop(placed.id) as subscription:
+async def test_the_drops_that_are_remembered_have_a_bound(house: Database) -> None:
+    placed = await house.write(lambda tx: reserve(tx, order(1)))
+    with house.changes.drop(placed.id) as subscription:
         others = {str(number): placed for number in range(RECENT_MAX - 1)}
-        storage.changes.publish(ChangeSet(drops=dict(others)))
-        assert subscription.latest == _handed_on(storage, placed)
-        storage.changes.publish(ChangeSet(drops={"one more": placed}))
+        house.changes.publish(ChangeSet(drops=dict(others)))
+        assert subscription.latest == _handed_on(house, placed)
+        house.changes.publish(ChangeSet(drops={"one more": placed}))
         assert subscription.latest is None
 
 
-async def test_changes_since_the_last_wait_are_one_wake_up(storage: Database) -> None:
-    await storage.write(found)
-    with storage.changes.drop(order(1).id) as subscription:
-        await storage.write(lambda tx: reserve(tx, order(1)))
-        await storage.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
+async def test_changes_since_the_last_wait_are_one_wake_up(house: Database) -> None:
+    with house.changes.drop(order(1).id) as subscription:
+        await house.write(lambda tx: reserve(tx, order(1)))
+        await house.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
         await _woken(subscription)
-        await _asleep(storage, subscription)
+        await _asleep(house, subscription)
 
 
-async def test_no_wake_up_is_lost_between_looking_and_waiting(storage: Database) -> None:
+async def test_no_wake_up_is_lost_between_looking_and_waiting(house: Database) -> None:
     """The loop that every waiter runs ends, wherever the change falls."""
-    await storage.write(found)
-    await storage.write(lambda tx: reserve(tx, order(1)))
+    await house.write(lambda tx: reserve(tx, order(1)))
 
     async def settled() -> None:
-        with storage.changes.drop(order(1).id) as subscription:
+        with house.changes.drop(order(1).id) as subscription:
             while True:
-                drop = await storage.read(lambda tx: tx.drops.get(order(1).id))
+                drop = await house.read(lambda tx: tx.drops.get(order(1).id))
                 assert drop is not None
                 if drop.state.final:
                     return
@@ -151,24 +143,22 @@ async def test_no_wake_up_is_lost_between_looking_and_waiting(storage: Database)
     waiters = [asyncio.create_task(settled()) for _ in range(20)]
     for _ in range(3):
         await asyncio.sleep(0)
-    await storage.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
-    await storage.write(lambda tx: advance(tx, order(1).id, State.DISPENSED, Cause.BOARD_ACK))
+    await house.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
+    await house.write(lambda tx: advance(tx, order(1).id, State.DISPENSED, Cause.BOARD_ACK))
     async with asyncio.timeout(LIMIT_S):
         await asyncio.gather(*waiters)
 
 
-async def test_a_unit_that_was_undone_wakes_nobody(storage: Database) -> None:
-    await storage.write(found)
-
+async def test_a_unit_that_was_undone_wakes_nobody(house: Database) -> None:
     def unit(tx: Transaction) -> None:
         reserve(tx, order(1))
         raise SlotEmptyError("empty")
 
-    with storage.changes.drop(order(1).id) as drop, storage.changes.machine("d") as machine:
+    with house.changes.drop(order(1).id) as drop, house.changes.machine("d") as machine:
         with pytest.raises(SlotEmptyError):
-            await storage.write(unit)
-        await _asleep(storage, drop)
-        await _asleep(storage, machine)
+            await house.write(unit)
+        await _asleep(house, drop)
+        await _asleep(house, machine)
 
 
 @pytest.mark.parametrize(
@@ -185,16 +175,15 @@ async def test_a_unit_that_was_undone_wakes_nobody(storage: Database) -> None:
     ],
 )
 async def test_whatever_is_shown_of_a_machine_wakes_its_listeners(
-    storage: Database, change: Callable[[Transaction], None]
+    house: Database, change: Callable[[Transaction], None]
 ) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: add_machine(tx, "s"))
-    changes = storage.changes
+    await house.write(lambda tx: add_machine(tx, "s"))
+    changes = house.changes
     with changes.machine("d") as one, changes.machine(None) as any_one, changes.machine("s") as no:
-        await storage.write(change)
+        await house.write(change)
         await _woken(one)
         await _woken(any_one)
-        await _asleep(storage, no)
+        await _asleep(house, no)
 
 
 @pytest.mark.parametrize(
@@ -207,17 +196,16 @@ async def test_whatever_is_shown_of_a_machine_wakes_its_listeners(
     ],
 )
 async def test_whatever_is_shown_of_an_account_is_told_before_its_commit_is_answered(
-    storage: Database, change: Callable[[Transaction], None], names: set[str]
+    house: Database, change: Callable[[Transaction], None], names: set[str]
 ) -> None:
-    await storage.write(found)
     told: set[str] = set()
 
     def tell(changed: ChangeSet | None) -> None:
         assert changed is not None
         told.update(changed.accounts)
 
-    storage.changes.add_listener(tell)
-    await storage.write(change)
+    house.changes.add_listener(tell)
+    await house.write(change)
     assert told == names
 
 
@@ -244,29 +232,27 @@ async def test_a_new_machine_wakes_who_listens_to_all(storage: Database) -> None
         await _woken(subscription)
 
 
-async def test_what_is_shown_to_nobody_wakes_nobody(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: reserve(tx, order(1)))
-    with storage.changes.machine(None) as machines, storage.changes.drop(order(1).id) as drop:
-        await storage.write(lambda tx: tx.machines.saw_journal("d", "journal-d", 9))
-        await storage.write(lambda tx: tx.drops.saw_revision(order(1).id, 9))
-        await storage.write(lambda tx: fund(tx, "alice", 1, "gift"))
-        await storage.write(
+async def test_what_is_shown_to_nobody_wakes_nobody(house: Database) -> None:
+    await house.write(lambda tx: reserve(tx, order(1)))
+    with house.changes.machine(None) as machines, house.changes.drop(order(1).id) as drop:
+        await house.write(lambda tx: tx.machines.saw_journal("d", "journal-d", 9))
+        await house.write(lambda tx: tx.drops.saw_revision(order(1).id, 9))
+        await house.write(lambda tx: fund(tx, "alice", 1, "gift"))
+        await house.write(
             lambda tx: tx.machines.keep_ownership(LinkOwnership("d", 0, "F", Reach.READY))
         )
-        await storage.write(lambda tx: tx.frontends.beat(FrontendInstance("F", "here", "1", NOW)))
-        await _asleep(storage, machines)
-        await _asleep(storage, drop)
+        await house.write(lambda tx: tx.frontends.beat(FrontendInstance("F", "here", "1", NOW)))
+        await _asleep(house, machines)
+        await _asleep(house, drop)
 
 
-async def test_who_stopped_listening_is_forgotten(storage: Database) -> None:
-    await storage.write(found)
-    with storage.changes.drop(order(1).id), storage.changes.drop(order(1).id) as stays:
+async def test_who_stopped_listening_is_forgotten(house: Database) -> None:
+    with house.changes.drop(order(1).id), house.changes.drop(order(1).id) as stays:
         pass
-    with storage.changes.drop(order(1).id) as listens:
-        await storage.write(lambda tx: reserve(tx, order(1)))
+    with house.changes.drop(order(1).id) as listens:
+        await house.write(lambda tx: reserve(tx, order(1)))
         await _woken(listens)
-        await _asleep(storage, stays)
+        await _asleep(house, stays)
 
 
 async def test_what_another_process_changes_wakes_who_waits_for_it(
@@ -295,11 +281,10 @@ async def test_what_another_process_changes_wakes_who_waits_for_it(
             await _asleep(storage, elsewhere)
 
 
-async def test_a_drop_that_waits_again_is_its_machines_news(storage: Database) -> None:
+async def test_a_drop_that_waits_again_is_its_machines_news(house: Database) -> None:
     """Whoever has the machine's link may be another than who returned the drop to its queue."""
-    await storage.write(found)
-    await storage.write(lambda tx: reserve(tx, order(1)))
-    await storage.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
-    with storage.changes.machine("d") as machine:
-        await storage.write(lambda tx: advance(tx, order(1).id, State.RESERVED, Cause.NOT_RECEIVED))
+    await house.write(lambda tx: reserve(tx, order(1)))
+    await house.write(lambda tx: advance(tx, order(1).id, State.DISPATCHED, Cause.NONE))
+    with house.changes.machine("d") as machine:
+        await house.write(lambda tx: advance(tx, order(1).id, State.RESERVED, Cause.NOT_RECEIVED))
         await _woken(machine)

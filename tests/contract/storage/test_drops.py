@@ -23,25 +23,22 @@ async def _numbers(storage: Database, query: Callable[[Transaction], list[Drop]]
     return [int(drop.id) for drop in await storage.read(query)]
 
 
-async def test_a_drop_is_kept_as_it_was_ordered_and_counted(storage: Database) -> None:
-    await storage.write(found)
+async def test_a_drop_is_kept_as_it_was_ordered_and_counted(house: Database) -> None:
     for number in (1, 2):
-        kept_drop = await storage.write(lambda tx, number=number: reserve(tx, order(number)))  # type: ignore[misc]
+        kept_drop = await house.write(lambda tx, number=number: reserve(tx, order(number)))  # type: ignore[misc]
         assert kept_drop == replace(order(number), sequence=number)
-    assert await storage.read(lambda tx: tx.drops.get("none")) is None
+    assert await house.read(lambda tx: tx.drops.get("none")) is None
 
 
-async def test_a_drop_is_found_by_the_request_of_its_buyer(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: reserve(tx, order(1)))
-    found_drop = await storage.read(lambda tx: tx.drops.by_request("alice", "request-1"))
+async def test_a_drop_is_found_by_the_request_of_its_buyer(house: Database) -> None:
+    await house.write(lambda tx: reserve(tx, order(1)))
+    found_drop = await house.read(lambda tx: tx.drops.by_request("alice", "request-1"))
     assert found_drop == replace(order(1), sequence=1)
-    assert await storage.read(lambda tx: tx.drops.by_request("bob", "request-1")) is None
+    assert await house.read(lambda tx: tx.drops.by_request("bob", "request-1")) is None
 
 
-async def test_each_move_keeps_its_times_and_its_link(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: reserve(tx, order(1, **SCHEDULED)))
+async def test_each_move_keeps_its_times_and_its_link(house: Database) -> None:
+    await house.write(lambda tx: reserve(tx, order(1, **SCHEDULED)))
     drop_id = order(1).id
 
     def move(source: State, target: State, at_ms: int, **details: object) -> Callable[..., Drop]:
@@ -56,45 +53,38 @@ async def test_each_move_keeps_its_times_and_its_link(storage: Database) -> None
 
         return unit
 
-    due = await storage.write(move(State.SCHEDULED, State.RESERVED, NOW + 1))
+    due = await house.write(move(State.SCHEDULED, State.RESERVED, NOW + 1))
     assert (due.state, due.dispatched_ms, due.settled_ms) == (State.RESERVED, None, None)
     assert due.not_before_ms == NOW + 1_000
     link = {"epoch": 3, "journal_id": "journal"}
-    sent = await storage.write(move(State.RESERVED, State.DISPATCHED, NOW + 2, **link))
+    sent = await house.write(move(State.RESERVED, State.DISPATCHED, NOW + 2, **link))
     assert (sent.epoch, sent.journal_id, sent.dispatched_ms) == (3, "journal", NOW + 2)
-    returned = await storage.write(move(State.DISPATCHED, State.RESERVED, NOW + 3))
+    returned = await house.write(move(State.DISPATCHED, State.RESERVED, NOW + 3))
     assert (returned.epoch, returned.journal_id, returned.dispatched_ms) == (None, None, None)
-    await storage.write(move(State.RESERVED, State.DISPATCHED, NOW + 4, **link))
-    lost = await storage.write(move(State.DISPATCHED, State.UNKNOWN, NOW + 5, revision=1))
+    await house.write(move(State.RESERVED, State.DISPATCHED, NOW + 4, **link))
+    lost = await house.write(move(State.DISPATCHED, State.UNKNOWN, NOW + 5, revision=1))
     assert (lost.cause, lost.revision, lost.settled_ms) == (Cause.BOARD_SILENT, 1, NOW + 5)
     assert (lost.epoch, lost.journal_id, lost.dispatched_ms) == (3, "journal", NOW + 4)
-    decided = await storage.write(move(State.UNKNOWN, State.DISPENSED, NOW + 6, decided_by="root"))
-    assert (decided.state, decided.cause, decided.decided_by) == (
-        State.DISPENSED,
-        Cause.OPERATOR,
-        "root",
-    )
+    decided = await house.write(move(State.UNKNOWN, State.DISPENSED, NOW + 6, decided_by="root"))
+    expected = (State.DISPENSED, Cause.OPERATOR, "root")
+    assert (decided.state, decided.cause, decided.decided_by) == expected
     assert (decided.settled_ms, decided.revision) == (NOW + 5, 1)
 
 
-async def test_moving_a_drop_from_where_it_is_not_is_a_mistake(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: reserve(tx, order(1)))
+async def test_moving_a_drop_from_where_it_is_not_is_a_mistake(house: Database) -> None:
+    await house.write(lambda tx: reserve(tx, order(1)))
     elsewhere = replace(order(1), state=State.DISPATCHED)
     with pytest.raises(AssertionError, match="not DISPATCHED"):
-        await storage.write(
-            lambda tx: tx.drops.move(elsewhere, State.UNKNOWN, Cause.AGENT_LOST, NOW)
-        )
+        await house.write(lambda tx: tx.drops.move(elsewhere, State.UNKNOWN, Cause.AGENT_LOST, NOW))
 
 
-async def test_revisions_only_rise(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: reserve(tx, order(1)))
+async def test_revisions_only_rise(house: Database) -> None:
+    await house.write(lambda tx: reserve(tx, order(1)))
     for revision, seen in ((2, 2), (1, 2), (3, 3)):
-        await storage.write(
+        await house.write(
             lambda tx, revision=revision: tx.drops.saw_revision(order(1).id, revision)  # type: ignore[misc]
         )
-        assert (await storage.read(lambda tx: kept(tx, order(1).id))).revision == seen
+        assert (await house.read(lambda tx: kept(tx, order(1).id))).revision == seen
 
 
 async def test_a_machine_serves_its_drops_in_order_and_no_others(storage: Database) -> None:
@@ -211,10 +201,6 @@ def _dispatch(tx: Transaction, number: int) -> None:
     advance(tx, order(number).id, State.DISPATCHED, Cause.NONE)
 
 
-def _same_request(tx: Transaction) -> None:
-    reserve(tx, order(2, request_id="request-1"))
-
-
 def _settle_again(tx: Transaction) -> None:
     settled = tx.drops.move(order(1), State.DISPENSED, Cause.BOARD_ACK, NOW)
     tx.drops.move(settled, State.NOT_DISPENSED, Cause.OPERATOR, NOW)
@@ -243,10 +229,6 @@ def _settle(target: State, cause: Cause, by: str | None = None) -> Callable[[Tra
     return unit
 
 
-def _dispatch_without_link(tx: Transaction) -> None:
-    tx.drops.move(order(1), State.DISPATCHED, Cause.NONE, NOW)
-
-
 def _dispatch_without_hold(tx: Transaction) -> None:
     tx.drops.add(order(2))
     link = {"epoch": 1, "journal_id": "journal"}
@@ -261,12 +243,12 @@ def _hold_of_a_settled_drop(tx: Transaction) -> None:
 @pytest.mark.parametrize(
     ("mistake", "refused_by"),
     [
-        (_same_request, "request_id"),
+        (lambda tx: reserve(tx, order(2, request_id="request-1")), "request_id"),
         (_settle_again, "drops_settled_stay"),
         (_wake_the_unknown, "drops_settled_stay"),
         (_dispatch_twice, "drops_dispatched_from_reserved"),
         (_two_commands, "drops.machine|drops_dispatched_alone"),
-        (_dispatch_without_link, "drops_dispatched"),
+        (lambda tx: tx.drops.move(order(1), State.DISPATCHED, Cause.NONE, NOW), "drops_dispatched"),
         (_dispatch_without_hold, "drops_move_with_hold"),
         (_hold_of_a_settled_drop, "transfers_hold_fits"),
         (_settle(State.DISPENSED, Cause.AGENT_LOST), "drops_dispensed"),
@@ -283,10 +265,9 @@ def _hold_of_a_settled_drop(tx: Transaction) -> None:
     ],
 )
 async def test_a_mistake_of_the_program_cannot_break_a_drop(
-    storage: Database, mistake: Callable[[Transaction], None], refused_by: str
+    house: Database, mistake: Callable[[Transaction], None], refused_by: str
 ) -> None:
-    await storage.write(found)
-    before = await storage.write(lambda tx: reserve(tx, order(1)))
+    before = await house.write(lambda tx: reserve(tx, order(1)))
     with pytest.raises(Exception, match=refused_by):
-        await storage.write(mistake)
-    assert await storage.read(lambda tx: tx.drops.list(None, (), None, 9)) == [before]
+        await house.write(mistake)
+    assert await house.read(lambda tx: tx.drops.list(None, (), None, 9)) == [before]

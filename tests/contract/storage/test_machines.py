@@ -10,7 +10,8 @@ from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.stock import STOCK_MAX, Place, Sensor
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
-from tests.support.books import NOW, add_machine, found
+from tests.support.books import NOW, add_machine
+from tests.support.entities import make_machine, make_slot
 
 
 async def _machine(storage: Database, name: str = "d") -> Machine:
@@ -27,17 +28,8 @@ async def _slot(storage: Database, number: int = 1) -> Slot:
 
 async def test_a_new_machine_is_enabled_and_has_no_link(storage: Database) -> None:
     await storage.write(lambda tx: tx.machines.add("d", "Big Drink", "lounge"))
-    assert await _machine(storage) == Machine(
-        name="d",
-        display_name="Big Drink",
-        location="lounge",
-        enabled=True,
-        epoch=0,
-        journal_id=None,
-        journal_sequence=0,
-        temperature_celsius=None,
-        slots=(),
-    )
+    expected = make_machine("d", "Big Drink", (), location="lounge", epoch=0)
+    assert await _machine(storage) == expected
     assert await storage.read(lambda tx: tx.machines.get("D")) is None
     with pytest.raises(AlreadyExistsError):
         await storage.write(lambda tx: tx.machines.add("d", "Another", ""))
@@ -65,11 +57,8 @@ async def test_update_changes_only_what_is_given(storage: Database) -> None:
     await storage.write(lambda tx: tx.machines.update("d", enabled=False, token_digest="digest"))
     await storage.write(lambda tx: tx.machines.update("d", location="cellar"))
     machine = await _machine(storage)
-    assert (machine.display_name, machine.location, machine.enabled) == (
-        "Big Drink",
-        "cellar",
-        False,
-    )
+    expected = ("Big Drink", "cellar", False)
+    assert (machine.display_name, machine.location, machine.enabled) == expected
     assert await storage.read(lambda tx: tx.machines.by_token("digest")) == "d"
     await storage.write(lambda tx: tx.machines.update("d", token_digest="new"))
     assert await storage.read(lambda tx: tx.machines.by_token("digest")) is None
@@ -79,41 +68,27 @@ async def test_update_changes_only_what_is_given(storage: Database) -> None:
 async def test_a_new_slot_is_enabled_and_empty(storage: Database) -> None:
     await storage.write(lambda tx: tx.machines.add("d", "Big Drink", ""))
     await storage.write(lambda tx: tx.machines.add_slot("d", 1, "Coke", 50, NOW))
-    assert await _slot(storage) == Slot(
-        machine="d",
-        number=1,
-        item="Coke",
-        price=50,
-        enabled=True,
-        on_hand=0,
-        reserved=0,
-        dispensed=0,
-        unknown=0,
-        sensor=Sensor.UNSPECIFIED,
-        updated_ms=NOW,
-    )
+    assert await _slot(storage) == make_slot("d", 1, "Coke", 50, 0, updated_ms=NOW)
     assert await storage.read(lambda tx: tx.machines.slot("d", 2)) is None
     with pytest.raises(AlreadyExistsError):
         await storage.write(lambda tx: tx.machines.add_slot("d", 1, "Pepsi", 1, NOW))
 
 
-async def test_update_slot_changes_only_what_is_given(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(
+async def test_update_slot_changes_only_what_is_given(house: Database) -> None:
+    await house.write(
         lambda tx: tx.machines.update_slot("d", 1, NOW + 1, price=0, sensor=Sensor.EMPTY)
     )
-    slot = await _slot(storage)
+    slot = await _slot(house)
     assert (slot.price, slot.sensor, slot.updated_ms) == (0, Sensor.EMPTY, NOW + 1)
     assert (slot.item, slot.enabled, slot.on_hand, slot.available) == ("item 1", True, 5, 0)
-    await storage.write(
+    await house.write(
         lambda tx: tx.machines.update_slot("d", 1, NOW + 2, item="Tea", enabled=False, on_hand=9)
     )
-    slot = await _slot(storage)
+    slot = await _slot(house)
     assert (slot.item, slot.enabled, slot.on_hand, slot.price) == ("Tea", False, 9, 0)
 
 
-async def test_items_move_from_place_to_place(storage: Database) -> None:
-    await storage.write(found)
+async def test_items_move_from_place_to_place(house: Database) -> None:
     for source, target in (
         (Place.ON_HAND, Place.RESERVED),
         (Place.ON_HAND, Place.RESERVED),
@@ -122,66 +97,36 @@ async def test_items_move_from_place_to_place(storage: Database) -> None:
         (Place.RESERVED, Place.UNKNOWN),
         (Place.UNKNOWN, Place.ON_HAND),
     ):
-        await storage.write(
+        await house.write(
             lambda tx, source=source, target=target: tx.machines.move_item(  # type: ignore[misc]
                 "d", 1, source, target, NOW + 7
             )
         )
-    slot = await _slot(storage)
+    slot = await _slot(house)
     assert (slot.on_hand, slot.reserved, slot.dispensed, slot.unknown) == (3, 1, 1, 0)
     assert slot.updated_ms == NOW + 7
-    assert (await _slot(storage, 2)).on_hand == 5
+    assert (await _slot(house, 2)).on_hand == 5
 
 
-async def test_a_count_by_hand_leaves_what_is_under_way(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(
-        lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW)
-    )
-    await storage.write(lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=0))
-    slot = await _slot(storage)
+async def test_a_count_by_hand_leaves_what_is_under_way(house: Database) -> None:
+    await house.write(lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW))
+    await house.write(lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=0))
+    slot = await _slot(house)
     assert (slot.on_hand, slot.reserved) == (0, 1)
-    await storage.write(
-        lambda tx: tx.machines.move_item("d", 1, Place.RESERVED, Place.ON_HAND, NOW)
-    )
-    assert (await _slot(storage)).on_hand == 1
+    await house.write(lambda tx: tx.machines.move_item("d", 1, Place.RESERVED, Place.ON_HAND, NOW))
+    assert (await _slot(house)).on_hand == 1
 
 
-async def test_an_item_that_comes_back_may_exceed_what_can_be_loaded(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(
-        lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW)
-    )
-    await storage.write(lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=STOCK_MAX))
-    await storage.write(
-        lambda tx: tx.machines.move_item("d", 1, Place.RESERVED, Place.ON_HAND, NOW)
-    )
-    assert (await _slot(storage)).on_hand == STOCK_MAX + 1
-
-
-def _take_what_is_not_there(tx: Transaction) -> None:
-    tx.machines.move_item("d", 1, Place.RESERVED, Place.DISPENSED, NOW)
+async def test_an_item_that_comes_back_may_exceed_what_can_be_loaded(house: Database) -> None:
+    await house.write(lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW))
+    await house.write(lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=STOCK_MAX))
+    await house.write(lambda tx: tx.machines.move_item("d", 1, Place.RESERVED, Place.ON_HAND, NOW))
+    assert (await _slot(house)).on_hand == STOCK_MAX + 1
 
 
 def _reserve_one_too_many(tx: Transaction) -> None:
     for _ in range(6):
         tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW)
-
-
-def _load_too_much(tx: Transaction) -> None:
-    tx.machines.update_slot("d", 1, NOW, on_hand=STOCK_MAX + 1)
-
-
-def _take_out_too_much(tx: Transaction) -> None:
-    tx.machines.update_slot("d", 1, NOW, on_hand=-1)
-
-
-def _ask_a_negative_price(tx: Transaction) -> None:
-    tx.machines.update_slot("d", 1, NOW, price=-1)
-
-
-def _slot_of_no_machine(tx: Transaction) -> None:
-    tx.machines.add_slot("x", 1, "Coke", 50, NOW)
 
 
 def _share_a_token(tx: Transaction) -> None:
@@ -193,12 +138,18 @@ def _share_a_token(tx: Transaction) -> None:
 @pytest.mark.parametrize(
     ("mistake", "refused_by"),
     [
-        (_take_what_is_not_there, "slots_places"),
+        (
+            lambda tx: tx.machines.move_item("d", 1, Place.RESERVED, Place.DISPENSED, NOW),
+            "slots_places",
+        ),
         (_reserve_one_too_many, "slots_places"),
-        (_load_too_much, "slots_loaded_within_limit"),
-        (_take_out_too_much, "slots_places"),
-        (_ask_a_negative_price, "slots_price"),
-        (_slot_of_no_machine, "(?i)foreign key"),
+        (
+            lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=STOCK_MAX + 1),
+            "slots_loaded_within_limit",
+        ),
+        (lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=-1), "slots_places"),
+        (lambda tx: tx.machines.update_slot("d", 1, NOW, price=-1), "slots_price"),
+        (lambda tx: tx.machines.add_slot("x", 1, "Coke", 50, NOW), "(?i)foreign key"),
         (_share_a_token, "token_digest"),
         (lambda tx: tx.machines.update("x", enabled=False), "no such machine"),
         (lambda tx: tx.machines.update_slot("d", 9, NOW, price=1), "no such machine or slot"),
@@ -206,13 +157,12 @@ def _share_a_token(tx: Transaction) -> None:
     ],
 )
 async def test_a_mistake_of_the_program_cannot_break_the_stock(
-    storage: Database, mistake: Callable[[Transaction], None], refused_by: str
+    house: Database, mistake: Callable[[Transaction], None], refused_by: str
 ) -> None:
-    await storage.write(found)
-    before = await storage.read(lambda tx: tx.machines.list())
+    before = await house.read(lambda tx: tx.machines.list())
     with pytest.raises(Exception, match=refused_by):
-        await storage.write(mistake)
-    assert await storage.read(lambda tx: tx.machines.list()) == before
+        await house.write(mistake)
+    assert await house.read(lambda tx: tx.machines.list()) == before
 
 
 async def test_each_link_has_a_higher_epoch_and_its_agents_journal(storage: Database) -> None:
@@ -224,64 +174,57 @@ async def test_each_link_has_a_higher_epoch_and_its_agents_journal(storage: Data
 
         assert await storage.write(open_link) == epoch
         machine = await _machine(storage)
-        assert (machine.epoch, machine.journal_id, machine.journal_sequence) == (
-            epoch,
-            journal,
-            sequence,
-        )
+        expected = (epoch, journal, sequence)
+        assert (machine.epoch, machine.journal_id, machine.journal_sequence) == expected
 
 
-async def test_retiring_a_link_counts_the_epoch_and_keeps_the_journal(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: tx.machines.retire_link("d"))
-    machine = await _machine(storage)
+async def test_retiring_a_link_counts_the_epoch_and_keeps_the_journal(house: Database) -> None:
+    await house.write(lambda tx: tx.machines.retire_link("d"))
+    machine = await _machine(house)
     assert (machine.epoch, machine.journal_id, machine.reach) == (2, "journal-d", Reach.OFFLINE)
-    assert await storage.read(lambda tx: tx.machines.ownerships()) == [
+    assert await house.read(lambda tx: tx.machines.ownerships()) == [
         LinkOwnership("d", 2, None, Reach.OFFLINE)
     ]
 
 
-async def test_a_claim_counts_for_the_newest_link_only(storage: Database) -> None:
+async def test_a_claim_counts_for_the_newest_link_only(house: Database) -> None:
     """Invariant 14: a frontend whose link was superseded says nothing about the machine."""
-    await storage.write(found)
-    await storage.write(lambda tx: add_machine(tx, "a"))
-    await storage.write(lambda tx: tx.machines.open_link("d", "journal", 0, "F2", Reach.BOARD_DOWN))
+    await house.write(lambda tx: add_machine(tx, "a"))
+    await house.write(lambda tx: tx.machines.open_link("d", "journal", 0, "F2", Reach.BOARD_DOWN))
     newest = LinkOwnership("d", 2, "F2", Reach.BOARD_DOWN)
     other = LinkOwnership("a", 1, "frontend-1", Reach.READY)
-    assert await storage.read(lambda tx: tx.machines.ownerships()) == [other, newest]
+    assert await house.read(lambda tx: tx.machines.ownerships()) == [other, newest]
 
     stale = LinkOwnership("d", 1, "frontend-1", Reach.READY)
-    await storage.write(lambda tx: tx.machines.keep_ownership(stale))
-    assert await storage.read(lambda tx: tx.machines.ownerships()) == [other, newest]
+    await house.write(lambda tx: tx.machines.keep_ownership(stale))
+    assert await house.read(lambda tx: tx.machines.ownerships()) == [other, newest]
 
     ready = replace(newest, reach=Reach.READY)
-    await storage.write(lambda tx: tx.machines.keep_ownership(ready))
-    assert await storage.read(lambda tx: tx.machines.ownerships()) == [other, ready]
-    assert (await _machine(storage)).reach is Reach.READY
+    await house.write(lambda tx: tx.machines.keep_ownership(ready))
+    assert await house.read(lambda tx: tx.machines.ownerships()) == [other, ready]
+    assert (await _machine(house)).reach is Reach.READY
 
 
-async def test_a_journal_is_only_ever_seen_to_grow(storage: Database) -> None:
-    await storage.write(found)
+async def test_a_journal_is_only_ever_seen_to_grow(house: Database) -> None:
     for journal, sequence, seen in (
         ("journal-d", 5, 5),
         ("journal-d", 3, 5),
         ("another", 9, 5),
         ("journal-d", 6, 6),
     ):
-        await storage.write(
+        await house.write(
             lambda tx, journal=journal, sequence=sequence: tx.machines.saw_journal(  # type: ignore[misc]
                 "d", journal, sequence
             )
         )
-        assert (await _machine(storage)).journal_sequence == seen
+        assert (await _machine(house)).journal_sequence == seen
 
 
-async def test_the_temperature_is_kept_and_forgotten(storage: Database) -> None:
-    await storage.write(found)
-    await storage.write(lambda tx: tx.machines.set_temperature("d", 3.5))
-    assert (await _machine(storage)).temperature_celsius == 3.5
-    await storage.write(lambda tx: tx.machines.set_temperature("d", None))
-    assert (await _machine(storage)).temperature_celsius is None
+async def test_the_temperature_is_kept_and_forgotten(house: Database) -> None:
+    await house.write(lambda tx: tx.machines.set_temperature("d", 3.5))
+    assert (await _machine(house)).temperature_celsius == 3.5
+    await house.write(lambda tx: tx.machines.set_temperature("d", None))
+    assert (await _machine(house)).temperature_celsius is None
 
 
 ONE = FrontendInstance("F1", "one:1", "0.1", NOW + 1)

@@ -10,7 +10,7 @@ from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
-from tests.support.books import NOW, found, fund
+from tests.support.books import NOW, fund
 from tests.support.gates import Gate, held
 
 
@@ -21,38 +21,34 @@ def _alices(tx: Transaction) -> int:
 
 
 async def test_a_query_sees_one_moment_whatever_is_committed_meanwhile(
-    storage: Database,
+    house: Database,
 ) -> None:
-    await storage.write(found)
-
     def twice(tx: Transaction) -> tuple[int, int]:
         before = _alices(tx)
         gate.stand()
         return before, _alices(tx)
 
     with Gate() as gate:
-        query = asyncio.create_task(storage.read(twice))
+        query = asyncio.create_task(house.read(twice))
         await gate.reached()
-        await storage.write(lambda tx: fund(tx, "alice", 1, "gift"))
-        assert await storage.read(_alices) == 1_001
+        await house.write(lambda tx: fund(tx, "alice", 1, "gift"))
+        assert await house.read(_alices) == 1_001
         gate.open()
         assert await query == (1_000, 1_000)
 
 
-async def test_a_query_sees_no_work_that_is_not_committed(storage: Database) -> None:
-    await storage.write(found)
-
+async def test_a_query_sees_no_work_that_is_not_committed(house: Database) -> None:
     def unit(tx: Transaction) -> None:
         fund(tx, "alice", 1, "gift")
         gate.stand()
 
     with Gate() as gate:
-        writing = asyncio.create_task(storage.write(unit))
+        writing = asyncio.create_task(house.write(unit))
         await gate.reached()
-        assert await storage.read(_alices) == 1_000
+        assert await house.read(_alices) == 1_000
         gate.open()
         await writing
-    assert await storage.read(_alices) == 1_001
+    assert await house.read(_alices) == 1_001
 
 
 async def test_a_query_cannot_write(storage: Database) -> None:
@@ -86,21 +82,17 @@ async def test_a_query_that_raises_reaches_its_caller_and_no_other(
         results = await asyncio.gather(*together, return_exceptions=True)
         second.open()
         await asyncio.gather(*standing)
-    assert [type(result).__name__ for result in results] == [
-        "DropNotFoundError",
-        "ZeroDivisionError",
-        "int",
-    ]
+    expected = ["DropNotFoundError", "ZeroDivisionError", "int"]
+    assert [type(result).__name__ for result in results] == expected
 
 
-async def test_one_slow_query_holds_up_neither_others_nor_writers(storage: Database) -> None:
-    await storage.write(found)
-    async with held(storage.read):
+async def test_one_slow_query_holds_up_neither_others_nor_writers(house: Database) -> None:
+    async with held(house.read):
         for number in range(5):
-            await storage.write(
+            await house.write(
                 lambda tx, number=number: fund(tx, "alice", 1, f"gift {number}")  # type: ignore[misc]
             )
-            assert await storage.read(_alices) == 1_001 + number
+            assert await house.read(_alices) == 1_001 + number
 
 
 async def test_a_query_whose_caller_has_gone_is_not_carried_out(

@@ -19,26 +19,23 @@ def _give(amount: int) -> Any:
 
 
 async def test_a_unit_returns_its_value_and_the_next_query_sees_its_work(
-    storage: Database,
+    house: Database,
 ) -> None:
-    await storage.write(found)
-    assert await storage.write(lambda tx: (_give(1)(tx), 42)[1]) == 42
-    assert await alices(storage) == 1_001
+    assert await house.write(lambda tx: (_give(1)(tx), 42)[1]) == 42
+    assert await alices(house) == 1_001
 
 
 @pytest.mark.parametrize("error", [SlotEmptyError("empty"), ZeroDivisionError(), KeyError("x")])
-async def test_a_unit_that_raises_is_undone_whole(storage: Database, error: Exception) -> None:
-    await storage.write(found)
-
+async def test_a_unit_that_raises_is_undone_whole(house: Database, error: Exception) -> None:
     def unit(tx: Transaction) -> None:
         fund(tx, "alice", 1, "gift")
         raise error
 
     with pytest.raises(type(error)):
-        await storage.write(unit)
-    assert await alices(storage) == 1_000
-    await storage.write(_give(2))
-    assert await alices(storage) == 1_002
+        await house.write(unit)
+    assert await alices(house) == 1_000
+    await house.write(_give(2))
+    assert await alices(house) == 1_002
 
 
 async def test_an_error_that_a_future_cannot_hold_still_reaches_the_caller(
@@ -48,15 +45,14 @@ async def test_an_error_that_a_future_cannot_hold_still_reaches_the_caller(
         await storage.write(lambda _: next(iter(())))
 
 
-async def test_units_that_wait_at_the_same_time_share_one_commit(storage: Database) -> None:
-    await storage.write(found)
-    before = storage.stats.commits, storage.stats.units
-    async with held(storage.write):
-        others = [asyncio.create_task(storage.write(_give(1 << n))) for n in range(15)]
+async def test_units_that_wait_at_the_same_time_share_one_commit(house: Database) -> None:
+    before = house.stats.commits, house.stats.units
+    async with held(house.write):
+        others = [asyncio.create_task(house.write(_give(1 << n))) for n in range(15)]
         await asyncio.sleep(0)
     await asyncio.gather(*others)
-    assert await alices(storage) == 1_000 + 2**15 - 1
-    assert (storage.stats.commits, storage.stats.units) == (before[0] + 2, before[1] + 16)
+    assert await alices(house) == 1_000 + 2**15 - 1
+    assert (house.stats.commits, house.stats.units) == (before[0] + 2, before[1] + 16)
 
 
 async def test_a_batch_is_bounded(open_storage: OpenStorage) -> None:
@@ -70,9 +66,7 @@ async def test_a_batch_is_bounded(open_storage: OpenStorage) -> None:
         assert storage.stats.commits == before + 1 + 3
 
 
-async def test_a_bad_unit_in_a_batch_spoils_no_other(storage: Database, engine: str) -> None:
-    await storage.write(found)
-
+async def test_a_bad_unit_in_a_batch_spoils_no_other(house: Database, engine: str) -> None:
     def bad(tx: Transaction) -> None:
         fund(tx, "alice", 4, "gift 4")
         raise SlotEmptyError("empty")
@@ -81,42 +75,41 @@ async def test_a_bad_unit_in_a_batch_spoils_no_other(storage: Database, engine: 
         fund(tx, "alice", 8, "gift 8")
         fund(tx, "nobody", 8, "another")
 
-    before = storage.stats.commits
+    before = house.stats.commits
     units = [_give(1), bad, breaks_a_constraint, _give(2)]
-    async with held(storage.write):
-        waiting = [asyncio.create_task(storage.write(unit)) for unit in units]
+    async with held(house.write):
+        waiting = [asyncio.create_task(house.write(unit)) for unit in units]
         await asyncio.sleep(0)
     results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert storage.stats.commits == before + 2
+    assert house.stats.commits == before + 2
     assert [type(result).__name__ for result in results] == [
         "NoneType",
         "SlotEmptyError",
         {"sqlite": "IntegrityError", "postgres": "ForeignKeyViolation"}[engine],
         "NoneType",
     ]
-    assert await alices(storage) == 1_003
+    assert await alices(house) == 1_003
 
 
-async def test_nobody_is_answered_before_the_commit(storage: Database) -> None:
-    await storage.write(found)
+async def test_nobody_is_answered_before_the_commit(house: Database) -> None:
     with Gate() as first, Gate() as second:
-        opening = asyncio.create_task(storage.write(first.stand))
+        opening = asyncio.create_task(house.write(first.stand))
         await first.reached()
-        gift = asyncio.create_task(storage.write(_give(1)))
-        refusal = asyncio.create_task(storage.write(lambda tx: _raise(SlotEmptyError("empty"))))
-        last = asyncio.create_task(storage.write(second.stand))
+        gift = asyncio.create_task(house.write(_give(1)))
+        refusal = asyncio.create_task(house.write(lambda tx: _raise(SlotEmptyError("empty"))))
+        last = asyncio.create_task(house.write(second.stand))
         await asyncio.sleep(0)
         first.open()
         await second.reached()
         # Both have been carried out by now, in a transaction that is still open.
         assert not gift.done()
         assert not refusal.done()
-        assert await alices(storage) == 1_000
+        assert await alices(house) == 1_000
         second.open()
         await asyncio.gather(opening, gift, last)
         with pytest.raises(SlotEmptyError):
             await refusal
-    assert await alices(storage) == 1_001
+    assert await alices(house) == 1_001
 
 
 def _raise(error: Exception) -> None:
@@ -124,13 +117,12 @@ def _raise(error: Exception) -> None:
 
 
 async def test_fault_6_a_cancelled_caller_changes_nothing_about_its_unit(
-    storage: Database,
+    house: Database,
 ) -> None:
-    await storage.write(found)
     with Gate() as gate:
-        first = asyncio.create_task(storage.write(gate.stand))
+        first = asyncio.create_task(house.write(gate.stand))
         await gate.reached()
-        under_way, waiting = first, asyncio.create_task(storage.write(_give(1)))
+        under_way, waiting = first, asyncio.create_task(house.write(_give(1)))
         await asyncio.sleep(0)
         under_way.cancel()
         waiting.cancel()
@@ -138,8 +130,8 @@ async def test_fault_6_a_cancelled_caller_changes_nothing_about_its_unit(
         assert under_way.cancelled()
         assert waiting.cancelled()
         gate.open()
-    await storage.write(_give(2))
-    assert await alices(storage) == 1_003
+    await house.write(_give(2))
+    assert await alices(house) == 1_003
 
 
 async def test_a_mistake_whose_caller_has_gone_is_logged(storage: Database) -> None:

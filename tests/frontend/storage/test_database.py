@@ -22,7 +22,17 @@ from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
-from tests.support.books import NOW, add_machine, advance, drop, found, fund, load, reserve
+from tests.support.books import (
+    NOW,
+    add_machine,
+    advance,
+    drop,
+    found,
+    fund,
+    load,
+    open_house,
+    reserve,
+)
 from tests.support.databases import fresh_sqlite
 from tests.support.postgres import fresh_postgres
 
@@ -65,8 +75,8 @@ async def test_fault_24_kill_9_in_the_middle_of_writes_keeps_what_was_acknowledg
     tmp_path: Path,
 ) -> None:
     settings = fresh_sqlite(tmp_path)
-    async with Database.open(settings) as storage:
-        await storage.write(found)
+    async with open_house(settings):
+        pass
     acknowledged: set[int] = set()
     for life, acknowledgements in enumerate((1, 50, 300)):
         acknowledged |= _write_and_kill(settings, life * 1_000_000, acknowledgements)
@@ -93,8 +103,7 @@ async def test_fault_24_kill_9_in_the_middle_of_writes_keeps_what_was_acknowledg
 
 
 async def test_the_books_verify_while_they_are_written(tmp_path: Path) -> None:
-    async with Database.open(fresh_sqlite(tmp_path)) as storage:
-        await storage.write(found)
+    async with open_house(fresh_sqlite(tmp_path)) as storage:
         await storage.write(lambda tx: reserve(tx, drop(1)))
         assert await storage.verify() == []
         await storage.write(lambda tx: tx.machines.update_slot("d", 2, NOW, on_hand=9))
@@ -122,8 +131,7 @@ async def test_fault_38_while_another_process_holds_the_database_writes_are_refu
     tmp_path: Path,
 ) -> None:
     settings = fresh_sqlite(tmp_path, busy_timeout_ms=50)
-    async with Database.open(settings) as storage:
-        await storage.write(found)
+    async with open_house(settings) as storage:
         with closing(sqlite3.connect(settings.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StorageUnavailableError):
@@ -144,8 +152,7 @@ async def test_what_cannot_be_opened_is_not_kept_locked(tmp_path: Path) -> None:
 
 def test_a_closed_database_is_one_file_which_may_be_copied(tmp_path: Path) -> None:
     async def use() -> None:
-        async with Database.open(fresh_sqlite(tmp_path)) as storage:
-            await storage.write(found)
+        async with open_house(fresh_sqlite(tmp_path)) as storage:
             await storage.read(lambda tx: tx.machines.list())
 
     asyncio.run(use())

@@ -20,7 +20,7 @@ from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from scripts.proxy import FaultProxy, Way
-from tests.support.books import alices, drop, found, fund, reserve
+from tests.support.books import alices, drop, found, fund, open_house, reserve
 from tests.support.databases import LIMIT_S, persist
 from tests.support.gates import Gate
 from tests.support.postgres import PostgresServer, execute, fresh_postgres
@@ -33,8 +33,7 @@ def settings() -> StorageSettings:
 
 @pytest.fixture
 async def storage(settings: StorageSettings) -> AsyncIterator[Database]:
-    async with Database.open(settings) as storage:
-        await storage.write(found)
+    async with open_house(settings) as storage:
         yield storage
 
 
@@ -47,8 +46,7 @@ def proxy(settings: StorageSettings) -> Iterator[FaultProxy]:
 @pytest.fixture
 async def behind(settings: StorageSettings, proxy: FaultProxy) -> AsyncIterator[Database]:
     """A storage that reaches its server through the proxy."""
-    async with Database.open(through(settings, proxy, doubt_limit_ms=20_000)) as storage:
-        await storage.write(found)
+    async with open_house(through(settings, proxy, doubt_limit_ms=20_000)) as storage:
         yield storage
 
 
@@ -131,8 +129,7 @@ async def test_fault_38_a_batch_that_is_undone_again_and_again_is_refused(
     settings: StorageSettings,
 ) -> None:
     base = settings.model_copy(update={"write_tries_max": 3, "write_retry_ms": 1})
-    async with Database.open(base) as storage:
-        await storage.write(found)
+    async with open_house(base) as storage:
         runs = []
 
         def unit(tx: Transaction) -> None:
@@ -229,8 +226,7 @@ async def test_fault_38_a_commit_that_a_lost_server_process_waits_for_is_found_o
 ) -> None:
     """The server's end is left open: it holds the turn until it gives up the idle transaction."""
     base = through(settings, proxy, busy_timeout_ms=300, doubt_limit_ms=20_000)
-    async with Database.open(base) as storage:
-        await storage.write(found)
+    async with open_house(base) as storage:
 
         def cut_one_end() -> None:
             proxy.stall(Way.UP)
@@ -258,8 +254,7 @@ async def test_fault_63_a_session_that_is_ended_just_before_its_commit_is_looked
             assert time.monotonic() < until, "the session is not ended"
             time.sleep(0.01)
 
-    async with Database.open(base) as storage:
-        await storage.write(found)
+    async with open_house(base) as storage:
         with at_commit(stand_still), capture_logs() as logs:
             await storage.write(gift(1))
         assert await alices(storage) == 1_001
@@ -271,8 +266,7 @@ async def test_fault_38_an_outcome_that_cannot_be_found_out_is_said_to_be_unknow
     settings: StorageSettings, proxy: FaultProxy, carried_out: bool
 ) -> None:
     """Invariant 12: the same request then finds out, and is made once."""
-    async with Database.open(through(settings, proxy, doubt_limit_ms=200)) as storage:
-        await storage.write(found)
+    async with open_house(through(settings, proxy, doubt_limit_ms=200)) as storage:
 
         def lose() -> None:
             proxy.refuse()
@@ -327,8 +321,7 @@ async def test_a_server_that_takes_no_changes_refuses_them_until_it_does(
     settings: StorageSettings,
 ) -> None:
     name = urlsplit(settings.url or "").path.lstrip("/")
-    async with Database.open(settings) as storage:
-        await storage.write(found)
+    async with open_house(settings) as storage:
         execute(settings, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         execute(
             settings,
@@ -349,8 +342,7 @@ async def test_a_server_that_takes_no_changes_refuses_them_until_it_does(
 async def test_a_server_that_stops_taking_changes_is_left_for_one_that_does() -> None:
     with PostgresServer() as server:
         settings = fresh_postgres(server.url, reconnect_ms=10, reconnect_max_ms=50)
-        async with Database.open(settings) as storage:
-            await storage.write(found)
+        async with open_house(settings) as storage:
             change = "ALTER SYSTEM SET default_transaction_read_only = on"
             execute(settings, change, "SELECT pg_reload_conf()")
             shown = "SHOW default_transaction_read_only"

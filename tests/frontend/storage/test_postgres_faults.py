@@ -18,7 +18,7 @@ from drink_frontend.storage.postgres_faults import RULES, ErrorAction, fault_of,
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.transaction import Transaction
-from tests.support.books import NOW, alices, found, fund
+from tests.support.books import NOW, alices, fund, open_house
 from tests.support.databases import LIMIT_S, persist
 from tests.support.postgres import ALL_RIGHTS, PostgresServer, as_role, execute, fresh_postgres
 
@@ -36,8 +36,7 @@ def settings() -> StorageSettings:
 
 @pytest.fixture
 async def storage(settings: StorageSettings) -> AsyncIterator[Database]:
-    async with Database.open(settings) as storage:
-        await storage.write(found)
+    async with open_house(settings) as storage:
         yield storage
 
 
@@ -223,8 +222,7 @@ async def test_fault_63_what_an_administrator_takes_away_is_refused_until_it_is_
     role = as_role(settings, "drink", *ALL_RIGHTS)
     name = (role.url or "").partition("//")[2].partition("@")[0]
     end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{name}'"
-    async with Database.open(role) as storage:
-        await storage.write(found)
+    async with open_house(role) as storage:
         execute(settings, away.format(role=name), end)
         with pytest.raises(StorageUnavailableError):
             await storage.write(gift())
@@ -240,8 +238,7 @@ async def test_fault_63_a_lock_that_a_person_holds_is_waited_for_and_then_refuse
     settings: StorageSettings,
 ) -> None:
     base = settings.model_copy(update={"busy_timeout_ms": 200})
-    async with Database.open(base) as storage:
-        await storage.write(found)
+    async with open_house(base) as storage:
         with psycopg.connect(settings.url or "") as holder:
             holder.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
             with pytest.raises(StorageUnavailableError):
@@ -304,8 +301,7 @@ async def test_fault_63_a_database_that_is_dropped_refuses_and_does_not_end_the_
 ) -> None:
     with PostgresServer() as server:
         own = fresh_postgres(server.url, reconnect_ms=10, reconnect_max_ms=50)
-        async with Database.open(own) as storage:
-            await storage.write(found)
+        async with open_house(own) as storage:
             name = (own.url or "").rpartition("/")[2]
             with psycopg.connect(server.url, autocommit=True) as superuser:
                 superuser.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

@@ -13,7 +13,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.postgres_dial import dial
@@ -21,7 +20,7 @@ from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.postgres_server import warn_of_loss
 from drink_frontend.storage.settings import StorageSettings
 from tests.support import programs
-from tests.support.books import found
+from tests.support.books import open_house
 from tests.support.pooler import Pooler
 from tests.support.postgres import (
     ALL_RIGHTS,
@@ -59,8 +58,7 @@ def test_fault_63_a_pooler_that_does_not_keep_sessions_is_refused_at_the_start(
 async def test_fault_63_a_pooler_that_keeps_sessions_is_taken() -> None:
     with Pooler(empty_postgres(), "session") as pooler:
         await asyncio.to_thread(migrate, pooler.settings)
-        async with Database.open(pooler.settings) as storage:
-            await storage.write(found)
+        async with open_house(pooler.settings) as storage:
             assert await storage.readable()
 
 
@@ -126,8 +124,7 @@ async def test_fault_63_readers_without_a_connection_are_told_of() -> None:
     settings = fresh_postgres(readers=2, reader_look_ms=20, reconnect_ms=10, reconnect_max_ms=20)
     role = as_role(settings, "few", *ALL_RIGHTS)
     name = urlsplit(role.url or "").username
-    async with Database.open(role) as storage:
-        await storage.write(found)
+    async with open_house(role) as storage:
         await _until_readable(storage.readable, True)
         readers = f"usename = '{name}' AND query NOT LIKE 'LISTEN%'"
         end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {readers}"

@@ -62,12 +62,8 @@ def test_fields_after_the_first_without_a_column_are_not_mapped() -> None:
 
 
 def test_columns_are_written_but_expressions_and_sequences_are_not() -> None:
-    assert ROWS.parameters(THING) == {
-        "name": "kettle",
-        "colour": "RED",
-        "hot": 1,
-        "facts": '{"é":[1]}',
-    }
+    expected = {"name": "kettle", "colour": "RED", "hot": 1, "facts": '{"é":[1]}'}
+    assert ROWS.parameters(THING) == expected
     assert text(ROWS.insert(size=constant(4))) == (
         "INSERT INTO things (name, colour, hot, facts, size)"
         " VALUES (:name, :colour, :hot, :facts, 4)"

@@ -10,7 +10,7 @@ from drink_frontend.storage.engine import SchemaError
 from drink_frontend.storage.schema import check_revision, is_compatible, rights_on
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION
-from tests.support.books import drop, found, reserve
+from tests.support.books import drop, open_house, reserve
 from tests.support.databases import fresh_sqlite
 from tests.support.postgres import fresh_postgres
 
@@ -44,8 +44,7 @@ def test_fault_39_a_newer_schema_that_only_adds_is_taken(oldest: str) -> None:
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 async def test_trying_everything_changes_nothing(engine: str, tmp_path: Path) -> None:
     settings = fresh_sqlite(tmp_path) if engine == "sqlite" else fresh_postgres()
-    async with Database.open(settings) as storage:
-        await storage.write(found)
+    async with open_house(settings) as storage:
         await storage.write(lambda tx: reserve(tx, drop(1)))
         before = await storage.read(lambda tx: (tx.accounts.list_users(), tx.drops.get(drop(1).id)))
         await storage.write(lambda tx: tx.exercise())

@@ -9,7 +9,6 @@ import pytest
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.storage import verify
-from drink_frontend.storage.database import Database
 from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
@@ -24,6 +23,7 @@ from tests.support.books import (
     fund,
     load,
     move,
+    open_house,
     refund,
     reserve,
 )
@@ -287,8 +287,7 @@ def person(settings: StorageSettings, *statements: str) -> None:
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 async def test_pairs_of_names_and_gifts_that_were_given_twice(engine: str, tmp_path: Path) -> None:
     settings = fresh_sqlite(tmp_path) if engine == "sqlite" else fresh_postgres()
-    async with Database.open(settings) as storage:
-        await storage.write(found)
+    async with open_house(settings) as storage:
         await storage.write(lambda tx: fund(tx, "alice", 5, "gift"))
         assert await storage.remarks() == []
         person(settings, TWIN, GIVEN_AGAIN)

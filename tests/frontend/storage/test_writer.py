@@ -16,7 +16,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from tests.fakes.engines import FlakyEngine, driver_error
-from tests.support.books import NOW, alices, found, fund
+from tests.support.books import NOW, alices, found, fund, open_house
 from tests.support.databases import fresh_sqlite
 from tests.support.gates import LIMIT_S, held
 
@@ -193,8 +193,7 @@ def _fill(tx: Transaction) -> None:
 async def test_fault_35_a_full_disk_refuses_writes_until_there_is_room(
     settings: StorageSettings,
 ) -> None:
-    async with Database.open(settings) as storage:
-        await storage.write(found)
+    async with open_house(settings) as storage:
         driver = storage._writer._connection._driver  # type: ignore[attr-defined]
 
         def pages(limit: int) -> None:
@@ -233,8 +232,7 @@ def _files_at_most(size: int) -> Iterator[None]:
 async def test_fault_35_a_write_that_fails_for_real_stops_the_writer_and_loses_nothing(
     settings: StorageSettings,
 ) -> None:
-    async with Database.open(settings) as storage:
-        await storage.write(found)
+    async with open_house(settings) as storage:
         await storage.write(gift)
         journal = settings.path.with_name("drink.db-wal").stat().st_size
         with _files_at_most(journal + 10_000):

@@ -17,7 +17,7 @@ from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
-from tests.support.books import advance, drop, found, fund, reserve
+from tests.support.books import advance, drop, fund, open_house, reserve
 from tests.support.databases import interrupted_at
 from tests.support.postgres import empty_postgres, execute, fresh_postgres
 
@@ -103,8 +103,7 @@ def test_fault_39_another_schema_is_refused(settings: StorageSettings) -> None:
 async def test_fault_39_an_old_frontend_runs_on_while_and_after_the_schema_is_expanded() -> None:
     """A rolling upgrade: the new release migrates, then frontends are exchanged one by one."""
     settings = fresh_postgres()
-    async with Database.open(settings) as running:
-        await running.write(found)
+    async with open_house(settings) as running:
         await running.write(lambda tx: reserve(tx, drop(1)))
 
         def expand() -> None:
