@@ -16,6 +16,7 @@ from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
 from drink_frontend.storage.workers import BatchExecutor, Job, PoolConfig
 from drink_frontend.storage.writer import Writer
+from tests.fakes.engines import driver_error
 from tests.simulation.world import Killed, Process, World
 
 
@@ -62,7 +63,7 @@ class SimulatedConnection(SqliteConnection):
         if chance < trouble.kill + trouble.refuse:
             world.fault("database.full", lasts_s=30)
             super().rollback()
-            raise _driver_error(sqlite3.SQLITE_FULL)
+            raise driver_error(sqlite3.SQLITE_FULL)
         if chance < trouble.kill + trouble.refuse + trouble.breaks:
             kept = self.rng.random() < 0.5
             world.fault("database.breaks", lasts_s=60, what="durable" if kept else "lost")
@@ -70,18 +71,12 @@ class SimulatedConnection(SqliteConnection):
                 self._commit()
             else:
                 super().rollback()
-            raise _driver_error(sqlite3.SQLITE_IOERR)
+            raise driver_error(sqlite3.SQLITE_IOERR)
         self._commit()
 
     def _commit(self) -> None:
         super().commit()
         self.on_commit()
-
-
-def _driver_error(code: int) -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError(f"SQLite says {code}")
-    error.sqlite_errorcode = code
-    return error
 
 
 class SimulatedEngine(SqliteEngine):

@@ -13,6 +13,7 @@ from tests.simulation import journals
 from tests.simulation.faults import RARE, TALKS
 from tests.simulation.hosts import AgentHost
 from tests.simulation.simulated_system import LINK, SLOTS, SimulatedSystem
+from tests.simulation.world import Process
 
 DAY_S = 86_400
 FREEZES_S = (1, 15, 120)
@@ -91,17 +92,16 @@ class FaultInjector:
         agent.stop()
 
     def _agent_freeze(self) -> None:
-        agent, seconds = self._agent(), self._rng.choice(FREEZES_S) * self._rng.random()
-        process = agent.process
-        if process is not None and not process.is_frozen:
-            self._world.fault("agent.freeze", agent.machine, seconds + 90)
-            process.freeze(seconds)
+        agent = self._agent()
+        self._freeze(agent.process, "agent.freeze", agent.machine)
 
     def _frontend_freeze(self) -> None:
+        self._freeze(self._system.frontend.process, "frontend.freeze")
+
+    def _freeze(self, process: Process | None, kind: str, where: str = "*") -> None:
         seconds = self._rng.choice(FREEZES_S) * self._rng.random()
-        process = self._system.frontend.process
         if process is not None and not process.is_frozen:
-            self._world.fault("frontend.freeze", lasts_s=seconds + 90)
+            self._world.fault(kind, where, seconds + 90)
             process.freeze(seconds)
 
     def _frontend_kill(self) -> None:

@@ -22,6 +22,7 @@ from drink_agent.runtime.system import SystemdNotifier
 from drink_frontend.app import Frontend, StorageBrokenError
 from drink_frontend.config import Settings
 from drink_frontend.storage.database import Database
+from tests.fakes.randomness import CountingRandomness
 from tests.simulation import journals
 from tests.simulation.database import DatabaseTrouble, InlineWorkerPool, SimulatedEngine
 from tests.simulation.disk import DiskTrouble, MountedDisk, SimulatedDisk
@@ -46,26 +47,6 @@ class SimulatedClock:
 
     def monotonic(self) -> float:
         return self._world.now
-
-
-class SimulatedRandomness:
-    """Ids in order; implements `drink_frontend.domain.ports.Randomness`."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def drop_id(self) -> str:
-        return f"{self._next():026d}"
-
-    def id(self) -> str:
-        return f"id{self._next()}"
-
-    def token(self) -> str:
-        return f"token{self._next():040d}"
-
-    def _next(self) -> int:
-        self._count += 1
-        return self._count
 
 
 class FastHasher:
@@ -151,7 +132,7 @@ class FrontendHost(Host):
         super().__init__(world, "frontend", "*")
         self.guarded = guarded
         self.network, self.settings, self.trouble = network, settings, trouble
-        self.clock, self.randomness = SimulatedClock(world), SimulatedRandomness()
+        self.clock, self.randomness = SimulatedClock(world), CountingRandomness()
         self.on_commit = on_commit
         self.frontend: Frontend | None = None
         self.held_down_until = 0.0
