@@ -7,6 +7,8 @@ answer was lost; the tables are as narrow as the protocol permits.
 import os
 from collections.abc import Iterable
 
+import pytest
+
 from tests.crash.scenario import DISPENSED, INTERRUPTED, NEVER_RAN, Outcome
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
@@ -21,6 +23,17 @@ UNSYNCED = ("during-", "before-sync", "after-sync", "after-commit", "after-write
 def unsynced_points(points: Iterable[str]) -> list[str]:
     """The points where a power cut matters most; all of them in a thorough run."""
     return [point for point in points if THOROUGH or point.startswith(UNSYNCED)]
+
+
+def sample(points: Iterable[str]) -> list[object]:
+    """Every third point; the others are slow, unless the run is thorough.
+
+    For what is tried beside a purchase: each kind of step is killed there in every run.
+    """
+    return [
+        point if THOROUGH or number % 3 == 0 else pytest.param(point, marks=pytest.mark.slow)
+        for number, point in enumerate(points)
+    ]
 
 
 def commit(step: str) -> tuple[str, ...]:

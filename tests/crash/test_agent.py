@@ -4,7 +4,16 @@ import pytest
 
 from tests.crash.conftest import MakeSystem
 from tests.crash.killable_system import Tweaks
-from tests.crash.points import AGENT_BUYING, COMPACT, CREATE, REPAIR, REPLAY, around, written
+from tests.crash.points import (
+    AGENT_BUYING,
+    COMPACT,
+    CREATE,
+    REPAIR,
+    REPLAY,
+    around,
+    sample,
+    written,
+)
 from tests.crash.scenario import DISPENSED, INTERRUPTED, NEVER_RAN, Scenario
 
 
@@ -14,14 +23,15 @@ def test_fault_25_agent_killed_while_a_can_is_bought(point: str, make_system: Ma
         scenario.buy_and_check(AGENT_BUYING[point])
 
 
-@pytest.mark.parametrize("point", [*CREATE, *around("replay"), *around("send-hello")])
+@pytest.mark.parametrize("point", sample([*CREATE, *around("replay"), *around("send-hello")]))
 def test_fault_25_agent_killed_at_its_first_start(point: str, make_system: MakeSystem) -> None:
     with Scenario(make_system(), agent=(point,)) as scenario:
         scenario.buy_and_check(DISPENSED)
 
 
 @pytest.mark.parametrize(
-    "point", [*REPLAY, *around("append-result"), *written("result"), *around("send-result")]
+    "point",
+    sample([*REPLAY, *around("append-result"), *written("result"), *around("send-result")]),
 )
 def test_fault_25_agent_killed_while_it_recovers_an_interrupted_drop(
     point: str, make_system: MakeSystem
@@ -30,7 +40,9 @@ def test_fault_25_agent_killed_while_it_recovers_an_interrupted_drop(
         scenario.buy_and_check(NEVER_RAN)
 
 
-@pytest.mark.parametrize("point", [*REPLAY, *around("send-result"), *around("append-acked")])
+@pytest.mark.parametrize(
+    "point", sample([*REPLAY, *around("send-result"), *around("append-acked")])
+)
 def test_fault_25_agent_killed_while_it_recovers_an_unreported_result(
     point: str, make_system: MakeSystem
 ) -> None:
@@ -55,7 +67,7 @@ def test_fault_25_agent_killed_while_it_reports_a_drop_as_not_received(
         scenario.buy_and_check(DISPENSED)
 
 
-@pytest.mark.parametrize("point", COMPACT)
+@pytest.mark.parametrize("point", sample(COMPACT))
 def test_fault_25_agent_killed_while_it_compacts_what_is_unreported(
     point: str, make_system: MakeSystem
 ) -> None:

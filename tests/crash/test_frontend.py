@@ -10,7 +10,7 @@ from scripts.client import session
 from scripts.processes import ProcessFailedError
 from tests.crash.conftest import MakeSystem
 from tests.crash.killable_system import ALICE, MACHINE, Tweaks
-from tests.crash.points import CHECKPOINT, FRONTEND_BUYING, around, commit
+from tests.crash.points import CHECKPOINT, FRONTEND_BUYING, around, commit, sample
 from tests.crash.scenario import DISPENSED, INTERRUPTED, Outcome, Scenario
 
 
@@ -22,7 +22,7 @@ def test_fault_24_frontend_killed_while_a_can_is_bought(
         scenario.buy_and_check(DISPENSED)
 
 
-@pytest.mark.parametrize("point", [*commit("scheduled"), *commit("released")])
+@pytest.mark.parametrize("point", sample([*commit("scheduled"), *commit("released")]))
 def test_fault_24_frontend_killed_with_a_delayed_drop(point: str, make_system: MakeSystem) -> None:
     with Scenario(make_system(), frontend=(point,)) as scenario:
         drop = scenario.buy(delay_s=1).drop
@@ -31,7 +31,7 @@ def test_fault_24_frontend_killed_with_a_delayed_drop(point: str, make_system: M
         scenario.check(drop.name, DISPENSED)
 
 
-@pytest.mark.parametrize("point", [*commit("cancelled"), *around("reply-cancel")])
+@pytest.mark.parametrize("point", sample([*commit("cancelled"), *around("reply-cancel")]))
 def test_fault_24_frontend_killed_while_a_drop_is_cancelled(
     point: str, make_system: MakeSystem
 ) -> None:
@@ -43,7 +43,7 @@ def test_fault_24_frontend_killed_while_a_drop_is_cancelled(
         scenario.check(drop.name, Outcome("NOT_DISPENSED", "CANCELLED", 0))
 
 
-@pytest.mark.parametrize("point", [*commit("status"), *around("send-welcome")])
+@pytest.mark.parametrize("point", sample([*commit("status"), *around("send-welcome")]))
 def test_fault_24_frontend_killed_at_an_agents_first_link(
     point: str, make_system: MakeSystem
 ) -> None:
@@ -52,7 +52,7 @@ def test_fault_24_frontend_killed_at_an_agents_first_link(
 
 
 @pytest.mark.parametrize(
-    "point", [*commit("link-opened"), *around("send-welcome"), *commit("returned")]
+    "point", sample([*commit("link-opened"), *around("send-welcome"), *commit("returned")])
 )
 def test_fault_24_frontend_killed_while_a_command_that_never_left_is_taken_back(
     point: str, make_system: MakeSystem
@@ -70,7 +70,7 @@ def test_fault_24_frontend_killed_while_a_refused_drop_is_voided(
         scenario.buy_and_check(Outcome("NOT_DISPENSED", "BOARD_REFUSED", 0))
 
 
-@pytest.mark.parametrize("point", [*commit("unknown"), *around("send-resultack")])
+@pytest.mark.parametrize("point", sample([*commit("unknown"), *around("send-resultack")]))
 def test_fault_24_frontend_killed_while_an_interrupted_drop_is_held(
     point: str, make_system: MakeSystem
 ) -> None:
@@ -107,7 +107,7 @@ def test_fault_24_frontend_killed_while_a_drop_is_given_up(
         scenario.check(drop.name, Outcome("NOT_DISPENSED", "MACHINE_OFFLINE", 0))
 
 
-@pytest.mark.parametrize("point", [*commit("unknown"), *commit("resolved")])
+@pytest.mark.parametrize("point", sample([*commit("unknown"), *commit("resolved")]))
 def test_fault_24_frontend_killed_while_a_lost_agent_comes_back_without_the_drop(
     point: str, make_system: MakeSystem
 ) -> None:
@@ -151,7 +151,7 @@ def test_fault_24_frontend_killed_while_sqlite_empties_its_journal(
         scenario.check_next()
 
 
-@pytest.mark.parametrize("point", [*commit("credits"), *around("reply-credits")])
+@pytest.mark.parametrize("point", sample([*commit("credits"), *around("reply-credits")]))
 def test_fault_24_frontend_killed_while_credits_are_added(
     point: str, make_system: MakeSystem
 ) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import machine_service_pb2 as machines
 from drink.v1.drop_service_pb2 import Drop
@@ -66,6 +68,16 @@ class Profile:
 
 SQLITE = Profile(("sqlite",), DEMO, ("frontend",), tls=False)
 POSTGRES = Profile(("postgres",), DEMO, ("frontend-1",), tls=True, agent_suffix="-tls")
+on_one_engine = pytest.mark.parametrize(
+    "standing",
+    [
+        pytest.param(SQLITE, id="sqlite"),
+        pytest.param(POSTGRES, id="postgres", marks=pytest.mark.slow),
+    ],
+    indirect=True,
+)
+"""Of a test that proves nothing about storage: it is slow on the second engine."""
+
 SCALE = Profile(
     ("scale",),
     Plan(machines=(*DEMO.machines, *FLEET), users=DEMO.users),

@@ -2,9 +2,10 @@
 
 from drink.v1.drop_service_pb2 import Drop
 from scripts.demo.plan import ALICE
-from tests.system.compose_system import ComposeSystem
+from tests.system.compose_system import ComposeSystem, on_one_engine
 
 
+@on_one_engine
 def test_fault_25_an_agent_killed_while_the_motor_turns(system: ComposeSystem) -> None:
     """The board's answer is lost; else it would settle the drop after the agent's start."""
     alice = system.client(ALICE)
@@ -24,6 +25,7 @@ def test_fault_25_an_agent_killed_while_the_motor_turns(system: ComposeSystem) -
     alice.close()
 
 
+@on_one_engine
 def test_fault_28_an_agent_stopped_while_the_motor_turns_ends_the_drop_first(
     system: ComposeSystem,
 ) -> None:

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from drink.v1.drop_service_pb2 import Drop
 from scripts.demo.plan import ALICE
-from tests.system.compose_system import SQLITE, ComposeSystem, Profile
+from tests.system.compose_system import SQLITE, ComposeSystem, Profile, on_one_engine
 
 
+@on_one_engine
 def test_fault_12_the_link_is_cut_while_the_motor_turns(system: ComposeSystem) -> None:
     alice = system.client(ALICE)
     agent = system.profile.agent("d")
@@ -22,6 +23,7 @@ def test_fault_12_the_link_is_cut_while_the_motor_turns(system: ComposeSystem) -
     alice.close()
 
 
+@on_one_engine
 def test_a_machine_without_network_sells_nothing_and_holds_nobody_up(system: ComposeSystem) -> None:
     alice = system.client(ALICE)
     agent = system.profile.agent("d")
@@ -34,6 +36,7 @@ def test_a_machine_without_network_sells_nothing_and_holds_nobody_up(system: Com
     alice.close()
 
 
+@on_one_engine
 def test_fault_45_the_board_loses_power_while_the_motor_turns(system: ComposeSystem) -> None:
     alice = system.client(ALICE)
     turning = system.turning(alice, "d/1")
