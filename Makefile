@@ -24,11 +24,14 @@ VENV_READY := .venv/.ready
 FUZZ_READY := .tools/fuzz/.ready
 # Many tests wait for processes: at least four workers keep two processors busy.
 WORKERS := $(shell cores=$$(nproc); echo $$((cores > 4 ? cores : 4)))
-# Tests of modules that start processes or search long.
-NOT_IN_UNIT := tests/agent/board/emulator/test_cli.py tests/agent/test_cli.py \
-	tests/contract/storage/test_books_model.py tests/frontend/admin \
-	tests/frontend/loglines/test_process.py tests/frontend/storage/migrations \
-	tests/frontend/test_cli.py tests/frontend/test_start.py tests/frontend/usecases/test_books.py
+# Tests of modules that start processes, search long or wait for real boards and networks.
+NOT_IN_UNIT := tests/agent/board/emulator/test_cli.py tests/agent/board/test_board.py \
+	tests/agent/test_app.py tests/agent/test_cli.py tests/contract/storage/test_books_model.py \
+	tests/frontend/admin tests/frontend/loglines/test_process.py \
+	tests/frontend/rpc/test_connection_abuse.py tests/frontend/rpc/test_response_limits.py \
+	tests/frontend/storage/migrations tests/frontend/storage/test_database.py \
+	tests/frontend/test_app.py tests/frontend/test_cli.py tests/frontend/test_start.py \
+	tests/frontend/usecases/test_books.py
 
 $(TOOLS_READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: no python3 found; set PYTHON=/path/to/python3" >&2; exit 1; }
@@ -65,7 +68,7 @@ run: $(VENV_READY) ## Start what the demo starts, without the show; keep its dat
 
 .PHONY: unit
 unit: $(VENV_READY) ## Run the tests of single modules, those that are quick and need no PostgreSQL
-	DRINK_TEST_POSTGRES=none HYPOTHESIS_PROFILE=unit $(BIN)/pytest -n auto --dist loadfile \
+	DRINK_TEST_POSTGRES=none HYPOTHESIS_PROFILE=unit $(BIN)/pytest -n $(WORKERS) --dist loadfile \
 		$(addprefix --ignore=,$(NOT_IN_UNIT)) tests/frontend tests/agent tests/contract $(PYTEST)
 
 .PHONY: test
