@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,30 +12,20 @@ from drink_agent.app import serve
 from drink_agent.board.emulator.board import EmulatedBoard
 from drink_agent.board.emulator.spec import Fault
 from drink_agent.board.identity import Identity, IdentityStore
-from tests.fakes.frontend import LIMIT_S
-from tests.support.machine import Rig, machine_in
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with machine_in(tmp_path) as rig:
-        yield rig
+from tests.fakes.frontend import LIMIT_S, FakeLink
+from tests.support.machine import Rig
 
 
 async def test_a_drop_reaches_the_motor_and_its_result_the_frontend(rig: Rig) -> None:
-    rig.start()
-    link = await rig.link()
-    link.dispense("a", slot=2)
-    result = await link.result("a")
+    link = await rig.started()
+    result = await link.drop("a", slot=2)
     assert (result.outcome, result.cause) == (Drop.STATE_DISPENSED, Drop.CAUSE_BOARD_ACK)
     assert [line.text for line in result.evidence.lines][:1] == ["32"]
     assert rig.motor_runs == 1
     assert rig.host.board.counts.dispensed == {2: 1}
 
 
-async def test_fault_3_a_repeated_command_gets_the_same_result(rig: Rig) -> None:
-    rig.start()
-    link = await rig.link()
+async def test_fault_3_a_repeated_command_gets_the_same_result(rig: Rig, link: FakeLink) -> None:
     for _ in range(3):
         link.dispense("a")
     await link.result("a")
@@ -48,30 +37,24 @@ async def test_fault_3_a_repeated_command_gets_the_same_result(rig: Rig) -> None
     assert rig.motor_runs == 1
 
 
-async def test_fault_17_a_command_of_a_stale_epoch_is_not_obeyed(rig: Rig) -> None:
-    rig.start()
-    link = await rig.link()
+async def test_fault_17_a_command_of_a_stale_epoch_is_not_obeyed(rig: Rig, link: FakeLink) -> None:
     link.dispense("stale", epoch=rig.epoch - 1)
-    link.dispense("fresh")
-    await link.result("fresh")
+    await link.drop("fresh")
     assert [result.drop for result in link.results] == ["drops/fresh"]
     assert rig.motor_runs == 1
 
 
 async def test_fault_44_a_refusal_is_reported(rig: Rig) -> None:
     rig.fault(Fault.REFUSE)
-    rig.start()
-    link = await rig.link()
-    link.dispense("a")
-    result = await link.result("a")
+    link = await rig.started()
+    result = await link.drop("a")
     assert (result.outcome, result.cause) == (Drop.STATE_NOT_DISPENSED, Drop.CAUSE_BOARD_REFUSED)
     assert rig.motor_runs == 0
 
 
 async def test_fault_41_a_silent_drop_is_unknown_until_its_late_ack(rig: Rig) -> None:
     rig.fault(Fault.LATE, seconds=0.8)
-    rig.start()
-    link = await rig.link()
+    link = await rig.started()
     link.dispense("a")
     link.dispense("b")
     first = await link.result("a")
@@ -83,11 +66,9 @@ async def test_fault_41_a_silent_drop_is_unknown_until_its_late_ack(rig: Rig) ->
 
 
 async def test_fault_13_an_unacknowledged_result_is_reported_on_the_next_link(rig: Rig) -> None:
-    rig.start()
-    link = await rig.link()
+    link = await rig.started()
     link.acknowledges = False
-    link.dispense("a")
-    await link.result("a")
+    await link.drop("a")
     link.cut()
     again = await rig.link(wanted=["a", "never-sent"])
     assert (await again.result("a")).outcome == Drop.STATE_DISPENSED
@@ -97,8 +78,7 @@ async def test_fault_13_an_unacknowledged_result_is_reported_on_the_next_link(ri
 
 async def test_fault_12_a_drop_goes_on_without_a_link(rig: Rig) -> None:
     rig.fault(Fault.SLOW, seconds=0.2)
-    rig.start()
-    link = await rig.link()
+    link = await rig.started()
     link.dispense("a")
     await rig.motor_has_run(1)
     await rig.frontend.stop()
@@ -112,13 +92,11 @@ async def test_fault_25_an_agent_killed_with_a_drop_at_the_board_calls_it_unknow
     rig: Rig,
 ) -> None:
     rig.fault(Fault.SILENT)
-    rig.start()
-    link = await rig.link()
+    link = await rig.started()
     link.dispense("a")
     await rig.motor_has_run(1)
     await rig.kill()
-    rig.start()
-    again = await rig.link(wanted=["a"])
+    again = await rig.started(wanted=["a"])
     assert again.hello.journal_id == link.hello.journal_id
     assert again.hello.boot_id != link.hello.boot_id
     assert again.hello.journal_sequence >= 2
@@ -128,8 +106,7 @@ async def test_fault_25_an_agent_killed_with_a_drop_at_the_board_calls_it_unknow
     assert result.evidence.sensor_after == 1
     again.dispense("a")
     await again.until(lambda link: len(link.results) == 2)
-    again.dispense("b")
-    await again.result("b")
+    await again.drop("b")
     assert rig.motor_runs == 2
 
 
@@ -149,55 +126,42 @@ async def test_fault_59_the_answer_that_comes_after_a_restart_settles_the_drop(
     rig: Rig, fault: Fault, outcome: int, cause: int, after_silence: bool
 ) -> None:
     rig.fault(fault, seconds=1.0 if after_silence else 0.3)
-    rig.start()
-    link = await rig.link()
+    link = await rig.started()
     link.dispense("a")
     assert await rig.host.wait_until(_is_busy, LIMIT_S)
     if after_silence:
         assert (await link.result("a")).cause == Drop.CAUSE_BOARD_SILENT
     await rig.kill()
-    rig.start()
-    again = await rig.link()
+    again = await rig.started()
     await again.until(lambda link: any(result.outcome == outcome for result in link.results))
     settled = again.results[-1]
     assert (settled.drop, settled.cause) == ("drops/a", cause)
-    again.dispense("b", slot=2)
-    assert (await again.result("b")).cause == Drop.CAUSE_BOARD_ACK
+    assert (await again.drop("b", slot=2)).cause == Drop.CAUSE_BOARD_ACK
 
 
-async def test_a_settled_drop_is_remembered_over_a_restart(rig: Rig) -> None:
-    rig.start()
-    link = await rig.link()
-    link.dispense("a")
-    first = await link.result("a")
+async def test_a_settled_drop_is_remembered_over_a_restart(rig: Rig, link: FakeLink) -> None:
+    first = await link.drop("a")
     await rig.kill()
-    rig.start()
-    again = await rig.link()
-    again.dispense("a")
-    result = await again.result("a")
+    again = await rig.started()
+    result = await again.drop("a")
     assert (result.outcome, result.journal_sequence) == (first.outcome, first.journal_sequence)
     assert rig.motor_runs == 1
 
 
-async def test_fault_16_a_command_expires_while_the_board_is_away(rig: Rig) -> None:
-    rig.start()
-    link = await rig.link()
+async def test_fault_16_a_command_expires_while_the_board_is_away(rig: Rig, link: FakeLink) -> None:
     rig.host.lose(LIMIT_S * 10)
     await link.until(lambda link: not link.statuses[-1].ready)
-    link.dispense("a", ttl_ms=200)
-    result = await link.result("a")
+    result = await link.drop("a", ttl_ms=200)
     expected = (Drop.STATE_NOT_DISPENSED, Drop.CAUSE_BOARD_UNREACHABLE)
     assert (result.outcome, result.cause) == expected
     assert rig.motor_runs == 0
 
 
 async def test_fault_46_a_command_waits_for_a_board_that_comes_back(rig: Rig) -> None:
-    rig.start()
-    link = await rig.link()
+    link = await rig.started()
     rig.host.lose(0.2)
     await link.until(lambda link: not link.statuses[-1].ready)
-    link.dispense("a")
-    assert (await link.result("a")).outcome == Drop.STATE_DISPENSED
+    assert (await link.drop("a")).outcome == Drop.STATE_DISPENSED
 
 
 async def test_fault_65_no_drop_reaches_a_board_that_was_refused(rig: Rig, tmp_path: Path) -> None:
@@ -205,8 +169,7 @@ async def test_fault_65_no_drop_reaches_a_board_that_was_refused(rig: Rig, tmp_p
     rig.start()
     link = await rig.frontend.next_link()
     link.welcome(1)
-    link.dispense("a", ttl_ms=200, epoch=1)
-    result = await link.result("a")
+    result = await link.drop("a", ttl_ms=200, epoch=1)
     assert (result.outcome, result.cause) == (
         Drop.STATE_NOT_DISPENSED,
         Drop.CAUSE_BOARD_UNREACHABLE,

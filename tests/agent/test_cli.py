@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,15 +17,9 @@ from drink_agent import cli
 from drink_agent.board.emulator.spec import Fault
 from drink_agent.journal.file import Journal
 from tests.fakes.frontend import LIMIT_S
-from tests.support.machine import Rig, machine_in
+from tests.support.machine import Rig
 
 Process = asyncio.subprocess.Process
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with machine_in(tmp_path) as rig:
-        yield rig
 
 
 @pytest.fixture
@@ -72,8 +65,7 @@ async def output(process: Process) -> tuple[int, str, str]:
 async def test_run_status_and_sigterm(rig: Rig, config: Path) -> None:
     agent = await command(config, "run")
     link = await rig.link()
-    link.dispense("a")
-    assert (await link.result("a")).outcome == Drop.STATE_DISPENSED
+    assert (await link.drop("a")).outcome == Drop.STATE_DISPENSED
 
     code, out, _ = await output(await command(config, "status", "--json"))
     assert code == 0

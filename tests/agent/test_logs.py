@@ -6,37 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from drink_agent.loglines.output import Output
 from drink_agent.logs import LogSettings, set_up_logging
-
-LIMIT_S = 30
-
-
-class Log:
-    """A file or terminal as the log's output."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
-        self._output: Output | None = None
-
-    def set_up(self, settings: LogSettings) -> None:
-        self._output = set_up_logging(settings, "d", self._descriptor)
-
-    def read(self) -> str:
-        assert self._output is not None
-        assert self._output.flush(LIMIT_S)
-        return self._path.read_text(encoding="utf-8")
-
-    def close(self) -> None:
-        if self._output is not None:
-            self._output.close(LIMIT_S)
-        os.close(self._descriptor)
+from tests.support.log_file import LIMIT_S, LogFile
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    log = Log(tmp_path / "log")
+def log(tmp_path: Path) -> Iterator[LogFile]:
+    log = LogFile(tmp_path / "log", lambda file, settings: set_up_logging(settings, "d", file))
     yield log
     log.close()
 
@@ -52,7 +28,7 @@ def root(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
     root.setLevel(level)
 
 
-def test_one_json_object_a_line(log: Log) -> None:
+def test_one_json_object_a_line(log: LogFile) -> None:
     log.set_up(LogSettings())
     logging.getLogger("drink_agent.x").info("drop_result", extra={"drop_id": "a", "slot": 3})
     logging.getLogger("drink_agent.x").debug("not_this")
@@ -68,14 +44,14 @@ def test_one_json_object_a_line(log: Log) -> None:
     }
 
 
-def test_an_exception_stays_on_its_line(log: Log) -> None:
+def test_an_exception_stays_on_its_line(log: LogFile) -> None:
     log.set_up(LogSettings())
     logging.getLogger("x").error("failed", exc_info=ValueError("broken"))
     (text,) = log.read().splitlines()
     assert "ValueError: broken" in json.loads(text)["exception"]
 
 
-def test_text_for_people(log: Log) -> None:
+def test_text_for_people(log: LogFile) -> None:
     log.set_up(LogSettings(format="text", level="ERROR"))
     logging.getLogger("x").warning("not_this")
     logging.getLogger("x").error("board_lost", extra={"after_s": 3})
@@ -93,7 +69,7 @@ def test_a_terminal_gets_text() -> None:
     os.close(writer)
 
 
-def test_fault_61_a_value_that_cannot_be_formatted_raises_no_error(log: Log) -> None:
+def test_fault_61_a_value_that_cannot_be_formatted_raises_no_error(log: LogFile) -> None:
     class Broken:
         def __str__(self) -> str:
             raise RuntimeError
@@ -107,7 +83,7 @@ def test_fault_61_a_value_that_cannot_be_formatted_raises_no_error(log: Log) -> 
     assert lost["machine"] == "d"
 
 
-def test_a_repeated_event_is_suppressed_and_counted(log: Log) -> None:
+def test_a_repeated_event_is_suppressed_and_counted(log: LogFile) -> None:
     log.set_up(LogSettings(repeats_per_minute_max=3))
     for number in range(10):
         logging.getLogger("drink_agent.x").warning("board_lost")
@@ -117,7 +93,7 @@ def test_a_repeated_event_is_suppressed_and_counted(log: Log) -> None:
     assert events.count("drop_result") == 10
 
 
-def test_a_text_from_outside_cannot_move_a_terminal_s_cursor(log: Log) -> None:
+def test_a_text_from_outside_cannot_move_a_terminal_s_cursor(log: LogFile) -> None:
     log.set_up(LogSettings(format="text"))
     logging.getLogger("drink_agent.x").info("board_note", extra={"note": "\x1b[2J\n"})
     assert log.read().endswith(" board_note note=\\x1b[2J\\n\n")

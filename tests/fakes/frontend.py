@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Self
+from typing import Any, Self
 
 import grpc
 
@@ -72,6 +72,11 @@ class FakeLink:
         epoch = self.epoch if epoch is None else epoch
         message = Dispense(drop=f"drops/{drop}", epoch=epoch, slot=slot, ttl_ms=ttl_ms)
         self.say(ConnectResponse(dispense=message))
+
+    async def drop(self, drop: str, **terms: Any) -> Result:
+        """Commands a drop and waits for its report."""
+        self.dispense(drop, **terms)
+        return await self.result(drop)
 
     def ack(self, result: Result) -> None:
         """Acknowledges a result."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
-import psycopg
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
@@ -30,7 +29,7 @@ from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
 from tests.support import programs
 from tests.support.ports import free_port
-from tests.support.postgres import ALL_RIGHTS, as_role, fresh_postgres
+from tests.support.postgres import ALL_RIGHTS, as_role, execute, fresh_postgres
 
 LIMIT_S = 30
 
@@ -61,6 +60,17 @@ def made(settings: Settings, storage: Database) -> Frontend:
     return Frontend(settings, storage, SystemClock(), SystemRandomness(), Argon2Hasher())
 
 
+@contextlib.asynccontextmanager
+async def serving(
+    settings: Settings, frontend: Frontend
+) -> AsyncGenerator[asyncio.Task[bool], None]:
+    """A frontend that serves; what it does then has a time limit."""
+    running = asyncio.create_task(frontend.run())
+    async with asyncio.timeout(LIMIT_S):
+        await health(settings)
+        yield running
+
+
 async def health(settings: Settings) -> int:
     async with grpc.aio.insecure_channel(settings.rpc.target) as channel:
         stub = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
@@ -87,8 +97,7 @@ async def type_(settings: Settings, *lines: str) -> list[str]:
 
 async def test_both_edges_serve_until_it_is_stopped(settings: Settings, storage: Database) -> None:
     frontend = made(settings, storage)
-    running = asyncio.create_task(frontend.run())
-    async with asyncio.timeout(LIMIT_S):
+    async with serving(settings, frontend) as running:
         assert await health(settings) == health_pb2.HealthCheckResponse.SERVING
         greeting, known = await type_(settings, "VERSION")
         assert greeting.startswith("OK Welcome")
@@ -104,9 +113,7 @@ async def test_both_edges_serve_until_it_is_stopped(settings: Settings, storage:
 async def test_an_administrator_stops_it_where_the_settings_allow(
     settings: Settings, storage: Database, command: str, restart: bool
 ) -> None:
-    running = asyncio.create_task(made(settings, storage).run())
-    async with asyncio.timeout(LIMIT_S):
-        await health(settings)
+    async with serving(settings, made(settings, storage)) as running:
         answers = await type_(settings, "USER root", "PASS secret", command)
         assert answers[-1].startswith("OK ")
         assert await running is restart
@@ -154,9 +161,7 @@ async def test_fault_63_health_says_whether_reads_and_writes_go_through(
             ((away, end), health_pb2.HealthCheckResponse.NOT_SERVING),
             ((back,), health_pb2.HealthCheckResponse.SERVING),
         ):
-            with psycopg.connect(owner.url or "", autocommit=True) as person:
-                for statement in statements:
-                    person.execute(statement.format(role=name).encode())
+            execute(owner, *(statement.format(role=name) for statement in statements))
             await _until_health(settings, status)
         frontend.stop()
         await running
@@ -178,9 +183,7 @@ async def test_fault_32_a_database_that_failed_ends_the_process(
         return await failed
 
     monkeypatch.setattr(storage, "failure", failure)
-    running = asyncio.create_task(made(settings, storage).run())
-    async with asyncio.timeout(LIMIT_S):
-        await health(settings)
+    async with serving(settings, made(settings, storage)) as running:
         failed.set_result(OSError("disk I/O error"))
         with pytest.raises(StorageBrokenError):
             await running
@@ -215,9 +218,7 @@ async def test_fault_64_the_process_ends_with_any_part_of_it(
     part: str,
 ) -> None:
     frontend = made(settings, storage)
-    running = asyncio.create_task(frontend.run())
-    async with asyncio.timeout(LIMIT_S):
-        await health(settings)
+    async with serving(settings, frontend) as running:
         with capture_logs() as logs:
             await end(frontend)
             with pytest.raises(PartEndedError, match=part):
@@ -245,9 +246,7 @@ async def test_fault_64_the_process_ends_with_any_work_beside_it(
             raise LookupError("broken")
 
     monkeypatch.setattr(getattr(frontend, f"_{part}"), "run", run)
-    running = asyncio.create_task(frontend.run())
-    async with asyncio.timeout(LIMIT_S):
-        await health(settings)
+    async with serving(settings, frontend) as running:
         served.set()
         with pytest.raises(PartEndedError, match=part):
             await running
@@ -255,9 +254,7 @@ async def test_fault_64_the_process_ends_with_any_work_beside_it(
 
 async def test_fault_64_a_stop_is_no_end_by_itself(settings: Settings, storage: Database) -> None:
     frontend = made(settings, storage)
-    running = asyncio.create_task(frontend.run())
-    async with asyncio.timeout(LIMIT_S):
-        await health(settings)
+    async with serving(settings, frontend) as running:
         with capture_logs() as logs:
             frontend.stop(restart=True)
             assert await running is True
@@ -272,9 +269,7 @@ async def test_fault_64_a_thread_of_the_database_that_fails_ends_the_process(
 
     hands = storage._writes._pool
     assert isinstance(hands, ThreadPool)
-    running = asyncio.create_task(made(settings, storage).run())
-    async with asyncio.timeout(LIMIT_S):
-        await health(settings)
+    async with serving(settings, made(settings, storage)) as running:
         monkeypatch.setattr(hands._config.executors[0], "_try", carry_out)
         with pytest.raises(StorageBrokenError):
             await running

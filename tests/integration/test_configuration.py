@@ -11,7 +11,8 @@ from tests.support import programs
 
 EXIT_CONFIG = 2
 
-AGENT = 'machine = "d"\n[board]\nurl = "serial:///dev/null"\n'
+SOUND = 'machine = "d"\n[board]\nurl = "serial:///dev/null"\n'
+"""A configuration of an agent."""
 
 
 def attempt(
@@ -31,20 +32,36 @@ def assert_refused(done: subprocess.CompletedProcess[str], named: str, folder: P
     assert {file.suffix for file in folder.iterdir()} <= {".toml"}
 
 
+FRONTEND = ("drink-frontend", "--config=used.toml", "serve")
+AGENT = ("drink-machine-agent", "--config=used.toml", "run")
+
+
 @pytest.mark.parametrize(
-    ("config", "named"),
+    ("command", "config", "named"),
     [
-        ('[rpc]\nport = "fifty"\n', "rpc.port"),
-        ("[rpc]\nprot = 50051\n", "rpc.prot"),
-        ("[rpc\n", "line 1"),
+        (FRONTEND, '[rpc]\nport = "fifty"\n', "rpc.port"),
+        (FRONTEND, "[rpc]\nprot = 50051\n", "rpc.prot"),
+        (FRONTEND, "[rpc\n", "line 1"),
+        (FRONTEND, None, "used.toml"),
+        (AGENT, "", "machine"),
+        (AGENT, 'machine = "d"\n', "board"),
+        (AGENT, SOUND.replace('"d"', '"The D"'), "machine"),
+        (AGENT, SOUND + "[link]\nwelcome_limit_s = true\n", "link.welcome_limit_s"),
+        (AGENT, SOUND + "[link]\nwelcome_limit_s = 0\n", "welcome_limit_s"),
+        (AGENT, SOUND + "[link]\nadress = 'localhost:1'\n", "link.adress"),
+        (AGENT, SOUND + "[lnik]\naddresses = ['localhost:1']\n", "lnik"),
+        (AGENT, SOUND.replace("serial://", "carrier-pigeon://"), "carrier-pigeon"),
+        (AGENT, SOUND + "password = 'open'\n", "board.password"),
+        (AGENT, "machine = \n", "line 1"),
+        (AGENT, None, "used.toml"),
     ],
 )
-def test_the_frontend_does_not_start_with_a_bad_configuration(
-    tmp_path: Path, config: str, named: str
+def test_no_service_starts_with_a_bad_or_missing_configuration(
+    tmp_path: Path, command: tuple[str, ...], config: str | None, named: str
 ) -> None:
-    (tmp_path / "frontend.toml").write_text(config)
-    done = attempt(tmp_path, "drink-frontend", "--config=frontend.toml", "serve")
-    assert_refused(done, named, tmp_path)
+    if config is not None:
+        (tmp_path / "used.toml").write_text(config)
+    assert_refused(attempt(tmp_path, *command), named, tmp_path)
 
 
 @pytest.mark.parametrize("command", ["migrate", "health", "admin verify", "config check"])
@@ -56,17 +73,12 @@ def test_no_command_of_the_frontend_works_with_a_bad_configuration(
     assert_refused(done, "storage.write_queue_max", tmp_path)
 
 
-def test_the_frontend_needs_the_file_it_is_told_to_use(tmp_path: Path) -> None:
-    done = attempt(tmp_path, "drink-frontend", "--config=missing.toml", "serve")
-    assert_refused(done, "missing.toml", tmp_path)
-
-
 def test_the_environment_is_checked_as_the_file_is(tmp_path: Path) -> None:
     frontend = attempt(
         tmp_path, "drink-frontend", "serve", environment={"DRINK_RPC__PORT": "fifty"}
     )
     assert_refused(frontend, "rpc.port", tmp_path)
-    (tmp_path / "agent.toml").write_text(AGENT)
+    (tmp_path / "agent.toml").write_text(SOUND)
     agent = attempt(
         tmp_path,
         *("drink-machine-agent", "--config=agent.toml", "run"),
@@ -79,34 +91,6 @@ def test_the_frontend_does_not_start_without_a_database(tmp_path: Path) -> None:
     done = attempt(tmp_path, "drink-frontend", "serve")
     assert done.returncode == 1
     assert "migrate makes it" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("config", "named"),
-    [
-        ("", "machine"),
-        ('machine = "d"\n', "board"),
-        (AGENT.replace('"d"', '"The D"'), "machine"),
-        (AGENT + "[link]\nwelcome_limit_s = true\n", "link.welcome_limit_s"),
-        (AGENT + "[link]\nwelcome_limit_s = 0\n", "welcome_limit_s"),
-        (AGENT + "[link]\nadress = 'localhost:1'\n", "link.adress"),
-        (AGENT + "[lnik]\naddresses = ['localhost:1']\n", "lnik"),
-        (AGENT.replace("serial://", "carrier-pigeon://"), "carrier-pigeon"),
-        (AGENT + "password = 'open'\n", "board.password"),
-        ("machine = \n", "line 1"),
-    ],
-)
-def test_the_agent_does_not_start_with_a_bad_configuration(
-    tmp_path: Path, config: str, named: str
-) -> None:
-    (tmp_path / "agent.toml").write_text(config)
-    done = attempt(tmp_path, "drink-machine-agent", "--config=agent.toml", "run")
-    assert_refused(done, named, tmp_path)
-
-
-def test_the_agent_needs_the_file_it_is_told_to_use(tmp_path: Path) -> None:
-    done = attempt(tmp_path, "drink-machine-agent", "--config=missing.toml", "run")
-    assert_refused(done, "missing.toml", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -283,12 +283,21 @@ class Bench:
         """The newest link takes the machine's next drop."""
         return await self.dispatch.take(machine, await self.epoch(machine))
 
+    async def taken(self, machine: str = "d") -> Drop:
+        """The machine's next drop, taken by the newest link."""
+        drop = await self.take(machine)
+        assert drop is not None
+        return drop
+
+    async def returned(self, drop: Drop) -> None:
+        """The machine's agent says on a new link that it did not receive the drop's command."""
+        opening = await self.link(drop.machine)
+        await self.dispatch.not_received(drop.machine, opening.epoch, drop.id)
+
     async def dispatched(self, request_id: str = "r1", **order: Any) -> Drop:
         """A drop that was placed and handed to its agent."""
         drop = await self.place(request_id, **order)
-        taken = await self.take(drop.machine)
-        assert taken is not None
-        assert taken.id == drop.id
+        assert (await self.taken(drop.machine)).id == drop.id
         return await self.drop(drop.id)
 
     async def unknown(self, request_id: str = "r1", **order: Any) -> Drop:
@@ -350,6 +359,15 @@ class Bench:
         """Items on hand, reserved, dispensed and unknown."""
         slot = await self.slot(machine, number)
         return slot.on_hand, slot.reserved, slot.dispensed, slot.unknown
+
+    async def books(self) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+        """Ann's credits, and the stock of the first slot of machine d."""
+        return await self.credits(), await self.stock()
+
+    async def change_slot(self, machine: str, number: int, **changes: Any) -> Slot:
+        """An administrator changes a slot."""
+        root = await self.account("root")
+        return await self.machines.update_slot(root, machine, number, **changes)
 
     async def audit(self, *kinds: AuditKind, drop_id: str | None = None) -> list[AuditRecord]:
         """Records of those kinds, oldest first."""

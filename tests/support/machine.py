@@ -66,6 +66,11 @@ class Rig:
         await link.until(lambda link: link.statuses[-1].ready)
         return link
 
+    async def started(self, wanted: Sequence[str] = ()) -> FakeLink:
+        """Starts an agent; its link."""
+        self.start()
+        return await self.link(wanted)
+
     async def kill(self) -> None:
         """Ends the agent without giving it a chance to write or say anything."""
         if self._running is not None:

@@ -132,13 +132,8 @@ def test_the_sensor_before_the_command_is_written_down() -> None:
 
 def test_a_result_shares_its_sync_with_the_next_command() -> None:
     bench = Bench(LinkUp(1), READY, command("a"), command("b"))
-    assert bench.words(ended("a")) == [
-        "result a/1 DISPENSED BOARD_ACK",
-        "commanded b",
-        "sync",
-        "report a/1",
-        "run b in 1",
-    ]
+    expected = ["result a/1 DISPENSED BOARD_ACK", "commanded b", "sync", "report a/1", "run b in 1"]
+    assert bench.words(ended("a")) == expected
 
 
 def test_commands_run_in_the_order_they_came_one_at_a_time() -> None:
@@ -330,21 +325,14 @@ def test_fault_29_a_command_grows_old_while_it_is_queued() -> None:
 def test_fault_16_a_command_behind_another_expires() -> None:
     bench = Bench(LinkUp(1), READY, command("a"), command("b", ttl_ms=5000))
     assert bench.dispenser.next_deadline_ms == 6000
-    assert bench.words(Tick(), after_ms=5000) == [
-        "result b/1 NOT_DISPENSED EXPIRED",
-        "sync",
-        "report b/1",
-    ]
+    expected = ["result b/1 NOT_DISPENSED EXPIRED", "sync", "report b/1"]
+    assert bench.words(Tick(), after_ms=5000) == expected
 
 
 def test_fault_16_a_command_without_time_left_never_starts() -> None:
     bench = Bench(LinkUp(1), READY)
-    assert bench.words(command(ttl_ms=0)) == [
-        "accepted a",
-        "result a/1 NOT_DISPENSED EXPIRED",
-        "sync",
-        "report a/1",
-    ]
+    expected = ["accepted a", "result a/1 NOT_DISPENSED EXPIRED", "sync", "report a/1"]
+    assert bench.words(command(ttl_ms=0)) == expected
 
 
 def test_fault_16_an_expiry_wins_over_a_board_that_comes_back_at_the_same_moment() -> None:

@@ -62,11 +62,8 @@ def test_fault_59_only_the_last_command_can_still_be_answered(
 def test_fault_59_after_a_restart_a_drop_waits_for_a_board_that_dials_again() -> None:
     bench = Bench(LinkUp(1), records=interrupted(), settings=DispenserSettings())
     assert bench.words(Tick(), after_ms=30_000) == []
-    assert bench.words(amendment()) == [
-        "result a/1 UNKNOWN AGENT_RESTARTED",
-        "sync",
-        "report a/1",
-    ]
+    expected = ["result a/1 UNKNOWN AGENT_RESTARTED", "sync", "report a/1"]
+    assert bench.words(amendment()) == expected
     [*_, result] = bench.records
     assert isinstance(result, Result)
     assert result.evidence.sensor_after_ms == 31_000

@@ -3,7 +3,8 @@ import multiprocessing
 import os
 import signal
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +46,18 @@ def write(journal: Journal, records: Sequence[Record] = RECORDS) -> None:
         journal.append(Entry(journal.last_sequence + 1, record))
 
 
+@contextmanager
+def opened(path: Path, records: Sequence[Record] = ()) -> Iterator[Journal]:
+    """A journal to which these records were written."""
+    journal, _ = Journal.open(path)
+    try:
+        write(journal, records)
+        journal.sync()
+        yield journal
+    finally:
+        journal.close()
+
+
 def records_in(path: Path) -> list[Record]:
     journal, entries = Journal.open(path)
     journal.close()
@@ -80,11 +93,8 @@ def test_synced_entries_are_read_back_under_the_same_id(path: Path) -> None:
 
 
 def test_unsynced_entries_are_lost(path: Path) -> None:
-    journal, _ = Journal.open(path)
-    write(journal, RECORDS[:1])
-    journal.sync()
-    write(journal, RECORDS[1:])
-    journal.close()
+    with opened(path, RECORDS[:1]) as journal:
+        write(journal, RECORDS[1:])
     assert records_in(path) == RECORDS[:1]
 
 
@@ -111,16 +121,12 @@ def test_fault_32_the_next_start_writes_again_what_a_failed_sync_left_in_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk of this test stores only bytes that a successful sync follows."""
-    journal, _ = Journal.open(path)
-    write(journal, RECORDS[:1])
-    journal.sync()
-    on_disk = path.read_bytes()
-    write(journal, RECORDS[1:2])
-    with monkeypatch.context() as failing_disk:
+    with opened(path, RECORDS[:1]) as journal, monkeypatch.context() as failing_disk:
+        on_disk = path.read_bytes()
+        write(journal, RECORDS[1:2])
         failing_disk.setattr(os, "fdatasync", failing(errno.EIO))
         with pytest.raises(JournalFailedError):
             journal.sync()
-    journal.close()
     again: list[tuple[int, bytes]] = []
     real = os.pwrite
 
@@ -151,54 +157,41 @@ def test_fault_25_a_name_that_a_killed_agent_had_not_synced_is_synced_by_the_nex
 
 
 def test_numbers_must_follow_each_other(path: Path) -> None:
-    journal, _ = Journal.open(path)
-    with pytest.raises(AssertionError):
+    with opened(path) as journal, pytest.raises(AssertionError):
         journal.append(Entry(2, RECORDS[0]))
-    journal.close()
 
 
-def test_fault_31_a_second_agent_is_refused(path: Path) -> None:
-    journal, _ = Journal.open(path)
-    with pytest.raises(JournalLockedError):
-        Journal.open(path)
-    journal.close()
+def test_fault_31_a_second_agent_is_refused_also_after_a_compaction(path: Path) -> None:
+    with opened(path) as journal:
+        with pytest.raises(JournalLockedError):
+            Journal.open(path)
+        journal.compact(pick)
+        with pytest.raises(JournalLockedError):
+            Journal.open(path)
     Journal.open(path)[0].close()
 
 
-def test_fault_31_a_second_agent_is_refused_after_a_compaction(path: Path) -> None:
-    journal, _ = Journal.open(path)
-    journal.compact(pick)
-    with pytest.raises(JournalLockedError):
-        Journal.open(path)
-    journal.close()
-
-
 def test_fault_33_a_torn_tail_is_cut_off_and_writing_goes_on(path: Path) -> None:
-    journal, _ = Journal.open(path)
-    write(journal, RECORDS[:1])
-    journal.sync()
-    sound = path.stat().st_size
-    write(journal, RECORDS[1:2])
-    journal.sync()
-    journal.close()
+    with opened(path, RECORDS[:1]) as journal:
+        sound = path.stat().st_size
+        write(journal, RECORDS[1:2])
+        journal.sync()
     os.truncate(path, path.stat().st_size - 7)
 
     again, entries = Journal.open(path)
     assert [entry.record for entry in entries] == RECORDS[:1]
     assert again.torn_bytes > 0
     assert path.stat().st_size == again.size_bytes == sound
-    write(again, RECORDS[1:2])
-    again.sync()
     again.close()
+    with opened(path, RECORDS[1:2]):
+        pass
     assert records_in(path) == RECORDS[:2]
 
 
 def test_fault_34_a_damaged_body_stops_the_agent_and_is_left_as_it_is(path: Path) -> None:
     """Invariant 20: damage is never repaired by a guess."""
-    journal, _ = Journal.open(path)
-    write(journal, RECORDS[:2])
-    journal.sync()
-    journal.close()
+    with opened(path, RECORDS[:2]):
+        pass
     data = bytearray(path.read_bytes())
     data[-20] ^= 4
     path.write_bytes(data)
@@ -284,15 +277,12 @@ def test_fault_35_a_disk_that_fills_up_in_the_middle_of_a_write_tears_only_the_t
 
 
 def test_compaction_keeps_id_numbers_and_what_counts(path: Path) -> None:
-    journal, _ = Journal.open(path)
-    write(journal)
-    journal.sync()
-    before = path.stat().st_size
-    assert journal.compact(pick)
-    assert path.stat().st_size == journal.size_bytes == journal.compacted_bytes < before
-    write(journal, [Commanded("b", 2, Sensor.EMPTY)])
-    journal.sync()
-    journal.close()
+    with opened(path, RECORDS) as journal:
+        before = path.stat().st_size
+        assert journal.compact(pick)
+        assert path.stat().st_size == journal.size_bytes == journal.compacted_bytes < before
+        write(journal, [Commanded("b", 2, Sensor.EMPTY)])
+        journal.sync()
     again, entries = Journal.open(path)
     assert again.journal_id == journal.journal_id
     assert [entry.sequence for entry in entries] == [3, 4, 5, 6]
@@ -302,15 +292,12 @@ def test_compaction_keeps_id_numbers_and_what_counts(path: Path) -> None:
 def test_fault_35_compaction_without_room_leaves_the_journal_in_use(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal, _ = Journal.open(path)
-    write(journal, RECORDS[:4])
-    journal.sync()
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", failing(errno.ENOSPC))
-        assert journal.compact(pick) is False
-    write(journal, RECORDS[4:])
-    journal.sync()
-    journal.close()
+    with opened(path, RECORDS[:4]) as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", failing(errno.ENOSPC))
+            assert journal.compact(pick) is False
+        write(journal, RECORDS[4:])
+        journal.sync()
     assert records_in(path) == RECORDS
     assert not path.with_name("journal.new").exists()
 
@@ -318,14 +305,10 @@ def test_fault_35_compaction_without_room_leaves_the_journal_in_use(
 def test_fault_32_compaction_on_a_failing_disk_stops_the_agent(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal, _ = Journal.open(path)
-    write(journal)
-    journal.sync()
-    with monkeypatch.context() as patch:
+    with opened(path, RECORDS) as journal, monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing(errno.EIO))
         with pytest.raises(JournalFailedError):
             journal.compact(pick)
-    journal.close()
     assert records_in(path) == RECORDS
 
 
@@ -349,10 +332,8 @@ def _compact_and_die(path: Path, call: str, count: int) -> None:
 
 @pytest.mark.parametrize("call", ["open", "write", "fsync", "rename", "close"])
 def test_fault_25_a_kill_during_compaction_loses_nothing(path: Path, call: str) -> None:
-    journal, _ = Journal.open(path)
-    write(journal)
-    journal.sync()
-    journal.close()
+    with opened(path, RECORDS):
+        pass
     expected = [entry.record for entry in pick(read(path).entries)]
     context = multiprocessing.get_context("spawn")
     for count in range(10):
@@ -373,11 +354,8 @@ def test_fault_25_a_kill_during_compaction_loses_nothing(path: Path, call: str) 
 
 
 def test_reading_does_not_lock_or_change_the_journal(path: Path) -> None:
-    journal, _ = Journal.open(path)
-    write(journal)
-    journal.sync()
-    assert [entry.record for entry in read(path).entries] == RECORDS
-    journal.close()
+    with opened(path, RECORDS):
+        assert [entry.record for entry in read(path).entries] == RECORDS
 
 
 def test_an_unwritable_folder_is_a_typed_error(tmp_path: Path) -> None:
@@ -395,23 +373,19 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int, int]]:
     }
 
 
-def test_the_lock_keeps_agents_away_and_writes_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
+def test_the_lock_keeps_agents_away_and_writes_nothing(path: Path) -> None:
     Journal.open(path)[0].close()
-    before = contents(tmp_path)
+    before = contents(path.parent)
     with journal_lock(path):
         with pytest.raises(JournalLockedError):
             Journal.open(path)
-        assert contents(tmp_path) == before
+        assert contents(path.parent) == before
     Journal.open(path)[0].close()
 
 
-def test_the_lock_of_a_running_agent_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
-    journal, _ = Journal.open(path)
-    with pytest.raises(JournalLockedError), journal_lock(path):
+def test_the_lock_of_a_running_agent_is_an_error(path: Path) -> None:
+    with opened(path), pytest.raises(JournalLockedError), journal_lock(path):
         pass
-    journal.close()
     with journal_lock(path):
         pass
 
@@ -423,8 +397,7 @@ def test_without_a_journal_the_lock_makes_no_file(tmp_path: Path, name: str) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_locking_a_damaged_journal_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
+def test_locking_a_damaged_journal_is_an_error(path: Path) -> None:
     Journal.open(path)[0].close()
     path.write_bytes(b"x" + path.read_bytes())
     with pytest.raises(JournalDamagedError), journal_lock(path):
@@ -433,8 +406,7 @@ def test_locking_a_damaged_journal_is_an_error(tmp_path: Path) -> None:
         Journal.open(path)
 
 
-def test_locking_an_unreadable_journal_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
+def test_locking_an_unreadable_journal_is_an_error(path: Path) -> None:
     Journal.open(path)[0].close()
     path.unlink()
     path.mkdir()

@@ -124,12 +124,8 @@ def test_fault_18_an_agent_that_another_takes_the_link_from_waits_longer_each_ti
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
     assert contested.superseded == 8
     without = ReconnectPolicy(LinkSettings(), lambda: 1.0)
-    assert [without.next_wait_s(Retry.STANDBY, 10, board_ready=False) for _ in range(4)] == [
-        60,
-        480,
-        3600,
-        3600,
-    ]
+    expected = [60, 480, 3600, 3600]
+    assert [without.next_wait_s(Retry.STANDBY, 10, board_ready=False) for _ in range(4)] == expected
 
 
 def test_a_link_that_was_kept_for_long_starts_anew() -> None:

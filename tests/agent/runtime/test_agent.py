@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,22 +18,13 @@ from drink_agent.domain.records import Entry
 from drink_agent.journal.file import Journal, JournalFailedError, read
 from drink_agent.runtime.agent import AgentSettings, PartEndedError
 from drink_agent.runtime.system import boot_time_s
-from tests.fakes.frontend import LIMIT_S
+from tests.fakes.frontend import LIMIT_S, FakeLink
 from tests.support.logwatch import watching
-from tests.support.machine import Rig, machine_in
+from tests.support.machine import Rig
 
 
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with machine_in(tmp_path) as rig:
-        yield rig
-
-
-async def test_heartbeats_carry_the_last_durable_entry(rig: Rig) -> None:
-    rig.start()
-    link = await rig.link()
-    link.dispense("a")
-    result = await link.result("a")
+async def test_heartbeats_carry_the_last_durable_entry(rig: Rig, link: FakeLink) -> None:
+    result = await link.drop("a")
     await link.until(lambda link: link.heartbeats[-1].journal_sequence >= result.journal_sequence)
 
 
@@ -62,11 +52,9 @@ async def test_fault_16_a_command_that_expires_while_the_journal_syncs_is_not_st
 
     rig.start(rig.build(open_journal=SlowJournal.open, clock=lambda: boot_time_s() + late_s))
     link = await rig.link()
-    link.dispense("a", ttl_ms=400)
-    result = await link.result("a")
+    result = await link.drop("a", ttl_ms=400)
     assert (result.outcome, result.cause) == (Drop.STATE_NOT_DISPENSED, Drop.CAUSE_EXPIRED)
-    link.dispense("b")
-    assert (await link.result("b")).outcome == Drop.STATE_DISPENSED
+    assert (await link.drop("b")).outcome == Drop.STATE_DISPENSED
     assert rig.motor_runs == 1
 
 
@@ -80,11 +68,9 @@ async def test_a_drop_costs_two_syncs(rig: Rig, monkeypatch: pytest.MonkeyPatch)
         real(file)
 
     rig.config = replace(rig.config, agent=AgentSettings(upkeep_interval_s=600))
-    rig.start()
-    link = await rig.link()
+    link = await rig.started()
     monkeypatch.setattr(os, "fdatasync", count)
-    link.dispense("a")
-    await link.result("a")
+    await link.drop("a")
     assert syncs == 2
     for drop in "bcdefg":
         link.dispense(drop)
@@ -97,11 +83,9 @@ async def test_a_line_each_for_command_and_result_and_one_more_for_a_drop_that_w
 ) -> None:
     caplog.set_level(logging.INFO, "drink_agent.agent")
     rig.fault(Fault.SLOW, seconds=0.1)
-    rig.start()
-    link = await rig.link()
+    link = await rig.started()
     link.dispense("a")
-    link.dispense("b")
-    await link.result("b")
+    await link.drop("b")
     lines: dict[str, list[str]] = {"a": [], "b": []}
     for record in caplog.records:
         if drop := getattr(record, "drop_id", ""):
@@ -147,13 +131,11 @@ async def test_fault_35_a_full_disk_stops_new_drops(rig: Rig) -> None:
     link = await rig.frontend.next_link()
     link.welcome()
     assert await rig.host.wait_until(lambda board: board.connected, LIMIT_S)
-    link.dispense("a", ttl_ms=300)
-    assert (await link.result("a")).cause == Drop.CAUSE_BOARD_UNREACHABLE
+    assert (await link.drop("a", ttl_ms=300)).cause == Drop.CAUSE_BOARD_UNREACHABLE
     assert not link.statuses[-1].ready
     free = 10 * 1024 * 1024
     await link.until(lambda link: link.statuses[-1].ready)
-    link.dispense("b")
-    assert (await link.result("b")).outcome == Drop.STATE_DISPENSED
+    assert (await link.drop("b")).outcome == Drop.STATE_DISPENSED
 
 
 async def test_fault_32_a_failing_disk_stops_the_agent_before_the_motor(
@@ -179,8 +161,7 @@ async def test_the_journal_is_compacted_when_nothing_is_on_its_way(rig: Rig) -> 
         rig.config,
         journal=replace(rig.config.journal, compact_bytes=1000, evidence_drops=1),
     )
-    rig.start()
-    link = await rig.link()
+    link = await rig.started()
     with watching("drink_agent.agent", "journal_compacted") as compacted:
         for number in range(6):
             link.dispense(f"a{number}")
@@ -295,12 +276,10 @@ async def test_fault_25_killed_around_each_durable_step(rig: Rig, die_at: int) -
     ran_before = rig.motor_runs
     assert ran_before == (1 if die_at >= 3 else 0)
 
-    rig.start()
-    again = await rig.link(wanted=["a"])
+    again = await rig.started(wanted=["a"])
     if die_at == 1:
         await again.until(lambda link: link.not_received == ["a"])
-        again.dispense("a")
-        assert (await again.result("a")).outcome == Drop.STATE_DISPENSED
+        assert (await again.drop("a")).outcome == Drop.STATE_DISPENSED
         assert rig.motor_runs == 1
         return
     result = await again.result("a")

@@ -59,12 +59,8 @@ def test_an_answer_of_another_program_is_an_error(tmp_path: Path, answer: bytes)
 
 def test_the_status_is_printed_as_lines() -> None:
     told = {"machine": "d", "board": {"ready": True, "slots": {"1": "EMPTY"}}, "at": None}
-    assert list(status_lines(told)) == [
-        "machine: d",
-        "board.ready: True",
-        "board.slots.1: EMPTY",
-        "at: -",
-    ]
+    expected = ["machine: d", "board.ready: True", "board.slots.1: EMPTY", "at: -"]
+    assert list(status_lines(told)) == expected
 
 
 def test_ready_needs_link_and_board() -> None:

@@ -58,11 +58,8 @@ def test_a_slot_changes_in_what_is_given(furnished: Operator) -> None:
 def test_a_machine_changes_in_what_is_given(furnished: Operator) -> None:
     furnished.admin("machine", "change", "d", "--disabled", "--location", "cellar")
     machine = furnished.look(lambda drink: drink.machines.get("d"))
-    assert (machine.display_name, machine.location, machine.enabled) == (
-        "Big Drink",
-        "cellar",
-        False,
-    )
+    expected = ("Big Drink", "cellar", False)
+    assert (machine.display_name, machine.location, machine.enabled) == expected
 
 
 def test_a_token_is_good_until_the_next_one(furnished: Operator) -> None:

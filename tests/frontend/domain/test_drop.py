@@ -94,11 +94,8 @@ def test_a_dispatched_drop_neither_expires_nor_is_cancelled() -> None:
 
 def test_final_and_answered_states() -> None:
     assert {state for state in State if state.final} == {State.DISPENSED, State.NOT_DISPENSED}
-    assert {state for state in State if state.answered} == {
-        State.DISPENSED,
-        State.NOT_DISPENSED,
-        State.UNKNOWN,
-    }
+    expected = {State.DISPENSED, State.NOT_DISPENSED, State.UNKNOWN}
+    assert {state for state in State if state.answered} == expected
 
 
 def test_each_cause_but_an_operators_has_one_outcome() -> None:

@@ -5,22 +5,11 @@ import pytest
 from drink_frontend.domain.entities import Account, AuditKind, Machine, Slot
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.domain.stock import Sensor
+from tests.support.entities import make_slot
 
 
 def slot(number: int = 1, *, on_hand: int = 3, sensor: Sensor = Sensor.UNSPECIFIED) -> Slot:
-    return Slot(
-        machine="d",
-        number=number,
-        item="Coke",
-        price=50,
-        enabled=True,
-        on_hand=on_hand,
-        reserved=0,
-        dispensed=0,
-        unknown=0,
-        sensor=sensor,
-        updated_ms=1,
-    )
+    return make_slot("d", number, "Coke", 50, on_hand, sensor=sensor)
 
 
 def account(*, posted: int, held: int) -> Account:

@@ -151,11 +151,8 @@ def test_the_service_s_own_facts_are_cleaned() -> None:
 def test_all_messages_of_a_library_count_as_one_event() -> None:
     now = 0.0
     own = LogFilter(2, lambda: now)
-    assert [own.accept_library_message("grpc", logging.WARNING, {}) for _ in range(3)] == [
-        True,
-        True,
-        False,
-    ]
+    expected = [True, True, False]
+    assert [own.accept_library_message("grpc", logging.WARNING, {}) for _ in range(3)] == expected
     now = 61.0
     facts: dict[str, object] = {}
     assert own.accept_library_message("grpc", logging.WARNING, facts)

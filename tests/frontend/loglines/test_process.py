@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support import programs
+
 LIMIT_S = 60
 
 SERVICES = {
@@ -174,20 +176,8 @@ with socket.create_connection(("127.0.0.1", port)) as peer:
 server.stop(0).wait()
 """
     environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        env=environment,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = programs.run(sys.executable, "-c", program, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     environment["GRPC_VERBOSITY"] = "ERROR"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        env=environment,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert b"grpc-timeout" in done.stderr, "the library would have written"
+    done = programs.run(sys.executable, "-c", program, env=environment)
+    assert "grpc-timeout" in done.stderr, "the library would have written"

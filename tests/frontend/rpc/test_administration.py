@@ -256,11 +256,8 @@ class TestUnknownDrops:
         )
         first, again = [await frontend.call(request, ROOT) for _ in range(2)]
         assert first.drop == again.drop
-        assert (first.drop.state, first.drop.cause, first.drop.decided_by) == (
-            drops.Drop.STATE_NOT_DISPENSED,
-            drops.Drop.CAUSE_OPERATOR,
-            "root",
-        )
+        expected = (drops.Drop.STATE_NOT_DISPENSED, drops.Drop.CAUSE_OPERATOR, "root")
+        assert (first.drop.state, first.drop.cause, first.drop.decided_by) == expected
         request.state = drops.Drop.STATE_DISPENSED
         assert (await frontend.refused(request, ROOT)).reason == "DROP_NOT_UNKNOWN"
 
@@ -272,11 +269,8 @@ class TestUnknownDrops:
         answer = await frontend.call(drops.ListDropRecordsRequest(parent=name), ROOT)
         assert {record.kind for record in answer.records} == {AuditKind.DROP_MOVED}
         last = answer.records[-1]
-        assert (last.actor, last.facts["to"], last.facts["cause"]) == (
-            "agent:d",
-            "UNKNOWN",
-            "BOARD_SILENT",
-        )
+        expected = ("agent:d", "UNKNOWN", "BOARD_SILENT")
+        assert (last.actor, last.facts["to"], last.facts["cause"]) == expected
 
     async def test_of_more_records_than_fit_the_newest_are_told(self) -> None:
         async with running_frontend(responses={"page_bytes_max": 4_096}) as frontend:

@@ -169,11 +169,8 @@ def test_closing_is_logged_and_a_flood_of_it_is_not() -> None:
             connections.enforce(connections.list_open())
     logs = [line for line in logs if line["event"] == "connections_closed"]
     assert len(logs) == CUTS_LOGGED
-    assert (logs[0]["event"], logs[0]["closed"], logs[0]["most_from"]) == (
-        "connections_closed",
-        3,
-        "192.0.2.1",
-    )
+    expected = ("connections_closed", 3, "192.0.2.1")
+    assert (logs[0]["event"], logs[0]["closed"], logs[0]["most_from"]) == expected
 
 
 async def silent(frontend: Frontend, count: int, stack: contextlib.AsyncExitStack) -> None:

@@ -174,9 +174,7 @@ class TestDrop:
         assert refusal.retry_after_s == 1
 
     async def test_a_drop_that_was_not_made_is_an_error(self, frontend: Frontend) -> None:
-        await frontend.bench.machines.update_slot(
-            await frontend.bench.account("root"), "d", 1, available=0
-        )
+        await frontend.bench.change_slot("d", 1, available=0)
         refusal = await frontend.refused(order(), ANN)
         assert refusal.status == ("FAILED_PRECONDITION", "SLOT_EMPTY")
 

@@ -117,8 +117,7 @@ BEARER = dict(ANN)["authorization"]
 
 async def fill(frontend: Frontend, count: int) -> None:
     """Gives Ann drops to list."""
-    root = await frontend.bench.account("root")
-    await frontend.bench.machines.update_slot(root, "d", 1, price=0, available=count)
+    await frontend.bench.change_slot("d", 1, price=0, available=count)
     for number in range(count):
         await frontend.drops.place(DropOrder("ann", f"r{number}", "d", 1, delay_s=9))
 

@@ -139,11 +139,8 @@ class TestReflection:
         return {service.name for service in listing.service}
 
     async def test_lists_all_services(self, frontend: Frontend) -> None:
-        assert await self.services(frontend) == {
-            *SERVICES,
-            "grpc.health.v1.Health",
-            "grpc.reflection.v1alpha.ServerReflection",
-        }
+        expected = {*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+        assert await self.services(frontend) == expected
 
     async def test_describes_them(self, frontend: Frontend) -> None:
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(frontend.channel)  # type: ignore[no-untyped-call]

@@ -30,15 +30,10 @@ async def test_a_move_shows_in_row_credits_stock_and_audit(bench: Bench) -> None
     moved = await bench.drop(drop.id)
     assert (moved.state, moved.cause) == (State.DISPENSED, Cause.SENSOR)
     assert (moved.revision, moved.settled_ms, moved.decided_by) == (3, 77, None)
-    assert await bench.credits() == (150, 0)
-    assert await bench.stock() == (2, 0, 1, 0)
+    assert await bench.books() == ((150, 0), (2, 0, 1, 0))
     record = (await bench.audit(AuditKind.DROP_MOVED, drop_id=drop.id))[-1]
-    assert (record.actor, record.at_ms, record.machine, record.account) == (
-        "agent:d",
-        77,
-        "d",
-        "ann",
-    )
+    expected = ("agent:d", 77, "d", "ann")
+    assert (record.actor, record.at_ms, record.machine, record.account) == expected
     assert record.facts == {
         "event": "PROVE_DISPENSED",
         "from": "DISPATCHED",

@@ -31,8 +31,7 @@ async def test_fault_49_a_slot_that_reads_empty_is_closed_and_its_count_question
 
 
 async def test_fault_49_a_slot_that_reads_stocked_with_nothing_in_it(bench: Bench) -> None:
-    root = await bench.account("root")
-    await bench.machines.update_slot(root, "d", 2, available=0)
+    await bench.change_slot("d", 2, available=0)
     await bench.agents.keep_status("d", 1, {2: Sensor.STOCKED}, None)
 
     assert (await bench.slot("d", 2)).available == 0

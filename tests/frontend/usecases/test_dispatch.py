@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import AuditKind
+from drink_frontend.domain.entities import AuditKind, Drop
 from drink_frontend.domain.errors import (
     LinkProtocolError,
     LinkSupersededError,
@@ -27,11 +27,24 @@ CLAIMS = [
 ]
 
 BOOKS = {
-    State.DISPENSED: ((150, 0), (2, 0, 1, 0), ["HOLD", "POST"]),
-    State.NOT_DISPENSED: ((200, 0), (3, 0, 0, 0), ["HOLD", "VOID"]),
-    State.UNKNOWN: ((200, 50), (2, 0, 0, 1), ["HOLD"]),
+    State.DISPENSED: ((150, 0), (2, 0, 1, 0)),
+    State.NOT_DISPENSED: ((200, 0), (3, 0, 0, 0)),
+    State.UNKNOWN: ((200, 50), (2, 0, 0, 1)),
 }
-"""Ann's credits, the slot's stock and the drop's transfers after each outcome of one drop."""
+"""Ann's credits and the slot's stock after each outcome of one drop."""
+
+TRANSFERS = {
+    State.DISPENSED: ["HOLD", "POST"],
+    State.NOT_DISPENSED: ["HOLD", "VOID"],
+    State.UNKNOWN: ["HOLD"],
+}
+"""The drop's transfers after each outcome."""
+
+
+@pytest.fixture
+async def drop(bench: Bench) -> Drop:
+    """A drop whose command its agent has."""
+    return await bench.dispatched()
 
 
 async def test_each_link_has_a_higher_epoch(bench: Bench) -> None:
@@ -52,9 +65,7 @@ async def test_no_link_of_an_unknown_machine(bench: Bench) -> None:
 async def test_a_drop_is_taken_with_its_link_and_journal(bench: Bench) -> None:
     """Invariant 7: the dispatch is durable before anything can be sent."""
     await bench.place()
-    taken = await bench.take()
-
-    assert taken is not None
+    taken = await bench.taken()
     drop = await bench.drop(taken.id)
     assert (drop.state, drop.epoch, drop.journal_id) == (State.DISPATCHED, 1, JOURNAL)
     assert drop.dispatched_ms == bench.clock.now_ms()
@@ -64,9 +75,7 @@ async def test_drops_are_taken_one_by_one_in_their_order(bench: Bench) -> None:
     """Invariant 11: one command outstanding per machine, in the order of reservation."""
     placed = [await bench.place(f"r{number}") for number in range(3)]
     for drop in placed:
-        taken = await bench.take()
-        assert taken is not None
-        assert taken.id == drop.id
+        assert (await bench.taken()).id == drop.id
         assert await bench.take() is None
         await bench.report(drop)
 
@@ -83,10 +92,7 @@ async def test_a_machine_does_not_wait_for_another(bench: Bench) -> None:
 async def test_a_scheduled_drop_is_not_taken_and_holds_nobody_up(bench: Bench) -> None:
     await bench.place("later", delay_s=60)
     now = await bench.place("now")
-    taken = await bench.take()
-
-    assert taken is not None
-    assert taken.id == now.id
+    assert (await bench.taken()).id == now.id
 
 
 async def test_an_unknown_drop_does_not_block_its_machine(bench: Bench) -> None:
@@ -108,9 +114,8 @@ async def test_fault_17_an_old_link_takes_nothing(bench: Bench) -> None:
     assert await bench.state(drop) == (State.RESERVED, Cause.NONE)
 
 
-async def test_fault_17_an_old_links_results_count(bench: Bench) -> None:
+async def test_fault_17_an_old_links_results_count(bench: Bench, drop: Drop) -> None:
     """Invariant 15: a fact is a fact on any link."""
-    drop = await bench.dispatched()
     await bench.link()
     await bench.report(drop)
 
@@ -132,17 +137,14 @@ async def test_fault_56_a_disabled_machine_settles_and_is_given_nothing(bench: B
 
 @pytest.mark.parametrize(("outcome", "cause"), CLAIMS)
 async def test_faults_40_to_44_each_outcome_settles_the_books(
-    bench: Bench, outcome: State, cause: Cause
+    bench: Bench, outcome: State, cause: Cause, drop: Drop
 ) -> None:
     """Invariant 8: posted on evidence, void on proof, held when nobody can tell."""
-    drop = await bench.dispatched()
     await bench.report(drop, outcome, cause, evidence={"lines": ["3"]})
 
-    credits_after, stock, transfers = BOOKS[outcome]
     assert await bench.state(drop) == (outcome, cause)
-    assert await bench.credits() == credits_after
-    assert await bench.stock() == stock
-    assert await bench.holds_and_ends(drop) == transfers
+    assert await bench.books() == BOOKS[outcome]
+    assert await bench.holds_and_ends(drop) == TRANSFERS[outcome]
     record = (await bench.audit(AuditKind.DROP_MOVED, drop_id=drop.id))[-1]
     assert (record.actor, record.facts["evidence"]) == ("agent:d", {"lines": ["3"]})
 
@@ -154,10 +156,9 @@ UNRECOGNIZED = sorted(set(itertools.product(OUTCOMES, Cause)) - {*CLAIMS, UNDECL
 
 @pytest.mark.parametrize(("outcome", "cause"), UNRECOGNIZED)
 async def test_fault_22_an_outcome_for_a_reason_not_known_here_is_for_a_person_to_decide(
-    bench: Bench, outcome: State, cause: Cause
+    bench: Bench, outcome: State, cause: Cause, drop: Drop
 ) -> None:
     """Invariant 8: an outcome without its own cause is no evidence; the credits stay held."""
-    drop = await bench.dispatched()
     await bench.report(drop, outcome, cause)
 
     assert await bench.state(drop) == (State.UNKNOWN, Cause.UNRECOGNIZED)
@@ -185,8 +186,7 @@ async def test_fault_48_evidence_that_contradicts_the_outcome_is_raised(bench: B
     assert (alarm.drop_id, alarm.facts) == (drop.id, {"slot": 1, "contradiction": words})
 
 
-async def test_a_return_that_is_said_twice_returns_once(bench: Bench) -> None:
-    drop = await bench.dispatched()
+async def test_a_return_that_is_said_twice_returns_once(bench: Bench, drop: Drop) -> None:
     epoch = (await bench.link()).epoch
     await bench.dispatch.not_received("d", epoch, drop.id)
     await bench.dispatch.not_received("d", epoch, drop.id)
@@ -201,10 +201,9 @@ async def test_revisions_begin_at_one(bench: Bench, revision: int) -> None:
 
 @pytest.mark.parametrize(("outcome", "cause"), CLAIMS)
 async def test_fault_13_a_repeated_result_changes_nothing(
-    bench: Bench, outcome: State, cause: Cause
+    bench: Bench, outcome: State, cause: Cause, drop: Drop
 ) -> None:
     """Invariant 15: delivered at least once, settled once."""
-    drop = await bench.dispatched()
     await bench.report(drop, outcome, cause)
     settled, records = await bench.drop(drop.id), await bench.audit()
     bench.clock.pass_s(60)
@@ -212,7 +211,7 @@ async def test_fault_13_a_repeated_result_changes_nothing(
 
     assert await bench.drop(drop.id) == settled
     assert await bench.audit() == records
-    assert await bench.holds_and_ends(drop) == BOOKS[outcome][2]
+    assert await bench.holds_and_ends(drop) == TRANSFERS[outcome]
 
 
 @pytest.mark.parametrize(
@@ -228,16 +227,13 @@ async def test_fault_41_a_late_answer_settles_an_unknown_drop(
     drop = await bench.unknown()
     await bench.report(drop, outcome, cause, revision=2)
 
-    credits_after, stock, transfers = BOOKS[outcome]
     assert await bench.state(drop) == (outcome, cause)
-    assert await bench.credits() == credits_after
-    assert await bench.stock() == stock
-    assert await bench.holds_and_ends(drop) == transfers
+    assert await bench.books() == BOOKS[outcome]
+    assert await bench.holds_and_ends(drop) == TRANSFERS[outcome]
 
 
-async def test_fault_41_results_in_the_wrong_order_end_the_same(bench: Bench) -> None:
+async def test_fault_41_results_in_the_wrong_order_end_the_same(bench: Bench, drop: Drop) -> None:
     """Invariant 15: order does not matter."""
-    drop = await bench.dispatched()
     await bench.report(drop, State.DISPENSED, Cause.BOARD_ACK_LATE, revision=2)
     await bench.report(drop, State.UNKNOWN, Cause.BOARD_SILENT, revision=1)
 
@@ -245,9 +241,8 @@ async def test_fault_41_results_in_the_wrong_order_end_the_same(bench: Bench) ->
     assert await bench.credits() == (150, 0)
 
 
-async def test_fault_42_a_contradiction_is_raised_and_not_applied(bench: Bench) -> None:
+async def test_fault_42_a_contradiction_is_raised_and_not_applied(bench: Bench, drop: Drop) -> None:
     """Invariant 3: the first settlement stands; what argues with it is for a person."""
-    drop = await bench.dispatched()
     await bench.report(drop, State.NOT_DISPENSED, Cause.BOARD_REFUSED)
     for _ in range(2):
         await bench.report(drop, State.DISPENSED, Cause.BOARD_ACK_LATE, revision=2)
@@ -276,29 +271,24 @@ async def test_fault_48_a_sensor_that_contradicts_the_board_is_kept_with_it(benc
     assert record.facts["evidence"] == evidence
 
 
-async def test_fault_16_an_expired_command_frees_the_credits(bench: Bench) -> None:
+async def test_fault_16_an_expired_command_frees_the_credits(bench: Bench, drop: Drop) -> None:
     """Invariant 16: its agent refused to start it."""
-    drop = await bench.dispatched()
     await bench.report(drop, State.NOT_DISPENSED, Cause.EXPIRED)
 
-    assert await bench.credits() == (200, 0)
-    assert await bench.stock() == (3, 0, 0, 0)
+    assert await bench.books() == ((200, 0), (3, 0, 0, 0))
 
 
 async def test_fault_10_a_command_that_never_arrived_waits_for_its_turn_again(
-    bench: Bench,
+    bench: Bench, drop: Drop
 ) -> None:
     """Invariant 6: it is the same drop, with the same hold, that is dispatched again."""
-    drop = await bench.dispatched()
     opening = await bench.link()
     assert opening.wanted == (drop.id,)
 
     await bench.dispatch.not_received("d", opening.epoch, drop.id)
     assert await bench.state(drop) == (State.RESERVED, Cause.NOT_RECEIVED)
     assert await bench.credits() == (200, 50)
-    taken = await bench.take()
-    assert taken is not None
-    assert taken.id == drop.id
+    assert (await bench.taken()).id == drop.id
     assert (await bench.drop(drop.id)).epoch == opening.epoch
     await bench.report(drop)
     assert await bench.holds_and_ends(drop) == ["HOLD", "POST"]
@@ -308,20 +298,16 @@ async def test_fault_10_a_returned_drop_is_first_in_its_queue_and_can_be_cancell
     bench: Bench,
 ) -> None:
     drop, later = await bench.dispatched("r1"), await bench.place("r2")
-    opening = await bench.link()
-    await bench.dispatch.not_received("d", opening.epoch, drop.id)
+    await bench.returned(drop)
     await bench.drops.cancel(await bench.account("ann"), drop.id)
 
-    taken = await bench.take()
-    assert taken is not None
-    assert taken.id == later.id
+    assert (await bench.taken()).id == later.id
     assert await bench.state(drop) == (State.NOT_DISPENSED, Cause.CANCELLED)
 
 
 async def test_fault_11_a_drop_that_its_agent_has_is_wanted_until_it_is_told(
-    bench: Bench,
+    bench: Bench, drop: Drop
 ) -> None:
-    drop = await bench.dispatched()
     for _ in range(2):
         assert (await bench.link()).wanted == (drop.id,)
         assert await bench.take() is None
@@ -330,8 +316,7 @@ async def test_fault_11_a_drop_that_its_agent_has_is_wanted_until_it_is_told(
     assert (await bench.link()).wanted == ()
 
 
-async def test_fault_12_a_result_after_the_cut_settles_the_drop(bench: Bench) -> None:
-    drop = await bench.dispatched()
+async def test_fault_12_a_result_after_the_cut_settles_the_drop(bench: Bench, drop: Drop) -> None:
     await bench.link()
     await bench.report(drop, State.UNKNOWN, Cause.AGENT_RESTARTED)
 
@@ -347,16 +332,13 @@ async def test_fault_21_a_restart_of_the_frontend_loses_no_drop(database: BenchD
     async with database.open() as bench:
         assert (await bench.link()).wanted == (drop.id,)
         await bench.report(drop)
-        taken = await bench.take()
-        assert taken is not None
-        assert taken.id == waiting.id
+        assert (await bench.taken()).id == waiting.id
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 3])
 async def test_only_the_newest_link_proves_that_a_command_never_arrived(
-    bench: Bench, epoch: int
+    bench: Bench, epoch: int, drop: Drop
 ) -> None:
-    drop = await bench.dispatched()
     await bench.link()
 
     with pytest.raises(LinkSupersededError):
@@ -384,11 +366,8 @@ async def test_fault_37_a_replaced_or_older_journal_proves_nothing(
 
     assert opening.wanted == ()
     assert await bench.state(drop) == (State.UNKNOWN, Cause.JOURNAL_REPLACED)
-    assert await bench.credits() == (200, 100)
-    assert await bench.stock() == (1, 1, 0, 1)
-    taken = await bench.take()
-    assert taken is not None
-    assert taken.id == waiting.id
+    assert await bench.books() == ((200, 100), (1, 1, 0, 1))
+    assert (await bench.taken()).id == waiting.id
     (record,) = await bench.audit(AuditKind.JOURNAL_REPLACED)
     assert record.kind.alarming
     assert record.facts == {
@@ -402,9 +381,8 @@ async def test_fault_37_a_replaced_or_older_journal_proves_nothing(
 
 @pytest.mark.parametrize("sequence", [7, 8])
 async def test_fault_37_a_journal_that_has_all_that_was_seen_is_believed(
-    bench: Bench, sequence: int
+    bench: Bench, sequence: int, drop: Drop
 ) -> None:
-    drop = await bench.dispatched()
     await bench.report("orphan", journal=(JOURNAL, 7))
     bench.agents.keep_journal("d", (JOURNAL, 3))
     bench.agents.keep_journal("d", ("another", 99))
@@ -446,7 +424,7 @@ async def test_fault_36_a_restored_backup_learns_what_became_of_its_drops(
     """Invariant 15: an agent's result counts for a drop that was never dispatched, it seems."""
     async with database.open() as bench:
         await bench.furnish()
-        await bench.machines.update_slot(await bench.account("root"), "d", 1, available=4)
+        await bench.change_slot("d", 1, available=4)
         fell, refused, lost = [await bench.place(f"r{number}") for number in range(3)]
         later = await bench.place("later", delay_s=60)
     backup = database.back_up()
@@ -471,8 +449,7 @@ async def test_fault_36_a_restored_backup_learns_what_became_of_its_drops(
         assert (record.machine, record.facts["drop"]) == ("ld", forgotten.id)
 
 
-async def test_an_agent_settles_no_other_machines_drop(bench: Bench) -> None:
-    drop = await bench.dispatched()
+async def test_an_agent_settles_no_other_machines_drop(bench: Bench, drop: Drop) -> None:
     await bench.report(drop.id, machine="ld")
 
     assert await bench.state(drop) == (State.DISPATCHED, Cause.NONE)

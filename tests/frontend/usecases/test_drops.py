@@ -1,6 +1,7 @@
 """Placing, following and cancelling drops."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -39,14 +40,9 @@ LIMIT_S = 5
 async def test_a_drop_is_reserved_in_one_step(bench: Bench) -> None:
     drop = await bench.place()
 
-    assert (drop.state, drop.cause, drop.price, drop.item) == (
-        State.RESERVED,
-        Cause.NONE,
-        50,
-        "Coke",
-    )
-    assert await bench.credits() == (200, 50)
-    assert await bench.stock() == (2, 1, 0, 0)
+    expected = (State.RESERVED, Cause.NONE, 50, "Coke")
+    assert (drop.state, drop.cause, drop.price, drop.item) == expected
+    assert await bench.books() == ((200, 50), (2, 1, 0, 0))
     assert bench.links.woken == ["d"]
 
 
@@ -55,8 +51,7 @@ async def test_a_scheduled_drop_is_reserved_at_once_and_waits_for_its_time(bench
 
     assert drop.state is State.SCHEDULED
     assert drop.not_before_ms == bench.clock.now_ms() + 60_000
-    assert await bench.credits() == (200, 50)
-    assert await bench.stock() == (2, 1, 0, 0)
+    assert await bench.books() == ((200, 50), (2, 1, 0, 0))
     assert (bench.links.woken, bench.deadlines.woken) == ([], 1)
 
 
@@ -82,47 +77,36 @@ def test_delays_at_the_bounds(delay_s: int) -> None:
     assert DropOrder("ann", "r1", "d", 1, delay_s=delay_s).delay_s == delay_s
 
 
-async def test_nobodys_drop(bench: Bench) -> None:
-    for name in ("nobody", "funding", "sales/d"):
-        await refused(bench, AccountNotFoundError, account=name)
-
-
-async def test_a_closed_account_buys_nothing(bench: Bench) -> None:
-    await bench.accounts.change("root", "ann", closed=True)
-    await refused(bench, AccountClosedError)
-
-
-async def test_no_such_machine_or_slot(bench: Bench) -> None:
-    await refused(bench, MachineNotFoundError, machine="s")
-    for slot in (0, 3, 2**70, -1):
-        await refused(bench, SlotNotFoundError, slot=slot)
-
-
-async def test_fault_56_a_disabled_machine_takes_no_drop(bench: Bench) -> None:
-    await bench.machines.change("root", "d", enabled=False)
-    await refused(bench, MachineDisabledError)
+@pytest.mark.parametrize(
+    ("order", "error"),
+    [
+        *(({"account": name}, AccountNotFoundError) for name in ("nobody", "funding", "sales/d")),
+        ({"machine": "s"}, MachineNotFoundError),
+        *(({"slot": slot}, SlotNotFoundError) for slot in (0, 3, 2**70, -1)),
+    ],
+)
+async def test_nobodys_drop_and_one_from_nowhere(
+    bench: Bench, order: dict[str, Any], error: type[DrinkError]
+) -> None:
+    await refused(bench, error, **order)
 
 
 @pytest.mark.parametrize(
-    ("reach", "error"),
-    [(Reach.OFFLINE, MachineOfflineError), (Reach.BOARD_DOWN, BoardUnreachableError)],
+    ("change", "error"),
+    [
+        (lambda bench: bench.accounts.change("root", "ann", closed=True), AccountClosedError),
+        (lambda bench: bench.machines.change("root", "d", enabled=False), MachineDisabledError),
+        (lambda bench: bench.reach(Reach.OFFLINE), MachineOfflineError),
+        (lambda bench: bench.reach(Reach.BOARD_DOWN), BoardUnreachableError),
+        (lambda bench: bench.change_slot("d", 1, enabled=False), SlotDisabledError),
+        (lambda bench: bench.change_slot("d", 1, available=0), SlotEmptyError),
+    ],
 )
-async def test_a_machine_that_cannot_be_reached(
-    bench: Bench, reach: Reach, error: type[DrinkError]
+async def test_fault_56_what_is_closed_disabled_out_of_reach_or_empty_sells_nothing(
+    bench: Bench, change: Callable[[Bench], Awaitable[object]], error: type[DrinkError]
 ) -> None:
-    await bench.reach(reach)
+    await change(bench)
     await refused(bench, error)
-
-
-async def test_a_disabled_slot(bench: Bench) -> None:
-    root = await bench.account("root")
-    await bench.machines.update_slot(root, "d", 1, enabled=False)
-    await refused(bench, SlotDisabledError)
-
-
-async def test_an_empty_slot(bench: Bench) -> None:
-    await bench.place("first", slot=2)
-    await refused(bench, SlotEmptyError, slot=2)
 
 
 async def test_a_price_above_the_ceiling(bench: Bench) -> None:
@@ -140,8 +124,7 @@ async def test_too_few_credits(bench: Bench) -> None:
 
 
 async def test_a_free_item_needs_no_credits(bench: Bench) -> None:
-    root = await bench.account("root")
-    await bench.machines.update_slot(root, "d", 1, price=0)
+    await bench.change_slot("d", 1, price=0)
     drop = await bench.dispatched(account="root")
     await bench.report(drop)
 
@@ -184,8 +167,7 @@ async def test_fault_3_a_repeated_request_finds_its_drop(bench: Bench) -> None:
 
     await bench.report(drop)
     assert await bench.place() == await bench.drop(drop.id)
-    assert await bench.credits() == (150, 0)
-    assert await bench.stock() == (2, 0, 1, 0)
+    assert await bench.books() == ((150, 0), (2, 0, 1, 0))
 
 
 async def test_a_request_finds_the_drop_that_it_made(bench: Bench) -> None:
@@ -206,15 +188,13 @@ async def test_fault_3_ten_at_once_cause_one_reservation(bench: Bench) -> None:
     drops = await asyncio.gather(*(bench.place() for _ in range(10)))
 
     assert len({drop.id for drop in drops}) == 1
-    assert await bench.credits() == (200, 50)
-    assert await bench.stock() == (2, 1, 0, 0)
+    assert await bench.books() == ((200, 50), (2, 1, 0, 0))
 
 
 async def test_fault_3_a_repeated_request_needs_nothing_of_the_world(bench: Bench) -> None:
     """Invariant 12: the answer is the same though nothing could be bought any more."""
     drop = await bench.place(slot=2, price_ceiling=30)
-    root = await bench.account("root")
-    await bench.machines.update_slot(root, "d", 2, price=99, enabled=False, available=0)
+    await bench.change_slot("d", 2, price=99, enabled=False, available=0)
     await bench.machines.change("root", "d", enabled=False)
     await bench.accounts.change("root", "ann", closed=True)
     await bench.reach(Reach.OFFLINE)
@@ -262,8 +242,7 @@ async def test_fault_2_a_lost_reply_is_given_again_after_a_restart(database: Ben
         assert (await bench.place("waiting")).id == waiting.id
         with pytest.raises(RequestIdReusedError):
             await bench.place("settled", slot=2)
-        assert await bench.credits() == (150, 50)
-        assert await bench.stock() == (1, 1, 1, 0)
+        assert await bench.books() == ((150, 50), (1, 1, 1, 0))
 
 
 async def test_fault_5_a_caller_that_is_gone_changes_nothing(bench: Bench) -> None:
@@ -390,8 +369,7 @@ async def test_what_was_not_dispatched_can_be_cancelled(bench: Bench, delay_s: i
     cancelled = await bench.drops.cancel(await bench.account("ann"), drop.id)
 
     assert (cancelled.state, cancelled.cause) == (State.NOT_DISPENSED, Cause.CANCELLED)
-    assert await bench.credits() == (200, 0)
-    assert await bench.stock() == (3, 0, 0, 0)
+    assert await bench.books() == ((200, 0), (3, 0, 0, 0))
     assert await bench.holds_and_ends(drop) == ["HOLD", "VOID"]
     assert await bench.take() is None
 

@@ -13,30 +13,18 @@ from drink_frontend.domain.entities import Machine, Reach
 from drink_frontend.domain.errors import MachineNotFoundError, StorageUnavailableError
 from drink_frontend.storage.changes import Changes, ChangeSet
 from drink_frontend.usecases.feed import WOKEN_AT_ONCE, MachineFeed
+from tests.support.entities import make_machine
 
 LIMIT_S = 20
-
-
-def machine(name: str) -> Machine:
-    return Machine(
-        name=name,
-        display_name=name,
-        location="",
-        enabled=True,
-        reach=Reach.READY,
-        epoch=1,
-        journal_id=None,
-        journal_sequence=0,
-        temperature_celsius=None,
-        slots=(),
-    )
 
 
 class Books:
     """Machines that a test changes, and how often they were read."""
 
     def __init__(self) -> None:
-        self.machines = {name: machine(name) for name in ("d", "ld")}
+        self.machines = {
+            name: make_machine(name, name, (), reach=Reach.READY) for name in ("d", "ld")
+        }
         self.changes = Changes(hands_on=False)
         self.feed = MachineFeed(self.read, self.changes)
         self.reads = 0

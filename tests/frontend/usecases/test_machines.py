@@ -119,8 +119,7 @@ async def test_a_slot_changes_in_what_is_given(bench: Bench) -> None:
 async def test_counting_leaves_reserved_items_alone(bench: Bench) -> None:
     """Invariant 10: what a drop has is not counted by the person who fills the slot."""
     drop = await bench.dispatched()
-    root = await bench.account("root")
-    await bench.machines.update_slot(root, "d", 1, available=0)
+    await bench.change_slot("d", 1, available=0)
     assert await bench.stock() == (0, 1, 0, 0)
 
     await bench.report(drop)
@@ -203,11 +202,8 @@ async def test_a_machine_changes_in_what_is_given(bench: Bench) -> None:
     await bench.machines.change("root", "d", location="cellar")
     machine = await bench.machines.change("bob", "d", display_name="Big Drink", enabled=False)
 
-    assert (machine.display_name, machine.location, machine.enabled) == (
-        "Big Drink",
-        "cellar",
-        False,
-    )
+    expected = ("Big Drink", "cellar", False)
+    assert (machine.display_name, machine.location, machine.enabled) == expected
     with pytest.raises(MachineNotFoundError):
         await bench.machines.change("root", "s", enabled=False)
     with pytest.raises(FieldInvalidError):
@@ -250,9 +246,7 @@ async def test_fault_56_a_new_token_ends_the_link_of_the_old_one(bench: Bench) -
         await bench.dispatch.take("d", epoch)
     assert await bench.machines.authenticate(new) == "d"
     await bench.link()
-    taken = await bench.take()
-    assert taken is not None
-    assert taken.id == drop.id
+    assert (await bench.taken()).id == drop.id
 
 
 async def test_tokens_are_kept_as_digests(bench: Bench) -> None:

@@ -172,11 +172,8 @@ class TestFraming:
     def test_a_line_of_the_longest_length_is_read_and_a_longer_one_is_dropped(self) -> None:
         longest = b"0" + b"p" * (MAX_LINE - 1)
         decoded = feed_all([longest + b"\n" + longest + b"p\n4\n"])
-        assert [line.message for line in decoded] == [
-            Login(longest[1:]),
-            Malformed("too long"),
-            Ack(),
-        ]
+        expected = [Login(longest[1:]), Malformed("too long"), Ack()]
+        assert [line.message for line in decoded] == expected
 
     def test_a_megabyte_without_a_line_end_is_one_bad_line_and_takes_no_memory(self) -> None:
         decoder = TiniDecoder(MAX_LINE)

@@ -32,8 +32,11 @@ class Wire:
     def connect(self) -> None:
         self.take(self.board.connect(self.now))
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, *, pass_s: float = 0) -> None:
+        """Sends bytes, and lets time pass after them."""
         self.take(self.board.receive(data, self.now))
+        if pass_s:
+            self.pass_s(pass_s)
 
     def pass_s(self, seconds: float) -> None:
         until = self.now + seconds
@@ -64,6 +67,11 @@ def wire(**changes: object) -> Wire:
     return Wire(EmulatedBoard(BoardSpec(**(values | changes))))  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def made() -> Wire:
+    return wire()
+
+
 def armed(fault: Fault, seconds: float = 0.0, slot: int = 1) -> Wire:
     made = wire()
     made.board.arm(ArmedFault(fault, seconds), slot)
@@ -77,35 +85,25 @@ class TestFirmware:
         assert made.said == b"0password\n71 1\n72 1\n73 0\n" + FULL + b"838.3\n"
         assert {len(segment) for segment in made.segments} == {1}
 
-    def test_a_drop_takes_the_motors_time_and_is_followed_by_all_slots(self) -> None:
-        made = wire()
-        made.write(b"31\n")
-        made.pass_s(3.4)
+    def test_a_drop_takes_the_motors_time_and_is_followed_by_all_slots(self, made: Wire) -> None:
+        made.write(b"31\n", pass_s=3.4)
         assert made.said == b""
         made.pass_s(0.1)
         assert made.said == b"4\n" + FULL
-        assert made.board.counts.to_dict() == {
-            "cans": {"1": 4, "2": 1, "3": 0},
-            "dispensed": {"1": 1},
-            "motor_runs": 1,
-        }
+        expected = {"cans": {"1": 4, "2": 1, "3": 0}, "dispensed": {"1": 1}, "motor_runs": 1}
+        assert made.board.counts.to_dict() == expected
 
-    def test_the_last_can_is_reported_as_it_falls(self) -> None:
-        made = wire()
-        made.write(b"32\n")
-        made.pass_s(3.5)
+    def test_the_last_can_is_reported_as_it_falls(self, made: Wire) -> None:
+        made.write(b"32\n", pass_s=3.5)
         assert made.said == b"72 0\n4\n71 1`2 0`3 0\n"
 
-    def test_an_empty_slot_is_refused_at_once(self) -> None:
-        made = wire()
+    def test_an_empty_slot_is_refused_at_once(self, made: Wire) -> None:
         made.write(b"33\n")
         assert made.said == b"5\n" + FULL
         assert made.board.counts.motor_runs == 0
 
-    def test_commands_wait_for_each_other(self) -> None:
-        made = wire()
-        made.write(b"31\n31\n6\n")
-        made.pass_s(3.5)
+    def test_commands_wait_for_each_other(self, made: Wire) -> None:
+        made.write(b"31\n31\n6\n", pass_s=3.5)
         assert made.said == b"4\n" + FULL
         made.pass_s(3.5)
         assert made.said == (b"4\n" + FULL) * 2 + FULL
@@ -119,8 +117,7 @@ class TestFirmware:
         assert made.said == b""
         assert made.board.connected
 
-    def test_it_reports_every_minute(self) -> None:
-        made = wire()
+    def test_it_reports_every_minute(self, made: Wire) -> None:
         made.pass_s(180)
         assert made.said == b"838.3\n" * 3
         made.clear()
@@ -134,10 +131,8 @@ class TestFirmware:
         cans = {1: 9, 2: 9, 3: 9, 4: 0, 5: 9}
         made = Wire(EmulatedBoard(BoardSpec(cans=cans)), connect=False)
         made.connect()
-        made.write(b"1\n6\n31\n")
-        made.pass_s(3.5)
-        made.write(b"34\n")
-        made.pass_s(1)
+        made.write(b"1\n6\n31\n", pass_s=3.5)
+        made.write(b"34\n", pass_s=1)
         made.take(made.board.override_sensor(2, False, made.now))
         made.pass_s(0)
         made.take(made.board.override_sensor(2, None, made.now))
@@ -149,11 +144,9 @@ class TestFirmware:
         "line", [b"\n", b"x\n", b" 6\n", b"3 1\n", b"3\n", b"3x\n", b"\xff\n", b"\r\r\n"]
     )
     def test_a_line_that_kills_the_firmwares_reader_is_recorded_and_does_so(
-        self, line: bytes
+        self, line: bytes, made: Wire
     ) -> None:
-        made = wire()
-        made.write(line + b"6\n31\n")
-        made.pass_s(10)
+        made.write(line + b"6\n31\n", pass_s=10)
         assert made.said == b""
         assert made.board.violation_count == 1
         assert made.board.counts.motor_runs == 0
@@ -162,22 +155,17 @@ class TestFirmware:
 
     @pytest.mark.parametrize("line", [b"39\n", b"3100\n"])
     def test_fault_58_a_slot_that_the_board_has_not_ends_the_firmwares_reader(
-        self, line: bytes
+        self, line: bytes, made: Wire
     ) -> None:
-        made = wire()
-        made.write(line + b"6\n")
-        made.pass_s(100)
+        made.write(line + b"6\n", pass_s=100)
         assert made.board.violations == [f"{line.strip()!r}: a slot that the board does not have"]
         assert FULL not in made.said
 
-    def test_good_lines_are_no_violation(self) -> None:
-        made = wire()
-        made.write(b"1\n6\n6 \r\n31\r\n2\n4\n9\n")
-        made.pass_s(10)
+    def test_good_lines_are_no_violation(self, made: Wire) -> None:
+        made.write(b"1\n6\n6 \r\n31\r\n2\n4\n9\n", pass_s=10)
         assert made.board.violations == []
 
-    def test_an_agent_that_floods_is_recorded_and_not_kept(self) -> None:
-        made = wire()
+    def test_an_agent_that_floods_is_recorded_and_not_kept(self, made: Wire) -> None:
         for _ in range(100):
             made.write(b"6" * 1000)
         assert made.board.violation_count == 1
@@ -220,10 +208,8 @@ class TestRuby:
     def test_it_is_deaf_from_time_to_time(self) -> None:
         made = self.ruby(deaf_s=10.0, report_s=1000.0)
         made.pass_s(29)
-        made.write(b"6\n")
-        made.pass_s(2)
-        made.write(b"6\n31\n")
-        made.pass_s(9)
+        made.write(b"6\n", pass_s=2)
+        made.write(b"6\n31\n", pass_s=9)
         made.write(b"6\n")
         made.pass_s(0)
         assert made.said == b"7 0 1\n" * 2
@@ -258,8 +244,7 @@ class TestFaults:
         self, fault: Fault, said: bytes, runs: int, fell: int
     ) -> None:
         made = armed(fault)
-        made.write(b"31\n")
-        made.pass_s(10)
+        made.write(b"31\n", pass_s=10)
         assert made.said == said
         assert made.board.counts.motor_runs == runs
         assert sum(made.board.counts.dispensed.values()) == fell
@@ -267,30 +252,25 @@ class TestFaults:
     def test_a_slow_motor_and_a_late_answer_differ_in_when_the_can_falls(self) -> None:
         for fault, fallen in ((Fault.SLOW, 0), (Fault.LATE, 1)):
             made = armed(fault, 20)
-            made.write(b"31\n")
-            made.pass_s(3.5)
+            made.write(b"31\n", pass_s=3.5)
             assert sum(made.board.counts.dispensed.values()) == fallen
             assert made.said == b""
             made.pass_s(20)
             assert made.said == b"4\n" + FULL
 
-    def test_a_faulty_command_is_followed_by_good_ones(self) -> None:
-        made = wire()
+    def test_a_faulty_command_is_followed_by_good_ones(self, made: Wire) -> None:
         made.board.arm(ArmedFault(Fault.REFUSE), 1, times=2)
-        made.write(b"31\n31\n31\n")
-        made.pass_s(4)
+        made.write(b"31\n31\n31\n", pass_s=4)
         assert made.said == (b"5\n" + FULL) * 2 + b"4\n" + FULL
         made.board.arm(ArmedFault(Fault.REFUSE), 1)
         made.board.disarm()
         made.clear()
-        made.write(b"31\n")
-        made.pass_s(4)
+        made.write(b"31\n", pass_s=4)
         assert made.said == b"4\n" + FULL
 
     def test_junk_around_an_ack_is_no_other_message(self) -> None:
         made = armed(Fault.GARBAGE)
-        made.write(b"31\n")
-        made.pass_s(4)
+        made.write(b"31\n", pass_s=4)
         junk, ack, full, more, end = made.said.split(b"\n")
         assert (ack, full + b"\n", end) == (b"4", FULL, b"")
         assert not any(line[:1].isdigit() and line[1:].isascii() for line in (junk, more))
@@ -299,13 +279,11 @@ class TestFaults:
         self,
     ) -> None:
         made = armed(Fault.DISCONNECT, 0.5)
-        made.write(b"31\n")
-        made.pass_s(1.5)
+        made.write(b"31\n", pass_s=1.5)
         assert made.hung_up == [HangUp(0.5)]
         made.connect()
         made.clear()
-        made.write(b"6\n")
-        made.pass_s(1.9)
+        made.write(b"6\n", pass_s=1.9)
         assert made.said == b""
         made.pass_s(0.2)
         assert made.said == b"4\n" + FULL + FULL
@@ -329,8 +307,7 @@ class TestFaults:
 
     def test_fault_57_the_refusal_may_be_lost(self) -> None:
         made = armed(Fault.FOUND_EMPTY_SILENT)
-        made.write(b"31\n")
-        made.pass_s(10)
+        made.write(b"31\n", pass_s=10)
         assert made.said == b"71 0\n"
         made.board.override_sensor(1, None, made.now)
         made.write(b"6\n")
@@ -339,20 +316,17 @@ class TestFaults:
     @pytest.mark.parametrize(("fault", "fell"), [(Fault.POWER, 1), (Fault.POWER_BEFORE, 0)])
     def test_a_power_cut_stops_everything(self, fault: Fault, fell: int) -> None:
         made = armed(fault, 2)
-        made.write(b"31\n31\n")
-        made.pass_s(10)
+        made.write(b"31\n31\n", pass_s=10)
         assert made.hung_up == [HangUp(2, silently=True)]
         assert sum(made.board.counts.dispensed.values()) == fell
         assert made.board.counts.motor_runs == 1
         assert made.said == b""
 
-    def test_a_sensor_may_lie_and_stop_lying(self) -> None:
-        made = wire()
+    def test_a_sensor_may_lie_and_stop_lying(self, made: Wire) -> None:
         made.take(made.board.override_sensor(3, True, made.now))
         made.pass_s(0)
         assert made.said == b"73 1\n"
-        made.write(b"33\n")
-        made.pass_s(4)
+        made.write(b"33\n", pass_s=4)
         assert made.board.counts.motor_runs == 1
         assert made.board.counts.dispensed == {}
         made.clear()
@@ -360,8 +334,7 @@ class TestFaults:
         made.pass_s(0)
         assert made.said == b"73 0\n"
 
-    def test_refilling_is_seen_by_the_sensor(self) -> None:
-        made = wire()
+    def test_refilling_is_seen_by_the_sensor(self, made: Wire) -> None:
         made.take(made.board.refill(3, 4, made.now))
         made.take(made.board.refill(3, 5, made.now))
         made.pass_s(0)
@@ -375,8 +348,7 @@ class TestFaults:
         assert made.said == b"71 0\n4\n71 0`2 1`3 0\n"
         assert made.board.counts.dispensed == {}
 
-    def test_it_says_whatever_it_is_told_to(self) -> None:
-        made = wire()
+    def test_it_says_whatever_it_is_told_to(self, made: Wire) -> None:
         made.take(made.board.send(b"4\n\xff", made.now))
         made.pass_s(0)
         assert made.said == b"4\n\xff"
@@ -393,8 +365,7 @@ def test_no_can_is_ever_lost_or_made(faults: list[tuple[int, Fault]], lines: lis
     for line in lines:
         if not made.board.connected:
             made.connect()
-        made.write(line)
-        made.pass_s(1.0)
+        made.write(line, pass_s=1.0)
     counts = made.board.counts
     for slot, loaded in CANS.items():
         assert counts.cans[slot] + counts.dispensed.get(slot, 0) == loaded

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import tty
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,32 @@ async def read_fd(fd: int, end: bytes) -> bytes:
         while not data.endswith(end):
             data += await asyncio.to_thread(os.read, fd, 4096)
     return data
+
+
+class Agents:
+    """A server that boards dial, and their connections in order."""
+
+    def __init__(self) -> None:
+        self.readers: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
+        self.writers: list[asyncio.StreamWriter] = []
+        self.port = 0
+
+    async def dialled(self) -> asyncio.StreamReader:
+        return await asyncio.wait_for(self.readers.get(), LIMIT_S)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        self.readers.put_nowait(reader)
+
+    @classmethod
+    @asynccontextmanager
+    async def listening(cls) -> AsyncIterator["Agents"]:
+        agents = cls()
+        async with await asyncio.start_server(agents._accept, "127.0.0.1", 0) as server:
+            agents.port = server.sockets[0].getsockname()[1]
+            yield agents
+            for writer in agents.writers:
+                writer.close()
 
 
 class TestPty:
@@ -94,72 +122,47 @@ class TestPty:
 
 class TestDial:
     async def test_it_dials_until_someone_listens_and_again_when_hung_up_on(self) -> None:
-        async with DialHost(quick(), "127.0.0.1", 1, redial_s=0.01) as host:
-            connections: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
-            writers = []
-
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                writers.append(writer)
-                connections.put_nowait(reader)
-
-            server = await asyncio.start_server(accept, "127.0.0.1", 0)
-            async with server:
-                host._port = server.sockets[0].getsockname()[1]
-                for _ in range(3):
-                    reader = await asyncio.wait_for(connections.get(), LIMIT_S)
-                    assert await read_until(reader, b"\n") == b"0password\n"
-                    writers.pop().close()
+        async with (
+            DialHost(quick(), "127.0.0.1", 1, redial_s=0.01) as host,
+            Agents.listening() as agents,
+        ):
+            host._port = agents.port
+            for _ in range(3):
+                assert await read_until(await agents.dialled(), b"\n") == b"0password\n"
+                agents.writers.pop().close()
 
     async def test_without_power_its_old_connection_hangs(self) -> None:
-        readers: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
-        writers = []
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writers.append(writer)
-            readers.put_nowait(reader)
-
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            async with DialHost(quick(), "127.0.0.1", port) as host:
-                first = await asyncio.wait_for(readers.get(), LIMIT_S)
-                await read_until(first, b"838.3\n")
-                host.lose(0.01, silently=True)
-                second = await asyncio.wait_for(readers.get(), LIMIT_S)
-                await read_until(second, b"838.3\n")
-                assert not first.at_eof()
-                writers[0].write(b"31\n")
-                writers[1].write(b"6\n")
-                await read_until(second, b"71 1`2 1`3 0\n")
-                assert host.board.counts.motor_runs == 0
-            for writer in writers:
-                writer.close()
+        async with (
+            Agents.listening() as agents,
+            DialHost(quick(), "127.0.0.1", agents.port) as host,
+        ):
+            first = await agents.dialled()
+            await read_until(first, b"838.3\n")
+            host.lose(0.01, silently=True)
+            second = await agents.dialled()
+            await read_until(second, b"838.3\n")
+            assert not first.at_eof()
+            agents.writers[0].write(b"31\n")
+            agents.writers[1].write(b"6\n")
+            await read_until(second, b"71 1`2 1`3 0\n")
+            assert host.board.counts.motor_runs == 0
 
     @pytest.mark.parametrize("steps", range(12))
     async def test_broken_while_it_dials_it_has_one_connection(self, steps: int) -> None:
-        readers: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
-        writers: list[asyncio.StreamWriter] = []
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writers.append(writer)
-            readers.put_nowait(reader)
-
         async with (
-            await asyncio.start_server(accept, "127.0.0.1", 0) as server,
-            DialHost(quick(), "127.0.0.1", server.sockets[0].getsockname()[1]) as host,
+            Agents.listening() as agents,
+            DialHost(quick(), "127.0.0.1", agents.port) as host,
         ):
             for _ in range(steps):
                 await asyncio.sleep(0)
             host.lose(0.01)
             await until(lambda: not (host._later or host._dialling) and host.board.connected)
-            reader = await readers.get()
-            while readers.qsize():
-                reader = await readers.get()
+            reader = await agents.dialled()
+            while agents.readers.qsize():
+                reader = await agents.dialled()
             await read_until(reader, b"838.3\n")
-            writers[-1].write(b"6\n")
+            agents.writers[-1].write(b"6\n")
             await read_until(reader, b"71 1`2 1`3 0\n")
-            for writer in writers:
-                writer.close()
 
 
 class TestListen:
