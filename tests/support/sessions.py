@@ -5,16 +5,14 @@ import inspect
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from drink_frontend.domain.drop import Cause, DropEvent, State
 from drink_frontend.domain.entities import Account, Drop, Machine, Reach, Slot
-from drink_frontend.domain.stock import Sensor
 from drink_frontend.sessions.codec import LineDecoder
 from drink_frontend.sessions.context import Services
 from drink_frontend.sessions.dialects import CLASSIC, Dialect
@@ -29,6 +27,7 @@ from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
 from tests.support.bench import Bench, BenchDatabase
+from tests.support.entities import make_machine, make_slot
 
 T = TypeVar("T")
 
@@ -46,40 +45,6 @@ async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-
-
-def make_slot(
-    machine: str, number: int, item: str, price: int, on_hand: int, **more: object
-) -> Slot:
-    slot = Slot(
-        machine=machine,
-        number=number,
-        item=item,
-        price=price,
-        enabled=True,
-        on_hand=on_hand,
-        reserved=0,
-        dispensed=0,
-        unknown=0,
-        sensor=Sensor.UNSPECIFIED,
-        updated_ms=0,
-    )
-    return replace(slot, **more)  # type: ignore[arg-type]
-
-
-def make_machine(name: str, display_name: str, slots: Sequence[Slot], **more: object) -> Machine:
-    machine = Machine(
-        name=name,
-        display_name=display_name,
-        location="NRH (North)",
-        enabled=True,
-        epoch=1,
-        journal_id=None,
-        journal_sequence=0,
-        temperature_celsius=None,
-        slots=tuple(slots),
-    )
-    return replace(machine, **more)  # type: ignore[arg-type]
 
 
 MACHINES = (

@@ -68,6 +68,7 @@ async def test_edit_slot(world: World, dialect: Dialect, slot: int) -> None:
         ('EDITSLOT 1 "" 50 13 0 true', "406 Invalid parameters."),
         ("EDITSLOT 9 Coke 50 13 0 true", "409 Invalid slot."),
         ("EDITSLOT 0 Coke 50 13 0 true", "409 Invalid slot."),
+        ("EDITSLOT -1 Coke 5 13 0 true", "409 Invalid slot."),
         ("EDITSLOT x Coke 50 13 0 true", "409 Invalid slot."),
         ("EDITSLOT 1 Coke -5 13 0 true", "401 Invalid cost."),
         ("EDITSLOT 1 Coke 50 99999 0 true", "408 Invalid quantity."),

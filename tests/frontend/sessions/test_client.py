@@ -95,11 +95,8 @@ class TestInAPipe:
         )
         async with asyncio.timeout(4 * PATIENCE_S):
             said, _ = await process.communicate(b"USER \xff\nUSER J\xc3\xbcrgen\nVERSION\n")
-        assert said.splitlines()[1:] == [
-            b"ERR 406 Invalid parameters.",
-            b"OK Password required.",
-            b"OK Drink 1.2.3",
-        ]
+        expected = [b"ERR 406 Invalid parameters.", b"OK Password required.", b"OK Drink 1.2.3"]
+        assert said.splitlines()[1:] == expected
 
     async def test_a_closed_standard_input_is_an_empty_one(self, serve: Serve) -> None:
         port = str((await serve()).addresses[0][1])

@@ -129,14 +129,15 @@ async def test_the_machine_is_chosen_by_the_local_address(serve: Serve) -> None:
 
 
 class TestDrops:
+    @pytest.mark.parametrize("dialect", DialectName)
     async def test_fault_7_a_session_that_ends_does_not_end_its_drop(
-        self, world: World, serve: Serve
+        self, world: World, serve: Serve, dialect: DialectName
     ) -> None:
         world.holding = True
-        server = await serve()
+        server = await serve(dialect=dialect)
         async with Caller(server) as caller:
             await caller.login()
-            caller.send(b"DROP 1\n")
+            caller.send(b"DROP 1 5\n")
             await world.placed.wait()
             caller.reset()
         await until(lambda: server.sessions == 0)

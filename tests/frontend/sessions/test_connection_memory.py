@@ -83,11 +83,8 @@ class TestFromMemory:
         assert wire.said == [b"OK Username: user\n"]
         await world.settle()
         await until(lambda: not connection.busy)
-        assert wire.said[1:] == [
-            b"OK Credits remaining: 50\n",
-            b"OK Credits: 50\n",
-            b"ERR 409 Invalid slot.\n",
-        ]
+        expected = [b"OK Credits remaining: 50\n", b"OK Credits: 50\n", b"ERR 409 Invalid slot.\n"]
+        assert wire.said[1:] == expected
 
     async def test_nothing_is_answered_while_the_client_does_not_read(
         self, connection: Connection, wire: Wire

@@ -15,7 +15,7 @@ from drink_frontend.sessions.dialects import (
     clean,
 )
 from drink_frontend.sessions.reply_codes import ReplyCode
-from tests.support.sessions import make_slot
+from tests.support.entities import make_slot
 
 LONGEST = {
     "credits": 1_000_000,

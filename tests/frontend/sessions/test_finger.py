@@ -14,7 +14,8 @@ from drink_frontend.sessions.finger import (
     answer,
 )
 from drink_frontend.sessions.settings import FingerSettings
-from tests.support.sessions import PATIENCE_S, World, make_machine, make_slot
+from tests.support.entities import make_machine, make_slot
+from tests.support.sessions import PATIENCE_S, World
 
 PLACES = QUERIES_MAX // QUERIES_PER_PLACE_MAX
 

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from drink_frontend.sessions.dialects import CLASSIC, DRINKJS, DialectName
+from drink_frontend.sessions.dialects import CLASSIC, DRINKJS
 from tests.frontend.sessions.conftest import Serve
 from tests.support.sessions import Caller, Typist, World
 
@@ -14,38 +14,6 @@ INJECTIONS = [
     "%s%s%s%n", "{0.__class__}", "../../etc/passwd", "$(reboot)", "`reboot`", "<script>", "|",
 ]  # fmt: skip
 """Metacharacters of SQL, LDAP, shells, formats and paths."""
-
-
-async def test_erlang_an_empty_line(world: World) -> None:
-    typist = Typist(world)
-    assert await typist.send(b"\n\r\n\n") == b""
-    assert await typist.type("VERSION") == "OK Drink 1.2.3\n"
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["DROP 1", "ADDCREDITS user 5", "EDITSLOT 1 Coke 50 13 0 true", "EDITSLOT 1 Coke -5 1 0 x"],
-)
-async def test_erlang_commands_before_login(world: World, line: str) -> None:
-    typist = Typist(world)
-    assert await typist.type(line) == "ERR 204 You need to login.\n"
-    assert await typist.type("VERSION") == "OK Drink 1.2.3\n"
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("ADDCREDITS user x", "ERR 402 Invalid credits.\n"),
-        ("ADDCREDITS nobody 5", "ERR 410 Invalid user.\n"),
-        ("EDITSLOT 1 Coke -5 13 0 true", "ERR 401 Invalid cost.\n"),
-        ("EDITSLOT -1 Coke 5 13 0 true", "ERR 409 Invalid slot.\n"),
-        ("DROP 1 -5", "ERR 403 Invalid delay.\n"),
-    ],
-)
-async def test_erlang_numbers_and_users_that_are_none(world: World, line: str, said: str) -> None:
-    typist = await Typist(world).login("admin")
-    assert await typist.type(line) == said
-    assert await typist.type("WHOAMI") == "OK Username: admin\n"
 
 
 @pytest.mark.parametrize("number", ["-1", "0", "100", "2147483648", "9" * 30, "1e9", "0x1", "NaN"])
@@ -58,17 +26,6 @@ async def test_numbers_of_all_sizes(world: World, line: str, number: str) -> Non
     assert said.count("\n") == 1
     assert said.startswith(("ERR 4", "ERR 203", "OK "))
     assert await typist.type("WHOAMI") == "OK Username: admin\n"
-
-
-async def test_erlang_one_slow_drop_blocks_nobodys_login(world: World, serve: Serve) -> None:
-    world.holding = True
-    server = await serve()
-    async with Caller(server) as slow, Caller(server) as other:
-        await slow.login()
-        slow.send(b"DROP 1\n")
-        await world.placed.wait()
-        async with asyncio.timeout(1):
-            await other.login(b"user2")
 
 
 async def test_drinkjs_a_session_pays_for_each_of_its_drops(world: World) -> None:
@@ -102,11 +59,6 @@ async def test_drinkjs_a_refused_drop_has_one_reply(world: World) -> None:
     assert await typist.type("DROP 5") == "ERR 102 Slot disabled.\r\n"
 
 
-async def test_drinkjs_pass_without_user_has_one_reply(world: World) -> None:
-    said = await Typist(world, DRINKJS).type("PASS pw")
-    assert said == "ERR 201 USER command needs to be issued first.\r\n"
-
-
 async def test_drinkjs_the_same_user_again_may_log_in(world: World) -> None:
     typist = await Typist(world, DRINKJS).login()
     assert await typist.type("USER user") == "OK: \r\n"
@@ -116,12 +68,6 @@ async def test_drinkjs_the_same_user_again_may_log_in(world: World) -> None:
 @pytest.mark.parametrize("name", ["toString", "__proto__", "constructor", "hasOwnProperty"])
 async def test_drinkjs_machine_tostring(world: World, name: str) -> None:
     assert (await Typist(world, DRINKJS).type(f"MACHINE {name}")).startswith("ERR 414 ")
-
-
-async def test_drinkjs_sending_negative_credits_takes_nothing(world: World) -> None:
-    typist = await Typist(world, DRINKJS).login()
-    assert (await typist.type("SENDCREDITS -5 user2")).startswith("ERR 210 ")
-    assert (world.accounts["user"].posted, world.accounts["user2"].posted) == (100, 30)
 
 
 @pytest.mark.parametrize("dialect", [CLASSIC, DRINKJS], ids=lambda d: d.name)
@@ -165,18 +111,6 @@ async def test_control_bytes_and_what_is_no_text(world: World, sent: bytes) -> N
     assert await typist.send(sent) == b"ERR 406 Invalid parameters.\n"
     assert await typist.type("WHOAMI") == "OK Username: admin\n"
     assert not world.drops
-
-
-async def test_drinkjs_a_closed_session_still_drops_but_once(world: World, serve: Serve) -> None:
-    world.holding = True
-    server = await serve(dialect=DialectName.DRINKJS)
-    async with Caller(server) as caller:
-        await caller.login()
-        caller.send(b"DROP 1 5\n")
-        await world.placed.wait()
-    await world.settle()
-    assert len(world.drops) == 1
-    assert world.accounts["user"].posted == 50
 
 
 async def test_a_tls_client_on_the_plain_port(serve: Serve) -> None:

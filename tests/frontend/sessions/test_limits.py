@@ -19,12 +19,8 @@ def test_fault_67_past_the_limit_strangers_that_hold_most_are_cut_off() -> None:
         hold(buffers, idler, size)
     assert not any(each.was_cut_off for each in (user, small, large, larger)), "exactly the limit"
     hold(buffers, small, 11)
-    assert (user.was_cut_off, small.was_cut_off, large.was_cut_off, larger.was_cut_off) == (
-        False,
-        False,
-        False,
-        True,
-    )
+    expected = (False, False, False, True)
+    assert (user.was_cut_off, small.was_cut_off, large.was_cut_off, larger.was_cut_off) == expected
 
 
 def test_fault_67_users_are_cut_off_when_no_stranger_is_left() -> None:

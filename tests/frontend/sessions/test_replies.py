@@ -19,7 +19,8 @@ from drink_frontend.sessions.replies import (
     machine_title,
 )
 from drink_frontend.sessions.reply_codes import ReplyCode
-from tests.support.sessions import Typist, World, make_machine, make_slot
+from tests.support.entities import make_machine, make_slot
+from tests.support.sessions import Typist, World
 
 SLOTS = SlotList((make_slot("d", 1, "Coke", 50, 13, dispensed=7), make_slot("d", 2, "Jolt", 5, 0)))
 MACHINES = MachineList((make_machine("d", "Big Drink", []), make_machine("s", "Snack", [])))

@@ -76,8 +76,9 @@ class TestAccess:
         "line",
         [
             "WHOAMI", "GETBALANCE", "DROP 1", "DROP x", "RAND", "SENDCREDITS 1 user2",
-            "ADDCREDITS user 5", "EDITSLOT 1 Coke 50 13 0 true", "ADDUSER x", "RMUSER x",
-            "SETADMIN x true", "EDITUSER x 5", "ISVALIDUSER x", "QUERYADMIN x", "LOG", "SHUTDOWN",
+            "ADDCREDITS user 5", "EDITSLOT 1 Coke 50 13 0 true", "EDITSLOT 1 Coke -5 1 0 x",
+            "ADDUSER x", "RMUSER x", "SETADMIN x true", "EDITUSER x 5", "ISVALIDUSER x",
+            "QUERYADMIN x", "LOG", "SHUTDOWN",
             "CHPASS user new",
         ],
     )  # fmt: skip

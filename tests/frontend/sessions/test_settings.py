@@ -10,11 +10,8 @@ from drink_frontend.sessions.settings import FingerSettings, ListenerSettings, S
 def test_the_defaults_serve_classic_on_loopback() -> None:
     settings = SessionSettings()
     (listener,) = settings.listeners
-    assert (listener.address, listener.port, listener.dialect) == (
-        "127.0.0.1",
-        4242,
-        DialectName.CLASSIC,
-    )
+    expected = ("127.0.0.1", 4242, DialectName.CLASSIC)
+    assert (listener.address, listener.port, listener.dialect) == expected
     assert settings.finger is None
     assert not settings.shutdown_command
 

@@ -17,7 +17,8 @@ import pytest
 from drink_frontend.domain.entities import Reach
 from drink_frontend.sessions.dialects import CLASSIC, DRINKJS, Dialect
 from drink_frontend.sessions.replies import greeting
-from tests.support.sessions import Typist, World, make_machine, make_slot
+from tests.support.entities import make_machine, make_slot
+from tests.support.sessions import Typist, World
 
 DATA = Path(__file__).parent / "data"
 HUNG_UP = "<hung up>"
