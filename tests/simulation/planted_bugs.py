@@ -42,11 +42,13 @@ class PlantedBug:
     Attributes:
         name: What is wrong.
         make: Makes it.
+        found_in: The seed of a world in which it was found; the search begins there.
         guarded: Whether the database's own rules stay on while it is looked for.
     """
 
     name: str
     make: Callable[[pytest.MonkeyPatch], None]
+    found_in: int = 7_001
     guarded: bool = True
 
 
@@ -306,21 +308,21 @@ def drop_without_login(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED_BUGS = (
     PlantedBug("retry the motor command after a silence", retry_after_silence),
-    PlantedBug("retry the motor command after a restart", retry_after_restart),
+    PlantedBug("retry the motor command after a restart", retry_after_restart, 7_004),
     PlantedBug("sensor taken as proof", sensor_as_proof),
     PlantedBug("report before sync", report_before_sync),
     PlantedBug("a journal that does not sync", journal_without_sync),
-    PlantedBug("void on the board's timeout", void_on_board_timeout),
-    PlantedBug("void on the agent's timeout", void_on_agent_timeout),
-    PlantedBug("match replies by order", match_replies_by_order),
-    PlantedBug("late ack credited to the current drop", late_ack_to_current_drop),
+    PlantedBug("void on the board's timeout", void_on_board_timeout, 7_008),
+    PlantedBug("void on the agent's timeout", void_on_agent_timeout, 7_051),
+    PlantedBug("match replies by order", match_replies_by_order, 7_006),
+    PlantedBug("late ack credited to the current drop", late_ack_to_current_drop, 7_033),
     PlantedBug("charge before, without reservation", charge_before, guarded=False),
-    PlantedBug("charge after, without reservation", charge_after, guarded=False),
+    PlantedBug("charge after, without reservation", charge_after, 7_003, guarded=False),
     PlantedBug("cached balance written back absolute", absolute_balance, guarded=False),
     PlantedBug("a drop is refunded twice", double_refund, guarded=False),
     PlantedBug("LIFO queue", last_in_first_out),
-    PlantedBug("drop without login", drop_without_login),
-    PlantedBug("a superseded link dispatches", forget_epoch),
-    PlantedBug("NOT_RECEIVED trusted from a replaced journal", trust_replaced_journal),
-    PlantedBug("expired commands are started", never_expire),
+    PlantedBug("drop without login", drop_without_login, 7_013),
+    PlantedBug("a superseded link dispatches", forget_epoch, 7_021),
+    PlantedBug("NOT_RECEIVED trusted from a replaced journal", trust_replaced_journal, 7_032),
+    PlantedBug("expired commands are started", never_expire, 7_011),
 )
