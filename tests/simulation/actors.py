@@ -35,6 +35,9 @@ from tests.simulation.world import Process
 
 ADMIN = "root"
 PRICES = (10, 25, 50)
+KEEPERS_PRICE, KEEPERS_LIMIT = 5, 500
+"""What the keeper pays for a can after all faults, and may owe for it."""
+
 PATIENCE_S = 30.0
 """Seconds that a buyer's program waits for an answer before it repeats the request."""
 
@@ -64,11 +67,16 @@ def set_up(system: SimulatedSystem) -> None:
             transfers = Transfers(storage, clock, ids, system.settings.accounts)
             machines = Machines(storage, clock, ids)
             root = await accounts.create("setup", ADMIN, admin=True)
+            limits = system.world.stream("credit limits")
             for number in range(system.plan.buyers):
                 name = f"buyer{number}"
                 account = await accounts.create("setup", name)
                 await transfers.add_credits(root, f"first-{name}", name, system.plan.credits)
+                limit = limits.choice([0, 0, 50, 200])
+                await accounts.change("setup", name, credit_limit=limit)
                 system.tokens[name], _ = await accounts.issue_token(account)
+            # It has no credits, and pays for the last sales.
+            await accounts.change("setup", ADMIN, credit_limit=KEEPERS_LIMIT)
             system.tokens[ADMIN], _ = await accounts.issue_token(root)
             for name, wire in system.wires.items():
                 await machines.create("setup", name, name.upper())
@@ -296,10 +304,10 @@ class Keeper(Person):
                 await self._add_credits()
 
     async def sell_one(self, machine: str, slot: int, wire: Wire) -> str:
-        """Fills a slot, makes it free of charge and buys from it; returns the drop's state."""
+        """Fills a slot, makes it cheap and buys from it on credit; returns the drop's state."""
         wire.tell(wire.board.refill(slot, 5, self.system.world.now))
         request = machine_service_pb2.UpdateSlotRequest(
-            name=f"machines/{machine}/slots/{slot}", price=0, enabled=True, available=5
+            name=f"machines/{machine}/slots/{slot}", price=KEEPERS_PRICE, enabled=True, available=5
         )
         await self.insist(self.machines.UpdateSlot, request)
         order = drop_service_pb2.DropRequest(request_id=self.request_id(), slot=request.name)
@@ -426,6 +434,9 @@ async def _one_change(
             await accounts.change("operator", buyer, closed=True)
             await asyncio.sleep(rng.expovariate(1 / 10))
             await accounts.change("operator", buyer, closed=False)
+        case 6:
+            buyer = rng.choice([name for name in system.tokens if name != ADMIN])
+            await accounts.change("operator", buyer, credit_limit=rng.choice([0, 20, 200]))
         case _:
             await machines.change("operator", machine, enabled=True)
 

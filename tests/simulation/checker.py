@@ -140,6 +140,9 @@ class Checker:
                 if facts["epoch"] <= self._books.epochs.get(machine, 0):
                     self._violate(14, f"{machine} has epoch {facts['epoch']} again")
                 self._books.epochs[machine] = facts["epoch"]
+            elif kind == "ACCOUNT_CHANGED" and "credit_limit" in facts:
+                limit = (facts["after_transfer"], facts["credit_limit"])
+                self._books.ledger.limits[account].append(limit)
             elif kind == "MACHINE_CHANGED" and "token" in facts:
                 # The link of who had the old token is over, whatever it knows of that.
                 self._books.epochs[machine] = self._books.epochs.get(machine, 0) + 1

@@ -197,6 +197,20 @@ def charge_after(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Account, "available", property(lambda account: account.posted))
 
 
+def limit_of_wrong_sign(patch: pytest.MonkeyPatch) -> None:
+    """A credit limit is what must be left, and not what may be owed."""
+    patch.setattr(
+        Account, "available", property(lambda account: account.unheld - account.credit_limit)
+    )
+
+
+def limit_without_holds(patch: pytest.MonkeyPatch) -> None:
+    """What is held does not count where credits are owed."""
+    patch.setattr(
+        Account, "available", property(lambda account: account.posted + account.credit_limit)
+    )
+
+
 def absolute_balance(patch: pytest.MonkeyPatch) -> None:
     """Balances are read once, and written back as what was read plus the change."""
     add = LedgerTable.add
@@ -318,6 +332,8 @@ PLANTED_BUGS = (
     PlantedBug("late ack credited to the current drop", late_ack_to_current_drop, 7_033),
     PlantedBug("charge before, without reservation", charge_before, guarded=False),
     PlantedBug("charge after, without reservation", charge_after, 7_003, guarded=False),
+    PlantedBug("a credit limit of the wrong sign", limit_of_wrong_sign),
+    PlantedBug("a credit limit without the holds", limit_without_holds, guarded=False),
     PlantedBug("cached balance written back absolute", absolute_balance, guarded=False),
     PlantedBug("a drop is refunded twice", double_refund, guarded=False),
     PlantedBug("LIFO queue", last_in_first_out),

@@ -160,6 +160,13 @@ def advance(tx: Transaction, drop_id: str, target: State, cause: Cause, **detail
     return kept(tx, drop_id)
 
 
+def limit(tx: Transaction, account: str, credit_limit: int) -> None:
+    """A person says how much an account may owe."""
+    tx.accounts.update(account, credit_limit=credit_limit)
+    facts = {"credit_limit": credit_limit, "after_transfer": tx.ledger.last_sequence()}
+    tx.audit.add(AuditRecord(AuditKind.ACCOUNT_CHANGED, NOW, "root", account=account, facts=facts))
+
+
 def refund(tx: Transaction, order: Drop, amount: int, request_id: str = "refund") -> None:
     """Gives back a part of what alice has paid for a drop."""
     transfer_id = f"move-{request_id}"

@@ -134,6 +134,7 @@ class Ledger:
         totals: By account: its totals before all and after each of its entries.
         holds: By drop: its hold.
         resolutions: By hold: the kind of the entry that resolved it.
+        limits: By account: its credit limits, each with the sequence of the last entry before it.
     """
 
     entries: list[Transfer] = field(default_factory=list)
@@ -141,6 +142,7 @@ class Ledger:
     totals: dict[str, list[Totals]] = field(default_factory=lambda: defaultdict(lambda: [Totals()]))
     holds: dict[str, Transfer] = field(default_factory=dict)
     resolutions: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
 
     def apply(self, entries: Iterable[Transfer]) -> Iterator[Violation]:
         """Applies more entries and yields the violations of invariants 2, 3 and 5."""
@@ -154,9 +156,11 @@ class Ledger:
             posted = entry.amount if entry.kind in ("MOVE", "POST") else 0
             self._add(entry.debit, entry, Totals(pending, posted, 0, 0))
             self._add(entry.credit, entry, Totals(0, 0, pending, posted))
-            payer = self.totals[entry.debit][-1]
-            if entry.debit != FUNDING and payer.available < 0:
-                yield 2, f"{entry.debit} has {payer} after {entry.id}"
+            payer, takes = self.totals[entry.debit][-1], entry.kind in ("HOLD", "MOVE")
+            limits = [limit for after, limit in self.limits[entry.debit] if after < entry.sequence]
+            owed_max = limits[-1] if limits else 0
+            if entry.debit != FUNDING and takes and entry.amount and payer.available < -owed_max:
+                yield 2, f"{entry.debit} has {payer} after {entry.id}, its limit is {owed_max}"
 
     def _hold(self, entry: Transfer) -> Iterator[Violation]:
         drop = entry.drop or ""

@@ -18,7 +18,16 @@ from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import verify_books
-from tests.support.books import advance, found, fund, move, refund, reserve, resolution_of
+from tests.support.books import (
+    advance,
+    found,
+    fund,
+    limit,
+    move,
+    refund,
+    reserve,
+    resolution_of,
+)
 from tests.support.books import drop as order
 from tests.support.databases import fresh_sqlite
 from tests.support.postgres import fresh_postgres
@@ -40,13 +49,14 @@ class Model:
         self.owned = {"alice": 1_000, "bob": 0}
         self.states: list[tuple[str, int, int, State]] = []
         self.refunded: set[int] = set()
+        self.limits = {"alice": 0, "bob": 0}
 
     def held(self, user: str) -> int:
         open_drops = (drop for drop in self.states if drop[0] == user and not drop[3].final)
         return sum(price for _, price, _, _ in open_drops)
 
     def can_pay(self, user: str, amount: int) -> bool:
-        return self.owned[user] - self.held(user) >= amount
+        return not amount or self.owned[user] - self.held(user) + self.limits[user] >= amount
 
     def can_reserve(self, slot: int) -> bool:
         gone = [
@@ -115,6 +125,11 @@ class Books(RuleBasedStateMachine):
     def add_credits(self, user: str, amount: int) -> None:
         assert self.carry_out(lambda tx: fund(tx, user, amount, f"{self.requests}"))
         self.model.owned[user] += amount
+
+    @rule(user=USERS, amount=AMOUNTS)
+    def set_limit(self, user: str, amount: int) -> None:
+        assert self.carry_out(lambda tx: limit(tx, user, amount))
+        self.model.limits[user] = amount
 
     @rule(sender=USERS, amount=AMOUNTS)
     def transfer(self, sender: str, amount: int) -> None:

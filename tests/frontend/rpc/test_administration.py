@@ -129,6 +129,20 @@ class TestAccounts:
             else:
                 assert (await refused(login)).reason == "CREDENTIALS_INVALID"
 
+    async def test_an_account_may_owe_up_to_its_limit(self, frontend: Frontend) -> None:
+        """Invariant 2."""
+        request = accounts.UpdateAccountRequest(name="accounts/ann", credit_limit=100)
+        account = (await frontend.call(request, ROOT)).account
+        assert (account.credit_limit, account.available_credits) == (100, 300)
+        gift = accounts.TransferCreditsRequest(
+            request_id="t", recipient="accounts/bob", credits=280
+        )
+        account = (await frontend.call(gift, ANN)).account
+        assert (account.posted_credits, account.available_credits) == (-80, 20)
+        request.credit_limit = 0
+        account = (await frontend.call(request, ROOT)).account
+        assert (account.posted_credits, account.available_credits) == (-80, 0)
+
     async def test_the_last_administrator_stays_one(self, frontend: Frontend) -> None:
         request = accounts.UpdateAccountRequest(name="accounts/root", admin=False)
         refusal = await frontend.refused(request, ROOT)
@@ -142,6 +156,8 @@ class TestAccounts:
             ("CreateAccount", {"name": "accounts/e", "password": ""}, "password"),
             ("CreateAccount", {"name": "accounts/e", "ibutton": "1"}, "ibutton"),
             ("UpdateAccount", {"name": "accounts/ann", "ibutton": "1"}, "ibutton"),
+            ("UpdateAccount", {"name": "accounts/ann", "credit_limit": -1}, "credit_limit"),
+            ("UpdateAccount", {"name": "accounts/ann", "credit_limit": 1_000_001}, "credit_limit"),
             ("SetPassword", {"name": "accounts/ann"}, "password"),
         ],
     )  # fmt: skip

@@ -180,6 +180,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "accounts_kind": account(kind="BANK"),
     "accounts_flags": account(admin=2),
     "accounts_totals": account(kind="FUNDING", credits_posted=-1),
+    "accounts_limit": account(credit_limit=-1),
     "accounts_available": update("accounts SET debits_pending = 951 WHERE name = 'alice'"),
     "tokens_key": insert("tokens", digest="bearer", account="bob", expires_ms=0),
     "tokens_account_exists": insert("tokens", digest="x", account="nobody", expires_ms=0),

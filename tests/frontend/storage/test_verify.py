@@ -21,6 +21,7 @@ from tests.support.books import (
     drop,
     found,
     fund,
+    limit,
     load,
     move,
     open_house,
@@ -42,6 +43,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
     found(tx)
     add_machine(tx, "s")
     move(tx, "alice", "bob", 100, "gift")
+    limit(tx, "bob", 70)
+    move(tx, "bob", "alice", 170, "loan")
+    limit(tx, "bob", 60)
+    move(tx, "alice", "bob", 5, "a part of it")
     for number in range(1, 6):
         reserve(tx, drop(number))
     reserve(tx, drop(6, slot=2, state=State.SCHEDULED, not_before_ms=1))
@@ -98,7 +103,7 @@ WRONGS: dict[str, tuple[str, str]] = {
     ),
     "a sale was forgotten": (
         "UPDATE accounts SET credits_posted = 0 WHERE name = 'sales/d'",
-        "1: the books do not balance: posted 1170 to 1120",
+        "1: the books do not balance: posted 1345 to 1295",
     ),
     "a transfer was removed": (
         "DELETE FROM transfers WHERE id = 'move-gift'",
@@ -111,6 +116,18 @@ WRONGS: dict[str, tuple[str, str]] = {
     "a user spent what was not there": (
         copy("transfers", "id = 'move-gift'", id="'x'", amount="5000", request_id="'x'"),
         "2: account alice could spend only -4",
+    ),
+    "a user owed more than the limit": (
+        "UPDATE audit SET facts = replace(facts, ':70', ':69')",
+        "2: account bob could spend only -70 after transfer 3, its limit was 69",
+    ),
+    "a limit was not recorded": (
+        "UPDATE accounts SET credit_limit = 1000 WHERE name = 'alice'",
+        "2: account alice has the limit 1000, its last record says 0",
+    ),
+    "a limit has the wrong sign": (
+        "UPDATE accounts SET credit_limit = -credit_limit WHERE name = 'bob'",
+        "2: account bob has the limit -60, its last record says 60",
     ),
     "a hold is missing": (
         "DELETE FROM transfers WHERE id = 'hold-5'",
@@ -261,7 +278,7 @@ def test_a_flood_of_problems_is_cut_short(books: sqlite3.Connection) -> None:
 
 TWIN = (
     "INSERT INTO accounts SELECT 'Alice', kind, admin, closed, password_hash, ibutton_digest,"
-    " created_ms, 0, 0, 0, 0 FROM accounts WHERE name = 'alice'"
+    " created_ms, 0, 0, 0, 0, 0 FROM accounts WHERE name = 'alice'"
 )
 GIVEN_AGAIN = (
     "INSERT INTO transfers (sequence, id, kind, debit_account, credit_account, amount, created_ms,"

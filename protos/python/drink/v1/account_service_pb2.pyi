@@ -33,18 +33,21 @@ class Account(_message.Message):
     AVAILABLE_CREDITS_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CREDIT_LIMIT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `accounts/{account}`."""
     admin: _builtins.bool
     """Whether its owner is an administrator."""
     posted_credits: _builtins.int
-    """Credits owned, held ones counted."""
+    """Credits owned, held ones counted; below zero if some are owed."""
     held_credits: _builtins.int
     """Credits held for drops that are not settled."""
     available_credits: _builtins.int
-    """Credits that can be spent: posted less held."""
+    """Credits that can be spent: posted less held, and the credit limit."""
     closed: _builtins.bool
     """Whether it may no longer log in or pay."""
+    credit_limit: _builtins.int
+    """Credits that it may owe: posted less held may go so far below zero."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made, or opened again after it was closed."""
@@ -59,10 +62,11 @@ class Account(_message.Message):
         available_credits: _builtins.int = ...,
         closed: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        credit_limit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "available_credits", b"available_credits", "closed", b"closed", "create_time", b"create_time", "held_credits", b"held_credits", "name", b"name", "posted_credits", b"posted_credits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "available_credits", b"available_credits", "closed", b"closed", "create_time", b"create_time", "credit_limit", b"credit_limit", "held_credits", b"held_credits", "name", b"name", "posted_credits", b"posted_credits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -680,6 +684,7 @@ class UpdateAccountRequest(_message.Message):
     ADMIN_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
     IBUTTON_FIELD_NUMBER: _builtins.int
+    CREDIT_LIMIT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Required. `accounts/{account}`."""
     admin: _builtins.bool
@@ -690,6 +695,10 @@ class UpdateAccountRequest(_message.Message):
     """The iButton with which it logs in, 16 hexadecimal digits; empty for none.
     Ends the logins that the one before it had made.
     """
+    credit_limit: _builtins.int
+    """Credits that it may owe, 0 to 1,000,000. Below what it owes now it can
+    spend nothing until it owes less; nothing else happens.
+    """
     def __init__(
         self,
         *,
@@ -697,21 +706,26 @@ class UpdateAccountRequest(_message.Message):
         admin: _builtins.bool | None = ...,
         closed: _builtins.bool | None = ...,
         ibutton: _builtins.str | None = ...,
+        credit_limit: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_ibutton", b"_ibutton", "admin", b"admin", "closed", b"closed", "ibutton", b"ibutton"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_credit_limit", b"_credit_limit", "_ibutton", b"_ibutton", "admin", b"admin", "closed", b"closed", "credit_limit", b"credit_limit", "ibutton", b"ibutton"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_ibutton", b"_ibutton", "admin", b"admin", "closed", b"closed", "ibutton", b"ibutton", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_credit_limit", b"_credit_limit", "_ibutton", b"_ibutton", "admin", b"admin", "closed", b"closed", "credit_limit", b"credit_limit", "ibutton", b"ibutton", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__admin: _TypeAlias = _typing.Literal["admin"]  # noqa: Y015
     _WhichOneofArgType__admin: _TypeAlias = _typing.Literal["_admin", b"_admin"]  # noqa: Y015
     _WhichOneofReturnType__closed: _TypeAlias = _typing.Literal["closed"]  # noqa: Y015
     _WhichOneofArgType__closed: _TypeAlias = _typing.Literal["_closed", b"_closed"]  # noqa: Y015
+    _WhichOneofReturnType__credit_limit: _TypeAlias = _typing.Literal["credit_limit"]  # noqa: Y015
+    _WhichOneofArgType__credit_limit: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit"]  # noqa: Y015
     _WhichOneofReturnType__ibutton: _TypeAlias = _typing.Literal["ibutton"]  # noqa: Y015
     _WhichOneofArgType__ibutton: _TypeAlias = _typing.Literal["_ibutton", b"_ibutton"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__admin) -> _WhichOneofReturnType__admin | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__closed) -> _WhichOneofReturnType__closed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__credit_limit) -> _WhichOneofReturnType__credit_limit | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ibutton) -> _WhichOneofReturnType__ibutton | None: ...
 

@@ -36,7 +36,10 @@ def schema(path: Path) -> Schema:
             " WHERE sql IS NOT NULL AND name <> 'alembic_version'"
         ).fetchall()
     return {
-        (kind, name): frozenset(re.split(r",? (?=CONSTRAINT )| (?=\) )", " ".join(sql.split())))
+        # SQLite puts the name of a table that was renamed in quotes.
+        (kind, name): frozenset(
+            re.split(r",? (?=CONSTRAINT )| (?=\) )", " ".join(sql.replace('"', "").split()))
+        )
         for kind, name, sql in rows
     }
 

@@ -38,13 +38,15 @@ def account_facts(account: pb.Account) -> dict[str, Any]:
         "available": account.available_credits,
         "held": account.held_credits,
         "posted": account.posted_credits,
+        "limit": account.credit_limit,
     }
 
 
 def account_sentence(account: pb.Account) -> str:
     """An account's credits for a person."""
     held = f"; {account.held_credits} more are held for drops" if account.held_credits else ""
-    return f"{short(account.name)} can spend {account.available_credits} credits{held}"
+    owed = f"; {-account.posted_credits} are owed" if account.posted_credits < 0 else ""
+    return f"{short(account.name)} can spend {account.available_credits} credits{held}{owed}"
 
 
 @command

@@ -19,6 +19,8 @@ COLUMNS = {
     "held": "HELD",
     "admin": "ADMIN",
     "closed": "CLOSED",
+    "posted": "OWNED",
+    "limit": "LIMIT",
 }
 
 Name = Annotated[str, typer.Argument(metavar="USER")]
@@ -99,11 +101,15 @@ def change_user(
     no_ibutton: Annotated[
         bool, typer.Option("--no-ibutton", help="Take the iButton away.")
     ] = False,
+    credit_limit: Annotated[
+        int | None,
+        typer.Option("--credit-limit", metavar="CREDITS", help="So many may be owed; 0 for none."),
+    ] = None,
 ) -> None:
     """Change what a user may do; closing ends every login of the user at once."""
     if no_ibutton and ibutton is not None:
         raise CommandError("--ibutton or --no-ibutton", Exit.USAGE)
-    if admin is None and closed is None and ibutton is None and not no_ibutton:
+    if (admin, closed, ibutton, credit_limit, no_ibutton) == (None, None, None, None, False):
         raise CommandError("nothing to change; see drink admin user change --help", Exit.USAGE)
     options = shared(context)
     request = pb.UpdateAccountRequest(
@@ -111,6 +117,7 @@ def change_user(
         admin=admin,
         closed=closed,
         ibutton="" if no_ibutton else ibutton,
+        credit_limit=credit_limit,
     )
     with options.api() as api:
         account = api.call(api.accounts.UpdateAccount, request).account
@@ -157,6 +164,8 @@ def add_credits(
 
 def _sentence(account: pb.Account) -> str:
     facts = [account_sentence(account)]
+    if account.credit_limit:
+        facts.append(f"may owe {account.credit_limit}")
     if account.admin:
         facts.append("administrator")
     if account.closed:

@@ -66,6 +66,9 @@ def change(
     closed: Annotated[
         bool | None, typer.Option("--closed/--open", help="May not log in or buy.")
     ] = None,
+    credit_limit: Annotated[
+        int | None, typer.Option(help="So many credits may be owed; 0 for none.")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Even if nobody is left who administers.")
     ] = False,
@@ -85,6 +88,7 @@ def change(
             no_ibutton=no_ibutton,
             admin=admin,
             closed=closed,
+            credit_limit=credit_limit,
             force=force,
         ),
     )
@@ -95,7 +99,7 @@ def list_users(context: typer.Context) -> None:
     """Show every user with credits."""
     accounts = run(context, lambda drink: drink.accounts.list_users())
     table(
-        ("user", "available", "held", "admin", "closed"),
+        ("user", "available", "held", "admin", "closed", "owned", "limit"),
         [
             (
                 account.name,
@@ -103,6 +107,8 @@ def list_users(context: typer.Context) -> None:
                 account.held,
                 "yes" if account.admin else "",
                 "yes" if account.closed else "",
+                account.posted,
+                account.credit_limit,
             )
             for account in accounts
         ],

@@ -29,6 +29,7 @@ class Account:
         posted: Credits owned, including held ones.
         held: Credits held for drops that are not settled.
         since_ms: When the account was created, or created again after it was closed.
+        credit_limit: Credits that it may owe: how far `unheld` may go below zero.
     """
 
     name: str
@@ -39,11 +40,17 @@ class Account:
     posted: int
     held: int
     since_ms: int = 0
+    credit_limit: int = 0
+
+    @property
+    def unheld(self) -> int:
+        """Credits owned and not held; below zero if some are owed."""
+        return self.posted - self.held
 
     @property
     def available(self) -> int:
-        """Credits that can be spent."""
-        return self.posted - self.held
+        """Credits that can be spent; 0 while more is owed than a limit that was lowered."""
+        return max(0, self.unheld + self.credit_limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
             closed=request.closed if request.HasField("closed") else None,
             ibutton=request.ibutton or None,
             no_ibutton=request.HasField("ibutton") and not request.ibutton,
+            credit_limit=request.credit_limit if request.HasField("credit_limit") else None,
         )
         return pb.UpdateAccountResponse(account=account_message(account))
 

@@ -230,6 +230,7 @@ def account_message(account: Account) -> account_service_pb2.Account:
         available_credits=account.available,
         closed=account.closed,
         create_time=timestamp(account.since_ms),
+        credit_limit=account.credit_limit,
     )
 
 

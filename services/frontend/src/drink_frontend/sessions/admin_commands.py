@@ -31,8 +31,8 @@ async def edit_user(
     # The change that may be refused comes first.
     if admin is not None:
         await session.services.accounts.change(session.caller.name, found.name, admin=admin)
-    if wanted != found.available:
-        await _move(session, found.name, wanted - found.available)
+    if wanted != found.unheld:
+        await _move(session, found.name, wanted - found.unheld)
     return StatusLine(ReplyCode.SAVED)
 
 

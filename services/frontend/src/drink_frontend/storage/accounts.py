@@ -72,6 +72,7 @@ _UPDATE = Statement(
             accounts.c.closed,
             accounts.c.password_hash,
             accounts.c.ibutton_digest,
+            accounts.c.credit_limit,
         )
     )
 )
@@ -84,6 +85,7 @@ _READMIT = Statement(
         password_hash=bindparam("password_hash"),
         ibutton_digest=bindparam("ibutton_digest"),
         created_ms=bindparam("now_ms"),
+        credit_limit=constant(0),
     )
 )
 _ADD_TOKEN = Statement(
@@ -222,6 +224,7 @@ class AccountTable:
         closed: bool | None = None,
         password_hash: str | None = None,
         ibutton_digest: str | None = None,
+        credit_limit: int | None = None,
     ) -> None:
         """Changes what is not None.
 
@@ -236,6 +239,7 @@ class AccountTable:
             closed=plain(closed),
             password_hash=password_hash,
             ibutton_digest=ibutton_digest,
+            credit_limit=credit_limit,
         )
         assert changed == 1, "no such account"
         self._touched.accounts[name] = None
@@ -256,7 +260,7 @@ class AccountTable:
         password_hash: str | None,
         ibutton_digest: str | None,
     ) -> None:
-        """Opens a closed account again, with these credentials only and without tokens.
+        """Opens a closed account again, with these credentials only, no tokens and no credit limit.
 
         Raises:
             AlreadyExistsError: the iButton belongs to another account.

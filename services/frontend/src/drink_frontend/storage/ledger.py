@@ -60,6 +60,7 @@ _DROP_ID = func.coalesce(
     .correlate(transfers)
     .scalar_subquery(),
 )
+_LAST = Statement(select(func.coalesce(func.max(transfers.c.sequence), constant(0))))
 _PAID = select(
     transfers.c.sequence.label("sequence"),
     transfers.c.id,
@@ -123,6 +124,12 @@ class LedgerTable:
     def grants(self, request_id: str) -> Sequence[Transfer]:
         """The MOVEs from or to the funding account by requests of that id, of any actor."""
         return [_TRANSFER.read(row) for row in self._executor.all(_GRANTS, request_id=request_id)]
+
+    def last_sequence(self) -> int:
+        """The sequence of the newest transfer; 0 if there is none."""
+        row = self._executor.one(_LAST)
+        assert row is not None
+        return int(row[0])
 
     def entries(self, account: str, before: int | None, limit: int) -> Sequence[LedgerEntry]:
         """Up to `limit` entries of the account with a sequence below `before`, newest first."""

@@ -36,7 +36,7 @@ from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -131,6 +131,7 @@ accounts = Table(
     _column("debits_posted"),
     _column("credits_pending"),
     _column("credits_posted"),
+    Column("credit_limit", _WHOLE, nullable=False, server_default=text("0")),
     UniqueConstraint("ibutton_digest"),
     _check("kind", f"kind IN {_among(*AccountKind)}"),
     _check("flags", "admin IN (0, 1) AND closed IN (0, 1)"),
@@ -140,8 +141,8 @@ accounts = Table(
         " AND credits_pending >= 0 AND credits_posted >= 0",
     ),
     Index("accounts_by_letters", text("lower(name)")),
-    # Only the funding account may be negative: that is how credits are created.
-    _check("available", "kind = 'FUNDING' OR credits_posted - debits_posted - debits_pending >= 0"),
+    # A trigger holds balances above the limit: lowering it changes no balance that is below.
+    _check("limit", f"credit_limit BETWEEN 0 AND {CREDITS_MAX}"),
     **_STRICT_BY_KEY,
 )
 

@@ -88,6 +88,16 @@ TRIGGERS = {
         " WHERE refunds.transfer_id = NEW.id AND refunds.amount = NEW.amount"
         " AND drops.account = NEW.credit_account AND 'sales/' || machine = NEW.debit_account)",
     ),
+    # Only the funding account may go below its limit: that is how credits are created. A balance
+    # that is below it, since the limit was lowered, may rise and stay.
+    "accounts_available": Trigger(
+        "UPDATE OF debits_pending, debits_posted, credits_posted",
+        "accounts",
+        "NEW.kind <> 'FUNDING'"
+        " AND NEW.credits_posted - NEW.debits_posted - NEW.debits_pending < -NEW.credit_limit"
+        " AND NEW.credits_posted - NEW.debits_posted - NEW.debits_pending"
+        " < OLD.credits_posted - OLD.debits_posted - OLD.debits_pending",
+    ),
     # Only items that drops return may raise the count above the limit.
     "slots_loaded_within_limit": Trigger(
         "UPDATE OF loaded",

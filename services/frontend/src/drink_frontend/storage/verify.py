@@ -51,20 +51,6 @@ _QUERIES = {
             FROM accounts
         ) AS totals
         WHERE debits_posted <> credits_posted OR debits_pending <> credits_pending""",
-    "2: account {} could spend only {} after transfer {}": """
-        SELECT account, available, sequence FROM (
-            SELECT account, sequence,
-                SUM(change) OVER (PARTITION BY account ORDER BY sequence) AS available
-            FROM (
-                SELECT debit_account AS account, sequence, CASE kind
-                    WHEN 'VOID' THEN amount WHEN 'POST' THEN 0 ELSE -amount END AS change
-                FROM transfers
-                UNION ALL
-                SELECT credit_account, sequence, amount
-                FROM transfers WHERE kind IN ('MOVE', 'POST')
-            ) AS changes
-        ) AS history JOIN accounts ON accounts.name = account
-        WHERE available < 0 AND accounts.kind <> 'FUNDING'""",
     "3: drop {} has {} holds": """
         SELECT drops.id, COUNT(transfers.id) FROM drops
         LEFT JOIN transfers ON transfers.drop_id = drops.id AND transfers.kind = 'HOLD'
@@ -157,6 +143,26 @@ _REMARKS = {
 }
 """The remark for each row that a query returns."""
 
+# The balances below zero after transfers that lowered them.
+_OWED = """
+    SELECT account, available, sequence FROM (
+        SELECT account, sequence, change,
+            SUM(change) OVER (PARTITION BY account ORDER BY sequence) AS available
+        FROM (
+            SELECT debit_account AS account, sequence, CASE kind
+                WHEN 'VOID' THEN amount WHEN 'POST' THEN 0 ELSE -amount END AS change
+            FROM transfers
+            UNION ALL
+            SELECT credit_account, sequence, amount
+            FROM transfers WHERE kind IN ('MOVE', 'POST')
+        ) AS changes
+    ) AS history JOIN accounts ON accounts.name = account
+    WHERE available < 0 AND change < 0 AND accounts.kind <> 'FUNDING'
+    ORDER BY account, sequence"""
+_LIMIT_RECORDS = """
+    SELECT account, facts FROM audit
+    WHERE kind = 'ACCOUNT_CHANGED' AND facts LIKE '%"credit_limit"%' ORDER BY sequence"""
+_LIMITS = "SELECT name, credit_limit FROM accounts"
 _HISTORIES = """
     SELECT drops.id, drops.state, drops.cause, drops.price, audit.facts FROM drops
     LEFT JOIN audit ON audit.drop_id = drops.id AND audit.kind = 'DROP_MOVED'
@@ -174,6 +180,7 @@ def verify_books(query: Query) -> list[str]:
     problems: list[str] = []
     for sentence, sql in _QUERIES.items():
         problems += _first(sentence.format(*row) for row in query(sql))
+    problems += _first(_check_owed(query(_OWED), query(_LIMIT_RECORDS), query(_LIMITS)))
     problems += _first(_check_histories(query(_HISTORIES)))
     problems += _first(_check_loads(query(_LOADS), query(_SLOTS)))
     return problems
@@ -201,6 +208,28 @@ def _first(problems: Iterable[str]) -> list[str]:
             return [*shown, f"{problem.partition(':')[0]}: and more"]
         shown.append(problem)
     return shown
+
+
+def _check_owed(
+    owed: Iterable[Any], records: Iterable[Any], limits: Iterable[Any]
+) -> Iterator[str]:
+    """Checks that nobody came to owe more than the credit limit of that moment."""
+    changes: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for account, text in records:
+        facts = json.loads(text)
+        changes[account].append((facts["after_transfer"], facts["credit_limit"]))
+    for account, available, sequence in owed:
+        earlier = [limit for after, limit in changes[account] if after < sequence]
+        limit = earlier[-1] if earlier else 0
+        if available < -limit:
+            yield (
+                f"2: account {account} could spend only {available} after transfer {sequence},"
+                f" its limit was {limit}"
+            )
+    for account, limit in limits:
+        recorded = changes[account][-1][1] if changes[account] else 0
+        if limit != recorded:
+            yield f"2: account {account} has the limit {limit}, its last record says {recorded}"
 
 
 def _check_histories(rows: Iterable[Any]) -> Iterator[str]:

@@ -11,12 +11,13 @@ from drink_frontend.domain.errors import (
     FieldInvalidError,
     TokenInvalidError,
 )
-from drink_frontend.domain.ledger import AccountKind
+from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind
 from drink_frontend.domain.limits import (
     PASSWORD_MAX,
     check_account,
     check_ibutton,
     check_password,
+    check_range,
 )
 from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness
 from drink_frontend.storage.database import Database
@@ -240,7 +241,11 @@ class Accounts:
         password_hash = await self._hash(password)
         ibutton_digest = None if ibutton is None else digest(check_ibutton(ibutton))
         now_ms = self._clock.now_ms()
-        given = {"password": password, "ibutton": ibutton, "admin": admin}
+        given: dict[str, str | int | None] = {
+            "password": password,
+            "ibutton": ibutton,
+            "admin": admin,
+        }
 
         def create(tx: Transaction) -> Account:
             earlier = tx.accounts.find(name) if readmit else None
@@ -252,7 +257,8 @@ class Accounts:
                     password_hash=password_hash,
                     ibutton_digest=ibutton_digest,
                 )
-                _audit(tx, actor, earlier.name, now_ms, {"readmitted": True, **given})
+                facts = {"readmitted": True, **given, **_limited(tx, 0)}
+                _audit(tx, actor, earlier.name, now_ms, facts)
                 return user(tx, earlier.name)
             tx.accounts.add(
                 name, AccountKind.USER, now_ms, admin=admin, password_hash=password_hash
@@ -274,6 +280,7 @@ class Accounts:
         no_ibutton: bool = False,
         admin: bool | None = None,
         closed: bool | None = None,
+        credit_limit: int | None = None,
         force: bool = False,
     ) -> Account:
         """Changes the given attributes.
@@ -289,18 +296,27 @@ class Accounts:
             no_ibutton: Whether its iButton is taken away.
             admin: Whether it administers.
             closed: Whether it may no longer log in or pay.
+            credit_limit: Credits that it may owe. A limit below what is owed now ends buying and
+                sending, and changes nothing else.
             force: Whether the last administrator may be removed.
 
         Raises:
             LastAdministratorError: no administrator would be left.
-            FieldInvalidError: the password or iButton is invalid.
+            FieldInvalidError: the password, iButton or limit is invalid.
             AccountNotFoundError: there is no such user.
             AlreadyExistsError: the iButton is taken.
         """
+        if credit_limit is not None:
+            check_range(credit_limit, "credit_limit", 0, CREDITS_MAX)
         password_hash = await self._hash(password)
         ibutton_digest = None if ibutton is None else digest(check_ibutton(ibutton))
         now_ms = self._clock.now_ms()
-        changes = {"password": password, "ibutton": ibutton, "admin": admin, "closed": closed}
+        changes: dict[str, str | int | None] = {
+            "password": password,
+            "ibutton": ibutton,
+            "admin": admin,
+            "closed": closed,
+        }
         if no_ibutton:
             changes["ibutton"] = False
             ibutton_digest = None
@@ -319,10 +335,11 @@ class Accounts:
                 ibutton_digest=ibutton_digest,
                 admin=admin,
                 closed=closed,
+                credit_limit=credit_limit,
             )
             if password is not None or closed:
                 tx.accounts.remove_tokens(before.name)
-            _audit(tx, actor, before.name, now_ms, changes)
+            _audit(tx, actor, before.name, now_ms, {**changes, **_limited(tx, credit_limit)})
             return user(tx, before.name)
 
         return await self._storage.write(change)
@@ -343,8 +360,15 @@ def _ibutton_digest(ibutton: str) -> str | None:
         return None
 
 
+def _limited(tx: Transaction, credit_limit: int | None) -> dict[str, int]:
+    """Facts of a new limit, with the transfer after which it holds, for the check of the books."""
+    if credit_limit is None:
+        return {}
+    return {"credit_limit": credit_limit, "after_transfer": tx.ledger.last_sequence()}
+
+
 def _audit(
-    tx: Transaction, actor: str, name: str, now_ms: int, changes: dict[str, str | bool | None]
+    tx: Transaction, actor: str, name: str, now_ms: int, changes: dict[str, str | int | None]
 ) -> None:
     # Of a secret, only the fact that it was set is recorded.
     facts = {
