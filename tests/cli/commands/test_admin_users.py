@@ -91,3 +91,27 @@ def test_a_repeated_gift_is_given_once(administrator: Drink) -> None:
 @pytest.mark.parametrize("number", ["0", "1000001", "x"])
 def test_what_is_no_gift_is_refused(administrator: Drink, number: str) -> None:
     assert administrator("admin", "credits", "add", BOB.name, number).exit_code == Exit.USAGE
+
+
+def test_credits_are_set_to_a_number_that_was_seen_before(administrator: Drink) -> None:
+    def posted() -> int:
+        shown = json.loads(administrator("--json", "admin", "user", "show", "bob").output)
+        return int(shown["posted"])
+
+    before = posted()
+    change = ("admin", "credits", "set", "bob")
+    stale = administrator(*change, "5", "--expected", str(before + 1))
+    done = administrator(*change, "5", "--expected", str(before), "--why", "counted again")
+    assert (stale.exit_code, done.exit_code, posted()) == (Exit.REFUSED, Exit.DONE, 5)
+    administrator(*change, str(before), "--expected", "5")
+    assert posted() == before
+
+
+def test_a_user_may_owe_up_to_the_limit(administrator: Drink) -> None:
+    before = json.loads(administrator("--json", "admin", "user", "show", "bob").output)
+    changed = administrator("admin", "user", "change", "bob", "--credit-limit", "30")
+    assert f"bob can spend {before['available'] + 30} credits" in changed.output
+    assert "may owe 30" in changed.output
+    wrong = administrator("admin", "user", "change", "bob", "--credit-limit", "-1")
+    assert wrong.exit_code == Exit.USAGE
+    administrator("admin", "user", "change", "bob", "--credit-limit", "0")

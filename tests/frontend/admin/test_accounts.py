@@ -132,3 +132,27 @@ def test_bad_input_is_refused_with_its_reason(
     assert [
         account.name for account in operator.look(lambda drink: drink.accounts.list_users())
     ] == ["bob"]
+
+
+def test_credits_are_set_if_they_are_what_was_expected(operator: Operator) -> None:
+    operator.admin("user", "add", "alice")
+    operator.admin("credits", "add", "alice", "50", "--why", "a gift")
+    refusal = operator.refused("credits", "set", "alice", "7", "--expected", "51")
+    assert refusal.startswith("BALANCE_CHANGED")
+    answer = operator.admin("credits", "set", "alice", "7", "--expected", "50", "--why", "counted")
+    assert answer == "alice: 7 credits available, 0 held\n"
+
+
+def test_a_user_may_owe_up_to_the_limit(operator: Operator) -> None:
+    operator.admin("user", "add", "alice")
+    operator.admin("user", "change", "alice", "--credit-limit", "30", "--by", "ann")
+    assert operator.admin("credits", "add", "alice", "--", "-30").startswith("alice: 0 credits")
+    assert "INSUFFICIENT_CREDITS" in operator.refused("credits", "add", "alice", "--", "-1")
+    assert operator.admin("user", "list").splitlines()[1].split() == [
+        "alice",
+        "0",
+        "0",
+        "-30",
+        "30",
+    ]
+    assert operator.admin("verify") == "The books agree.\n"

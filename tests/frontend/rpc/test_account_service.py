@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from drink.v1 import account_service_pb2 as pb
 from drink_frontend.domain.drop import Cause, State
@@ -226,3 +227,83 @@ class TestRefusals:
         self, frontend: Frontend, request_: Any, field: str
     ) -> None:
         assert (await frontend.refused(request_, ROOT)).facts == {"field": field}
+
+
+async def test_credits_are_set_and_the_entry_says_why(frontend: Frontend) -> None:
+    request = pb.SetCreditsRequest(
+        request_id="s",
+        account="accounts/ann",
+        posted_credits=0,
+        expected_posted_credits=200,
+        reason="moved out",
+    )
+    first, again = [await frontend.call(request, ROOT) for _ in range(2)]
+    assert first.account == again.account
+    assert first.account.posted_credits == 0
+    own = await frontend.call(pb.ListEntriesRequest(), ANN)
+    entry = own.entries[0]
+    assert (entry.credits, entry.posted_change, entry.actor) == (-200, -200, "root")
+    assert entry.reason == "moved out"
+
+    request.request_id = "s2"
+    refusal = await frontend.refused(request, ROOT)
+    assert refusal.status == ("FAILED_PRECONDITION", "BALANCE_CHANGED")
+    assert refusal.facts == {"posted": "0"}
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "field"),
+    [
+        ("AddCredits", {"reason": "x" * 201}, "reason"),
+        ("AddCredits", {"reason": "\x7f"}, "reason"),
+        ("TransferCredits", {"reason": "x" * 201}, "reason"),
+        ("SetCredits", {"posted_credits": None}, "posted_credits"),
+        ("SetCredits", {"expected_posted_credits": None}, "expected_posted_credits"),
+        ("SetCredits", {"posted_credits": 2**63 - 1}, "posted_credits"),
+        ("SetCredits", {"posted_credits": -(2**63)}, "posted_credits"),
+        ("SetCredits", {"expected_posted_credits": 2**63 - 1}, "expected_posted_credits"),
+        ("SetCredits", {"account": "ann"}, "account"),
+        ("SetCredits", {"request_id": ""}, "request_id"),
+        ("ListEntries", {"kinds": [7]}, "kinds"),
+        ("ListEntries", {"kinds": [0]}, "kinds"),
+        ("ListEntries", {"start_time": Timestamp(seconds=2**62)}, "start_time"),
+        ("ListEntries", {"end_time": Timestamp(nanos=-1)}, "end_time"),
+    ],
+)
+async def test_a_wrong_field_of_credits_is_named(
+    frontend: Frontend, method: str, fields: dict[str, Any], field: str
+) -> None:
+    terms: dict[str, Any] = {
+        "AddCredits": {"request_id": "a", "account": "accounts/ann", "credits": 5},
+        "TransferCredits": {"request_id": "t", "recipient": "accounts/bob", "credits": 5},
+        "SetCredits": {
+            "request_id": "s",
+            "account": "accounts/ann",
+            "posted_credits": 5,
+            "expected_posted_credits": 200,
+        },
+        "ListEntries": {},
+    }[method] | fields
+    request = getattr(pb, f"{method}Request")(**terms)
+    refusal = await frontend.refused(request, ROOT)
+    assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
+
+
+async def test_entries_of_a_kind_and_time_have_pages_of_their_own(frontend: Frontend) -> None:
+    bench = frontend.bench
+    start = Timestamp()
+    start.FromMilliseconds(bench.clock.now_ms() + 1_000)
+    bench.clock.pass_s(1)
+    for number in range(3):
+        root = await bench.account("root")
+        await bench.transfers.add_credits(root, f"a{number}", "ann", 1 + number)
+    request = pb.ListEntriesRequest(page_size=2, start_time=start, kinds=[pb.Entry.KIND_TRANSFER])
+    page = await frontend.call(request, ANN)
+    assert [entry.credits for entry in page.entries] == [3, 2]
+    request.page_token = page.next_page_token
+    last = await frontend.call(request, ANN)
+    assert [entry.credits for entry in last.entries] == [1]
+
+    request.ClearField("kinds")
+    refusal = await frontend.refused(request, ANN)
+    assert refusal.facts == {"field": "page_token"}

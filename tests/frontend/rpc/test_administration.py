@@ -18,6 +18,9 @@ CALLS = {
     "ListAccounts": accounts.ListAccountsRequest(),
     "CreateAccount": accounts.CreateAccountRequest(name="accounts/eve"),
     "UpdateAccount": accounts.UpdateAccountRequest(name="accounts/nobody", closed=True),
+    "SetCredits": accounts.SetCreditsRequest(
+        request_id="r", account="accounts/nobody", posted_credits=1, expected_posted_credits=2
+    ),
     "SetPassword": accounts.SetPasswordRequest(name="accounts/nobody", password="x"),
     "CreateMachine": machines.CreateMachineRequest(name="machines/x", display_name="X"),
     "UpdateMachine": machines.UpdateMachineRequest(name="machines/none", enabled=False),

@@ -115,17 +115,41 @@ class Entry(_message.Message):
     COUNTERPART_FIELD_NUMBER: _builtins.int
     DROP_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    POSTED_CHANGE_FIELD_NUMBER: _builtins.int
+    HELD_CHANGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `accounts/{account}/entries/{entry}`."""
     kind: Global___Entry.Kind.ValueType
     """What it does."""
     credits: _builtins.int
-    """Credits; positive into the account, negative out of it."""
+    """Credits; positive into the account, negative out of it. KIND_VOID repeats
+    the number of its KIND_HOLD: posted_change and held_change say what it
+    does.
+    """
     counterpart: _builtins.str
     """The other side: `accounts/{account}` or the name of a book account."""
     drop: _builtins.str
     """The drop it belongs to: `drops/{drop}`; empty for plain transfers. A
     transfer with a drop is its refund.
+    """
+    actor: _builtins.str
+    """Who moved the credits: the name of an account, or `operator:` and a
+    person's name; empty for what drops do.
+    """
+    reason: _builtins.str
+    """Why, in the words of who moved them; empty for none."""
+    item: _builtins.str
+    """What the drop bought; empty without a drop."""
+    posted_change: _builtins.int
+    """What it adds to Account.posted_credits: the changes of all entries add up
+    to it.
+    """
+    held_change: _builtins.int
+    """What it adds to Account.held_credits: a hold adds, and is taken away again
+    when it is paid or set free.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -140,10 +164,15 @@ class Entry(_message.Message):
         counterpart: _builtins.str = ...,
         drop: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        item: _builtins.str = ...,
+        posted_change: _builtins.int = ...,
+        held_change: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counterpart", b"counterpart", "create_time", b"create_time", "credits", b"credits", "drop", b"drop", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "counterpart", b"counterpart", "create_time", b"create_time", "credits", b"credits", "drop", b"drop", "held_change", b"held_change", "item", b"item", "kind", b"kind", "name", b"name", "posted_change", b"posted_change", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -294,22 +323,26 @@ class AddCreditsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required. As in DropRequest."""
     account: _builtins.str
     """Required. `accounts/{account}`."""
     credits: _builtins.int
     """Required. Not zero, at most 1,000,000 either way; negative takes back."""
+    reason: _builtins.str
+    """Why, for the user's entries: at most 200 characters."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         account: _builtins.str = ...,
         credits: _builtins.int = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "credits", b"credits", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "credits", b"credits", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -340,6 +373,77 @@ class AddCreditsResponse(_message.Message):
 Global___AddCreditsResponse: _TypeAlias = AddCreditsResponse  # noqa: Y015
 
 @_typing.final
+class SetCreditsRequest(_message.Message):
+    """Says what a user shall own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    POSTED_CREDITS_FIELD_NUMBER: _builtins.int
+    EXPECTED_POSTED_CREDITS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. As in DropRequest."""
+    account: _builtins.str
+    """Required. `accounts/{account}`."""
+    posted_credits: _builtins.int
+    """Required. What Account.posted_credits shall be: at most 1,000,000 either
+    way, and as far from the expected number.
+    """
+    expected_posted_credits: _builtins.int
+    """Required. What the caller has seen in Account.posted_credits."""
+    reason: _builtins.str
+    """Why, for the user's entries: at most 200 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        posted_credits: _builtins.int | None = ...,
+        expected_posted_credits: _builtins.int | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_posted_credits", b"_expected_posted_credits", "_posted_credits", b"_posted_credits", "expected_posted_credits", b"expected_posted_credits", "posted_credits", b"posted_credits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_posted_credits", b"_expected_posted_credits", "_posted_credits", b"_posted_credits", "account", b"account", "expected_posted_credits", b"expected_posted_credits", "posted_credits", b"posted_credits", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_posted_credits: _TypeAlias = _typing.Literal["expected_posted_credits"]  # noqa: Y015
+    _WhichOneofArgType__expected_posted_credits: _TypeAlias = _typing.Literal["_expected_posted_credits", b"_expected_posted_credits"]  # noqa: Y015
+    _WhichOneofReturnType__posted_credits: _TypeAlias = _typing.Literal["posted_credits"]  # noqa: Y015
+    _WhichOneofArgType__posted_credits: _TypeAlias = _typing.Literal["_posted_credits", b"_posted_credits"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_posted_credits) -> _WhichOneofReturnType__expected_posted_credits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__posted_credits) -> _WhichOneofReturnType__posted_credits | None: ...
+
+Global___SetCreditsRequest: _TypeAlias = SetCreditsRequest  # noqa: Y015
+
+@_typing.final
+class SetCreditsResponse(_message.Message):
+    """The account after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """The account."""
+
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetCreditsResponse: _TypeAlias = SetCreditsResponse  # noqa: Y015
+
+@_typing.final
 class TransferCreditsRequest(_message.Message):
     """Sends the caller's credits to another user."""
 
@@ -348,22 +452,26 @@ class TransferCreditsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     RECIPIENT_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Required. As in DropRequest."""
     recipient: _builtins.str
     """Required. `accounts/{account}`."""
     credits: _builtins.int
     """Required. 1 to 1,000,000."""
+    reason: _builtins.str
+    """What for, in the entries of both: at most 200 characters."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         recipient: _builtins.str = ...,
         credits: _builtins.int = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "recipient", b"recipient", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "reason", b"reason", "recipient", b"recipient", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -402,22 +510,40 @@ class ListEntriesRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`accounts/{account}`; empty for the caller's own."""
     page_size: _builtins.int
     """At most this many; 50 if unset, 1,000 at most."""
     page_token: _builtins.str
     """From the previous page's response."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___Entry.Kind.ValueType]:
+        """Only entries of these kinds; empty for all."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only entries that were written at this time or later."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only entries that were written before this time."""
+
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        kinds: _abc.Iterable[Global___Entry.Kind.ValueType] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -61,6 +61,11 @@ class AccountServiceStub:
                 request_serializer=drink_dot_v1_dot_account__service__pb2.AddCreditsRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_account__service__pb2.AddCreditsResponse.FromString,
                 _registered_method=True)
+        self.SetCredits = channel.unary_unary(
+                '/drink.v1.AccountService/SetCredits',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.SetCreditsRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.SetCreditsResponse.FromString,
+                _registered_method=True)
         self.TransferCredits = channel.unary_unary(
                 '/drink.v1.AccountService/TransferCredits',
                 request_serializer=drink_dot_v1_dot_account__service__pb2.TransferCreditsRequest.SerializeToString,
@@ -129,6 +134,14 @@ class AccountServiceServicer:
 
     def AddCredits(self, request, context):
         """Moves credits between the funding account and a user. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetCredits(self, request, context):
+        """Sets what a user owns to a number, by a transfer of the difference, if the
+        user still owns what the caller expects. Administrators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,6 +217,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.AddCredits,
                     request_deserializer=drink_dot_v1_dot_account__service__pb2.AddCreditsRequest.FromString,
                     response_serializer=drink_dot_v1_dot_account__service__pb2.AddCreditsResponse.SerializeToString,
+            ),
+            'SetCredits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCredits,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.SetCreditsRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.SetCreditsResponse.SerializeToString,
             ),
             'TransferCredits': grpc.unary_unary_rpc_method_handler(
                     servicer.TransferCredits,
@@ -373,6 +391,33 @@ class AccountService:
             '/drink.v1.AccountService/AddCredits',
             drink_dot_v1_dot_account__service__pb2.AddCreditsRequest.SerializeToString,
             drink_dot_v1_dot_account__service__pb2.AddCreditsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCredits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/SetCredits',
+            drink_dot_v1_dot_account__service__pb2.SetCreditsRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.SetCreditsResponse.FromString,
             options,
             channel_credentials,
             insecure,

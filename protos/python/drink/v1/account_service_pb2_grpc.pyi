@@ -47,6 +47,10 @@ class AccountServiceStub:
     """The caller's account; any account for an administrator."""
     AddCredits: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.AddCreditsRequest, _account_service_pb2.AddCreditsResponse]
     """Moves credits between the funding account and a user. Administrators only."""
+    SetCredits: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.SetCreditsRequest, _account_service_pb2.SetCreditsResponse]
+    """Sets what a user owns to a number, by a transfer of the difference, if the
+    user still owns what the caller expects. Administrators only.
+    """
     TransferCredits: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.TransferCreditsRequest, _account_service_pb2.TransferCreditsResponse]
     """Sends credits of the caller to another user."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListEntriesRequest, _account_service_pb2.ListEntriesResponse]
@@ -81,6 +85,10 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """The caller's account; any account for an administrator."""
     AddCredits: _aio.UnaryUnaryMultiCallable[_account_service_pb2.AddCreditsRequest, _account_service_pb2.AddCreditsResponse]  # type: ignore[assignment]
     """Moves credits between the funding account and a user. Administrators only."""
+    SetCredits: _aio.UnaryUnaryMultiCallable[_account_service_pb2.SetCreditsRequest, _account_service_pb2.SetCreditsResponse]  # type: ignore[assignment]
+    """Sets what a user owns to a number, by a transfer of the difference, if the
+    user still owns what the caller expects. Administrators only.
+    """
     TransferCredits: _aio.UnaryUnaryMultiCallable[_account_service_pb2.TransferCreditsRequest, _account_service_pb2.TransferCreditsResponse]  # type: ignore[assignment]
     """Sends credits of the caller to another user."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListEntriesRequest, _account_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
@@ -142,6 +150,16 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.AddCreditsResponse, _abc.Awaitable[_account_service_pb2.AddCreditsResponse]]:
         """Moves credits between the funding account and a user. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def SetCredits(
+        self,
+        request: _account_service_pb2.SetCreditsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.SetCreditsResponse, _abc.Awaitable[_account_service_pb2.SetCreditsResponse]]:
+        """Sets what a user owns to a number, by a transfer of the difference, if the
+        user still owns what the caller expects. Administrators only.
+        """
 
     @_abc_1.abstractmethod
     def TransferCredits(

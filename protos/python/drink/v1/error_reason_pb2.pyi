@@ -100,6 +100,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the time in which a buyer may give back the drop has
     passed.
     """
+    ERROR_REASON_BALANCE_CHANGED: _ErrorReason.ValueType  # 63
+    """FAILED_PRECONDITION: the account owns another number of credits than was
+    expected; metadata `posted`.
+    """
     ERROR_REASON_LINK_SUPERSEDED: _ErrorReason.ValueType  # 50
     """ABORTED: a newer link of the same machine has taken over."""
     ERROR_REASON_AGENT_TOO_OLD: _ErrorReason.ValueType  # 51
@@ -193,6 +197,10 @@ ERROR_REASON_DROP_REFUNDED: ErrorReason.ValueType  # 61
 ERROR_REASON_REFUND_TOO_LATE: ErrorReason.ValueType  # 62
 """FAILED_PRECONDITION: the time in which a buyer may give back the drop has
 passed.
+"""
+ERROR_REASON_BALANCE_CHANGED: ErrorReason.ValueType  # 63
+"""FAILED_PRECONDITION: the account owns another number of credits than was
+expected; metadata `posted`.
 """
 ERROR_REASON_LINK_SUPERSEDED: ErrorReason.ValueType  # 50
 """ABORTED: a newer link of the same machine has taken over."""

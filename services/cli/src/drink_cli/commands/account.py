@@ -181,11 +181,12 @@ def send(
     context: typer.Context,
     credits_: Annotated[int, typer.Argument(metavar="CREDITS", min=1)],
     to: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Who gets them.")],
+    why: Annotated[str, typer.Option(help="What for; both see it.")] = "",
 ) -> None:
     """Send credits to somebody else."""
     options = shared(context)
     request = pb.TransferCreditsRequest(
-        request_id=str(uuid.uuid4()), recipient=f"accounts/{to}", credits=credits_
+        request_id=str(uuid.uuid4()), recipient=f"accounts/{to}", credits=credits_, reason=why
     )
     with options.api() as api:
         # gRPC repeats the call with the same request_id if no answer comes.

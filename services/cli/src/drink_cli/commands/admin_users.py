@@ -148,17 +148,53 @@ def add_credits(
     request_id: Annotated[
         str | None, typer.Option(help="Names this gift, so that a repeat gives nothing twice.")
     ] = None,
+    why: Annotated[str, typer.Option(help="Why, for the user's entries.")] = "",
 ) -> None:
     """Give somebody credits, or take them back."""
     options = shared(context)
     request = pb.AddCreditsRequest(
-        request_id=request_id or str(uuid.uuid4()), account=f"accounts/{name}", credits=number
+        request_id=request_id or str(uuid.uuid4()),
+        account=f"accounts/{name}",
+        credits=number,
+        reason=why,
     )
     with options.api() as api:
         account = api.call(api.accounts.AddCredits, request).account
     options.output.result(
         {**account_facts(account), "added": number, "request_id": request.request_id},
         f"{number:+} credits; {account_sentence(account)}",
+    )
+
+
+# A number below zero looks like an option.
+@credits_.command("set", context_settings={"ignore_unknown_options": True})
+@command
+def set_credits(
+    context: typer.Context,
+    name: Name,
+    number: Annotated[int, typer.Argument(metavar="CREDITS", help="What the user shall own.")],
+    *,
+    expected: Annotated[
+        int, typer.Option(help="What the user owns now, held credits counted, as you have seen it.")
+    ],
+    request_id: Annotated[
+        str | None, typer.Option(help="Names this change, so that a repeat changes nothing twice.")
+    ] = None,
+    why: Annotated[str, typer.Option(help="Why, for the user's entries.")] = "",
+) -> None:
+    """Set what somebody owns to a number; refused if it is not what was expected before."""
+    options = shared(context)
+    request = pb.SetCreditsRequest(
+        request_id=request_id or str(uuid.uuid4()),
+        account=f"accounts/{name}",
+        posted_credits=number,
+        expected_posted_credits=expected,
+        reason=why,
+    )
+    with options.api() as api:
+        account = api.call(api.accounts.SetCredits, request).account
+    options.output.result(
+        {**account_facts(account), "request_id": request.request_id}, _sentence(account)
     )
 
 

@@ -35,6 +35,9 @@ ENTRY_COLUMNS = {
     "kind": "KIND",
     "credits": "CREDITS",
     "counterpart": "COUNTERPART",
+    "item": "ITEM",
+    "reason": "REASON",
+    "actor": "BY",
     "drop": "DROP",
 }
 ENTRY_KINDS = {
@@ -345,10 +348,18 @@ def entry_row(entry: accounts.Entry, *, is_json: bool) -> dict[str, Any]:
     return {
         "time": iso_time(stamp) if is_json else local_time(stamp),
         "kind": _entry_kind(entry),
-        "credits": entry.credits,
+        "credits": _entry_credits(entry),
         "counterpart": short(entry.counterpart),
         "drop": short(entry.drop) if entry.drop else None,
+        "item": entry.item or None,
+        "actor": entry.actor or None,
+        "reason": entry.reason or None,
     }
+
+
+def _entry_credits(entry: accounts.Entry) -> int:
+    """What an entry does to what can be spent; what a payment takes of the held credits."""
+    return -entry.credits if entry.kind == accounts.Entry.KIND_VOID else entry.credits
 
 
 def _entry_kind(entry: accounts.Entry) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from drink_frontend.admin.command import operator, operator_account, recorded, run, table
+from drink_frontend.domain.entities import Account
 
 users = typer.Typer(help="Users.", no_args_is_help=True)
 credits_ = typer.Typer(help="Credits.", no_args_is_help=True)
@@ -125,12 +126,46 @@ def add_credits(
     request_id: Annotated[
         str | None, typer.Option(help="Names this gift, so that a repeat gives nothing twice.")
     ] = None,
+    why: Annotated[str, typer.Option(help="Why, for the user's entries.")] = "",
 ) -> None:
     """Give a user credits, or take them back."""
     account = run(
         context,
         lambda drink: drink.transfers.add_credits(
-            operator_account(), request_id or str(uuid.uuid4()), name, amount
+            operator_account(), request_id or str(uuid.uuid4()), name, amount, reason=why
         ),
     )
+    _show_credits(account)
+
+
+# A number below zero looks like an option.
+@credits_.command("set", context_settings={"ignore_unknown_options": True})
+@recorded
+def set_credits(
+    context: typer.Context,
+    name: Name,
+    amount: Annotated[int, typer.Argument(help="Credits that the user shall own.")],
+    *,
+    expected: Annotated[int, typer.Option(help="Credits that the user owns now, held ones too.")],
+    request_id: Annotated[
+        str | None, typer.Option(help="Names this change, so that a repeat changes nothing twice.")
+    ] = None,
+    why: Annotated[str, typer.Option(help="Why, for the user's entries.")] = "",
+) -> None:
+    """Set what a user owns to a number; refused if it is not what was expected before."""
+    account = run(
+        context,
+        lambda drink: drink.transfers.set_posted(
+            operator_account(),
+            request_id or str(uuid.uuid4()),
+            name,
+            amount,
+            expected,
+            reason=why,
+        ),
+    )
+    _show_credits(account)
+
+
+def _show_credits(account: Account) -> None:
     typer.echo(f"{account.name}: {account.available} credits available, {account.held} held")

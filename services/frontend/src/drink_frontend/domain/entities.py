@@ -271,6 +271,9 @@ class LedgerEntry:
         counterpart: The other account.
         drop_id: The drop that it belongs to; None for a MOVE that is no refund.
         created_ms: When the transfer was written.
+        actor: Who requested a MOVE; None for other kinds.
+        reason: Why, in the actor's words; None for none.
+        item: What the drop bought; None without a drop.
     """
 
     sequence: int
@@ -280,6 +283,44 @@ class LedgerEntry:
     counterpart: str
     drop_id: str | None
     created_ms: int
+    actor: str | None = None
+    reason: str | None = None
+    item: str | None = None
+
+    @property
+    def posted_change(self) -> int:
+        """Credits that it adds to what the account owns."""
+        return self.credits if self.kind in {TransferKind.MOVE, TransferKind.POST} else 0
+
+    @property
+    def held_change(self) -> int:
+        """Credits that it adds to what is held of the account's, for the account that pays."""
+        match self.kind:
+            case TransferKind.HOLD:
+                return -self.credits
+            case TransferKind.POST | TransferKind.VOID:
+                return self.credits
+            case TransferKind.MOVE:
+                return 0
+
+
+@dataclass(frozen=True, slots=True)
+class EntrySelection:
+    """Which entries of an account are wanted.
+
+    Attributes:
+        kinds: Of these kinds; empty for all.
+        from_ms: Written at this time or later.
+        before_ms: Written before this time.
+    """
+
+    kinds: tuple[TransferKind, ...] = ()
+    from_ms: int = 0
+    before_ms: int = 2**63 - 1
+
+
+ALL_ENTRIES = EntrySelection()
+"""Every entry of an account."""
 
 
 class AuditKind(StrEnum):

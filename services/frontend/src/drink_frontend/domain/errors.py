@@ -156,6 +156,13 @@ class DropNotUnknownError(DrinkError):
     code = "FAILED_PRECONDITION"
 
 
+class BalanceChangedError(DrinkError):
+    """The account owns another number of credits than was expected; fact `posted` in credits."""
+
+    reason = "BALANCE_CHANGED"
+    code = "FAILED_PRECONDITION"
+
+
 class DropNotPaidError(DrinkError):
     """Only a drop that was paid can be refunded."""
 

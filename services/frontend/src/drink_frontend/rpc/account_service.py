@@ -5,13 +5,14 @@ from functools import partial
 
 from drink.v1 import account_service_pb2 as pb
 from drink.v1 import account_service_pb2_grpc
-from drink_frontend.domain.entities import Account, Proof
+from drink_frontend.domain.entities import ALL_ENTRIES, Account, Proof
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.limits import PASSWORD_MAX, check_account, check_ibutton, check_range
 from drink_frontend.rpc.calls import Context, administrator, caller, current_call
 from drink_frontend.rpc.conversion import (
     account_message,
     entry_message,
+    entry_selection,
     page_limit,
     page_token,
     page_token_after,
@@ -95,9 +96,28 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         """Moves credits between the funding account and a user."""
         name = parse_account(request.account, "account")
         account = await self._transfers.add_credits(
-            caller(), request.request_id, name, request.credits
+            caller(), request.request_id, name, request.credits, reason=request.reason
         )
         return pb.AddCreditsResponse(account=account_message(account))
+
+    async def SetCredits(
+        self, request: pb.SetCreditsRequest, _context: Context
+    ) -> pb.SetCreditsResponse:
+        """Sets what a user owns to a number."""
+        actor = administrator("set credits")
+        name = parse_account(request.account, "account")
+        for field in ("posted_credits", "expected_posted_credits"):
+            if not request.HasField(field):
+                raise FieldInvalidError(field, "is missing")
+        account = await self._transfers.set_posted(
+            actor,
+            request.request_id,
+            name,
+            request.posted_credits,
+            request.expected_posted_credits,
+            reason=request.reason,
+        )
+        return pb.SetCreditsResponse(account=account_message(account))
 
     async def TransferCredits(
         self, request: pb.TransferCreditsRequest, _context: Context
@@ -105,7 +125,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         """Sends credits of the caller to another user."""
         recipient = parse_account(request.recipient, "recipient")
         account = await self._transfers.send(
-            caller(), request.request_id, recipient, request.credits
+            caller(), request.request_id, recipient, request.credits, reason=request.reason
         )
         return pb.TransferCreditsResponse(account=account_message(account))
 
@@ -115,13 +135,16 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         """One page of an account's entries, newest first."""
         name = parse_account(request.parent, "parent") if request.parent else caller().name
         limit = page_limit(request.page_size)
+        selection = entry_selection(request)
         scope = f"entries {name}"
+        if selection != ALL_ENTRIES:
+            scope += f" {selection}"
         before = parse_page_token(request.page_token, scope)
         if request.parent:
             # The client may have written it in another case.
             name = (await self._accounts.get(caller(), name)).name
         async with self._pages.turn(caller().name, limit):
-            entries = await self._transfers.entries(caller(), name, before, limit)
+            entries = await self._transfers.entries(caller(), name, before, limit, selection)
             messages, token = self._pages.page(
                 entries,
                 partial(entry_message, name),

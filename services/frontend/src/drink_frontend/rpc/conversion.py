@@ -19,6 +19,7 @@ from drink_frontend.domain.entities import (
     Account,
     AuditRecord,
     Drop,
+    EntrySelection,
     LedgerEntry,
     Machine,
     Reach,
@@ -75,6 +76,8 @@ _SLOT_NUMBER = re.compile(r"[1-9][0-9]?")
 _SEQUENCE = struct.Struct(">Q")
 _SEAL_BYTES = 10
 _SEQUENCE_MAX = 2**63 - 1
+_SECONDS_MIN, _SECONDS_MAX = -62_135_596_800, 253_402_300_799
+"""The seconds of the first and of the last time that a Timestamp may be."""
 _SALES_PREFIX = sales_account("")
 
 
@@ -243,7 +246,33 @@ def entry_message(account: str, entry: LedgerEntry) -> account_service_pb2.Entry
         counterpart=counterpart_name(entry.counterpart),
         drop="" if entry.drop_id is None else drop_name(entry.drop_id),
         create_time=timestamp(entry.created_ms),
+        actor=entry.actor or "",
+        reason=entry.reason or "",
+        item=entry.item or "",
+        posted_change=entry.posted_change,
+        held_change=entry.held_change,
     )
+
+
+def entry_selection(request: account_service_pb2.ListEntriesRequest) -> EntrySelection:
+    """Which entries a request wants."""
+    kinds = {wire: kind for kind, wire in _ENTRY_KINDS.items()}
+    wanted = set(request.kinds)
+    if not wanted <= kinds.keys():
+        raise FieldInvalidError("kinds", "must be kinds of entries")
+    given = {}
+    if request.HasField("start_time"):
+        given["from_ms"] = _ms(request.start_time, "start_time")
+    if request.HasField("end_time"):
+        given["before_ms"] = _ms(request.end_time, "end_time")
+    return EntrySelection(tuple(sorted(kinds[wire] for wire in wanted)), **given)
+
+
+def _ms(time: Timestamp, field: str) -> int:
+    """The first whole millisecond since the epoch that is not before a time of a request."""
+    if not (_SECONDS_MIN <= time.seconds <= _SECONDS_MAX and 0 <= time.nanos < 1_000_000_000):
+        raise FieldInvalidError(field, "must be a time from year 1 to 9999")
+    return time.seconds * 1_000 + -(-time.nanos // 1_000_000)
 
 
 def slot_message(slot: Slot) -> machine_service_pb2.Slot:

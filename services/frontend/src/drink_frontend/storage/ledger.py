@@ -1,10 +1,12 @@
 """The ledger: transfers, and the balances that follow from them."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, case, func, select, union_all, update
+from sqlalchemy import Select, bindparam, case, func, select, union_all, update
+from sqlalchemy.sql.elements import ColumnElement
 
-from drink_frontend.domain.entities import LedgerEntry
+from drink_frontend.domain.entities import ALL_ENTRIES, EntrySelection, LedgerEntry
 from drink_frontend.domain.ledger import Transfer, TransferKind
 from drink_frontend.storage.accounts import ACCOUNT
 from drink_frontend.storage.changes import ChangeSet
@@ -16,7 +18,7 @@ from drink_frontend.storage.statements import (
     Statement,
     constant,
 )
-from drink_frontend.storage.tables import IS_GRANT, accounts, refunds, transfers
+from drink_frontend.storage.tables import IS_GRANT, accounts, drops, refunds, transfers
 
 _TRANSFER = RowMapping(Transfer, transfers)
 _ADD = Statement(_TRANSFER.insert())
@@ -52,37 +54,43 @@ _GRANTS = Statement(
     .where(IS_GRANT, transfers.c.request_id == bindparam("request_id"))
     .order_by(transfers.c.sequence)
 )
-# A refund's transfer names its drop in the refund.
-_DROP_ID = func.coalesce(
-    transfers.c.drop_id,
-    select(refunds.c.drop_id)
-    .where(refunds.c.transfer_id == transfers.c.id)
-    .correlate(transfers)
-    .scalar_subquery(),
-)
 _LAST = Statement(select(func.coalesce(func.max(transfers.c.sequence), constant(0))))
-_PAID = select(
-    transfers.c.sequence.label("sequence"),
-    transfers.c.id,
-    transfers.c.kind,
-    -transfers.c.amount,
-    transfers.c.credit_account,
-    _DROP_ID,
-    transfers.c.created_ms,
-).where(
-    transfers.c.debit_account == bindparam("account"), transfers.c.sequence < bindparam("before")
-)
-_RECEIVED = select(
-    transfers.c.sequence,
-    transfers.c.id,
-    transfers.c.kind,
-    transfers.c.amount,
-    transfers.c.debit_account,
-    _DROP_ID,
-    transfers.c.created_ms,
-).where(
-    transfers.c.credit_account == bindparam("account"), transfers.c.sequence < bindparam("before")
-)
+_KIND_NAMES = tuple(f"kind_{number}" for number in range(len(TransferKind)))
+
+
+def _side(own: ColumnElement[str], other: ColumnElement[str], sign: int) -> Select[Any]:
+    """The selected transfers on one side of an account."""
+    return (
+        select(
+            transfers.c.sequence.label("sequence"),
+            transfers.c.id,
+            transfers.c.kind,
+            (transfers.c.amount * constant(sign)).label("credits"),
+            other.label("counterpart"),
+            # A refund's transfer names its drop in the refund.
+            func.coalesce(transfers.c.drop_id, refunds.c.drop_id).label("drop_id"),
+            transfers.c.created_ms,
+            transfers.c.actor,
+            transfers.c.reason,
+            drops.c.item,
+        )
+        .select_from(
+            transfers.outerjoin(refunds, refunds.c.transfer_id == transfers.c.id).outerjoin(
+                drops, drops.c.id == func.coalesce(transfers.c.drop_id, refunds.c.drop_id)
+            )
+        )
+        .where(
+            own == bindparam("account"),
+            transfers.c.sequence < bindparam("before"),
+            transfers.c.kind.in_([bindparam(name) for name in _KIND_NAMES]),
+            transfers.c.created_ms >= bindparam("from_ms"),
+            transfers.c.created_ms < bindparam("before_ms"),
+        )
+    )
+
+
+_PAID = _side(transfers.c.debit_account, transfers.c.credit_account, -1)
+_RECEIVED = _side(transfers.c.credit_account, transfers.c.debit_account, 1)
 _BOTH = union_all(_PAID, _RECEIVED)
 _ENTRIES = Statement(
     _BOTH.order_by(_BOTH.selected_columns.sequence.desc()).limit(bindparam("limit")).offset(NOTHING)
@@ -131,12 +139,23 @@ class LedgerTable:
         assert row is not None
         return int(row[0])
 
-    def entries(self, account: str, before: int | None, limit: int) -> Sequence[LedgerEntry]:
-        """Up to `limit` entries of the account with a sequence below `before`, newest first."""
+    def entries(
+        self,
+        account: str,
+        before: int | None,
+        limit: int,
+        selection: EntrySelection = ALL_ENTRIES,
+    ) -> Sequence[LedgerEntry]:
+        """Up to `limit` selected entries with a sequence below `before`, newest first."""
+        wanted = list(dict.fromkeys(selection.kinds)) or list(TransferKind)
+        padded = wanted + wanted[-1:] * (len(TransferKind) - len(wanted))
         rows = self._executor.all(
             _ENTRIES,
             account=account,
             before=SEQUENCE_MAX if before is None else before,
             limit=limit,
+            from_ms=selection.from_ms,
+            before_ms=selection.before_ms,
+            **{name: kind.value for name, kind in zip(_KIND_NAMES, padded, strict=True)},
         )
         return [LedgerEntry(row[0], row[1], TransferKind(row[2]), *row[3:]) for row in rows]

@@ -1,23 +1,28 @@
 """Transfers: credits that are granted, taken back or sent, and the entries of an account."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from drink_frontend.domain.entities import Account, LedgerEntry
+from drink_frontend.domain.entities import ALL_ENTRIES, Account, EntrySelection, LedgerEntry
 from drink_frontend.domain.errors import (
     AdminRequiredError,
+    BalanceChangedError,
     FieldInvalidError,
     RateLimitedError,
     RequestIdReusedError,
 )
 from drink_frontend.domain.ledger import CREDITS_MAX, FUNDING_ACCOUNT, Transfer, TransferKind
-from drink_frontend.domain.limits import check_range, check_request_id
+from drink_frontend.domain.limits import check_range, check_request_id, check_text
 from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.settings import AccountSettings
 from drink_frontend.usecases.users import check_parties, user, user_shown
+
+_POSTED_MAX = 2**53
+"""Highest number of credits that a caller may expect; more than an account will ever own."""
 
 
 class Transfers:
@@ -41,9 +46,14 @@ class Transfers:
         )
 
     async def entries(
-        self, caller: Account, name: str, before: int | None, limit: int
+        self,
+        caller: Account,
+        name: str,
+        before: int | None,
+        limit: int,
+        selection: EntrySelection = ALL_ENTRIES,
     ) -> Sequence[LedgerEntry]:
-        """Up to `limit` entries with a sequence below `before`, newest first.
+        """Up to `limit` selected entries with a sequence below `before`, newest first.
 
         Raises:
             NotOwnerError: they are not the caller's, who is no administrator.
@@ -52,14 +62,27 @@ class Transfers:
 
         def read(tx: Transaction) -> Sequence[LedgerEntry]:
             account = user_shown(tx, caller, name, "entries")
-            return tx.ledger.entries(account.name, before, limit)
+            return tx.ledger.entries(account.name, before, limit, selection)
 
         return await self._storage.read(read)
 
     async def add_credits(
-        self, actor: Account, request_id: str, name: str, credits_added: int
+        self,
+        actor: Account,
+        request_id: str,
+        name: str,
+        credits_added: int,
+        *,
+        reason: str = "",
     ) -> Account:
         """Moves credits from the funding account to a user, or back if negative.
+
+        Args:
+            actor: The administrator.
+            request_id: Chosen by the caller; the same request moves credits once.
+            name: The user.
+            credits_added: How many.
+            reason: Why, for people; empty for none.
 
         Returns:
             The user's account after it.
@@ -78,12 +101,66 @@ class Transfers:
         if credits_added == 0:
             raise FieldInvalidError("credits", "must not be 0")
         payer, payee = (None, name) if credits_added > 0 else (name, None)
-        return await self._move(actor.name, request_id, payer, payee, amount=abs(credits_added))
+        order = _Order(actor.name, request_id, payer, payee, abs(credits_added), reason)
+        return await self._storage.write(self._movement(order))
+
+    async def set_posted(
+        self,
+        actor: Account,
+        request_id: str,
+        name: str,
+        wanted: int,
+        expected: int,
+        *,
+        reason: str = "",
+    ) -> Account:
+        """Sets the posted credits of a user to a number, by a transfer of the difference.
+
+        Reading, comparing and moving are one unit of work: credits that move at the same moment are
+        refused or counted, and never lost.
+
+        Args:
+            actor: The administrator.
+            request_id: Chosen by the caller; the same request moves credits once.
+            name: The user.
+            wanted: What the user shall own, held credits counted.
+            expected: What the caller believes that the user owns now.
+            reason: Why, for people; empty for none.
+
+        Returns:
+            The user's account after it.
+
+        Raises:
+            BalanceChangedError: the user does not own what was expected.
+            DrinkError: as `add_credits`.
+        """
+        if not actor.admin:
+            raise AdminRequiredError("only administrators set credits")
+        check_range(wanted, "posted_credits", -CREDITS_MAX, CREDITS_MAX)
+        check_range(expected, "expected_posted_credits", -_POSTED_MAX, _POSTED_MAX)
+        check_range(wanted, "posted_credits", expected - CREDITS_MAX, expected + CREDITS_MAX)
+        payer, payee = (None, name) if wanted > expected else (name, None)
+        order = _Order(actor.name, request_id, payer, payee, abs(wanted - expected), reason)
+        move = self._movement(order, expected)
+        return await self._storage.write(move)
 
     async def send(
-        self, sender: Account, request_id: str, recipient: str, credits_sent: int
+        self,
+        sender: Account,
+        request_id: str,
+        recipient: str,
+        credits_sent: int,
+        *,
+        reason: str = "",
     ) -> Account:
         """Sends credits of one user to another.
+
+        Args:
+            sender: Who pays.
+            request_id: Chosen by the caller; the same request moves credits once.
+            recipient: Who receives.
+            credits_sent: How many.
+            reason: What for; empty for none. Both see it.
 
         Returns:
             The sender's account after it.
@@ -99,23 +176,27 @@ class Transfers:
         check_range(credits_sent, "credits", 1, CREDITS_MAX)
         if wait_s := self._sent.take_if_free(sender.name, self._clock.monotonic()):
             raise RateLimitedError("too many transfers", retry_after_seconds=math.ceil(wait_s))
-        return await self._move(
-            sender.name, request_id, sender.name, recipient, amount=credits_sent
-        )
+        order = _Order(sender.name, request_id, sender.name, recipient, credits_sent, reason)
+        return await self._storage.write(self._movement(order))
 
-    async def _move(
-        self, actor: str, request_id: str, payer: str | None, payee: str | None, *, amount: int
-    ) -> Account:
-        """Moves credits between two users, or, where one is None, between one and funding.
+    def _movement(
+        self, order: "_Order", expected: int | None = None
+    ) -> Callable[[Transaction], Account]:
+        """The unit of work that moves credits once.
 
-        Returns:
-            The payer's account after it; the payee's where funding pays.
+        It returns the payer's account after it; the payee's where funding pays.
+
+        Args:
+            order: What to move.
+            expected: What the user must own before; None for anything.
         """
-        check_request_id(request_id)
+        check_request_id(order.request_id)
+        check_text(order.reason, "reason")
         transfer_id, now_ms = self._randomness.id(), self._clock.now_ms()
 
         def move(tx: Transaction) -> Account:
-            parties = [None if name is None else user(tx, name) for name in (payer, payee)]
+            names = (order.payer, order.payee)
+            parties = [None if name is None else user(tx, name) for name in names]
             debit, credit = (FUNDING_ACCOUNT if party is None else party.name for party in parties)
             if debit == credit:
                 raise FieldInvalidError("recipient", "must be another account")
@@ -124,17 +205,38 @@ class Transfers:
                 kind=TransferKind.MOVE,
                 debit_account=debit,
                 credit_account=credit,
-                amount=amount,
+                amount=order.amount,
                 created_ms=now_ms,
-                actor=actor,
-                request_id=request_id,
+                actor=order.actor,
+                request_id=order.request_id,
+                reason=order.reason or None,
             )
             if not _is_made(tx, transfer):
-                check_parties(parties, amount)
-                tx.ledger.add(transfer)
-            return user(tx, credit if payer is None else debit)
+                _check_expected(parties, expected)
+                check_parties(parties, order.amount)
+                if order.amount:
+                    tx.ledger.add(transfer)
+            return user(tx, credit if order.payer is None else debit)
 
-        return await self._storage.write(move)
+        return move
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A movement of credits between two users, or, where one is None, between one and funding."""
+
+    actor: str
+    request_id: str
+    payer: str | None
+    payee: str | None
+    amount: int
+    reason: str
+
+
+def _check_expected(parties: Sequence[Account | None], expected: int | None) -> None:
+    owner = next(party for party in parties if party is not None)
+    if expected is not None and owner.posted != expected:
+        raise BalanceChangedError("the account owns another number", posted=owner.posted)
 
 
 def _is_made(tx: Transaction, transfer: Transfer) -> bool:
@@ -158,8 +260,9 @@ def _is_made(tx: Transaction, transfer: Transfer) -> bool:
 
 
 def _is_same(one: Transfer, other: Transfer) -> bool:
-    return (one.debit_account, one.credit_account, one.amount) == (
+    return (one.debit_account, one.credit_account, one.amount, one.reason) == (
         other.debit_account,
         other.credit_account,
         other.amount,
+        other.reason,
     )
