@@ -359,7 +359,7 @@ def test_fault_53_evidence_that_comes_after_the_operator_decided_is_raised_only(
     agent.wait_for("drop_acknowledged", drop_id=drop_id, revision=2)
     decided = "DISPENSED" if dispensed else "NOT_DISPENSED"
     assert outcome(system.alice.get(late.name)) == (decided, "OPERATOR")
-    contradicted = f"DROP_CONTRADICTED  agent:d  {drop_id}" in system.admin("alarms")
+    contradicted = f"DROP_CONTRADICTED  drops/{drop_id}" in system.admin("alarms")
     assert contradicted is not dispensed
     if not dispensed:
         system.untruths.unpaid["d/1"] += 1

@@ -93,7 +93,9 @@ def test_drops_are_listed_shown_and_decided_when_nobody_can_tell(system: Audited
     assert outcome(lost) == ("UNKNOWN", "BOARD_LOST")
     identity = id_of(lost)
     assert identity in admin(system, "drops list --state=UNKNOWN --account=alice")
-    assert f"UNKNOWN BOARD_LOST  {identity}" in admin(system, "alarms")
+    alarms = admin(system, "alarms")
+    assert f"DROP_UNKNOWN  drops/{identity}  50 credits held" in alarms
+    assert "BOARD_LOST" in alarms
     code, _, errors = run(system, f"admin drops resolve {identity} --dispensed")
     assert code != 0
     assert "--why" in errors

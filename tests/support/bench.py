@@ -30,6 +30,7 @@ from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.agents import Agents, LinkOpening
+from drink_frontend.usecases.alarms import AlarmReview
 from drink_frontend.usecases.audit import Alarms, Notes
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
@@ -219,6 +220,7 @@ class Bench:
         randomness = CountingRandomness(prefix)
         self.journals = Journals(storage, keep_s=0.01)
         self.alarms = Alarms(storage, clock, AlarmSettings())
+        self.review = AlarmReview(storage, clock)
         self.agents = Agents(storage, clock, self.journals, self.alarms, FRONTEND)
         self.dispatch = Dispatch(storage, clock, self.journals, self.alarms)
         self.deadlines = CountingDeadlines(storage, self.links, clock, DropSettings())

@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from drink.v1 import (
     account_service_pb2_grpc,
+    alarm_service_pb2_grpc,
     drop_service_pb2_grpc,
     machine_link_service_pb2,
     machine_link_service_pb2_grpc,
@@ -146,6 +147,7 @@ class Frontend:
             drops=self.drops,
             accounts=bench.accounts,
             transfers=bench.transfers,
+            alarms=bench.review,
             balances=bench.views.accounts,
             machines=self.machines,
             links=self.links,
@@ -236,6 +238,7 @@ class Frontend:
     def _stubs(self) -> dict[str, Any]:
         return {
             "AccountService": account_service_pb2_grpc.AccountServiceStub(self.channel),
+            "AlarmService": alarm_service_pb2_grpc.AlarmServiceStub(self.channel),
             "DropService": drop_service_pb2_grpc.DropServiceStub(self.channel),
             "MachineService": machine_service_pb2_grpc.MachineServiceStub(self.channel),
         }

@@ -1,10 +1,10 @@
-"""The contract of `AuditTable` and `AlarmTable`."""
+"""The contract of `AuditTable`."""
 
 from dataclasses import replace
 
 import pytest
 
-from drink_frontend.domain.entities import Alarm, AlarmKind, AuditKind, AuditRecord
+from drink_frontend.domain.entities import AuditKind, AuditRecord
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.tables import FACTS_MAX
 from drink_frontend.storage.transaction import Transaction
@@ -64,34 +64,3 @@ async def test_facts_are_bounded(storage: Database) -> None:
                 AuditRecord(AuditKind.NOTE, NOW, "root", facts={"text": text + "x"})
             )
         )
-
-
-FLOODED, REFUSED = AlarmKind.LINK_FLOODED, AlarmKind.LINK_REFUSED
-
-
-async def add(storage: Database, *alarms: Alarm) -> None:
-    def unit(tx: Transaction) -> None:
-        for alarm in alarms:
-            tx.alarms.add(alarm)
-
-    await storage.write(unit)
-
-
-async def test_fault_68_repeats_add_to_one_row_of_each_machine_and_kind(storage: Database) -> None:
-    def machines(tx: Transaction) -> None:
-        tx.machines.add("d", "Drink", "")
-        tx.machines.add("ld", "Little Drink", "")
-
-    await storage.write(machines)
-    await add(
-        storage,
-        Alarm("d", FLOODED, 10, 20, 3, {"limit": "first"}),
-        Alarm("d", REFUSED, 11, 11, 1, {}),
-        Alarm("ld", FLOODED, 12, 12, 1, {}),
-    )
-    await add(storage, Alarm("d", FLOODED, 30, 40, 5, {"limit": "'); --"}))
-    assert await storage.read(lambda tx: list(tx.alarms.list())) == [
-        Alarm("d", FLOODED, 10, 40, 8, {"limit": "'); --"}),
-        Alarm("ld", FLOODED, 12, 12, 1, {}),
-        Alarm("d", REFUSED, 11, 11, 1, {}),
-    ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drink_frontend.domain.entities import Account, AuditKind, Machine, Slot
+from drink_frontend.domain.entities import Account, Machine, Slot
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.domain.stock import Sensor
 from tests.support.entities import make_slot
@@ -53,14 +53,3 @@ def test_a_machine_finds_its_slots_by_number() -> None:
 
     assert machine.slot(3) is third
     assert machine.slot(2) is None
-
-
-def test_what_an_operator_should_look_at() -> None:
-    assert {kind for kind in AuditKind if kind.alarming} == {
-        AuditKind.DROP_CONTRADICTED,
-        AuditKind.ORPHAN_RESULT,
-        AuditKind.JOURNAL_REPLACED,
-        AuditKind.SENSOR_CONTRADICTED,
-        AuditKind.SLOT_UNLISTED,
-        AuditKind.TWO_AGENTS,
-    }

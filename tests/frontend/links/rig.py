@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from drink_frontend.domain.alarms import AlarmKind
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import AlarmKind, Drop, Reach
+from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links.link import Link

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from drink_frontend.domain.entities import AlarmKind
+from drink_frontend.domain.alarms import AlarmKind
 from drink_frontend.domain.errors import RateLimitedError
 from drink_frontend.links.messages import BoardStatus, Dispense, Goodbye, ResultAck
 from tests.fakes.agent import READY, dispensed

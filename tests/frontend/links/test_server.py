@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from drink_frontend.domain.alarms import AlarmKind
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import AlarmKind, Reach
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import (
     LinkSupersededError,
     OutcomeUnknownError,

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from drink.v1 import account_service_pb2 as accounts
+from drink.v1 import alarm_service_pb2 as alarms
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
 from drink_frontend.domain.drop import Cause, State
@@ -31,6 +32,9 @@ CALLS = {
     ),
     "RefundDrop": drops.RefundDropRequest(request_id="r", name=NO_DROP, reason="warm"),
     "ListDropRecords": drops.ListDropRecordsRequest(parent=NO_DROP),
+    "ListAlarms": alarms.ListAlarmsRequest(machine="machines/none"),
+    "AcknowledgeAlarm": alarms.AcknowledgeAlarmRequest(name="alarms/404"),
+    "CloseAlarm": alarms.CloseAlarmRequest(name="alarms/404"),
 }
 
 

@@ -155,9 +155,10 @@ LINK = "epoch = 1, journal_id = 'j', dispatched_ms = 1"
 FIRST = "WHERE request_id = 'request-1'"
 
 ALARM_ROW: dict[str, Any] = {
-    "machine": "d",
     "kind": "LINK_FLOODED",
-    "first_ms": 1,
+    "subject": "machines/d",
+    "machine": "d",
+    "opened_ms": 1,
     "last_ms": 1,
     "count": 1,
     "facts": "{}",
@@ -167,7 +168,13 @@ ALARM = insert("alarms", **ALARM_ROW)
 # What breaks each: a statement, after those that take other guards out of its way.
 BREAKS: dict[str, str | tuple[str, str]] = {
     "compatibility_key": insert("compatibility", revision="0001", oldest="0001"),
-    "alarms_key": (ALARM, ALARM),
+    "alarms_key": (
+        insert("alarms", **ALARM_ROW | {"sequence": 7}),
+        insert("alarms", **ALARM_ROW | {"sequence": 7, "subject": "machines/ld"}),
+    ),
+    "alarms_open_once": (ALARM, ALARM),
+    "alarms_acknowledged": insert("alarms", **ALARM_ROW | {"acknowledged_by": "root"}),
+    "alarms_closed": insert("alarms", **ALARM_ROW | {"closed_ms": 1}),
     "alarms_machine_exists": insert("alarms", **ALARM_ROW | {"machine": "nowhere"}),
     "alarms_count": insert("alarms", **ALARM_ROW | {"count": 0}),
     "alarms_facts": insert("alarms", **ALARM_ROW | {"facts": "x" * 65_537}),

@@ -50,6 +50,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: no such account."""
     ERROR_REASON_DROP_NOT_FOUND: _ErrorReason.ValueType  # 23
     """NOT_FOUND: no such drop, or a drop of another account."""
+    ERROR_REASON_ALARM_NOT_FOUND: _ErrorReason.ValueType  # 25
+    """NOT_FOUND: no such alarm."""
     ERROR_REASON_INSUFFICIENT_CREDITS: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION: the account cannot pay; metadata `available`, `price`."""
     ERROR_REASON_SLOT_EMPTY: _ErrorReason.ValueType  # 31
@@ -110,6 +112,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the agent speaks a link protocol that is too old."""
     ERROR_REASON_LINK_PROTOCOL: _ErrorReason.ValueType  # 52
     """INVALID_ARGUMENT: the agent broke the link protocol."""
+    ERROR_REASON_ALARM_STANDS: _ErrorReason.ValueType  # 70
+    """FAILED_PRECONDITION: the alarm ends when its drop is resolved."""
+    ERROR_REASON_ALARM_CLOSED: _ErrorReason.ValueType  # 71
+    """FAILED_PRECONDITION: the alarm is closed."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a fault of the service itself; metadata `incident`."""
 
@@ -148,6 +154,8 @@ ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 22
 """NOT_FOUND: no such account."""
 ERROR_REASON_DROP_NOT_FOUND: ErrorReason.ValueType  # 23
 """NOT_FOUND: no such drop, or a drop of another account."""
+ERROR_REASON_ALARM_NOT_FOUND: ErrorReason.ValueType  # 25
+"""NOT_FOUND: no such alarm."""
 ERROR_REASON_INSUFFICIENT_CREDITS: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION: the account cannot pay; metadata `available`, `price`."""
 ERROR_REASON_SLOT_EMPTY: ErrorReason.ValueType  # 31
@@ -208,6 +216,10 @@ ERROR_REASON_AGENT_TOO_OLD: ErrorReason.ValueType  # 51
 """FAILED_PRECONDITION: the agent speaks a link protocol that is too old."""
 ERROR_REASON_LINK_PROTOCOL: ErrorReason.ValueType  # 52
 """INVALID_ARGUMENT: the agent broke the link protocol."""
+ERROR_REASON_ALARM_STANDS: ErrorReason.ValueType  # 70
+"""FAILED_PRECONDITION: the alarm ends when its drop is resolved."""
+ERROR_REASON_ALARM_CLOSED: ErrorReason.ValueType  # 71
+"""FAILED_PRECONDITION: the alarm is closed."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a fault of the service itself; metadata `incident`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

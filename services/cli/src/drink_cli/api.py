@@ -9,7 +9,12 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from drink.v1 import account_service_pb2_grpc, drop_service_pb2_grpc, machine_service_pb2_grpc
+from drink.v1 import (
+    account_service_pb2_grpc,
+    alarm_service_pb2_grpc,
+    drop_service_pb2_grpc,
+    machine_service_pb2_grpc,
+)
 from drink_cli.errors import CallError, CommandError, Exit
 from drink_cli.profile import Profile
 
@@ -28,6 +33,7 @@ SERVICE_CONFIG = {
                 {"service": "drink.v1.DropService"},
                 {"service": "drink.v1.MachineService"},
                 {"service": "drink.v1.AccountService"},
+                {"service": "drink.v1.AlarmService"},
             ],
             "retryPolicy": {
                 "maxAttempts": 4,
@@ -53,6 +59,7 @@ class Api:
         self.profile = profile
         self._channel = _open(profile)
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
+        self.alarms = alarm_service_pb2_grpc.AlarmServiceStub(self._channel)
         self.drops = drop_service_pb2_grpc.DropServiceStub(self._channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)
 

@@ -30,6 +30,7 @@ from drink_frontend.system.randomness import SystemRandomness
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.agents import Agents
+from drink_frontend.usecases.alarms import AlarmReview
 from drink_frontend.usecases.audit import Alarms, Notes
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
@@ -110,6 +111,7 @@ class Frontend:
         open_links = Links()
         self._journals = Journals(storage, settings.links.journal_keep_s)
         self._alarms = Alarms(storage, clock, settings.alarms)
+        self._review = AlarmReview(storage, clock)
         self._presence = Presence(storage, open_links, clock, settings.presence, me)
         self._deadlines = Deadlines(storage, open_links, clock, settings.drops)
         self._drops = Drops(
@@ -154,6 +156,7 @@ class Frontend:
             drops=self._drops,
             accounts=accounts,
             transfers=transfers,
+            alarms=self._review,
             balances=views.accounts,
             machines=machines,
             links=self._links,
@@ -205,6 +208,8 @@ class Frontend:
             PartEndedError: a part that must always run has ended.
         """
         await self._presence.enter()
+        with contextlib.suppress(StorageUnavailableError):
+            await self._review.catch_up()
         works = [
             asyncio.create_task(work, name=name)
             for name, work in (
@@ -336,6 +341,7 @@ class Administration:
 
     accounts: Accounts
     transfers: Transfers
+    alarms: AlarmReview
     machines: Machines
     drops: Drops
     storage: Database
@@ -353,6 +359,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
             yield Administration(
                 accounts=Accounts(storage, hasher, clock, randomness, settings.accounts),
                 transfers=Transfers(storage, clock, randomness, settings.accounts),
+                alarms=AlarmReview(storage, clock),
                 machines=Machines(storage, clock, randomness),
                 drops=Drops(
                     storage, links, clock, randomness, deadlines=deadlines, settings=settings.drops

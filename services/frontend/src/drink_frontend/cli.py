@@ -12,9 +12,10 @@ import typer
 
 from drink_frontend import logs
 from drink_frontend.admin.accounts import credits_, users
+from drink_frontend.admin.alarms import alarm, alarms
 from drink_frontend.admin.certs import certs
 from drink_frontend.admin.command import run
-from drink_frontend.admin.drops import alarms, drops
+from drink_frontend.admin.drops import drops
 from drink_frontend.admin.frontends import frontends
 from drink_frontend.admin.import_plan import import_plan
 from drink_frontend.admin.machines import machines, slots
@@ -56,6 +57,7 @@ admin.add_typer(credits_, name="credits")
 admin.add_typer(drops, name="drops")
 admin.add_typer(certs, name="certs")
 admin.command("alarms")(alarms)
+admin.add_typer(alarm, name="alarm")
 admin.command("frontends")(frontends)
 admin.command("import")(import_plan)
 

@@ -18,6 +18,7 @@ from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
+from tests.support import before_alarms
 from tests.support.databases import interrupted_at
 
 Schema = dict[tuple[str, str], frozenset[str]]
@@ -68,6 +69,18 @@ def test_migrating_again_changes_nothing(settings: StorageSettings) -> None:
     before = settings.path.read_bytes()
     migrate(settings)
     assert settings.path.read_bytes() == before
+
+
+def test_what_release_0_1_0_kept_raises_alarms(
+    settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_alarms.migrate_to_release(settings, monkeypatch)
+    with closing(sqlite3.connect(settings.path)) as connection, connection:
+        for statement in before_alarms.ROWS:
+            connection.execute(statement)
+    migrate(settings)
+    with closing(sqlite3.connect(settings.path)) as connection:
+        assert connection.execute(before_alarms.ASKED).fetchall() == before_alarms.ALARMS
 
 
 def test_the_database_is_its_owners_only(settings: StorageSettings) -> None:

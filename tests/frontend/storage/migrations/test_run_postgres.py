@@ -17,6 +17,7 @@ from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
+from tests.support import before_alarms
 from tests.support.books import advance, drop, fund, open_house, reserve
 from tests.support.databases import interrupted_at
 from tests.support.postgres import empty_postgres, execute, fresh_postgres
@@ -61,6 +62,16 @@ def test_migrating_again_changes_nothing(settings: StorageSettings) -> None:
     migrate(settings)
     assert schema(settings) == before
     assert execute(settings, "SELECT count(*) FROM accounts") == [(1,)]
+
+
+def test_what_release_0_1_0_kept_raises_alarms(
+    settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_alarms.migrate_to_release(settings, monkeypatch)
+    for statement in before_alarms.ROWS:
+        execute(settings, statement)
+    migrate(settings)
+    assert execute(settings, before_alarms.ASKED) == before_alarms.ALARMS
 
 
 @pytest.mark.parametrize("statement", [1, 2, 10, 25, 40])

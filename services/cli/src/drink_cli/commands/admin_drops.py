@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
 
 from drink.v1 import drop_service_pb2 as pb
 from drink_cli.commands.drops import (
@@ -61,7 +62,7 @@ def show_drop(context: typer.Context, name: DropName) -> None:
         return
     options.output.say(f"{short(drop.account)}: {drop_sentence(drop)}")
     for record in records:
-        evidence = json.dumps(_plain(record), ensure_ascii=False)
+        evidence = json.dumps(plain_facts(record.facts), ensure_ascii=False)
         options.output.say(
             f"{local_time(record.create_time)}  {record.kind}  {record.actor}  {evidence}"
         )
@@ -135,12 +136,13 @@ def _record(record: pb.DropRecord) -> dict[str, Any]:
         "time": iso_time(record.create_time),
         "kind": record.kind,
         "actor": record.actor,
-        "facts": _plain(record),
+        "facts": plain_facts(record.facts),
     }
 
 
-def _plain(record: pb.DropRecord) -> Any:
-    return _whole(MessageToDict(record.facts))
+def plain_facts(facts: Struct) -> Any:
+    """The facts of a record or alarm as JSON values."""
+    return _whole(MessageToDict(facts))
 
 
 def _whole(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Drops, their history, alarms, and decisions about drops in the state UNKNOWN."""
+"""Drops, their history, and decisions about drops in the state UNKNOWN."""
 
 import json
 import uuid
@@ -8,12 +8,11 @@ import typer
 
 from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import Alarm, AuditKind, AuditRecord, Drop
+from drink_frontend.domain.entities import AuditRecord, Drop
 from drink_frontend.usecases.refunds import RefundOrder
 
 if TYPE_CHECKING:
     from drink_frontend.app import Administration
-    from drink_frontend.storage.transaction import Transaction
 
 drops = typer.Typer(help="Drops.", no_args_is_help=True)
 
@@ -123,35 +122,6 @@ def refund(
 
     given = run(context, give_back)
     typer.echo(f"{given.id}  {given.refunded} of {given.price} credits are back at {given.account}")
-
-
-def alarms(context: typer.Context, limit: Limit = 50) -> None:
-    """Show what an operator should look at: unknown drops, contradictions, floods."""
-
-    def look(tx: "Transaction") -> tuple[list[Drop], list[AuditRecord], list[Alarm]]:
-        kinds = [kind for kind in AuditKind if kind.alarming]
-        return (
-            list(tx.drops.in_state(State.UNKNOWN)),
-            list(tx.audit.list(kinds=kinds, limit=limit)),
-            list(tx.alarms.list()),
-        )
-
-    unknown, records, counted = run(context, lambda drink: drink.storage.read(look))
-    for drop in unknown:
-        typer.echo(
-            f"{moment(drop.settled_ms)}  {drop.state} {drop.cause}  {drop.id}"
-            f"  {drop.account}, {drop.price} credits held, {drop.machine} slot {drop.slot}"
-        )
-    for record in reversed(records):
-        _show_record(record)
-    for alarm in counted:
-        facts = json.dumps(alarm.facts, ensure_ascii=False)
-        typer.echo(
-            f"{moment(alarm.last_ms)}  {alarm.kind}  {alarm.machine}  {alarm.count} times since"
-            f" {moment(alarm.first_ms)}  {facts}"
-        )
-    if not unknown and not records and not counted:
-        typer.echo("Nothing to look at.")
 
 
 def _show_record(record: AuditRecord) -> None:

@@ -353,50 +353,8 @@ class AuditKind(StrEnum):
     """A person created or changed a machine."""
     NOTE = "NOTE"
     """A text that a person has written."""
-
-    @property
-    def alarming(self) -> bool:
-        """Whether an operator should examine it."""
-        return self in {
-            AuditKind.DROP_CONTRADICTED,
-            AuditKind.ORPHAN_RESULT,
-            AuditKind.JOURNAL_REPLACED,
-            AuditKind.TWO_AGENTS,
-            AuditKind.SENSOR_CONTRADICTED,
-            AuditKind.SLOT_UNLISTED,
-        }
-
-
-class AlarmKind(StrEnum):
-    """What an alarm counts."""
-
-    LINK_FLOODED = "LINK_FLOODED"
-    """A link was ended because its agent sent too many messages."""
-    LINK_REFUSED = "LINK_REFUSED"
-    """A link was refused because the machine's agents connect too often."""
-    RECORDS_COUNTED = "RECORDS_COUNTED"
-    """The agent caused more audit records than are stored; the others were counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """How often something happened at a machine, with the facts of the last time.
-
-    Attributes:
-        machine: The machine's name.
-        kind: What happened.
-        first_ms: When it happened first.
-        last_ms: When it happened last.
-        count: How often it happened.
-        facts: Details of the last time. JSON values; no secrets.
-    """
-
-    machine: str
-    kind: AlarmKind
-    first_ms: int
-    last_ms: int
-    count: int
-    facts: dict[str, Any]
+    ALARM_CHANGED = "ALARM_CHANGED"
+    """A person acknowledged or closed an alarm."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,27 @@ class DropNotFoundError(DrinkError):
     code = "NOT_FOUND"
 
 
+class AlarmNotFoundError(DrinkError):
+    """No such alarm."""
+
+    reason = "ALARM_NOT_FOUND"
+    code = "NOT_FOUND"
+
+
+class AlarmStandsError(DrinkError):
+    """An alarm about a drop in the state UNKNOWN ends when the drop is resolved."""
+
+    reason = "ALARM_STANDS"
+    code = "FAILED_PRECONDITION"
+
+
+class AlarmClosedError(DrinkError):
+    """The alarm is closed, so that nobody can acknowledge it."""
+
+    reason = "ALARM_CLOSED"
+    code = "FAILED_PRECONDITION"
+
+
 class InsufficientCreditsError(DrinkError):
     """The account cannot pay; facts `available` and `price` in credits."""
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import structlog
 
-from drink_frontend.domain.entities import AlarmKind, Drop, Reach, Result
+from drink_frontend.domain.alarms import AlarmKind
+from drink_frontend.domain.entities import Drop, Reach, Result
 from drink_frontend.domain.errors import (
     DrinkError,
     LinkProtocolError,

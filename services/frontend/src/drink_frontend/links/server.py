@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from math import ceil
 
-from drink_frontend.domain.entities import AlarmKind
+from drink_frontend.domain.alarms import AlarmKind
 from drink_frontend.domain.errors import RateLimitedError, ShuttingDownError
 from drink_frontend.domain.ports import Clock
 from drink_frontend.links.link import Link

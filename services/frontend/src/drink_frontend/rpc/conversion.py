@@ -182,7 +182,8 @@ def timestamp(ms: int) -> Timestamp:
     return Timestamp(seconds=ms // 1_000, nanos=ms % 1_000 * 1_000_000)
 
 
-def _optional_timestamp(ms: int | None) -> Timestamp | None:
+def optional_timestamp(ms: int | None) -> Timestamp | None:
+    """The same, None for None."""
     return None if ms is None else timestamp(ms)
 
 
@@ -198,9 +199,9 @@ def drop_message(drop: Drop) -> drop_service_pb2.Drop:
         state=STATES[drop.state],
         cause=CAUSES[drop.cause],
         create_time=timestamp(drop.created_ms),
-        schedule_time=_optional_timestamp(drop.not_before_ms),
-        dispatch_time=_optional_timestamp(drop.dispatched_ms),
-        settle_time=_optional_timestamp(drop.settled_ms),
+        schedule_time=optional_timestamp(drop.not_before_ms),
+        dispatch_time=optional_timestamp(drop.dispatched_ms),
+        settle_time=optional_timestamp(drop.settled_ms),
         decided_by=drop.decided_by or "",
         refunded_credits=drop.refunded,
     )

@@ -13,6 +13,8 @@ from grpc_reflection.v1alpha import reflection
 from drink.v1 import (
     account_service_pb2,
     account_service_pb2_grpc,
+    alarm_service_pb2,
+    alarm_service_pb2_grpc,
     drop_service_pb2,
     drop_service_pb2_grpc,
     machine_link_service_pb2,
@@ -25,6 +27,7 @@ from drink_frontend.domain.ports import Randomness
 from drink_frontend.links.server import LinkServer
 from drink_frontend.rpc.account_service import AccountService
 from drink_frontend.rpc.admission import Admission
+from drink_frontend.rpc.alarm_service import AlarmService
 from drink_frontend.rpc.authentication import Authentication
 from drink_frontend.rpc.call_rates import CallRates
 from drink_frontend.rpc.connection_abuse import CHANNELZ, UncalledConnections
@@ -40,6 +43,7 @@ from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.tls import Revoked, server_credentials
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.alarms import AlarmReview
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.gateways import Gateways
 from drink_frontend.usecases.machines import Machines
@@ -56,6 +60,7 @@ SERVICES = tuple(
         (drop_service_pb2, "DropService"),
         (machine_service_pb2, "MachineService"),
         (account_service_pb2, "AccountService"),
+        (alarm_service_pb2, "AlarmService"),
         (machine_link_service_pb2, "MachineLinkService"),
     )
 )
@@ -116,6 +121,7 @@ class RpcServer:
         drops: The use cases of drops.
         accounts: The use cases of accounts.
         transfers: The use cases of credits.
+        alarms: The use cases of alarms.
         balances: Cached accounts, for the credits after a drop.
         machines: The use cases of machines and slots.
         links: Serves the agents' links.
@@ -140,6 +146,7 @@ class RpcServer:
         drops: Drops,
         accounts: Accounts,
         transfers: Transfers,
+        alarms: AlarmReview,
         balances: ReadThroughCache[Account],
         machines: Machines,
         links: LinkServer,
@@ -166,7 +173,9 @@ class RpcServer:
         )
         self._pages = PageLimits(settings.responses)
         self._responses = ResponseLimits(settings.responses, self._connections.cut, clock)
-        self._use_cases = _UseCases(drops, accounts, transfers, balances, machines, links, permits)
+        self._use_cases = _UseCases(
+            drops, accounts, transfers, alarms, balances, machines, links, permits
+        )
         self._interceptor = self._make_interceptor(randomness)
         # One server for each listener, so that each has connections of its own.
         self._servers = [
@@ -216,6 +225,9 @@ class RpcServer:
         )
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
             AccountService(use_cases.accounts, use_cases.transfers, self._pages), server
+        )
+        alarm_service_pb2_grpc.add_AlarmServiceServicer_to_server(
+            AlarmService(use_cases.alarms, self._pages), server
         )
         machine_link_service_pb2_grpc.add_MachineLinkServiceServicer_to_server(
             MachineLinkService(use_cases.links, use_cases.machines), server
@@ -357,6 +369,7 @@ class _UseCases:
     drops: Drops
     accounts: Accounts
     transfers: Transfers
+    alarms: AlarmReview
     balances: ReadThroughCache[Account]
     machines: Machines
     links: LinkServer

@@ -1,15 +1,17 @@
-"""The audit log, and the alarms, which count what is too frequent for it."""
+"""The audit log. Records of some kinds raise alarms."""
 
 from collections.abc import Iterable, Sequence
 from heapq import merge
 from itertools import islice
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam
 
-from drink_frontend.domain.entities import Alarm, AuditKind, AuditRecord
+from drink_frontend.domain.alarms import RAISED_BY, raised_by
+from drink_frontend.domain.entities import AuditKind, AuditRecord
+from drink_frontend.storage.alarms import AlarmTable
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement
-from drink_frontend.storage.tables import alarms, audit
+from drink_frontend.storage.tables import audit
 
 _RECORD_ROW = RowMapping(AuditRecord, audit)
 _RECORD = (
@@ -28,37 +30,28 @@ _LIST_DROP = Statement(_OF_DROP)
 _LIST_DROP_KIND = Statement(_OF_DROP.where(_IS_KIND))
 _ADD = Statement(_RECORD_ROW.insert())
 
-_ALARM_ROW = RowMapping(Alarm, alarms)
-_LIST_ALARMS = Statement(
-    _ALARM_ROW.select().order_by(alarms.c.last_ms.desc(), alarms.c.machine, alarms.c.kind)
-)
-_ADD_ALARM = Statement(_ALARM_ROW.insert())
-_REPEAT_ALARM = Statement(
-    update(alarms)
-    .where(alarms.c.machine == bindparam("machine"), alarms.c.kind == bindparam("kind"))
-    .values(
-        last_ms=bindparam("last_ms"),
-        count=alarms.c.count + bindparam("count"),
-        facts=bindparam("facts"),
-    )
-)
-
 
 class AuditTable:
     """The audit log, in one unit of work. Records are only ever added.
 
     Args:
         executor: Runs its statements.
+        alarms: Where records of some kinds raise alarms.
     """
 
-    __slots__ = ("_executor",)
+    __slots__ = ("_alarms", "_executor")
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, alarms: AlarmTable) -> None:
         self._executor = executor
+        self._alarms = alarms
 
     def add(self, record: AuditRecord) -> None:
-        """Stores a record."""
+        """Stores a record, and the alarm that it raises."""
         self._executor.run(_ADD, **_RECORD_ROW.parameters(record))
+        if record.kind in RAISED_BY:
+            alarm = raised_by(record)
+            assert alarm is not None
+            self._alarms.add(alarm)
 
     def list(
         self,
@@ -85,26 +78,3 @@ class AuditTable:
         by_kind = [self._executor.all(one_kind, kind=kind.value, **parameters) for kind in wanted]
         newest_first = merge(*by_kind, key=lambda row: -int(row[-1]))
         return [_RECORD_ROW.read(row) for row in islice(newest_first, limit)]
-
-
-class AlarmTable:
-    """Counts of what happens too often to keep a record of each time, in one unit of work.
-
-    Args:
-        executor: Runs its statements.
-    """
-
-    __slots__ = ("_executor",)
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
-    def add(self, alarm: Alarm) -> None:
-        """Adds to the count of the machine's alarm of that kind, or inserts the alarm."""
-        parameters = _ALARM_ROW.parameters(alarm)
-        if not self._executor.run(_REPEAT_ALARM, **parameters):
-            self._executor.run(_ADD_ALARM, **parameters)
-
-    def list(self) -> Sequence[Alarm]:
-        """All alarms, the most recent first."""
-        return [_ALARM_ROW.read(row) for row in self._executor.all(_LIST_ALARMS)]

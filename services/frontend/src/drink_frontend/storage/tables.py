@@ -94,6 +94,11 @@ _IS_GRANT = "kind = 'MOVE' AND (debit_account = 'funding' OR credit_account = 'f
 IS_GRANT: ColumnElement[bool] = literal_column(f"({_IS_GRANT})")
 """The condition of the index on grants. A query that shall use the index has the same text."""
 
+_NOT_CLOSED = "closed_ms IS NULL"
+
+NOT_CLOSED: ColumnElement[bool] = literal_column(f"({_NOT_CLOSED})")
+"""The condition of the index on open alarms. A query that shall use the index has the same text."""
+
 _STRICT: dict[str, Any] = {"sqlite_strict": True}
 _STRICT_BY_KEY: dict[str, Any] = {"sqlite_strict": True, "sqlite_with_rowid": False}
 
@@ -356,14 +361,23 @@ audit = Table(
 alarms = Table(
     "alarms",
     metadata,
-    Column("machine", _TEXT, ForeignKey("machines.name"), primary_key=True, nullable=False),
-    _text("kind", key=True),
-    _column("first_ms"),
+    _column("sequence", key=True),
+    _text("kind"),
+    _text("subject"),
+    Column("machine", _TEXT, ForeignKey("machines.name"), nullable=False),
+    _column("opened_ms"),
     _column("last_ms"),
     _column("count"),
     _text("facts"),
+    _text("acknowledged_by", null=True),
+    _column("acknowledged_ms", null=True),
+    _text("closed_by", null=True),
+    _column("closed_ms", null=True),
     _check("count", "count >= 1"),
     _check("facts", f"length(facts) <= {FACTS_MAX}"),
-    **_STRICT_BY_KEY,
+    _check("acknowledged", "(acknowledged_by IS NULL) = (acknowledged_ms IS NULL)"),
+    _check("closed", "(closed_by IS NULL) = (closed_ms IS NULL)"),
+    _partial("alarms_open_once", "kind", "subject", where=_NOT_CLOSED, unique=True),
+    **_STRICT,
 )
-"""Counts of what is too frequent for the audit log: a row for each machine and kind."""
+"""What operators should examine: of each kind and subject at most one row is not closed."""

@@ -7,7 +7,8 @@ from sqlalchemy import Table, delete, false, insert, select, update
 from sqlalchemy.sql import ClauseElement
 
 from drink_frontend.storage.accounts import AccountTable
-from drink_frontend.storage.audit import AlarmTable, AuditTable
+from drink_frontend.storage.alarms import AlarmTable
+from drink_frontend.storage.audit import AuditTable
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
@@ -37,7 +38,7 @@ class Transaction:
         refunds: Refunds of paid drops.
         frontends: The frontends that serve on the database.
         audit: The audit log.
-        alarms: Counted alarms.
+        alarms: Alarms.
         touched: What the unit of work has changed.
     """
 
@@ -63,8 +64,8 @@ class Transaction:
         self.drops = DropTable(executor, self.touched)
         self.refunds = RefundTable(executor, self.touched)
         self.frontends = FrontendTable(executor)
-        self.audit = AuditTable(executor)
         self.alarms = AlarmTable(executor)
+        self.audit = AuditTable(executor, self.alarms)
 
     def exercise(self) -> None:
         """Runs one statement of each kind that the service runs on each table, on no rows.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from drink_frontend.domain.alarms import AlarmKind, about_unknown, drop_subject
 from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict, step
 from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
 from drink_frontend.domain.errors import LinkSupersededError, MachineNotFoundError
@@ -78,6 +79,10 @@ def advance(
             revision=revision,
         )
         _resolve_hold(tx, drop, answer.state, now_ms)
+        if answer.state is State.UNKNOWN:
+            tx.alarms.add(about_unknown(moved, now_ms))
+        elif drop.state is State.UNKNOWN:
+            tx.alarms.close_open(AlarmKind.DROP_UNKNOWN, drop_subject(drop.id), actor, now_ms)
         source, target = place_of(drop.state), place_of(answer.state)
         if source is not target:
             tx.machines.move_item(drop.machine, drop.slot, source, target, now_ms)

@@ -10,8 +10,9 @@ from typing import Any
 
 import structlog
 
+from drink_frontend.domain.alarms import AlarmKind
 from drink_frontend.domain.drop import Cause, DropEvent, State
-from drink_frontend.domain.entities import AlarmKind, AuditKind, AuditRecord, Drop, Machine, Reach
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine, Reach
 from drink_frontend.domain.ports import Clock
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.storage.database import Database

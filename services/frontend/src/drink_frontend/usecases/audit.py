@@ -3,11 +3,13 @@
 import asyncio
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from drink_frontend.domain.entities import Alarm, AlarmKind, AuditKind, AuditRecord, Drop
+from drink_frontend.domain.alarms import Alarm, AlarmKind, machine_subject
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.limits import check_text
 from drink_frontend.domain.ports import Clock
@@ -148,9 +150,10 @@ class Alarms:
         now_ms = self._clock.now_ms()
         earlier = self._counted.get((machine, kind))
         self._counted[machine, kind] = Alarm(
-            machine,
             kind,
-            earlier.first_ms if earlier else now_ms,
+            machine_subject(machine),
+            machine,
+            earlier.opened_ms if earlier else now_ms,
             now_ms,
             earlier.count + 1 if earlier else 1,
             facts,
@@ -195,14 +198,8 @@ class Alarms:
         """Puts back what could not be kept, before what was counted in the meantime."""
         later = self._counted.get(key)
         if later is not None:
-            alarm = Alarm(
-                alarm.machine,
-                alarm.kind,
-                alarm.first_ms,
-                later.last_ms,
-                alarm.count + later.count,
-                later.facts,
-            )
+            count = alarm.count + later.count
+            alarm = replace(later, opened_ms=alarm.opened_ms, count=count)
         self._counted[key] = alarm
 
 

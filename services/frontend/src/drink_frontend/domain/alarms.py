@@ -1,0 +1,118 @@
+"""Alarms: what an operator should examine, one row for each kind and subject while it is open."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
+
+
+class AlarmKind(StrEnum):
+    """What an alarm is about. Those named like an audit kind are raised by its records."""
+
+    DROP_UNKNOWN = "DROP_UNKNOWN"
+    """Nobody can tell what became of a drop; its credits are held."""
+    DROP_CONTRADICTED = "DROP_CONTRADICTED"
+    """Evidence was reported against a settled drop."""
+    ORPHAN_RESULT = "ORPHAN_RESULT"
+    """An agent reported a drop that is not in the database."""
+    JOURNAL_REPLACED = "JOURNAL_REPLACED"
+    """A machine's agent connected with another journal, or with an older state of its journal."""
+    TWO_AGENTS = "TWO_AGENTS"
+    """Two agents use one machine's token or certificate, and replace each other's link."""
+    SENSOR_CONTRADICTED = "SENSOR_CONTRADICTED"
+    """A slot's sensor disagrees with its count or with the board's answer."""
+    SLOT_UNLISTED = "SLOT_UNLISTED"
+    """A machine sells a slot that its board does not list."""
+    LINK_FLOODED = "LINK_FLOODED"
+    """A link was ended because its agent sent too many messages."""
+    LINK_REFUSED = "LINK_REFUSED"
+    """A link was refused because the machine's agents connect too often."""
+    RECORDS_COUNTED = "RECORDS_COUNTED"
+    """The agent caused more audit records than are stored; the others were counted."""
+
+
+class AlarmState(StrEnum):
+    """How far an alarm has been examined."""
+
+    OPEN = "OPEN"
+    """Nobody has acknowledged it."""
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    """Somebody examines it."""
+    CLOSED = "CLOSED"
+    """Its cause is gone. What happens again opens another alarm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that happened once or more often since the alarm was opened.
+
+    Attributes:
+        kind: What happened.
+        subject: Resource name of the drop, machine or slot to which it happened.
+        machine: Name of that machine, or of the machine of that drop or slot.
+        opened_ms: When it happened first.
+        last_ms: When it happened last.
+        count: How often it happened.
+        facts: Details of the last time. JSON values; no secrets.
+        acknowledged_by: Who acknowledged it; None before.
+        acknowledged_ms: When; None before.
+        closed_by: Who closed it, or settled its drop; None before.
+        closed_ms: When; None before.
+        sequence: Order of opening, counted by the database; 0 before it is stored.
+    """
+
+    kind: AlarmKind
+    subject: str
+    machine: str
+    opened_ms: int
+    last_ms: int
+    count: int
+    facts: dict[str, Any]
+    acknowledged_by: str | None = None
+    acknowledged_ms: int | None = None
+    closed_by: str | None = None
+    closed_ms: int | None = None
+    sequence: int = 0
+
+    @property
+    def state(self) -> AlarmState:
+        """How far it has been examined."""
+        if self.closed_ms is not None:
+            return AlarmState.CLOSED
+        return AlarmState.OPEN if self.acknowledged_ms is None else AlarmState.ACKNOWLEDGED
+
+
+RAISED_BY = {kind: AlarmKind(kind.value) for kind in AuditKind if kind.value in list(AlarmKind)}
+"""The kind of the alarm that an audit record of each of these kinds raises."""
+
+
+def drop_subject(drop_id: str) -> str:
+    """The subject of an alarm about a drop."""
+    return f"drops/{drop_id}"
+
+
+def machine_subject(machine: str) -> str:
+    """The subject of an alarm about a machine."""
+    return f"machines/{machine}"
+
+
+def raised_by(record: AuditRecord) -> Alarm | None:
+    """The alarm that an audit record raises or repeats, if it does."""
+    kind = RAISED_BY.get(record.kind)
+    if kind is None:
+        return None
+    assert record.machine is not None, "agents cause all of these"
+    subject, slot = machine_subject(record.machine), record.facts.get("slot")
+    if kind is AlarmKind.DROP_CONTRADICTED and record.drop_id is not None:
+        subject = drop_subject(record.drop_id)
+    elif kind is AlarmKind.SENSOR_CONTRADICTED and slot is not None:
+        subject = f"{subject}/slots/{slot}"
+    return Alarm(kind, subject, record.machine, record.at_ms, record.at_ms, 1, record.facts)
+
+
+def about_unknown(drop: Drop, now_ms: int) -> Alarm:
+    """The alarm about a drop in the state UNKNOWN."""
+    facts = {"cause": drop.cause, "price": drop.price, "slot": drop.slot, "item": drop.item}
+    subject = drop_subject(drop.id)
+    return Alarm(AlarmKind.DROP_UNKNOWN, subject, drop.machine, now_ms, now_ms, 1, facts)

@@ -1,0 +1,64 @@
+"""Converts between drink.v1 messages and the domain's alarms."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from drink.v1 import alarm_service_pb2 as pb
+from drink_frontend.domain.alarms import Alarm, AlarmKind, AlarmState
+from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.rpc.conversion import machine_name, optional_timestamp, timestamp
+
+STATES = {state: pb.Alarm.State.Value(f"STATE_{state}") for state in AlarmState}
+"""The drink.v1 value of each state of an alarm."""
+
+_STATES_BY_WIRE: dict[int, AlarmState] = {wire: state for state, wire in STATES.items()}
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+
+
+def alarm_name(sequence: int) -> str:
+    """`alarms/{alarm}`."""
+    return f"alarms/{sequence}"
+
+
+def parse_alarm(name: str, field: str) -> int:
+    """The alarm's number in `alarms/{alarm}`; FieldInvalidError if the name is invalid."""
+    number = name.removeprefix("alarms/")
+    if number == name or not _NUMBER.fullmatch(number):
+        raise FieldInvalidError(field, "must be alarms/{alarm}")
+    return int(number)
+
+
+def alarm_states(states: Iterable[int]) -> Sequence[AlarmState]:
+    """The states in a request, each one once."""
+    wanted = set(states)
+    if not wanted <= _STATES_BY_WIRE.keys():
+        raise FieldInvalidError("states", "must be states of an alarm")
+    return sorted(_STATES_BY_WIRE[state] for state in wanted)
+
+
+def alarm_kinds(kinds: Iterable[str]) -> Sequence[AlarmKind]:
+    """The kinds in a request, each one once."""
+    try:
+        return sorted({AlarmKind(kind) for kind in kinds})
+    except ValueError:
+        raise FieldInvalidError("kinds", "must be kinds of alarms") from None
+
+
+def alarm_message(alarm: Alarm) -> pb.Alarm:
+    """An alarm as a drink.v1 message."""
+    message = pb.Alarm(
+        name=alarm_name(alarm.sequence),
+        kind=alarm.kind,
+        subject=alarm.subject,
+        machine=machine_name(alarm.machine),
+        state=STATES[alarm.state],
+        count=alarm.count,
+        create_time=timestamp(alarm.opened_ms),
+        last_time=timestamp(alarm.last_ms),
+        acknowledged_by=alarm.acknowledged_by or "",
+        acknowledge_time=optional_timestamp(alarm.acknowledged_ms),
+        closed_by=alarm.closed_by or "",
+        close_time=optional_timestamp(alarm.closed_ms),
+    )
+    message.facts.update(alarm.facts)
+    return message

@@ -1,0 +1,153 @@
+"""Alarms. Of each kind and subject at most one is not closed."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import and_, bindparam, or_, update
+from sqlalchemy.sql.elements import BindParameter
+
+from drink_frontend.domain.alarms import Alarm, AlarmKind, AlarmState
+from drink_frontend.storage.rows import RowMapping
+from drink_frontend.storage.statements import (
+    NOTHING,
+    SEQUENCE_MAX,
+    Executor,
+    Statement,
+    constant,
+)
+from drink_frontend.storage.tables import NOT_CLOSED, alarms
+
+_ROW = RowMapping(Alarm, alarms)
+_IS_OPEN_ONE = and_(
+    NOT_CLOSED, alarms.c.kind == bindparam("kind"), alarms.c.subject == bindparam("subject")
+)
+_NUMBERED = alarms.c.sequence == bindparam("sequence")
+_CLOSED: dict[str, BindParameter[object]] = {
+    "closed_by": bindparam("by"),
+    "closed_ms": bindparam("now_ms"),
+}
+_KIND_NAMES = tuple(f"kind_{number}" for number in range(len(AlarmKind)))
+_NEWEST_FIRST = (
+    _ROW.select()
+    .where(
+        alarms.c.sequence < bindparam("before"),
+        alarms.c.kind.in_([bindparam(name) for name in _KIND_NAMES]),
+        or_(bindparam("machine") == constant(""), alarms.c.machine == bindparam("machine")),
+    )
+    .order_by(alarms.c.sequence.desc())
+    .limit(bindparam("limit"))
+    .offset(NOTHING)
+)
+_ACKNOWLEDGED = alarms.c.acknowledged_ms.is_not(None)
+_IN_STATE = {
+    AlarmState.OPEN: and_(NOT_CLOSED, ~_ACKNOWLEDGED),
+    AlarmState.ACKNOWLEDGED: and_(NOT_CLOSED, _ACKNOWLEDGED),
+    AlarmState.CLOSED: alarms.c.closed_ms.is_not(None),
+}
+
+_ADD = Statement(_ROW.insert())
+_REPEAT = Statement(
+    update(alarms)
+    .where(_IS_OPEN_ONE)
+    .values(
+        last_ms=bindparam("last_ms"),
+        count=alarms.c.count + bindparam("count"),
+        facts=bindparam("facts"),
+    )
+)
+_GET = Statement(_ROW.select().where(_NUMBERED))
+_GET_OPEN = Statement(_ROW.select().where(_IS_OPEN_ONE))
+_ACKNOWLEDGE = Statement(
+    update(alarms)
+    .where(_NUMBERED)
+    .values(acknowledged_by=bindparam("by"), acknowledged_ms=bindparam("now_ms"))
+)
+_CLOSE = Statement(update(alarms).where(_NUMBERED).values(_CLOSED))
+_CLOSE_OPEN = Statement(update(alarms).where(_IS_OPEN_ONE).values(_CLOSED))
+_LIST = Statement(_NEWEST_FIRST)
+_LIST_NOT_CLOSED = Statement(_NEWEST_FIRST.where(NOT_CLOSED))
+_LIST_IN = {
+    state: Statement(_NEWEST_FIRST.where(condition)) for state, condition in _IN_STATE.items()
+}
+
+
+class AlarmTable:
+    """Alarms, in one unit of work.
+
+    Args:
+        executor: Runs its statements.
+    """
+
+    __slots__ = ("_executor",)
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def add(self, alarm: Alarm) -> None:
+        """Adds to the count of the open alarm of that kind and subject, or opens the alarm."""
+        parameters = _ROW.parameters(alarm)
+        if not self._executor.run(_REPEAT, **parameters):
+            self._executor.run(_ADD, **parameters)
+
+    def get(self, sequence: int) -> Alarm | None:
+        """One alarm."""
+        return _ROW.read_one(self._executor.one(_GET, sequence=sequence))
+
+    def open_one(self, kind: AlarmKind, subject: str) -> Alarm | None:
+        """The alarm of that kind and subject that is not closed."""
+        return _ROW.read_one(self._executor.one(_GET_OPEN, kind=kind.value, subject=subject))
+
+    def acknowledge(self, sequence: int, by: str, now_ms: int) -> None:
+        """Stores who examines it."""
+        self._executor.run(_ACKNOWLEDGE, sequence=sequence, by=by, now_ms=now_ms)
+
+    def close(self, sequence: int, by: str, now_ms: int) -> None:
+        """Closes it."""
+        self._executor.run(_CLOSE, sequence=sequence, by=by, now_ms=now_ms)
+
+    def close_open(self, kind: AlarmKind, subject: str, by: str, now_ms: int) -> None:
+        """Closes the alarm of that kind and subject, if one is open."""
+        self._executor.run(_CLOSE_OPEN, kind=kind.value, subject=subject, by=by, now_ms=now_ms)
+
+    def list(
+        self,
+        states: Iterable[AlarmState] = (),
+        *,
+        kinds: Iterable[AlarmKind] = (),
+        machine: str | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> Sequence[Alarm]:
+        """Up to `limit` alarms with a sequence below `before`, the newest first.
+
+        Args:
+            states: In these states; empty for all that are not closed.
+            kinds: Of these kinds; empty for all kinds.
+            machine: Of that machine; None for all machines.
+            before: Exclusive upper limit of the sequence; None for no limit.
+            limit: Most alarms.
+        """
+        wanted = list(dict.fromkeys(kinds)) or list(AlarmKind)
+        padded = wanted + wanted[-1:] * (len(AlarmKind) - len(wanted))
+        parameters: dict[str, object] = {
+            name: kind.value for name, kind in zip(_KIND_NAMES, padded, strict=True)
+        }
+        parameters |= {
+            "before": SEQUENCE_MAX if before is None else before,
+            "machine": machine or "",
+            "limit": limit,
+        }
+        found = [
+            _ROW.read(row)
+            for statement in _statements(frozenset(states))
+            for row in self._executor.all(statement, **parameters)
+        ]
+        found.sort(key=lambda alarm: -alarm.sequence)
+        return found[:limit]
+
+
+def _statements(states: frozenset[AlarmState]) -> Sequence[Statement]:
+    if states == frozenset(AlarmState):
+        return [_LIST]
+    if not states or states == {AlarmState.OPEN, AlarmState.ACKNOWLEDGED}:
+        return [_LIST_NOT_CLOSED]
+    return [_LIST_IN[state] for state in sorted(states)]

@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from drink_cli.errors import Exit
+from scripts.local_system import LocalSystem
+from tests.cli.conftest import ALICE, Drink
+
+
+@pytest.fixture
+def unknown(administrator: Drink, system: LocalSystem) -> str:
+    """A drop of Alice's whose outcome nobody can tell."""
+    administrator.login(ALICE, "--profile", "alice")
+    system.boards["d"].fault("silent", slot=1)
+    lost = administrator("--json", "--profile", "alice", "drop", "d/1")
+    assert lost.exit_code == Exit.UNKNOWN
+    drop: str = json.loads(lost.output)["drop"]
+    return drop
+
+
+def about(drink: Drink, drop: str, *options: str) -> dict[str, object]:
+    """The alarm about a drop, as JSON."""
+    listed = json.loads(drink("--json", "admin", "alarms", *options).output)
+    (found,) = [each for each in listed if each["subject"] == f"drops/{drop}"]
+    return dict(found)
+
+
+def test_an_unknown_drop_is_an_alarm_until_it_is_resolved(
+    administrator: Drink, unknown: str
+) -> None:
+    alarm = about(administrator, unknown, "--machine", "d", "--kind", "drop-unknown")
+    number = str(alarm["alarm"])
+    assert (alarm["kind"], alarm["state"], alarm["count"]) == ("DROP_UNKNOWN", "open", 1)
+    assert unknown in administrator("admin", "alarms").output
+    assert administrator("admin", "alarm", "close", number).exit_code == Exit.REFUSED
+
+    said = administrator("admin", "alarm", "acknowledge", number).output
+    assert said == f"{number}: acknowledged by admin\n"
+    assert about(administrator, unknown)["state"] == "acknowledged"
+    why = ("--why", "I looked into the machine")
+    administrator("admin", "drops", "resolve", unknown, "--not-dispensed", *why)
+    closed = about(administrator, unknown, "--closed")
+    assert (closed["closed_by"], closed["acknowledged_by"]) == ("admin", "admin")
+
+
+def test_what_is_not_there_or_wrong_is_told(administrator: Drink) -> None:
+    empty = administrator("admin", "alarms", "--machine", "nowhere")
+    assert empty.output == "nothing to look at\n"
+    assert administrator("admin", "alarms", "--kind", "nothing").exit_code == Exit.USAGE
+    assert administrator("admin", "alarm", "acknowledge", "x").exit_code == Exit.USAGE
+    missing = administrator("admin", "alarm", "close", "99999999")
+    assert missing.exit_code == Exit.NOT_FOUND
+
+
+def test_alarms_are_for_administrators(alice: Drink) -> None:
+    assert alice("admin", "alarms").exit_code == Exit.FORBIDDEN
