@@ -288,10 +288,14 @@ class Honest:
             Newcomer("newcomer-session", lambda: _visit_session(system), self._enough),
         ]
 
-    @property
-    def tallies(self) -> Sequence[Tally]:
-        """What all of them saw."""
-        return [*(each.tally for each in self.buyers), *(each.tally for each in self.newcomers)]
+    def unserved(self, since: float) -> list[str]:
+        """Who was not served since a time in monotonic seconds, with the latest failure."""
+        everybody: Sequence[Buyer | Newcomer] = [*self.buyers, *self.newcomers]
+        return [
+            f"{each.name} ({each.tally.failures[-1][1] if each.tally.failures else 'no answer'})"
+            for each in everybody
+            if not each.tally.drops or each.tally.drops[-1][0] <= since
+        ]
 
     def __enter__(self) -> Self:
         for thread in self._threads():

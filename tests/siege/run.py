@@ -232,11 +232,13 @@ class Ground:
             since: Monotonic seconds from when on that counts; None for now.
         """
         since = time.monotonic() if since is None else since
-
-        def calm() -> bool:
-            return all(tally.drops and tally.drops[-1][0] > since for tally in self._honest.tallies)
-
-        wait_until(calm, "every honest client is served", CALM_LIMIT_S)
+        try:
+            wait_until(lambda: not self._honest.unserved(since), "", CALM_LIMIT_S)
+        except TimeoutError:
+            if unserved := self._honest.unserved(since):
+                raise TimeoutError(
+                    f"not served within {CALM_LIMIT_S:g} s: {', '.join(unserved)}"
+                ) from None
 
     def _measure(self, attack: Attack, origin: Origin) -> Row:
         sizes, system, honest = self._options.sizes, self._system, self._honest

@@ -52,8 +52,9 @@ ADMIN = UserPlan("admin", "hunter2-not", 0, admin=True)
 
 HONEST = frozenset(user.name for user in (*CALLERS, *TYPISTS, NEWCOMER, ADMIN))
 
-AT_ONCE = 20
-"""Requests under way while the attacker's past is made."""
+AT_ONCE = 5
+"""Requests under way while the attacker's past is made; as many drops of one account may wait at
+one machine."""
 
 CALLS_PER_S, CALLS_BURST = 50, 250
 """How fast it is made: a little slower than the frontend lets one account call."""

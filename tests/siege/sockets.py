@@ -21,8 +21,9 @@ OPENED_PER_S = 500
 """How fast they are opened, and opened again once they are closed. Against more new connections a
 second a gate is needed, which docs/security.md says."""
 
-CONNECTING = 50
-"""Attackers that connect at a time."""
+CONNECTING = 5_000
+"""Attempts that may be under way at a time: more than begin in the time after which one is given
+up, so that a system that answers none of them does not slow the attacker down."""
 
 PIECE = bytes(65_536)
 
@@ -32,24 +33,26 @@ async def _silent(
     siege: Siege, ports: Sequence[int], count: int, first: bytes
 ) -> AsyncIterator[None]:
     """So many connections that send a few bytes and are then kept, and opened again when closed."""
-    held: dict[socket.socket, int] = {}
+    held: set[socket.socket] = set()
+    attempts: set[asyncio.Task[None]] = set()
     turn = itertools.cycle(ports)
 
     async def connect(port: int) -> None:
         try:
             made = await siege.socket(port)
         except (OSError, TimeoutError):
-            siege.counts["thrown out"] += 1
+            siege.counts["refused"] += 1
             return
-        held[made] = port
+        held.add(made)
         with contextlib.suppress(OSError):
             made.send(first)
 
     async def keep_connecting() -> None:
-        async for due in siege.paced(OPENED_PER_S / CONNECTING):
-            for _ in range(due):
-                if len(held) < count:
-                    await connect(next(turn))
+        async for due in siege.paced(OPENED_PER_S):
+            for _ in range(min(due, count - len(held), CONNECTING - len(attempts))):
+                attempt = asyncio.create_task(connect(next(turn)))
+                attempts.add(attempt)
+                attempt.add_done_callback(attempts.discard)
 
     async def keep_looking() -> None:
         """Finds those that the system has closed."""
@@ -61,20 +64,20 @@ async def _silent(
                             continue
                     except ConnectionError:
                         pass
-                    siege.counts["thrown out"] += 1
-                    del held[each]
+                    siege.counts["closed"] += 1
+                    held.discard(each)
                     each.close()
             siege.counts["held"] = max(siege.counts["held"], len(held))
             await asyncio.sleep(1)
 
-    work = [asyncio.create_task(keep_connecting()) for _ in range(CONNECTING)]
-    work.append(asyncio.create_task(keep_looking()))
+    work = [asyncio.create_task(keep_connecting()), asyncio.create_task(keep_looking())]
     try:
         yield
     finally:
-        for task in work:
+        siege.counts["unanswered"] = len(attempts)
+        for task in (*work, *attempts):
             task.cancel()
-        await asyncio.gather(*work, return_exceptions=True)
+        await asyncio.gather(*work, *attempts, return_exceptions=True)
         for each in held:
             each.close()
 

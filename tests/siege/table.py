@@ -48,7 +48,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
         cells = (
             f"`{row.attack}`",
             row.origin,
-            f"{row.who}: {row.what}",
+            f"{row.who}: {row.what}{_sockets(row)}",
             ", ".join(f"{span.per_second:.1f}" for span in spans),
             ", ".join(_milliseconds(span) for span in spans),
             f"{row.during.newcomers - len(row.during.turned_away)}/{row.during.newcomers}",
@@ -122,6 +122,18 @@ def _drops(span: Span) -> str:
 
 def _milliseconds(span: Span) -> str:
     return f"{span.p99_ms:.0f}" if span.p99_ms != float("inf") else "-"
+
+
+def _sockets(row: Row) -> str:
+    """What became of the sockets of an attack that only opens them."""
+    if "held" not in row.done:
+        return ""
+    counts = Counter(row.done)
+    refused = counts["refused"] + counts["unanswered"]
+    return (
+        f"; {counts['held']:,} held at most, {refused:,} refused,"
+        f" {counts['closed']:,} closed by the frontend"
+    )
 
 
 def _counted(counts: "Counter[str]") -> str:

@@ -56,7 +56,6 @@ def test_an_attack_that_nobody_notices_breaks_no_promise() -> None:
             "health said NOT_SERVING (1 times)",
         ),
         ({"logged": logged()}, "silent in the log"),
-        ({"logged": logged(drop_reserved=17)}, "102 log lines a minute"),
         ({"logged": logged(**{f"kind_{n}": 1 for n in range(17)})}, "102 log lines a minute"),
         ({"logged": Logged(raw=["E1129"], attack=logged(a=1).attack)}, "1 log lines are no JSON"),
         ({"logged": Logged(secret=["x"], attack=logged(a=1).attack)}, "1 log lines tell a secret"),
@@ -78,6 +77,18 @@ def test_a_broken_promise_is_told(change: dict[str, Any], told: str) -> None:
     assert told in row.broken()
     assert f"**{told}" in as_markdown([row]) or f"; {told}" in as_markdown([row])
     assert any(verdict.endswith("not in garbage") for verdict in verdicts([row]))
+
+
+def test_lines_about_reserved_drops_are_not_counted() -> None:
+    row = replace(SOUND, logged=logged(drop_reserved=100, calls_refused=2))
+    assert row.lines_per_minute == 12
+    assert replace(row, logged=logged(drop_reserved=100)).broken() == []
+
+
+def test_the_table_says_what_became_of_idle_sockets() -> None:
+    row = replace(SOUND, done={"held": 1_200, "refused": 300, "unanswered": 20, "closed": 5})
+    told = "1,200 held at most, 320 refused, 5 closed by the frontend"
+    assert told in as_markdown([row])
 
 
 def test_times_count_only_where_they_are_measured() -> None:

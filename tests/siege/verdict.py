@@ -18,8 +18,9 @@ P99_MOST = 2.0
 LINES_MOST = 100
 """Log lines a minute that an attack may cause."""
 
-NOT_LIMITED = ("drop_reserved", "drop_dispatched")
-"""Events of drops, each of which is paid for: all of them are logged."""
+PAID_FOR = ("drop_reserved", "drop_dispatched")
+"""Events that hold credits of the buyer who causes them. All of them are logged, and none counts as
+a line that an attack may cause without limit."""
 
 NEWCOMERS_LEAST = 0.8
 """The share of newcomers from other addresses than the attackers' that are served at least."""
@@ -118,10 +119,13 @@ class Row:
         An attack shorter than a minute is scaled, but never above what the limit of log lines lets
         through in any minute: the first lines of each event, and what all events share.
         """
-        scaled = {event: n * 60 / self.during.seconds for event, n in self.logged.attack.items()}
-        paid_for = sum(scaled.pop(event, 0.0) for event in NOT_LIMITED)
+        scaled = {
+            event: count * 60 / self.during.seconds
+            for event, count in self.logged.attack.items()
+            if event not in PAID_FOR
+        }
         limit = LogSettings().repeats_per_minute_max + ALWAYS * len(scaled)
-        return paid_for + min(sum(scaled.values()), limit)
+        return min(sum(scaled.values()), limit)
 
     @property
     def untrue(self) -> list[str]:
