@@ -24,8 +24,13 @@ NEW_ONES = 51
 FIRST_SHARE = 10
 """One in so many idle sessions is open before the memory is read for the first time."""
 
-ALL_FROM_HERE = "idle_limit_s = 86400\nsessions_per_address_max = 16_384"
-"""Settings for ten thousand idle sessions of one address; by default it may have half of all."""
+ALL_FROM_HERE = """
+idle_limit_s = 86400
+sessions_per_address_max = 16_384
+opening.pause_max_s = 0
+"""
+"""Settings for ten thousand idle sessions of one address; by default it may have half of all, and
+not open so many at once."""
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 """Cores of the two ends, the same for ours and the references."""

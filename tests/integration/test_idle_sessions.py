@@ -4,13 +4,15 @@ import contextlib
 import resource
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from scripts.processes import wait_until
 from tests.integration.audited_system import ALICE, COUPLE, AuditedSystem, outcome
 
-PLAN = COUPLE
+PLAN = replace(COUPLE, frontend={"sessions": "opening.pause_max_s = 0"})
+"""What is tried is how they make way; otherwise their address could connect only now and then."""
 
 OPEN_FILES = 1_024
 STRANGERS = 1_200

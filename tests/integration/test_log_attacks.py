@@ -46,6 +46,7 @@ def serving(
         connections.uncalled_interval_s = 1
         connections.uncalled_report_min = 5
         connections.per_address_max = 4096
+        connections.opening.pause_max_s = 0
         pace.strangers_busy_per_s = 20
     """
     if tls:

@@ -19,8 +19,12 @@ PLAN = replace(
     COUPLE,
     users=(replace(ALICE, credits=20_000), ADMIN),
     frontend={
-        # All of them come from one address, which has half of the sessions unless it is set.
-        "sessions": (f"unread_limit_s = {UNREAD_LIMIT_S}\nsessions_per_address_max = 16_384"),
+        # All of them come from one address, which has half of the sessions unless it is set, and
+        # may not open so many at once.
+        "sessions": (
+            f"unread_limit_s = {UNREAD_LIMIT_S}\n"
+            "sessions_per_address_max = 16_384\nopening.pause_max_s = 0"
+        ),
         "drops": "waiting_max = 200\nwaiting_per_account_max = 200",
     },
 )

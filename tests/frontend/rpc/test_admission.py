@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import RateLimitedError
-from drink_frontend.rpc.admission import REFUSALS_LOGGED, Admission
+from drink_frontend.rpc.admission import REFUSALS_LOGGED, WAITING_OF_SUSPECTS_MAX, Admission
 from drink_frontend.rpc.calls import Call, Kind, Peer, peer_at
 from drink_frontend.rpc.settings import AdmissionSettings
 
@@ -57,12 +57,14 @@ class Held:
 
 
 CUTS: list[Peer] = []
+SUSPECTS: set[Peer] = set()
 """Connections that were closed."""
 
 
 @pytest.fixture(autouse=True)
 def no_cuts() -> None:
     CUTS.clear()
+    SUSPECTS.clear()
 
 
 def cut(peer: Peer) -> bool:
@@ -71,7 +73,7 @@ def cut(peer: Peer) -> bool:
 
 
 def house(calls_max: int = 100, **limits: Any) -> tuple[Admission, Callable[..., Awaitable[Held]]]:
-    admission = Admission(AdmissionSettings(**limits), calls_max, cut)
+    admission = Admission(AdmissionSettings(**limits), calls_max, cut, SUSPECTS.__contains__)
     everyone: list[Held] = []  # asyncio itself does not keep tasks that wait.
 
     async def hold(
@@ -278,6 +280,27 @@ async def test_fault_66_a_connection_with_many_silent_calls_is_closed() -> None:
     _, hold = house(strangers_per_connection_max=2, silent_calls_max=3)
     for _ in range(4):
         await hold(port=7)
+    assert CUTS == []
+    await hold(port=7)
+    assert [peer_at("192.0.2.1", 7)] == CUTS
+
+
+async def test_fault_66_at_a_suspected_place_one_silent_call_is_enough() -> None:
+    _, hold = house(strangers_per_connection_max=2, silent_calls_max=3)
+    SUSPECTS.add(peer_at("192.0.2.1", 7))
+    for _ in range(3):
+        await hold(port=7)
+    assert [peer_at("192.0.2.1", 7)] == CUTS
+
+
+async def test_fault_66_at_a_suspected_place_fewer_calls_may_wait() -> None:
+    _, hold = house()
+    SUSPECTS.add(peer_at("192.0.2.1", 7))
+    for _ in range(WAITING_OF_SUSPECTS_MAX):
+        await hold(port=7)
+        await hold(port=8)
+    assert CUTS == []
+    await hold(port=8)
     assert CUTS == []
     await hold(port=7)
     assert [peer_at("192.0.2.1", 7)] == CUTS

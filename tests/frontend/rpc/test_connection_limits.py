@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -106,6 +107,8 @@ class Ports(AcceptedConnections):
         super().__init__()
         self.there: list[Accepted] = []
         self.cuts: list[Accepted] = []
+        self.ignored: list[str] = []
+        self.now = 0.0
 
     def look(self, ports: Any) -> list[Accepted]:
         return list(self.there)
@@ -114,10 +117,14 @@ class Ports(AcceptedConnections):
         self.cuts.append(connection)
         return True
 
+    def ignore(self, port: int, places: Sequence[str]) -> bool:
+        self.ignored = list(places)
+        return True
+
 
 def watched(**limits: Any) -> tuple[Ports, ConnectionLimits]:
     ports = Ports()
-    connections = ConnectionLimits(ConnectionSettings(**limits), ports, lambda: 0.0)
+    connections = ConnectionLimits(ConnectionSettings(**limits), ports, lambda: ports.now)
     connections.add_listener(50051, 8)
     return ports, connections
 
@@ -184,7 +191,8 @@ async def silent(frontend: Frontend, count: int, stack: contextlib.AsyncExitStac
 
 @pytest.mark.parametrize("greets", [False, True], ids=["silent", "http2"])
 async def test_fault_66_idle_connections_do_not_keep_others_out(greets: bool) -> None:
-    limits = {"max": 40, "look_interval_s": 0.05, "look_interval_crowded_s": 0.02}
+    looks = {"look_interval_s": 0.05, "look_interval_crowded_s": 0.02}
+    limits = {"max": 40, "opening": {"pause_max_s": 0}} | looks
     async with (
         running_frontend(connections=limits, handshake_timeout_s=60) as frontend,
         contextlib.AsyncExitStack() as stack,
@@ -209,7 +217,8 @@ async def test_fault_66_idle_connections_do_not_keep_others_out(greets: bool) ->
 async def test_fault_66_a_connection_with_a_link_or_an_account_is_not_closed_for_strangers() -> (
     None
 ):
-    limits = {"max": 16, "look_interval_s": 0.02, "look_interval_crowded_s": 0.02}
+    looks = {"look_interval_s": 0.02, "look_interval_crowded_s": 0.02}
+    limits = {"max": 16, "opening": {"pause_max_s": 0}} | looks
     async with (
         running_frontend(connections=limits) as frontend,
         contextlib.AsyncExitStack() as stack,
@@ -226,9 +235,70 @@ async def test_fault_66_a_connection_with_a_link_or_an_account_is_not_closed_for
         watch.cancel()
 
 
+async def test_fault_66_a_place_of_silent_calls_gets_no_new_connections_and_keeps_its_others() -> (
+    None
+):
+    limits = {"opening": {"per_s": 0.1}, "misused_cost": 1_024, "look_interval_s": 0.02}
+    waiting = {"waiting_per_connection_max": 1, "silent_calls_max": 1}
+    async with running_frontend(connections=limits, admission=waiting) as frontend:
+        await frontend.call(account_service_pb2.GetAccountRequest(), ANN)
+        client = await Http2Connection.connect("127.0.0.1", frontend.port)
+        for _ in range(2):
+            client.write(client.headers("/drink.v1.MachineService/ListMachines"))
+        await asyncio.wait_for(client.closed.wait(), LIMIT_S)
+        await client.close()
+        # An attempt that is ignored is repeated after a second for the first time.
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.open_connection("127.0.0.1", frontend.port), 0.5)
+        await frontend.call(account_service_pb2.GetAccountRequest(), ANN)
+
+
+def test_connections_of_accounts_do_not_count_when_many_are_opened() -> None:
+    ports, connections = watched(opening={"burst": 4, "per_s": 0.1})
+    ports.there = [Accepted(number, 50051, "192.0.2.1", number) for number in range(3)]
+    connections.enforce(ports.there)
+    for number in range(6):
+        connections.set_owner(peer_at("192.0.2.1", number), "account alice")
+    ports.there = [Accepted(number, 50051, "192.0.2.1", number) for number in range(6)]
+    connections.enforce(ports.there)
+    assert ports.ignored == []
+
+
+def test_a_connection_that_is_closed_twice_counts_once() -> None:
+    ports, connections = watched(misused_cost=1, opening={"burst": 4, "per_s": 0.1})
+    ports.there = [Accepted(1, 50051, "192.0.2.1", 7)]
+    for _ in range(8):
+        connections.cut(peer_at("192.0.2.1", 7))
+    assert len(ports.cuts) == 1
+    assert ports.ignored == []
+
+
+def test_a_connection_of_an_account_that_is_closed_pauses_nobody() -> None:
+    ports, connections = watched(misused_cost=10_000)
+    ports.there = [Accepted(1, 50051, "192.0.2.1", 7)]
+    connections.set_owner(peer_at("192.0.2.1", 7), "account alice")
+    assert connections.cut(peer_at("192.0.2.1", 7))
+    assert ports.ignored == []
+    assert not connections.is_suspect(peer_at("192.0.2.1", 7))
+
+
+def test_others_from_the_place_of_a_misused_connection_are_suspects_for_a_while() -> None:
+    ports, connections = watched(opening={"pause_max_s": 5})
+    ports.there = [
+        Accepted(1, 50051, "192.0.2.1", 7),
+        Accepted(2, 50051, "192.0.2.1", 8),
+        Accepted(3, 50051, "192.0.2.2", 9),
+    ]
+    connections.cut(peer_at("192.0.2.1", 7))
+    assert connections.is_suspect(peer_at("192.0.2.1", 8))
+    assert not connections.is_suspect(peer_at("192.0.2.2", 9))
+    ports.now = 5
+    assert not connections.is_suspect(peer_at("192.0.2.1", 8))
+
+
 async def test_fault_66_strangers_on_the_buyers_listener_take_no_place_on_that_for_links() -> None:
     links = {"listen": True, "port": 0}
-    limits = {"max": 8, "look_interval_s": 60}
+    limits = {"max": 8, "look_interval_s": 60, "opening": {"pause_max_s": 0}}
     async with (
         running_frontend(connections=limits, links=links) as frontend,
         contextlib.AsyncExitStack() as stack,

@@ -191,7 +191,7 @@ async def test_a_stream_counts_what_leaves_and_is_closed_before_its_call_is_over
         raise AssertionError(peer)
 
     waiting = ResponseLimits(ResponseSettings(), cut, asyncio.get_running_loop().time)
-    admission = Admission(AdmissionSettings(), 1, cut)
+    admission = Admission(AdmissionSettings(), 1, cut, lambda _: False)
     handler = grpc.unary_stream_rpc_method_handler(responses, bytes, bytes)
     run = Messages(admission, waiting, LIMIT_S).implementation("/s/m", handler)
     call = admission.enter(Kind.STRANGER, "", parse_peer("ipv4:192.0.2.1:4000"))

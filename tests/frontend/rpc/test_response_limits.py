@@ -25,7 +25,7 @@ class Setup:
         self.now = 0.0
         self.cut: list[int] = []
         self.responses = ResponseLimits(ResponseSettings(**limits), self._cut, lambda: self.now)
-        self.admission = Admission(AdmissionSettings(), 1_000, self._cut)
+        self.admission = Admission(AdmissionSettings(), 1_000, self._cut, lambda _: False)
 
     def _cut(self, peer: Peer) -> bool:
         self.cut.append(peer.port)

@@ -14,6 +14,7 @@ from drink_frontend.sessions.finger import (
     answer,
 )
 from drink_frontend.sessions.settings import FingerSettings
+from drink_frontend.system.connection_rates import OpeningSettings
 from tests.support.entities import make_machine, make_slot
 from tests.support.sessions import PATIENCE_S, World
 
@@ -98,7 +99,9 @@ class TestServer:
     @pytest.fixture
     async def server(self, world: World) -> AsyncIterator[FingerServer]:
         server = FingerServer(
-            FingerSettings(port=0, default_machine="ld"), world.services().machines
+            FingerSettings(port=0, default_machine="ld"),
+            world.services().machines,
+            OpeningSettings(),
         )
         await server.start()
         yield server

@@ -111,6 +111,45 @@ async def test_fault_66_one_address_takes_only_its_own_places(serve: Serve) -> N
         assert await other.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
 
 
+async def connects(server: SessionServer, place: dict[str, Any]) -> bool:
+    """Whether a place may connect; the system repeats an attempt that is ignored after 1 s."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.5), Caller(server, **place) as caller:
+            return bool(await caller.read())
+    return False
+
+
+async def test_fault_66_a_place_that_connects_too_often_is_ignored_for_a_while(
+    serve: Serve,
+) -> None:
+    server = await serve({"opening": {"burst": 3, "per_s": 0.1}})
+    async with Caller(server, **from_place(1)) as first, Caller(server, **from_place(1)) as second:
+        await first.read()
+        await second.read()
+        assert await connects(server, from_place(1))
+        assert not await connects(server, from_place(1))
+        assert await connects(server, from_place(2))
+        assert await first.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
+
+
+async def test_fault_66_a_place_whose_sessions_make_way_is_ignored_sooner(serve: Serve) -> None:
+    settings = {"sessions_per_address_max": 1, "opening": {"crowded_cost": 1_024, "per_s": 0.1}}
+    server = await serve(settings)
+    async with Caller(server, **from_place(1)) as first:
+        await first.read()
+        assert await connects(server, from_place(1))
+        assert not await connects(server, from_place(1))
+        assert await connects(server, from_place(2))
+
+
+async def test_sessions_with_a_login_do_not_count_as_new_ones(serve: Serve) -> None:
+    server = await serve({"opening": {"burst": 2, "per_s": 0.1}})
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(4):
+            caller = await stack.enter_async_context(Caller(server, **from_place(1)))
+            await caller.login()
+
+
 async def test_fault_66_a_stranger_that_reads_nothing_makes_way_too(
     serve: Serve, world: World
 ) -> None:

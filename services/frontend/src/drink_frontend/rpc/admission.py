@@ -33,6 +33,10 @@ REFUSALS_S = 10
 MACHINES_KNOWN_MAX = 1_024
 """Machines' tokens that are cached, some 200 KB."""
 
+WAITING_OF_SUSPECTS_MAX = 2
+"""Strangers' calls that may wait for their message on one connection from a suspected place:
+another connection from there was closed because of such calls, and most others are like it."""
+
 OTHERS_WAIT = "the message did not come, and others wait"
 """Why a call is ended in favour of another one."""
 
@@ -59,13 +63,19 @@ class Admission:
         settings: The limits.
         calls_max: Most calls of strangers and accounts together that are in flight.
         cut: Closes a connection; returns False if it is already closed.
+        is_suspect: Whether another connection from the same place was misused lately.
     """
 
     def __init__(
-        self, settings: AdmissionSettings, calls_max: int, cut: Callable[[Peer], bool]
+        self,
+        settings: AdmissionSettings,
+        calls_max: int,
+        cut: Callable[[Peer], bool],
+        is_suspect: Callable[[Peer], bool],
     ) -> None:
         self._limits = settings
         self._cut = cut
+        self._is_suspect = is_suspect
         self._silent: Counter[tuple[Peer, str]] = Counter()
         self._calls_max = calls_max
         self._of_kind: Counter[Kind] = Counter()
@@ -145,13 +155,15 @@ class Admission:
     def silent(self, call: Call, why: str) -> None:
         """Notes that a call was ended because its message did not come.
 
-        After some such calls of strangers their connection is closed.
+        After some such calls of strangers their connection is closed; after the first one if its
+        place is suspected.
         """
         self.log_refusal(call, why)
         # The connection of a gateway carries calls of other clients too.
-        if call.kind is Kind.STRANGER and call.place == call.peer.place:
+        if call.kind in (Kind.STRANGER, Kind.HEALTH) and call.place == call.peer.place:
             self._silent[call.connection] += 1
-            if self._silent[call.connection] >= self._limits.silent_calls_max:
+            is_much = self._silent[call.connection] >= self._limits.silent_calls_max
+            if is_much or self._is_suspect(call.peer):
                 del self._silent[call.connection]
                 self._cut(call.peer)
 
@@ -228,7 +240,7 @@ class Admission:
             case Kind.STRANGER:
                 return [
                     (
-                        lambda: self._waiting_at(connection) >= limits.waiting_per_connection_max,
+                        lambda: self._waits_too_much(call),
                         lambda: self._oldest(connection),
                     ),
                     (
@@ -270,6 +282,12 @@ class Admission:
                         lambda: self._oldest(Kind.HEALTH),
                     )
                 ]
+
+    def _waits_too_much(self, call: Call) -> bool:
+        waiting = self._waiting_at(call.connection)
+        return waiting >= self._limits.waiting_per_connection_max or (
+            waiting >= WAITING_OF_SUSPECTS_MAX and self._is_suspect(call.peer)
+        )
 
     def _is_full(self) -> bool:
         return self._of_kind[Kind.STRANGER] + self._of_kind[Kind.ACCOUNT] >= self._calls_max

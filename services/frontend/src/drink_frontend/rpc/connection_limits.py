@@ -9,6 +9,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -16,6 +17,7 @@ from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.rpc.calls import Peer, peer_at
 from drink_frontend.rpc.connection_abuse import ConnectionTraffic, TrafficMeter
 from drink_frontend.rpc.settings import ConnectionSettings
+from drink_frontend.system.connection_rates import ConnectionRates
 from drink_frontend.system.sockets import Accepted, AcceptedConnections
 
 log = structlog.get_logger(__name__)
@@ -41,6 +43,7 @@ class Connection:
         age: Counts connections in the order in which they were first found.
         owner: The account or machine that has called on it; empty while none has.
         calls: Calls in flight on it.
+        closed: Whether it was closed here; gRPC needs a moment to notice.
     """
 
     accepted: Accepted
@@ -48,6 +51,7 @@ class Connection:
     age: int
     owner: str = ""
     calls: int = 0
+    closed: bool = False
 
 
 @dataclass(slots=True)
@@ -72,11 +76,13 @@ class Listener:
     Attributes:
         port: The TCP port.
         connections_max: Most connections to it.
+        rates: How often each place connects to it.
         crowded: Whether strangers' connections had to be closed at the last check.
     """
 
     port: int
     connections_max: int
+    rates: ConnectionRates
     crowded: bool = field(default=False)
 
 
@@ -111,7 +117,9 @@ class ConnectionLimits:
 
     def add_listener(self, port: int, connections_max: int) -> None:
         """Adds a listener whose connections are limited."""
-        self._listeners[port] = Listener(port, connections_max)
+        ignore = partial(self._accepted.ignore, port)
+        rates = ConnectionRates(f"rpc {port}", self._limits.opening, ignore)
+        self._listeners[port] = Listener(port, connections_max, rates)
 
     @property
     def crowded(self) -> bool:
@@ -138,7 +146,18 @@ class ConnectionLimits:
 
     def set_owner(self, peer: Peer, owner: str) -> None:
         """Notes which account or machine, or that a gateway, has called on the connection."""
-        self._uses.setdefault(peer, _Use()).owner = owner
+        use = self._uses.setdefault(peer, _Use())
+        connection = self._by_peer.get(peer)
+        if connection is not None and not use.owner:
+            self._rates(connection).uncount(peer.place)
+        use.owner = owner
+
+    def is_suspect(self, peer: Peer) -> bool:
+        """Whether another connection from the place of this one was misused lately."""
+        connection = self._by_peer.get(peer)
+        return connection is not None and self._rates(connection).is_suspect(
+            peer.place, self._clock()
+        )
 
     def list_open(self) -> Sequence[Accepted]:
         """Lists all open connections; may run on a thread, one call at a time."""
@@ -158,9 +177,12 @@ class ConnectionLimits:
             victims = to_close(there, listener.connections_max, self._limits)
             listener.crowded = len(there) > listener.connections_max * COMFORTABLE
             for victim in victims:
-                self._accepted.cut(victim.accepted)
+                if self._close(victim):
+                    crowded_cost = self._limits.opening.crowded_cost
+                    listener.rates.count(victim.peer.place, self._clock(), crowded_cost)
             if victims:
                 self._log(listener, victims)
+            listener.rates.resume(self._clock())
         self._close_excessive()
 
     def _close_excessive(self) -> None:
@@ -169,24 +191,46 @@ class ConnectionLimits:
             for inode, each in self._seen.items()
         ]
         for each in self._traffic.excessive(there, self._clock()):
-            self._accepted.cut(self._seen[each.inode].accepted)
+            self._close_misused(self._seen[each.inode])
 
     def cut(self, peer: Peer) -> bool:
-        """Closes one connection; returns False if it is already closed."""
+        """Closes one connection that is misused; returns False if it is already closed."""
         connection = self._by_peer.get(peer)
         if connection is None:
             self._update(self.list_open())
             connection = self._by_peer.get(peer)
-        return connection is not None and self._accepted.cut(connection.accepted)
+        return connection is not None and self._close_misused(connection)
+
+    def _close_misused(self, connection: Connection) -> bool:
+        if not self._close(connection):
+            return False
+        use = self._uses.get(connection.peer)
+        if not (connection.owner or (use is not None and use.owner)):
+            place, cost = connection.peer.place, self._limits.misused_cost
+            self._rates(connection).misused(place, self._clock(), cost)
+        return True
+
+    def _close(self, connection: Connection) -> bool:
+        if connection.closed or not self._accepted.cut(connection.accepted):
+            return False
+        connection.closed = True
+        return True
+
+    def _rates(self, connection: Connection) -> ConnectionRates:
+        return self._listeners[connection.accepted.local_port].rates
 
     def _update(self, found: Sequence[Accepted]) -> None:
         seen: dict[int, Connection] = {}
+        now = self._clock()
         for accepted in sorted(found, key=lambda each: each.inode):
             connection = self._seen.get(accepted.inode)
             if connection is None:
                 self._ages += 1
                 peer = peer_at(accepted.address, accepted.port)
                 connection = Connection(accepted, peer, self._ages)
+                use = self._uses.get(peer)
+                if use is None or not use.owner:
+                    self._rates(connection).count(peer.place, now)
             connection.calls = 0
             seen[accepted.inode] = connection
         self._seen = seen

@@ -187,7 +187,9 @@ class RpcServer:
 
     def _make_interceptor(self, randomness: Randomness) -> Interceptor:
         settings, use_cases, connections = self._settings, self._use_cases, self._connections
-        admission = Admission(settings.admission, settings.calls_max, connections.cut)
+        admission = Admission(
+            settings.admission, settings.calls_max, connections.cut, connections.is_suspect
+        )
         pace = CallRates(settings.pace, connections.cut, asyncio.get_running_loop().time)
         authentication = Authentication(
             use_cases.accounts,

@@ -6,6 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from drink_frontend.system.connection_rates import OpeningSettings
+
 
 def is_loopback(address: str) -> bool:
     """Whether an address to listen on can only be reached from this host."""
@@ -105,14 +107,17 @@ class AdmissionSettings(BaseModel):
     """Seconds that a request's message may take to come after its headers; default 10. Clients send
     both together, so even a slow network needs less. Then the call is ended with RATE_LIMITED."""
 
-    waiting_per_connection_max: int = Field(default=48, ge=1, le=100_000)
-    """Strangers' calls on one connection that wait for their message; default 48. Clients send it
-    with the headers, so that on an honest connection only calls begun at the same time wait."""
+    waiting_per_connection_max: int = Field(default=16, ge=1, le=100_000)
+    """Strangers' calls on one connection that wait for their message; default 16. Clients send it
+    with the headers, so that on an honest connection only the calls wait that are being accepted,
+    some three of however many begin at the same time. From a place that is suspected
+    (`rpc.connections.misused_cost`) two may wait."""
 
-    silent_calls_max: int = Field(default=16, ge=1, le=100_000)
+    silent_calls_max: int = Field(default=4, ge=1, le=100_000)
     """Strangers' calls of one connection that may end because their message did not come; default
-    16. Then the connection is closed, since each such call costs as much as an answered one. A
-    message that comes resets the count."""
+    4. Then the connection is closed, since each such call costs as much as an answered one; if its
+    place is suspected (`rpc.connections.misused_cost`), after the first one. A message that comes
+    resets the count."""
 
     unseen_per_method_max: int = Field(default=400, ge=16, le=100_000)
     """Calls of one method that have come and are not handled yet; default 400, some 6 MB of memory
@@ -222,6 +227,16 @@ class ConnectionSettings(BaseModel):
 
     per_account_max: int = Field(default=64, ge=1, le=100_000)
     """Connections of one account or machine above which its idle ones are closed; default 64."""
+
+    opening: OpeningSettings = Field(default_factory=OpeningSettings)
+    """How often strangers may connect to each listener; the defaults are given there. A connection
+    on which an account, a machine or a gateway calls does not count."""
+
+    misused_cost: int = Field(default=256, ge=1, le=1_000_000)
+    """As how many new connections a stranger's connection counts that was closed because its calls
+    stayed silent, or because of the calls or bytes on it; default 256: its place is paused after
+    the fourth one at once. For `opening.pause_max_s` after the first one the place is suspected:
+    strangers' calls there have less time for their message when others wait."""
 
     noise_bytes_per_s: int = Field(default=4_096, ge=64, le=1_073_741_824)
     """Bytes per second that may arrive on a connection beside its calls in the long run; default

@@ -9,7 +9,7 @@ Idle times are kept in shared orders, not in a timer for each connection.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
@@ -80,10 +80,15 @@ class ConnectionTracker:
         connections_max: Most connections at once.
         per_place_max: Most connections at once from one place.
         idle_limits: The idle limits that connections may have, in seconds.
+        logged_in: Called with the place of a connection after its first login.
     """
 
     def __init__(
-        self, connections_max: int, per_place_max: int, idle_limits: Iterable[float] = ()
+        self,
+        connections_max: int,
+        per_place_max: int,
+        idle_limits: Iterable[float] = (),
+        logged_in: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._connections_max = connections_max
         self._per_place_max = per_place_max
@@ -91,6 +96,7 @@ class ConnectionTracker:
         self._by_limit: dict[float, OrderedDict[TrackedConnection, None]] = {
             limit_s: OrderedDict() for limit_s in idle_limits
         }
+        self._logged_in = logged_in
         self._strangers: OrderedDict[TrackedConnection, None] = OrderedDict()
         self._places: dict[str, _Place] = {}
         self._empty = asyncio.Event()
@@ -114,6 +120,12 @@ class ConnectionTracker:
         if len(self._entries) >= self._connections_max:
             return self._end_one(self._strangers)
         return True
+
+    def is_crowded(self, place: str) -> bool:
+        """Whether one more connection from a place fits only if another one ends."""
+        here = self._places.get(place)
+        is_place_full = here is not None and here.count >= self._per_place_max
+        return is_place_full or len(self._entries) >= self._connections_max
 
     def _end_one(self, strangers: "OrderedDict[TrackedConnection, None]") -> bool:
         for connection in tuple(islice(strangers, EXAMINED_MAX)):
@@ -157,9 +169,11 @@ class ConnectionTracker:
             self._move_to_end(connection)
 
     def _move_to_end(self, connection: TrackedConnection) -> None:
-        here = self._places[self._entries[connection].place]
+        place = self._entries[connection].place
+        here = self._places[place]
         if connection.has_logged_in:
             del self._strangers[connection], here.strangers[connection]
+            self._logged_in(place)
         else:
             self._strangers.move_to_end(connection)
             here.strangers.move_to_end(connection)

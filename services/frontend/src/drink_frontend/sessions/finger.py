@@ -1,6 +1,7 @@
 """Finger (RFC 1288): the stock of the machines, without a login."""
 
 import asyncio
+import socket
 from collections.abc import Iterable, Sequence
 
 import structlog
@@ -12,6 +13,8 @@ from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.sessions.dialects import ITEM_BYTES_MAX, NAME_BYTES_MAX, clean
 from drink_frontend.sessions.replies import UNKNOWN_LOCATION, machine_title
 from drink_frontend.sessions.settings import FingerSettings
+from drink_frontend.system import connection_filter
+from drink_frontend.system.connection_rates import ConnectionRates, OpeningSettings
 from drink_frontend.system.sockets import endpoint_address, listen
 from drink_frontend.usecases.machines import Machines
 
@@ -149,12 +152,18 @@ class FingerServer:
     Args:
         settings: The port, and the machine of each local address.
         machines: The machines.
+        opening: How often strangers may connect.
     """
 
-    def __init__(self, settings: FingerSettings, machines: Machines) -> None:
+    def __init__(
+        self, settings: FingerSettings, machines: Machines, opening: OpeningSettings
+    ) -> None:
         self._settings = settings
         self._machines = machines
+        self._crowded_cost = opening.crowded_cost
+        self._rates = ConnectionRates("finger", opening, self._ignore)
         self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._queries: dict[asyncio.Task[None], str] = {}
         self._counted = 0
         self._counted_since = 0.0
@@ -174,8 +183,13 @@ class FingerServer:
             OSError: the port cannot be used.
         """
         listener = listen(self._settings.address, self._settings.port)
+        self._listener = listener
         self._server = await asyncio.start_server(self._take, sock=listener, limit=QUERY_BYTES_MAX)
         log.info("finger_listening", address=self.address)
+
+    def resume(self) -> None:
+        """Lets places connect again whose pause is over; called periodically."""
+        self._rates.resume(asyncio.get_running_loop().time())
 
     async def stop(self) -> None:
         """Ends everything at once."""
@@ -189,13 +203,19 @@ class FingerServer:
         here = place(endpoint_address(writer.get_extra_info("peername")))
         self._count(here)
         of_place = sum(each == here for each in self._queries.values())
-        if len(self._queries) >= QUERIES_MAX or of_place >= QUERIES_PER_PLACE_MAX:
+        is_crowded = len(self._queries) >= QUERIES_MAX or of_place >= QUERIES_PER_PLACE_MAX
+        now = asyncio.get_running_loop().time()
+        self._rates.count(here, now, self._crowded_cost if is_crowded else 1)
+        if is_crowded:
             log.warning("finger_turned_away", queries=len(self._queries))
             writer.transport.abort()
             return
         query = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._queries[query] = here
         query.add_done_callback(self._queries.pop)
+
+    def _ignore(self, places: Sequence[str]) -> bool:
+        return self._listener is not None and connection_filter.ignore(self._listener, places)
 
     def _count(self, here: str) -> None:
         """Counts a query; logs many queries in a short time."""

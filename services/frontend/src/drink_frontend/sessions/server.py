@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -20,12 +20,17 @@ from drink_frontend.sessions.replies import StatusLine, encode
 from drink_frontend.sessions.reply_codes import ReplyCode
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 from drink_frontend.sessions.tls import Certificate, TlsLayer
+from drink_frontend.system import connection_filter
+from drink_frontend.system.connection_rates import ConnectionRates
 from drink_frontend.system.sockets import endpoint_address, keep_alive, listen
 
 log = structlog.get_logger(__name__)
 
 ACCEPT_PAUSE_S = 0.5
 """Seconds without accepting after the system refused to: it lacks a resource."""
+
+RESUME_INTERVAL_S = 0.5
+"""Seconds between two checks whether places that may not connect may do so again."""
 
 _NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
 """Errors of accepting once the listening socket is closed; another attempt would fail too."""
@@ -49,10 +54,12 @@ class SessionServer:
             for listener in settings.listeners
             if (limit_s := settings.idle_limit(listener)) is not None
         }
+        self._rates = ConnectionRates("sessions", settings.opening, self._ignore)
         self._tracker = ConnectionTracker(
             connections_max,
             settings.sessions_per_address_max or (connections_max + 1) // 2,
             self._idle_limits,
+            self._rates.uncount,
         )
         self._buffers = BufferLimit(settings.buffered_bytes_max)
         self._turns = TurnQueue(settings.turn_pause_ms / 1000)
@@ -88,13 +95,16 @@ class SessionServer:
             for listener in self._settings.listeners:
                 self._listen(listener)
             if self._settings.finger is not None:
-                self._finger = FingerServer(self._settings.finger, self._services.machines)
+                self._finger = FingerServer(
+                    self._settings.finger, self._services.machines, self._settings.opening
+                )
                 await self._finger.start()
         except OSError:
             await self.stop()
             raise
         if self._idle_limits:
             self._keeping.append(self._spawn(self._time_out_idle(), "sessions-idle"))
+        self._keeping.append(self._spawn(self._resume_places(), "sessions-resume"))
         if self._certificates:
             self._keeping.append(self._spawn(self._refresh_certificates(), "sessions-tls"))
 
@@ -141,6 +151,10 @@ class SessionServer:
             self._finger = None
         # connection_lost() of an aborted connection is called in the next iteration of the loop.
         await asyncio.sleep(0)
+
+    def _ignore(self, places: Sequence[str]) -> bool:
+        done = [connection_filter.ignore(listener, places) for listener in self._sockets]
+        return all(done)
 
     def _close_listeners(self) -> None:
         for task in self._accepting:
@@ -211,7 +225,12 @@ class SessionServer:
                 await asyncio.sleep(ACCEPT_PAUSE_S)
                 continue
             is_proxy = is_within(endpoint_address(peer), context.listener.proxies)
-            if self._tracker.make_room(PROXIES if is_proxy else place(endpoint_address(peer))):
+            here = PROXIES if is_proxy else place(endpoint_address(peer))
+            if not is_proxy:
+                is_crowded = self._tracker.is_crowded(here)
+                crowded_cost = self._settings.opening.crowded_cost
+                self._rates.count(here, loop.time(), crowded_cost if is_crowded else 1)
+            if self._tracker.make_room(here):
                 opening = loop.create_task(
                     self._open(client, context, certificate, forwards=is_proxy)
                 )
@@ -258,6 +277,14 @@ class SessionServer:
         loop = asyncio.get_running_loop()
         while True:  # noqa: ASYNC110  what it waits for is time
             await asyncio.sleep(self._tracker.time_out_idle(loop.time()))
+
+    async def _resume_places(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(RESUME_INTERVAL_S)
+            self._rates.resume(loop.time())
+            if self._finger is not None:
+                self._finger.resume()
 
     async def _refresh_certificates(self) -> None:
         while True:

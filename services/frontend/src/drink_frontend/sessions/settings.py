@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from drink_frontend.domain.limits import MACHINE_NAME
 from drink_frontend.domain.origin import normalized
 from drink_frontend.sessions.dialects import DialectName
+from drink_frontend.system.connection_rates import OpeningSettings
 
 MachineName = Annotated[str, Field(pattern=f"^{MACHINE_NAME}$")]
 
@@ -191,6 +192,10 @@ class SessionSettings(BaseModel):
     that fit, so that no address takes every place. At either limit the session that has been idle
     longest without ever having logged in is closed for the newcomer; only if there is none is the
     newcomer told that there are too many users."""
+
+    opening: OpeningSettings = Field(default_factory=OpeningSettings)
+    """How often strangers may connect to each listener, finger included; the defaults are given
+    there. Proxies of a listener are not limited by it."""
 
     files_reserved: int = Field(default=256, ge=16, le=65_536)
     """Open files that connections of clients leave to everything else; default 256: the database,

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from drink_frontend.domain.origin import normalized
+from drink_frontend.system import connection_filter
 
 BACKLOG = 1024
 """Connections that the system holds until they are accepted: a burst of all clients of a campus."""
@@ -101,6 +102,7 @@ class AcceptedConnections:
         self.received: Mapping[int, int] = {}
         self._known: dict[int, Accepted | None] = {}
         self._descriptors: dict[int, int] = {}
+        self._listening: dict[int, dict[int, int]] = {}
 
     def look(self, ports: Collection[int]) -> Sequence[Accepted]:
         """The open connections to these ports; none on systems without `/proc/self/fd`.
@@ -125,20 +127,65 @@ class AcceptedConnections:
 
     def cut(self, connection: Accepted) -> bool:
         """Ends a connection; False if it has ended already."""
-        descriptor = self._descriptors.get(connection.inode)
-        try:
-            # A duplicate, so that the number cannot be reused for another file meanwhile.
-            mine = socket.socket(fileno=os.dup(descriptor if descriptor is not None else -1))
-        except OSError:
+        mine = _duplicate(self._descriptors.get(connection.inode, -1), connection.inode)
+        if mine is None:
             return False
         with mine:
-            if os.fstat(mine.fileno()).st_ino != connection.inode:
-                return False
             try:
                 mine.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return False
         return True
+
+    def ignore(self, port: int, places: Sequence[str]) -> bool:
+        """Ignores attempts to connect to a port from these places, and from no others.
+
+        Returns:
+            Whether the system can do that.
+        """
+        listening = self._listening.get(port)
+        if listening is None:
+            listening = self._listening[port] = {
+                inode: descriptor for inode, descriptor in _sockets() if _listens(descriptor, port)
+            }
+        done = False
+        for inode, descriptor in listening.items():
+            mine = _duplicate(descriptor, inode)
+            if mine is not None:
+                with mine:
+                    done = connection_filter.ignore(mine, places)
+        return done
+
+
+def _duplicate(descriptor: int, inode: int) -> socket.socket | None:
+    """The socket with this inode; None if the descriptor is closed or another file's by now."""
+    try:
+        # A duplicate, so that the number cannot be reused for another file meanwhile.
+        mine = socket.socket(fileno=os.dup(descriptor))
+    except OSError:
+        return None
+    if os.fstat(mine.fileno()).st_ino == inode:
+        return mine
+    mine.close()
+    return None
+
+
+def _listens(descriptor: int, port: int) -> bool:
+    """Whether a socket listens on a TCP port."""
+    try:
+        borrowed = socket.socket(fileno=descriptor)
+    except OSError:
+        return False
+    try:
+        return (
+            borrowed.family in (socket.AF_INET, socket.AF_INET6)
+            and bool(borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+            and borrowed.getsockname()[1] == port
+        )
+    except OSError:
+        return False
+    finally:
+        borrowed.detach()
 
 
 def _sockets() -> list[tuple[int, int]]:
