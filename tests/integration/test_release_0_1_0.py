@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from drink.v1.drop_service_pb2 import Drop
+from drink_frontend.domain.tokens import Scope
+from drink_frontend.storage.sqlite_engine import SqliteEngine
+from drink_frontend.storage.transaction import Transaction
 from scripts.books import compare
 from scripts.processes import BIN, ProcessFailedError
 from tests.integration.audited_system import (
@@ -21,11 +24,27 @@ from tests.integration.audited_system import (
 from tests.integration.test_first_can import client_of_readme
 from tests.releases import release
 from tests.support import programs
+from tests.support.books import found, token
+from tests.support.databases import fresh_sqlite
 
 DISPENSED = ("DISPENSED", "BOARD_ACK")
 REFUSED = ("NOT_DISPENSED", "BOARD_REFUSED")
 
 LIMIT_S = 60
+
+LOOK_UP = """
+import sqlite3, sys
+site, database, *digests = sys.argv[1:]
+sys.path.insert(0, site)
+from drink_frontend.storage.accounts import _BY_TOKEN
+from drink_frontend.storage.sqlite_engine import DIALECT
+from drink_frontend.storage.statements import Executor
+executor = Executor(sqlite3.connect(database).cursor(), DIALECT)
+for digest in digests:
+    row = executor.one(_BY_TOKEN, digest=digest, now_ms=0)
+    print(digest, row[0] if row else "nobody")
+"""
+"""Looks tokens up as the first release does, and prints whom each stands for."""
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +128,26 @@ def test_fault_22_a_client_with_the_released_stubs_buys_from_the_present_fronten
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "DISPENSED Coke 50"
+
+
+def test_the_first_release_does_not_find_a_token_with_some_rights_only(
+    tmp_path: Path, released: Path
+) -> None:
+    """It does not know scopes: should it ever run on the database, it must refuse the token."""
+    settings = fresh_sqlite(tmp_path)
+    engine = SqliteEngine(settings, exclusive=False)
+    connection = engine.connect(read_only=False)
+    connection.begin()
+    tx = Transaction(connection.executor, 9)
+    found(tx)
+    for scope in Scope:
+        tx.tokens.add(token(scope.value, scope=scope))
+    connection.commit()
+    connection.close()
+    looked = programs.run(
+        sys.executable, "-c", LOOK_UP, released.parent / "site", settings.path, *Scope
+    )
+    assert looked.stdout.splitlines() == ["ALL alice", "DROP nobody", "READ nobody"], looked.stderr
 
 
 def test_fault_39_a_database_of_the_first_release_is_upgraded_with_its_drops_for_good(

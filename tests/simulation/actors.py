@@ -74,10 +74,10 @@ def set_up(system: SimulatedSystem) -> None:
                 await transfers.add_credits(root, f"first-{name}", name, system.plan.credits)
                 limit = limits.choice([0, 0, 50, 200])
                 await accounts.change("setup", name, credit_limit=limit)
-                system.tokens[name], _ = await accounts.issue_token(account)
+                system.tokens[name], _ = await accounts.tokens.issue(account)
             # It has no credits, and pays for the last sales.
             await accounts.change("setup", ADMIN, credit_limit=KEEPERS_LIMIT)
-            system.tokens[ADMIN], _ = await accounts.issue_token(root)
+            system.tokens[ADMIN], _ = await accounts.tokens.issue(root)
             for name, wire in system.wires.items():
                 await machines.create("setup", name, name.upper())
                 for slot in SLOTS:

@@ -23,16 +23,17 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Account, Drop, Refund, Result, Slot
 from drink_frontend.domain.errors import TokenInvalidError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
+from drink_frontend.domain.tokens import Bearer
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases import agents, placement
-from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.links import Links
+from drink_frontend.usecases.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -302,12 +303,12 @@ def never_expire(patch: pytest.MonkeyPatch) -> None:
 
 def drop_without_login(patch: pytest.MonkeyPatch) -> None:
     """Whoever shows no token that is known is taken for the buyer who was there last."""
-    authenticate, buyer = Accounts.authenticate, placement.Placement._account
-    last: list[Account] = []
+    authenticate, buyer = Tokens.authenticate, placement.Placement._account
+    last: list[Bearer] = []
 
-    async def trusting(accounts: Accounts, token: str) -> Account:
+    async def trusting(tokens: Tokens, token: str) -> Bearer:
         try:
-            last[:] = [await authenticate(accounts, token)]
+            last[:] = [await authenticate(tokens, token)]
         except TokenInvalidError:
             if not last:
                 raise
@@ -316,7 +317,7 @@ def drop_without_login(patch: pytest.MonkeyPatch) -> None:
     def unchecked(unit: placement.Placement, tx: Transaction) -> Account:
         return buyer(replace(unit, order=replace(unit.order, token=None)), tx)
 
-    patch.setattr(Accounts, "authenticate", trusting)
+    patch.setattr(Tokens, "authenticate", trusting)
     patch.setattr(placement.Placement, "_account", unchecked)
 
 

@@ -18,6 +18,7 @@ from drink_frontend.domain.ledger import (
     sales_account,
 )
 from drink_frontend.domain.stock import place_of
+from drink_frontend.domain.tokens import AccessToken, Scope, day_of
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
@@ -66,6 +67,12 @@ def load(tx: Transaction, machine: str, number: int, on_hand: int) -> None:
     tx.machines.update_slot(machine, number, NOW, on_hand=on_hand)
     facts = {"slot": number, "from": {"on_hand": before.on_hand}, "to": {"on_hand": on_hand}}
     tx.audit.add(AuditRecord(AuditKind.STOCK_CHANGED, NOW, "root", machine=machine, facts=facts))
+
+
+def token(digest: str, account: str = "alice", **changes: Any) -> AccessToken:
+    """A bearer token with all rights that is valid until NOW, and not stored yet."""
+    issued = AccessToken(digest, account, Scope.ALL, None, NOW - 9, day_of(NOW), NOW)
+    return replace(issued, **changes)
 
 
 def fund(tx: Transaction, account: str, amount: int, request_id: str) -> None:

@@ -22,20 +22,22 @@ from drink.v1 import (
     machine_link_service_pb2_grpc,
     machine_service_pb2_grpc,
 )
-from drink_frontend.domain.entities import Drop, Machine, Proof
+from drink_frontend.domain.entities import Drop, Machine
+from drink_frontend.domain.tokens import day_of
 from drink_frontend.links.server import LinkServer
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.system.sockets import AcceptedConnections
-from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.settings import DropSettings
+from drink_frontend.usecases.tokens import digest
 from tests.fakes.randomness import CountingRandomness
 from tests.support.bench import JOURNAL, Bench, BenchDatabase
+from tests.support.books import token
 
 ANN, BOB, ROOT = (
     (("authorization", f"Bearer token-of-{name}"),) for name in ("ann", "bob", "root")
@@ -170,12 +172,13 @@ class Frontend:
         await bench.furnish()
         await bench.accounts.change("test", "ann", password=PASSWORD)
         await bench.accounts.change("test", "bob", ibutton=IBUTTON)
-        expires_ms = bench.clock.now_ms() + 1_000_000
+        now_ms = bench.clock.now_ms()
+        today, expires_ms = day_of(now_ms), now_ms + 1_000_000
 
         def add_tokens(tx: Transaction) -> None:
             for name in ("ann", "bob", "root"):
                 token_digest = digest(f"token-of-{name}")
-                tx.accounts.add_token(token_digest, name, expires_ms, Proof.PASSWORD)
+                tx.tokens.add(token(token_digest, name, used_ms=today, expires_ms=expires_ms))
             for name in ("d", "ld"):
                 tx.machines.update(name, token_digest=digest(f"token-of-{name}"))
 

@@ -12,7 +12,7 @@ from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
-from tests.support.books import NOW, found, reserve
+from tests.support.books import NOW, reserve
 from tests.support.books import drop as order
 
 NAMES = ["dora", "Dora", "DORA", "doRA", "dOra", "dora"]
@@ -76,46 +76,6 @@ async def test_an_ibutton_logs_in_one_account(house: Database) -> None:
     assert await house.read(lambda tx: tx.accounts.by_ibutton("other")) is None
 
 
-async def test_a_token_stands_for_its_account_until_it_expires(house: Database) -> None:
-    await house.write(lambda tx: tx.accounts.add_token("digest", "alice", NOW))
-    alice = await house.read(lambda tx: tx.accounts.by_token("digest", NOW - 1))
-    assert alice is not None
-    assert alice.name == "alice"
-    assert await house.read(lambda tx: tx.accounts.by_token("digest", NOW)) is None
-    assert await house.read(lambda tx: tx.accounts.by_token("other", 0)) is None
-
-
-async def test_removing_tokens_leaves_those_of_others(storage: Database) -> None:
-    def issue(tx: Transaction) -> None:
-        found(tx)
-        for digest, account in (("1", "alice"), ("2", "alice"), ("3", "bob")):
-            tx.accounts.add_token(digest, account, NOW)
-
-    await storage.write(issue)
-    await storage.write(lambda tx: tx.accounts.remove_tokens("alice"))
-    left = await storage.read(
-        lambda tx: [digest for digest in "123" if tx.accounts.by_token(digest, 0)]
-    )
-    assert left == ["3"]
-
-
-async def test_tokens_of_an_account_are_bounded_and_the_first_to_expire_goes(
-    storage: Database,
-) -> None:
-    def issue(tx: Transaction) -> None:
-        found(tx)
-        tx.accounts.add_token("bob's", "bob", NOW)
-        for number in range(103):
-            tx.accounts.add_token(f"{number}", "alice", NOW + number)
-
-    await storage.write(issue)
-    left = await storage.read(
-        lambda tx: [number for number in range(103) if tx.accounts.by_token(f"{number}", 0)]
-    )
-    assert left == list(range(3, 103))
-    assert await storage.read(lambda tx: tx.accounts.by_token("bob's", 0))
-
-
 async def test_held_credits_are_owned_but_not_available(house: Database) -> None:
     await house.write(lambda tx: reserve(tx, order(1)))
     alice = await house.read(lambda tx: tx.accounts.get("alice"))
@@ -157,7 +117,6 @@ async def test_a_closed_account_is_readmitted_with_what_it_is_given_and_no_more(
     def make(tx: Transaction) -> None:
         tx.accounts.add("alice", AccountKind.USER, NOW, admin=True, password_hash="old")
         tx.accounts.update("alice", ibutton_digest="old", closed=True)
-        tx.accounts.add_token("token", "alice", NOW + 9)
 
     await storage.write(make)
     terms = {"admin": False, "password_hash": None, "ibutton_digest": None}
@@ -173,7 +132,6 @@ async def test_a_closed_account_is_readmitted_with_what_it_is_given_and_no_more(
         held=0,
         since_ms=NOW + 1,
     )
-    assert await storage.read(lambda tx: tx.accounts.by_token("token", NOW)) is None
     assert await storage.read(lambda tx: tx.accounts.by_ibutton("old")) is None
 
 

@@ -10,13 +10,21 @@ from google.protobuf.duration_pb2 import Duration
 
 from drink.v1 import (
     account_service_pb2,
+    alarm_service_pb2,
     drop_service_pb2,
     machine_link_service_pb2,
     machine_service_pb2,
 )
 from drink_frontend.domain.errors import CertificateInvalidError
-from drink_frontend.rpc.authentication import TOKEN_MAX, Access, access_of, certified_machine
-from drink_frontend.usecases.accounts import digest
+from drink_frontend.domain.tokens import Scope
+from drink_frontend.rpc.authentication import (
+    TOKEN_MAX,
+    Access,
+    access_of,
+    certified_machine,
+    scopes_of,
+)
+from drink_frontend.usecases.tokens import digest
 from tests.support.rpc_frontend import AGENT_D, ANN, LIMIT_S, Frontend, refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
@@ -26,6 +34,7 @@ METHODS = [
     (service.full_name, method.name, method.client_streaming or method.server_streaming)
     for module in (
         account_service_pb2,
+        alarm_service_pb2,
         drop_service_pb2,
         machine_link_service_pb2,
         machine_service_pb2,
@@ -110,7 +119,7 @@ async def test_a_drop_uses_the_cached_account_and_looks_its_token_up(frontend: F
     assert frontend.storage.reads == reads
     await frontend.revoke("ann")
     assert (await refused(schedule("third"))).reason == "TOKEN_INVALID"
-    assert frontend.bench.accounts.recall(digest("token-of-ann")) is None
+    assert frontend.bench.accounts.tokens.recall(digest("token-of-ann")) is None
     assert frontend.storage.reads == reads
     assert (await refused(schedule("fourth"))).reason == "TOKEN_INVALID"
     assert frontend.storage.reads == reads + 1
@@ -126,6 +135,19 @@ def test_the_page_on_the_api_lists_who_may_call_each_method() -> None:
     assert told == {
         f"{service}/{name}": access_of(f"/{service}/{name}") for service, name, _ in METHODS
     }
+
+
+def test_the_page_on_the_api_lists_what_limited_tokens_may_call() -> None:
+    rows = re.findall(
+        r"^\| (\w+Service) \| (\w+) \| [^|]+\|([^|]*)\|", PAGE.read_text(), re.MULTILINE
+    )
+    words = {Scope.DROP: "drop only", Scope.READ: "read only"}
+    told = {f"/drink.v1.{service}/{name}": cell.strip() for service, name, cell in rows}
+    for method, cell in told.items():
+        allowed = [word for scope, word in words.items() if scope in scopes_of(method)]
+        is_open = access_of(method) is Access.ANYONE
+        assert cell == ("any" if is_open else ", ".join(allowed)), method
+    assert len(told) == len(METHODS)
 
 
 def test_an_unlisted_method_is_for_users() -> None:

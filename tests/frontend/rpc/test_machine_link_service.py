@@ -10,7 +10,7 @@ from drink.v1 import machine_link_service_pb2 as pb
 from drink_frontend.domain.entities import AuditKind
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.storage.database import Database
-from drink_frontend.usecases.accounts import digest
+from drink_frontend.usecases.tokens import digest
 from tests.support.bench import JOURNAL
 from tests.support.rpc_frontend import AGENT_D, HELLO, LIMIT_S, Frontend, read, refused
 

@@ -13,12 +13,13 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from drink_frontend.storage import accounts, alarms, audit, drops, ledger, machines, refunds
+from drink_frontend.storage import tokens as token_statements
 from drink_frontend.storage.sqlite_engine import DIALECT
 from drink_frontend.storage.statements import Executor, Statement, constant
 from drink_frontend.storage.tables import metadata, tokens
 from tests.support.databases import fresh_sqlite
 
-MODULES = (accounts, alarms, audit, drops, ledger, machines, refunds)
+MODULES = (accounts, alarms, audit, drops, ledger, machines, refunds, token_statements)
 
 
 def _statements(module: ModuleType) -> Iterator[tuple[str, Statement]]:
@@ -130,7 +131,6 @@ def test_nothing_else_looks_at_every_row(database: sqlite3.Connection, name: str
 
 
 SORTED = {
-    "accounts_remove_oldest_tokens",
     "alarms_list_in_0",
     "alarms_list_in_1",
     "alarms_list_not_closed",
@@ -139,7 +139,7 @@ SORTED = {
     "drops_list_open",
     "machines_list_frontends",
 }
-"""What sorts a few rows: open drops, tokens of an account, open alarms, records of a drop,
+"""What sorts a few rows: open drops, open alarms, records of a drop,
 frontends."""
 
 

@@ -19,13 +19,14 @@ from sqlalchemy import (
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.ledger import TransferKind
+from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.engine import DatabaseConnection
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.triggers import TRIGGERS
-from tests.support.books import NOW, advance, found, hold_of, reserve, resolution_of
+from tests.support.books import advance, found, hold_of, reserve, resolution_of, token
 from tests.support.books import drop as order
 from tests.support.books import refund as give_back
 from tests.support.databases import fresh_sqlite
@@ -41,7 +42,8 @@ def furnish(connection: DatabaseConnection) -> None:
     found(tx)
     tx.accounts.update("alice", ibutton_digest="ibutton")
     tx.machines.update("d", token_digest="token")
-    tx.accounts.add_token("bearer", "alice", NOW)
+    tx.tokens.add(token("bearer"))
+    tx.tokens.add(token("limited", scope=Scope.READ))
     for number in (1, 2, 3):
         reserve(tx, order(number))
     advance(tx, order(2).id, State.DISPENSED, Cause.BOARD_ACK)
@@ -165,6 +167,15 @@ ALARM_ROW: dict[str, Any] = {
 }
 ALARM = insert("alarms", **ALARM_ROW)
 
+SCOPED: dict[str, Any] = {
+    "digest": "x",
+    "account": "bob",
+    "expires_ms": 0,
+    "made_by": "PASSWORD",
+    "created_ms": 0,
+    "scope": "DROP",
+}
+
 # What breaks each: a statement, after those that take other guards out of its way.
 BREAKS: dict[str, str | tuple[str, str]] = {
     "compatibility_key": insert("compatibility", revision="0001", oldest="0001"),
@@ -191,6 +202,9 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "accounts_available": update("accounts SET debits_pending = 951 WHERE name = 'alice'"),
     "tokens_key": insert("tokens", digest="bearer", account="bob", expires_ms=0),
     "tokens_account_exists": insert("tokens", digest="x", account="nobody", expires_ms=0),
+    "scoped_tokens_key": insert("scoped_tokens", **SCOPED | {"digest": "limited"}),
+    "scoped_tokens_account_exists": insert("scoped_tokens", **SCOPED | {"account": "nobody"}),
+    "scoped_tokens_scope": insert("scoped_tokens", **SCOPED | {"scope": "ALL"}),
     "machines_key": machine(name="d"),
     "machines_token_digest_once": machine(token_digest="token"),
     "machines_flags": machine(enabled=2),

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.entities import Account, AuditKind
 from drink_frontend.domain.errors import (
     AccountNotFoundError,
@@ -17,14 +16,12 @@ from drink_frontend.domain.errors import (
     NotOwnerError,
     TokenInvalidError,
 )
-from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.settings import LoginSettings
 from tests.support.bench import Bench
 from tests.support.sessions import until
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 IBUTTON = "00aabbccddeeff01"
-MONTH_S = 30 * 24 * 3600
 
 
 @pytest.fixture
@@ -64,7 +61,7 @@ async def test_the_books_own_accounts_do_not_log_in(bench: Bench) -> None:
 
 
 async def test_a_closed_account_does_not_log_in(bench: Bench, carol: Account) -> None:
-    token, _ = await bench.accounts.issue_token(carol)
+    token, _ = await bench.accounts.tokens.issue(carol)
     await bench.accounts.change("root", "carol", closed=True)
 
     with pytest.raises(CredentialsInvalidError):
@@ -72,7 +69,7 @@ async def test_a_closed_account_does_not_log_in(bench: Bench, carol: Account) ->
     with pytest.raises(CredentialsInvalidError):
         await bench.accounts.login_ibutton(IBUTTON, HERE)
     with pytest.raises(TokenInvalidError):
-        await bench.accounts.authenticate(token)
+        await bench.accounts.tokens.authenticate(token)
 
 
 async def test_an_ibutton_logs_in_whatever_its_case(bench: Bench, carol: Account) -> None:
@@ -195,66 +192,26 @@ async def test_fault_51_a_jump_of_the_clock_ends_no_wait(bench: Bench, carol: Ac
     assert await waits(bench, bench.accounts.login_password("carol", "right", HERE)) == INTERVAL_S
 
 
-async def test_a_token_stands_for_its_account_until_it_expires(
-    bench: Bench, carol: Account
-) -> None:
-    token, expires_ms = await bench.accounts.issue_token(carol)
-    assert expires_ms == bench.clock.now_ms() + MONTH_S * 1000
-    assert await bench.accounts.authenticate(token) == carol
-
-    bench.clock.pass_s(MONTH_S)
-    with pytest.raises(TokenInvalidError):
-        await bench.accounts.authenticate(token)
-
-
-async def test_a_token_is_recalled_until_it_is_found_not_to_be_good(
-    bench: Bench, carol: Account
-) -> None:
-    token, _ = await bench.accounts.issue_token(carol)
-    assert bench.accounts.recall(digest(token)) is None
-    await bench.accounts.authenticate(token)
-    assert bench.accounts.recall(digest(token)) == carol
-    bench.accounts.forget(digest(token))
-    assert bench.accounts.recall(digest(token)) is None
-    bench.accounts.forget(digest(token))
-
-
-async def test_the_tokens_that_are_recalled_have_a_bound(
-    bench: Bench, carol: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bench.accounts, "_recalled", Cache(2))
-    tokens = [(await bench.accounts.issue_token(carol))[0] for _ in range(3)]
-    for token in tokens:
-        await bench.accounts.authenticate(token)
-    assert [bench.accounts.recall(digest(token)) for token in tokens] == [None, carol, carol]
-
-
-@pytest.mark.parametrize("token", ["", "guess", "x" * 10_000])
-async def test_an_unknown_token(bench: Bench, token: str) -> None:
-    with pytest.raises(TokenInvalidError):
-        await bench.accounts.authenticate(token)
-
-
 @pytest.mark.parametrize("change", [{"password": "new"}, {"closed": True}])
 async def test_a_new_password_and_a_closed_account_end_every_token(
     bench: Bench, carol: Account, change: dict[str, Any]
 ) -> None:
-    token, _ = await bench.accounts.issue_token(carol)
-    other, _ = await bench.accounts.issue_token(await bench.account("ann"))
+    token, _ = await bench.accounts.tokens.issue(carol)
+    other, _ = await bench.accounts.tokens.issue(await bench.account("ann"))
     await bench.accounts.change("root", "carol", **change)
     await bench.accounts.change("root", "carol", closed=False)
 
     with pytest.raises(TokenInvalidError):
-        await bench.accounts.authenticate(token)
-    assert (await bench.accounts.authenticate(other)).name == "ann"
+        await bench.accounts.tokens.authenticate(token)
+    assert (await bench.accounts.tokens.authenticate(other)).account.name == "ann"
 
 
 async def test_a_change_keeps_what_it_does_not_name(bench: Bench, carol: Account) -> None:
-    token, _ = await bench.accounts.issue_token(carol)
+    token, _ = await bench.accounts.tokens.issue(carol)
     changed = await bench.accounts.change("root", "carol", admin=True)
 
     assert changed.admin
-    assert (await bench.accounts.authenticate(token)).admin
+    assert (await bench.accounts.tokens.authenticate(token)).account.admin
     assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).posted == 40
     await bench.accounts.change("root", "root", password="secret")
     assert not (await bench.accounts.change("root", "carol", admin=False)).admin

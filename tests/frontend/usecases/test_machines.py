@@ -18,7 +18,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ledger import CREDITS_MAX
 from drink_frontend.domain.stock import STOCK_MAX
-from drink_frontend.usecases.accounts import digest
+from drink_frontend.usecases.tokens import digest
 from tests.support.bench import Bench
 
 LIMIT_S = 5

@@ -14,9 +14,10 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.permits import LOOK_INTERVAL_S, Permit, Permits
+from drink_frontend.usecases.tokens import digest
 from tests.support.bench import Bench
+from tests.support.books import token as issued
 
 IBUTTON, OTHER = "00AABBCCDDEEFF01", "00AABBCCDDEEFF02"
 LIMIT_S = 20
@@ -63,7 +64,7 @@ class Scene:
         return Holder(self.permits, permit)
 
     async def _token(self, account: Account, proof: Proof) -> Holder:
-        token, _ = await self.bench.accounts.issue_token(account, proof)
+        token, _ = await self.bench.accounts.tokens.issue(account, proof)
         return self.hold(Permit(account.name, token=digest(token)))
 
     async def looked(self) -> None:
@@ -121,7 +122,7 @@ async def test_fault_70_the_oldest_token_of_too_many_ends(scene: Scene) -> None:
     carol = await scene.bench.account("carol")
     while not scene.by_password_token.ended.is_set():
         scene.bench.clock.pass_s(1)
-        await scene.bench.accounts.issue_token(carol)
+        await scene.bench.accounts.tokens.issue(carol)
         await asyncio.sleep(0)
     assert scene.by_password in await scene.left()
 
@@ -134,8 +135,8 @@ async def test_fault_70_a_token_made_before_its_maker_was_kept_ends_with_either(
     expires_ms = scene.bench.clock.now_ms() + 1_000_000
 
     def keep(tx: Transaction) -> None:
-        tx.accounts.add_token(token, "carol", expires_ms)
-        tx.accounts._executor._cursor.execute(
+        tx.tokens.add(issued(token, "carol", expires_ms=expires_ms))
+        tx.tokens._executor._cursor.execute(
             "UPDATE tokens SET made_by = NULL WHERE digest = :digest", {"digest": token}
         )
 
@@ -223,10 +224,10 @@ async def test_a_drop_looks_nothing_up(scene: Scene) -> None:
 
 async def test_an_ibutton_that_was_taken_away_logs_nobody_in(bench: Bench) -> None:
     carol = await bench.accounts.create("root", "carol", ibutton=IBUTTON)
-    token, _ = await bench.accounts.issue_token(carol, Proof.IBUTTON)
+    token, _ = await bench.accounts.tokens.issue(carol, Proof.IBUTTON)
     await bench.accounts.change("root", "carol", no_ibutton=True)
 
     with pytest.raises(TokenInvalidError):
-        await bench.accounts.authenticate(token)
+        await bench.accounts.tokens.authenticate(token)
     with pytest.raises(CredentialsInvalidError):
         await bench.accounts.login_ibutton(IBUTTON, "192.0.2.1")

@@ -11,11 +11,11 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Reach
 from drink_frontend.domain.errors import OutcomeUnknownError, SlotEmptyError, TokenInvalidError
 from drink_frontend.storage.database import Database
-from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.links import LinkStatus
 from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import AccountSettings, DropSettings
+from drink_frontend.usecases.tokens import digest
 from tests.fakes.randomness import CountingRandomness
 from tests.support.bench import JOURNAL, Bench
 
@@ -114,7 +114,7 @@ async def test_a_repeated_request_commands_nothing_again(bench: Bench) -> None:
 
 
 async def _token(bench: Bench, name: str) -> str:
-    token, _ = await bench.accounts.issue_token(await bench.account(name))
+    token, _ = await bench.accounts.tokens.issue(await bench.account(name))
     return digest(token)
 
 

@@ -113,14 +113,14 @@ async def test_a_removed_user_comes_back_with_his_books_and_nothing_else(bench: 
     accounts = bench.accounts
     await accounts.change("root", "root", password="secret")
     await accounts.change("root", "ann", password="old", ibutton=IBUTTON, admin=True)
-    token, _ = await accounts.issue_token(await bench.account("ann"))
+    token, _ = await accounts.tokens.issue(await bench.account("ann"))
     await accounts.change("root", "ann", closed=True)
     bench.clock.pass_s(1)
     back = await accounts.create("root", "Ann", password="new", readmit=True)
     assert (back.name, back.posted, back.admin, back.closed) == ("ann", 200, False, False)
     assert back.since_ms > (await bench.account("bob")).since_ms
     with pytest.raises(TokenInvalidError):
-        await accounts.authenticate(token)
+        await accounts.tokens.authenticate(token)
     with pytest.raises(CredentialsInvalidError):
         await accounts.login_ibutton(IBUTTON, HERE)
     with pytest.raises(CredentialsInvalidError):

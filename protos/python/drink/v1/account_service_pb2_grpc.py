@@ -46,6 +46,21 @@ class AccountServiceStub:
                 request_serializer=drink_dot_v1_dot_account__service__pb2.LogoutRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_account__service__pb2.LogoutResponse.FromString,
                 _registered_method=True)
+        self.ListTokens = channel.unary_unary(
+                '/drink.v1.AccountService/ListTokens',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.ListTokensRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.ListTokensResponse.FromString,
+                _registered_method=True)
+        self.RevokeToken = channel.unary_unary(
+                '/drink.v1.AccountService/RevokeToken',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.RevokeTokenRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.RevokeTokenResponse.FromString,
+                _registered_method=True)
+        self.RevokeAllTokens = channel.unary_unary(
+                '/drink.v1.AccountService/RevokeAllTokens',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.RevokeAllTokensRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.RevokeAllTokensResponse.FromString,
+                _registered_method=True)
         self.ChangePassword = channel.unary_unary(
                 '/drink.v1.AccountService/ChangePassword',
                 request_serializer=drink_dot_v1_dot_account__service__pb2.ChangePasswordRequest.SerializeToString,
@@ -112,6 +127,27 @@ class AccountServiceServicer:
 
     def Logout(self, request, context):
         """Ends the caller's login: its token is refused from now on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTokens(self, request, context):
+        """The bearer tokens of an account that are good, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeToken(self, request, context):
+        """Ends one bearer token, the one of the call too, and the calls that use it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeAllTokens(self, request, context):
+        """Ends every bearer token of an account, and the calls that use them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,6 +238,21 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.Logout,
                     request_deserializer=drink_dot_v1_dot_account__service__pb2.LogoutRequest.FromString,
                     response_serializer=drink_dot_v1_dot_account__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'ListTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTokens,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.ListTokensRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.ListTokensResponse.SerializeToString,
+            ),
+            'RevokeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeToken,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.RevokeTokenRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'RevokeAllTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeAllTokens,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.RevokeAllTokensRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.RevokeAllTokensResponse.SerializeToString,
             ),
             'ChangePassword': grpc.unary_unary_rpc_method_handler(
                     servicer.ChangePassword,
@@ -310,6 +361,87 @@ class AccountService:
             '/drink.v1.AccountService/Logout',
             drink_dot_v1_dot_account__service__pb2.LogoutRequest.SerializeToString,
             drink_dot_v1_dot_account__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/ListTokens',
+            drink_dot_v1_dot_account__service__pb2.ListTokensRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.ListTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/RevokeToken',
+            drink_dot_v1_dot_account__service__pb2.RevokeTokenRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeAllTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/RevokeAllTokens',
+            drink_dot_v1_dot_account__service__pb2.RevokeAllTokensRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.RevokeAllTokensResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,12 @@ class AccountServiceStub:
     """Gives a bearer token for a password or an iButton."""
     Logout: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.LogoutRequest, _account_service_pb2.LogoutResponse]
     """Ends the caller's login: its token is refused from now on."""
+    ListTokens: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListTokensRequest, _account_service_pb2.ListTokensResponse]
+    """The bearer tokens of an account that are good, the newest first."""
+    RevokeToken: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RevokeTokenRequest, _account_service_pb2.RevokeTokenResponse]
+    """Ends one bearer token, the one of the call too, and the calls that use it."""
+    RevokeAllTokens: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RevokeAllTokensRequest, _account_service_pb2.RevokeAllTokensResponse]
+    """Ends every bearer token of an account, and the calls that use them."""
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ChangePasswordRequest, _account_service_pb2.ChangePasswordResponse]
     """Gives the caller another password and a new token; ends every login of
     before.
@@ -77,6 +83,12 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Gives a bearer token for a password or an iButton."""
     Logout: _aio.UnaryUnaryMultiCallable[_account_service_pb2.LogoutRequest, _account_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends the caller's login: its token is refused from now on."""
+    ListTokens: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListTokensRequest, _account_service_pb2.ListTokensResponse]  # type: ignore[assignment]
+    """The bearer tokens of an account that are good, the newest first."""
+    RevokeToken: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RevokeTokenRequest, _account_service_pb2.RevokeTokenResponse]  # type: ignore[assignment]
+    """Ends one bearer token, the one of the call too, and the calls that use it."""
+    RevokeAllTokens: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RevokeAllTokensRequest, _account_service_pb2.RevokeAllTokensResponse]  # type: ignore[assignment]
+    """Ends every bearer token of an account, and the calls that use them."""
     ChangePassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ChangePasswordRequest, _account_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """Gives the caller another password and a new token; ends every login of
     before.
@@ -124,6 +136,30 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.LogoutResponse, _abc.Awaitable[_account_service_pb2.LogoutResponse]]:
         """Ends the caller's login: its token is refused from now on."""
+
+    @_abc_1.abstractmethod
+    def ListTokens(
+        self,
+        request: _account_service_pb2.ListTokensRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ListTokensResponse, _abc.Awaitable[_account_service_pb2.ListTokensResponse]]:
+        """The bearer tokens of an account that are good, the newest first."""
+
+    @_abc_1.abstractmethod
+    def RevokeToken(
+        self,
+        request: _account_service_pb2.RevokeTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RevokeTokenResponse, _abc.Awaitable[_account_service_pb2.RevokeTokenResponse]]:
+        """Ends one bearer token, the one of the call too, and the calls that use it."""
+
+    @_abc_1.abstractmethod
+    def RevokeAllTokens(
+        self,
+        request: _account_service_pb2.RevokeAllTokensRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RevokeAllTokensResponse, _abc.Awaitable[_account_service_pb2.RevokeAllTokensResponse]]:
+        """Ends every bearer token of an account, and the calls that use them."""
 
     @_abc_1.abstractmethod
     def ChangePassword(

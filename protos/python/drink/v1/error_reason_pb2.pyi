@@ -40,6 +40,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAUTHENTICATED: the agent's certificate names no machine, or another one
     than its token; or there is none where one is required.
     """
+    ERROR_REASON_TOKEN_SCOPE: _ErrorReason.ValueType  # 16
+    """PERMISSION_DENIED: the token is good, but not for this method; metadata
+    `scope`.
+    """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 14
     """RESOURCE_EXHAUSTED: too many attempts; retry after the given delay."""
     ERROR_REASON_MACHINE_NOT_FOUND: _ErrorReason.ValueType  # 20
@@ -50,6 +54,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: no such account."""
     ERROR_REASON_DROP_NOT_FOUND: _ErrorReason.ValueType  # 23
     """NOT_FOUND: no such drop, or a drop of another account."""
+    ERROR_REASON_TOKEN_NOT_FOUND: _ErrorReason.ValueType  # 24
+    """NOT_FOUND: the account has no such token."""
     ERROR_REASON_ALARM_NOT_FOUND: _ErrorReason.ValueType  # 25
     """NOT_FOUND: no such alarm."""
     ERROR_REASON_INSUFFICIENT_CREDITS: _ErrorReason.ValueType  # 30
@@ -144,6 +150,10 @@ ERROR_REASON_CERTIFICATE_INVALID: ErrorReason.ValueType  # 15
 """UNAUTHENTICATED: the agent's certificate names no machine, or another one
 than its token; or there is none where one is required.
 """
+ERROR_REASON_TOKEN_SCOPE: ErrorReason.ValueType  # 16
+"""PERMISSION_DENIED: the token is good, but not for this method; metadata
+`scope`.
+"""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 14
 """RESOURCE_EXHAUSTED: too many attempts; retry after the given delay."""
 ERROR_REASON_MACHINE_NOT_FOUND: ErrorReason.ValueType  # 20
@@ -154,6 +164,8 @@ ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 22
 """NOT_FOUND: no such account."""
 ERROR_REASON_DROP_NOT_FOUND: ErrorReason.ValueType  # 23
 """NOT_FOUND: no such drop, or a drop of another account."""
+ERROR_REASON_TOKEN_NOT_FOUND: ErrorReason.ValueType  # 24
+"""NOT_FOUND: the account has no such token."""
 ERROR_REASON_ALARM_NOT_FOUND: ErrorReason.ValueType  # 25
 """NOT_FOUND: no such alarm."""
 ERROR_REASON_INSUFFICIENT_CREDITS: ErrorReason.ValueType  # 30

@@ -9,6 +9,7 @@ from drink_cli.commands.account import balance, login, logout, password, send, w
 from drink_cli.commands.admin import admin
 from drink_cli.commands.drops import cancel, drop, history, show
 from drink_cli.commands.machines import machines, watch
+from drink_cli.commands.tokens import tokens
 from drink_cli.context import Shared
 from drink_cli.output import Output
 
@@ -30,6 +31,7 @@ main.command()(history)
 main.command()(watch)
 main.command()(balance)
 main.command()(send)
+main.add_typer(tokens, name="tokens")
 main.add_typer(admin, name="admin")
 
 

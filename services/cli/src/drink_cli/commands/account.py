@@ -10,6 +10,7 @@ import typer
 
 from drink.v1 import account_service_pb2 as pb
 from drink_cli.api import Api
+from drink_cli.commands.tokens import SCOPES, Scope
 from drink_cli.context import command, shared
 from drink_cli.errors import CallError, CommandError, Exit
 from drink_cli.profile import (
@@ -73,6 +74,10 @@ def login(
     ibutton: Annotated[
         bool, typer.Option("--ibutton", help="Log in with an iButton's number instead.")
     ] = False,
+    scope: Annotated[Scope, typer.Option(help="What the login may be used for.")] = Scope.ALL,
+    name: Annotated[
+        str, typer.Option("--name", metavar="TEXT", help="What to call the login in lists.")
+    ] = "",
 ) -> None:
     """Log in, and keep the token for the commands that follow.
 
@@ -83,11 +88,14 @@ def login(
     if ibutton:
         request = pb.LoginRequest(ibutton=asked_secret("iButton: "))
     else:
-        name = account or _asked("account: ")
+        who = account or _asked("account: ")
         credentials = pb.PasswordCredentials(
-            account=f"accounts/{name}", password=asked_secret(f"password of {name}: ")
+            account=f"accounts/{who}", password=asked_secret(f"password of {who}: ")
         )
         request = pb.LoginRequest(password=credentials)
+    # Without a scope the request is the one that servers of release 0.1.0 know.
+    request.scope = SCOPES[scope] if scope is not Scope.ALL else pb.TOKEN_SCOPE_UNSPECIFIED
+    request.display_name = name
     with Api(profile) as api:
         response = api.call_public(api.accounts.Login, request, limit_s=LOGIN_LIMIT_S)
     try:
@@ -101,6 +109,7 @@ def login(
             "profile": profile.name,
             "server": profile.server,
             "expires": iso_time(response.expire_time),
+            "scope": scope.value,
         },
         f"logged in at {profile.server} until {local_time(response.expire_time)}; "
         f"{account_sentence(response.account)}",

@@ -78,6 +78,13 @@ class NotOwnerError(DrinkError):
     code = "PERMISSION_DENIED"
 
 
+class TokenScopeError(DrinkError):
+    """The token is valid, but its scope does not include the method; fact `scope`."""
+
+    reason = "TOKEN_SCOPE"
+    code = "PERMISSION_DENIED"
+
+
 class RateLimitedError(DrinkError):
     """Too many attempts; fact `retry_after_seconds`."""
 
@@ -133,6 +140,13 @@ class AlarmClosedError(DrinkError):
 
     reason = "ALARM_CLOSED"
     code = "FAILED_PRECONDITION"
+
+
+class TokenNotFoundError(DrinkError):
+    """The account has no such token."""
+
+    reason = "TOKEN_NOT_FOUND"
+    code = "NOT_FOUND"
 
 
 class InsufficientCreditsError(DrinkError):

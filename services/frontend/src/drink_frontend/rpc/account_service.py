@@ -7,7 +7,14 @@ from drink.v1 import account_service_pb2 as pb
 from drink.v1 import account_service_pb2_grpc
 from drink_frontend.domain.entities import ALL_ENTRIES, Account, Proof
 from drink_frontend.domain.errors import FieldInvalidError
-from drink_frontend.domain.limits import PASSWORD_MAX, check_account, check_ibutton, check_range
+from drink_frontend.domain.limits import (
+    PASSWORD_MAX,
+    check_account,
+    check_ibutton,
+    check_range,
+    check_text,
+)
+from drink_frontend.domain.tokens import AccessToken
 from drink_frontend.rpc.calls import Context, administrator, caller, current_call
 from drink_frontend.rpc.conversion import (
     account_message,
@@ -19,7 +26,10 @@ from drink_frontend.rpc.conversion import (
     parse_account,
     parse_page_token,
     parse_page_token_after,
+    parse_scope,
+    parse_token_name,
     timestamp,
+    token_message,
 )
 from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.accounts import Accounts
@@ -38,14 +48,17 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     def __init__(self, accounts: Accounts, transfers: Transfers, pages: PageLimits) -> None:
         self._accounts = accounts
         self._transfers = transfers
+        self._tokens = accounts.tokens
         self._pages = pages
 
     async def Login(self, request: pb.LoginRequest, _context: Context) -> pb.LoginResponse:
         """Returns a bearer token for a password or an iButton."""
+        scope = parse_scope(request.scope)
+        name = check_text(request.display_name, "display_name")
         account = await self._log_in(request, current_call().origin)
         by_ibutton = request.WhichOneof("credentials") == "ibutton"
         proof = Proof.IBUTTON if by_ibutton else Proof.PASSWORD
-        token, expires_ms = await self._accounts.issue_token(account, proof)
+        token, expires_ms = await self._tokens.issue(account, proof, scope=scope, name=name)
         return pb.LoginResponse(
             token=token, expire_time=timestamp(expires_ms), account=account_message(account)
         )
@@ -66,8 +79,44 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         """Ends the login whose token the call brings."""
         token_digest = current_call().token_digest
         assert token_digest is not None, "the method is for users only"
-        await self._accounts.log_out(caller(), token_digest)
+        await self._tokens.log_out(caller(), token_digest)
         return pb.LogoutResponse()
+
+    async def ListTokens(
+        self, request: pb.ListTokensRequest, _context: Context
+    ) -> pb.ListTokensResponse:
+        """One page of an account's tokens."""
+        name = parse_account(request.parent, "parent") if request.parent else caller().name
+        limit = page_limit(request.page_size)
+        scope = f"tokens {name}"
+        after = parse_page_token_after(request.page_token, scope)
+        current = current_call().token_digest
+        async with self._pages.turn(caller().name, limit):
+            found = await self._tokens.list(caller(), name)
+            messages, token = self._pages.page(
+                [each for each in found if not after or _place(each) < after][:limit],
+                partial(token_message, current=current),
+                limit,
+                lambda each: page_token_after(_place(each), scope),
+            )
+            return pb.ListTokensResponse(tokens=messages, next_page_token=token)
+
+    async def RevokeToken(
+        self, request: pb.RevokeTokenRequest, _context: Context
+    ) -> pb.RevokeTokenResponse:
+        """Ends one token of the caller, or of anybody for an administrator."""
+        account, token_id = parse_token_name(request.name, "name")
+        await self._tokens.revoke(caller(), account, token_id)
+        return pb.RevokeTokenResponse()
+
+    async def RevokeAllTokens(
+        self, request: pb.RevokeAllTokensRequest, _context: Context
+    ) -> pb.RevokeAllTokensResponse:
+        """Ends all tokens of the caller, or of anybody for an administrator."""
+        name = parse_account(request.parent, "parent") if request.parent else caller().name
+        keep = current_call().token_digest if request.keep_current else None
+        count = await self._tokens.revoke_all(caller(), name, keep)
+        return pb.RevokeAllTokensResponse(count=count)
 
     async def ChangePassword(
         self, request: pb.ChangePasswordRequest, _context: Context
@@ -77,7 +126,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         account = await self._accounts.change_password(
             caller(), request.old_password, request.new_password, current_call().origin
         )
-        token, expires_ms = await self._accounts.issue_token(account)
+        token, expires_ms = await self._tokens.issue(account)
         return pb.ChangePasswordResponse(token=token, expire_time=timestamp(expires_ms))
 
     async def GetAccount(
@@ -216,3 +265,8 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         name = parse_account(request.name, "name")
         account = await self._accounts.change(actor, name, password=request.password)
         return pb.SetPasswordResponse(account=account_message(account))
+
+
+def _place(token: AccessToken) -> str:
+    """Where a token stands in the list, whose order is that of these texts, reversed."""
+    return f"{token.expires_ms:016} {token.id}"

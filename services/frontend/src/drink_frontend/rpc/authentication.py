@@ -13,14 +13,19 @@ from ssl import PEM_cert_to_DER_cert
 import structlog
 
 from drink_frontend.domain.entities import Account
-from drink_frontend.domain.errors import CertificateInvalidError, TokenInvalidError
+from drink_frontend.domain.errors import (
+    CertificateInvalidError,
+    TokenInvalidError,
+    TokenScopeError,
+)
+from drink_frontend.domain.tokens import Scope
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.calls import Call, Context, Kind
 from drink_frontend.rpc.connection_limits import ConnectionLimits
 from drink_frontend.rpc.tls import Revoked
-from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permit, Permits
+from drink_frontend.usecases.tokens import Tokens
 
 TOKEN_MAX = 256
 """Characters of the longest token that is looked up; issued tokens have about 43."""
@@ -46,6 +51,22 @@ _ANYONE = {
 _ANYONE_SERVICES = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 _AGENT_SERVICES = {"drink.v1.MachineLinkService"}
 
+_NO_LIMITS = frozenset({Scope.ALL})
+_SCOPES = {
+    "/drink.v1.AccountService/Logout": frozenset(Scope),
+    "/drink.v1.AccountService/GetAccount": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.AccountService/ListAccounts": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.AccountService/ListEntries": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.AccountService/ListTokens": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.AlarmService/ListAlarms": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.DropService/Drop": frozenset({Scope.ALL, Scope.DROP}),
+    "/drink.v1.DropService/GetDrop": frozenset(Scope),
+    "/drink.v1.DropService/ListDropRecords": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.DropService/ListDrops": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.DropService/WatchDrop": frozenset(Scope),
+}
+"""Scopes whose tokens may call a user's method; any other method needs a token with all rights."""
+
 _LOOK_TOKENS_UP = {"/drink.v1.DropService/Drop"}
 """Methods whose unit of work looks the token up itself, so that a cached account is enough."""
 
@@ -59,6 +80,13 @@ def access_of(method: str) -> Access:
     if method in _ANYONE or service in _ANYONE_SERVICES:
         return Access.ANYONE
     return Access.AGENT if service in _AGENT_SERVICES else Access.USER
+
+
+def scopes_of(method: str) -> frozenset[Scope]:
+    """The scopes whose tokens may call `/package.Service/Method`."""
+    return (
+        frozenset(Scope) if access_of(method) is Access.ANYONE else _SCOPES.get(method, _NO_LIMITS)
+    )
 
 
 def fingerprint(facts: Mapping[str, Iterable[bytes]]) -> str | None:
@@ -106,7 +134,7 @@ class Authentication:
     the caller, so that a revoked token stops working with the next call.
 
     Args:
-        accounts: Users' tokens.
+        tokens: Users' tokens.
         machines: Agents' tokens.
         admission: Counts calls by their callers.
         connections: Keeps which caller uses a connection.
@@ -117,7 +145,7 @@ class Authentication:
 
     def __init__(
         self,
-        accounts: Accounts,
+        tokens: Tokens,
         machines: Machines,
         admission: Admission,
         connections: ConnectionLimits,
@@ -126,7 +154,7 @@ class Authentication:
         certificate_required: bool = False,
         revoked: Revoked | None = None,
     ) -> None:
-        self._accounts = accounts
+        self._tokens = tokens
         self._machines = machines
         self._admission = admission
         self._connections = connections
@@ -141,9 +169,9 @@ class Authentication:
         if access is Access.AGENT:
             machine = self._admission.machine_of(token_digest)
             return (Kind.UNKNOWN, "") if machine is None else (Kind.MACHINE, machine)
-        account = self._accounts.recall(token_digest)
-        if account is not None:
-            return Kind.ACCOUNT, account.name
+        bearer = self._tokens.recall(token_digest)
+        if bearer is not None:
+            return Kind.ACCOUNT, bearer.account.name
         # The token of a call that is open to everyone is not looked up.
         return Kind.UNKNOWN if access is Access.USER else Kind.STRANGER, ""
 
@@ -152,6 +180,7 @@ class Authentication:
 
         Raises:
             TokenInvalidError: there is no token, or it belongs to nobody who may call the method.
+            TokenScopeError: the user's token may not be used for the method.
             CertificateInvalidError: an agent's certificate does not prove which machine it is for.
             RateLimitedError: the account or machine has too many calls in flight.
         """
@@ -193,17 +222,21 @@ class Authentication:
     def forget(self, call: Call) -> None:
         """Removes the call's token from the caches: it was found to be invalid."""
         if call.token_digest is not None:
-            self._accounts.forget(call.token_digest)
+            self._tokens.forget(call.token_digest)
             self._admission.forget_machine(call.token_digest)
 
     async def _account_of(self, method: str, call: Call, context: Context) -> Account:
         if call.token is None or call.token_digest is None:
             raise _bad_token(context)
-        account = self._accounts.recall(call.token_digest) if method in _LOOK_TOKENS_UP else None
-        if account is None:
+        bearer = self._tokens.recall(call.token_digest) if method in _LOOK_TOKENS_UP else None
+        if bearer is None:
             async with self._admission.look_up():
-                account = await self._accounts.authenticate(call.token)
-        return account
+                bearer = await self._tokens.authenticate(call.token)
+        if bearer.scope not in scopes_of(method):
+            raise TokenScopeError(
+                f"a token of the scope {bearer.scope} may not do this", scope=bearer.scope.value
+            )
+        return bearer.account
 
     async def _machine_of(self, call: Call, context: Context) -> str:
         revoked = await asyncio.to_thread(self._revoked.current) if self._revoked else ()

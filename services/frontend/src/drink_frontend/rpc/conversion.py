@@ -35,6 +35,7 @@ from drink_frontend.domain.limits import (
     check_machine,
 )
 from drink_frontend.domain.stock import Sensor
+from drink_frontend.domain.tokens import TOKEN_ID_DIGITS, AccessToken, Scope
 from drink_frontend.usecases.placement import DropOrder
 
 PAGE_SIZE_DEFAULT = 50
@@ -61,6 +62,9 @@ CAUSES = {
 SENSORS = {sensor: machine_service_pb2.Slot.Sensor.Value(f"SENSOR_{sensor}") for sensor in Sensor}
 """The drink.v1 value of each sensor reading."""
 
+SCOPES = {scope: account_service_pb2.TokenScope.Value(f"TOKEN_SCOPE_{scope}") for scope in Scope}
+"""The drink.v1 value of each scope of a token."""
+
 _REACHES = {reach: machine_service_pb2.Machine.Reach.Value(f"REACH_{reach}") for reach in Reach}
 _ENTRY_KINDS = {
     TransferKind.MOVE: account_service_pb2.Entry.KIND_TRANSFER,
@@ -69,9 +73,13 @@ _ENTRY_KINDS = {
     TransferKind.VOID: account_service_pb2.Entry.KIND_VOID,
 }
 _STATES_BY_WIRE: dict[int, State] = {wire: state for state, wire in STATES.items()}
-
+_SCOPES_BY_WIRE: dict[int, Scope] = {
+    account_service_pb2.TOKEN_SCOPE_UNSPECIFIED: Scope.ALL,
+    **{wire: scope for scope, wire in SCOPES.items()},
+}
 
 _DROP_ID = re.compile(r"[0-9A-Z]{26}")
+_TOKEN_ID = re.compile(rf"[0-9a-f]{{{TOKEN_ID_DIGITS}}}")
 _SLOT_NUMBER = re.compile(r"[1-9][0-9]?")
 _SEQUENCE = struct.Struct(">Q")
 _SEAL_BYTES = 10
@@ -106,6 +114,11 @@ def entry_name(account: str, sequence: int) -> str:
     return f"accounts/{account}/entries/{sequence}"
 
 
+def token_name(token: AccessToken) -> str:
+    """`accounts/{account}/tokens/{token}`."""
+    return f"accounts/{token.account}/tokens/{token.id}"
+
+
 def counterpart_name(account: str) -> str:
     """`accounts/{account}` for a user's account, the plain name for funding and sales accounts."""
     if account == FUNDING_ACCOUNT or account.startswith(_SALES_PREFIX):
@@ -127,6 +140,26 @@ def parse_account(name: str, field: str) -> str:
     if account == name:
         raise FieldInvalidError(field, "must be accounts/{account}")
     return check_account(account, field)
+
+
+def parse_token_name(name: str, field: str) -> tuple[str, str]:
+    """Account and id of the token in `accounts/{account}/tokens/{token}`.
+
+    Raises:
+        FieldInvalidError: the name is invalid.
+    """
+    account, _, token_id = name.partition("/tokens/")
+    if not _TOKEN_ID.fullmatch(token_id):
+        raise FieldInvalidError(field, "must be accounts/{account}/tokens/{token}")
+    return parse_account(account, field), token_id
+
+
+def parse_scope(scope: int) -> Scope:
+    """The scope in a request; FieldInvalidError if there is no such scope."""
+    wanted = _SCOPES_BY_WIRE.get(scope)
+    if wanted is None:
+        raise FieldInvalidError("scope", "must be a scope of a token")
+    return wanted
 
 
 def parse_machine(name: str, field: str) -> str:
@@ -252,6 +285,24 @@ def entry_message(account: str, entry: LedgerEntry) -> account_service_pb2.Entry
         item=entry.item or "",
         posted_change=entry.posted_change,
         held_change=entry.held_change,
+    )
+
+
+def token_message(token: AccessToken, current: str | None) -> account_service_pb2.Token:
+    """A bearer token as a drink.v1 message.
+
+    Args:
+        token: The token.
+        current: Digest of the token of the call.
+    """
+    return account_service_pb2.Token(
+        name=token_name(token),
+        scope=SCOPES[token.scope],
+        display_name=token.name or "",
+        create_time=optional_timestamp(token.created_ms),
+        last_use_time=optional_timestamp(token.used_ms),
+        expire_time=timestamp(token.expires_ms),
+        current=token.digest == current,
     )
 
 

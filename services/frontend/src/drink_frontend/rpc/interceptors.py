@@ -38,8 +38,8 @@ from drink_frontend.rpc.connection_limits import ConnectionLimits
 from drink_frontend.rpc.errors import WireError, fault, refusal
 from drink_frontend.rpc.messages import Implementation, Messages
 from drink_frontend.rpc.response_limits import ResponseLimits
-from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.gateways import Gateways
+from drink_frontend.usecases.tokens import digest
 
 log = structlog.get_logger(__name__)
 

@@ -192,7 +192,7 @@ class RpcServer:
         )
         pace = CallRates(settings.pace, connections.cut, asyncio.get_running_loop().time)
         authentication = Authentication(
-            use_cases.accounts,
+            use_cases.accounts.tokens,
             use_cases.machines,
             admission,
             connections,

@@ -26,8 +26,8 @@ from drink_frontend.sessions.replies import (
 )
 from drink_frontend.sessions.reply_codes import FAILED_DROPS, Refused, ReplyCode
 from drink_frontend.sessions.state import SessionState, retry_unavailable
-from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.placement import DropOrder
+from drink_frontend.usecases.tokens import digest
 
 
 def user(session: SessionState, name: str) -> Reply:

@@ -1,16 +1,16 @@
-"""Accounts, their credentials and bearer tokens."""
+"""Accounts and their credentials."""
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, delete, func, insert, null, select, update
+from sqlalchemy import bindparam, func, null, select, update
 
-from drink_frontend.domain.entities import Account, Proof
+from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping, if_given, plain
 from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement, constant
-from drink_frontend.storage.tables import accounts, tokens
+from drink_frontend.storage.tables import accounts
 
 ACCOUNT = RowMapping(
     Account,
@@ -37,11 +37,6 @@ _ADMINISTRATORS = Statement(
     .order_by(accounts.c.name)
 )
 _BY_IBUTTON = Statement(_ACCOUNT.where(accounts.c.ibutton_digest == bindparam("digest")))
-_BY_TOKEN = Statement(
-    _ACCOUNT.join(tokens, tokens.c.account == accounts.c.name).where(
-        tokens.c.digest == bindparam("digest"), tokens.c.expires_ms > bindparam("now_ms")
-    )
-)
 _USERS = Statement(
     _ACCOUNT.where(
         accounts.c.kind == constant(AccountKind.USER),
@@ -88,58 +83,26 @@ _READMIT = Statement(
         credit_limit=constant(0),
     )
 )
-_ADD_TOKEN = Statement(
-    insert(tokens)
-    .inline()
-    .values(
-        digest=bindparam("digest"),
-        account=bindparam("account"),
-        expires_ms=bindparam("expires_ms"),
-        made_by=bindparam("made_by"),
-    )
-)
 _REMOVE_IBUTTON = Statement(
     update(accounts)
     .where(accounts.c.name == bindparam("name"), accounts.c.ibutton_digest.is_not(None))
     .values(ibutton_digest=null())
 )
-_REMOVE_TOKENS_MADE_BY = Statement(
-    delete(tokens).where(
-        tokens.c.account == bindparam("account"),
-        func.coalesce(tokens.c.made_by, bindparam("made_by")) == bindparam("made_by"),
-    )
-)
-_REMOVE_TOKEN = Statement(delete(tokens).where(tokens.c.digest == bindparam("digest")))
-_REMOVE_TOKENS = Statement(delete(tokens).where(tokens.c.account == bindparam("account")))
-_REMOVE_OLDEST_TOKENS = Statement(
-    delete(tokens).where(
-        tokens.c.digest.in_(
-            select(tokens.c.digest)
-            .where(tokens.c.account == bindparam("account"))
-            .order_by(tokens.c.expires_ms.desc(), tokens.c.digest)
-            .limit(bindparam("all"))
-            .offset(bindparam("kept"))
-            .scalar_subquery()
-        )
-    )
-)
 
 
 class AccountTable:
-    """Accounts, their credentials and tokens, in one unit of work.
+    """Accounts and their credentials, in one unit of work.
 
     Args:
         executor: Runs its statements.
         touched: Collects the changed accounts.
-        tokens_max: Most bearer tokens of one account.
     """
 
-    __slots__ = ("_executor", "_tokens_max", "_touched")
+    __slots__ = ("_executor", "_touched")
 
-    def __init__(self, executor: Executor, touched: ChangeSet, tokens_max: int) -> None:
+    def __init__(self, executor: Executor, touched: ChangeSet) -> None:
         self._executor = executor
         self._touched = touched
-        self._tokens_max = tokens_max
 
     def get(self, name: str) -> Account | None:
         """The account with exactly that name, of any kind."""
@@ -165,10 +128,6 @@ class AccountTable:
     def by_ibutton(self, digest: str) -> Account | None:
         """The account of the iButton with that digest."""
         return ACCOUNT.read_one(self._executor.one(_BY_IBUTTON, digest=digest))
-
-    def by_token(self, digest: str, now_ms: int) -> Account | None:
-        """The account of the bearer token with that digest, if the token has not expired."""
-        return ACCOUNT.read_one(self._executor.one(_BY_TOKEN, digest=digest, now_ms=now_ms))
 
     def list_users(
         self,
@@ -260,7 +219,7 @@ class AccountTable:
         password_hash: str | None,
         ibutton_digest: str | None,
     ) -> None:
-        """Opens a closed account again, with these credentials only, no tokens and no credit limit.
+        """Opens a closed account again, with these credentials only and no credit limit.
 
         Raises:
             AlreadyExistsError: the iButton belongs to another account.
@@ -275,7 +234,6 @@ class AccountTable:
             ibutton_digest=ibutton_digest,
         )
         assert changed == 1, "no such account"
-        self.remove_tokens(name)
         self._touched.accounts[name] = None
         self._touched.revoked.add(name)
 
@@ -288,42 +246,3 @@ class AccountTable:
         if self._executor.run(_REMOVE_IBUTTON, name=name):
             self._touched.accounts[name] = None
             self._touched.revoked.add(name)
-
-    def add_token(
-        self, digest: str, account: str, expires_ms: int, made_by: Proof = Proof.PASSWORD
-    ) -> None:
-        """Stores a bearer token's digest and the login method that it was obtained with."""
-        self._executor.run(
-            _ADD_TOKEN,
-            digest=digest,
-            account=account,
-            expires_ms=expires_ms,
-            made_by=made_by.value,
-        )
-        removed = self._executor.run(
-            _REMOVE_OLDEST_TOKENS,
-            account=account,
-            kept=self._tokens_max,
-            all=self._tokens_max,
-        )
-        if removed:
-            self._touched.revoked.add(account)
-
-    def remove_token(self, account: str, digest: str) -> None:
-        """Forgets the bearer token of the account that has this digest, if there is one."""
-        if self._executor.run(_REMOVE_TOKEN, digest=digest):
-            self._touched.revoked.add(account)
-
-    def remove_tokens(self, account: str, made_by: Proof | None = None) -> None:
-        """Removes all bearer tokens of the account, or those obtained with one login method.
-
-        Tokens of release 0.1.0, whose login method is unknown, are removed in either case.
-        """
-        if made_by is None:
-            removed = self._executor.run(_REMOVE_TOKENS, account=account)
-        else:
-            removed = self._executor.run(
-                _REMOVE_TOKENS_MADE_BY, account=account, made_by=made_by.value
-            )
-        if removed:
-            self._touched.revoked.add(account)

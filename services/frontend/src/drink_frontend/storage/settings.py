@@ -100,8 +100,9 @@ class StorageSettings(BaseModel):
     drops, so that finding a row reads at most one page from the system's cache."""
 
     tokens_per_account: int = Field(default=100, ge=1)
-    """Bearer tokens of one account; a further one replaces the one that expires first. More than a
-    person has devices, and a program that logs in for each call cannot fill the database."""
+    """Bearer tokens of one account, whatever their scopes; a further one replaces the one that
+    expires first. More than a person has devices, and a program that logs in for each call cannot
+    fill the database."""
 
     @field_validator("url")
     @classmethod

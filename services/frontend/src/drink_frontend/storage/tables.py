@@ -35,8 +35,9 @@ from drink_frontend.domain.drop import CAUSES, State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
+from drink_frontend.domain.tokens import Scope
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -158,9 +159,31 @@ tokens = Table(
     Column("account", _TEXT, ForeignKey("accounts.name"), nullable=False),
     _column("expires_ms"),
     _text("made_by", null=True),
+    _text("name", null=True),
+    _column("created_ms", null=True),
+    _column("used_ms", null=True),
     Index("tokens_by_account", "account", "expires_ms"),
     **_STRICT_BY_KEY,
 )
+"""Bearer tokens with all rights of their accounts."""
+
+scoped_tokens = Table(
+    "scoped_tokens",
+    metadata,
+    _text("digest", key=True),
+    Column("account", _TEXT, ForeignKey("accounts.name"), nullable=False),
+    _column("expires_ms"),
+    _text("made_by"),
+    _text("name", null=True),
+    _column("created_ms"),
+    _column("used_ms", null=True),
+    _text("scope"),
+    _check("scope", f"scope IN {_among(Scope.DROP, Scope.READ)}"),
+    Index("scoped_tokens_by_account", "account", "expires_ms"),
+    **_STRICT_BY_KEY,
+)
+"""Bearer tokens with some rights only. A program of release 0.1.0 gives every token of `tokens` all
+rights; it does not know this table, and so refuses these tokens."""
 
 frontends = Table(
     "frontends",

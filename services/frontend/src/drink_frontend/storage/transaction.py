@@ -17,6 +17,7 @@ from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.schema import rights_on
 from drink_frontend.storage.statements import Executor, Statement
 from drink_frontend.storage.tables import metadata
+from drink_frontend.storage.tokens import TokenTable
 
 
 class Transaction:
@@ -31,7 +32,8 @@ class Transaction:
         tokens_max: Most bearer tokens of one account.
 
     Attributes:
-        accounts: Accounts, credentials, tokens.
+        accounts: Accounts and credentials.
+        tokens: Bearer tokens.
         ledger: Transfers.
         machines: Machines and slots.
         drops: Drops.
@@ -52,13 +54,15 @@ class Transaction:
         "ledger",
         "machines",
         "refunds",
+        "tokens",
         "touched",
     )
 
     def __init__(self, executor: Executor, tokens_max: int) -> None:
         self._executor = executor
         self.touched = ChangeSet()
-        self.accounts = AccountTable(executor, self.touched, tokens_max)
+        self.accounts = AccountTable(executor, self.touched)
+        self.tokens = TokenTable(executor, self.touched, tokens_max)
         self.ledger = LedgerTable(executor, self.touched)
         self.machines = MachineTable(executor, self.touched)
         self.drops = DropTable(executor, self.touched)

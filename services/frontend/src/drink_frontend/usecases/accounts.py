@@ -1,15 +1,12 @@
 """Accounts: login, and their administration."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 
-from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Proof
 from drink_frontend.domain.errors import (
     AccountNotFoundError,
     FieldInvalidError,
-    TokenInvalidError,
 )
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind
 from drink_frontend.domain.limits import (
@@ -25,15 +22,8 @@ from drink_frontend.storage.statements import SEQUENCE_MAX
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.settings import AccountSettings
+from drink_frontend.usecases.tokens import Tokens, digest
 from drink_frontend.usecases.users import check_administered, user, user_shown
-
-RECALLED_MAX = 10_000
-"""Tokens that are recalled, some 5 MB; as many as accounts that are shown from memory."""
-
-
-def digest(secret: str) -> str:
-    """SHA-256 of a token or iButton, which is stored in place of the secret."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Accounts:
@@ -46,6 +36,9 @@ class Accounts:
         randomness: Ids and tokens.
         settings: Limits.
         sleep: Waits for that many seconds of the clock.
+
+    Attributes:
+        tokens: The use cases of bearer tokens.
     """
 
     def __init__(
@@ -62,9 +55,8 @@ class Accounts:
         self._hasher = hasher
         self._clock = clock
         self._randomness = randomness
-        self._token_ttl_s = settings.token_ttl_s
+        self.tokens = Tokens(storage, clock, randomness, settings.token_ttl_s)
         self._logins = Logins(clock, settings.logins, sleep)
-        self._recalled = Cache[str, Account](RECALLED_MAX)
 
     async def login_password(self, name: str, password: str, origin: str) -> Account:
         """The account that a name and password belong to.
@@ -118,26 +110,6 @@ class Accounts:
 
         return await self._logins.attempt(origin, whose, find)
 
-    async def issue_token(self, account: Account, proof: Proof = Proof.PASSWORD) -> tuple[str, int]:
-        """A new bearer token of the account, and its expiry in ms since the epoch.
-
-        Args:
-            account: The account that has logged in.
-            proof: How it logged in; the token is revoked together with that credential.
-        """
-        token = self._randomness.token()
-        expires_ms = self._clock.now_ms() + self._token_ttl_s * 1000
-        token_digest = digest(token)
-        await self._storage.write(
-            lambda tx: tx.accounts.add_token(token_digest, account.name, expires_ms, proof)
-        )
-        return token, expires_ms
-
-    async def log_out(self, caller: Account, token_digest: str) -> None:
-        """Ends one login of the caller: the token with that digest is refused from now on."""
-        await self._storage.write(lambda tx: tx.accounts.remove_token(caller.name, token_digest))
-        self.forget(token_digest)
-
     async def change_password(self, caller: Account, old: str, new: str, origin: str) -> Account:
         """Changes the caller's password, which ends every token of the account.
 
@@ -148,30 +120,6 @@ class Accounts:
         check_password(new, "new_password")
         await self.login_password(caller.name, old, origin)
         return await self.change(caller.name, caller.name, password=new)
-
-    async def authenticate(self, token: str) -> Account:
-        """The account that a bearer token stands for.
-
-        Raises:
-            TokenInvalidError: none, or it has expired, or the account is closed.
-        """
-        now_ms, token_digest = self._clock.now_ms(), digest(token)
-        account = await self._storage.read(lambda tx: tx.accounts.by_token(token_digest, now_ms))
-        if account is None or account.closed:
-            raise TokenInvalidError("the token is not known")
-        self._recalled.keep(token_digest, account)
-        return account
-
-    def recall(self, token_digest: str) -> Account | None:
-        """The account that a token stood for when it was last asked about, as it was then.
-
-        Only for who asks again: a unit of work that acts for the account by `DropOrder.token`.
-        """
-        return self._recalled.get_cached(token_digest)
-
-    def forget(self, token_digest: str) -> None:
-        """The token was found not to be good any more."""
-        self._recalled.forget(token_digest)
 
     async def get(self, caller: Account, name: str) -> Account:
         """The caller's account; any account for an administrator.
@@ -257,6 +205,7 @@ class Accounts:
                     password_hash=password_hash,
                     ibutton_digest=ibutton_digest,
                 )
+                tx.tokens.remove_all(earlier.name)
                 facts = {"readmitted": True, **given, **_limited(tx, 0)}
                 _audit(tx, actor, earlier.name, now_ms, facts)
                 return user(tx, earlier.name)
@@ -327,7 +276,7 @@ class Accounts:
                 check_administered(tx, before)
             changed = no_ibutton or ibutton_digest is not None
             if changed and not _owns(tx, before.name, ibutton_digest):
-                tx.accounts.remove_tokens(before.name, Proof.IBUTTON)
+                tx.tokens.remove_all(before.name, Proof.IBUTTON)
                 tx.accounts.remove_ibutton(before.name)
             tx.accounts.update(
                 before.name,
@@ -338,7 +287,7 @@ class Accounts:
                 credit_limit=credit_limit,
             )
             if password is not None or closed:
-                tx.accounts.remove_tokens(before.name)
+                tx.tokens.remove_all(before.name)
             _audit(tx, actor, before.name, now_ms, {**changes, **_limited(tx, credit_limit)})
             return user(tx, before.name)
 

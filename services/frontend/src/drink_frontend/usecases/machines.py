@@ -21,8 +21,8 @@ from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.stock import STOCK_MAX
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases.accounts import digest
 from drink_frontend.usecases.feed import MachineFeed
+from drink_frontend.usecases.tokens import digest
 
 
 class Machines:

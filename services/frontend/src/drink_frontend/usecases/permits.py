@@ -51,7 +51,8 @@ class Permit:
     def account_now(self, tx: Transaction, now_ms: int) -> Account | None:
         """The account, if the credential is still valid for it."""
         if self.token is not None:
-            account = tx.accounts.by_token(self.token, now_ms)
+            bearer = tx.tokens.holder(self.token, now_ms)
+            account = None if bearer is None else bearer.account
         elif self.ibutton is not None:
             account = tx.accounts.by_ibutton(self.ibutton)
         else:

@@ -167,10 +167,12 @@ class Placement:
     def _account(self, tx: Transaction) -> Account:
         name, token = self.order.account, self.order.token
         if token is not None:
-            account = tx.accounts.by_token(token, self.now_ms)
-            if account is None or account.name != name or account.closed:
+            bearer = tx.tokens.holder(token, self.now_ms)
+            if bearer is None or bearer.account.name != name or bearer.account.closed:
                 raise TokenInvalidError("the token is not known")
-            return account
+            if bearer.is_used_before(self.now_ms):
+                tx.tokens.mark_used(token, bearer.scope, self.now_ms)
+            return bearer.account
         account = tx.accounts.get(name)
         if account is None or account.kind is not AccountKind.USER:
             raise AccountNotFoundError("no such account")
