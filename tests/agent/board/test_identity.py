@@ -208,7 +208,7 @@ class CountingHost(PtyHost):
         super()._received(data)
 
 
-class Desk:
+class Computer:
     """Two boards on one computer, and one udev name that leads to either of them."""
 
     def __init__(self, folder: Path, sysfs: Sysfs, boards: list[EmulatedBoard]) -> None:
@@ -224,10 +224,12 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk_of(folder: Path, sysfs: Sysfs, *boards: EmulatedBoard) -> AsyncIterator[Desk]:
-    desk = Desk(folder, sysfs, list(boards))
-    async with desk.hosts[0], desk.hosts[1]:
-        yield desk
+async def computer_with(
+    folder: Path, sysfs: Sysfs, *boards: EmulatedBoard
+) -> AsyncIterator[Computer]:
+    computer = Computer(folder, sysfs, list(boards))
+    async with computer.hosts[0], computer.hosts[1]:
+        yield computer
 
 
 async def test_fault_65_after_a_replug_another_machines_board_gets_no_byte(
@@ -235,17 +237,17 @@ async def test_fault_65_after_a_replug_another_machines_board_gets_no_byte(
 ) -> None:
     ours, theirs = quick(), quick()
     settings = BoardSettings(url=f"serial://{tmp_path / 'board'}", probe_interval_s=0.1)
-    async with desk_of(tmp_path, sysfs, ours, theirs) as desk:
-        desk.plug(0, "1.1")
+    async with computer_with(tmp_path, sysfs, ours, theirs) as computer:
+        computer.plug(0, "1.1")
         with watching("drink_agent.board", "board_remembered") as remembered:
             stack = AsyncExitStack()
             running = await stack.enter_async_context(RunningBoard(settings, identities))
             await asyncio.wait_for(remembered.wait(), LIMIT_S)
         async with stack:
             assert (await running.drop("a", 1)).outcome is Outcome.DISPENSED
-            desk.plug(1, "1.2")
+            computer.plug(1, "1.2")
             with watching("drink_agent.board", "board_refused") as refused:
-                desk.hosts[0].lose(LIMIT_S * 10)
+                computer.hosts[0].lose(LIMIT_S * 10)
                 await running.not_ready()
                 await asyncio.wait_for(refused.wait(), LIMIT_S)
             running.board.dispense("b", 1)
@@ -256,7 +258,7 @@ async def test_fault_65_after_a_replug_another_machines_board_gets_no_byte(
             )
             assert "another board" in str(running.board.problem)
             assert theirs.counts.motor_runs == 0
-            assert desk.hosts[1].received_bytes == 0
+            assert computer.hosts[1].received_bytes == 0
             assert accept_board(
                 settings, IdentityStore(identities.path, sysfs.root), lambda _: None
             )
@@ -269,16 +271,18 @@ async def test_fault_65_the_machines_board_comes_back_under_another_name(
 ) -> None:
     board = quick()
     settings = BoardSettings(url=f"serial://{tmp_path / 'board'}", probe_interval_s=0.1)
-    async with desk_of(tmp_path, sysfs, board, quick()) as desk:
-        desk.plug(0, "1.1")
+    async with computer_with(tmp_path, sysfs, board, quick()) as computer:
+        computer.plug(0, "1.1")
         async with RunningBoard(settings, identities) as running:
             await running.drop("a", 1)
-            desk.hosts[0].lose(0.1)
+            computer.hosts[0].lose(0.1)
             await running.not_ready()
-            assert await desk.hosts[0].wait_until(lambda _: (tmp_path / "tty0").exists(), LIMIT_S)
+            assert await computer.hosts[0].wait_until(
+                lambda _: (tmp_path / "tty0").exists(), LIMIT_S
+            )
             number = (tmp_path / "tty0").stat().st_rdev
             if not (sysfs.root / "dev/char" / f"{os.major(number)}:{os.minor(number)}").exists():
-                desk.plug(0, "1.1")
+                computer.plug(0, "1.1")
             assert (await running.drop("b", 1)).outcome is Outcome.DISPENSED
     assert board.counts.motor_runs == 2
 
