@@ -17,7 +17,7 @@ KEPT = [
 ]
 """Worlds in which something broke once."""
 
-BATCHES = 30
+BATCHES = 20
 """Tests with fresh worlds in a run."""
 
 BATCH = 5
