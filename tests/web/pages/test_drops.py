@@ -165,6 +165,21 @@ async def test_somebody_elses_drop_is_not_there(tmp_path: Path) -> None:
             assert (await ann.get(path)).status == 404
 
 
+async def test_a_login_that_ended_ends_its_streams_and_leads_to_a_new_one(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        drop = await house.bench.place()
+        ann = await house.ann()
+        async with ann.stream(f"/drops/{drop.id}/events") as stream:
+            assert await asyncio.wait_for(stream.get(), LIMIT_S) == "200"
+            cookies = dict(ann.cookies)
+            await house.frontend.revoke("ann")
+            while await asyncio.wait_for(stream.get(), LIMIT_S):
+                pass
+        ann.cookies = cookies
+        assert (await ann.get(f"/drops/{drop.id}/events")).status == 401
+        assert (await ann.get(f"/drops/{drop.id}")).goal.startswith("/login")
+
+
 async def test_an_order_in_doubt_asks_again_with_its_own_request(tmp_path: Path) -> None:
     async with running_house(tmp_path, frontend={"call_limit_s": 1}) as house:
         ann = await house.ann()

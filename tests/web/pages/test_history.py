@@ -24,6 +24,7 @@ async def test_the_ledger_is_shown(tmp_path: Path) -> None:
         page = await (await house.ann()).get("/history/credits")
         assert "<strong>+200</strong>" in page.text
         assert "(-50)" in page.text
+        assert "Coke" in page.text
         assert f"/drops/{drop.id}" in page.text
 
 

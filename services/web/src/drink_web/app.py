@@ -6,7 +6,7 @@ import logging
 import secrets
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
@@ -23,7 +23,7 @@ from drink_web.assets import Assets
 from drink_web.cookies import Cookies
 from drink_web.errors import CallError, PageError
 from drink_web.house import House
-from drink_web.pages import account, drops, history, login
+from drink_web.pages import account, admin, drops, history, login, users
 from drink_web.pages.home import Home
 from drink_web.security import SecurityHeaders, is_same_origin
 from drink_web.settings import Settings
@@ -62,26 +62,6 @@ def make_site(settings: Settings) -> Site:
 
 def make_app(site: Site) -> ASGIApp:
     """The application that answers browsers."""
-    home = Home()
-    routes = (
-        ("GET", "/", home.show),
-        ("GET", "/events", home.follow),
-        ("GET", "/machines/{machine}/{slot}", drops.show_slot),
-        ("POST", "/drops", drops.buy),
-        ("GET", "/drops/find", drops.find),
-        ("GET", "/drops/{drop}", drops.show),
-        ("POST", "/drops/{drop}/cancel", drops.cancel),
-        ("GET", "/drops/{drop}/events", drops.follow),
-        ("GET", "/history", history.show_drops),
-        ("GET", "/history/credits", history.show_credits),
-        ("GET", "/history.csv", history.export_drops),
-        ("GET", "/account", account.show),
-        ("POST", "/account/send", account.send),
-        ("POST", "/account/password", account.change_password),
-        ("GET", "/login", login.show),
-        ("POST", "/login", login.log_in),
-        ("POST", "/logout", login.log_out),
-    )
 
     async def health(_: Request) -> Response:
         frontend = "reachable" if site.house.is_current else "away"
@@ -99,7 +79,7 @@ def make_app(site: Site) -> ASGIApp:
             Route("/assets/{name:path}", site.assets.respond),
             *(
                 Route(path, _endpoint(site, handler), methods=[method])
-                for method, path, handler in routes
+                for method, path, handler in _routes()
             ),
         ],
         exception_handlers={HTTPException: wrong},
@@ -107,6 +87,39 @@ def make_app(site: Site) -> ASGIApp:
     outer: ASGIApp = SecurityHeaders(app)
     proxies = site.settings.http.proxies
     return ProxyHeadersMiddleware(outer, list(proxies)) if proxies else outer  # type: ignore[arg-type,return-value]
+
+
+def _routes() -> Sequence[tuple[str, str, Handler]]:
+    """Method, path and handler of every page."""
+    home = Home()
+    return (
+        ("GET", "/", home.show),
+        ("GET", "/events", home.follow),
+        ("GET", "/machines/{machine}/{slot}", drops.show_slot),
+        ("POST", "/drops", drops.buy),
+        ("GET", "/drops/find", drops.find),
+        ("GET", "/drops/{drop}", drops.show),
+        ("POST", "/drops/{drop}/cancel", drops.cancel),
+        ("GET", "/drops/{drop}/events", drops.follow),
+        ("GET", "/history", history.show_drops),
+        ("GET", "/history/credits", history.show_credits),
+        ("GET", "/history.csv", history.export_drops),
+        ("GET", "/account", account.show),
+        ("POST", "/account/send", account.send),
+        ("POST", "/account/password", account.change_password),
+        ("GET", "/admin", admin.show_today),
+        ("GET", "/admin/drops/{drop}", admin.show_drop),
+        ("POST", "/admin/drops/{drop}/decide", admin.decide),
+        ("GET", "/admin/machines/{machine}/{slot}", admin.show_slot),
+        ("POST", "/admin/machines/{machine}/{slot}", admin.change_slot),
+        ("GET", "/admin/users", users.show_users),
+        ("POST", "/admin/users", users.make),
+        ("GET", "/admin/users/{user}", users.show_user),
+        ("POST", "/admin/users/{user}", users.change),
+        ("GET", "/login", login.show),
+        ("POST", "/login", login.log_in),
+        ("POST", "/logout", login.log_out),
+    )
 
 
 def _endpoint(site: Site, handler: Handler) -> Callable[[Request], Awaitable[Response]]:

@@ -151,6 +151,13 @@ class ListSettings(_Section):
     rows a second."""
 
 
+class AdminSettings(_Section):
+    """What administrators are told."""
+
+    warm_celsius: float = Field(default=12.0, ge=-50, le=100)
+    """Degrees Celsius from which a machine is too warm; default 12."""
+
+
 class LogSettings(_Section):
     """Content and format of the log."""
 
@@ -195,6 +202,8 @@ class Settings(BaseSettings):
     """Buying."""
     lists: ListSettings = Field(default_factory=ListSettings)
     """Lists of drops and credits."""
+    admin: AdminSettings = Field(default_factory=AdminSettings)
+    """What administrators are told."""
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)
     """How the page stops."""
     log: LogSettings = Field(default_factory=LogSettings)

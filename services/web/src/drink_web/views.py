@@ -14,6 +14,9 @@ from drink.v1 import machine_service_pb2 as machines
 FEW = 2
 """Items left that are shown as few."""
 
+PRICE_MAX = 1_000_000
+"""Credits of the highest price."""
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 """What the API takes as a request_id."""
 
@@ -56,6 +59,17 @@ def slot_id(name: str) -> str:
 def machine_of(slot: str) -> str:
     """Resource name of the machine that a slot is in."""
     return slot.partition("/slots/")[0]
+
+
+def is_number(text: str, limit: int) -> bool:
+    """Whether a field of a form has a whole number from 0 to the limit."""
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(limit))
+    return digits and int(text) <= limit
+
+
+def is_password(text: str) -> bool:
+    """Whether the API takes it as a new password."""
+    return 1 <= len(text) <= 128 and text.isprintable() and " " not in text
 
 
 @dataclass(frozen=True, slots=True)

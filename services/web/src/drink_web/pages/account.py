@@ -94,8 +94,7 @@ def _wrong(visit: Visit, name: str, recipient: str, amount: str) -> str:
         return visit.texts("problem_recipient")
     if recipient.lower() == visit.login.user.lower():
         return visit.texts("problem_self")
-    is_number = amount.isascii() and amount.isdecimal() and len(amount) <= 7
-    if not is_number or not 1 <= int(amount) <= CREDITS_MAX:
+    if not views.is_number(amount, CREDITS_MAX) or int(amount) == 0:
         return visit.texts("problem_amount")
     return ""
 
@@ -115,7 +114,7 @@ async def change_password(visit: Visit) -> Response:
     form = await visit.form()
     old, new, again = (form.get(key, "") for key in ("old", "new", "again"))
     problem = ""
-    if not (1 <= len(new) <= 128 and new.isprintable() and " " not in new):
+    if not views.is_password(new):
         problem = "problem_password_new"
     elif new != again:
         problem = "problem_password_repeat"

@@ -24,9 +24,6 @@ LATE_S = 8.0
 RELOAD_S = 2
 """Seconds after which a drop's page without scripts is loaded again."""
 
-PRICE_MAX = 1_000_000
-"""Credits of the highest price."""
-
 
 async def show_slot(visit: Visit) -> Response:
     """GET /machines/{machine}/{slot}: one slot, and when it should fall."""
@@ -90,16 +87,12 @@ def _request(form: Mapping[str, str], undo_s: int) -> pb.DropRequest:
     price, delay = form.get("price", ""), form.get("delay", "") or str(undo_s)
     if not views.REQUEST_ID.fullmatch(name) or not slot.isascii() or not slot.isprintable():
         raise PageError(400, "bad_request")
-    if not (_is_number(price, PRICE_MAX) and _is_number(delay, DELAYS_S[-1])):
+    if not (views.is_number(price, views.PRICE_MAX) and views.is_number(delay, DELAYS_S[-1])):
         raise PageError(400, "bad_request")
     request = pb.DropRequest(request_id=name, slot=slot, price_ceiling=int(price), no_wait=True)
     if int(delay):
         request.delay.FromSeconds(int(delay))
     return request
-
-
-def _is_number(text: str, limit: int) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 7 and int(text) <= limit
 
 
 def _in_doubt(visit: Visit, form: Mapping[str, str], *, looked: bool) -> Response:
@@ -144,7 +137,13 @@ async def follow(visit: Visit) -> Response:
         raise PageError(401, "login_ended")
     name = f"drops/{visit.request.path_params['drop']}"
     # One that is not the caller's is refused here and not on the stream.
-    await visit.call(visit.site.api.drops.GetDrop, pb.GetDropRequest(name=name))
+    try:
+        await visit.call(visit.site.api.drops.GetDrop, pb.GetDropRequest(name=name))
+    except CallError as error:
+        if error.is_logged_out:
+            # Not sent to the login: a script would take that page for a stream, again and again.
+            raise PageError(401, "login_ended") from None
+        raise
     return visit.stream(_changes(visit, name))
 
 

@@ -60,7 +60,11 @@ function follow() {
 }
 setInterval(follow, 3000);
 
-document.addEventListener("htmx:sse:error", () => connected(false));
+document.addEventListener("htmx:sse:error", (event) => {
+  // The login has ended: the page itself leads to a new one.
+  if (event.detail?.status === 401) location.reload();
+  connected(false);
+});
 document.addEventListener("htmx:sse:after:connection", (event) => {
   followed.add(event.target);
   connected(true);

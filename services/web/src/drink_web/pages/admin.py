@@ -1,0 +1,199 @@
+"""What administrators do: see what needs a hand, decide unknown drops, change slots."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from starlette.responses import Response
+
+from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import machine_service_pb2 as machines
+from drink_web import views
+from drink_web.errors import CallError, PageError
+from drink_web.visit import Visit
+
+UNKNOWN_MAX = 50
+"""Unknown drops on one page; those that are decided make room for more."""
+
+REASON_MAX = 200
+"""Characters of the longest reason that the API takes."""
+
+ITEM_MAX = 64
+"""Characters of the longest name of an item."""
+
+OUTCOMES = {"fell": drops.Drop.STATE_DISPENSED, "not": drops.Drop.STATE_NOT_DISPENSED}
+"""What an administrator may decide, by the value in the form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """What needs a hand.
+
+    Attributes:
+        unknown: Drops that somebody has to decide, newest first.
+        away: Machines that cannot sell.
+        warm: Machines that are too warm.
+        low: Slots that sell and are empty or nearly so, with their machines.
+    """
+
+    unknown: Sequence[views.DropView]
+    away: Sequence[views.MachineView]
+    warm: Sequence[views.MachineView]
+    low: Sequence[tuple[views.MachineView, views.Tile]]
+
+
+async def show_today(visit: Visit) -> Response:
+    """GET /admin."""
+    if visit.login is None:
+        return visit.log_in_first()
+    await visit.look_up_account()
+    request = drops.ListDropsRequest(
+        parent="accounts/-", page_size=UNKNOWN_MAX, states=[drops.Drop.STATE_UNKNOWN]
+    )
+    listed = await visit.call(visit.site.api.drops.ListDrops, request)
+    known = visit.site.house.machines
+    found = [views.machine_view(machine, is_current=True) for machine in known.values()]
+    warm_celsius = visit.site.settings.admin.warm_celsius
+    today = Today(
+        unknown=[
+            views.drop_view(drop, known.get(views.machine_of(drop.slot)), visit.now())
+            for drop in listed.drops
+        ],
+        away=[view for view in found if view.state != "ready"],
+        warm=[
+            view
+            for view in found
+            if view.machine.HasField("temperature_celsius")
+            and view.machine.temperature_celsius >= warm_celsius
+        ],
+        low=[
+            (view, tile)
+            for view in found
+            for tile in view.tiles
+            if tile.state == "sold_out" or tile.few
+        ],
+    )
+    return visit.page("admin_today.html", here="admin", today=today, machines=known.values())
+
+
+async def show_drop(visit: Visit) -> Response:
+    """GET /admin/drops/{drop}: a drop with all that is kept of it."""
+    if visit.login is None:
+        return visit.log_in_first()
+    return await _drop_page(visit)
+
+
+async def _drop_page(
+    visit: Visit, status: int = 200, *, problem: str = "", outcome: str = "", reason: str = ""
+) -> Response:
+    """The page of a drop.
+
+    Args:
+        visit: For whom.
+        status: HTTP status.
+        problem: What is wrong with the decision.
+        outcome: Chosen so far; with a reason and no problem it is asked for confirmation.
+        reason: Written so far.
+    """
+    name = f"drops/{visit.request.path_params['drop']}"
+    drop = (await visit.call(visit.site.api.drops.GetDrop, drops.GetDropRequest(name=name))).drop
+    request = drops.ListDropRecordsRequest(parent=name)
+    answer = await visit.call(visit.site.api.drops.ListDropRecords, request)
+    await visit.look_up_account()
+    return visit.page(
+        "admin_drop.html",
+        status,
+        here="admin",
+        view=views.drop_view(
+            drop, visit.site.house.machines.get(views.machine_of(drop.slot)), visit.now()
+        ),
+        records=[(record, _facts(record)) for record in answer.records],
+        problem=problem,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+def _facts(record: drops.DropRecord) -> str:
+    return json.dumps(MessageToDict(record.facts), ensure_ascii=False, sort_keys=True)
+
+
+async def decide(visit: Visit) -> Response:
+    """POST /admin/drops/{drop}/decide: first asks for confirmation, then decides."""
+    if visit.login is None:
+        return visit.log_in_first()
+    form = await visit.form()
+    outcome, reason = form.get("outcome", ""), form.get("reason", "").strip()
+    if outcome not in OUTCOMES:
+        problem = visit.texts("problem_outcome")
+        return await _drop_page(visit, 422, problem=problem, reason=reason[:REASON_MAX])
+    if not 1 <= len(reason) <= REASON_MAX or not reason.isprintable():
+        return await _drop_page(visit, 422, problem=visit.texts("problem_reason"), outcome=outcome)
+    if form.get("confirmed") != "yes":
+        return await _drop_page(visit, outcome=outcome, reason=reason)
+    name = f"drops/{visit.request.path_params['drop']}"
+    request = drops.ResolveDropRequest(name=name, state=OUTCOMES[outcome], reason=reason)
+    try:
+        await visit.call(visit.site.api.drops.ResolveDrop, request)
+    except CallError as error:
+        if error.reason != "DROP_NOT_UNKNOWN":
+            raise
+        # Somebody else, or the machine's late answer, was there first: the page shows who.
+        return await _drop_page(visit, 409, problem=visit.texts("DROP_NOT_UNKNOWN"))
+    return visit.redirect(f"/admin/{name}")
+
+
+async def show_slot(visit: Visit) -> Response:
+    """GET /admin/machines/{machine}/{slot}: what a slot sells."""
+    if visit.login is None:
+        return visit.log_in_first()
+    return await _slot_page(visit, done=bool(visit.query.get("done")))
+
+
+async def _slot_page(
+    visit: Visit, status: int = 200, *, done: bool = False, problem: str = ""
+) -> Response:
+    await visit.look_up_account()
+    if visit.account is None or not visit.account.admin:
+        raise PageError(403, "admin_only")
+    view, tile = _slot(visit)
+    return visit.page(
+        "admin_slot.html", status, here="admin", view=view, tile=tile, done=done, problem=problem
+    )
+
+
+def _slot(visit: Visit) -> tuple[views.MachineView, views.Tile]:
+    path = visit.request.path_params
+    machine = visit.site.house.machines.get(f"machines/{path['machine']}")
+    if machine is not None:
+        view = views.machine_view(machine, is_current=True)
+        for tile in view.tiles:
+            if tile.number == path["slot"]:
+                return view, tile
+    raise PageError(404, "not_found")
+
+
+async def change_slot(visit: Visit) -> Response:
+    """POST /admin/machines/{machine}/{slot}: another item or price, in or out of service."""
+    if visit.login is None:
+        return visit.log_in_first()
+    form = await visit.form()
+    path = visit.request.path_params
+    item, price = form.get("item", "").strip(), form.get("price", "").strip()
+    problem = ""
+    if not 1 <= len(item) <= ITEM_MAX or not item.isprintable() or '"' in item:
+        problem = "problem_item"
+    elif not views.is_number(price, views.PRICE_MAX):
+        problem = "problem_price"
+    if problem:
+        return await _slot_page(visit, 422, problem=visit.texts(problem))
+    request: Any = machines.UpdateSlotRequest(
+        name=f"machines/{path['machine']}/slots/{path['slot']}",
+        item=item,
+        price=int(price),
+        enabled=form.get("enabled") == "yes",
+    )
+    await visit.call(visit.site.api.machines.UpdateSlot, request)
+    return visit.redirect(f"/admin/machines/{path['machine']}/{path['slot']}?done=1")

@@ -1,0 +1,169 @@
+"""What administrators do with users: find, make, close; credits and passwords."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from drink.v1 import account_service_pb2 as pb
+from drink_web import views
+from drink_web.errors import CallError, PageError
+from drink_web.visit import Visit
+
+USERS_MAX = 100
+"""Users on one page; typing more of a name finds the others."""
+
+USER = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+"""Names that the API takes."""
+
+CREDITS = re.compile(r"[+-]?[0-9]{1,7}")
+"""Credits to add, or with a minus to take back."""
+
+CREDITS_MAX = 1_000_000
+"""Most credits that the API moves at once."""
+
+REASON_MAX = 200
+"""Characters of the longest reason that the API takes."""
+
+DONE = ("made", "added", "changed")
+"""What may be said after a change."""
+
+
+async def show_users(visit: Visit) -> Response:
+    """GET /admin/users: users by the beginning of their names."""
+    if visit.login is None:
+        return visit.log_in_first()
+    return await _list_page(visit)
+
+
+async def _list_page(visit: Visit, status: int = 200, *, problem: str = "") -> Response:
+    prefix = visit.query.get("q", "").strip()
+    request = pb.ListAccountsRequest(page_size=USERS_MAX)
+    if USER.fullmatch(prefix):
+        request.name_prefix = prefix
+    answer = await visit.call(visit.site.api.accounts.ListAccounts, request)
+    await visit.look_up_account()
+    return visit.page(
+        "admin_users.html",
+        status,
+        here="admin",
+        prefix=prefix[:32],
+        users=answer.accounts,
+        more=bool(answer.next_page_token),
+        problem=problem,
+    )
+
+
+async def make(visit: Visit) -> Response:
+    """POST /admin/users: makes a user with a password."""
+    if visit.login is None:
+        return visit.log_in_first()
+    form = await visit.form()
+    user, password = form.get("user", "").strip(), form.get("password", "")
+    if not USER.fullmatch(user):
+        return await _list_page(visit, 422, problem=visit.texts("problem_user"))
+    if not views.is_password(password):
+        return await _list_page(visit, 422, problem=visit.texts("problem_password_new"))
+    request = pb.CreateAccountRequest(name=f"accounts/{user}", password=password)
+    try:
+        await visit.call(visit.site.api.accounts.CreateAccount, request)
+    except CallError as error:
+        if error.reason != "ALREADY_EXISTS":
+            raise
+        return await _list_page(visit, 409, problem=visit.texts("ALREADY_EXISTS"))
+    return visit.redirect(f"/admin/users/{user}?done=made")
+
+
+async def show_user(visit: Visit) -> Response:
+    """GET /admin/users/{user}."""
+    if visit.login is None:
+        return visit.log_in_first()
+    done = visit.query.get("done", "")
+    return await _user_page(visit, done=done if done in DONE else "")
+
+
+async def _user_page(
+    visit: Visit, status: int = 200, *, done: str = "", problem: str = "", request_id: str = ""
+) -> Response:
+    name = f"accounts/{visit.request.path_params['user']}"
+    # The list, and not GetAccount, which would answer members for themselves.
+    request = pb.ListAccountsRequest(page_size=1, name_prefix=name.removeprefix("accounts/"))
+    answer = await visit.call(visit.site.api.accounts.ListAccounts, request)
+    if not answer.accounts or answer.accounts[0].name != name:
+        return visit.problem(404, visit.texts("not_found"))
+    await visit.look_up_account()
+    return visit.page(
+        "admin_user.html",
+        status,
+        here="admin",
+        user=answer.accounts[0],
+        done=done,
+        problem=problem,
+        name=request_id or f"web-{views.new_page()}",
+    )
+
+
+async def change(visit: Visit) -> Response:
+    """POST /admin/users/{user}: one change, by the button that was pressed."""
+    if visit.login is None:
+        return visit.log_in_first()
+    form = await visit.form()
+    user = visit.request.path_params["user"]
+    try:
+        method, request = _change(visit, form, f"accounts/{user}")
+        await visit.call(method, request)
+    except PageError as error:
+        return await _user_page(visit, error.status, problem=visit.texts(error.text))
+    except CallError as error:
+        if error.is_away and form.get("do") == "credits":
+            # The same name again: if it was carried out, asking again changes nothing.
+            return await _user_page(
+                visit, 503, problem=visit.texts("doubt"), request_id=form["request_id"]
+            )
+        return await _user_page(visit, 409, problem=_refusal(visit, error))
+    return visit.redirect(f"/admin/users/{user}?done=changed")
+
+
+def _refusal(visit: Visit, error: CallError) -> str:
+    """Why a change was refused.
+
+    Raises:
+        CallError: the error, where the page has nothing to add.
+    """
+    if error.reason == "INSUFFICIENT_CREDITS":
+        return visit.texts("problem_take", available=error.facts.get("available", "?"))
+    if error.reason not in ("LAST_ADMINISTRATOR", "ACCOUNT_CLOSED"):
+        raise error
+    return visit.refusal(error)
+
+
+def _change(visit: Visit, form: Mapping[str, str], name: str) -> tuple[Any, Any]:
+    """The method and the request of a change.
+
+    Raises:
+        PageError: a field is wrong; with the text that says so.
+    """
+    api, what = visit.site.api.accounts, form.get("do")
+    if what == "credits":
+        amount, request_id = form.get("amount", "").strip(), form.get("request_id", "")
+        if not views.REQUEST_ID.fullmatch(request_id):
+            raise PageError(422, "problem_form")
+        if not CREDITS.fullmatch(amount) or not 1 <= abs(int(amount)) <= CREDITS_MAX:
+            raise PageError(422, "problem_add")
+        reason = form.get("reason", "").strip()
+        if len(reason) > REASON_MAX or not reason.isprintable():
+            raise PageError(422, "problem_why")
+        added = pb.AddCreditsRequest(
+            request_id=request_id, account=name, credits=int(amount), reason=reason
+        )
+        return api.AddCredits, added
+    if what == "password":
+        if not views.is_password(form.get("password", "")):
+            raise PageError(422, "problem_password_new")
+        return api.SetPassword, pb.SetPasswordRequest(name=name, password=form["password"])
+    if what in ("close", "open"):
+        return api.UpdateAccount, pb.UpdateAccountRequest(name=name, closed=what == "close")
+    if what in ("admin", "member"):
+        return api.UpdateAccount, pb.UpdateAccountRequest(name=name, admin=what == "admin")
+    raise PageError(422, "problem_form")

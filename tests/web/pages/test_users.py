@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+
+from tests.web.pages.test_admin import root
+from tests.web.visitor import running_house
+
+
+async def test_users_are_found_by_the_beginning_of_their_names(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        page = await admin.get("/admin/users?q=an")
+        assert 'href="/admin/users/ann"' in page.text
+        assert 'href="/admin/users/bob"' not in page.text
+        assert "Nobody of that name" in (await admin.get("/admin/users?q=zz")).text
+        assert (await admin.get("/admin/users?q=<script>")).status == 200
+
+
+async def test_a_user_is_made_and_gets_credits_once(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        made = await admin.post("/admin/users", {"user": "eve", "password": "secret-of-eve"})
+        assert made.goal == "/admin/users/eve?done=made"
+        page = await admin.get(made.goal)
+        form = {"do": "credits", "amount": "70", "request_id": page.field("request_id")}
+        form["reason"] = "paid <b>cash</b>"
+        for _ in range(2):
+            assert (await admin.post("/admin/users/eve", form)).status == 303
+        assert "<dd>70</dd>" in (await admin.get("/admin/users/eve")).text
+        eve = house.visitor()
+        assert (await eve.log_in("eve", "secret-of-eve")).status == 303
+        assert "paid &lt;b&gt;cash&lt;/b&gt;" in (await eve.get("/history/credits")).text
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"user": "", "password": "x"}, "1 to 32"),
+        ({"user": "a b", "password": "x"}, "1 to 32"),
+        ({"user": "eve", "password": ""}, "1 to 128"),
+        ({"user": "ANN", "password": "x"}, "already"),
+    ],
+)
+async def test_a_wrong_user_is_not_made(tmp_path: Path, form: dict[str, str], words: str) -> None:
+    async with running_house(tmp_path) as house:
+        answer = await (await root(house)).post("/admin/users", form)
+        assert answer.status in (409, 422)
+        assert words in answer.text
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"do": "credits", "amount": "0", "request_id": "r"}, "not zero"),
+        ({"do": "credits", "amount": "x", "request_id": "r"}, "not zero"),
+        ({"do": "credits", "amount": "1", "request_id": ""}, "wrong"),
+        ({"do": "credits", "amount": "1", "request_id": "r", "reason": "x" * 201}, "at most 200"),
+        ({"do": "credits", "amount": "-300", "request_id": "r"}, "200"),
+        ({"do": "password", "password": ""}, "1 to 128"),
+        ({"do": "nothing"}, "wrong"),
+        ({}, "wrong"),
+    ],
+)
+async def test_a_wrong_change_is_none(tmp_path: Path, form: dict[str, str], words: str) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        answer = await admin.post("/admin/users/ann", form)
+        assert answer.status in (409, 422)
+        assert words in answer.text
+        assert "<dd>200</dd>" in (await admin.get("/admin/users/ann")).text
+
+
+async def test_the_last_administrator_stays_one(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        answer = await (await root(house)).post("/admin/users/root", {"do": "member"})
+        assert answer.status == 409
+        assert "Nobody would be left" in answer.text
+
+
+async def test_an_account_is_closed_opened_and_given_rights(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        for what, words in (
+            ("close", "closed"),
+            ("open", "Close the account"),
+            ("admin", "no longer"),
+        ):
+            assert (await admin.post("/admin/users/ann", {"do": what})).status == 303
+            assert words in (await admin.get("/admin/users/ann")).text
+
+
+async def test_members_see_no_users(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann = await house.ann()
+        for path in ("/admin/users", "/admin/users/ann"):
+            assert (await ann.get(path)).status == 403
+            assert (
+                await ann.post(path, {"user": "x", "password": "x", "do": "admin"})
+            ).status == 403
+            assert (await house.visitor().get(path)).goal == f"/login?next={path}"
+
+
+async def test_a_user_who_is_not_there_is_said(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        assert (await (await root(house)).get("/admin/users/nobody")).status == 404
