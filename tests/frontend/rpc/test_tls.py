@@ -32,6 +32,7 @@ class Installed:
     def __init__(self, folder: Path) -> None:
         self.certificate = folder / "server.pem"
         self.key = folder / "server.key"
+        self.settings = {"tls_certificate": self.certificate, "tls_key": self.key}
         self._age = 0
 
     def install(self, name: str, *, key: str | None = None) -> None:
@@ -62,9 +63,7 @@ async def served(port: int, name: str) -> bool:
 
 
 async def test_serves_tls_and_follows_a_renewal(installed: Installed) -> None:
-    async with running_frontend(
-        tls_certificate=installed.certificate, tls_key=installed.key
-    ) as frontend:
+    async with running_frontend(**installed.settings) as frontend:
         assert await served(frontend.port, "one")
         assert not await served(frontend.port, "two")
         installed.install("two")
@@ -73,9 +72,7 @@ async def test_serves_tls_and_follows_a_renewal(installed: Installed) -> None:
 
 
 async def test_a_renewal_that_is_half_done_changes_nothing(installed: Installed) -> None:
-    async with running_frontend(
-        tls_certificate=installed.certificate, tls_key=installed.key
-    ) as frontend:
+    async with running_frontend(**installed.settings) as frontend:
         installed.install("two", key="one")
         assert await served(frontend.port, "one")
         installed.key.unlink()
@@ -85,9 +82,7 @@ async def test_a_renewal_that_is_half_done_changes_nothing(installed: Installed)
 
 
 async def test_plain_text_is_not_served_on_a_tls_port(installed: Installed) -> None:
-    async with running_frontend(
-        tls_certificate=installed.certificate, tls_key=installed.key
-    ) as frontend:
+    async with running_frontend(**installed.settings) as frontend:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await frontend.call(pb.ListMachinesRequest())
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE

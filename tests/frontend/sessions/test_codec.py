@@ -20,6 +20,11 @@ STREAMS = st.lists(
 ).map(b"".join)
 
 
+@pytest.fixture
+def decoder() -> LineDecoder:
+    return LineDecoder(LINE_MAX)
+
+
 def events(pieces: list[bytes]) -> list[Event]:
     decoder = LineDecoder(LINE_MAX)
     taken = []
@@ -100,8 +105,7 @@ def test_every_kind_of_line_end_ends_one_line_however_it_is_cut(sent: bytes) -> 
 
 
 @pytest.mark.parametrize("sent", [b"\xff\xfb\x1f", b"\0", b"\xff\xfa\x1f\0P\0\n\xff\xf0", b"\xff"])
-def test_negotiation_alone_is_no_line(sent: bytes) -> None:
-    decoder = LineDecoder(LINE_MAX)
+def test_negotiation_alone_is_no_line(sent: bytes, decoder: LineDecoder) -> None:
     decoder.feed(sent)
     assert not decoder.partial
     decoder.silence()
@@ -154,8 +158,7 @@ class TestBegun:
         assert asked == [(b"USER b", b"ob"), (b"USER bob", b"PASS x\n")]
 
 
-def test_fault_7_a_megabyte_without_a_line_end_takes_no_memory() -> None:
-    decoder = LineDecoder(LINE_MAX)
+def test_fault_7_a_megabyte_without_a_line_end_takes_no_memory(decoder: LineDecoder) -> None:
     for _ in range(1_024):
         decoder.feed(b"x" * 1_024)
         assert decoder.next_event() is None
@@ -166,8 +169,7 @@ def test_fault_7_a_megabyte_without_a_line_end_takes_no_memory() -> None:
     assert decoder.next_event() is None
 
 
-def test_backlog_counts_what_waits() -> None:
-    decoder = LineDecoder(LINE_MAX)
+def test_backlog_counts_what_waits(decoder: LineDecoder) -> None:
     decoder.feed(b"STAT\nTE")
     assert (decoder.backlog, decoder.partial) == (7, True)
     decoder.next_event()
@@ -179,23 +181,20 @@ def test_backlog_counts_what_waits() -> None:
 
 
 class TestSilence:
-    def test_ends_the_line_that_has_begun(self) -> None:
-        decoder = LineDecoder(LINE_MAX)
+    def test_ends_the_line_that_has_begun(self, decoder: LineDecoder) -> None:
         decoder.feed(b"WHOAMI\nSTAT")
         decoder.silence()
         assert decoder.next_event() == Line("WHOAMI")
         assert decoder.next_event() == Line("STAT")
 
-    def test_without_a_line_is_nothing(self) -> None:
-        decoder = LineDecoder(LINE_MAX)
+    def test_without_a_line_is_nothing(self, decoder: LineDecoder) -> None:
         decoder.silence()
         decoder.feed(b"STAT\n")
         decoder.next_event()
         decoder.silence()
         assert decoder.next_event() is None
 
-    def test_ends_a_line_that_is_too_long(self) -> None:
-        decoder = LineDecoder(LINE_MAX)
+    def test_ends_a_line_that_is_too_long(self, decoder: LineDecoder) -> None:
         decoder.feed(b"x" * 100)
         assert decoder.next_event() is None
         decoder.silence()
@@ -213,8 +212,7 @@ class TestSilence:
         decoder.feed(b"\n")
         assert decoder.next_event() == Line("")
 
-    def test_a_late_line_end_may_come_with_the_next_line(self) -> None:
-        decoder = LineDecoder(LINE_MAX)
+    def test_a_late_line_end_may_come_with_the_next_line(self, decoder: LineDecoder) -> None:
         decoder.feed(b"STAT")
         decoder.silence()
         decoder.feed(b"\r\nTEMP\n")

@@ -6,8 +6,8 @@ it receives; none of them was ever changed.
 
 import asyncio
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -28,8 +28,15 @@ class RawClient:
         self.writer = writer
 
     @classmethod
-    async def connect(cls, server: SessionServer, host: str = "127.0.0.1") -> "RawClient":
-        return cls(*await asyncio.open_connection(host, server.addresses[0][1]))
+    @asynccontextmanager
+    async def connect(
+        cls, server: SessionServer, host: str = "127.0.0.1"
+    ) -> AsyncIterator["RawClient"]:
+        client = cls(*await asyncio.open_connection(host, server.addresses[0][1]))
+        try:
+            yield client
+        finally:
+            client.writer.transport.abort()
 
     async def recv(self, size: int) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
@@ -38,17 +45,6 @@ class RawClient:
     async def ask(self, line: str, size: int = 1_024) -> str:
         self.writer.write(line.encode())
         return (await self.recv(size)).decode()
-
-    def close(self) -> None:
-        self.writer.transport.abort()
-
-
-async def with_client(server: SessionServer, use: Callable[[RawClient], Any]) -> None:
-    client = await RawClient.connect(server)
-    try:
-        await use(client)
-    finally:
-        client.close()
 
 
 async def contiguous(world: World, count: int) -> None:
@@ -73,7 +69,7 @@ async def test_the_c_client_of_1999(world: World, serve: Serve) -> None:
             assert len(line) < 100, "its buffer"
         return line.decode()
 
-    async def use(client: RawClient) -> None:
+    async with RawClient.connect(await serve(dialect=DialectName.DRINKD)) as client:
         assert (await client.recv(100)).endswith(b"Ready\n\0")
         assert (await client.ask("user user\n", 100))[:2] == "OK"
         credits_said = await client.ask("pass pw\n", 100)
@@ -89,14 +85,13 @@ async def test_the_c_client_of_1999(world: World, serve: Serve) -> None:
         dropped = await client.ask("drop 0\n", 100)
         assert re.match(r"OK Credits remaining: 95\n", dropped)
 
-    await with_client(await serve(dialect=DialectName.DRINKD), use)
     assert [drop.slot for drop in world.drops] == [1]
 
 
 async def test_the_touchscreens_receive_stat_twice(world: World, serve: Serve) -> None:
     """drinkAPI.py: greeting `OK`, login by lower-case ibutton, STAT in two recvs, DROP n delay."""
 
-    async def use(client: RawClient) -> None:
+    async with RawClient.connect(await serve(stat_trailer_delay_ms=300)) as client:
         assert (await client.recv(1_024))[:2] == b"OK"
         said = ""
         client.writer.write(b"ibutton 1234567890ABCDEF\n")
@@ -119,8 +114,6 @@ async def test_the_touchscreens_receive_stat_twice(world: World, serve: Serve) -
         assert int(balance[3:100].split()[1].strip()) == 100
         assert "OK" in await client.ask("DROP 1 0\n")
 
-    await with_client(await serve(stat_trailer_delay_ms=300), use)
-
 
 async def test_the_touchscreens_choose_a_machine_by_host_name(serve: Serve) -> None:
     """Each machine's host name was an address of the one server."""
@@ -131,17 +124,16 @@ async def test_the_touchscreens_choose_a_machine_by_host_name(serve: Serve) -> N
         machine_by_address={"127.0.0.2": "d", "127.0.0.3": "ld"},
     )
     for host, item in (("127.0.0.2", "Coke"), ("127.0.0.3", "Jolt")):
-        client = await RawClient.connect(server, host)
-        assert (await client.recv(1_024))[:2] == b"OK"
-        assert item in await client.ask("STAT\n")
-        client.close()
+        async with RawClient.connect(server, host) as client:
+            assert (await client.recv(1_024))[:2] == b"OK"
+            assert item in await client.ask("STAT\n")
 
 
 async def test_the_qt_client(world: World, serve: Serve) -> None:
     """Drink-Client: balance after `: `, quoted names, slots from 1 without gaps, 100 bytes."""
     await contiguous(world, 5)
 
-    async def use(client: RawClient) -> None:
+    async with RawClient.connect(await serve()) as client:
         await client.recv(100)
         for _ in range(2):
             # It logs in again on the same connection.
@@ -155,14 +147,12 @@ async def test_the_qt_client(world: World, serve: Serve) -> None:
         assert (await client.ask("DROP 5\n", 100)).startswith("OK")
         assert (await client.ask("QUIT\n", 100)).startswith("OK")
 
-    await with_client(await serve(), use)
-
 
 async def test_every_reply_but_stats_fits_in_100_bytes(world: World, serve: Serve) -> None:
     await world.change_machine("d", display_name="B" * 200, location="N" * 200)
     world.outcomes = [(State.UNKNOWN, Cause.BOARD_SILENT)]
 
-    async def use(client: RawClient) -> None:
+    async with RawClient.connect(await serve()) as client:
         assert len(await client.recv(1_024)) <= 100
         for line in (
             "USER user", "PASS pw", "WHOAMI", "GETBALANCE", "DROP 1", "DROP 9", "MACHINE d", "TEMP",
@@ -170,15 +160,14 @@ async def test_every_reply_but_stats_fits_in_100_bytes(world: World, serve: Serv
         ):  # fmt: skip
             assert len((await client.ask(f"{line}\n")).encode()) <= 100, line
 
-    await with_client(await serve(), use)
-
 
 async def test_drink_lotto(world: World, serve: Serve) -> None:
     """The PHP lottery: reads lines, takes the one digit after `OK `, sends credits and closes."""
     await contiguous(world, 9)
     server = await serve()
 
-    async def use(client: RawClient) -> None:
+    async with RawClient.connect(server) as client:
+
         async def fgets() -> str:
             async with asyncio.timeout(PATIENCE_S):
                 return (await client.reader.readline()).decode()
@@ -195,7 +184,6 @@ async def test_drink_lotto(world: World, serve: Serve) -> None:
         client.writer.write(b"SENDCREDITS 7 user2\n")
         client.writer.close()
 
-    await with_client(server, use)
     async with asyncio.timeout(PATIENCE_S):
         while world.accounts["user2"].posted != 37:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -211,7 +199,7 @@ def long_lead(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_the_socket_bridge_and_webdrink(world: World, serve: Serve) -> None:
     """websocket_server.js: drops the first chunk it gets, so the greeting must come alone."""
 
-    async def use(client: RawClient) -> None:
+    async with RawClient.connect(await serve(dialect=DialectName.DRINKJS)) as client:
         # The bridge sends before it has received anything.
         client.writer.write(b"IBUTTON 1234567890ABCDEF\n")
         first = await client.recv(65_536)
@@ -225,8 +213,6 @@ async def test_the_socket_bridge_and_webdrink(world: World, serve: Serve) -> Non
         assert (await client.ask("DROP 1 0\n"))[:2] == "OK"
         assert (await client.ask("GETBALANCE\n")).split(": ")[1] == "80\r\n"
 
-    await with_client(await serve(dialect=DialectName.DRINKJS), use)
-
 
 @pytest.mark.usefixtures("long_lead")
 async def test_the_greeting_comes_alone_even_when_it_has_to_be_looked_up(
@@ -236,30 +222,27 @@ async def test_the_greeting_comes_alone_even_when_it_has_to_be_looked_up(
         door = ListenerSettings(port=0, dialect=dialect, default_machine="d")
         server = await serve({"listeners": (door,)})
         for _ in range(2):
-            client = await RawClient.connect(server)
-            client.writer.write(b"VERSION\n")
-            greeting = await client.recv(65_536)
-            assert greeting.count(b"\n") == 1
-            assert b"Drink 1.2.3" in await client.recv(65_536)
-            client.close()
+            async with RawClient.connect(server) as client:
+                client.writer.write(b"VERSION\n")
+                greeting = await client.recv(65_536)
+                assert greeting.count(b"\n") == 1
+                assert b"Drink 1.2.3" in await client.recv(65_536)
 
 
 async def test_a_client_that_never_sends_a_line_end(serve: Serve) -> None:
     """What Drink-JS took for a command was whatever came in one chunk; the phone of 2008 too."""
 
-    async def use(client: RawClient) -> None:
+    async with RawClient.connect(
+        await serve({"silence_ends_line_ms": 20}, dialect=DialectName.DRINKJS)
+    ) as client:
         await client.recv(1_024)
         assert await client.ask("USER user") == "OK: \r\n"
         assert await client.ask("PASS pw") == "OK: 100\r\n"
         assert await client.ask("DROP 1") == "OK:  Dropping drink\r\n"
 
-    await with_client(await serve({"silence_ends_line_ms": 20}, dialect=DialectName.DRINKJS), use)
-
 
 async def test_crlf_clients_of_the_ruby_years(serve: Serve) -> None:
-    async def use(client: RawClient) -> None:
+    async with RawClient.connect(await serve()) as client:
         await client.recv(1_024)
         assert await client.ask("USER user\r\n") == "OK Password required.\n"
         assert await client.ask("PASS pw\r\n") == "OK Credits: 100\n"
-
-    await with_client(await serve(), use)
