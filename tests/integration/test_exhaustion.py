@@ -76,9 +76,7 @@ def test_fault_30_an_agent_without_descriptors_is_away_until_it_has_some(
     system: AuditedSystem,
 ) -> None:
     agent, runs = system.agents["d"], system.runs("d")
-    system.boards["d"].fault("slow", slot=1, seconds=0.6)
-    drop = system.alice.place("d/1")
-    system.wait_for_motor("d", runs + 1)
+    drop = system.turning(0.6)
     with limited(agent, resource.RLIMIT_NOFILE, 3):
         system.links.cut()
         system.wait_reach(Machine.REACH_OFFLINE, "d")
@@ -97,9 +95,7 @@ def test_fault_30_out_of_memory_is_a_kill_at_worst(system: AuditedSystem, servic
     """Whatever a service does without memory, what it has acknowledged is there afterwards."""
     process = system.frontend if service == "frontend" else system.agents["d"]
     runs = system.runs("d")
-    system.boards["d"].fault("slow", slot=1, seconds=0.6)
-    drop = system.alice.place("d/1")
-    system.wait_for_motor("d", runs + 1)
+    drop = system.turning(0.6)
     with limited(process, resource.RLIMIT_AS, 1):
         wait_until(lambda: not system.boards["d"].counts()["motor_running"], "the motor stands")
         if service == "frontend":

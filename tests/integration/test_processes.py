@@ -52,9 +52,7 @@ def test_fault_21_a_frontend_restarted_with_streams_open_is_found_again(
     system: AuditedSystem, end: Callable[[object], object]
 ) -> None:
     drop = system.turning(SHORT_S)
-    watch = system.alice.drops.WatchDrop(
-        WatchDropRequest(name=drop.name), metadata=system.alice.metadata, timeout=30
-    )
+    watch = system.alice.call(system.alice.drops.WatchDrop, WatchDropRequest(name=drop.name))
     assert next(watch).drop.state == Drop.STATE_DISPATCHED
     end(system.frontend)
     system.start_frontend()

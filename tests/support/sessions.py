@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar, cast
 
+import pytest
+
 from drink_frontend.domain.drop import Cause, DropEvent, State
 from drink_frontend.domain.entities import Account, Drop, Machine, Reach, Slot
 from drink_frontend.sessions.codec import LineDecoder
@@ -399,3 +401,20 @@ class Caller:
         await self.ask(b"USER " + name + b"\n")
         assert b"OK" in await self.ask(b"PASS pw\n")
         return self
+
+
+@asynccontextmanager
+async def deaf_client(server: SessionServer) -> AsyncGenerator[None, None]:
+    """A client that sends commands without end and reads nothing; must be cut off in the end."""
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    deaf.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(deaf, server.addresses[0])
+    sending = asyncio.ensure_future(loop.sock_sendall(deaf, b"STAT\n" * 2_000_000))
+    try:
+        yield
+        with pytest.raises(OSError):  # noqa: PT011  reset or broken pipe, as it happens
+            await sending
+    finally:
+        deaf.close()

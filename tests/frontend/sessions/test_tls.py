@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from drink_frontend.sessions.dialects import DialectName
+from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.tls import Certificate
 from tests.frontend.sessions.conftest import Serve
 from tests.support.sessions import Caller, until
@@ -24,6 +25,11 @@ def install(folder: Path, name: str) -> tuple[Path, Path]:
 
 def trusting(chain: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(chain))
+
+
+def secure(server: SessionServer, files: tuple[Path, Path]) -> Caller:
+    """A client that trusts the server's certificate."""
+    return Caller(server, ssl=trusting(files[0]), server_hostname="localhost")
 
 
 def subject(caller: Caller) -> str:
@@ -71,9 +77,7 @@ class TestListener:
     async def test_speaks_any_dialect(self, serve: Serve, files: tuple[Path, Path]) -> None:
         for dialect in DialectName:
             server = await serve(dialect=dialect, tls_certificate=files[0], tls_key=files[1])
-            async with Caller(
-                server, ssl=trusting(files[0]), server_hostname="localhost"
-            ) as caller:
+            async with secure(server, files) as caller:
                 assert b"Drink" in await caller.read()
                 caller.send(b"STAT\nQUIT\n")
                 assert b"Slots retrieved" in await caller.read_all()
@@ -82,15 +86,13 @@ class TestListener:
         server = await serve(
             {"tls_check_interval_s": 0.02}, tls_certificate=files[0], tls_key=files[1]
         )
-        async with Caller(server, ssl=trusting(files[0]), server_hostname="localhost") as old:
+        async with secure(server, files) as old:
             assert subject(old) == "first"
             install(files[0].parent, "second")
             async with asyncio.timeout(5):
                 while True:
                     try:
-                        async with Caller(
-                            server, ssl=trusting(files[0]), server_hostname="localhost"
-                        ) as caller:
+                        async with secure(server, files) as caller:
                             assert subject(caller) == "second"
                             break
                     except ssl.SSLCertVerificationError:
@@ -105,7 +107,7 @@ class TestListener:
         async with Caller(server) as plain:
             plain.send(b"USER user\n")
             assert b"OK" not in await plain.read_all()
-        async with Caller(server, ssl=trusting(files[0]), server_hostname="localhost") as caller:
+        async with secure(server, files) as caller:
             assert await caller.read() == b"OK Welcome to Big Drink\n"
 
     async def test_a_drain_does_not_wait_for_handshakes(
@@ -132,7 +134,6 @@ class TestListener:
         server = await serve({"sessions_max": 4}, tls_certificate=files[0], tls_key=files[1])
         async with contextlib.AsyncExitStack() as stack:
             silent = [await stack.enter_async_context(Caller(server)) for _ in range(20)]
-            secure = Caller(server, ssl=trusting(files[0]), server_hostname="localhost")
-            caller = await stack.enter_async_context(secure)
+            caller = await stack.enter_async_context(secure(server, files))
             await caller.login()
             assert await silent[0].read_all() == b""
