@@ -46,6 +46,19 @@ def test_an_unknown_drop_is_decided_with_its_evidence(
     assert shown["records"][-1]["facts"]["why"] == "I looked into the machine"
 
 
+def test_the_buyers_word_is_kept_with_the_drop(administrator: Drink, unknown: str) -> None:
+    report = ("--profile", "alice", "report", unknown)
+
+    nothing = administrator(*report)
+    said = administrator(*report, "--did-not-fall", "--text", "it hangs")
+
+    assert nothing.exit_code == Exit.USAGE
+    assert said.output == f"{unknown}: kept with the drop\n"
+    shown = json.loads(administrator("--json", "admin", "drops", "show", unknown).output)
+    assert shown["state"] == "UNKNOWN"
+    assert shown["records"][-1]["facts"] == {"fell": False, "text": "it hangs"}
+
+
 def test_a_decision_needs_a_reason(administrator: Drink, unknown: str) -> None:
     result = administrator("admin", "drops", "resolve", unknown, "--dispensed", "--why", " ")
 

@@ -385,3 +385,38 @@ class TestRefunds:
         terms = {"request_id": "back", "name": name, "reason": "warm", **changes}
         refusal = await frontend.refused(drops.RefundDropRequest(**terms), ROOT)
         assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
+
+
+class TestReports:
+    async def test_administrators_read_what_the_buyer_saw(self, frontend: Frontend) -> None:
+        drop = await frontend.bench.unknown("r-1")
+        name = f"drops/{drop.id}"
+        request = drops.ReportDropRequest(
+            name=name, seen=drops.ReportDropRequest.SEEN_DID_NOT_FALL, text="it hangs"
+        )
+        answer = await frontend.call(request, ANN)
+        assert answer.drop.state == drops.Drop.STATE_UNKNOWN
+        records = drops.ListDropRecordsRequest(parent=name)
+        last = (await frontend.call(records, ROOT)).records[-1]
+        assert (last.kind, last.actor) == ("DROP_REPORTED", "ann")
+        assert dict(last.facts) == {"fell": False, "text": "it hangs"}
+
+    @pytest.mark.parametrize(
+        ("changes", "field"),
+        [
+            ({"name": ""}, "name"),
+            ({"name": "drops/1"}, "name"),
+            ({"seen": 0}, "seen"),
+            ({"seen": 7}, "seen"),
+            ({"seen": -1}, "seen"),
+            ({"text": "x" * 201}, "text"),
+            ({"text": "\x00"}, "text"),
+        ],
+    )
+    async def test_a_wrong_field_is_named(
+        self, frontend: Frontend, changes: dict[str, Any], field: str
+    ) -> None:
+        drop = await frontend.bench.unknown("r-1")
+        request = drops.ReportDropRequest(**{"name": f"drops/{drop.id}", "seen": 1, **changes})
+        refusal = await frontend.refused(request, ANN)
+        assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})

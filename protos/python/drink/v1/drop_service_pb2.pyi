@@ -637,6 +637,83 @@ class ResolveDropResponse(_message.Message):
 Global___ResolveDropResponse: _TypeAlias = ResolveDropResponse  # noqa: Y015
 
 @_typing.final
+class ReportDropRequest(_message.Message):
+    """What a buyer saw."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Seen:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _SeenEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ReportDropRequest._Seen.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        SEEN_UNSPECIFIED: ReportDropRequest._Seen.ValueType  # 0
+        """Not said."""
+        SEEN_FELL: ReportDropRequest._Seen.ValueType  # 1
+        """The item fell."""
+        SEEN_DID_NOT_FALL: ReportDropRequest._Seen.ValueType  # 2
+        """The item did not fall."""
+
+    class Seen(_Seen, metaclass=_SeenEnumTypeWrapper):
+        """Whether the item fell."""
+
+    SEEN_UNSPECIFIED: ReportDropRequest.Seen.ValueType  # 0
+    """Not said."""
+    SEEN_FELL: ReportDropRequest.Seen.ValueType  # 1
+    """The item fell."""
+    SEEN_DID_NOT_FALL: ReportDropRequest.Seen.ValueType  # 2
+    """The item did not fall."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Required. `drops/{drop}`."""
+    seen: Global___ReportDropRequest.Seen.ValueType
+    """Whether the item fell. Either this or text is required."""
+    text: _builtins.str
+    """What else there is to say: at most 200 characters."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        seen: Global___ReportDropRequest.Seen.ValueType = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "seen", b"seen", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportDropRequest: _TypeAlias = ReportDropRequest  # noqa: Y015
+
+@_typing.final
+class ReportDropResponse(_message.Message):
+    """The drop, which is as before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DROP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def drop(self) -> Global___Drop:
+        """The drop."""
+
+    def __init__(
+        self,
+        *,
+        drop: Global___Drop | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drop", b"drop"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drop", b"drop"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportDropResponse: _TypeAlias = ReportDropResponse  # noqa: Y015
+
+@_typing.final
 class RefundDropRequest(_message.Message):
     """Names a paid drop, and says what is given back."""
 

@@ -65,6 +65,11 @@ class DropServiceStub:
                 request_serializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropResponse.FromString,
                 _registered_method=True)
+        self.ReportDrop = channel.unary_unary(
+                '/drink.v1.DropService/ReportDrop',
+                request_serializer=drink_dot_v1_dot_drop__service__pb2.ReportDropRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_drop__service__pb2.ReportDropResponse.FromString,
+                _registered_method=True)
         self.RefundDrop = channel.unary_unary(
                 '/drink.v1.DropService/RefundDrop',
                 request_serializer=drink_dot_v1_dot_drop__service__pb2.RefundDropRequest.SerializeToString,
@@ -135,6 +140,15 @@ class DropServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportDrop(self, request, context):
+        """Says what the caller saw of an own drop that has an outcome. It is kept as
+        evidence for administrators, among the records of the drop, and decides
+        nothing. Repeating the last report changes nothing; a few are kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RefundDrop(self, request, context):
         """Gives back what was paid for a drop, in whole or part, at most once: a
         transfer of its own, beside the payment, which stays. A repeat with the
@@ -186,6 +200,11 @@ def add_DropServiceServicer_to_server(servicer, server):
                     servicer.ResolveDrop,
                     request_deserializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropRequest.FromString,
                     response_serializer=drink_dot_v1_dot_drop__service__pb2.ResolveDropResponse.SerializeToString,
+            ),
+            'ReportDrop': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportDrop,
+                    request_deserializer=drink_dot_v1_dot_drop__service__pb2.ReportDropRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_drop__service__pb2.ReportDropResponse.SerializeToString,
             ),
             'RefundDrop': grpc.unary_unary_rpc_method_handler(
                     servicer.RefundDrop,
@@ -361,6 +380,33 @@ class DropService:
             '/drink.v1.DropService/ResolveDrop',
             drink_dot_v1_dot_drop__service__pb2.ResolveDropRequest.SerializeToString,
             drink_dot_v1_dot_drop__service__pb2.ResolveDropResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportDrop(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.DropService/ReportDrop',
+            drink_dot_v1_dot_drop__service__pb2.ReportDropRequest.SerializeToString,
+            drink_dot_v1_dot_drop__service__pb2.ReportDropResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,11 @@ class DropServiceStub:
     changes nothing; any other is refused. Evidence that comes later is kept
     and raised as an alarm, and changes nothing. Administrators only.
     """
+    ReportDrop: _grpc.UnaryUnaryMultiCallable[_drop_service_pb2.ReportDropRequest, _drop_service_pb2.ReportDropResponse]
+    """Says what the caller saw of an own drop that has an outcome. It is kept as
+    evidence for administrators, among the records of the drop, and decides
+    nothing. Repeating the last report changes nothing; a few are kept.
+    """
     RefundDrop: _grpc.UnaryUnaryMultiCallable[_drop_service_pb2.RefundDropRequest, _drop_service_pb2.RefundDropResponse]
     """Gives back what was paid for a drop, in whole or part, at most once: a
     transfer of its own, beside the payment, which stays. A repeat with the
@@ -103,6 +108,11 @@ class DropServiceAsyncStub(DropServiceStub):
     has looked posts or frees its held credits. Repeating one's own decision
     changes nothing; any other is refused. Evidence that comes later is kept
     and raised as an alarm, and changes nothing. Administrators only.
+    """
+    ReportDrop: _aio.UnaryUnaryMultiCallable[_drop_service_pb2.ReportDropRequest, _drop_service_pb2.ReportDropResponse]  # type: ignore[assignment]
+    """Says what the caller saw of an own drop that has an outcome. It is kept as
+    evidence for administrators, among the records of the drop, and decides
+    nothing. Repeating the last report changes nothing; a few are kept.
     """
     RefundDrop: _aio.UnaryUnaryMultiCallable[_drop_service_pb2.RefundDropRequest, _drop_service_pb2.RefundDropResponse]  # type: ignore[assignment]
     """Gives back what was paid for a drop, in whole or part, at most once: a
@@ -180,6 +190,17 @@ class DropServiceServicer(metaclass=_abc_1.ABCMeta):
         has looked posts or frees its held credits. Repeating one's own decision
         changes nothing; any other is refused. Evidence that comes later is kept
         and raised as an alarm, and changes nothing. Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportDrop(
+        self,
+        request: _drop_service_pb2.ReportDropRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drop_service_pb2.ReportDropResponse, _abc.Awaitable[_drop_service_pb2.ReportDropResponse]]:
+        """Says what the caller saw of an own drop that has an outcome. It is kept as
+        evidence for administrators, among the records of the drop, and decides
+        nothing. Repeating the last report changes nothing; a few are kept.
         """
 
     @_abc_1.abstractmethod

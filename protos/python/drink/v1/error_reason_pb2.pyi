@@ -112,6 +112,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the account owns another number of credits than was
     expected; metadata `posted`.
     """
+    ERROR_REASON_DROP_UNDER_WAY: _ErrorReason.ValueType  # 64
+    """FAILED_PRECONDITION: the drop has no outcome yet."""
+    ERROR_REASON_DROP_REPORTED: _ErrorReason.ValueType  # 65
+    """FAILED_PRECONDITION: no more reports are kept of the drop; metadata
+    `reports`.
+    """
     ERROR_REASON_LINK_SUPERSEDED: _ErrorReason.ValueType  # 50
     """ABORTED: a newer link of the same machine has taken over."""
     ERROR_REASON_AGENT_TOO_OLD: _ErrorReason.ValueType  # 51
@@ -221,6 +227,12 @@ passed.
 ERROR_REASON_BALANCE_CHANGED: ErrorReason.ValueType  # 63
 """FAILED_PRECONDITION: the account owns another number of credits than was
 expected; metadata `posted`.
+"""
+ERROR_REASON_DROP_UNDER_WAY: ErrorReason.ValueType  # 64
+"""FAILED_PRECONDITION: the drop has no outcome yet."""
+ERROR_REASON_DROP_REPORTED: ErrorReason.ValueType  # 65
+"""FAILED_PRECONDITION: no more reports are kept of the drop; metadata
+`reports`.
 """
 ERROR_REASON_LINK_SUPERSEDED: ErrorReason.ValueType  # 50
 """ABORTED: a newer link of the same machine has taken over."""

@@ -7,7 +7,7 @@ import typer
 
 from drink_cli.commands.account import balance, login, logout, password, send, whoami
 from drink_cli.commands.admin import admin
-from drink_cli.commands.drops import cancel, drop, history, show
+from drink_cli.commands.drops import cancel, drop, history, report, show
 from drink_cli.commands.machines import machines, watch
 from drink_cli.commands.tokens import tokens
 from drink_cli.context import Shared
@@ -27,6 +27,7 @@ main.command()(machines)
 main.command()(drop)
 main.command()(show)
 main.command()(cancel)
+main.command()(report)
 main.command()(history)
 main.command()(watch)
 main.command()(balance)

@@ -321,6 +321,29 @@ def cancel(context: typer.Context, name: Annotated[str, typer.Argument(metavar="
 
 
 @command
+def report(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="DROP")],
+    *,
+    fell: Annotated[
+        bool | None, typer.Option("--fell/--did-not-fall", help="Whether the can fell.")
+    ] = None,
+    text: Annotated[str, typer.Option(help="What else there is to say.")] = "",
+) -> None:
+    """Say what you saw of a drop; administrators read it, and it decides nothing."""
+    options = shared(context)
+    seen = {
+        None: pb.ReportDropRequest.SEEN_UNSPECIFIED,
+        True: pb.ReportDropRequest.SEEN_FELL,
+        False: pb.ReportDropRequest.SEEN_DID_NOT_FALL,
+    }[fell]
+    request = pb.ReportDropRequest(name=f"drops/{short(name)}", seen=seen, text=text)
+    with options.api() as api:
+        drop = api.call(api.drops.ReportDrop, request).drop
+    options.output.result(drop_facts(drop), f"{short(drop.name)}: kept with the drop")
+
+
+@command
 def history(
     context: typer.Context,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="So many of the newest.")] = 20,

@@ -330,6 +330,8 @@ class AuditKind(StrEnum):
     """A drop changed its state."""
     DROP_REFUNDED = "DROP_REFUNDED"
     """Credits of a paid drop were given back."""
+    DROP_REPORTED = "DROP_REPORTED"
+    """A buyer said what became of a drop. It decides nothing."""
     DROP_CONTRADICTED = "DROP_CONTRADICTED"
     """Evidence was reported against a settled drop."""
     ORPHAN_RESULT = "ORPHAN_RESULT"

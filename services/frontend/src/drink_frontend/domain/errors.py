@@ -191,6 +191,20 @@ class DropNotUnknownError(DrinkError):
     code = "FAILED_PRECONDITION"
 
 
+class DropUnderWayError(DrinkError):
+    """The drop has no outcome yet about which somebody could report."""
+
+    reason = "DROP_UNDER_WAY"
+    code = "FAILED_PRECONDITION"
+
+
+class DropReportedError(DrinkError):
+    """The drop has as many reports as are kept; fact `reports`."""
+
+    reason = "DROP_REPORTED"
+    code = "FAILED_PRECONDITION"
+
+
 class BalanceChangedError(DrinkError):
     """The account owns another number of credits than was expected; fact `posted` in credits."""
 

@@ -28,11 +28,18 @@ from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.permits import Permit, Permits
 from drink_frontend.usecases.refunds import RefundOrder
+from drink_frontend.usecases.reports import Report
 from drink_frontend.usecases.views import ReadThroughCache
 from drink_frontend.usecases.watches import Watches
 
 EVERYONE = "accounts/-"
 """Parent that stands for the drops of every account (AIP-159)."""
+
+_FELL = {
+    pb.ReportDropRequest.SEEN_UNSPECIFIED: None,
+    pb.ReportDropRequest.SEEN_FELL: True,
+    pb.ReportDropRequest.SEEN_DID_NOT_FALL: False,
+}
 
 
 class DropService(drop_service_pb2_grpc.DropServiceServicer):
@@ -145,6 +152,17 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
             if drop.decided_by != operator or STATES[drop.state] != request.state:
                 raise
         return pb.ResolveDropResponse(drop=drop_message(drop))
+
+    async def ReportDrop(
+        self, request: pb.ReportDropRequest, _context: Context
+    ) -> pb.ReportDropResponse:
+        """Keeps what the buyer says of a drop."""
+        drop_id = parse_drop(request.name, "name")
+        if request.seen not in _FELL:
+            raise FieldInvalidError("seen", "must be SEEN_FELL or SEEN_DID_NOT_FALL")
+        report = Report(drop_id, _FELL[request.seen], request.text)
+        drop = await self._drops.report(caller(), report)
+        return pb.ReportDropResponse(drop=drop_message(drop))
 
     async def RefundDrop(
         self, request: pb.RefundDropRequest, _context: Context

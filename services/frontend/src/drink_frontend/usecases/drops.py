@@ -30,6 +30,7 @@ from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.placement import DropOrder, Placement
 from drink_frontend.usecases.refunds import Refunding, RefundOrder
+from drink_frontend.usecases.reports import Report, Reporting
 from drink_frontend.usecases.settings import DropSettings
 from drink_frontend.usecases.users import user_shown
 
@@ -339,6 +340,18 @@ class Drops:
         drop = await self._storage.write(refunding.carry_out)
         log.info("drop_refunded", drop_id=drop.id, actor=caller.name, credits=drop.refunded)
         return drop
+
+    async def report(self, caller: Account, report: Report) -> Drop:
+        """Keeps what the buyer says of a drop as evidence for operators; it decides nothing.
+
+        Raises:
+            DropNotFoundError: there is no such drop, or it is another account's.
+            NotOwnerError: the caller is an administrator and not the buyer.
+            DropUnderWayError: the drop has no outcome yet.
+            DropReportedError: the drop has as many reports as are kept.
+        """
+        reporting = Reporting(report, caller, self._settings.reports_max, self._clock.now_ms())
+        return await self._storage.write(reporting.carry_out)
 
 
 def _owned(caller: Account, drop: Drop | None) -> Drop:

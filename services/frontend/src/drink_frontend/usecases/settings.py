@@ -46,6 +46,10 @@ class DropSettings(BaseModel):
     administrator; default 0, never: nobody sees whether the can came back. Administrators may
     refund a drop at any time."""
 
+    reports_max: int = Field(default=3, ge=1, le=100)
+    """Reports of its buyer that are kept of a drop; default 3: what was seen, and two corrections.
+    Each stays in the audit log for ever. Above it a report is refused with DROP_REPORTED."""
+
 
 class AlarmSettings(BaseModel):
     """Limits of the records that one machine's agents can cause without limit."""
