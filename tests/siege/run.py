@@ -191,19 +191,27 @@ class Ground:
         self._watch = watch
         self._core = core
         self._ended = 0.0
+        self._is_paused = False
 
     def fight(self, attack: Attack, origin: Origin) -> Row:
         """One attack, and what came of it."""
+        if self._is_paused:
+            # Or the attackers' addresses could not connect yet.
+            self._restart()
         row = self._measure(attack, origin)
         row = replace(row, recovered=self._recover())
         if not row.logged.attack and not row.killed:
             # What may be logged in a minute was perhaps used up by the attack before it.
-            self._system.frontend.stop()
-            self._system.start_frontend()
-            self.wait_calm()
+            self._restart()
             row = self._measure(attack, origin)
             row = replace(row, recovered=self._recover())
+        self._is_paused = "connections_paused" in row.logged.attack
         return row
+
+    def _restart(self) -> None:
+        self._system.frontend.stop()
+        self._system.start_frontend()
+        self.wait_calm()
 
     def audit(self) -> Iterator[str]:
         """What does not agree in the books."""

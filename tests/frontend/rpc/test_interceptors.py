@@ -10,9 +10,10 @@ from structlog.testing import capture_logs
 
 from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2, machine_service_pb2
-from drink_frontend.domain.errors import MachineOfflineError
+from drink_frontend.domain.errors import MachineOfflineError, RateLimitedError
 from drink_frontend.rpc.authentication import Access
-from drink_frontend.rpc.interceptors import REFUSALS_LOGGED, Method
+from drink_frontend.rpc.errors import refusal
+from drink_frontend.rpc.interceptors import REFUSALS_LOGGED, Method, _abort
 from tests.support.rpc_frontend import AGENT_D, ANN, HELLO, LIMIT_S, Frontend, read, refused
 
 SECRET = "db password is hunter2"
@@ -192,3 +193,16 @@ async def test_a_refused_token_is_logged_without_the_token(frontend: Frontend) -
     [line] = [line for line in logs if line["log_level"] != "debug"]
     assert (line["event"], line["reason"]) == ("rpc_refused", "TOKEN_INVALID")
     assert "token-of-d" not in str(logs)
+
+
+class Answered:
+    """The context of a call that is being answered already."""
+
+    async def abort(self, *_: Any) -> None:
+        raise grpc.aio.UsageError("Abort already called!")
+
+
+async def test_fault_66_a_call_that_is_ended_while_it_is_refused_is_no_mistake() -> None:
+    context: Any = Answered()
+    with pytest.raises(asyncio.CancelledError):
+        await _abort(context, refusal(RateLimitedError("others wait")))

@@ -258,6 +258,7 @@ async def _refuse_unknown(_: Call, context: Context) -> None:
 async def _abort(context: Context, error: WireError) -> None:
     try:
         await context.abort(error.code, error.message, error.metadata)
-    except grpc.aio.InternalError:
-        # The client is gone; see `Interceptor.serve`.
+    except (grpc.aio.InternalError, grpc.aio.UsageError):
+        # The client is gone, see `Interceptor.serve`; or the call was ended for another one while
+        # its refusal was on its way.
         raise asyncio.CancelledError from None
