@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from drink.v1 import drop_service_pb2 as drops
 from drink_frontend.domain.entities import Reach
+from drink_web.pages.admin import told
 from tests.support.rpc_frontend import PASSWORD
 from tests.web.visitor import LIMIT_S, House, Visitor, running_house
 
@@ -62,6 +64,7 @@ async def test_an_unknown_drop_is_decided_with_a_reason_and_a_second_look(tmp_pa
         page = await admin.get(f"/admin/drops/{drop.id}")
         assert "checked" not in page.text
         assert "DROP_MOVED" in page.text
+        assert "RESERVED → DISPATCHED" in page.text
         asked = await admin.post(f"/admin/drops/{drop.id}/decide", WHY)
         assert "ann gets 50 credits back" in asked.text
         assert (await house.bench.drop(drop.id)).state.name == "UNKNOWN"
@@ -71,6 +74,35 @@ async def test_an_unknown_drop_is_decided_with_a_reason_and_a_second_look(tmp_pa
         page = await admin.get(f"/admin/drops/{drop.id}")
         assert "Decided by root" in page.text
         assert "still in its slot" in page.text
+
+
+def test_evidence_is_told_in_its_order() -> None:
+    record = drops.DropRecord(kind="DROP_MOVED")
+    record.facts.update(
+        {
+            "from": "DISPATCHED",
+            "to": "UNKNOWN",
+            "cause": "BOARD_SILENT",
+            "revision": 2,
+            "evidence": {
+                "lines": [
+                    {"direction": "SENT", "offset_ms": 0, "text": "31"},
+                    {"direction": "RECEIVED", "offset_ms": 1565, "text": "71"},
+                ],
+                "sensor_before": "STOCKED",
+                "contradiction": "",
+            },
+        }
+    )
+    assert told(record) == [
+        "DISPATCHED → UNKNOWN",
+        "cause: BOARD_SILENT",
+        "revision: 2",
+        "+0.0 s → 31",
+        "+1.6 s ← 71",
+        "sensor_before: STOCKED",
+    ]
+    assert told(drops.DropRecord()) == []
 
 
 async def test_who_comes_second_is_told_who_decided(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What administrators do: see what needs a hand, decide unknown drops, change slots."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,15 +109,42 @@ async def _drop_page(
         view=views.drop_view(
             drop, visit.site.house.machines.get(views.machine_of(drop.slot)), visit.now()
         ),
-        records=[(record, _facts(record)) for record in answer.records],
+        records=[(record, told(record)) for record in answer.records],
         problem=problem,
         outcome=outcome,
         reason=reason,
     )
 
 
-def _facts(record: drops.DropRecord) -> str:
-    return json.dumps(MessageToDict(record.facts), ensure_ascii=False, sort_keys=True)
+def told(record: drops.DropRecord) -> Sequence[str]:
+    """What a record tells, a line each: the step, its facts, then the evidence in its order.
+
+    A line that the board was sent begins with the seconds since the command and an arrow to the
+    right, one that it answered with an arrow to the left.
+    """
+    facts = MessageToDict(record.facts)
+    evidence = facts.pop("evidence", None)
+    before, after = facts.pop("from", ""), facts.pop("to", "")
+    lines = [f"{before} → {after}" if before else str(after)] if after else []
+    lines += _plain(facts)
+    if isinstance(evidence, dict):
+        spoken = evidence.pop("lines", None)
+        for each in spoken if isinstance(spoken, list) else ():
+            arrow = "→" if each.get("direction") == "SENT" else "←"
+            offset_s = float(each.get("offset_ms") or 0) / 1000
+            lines.append(f"{offset_s:+.1f} s {arrow} {each.get('text', '')}")
+        lines += _plain(evidence)
+    return lines
+
+
+def _plain(facts: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in sorted(facts.items()):
+        if value in ("", None, "NONE"):
+            continue
+        # The API's Struct has no whole numbers.
+        shown = int(value) if isinstance(value, float) and value.is_integer() else value
+        text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
+        yield f"{key}: {text}"
 
 
 async def decide(visit: Visit) -> Response:
