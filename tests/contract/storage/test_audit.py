@@ -14,8 +14,8 @@ RECORDS = (
     AuditRecord(AuditKind.NOTE, NOW, "root", facts={"text": "née “Drink” 🥤", "nested": [1, None]}),
     AuditRecord(AuditKind.DROP_MOVED, NOW, "alice", drop_id="1", machine="d", account="alice"),
     AuditRecord(AuditKind.DROP_MOVED, NOW + 1, "frontend", drop_id="2"),
-    AuditRecord(AuditKind.DROP_CONTRADICTED, NOW + 2, "agent:d", drop_id="1"),
-    AuditRecord(AuditKind.ORPHAN_RESULT, NOW - 9, "agent:d", machine="d"),
+    AuditRecord(AuditKind.DROP_REFUNDED, NOW + 2, "root", drop_id="1"),
+    AuditRecord(AuditKind.LINK_OPENED, NOW - 9, "agent:d", machine="d"),
 )
 KEPT = [replace(record, sequence=number) for number, record in enumerate(RECORDS, start=1)]
 
@@ -43,12 +43,12 @@ async def test_records_are_selected_by_drop_and_kinds(storage: Database) -> None
         )
         return [record.sequence for record in records]
 
-    contradicted, orphan = AuditKind.DROP_CONTRADICTED, AuditKind.ORPHAN_RESULT
+    refunded, opened = AuditKind.DROP_REFUNDED, AuditKind.LINK_OPENED
     assert await numbers("1") == [4, 2]
-    assert await numbers("1", contradicted) == [4]
-    assert await numbers("1", contradicted, AuditKind.DROP_MOVED, limit=1) == [4]
-    assert await numbers(None, orphan, contradicted) == [5, 4]
-    assert await numbers(None, orphan, contradicted, before=5) == [4]
+    assert await numbers("1", refunded) == [4]
+    assert await numbers("1", refunded, AuditKind.DROP_MOVED, limit=1) == [4]
+    assert await numbers(None, opened, refunded) == [5, 4]
+    assert await numbers(None, opened, refunded, before=5) == [4]
     assert await numbers(None, *AuditKind, limit=3) == [5, 4, 3]
     assert await numbers("3") == []
 
