@@ -30,7 +30,7 @@ def test_an_unknown_drop_is_an_alarm_until_it_is_resolved(
 ) -> None:
     alarm = about(administrator, unknown, "--machine", "d", "--kind", "drop-unknown")
     number = str(alarm["alarm"])
-    assert (alarm["kind"], alarm["state"], alarm["count"]) == ("DROP_UNKNOWN", "open", 1)
+    assert (alarm["kind"], alarm["state"]) == ("DROP_UNKNOWN", "open")
     assert unknown in administrator("admin", "alarms").output
     assert administrator("admin", "alarm", "close", number).exit_code == Exit.REFUSED
 
