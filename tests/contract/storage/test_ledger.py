@@ -66,10 +66,14 @@ async def test_entries_show_each_side_newest_first_and_by_pages(house: Database)
     entries = await house.read(lambda tx: tx.ledger.entries("alice", None, 10))
     drop_id = order(1).id
     assert entries == [
-        LedgerEntry(4, "hold-1-post", TransferKind.POST, -50, "sales/d", drop_id, NOW),
-        LedgerEntry(3, "hold-1", TransferKind.HOLD, -50, "sales/d", drop_id, NOW),
-        LedgerEntry(2, "move-gift", TransferKind.MOVE, -300, "bob", None, NOW),
-        LedgerEntry(1, "move-founding", TransferKind.MOVE, 1_000, FUNDING_ACCOUNT, None, NOW),
+        LedgerEntry(
+            4, "hold-1-post", TransferKind.POST, -50, "sales/d", drop_id, NOW, item="item 1"
+        ),
+        LedgerEntry(3, "hold-1", TransferKind.HOLD, -50, "sales/d", drop_id, NOW, item="item 1"),
+        LedgerEntry(2, "move-gift", TransferKind.MOVE, -300, "bob", None, NOW, actor="root"),
+        LedgerEntry(
+            1, "move-founding", TransferKind.MOVE, 1_000, FUNDING_ACCOUNT, None, NOW, actor="root"
+        ),
     ]
     assert await house.read(lambda tx: tx.ledger.entries("alice", 4, 2)) == entries[1:3]
     assert await house.read(lambda tx: tx.ledger.entries("alice", 2, 2)) == entries[3:]

@@ -20,10 +20,22 @@ FAULTS = {
     "RequestIdReusedError",
     "PriceAboveCeilingError",
     "TokenInvalidError",
-    # No command cancels or resolves.
+    "TokenNotFoundError",
+    "TokenScopeError",
+    # No command cancels, resolves, reports or refunds.
     "DropNotFoundError",
     "DropNotCancellableError",
+    "DropNotPaidError",
     "DropNotUnknownError",
+    "DropRefundedError",
+    "DropReportedError",
+    "DropUnderWayError",
+    "RefundTooLateError",
+    # No command names the balance that it expects, or an alarm.
+    "BalanceChangedError",
+    "AlarmClosedError",
+    "AlarmNotFoundError",
+    "AlarmStandsError",
     # Between agents and links.
     "CertificateInvalidError",
     "LinkSupersededError",
