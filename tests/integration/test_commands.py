@@ -64,7 +64,7 @@ def test_a_user_is_set_up_with_a_password_from_a_pipe(system: AuditedSystem) -> 
     assert "0 credits available" in admin(system, "credits add dave -- -300")
     assert admin(system, "user change dave --password --admin", text="second-secret\n") == ""
     listed = admin(system, "user list")
-    assert re.search(r"^dave +0 +0 +yes$", listed, re.MULTILINE)
+    assert re.search(r"^dave +0 +0 +yes +0 +0$", listed, re.MULTILINE)
     assert "secret" not in listed + system.frontend.log.read_text()
 
 

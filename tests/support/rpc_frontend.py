@@ -102,7 +102,7 @@ class FollowedDrops(Drops):
             bench.clock,
             CountingRandomness("D"),
             deadlines=bench.deadlines,
-            settings=DropSettings(),
+            settings=DropSettings(waiting_per_account_max=50),  # long lists of one account
         )
 
     async def watch(self, drop_id: str) -> AsyncGenerator[Drop, None]:

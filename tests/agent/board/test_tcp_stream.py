@@ -25,8 +25,13 @@ async def listening(**changes: Any) -> AsyncIterator[ListenSource]:
     }
     settings = BoardSettings(**(values | changes))
     source = ListenSource(parse_url(settings.url), settings)
-    with contextlib.suppress(TimeoutError):  # nobody dials; it listens from now on
-        await asyncio.wait_for(source.open(), 0.01)
+    opening = asyncio.create_task(source.open())
+    async with asyncio.timeout(LIMIT_S):
+        while source.port is None and not opening.done():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    opening.cancel()  # nobody dials yet; it listens from now on
+    with contextlib.suppress(asyncio.CancelledError):
+        await opening
     try:
         yield source
     finally:

@@ -9,7 +9,6 @@ import typer
 from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import AuditRecord, Drop
-from drink_frontend.usecases.refunds import RefundOrder
 
 if TYPE_CHECKING:
     from drink_frontend.app import Administration
@@ -115,6 +114,8 @@ def refund(
     wanted = request_id or str(uuid.uuid4())
 
     async def give_back(drink: "Administration") -> Drop:
+        from drink_frontend.usecases.refunds import RefundOrder  # noqa: PLC0415
+
         order = RefundOrder(
             request_id=wanted, drop_id=drop, reason=why, credits_given=amount, restock=restock
         )
