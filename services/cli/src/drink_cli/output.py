@@ -23,7 +23,7 @@ STYLES = {
 }
 """Colours of words. Each word says by itself what its colour repeats."""
 
-FREE_TEXTS = {"item", "why", "machine", "location"}
+FREE_TEXTS = {"item", "why", "what", "machine", "location"}
 """Columns that may take several lines where the terminal is narrow."""
 
 
