@@ -161,6 +161,20 @@ async def test_fault_66_a_stranger_that_reads_nothing_makes_way_too(
             await caller.login()
 
 
+async def test_many_sessions_without_a_login_are_logged_once_a_minute(serve: Serve) -> None:
+    server = await serve({"strangers_report_min": 2})
+    with structlog.testing.capture_logs() as logged:
+        async with contextlib.AsyncExitStack() as stack:
+            member = await stack.enter_async_context(Caller(server))
+            await member.login()
+            await member.ask(b"WHOAMI\n")
+            for _ in range(4):
+                stranger = await stack.enter_async_context(Caller(server))
+                await stranger.read()
+    (line,) = [line for line in logged if line["event"] == "sessions_without_login"]
+    assert (line["sessions"], line["most_from"]) == (2, "127.0.0.1")
+
+
 async def until_one(server: SessionServer) -> list[Connection]:
     """The only connection of a server, once it is there."""
     await until(lambda: server.sessions == 1)

@@ -108,6 +108,15 @@ class ConnectionTracker:
     def __iter__(self) -> Iterator[TrackedConnection]:
         return iter(tuple(self._entries))
 
+    @property
+    def strangers(self) -> int:
+        """Number of connections without a login."""
+        return len(self._strangers)
+
+    def most_strangers(self) -> str | None:
+        """The place with the most connections without a login; None without connections."""
+        return max(self._places, key=lambda place: len(self._places[place].strangers), default=None)
+
     def make_room(self, place: str) -> bool:
         """Whether one more connection from a place fits; may end an idle one without a login.
 

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from drink_frontend.domain.origin import is_within, place
+from drink_frontend.loglines.filter import LogRateLimiter
 from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.connection_tracker import ConnectionTracker
 from drink_frontend.sessions.context import ListenerContext, Services
@@ -32,6 +33,9 @@ ACCEPT_PAUSE_S = 0.5
 RESUME_INTERVAL_S = 0.5
 """Seconds between two checks whether places that may not connect may do so again."""
 
+REPORT_S = 60.0
+"""Seconds between two lines that many sessions have no login."""
+
 _NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
 """Errors of accepting once the listening socket is closed; another attempt would fail too."""
 
@@ -54,6 +58,7 @@ class SessionServer:
             for listener in settings.listeners
             if (limit_s := settings.idle_limit(listener)) is not None
         }
+        self._strangers_reports = LogRateLimiter(1, REPORT_S)
         self._rates = ConnectionRates("sessions", settings.opening, self._ignore)
         self._tracker = ConnectionTracker(
             connections_max,
@@ -230,6 +235,7 @@ class SessionServer:
                 is_crowded = self._tracker.is_crowded(here)
                 crowded_cost = self._settings.opening.crowded_cost
                 self._rates.count(here, loop.time(), crowded_cost if is_crowded else 1)
+            self._report_strangers(loop.time())
             if self._tracker.make_room(here):
                 opening = loop.create_task(
                     self._open(client, context, certificate, forwards=is_proxy)
@@ -243,6 +249,19 @@ class SessionServer:
                 _turn_away(client, _full(context, certificate))
             # A burst of new clients must not delay the connected ones.
             await asyncio.sleep(0)
+
+    def _report_strangers(self, now: float) -> None:
+        """Logs that many sessions have no login: an attack, or clients that do not end theirs."""
+        strangers = self._tracker.strangers
+        if (
+            strangers >= self._settings.strangers_report_min
+            and self._strangers_reports.passes(now) is not None
+        ):
+            log.warning(
+                "sessions_without_login",
+                sessions=strangers,
+                most_from=self._tracker.most_strangers(),
+            )
 
     async def _open(
         self,

@@ -201,6 +201,10 @@ class SessionSettings(BaseModel):
     """Open files that connections of clients leave to everything else; default 256: the database,
     the log, agents' links, operators' calls. At most half of those that the process may open."""
 
+    strangers_report_min: int = Field(default=100, ge=1, le=1_000_000)
+    """Sessions without a login at once from which on they are logged as `sessions_without_login`,
+    once a minute; default 100, more than people who are just about to log in."""
+
     tls_handshake_limit_s: float = Field(default=10, gt=0, le=120)
     """Seconds that a TLS handshake may take; default 10. It counts as a session meanwhile."""
 
