@@ -28,8 +28,13 @@ PURCHASE_LIMIT_S = 90.0
 PAUSE_S = 0.1
 """Longest pause between two attempts."""
 
-RETRYABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-"""What a client may try again, with the same request id: nobody there, or no answer in time."""
+RETRYABLE = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
+"""What a client may try again, with the same request id: nobody there, no answer in time, or too
+many drops of the account wait for one machine, since all buyers here use one account."""
 
 
 @dataclass
