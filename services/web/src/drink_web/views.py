@@ -17,6 +17,12 @@ FEW = 2
 PRICE_MAX = 1_000_000
 """Credits of the highest price."""
 
+CREDITS_MAX = 1_000_000
+"""Most credits that the API moves at once."""
+
+REASON_MAX = 200
+"""Characters of the longest reason that the API takes."""
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 """What the API takes as a request_id."""
 

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from drink.v1 import account_service_pb2 as accounts
+from drink.v1 import drop_service_pb2 as drops
 from drink_web import views
 from drink_web.api import Api, Metadata
 from drink_web.assets import Assets
 from drink_web.cookies import Cookies, Login
-from drink_web.errors import CallError
+from drink_web.errors import CallError, PageError
 from drink_web.forms import read_form
 from drink_web.house import House
 from drink_web.settings import Settings
@@ -108,6 +109,29 @@ class Visit:
             method = self.site.api.accounts.GetAccount
             answer = await self.call(method, accounts.GetAccountRequest())
             self.account = answer.account
+
+    def drop_view(self, drop: drops.Drop, *, is_late: bool = False) -> views.DropView:
+        """What is shown of a drop, with its machine as it stands now."""
+        machine = self.site.house.machines.get(views.machine_of(drop.slot))
+        return views.drop_view(drop, machine, self.now(), is_late=is_late)
+
+    def slot_view(self, *, is_current: bool) -> tuple[views.MachineView, views.Tile]:
+        """The slot in the path, and its machine.
+
+        Args:
+            is_current: As for `views.machine_view`.
+
+        Raises:
+            PageError: there is no such slot.
+        """
+        path = self.request.path_params
+        machine = self.site.house.machines.get(f"machines/{path['machine']}")
+        if machine is not None:
+            view = views.machine_view(machine, is_current=is_current)
+            for tile in view.tiles:
+                if tile.number == path["slot"]:
+                    return view, tile
+        raise PageError(404, "not_found")
 
     async def form(self) -> Mapping[str, str]:
         """The posted fields.

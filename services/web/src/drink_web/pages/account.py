@@ -8,9 +8,6 @@ from drink_web.cookies import Login
 from drink_web.errors import CallError
 from drink_web.visit import Visit
 
-CREDITS_MAX = 1_000_000
-"""Most credits that the API moves at once."""
-
 DONE = ("sent", "password_done")
 """What may be said after a change."""
 
@@ -94,7 +91,7 @@ def _wrong(visit: Visit, name: str, recipient: str, amount: str) -> str:
         return visit.texts("problem_recipient")
     if recipient.lower() == visit.login.user.lower():
         return visit.texts("problem_self")
-    if not views.is_number(amount, CREDITS_MAX) or int(amount) == 0:
+    if not views.is_number(amount, views.CREDITS_MAX) or int(amount) == 0:
         return visit.texts("problem_amount")
     return ""
 

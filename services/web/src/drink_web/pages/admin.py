@@ -17,9 +17,6 @@ from drink_web.visit import Visit
 UNKNOWN_MAX = 50
 """Unknown drops on one page; those that are decided make room for more."""
 
-REASON_MAX = 200
-"""Characters of the longest reason that the API takes."""
-
 ITEM_MAX = 64
 """Characters of the longest name of an item."""
 
@@ -57,10 +54,7 @@ async def show_today(visit: Visit) -> Response:
     found = [views.machine_view(machine, is_current=True) for machine in known.values()]
     warm_celsius = visit.site.settings.admin.warm_celsius
     today = Today(
-        unknown=[
-            views.drop_view(drop, known.get(views.machine_of(drop.slot)), visit.now())
-            for drop in listed.drops
-        ],
+        unknown=[visit.drop_view(drop) for drop in listed.drops],
         away=[view for view in found if view.state != "ready"],
         warm=[
             view
@@ -106,9 +100,7 @@ async def _drop_page(
         "admin_drop.html",
         status,
         here="admin",
-        view=views.drop_view(
-            drop, visit.site.house.machines.get(views.machine_of(drop.slot)), visit.now()
-        ),
+        view=visit.drop_view(drop),
         records=[(record, told(record)) for record in answer.records],
         problem=problem,
         outcome=outcome,
@@ -155,8 +147,8 @@ async def decide(visit: Visit) -> Response:
     outcome, reason = form.get("outcome", ""), form.get("reason", "").strip()
     if outcome not in OUTCOMES:
         problem = visit.texts("problem_outcome")
-        return await _drop_page(visit, 422, problem=problem, reason=reason[:REASON_MAX])
-    if not 1 <= len(reason) <= REASON_MAX or not reason.isprintable():
+        return await _drop_page(visit, 422, problem=problem, reason=reason[: views.REASON_MAX])
+    if not 1 <= len(reason) <= views.REASON_MAX or not reason.isprintable():
         return await _drop_page(visit, 422, problem=visit.texts("problem_reason"), outcome=outcome)
     if form.get("confirmed") != "yes":
         return await _drop_page(visit, outcome=outcome, reason=reason)
@@ -185,21 +177,10 @@ async def _slot_page(
     await visit.look_up_account()
     if visit.account is None or not visit.account.admin:
         raise PageError(403, "admin_only")
-    view, tile = _slot(visit)
+    view, tile = visit.slot_view(is_current=True)
     return visit.page(
         "admin_slot.html", status, here="admin", view=view, tile=tile, done=done, problem=problem
     )
-
-
-def _slot(visit: Visit) -> tuple[views.MachineView, views.Tile]:
-    path = visit.request.path_params
-    machine = visit.site.house.machines.get(f"machines/{path['machine']}")
-    if machine is not None:
-        view = views.machine_view(machine, is_current=True)
-        for tile in view.tiles:
-            if tile.number == path["slot"]:
-                return view, tile
-    raise PageError(404, "not_found")
 
 
 async def change_slot(visit: Visit) -> Response:

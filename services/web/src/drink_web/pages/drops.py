@@ -27,14 +27,7 @@ RELOAD_S = 2
 
 async def show_slot(visit: Visit) -> Response:
     """GET /machines/{machine}/{slot}: one slot, and when it should fall."""
-    path = visit.request.path_params
-    machine = visit.site.house.machines.get(f"machines/{path['machine']}")
-    if machine is None:
-        raise PageError(404, "not_found")
-    view = views.machine_view(machine, is_current=visit.site.house.is_current)
-    tile = next((tile for tile in view.tiles if tile.number == path["slot"]), None)
-    if tile is None:
-        raise PageError(404, "not_found")
+    view, tile = visit.slot_view(is_current=visit.site.house.is_current)
     if visit.site.house.is_current:
         await visit.look_up_account()
     undo_s = visit.site.settings.drops.undo_s
@@ -110,7 +103,7 @@ async def show(visit: Visit) -> Response:
     name = f"drops/{visit.request.path_params['drop']}"
     answer = await visit.call(visit.site.api.drops.GetDrop, pb.GetDropRequest(name=name))
     await visit.look_up_account()
-    view = _view(visit, answer.drop)
+    view = visit.drop_view(answer.drop)
     note = next((each for each in ("again", "late") if visit.query.get(each)), "")
     return visit.page(
         "drop.html", view=view, note=note, unscripted_s=0 if view.is_final else RELOAD_S
@@ -197,8 +190,3 @@ async def _drawn(visit: Visit, follower: Follower, machine: Any, *, is_late: boo
     view = views.drop_view(follower.drop, machine, visit.now(), is_late=is_late)
     html += partial("drop", visit.render("_drop.html", view=view, note=""))
     return html + partial("credits", visit.render("_credits.html"))
-
-
-def _view(visit: Visit, drop: pb.Drop) -> views.DropView:
-    machine = visit.site.house.machines.get(views.machine_of(drop.slot))
-    return views.drop_view(drop, machine, visit.now())

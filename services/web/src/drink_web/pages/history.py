@@ -27,12 +27,7 @@ async def show_drops(visit: Visit) -> Response:
     request = drops.ListDropsRequest(**_page(visit))
     await visit.look_up_account()
     answer = await visit.call(visit.site.api.drops.ListDrops, request)
-    rows = [
-        views.drop_view(
-            drop, visit.site.house.machines.get(views.machine_of(drop.slot)), visit.now()
-        )
-        for drop in answer.drops
-    ]
+    rows = [visit.drop_view(drop) for drop in answer.drops]
     return _list(visit, "drops", rows, answer.next_page_token)
 
 

@@ -120,7 +120,4 @@ async def _open_drops(visit: Visit) -> list[views.DropView]:
         if error.is_away:
             return []
         raise
-    return [
-        views.drop_view(drop, site.house.machines.get(views.machine_of(drop.slot)), visit.now())
-        for drop in listed.drops
-    ]
+    return [visit.drop_view(drop) for drop in listed.drops]

@@ -20,12 +20,6 @@ USER = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 CREDITS = re.compile(r"[+-]?[0-9]{1,7}")
 """Credits to add, or with a minus to take back."""
 
-CREDITS_MAX = 1_000_000
-"""Most credits that the API moves at once."""
-
-REASON_MAX = 200
-"""Characters of the longest reason that the API takes."""
-
 DONE = ("made", "added", "changed")
 """What may be said after a change."""
 
@@ -149,10 +143,10 @@ def _change(visit: Visit, form: Mapping[str, str], name: str) -> tuple[Any, Any]
         amount, request_id = form.get("amount", "").strip(), form.get("request_id", "")
         if not views.REQUEST_ID.fullmatch(request_id):
             raise PageError(422, "problem_form")
-        if not CREDITS.fullmatch(amount) or not 1 <= abs(int(amount)) <= CREDITS_MAX:
+        if not CREDITS.fullmatch(amount) or not 1 <= abs(int(amount)) <= views.CREDITS_MAX:
             raise PageError(422, "problem_add")
         reason = form.get("reason", "").strip()
-        if len(reason) > REASON_MAX or not reason.isprintable():
+        if len(reason) > views.REASON_MAX or not reason.isprintable():
             raise PageError(422, "problem_why")
         added = pb.AddCreditsRequest(
             request_id=request_id, account=name, credits=int(amount), reason=reason
