@@ -78,8 +78,9 @@ def make_app(site: Site) -> ASGIApp:
             Route("/healthz", health),
             Route("/assets/{name:path}", site.assets.respond),
             *(
-                Route(path, _endpoint(site, handler), methods=[method])
-                for method, path, handler in _routes()
+                Route(path, _endpoint(site, handler, needs_login=needs_login), methods=[method])
+                for needs_login, routes in ((False, _open_routes()), (True, _member_routes()))
+                for method, path, handler in routes
             ),
         ],
         exception_handlers={HTTPException: wrong},
@@ -89,18 +90,27 @@ def make_app(site: Site) -> ASGIApp:
     return ProxyHeadersMiddleware(outer, list(proxies)) if proxies else outer  # type: ignore[arg-type,return-value]
 
 
-def _routes() -> Sequence[tuple[str, str, Handler]]:
-    """Method, path and handler of every page."""
+def _open_routes() -> Sequence[tuple[str, str, Handler]]:
+    """Method, path and handler of every page that needs no login."""
     home = Home()
     return (
         ("GET", "/", home.show),
         ("GET", "/events", home.follow),
         ("GET", "/machines/{machine}/{slot}", drops.show_slot),
+        ("GET", "/drops/{drop}/events", drops.follow),
+        ("GET", "/login", login.show),
+        ("POST", "/login", login.log_in),
+        ("POST", "/logout", login.log_out),
+    )
+
+
+def _member_routes() -> Sequence[tuple[str, str, Handler]]:
+    """Method, path and handler of every page that sends visitors to the login."""
+    return (
         ("POST", "/drops", drops.buy),
         ("GET", "/drops/find", drops.find),
         ("GET", "/drops/{drop}", drops.show),
         ("POST", "/drops/{drop}/cancel", drops.cancel),
-        ("GET", "/drops/{drop}/events", drops.follow),
         ("GET", "/history", history.show_drops),
         ("GET", "/history/credits", history.show_credits),
         ("GET", "/history.csv", history.export_drops),
@@ -116,20 +126,27 @@ def _routes() -> Sequence[tuple[str, str, Handler]]:
         ("POST", "/admin/users", users.make),
         ("GET", "/admin/users/{user}", users.show_user),
         ("POST", "/admin/users/{user}", users.change),
-        ("GET", "/login", login.show),
-        ("POST", "/login", login.log_in),
-        ("POST", "/logout", login.log_out),
     )
 
 
-def _endpoint(site: Site, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """A handler whose errors become pages."""
+def _endpoint(
+    site: Site, handler: Handler, *, needs_login: bool
+) -> Callable[[Request], Awaitable[Response]]:
+    """A handler whose errors become pages.
+
+    Args:
+        site: What all requests share.
+        handler: Answers a request.
+        needs_login: Whether a visitor is sent to the login instead.
+    """
 
     async def endpoint(request: Request) -> Response:
         visit = Visit(site, request)
         if not is_same_origin(request.method, request.headers):
             return visit.problem(403, visit.texts("cross_site"))
         try:
+            if needs_login and visit.login is None:
+                return visit.log_in_first()
             return await handler(visit)
         except PageError as error:
             return visit.problem(error.status, visit.texts(error.text))

@@ -14,8 +14,6 @@ DONE = ("sent", "password_done")
 
 async def show(visit: Visit) -> Response:
     """GET /account."""
-    if visit.login is None:
-        return visit.log_in_first()
     done = visit.query.get("done", "")
     return await _page(visit, done=done if done in DONE else "")
 
@@ -51,8 +49,6 @@ async def _page(
 
 async def send(visit: Visit) -> Response:
     """POST /account/send: sends credits, once for each drawn form."""
-    if visit.login is None:
-        return visit.log_in_first()
     form = await visit.form()
     name = form.get("request_id", "")
     recipient, amount = form.get("recipient", "").strip(), form.get("amount", "").strip()
@@ -106,8 +102,7 @@ def _refusal(visit: Visit, error: CallError) -> str:
 
 async def change_password(visit: Visit) -> Response:
     """POST /account/password: another password, and another token in the cookie."""
-    if visit.login is None:
-        return visit.log_in_first()
+    assert visit.login is not None
     form = await visit.form()
     old, new, again = (form.get(key, "") for key in ("old", "new", "again"))
     problem = ""
