@@ -32,7 +32,7 @@ from drink_frontend.usecases.placement import DropOrder, Placement
 from drink_frontend.usecases.refunds import Refunding, RefundOrder
 from drink_frontend.usecases.reports import Report, Reporting
 from drink_frontend.usecases.settings import DropSettings
-from drink_frontend.usecases.users import user_shown
+from drink_frontend.usecases.users import drop_shown, user_shown
 
 log = structlog.get_logger(__name__)
 
@@ -194,7 +194,7 @@ class Drops:
         Raises:
             DropNotFoundError: there is no such drop, or it is another account's.
         """
-        return _owned(caller, await self._storage.read(lambda tx: tx.drops.get(drop_id)))
+        return drop_shown(caller, await self._storage.read(lambda tx: tx.drops.get(drop_id)))
 
     async def find(self, caller: Account, request_id: str) -> Drop:
         """The caller's drop that a request made.
@@ -205,7 +205,7 @@ class Drops:
         """
         check_request_id(request_id)
         found = await self._storage.read(lambda tx: tx.drops.by_request(caller.name, request_id))
-        return _owned(caller, found)
+        return drop_shown(caller, found)
 
     async def records(self, drop_id: str, limit: int) -> Sequence[AuditRecord]:
         """The newest `limit` audit records of a drop, the newest first; with the evidence.
@@ -257,7 +257,7 @@ class Drops:
         now_ms = self._clock.now_ms()
 
         def cancel(tx: Transaction) -> Drop:
-            drop = _owned(caller, tx.drops.get(drop_id))
+            drop = drop_shown(caller, tx.drops.get(drop_id))
             if drop.cause is Cause.CANCELLED:
                 return drop
             answer = advance(
@@ -352,9 +352,3 @@ class Drops:
         """
         reporting = Reporting(report, caller, self._settings.reports_max, self._clock.now_ms())
         return await self._storage.write(reporting.carry_out)
-
-
-def _owned(caller: Account, drop: Drop | None) -> Drop:
-    if drop is None or (drop.account != caller.name and not caller.admin):
-        raise DropNotFoundError("no such drop")
-    return drop

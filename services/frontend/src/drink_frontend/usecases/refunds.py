@@ -8,7 +8,6 @@ from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AdminRequiredError,
-    DropNotFoundError,
     DropNotPaidError,
     DropRefundedError,
     FieldInvalidError,
@@ -20,7 +19,7 @@ from drink_frontend.domain.ledger import CREDITS_MAX, Transfer, TransferKind, sa
 from drink_frontend.domain.limits import check_range, check_reason, check_request_id
 from drink_frontend.domain.stock import STOCK_MAX
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases.users import user
+from drink_frontend.usecases.users import drop_shown, user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +74,7 @@ class Refunding:
             DrinkError: nothing was given back.
         """
         self._check_rights()
-        drop = tx.drops.get(self.order.drop_id)
-        if drop is None or (drop.account != self.caller.name and not self.caller.admin):
-            raise DropNotFoundError("no such drop")
+        drop = drop_shown(self.caller, tx.drops.get(self.order.drop_id))
         if self._is_done(tx, drop):
             return drop
         amount = self._amount(drop)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop
 from drink_frontend.domain.errors import (
-    DropNotFoundError,
     DropReportedError,
     DropUnderWayError,
     FieldInvalidError,
@@ -12,6 +11,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.limits import check_text
 from drink_frontend.storage.transaction import Transaction
+from drink_frontend.usecases.users import drop_shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,7 @@ class Reporting:
         Raises:
             DrinkError: nothing was kept.
         """
-        drop = tx.drops.get(self.report.drop_id)
-        if drop is None or (drop.account != self.caller.name and not self.caller.admin):
-            raise DropNotFoundError("no such drop")
+        drop = drop_shown(self.caller, tx.drops.get(self.report.drop_id))
         if drop.account != self.caller.name:
             raise NotOwnerError("only its buyer reports about a drop")
         if not drop.state.answered:

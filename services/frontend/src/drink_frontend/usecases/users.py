@@ -1,11 +1,12 @@
-"""Lookup of users by name, and checks of who may read or administer them."""
+"""Lookup of users by name, and checks of who may read or administer them and their drops."""
 
 from collections.abc import Sequence
 
-from drink_frontend.domain.entities import Account
+from drink_frontend.domain.entities import Account, Drop
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AccountNotFoundError,
+    DropNotFoundError,
     InsufficientCreditsError,
     LastAdministratorError,
     NotOwnerError,
@@ -45,6 +46,17 @@ def user_shown(tx: Transaction, caller: Account, name: str, what: str) -> Accoun
         if account is None or account.name != caller.name:
             raise NotOwnerError(f"only administrators see others' {what}")
     return user(tx, name)
+
+
+def drop_shown(caller: Account, drop: Drop | None) -> Drop:
+    """The drop, if there is one and the caller may read it.
+
+    Raises:
+        DropNotFoundError: there is none, or it is not the caller's, who is no administrator.
+    """
+    if drop is None or (drop.account != caller.name and not caller.admin):
+        raise DropNotFoundError("no such drop")
+    return drop
 
 
 def check_administered(tx: Transaction, account: Account) -> None:
