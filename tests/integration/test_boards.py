@@ -348,11 +348,12 @@ def test_a_board_that_tells_of_a_slot_above_the_highest_goes_on_selling(
 def test_fault_53_evidence_that_comes_after_the_operator_decided_is_raised_only(
     system: AuditedSystem, dispensed: bool
 ) -> None:
-    late = drop(system, "late", 4 * LATE_S)  # the link stalls before that, on slow machines too
+    late = drop(system, "silent")
     assert outcome(late) == ("UNKNOWN", "BOARD_SILENT")
     drop_id = id_of(late)
     agent = system.agents["d"]
     system.links.stall(Way.UP)
+    system.boards["d"].ask(do="say", text="4\n")
     agent.wait_for("drop_result", drop_id=drop_id, revision=2)
     system.resolve(late, dispensed=dispensed)
     system.links.flow()

@@ -157,6 +157,18 @@ async def test_the_end_comes_to_the_page_by_itself(tmp_path: Path) -> None:
             assert 'hx-target="#credits"' in told
 
 
+async def test_a_stream_that_begins_while_the_frontend_is_away_says_so(tmp_path: Path) -> None:
+    async with running_house(tmp_path, frontend={"call_limit_s": 1}) as house:
+        drop = await house.bench.place()
+        ann = await house.ann()
+        await house.frontend.server.stop(0)
+        async with ann.stream(f"/drops/{drop.id}/events") as stream:
+            assert await asyncio.wait_for(stream.get(), LIMIT_S) == "200"
+            told = ""
+            while "does not answer" not in told:
+                told += await asyncio.wait_for(stream.get(), LIMIT_S)
+
+
 async def test_somebody_elses_drop_is_not_there(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
         drop = await house.bench.place(account="bob")

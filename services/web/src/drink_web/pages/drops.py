@@ -128,7 +128,9 @@ async def follow(visit: Visit) -> Response:
         if error.is_logged_out:
             # Not sent to the login: a script would take that page for a stream, again and again.
             raise PageError(401, "login_ended") from None
-        raise
+        # A frontend that is away is told on the stream, which goes on once it is back.
+        if not error.is_away:
+            raise
     return visit.stream(_changes(visit, name))
 
 
