@@ -151,6 +151,7 @@ check-docs: $(VENV_READY)
 		&& $(BIN)/drink-web config reference | diff --unified docs/web-configuration.md - \
 		|| { echo "docs/ is not up to date, run \`make docs\`" >&2; exit 1; }
 	$(BIN)/python scripts/proof_tables.py --check
+	$(BIN)/python -m scripts.api_table --check
 
 .PHONY: check-protos
 check-protos: $(VENV_READY)
@@ -181,6 +182,7 @@ protos-archive: $(VENV_READY) ## Pack the protos for clients in other languages 
 docs: $(VENV_READY) ## Write the generated pages of docs/ again
 	$(BIN)/drink-frontend config reference > docs/configuration.md
 	$(BIN)/python scripts/proof_tables.py
+	$(BIN)/python -m scripts.api_table
 	$(BIN)/python scripts/agent_reference.py > docs/agent-configuration.md
 	$(BIN)/drink-web config reference > docs/web-configuration.md
 

@@ -60,34 +60,43 @@ def without_annotations(image: bytes) -> bytes:
     return descriptor_pb2.FileDescriptorSet(file=kept).SerializeToString()
 
 
+def described(image: Path) -> bytes:
+    """The descriptor set of all files under protos/ with their comments; also written to `image`."""
+    protoc(
+        f"-I{PROTOS}",
+        f"-I{ANNOTATIONS}",
+        f"-I{WELL_KNOWN}",
+        "--include_imports",
+        "--include_source_info",
+        f"--descriptor_set_out={image}",
+        *sources(),
+    )
+    return image.read_bytes()
+
+
+def sources() -> list[str]:
+    """The files under protos/, relative to it."""
+    return sorted(str(path.relative_to(PROTOS)) for path in PROTOS.glob("drink/**/*.proto"))
+
+
 def generate(output: Path) -> None:
     """Writes the stubs of every file under protos/ into `output`."""
-    sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.glob("drink/**/*.proto"))
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.binpb"
-        protoc(
-            f"-I{PROTOS}",
-            f"-I{ANNOTATIONS}",
-            f"-I{WELL_KNOWN}",
-            "--include_imports",
-            "--include_source_info",
-            f"--descriptor_set_out={image}",
-            *sources,
-        )
-        image.write_bytes(without_annotations(image.read_bytes()))
+        image.write_bytes(without_annotations(described(image)))
         protoc(
             f"--descriptor_set_in={image}",
             plugin("protoc-gen-mypy"),
             f"--python_out={output}",
             f"--mypy_out=quiet:{output}",
-            *sources,
+            *sources(),
         )
         protoc(
             f"--descriptor_set_in={image}",
             plugin("protoc-gen-mypy_grpc"),
             f"--grpc_python_out={output}",
             f"--mypy_grpc_out=quiet:{output}",
-            *(name for name in sources if name.endswith("_service.proto")),
+            *(name for name in sources() if name.endswith("_service.proto")),
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
@@ -25,7 +26,7 @@ from drink_frontend.rpc.authentication import (
     scopes_of,
 )
 from drink_frontend.usecases.tokens import digest
-from tests.support.rpc_frontend import AGENT_D, ANN, LIMIT_S, Frontend, refused
+from tests.support.rpc_frontend import AGENT_D, ANN, LIMIT_S, Frontend, read_refusal, refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 OPEN = {"Login", "ListMachines", "GetMachine", "WatchMachines"}
@@ -126,11 +127,17 @@ async def test_a_drop_uses_the_cached_account_and_looks_its_token_up(frontend: F
     assert [drop.request_id for drop in await frontend.kept_drops()] == ["second", "first"]
 
 
+ROWS = re.findall(
+    r"^\| (\w+Service) \| (\w+) \| [^|]+ \| (\w+) \|([^|]*)\|", PAGE.read_text(), re.MULTILINE
+)
+"""Service, method, who may call it and with which limited tokens, as the page on the API says."""
+
+
 def test_the_page_on_the_api_lists_who_may_call_each_method() -> None:
-    rows = re.findall(r"^\| (\w+Service) \| (\w+) \| (\w+)", PAGE.read_text(), re.MULTILINE)
     words = {"anyone": Access.ANYONE, "agents": Access.AGENT}
     told = {
-        f"drink.v1.{service}/{name}": words.get(word, Access.USER) for service, name, word in rows
+        f"drink.v1.{service}/{name}": words.get(word, Access.USER)
+        for service, name, word, _ in ROWS
     }
     assert told == {
         f"{service}/{name}": access_of(f"/{service}/{name}") for service, name, _ in METHODS
@@ -138,16 +145,30 @@ def test_the_page_on_the_api_lists_who_may_call_each_method() -> None:
 
 
 def test_the_page_on_the_api_lists_what_limited_tokens_may_call() -> None:
-    rows = re.findall(
-        r"^\| (\w+Service) \| (\w+) \| [^|]+\|([^|]*)\|", PAGE.read_text(), re.MULTILINE
-    )
     words = {Scope.DROP: "drop only", Scope.READ: "read only"}
-    told = {f"/drink.v1.{service}/{name}": cell.strip() for service, name, cell in rows}
+    told = {f"/drink.v1.{service}/{name}": cell.strip() for service, name, _, cell in ROWS}
     for method, cell in told.items():
         allowed = [word for scope, word in words.items() if scope in scopes_of(method)]
         is_open = access_of(method) is Access.ANYONE
         assert cell == ("any" if is_open else ", ".join(allowed)), method
     assert len(told) == len(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "who"), [row[:3] for row in ROWS if row[2] in {"users", "administrators"}]
+)
+async def test_administrators_methods_are_those_that_the_page_on_the_api_says(
+    frontend: Frontend, service: str, name: str, who: str
+) -> None:
+    streaming = {method: streams for _, method, streams in METHODS}[name]
+    try:
+        # An empty request: the rights are checked before its fields.
+        await call(frontend, f"/drink.v1.{service}/{name}", streaming, ANN)
+    except grpc.aio.AioRpcError as error:
+        refusal = read_refusal(error)
+        assert (refusal.reason == "ADMIN_REQUIRED") == (who == "administrators")
+    else:
+        assert who == "users"
 
 
 def test_an_unlisted_method_is_for_users() -> None:

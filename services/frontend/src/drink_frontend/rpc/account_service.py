@@ -143,9 +143,10 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.AddCreditsRequest, _context: Context
     ) -> pb.AddCreditsResponse:
         """Moves credits between the funding account and a user."""
+        actor = administrator("grant credits")
         name = parse_account(request.account, "account")
         account = await self._transfers.add_credits(
-            caller(), request.request_id, name, request.credits, reason=request.reason
+            actor, request.request_id, name, request.credits, reason=request.reason
         )
         return pb.AddCreditsResponse(account=account_message(account))
 

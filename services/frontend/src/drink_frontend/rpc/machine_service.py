@@ -8,7 +8,7 @@ from drink.v1 import machine_service_pb2 as pb
 from drink.v1 import machine_service_pb2_grpc
 from drink_frontend.domain.entities import Machine
 from drink_frontend.domain.errors import FieldInvalidError
-from drink_frontend.rpc.calls import Context, administrator, caller, current_call
+from drink_frontend.rpc.calls import Context, administrator, current_call
 from drink_frontend.rpc.conversion import machine_message, parse_machine, parse_slot, slot_message
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.watches import Watches
@@ -71,9 +71,10 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         self, request: pb.UpdateSlotRequest, _context: Context
     ) -> pb.UpdateSlotResponse:
         """Changes the fields of a slot that the request contains."""
+        actor = administrator("change machines")
         machine, number = parse_slot(request.name, "name")
         slot = await self._machines.update_slot(
-            caller(),
+            actor,
             machine,
             number,
             item=request.item if request.HasField("item") else None,
