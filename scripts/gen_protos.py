@@ -61,7 +61,7 @@ def without_annotations(image: bytes) -> bytes:
 
 
 def described(image: Path) -> bytes:
-    """The descriptor set of all files under protos/ with their comments; also written to `image`."""
+    """The descriptor set of all files under protos/, with comments; also written to `image`."""
     protoc(
         f"-I{PROTOS}",
         f"-I{ANNOTATIONS}",
