@@ -264,13 +264,13 @@ async def test_fault_64_a_stop_is_no_end_by_itself(settings: Settings, storage: 
 async def test_fault_64_a_thread_of_the_database_that_fails_ends_the_process(
     settings: Settings, storage: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def carry_out(jobs: object) -> None:
+    def commit_batch(*_: object) -> None:
         raise SystemError("broken")
 
     hands = storage._writes._pool
     assert isinstance(hands, ThreadPool)
     async with serving(settings, made(settings, storage)) as running:
-        monkeypatch.setattr(hands._config.executors[0], "_try", carry_out)
+        monkeypatch.setattr(hands._config.executors[0], "_commit_batch", commit_batch)
         with pytest.raises(StorageBrokenError):
             await running
 

@@ -355,7 +355,9 @@ class Link:
             try:
                 await self._keep_status()
                 if self.state.ready:
-                    await self._dispatch_next()
+                    drop = await self._dispatch.take(self.state.machine, self.state.epoch)
+                    if drop is not None:
+                        self.command(drop)
             except OutcomeUnknownError:
                 # A drop may be dispatched here whose command was not sent. That shows only at the
                 # agent's next Hello, so the link ends.
@@ -366,11 +368,6 @@ class Link:
             else:
                 delays = RetryDelays(self._settings)
                 await self._wake.wait()
-
-    async def _dispatch_next(self) -> None:
-        drop = await self._dispatch.take(self.state.machine, self.state.epoch)
-        if drop is not None:
-            self.command(drop)
 
     async def _watch(self) -> None:
         """Ends when no message was received for too long."""

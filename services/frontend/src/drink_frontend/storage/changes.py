@@ -60,6 +60,7 @@ class Subscription:
 
     Args:
         listeners: All subscriptions of this kind.
+        key: What to subscribe to; None: to all.
     """
 
     def __init__(self, listeners: "_Listeners", key: str | None) -> None:
@@ -69,19 +70,15 @@ class Subscription:
 
     def __enter__(self) -> Self:
         """Subscribes."""
-        self._listeners[self._key][self] = None
+        self._listeners[self._key][self._event] = None
         return self
 
     def __exit__(self, *error: object) -> None:
         """Unsubscribes."""
         waiting = self._listeners[self._key]
-        waiting.pop(self, None)
+        waiting.pop(self._event, None)
         if not waiting:
             del self._listeners[self._key]
-
-    def set(self) -> None:
-        """Wakes the subscriber, now or when it next waits."""
-        self._event.set()
 
     async def changed(self) -> None:
         """Waits for a change; returns at once if one came since the last wait."""
@@ -146,8 +143,8 @@ class ElsewhereSubscription:
         return None if machines is None else sorted(machines)
 
 
-# Ordered: the oldest subscription is woken first.
-_Listeners = defaultdict[str | None, dict[Subscription, None]]
+_Listeners = defaultdict[str | None, dict[asyncio.Event, None]]
+"""The events of subscriptions by what they subscribe to. Ordered: the oldest is set first."""
 
 
 class Changes:
@@ -194,8 +191,20 @@ class Changes:
         """Wakes the subscribers to what a commit of this process changed."""
         if changes.elsewhere:
             self.publish_remote(None)
-        else:
-            self._wake_subscribers(changes if self._hands_on else changes.names())
+            return
+        if changes.machines or changes.accounts or changes.revoked:
+            shown = changes if self._hands_on else changes.names()
+            for listener in self._listeners:
+                listener(shown)
+        for drop_id, drop in changes.drops.items():
+            self._recent.pop(drop_id, None)
+            if drop is not None and self._hands_on:
+                self._recent[drop_id] = drop
+        while len(self._recent) > RECENT_MAX:
+            del self._recent[next(iter(self._recent))]
+        _wake(self._drops, sorted(changes.drops))
+        if changes.machines:
+            _wake(self._machines, (*sorted(changes.machines), None))
 
     def publish_remote(self, changes: ChangeSet | None) -> None:
         """Wakes the subscribers to what a commit of another process changed.
@@ -203,36 +212,19 @@ class Changes:
         Args:
             changes: What it changed; None: it may be anything.
         """
-        if changes is None:
+        if changes is not None:
+            self.publish(changes)
+        else:
             self._recent.clear()
             for listener in self._listeners:
                 listener(None)
             for listeners in (self._drops, self._machines):
                 _wake(listeners, listeners)
-        else:
-            self._wake_subscribers(changes)
         for wakeup in self._elsewhere:
             wakeup.add(None if changes is None else changes.machines)
-
-    def _wake_subscribers(self, changes: ChangeSet) -> None:
-        if changes.machines or changes.accounts or changes.revoked:
-            for listener in self._listeners:
-                listener(changes)
-        for drop_id, drop in changes.drops.items():
-            self._remember(drop_id, drop)
-        _wake(self._drops, sorted(changes.drops))
-        if changes.machines:
-            _wake(self._machines, (*sorted(changes.machines), None))
-
-    def _remember(self, drop_id: str, drop: Drop | None) -> None:
-        self._recent.pop(drop_id, None)
-        if drop is not None:
-            self._recent[drop_id] = drop
-            if len(self._recent) > RECENT_MAX:
-                del self._recent[next(iter(self._recent))]
 
 
 def _wake(listeners: _Listeners, keys: Iterable[str | None]) -> None:
     for key in keys:
-        for wakeup in listeners.get(key, ()):
-            wakeup.set()
+        for event in listeners.get(key, ()):
+            event.set()

@@ -64,7 +64,7 @@ class BatchExecutor(Protocol):
 class WorkerPool(Protocol):
     """Takes jobs from the event loop, in order, and has executors carry them out in batches."""
 
-    def put(self, job: Job) -> None:
+    def put(self, job: Job, /) -> None:
         """Adds a job; returns at once."""
 
     async def close(self) -> None:
@@ -101,6 +101,8 @@ class ThreadPool:
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self.put: Callable[[Job], None] = self._queue.put
+        """Adds a job; returns at once."""
         self._ended = [asyncio.Event() for _ in config.executors]
         self._threads = [
             # Daemon threads: a process that ends without `close` must not wait for the queue.
@@ -109,10 +111,6 @@ class ThreadPool:
         ]
         for thread in self._threads:
             thread.start()
-
-    def put(self, job: Job) -> None:
-        """Adds a job; returns at once."""
-        self._queue.put(job)
 
     async def close(self) -> None:
         """Waits until all jobs are carried out, then ends the threads."""

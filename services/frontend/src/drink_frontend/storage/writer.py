@@ -87,7 +87,7 @@ class Writer:
                 self._pause(attempt)
             changes = ChangeSet()
             try:
-                results = self._try_batch(jobs, changes)
+                results = self._commit_batch(jobs, changes)
             except Exception as error:
                 fault = self._recover(error)
             else:
@@ -102,23 +102,22 @@ class Writer:
             return _all(jobs, _outcome_unknown), ChangeSet(elsewhere=True)
         return _all(jobs, _refusal), ChangeSet(elsewhere=changes.elsewhere)
 
-    def _try_batch(self, jobs: Sequence[Job], changes: ChangeSet) -> Sequence[JobResult]:
+    def _commit_batch(
+        self, jobs: Sequence[Job], changes: ChangeSet, *, savepoints: bool = False
+    ) -> Sequence[JobResult]:
+        """Runs all jobs in one transaction; with savepoints only if a job has to be undone."""
         try:
-            return self._try(jobs, changes, savepoints=False)
+            self._connection.begin()
+            changes.elsewhere |= self._connection.changed_elsewhere()
+            results = [self._carry_out(job, changes, savepoints=savepoints) for job in jobs]
+            self._connection.announce(changes)
+            self._connection.commit()
         except _SavepointMissingError:
             self._connection.rollback()
-        changes.clear()
-        return self._try(jobs, changes, savepoints=True)
-
-    def _try(
-        self, jobs: Sequence[Job], changes: ChangeSet, *, savepoints: bool
-    ) -> Sequence[JobResult]:
-        self._connection.begin()
-        changes.elsewhere |= self._connection.changed_elsewhere()
-        results = [self._carry_out(job, changes, savepoints=savepoints) for job in jobs]
-        self._connection.announce(changes)
-        self._connection.commit()
-        return results
+            changes.clear()
+        else:
+            return results
+        return self._commit_batch(jobs, changes, savepoints=True)
 
     def _pause(self, attempt: int) -> None:
         """Waits before another attempt: longer each time, with jitter between processes."""

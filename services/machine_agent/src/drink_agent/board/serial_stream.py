@@ -204,19 +204,19 @@ class SerialStream:
         self._post(self._on_ended, reason, unsent=unsent)
 
     def _pump(self, port: _Port) -> None:
-        while not self._stopping.is_set():
-            self._write_waiting(port)
+        while True:
+            # Read first: what was written before `hang_up` is written to the port before its end.
+            is_last = self._stopping.is_set()
+            while not self._unsent.empty():
+                _write(port, self._unsent.get_nowait())
+            if is_last:
+                return
             data = port.read(max(1, min(port.in_waiting, READ_BYTES)))
             while data and not self._stopping.is_set():
                 if self._room.acquire(timeout=_REMOTE_READ_S):
-                    self._post(self._received.put_nowait, data)
+                    # Ends the thread with an error if the loop is closed.
+                    self._loop.call_soon_threadsafe(self._received.put_nowait, data)
                     break
-        self._write_waiting(port)
-
-    def _write_waiting(self, port: _Port) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                _write(port, self._unsent.get_nowait())
 
 
 class _WriteFailedError(Exception):
