@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.table import BEGIN, facts, write_into
+from benchmarks.table import BEGIN, END, facts, write_into
 from tests.siege.confine import FILES_MAX
 from tests.siege.every import ATTACKS
 from tests.siege.run import FULL, QUICK, Options, Report, besiege, chosen
@@ -78,7 +78,7 @@ def main() -> int:
     print(*verdicts(report.rows), *report.books, sep="\n")
     print(f"{time.monotonic() - started:.0f} s")
     if asked.markdown:
-        write_into(PAGE, _page(report, asked, about, sizes.during_s), "make siege")
+        write_into(PAGE, _page(report, asked, about, sizes.during_s), _by(asked))
     broken = bool(report.books) or any(row.broken() for row in report.rows)
     if not (broken or asked.keep):
         shutil.rmtree(folder, ignore_errors=True)
@@ -89,12 +89,19 @@ def _tell(row: Row) -> None:
     print(as_text(row), flush=True)
 
 
+def _by(asked: argparse.Namespace) -> str:
+    """What writes the engine's table, as the markers of the page name it."""
+    return "make siege" if asked.engine == "sqlite" else f"make siege --engine {asked.engine}"
+
+
 def _page(report: Report, asked: argparse.Namespace, about: dict[str, str], seconds: float) -> str:
     run = {
         "each attack": f"{seconds:g} s, seed {asked.seed}, {asked.engine}",
         "the frontend's limits": f"{report.limits}, {asked.files} open files",
     }
-    page = PAGE.read_text(encoding="utf-8").partition(BEGIN.replace("make bench", "make siege"))[2]
+    page = PAGE.read_text(encoding="utf-8")
+    begin, end = (mark.replace("make bench", _by(asked)) for mark in (BEGIN, END))
+    page = page.partition(begin)[2].partition(end)[0]
     return f"{facts(about | run)}\n{merged(page, as_markdown(report.rows))}"
 
 

@@ -102,7 +102,8 @@ def test_times_count_only_where_they_are_measured() -> None:
 
 
 def test_who_shares_the_attackers_address_is_reported_and_not_judged() -> None:
-    row = replace(SOUND, origin="same", during=replace(CALM, turned_away=["x"] * 9))
+    during = replace(CALM, turned_away=["x"] * 9)
+    row = replace(SOUND, origin="same", during=during, health=[("nothing", False)])
     assert row.broken() == []
     assert row.name == "garbage@same"
 

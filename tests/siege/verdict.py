@@ -163,7 +163,8 @@ class Row:
             yield f"{len(self.logged.mistakes)} log lines about mistakes of the program"
 
     def _broken_times(self) -> Iterator[str]:
-        if NO_ANSWER in self.untrue:
+        # Whoever asks from the attackers' address is a newcomer there.
+        if NO_ANSWER in self.untrue and self.origin == "others":
             yield f"health said nothing ({self.untrue.count(NO_ANSWER)} times)"
         if self.during.per_second < RATE_LEAST * self.before.per_second:
             share = self.during.per_second / self.before.per_second
