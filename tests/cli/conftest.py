@@ -1,6 +1,7 @@
 """A running system for the commands, and `drink` with files of its own."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,11 @@ PLAN = Plan(
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     """A frontend, agents and emulated boards, as real processes."""
-    with LocalSystem(tmp_path_factory.mktemp("system"), with_own_ports(PLAN)) as system:
+    folder = tmp_path_factory.mktemp("system")
+    key = folder / "card.key"
+    key.write_text("a key for cards of 32 characters", encoding="utf-8")
+    plan = replace(PLAN, frontend={"accounts": f'card_key_file = "{key}"'})
+    with LocalSystem(folder, with_own_ports(plan)) as system:
         system.install()
         system.start()
         yield system

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from drink_frontend.domain.cards import CardKey
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import (
     Account,
@@ -202,6 +203,10 @@ class ScriptedDatabase(Database):
         return await super().read(query)
 
 
+CARD_KEY = CardKey(b"the key for cards of the bench, 32")
+"""The key of the bench for the numbers of cards."""
+
+
 class Bench:
     """One frontend's use cases, without edges.
 
@@ -233,7 +238,13 @@ class Bench:
             settings=DropSettings(waiting_max=5, waiting_per_account_max=4, scheduled_max=3),
         )
         self.accounts = Accounts(
-            storage, self.hasher, clock, randomness, AccountSettings(), sleep=clock.sleep
+            storage,
+            self.hasher,
+            clock,
+            randomness,
+            AccountSettings(),
+            card_key=CARD_KEY,
+            sleep=clock.sleep,
         )
         self.transfers = Transfers(storage, clock, randomness, AccountSettings())
         self.machines = Machines(storage, clock, randomness)

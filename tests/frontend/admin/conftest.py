@@ -25,6 +25,10 @@ class Operator:
         self.settings = Settings(storage=StorageSettings(path=path))
         self._environment = {"DRINK_STORAGE__PATH": str(path)}
 
+    def set(self, key: str, value: object) -> None:
+        """Sets a setting for the commands that follow."""
+        self._environment[f"DRINK_{key.replace('.', '__').upper()}"] = str(value)
+
     def type(self, *arguments: str, text: str = "") -> Result:
         """Runs `drink-frontend` with the arguments, and with `text` on a pipe."""
         result = CliRunner().invoke(main, arguments, input=text, env=self._environment)

@@ -1,6 +1,7 @@
 """Users and their credits, from the command line."""
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -19,8 +20,33 @@ def test_a_user_with_a_password_can_log_in(operator: Operator) -> None:
 
 def test_an_ibutton_logs_in(operator: Operator) -> None:
     operator.admin("user", "add", "alice", "--ibutton", "00AABBCCDDEEFF01")
-    account = operator.look(lambda drink: drink.accounts.login_ibutton("00aabbccddeeff01", "here"))
-    assert account.name == "alice"
+    login = operator.look(lambda drink: drink.accounts.login_ibutton("00aabbccddeeff01", "here"))
+    assert login.account.name == "alice"
+
+
+def test_cards_are_added_listed_and_removed(operator: Operator, tmp_path: Path) -> None:
+    number = "04a2b3c4d5e6f708"
+    operator.admin("user", "add", "alice")
+    said = operator.refused("user", "add-card", "alice", text=f"{number}\n")
+    assert said.startswith("CARD_KEY_UNAVAILABLE: ")
+    key = tmp_path / "card.key"
+    key.write_text("x" * 31, encoding="utf-8")
+    operator.set("accounts.card_key_file", key)
+    assert "it is no key for cards" in operator.refused("user", "list")
+    key.write_text("x" * 32, encoding="utf-8")
+
+    said = operator.admin("user", "add-card", "alice", "--label", "blue", text=f"{number}\n")
+    card = said.split()[0]
+    assert number not in said
+    operator.admin("user", "add-card", "alice", "--barcode", text="4006381333931\n")
+
+    first, second = operator.admin("user", "cards", "Alice").splitlines()[1:]
+    assert first.startswith(f"{card}  chip")
+    assert first.endswith("blue")
+    assert "barcode" in second
+    operator.admin("user", "remove-card", "alice", card)
+    assert card not in operator.admin("user", "cards", "alice")
+    assert "CARD_NOT_FOUND" in operator.refused("user", "remove-card", "alice", card)
 
 
 def test_a_change_changes_what_is_given_and_nothing_else(operator: Operator) -> None:

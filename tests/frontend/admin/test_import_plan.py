@@ -48,8 +48,8 @@ def test_everything_in_the_file_is_made(operator: Operator, file: Path) -> None:
         lambda drink: drink.accounts.login_password("alice", "correct-horse", "x")
     )
     assert alice.available == 500
-    root = operator.look(lambda drink: drink.accounts.login_ibutton("00AABBCCDDEEFF01", "x"))
-    assert root.admin
+    login = operator.look(lambda drink: drink.accounts.login_ibutton("00AABBCCDDEEFF01", "x"))
+    assert login.account.admin
     token = file.with_name("d.token")
     assert token.stat().st_mode & 0o777 == 0o600
     assert (

@@ -23,6 +23,7 @@ CALLS = {
         request_id="r", account="accounts/nobody", posted_credits=1, expected_posted_credits=2
     ),
     "SetPassword": accounts.SetPasswordRequest(name="accounts/nobody", password="x"),
+    "AddCard": accounts.AddCardRequest(parent="accounts/nobody", chip="04a2b3c4"),
     "CreateMachine": machines.CreateMachineRequest(name="machines/x", display_name="X"),
     "UpdateMachine": machines.UpdateMachineRequest(name="machines/none", enabled=False),
     "CreateSlot": machines.CreateSlotRequest(name="machines/none/slots/1", item="Tea", price=1),

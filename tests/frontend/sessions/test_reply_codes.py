@@ -36,6 +36,11 @@ FAULTS = {
     "AlarmClosedError",
     "AlarmNotFoundError",
     "AlarmStandsError",
+    # No command adds, lists or removes cards, and IBUTTON takes long numbers only.
+    "CardKeyUnavailableError",
+    "CardNotFoundError",
+    "KioskRequiredError",
+    "TooManyCardsError",
     # Between agents and links.
     "CertificateInvalidError",
     "LinkSupersededError",

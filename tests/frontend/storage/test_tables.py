@@ -17,6 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from drink_frontend.domain.cards import Card, CardKind
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.domain.tokens import Scope
@@ -44,6 +45,7 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.machines.update("d", token_digest="token")
     tx.tokens.add(token("bearer"))
     tx.tokens.add(token("limited", scope=Scope.READ))
+    tx.cards.add(Card("blue", "alice", CardKind.CHIP, 8, None, 0), "key-1")
     for number in (1, 2, 3):
         reserve(tx, order(number))
     advance(tx, order(2).id, State.DISPENSED, Cause.BOARD_ACK)
@@ -176,6 +178,15 @@ SCOPED: dict[str, Any] = {
     "scope": "DROP",
 }
 
+CARD: dict[str, Any] = {
+    "digest": "x",
+    "account": "bob",
+    "kind": "CHIP",
+    "length": 8,
+    "created_ms": 0,
+    "key_id": "key-1",
+}
+
 # What breaks each: a statement, after those that take other guards out of its way.
 BREAKS: dict[str, str | tuple[str, str]] = {
     "compatibility_key": insert("compatibility", revision="0001", oldest="0001"),
@@ -205,6 +216,10 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "scoped_tokens_key": insert("scoped_tokens", **SCOPED | {"digest": "limited"}),
     "scoped_tokens_account_exists": insert("scoped_tokens", **SCOPED | {"account": "nobody"}),
     "scoped_tokens_scope": insert("scoped_tokens", **SCOPED | {"scope": "ALL"}),
+    "cards_key": insert("cards", **CARD | {"digest": "blue"}),
+    "cards_account_exists": insert("cards", **CARD | {"account": "nobody"}),
+    "cards_kind": insert("cards", **CARD | {"kind": "RING"}),
+    "cards_length": insert("cards", **CARD | {"length": 0}),
     "machines_key": machine(name="d"),
     "machines_token_digest_once": machine(token_digest="token"),
     "machines_flags": machine(enabled=2),

@@ -73,7 +73,7 @@ async def test_a_closed_account_does_not_log_in(bench: Bench, carol: Account) ->
 
 
 async def test_an_ibutton_logs_in_whatever_its_case(bench: Bench, carol: Account) -> None:
-    assert await bench.accounts.login_ibutton(IBUTTON.upper(), HERE) == carol
+    assert (await bench.accounts.login_ibutton(IBUTTON.upper(), HERE)).account == carol
 
 
 @pytest.mark.parametrize("ibutton", ["", "00aabbccddeeff02", "' OR 1=1", "x" * 5_000])
@@ -100,7 +100,7 @@ FREE = LoginSettings().failures_free
 INTERVAL_S = LoginSettings().interval_s
 
 
-async def waits(bench: Bench, attempt: Coroutine[Any, Any, Account]) -> float:
+async def waits(bench: Bench, attempt: Coroutine[Any, Any, Any]) -> float:
     """Seconds until the attempt's turn comes; 0 if it has been answered."""
     task = asyncio.create_task(attempt)
     try:
@@ -171,7 +171,7 @@ async def test_fault_62_a_place_that_tries_many_accounts_waits(
         accounts.login_ibutton("no iButton", HERE),
     ):
         assert await waits(bench, attempt) == settings.place_interval_s
-    assert await accounts.login_ibutton(IBUTTON, THERE) == carol
+    assert (await accounts.login_ibutton(IBUTTON, THERE)).account == carol
 
 
 async def test_fault_62_a_known_ibutton_does_not_wait_for_guesses_at_others(
@@ -182,7 +182,7 @@ async def test_fault_62_a_known_ibutton_does_not_wait_for_guesses_at_others(
         with pytest.raises(CredentialsInvalidError):
             await bench.accounts.login_ibutton(f"{number:016}", HERE)
 
-    assert await bench.accounts.login_ibutton(IBUTTON, HERE) == carol
+    assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).account == carol
 
 
 async def test_fault_51_a_jump_of_the_clock_ends_no_wait(bench: Bench, carol: Account) -> None:
@@ -212,7 +212,7 @@ async def test_a_change_keeps_what_it_does_not_name(bench: Bench, carol: Account
 
     assert changed.admin
     assert (await bench.accounts.tokens.authenticate(token)).account.admin
-    assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).posted == 40
+    assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).account.posted == 40
     await bench.accounts.change("root", "root", password="secret")
     assert not (await bench.accounts.change("root", "carol", admin=False)).admin
 
@@ -263,7 +263,7 @@ async def test_an_ibutton_that_is_taken_is_not_given_away(bench: Bench, carol: A
     with pytest.raises(AccountNotFoundError):
         await bench.accounts.change("root", "nobody", closed=True)
 
-    assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).name == "carol"
+    assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).account.name == "carol"
 
 
 async def test_users_are_listed_by_name_without_the_books_own_accounts(bench: Bench) -> None:

@@ -300,10 +300,20 @@ class LoginRequest(_message.Message):
 
     PASSWORD_FIELD_NUMBER: _builtins.int
     IBUTTON_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    BARCODE_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     ibutton: _builtins.str
     """The 16 hexadecimal digits of an iButton."""
+    card: _builtins.str
+    """The number of a card, as in AddCardRequest. Numbers of fewer than 16
+    digits can be guessed: they are refused with KIOSK_REQUIRED.
+    """
+    barcode: _builtins.str
+    """A barcode, as in AddCardRequest. Anybody can copy one: it is refused with
+    KIOSK_REQUIRED.
+    """
     scope: Global___TokenScope.ValueType
     """What the token may be used for; all if unset."""
     display_name: _builtins.str
@@ -317,14 +327,16 @@ class LoginRequest(_message.Message):
         *,
         password: Global___PasswordCredentials | None = ...,
         ibutton: _builtins.str = ...,
+        card: _builtins.str = ...,
+        barcode: _builtins.str = ...,
         scope: Global___TokenScope.ValueType = ...,
         display_name: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials", "ibutton", b"ibutton", "password", b"password"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "card", b"card", "credentials", b"credentials", "ibutton", b"ibutton", "password", b"password"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials", "display_name", b"display_name", "ibutton", b"ibutton", "password", b"password", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "card", b"card", "credentials", b"credentials", "display_name", b"display_name", "ibutton", b"ibutton", "password", b"password", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_credentials: _TypeAlias = _typing.Literal["password", "ibutton"]  # noqa: Y015
+    _WhichOneofReturnType_credentials: _TypeAlias = _typing.Literal["password", "ibutton", "card", "barcode"]  # noqa: Y015
     _WhichOneofArgType_credentials: _TypeAlias = _typing.Literal["credentials", b"credentials"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_credentials) -> _WhichOneofReturnType_credentials | None: ...
 
@@ -1171,3 +1183,217 @@ class SetPasswordResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetPasswordResponse: _TypeAlias = SetPasswordResponse  # noqa: Y015
+
+@_typing.final
+class Card(_message.Message):
+    """A card with which a user logs in: an iButton, a radio chip or a barcode. Its
+    number is stored as a keyed hash only, and never shown.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Card._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Card._Kind.ValueType  # 0
+        """Not used."""
+        KIND_CHIP: Card._Kind.ValueType  # 1
+        """The number of an iButton or of a radio chip, in hexadecimal digits."""
+        KIND_BARCODE: Card._Kind.ValueType  # 2
+        """A barcode."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What kind of number a card has."""
+
+    KIND_UNSPECIFIED: Card.Kind.ValueType  # 0
+    """Not used."""
+    KIND_CHIP: Card.Kind.ValueType  # 1
+    """The number of an iButton or of a radio chip, in hexadecimal digits."""
+    KIND_BARCODE: Card.Kind.ValueType  # 2
+    """A barcode."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    KIOSK_ONLY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name: `accounts/{account}/cards/{card}`. It is no secret."""
+    kind: Global___Card.Kind.ValueType
+    """What kind of number it has."""
+    display_name: _builtins.str
+    """What its owner calls it; may be empty."""
+    kiosk_only: _builtins.bool
+    """Whether it logs in only at a kiosk that an operator paired, because its
+    number can be guessed or copied.
+    """
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was added."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___Card.Kind.ValueType = ...,
+        display_name: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        kiosk_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "kind", b"kind", "kiosk_only", b"kiosk_only", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Card: _TypeAlias = Card  # noqa: Y015
+
+@_typing.final
+class AddCardRequest(_message.Message):
+    """A card and the user who gets it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    CHIP_FIELD_NUMBER: _builtins.int
+    BARCODE_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Required. `accounts/{account}`."""
+    chip: _builtins.str
+    """The number of an iButton or a radio chip: 8 to 32 hexadecimal digits, in
+    any case.
+    """
+    barcode: _builtins.str
+    """A barcode: 6 to 64 characters of [A-Za-z0-9_.-]."""
+    display_name: _builtins.str
+    """What to call the card in lists, at most 200 characters."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        chip: _builtins.str = ...,
+        barcode: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "chip", b"chip", "number", b"number"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "chip", b"chip", "display_name", b"display_name", "number", b"number", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_number: _TypeAlias = _typing.Literal["chip", "barcode"]  # noqa: Y015
+    _WhichOneofArgType_number: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_number) -> _WhichOneofReturnType_number | None: ...
+
+Global___AddCardRequest: _TypeAlias = AddCardRequest  # noqa: Y015
+
+@_typing.final
+class AddCardResponse(_message.Message):
+    """The new card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def card(self) -> Global___Card:
+        """The card."""
+
+    def __init__(
+        self,
+        *,
+        card: Global___Card | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddCardResponse: _TypeAlias = AddCardResponse  # noqa: Y015
+
+@_typing.final
+class ListCardsRequest(_message.Message):
+    """Selects cards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`accounts/{account}`; empty for the caller's own."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCardsRequest: _TypeAlias = ListCardsRequest  # noqa: Y015
+
+@_typing.final
+class ListCardsResponse(_message.Message):
+    """All cards of an account: 20 at most."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def cards(self) -> _containers.RepeatedCompositeFieldContainer[Global___Card]:
+        """The oldest first."""
+
+    def __init__(
+        self,
+        *,
+        cards: _abc.Iterable[Global___Card] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cards", b"cards"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCardsResponse: _TypeAlias = ListCardsResponse  # noqa: Y015
+
+@_typing.final
+class RemoveCardRequest(_message.Message):
+    """Names a card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Required. `accounts/{account}/cards/{card}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveCardRequest: _TypeAlias = RemoveCardRequest  # noqa: Y015
+
+@_typing.final
+class RemoveCardResponse(_message.Message):
+    """The card logs in nobody from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveCardResponse: _TypeAlias = RemoveCardResponse  # noqa: Y015

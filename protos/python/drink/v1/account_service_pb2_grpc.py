@@ -111,6 +111,21 @@ class AccountServiceStub:
                 request_serializer=drink_dot_v1_dot_account__service__pb2.SetPasswordRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_account__service__pb2.SetPasswordResponse.FromString,
                 _registered_method=True)
+        self.AddCard = channel.unary_unary(
+                '/drink.v1.AccountService/AddCard',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.AddCardRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.AddCardResponse.FromString,
+                _registered_method=True)
+        self.ListCards = channel.unary_unary(
+                '/drink.v1.AccountService/ListCards',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.ListCardsRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.ListCardsResponse.FromString,
+                _registered_method=True)
+        self.RemoveCard = channel.unary_unary(
+                '/drink.v1.AccountService/RemoveCard',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.RemoveCardRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.RemoveCardResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
@@ -119,7 +134,7 @@ class AccountServiceServicer:
     """
 
     def Login(self, request, context):
-        """Gives a bearer token for a password or an iButton.
+        """Gives a bearer token for a password, an iButton or a card.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,6 +241,28 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddCard(self, request, context):
+        """Adds a card to a user, who logs in with it from now on. Administrators
+        only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCards(self, request, context):
+        """The cards of an account, the oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveCard(self, request, context):
+        """Removes a card; ends every login that was made with a card of the account.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -303,6 +340,21 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.SetPassword,
                     request_deserializer=drink_dot_v1_dot_account__service__pb2.SetPasswordRequest.FromString,
                     response_serializer=drink_dot_v1_dot_account__service__pb2.SetPasswordResponse.SerializeToString,
+            ),
+            'AddCard': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddCard,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.AddCardRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.AddCardResponse.SerializeToString,
+            ),
+            'ListCards': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCards,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.ListCardsRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.ListCardsResponse.SerializeToString,
+            ),
+            'RemoveCard': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveCard,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.RemoveCardRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.RemoveCardResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -712,6 +764,87 @@ class AccountService:
             '/drink.v1.AccountService/SetPassword',
             drink_dot_v1_dot_account__service__pb2.SetPasswordRequest.SerializeToString,
             drink_dot_v1_dot_account__service__pb2.SetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddCard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/AddCard',
+            drink_dot_v1_dot_account__service__pb2.AddCardRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.AddCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/ListCards',
+            drink_dot_v1_dot_account__service__pb2.ListCardsRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.ListCardsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveCard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/RemoveCard',
+            drink_dot_v1_dot_account__service__pb2.RemoveCardRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.RemoveCardResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,7 +36,7 @@ class AccountServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
     Login: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.LoginRequest, _account_service_pb2.LoginResponse]
-    """Gives a bearer token for a password or an iButton."""
+    """Gives a bearer token for a password, an iButton or a card."""
     Logout: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.LogoutRequest, _account_service_pb2.LogoutResponse]
     """Ends the caller's login: its token is refused from now on."""
     ListTokens: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListTokensRequest, _account_service_pb2.ListTokensResponse]
@@ -71,6 +71,14 @@ class AccountServiceStub:
     """Gives a user another password; ends every login of the user.
     Administrators only.
     """
+    AddCard: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.AddCardRequest, _account_service_pb2.AddCardResponse]
+    """Adds a card to a user, who logs in with it from now on. Administrators
+    only.
+    """
+    ListCards: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListCardsRequest, _account_service_pb2.ListCardsResponse]
+    """The cards of an account, the oldest first."""
+    RemoveCard: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RemoveCardRequest, _account_service_pb2.RemoveCardResponse]
+    """Removes a card; ends every login that was made with a card of the account."""
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
@@ -80,7 +88,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Login: _aio.UnaryUnaryMultiCallable[_account_service_pb2.LoginRequest, _account_service_pb2.LoginResponse]  # type: ignore[assignment]
-    """Gives a bearer token for a password or an iButton."""
+    """Gives a bearer token for a password, an iButton or a card."""
     Logout: _aio.UnaryUnaryMultiCallable[_account_service_pb2.LogoutRequest, _account_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends the caller's login: its token is refused from now on."""
     ListTokens: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListTokensRequest, _account_service_pb2.ListTokensResponse]  # type: ignore[assignment]
@@ -115,6 +123,14 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Gives a user another password; ends every login of the user.
     Administrators only.
     """
+    AddCard: _aio.UnaryUnaryMultiCallable[_account_service_pb2.AddCardRequest, _account_service_pb2.AddCardResponse]  # type: ignore[assignment]
+    """Adds a card to a user, who logs in with it from now on. Administrators
+    only.
+    """
+    ListCards: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListCardsRequest, _account_service_pb2.ListCardsResponse]  # type: ignore[assignment]
+    """The cards of an account, the oldest first."""
+    RemoveCard: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RemoveCardRequest, _account_service_pb2.RemoveCardResponse]  # type: ignore[assignment]
+    """Removes a card; ends every login that was made with a card of the account."""
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     """Accounts and their credits. All but Login need a bearer token, sent as
@@ -127,7 +143,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.LoginResponse, _abc.Awaitable[_account_service_pb2.LoginResponse]]:
-        """Gives a bearer token for a password or an iButton."""
+        """Gives a bearer token for a password, an iButton or a card."""
 
     @_abc_1.abstractmethod
     def Logout(
@@ -246,5 +262,31 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives a user another password; ends every login of the user.
         Administrators only.
         """
+
+    @_abc_1.abstractmethod
+    def AddCard(
+        self,
+        request: _account_service_pb2.AddCardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.AddCardResponse, _abc.Awaitable[_account_service_pb2.AddCardResponse]]:
+        """Adds a card to a user, who logs in with it from now on. Administrators
+        only.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCards(
+        self,
+        request: _account_service_pb2.ListCardsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ListCardsResponse, _abc.Awaitable[_account_service_pb2.ListCardsResponse]]:
+        """The cards of an account, the oldest first."""
+
+    @_abc_1.abstractmethod
+    def RemoveCard(
+        self,
+        request: _account_service_pb2.RemoveCardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RemoveCardResponse, _abc.Awaitable[_account_service_pb2.RemoveCardResponse]]:
+        """Removes a card; ends every login that was made with a card of the account."""
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -58,6 +58,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: the account has no such token."""
     ERROR_REASON_ALARM_NOT_FOUND: _ErrorReason.ValueType  # 25
     """NOT_FOUND: no such alarm."""
+    ERROR_REASON_CARD_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """NOT_FOUND: the account has no such card."""
     ERROR_REASON_INSUFFICIENT_CREDITS: _ErrorReason.ValueType  # 30
     """FAILED_PRECONDITION: the account cannot pay; metadata `available`, `price`."""
     ERROR_REASON_SLOT_EMPTY: _ErrorReason.ValueType  # 31
@@ -128,6 +130,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the alarm ends when its drop is resolved."""
     ERROR_REASON_ALARM_CLOSED: _ErrorReason.ValueType  # 71
     """FAILED_PRECONDITION: the alarm is closed."""
+    ERROR_REASON_KIOSK_REQUIRED: _ErrorReason.ValueType  # 80
+    """FAILED_PRECONDITION: such a card logs in only at a paired kiosk."""
+    ERROR_REASON_CARD_KEY_UNAVAILABLE: _ErrorReason.ValueType  # 81
+    """FAILED_PRECONDITION: the service has no key for the numbers of cards, or
+    another one than that of the cards that were added.
+    """
+    ERROR_REASON_TOO_MANY_CARDS: _ErrorReason.ValueType  # 82
+    """FAILED_PRECONDITION: the account has as many cards as it may have; metadata
+    `cards_max`.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a fault of the service itself; metadata `incident`."""
 
@@ -174,6 +186,8 @@ ERROR_REASON_TOKEN_NOT_FOUND: ErrorReason.ValueType  # 24
 """NOT_FOUND: the account has no such token."""
 ERROR_REASON_ALARM_NOT_FOUND: ErrorReason.ValueType  # 25
 """NOT_FOUND: no such alarm."""
+ERROR_REASON_CARD_NOT_FOUND: ErrorReason.ValueType  # 26
+"""NOT_FOUND: the account has no such card."""
 ERROR_REASON_INSUFFICIENT_CREDITS: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION: the account cannot pay; metadata `available`, `price`."""
 ERROR_REASON_SLOT_EMPTY: ErrorReason.ValueType  # 31
@@ -244,6 +258,16 @@ ERROR_REASON_ALARM_STANDS: ErrorReason.ValueType  # 70
 """FAILED_PRECONDITION: the alarm ends when its drop is resolved."""
 ERROR_REASON_ALARM_CLOSED: ErrorReason.ValueType  # 71
 """FAILED_PRECONDITION: the alarm is closed."""
+ERROR_REASON_KIOSK_REQUIRED: ErrorReason.ValueType  # 80
+"""FAILED_PRECONDITION: such a card logs in only at a paired kiosk."""
+ERROR_REASON_CARD_KEY_UNAVAILABLE: ErrorReason.ValueType  # 81
+"""FAILED_PRECONDITION: the service has no key for the numbers of cards, or
+another one than that of the cards that were added.
+"""
+ERROR_REASON_TOO_MANY_CARDS: ErrorReason.ValueType  # 82
+"""FAILED_PRECONDITION: the account has as many cards as it may have; metadata
+`cards_max`.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a fault of the service itself; metadata `incident`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -7,6 +7,7 @@ import typer
 
 from drink_cli.commands.account import balance, login, logout, password, send, whoami
 from drink_cli.commands.admin import admin
+from drink_cli.commands.cards import cards
 from drink_cli.commands.drops import cancel, drop, history, report, show
 from drink_cli.commands.machines import machines, watch
 from drink_cli.commands.tokens import tokens
@@ -33,6 +34,7 @@ main.command()(watch)
 main.command()(balance)
 main.command()(send)
 main.add_typer(tokens, name="tokens")
+main.add_typer(cards, name="cards")
 main.add_typer(admin, name="admin")
 
 

@@ -23,6 +23,7 @@ from drink_frontend.sessions.context import Services
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
+from drink_frontend.system.card_key import read_card_key
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.descriptors import raise_file_limit, share_out
 from drink_frontend.system.passwords import Argon2Hasher
@@ -135,7 +136,14 @@ class Frontend:
         self._links = LinkServer(open_links, agents, dispatch, clock, settings.links)
         self._stop = asyncio.Event()
         self._restart = False
-        accounts = Accounts(storage, hasher, clock, randomness, settings.accounts)
+        accounts = Accounts(
+            storage,
+            hasher,
+            clock,
+            randomness,
+            settings.accounts,
+            card_key=read_card_key(settings.accounts.card_key_file),
+        )
         self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server, accepted)
 
     def _edges(
@@ -351,13 +359,15 @@ class Administration:
 async def administration(settings: Settings) -> AsyncIterator[Administration]:
     """The use cases on the database itself, whether a frontend runs or not."""
     clock, randomness, links = SystemClock(), SystemRandomness(), Links()
-    hasher = Argon2Hasher()
+    hasher, card_key = Argon2Hasher(), read_card_key(settings.accounts.card_key_file)
     try:
         async with Database.open(settings.storage, beside=True) as storage:
             # They do not run here: the frontend that serves reacts to the commits.
             deadlines = Deadlines(storage, links, clock, settings.drops)
             yield Administration(
-                accounts=Accounts(storage, hasher, clock, randomness, settings.accounts),
+                accounts=Accounts(
+                    storage, hasher, clock, randomness, settings.accounts, card_key=card_key
+                ),
                 transfers=Transfers(storage, clock, randomness, settings.accounts),
                 alarms=AlarmReview(storage, clock),
                 machines=Machines(storage, clock, randomness),

@@ -24,7 +24,7 @@ from drink_cli.profile import (
 from drink_cli.text import iso_time, local_time, short
 
 SECRET_CHARS_MAX = 1024
-"""Characters read of a password or an iButton's number; the server takes fewer."""
+"""Characters read of a password or of the number of an iButton or card; the server takes fewer."""
 
 LOGIN_LIMIT_S = 90.0
 """Seconds that a login may take: where somebody guesses, it waits for its turn up to a minute."""
@@ -74,6 +74,9 @@ def login(
     ibutton: Annotated[
         bool, typer.Option("--ibutton", help="Log in with an iButton's number instead.")
     ] = False,
+    card: Annotated[
+        bool, typer.Option("--card", help="Log in with a card's number instead.")
+    ] = False,
     scope: Annotated[Scope, typer.Option(help="What the login may be used for.")] = Scope.ALL,
     name: Annotated[
         str, typer.Option("--name", metavar="TEXT", help="What to call the login in lists.")
@@ -81,12 +84,17 @@ def login(
 ) -> None:
     """Log in, and keep the token for the commands that follow.
 
-    The password, or the iButton's number, is asked for, or read from the standard input.
+    The password, or the number of the iButton or card, is asked for, or read from the standard
+    input.
     """
+    if ibutton and card:
+        raise CommandError("--ibutton or --card", Exit.USAGE)
     options = shared(context)
     profile = _profile_to_log_in(options.profile_name, server, authority, plain)
     if ibutton:
         request = pb.LoginRequest(ibutton=asked_secret("iButton: "))
+    elif card:
+        request = pb.LoginRequest(card=asked_secret("card: "))
     else:
         who = account or _asked("account: ")
         credentials = pb.PasswordCredentials(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from drink.v1 import account_service_pb2 as pb
+from drink_cli.api import Api
 from drink_cli.context import command, shared
 from drink_cli.errors import CommandError, Exit
 from drink_cli.text import iso_time, local_time
@@ -51,7 +52,7 @@ _WORDS: dict[int, str] = {wire: scope.value for scope, wire in SCOPES.items()}
 def list_tokens(context: typer.Context, *, account: Account = None) -> None:
     """Show the logins of the own account, the newest first; never the tokens themselves."""
     options = shared(context)
-    request = pb.ListTokensRequest(parent=_parent(account))
+    request = pb.ListTokensRequest(parent=account_path(account))
     with options.api() as api:
         found = api.rows(api.accounts.ListTokens, request, "tokens")
     rows = [_facts(each) for each in found]
@@ -81,19 +82,24 @@ def revoke(
     options = shared(context)
     with options.api() as api:
         if token is None:
-            request = pb.RevokeAllTokensRequest(parent=_parent(account), keep_current=others)
+            request = pb.RevokeAllTokensRequest(parent=account_path(account), keep_current=others)
             count = api.call(api.accounts.RevokeAllTokens, request).count
         else:
-            look = pb.GetAccountRequest()
-            owner = _parent(account) or api.call(api.accounts.GetAccount, look).account.name
+            owner = account_path(account) or own_account(api)
             name = f"{owner}/tokens/{token}"
             api.call(api.accounts.RevokeToken, pb.RevokeTokenRequest(name=name))
             count = 1
     options.output.result({"revoked": count}, f"{count} login{'' if count == 1 else 's'} ended")
 
 
-def _parent(account: str | None) -> str:
+def account_path(account: str | None) -> str:
+    """The resource name of an account; empty for None."""
     return "" if account is None else f"accounts/{account}"
+
+
+def own_account(api: Api) -> str:
+    """The resource name of the account that is logged in."""
+    return api.call(api.accounts.GetAccount, pb.GetAccountRequest()).account.name
 
 
 def _facts(token: pb.Token) -> dict[str, Any]:

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from drink_frontend.admin.command import operator, operator_account, recorded, run, table
+from drink_frontend.admin.command import (
+    moment,
+    operator,
+    operator_account,
+    recorded,
+    run,
+    table,
+)
+from drink_frontend.domain.cards import CardKind
 from drink_frontend.domain.entities import Account
 
 users = typer.Typer(help="Users.", no_args_is_help=True)
@@ -23,13 +31,16 @@ IButton = Annotated[str | None, typer.Option(help="16 hexadecimal digits.")]
 def _password(wanted: bool) -> str | None:
     if not wanted:
         return None
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    password = getpass.getpass("Password: ")
-    if password != getpass.getpass("Again: "):
+    password = _secret("Password: ")
+    if sys.stdin.isatty() and password != getpass.getpass("Again: "):
         typer.echo("The passwords differ.", err=True)
         raise typer.Exit(1)
     return password
+
+
+def _secret(prompt: str) -> str:
+    """A secret that is typed without being shown, or the next line of a pipe."""
+    return getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
 
 
 @users.command()
@@ -114,6 +125,55 @@ def list_users(context: typer.Context) -> None:
             for account in accounts
         ],
     )
+
+
+@users.command("cards")
+def list_cards(context: typer.Context, name: Name) -> None:
+    """Show the cards of a user; never their numbers."""
+    cards = run(context, lambda drink: drink.accounts.cards.list(operator_account(), name))
+    table(
+        ("card", "kind", "added", "kiosk only", "label"),
+        [
+            (
+                card.id,
+                card.kind.value.lower(),
+                moment(card.created_ms),
+                "yes" if card.kiosk_only else "",
+                card.name or "",
+            )
+            for card in cards
+        ],
+    )
+
+
+@users.command("add-card")
+@recorded
+def add_card(
+    context: typer.Context,
+    name: Name,
+    *,
+    barcode: Annotated[bool, typer.Option("--barcode", help="The number is a barcode.")] = False,
+    label: Annotated[str, typer.Option(help="What to call the card in lists.")] = "",
+) -> None:
+    """Add a card to a user; asks for its number, or reads one line of a pipe."""
+    kind = CardKind.BARCODE if barcode else CardKind.CHIP
+    number = _secret("Card: ")
+    card = run(
+        context,
+        lambda drink: drink.accounts.cards.add(operator(), name, kind, number, label=label),
+    )
+    typer.echo(f"{card.id} added")
+
+
+@users.command("remove-card")
+@recorded
+def remove_card(
+    context: typer.Context,
+    name: Name,
+    card: Annotated[str, typer.Argument(help="As `cards` shows it.")],
+) -> None:
+    """Remove a card of a user; ends every login that was made with a card of the user."""
+    run(context, lambda drink: drink.accounts.cards.remove(operator_account(), name, card))
 
 
 # A number below zero looks like an option.

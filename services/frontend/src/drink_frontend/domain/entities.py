@@ -14,6 +14,7 @@ class Proof(StrEnum):
 
     PASSWORD = "PASSWORD"  # noqa: S105
     IBUTTON = "IBUTTON"
+    CARD = "CARD"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class TokenInvalidError(DrinkError):
 
 
 class CredentialsInvalidError(DrinkError):
-    """Account and password, or the iButton, are wrong; the error does not tell which of them."""
+    """Account and password, or the iButton or card, are wrong; the error does not say which."""
 
     reason = "CREDENTIALS_INVALID"
     code = "UNAUTHENTICATED"
@@ -147,6 +147,34 @@ class TokenNotFoundError(DrinkError):
 
     reason = "TOKEN_NOT_FOUND"
     code = "NOT_FOUND"
+
+
+class CardNotFoundError(DrinkError):
+    """The account has no such card."""
+
+    reason = "CARD_NOT_FOUND"
+    code = "NOT_FOUND"
+
+
+class KioskRequiredError(DrinkError):
+    """Such a card logs in only at a paired kiosk: its number can be guessed or copied."""
+
+    reason = "KIOSK_REQUIRED"
+    code = "FAILED_PRECONDITION"
+
+
+class CardKeyUnavailableError(DrinkError):
+    """There is no key for the numbers of cards, or another one than that of other cards."""
+
+    reason = "CARD_KEY_UNAVAILABLE"
+    code = "FAILED_PRECONDITION"
+
+
+class TooManyCardsError(DrinkError):
+    """The account has as many cards as it may have; fact `cards_max`."""
+
+    reason = "TOO_MANY_CARDS"
+    code = "FAILED_PRECONDITION"
 
 
 class InsufficientCreditsError(DrinkError):

@@ -22,6 +22,8 @@ _MACHINE = re.compile(MACHINE_NAME)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _ITEM = re.compile(r"""[^"]{1,64}""", re.DOTALL)
 _IBUTTON = re.compile(r"[0-9A-Fa-f]{16}")
+_CHIP = re.compile(r"[0-9A-Fa-f]{8,32}")
+_BARCODE = re.compile(r"[A-Za-z0-9_.-]{6,64}")
 _TEXT = re.compile(r".{0,200}", re.DOTALL)
 
 _UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
@@ -92,6 +94,20 @@ def check_reason(value: str, field: str = "reason") -> str:
 def check_ibutton(value: str) -> str:
     """Returns an iButton's number in upper case; raises FieldInvalidError for any other text."""
     return _check(_IBUTTON, "ibutton", value, "must be 16 hexadecimal digits").upper()
+
+
+def check_chip(value: str, field: str = "chip") -> str:
+    """Returns the number of an iButton or radio chip in upper case.
+
+    Raises:
+        FieldInvalidError: it is no such number.
+    """
+    return _check(_CHIP, field, value, "must be 8 to 32 hexadecimal digits").upper()
+
+
+def check_barcode(value: str, field: str = "barcode") -> str:
+    """Returns a valid barcode; raises FieldInvalidError for any other text."""
+    return _check(_BARCODE, field, value, "must be 6 to 64 characters of A-Z a-z 0-9 _ . -")
 
 
 def check_password(value: str, field: str = "password") -> str:

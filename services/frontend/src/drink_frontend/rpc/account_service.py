@@ -5,11 +5,13 @@ from functools import partial
 
 from drink.v1 import account_service_pb2 as pb
 from drink.v1 import account_service_pb2_grpc
+from drink_frontend.domain.cards import CardKind
 from drink_frontend.domain.entities import ALL_ENTRIES, Account, Proof
-from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.domain.errors import FieldInvalidError, KioskRequiredError
 from drink_frontend.domain.limits import (
     PASSWORD_MAX,
     check_account,
+    check_barcode,
     check_ibutton,
     check_range,
     check_text,
@@ -18,12 +20,14 @@ from drink_frontend.domain.tokens import AccessToken
 from drink_frontend.rpc.calls import Context, administrator, caller, current_call
 from drink_frontend.rpc.conversion import (
     account_message,
+    card_message,
     entry_message,
     entry_selection,
     page_limit,
     page_token,
     page_token_after,
     parse_account,
+    parse_card_name,
     parse_page_token,
     parse_page_token_after,
     parse_scope,
@@ -49,31 +53,38 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self._accounts = accounts
         self._transfers = transfers
         self._tokens = accounts.tokens
+        self._cards = accounts.cards
         self._pages = pages
 
     async def Login(self, request: pb.LoginRequest, _context: Context) -> pb.LoginResponse:
-        """Returns a bearer token for a password or an iButton."""
+        """Returns a bearer token for a password, an iButton or a card."""
         scope = parse_scope(request.scope)
         name = check_text(request.display_name, "display_name")
-        account = await self._log_in(request, current_call().origin)
-        by_ibutton = request.WhichOneof("credentials") == "ibutton"
-        proof = Proof.IBUTTON if by_ibutton else Proof.PASSWORD
+        account, proof = await self._log_in(request, current_call().origin)
         token, expires_ms = await self._tokens.issue(account, proof, scope=scope, name=name)
         return pb.LoginResponse(
             token=token, expire_time=timestamp(expires_ms), account=account_message(account)
         )
 
-    async def _log_in(self, request: pb.LoginRequest, peer: str) -> Account:
+    async def _log_in(self, request: pb.LoginRequest, peer: str) -> tuple[Account, Proof]:
         match request.WhichOneof("credentials"):
             case "password":
                 name = parse_account(request.password.account, "password.account")
                 password = request.password.password
                 check_range(len(password), "password.password", 1, PASSWORD_MAX)
-                return await self._accounts.login_password(name, password, peer)
+                account = await self._accounts.login_password(name, password, peer)
+                return account, Proof.PASSWORD
             case "ibutton":
-                return await self._accounts.login_ibutton(check_ibutton(request.ibutton), peer)
+                login = await self._accounts.login_ibutton(check_ibutton(request.ibutton), peer)
+                return login.account, login.proof
+            case "card":
+                login = await self._accounts.login_card(request.card, peer)
+                return login.account, login.proof
+            case "barcode":
+                check_barcode(request.barcode)
+                raise KioskRequiredError("a barcode logs in only at a paired kiosk")
             case _:
-                raise FieldInvalidError("credentials", "must be a password or an iButton")
+                raise FieldInvalidError("credentials", "must be a password, an iButton or a card")
 
     async def Logout(self, _request: pb.LogoutRequest, _context: Context) -> pb.LogoutResponse:
         """Ends the login whose token the call brings."""
@@ -266,6 +277,36 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         name = parse_account(request.name, "name")
         account = await self._accounts.change(actor, name, password=request.password)
         return pb.SetPasswordResponse(account=account_message(account))
+
+    async def AddCard(self, request: pb.AddCardRequest, _context: Context) -> pb.AddCardResponse:
+        """Adds a card to a user."""
+        actor = administrator("add cards").name
+        name = parse_account(request.parent, "parent")
+        match request.WhichOneof("number"):
+            case "chip":
+                kind, number = CardKind.CHIP, request.chip
+            case "barcode":
+                kind, number = CardKind.BARCODE, request.barcode
+            case _:
+                raise FieldInvalidError("number", "must be a chip's or a barcode")
+        card = await self._cards.add(actor, name, kind, number, label=request.display_name)
+        return pb.AddCardResponse(card=card_message(card))
+
+    async def ListCards(
+        self, request: pb.ListCardsRequest, _context: Context
+    ) -> pb.ListCardsResponse:
+        """The cards of the caller, or of anybody for an administrator."""
+        name = parse_account(request.parent, "parent") if request.parent else caller().name
+        found = await self._cards.list(caller(), name)
+        return pb.ListCardsResponse(cards=map(card_message, found))
+
+    async def RemoveCard(
+        self, request: pb.RemoveCardRequest, _context: Context
+    ) -> pb.RemoveCardResponse:
+        """Removes a card of the caller, or of anybody for an administrator."""
+        account, card_id = parse_card_name(request.name, "name")
+        await self._cards.remove(caller(), account, card_id)
+        return pb.RemoveCardResponse()
 
 
 def _place(token: AccessToken) -> str:

@@ -14,6 +14,7 @@ from hashlib import sha256
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from drink.v1 import account_service_pb2, drop_service_pb2, machine_service_pb2
+from drink_frontend.domain.cards import CARD_ID_DIGITS, Card, CardKind
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import (
     Account,
@@ -65,6 +66,7 @@ SENSORS = {sensor: machine_service_pb2.Slot.Sensor.Value(f"SENSOR_{sensor}") for
 SCOPES = {scope: account_service_pb2.TokenScope.Value(f"TOKEN_SCOPE_{scope}") for scope in Scope}
 """The drink.v1 value of each scope of a token."""
 
+_CARD_KINDS = {kind: account_service_pb2.Card.Kind.Value(f"KIND_{kind}") for kind in CardKind}
 _REACHES = {reach: machine_service_pb2.Machine.Reach.Value(f"REACH_{reach}") for reach in Reach}
 _ENTRY_KINDS = {
     TransferKind.MOVE: account_service_pb2.Entry.KIND_TRANSFER,
@@ -80,6 +82,7 @@ _SCOPES_BY_WIRE: dict[int, Scope] = {
 
 _DROP_ID = re.compile(r"[0-9A-Z]{26}")
 _TOKEN_ID = re.compile(rf"[0-9a-f]{{{TOKEN_ID_DIGITS}}}")
+_CARD_ID = re.compile(rf"[0-9a-f]{{{CARD_ID_DIGITS}}}")
 _SLOT_NUMBER = re.compile(r"[1-9][0-9]?")
 _SEQUENCE = struct.Struct(">Q")
 _SEAL_BYTES = 10
@@ -119,6 +122,11 @@ def token_name(token: AccessToken) -> str:
     return f"accounts/{token.account}/tokens/{token.id}"
 
 
+def card_name(card: Card) -> str:
+    """`accounts/{account}/cards/{card}`."""
+    return f"accounts/{card.account}/cards/{card.id}"
+
+
 def counterpart_name(account: str) -> str:
     """`accounts/{account}` for a user's account, the plain name for funding and sales accounts."""
     if account == FUNDING_ACCOUNT or account.startswith(_SALES_PREFIX):
@@ -152,6 +160,18 @@ def parse_token_name(name: str, field: str) -> tuple[str, str]:
     if not _TOKEN_ID.fullmatch(token_id):
         raise FieldInvalidError(field, "must be accounts/{account}/tokens/{token}")
     return parse_account(account, field), token_id
+
+
+def parse_card_name(name: str, field: str) -> tuple[str, str]:
+    """Account and id of the card in `accounts/{account}/cards/{card}`.
+
+    Raises:
+        FieldInvalidError: the name is invalid.
+    """
+    account, _, card_id = name.partition("/cards/")
+    if not _CARD_ID.fullmatch(card_id):
+        raise FieldInvalidError(field, "must be accounts/{account}/cards/{card}")
+    return parse_account(account, field), card_id
 
 
 def parse_scope(scope: int) -> Scope:
@@ -303,6 +323,17 @@ def token_message(token: AccessToken, current: str | None) -> account_service_pb
         last_use_time=optional_timestamp(token.used_ms),
         expire_time=timestamp(token.expires_ms),
         current=token.digest == current,
+    )
+
+
+def card_message(card: Card) -> account_service_pb2.Card:
+    """A card as a drink.v1 message."""
+    return account_service_pb2.Card(
+        name=card_name(card),
+        kind=_CARD_KINDS[card.kind],
+        display_name=card.name or "",
+        create_time=timestamp(card.created_ms),
+        kiosk_only=card.kiosk_only,
     )
 
 

@@ -87,7 +87,7 @@ class SessionState:
 
         Args:
             account: The account, as it was authenticated.
-            ibutton: Digest of the iButton; None for a login by password.
+            ibutton: Digest of the iButton or card; None for a login by password.
         """
         self.log_out()
         self.account, self._since_ms = account.name, account.since_ms

@@ -27,7 +27,6 @@ from drink_frontend.sessions.replies import (
 from drink_frontend.sessions.reply_codes import FAILED_DROPS, Refused, ReplyCode
 from drink_frontend.sessions.state import SessionState, retry_unavailable
 from drink_frontend.usecases.placement import DropOrder
-from drink_frontend.usecases.tokens import digest
 
 
 def user(session: SessionState, name: str) -> Reply:
@@ -49,24 +48,31 @@ async def password(session: SessionState, secret: str) -> Reply:
 async def auth(session: SessionState, name: str, secret: str) -> Reply:
     """AUTH: USER and PASS in one command."""
     accounts = session.services.accounts
-    return await _log_in(session, accounts.login_password(name, secret, session.origin))
+
+    async def attempt() -> tuple[Account, str | None]:
+        return await accounts.login_password(name, secret, session.origin), None
+
+    return await _log_in(session, attempt())
 
 
 async def ibutton(session: SessionState, number: str) -> Reply:
     """IBUTTON: logs in the account of an iButton."""
     accounts = session.services.accounts
-    attempt = accounts.login_ibutton(number, session.origin)
-    return await _log_in(session, attempt, digest(number.upper()))
+
+    async def attempt() -> tuple[Account, str | None]:
+        login = await accounts.login_ibutton(number, session.origin)
+        return login.account, login.digest
+
+    return await _log_in(session, attempt())
 
 
-async def _log_in(
-    session: SessionState, attempt: Awaitable[Account], ibutton: str | None = None
-) -> Reply:
+async def _log_in(session: SessionState, attempt: Awaitable[tuple[Account, str | None]]) -> Reply:
+    """Logs in the account that an attempt returns, with the digest of an iButton or card."""
     # At a kiosk a failed login of the next person must not leave the account of the last one open.
     session.log_out()
     session.logging_in = True
     try:
-        account = await attempt
+        account, ibutton = await attempt
     except CredentialsInvalidError:
         session.login_failures += 1
         raise

@@ -31,13 +31,14 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import REAL, TypeEngine
 
+from drink_frontend.domain.cards import CardKind
 from drink_frontend.domain.drop import CAUSES, State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.domain.tokens import Scope
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -184,6 +185,23 @@ scoped_tokens = Table(
 )
 """Bearer tokens with some rights only. A program of release 0.1.0 gives every token of `tokens` all
 rights; it does not know this table, and so refuses these tokens."""
+
+cards = Table(
+    "cards",
+    metadata,
+    _text("digest", key=True),
+    Column("account", _TEXT, ForeignKey("accounts.name"), nullable=False),
+    _text("kind"),
+    _column("length"),
+    _text("name", null=True),
+    _column("created_ms"),
+    _text("key_id"),
+    _check("kind", f"kind IN {_among(*CardKind)}"),
+    _check("length", "length >= 1"),
+    Index("cards_by_account", "account", "created_ms"),
+    **_STRICT_BY_KEY,
+)
+"""Cards with which people log in: each number as a hash under a key that is not in the database."""
 
 frontends = Table(
     "frontends",

@@ -9,6 +9,7 @@ from sqlalchemy.sql import ClauseElement
 from drink_frontend.storage.accounts import AccountTable
 from drink_frontend.storage.alarms import AlarmTable
 from drink_frontend.storage.audit import AuditTable
+from drink_frontend.storage.cards import CardTable
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
@@ -33,6 +34,7 @@ class Transaction:
 
     Attributes:
         accounts: Accounts and credentials.
+        cards: Cards with which people log in.
         tokens: Bearer tokens.
         ledger: Transfers.
         machines: Machines and slots.
@@ -49,6 +51,7 @@ class Transaction:
         "accounts",
         "alarms",
         "audit",
+        "cards",
         "drops",
         "frontends",
         "ledger",
@@ -62,6 +65,7 @@ class Transaction:
         self._executor = executor
         self.touched = ChangeSet()
         self.accounts = AccountTable(executor, self.touched)
+        self.cards = CardTable(executor, self.touched)
         self.tokens = TokenTable(executor, self.touched, tokens_max)
         self.ledger = LedgerTable(executor, self.touched)
         self.machines = MachineTable(executor, self.touched)

@@ -2,16 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
+from drink_frontend.domain.cards import CardKey, CardKind, is_kiosk_only
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Proof
 from drink_frontend.domain.errors import (
     AccountNotFoundError,
+    AlreadyExistsError,
     FieldInvalidError,
+    KioskRequiredError,
 )
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind
 from drink_frontend.domain.limits import (
     PASSWORD_MAX,
     check_account,
+    check_chip,
     check_ibutton,
     check_password,
     check_range,
@@ -20,10 +26,26 @@ from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.statements import SEQUENCE_MAX
 from drink_frontend.storage.transaction import Transaction
+from drink_frontend.usecases.cards import Cards, chip_digests
 from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.settings import AccountSettings
 from drink_frontend.usecases.tokens import Tokens, digest
 from drink_frontend.usecases.users import check_administered, user, user_shown
+
+
+@dataclass(frozen=True, slots=True)
+class CardLogin:
+    """A login by an iButton or a card.
+
+    Attributes:
+        account: The account that logs in.
+        digest: Digest of the iButton or card, by which the login stays valid.
+        proof: IBUTTON or CARD: with which of them tokens of the login are revoked.
+    """
+
+    account: Account
+    digest: str = field(repr=False)
+    proof: Proof
 
 
 class Accounts:
@@ -35,9 +57,11 @@ class Accounts:
         clock: Time.
         randomness: Ids and tokens.
         settings: Limits.
+        card_key: The key for the numbers of cards; None if there is none.
         sleep: Waits for that many seconds of the clock.
 
     Attributes:
+        cards: The use cases of cards.
         tokens: The use cases of bearer tokens.
     """
 
@@ -49,12 +73,15 @@ class Accounts:
         randomness: Randomness,
         settings: AccountSettings,
         *,
+        card_key: CardKey | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._storage = storage
         self._hasher = hasher
         self._clock = clock
         self._randomness = randomness
+        self._card_key = card_key
+        self.cards = Cards(storage, clock, card_key)
         self.tokens = Tokens(storage, clock, randomness, settings.token_ttl_s)
         self._logins = Logins(clock, settings.logins, sleep)
 
@@ -84,21 +111,47 @@ class Accounts:
         whose = name.casefold()
         return await self._log_in(origin, whose, verify)
 
-    async def login_ibutton(self, ibutton: str, origin: str) -> Account:
-        """The account that an iButton belongs to.
+    async def login_ibutton(self, ibutton: str, origin: str) -> CardLogin:
+        """The login by an iButton, or by a card with a number as long.
 
         Raises:
-            CredentialsInvalidError: it belongs to none.
+            CredentialsInvalidError: it belongs to no account.
             RateLimitedError: too many attempts failed.
         """
-        ibutton_digest = _ibutton_digest(ibutton)
+        try:
+            digests = chip_digests(self._card_key, check_ibutton(ibutton))
+        except FieldInvalidError:
+            digests = ()
+        return await self._log_in_chip(digests, origin)
+
+    async def login_card(self, number: str, origin: str) -> CardLogin:
+        """The login by the number of an iButton or radio chip.
+
+        Raises:
+            FieldInvalidError: it is no such number.
+            KioskRequiredError: the number is short enough to be guessed.
+            CredentialsInvalidError: it belongs to no account.
+            RateLimitedError: too many attempts failed.
+        """
+        number = check_chip(number, "card")
+        if is_kiosk_only(CardKind.CHIP, len(number)):
+            raise KioskRequiredError("a card with so short a number logs in only at a paired kiosk")
+        return await self._log_in_chip(chip_digests(self._card_key, number), origin)
+
+    async def _log_in_chip(self, digests: Sequence[str], origin: str) -> CardLogin:
+        """The login by the number with these digests: that of iButtons, then that of cards."""
+        matched = []
 
         async def find() -> Account | None:
-            if ibutton_digest is None:
-                return None
-            return await self._storage.read(lambda tx: tx.accounts.by_ibutton(ibutton_digest))
+            for proof, each in zip((Proof.IBUTTON, Proof.CARD), digests, strict=False):
+                account = await self._storage.read(partial(_holder, each))
+                if account is not None:
+                    matched.append((each, proof))
+                    return account
+            return None
 
-        return await self._log_in(origin, f"ibutton {ibutton_digest}", find)
+        account = await self._log_in(origin, f"ibutton {next(iter(digests), None)}", find)
+        return CardLogin(account, *matched[0])
 
     async def _log_in(
         self, origin: str, whose: str, verify: Callable[[], Awaitable[Account | None]]
@@ -196,6 +249,7 @@ class Accounts:
         }
 
         def create(tx: Transaction) -> Account:
+            self._check_no_card(tx, ibutton)
             earlier = tx.accounts.find(name) if readmit else None
             if earlier is not None and earlier.closed:
                 tx.accounts.readmit(
@@ -206,6 +260,7 @@ class Accounts:
                     ibutton_digest=ibutton_digest,
                 )
                 tx.tokens.remove_all(earlier.name)
+                tx.cards.remove_all(earlier.name)
                 facts = {"readmitted": True, **given, **_limited(tx, 0)}
                 _audit(tx, actor, earlier.name, now_ms, facts)
                 return user(tx, earlier.name)
@@ -271,6 +326,7 @@ class Accounts:
             ibutton_digest = None
 
         def change(tx: Transaction) -> Account:
+            self._check_no_card(tx, ibutton)
             before = user(tx, name)
             if (admin is False or closed) and not force:
                 check_administered(tx, before)
@@ -293,6 +349,13 @@ class Accounts:
 
         return await self._storage.write(change)
 
+    def _check_no_card(self, tx: Transaction, ibutton: str | None) -> None:
+        """Raises AlreadyExistsError if the iButton is a card of an account, whose it stays."""
+        if ibutton is not None and self._card_key is not None:
+            of_card = self._card_key.digest(CardKind.CHIP, check_ibutton(ibutton))
+            if tx.cards.get(of_card) is not None:
+                raise AlreadyExistsError("the iButton is a card of an account")
+
     async def _hash(self, password: str | None) -> str | None:
         return None if password is None else await self._hasher.hash(check_password(password))
 
@@ -302,11 +365,8 @@ def _owns(tx: Transaction, name: str, ibutton_digest: str | None) -> bool:
     return owner is not None and owner.name == name
 
 
-def _ibutton_digest(ibutton: str) -> str | None:
-    try:
-        return digest(check_ibutton(ibutton))
-    except FieldInvalidError:
-        return None
+def _holder(chip_digest: str, tx: Transaction) -> Account | None:
+    return tx.cards.holder(chip_digest)
 
 
 def _limited(tx: Transaction, credit_limit: int | None) -> dict[str, int]:

@@ -39,7 +39,7 @@ class Permit:
     Attributes:
         account: Name of the account.
         token: Digest of the bearer token, if it was one.
-        ibutton: Digest of the iButton, if it was one.
+        ibutton: Digest of the iButton or card, if it was one.
         password_hash: Hash of the password, if it was neither.
     """
 
@@ -54,7 +54,7 @@ class Permit:
             bearer = tx.tokens.holder(self.token, now_ms)
             account = None if bearer is None else bearer.account
         elif self.ibutton is not None:
-            account = tx.accounts.by_ibutton(self.ibutton)
+            account = tx.cards.holder(self.ibutton)
         else:
             account = tx.accounts.get(self.account)
             if account is not None and account.password_hash != self.password_hash:

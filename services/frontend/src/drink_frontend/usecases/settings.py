@@ -1,5 +1,7 @@
 """Settings of drops and accounts."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -155,6 +157,12 @@ class AccountSettings(BaseModel):
     the process, in nice levels; default 5, a third of the weight. So logins, right and wrong ones,
     use the processor time that drops leave; 0 gives both the same priority."""
 
+    card_key_file: Path | None = None
+    """File with the key under which the numbers of cards are hashed, 32 to 1,024 bytes; unset: no
+    cards can be added. All frontends of a database have the same key, and it is not in the
+    database's backups: without the key nobody can find the short number of a card by trying all
+    numbers, and with another key no card logs in."""
+
     transfers_per_s: float = Field(default=5, gt=0, le=10_000)
     """Transfers of credits per second that one account may make in the long run; default 5. Two
     accounts can send the same credit to and fro, and each transfer's 350 bytes stay in the database
@@ -164,4 +172,4 @@ class AccountSettings(BaseModel):
     """The same at once, after a quiet time; default 300."""
 
     logins: LoginSettings = Field(default_factory=LoginSettings)
-    """Rates at which passwords and iButtons can be guessed."""
+    """Rates at which passwords, iButtons and cards can be guessed."""

@@ -1,0 +1,139 @@
+"""Cards of accounts: adding, listing and removing them."""
+
+from collections.abc import Sequence
+
+from drink_frontend.domain.cards import Card, CardKey, CardKind
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Proof
+from drink_frontend.domain.errors import (
+    AlreadyExistsError,
+    CardKeyUnavailableError,
+    CardNotFoundError,
+    TooManyCardsError,
+)
+from drink_frontend.domain.limits import check_barcode, check_chip, check_text
+from drink_frontend.domain.ports import Clock
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.transaction import Transaction
+from drink_frontend.usecases.tokens import digest
+from drink_frontend.usecases.users import user, user_shown
+
+CARDS_MAX = 20
+"""Most cards of one account: more than anybody carries; all of them fit on one page."""
+
+
+def chip_digests(key: CardKey | None, number: str) -> Sequence[str]:
+    """The digests under which the number of a chip may be stored.
+
+    Args:
+        key: The key for the numbers of cards; None if there is none.
+        number: The number, as `check_chip` returned it.
+
+    Returns:
+        The digest of an iButton in an account's own row, and that of a card.
+    """
+    of_ibutton = digest(number)
+    return (of_ibutton,) if key is None else (of_ibutton, key.digest(CardKind.CHIP, number))
+
+
+class Cards:
+    """Use cases of cards.
+
+    Args:
+        storage: The database.
+        clock: Time.
+        key: The key for the numbers of cards; None if there is none.
+    """
+
+    def __init__(self, storage: Database, clock: Clock, key: CardKey | None) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._key = key
+
+    async def add(
+        self, actor: str, name: str, kind: CardKind, number: str, *, label: str = ""
+    ) -> Card:
+        """Adds a card to a user.
+
+        Only administrators may: the answer says whether a number is in use, and so could be used to
+        search for others' cards.
+
+        Args:
+            actor: Who adds it, for the audit log.
+            name: The user.
+            kind: What kind of number the card has.
+            number: The number.
+            label: What the user calls the card.
+
+        Raises:
+            FieldInvalidError: the number or label is invalid.
+            CardKeyUnavailableError: there is no key, or another one than that of other cards.
+            AccountNotFoundError: there is no such user.
+            AlreadyExistsError: an account has the card.
+            TooManyCardsError: the user has CARDS_MAX cards.
+        """
+        number = check_barcode(number) if kind is CardKind.BARCODE else check_chip(number)
+        check_text(label, "display_name")
+        key, now_ms = self._key, self._clock.now_ms()
+        if key is None:
+            raise CardKeyUnavailableError("the setting accounts.card_key_file has no value")
+        digests = [key.digest(kind, number)]
+        if kind is CardKind.CHIP:
+            digests.append(digest(number))
+
+        def add(tx: Transaction) -> Card:
+            account = user(tx, name)
+            if tx.cards.has_other_key(key.id):
+                raise CardKeyUnavailableError("other cards were added with another key")
+            for each in digests:
+                if (holder := tx.cards.holder(each)) is not None:
+                    whose = "the account" if holder.name == account.name else "another account"
+                    raise AlreadyExistsError(f"{whose} has this card")
+            if len(tx.cards.list(account.name)) >= CARDS_MAX:
+                raise TooManyCardsError("the account has too many cards", cards_max=CARDS_MAX)
+            card = Card(digests[0], account.name, kind, len(number), label or None, now_ms)
+            tx.cards.add(card, key.id)
+            self._audit(tx, actor, card, "card_added")
+            return card
+
+        return await self._storage.write(add)
+
+    async def list(self, caller: Account, name: str) -> Sequence[Card]:
+        """The cards of a user, the oldest first.
+
+        Raises:
+            NotOwnerError: they are not the caller's, who is no administrator.
+            AccountNotFoundError: there is no such user.
+        """
+        return await self._storage.read(
+            lambda tx: tx.cards.list(user_shown(tx, caller, name, "cards").name)
+        )
+
+    async def remove(self, caller: Account, name: str, card_id: str) -> None:
+        """Removes a card of a user, and ends every login that was made with a card of the user.
+
+        Raises:
+            NotOwnerError: it is not the caller's, who is no administrator.
+            AccountNotFoundError: there is no such user.
+            CardNotFoundError: the user has no such card.
+        """
+
+        def remove(tx: Transaction) -> None:
+            account = user_shown(tx, caller, name, "cards")
+            card = next((each for each in tx.cards.list(account.name) if each.id == card_id), None)
+            if card is None:
+                raise CardNotFoundError("no such card")
+            tx.cards.remove(card)
+            tx.tokens.remove_all(account.name, Proof.CARD)
+            self._audit(tx, caller.name, card, "card_removed")
+
+        await self._storage.write(remove)
+
+    def _audit(self, tx: Transaction, actor: str, card: Card, what: str) -> None:
+        record = AuditRecord(
+            AuditKind.ACCOUNT_CHANGED,
+            self._clock.now_ms(),
+            actor,
+            account=card.account,
+            facts={what: card.id, "card_kind": card.kind.value},
+        )
+        tx.audit.add(record)
