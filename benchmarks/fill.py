@@ -67,6 +67,11 @@ _AUDIT = f"""
         (SELECT 0 AS step UNION ALL SELECT 1 UNION ALL SELECT 2)
     ORDER BY sequence, step"""
 
+_SALES = f"""
+    INSERT INTO stock_movements (machine, slot, kind, change, on_hand, at_ms, actor, drop_id)
+    SELECT machine, slot, 'SOLD', -1, 0, settled_ms, 'agent:' || machine, id
+    FROM {_THESE} ORDER BY sequence"""
+
 _SUMS = """
     WITH added AS (SELECT account, machine, slot, COUNT(*) AS drops FROM drops
         WHERE sequence > :after GROUP BY account, machine, slot)"""
@@ -81,6 +86,10 @@ _TOTALS = (
     INSERT INTO audit (kind, at_ms, actor, machine, facts)
     SELECT 'STOCK_CHANGED', {_BEGAN_MS}, 'operator', machine, '{{"slot":' || slot
         || ',"from":{{"on_hand":0}},"to":{{"on_hand":' || drops || '}}}}' FROM sold""",
+    f"""{_SUMS}
+    INSERT INTO stock_movements (machine, slot, kind, change, on_hand, at_ms, actor)
+    SELECT machine, slot, 'COUNTED', SUM(drops), 0, {_BEGAN_MS}, 'operator' FROM added
+    GROUP BY machine, slot""",
     f"""{_SUMS} UPDATE slots SET (loaded, dispensed) =
         (SELECT slots.loaded + SUM(drops), slots.dispensed + SUM(drops) FROM added
         WHERE added.machine = slots.machine AND added.slot = slots.number)
@@ -108,6 +117,7 @@ def fill(database: Path, count: int) -> None:
             connection.execute(_DROPS, {"first": first, "end": end})
             connection.execute(_TRANSFERS, {"after": last})
             connection.execute(_AUDIT, {"after": last})
+            connection.execute(_SALES, {"after": last})
             connection.execute("COMMIT")
             last += end - first
         connection.execute("BEGIN")

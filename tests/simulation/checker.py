@@ -17,6 +17,7 @@ from tests.simulation.world import World
 from tests.support.oracle import (
     FINAL,
     Ledger,
+    Stock,
     Violation,
     check_move,
     check_slots,
@@ -54,6 +55,7 @@ class _Books:
     ledger: Ledger = field(default_factory=Ledger)
     drops: dict[str, _Drop] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    stock: Stock = field(default_factory=Stock)
     audited: int = 0
 
 
@@ -123,7 +125,10 @@ class Checker:
         if fresh or audited:
             self._violate_all(self._books.ledger.check_totals(read_totals(self._connection)))
             drops = ((each.machine, each.slot, each.state) for each in self._books.drops.values())
-            self._violate_all(check_slots(read_slots(self._connection), drops))
+            slots = read_slots(self._connection)
+            self._violate_all(check_slots(slots, drops))
+            self._books.stock.read(self._connection)
+            self._violate_all(self._books.stock.check(slots))
 
     def _read_audit(self) -> bool:
         rows = self.rows(

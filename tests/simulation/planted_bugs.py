@@ -20,13 +20,15 @@ from drink_agent.journal.file import Journal
 from drink_agent.journal.format import encode_frame
 from drink_frontend.domain import drop as drop_rules
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Drop, Refund, Result, Slot
+from drink_frontend.domain.entities import Account, Drop, Refund, Result, Slot, StockMovement
 from drink_frontend.domain.errors import TokenInvalidError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
+from drink_frontend.domain.stock import MovementKind
 from drink_frontend.domain.tokens import Bearer
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.refunds import RefundTable
+from drink_frontend.storage.stock import StockTable
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases import agents, placement
 from drink_frontend.usecases.advance import advance
@@ -244,6 +246,18 @@ def double_refund(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RefundTable, "add", once_more)
 
 
+def sale_without_movement(patch: pytest.MonkeyPatch) -> None:
+    """The item of a drop that an operator decides leaves its slot without a movement."""
+    add = StockTable.add
+
+    def forgetful(table: StockTable, movement: StockMovement) -> StockMovement:
+        if movement.kind is MovementKind.SOLD and movement.actor == "operator":
+            return movement
+        return add(table, movement)
+
+    patch.setattr(StockTable, "add", forgetful)
+
+
 def last_in_first_out(patch: pytest.MonkeyPatch) -> None:
     """The newest drop of a machine goes first."""
 
@@ -337,6 +351,7 @@ PLANTED_BUGS = (
     PlantedBug("a credit limit without the holds", limit_without_holds, guarded=False),
     PlantedBug("cached balance written back absolute", absolute_balance, guarded=False),
     PlantedBug("a drop is refunded twice", double_refund, guarded=False),
+    PlantedBug("a sale without a movement of stock", sale_without_movement),
     PlantedBug("LIFO queue", last_in_first_out),
     PlantedBug("drop without login", drop_without_login, 7_013),
     PlantedBug("a superseded link dispatches", forget_epoch, 7_021),

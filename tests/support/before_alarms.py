@@ -67,6 +67,14 @@ ASKED = (
     " ORDER BY sequence"
 )
 
+MOVEMENTS = [("d", 1, "COUNTED", 9, 8, 5, "frontend", "opening", None)]
+"""What ASKED_MOVEMENTS answers after the migration."""
+
+ASKED_MOVEMENTS = (
+    "SELECT machine, slot, kind, change, on_hand, at_ms, actor, reason, drop_id"
+    " FROM stock_movements ORDER BY sequence"
+)
+
 
 def migrate_to_release(settings: StorageSettings, patch: pytest.MonkeyPatch) -> None:
     """Migrates to the schema of release 0.1.0."""

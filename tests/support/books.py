@@ -9,7 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Reach, Refund
+from drink_frontend.domain.entities import (
+    AuditKind,
+    AuditRecord,
+    Drop,
+    Reach,
+    Refund,
+    StockMovement,
+)
 from drink_frontend.domain.ledger import (
     FUNDING_ACCOUNT,
     AccountKind,
@@ -17,11 +24,12 @@ from drink_frontend.domain.ledger import (
     TransferKind,
     sales_account,
 )
-from drink_frontend.domain.stock import place_of
+from drink_frontend.domain.stock import MovementKind, place_of
 from drink_frontend.domain.tokens import AccessToken, Scope, day_of
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
+from drink_frontend.usecases.advance import sale_of
 
 NOW = 1_800_000_000_000
 PRICE = 50
@@ -64,9 +72,15 @@ def load(tx: Transaction, machine: str, number: int, on_hand: int) -> None:
     """A person counts a slot."""
     before = tx.machines.slot(machine, number)
     assert before is not None
-    tx.machines.update_slot(machine, number, NOW, on_hand=on_hand)
+    adjust(tx, machine, number, on_hand - before.on_hand)
     facts = {"slot": number, "from": {"on_hand": before.on_hand}, "to": {"on_hand": on_hand}}
     tx.audit.add(AuditRecord(AuditKind.STOCK_CHANGED, NOW, "root", machine=machine, facts=facts))
+
+
+def adjust(tx: Transaction, machine: str, number: int, change: int, **details: Any) -> None:
+    """Items are put into a slot or taken out, past the audit log."""
+    movement = StockMovement(machine, number, MovementKind.COUNTED, change, NOW, "root")
+    tx.stock.adjust(replace(movement, **details))
 
 
 def token(digest: str, account: str = "alice", **changes: Any) -> AccessToken:
@@ -163,6 +177,8 @@ def advance(tx: Transaction, drop_id: str, target: State, cause: Cause, **detail
     source, place = place_of(before.state), place_of(target)
     if source is not place:
         tx.machines.move_item(before.machine, before.slot, source, place, NOW)
+    if target is State.DISPENSED:
+        tx.stock.add(sale_of(before, "agent:d", NOW))
     record(tx, before, event="TEST", **{"from": before.state, "to": target, "cause": cause})
     return kept(tx, drop_id)
 

@@ -229,6 +229,38 @@ def check_move(drop: str, before: str | None, after: str) -> Iterator[Violation]
         yield 21, f"{drop} goes from {before} to {after}"
 
 
+class Stock:
+    """Adds up the movements of stock.
+
+    Attributes:
+        last: Sequence of the last movement.
+        items: By machine and slot: the sum of its changes.
+    """
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.items: defaultdict[tuple[str, int], int] = defaultdict(int)
+
+    def read(self, connection: sqlite3.Connection) -> None:
+        """Adds the movements that were stored since the last call."""
+        rows = connection.execute(
+            "SELECT sequence, machine, slot, change FROM stock_movements"
+            " WHERE sequence > ? ORDER BY sequence",
+            (self.last,),
+        )
+        for sequence, machine, slot, change in rows:
+            self.items[machine, slot] += change
+            self.last = sequence
+
+    def check(self, slots: Iterable[Slot]) -> Iterator[Violation]:
+        """Invariant 27: the movements of a slot add up to the items that are in it."""
+        for slot in slots:
+            items = slot.on_hand + slot.reserved + slot.unknown
+            moved = self.items[slot.machine, slot.number]
+            if items != moved:
+                yield 27, f"{slot} has {items} items, its movements add up to {moved}"
+
+
 def check_slots(
     slots: Iterable[Slot], drops: Iterable[tuple[str, int, str]]
 ) -> Iterator[Violation]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.entities import MovementSelection
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.storage.engine import DatabaseConnection, Query
 from drink_frontend.storage.postgres_engine import PostgresEngine
@@ -19,10 +20,12 @@ from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import verify_books
 from tests.support.books import (
+    adjust,
     advance,
     found,
     fund,
     limit,
+    load,
     move,
     refund,
     reserve,
@@ -42,6 +45,13 @@ USERS = st.sampled_from(["alice", "bob"])
 AMOUNTS = st.sampled_from([0, 1, 49, 50, 999, 1_000, 1_000_000])
 
 
+def move_stock(tx: Transaction, slot: int, change: int) -> None:
+    """A person changes a slot by so many items."""
+    kept = tx.machines.slot("d", slot)
+    assert kept is not None
+    load(tx, "d", slot, kept.on_hand + change)
+
+
 class Model:
     """What the books must say: a few sums."""
 
@@ -50,6 +60,7 @@ class Model:
         self.states: list[tuple[str, int, int, State]] = []
         self.refunded: set[int] = set()
         self.limits = {"alice": 0, "bob": 0}
+        self.loaded = {1: 5, 2: 5}
 
     def held(self, user: str) -> int:
         open_drops = (drop for drop in self.states if drop[0] == user and not drop[3].final)
@@ -58,11 +69,14 @@ class Model:
     def can_pay(self, user: str, amount: int) -> bool:
         return not amount or self.owned[user] - self.held(user) + self.limits[user] >= amount
 
-    def can_reserve(self, slot: int) -> bool:
+    def on_hand(self, slot: int) -> int:
         gone = [
             drop for drop in self.states if drop[2] == slot and drop[3] is not State.NOT_DISPENSED
         ]
-        return len(gone) < 5
+        return self.loaded[slot] - len(gone)
+
+    def can_reserve(self, slot: int) -> bool:
+        return self.on_hand(slot) > 0
 
     def can_move(self, number: int, target: State) -> bool:
         state = self.states[number][3]
@@ -173,6 +187,24 @@ class Books(RuleBasedStateMachine):
             self.model.refunded.add(number)
             self.model.owned[user] += amount
 
+    @rule(slot=st.sampled_from([1, 2]), change=st.integers(-6, 3))
+    def move_stock(self, slot: int, change: int) -> None:
+        """Invariant 27: as many items as are on hand can leave a slot, each with its movement."""
+        expected = self.model.on_hand(slot) + change >= 0
+        assert self.carry_out(lambda tx: move_stock(tx, slot, change)) == expected
+        if expected:
+            self.model.loaded[slot] += change
+
+    @rule(slot=st.sampled_from([1, 2]), change=st.integers(-1, 1))
+    def move_stock_twice_by_one_request(self, slot: int, change: int) -> None:
+        request_id = f"{self.requests}"
+
+        def twice(tx: Transaction) -> None:
+            for _ in range(2):
+                adjust(tx, "d", slot, change, request_id=request_id)
+
+        assert not self.carry_out(twice)
+
     @rule(user=USERS, amount=AMOUNTS)
     def take_from_sales(self, user: str, amount: int) -> None:
         request_id = f"{self.requests}"
@@ -201,6 +233,10 @@ class Books(RuleBasedStateMachine):
             waiting = sum(state in {State.RESERVED, State.DISPATCHED} for state in states)
             expected = (waiting, states.count(State.DISPENSED), states.count(State.UNKNOWN))
             assert (kept.reserved, kept.dispensed, kept.unknown) == expected
+            assert kept.on_hand == self.model.on_hand(slot)
+            moved = tx.stock.list(None, 1_000, MovementSelection(slot=("d", slot)))
+            items = kept.on_hand + kept.reserved + kept.unknown
+            assert sum(movement.change for movement in moved) == items
 
     @invariant()
     def the_books_verify(self) -> None:

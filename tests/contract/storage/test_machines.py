@@ -10,7 +10,7 @@ from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.stock import STOCK_MAX, Place, Sensor
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
-from tests.support.books import NOW, add_machine
+from tests.support.books import NOW, add_machine, adjust
 from tests.support.entities import make_machine, make_slot
 
 
@@ -82,10 +82,10 @@ async def test_update_slot_changes_only_what_is_given(house: Database) -> None:
     assert (slot.price, slot.sensor, slot.updated_ms) == (0, Sensor.EMPTY, NOW + 1)
     assert (slot.item, slot.enabled, slot.on_hand, slot.available) == ("item 1", True, 5, 0)
     await house.write(
-        lambda tx: tx.machines.update_slot("d", 1, NOW + 2, item="Tea", enabled=False, on_hand=9)
+        lambda tx: tx.machines.update_slot("d", 1, NOW + 2, item="Tea", enabled=False)
     )
     slot = await _slot(house)
-    assert (slot.item, slot.enabled, slot.on_hand, slot.price) == ("Tea", False, 9, 0)
+    assert (slot.item, slot.enabled, slot.on_hand, slot.price) == ("Tea", False, 5, 0)
 
 
 async def test_items_move_from_place_to_place(house: Database) -> None:
@@ -110,7 +110,7 @@ async def test_items_move_from_place_to_place(house: Database) -> None:
 
 async def test_a_count_by_hand_leaves_what_is_under_way(house: Database) -> None:
     await house.write(lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW))
-    await house.write(lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=0))
+    await house.write(lambda tx: adjust(tx, "d", 1, -4))
     slot = await _slot(house)
     assert (slot.on_hand, slot.reserved) == (0, 1)
     await house.write(lambda tx: tx.machines.move_item("d", 1, Place.RESERVED, Place.ON_HAND, NOW))
@@ -119,7 +119,7 @@ async def test_a_count_by_hand_leaves_what_is_under_way(house: Database) -> None
 
 async def test_an_item_that_comes_back_may_exceed_what_can_be_loaded(house: Database) -> None:
     await house.write(lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW))
-    await house.write(lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=STOCK_MAX))
+    await house.write(lambda tx: adjust(tx, "d", 1, STOCK_MAX - 4))
     await house.write(lambda tx: tx.machines.move_item("d", 1, Place.RESERVED, Place.ON_HAND, NOW))
     assert (await _slot(house)).on_hand == STOCK_MAX + 1
 
@@ -143,11 +143,8 @@ def _share_a_token(tx: Transaction) -> None:
             "slots_places",
         ),
         (_reserve_one_too_many, "slots_places"),
-        (
-            lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=STOCK_MAX + 1),
-            "slots_loaded_within_limit",
-        ),
-        (lambda tx: tx.machines.update_slot("d", 1, NOW, on_hand=-1), "slots_places"),
+        (lambda tx: adjust(tx, "d", 1, STOCK_MAX - 4), "slots_loaded_within_limit"),
+        (lambda tx: adjust(tx, "d", 1, -6), "slots_places"),
         (lambda tx: tx.machines.update_slot("d", 1, NOW, price=-1), "slots_price"),
         (lambda tx: tx.machines.add_slot("x", 1, "Coke", 50, NOW), "(?i)foreign key"),
         (_share_a_token, "token_digest"),

@@ -25,6 +25,7 @@ from drink_frontend.storage.transaction import Transaction
 from tests.support.books import (
     NOW,
     add_machine,
+    adjust,
     advance,
     drop,
     found,
@@ -106,7 +107,7 @@ async def test_the_books_verify_while_they_are_written(tmp_path: Path) -> None:
     async with open_house(fresh_sqlite(tmp_path)) as storage:
         await storage.write(lambda tx: reserve(tx, drop(1)))
         assert await storage.verify() == []
-        await storage.write(lambda tx: tx.machines.update_slot("d", 2, NOW, on_hand=9))
+        await storage.write(lambda tx: adjust(tx, "d", 2, 4))
         (problem,) = await storage.verify()
         assert problem.startswith("10: slot d/2 says 9 loaded")
         await storage.write(lambda tx: load(tx, "d", 2, 5))

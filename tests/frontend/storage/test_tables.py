@@ -149,6 +149,14 @@ def refund(**changes: Any) -> str:
     return insert("refunds", **{**new, "restocked": 0, **changes})
 
 
+def movement(**changes: Any) -> str:
+    new = {"machine": "d", "slot": 1, "kind": "LOADED", "change": 1, "on_hand": 1, "at_ms": 0}
+    return insert("stock_movements", **{**new, "actor": "root", **changes})
+
+
+SALE = {"kind": "SOLD", "change": -1, "drop_id": order(2).id}
+
+
 def update(what: str) -> str:
     return f"UPDATE {what}"
 
@@ -305,6 +313,21 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "refunds_fit": refund(amount=51),
     "refunds_never_change": update("refunds SET amount = 2"),
     "refunds_never_go": "DELETE FROM refunds",
+    "stock_movements_key": movement(sequence=1),
+    "stock_movements_machine_slot_exists": movement(slot=9),
+    "stock_movements_drop_id_exists": (
+        "DROP TRIGGER stock_movements_fit",
+        movement(**SALE | {"drop_id": "nothing"}),
+    ),
+    "stock_movements_kind": movement(kind="GIVEN", change=-1),
+    "stock_movements_change": movement(change=0),
+    "stock_movements_on_hand": movement(on_hand=-1),
+    "stock_movements_drop": movement(drop_id=order(2).id),
+    "stock_movements_one_drop": movement(**SALE),
+    "stock_movements_one_request": (movement(request_id="once"), movement(request_id="once")),
+    "stock_movements_fit": movement(**SALE | {"drop_id": order(1).id}),
+    "stock_movements_never_change": update("stock_movements SET change = 2"),
+    "stock_movements_never_go": "DELETE FROM stock_movements",
     "audit_key": insert("audit", sequence=1, kind="NOTE", at_ms=0, actor="root", facts="{}"),
     "audit_facts": insert("audit", kind="NOTE", at_ms=0, actor="root", facts=" " * 65_537),
     "audit_never_changes": update("audit SET actor = 'nobody'"),
@@ -367,7 +390,7 @@ def test_a_guard_refuses_it_on_postgresql_too(postgres_house: PostgresBooks, nam
         assert refusal.value.diag.constraint_name == name
 
 
-@pytest.mark.parametrize("table", ["transfers", "audit", "drops", "refunds"])
+@pytest.mark.parametrize("table", ["transfers", "audit", "drops", "refunds", "stock_movements"])
 def test_rows_do_not_go_all_at_once_either(postgres_house: PostgresBooks, table: str) -> None:
     """Invariant 4, where TRUNCATE would get around it."""
     with (

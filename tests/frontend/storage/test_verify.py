@@ -221,6 +221,26 @@ WRONGS: dict[str, tuple[str, str]] = {
         "UPDATE slots SET dispensed = 1, reserved = 1 WHERE machine = 'd' AND number = 1",
         "10: slot d/1 counts 9 on hand, 1 reserved, 1 dispensed, 1 unknown of 13 loaded",
     ),
+    "a movement was not written": (
+        "DELETE FROM stock_movements WHERE kind = 'SOLD'",
+        "27: slot d/1 has 12 items, its movements add up to 13",
+    ),
+    "a movement was changed": (
+        "UPDATE stock_movements SET change = change + 1 WHERE slot = 2",
+        "27: slot d/2 has 5 items, its movements add up to 6",
+    ),
+    "a drop was sold that is not paid": (
+        f"UPDATE stock_movements SET drop_id = {D[5]} WHERE kind = 'SOLD'",
+        f"27: movement 5 of d/1 names drop {drop(5).id}, which is RESERVED",
+    ),
+    "a drop was sold by another slot": (
+        "UPDATE stock_movements SET slot = 2 WHERE kind = 'SOLD'",
+        "27: slot d/1 has 12 items, its movements add up to 13",
+    ),
+    "a drop was sold twice": (
+        copy("stock_movements", "kind = 'SOLD'"),
+        f"27: drop {drop(1).id} has 2 movements SOLD",
+    ),
     "a board got two commands": (
         "UPDATE drops SET state = 'DISPATCHED', epoch = 1 WHERE id = " + D[5],
         "11: 2 drops of machine d are dispatched",
@@ -271,7 +291,7 @@ def test_a_flood_of_problems_is_cut_short(books: sqlite3.Connection) -> None:
             " enabled, 1, 1, 0, 0, 0, sensor, updated_ms FROM slots"
             " WHERE machine = 'd' AND number = 2"
         )
-    problems = verify_books(books.execute)
+    problems = [line for line in verify_books(books.execute) if line.startswith("10")]
     assert len(problems) == LINES_MAX + 1
     assert problems[-1] == "10: and more"
 

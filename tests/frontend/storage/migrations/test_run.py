@@ -71,7 +71,7 @@ def test_migrating_again_changes_nothing(settings: StorageSettings) -> None:
     assert settings.path.read_bytes() == before
 
 
-def test_what_release_0_1_0_kept_raises_alarms(
+def test_what_release_0_1_0_kept_raises_alarms_and_opens_the_stock(
     settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before_alarms.migrate_to_release(settings, monkeypatch)
@@ -81,6 +81,8 @@ def test_what_release_0_1_0_kept_raises_alarms(
     migrate(settings)
     with closing(sqlite3.connect(settings.path)) as connection:
         assert connection.execute(before_alarms.ASKED).fetchall() == before_alarms.ALARMS
+        moved = connection.execute(before_alarms.ASKED_MOVEMENTS).fetchall()
+    assert moved == before_alarms.MOVEMENTS
 
 
 def test_the_database_is_its_owners_only(settings: StorageSettings) -> None:

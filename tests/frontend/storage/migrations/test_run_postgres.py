@@ -64,7 +64,7 @@ def test_migrating_again_changes_nothing(settings: StorageSettings) -> None:
     assert execute(settings, "SELECT count(*) FROM accounts") == [(1,)]
 
 
-def test_what_release_0_1_0_kept_raises_alarms(
+def test_what_release_0_1_0_kept_raises_alarms_and_opens_the_stock(
     settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before_alarms.migrate_to_release(settings, monkeypatch)
@@ -72,6 +72,7 @@ def test_what_release_0_1_0_kept_raises_alarms(
         execute(settings, statement)
     migrate(settings)
     assert execute(settings, before_alarms.ASKED) == before_alarms.ALARMS
+    assert execute(settings, before_alarms.ASKED_MOVEMENTS) == before_alarms.MOVEMENTS
 
 
 @pytest.mark.parametrize("statement", [1, 2, 10, 25, 40])

@@ -21,6 +21,23 @@ class Place(StrEnum):
     UNKNOWN = "unknown"
 
 
+class MovementKind(StrEnum):
+    """Why the number of items in a slot changed."""
+
+    LOADED = "LOADED"
+    """A person put items in."""
+    TAKEN_OUT = "TAKEN_OUT"
+    """A person took items out."""
+    COUNTED = "COUNTED"
+    """A person counted, and the slot's number was corrected by the difference."""
+    LOST = "LOST"
+    """Items are gone and were not sold: stolen, broken, or past their date."""
+    SOLD = "SOLD"
+    """A drop was settled as dispensed."""
+    RETURNED = "RETURNED"
+    """A person put the item of a refunded drop back."""
+
+
 def place_of(state: State) -> Place:
     """Where the item of a drop in `state` is."""
     match state:

@@ -125,14 +125,6 @@ _UPDATE_SLOT = Statement(
         | {"updated_ms": bindparam("now_ms")}
     )
 )
-_COUNT_SLOT = Statement(
-    update(slots)
-    .where(_NUMBERED)
-    .values(
-        loaded=slots.c.loaded + bindparam("on_hand") - slots.c.on_hand,
-        on_hand=bindparam("on_hand"),
-    )
-)
 _MOVE_ITEM = {
     (source, target): Statement(
         update(slots)
@@ -256,10 +248,9 @@ class MachineTable:
         item: str | None = None,
         price: int | None = None,
         enabled: bool | None = None,
-        on_hand: int | None = None,
         sensor: Sensor | None = None,
     ) -> None:
-        """Changes what is not None; the change of `on_hand` counts as loaded or removed by hand."""
+        """Changes what is not None; `StockTable` changes the number of items."""
         changed = self._executor.run(
             _UPDATE_SLOT,
             machine=machine,
@@ -271,8 +262,6 @@ class MachineTable:
             sensor=plain(sensor),
         )
         self._changed(machine, changed)
-        if on_hand is not None:
-            self._executor.run(_COUNT_SLOT, machine=machine, number=number, on_hand=on_hand)
 
     def move_item(
         self, machine: str, number: int, source: Place, target: Place, now_ms: int

@@ -35,7 +35,7 @@ from drink_frontend.domain.cards import CardKind
 from drink_frontend.domain.drop import CAUSES, State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
-from drink_frontend.domain.stock import Sensor
+from drink_frontend.domain.stock import STOCK_MAX, MovementKind, Sensor
 from drink_frontend.domain.tokens import Scope
 
 SCHEMA_REVISION = "0006"
@@ -100,6 +100,10 @@ _NOT_CLOSED = "closed_ms IS NULL"
 
 NOT_CLOSED: ColumnElement[bool] = literal_column(f"({_NOT_CLOSED})")
 """The condition of the index on open alarms. A query that shall use the index has the same text."""
+
+_OF_DROP = "drop_id IS NOT NULL"
+
+_OF_REQUEST = "request_id IS NOT NULL"
 
 _STRICT: dict[str, Any] = {"sqlite_strict": True}
 _STRICT_BY_KEY: dict[str, Any] = {"sqlite_strict": True, "sqlite_with_rowid": False}
@@ -381,6 +385,37 @@ refunds = Table(
     **_STRICT_BY_KEY,
 )
 """What was given back of paid drops: one row for a drop at most, and one MOVE for each row."""
+
+stock_movements = Table(
+    "stock_movements",
+    metadata,
+    _column("sequence", key=True),
+    _text("machine"),
+    _column("slot"),
+    _text("kind"),
+    _column("change"),
+    _column("on_hand"),
+    _column("at_ms"),
+    _text("actor"),
+    _text("reason", null=True),
+    Column("drop_id", _TEXT, ForeignKey("drops.id")),
+    _text("request_id", null=True),
+    ForeignKeyConstraint(["machine", "slot"], ["slots.machine", "slots.number"]),
+    _check("kind", f"kind IN {_among(*MovementKind)}"),
+    _check(
+        "change",
+        f"CASE kind WHEN 'LOADED' THEN change BETWEEN 1 AND {STOCK_MAX}"
+        " WHEN 'COUNTED' THEN change IS NOT NULL WHEN 'RETURNED' THEN change = 1"
+        " WHEN 'SOLD' THEN change = -1 ELSE change < 0 END",
+    ),
+    _check("on_hand", "on_hand >= 0"),
+    _check("drop", "(kind IN ('SOLD', 'RETURNED')) = (drop_id IS NOT NULL)"),
+    _partial("stock_movements_one_drop", "drop_id", "kind", where=_OF_DROP, unique=True),
+    _partial("stock_movements_one_request", "actor", "request_id", where=_OF_REQUEST, unique=True),
+    Index("stock_movements_by_slot", "machine", "slot", "sequence"),
+    **_STRICT,
+)
+"""Every change of the number of items in a slot; the changes add up to the items that are there."""
 
 audit = Table(
     "audit",

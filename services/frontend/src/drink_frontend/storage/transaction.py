@@ -17,6 +17,7 @@ from drink_frontend.storage.machines import FrontendTable, MachineTable
 from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.schema import rights_on
 from drink_frontend.storage.statements import Executor, Statement
+from drink_frontend.storage.stock import StockTable
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.tokens import TokenTable
 
@@ -40,6 +41,7 @@ class Transaction:
         machines: Machines and slots.
         drops: Drops.
         refunds: Refunds of paid drops.
+        stock: Movements of stock.
         frontends: The frontends that serve on the database.
         audit: The audit log.
         alarms: Alarms.
@@ -57,6 +59,7 @@ class Transaction:
         "ledger",
         "machines",
         "refunds",
+        "stock",
         "tokens",
         "touched",
     )
@@ -71,6 +74,7 @@ class Transaction:
         self.machines = MachineTable(executor, self.touched)
         self.drops = DropTable(executor, self.touched)
         self.refunds = RefundTable(executor, self.touched)
+        self.stock = StockTable(executor, self.touched)
         self.frontends = FrontendTable(executor)
         self.alarms = AlarmTable(executor)
         self.audit = AuditTable(executor, self.alarms)

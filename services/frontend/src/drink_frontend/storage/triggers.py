@@ -88,6 +88,14 @@ TRIGGERS = {
         " WHERE refunds.transfer_id = NEW.id AND refunds.amount = NEW.amount"
         " AND drops.account = NEW.credit_account AND 'sales/' || machine = NEW.debit_account)",
     ),
+    "stock_movements_never_change": Trigger("UPDATE", "stock_movements"),
+    "stock_movements_never_go": Trigger("DELETE", "stock_movements"),
+    "stock_movements_fit": Trigger(
+        "INSERT",
+        "stock_movements",
+        "NEW.drop_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM drops WHERE id = NEW.drop_id"
+        " AND machine = NEW.machine AND slot = NEW.slot AND state = 'DISPENSED')",
+    ),
     # Only the funding account may go below its limit: that is how credits are created. A balance
     # that is below it, since the limit was lowered, may rise and stay.
     "accounts_available": Trigger(

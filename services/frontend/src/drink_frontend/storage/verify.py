@@ -99,6 +99,20 @@ _QUERIES = {
         WHERE reserved <> COALESCE(waiting, 0) OR dispensed <> COALESCE(fallen, 0)
             OR unknown <> COALESCE(doubtful, 0) OR on_hand < 0
             OR loaded <> on_hand + reserved + dispensed + unknown""",
+    "27: slot {}/{} has {} items, its movements add up to {}": """
+        SELECT slots.machine, slots.number, on_hand + reserved + unknown, COALESCE(moved, 0)
+        FROM slots LEFT JOIN (
+            SELECT machine, slot, SUM(change) AS moved FROM stock_movements GROUP BY machine, slot
+        ) AS sums ON sums.machine = slots.machine AND sums.slot = slots.number
+        WHERE on_hand + reserved + unknown <> COALESCE(moved, 0)""",
+    "27: movement {} of {}/{} names drop {}, which is {}": """
+        SELECT moved.sequence, moved.machine, moved.slot, moved.drop_id, drops.state
+        FROM stock_movements AS moved LEFT JOIN drops ON drops.id = moved.drop_id
+        WHERE moved.drop_id IS NOT NULL AND (drops.id IS NULL OR drops.state <> 'DISPENSED'
+            OR drops.machine <> moved.machine OR drops.slot <> moved.slot)""",
+    "27: drop {} has {} movements {}": """
+        SELECT drop_id, COUNT(*), kind FROM stock_movements WHERE drop_id IS NOT NULL
+        GROUP BY drop_id, kind HAVING COUNT(*) > 1""",
     "11: {1} drops of machine {0} are dispatched": """
         SELECT machine, COUNT(*) FROM drops WHERE state = 'DISPATCHED'
         GROUP BY machine HAVING COUNT(*) > 1""",

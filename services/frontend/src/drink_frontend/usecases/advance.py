@@ -5,10 +5,10 @@ from typing import Any
 
 from drink_frontend.domain.alarms import AlarmKind, about_unknown, drop_subject
 from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict, step
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine, StockMovement
 from drink_frontend.domain.errors import LinkSupersededError, MachineNotFoundError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
-from drink_frontend.domain.stock import place_of
+from drink_frontend.domain.stock import MovementKind, place_of
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.audit import AgentRecords
 
@@ -86,6 +86,8 @@ def advance(
         source, target = place_of(drop.state), place_of(answer.state)
         if source is not target:
             tx.machines.move_item(drop.machine, drop.slot, source, target, now_ms)
+        if answer.state is State.DISPENSED:
+            tx.stock.add(sale_of(drop, actor, now_ms))
     elif revision is not None:
         tx.drops.saw_revision(drop.id, revision)
     record = {
@@ -181,6 +183,25 @@ def machine_on_link(tx: Transaction, name: str, epoch: int) -> Machine:
     if machine.epoch != epoch:
         raise LinkSupersededError("a newer link has taken over")
     return machine
+
+
+def sale_of(drop: Drop, actor: str, now_ms: int) -> StockMovement:
+    """The movement of the item that a drop dispenses.
+
+    Args:
+        drop: The drop.
+        actor: Who caused its outcome: an account, `agent:<machine>` or `frontend`.
+        now_ms: Now, for people.
+    """
+    return StockMovement(
+        machine=drop.machine,
+        slot=drop.slot,
+        kind=MovementKind.SOLD,
+        change=-1,
+        at_ms=now_ms,
+        actor=actor,
+        drop_id=drop.id,
+    )
 
 
 def _resolve_hold(tx: Transaction, drop: Drop, state: State, now_ms: int) -> None:

@@ -2,7 +2,14 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
-from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Machine, Slot
+from drink_frontend.domain.entities import (
+    Account,
+    AuditKind,
+    AuditRecord,
+    Machine,
+    Slot,
+    StockMovement,
+)
 from drink_frontend.domain.errors import (
     AdminRequiredError,
     MachineNotFoundError,
@@ -18,7 +25,7 @@ from drink_frontend.domain.limits import (
     check_text,
 )
 from drink_frontend.domain.ports import Clock, Randomness
-from drink_frontend.domain.stock import STOCK_MAX
+from drink_frontend.domain.stock import STOCK_MAX, MovementKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.feed import MachineFeed
@@ -113,8 +120,11 @@ class Machines:
                 item=item,
                 price=price,
                 enabled=enabled,
-                on_hand=available,
             )
+            if available is not None:
+                change = available - before.on_hand
+                counted = MovementKind.COUNTED
+                tx.stock.adjust(StockMovement(machine, number, counted, change, now_ms, actor.name))
             after = _slot(tx, machine, number)
             tx.audit.add(
                 AuditRecord(
@@ -198,8 +208,11 @@ class Machines:
         def create(tx: Transaction) -> Slot:
             _machine(tx, machine)
             tx.machines.add_slot(machine, number, item, price, now_ms)
-            tx.machines.update_slot(machine, number, now_ms, on_hand=available)
             slot = _slot(tx, machine, number)
+            if available:
+                loaded = MovementKind.LOADED
+                tx.stock.adjust(StockMovement(machine, number, loaded, available, now_ms, actor))
+                slot = _slot(tx, machine, number)
             tx.audit.add(
                 AuditRecord(
                     AuditKind.STOCK_CHANGED,

@@ -4,7 +4,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Refund
+from drink_frontend.domain.entities import (
+    Account,
+    AuditKind,
+    AuditRecord,
+    Drop,
+    Refund,
+    StockMovement,
+)
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AdminRequiredError,
@@ -17,7 +24,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ledger import CREDITS_MAX, Transfer, TransferKind, sales_account
 from drink_frontend.domain.limits import check_range, check_reason, check_request_id
-from drink_frontend.domain.stock import STOCK_MAX
+from drink_frontend.domain.stock import STOCK_MAX, MovementKind
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.users import drop_shown, user
 
@@ -147,12 +154,25 @@ class Refunding:
             raise StockInvalidError("the slot has another item now")
         if slot.on_hand >= STOCK_MAX:
             raise StockInvalidError("the slot is full")
-        on_hand = slot.on_hand + 1
-        tx.machines.update_slot(drop.machine, drop.slot, self.now_ms, on_hand=on_hand)
+        if tx.stock.by_request(self.caller.name, self.order.request_id) is not None:
+            raise RequestIdReusedError("request_id was used for something else")
+        returned = tx.stock.adjust(
+            StockMovement(
+                machine=drop.machine,
+                slot=drop.slot,
+                kind=MovementKind.RETURNED,
+                change=1,
+                at_ms=self.now_ms,
+                actor=self.caller.name,
+                reason=self.order.reason,
+                drop_id=drop.id,
+                request_id=self.order.request_id,
+            )
+        )
         facts = {
             "slot": drop.slot,
             "from": {"on_hand": slot.on_hand},
-            "to": {"on_hand": on_hand},
+            "to": {"on_hand": returned.on_hand},
         }
         self._audit(tx, AuditKind.STOCK_CHANGED, drop, facts)
 

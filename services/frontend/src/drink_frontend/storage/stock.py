@@ -1,0 +1,120 @@
+"""Movements of stock: every change of the number of items in a slot."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Select, bindparam, select, update
+
+from drink_frontend.domain.entities import ALL_MOVEMENTS, MovementSelection, StockMovement
+from drink_frontend.domain.stock import MovementKind
+from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.rows import RowMapping
+from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement
+from drink_frontend.storage.tables import slots, stock_movements
+
+_MOVEMENT = RowMapping(StockMovement, stock_movements)
+_NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("slot"))
+_ADJUST = Statement(
+    update(slots)
+    .where(_NUMBERED)
+    .values(
+        loaded=slots.c.loaded + bindparam("change"),
+        on_hand=slots.c.on_hand + bindparam("change"),
+        updated_ms=bindparam("at_ms"),
+    )
+)
+_ADD = Statement(
+    _MOVEMENT.insert(on_hand=select(slots.c.on_hand).where(_NUMBERED).scalar_subquery()).returning(
+        stock_movements.c.sequence, stock_movements.c.on_hand
+    )
+)
+_BY_REQUEST = Statement(
+    _MOVEMENT.select().where(
+        stock_movements.c.request_id.is_not(None),
+        stock_movements.c.actor == bindparam("actor"),
+        stock_movements.c.request_id == bindparam("request_id"),
+    )
+)
+_KIND_NAMES = tuple(f"kind_{number}" for number in range(len(MovementKind)))
+
+
+def _newest_first(selected: Select[tuple[object, ...]]) -> Statement:
+    return Statement(
+        selected.where(
+            stock_movements.c.sequence < bindparam("before"),
+            stock_movements.c.kind.in_([bindparam(name) for name in _KIND_NAMES]),
+            stock_movements.c.at_ms >= bindparam("from_ms"),
+            stock_movements.c.at_ms < bindparam("before_ms"),
+        )
+        .order_by(stock_movements.c.sequence.desc())
+        .limit(bindparam("limit"))
+        .offset(NOTHING)
+    )
+
+
+_LIST = _newest_first(_MOVEMENT.select())
+_LIST_SLOT = _newest_first(
+    _MOVEMENT.select().where(
+        stock_movements.c.machine == bindparam("machine"),
+        stock_movements.c.slot == bindparam("slot"),
+    )
+)
+
+
+class StockTable:
+    """Movements of stock, in one unit of work. They are only ever added.
+
+    Args:
+        executor: Runs its statements.
+        touched: Collects the machines of changed slots.
+    """
+
+    __slots__ = ("_executor", "_touched")
+
+    def __init__(self, executor: Executor, touched: ChangeSet) -> None:
+        self._executor = executor
+        self._touched = touched
+
+    def adjust(self, movement: StockMovement) -> StockMovement:
+        """Changes the items on hand of a slot, and stores the movement; returns it as stored."""
+        changed = self._executor.run(
+            _ADJUST,
+            machine=movement.machine,
+            slot=movement.slot,
+            change=movement.change,
+            at_ms=movement.at_ms,
+        )
+        assert changed == 1, "no such slot"
+        self._touched.machines.add(movement.machine)
+        return self.add(movement)
+
+    def add(self, movement: StockMovement) -> StockMovement:
+        """Stores the movement of an item that its drop has moved; returns it as stored."""
+        row = self._executor.one(_ADD, **_MOVEMENT.parameters(movement))
+        assert row is not None
+        return replace(movement, sequence=row[0], on_hand=row[1])
+
+    def by_request(self, actor: str, request_id: str) -> StockMovement | None:
+        """The movement of that request, if there is one."""
+        row = self._executor.one(_BY_REQUEST, actor=actor, request_id=request_id)
+        return _MOVEMENT.read_one(row)
+
+    def list(
+        self, before: int | None, limit: int, selection: MovementSelection = ALL_MOVEMENTS
+    ) -> Sequence[StockMovement]:
+        """Up to `limit` selected movements with a sequence below `before`, newest first."""
+        wanted = list(dict.fromkeys(selection.kinds)) or list(MovementKind)
+        padded = wanted + wanted[-1:] * (len(MovementKind) - len(wanted))
+        parameters: dict[str, object] = {
+            "before": SEQUENCE_MAX if before is None else before,
+            "limit": limit,
+            "from_ms": selection.from_ms,
+            "before_ms": selection.before_ms,
+            **{name: kind.value for name, kind in zip(_KIND_NAMES, padded, strict=True)},
+        }
+        if selection.slot is None:
+            rows = self._executor.all(_LIST, **parameters)
+        else:
+            machine, number = selection.slot
+            rows = self._executor.all(_LIST_SLOT, machine=machine, slot=number, **parameters)
+        return [_MOVEMENT.read(row) for row in rows]
