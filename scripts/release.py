@@ -36,7 +36,6 @@ CHECKS: Mapping[str, Sequence[Sequence[str]]] = {
         ("drink-frontend", "--version"),
         ("drink-frontend", "migrate"),
         ("drink-frontend", "admin", "verify"),
-        ("drink-session", "--help"),
         ("python", "-c", "import drink_frontend.app, psycopg"),
     ),
     "drink_machine_agent": (
@@ -44,7 +43,11 @@ CHECKS: Mapping[str, Sequence[Sequence[str]]] = {
         ("tini-emulator", "--help"),
         ("python", "-c", "import drink_agent.app, drink_agent.tools.board"),
     ),
-    "drink_cli": (("drink", "--version"), ("drink", "drop", "--help")),
+    "drink_cli": (
+        ("drink", "--version"),
+        ("drink", "drop", "--help"),
+        ("drink-session", "--help"),
+    ),
     "drink_web": (
         ("drink-web", "--version"),
         ("drink-web", "config", "check"),

@@ -11,6 +11,9 @@ from drink_cli.main import main
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 from tests.support.ports import with_own_ports
+from tests.support.session_servers import serve, template, world
+
+__all__ = ["serve", "template", "world"]
 
 ALICE = UserPlan("alice", "correct-horse", 2_000)
 BOB = UserPlan("bob", "battery-staple", 100)

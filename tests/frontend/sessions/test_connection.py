@@ -13,7 +13,7 @@ from drink_frontend.sessions.connection import BUSY_LINES
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.session import Session
 from drink_frontend.sessions.settings import ListenerSettings
-from tests.frontend.sessions.conftest import Serve
+from tests.support.session_servers import Serve
 from tests.support.sessions import Caller, World, deaf_client, until
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from drink_frontend.domain.errors import CredentialsInvalidError
 from drink_frontend.usecases.settings import LoginSettings
-from tests.frontend.sessions.conftest import Serve
+from tests.support.session_servers import Serve
 from tests.support.sessions import Caller, World, until
 
 

@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from drink_frontend.sessions.dialects import CLASSIC, DRINKJS
-from tests.frontend.sessions.conftest import Serve
+from tests.support.session_servers import Serve
 from tests.support.sessions import Caller, Typist, World
 
 INJECTIONS = [

@@ -10,7 +10,7 @@ from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.dialects import DIALECTS, DialectName
 from drink_frontend.sessions.reply_codes import ReplyCode
 from drink_frontend.sessions.server import SessionServer
-from tests.frontend.sessions.conftest import Serve
+from tests.support.session_servers import Serve
 from tests.support.sessions import Caller, until
 
 

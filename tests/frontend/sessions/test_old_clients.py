@@ -15,8 +15,8 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.settings import ListenerSettings
-from tests.frontend.sessions.conftest import Serve
 from tests.support.entities import make_slot
+from tests.support.session_servers import Serve
 from tests.support.sessions import PATIENCE_S, World
 
 

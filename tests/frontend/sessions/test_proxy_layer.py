@@ -9,7 +9,7 @@ import pytest
 
 from drink_frontend.domain.errors import CredentialsInvalidError
 from tests.fakes.proxy_headers import tlv, v2
-from tests.frontend.sessions.conftest import Serve
+from tests.support.session_servers import Serve
 from tests.support.sessions import Caller, World, until
 
 CERTIFICATES = Path(__file__).parent / "data" / "tls"

@@ -15,7 +15,7 @@ from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer, _turn_away
 from drink_frontend.sessions.settings import FingerSettings, ListenerSettings, SessionSettings
-from tests.frontend.sessions.conftest import Serve
+from tests.support.session_servers import Serve
 from tests.support.sessions import PATIENCE_S, Caller, World, deaf_client, until
 
 

@@ -9,7 +9,7 @@ import pytest
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.tls import Certificate
-from tests.frontend.sessions.conftest import Serve
+from tests.support.session_servers import Serve
 from tests.support.sessions import Caller, until
 
 DATA = Path(__file__).parent / "data" / "tls"

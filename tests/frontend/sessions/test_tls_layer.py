@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from drink_frontend.sessions.server import SessionServer
-from tests.frontend.sessions.conftest import Serve
 from tests.frontend.sessions.test_tls import install, trusting
+from tests.support.session_servers import Serve
 from tests.support.sessions import PATIENCE_S, World, until
 
 BUYS = b"USER user\nPASS pw\nDROP 1\nQUIT\n"

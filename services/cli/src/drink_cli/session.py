@@ -1,6 +1,6 @@
-"""`drink-session`: a prompt that sends each line and shows the reply.
+"""A session of the text protocol: a prompt that sends each line and shows the reply.
 
-It also works in a pipe, where it ends with 1 if a command was refused.
+It also works in a pipe. `drink session` is one command for it, `drink-session` the older one.
 """
 
 import argparse
@@ -10,11 +10,10 @@ import select
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from enum import IntEnum
 from importlib import import_module
 from typing import TextIO
-
-from drink_frontend.sessions.commands import Verb, parse
 
 PLAIN_PORT, TLS_PORT = 4242, 4243
 
@@ -25,10 +24,41 @@ by minutes, and Ctrl-C ends the wait."""
 REPLY_BYTES_MAX = 1 << 20
 """Bytes of the longest reply that is accepted; a machine has at most 99 slots."""
 
+_PLAIN = (
+    "ACCTMGRCHK ADDCREDITS CODE DROP EDITSLOT EDITUSER GETBALANCE ISVALIDUSER LOCATION LOG MACHINE "
+    "MACHINES QUERYADMIN QUIT RAND RMUSER SENDCREDITS SERVERSTAT SETADMIN SHUTDOWN STAT TEMP "
+    "UPTIME USER VERSION WHOAMI"
+)
+
+COMMANDS: Mapping[str, int] = {
+    **dict.fromkeys(_PLAIN.split(" "), 0),
+    "ADDUSER": 2,
+    "AUTH": 2,
+    "CHPASS": 2,
+    "IBUTTON": 1,
+    "PASS": 1,
+}
+"""The commands (docs/sunday-protocol.md), each with the place of its secret argument; 0: it has
+none."""
+
+ASKED_FOR = frozenset({"AUTH", "CHPASS", "IBUTTON", "PASS"})
+"""Commands whose secret is asked for where it is missing; that of ADDUSER may be left out."""
+
 _LAST_LINES = ("OK", "ERR", "WARN", "{", "Good Bye")
 _HEADER = "OK: connected machines"
 
-EXIT_DONE, EXIT_REFUSED, EXIT_LOST = 0, 1, 2
+QUIT = "QUIT"
+
+
+class End(IntEnum):
+    """How a session ended; the exit codes of `drink-session`."""
+
+    DONE = 0
+    """The person ended it, or the input did."""
+    REFUSED = 1
+    """A command that came through a pipe was refused."""
+    LOST = 2
+    """The connection could not be made, or was lost."""
 
 
 class ConnectionEnded(Exception):  # noqa: N818  it is how every session ends
@@ -114,11 +144,15 @@ def _lines(stdin: TextIO | None) -> Iterator[str]:
         except EOFError:
             print()
             return
-        command = parse(line) if line.strip() else None
-        # Secrets are kept out of the history.
-        if command is not None and not command.verb.grammar.secret:
+        # Secrets are kept out of the history, as is what may be a mistyped command with one.
+        if COMMANDS.get(_command(line), 1) == 0:
             remember(line)
         yield _with_secret(line)
+
+
+def _command(line: str) -> str:
+    """The name of the command in a line; empty for a blank one."""
+    return line.split(maxsplit=1)[0].upper() if line.strip() else ""
 
 
 def _line_editing() -> Callable[[str], None]:
@@ -129,7 +163,7 @@ def _line_editing() -> Callable[[str], None]:
         return lambda _line: None
 
     def complete(begun: str, index: int) -> str | None:
-        fitting = [f"{verb} " for verb in sorted(Verb) if verb.startswith(begun.upper())]
+        fitting = [f"{name} " for name in sorted(COMMANDS) if name.startswith(begun.upper())]
         return fitting[index] if index < len(fitting) else None
 
     readline.set_completer(complete)
@@ -141,15 +175,14 @@ def _line_editing() -> Callable[[str], None]:
 
 def _with_secret(line: str) -> str:
     """The line; if only its secret is missing, that is asked for without echo."""
-    command = parse(line) if line.strip() else None
-    if command is None or command.verb not in {Verb.PASS, Verb.AUTH, Verb.IBUTTON, Verb.CHPASS}:
-        return line
-    missing = len(command.verb.grammar.parameters) - len(command.arguments)
-    return f"{line.strip()} {getpass.getpass('secret: ')}" if missing == 1 else line
+    command = _command(line)
+    # The command itself is one of the words.
+    is_missing = command in ASKED_FOR and len(line.split()) == COMMANDS[command]
+    return f"{line.strip()} {getpass.getpass('secret: ')}" if is_missing else line
 
 
-def converse(server: ServerConnection, stdin: TextIO) -> int:
-    """Sends line after line and shows the replies; returns the exit code."""
+def converse(server: ServerConnection, stdin: TextIO) -> End:
+    """Sends line after line and shows the replies."""
     refused = False
     print(server.greeting(), end="", flush=True)
     for line in _lines(stdin):
@@ -159,15 +192,38 @@ def converse(server: ServerConnection, stdin: TextIO) -> int:
         reply = server.ask(asked)
         refused = refused or reply.startswith("ERR")
         print(reply, end="", flush=True)
-        if asked.upper() == Verb.QUIT:
-            return _exit_code(stdin, refused)
-    with contextlib.suppress(OSError, ConnectionEnded):
-        server.ask(Verb.QUIT)
-    return _exit_code(stdin, refused)
+        if _command(asked) == QUIT:
+            break
+    else:
+        with contextlib.suppress(OSError, ConnectionEnded):
+            server.ask(QUIT)
+    return End.REFUSED if refused and not stdin.isatty() else End.DONE
 
 
-def _exit_code(stdin: TextIO, refused: bool) -> int:
-    return EXIT_REFUSED if refused and not stdin.isatty() else EXIT_DONE
+def run(program: str, host: str, port: int | None, ca: str | None, *, tls: bool) -> End:
+    """Runs a session between the standard input and a server.
+
+    Args:
+        program: What messages to the person begin with.
+        host: Name or address of the server.
+        port: Its port; None for the default one.
+        ca: File of certificates to trust; implies `tls`.
+        tls: Whether to encrypt, and check the certificate.
+    """
+    tls = tls or ca is not None
+    port = port or (TLS_PORT if tls else PLAIN_PORT)
+    try:
+        context = ssl.create_default_context(cafile=ca) if tls else None
+        with _connect(host, port, context) as peer:
+            return converse(ServerConnection(peer), sys.stdin)
+    except ConnectionEnded as ended:
+        print(ended, end="")
+        print(f"{program}: the server hung up", file=sys.stderr)
+    except OSError as error:
+        print(f"{program}: {host}:{port}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"\n{program}: a drop that was under way goes on", file=sys.stderr)
+    return End.LOST
 
 
 def _connect(host: str, port: int, context: ssl.SSLContext | None) -> socket.socket:
@@ -178,7 +234,8 @@ def _connect(host: str, port: int, context: ssl.SSLContext | None) -> socket.soc
     return peer
 
 
-def _arguments() -> argparse.ArgumentParser:
+def main(argv: list[str] | None = None) -> int:
+    """`drink-session`; the exit code is one of `End`."""
     parser = argparse.ArgumentParser(
         prog="drink-session", description="Types into a Drink session server."
     )
@@ -188,31 +245,8 @@ def _arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--tls", action="store_true", help="encrypt, and check the certificate")
     parser.add_argument("--ca", metavar="FILE", help="certificates to trust; implies --tls")
-    return parser
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Runs the client.
-
-    Returns:
-        0; 1 if a command was refused that came through a pipe; 2 if the connection could not be
-        made or was lost.
-    """
-    options = _arguments().parse_args(argv)
-    tls = options.tls or options.ca is not None
-    port = options.port or (TLS_PORT if tls else PLAIN_PORT)
-    try:
-        context = ssl.create_default_context(cafile=options.ca) if tls else None
-        with _connect(options.host, port, context) as peer:
-            return converse(ServerConnection(peer), sys.stdin)
-    except ConnectionEnded as ended:
-        print(ended, end="")
-        print("drink-session: the server hung up", file=sys.stderr)
-    except OSError as error:
-        print(f"drink-session: {options.host}:{port}: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("\ndrink-session: a drop that was under way goes on", file=sys.stderr)
-    return EXIT_LOST
+    options = parser.parse_args(argv)
+    return run("drink-session", options.host, options.port, options.ca, tls=options.tls)
 
 
 if __name__ == "__main__":

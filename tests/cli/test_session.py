@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from drink_frontend.sessions.client import reply_is_whole
+from drink_cli.session import ASKED_FOR, COMMANDS, reply_is_whole
+from drink_frontend.sessions.commands import Verb
 from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer
-from tests.frontend.sessions.conftest import Serve
+from tests.support.session_servers import Serve
 from tests.support.sessions import PATIENCE_S, World
 
-TLS = Path(__file__).parent / "data" / "tls"
-CLIENT = (sys.executable, "-m", "drink_frontend.sessions.client")
+TLS = Path(__file__).parent.parent / "frontend" / "sessions" / "data" / "tls"
+CLIENT = (sys.executable, "-m", "drink_cli.session")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,14 @@ def test_a_reply_is_whole_only_at_its_end(whole: str) -> None:
         assert not any(reply_is_whole(whole[:end]) for end in range(len(whole)))
     else:
         assert not reply_is_whole(whole.splitlines(keepends=True)[0])
+
+
+def test_the_commands_are_those_of_the_server() -> None:
+    assert COMMANDS.keys() == {verb.value for verb in Verb}
+    for verb in Verb:
+        grammar = verb.grammar
+        assert COMMANDS[verb] == (len(grammar.parameters) if grammar.secret else 0), verb
+        assert (verb in ASKED_FOR) is (grammar.secret and not grammar.optional), verb
 
 
 async def run(
