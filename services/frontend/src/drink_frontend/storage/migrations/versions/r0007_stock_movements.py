@@ -1,10 +1,10 @@
-"""Movements of stock. No program of revision 0005 writes them."""
+"""Movements of stock. No program of revision 0006 writes them."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:
@@ -55,7 +55,7 @@ def upgrade() -> None:
         " 'frontend', 'opening' FROM slots ORDER BY machine, number"
     )
     _triggers()
-    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0006', '0006')")
+    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0007', '0007')")
 
 
 def _triggers() -> None:
