@@ -2,9 +2,11 @@
 
 import argparse
 import dataclasses
+import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +20,9 @@ from scripts.plan import Plan
 
 RPC_PORT, SESSION_PORT, WEB_PORT = 50051, 4242, 8080
 """Where gRPC, the sessions and the page are by default."""
+
+COMMAND_LIMIT_S = 30
+"""Seconds that a command may take."""
 
 RUN_FOLDER = Path("run")
 """Where `make run` keeps its data."""
@@ -60,7 +65,23 @@ def _show(installation: LocalSystem) -> bool:
     for problem in books.problems:
         say(problem)
     say("\nThe books and the cans DISAGREE." if books.problems else "\nEverything agrees.")
+    _command_line(installation)
     return not books.problems
+
+
+def _command_line(installation: LocalSystem) -> None:
+    """Shows the machines with `drink`, as anybody sees them."""
+    say("\nThe machines, by the command line: .venv/bin/drink machines\n")
+    server = f"localhost:{installation.rpc_port}"
+    # Its own settings, not those of whoever runs the demo.
+    folders = {"XDG_CONFIG_HOME": installation.folder, "XDG_STATE_HOME": installation.folder}
+    environment = os.environ | {name: str(folder) for name, folder in folders.items()}
+    subprocess.run(
+        [sys.executable, "-c", "from drink_cli.main import run; run()", "machines"],
+        env=environment | {"DRINK_SERVER": server},
+        check=True,
+        timeout=COMMAND_LIMIT_S,
+    )
 
 
 def _stay(installation: LocalSystem) -> None:
@@ -107,6 +128,7 @@ def main() -> int:
                 _stay(installation)
             else:
                 installation.stop()
+                say("\n`make run` starts the same again, and says how to log in with drink.")
     finally:
         if show and agree:
             shutil.rmtree(folder, ignore_errors=True)

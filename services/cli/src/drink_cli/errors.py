@@ -2,37 +2,41 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import Self
 
 
 class Exit(IntEnum):
-    """Exit codes. Scripts rely on them; docs/cli.md lists them."""
+    """Exit codes. Scripts rely on them; docs/cli.md lists them.
 
-    DONE = 0
-    """The command did what was asked."""
-    NOT_DISPENSED = 1
-    """The drop ended without a can, and nothing was paid."""
-    USAGE = 2
-    """The command line is wrong."""
-    UNKNOWN = 3
-    """Nobody can tell whether the can fell; the credits are held."""
-    UNREACHABLE = 4
-    """The server did not answer; a drop may be under way, which `drink drop --resume` finds out."""
-    LOGIN = 5
-    """Not logged in, or the login is no longer good."""
-    FORBIDDEN = 6
-    """The account may not do this."""
-    NOT_FOUND = 7
-    """The machine, slot, account or drop does not exist."""
-    REFUSED = 8
-    """The server refused: too few credits, an empty slot, a machine out of service."""
-    BUSY = 9
-    """Too many requests or drops wait; the same command may succeed later."""
-    FAULT = 10
-    """A fault of the server or of this program, or a server of another version."""
-    PENDING = 11
-    """The drop is under way, and the command did not wait for its end."""
-    INTERRUPTED = 130
-    """Ctrl-C."""
+    Attributes:
+        explanation: What it means, for a person.
+    """
+
+    explanation: str
+
+    def __new__(cls, code: int, explanation: str = "") -> Self:
+        """The code is the value."""
+        exit_ = int.__new__(cls, code)
+        exit_._value_ = code
+        exit_.explanation = explanation
+        return exit_
+
+    DONE = 0, "The command did what was asked."
+    NOT_DISPENSED = 1, "The drop ended without a can, and nothing was paid."
+    USAGE = 2, "The command line is wrong."
+    UNKNOWN = 3, "Nobody can tell whether the can fell; the credits are held."
+    UNREACHABLE = (
+        4,
+        "The server did not answer; a drop may be under way, which drink drop --resume finds out.",
+    )
+    LOGIN = 5, "Not logged in, or the login is no longer good."
+    FORBIDDEN = 6, "The account may not do this."
+    NOT_FOUND = 7, "The machine, slot, account or drop does not exist."
+    REFUSED = 8, "The server refused: too few credits, an empty slot, a machine out of service."
+    BUSY = 9, "Too many requests or drops wait; the same command may succeed later."
+    FAULT = 10, "A fault of the server or of this program, or a server of another version."
+    PENDING = 11, "The drop is under way, and the command did not wait for its end."
+    INTERRUPTED = 130, "Ctrl-C."
 
 
 CODES: Mapping[str, Exit] = {

@@ -15,6 +15,11 @@ def state_folder() -> Path:
     return _folder("XDG_STATE_HOME", ".local/state")
 
 
+def data_folder() -> Path:
+    """Folder of what programs of this user share, such as manual pages (the same specification)."""
+    return _base("XDG_DATA_HOME", ".local/share")
+
+
 def write_private(path: Path, text: str) -> None:
     """Writes a file that only its owner can read, durably: the old content or the new one stays.
 
@@ -47,9 +52,13 @@ def remove(path: Path) -> bool:
 
 
 def _folder(variable: str, default: str) -> Path:
+    return _base(variable, default) / "drink"
+
+
+def _base(variable: str, default: str) -> Path:
     base = os.environ.get(variable, "")
     # The specification says that a relative path is invalid and to be ignored.
-    return (Path(base) if Path(base).is_absolute() else Path.home() / default) / "drink"
+    return Path(base) if Path(base).is_absolute() else Path.home() / default
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from drink_cli.commands.admin import admin
 from drink_cli.commands.cards import cards
 from drink_cli.commands.drops import cancel, drop, history, report, show
 from drink_cli.commands.machines import machines, watch
+from drink_cli.commands.manual import man
 from drink_cli.commands.session import session
 from drink_cli.commands.tokens import tokens
 from drink_cli.context import Shared
@@ -37,6 +38,7 @@ main.command()(send)
 main.command()(session)
 main.add_typer(tokens, name="tokens")
 main.add_typer(cards, name="cards")
+main.command()(man)
 main.add_typer(admin, name="admin")
 
 
