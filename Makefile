@@ -68,7 +68,8 @@ run: $(VENV_READY) ## Start what the demo starts, without the show; keep its dat
 
 .PHONY: unit
 unit: $(VENV_READY) ## Run the tests of single modules, those that are quick and need no PostgreSQL
-	DRINK_TEST_POSTGRES=none HYPOTHESIS_PROFILE=unit $(BIN)/pytest -n $(WORKERS) --dist loadfile \
+	@# Without kept bytecode each worker would compile all tests again, for 20 seconds in all.
+	PYTHONDONTWRITEBYTECODE= DRINK_TEST_POSTGRES=none HYPOTHESIS_PROFILE=unit $(BIN)/pytest -n $(WORKERS) --dist loadfile \
 		$(addprefix --ignore=,$(NOT_IN_UNIT)) tests/frontend tests/agent tests/contract $(PYTEST)
 
 .PHONY: test

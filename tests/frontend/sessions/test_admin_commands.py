@@ -1,7 +1,9 @@
+import asyncio
+
 import pytest
 
 from drink_frontend.domain.entities import AuditKind
-from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.errors import BalanceChangedError, StorageUnavailableError
 from drink_frontend.sessions.dialects import DIALECTS, DRINKD, DRINKJS, Dialect
 from tests.support.sessions import Typist, World, until
 
@@ -43,8 +45,34 @@ async def test_edit_user_brings_credits_to_a_number(world: World, admin: Typist)
     assert not world.accounts["user"].admin
     assert await admin.type("EDITUSER user 30 true") == "OK Changes saved.\n"
     assert world.accounts["user"].admin
-    assert world.calls["add_credits"] == 1
+    assert world.calls["set_posted"] == 1
     assert await admin.type("EDITUSER nobody 5") == "ERR 410 Invalid user.\n"
+    assert await admin.type("EDITUSER user 1000001") == "ERR 402 Invalid credits.\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "posted"),
+    [(4, "OK Changes saved.", 30), (5, "ERR 103 Unknown Failure.", 100)],
+)
+async def test_edit_user_counts_again_if_credits_move_meanwhile(
+    world: World, admin: Typist, changes: int, said: str, posted: int
+) -> None:
+    world.broken["set_posted"] = [BalanceChangedError("x", posted=1) for _ in range(changes)]
+    assert await admin.type("EDITUSER user 30") == f"{said}\n"
+    assert (world.accounts["user"].posted, world.calls["set_posted"]) == (posted, 5)
+
+
+async def test_edit_user_leaves_held_credits_beside_the_number(world: World, admin: Typist) -> None:
+    world.holding = True
+    buyer = await Typist(world).login("user")
+    dropping = asyncio.create_task(buyer.type("DROP 1"))
+    await world.placed.wait()
+    assert await admin.type("EDITUSER user 30") == "OK Changes saved.\n"
+    account = world.accounts["user"]
+    assert (account.unheld, account.posted) == (30, 30 + account.held)
+    assert account.held
+    await world.settle()
+    await dropping
 
 
 @pytest.mark.parametrize(
@@ -114,7 +142,7 @@ async def test_the_last_administrator_is_told_that_he_is(
 ) -> None:
     said = "ERR 200 Access denied: this is the last administrator.\n"
     assert await admin.type(line) == said
-    assert world.calls["add_credits"] == 0
+    assert world.calls["set_posted"] == 0
 
 
 async def test_admin_flags(world: World, admin: Typist) -> None:

@@ -52,6 +52,15 @@ async def test_an_unknown_drop_has_an_alarm_until_somebody_decides(
     assert (closed.closed_by, closed.sequence) == ("root", alarm.sequence)
 
 
+async def test_a_second_report_that_knows_nothing_does_not_count_twice(bench: Bench) -> None:
+    drop = await bench.unknown()
+    bench.clock.pass_s(5)
+    await bench.report(drop, State.UNKNOWN, Cause.BOARD_LOST, revision=2)
+    (alarm,) = await listed(bench)
+    assert (alarm.count, alarm.last_ms) == (1, bench.clock.now_ms())
+    assert alarm.facts["cause"] == "BOARD_LOST"
+
+
 async def test_evidence_closes_the_alarm_of_an_unknown_drop(bench: Bench) -> None:
     drop = await bench.unknown()
     await bench.report(drop, cause=Cause.BOARD_ACK_LATE, revision=2)

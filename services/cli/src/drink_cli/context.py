@@ -2,9 +2,10 @@
 
 import functools
 import sys
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec
+from typing import Annotated, ParamSpec
 
 import typer
 
@@ -14,6 +15,19 @@ from drink_cli.output import Output
 from drink_cli.profile import Profile, load_profile
 
 P = ParamSpec("P")
+
+RequestId = Annotated[
+    str,
+    typer.Option(
+        default_factory=lambda: str(uuid.uuid4()),
+        show_default=False,
+        help="Names this request, so that a repeat changes nothing twice; made if not given.",
+    ),
+]
+"""Option of commands that move credits."""
+
+EntryReason = Annotated[str, typer.Option("--why", help="Why, for the user's entries.")]
+"""Option of commands whose reason is kept with a ledger entry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Commands of administrators for everybody's drops."""
 
 import json
-import uuid
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ from drink_cli.commands.drops import (
     drop_rows,
     drop_sentence,
 )
-from drink_cli.context import command, shared
+from drink_cli.context import RequestId, command, shared
 from drink_cli.errors import CommandError, Exit
 from drink_cli.text import iso_time, local_time, short
 
@@ -109,14 +108,12 @@ def refund(
     restock: Annotated[
         bool, typer.Option("--restock", help="The can is back in its slot, and counted there.")
     ] = False,
-    request_id: Annotated[
-        str | None, typer.Option(help="Names this refund, so that a repeat has the same answer.")
-    ] = None,
+    request_id: RequestId,
 ) -> None:
     """Give back what was paid for a drop, once, in whole or part."""
     options = shared(context)
     request = pb.RefundDropRequest(
-        request_id=request_id or str(uuid.uuid4()),
+        request_id=request_id,
         name=f"drops/{short(name)}",
         credits=number,
         reason=why,

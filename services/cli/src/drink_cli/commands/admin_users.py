@@ -1,13 +1,12 @@
 """Commands of administrators for users and their credits."""
 
-import uuid
 from typing import Annotated
 
 import typer
 
 from drink.v1 import account_service_pb2 as pb
 from drink_cli.commands.account import account_facts, account_sentence, asked_secret
-from drink_cli.context import command, shared
+from drink_cli.context import EntryReason, RequestId, command, shared
 from drink_cli.errors import CommandError, Exit
 
 users = typer.Typer(help="Users.", no_args_is_help=True, rich_markup_mode=None)
@@ -145,15 +144,13 @@ def add_credits(
     name: Name,
     number: Annotated[int, typer.Argument(metavar="CREDITS", help="-50 takes 50 back.")],
     *,
-    request_id: Annotated[
-        str | None, typer.Option(help="Names this gift, so that a repeat gives nothing twice.")
-    ] = None,
-    why: Annotated[str, typer.Option(help="Why, for the user's entries.")] = "",
+    request_id: RequestId,
+    why: EntryReason = "",
 ) -> None:
     """Give somebody credits, or take them back."""
     options = shared(context)
     request = pb.AddCreditsRequest(
-        request_id=request_id or str(uuid.uuid4()),
+        request_id=request_id,
         account=f"accounts/{name}",
         credits=number,
         reason=why,
@@ -177,15 +174,13 @@ def set_credits(
     expected: Annotated[
         int, typer.Option(help="What the user owns now, held credits counted, as you have seen it.")
     ],
-    request_id: Annotated[
-        str | None, typer.Option(help="Names this change, so that a repeat changes nothing twice.")
-    ] = None,
-    why: Annotated[str, typer.Option(help="Why, for the user's entries.")] = "",
+    request_id: RequestId,
+    why: EntryReason = "",
 ) -> None:
     """Set what somebody owns to a number; refused if it is not what was expected before."""
     options = shared(context)
     request = pb.SetCreditsRequest(
-        request_id=request_id or str(uuid.uuid4()),
+        request_id=request_id,
         account=f"accounts/{name}",
         posted_credits=number,
         expected_posted_credits=expected,

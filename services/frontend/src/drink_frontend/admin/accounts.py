@@ -2,12 +2,13 @@
 
 import getpass
 import sys
-import uuid
 from typing import Annotated
 
 import typer
 
 from drink_frontend.admin.command import (
+    EntryReason,
+    RequestId,
     moment,
     operator,
     operator_account,
@@ -183,16 +184,15 @@ def add_credits(
     context: typer.Context,
     name: Name,
     amount: Annotated[int, typer.Argument(help="Credits; negative takes back.")],
-    request_id: Annotated[
-        str | None, typer.Option(help="Names this gift, so that a repeat gives nothing twice.")
-    ] = None,
-    why: Annotated[str, typer.Option(help="Why, for the user's entries.")] = "",
+    *,
+    request_id: RequestId,
+    why: EntryReason = "",
 ) -> None:
     """Give a user credits, or take them back."""
     account = run(
         context,
         lambda drink: drink.transfers.add_credits(
-            operator_account(), request_id or str(uuid.uuid4()), name, amount, reason=why
+            operator_account(), request_id, name, amount, reason=why
         ),
     )
     _show_credits(account)
@@ -207,21 +207,14 @@ def set_credits(
     amount: Annotated[int, typer.Argument(help="Credits that the user shall own.")],
     *,
     expected: Annotated[int, typer.Option(help="Credits that the user owns now, held ones too.")],
-    request_id: Annotated[
-        str | None, typer.Option(help="Names this change, so that a repeat changes nothing twice.")
-    ] = None,
-    why: Annotated[str, typer.Option(help="Why, for the user's entries.")] = "",
+    request_id: RequestId,
+    why: EntryReason = "",
 ) -> None:
     """Set what a user owns to a number; refused if it is not what was expected before."""
     account = run(
         context,
         lambda drink: drink.transfers.set_posted(
-            operator_account(),
-            request_id or str(uuid.uuid4()),
-            name,
-            amount,
-            expected,
-            reason=why,
+            operator_account(), request_id, name, amount, expected, reason=why
         ),
     )
     _show_credits(account)

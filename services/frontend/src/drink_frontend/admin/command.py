@@ -6,6 +6,7 @@ import functools
 import getpass
 import inspect
 import os
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -48,6 +49,19 @@ By = Annotated[
         help="Your name for the audit log, where the system does not know it.",
     ),
 ]
+
+RequestId = Annotated[
+    str,
+    typer.Option(
+        default_factory=lambda: str(uuid.uuid4()),
+        show_default=False,
+        help="Names this request, so that a repeat changes nothing twice; made if not given.",
+    ),
+]
+"""Option of commands that move credits."""
+
+EntryReason = Annotated[str, typer.Option("--why", help="Why, for the user's entries.")]
+"""Option of commands whose reason is kept with a ledger entry."""
 
 
 def recorded(command: Callable[P, None]) -> Callable[P, None]:

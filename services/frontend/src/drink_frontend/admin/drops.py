@@ -1,12 +1,19 @@
 """Drops, their history, and decisions about drops in the state UNKNOWN."""
 
 import json
-import uuid
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
+from drink_frontend.admin.command import (
+    RequestId,
+    moment,
+    operator,
+    operator_account,
+    recorded,
+    run,
+    table,
+)
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import AuditRecord, Drop
 
@@ -106,18 +113,15 @@ def refund(
     restock: Annotated[
         bool, typer.Option("--restock", help="The can is back in its slot.")
     ] = False,
-    request_id: Annotated[
-        str | None, typer.Option(help="Names this refund, so that a repeat has the same answer.")
-    ] = None,
+    request_id: RequestId,
 ) -> None:
     """Give back what was paid for a drop, once, in whole or part."""
-    wanted = request_id or str(uuid.uuid4())
 
     async def give_back(drink: "Administration") -> Drop:
         from drink_frontend.usecases.refunds import RefundOrder  # noqa: PLC0415
 
         order = RefundOrder(
-            request_id=wanted, drop_id=drop, reason=why, credits_given=amount, restock=restock
+            request_id=request_id, drop_id=drop, reason=why, credits_given=amount, restock=restock
         )
         return await drink.drops.refund(operator_account(), order)
 

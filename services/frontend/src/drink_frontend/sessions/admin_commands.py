@@ -5,22 +5,23 @@ Handlers are as in `user_commands`.
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from drink_frontend.domain.entities import Account
+from drink_frontend.domain.errors import BalanceChangedError
 from drink_frontend.sessions.commands import Verb
 from drink_frontend.sessions.replies import Reply, StatusLine
 from drink_frontend.sessions.reply_codes import Refused, ReplyCode
 from drink_frontend.sessions.state import SessionState, retry_unavailable
 
+EDIT_TRIES = 5
+"""Attempts of EDITUSER to set the credits of a user whose credits move meanwhile, as by drops."""
+
 
 async def add_credits(session: SessionState, name: str, amount: int) -> Reply:
     """ADDCREDITS: adds credits to a user's account, or removes them if the number is negative."""
-    await _move(session, name, amount)
-    return StatusLine(ReplyCode.CREDITS_ADDED)
-
-
-async def _move(session: SessionState, name: str, amount: int) -> None:
     caller, request_id = session.caller, session.services.request_id()
     add = session.services.transfers.add_credits
     await retry_unavailable(lambda: add(caller, request_id, name, amount))
+    return StatusLine(ReplyCode.CREDITS_ADDED)
 
 
 async def edit_user(
@@ -31,9 +32,26 @@ async def edit_user(
     # The change that may be refused comes first.
     if admin is not None:
         await session.services.accounts.change(session.caller.name, found.name, admin=admin)
-    if wanted != found.unheld:
-        await _move(session, found.name, wanted - found.unheld)
+    for tries_left in reversed(range(EDIT_TRIES)):
+        if wanted == found.unheld:
+            break
+        try:
+            await _set_credits(session, found, wanted)
+            break
+        except BalanceChangedError:
+            if not tries_left:
+                raise
+            found = await session.services.accounts.balance(found.name)
     return StatusLine(ReplyCode.SAVED)
+
+
+async def _set_credits(session: SessionState, found: Account, wanted: int) -> None:
+    """Sets the credits that are not held, unless the user owns another number than was found."""
+    caller, request_id = session.caller, session.services.request_id()
+    set_posted, posted = session.services.transfers.set_posted, wanted + found.held
+    await retry_unavailable(
+        lambda: set_posted(caller, request_id, found.name, posted, found.posted)
+    )
 
 
 async def edit_slot(  # noqa: PLR0917  one for each argument of the command

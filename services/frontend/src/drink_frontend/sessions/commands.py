@@ -13,6 +13,7 @@ from typing import Self
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AccountNotFoundError,
+    BalanceChangedError,
     CredentialsInvalidError,
     DrinkError,
     FieldInvalidError,
@@ -231,6 +232,7 @@ class Verb(StrEnum):
             _ADMIN,
             (text, _whole(ReplyCode.BAD_CREDITS, 0, _NUMBER_MAX), _admin_flag),
             optional=1,
+            errors={BalanceChangedError: ReplyCode.FAULT},
             unavailable=ReplyCode.FAULT,
         ),
     )

@@ -184,6 +184,7 @@ FIELD_ERRORS: Mapping[str, ReplyCode] = {
     "credits": ReplyCode.BAD_CREDITS,
     "delay": ReplyCode.BAD_DELAY,
     "password": ReplyCode.BAD_PASSWORD,
+    "posted_credits": ReplyCode.BAD_CREDITS,
     "price": ReplyCode.BAD_COST,
     "recipient": ReplyCode.UNKNOWN_RECIPIENT,
     "slot": ReplyCode.UNKNOWN_SLOT,

@@ -82,10 +82,16 @@ class AlarmTable:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
-    def add(self, alarm: Alarm) -> None:
-        """Adds to the count of the open alarm of that kind and subject, or opens the alarm."""
+    def add(self, alarm: Alarm, *, counts: bool = True) -> None:
+        """Adds to the open alarm of that kind and subject, or opens the alarm.
+
+        Args:
+            alarm: The alarm; its facts and its last time replace those of the open one.
+            counts: Whether its count is added to that of the open one.
+        """
         parameters = _ROW.parameters(alarm)
-        if not self._executor.run(_REPEAT, **parameters):
+        repeated = parameters if counts else {**parameters, "count": 0}
+        if not self._executor.run(_REPEAT, **repeated):
             self._executor.run(_ADD, **parameters)
 
     def get(self, sequence: int) -> Alarm | None:

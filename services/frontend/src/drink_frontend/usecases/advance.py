@@ -80,7 +80,9 @@ def advance(
         )
         _resolve_hold(tx, drop, answer.state, now_ms)
         if answer.state is State.UNKNOWN:
-            tx.alarms.add(about_unknown(moved, now_ms))
+            # Further evidence of a drop that stays UNKNOWN is not another occurrence.
+            is_new = drop.state is not State.UNKNOWN
+            tx.alarms.add(about_unknown(moved, now_ms), counts=is_new)
         elif drop.state is State.UNKNOWN:
             tx.alarms.close_open(AlarmKind.DROP_UNKNOWN, drop_subject(drop.id), actor, now_ms)
         source, target = place_of(drop.state), place_of(answer.state)
