@@ -24,7 +24,7 @@ class Exit(IntEnum):
     DONE = 0, "The command did what was asked."
     NOT_DISPENSED = 1, "The drop ended without a can, and nothing was paid."
     USAGE = 2, "The command line is wrong."
-    UNKNOWN = 3, "Nobody can tell whether the can fell; the credits are held."
+    UNKNOWN = 3, "It is not known whether the can fell; the credits are held."
     UNREACHABLE = (
         4,
         "The server did not answer; a drop may be under way, which drink drop --resume finds out.",
@@ -56,7 +56,8 @@ REASONS: Mapping[str, Exit] = {
     "MACHINE_OFFLINE": Exit.REFUSED,
     "BOARD_UNREACHABLE": Exit.REFUSED,
 }
-"""Reasons whose exit code differs from the one of their status: the server did answer."""
+"""Exit code by the reason of an error, where that of its status would be wrong: the server did
+answer, although the status is UNAVAILABLE."""
 
 
 class CommandError(Exception):

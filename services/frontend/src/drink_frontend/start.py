@@ -15,8 +15,9 @@ def main() -> None:
     quiet_grpc()
     with gc_paused():
         with package_hidden("rich"):
-            # structlog imports rich where it is installed, as it is by typer: a tenth of the start
-            # for colours in tracebacks, which are logged as plain text.
+            # structlog imports rich if it is installed, and typer installs it. Its colours are not
+            # used, because tracebacks are logged as plain text, and the import takes a tenth of the
+            # time of the start.
             import structlog  # noqa: F401
         from drink_frontend import cli
     try:

@@ -74,7 +74,7 @@ class Api:
         await self._channel.close()
 
     def caller(self, token: str = "", address: str = "") -> Metadata:
-        """For whom a call is made.
+        """The metadata of a call: who makes it.
 
         Args:
             token: Of the user's login; empty for nobody.
@@ -90,7 +90,7 @@ class Api:
         return metadata
 
     async def call(self, method: Callable[..., Any], request: Message, caller: Metadata) -> Any:
-        """The answer of a call.
+        """Calls a method and returns its response.
 
         Raises:
             CallError: the frontend refused, or did not answer in time.
@@ -108,7 +108,7 @@ class Api:
     ) -> AsyncIterator[AsyncIterator[Any]]:
         """The messages of a stream; leaving the context ends it.
 
-        Iterating raises CallError once the stream breaks.
+        Iterating raises CallError when the stream fails.
         """
         stream = method(request, metadata=caller)
         try:
@@ -126,7 +126,7 @@ async def _messages(stream: Any) -> AsyncIterator[Any]:
 
 
 def call_error(error: grpc.aio.AioRpcError) -> CallError:
-    """A gRPC error by its status and reason."""
+    """The error of a call, with its status and reason."""
     reason, facts, retry_s = "", {}, 0
     try:
         status = rpc_status.from_call(error)  # type: ignore[no-untyped-call]

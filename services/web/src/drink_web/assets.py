@@ -1,4 +1,4 @@
-"""Files that every browser gets: styles, scripts and pictures of this package."""
+"""Static files: styles, scripts and pictures of this package."""
 
 import gzip
 import mimetypes
@@ -25,13 +25,13 @@ class Asset(NamedTuple):
 
 
 class Assets:
-    """The files in memory; their addresses change with their content, so they are kept for ever."""
+    """The files in memory. Their URLs change with their content, so browsers may keep them."""
 
     def __init__(self) -> None:
         self._files = dict(_read(files("drink_web") / "static", ""))
 
     def url(self, name: str) -> str:
-        """The address of a file."""
+        """The URL of a file."""
         return f"{FOLDER}{name}?v={self._files[name].version}"
 
     def respond(self, request: Request) -> Response:

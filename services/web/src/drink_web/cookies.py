@@ -27,7 +27,7 @@ COOKIE_BYTES_MAX = 2_048
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who is logged in with a browser.
+    """The login of a browser.
 
     Attributes:
         token: Of the frontend; secret.
@@ -46,7 +46,7 @@ class Login:
 
     @property
     def key(self) -> str:
-        """Names the login in limits, without being the secret."""
+        """Identifies the login in limits; the token cannot be derived from it."""
         return sha256(self.token.encode()).hexdigest()
 
 
@@ -74,7 +74,7 @@ class Cookies:
             return None
 
     def write(self, request: Request, response: Response, login: Login) -> None:
-        """Lets the browser keep the login."""
+        """Sets the cookie with the login."""
         text = self._keys.encrypt(json.dumps(asdict(login)).encode()).decode()
         response.set_cookie(
             _name(request),
@@ -87,7 +87,7 @@ class Cookies:
         )
 
     def clear(self, request: Request, response: Response) -> None:
-        """Lets the browser forget the login."""
+        """Deletes the cookie."""
         response.delete_cookie(
             _name(request), path="/", secure=_is_secure(request), httponly=True, samesite="lax"
         )

@@ -1,4 +1,4 @@
-"""All machines as they stand: one watch on the frontend for all browsers."""
+"""The present state of all machines, from one watch on the frontend for all browsers."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 class House:
-    """The machines, and whether the frontend tells of them at present.
+    """The machines, and whether the frontend reports them at present.
 
     Args:
         api: The frontend.
@@ -34,7 +34,7 @@ class House:
 
     @property
     def machines(self) -> Mapping[str, pb.Machine]:
-        """The machines by their resource names, in order; the last that were heard of."""
+        """The machines by their resource names, in order, as they were last reported."""
         return self._machines
 
     async def changed(self, version: int) -> int:

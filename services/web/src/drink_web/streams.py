@@ -1,4 +1,4 @@
-"""Event streams to browsers, and how many of them there may be."""
+"""Server-sent event streams to browsers, and the limits of their number."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ class Streams:
 
     @property
     def count(self) -> int:
-        """Open streams."""
+        """Number of open streams."""
         return self._open["all"]
 
     @contextmanager
@@ -96,7 +96,7 @@ class Streams:
 
 
 def network(address: str) -> str:
-    """What counts as one address: an IPv6 host picks half of its address itself."""
+    """The part of an IP address that limits count; an IPv6 host chooses the second half itself."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -121,13 +121,13 @@ def partial(target: str, html: str) -> str:
 
 
 class StreamResponse(StreamingResponse):
-    """The answer that a stream is; it counts while it lasts, and is refused above the limits.
+    """A response with an event stream, counted while it is open and refused above the limits.
 
     Args:
-        streams: What counts it.
-        messages: The stream.
-        address: The browser's.
-        login: Names the browser's login; empty for none.
+        streams: Counts the open streams.
+        messages: The messages of the stream.
+        address: IP address of the browser.
+        login: Key of the browser's login; empty without a login.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class StreamResponse(StreamingResponse):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends it."""
+        """Sends the response; see the ASGI specification."""
         async with aclosing(self._messages), aclosing(self.body_iterator):  # type: ignore[type-var]
             try:
                 with self._streams.one_more(*self._owner):

@@ -1,4 +1,4 @@
-"""What the templates show of machines, drops and lists."""
+"""The values that templates show of machines, drops and lists."""
 
 import re
 import secrets
@@ -74,13 +74,13 @@ def is_number(text: str, limit: int) -> bool:
 
 
 def is_password(text: str) -> bool:
-    """Whether the API takes it as a new password."""
+    """Whether the API accepts the text as a new password."""
     return 1 <= len(text) <= 128 and text.isprintable() and " " not in text
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One slot as it is shown.
+    """One slot, as templates show it.
 
     Attributes:
         slot: Of the API.
@@ -98,13 +98,13 @@ class Tile:
 
     @property
     def id(self) -> str:
-        """Of its element."""
+        """Id of the HTML element."""
         return slot_id(self.slot.name)
 
 
 @dataclass(frozen=True, slots=True)
 class MachineView:
-    """One machine as it is shown.
+    """One machine, as templates show it.
 
     Attributes:
         machine: Of the API.
@@ -118,17 +118,17 @@ class MachineView:
 
     @property
     def id(self) -> str:
-        """Of its element."""
+        """Id of the HTML element."""
         return self.machine.name.removeprefix("machines/")
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The name of the machine for people."""
         return self.machine.display_name or self.id
 
 
 def machine_view(machine: machines.Machine, *, is_current: bool) -> MachineView:
-    """What is shown of a machine.
+    """The view of a machine.
 
     Args:
         machine: As the frontend told of it last.
@@ -158,7 +158,7 @@ def _tile(slot: machines.Slot, *, sells: bool) -> Tile:
 
 @dataclass(frozen=True, slots=True)
 class DropView:
-    """A drop as its page shows it.
+    """A drop, as templates show it.
 
     Attributes:
         drop: Of the API.
@@ -179,24 +179,24 @@ class DropView:
 
     @property
     def kind(self) -> str:
-        """Which words and colours it gets."""
+        """Name of the texts and colours that the drop is shown with."""
         if self.drop.cause == drops.Drop.CAUSE_CANCELLED:
             return "cancelled"
         return drops.Drop.State.Name(self.drop.state).removeprefix("STATE_").lower()
 
     @property
     def is_final(self) -> bool:
-        """Whether it is at its end."""
+        """Whether the drop is in a final state."""
         return self.drop.state in FINAL_STATES
 
     @property
     def can_cancel(self) -> bool:
-        """Whether it is not at its machine yet."""
+        """Whether the drop has not been dispatched to its machine."""
         return self.drop.state in (drops.Drop.STATE_SCHEDULED, drops.Drop.STATE_RESERVED)
 
     @property
     def machine_title(self) -> str:
-        """For people."""
+        """The name of the machine for people."""
         if self.machine is not None and self.machine.display_name:
             return self.machine.display_name
         return machine_of(self.drop.slot).removeprefix("machines/")
@@ -227,7 +227,7 @@ class DropView:
 def drop_view(
     drop: drops.Drop, machine: machines.Machine | None, now: datetime, *, is_late: bool = False
 ) -> DropView:
-    """What is shown of a drop.
+    """The view of a drop.
 
     The remaining time is counted here and sent as such: the browser's clock may be wrong.
     """
@@ -240,7 +240,7 @@ def drop_view(
 
 
 def utc(stamp: Timestamp) -> datetime | None:
-    """A time; None if it is not set."""
+    """The time of a timestamp in UTC; None if it is not set."""
     if not stamp.seconds and not stamp.nanos:
         return None
     return datetime.fromtimestamp(stamp.seconds, UTC)

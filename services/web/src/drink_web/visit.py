@@ -1,4 +1,4 @@
-"""One request of a browser: who it is, in which language, and what is drawn for it."""
+"""One request of a browser: its login, its language, and the responses to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from drink_web.texts import TEXTS, Texts, preferred
 
 
 def environment(assets: Assets) -> Environment:
-    """The templates; everything that they are given is escaped."""
+    """The environment of the templates; all values put into a template are escaped."""
     made = Environment(
         loader=PackageLoader("drink_web"),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -64,16 +64,16 @@ class Visit:
         self.site = site
         self.request = request
         self.account: accounts.Account | None = None
-        """The caller's, once it was asked for."""
+        """The caller's account; None until `look_up_account` has read it."""
 
     @cached_property
     def login(self) -> Login | None:
-        """Who is logged in."""
+        """The login from the request's cookie; None if nobody is logged in."""
         return self.site.cookies.read(self.request)
 
     @cached_property
     def texts(self) -> Texts:
-        """In the browser's language."""
+        """The texts in the language that the browser prefers."""
         return TEXTS[preferred(self.request.headers.get("accept-language", ""))]
 
     @property
@@ -83,16 +83,16 @@ class Visit:
 
     @property
     def caller(self) -> Metadata:
-        """For whom calls are made."""
+        """The metadata of calls: the token of the login and the browser's address."""
         return self.site.api.caller(self.login.token if self.login else "", self.address)
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The parameters of the address."""
+        """The query parameters of the URL."""
         return self.request.query_params
 
     async def call(self, method: Any, request: Any) -> Any:
-        """The answer of a call for this browser.
+        """Calls the frontend for this browser and returns the response.
 
         Raises:
             CallError: the frontend refused, or did not answer in time.
@@ -100,10 +100,10 @@ class Visit:
         return await self.site.api.call(method, request, self.caller)
 
     async def look_up_account(self) -> None:
-        """Finds out what the caller can spend, if somebody is logged in.
+        """Reads the caller's account into `account`, if somebody is logged in.
 
         Raises:
-            CallError: the login is no longer good, or the frontend does not answer.
+            CallError: the login is no longer valid, or the frontend does not answer.
         """
         if self.login is not None:
             method = self.site.api.accounts.GetAccount
@@ -111,12 +111,12 @@ class Visit:
             self.account = answer.account
 
     def drop_view(self, drop: drops.Drop, *, is_late: bool = False) -> views.DropView:
-        """What is shown of a drop, with its machine as it stands now."""
+        """The view of a drop, with the present state of its machine."""
         machine = self.site.house.machines.get(views.machine_of(drop.slot))
         return views.drop_view(drop, machine, self.now(), is_late=is_late)
 
     def slot_view(self, *, is_current: bool) -> tuple[views.MachineView, views.Tile]:
-        """The slot in the path, and its machine.
+        """The views of the machine and the slot that the path names.
 
         Args:
             is_current: As for `views.machine_view`.
@@ -134,10 +134,10 @@ class Visit:
         raise PageError(404, "not_found")
 
     async def form(self) -> Mapping[str, str]:
-        """The posted fields.
+        """The fields of the posted form.
 
         Raises:
-            PageError: there are none that can be read.
+            PageError: the body is no form, too large, or does not arrive in time.
         """
         http = self.site.settings.http
         return await read_form(
@@ -145,28 +145,28 @@ class Visit:
         )
 
     def render(self, template: str, **facts: Any) -> str:
-        """A part of a page."""
+        """Renders a template to HTML."""
         return self.site.templates.get_template(template).render(
             t=self.texts, login=self.login, account=self.account, **facts
         )
 
     def page(self, template: str, status: int = 200, **facts: Any) -> Response:
-        """A whole page."""
+        """A response with a whole page."""
         shared = {"here": "", "refresh_s": 0, "current": self.site.house.is_current}
         html = self.render(template, **shared | facts)
         return HTMLResponse(html, status, headers={"vary": "Accept-Language, Cookie"})
 
     def problem(self, status: int, text: str, title: str = "", **facts: Any) -> Response:
-        """A page that says what is wrong."""
+        """A response with an error page."""
         heading = title or self.texts("refused_title")
         return self.page("problem.html", status, title=heading, text=text, **facts)
 
     def redirect(self, path: str) -> Response:
-        """Lets the browser get another page."""
+        """A response that redirects the browser to a path (303)."""
         return RedirectResponse(path, 303)
 
     def log_in_first(self, *, ended: bool = False) -> Response:
-        """Lets the browser log in and come back; forgets a login that has ended."""
+        """A redirect to the login page, which leads back; clears the cookie of an ended login."""
         path = self.request.url.path if self.request.method == "GET" else "/"
         response = self.redirect(f"/login?next={quote(path)}{'&ended=1' if ended else ''}")
         if ended:
@@ -174,12 +174,12 @@ class Visit:
         return response
 
     def stream(self, messages: Any) -> Response:
-        """An answer that lasts."""
+        """A response that stays open and sends `messages` as server-sent events."""
         key = self.login.key if self.login else ""
         return StreamResponse(self.site.streams, messages, self.address, key)
 
     def refusal(self, error: CallError) -> str:
-        """Why the frontend refused, in words."""
+        """The text for a person about why the frontend refused a call."""
         if self.texts.has(error.reason):
             facts = {"price": "?", "available": "?"} | error.facts
             return self.texts(error.reason, **facts)
@@ -187,5 +187,5 @@ class Visit:
 
     @staticmethod
     def now() -> datetime:
-        """The time."""
+        """The time in UTC."""
         return datetime.now(UTC)

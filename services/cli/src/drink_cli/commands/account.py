@@ -84,8 +84,8 @@ def login(
 ) -> None:
     """Log in, and keep the token for the commands that follow.
 
-    The password, or the number of the iButton or card, is asked for, or read from the standard
-    input.
+    The password, or the number of the iButton or card, is asked for; without a terminal it is read
+    from the standard input.
     """
     if ibutton and card:
         raise CommandError("--ibutton or --card", Exit.USAGE)

@@ -22,7 +22,7 @@ def alarms(
     *,
     closed: Annotated[bool, typer.Option("--closed", help="Closed ones instead.")] = False,
 ) -> None:
-    """Show what an operator should look at: unknown drops, contradictions, floods."""
+    """Show the alarms that are not closed: unknown drops, contradictions, floods."""
     states = (AlarmState.CLOSED,) if closed else ()
     found = run(context, lambda drink: drink.alarms.list(states, limit=limit))
     for each in reversed(found):

@@ -37,8 +37,8 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
                 # A new token ends only links that are open; this one may have been opened just
                 # after, with the token that was looked up before.
                 await self._machines.authenticate(call.token)
-            # Closed with this generator, not some time after it: a link without a stream must not
-            # take another drop.
+            # `messages` is closed together with this generator. Without `aclosing` that happens at
+            # a later garbage collection, and until then a link without a stream could take a drop.
             async with aclosing(link.messages()) as messages:
                 async for message in messages:
                     yield frontend_message(message)

@@ -87,7 +87,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
     async def CreateMachine(
         self, request: pb.CreateMachineRequest, _context: Context
     ) -> pb.CreateMachineResponse:
-        """Makes a machine without slots."""
+        """Creates a machine without slots."""
         actor = administrator("make machines").name
         name = parse_machine(request.name, "name")
         if not request.display_name.strip():
@@ -98,7 +98,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
     async def UpdateMachine(
         self, request: pb.UpdateMachineRequest, _context: Context
     ) -> pb.UpdateMachineResponse:
-        """Changes what is given of a machine."""
+        """Changes the fields of a machine that the request sets."""
         actor = administrator("change machines").name
         machine = await self._machines.change(
             actor,
@@ -112,7 +112,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
     async def CreateSlot(
         self, request: pb.CreateSlotRequest, _context: Context
     ) -> pb.CreateSlotResponse:
-        """Makes a slot with what a person put into it."""
+        """Creates a slot with the given item, price and number of items."""
         actor = administrator("make slots").name
         machine, number = parse_slot(request.name, "name")
         slot = await self._machines.create_slot(
@@ -128,7 +128,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
     async def IssueAgentToken(
         self, request: pb.IssueAgentTokenRequest, _context: Context
     ) -> pb.IssueAgentTokenResponse:
-        """Gives a machine's agent a new token; the link with the one before it ends."""
+        """Issues a new token for a machine's agent; a link that uses the previous token ends."""
         actor = administrator("issue tokens of agents").name
         token = await self._machines.new_token(actor, parse_machine(request.name, "name"))
         return pb.IssueAgentTokenResponse(token=token)

@@ -27,7 +27,8 @@ FAIR_SHARE = 32
 """Lines of one client that are executed before other clients get their turn; some 0.5 ms."""
 
 BUSY_LINES, BUSY_S = 200, 10.0
-"""A client that has so many lines executed in fewer seconds is logged as `session_busy`."""
+"""A client from which more than BUSY_LINES lines are executed within BUSY_S seconds is logged as
+`session_busy`."""
 
 
 class Connection(asyncio.Protocol):

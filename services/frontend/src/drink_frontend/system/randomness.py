@@ -25,13 +25,14 @@ class SystemRandomness:
 
         Its characters are easy to read aloud.
         """
-        # 26 digits are 130 bits: two leading zeros; the digits after them are cut off.
+        # 26 base 32 digits are 130 bits: two zero bits and the 128 of the id. Further digits, which
+        # encode the padding, are cut off.
         padded = _timely() << 8 * (_PADDED_BYTES - _ID_BYTES) - 2
         digits = b32encode(padded.to_bytes(_PADDED_BYTES, "big")).translate(_CROCKFORD)
         return digits[:_ULID_LENGTH].decode("ascii")
 
     def id(self) -> str:
-        """The same bits as 32 hexadecimal digits."""
+        """48 bits of milliseconds and 80 random ones, as 32 hexadecimal digits."""
         return f"{_timely():032x}"
 
     def token(self) -> str:

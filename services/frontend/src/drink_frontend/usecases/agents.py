@@ -269,14 +269,14 @@ def _record_rivals(
     """Records an alarm if another agent runs as the machine's agent too, once in a period.
 
     Args:
-        tx: Before the new link's opening is kept.
+        tx: The unit of work, before it records the opening of the new link.
         machine: The machine.
         agent: What is known of the agent that opens a link: `boot_id`, `address`.
         now_ms: The time.
         period_s: Seconds between alarms of one machine.
 
     Returns:
-        What was kept, for the log; None if there is nothing new.
+        The recorded facts, for the log; None if no alarm was recorded.
     """
     rivals = _rivals(tx, machine, agent.get("boot_id", ""), now_ms)
     if rivals is None or _was_told(tx, machine, now_ms, period_s):

@@ -29,7 +29,7 @@ RETRY_INTERVAL_S = 1.0
 """Seconds until the next attempt after the database did not answer."""
 
 LOOKED_UP_MAX = 256
-"""Permits checked in one query; some 10 ms of a reader thread."""
+"""Most permits checked in one query, which takes a reader thread about 10 ms."""
 
 
 @dataclass(frozen=True, slots=True)
