@@ -1,5 +1,6 @@
 """A running system for the commands, and `drink` with files of its own."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from drink_cli.errors import Exit
 from drink_cli.main import main
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
@@ -94,3 +96,14 @@ def administrator(drink: Drink) -> Drink:
     """`drink` with the administrator logged in."""
     drink.login(ADMIN)
     return drink
+
+
+@pytest.fixture
+def unknown(administrator: Drink, system: LocalSystem) -> str:
+    """A drop of Alice's whose outcome nobody can tell."""
+    administrator.login(ALICE, "--profile", "alice")
+    system.boards["d"].fault("silent", slot=1)
+    lost = administrator("--json", "--profile", "alice", "drop", "d/1")
+    assert lost.exit_code == Exit.UNKNOWN
+    drop: str = json.loads(lost.output)["drop"]
+    return drop

@@ -38,22 +38,14 @@ def sample(points: Iterable[str]) -> list[object]:
 
 def commit(step: str) -> tuple[str, ...]:
     """The frontend's points in and around a commit."""
-    return (
-        f"before-commit-{step}",
-        f"during-commit-{step}",
-        f"before-sync-{step}",
-        f"after-commit-{step}",
-    )
+    places = ("before-commit", "during-commit", "before-sync", "after-commit")
+    return tuple(f"{place}-{step}" for place in places)
 
 
 def written(records: str) -> tuple[str, ...]:
     """The agent's points in and around the writing of records."""
-    return (
-        f"before-write-{records}",
-        f"during-write-{records}",
-        f"before-sync-{records}",
-        f"after-sync-{records}",
-    )
+    places = ("before-write", "during-write", "before-sync", "after-sync")
+    return tuple(f"{place}-{records}" for place in places)
 
 
 def around(what: str) -> tuple[str, str]:

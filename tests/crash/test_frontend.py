@@ -107,28 +107,12 @@ def test_fault_24_frontend_killed_while_a_drop_is_given_up(
         scenario.check(drop.name, Outcome("NOT_DISPENSED", "MACHINE_OFFLINE", 0))
 
 
-@pytest.mark.parametrize("point", sample([*commit("unknown"), *commit("resolved")]))
-def test_fault_24_frontend_killed_while_a_lost_agent_comes_back_without_the_drop(
-    point: str, make_system: MakeSystem
+def killed_around_a_lost_agent(
+    make_system: MakeSystem, point: str, agent: str, expected: Outcome
 ) -> None:
+    """The agent is killed at its point, and comes back when its drop has been given up."""
     system = make_system(Tweaks({"drops": "silence_limit_s = 2.0\nlook_interval_s = 0.1"}))
-    with Scenario(system, frontend=(point,), agent=("before-append-accepted",)) as scenario:
-        answered = threading.Event()
-        scenario.keep_down(system.agent, until=answered.is_set)
-        drop = scenario.buy().drop
-        assert drop.cause == drops.Drop.CAUSE_AGENT_LOST
-        answered.set()
-        scenario.until_state(drop.name, "NOT_DISPENSED")
-        scenario.until_all_are_killed()
-        scenario.check(drop.name, Outcome("NOT_DISPENSED", "NOT_RECEIVED", 0))
-
-
-@pytest.mark.parametrize("point", commit("still-unknown"))
-def test_fault_24_frontend_killed_while_a_lost_agent_comes_back_and_cannot_tell(
-    point: str, make_system: MakeSystem
-) -> None:
-    system = make_system(Tweaks({"drops": "silence_limit_s = 2.0\nlook_interval_s = 0.1"}))
-    with Scenario(system, frontend=(point,), agent=("after-write-board",)) as scenario:
+    with Scenario(system, frontend=(point,), agent=(agent,)) as scenario:
         answered = threading.Event()
         scenario.keep_down(system.agent, until=answered.is_set)
         drop = scenario.buy().drop
@@ -136,7 +120,22 @@ def test_fault_24_frontend_killed_while_a_lost_agent_comes_back_and_cannot_tell(
         answered.set()
         scenario.until_all_are_killed()
         scenario.until(lambda: scenario.get(drop.name).cause != drop.cause, "a better cause")
-        scenario.check(drop.name, INTERRUPTED)
+        scenario.check(drop.name, expected)
+
+
+@pytest.mark.parametrize("point", sample([*commit("unknown"), *commit("resolved")]))
+def test_fault_24_frontend_killed_while_a_lost_agent_comes_back_without_the_drop(
+    point: str, make_system: MakeSystem
+) -> None:
+    never = Outcome("NOT_DISPENSED", "NOT_RECEIVED", 0)
+    killed_around_a_lost_agent(make_system, point, "before-append-accepted", never)
+
+
+@pytest.mark.parametrize("point", commit("still-unknown"))
+def test_fault_24_frontend_killed_while_a_lost_agent_comes_back_and_cannot_tell(
+    point: str, make_system: MakeSystem
+) -> None:
+    killed_around_a_lost_agent(make_system, point, "after-write-board", INTERRUPTED)
 
 
 @pytest.mark.parametrize("point", CHECKPOINT)

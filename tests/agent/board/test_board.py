@@ -134,13 +134,23 @@ class TestEachTransport:
         assert causes == [Cause.BOARD_ACK] * 5 + [Cause.BOARD_REFUSED]
         assert host.board.counts.to_dict()["cans"] == {"1": 0, "2": 1, "3": 0}
 
-    async def test_fault_41_a_late_ack_goes_to_its_own_drop(self, impatient: Pair) -> None:
+    @pytest.mark.parametrize(
+        ("fault", "late", "slot", "next_cause"),
+        [
+            (ArmedFault(Fault.LATE, 0.6), Cause.BOARD_ACK_LATE, 3, Cause.BOARD_REFUSED),
+            (ArmedFault(Fault.FOUND_EMPTY, 0.8), Cause.BOARD_REFUSED_LATE, 2, Cause.BOARD_ACK),
+        ],
+        ids=["ack", "refusal"],
+    )
+    async def test_fault_41_57_a_late_answer_goes_to_its_own_drop(
+        self, impatient: Pair, fault: ArmedFault, late: Cause, slot: int, next_cause: Cause
+    ) -> None:
         running, host = impatient
-        host.board.arm(ArmedFault(Fault.LATE, 0.6), slot=1)
+        host.board.arm(fault, slot=1)
         assert (await running.drop("d1", 1)).cause is Cause.BOARD_SILENT
-        second = await running.drop("d2", 3)
-        assert (await running.late("d1")).cause is Cause.BOARD_ACK_LATE
-        assert second.cause is Cause.BOARD_REFUSED
+        second = await running.drop("d2", slot)
+        assert (await running.late("d1")).cause is late
+        assert second.cause is next_cause
         assert host.board.counts.motor_runs == 1
 
     async def test_fault_40_after_a_lost_ack_the_next_needs_proof(self, impatient: Pair) -> None:
@@ -165,17 +175,6 @@ class TestEachTransport:
             assert (ended.outcome, ended.cause) == (Outcome.UNKNOWN, Cause.BOARD_SILENT)
             assert ended.evidence.sensor_before is Sensor.STOCKED
             assert ended.evidence.sensor_after is Sensor.EMPTY
-        assert host.board.counts.motor_runs == 1
-
-    async def test_fault_57_a_refusal_that_comes_late_settles_its_own_drop(
-        self, impatient: Pair
-    ) -> None:
-        running, host = impatient
-        host.board.arm(ArmedFault(Fault.FOUND_EMPTY, 0.8), slot=1)
-        assert (await running.drop("d1", 1)).cause is Cause.BOARD_SILENT
-        second = await running.drop("d2", 2)
-        assert (await running.late("d1")).cause is Cause.BOARD_REFUSED_LATE
-        assert second.cause is Cause.BOARD_ACK
         assert host.board.counts.motor_runs == 1
 
     async def test_fault_43_junk_around_an_ack_does_not_hide_it(self, pair: Pair) -> None:

@@ -1,21 +1,7 @@
 import json
 
-import pytest
-
 from drink_cli.errors import Exit
-from scripts.local_system import LocalSystem
-from tests.cli.conftest import ALICE, Drink
-
-
-@pytest.fixture
-def unknown(administrator: Drink, system: LocalSystem) -> str:
-    """A drop of Alice's whose outcome nobody can tell."""
-    administrator.login(ALICE, "--profile", "alice")
-    system.boards["d"].fault("silent", slot=1)
-    lost = administrator("--json", "--profile", "alice", "drop", "d/1")
-    assert lost.exit_code == Exit.UNKNOWN
-    drop: str = json.loads(lost.output)["drop"]
-    return drop
+from tests.cli.conftest import Drink
 
 
 def about(drink: Drink, drop: str, *options: str) -> dict[str, object]:

@@ -38,14 +38,19 @@ class Shelf:
         await self.is_open.wait()
         return value
 
+    async def being_read(self) -> tuple[ReadThroughCache[str], asyncio.Task[str]]:
+        """A view of it whose reading is held up."""
+        view = ReadThroughCache(self.read, 10)
+        self.is_open.clear()
+        reading = asyncio.create_task(view.get("a"))
+        await asyncio.sleep(0)
+        return view, reading
+
 
 class TestView:
     async def test_a_value_that_is_handed_over_replaces_what_was_read(self) -> None:
         shelf = Shelf()
-        view = ReadThroughCache(shelf.read, 10)
-        shelf.is_open.clear()
-        reading = asyncio.create_task(view.get("a"))
-        await asyncio.sleep(0)
+        view, reading = await shelf.being_read()
         view.keep("a", "new")
         shelf.is_open.set()
         assert await reading == "old"
@@ -69,10 +74,7 @@ class TestView:
     @pytest.mark.parametrize("by_name", [True, False])
     async def test_a_read_that_began_before_a_change_is_not_kept(self, by_name: bool) -> None:
         shelf = Shelf()
-        view = ReadThroughCache(shelf.read, 10)
-        shelf.is_open.clear()
-        reading = asyncio.create_task(view.get("a"))
-        await asyncio.sleep(0)
+        view, reading = await shelf.being_read()
         shelf.value = "new"
         if by_name:
             view.forget(["a"])
@@ -85,10 +87,7 @@ class TestView:
 
     async def test_of_two_reads_at_once_the_later_is_kept_whichever_ends_first(self) -> None:
         shelf = Shelf()
-        view = ReadThroughCache(shelf.read, 10)
-        shelf.is_open.clear()
-        first = asyncio.create_task(view.get("a"))
-        await asyncio.sleep(0)
+        view, first = await shelf.being_read()
         view.forget(["a"])
         shelf.value = "new"
         shelf.is_open.set()

@@ -76,10 +76,9 @@ GONE = "DISCONNECTED"
 REFUSED = "d2 BOARD_UNREACHABLE"
 GREETED = r"write '1\n'"
 
-TABLE = {
-    TiniState.DISCONNECTED: dict.fromkeys(HAPPENINGS, GONE) | {"dispense": f"{GONE}; {REFUSED}"},
-    TiniState.LOGIN: dict.fromkeys(HAPPENINGS, "LOGIN")
-    | {
+TABLE: dict[TiniState, dict[str, str]] = {
+    TiniState.DISCONNECTED: {"dispense": f"{GONE}; {REFUSED}"},
+    TiniState.LOGIN: {
         "good login": f"PROBING; {GREETED}",
         "wrong login": rf"{GONE}; close; write '2\n'",
         "dispense": f"LOGIN; {REFUSED}",
@@ -89,8 +88,7 @@ TABLE = {
         "90 s": f"{GONE}; close",
         "180 s": f"{GONE}; close",
     },
-    TiniState.REJECTED: dict.fromkeys(HAPPENINGS, "REJECTED")
-    | {
+    TiniState.REJECTED: {
         "good login": f"PROBING; {GREETED}",
         "wrong login": r"REJECTED; write '2\n'",
         "dispense": f"REJECTED; {REFUSED}",
@@ -98,8 +96,7 @@ TABLE = {
         "lost unsent": GONE,
         "180 s": f"{GONE}; close",
     },
-    TiniState.PROBING: dict.fromkeys(HAPPENINGS, "PROBING")
-    | {
+    TiniState.PROBING: {
         "good login": f"PROBING; {GREETED}",
         "wrong login": r"REJECTED; write '2\n'",
         "all slots": "PROBING; not ready, 3 slots",
@@ -113,8 +110,7 @@ TABLE = {
         "90 s": r"PROBING; write '6\n6\n6\n6\n'",
         "180 s": rf"{GONE}; close; write '6\n6\n6\n6\n6\n'",
     },
-    TiniState.READY: dict.fromkeys(HAPPENINGS, "READY")
-    | {
+    TiniState.READY: {
         "good login": f"PROBING; not ready, 3 slots; {GREETED}",
         "wrong login": r"REJECTED; not ready, 3 slots; write '2\n'",
         "temperature": "READY; ready, 10.0 C",
@@ -124,8 +120,7 @@ TABLE = {
         "90 s": r"SETTLING; write '6\n'",
         "180 s": rf"{GONE}; not ready, 3 slots; close; write '6\n6\n6\n6\n6\n6\n'",
     },
-    TiniState.DISPENSING: dict.fromkeys(HAPPENINGS, "DISPENSING")
-    | {
+    TiniState.DISPENSING: {
         "good login": f"PROBING; d1 BOARD_LOST; not ready, 3 slots; {GREETED}",
         "wrong login": r"REJECTED; d1 BOARD_LOST; not ready, 3 slots; write '2\n'",
         "ack": "SETTLING; d1 BOARD_ACK",
@@ -138,8 +133,7 @@ TABLE = {
         "180 s": "DISCONNECTED; d1 BOARD_SILENT; not ready, 3 slots; close; "
         r"write '6\n6\n6\n6\n6\n6\n'",
     },
-    TiniState.SETTLING: dict.fromkeys(HAPPENINGS, "SETTLING")
-    | {
+    TiniState.SETTLING: {
         "good login": f"PROBING; not ready, 3 slots; {GREETED}",
         "wrong login": r"REJECTED; not ready, 3 slots; write '2\n'",
         "nack": "SETTLING; late d1 BOARD_REFUSED_LATE",
@@ -151,8 +145,7 @@ TABLE = {
         "90 s": r"PROBING; not ready, 3 slots; write '6\n6\n6\n6\n6\n6\n'",
         "180 s": rf"{GONE}; not ready, 3 slots; close; write '6\n6\n6\n6\n6\n6\n6\n'",
     },
-    TiniState.DESYNCED: dict.fromkeys(HAPPENINGS, "DESYNCED")
-    | {
+    TiniState.DESYNCED: {
         "good login": f"PROBING; {GREETED}",
         "wrong login": r"REJECTED; write '2\n'",
         "ack": "SETTLING; late d1 BOARD_ACK_LATE; ready, 3 slots",
@@ -167,6 +160,7 @@ TABLE = {
         "180 s": rf"{GONE}; close; write '6\n6\n6\n6\n6\n'",
     },
 }
+"""What follows; the state alone where a happening changes nothing."""
 
 
 @pytest.mark.parametrize("happening", HAPPENINGS)
@@ -178,9 +172,9 @@ def test_every_state_with_every_happening(state: TiniState, happening: str) -> N
             HAPPENINGS[happening](board)
         return
     HAPPENINGS[happening](board)
-    assert happened(board) == TABLE[state][happening]
+    assert happened(board) == TABLE[state].get(happening, state.name)
 
 
 def test_the_table_is_complete() -> None:
     assert TABLE.keys() == set(TiniState)
-    assert all(row.keys() == HAPPENINGS.keys() for row in TABLE.values())
+    assert all(row.keys() <= HAPPENINGS.keys() for row in TABLE.values())
