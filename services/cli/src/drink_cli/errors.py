@@ -24,7 +24,7 @@ class Exit(IntEnum):
     DONE = 0, "The command did what was asked."
     NOT_DISPENSED = 1, "The drop ended without a can, and nothing was paid."
     USAGE = 2, "The command line is wrong."
-    UNKNOWN = 3, "It is not known whether the can fell; the credits are held."
+    UNKNOWN = 3, "Nobody can tell whether the can fell; the credits are held."
     UNREACHABLE = (
         4,
         "The server did not answer; a drop may be under way, which drink drop --resume finds out.",
