@@ -22,7 +22,7 @@ from drink.v1 import (
     machine_link_service_pb2_grpc,
     machine_service_pb2_grpc,
 )
-from drink_frontend.domain.entities import Drop, Machine
+from drink_frontend.domain.entities import ALL_DROPS, Drop, Machine
 from drink_frontend.domain.tokens import day_of
 from drink_frontend.links.server import LinkServer
 from drink_frontend.links.settings import LinkSettings
@@ -215,7 +215,7 @@ class Frontend:
 
     async def kept_drops(self) -> Sequence[Drop]:
         """All drops, newest first."""
-        return await self.storage.read(lambda tx: tx.drops.list(None, (), None, 1_000))
+        return await self.storage.read(lambda tx: tx.drops.list(ALL_DROPS, None, 1_000))
 
     async def placed_all(self) -> None:
         """Waits until every order is carried out, even if its caller was cancelled."""

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, cast
 import pytest
 
 from drink_frontend.domain.drop import Cause, DropEvent, State
-from drink_frontend.domain.entities import Account, Drop, Machine, Reach, Slot
+from drink_frontend.domain.entities import ALL_DROPS, Account, Drop, Machine, Reach, Slot
 from drink_frontend.sessions.codec import LineDecoder
 from drink_frontend.sessions.context import Services
 from drink_frontend.sessions.dialects import CLASSIC, Dialect
@@ -169,7 +169,7 @@ class World:
     @property
     def drops(self) -> list[Drop]:
         """All drops, oldest first."""
-        return list(self.read(lambda tx: tx.drops.list(None, (), None, 1_000)))[::-1]
+        return list(self.read(lambda tx: tx.drops.list(ALL_DROPS, None, 1_000)))[::-1]
 
     @property
     def permits_held(self) -> list[str]:
@@ -190,7 +190,7 @@ class World:
         def settle(tx: Transaction) -> None:
             open_drops = [
                 drop
-                for drop in reversed(tx.drops.list(None, (), None, 1_000))
+                for drop in reversed(tx.drops.list(ALL_DROPS, None, 1_000))
                 if not drop.state.answered
             ]
             now_ms = self.clock.now_ms()

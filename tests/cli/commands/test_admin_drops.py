@@ -72,6 +72,18 @@ def test_what_is_not_there_is_told(administrator: Drink) -> None:
     assert administrator("admin", "drops", "show", "0" * 26).exit_code == Exit.NOT_FOUND
 
 
+def test_everybodys_drops_are_selected_by_place_item_and_time(administrator: Drink) -> None:
+    administrator.login(ALICE, "--profile", "alice")
+    bought = json.loads(administrator("--json", "--profile", "alice", "drop", "d/1").output)
+
+    def listed(*options: str) -> bool:
+        return bought["drop"] in administrator("admin", "drops", "list", *options).output
+
+    assert listed("--at", "d", "--item", "Coke", "--since", "2026-01-01", "--account", "alice")
+    assert not listed("--at", "d/2")
+    assert not listed("--before", "2026-01-01")
+
+
 def test_a_paid_drop_is_refunded_once(administrator: Drink) -> None:
     administrator.login(ALICE, "--profile", "alice")
     bought = json.loads(administrator("--json", "--profile", "alice", "drop", "d/1").output)

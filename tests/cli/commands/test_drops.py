@@ -128,6 +128,44 @@ def test_history_shows_drops_and_entries(alice: Drink) -> None:
     assert "dispensed" in alice("history").output
 
 
+def test_history_selects_by_place_item_and_time(alice: Drink) -> None:
+    dropped = json.loads(alice("--json", "drop", "d/1").output)["drop"]
+
+    def listed(*options: str) -> bool:
+        result = alice("--json", "history", *options)
+        assert result.exit_code == 0
+        return dropped in [row["drop"] for row in json.loads(result.output)]
+
+    assert listed("--at", "d", "--item", "Coke", "--since", "2026-01-01")
+    assert listed("--at", "d/1", "--before", "2999-01-01T12:00:00")
+    for nothing in (
+        ("--at", "d/2"), ("--at", "ld"), ("--item", "Mate"),
+        ("--since", "2999-01-01"), ("--before", "2026-01-01"),
+    ):  # fmt: skip
+        assert not listed(*nothing)
+    entries = alice("--json", "history", "--entries", "--before", "2026-01-01").output
+    assert json.loads(entries) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--at", "D/1"),
+        ("--at", "d/x"),
+        ("--at", ""),
+        ("--item", ""),
+        ("--item", "x" * 65),
+        ("--since", "yesterday"),
+        ("--before", "2026-13-01"),
+        ("--since", "0001-01-01"),
+        ("--entries", "--at", "d"),
+        ("--entries", "--item", "Coke"),
+    ],
+)
+def test_what_history_cannot_select_by_is_refused(alice: Drink, options: tuple[str, ...]) -> None:
+    assert alice("history", *options).exit_code == Exit.USAGE
+
+
 @contextmanager
 def _running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen([BIN / "drink", *arguments], stdout=subprocess.PIPE, text=True) as drink:

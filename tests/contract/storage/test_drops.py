@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop, Queue
+from drink_frontend.domain.entities import ALL_DROPS, MS_MIN, Drop, DropSelection, Queue
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.support.books import NOW, add_machine, advance, found, hold_of, kept, reserve
@@ -184,7 +184,7 @@ async def test_lists_select_by_account_and_state_newest_first_and_by_pages(
         account: str | None, states: tuple[State, ...], before: int | None = None, limit: int = 9
     ) -> list[int]:
         return await _numbers(
-            storage, lambda tx: list(tx.drops.list(account, states, before, limit))
+            storage, lambda tx: list(tx.drops.list(DropSelection(account, states), before, limit))
         )
 
     assert await listed(None, ()) == [4, 3, 2, 1]
@@ -195,6 +195,72 @@ async def test_lists_select_by_account_and_state_newest_first_and_by_pages(
     assert await listed(None, (State.UNKNOWN, State.RESERVED), limit=2) == [4, 3]
     assert await listed(None, (State.DISPENSED, State.UNKNOWN, State.UNKNOWN)) == [3, 1]
     assert await listed("nobody", ()) == []
+
+
+async def _sold(storage: Database) -> None:
+    """Six drops of two machines; the clock was set back before the fourth."""
+
+    def queue(tx: Transaction) -> None:
+        found(tx)
+        add_machine(tx, "ld")
+        for number, machine, slot, item, at_ms in (
+            (1, "d", 1, "Coke", 0),
+            (2, "d", 2, "Mate", 10),
+            (3, "ld", 1, "Coke", 20),
+            (4, "d", 1, "Mate", 5),
+            (5, "ld", 1, "Mate", 30),
+            (6, "d", 1, "Coke", 30),
+        ):
+            account = "bob" if number == 6 else "alice"
+            where = {"machine": machine, "slot": slot, "item": item}
+            drop = order(number, account=account, price=0, created_ms=NOW + at_ms, **where)
+            reserve(tx, drop)
+
+    await storage.write(queue)
+    await _move(storage, 1, State.DISPENSED, Cause.BOARD_ACK)
+
+
+@pytest.mark.parametrize(
+    ("selection", "numbers"),
+    [
+        (DropSelection(machine="d"), [6, 2, 4, 1]),
+        (DropSelection(machine="d", slot=1), [6, 4, 1]),
+        (DropSelection(machine="d", slot=3), []),
+        (DropSelection(machine="x"), []),
+        (DropSelection(item="Coke"), [6, 3, 1]),
+        (DropSelection(item="coke"), []),
+        (DropSelection(item="Coke", machine="d"), [6, 1]),
+        (DropSelection(item="Mate", machine="d", slot=1), [4]),
+        (DropSelection(from_ms=NOW + 10), [6, 5, 3, 2]),
+        (DropSelection(before_ms=NOW + 10), [4, 1]),
+        (DropSelection(from_ms=NOW + 5, before_ms=NOW + 21), [3, 2, 4]),
+        (DropSelection(from_ms=NOW + 5, before_ms=NOW + 5), []),
+        (DropSelection(from_ms=MS_MIN, before_ms=MS_MIN), []),
+        (DropSelection(machine="d", from_ms=NOW + 5), [6, 2, 4]),
+        # Open drops and those of a buyer are in the order of their reservation.
+        (DropSelection(states=(State.RESERVED,), machine="d"), [6, 4, 2]),
+        (DropSelection(states=(State.RESERVED,), item="Coke"), [6, 3]),
+        (DropSelection(states=(State.RESERVED,), before_ms=NOW + 10), [4]),
+        (DropSelection(states=(State.DISPENSED,), machine="d"), [1]),
+        (DropSelection("alice", machine="d"), [4, 2, 1]),
+        (DropSelection("alice", machine="d", slot=1, item="Coke"), [1]),
+        (DropSelection("alice", from_ms=NOW + 10, before_ms=NOW + 30), [3, 2]),
+        (DropSelection("bob", item="Mate"), []),
+    ],
+)
+async def test_lists_select_by_place_item_and_time(
+    storage: Database, selection: DropSelection, numbers: list[int]
+) -> None:
+    await _sold(storage)
+    assert await _numbers(storage, lambda tx: list(tx.drops.list(selection, None, 9))) == numbers
+
+    # One row at a time, each page after the last drop of the one before.
+    paged: list[int] = []
+    before = None
+    while page := await storage.read(lambda tx: tx.drops.list(selection, before, 1)):  # noqa: B023
+        paged.append(int(page[0].id))
+        before = page[0].sequence
+    assert paged == numbers
 
 
 def _dispatch(tx: Transaction, number: int) -> None:
@@ -270,4 +336,4 @@ async def test_a_mistake_of_the_program_cannot_break_a_drop(
     before = await house.write(lambda tx: reserve(tx, order(1)))
     with pytest.raises(Exception, match=refused_by):
         await house.write(mistake)
-    assert await house.read(lambda tx: tx.drops.list(None, (), None, 9)) == [before]
+    assert await house.read(lambda tx: tx.drops.list(ALL_DROPS, None, 9)) == [before]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import LedgerEntry
+from drink_frontend.domain.entities import ALL_DROPS, LedgerEntry
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, TransferKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
@@ -166,7 +166,7 @@ async def test_a_mistake_of_the_program_cannot_break_the_ledger(
         return [
             tx.accounts.list_users(),
             tx.machines.list(),
-            tx.drops.list(None, (), None, 100),
+            tx.drops.list(ALL_DROPS, None, 100),
             tx.ledger.entries("alice", None, 100),
         ]
 

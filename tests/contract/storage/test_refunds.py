@@ -1,7 +1,7 @@
 """The contract of `RefundTable`."""
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Refund
+from drink_frontend.domain.entities import DropSelection, Refund
 from drink_frontend.storage.database import Database
 from tests.support.books import advance, found, refund, reserve
 from tests.support.books import drop as order
@@ -29,7 +29,7 @@ async def test_a_drop_and_an_entry_say_what_was_refunded(storage: Database) -> N
     shown = await storage.read(lambda tx: tx.drops.get(PAID.id))
     assert shown is not None
     assert shown.refunded == 20
-    (listed,) = await storage.read(lambda tx: tx.drops.list("alice", (), None, 9))
+    (listed,) = await storage.read(lambda tx: tx.drops.list(DropSelection("alice"), None, 9))
     assert listed == shown
     newest, *_ = await storage.read(lambda tx: tx.ledger.entries("alice", None, 9))
     assert (newest.credits, newest.counterpart, newest.drop_id) == (20, "sales/d", PAID.id)

@@ -72,6 +72,29 @@ def test_drops_are_listed_by_account_and_state(furnished: Operator, unknown: str
     assert unknown not in furnished.admin("drops", "list", "--account", "Bob")
 
 
+@pytest.mark.parametrize(
+    ("options", "is_listed"),
+    [
+        (("--machine", "d", "--slot", "1", "--item", "Coke", "--since", "2020-01-01"), True),
+        (("--before", "2999-12-31 23:59:59"), True),
+        (("--machine", "ld"), False),
+        (("--machine", "d", "--slot", "2"), False),
+        (("--item", "Mate"), False),
+        (("--since", "2999-01-01"), False),
+        (("--before", "0001-01-01"), False),
+    ],
+)
+def test_drops_are_listed_by_place_item_and_time(
+    furnished: Operator, unknown: str, options: tuple[str, ...], is_listed: bool
+) -> None:
+    assert (unknown in furnished.admin("drops", "list", *options)) == is_listed
+
+
+def test_drops_cannot_be_listed_by_a_slot_of_no_machine(furnished: Operator) -> None:
+    assert furnished.type("admin", "drops", "list", "--slot", "1").exit_code == 2
+    assert "FIELD_INVALID" in furnished.refused("drops", "list", "--item", "x" * 65)
+
+
 def test_one_drop_is_shown_with_its_history_and_evidence(furnished: Operator, unknown: str) -> None:
     text = furnished.admin("drops", "show", unknown)
     assert text.splitlines()[0] == f"{unknown}  UNKNOWN BOARD_SILENT"

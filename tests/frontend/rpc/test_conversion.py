@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from drink.v1 import drop_service_pb2, machine_service_pb2
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Machine, Reach
+from drink_frontend.domain.entities import ALL_DROPS, DropSelection, Machine, Reach
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.rpc import conversion
@@ -66,8 +66,10 @@ def test_a_page_cannot_be_negative() -> None:
 
 def test_states_are_asked_for_once_each() -> None:
     unknown = drop_service_pb2.Drop.STATE_UNKNOWN
-    assert conversion.drop_states([unknown, unknown]) == [State.UNKNOWN]
-    assert conversion.drop_states([]) == []
+    request = drop_service_pb2.ListDropsRequest(states=[unknown, unknown])
+    assert conversion.drop_selection(request, "ann") == DropSelection("ann", (State.UNKNOWN,))
+    request = drop_service_pb2.ListDropsRequest()
+    assert conversion.drop_selection(request, None) == ALL_DROPS
 
 
 ACCOUNTS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}", fullmatch=True)

@@ -73,12 +73,19 @@ def test_the_tables_can_be_made_on_another_engine() -> None:
             assert (" WHERE " in str(CreateIndex(index).compile(dialect=dialect))) == where
 
 
+INDEX_OF_OPEN_DROPS = [
+    *("drops_by_state (state=?)",) * 2,
+    *("drops_by_state (state=? AND machine=? AND sequence<?)",) * 4,
+]
+"""How open drops are found, by the filters of their list."""
+
+
 @pytest.mark.parametrize(
     ("name", "index"),
     [
         ("drops_in_state", "drops_by_state (state=?)"),
         ("drops_in_state_at", "drops_by_state (state=? AND machine=?)"),
-        ("drops_list_open", "drops_by_state (state=?)"),
+        *((f"drops_list_open_{number}", INDEX_OF_OPEN_DROPS[number]) for number in range(6)),
         ("drops_due", "drops_by_time (not_before_ms<?)"),
         ("drops_next_due", "drops_by_time"),
     ],
@@ -136,7 +143,7 @@ SORTED = {
     "alarms_list_not_closed",
     "audit_list_drop",
     "drops_in_state",
-    "drops_list_open",
+    *(f"drops_list_open_{number}" for number in range(6)),
     "machines_list_frontends",
 }
 """What sorts a few rows: open drops, open alarms, records of a drop,
@@ -146,6 +153,32 @@ frontends."""
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - SORTED))
 def test_nothing_else_sorts(database: sqlite3.Connection, name: str) -> None:
     assert not [step for step in plan(database, name) if "TEMP B-TREE" in step]
+
+
+@pytest.mark.parametrize(
+    ("number", "search"),
+    list(
+        enumerate(
+            [
+                "drops_by_creation (created_ms>? AND created_ms<?)",
+                "drops_by_item (item=? AND created_ms>? AND created_ms<?)",
+                "drops_by_machine (machine=? AND created_ms>? AND created_ms<?)",
+                "drops_by_item (item=? AND created_ms>? AND created_ms<?)",
+                "drops_by_machine (machine=? AND created_ms>? AND created_ms<?)",
+                "drops_by_item (item=? AND created_ms>? AND created_ms<?)",
+            ]
+        )
+    ),
+)
+def test_drops_are_listed_by_indexes(
+    database: sqlite3.Connection, number: int, search: str
+) -> None:
+    def searched(name: str) -> list[str]:
+        return [step for step in plan(database, name) if " drops " in step]
+
+    assert searched(f"drops_list_by_time_{number}") == [f"SEARCH drops USING INDEX {search}"]
+    account = "drops_by_account (account=? AND sequence<?)"
+    assert searched(f"drops_list_of_{number}") == [f"SEARCH drops USING INDEX {account}"]
 
 
 def test_a_records_history_is_found_by_its_drop(database: sqlite3.Connection) -> None:

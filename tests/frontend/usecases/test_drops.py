@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop, Reach
+from drink_frontend.domain.entities import ALL_DROPS, Drop, DropSelection, Reach
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AccountNotFoundError,
@@ -353,14 +353,19 @@ async def test_lists_are_the_callers_own(bench: Bench) -> None:
     async def ids(*terms: Any) -> list[str]:
         return [drop.id for drop in await bench.drops.list(*terms)]
 
-    assert await ids(ann, "ann", [], None, 10) == [second.id, first.id]
-    assert await ids(ann, "ann", [], None, 1) == [second.id]
-    assert await ids(ann, "ann", [], (await bench.drop(second.id)).sequence, 10) == [first.id]
-    assert await ids(root, None, [], None, 10) == [other.id, second.id, first.id]
-    assert await ids(root, None, [State.DISPATCHED], None, 10) == [first.id]
-    for account in ("bob", None):
+    anns, dispatched = DropSelection("ann"), DropSelection(states=(State.DISPATCHED,))
+    assert await ids(ann, anns, None, 10) == [second.id, first.id]
+    assert await ids(ann, anns, None, 1) == [second.id]
+    assert await ids(ann, anns, (await bench.drop(second.id)).sequence, 10) == [first.id]
+    assert await ids(root, ALL_DROPS, None, 10) == [other.id, second.id, first.id]
+    assert await ids(root, dispatched, None, 10) == [first.id]
+    assert await ids(root, DropSelection("Bob", machine="d"), None, 10) == [other.id]
+    for selection in (DropSelection("bob"), ALL_DROPS, DropSelection(machine="d")):
         with pytest.raises(NotOwnerError):
-            await ids(ann, account, [], None, 10)
+            await ids(ann, selection, None, 10)
+    for item in ("", "x" * 65, "Co\nke", " Coke", 'Co"ke'):
+        with pytest.raises(FieldInvalidError, match="item"):
+            await ids(ann, DropSelection("ann", item=item), None, 10)
 
 
 @pytest.mark.parametrize("delay_s", [0, 60])

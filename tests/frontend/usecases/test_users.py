@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from drink_frontend.domain.entities import AuditKind
+from drink_frontend.domain.entities import ALL_DROPS, AuditKind, DropSelection
 from drink_frontend.domain.errors import (
     AccountNotFoundError,
     AlreadyExistsError,
@@ -67,7 +67,7 @@ async def test_whoever_names_an_account_may_write_it_in_any_case(bench: Bench, s
     await bench.transfers.send(bob, f"from-{said}", said, 10)
     assert (await bench.account("ann")).posted == 215
     assert len(await bench.transfers.entries(ann, said, None, 10)) == 3
-    assert await bench.drops.list(ann, said, (), None, 10) == []
+    assert await bench.drops.list(ann, DropSelection(said), None, 10) == []
     assert await bench.storage.verify() == []
 
 
@@ -226,10 +226,10 @@ async def test_lists_of_a_user_who_is_not_there_say_so_after_the_rights(bench: B
         with pytest.raises(error):
             await bench.transfers.entries(caller, "nobody", None, 10)
         with pytest.raises(error):
-            await bench.drops.list(caller, "nobody", (), None, 10)
+            await bench.drops.list(caller, DropSelection("nobody"), None, 10)
         with pytest.raises(error):
             await bench.accounts.get(caller, "nobody")
     with pytest.raises(NotOwnerError):
-        await bench.drops.list(ann, None, (), None, 10)
+        await bench.drops.list(ann, ALL_DROPS, None, 10)
     with pytest.raises(AccountNotFoundError):
         await bench.transfers.entries(root, "funding", None, 10)

@@ -388,6 +388,10 @@ class ListDropsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """Whose drops: `accounts/{account}`; empty for the caller's own, and
     `accounts/-` (administrators) for everyone's.
@@ -396,9 +400,23 @@ class ListDropsRequest(_message.Message):
     """At most this many; 50 if unset, 1,000 at most."""
     page_token: _builtins.str
     """From the previous page's response."""
+    place: _builtins.str
+    """Only drops of this machine, `machines/{machine}`, or of this slot of one,
+    `machines/{machine}/slots/{slot}`; empty for all.
+    """
+    item: _builtins.str
+    """Only drops of what was called so when it was reserved; empty for all."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___Drop.State.ValueType]:
         """Only drops in one of these states; empty for all."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only drops that were reserved at this time or later."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only drops that were reserved before this time."""
 
     def __init__(
         self,
@@ -407,10 +425,14 @@ class ListDropsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         states: _abc.Iterable[Global___Drop.State.ValueType] | None = ...,
+        place: _builtins.str = ...,
+        item: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "item", b"item", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "place", b"place", "start_time", b"start_time", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

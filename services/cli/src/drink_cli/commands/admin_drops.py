@@ -16,6 +16,7 @@ from drink_cli.commands.drops import (
 )
 from drink_cli.context import RequestId, command, shared
 from drink_cli.errors import CommandError, Exit
+from drink_cli.filters import At, Before, Item, Since, drop_filters
 from drink_cli.text import iso_time, local_time, short
 
 drops = typer.Typer(help="Everybody's drops.", no_args_is_help=True, rich_markup_mode=None)
@@ -32,12 +33,18 @@ def list_all(
     state: Annotated[
         list[str] | None, typer.Option(help="In this state only, such as unknown; may repeat.")
     ] = None,
+    at: At = None,
+    item: Item = None,
+    since: Since = None,
+    before: Before = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="So many of the newest.")] = 50,
 ) -> None:
     """Show everybody's drops, the newest first."""
     options = shared(context)
     request = pb.ListDropsRequest(
-        parent=f"accounts/{name or '-'}", states=[_state(each) for each in state or ()]
+        parent=f"accounts/{name or '-'}",
+        states=[_state(each) for each in state or ()],
+        **drop_filters(at, item, since, before),
     )
     with options.api() as api:
         found = api.rows(api.drops.ListDrops, request, "drops", count)

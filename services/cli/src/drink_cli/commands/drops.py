@@ -11,6 +11,7 @@ from drink.v1 import drop_service_pb2 as pb
 from drink_cli.api import Api
 from drink_cli.context import Shared, command, shared
 from drink_cli.errors import CallError, CommandError, Exit
+from drink_cli.filters import At, Before, Item, Since, drop_filters, time_range
 from drink_cli.follow import Progress, is_answered, states
 from drink_cli.output import Output
 from drink_cli.purchase import PendingPurchases, Purchase, new_purchase, slot_name
@@ -346,23 +347,31 @@ def report(
 @command
 def history(
     context: typer.Context,
+    *,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="So many of the newest.")] = 20,
     entries: Annotated[
         bool, typer.Option("--entries", help="Every movement of credits instead of drops.")
     ] = False,
+    at: At = None,
+    item: Item = None,
+    since: Since = None,
+    before: Before = None,
 ) -> None:
     """Show the own drops, the newest first."""
     options = shared(context)
+    if entries and (at is not None or item is not None):
+        raise CommandError("--entries goes with --since and --before only", Exit.USAGE)
     with options.api() as api:
         if entries:
-            request = accounts.ListEntriesRequest()
+            request = accounts.ListEntriesRequest(**time_range(since, before))
             found = api.rows(api.accounts.ListEntries, request, "entries", count)
             rows = [entry_row(each, is_json=options.output.is_json) for each in found]
             options.output.rows(rows, ENTRY_COLUMNS, "no credits have moved")
             return
-        drops = api.rows(api.drops.ListDrops, pb.ListDropsRequest(), "drops", count)
+        wanted = pb.ListDropsRequest(**drop_filters(at, item, since, before))
+        drops = api.rows(api.drops.ListDrops, wanted, "drops", count)
     rows = drop_rows(drops, is_json=options.output.is_json)
-    options.output.rows(rows, HISTORY_COLUMNS, "no drops yet; `drink drop` makes one")
+    options.output.rows(rows, HISTORY_COLUMNS, "no such drops; `drink drop` makes one")
 
 
 def entry_row(entry: accounts.Entry, *, is_json: bool) -> dict[str, Any]:

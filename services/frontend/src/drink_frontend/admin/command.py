@@ -9,7 +9,7 @@ import os
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
@@ -131,6 +131,11 @@ def moment(ms: int | None) -> str:
     if ms is None:
         return "-"
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def epoch_ms(time: datetime) -> int:
+    """Milliseconds since the epoch of a time in UTC, as an option gives it."""
+    return (time.replace(tzinfo=UTC) - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
 def run(context: typer.Context, work: Callable[["Administration"], Awaitable[T]]) -> T:

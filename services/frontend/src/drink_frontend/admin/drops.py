@@ -1,12 +1,14 @@
 """Drops, their history, and decisions about drops in the state UNKNOWN."""
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drink_frontend.admin.command import (
     RequestId,
+    epoch_ms,
     moment,
     operator,
     operator_account,
@@ -15,7 +17,8 @@ from drink_frontend.admin.command import (
     table,
 )
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import AuditRecord, Drop
+from drink_frontend.domain.entities import MS_MAX, MS_MIN, AuditRecord, Drop, DropSelection
+from drink_frontend.domain.limits import SLOT_MAX
 
 if TYPE_CHECKING:
     from drink_frontend.app import Administration
@@ -32,15 +35,35 @@ Limit = Annotated[int, typer.Option(min=1, max=ROWS_MAX, help="At most this many
 @drops.command("list")
 def list_drops(
     context: typer.Context,
+    *,
     account: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
     state: Annotated[list[State] | None, typer.Option(help="Only in this state.")] = None,
+    machine: Annotated[str | None, typer.Option(help="Only of this machine.")] = None,
+    slot: Annotated[
+        int | None, typer.Option(min=1, max=SLOT_MAX, help="Only of this slot of the machine.")
+    ] = None,
+    item: Annotated[str | None, typer.Option(help="Only of this item.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Reserved at this time (UTC) or later.")
+    ] = None,
+    before: Annotated[
+        datetime | None, typer.Option(help="Reserved before this time (UTC).")
+    ] = None,
     limit: Limit = 50,
 ) -> None:
     """Show drops, newest first."""
-    found = run(
-        context,
-        lambda drink: drink.drops.list(operator_account(), account, state or (), None, limit),
+    if slot is not None and machine is None:
+        raise typer.BadParameter("--slot needs --machine")
+    selection = DropSelection(
+        account=account,
+        states=tuple(state or ()),
+        machine=machine,
+        slot=slot,
+        item=item,
+        from_ms=MS_MIN if since is None else epoch_ms(since),
+        before_ms=MS_MAX if before is None else epoch_ms(before),
     )
+    found = run(context, lambda drink: drink.drops.list(operator_account(), selection, None, limit))
     table(
         ("drop", "account", "machine", "slot", "item", "price", "state", "cause", "reserved"),
         [

@@ -8,6 +8,9 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.ledger import AccountKind, TransferKind
 from drink_frontend.domain.stock import MovementKind, Sensor
 
+MS_MIN, MS_MAX = 1 - 2**63, 2**63 - 1
+"""Times before and after all others: what a column of whole numbers can have."""
+
 
 class Proof(StrEnum):
     """How a client has logged in."""
@@ -208,6 +211,36 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class DropSelection:
+    """Which drops are wanted.
+
+    Attributes:
+        account: Of this buyer; None for all.
+        states: In these states; empty for all.
+        machine: Of this machine; None for all.
+        slot: Of this slot of the machine; None for all.
+        item: Of what was called so at the reservation; None for all.
+        from_ms: Reserved at this time or later.
+        before_ms: Reserved before this time.
+    """
+
+    account: str | None = None
+    states: tuple[State, ...] = ()
+    machine: str | None = None
+    slot: int | None = None
+    item: str | None = None
+    from_ms: int = MS_MIN
+    before_ms: int = MS_MAX
+
+    def __post_init__(self) -> None:
+        assert self.slot is None or self.machine is not None, "a slot is one of a machine"
+
+
+ALL_DROPS = DropSelection()
+"""Every drop."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refund:
     """What was given back of a paid drop. A drop has one refund at most.
 
@@ -371,7 +404,7 @@ class EntrySelection:
 
     kinds: tuple[TransferKind, ...] = ()
     from_ms: int = 0
-    before_ms: int = 2**63 - 1
+    before_ms: int = MS_MAX
 
 
 ALL_ENTRIES = EntrySelection()

@@ -8,8 +8,8 @@ import base64
 import binascii
 import re
 import struct
-from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -20,6 +20,7 @@ from drink_frontend.domain.entities import (
     Account,
     AuditRecord,
     Drop,
+    DropSelection,
     EntrySelection,
     LedgerEntry,
     Machine,
@@ -221,12 +222,25 @@ def drop_order(request: drop_service_pb2.DropRequest, account: str, token: str |
     )
 
 
-def drop_states(states: Iterable[int]) -> Sequence[State]:
-    """The states in a request, each one once."""
-    wanted = set(states)
+def drop_selection(
+    request: drop_service_pb2.ListDropsRequest, account: str | None
+) -> DropSelection:
+    """Which drops of `account`, or of everyone, a request wants."""
+    wanted = set(request.states)
     if not wanted <= _STATES_BY_WIRE.keys():
         raise FieldInvalidError("states", "must be states of a drop")
-    return sorted(_STATES_BY_WIRE[state] for state in wanted)
+    place: dict[str, Any] = {}
+    if "/slots/" in request.place:
+        place["machine"], place["slot"] = parse_slot(request.place, "place")
+    elif request.place:
+        place["machine"] = parse_machine(request.place, "place")
+    return DropSelection(
+        account=account,
+        states=tuple(sorted(_STATES_BY_WIRE[state] for state in wanted)),
+        item=request.item or None,
+        **place,
+        **_time_range(request),
+    )
 
 
 def timestamp(ms: int) -> Timestamp:
@@ -343,12 +357,19 @@ def entry_selection(request: account_service_pb2.ListEntriesRequest) -> EntrySel
     wanted = set(request.kinds)
     if not wanted <= kinds.keys():
         raise FieldInvalidError("kinds", "must be kinds of entries")
+    return EntrySelection(tuple(sorted(kinds[wire] for wire in wanted)), **_time_range(request))
+
+
+def _time_range(
+    request: account_service_pb2.ListEntriesRequest | drop_service_pb2.ListDropsRequest,
+) -> dict[str, Any]:
+    """The time that a request of a list gives, by the names in the selections."""
     given = {}
     if request.HasField("start_time"):
         given["from_ms"] = _ms(request.start_time, "start_time")
     if request.HasField("end_time"):
         given["before_ms"] = _ms(request.end_time, "end_time")
-    return EntrySelection(tuple(sorted(kinds[wire] for wire in wanted)), **given)
+    return given
 
 
 def _ms(time: Timestamp, field: str) -> int:

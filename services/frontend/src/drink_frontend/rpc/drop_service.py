@@ -16,7 +16,7 @@ from drink_frontend.rpc.conversion import (
     decision,
     drop_message,
     drop_order,
-    drop_states,
+    drop_selection,
     page_limit,
     page_token,
     parse_account,
@@ -111,12 +111,12 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
             account = None
         elif request.parent:
             account = parse_account(request.parent, "parent")
-        states = drop_states(request.states)
+        selection = drop_selection(request, account)
         limit = page_limit(request.page_size)
-        scope = f"drops {account or '-'} {','.join(states)}"
+        scope = f"drops {selection}"
         before = parse_page_token(request.page_token, scope)
         async with self._pages.turn(caller().name, limit):
-            drops = await self._drops.list(caller(), account, states, before, limit)
+            drops = await self._drops.list(caller(), selection, before, limit)
             messages, token = self._pages.page(
                 drops, drop_message, limit, lambda drop: page_token(drop.sequence, scope)
             )

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import bindparam, case, exists, func, select, update
-from sqlalchemy.sql.elements import BindParameter
+from sqlalchemy import Select, bindparam, case, exists, func, select, tuple_, update
+from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.entities import MS_MIN, Drop, DropSelection
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
@@ -17,7 +18,7 @@ from drink_frontend.storage.statements import (
     Statement,
     constant,
 )
-from drink_frontend.storage.tables import DROP_MOVES, IS_OPEN, drops, refunds
+from drink_frontend.storage.tables import DROP_MOVES, IS_LISTED, IS_OPEN, drops, refunds
 
 _REFUNDED = func.coalesce(
     select(refunds.c.amount).where(refunds.c.drop_id == drops.c.id).scalar_subquery(), constant(0)
@@ -99,16 +100,63 @@ _DUE = Statement(
 _NEXT_DUE = Statement(
     select(func.min(drops.c.not_before_ms)).where(drops.c.state == constant(State.SCHEDULED))
 )
-_NEWEST_FIRST = _DROP.where(_BEFORE, _IN_STATES).order_by(drops.c.sequence.desc())
 _LIMIT: BindParameter[int] = bindparam("limit")
-_LIST = Statement(_NEWEST_FIRST.limit(_LIMIT).offset(NOTHING))
-_LIST_OF = Statement(
-    _NEWEST_FIRST.where(drops.c.account == bindparam("account")).limit(_LIMIT).offset(NOTHING)
+_FILTERS: dict[str, ColumnElement[bool]] = {
+    name: drops.c[name] == bindparam(name) for name in ("machine", "slot", "item")
+}
+_FILTERED = tuple(
+    names
+    for place in ((), ("machine",), ("machine", "slot"))
+    for names in (place, (*place, "item"))
 )
-_LIST_OPEN = Statement(
-    _OPEN_DROP.where(_BEFORE, _IN_STATES, IS_OPEN)
+"""The filters that can come together."""
+_IN_TIME = (
+    drops.c.created_ms >= bindparam("from_ms"),
+    drops.c.created_ms < bindparam("before_ms"),
+)
+# The order of the indexes by time; a page begins after the last drop of the one before.
+_TIME = tuple_(drops.c.created_ms, drops.c.sequence)
+_UP_TO = tuple_(bindparam("upper_ms"), bindparam("upper"))
+
+
+def _page(selected: Select[Any], names: Iterable[str], *order: ColumnElement[Any]) -> Statement:
+    """A page of the drops that pass the filters of these names."""
+    filters = [_FILTERS[name] for name in names]
+    return Statement(
+        selected.where(_IN_STATES, *filters)
+        .order_by(*(column.desc() for column in order))
+        .limit(_LIMIT)
+        .offset(NOTHING)
+    )
+
+
+_LIST = _page(_DROP.where(_BEFORE), (), drops.c.sequence)
+_LIST_OF = {
+    names: _page(
+        _DROP.where(_BEFORE, drops.c.account == bindparam("account"), *_IN_TIME),
+        names,
+        drops.c.sequence,
+    )
+    for names in _FILTERED
+}
+_LIST_OPEN = {
+    names: _page(_OPEN_DROP.where(_BEFORE, IS_OPEN, *_IN_TIME), names, drops.c.sequence)
+    for names in _FILTERED
+}
+_LIST_BY_TIME = {
+    names: _page(
+        _DROP.where(IS_LISTED, drops.c.created_ms >= bindparam("from_ms"), _TIME < _UP_TO),
+        names,
+        drops.c.created_ms,
+        drops.c.sequence,
+    )
+    for names in _FILTERED
+}
+_CREATED = Statement(
+    select(drops.c.created_ms)
+    .where(drops.c.sequence <= bindparam("sequence"))
     .order_by(drops.c.sequence.desc())
-    .limit(_LIMIT)
+    .limit(constant(1))
     .offset(NOTHING)
 )
 
@@ -225,29 +273,42 @@ class DropTable:
         row = self._executor.one(_NEXT_DUE)
         return None if row is None else row[0]
 
-    def list(
-        self,
-        account: str | None,
-        states: Iterable[State],
-        before: int | None,
-        limit: int,
-    ) -> Sequence[Drop]:
-        """Up to `limit` drops with a sequence below `before`, newest first.
+    def list(self, selection: DropSelection, before: int | None, limit: int) -> Sequence[Drop]:
+        """Up to `limit` selected drops, newest first.
+
+        All drops, those of a buyer and open ones are in the order of their reservation; others that
+        are selected by place, item or time are in the order of their `created_ms`, which differs
+        where the clock was set back.
 
         Args:
-            account: The buyer; None for all accounts.
-            states: In these states; empty for all states.
-            before: Exclusive upper limit of the sequence; None for no limit.
+            selection: Which drops.
+            before: Sequence of the last drop of the page before; None for the first page.
             limit: Most drops.
         """
-        wanted = list(dict.fromkeys(states)) or list(State)
+        wanted = list(dict.fromkeys(selection.states)) or list(State)
         padded = wanted + wanted[-1:] * (len(State) - len(wanted))
         parameters: dict[str, object] = dict(zip(_STATE_NAMES, padded, strict=True))
         parameters |= {"before": SEQUENCE_MAX if before is None else before, "limit": limit}
-        if account is not None:
-            rows = self._executor.all(_LIST_OF, account=account, **parameters)
-        elif any(state.final for state in wanted):
-            rows = self._executor.all(_LIST, **parameters)
+        parameters |= {"from_ms": selection.from_ms, "before_ms": selection.before_ms}
+        names = tuple(name for name in _FILTERS if getattr(selection, name) is not None)
+        parameters |= {name: getattr(selection, name) for name in names}
+        if selection.account is not None:
+            statement = _LIST_OF[names]
+            parameters["account"] = selection.account
+        elif not any(state.final for state in wanted):
+            statement = _LIST_OPEN[names]
+        elif selection == DropSelection(states=selection.states):
+            statement = _LIST
         else:
-            rows = self._executor.all(_LIST_OPEN, **parameters)
-        return [_DROP_ROW.read(row) for row in rows]
+            statement = _LIST_BY_TIME[names]
+            parameters |= self._upper(selection.before_ms, before)
+        return [_DROP_ROW.read(row) for row in self._executor.all(statement, **parameters)]
+
+    def _upper(self, before_ms: int, before: int | None) -> dict[str, object]:
+        """Where a page by time begins, exclusive: at the end of the time, or after a drop."""
+        if before is not None:
+            row = self._executor.one(_CREATED, sequence=before)
+            created_ms = MS_MIN if row is None else row[0]
+            if created_ms < before_ms:
+                return {"upper_ms": created_ms, "upper": before}
+        return {"upper_ms": before_ms, "upper": 0}

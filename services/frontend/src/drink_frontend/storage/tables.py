@@ -38,7 +38,7 @@ from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import STOCK_MAX, MovementKind, Sensor
 from drink_frontend.domain.tokens import Scope
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -90,6 +90,12 @@ _IS_OPEN = f"state IN {_among(*OPEN_STATES)}"
 
 IS_OPEN: ColumnElement[bool] = literal_column(f"({_IS_OPEN})")
 """The condition of the index on open drops. A query that shall use the index has the same text."""
+
+_IS_LISTED = "sequence > 0"
+
+IS_LISTED: ColumnElement[bool] = literal_column(f"({_IS_LISTED})")
+"""The condition of the indexes for lists by place, item and time. It is true of every drop, and
+keeps these indexes from being used for the queues, which have better ones."""
 
 _IS_GRANT = "kind = 'MOVE' AND (debit_account = 'funding' OR credit_account = 'funding')"
 
@@ -334,6 +340,10 @@ drops = Table(
     _partial("drops_dispatched_alone", "machine", where="state = 'DISPATCHED'", unique=True),
     _partial("drops_by_time", "not_before_ms", where="state = 'SCHEDULED'"),
     Index("drops_by_account", "account", "sequence"),
+    # With the slot, so that drops of other slots are passed over within the index.
+    _partial("drops_by_machine", "machine", "created_ms", "sequence", "slot", where=_IS_LISTED),
+    _partial("drops_by_item", "item", "created_ms", "sequence", where=_IS_LISTED),
+    _partial("drops_by_creation", "created_ms", "sequence", where=_IS_LISTED),
     **_STRICT,
 )
 

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import math
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import structlog
 
 from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict
-from drink_frontend.domain.entities import Account, AuditRecord, Drop
+from drink_frontend.domain.entities import Account, AuditRecord, Drop, DropSelection
 from drink_frontend.domain.errors import (
     DrinkError,
     DropNotCancellableError,
@@ -20,7 +21,7 @@ from drink_frontend.domain.errors import (
     RateLimitedError,
     ShuttingDownError,
 )
-from drink_frontend.domain.limits import check_request_id, check_text
+from drink_frontend.domain.limits import check_item, check_request_id, check_text
 from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.database import Database
@@ -224,23 +225,33 @@ class Drops:
     async def list(
         self,
         caller: Account,
-        account: str | None,
-        states: Sequence[State],
+        selection: DropSelection,
         before: int | None,
         limit: int,
     ) -> Sequence[Drop]:
-        """Drops with a sequence below `before`, newest first; `account` None means everyone's.
+        """Selected drops, newest first; without an account they are everyone's.
+
+        Args:
+            caller: Who asks.
+            selection: Which drops. The buyer's name may be written in any case.
+            before: Sequence of the last drop of the page before; None for the first page.
+            limit: Most drops.
 
         Raises:
             NotOwnerError: they are not the caller's, who is no administrator.
             AccountNotFoundError: there is no such account.
+            FieldInvalidError: nothing can have the wanted item's name.
         """
-        if account is None and not caller.admin:
+        if selection.account is None and not caller.admin:
             raise NotOwnerError("only administrators see others' drops")
+        if selection.item is not None:
+            check_item(selection.item)
 
         def read(tx: Transaction) -> Sequence[Drop]:
-            whose = None if account is None else user_shown(tx, caller, account, "drops").name
-            return tx.drops.list(whose, states, before, limit)
+            if selection.account is None:
+                return tx.drops.list(selection, before, limit)
+            whose = user_shown(tx, caller, selection.account, "drops").name
+            return tx.drops.list(replace(selection, account=whose), before, limit)
 
         return await self._storage.read(read)
 
