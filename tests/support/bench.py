@@ -416,7 +416,9 @@ class BenchDatabase:
     async def open(self) -> AsyncGenerator[Bench, None]:
         """A frontend's use cases from its start to its end; the books must agree then."""
         self._starts += 1
-        async with ScriptedDatabase.open(StorageSettings(path=self.path, readers=1)) as storage:
+        # No other process writes, unless a test keeps it from the lock for good.
+        settings = StorageSettings(path=self.path, readers=1, busy_timeout_ms=200)
+        async with ScriptedDatabase.open(settings) as storage:
             yield Bench(storage, self.path, self.clock, prefix=f"S{self._starts}")
             assert await storage.verify() == []
 
