@@ -132,7 +132,7 @@ def _text(said: bytes) -> str:
 
 def _lines(stdin: TextIO | None) -> Iterator[str]:
     """Lines typed at a prompt with history and completion, or read from a pipe."""
-    if stdin is None:  # closed
+    if stdin is None:  # the standard input is closed
         return
     if not stdin.isatty():
         yield from stdin

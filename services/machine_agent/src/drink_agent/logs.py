@@ -80,7 +80,7 @@ class TextFormatter(logging.Formatter):
     """Formats a record as one line for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line."""
+        """Returns time, level, event and fields as one line; an exception's text follows it."""
         fields = " ".join(
             f"{key}={escape_unprintable(str(value))}" for key, value in _fields_of(record).items()
         )

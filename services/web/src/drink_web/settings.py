@@ -134,14 +134,14 @@ class StreamSettings(_Section):
 
 
 class DropSettings(_Section):
-    """Buying."""
+    """Limits of buying."""
 
     undo_s: int = Field(default=3, ge=0, le=30)
     """Seconds between the click and the motor in which a drop can be cancelled; default 3."""
 
 
 class ListSettings(_Section):
-    """Lists of drops and credits."""
+    """Lengths of the lists of drops and credits."""
 
     page_rows: int = Field(default=25, ge=1, le=200)
     """Rows of one page; default 25."""
@@ -152,7 +152,7 @@ class ListSettings(_Section):
 
 
 class AdminSettings(_Section):
-    """What administrators are told."""
+    """Limits of the pages of administrators."""
 
     warm_celsius: float = Field(default=12.0, ge=-50, le=100)
     """Degrees Celsius from which a machine is too warm; default 12."""
@@ -172,7 +172,7 @@ class LogSettings(_Section):
 
 
 class ShutdownSettings(_Section):
-    """How the page stops."""
+    """Time limits of a stop."""
 
     limit_s: int = Field(default=3, ge=1, le=60)
     """Seconds that requests may take to end; default 3. Streams end at once, and browsers connect
@@ -207,7 +207,7 @@ class Settings(BaseSettings):
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)
     """How the page stops."""
     log: LogSettings = Field(default_factory=LogSettings)
-    """What is logged."""
+    """Content and format of the log."""
 
     @classmethod
     def settings_customise_sources(

@@ -76,7 +76,7 @@ def revoke(
     everything: Annotated[bool, typer.Option("--all", help="All logins, this one too.")] = False,
     others: Annotated[bool, typer.Option("--others", help="All logins but this one.")] = False,
 ) -> None:
-    """End logins, and whatever is open with them."""
+    """End logins, with the calls and watches that use them."""
     if (token is not None) + everything + others != 1:
         raise CommandError("one of TOKEN, --all and --others", Exit.USAGE)
     options = shared(context)

@@ -241,7 +241,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     async def CreateAccount(
         self, request: pb.CreateAccountRequest, _context: Context
     ) -> pb.CreateAccountResponse:
-        """Makes a user's account, or opens a closed one again."""
+        """Creates a user's account, or opens a closed one again."""
         actor = administrator("make accounts").name
         account = await self._accounts.create(
             actor,
@@ -256,7 +256,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     async def UpdateAccount(
         self, request: pb.UpdateAccountRequest, _context: Context
     ) -> pb.UpdateAccountResponse:
-        """Changes what is given of a user's account."""
+        """Changes the fields of a user's account that the request sets."""
         actor = administrator("change accounts").name
         account = await self._accounts.change(
             actor,

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that is made again when it was lost, and statements on it.
+"""A connection to PostgreSQL, opened again after it was lost, and the statements that run on it.
 
 Writers take turns: each transaction of a writer first locks a table that readers never lock, so
 that it sees all commits of the turns before it. Transactions are SERIALIZABLE too, so that

@@ -16,10 +16,10 @@ from drink_frontend.storage.changes import Changes, ChangeSet
 V = TypeVar("V")
 
 ACCOUNTS_MAX = 10_000
-"""Accounts kept in memory, some 5 MB; as many as sessions that a frontend serves."""
+"""Most accounts kept in memory, about 5 MB: one for each session that a frontend can serve."""
 
 MACHINES_MAX = 1_000
-"""Machines kept in memory, some 3 KB each with ten slots; more than one frontend has links of."""
+"""Most machines kept in memory, about 3 KB each with ten slots: more than one frontend links to."""
 
 
 class ReadThroughCache(Generic[V]):

@@ -1,4 +1,4 @@
-"""Somebody's own account: credits, sending some, the password."""
+"""Pages of the caller's account: credits, transfers, password."""
 
 from starlette.responses import Response
 
