@@ -134,7 +134,7 @@ class StreamSettings(_Section):
 
 
 class DropSettings(_Section):
-    """Limits of buying."""
+    """Purchases."""
 
     undo_s: int = Field(default=3, ge=0, le=30)
     """Seconds between the click and the motor in which a drop can be cancelled; default 3."""
@@ -152,7 +152,7 @@ class ListSettings(_Section):
 
 
 class AdminSettings(_Section):
-    """Limits of the pages of administrators."""
+    """Pages of administrators."""
 
     warm_celsius: float = Field(default=12.0, ge=-50, le=100)
     """Degrees Celsius from which a machine is too warm; default 12."""
@@ -199,13 +199,13 @@ class Settings(BaseSettings):
     streams: StreamSettings = Field(default_factory=StreamSettings)
     """Open event streams, which keep pages up to date."""
     drops: DropSettings = Field(default_factory=DropSettings)
-    """Buying."""
+    """Purchases."""
     lists: ListSettings = Field(default_factory=ListSettings)
-    """Lists of drops and credits."""
+    """Lengths of the lists of drops and credits."""
     admin: AdminSettings = Field(default_factory=AdminSettings)
-    """What administrators are told."""
+    """Pages of administrators."""
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)
-    """How the page stops."""
+    """Time limits of a stop."""
     log: LogSettings = Field(default_factory=LogSettings)
     """Content and format of the log."""
 

@@ -19,7 +19,7 @@ ACCOUNTS_MAX = 10_000
 """Most accounts kept in memory, about 5 MB: one for each session that a frontend can serve."""
 
 MACHINES_MAX = 1_000
-"""Most machines kept in memory, about 3 KB each with ten slots: more than one frontend links to."""
+"""Most machines kept in memory, about 3 KB each; more than one frontend has links to."""
 
 
 class ReadThroughCache(Generic[V]):

@@ -1,4 +1,4 @@
-"""Buying a can and following it to its end."""
+"""Pages for buying an item and following the drop to its final state."""
 
 import asyncio
 import contextlib
@@ -67,7 +67,7 @@ async def find(visit: Visit) -> Response:
 
 
 def _request(form: Mapping[str, str], undo_s: int) -> pb.DropRequest:
-    """What a form asks for.
+    """The request of a posted form.
 
     Raises:
         PageError: it is not one of this page's forms.
@@ -165,7 +165,7 @@ def _at_motor(drop: pb.Drop | None) -> bool:
 
 
 async def _first(*waits: Coroutine[Any, Any, object], limit_s: float) -> None:
-    """Waits for the first of them, and ends the others."""
+    """Waits until the first of the awaitables has ended, and cancels the others."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
@@ -175,7 +175,7 @@ async def _first(*waits: Coroutine[Any, Any, object], limit_s: float) -> None:
 
 
 async def _drawn(visit: Visit, follower: Follower, machine: Any, *, is_late: bool) -> str:
-    """The parts of the page that a change concerns."""
+    """The HTML elements that depend on the drop's state, as messages of an event stream."""
     html = partial("state", visit.render("_state.html", current=not follower.is_lost))
     if follower.drop is None or follower.is_lost:
         return html

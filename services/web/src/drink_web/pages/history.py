@@ -1,4 +1,4 @@
-"""What somebody has dropped and what moved on the account."""
+"""Pages of the caller's drops and ledger entries."""
 
 from typing import Any
 

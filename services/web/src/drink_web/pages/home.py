@@ -1,4 +1,4 @@
-"""The machines and what they sell; kept up to date while somebody looks."""
+"""The page of all machines and their slots, updated by an event stream."""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Logging in and out."""
+"""Pages of login and logout."""
 
 import contextlib
 
