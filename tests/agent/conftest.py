@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.frontend import FakeLink
+from tests.fakes.sysfs import Sysfs
 from tests.support.machine import Rig, machine_in
 
 
@@ -19,3 +20,9 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 async def link(rig: Rig) -> FakeLink:
     """The link of the rig's agent, which has just started."""
     return await rig.started()
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Sysfs:
+    """A folder of USB adapters, as the kernel shows them."""
+    return Sysfs(tmp_path / "sys")

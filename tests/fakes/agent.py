@@ -12,6 +12,7 @@ from drink_frontend.links.messages import (
     FrontendMessage,
     Hello,
 )
+from tests.support.tasks import cancel
 
 LIMIT_S = 5
 """Longest wait for a message in seconds; a test that waits longer has failed."""
@@ -117,6 +118,5 @@ class ScriptedAgent:
         """The stream is cut: nothing is said or heard any more."""
         assert self._hearing is not None
         assert self._sent is not None
-        self._hearing.cancel()
-        await asyncio.gather(self._hearing, return_exceptions=True)
+        await cancel(self._hearing)
         await self._sent.aclose()

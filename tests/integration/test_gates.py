@@ -20,6 +20,7 @@ from drink.v1.machine_service_pb2_grpc import MachineServiceStub
 from tests.support import programs
 from tests.support.ports import free_port
 from tests.support.rpc_frontend import ANN, LIMIT_S, Frontend, read, running_frontend
+from tests.support.tasks import cancel
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -87,9 +88,7 @@ async def closed(port: int, count: int, wanted: int) -> int:
             while len(waiting) > count - wanted:
                 _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         ended = count - sum(not task.done() for task in waiting)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        await cancel(*waiting)
     return ended
 
 

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from drink_frontend.domain.cards import CardKey
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import (
@@ -52,6 +54,16 @@ T = TypeVar("T")
 
 JOURNAL = "journal-1"
 FRONTEND = "frontend-1"
+
+
+each_outcome = pytest.mark.parametrize(
+    ("outcome", "cause"),
+    [
+        (State.DISPENSED, Cause.BOARD_ACK),
+        (State.NOT_DISPENSED, Cause.BOARD_REFUSED),
+        (State.UNKNOWN, Cause.BOARD_SILENT),
+    ],
+)
 
 
 class HandLink:

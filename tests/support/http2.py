@@ -22,6 +22,8 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
+from tests.support.tasks import cancel
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 FRAME_BYTES_MAX = 16_384
@@ -223,8 +225,7 @@ class Http2Connection:
     async def close(self) -> None:
         """Hangs up."""
         if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+            await cancel(self._reading)
         self._writer.transport.abort()
 
     async def _read(self) -> None:

@@ -30,6 +30,7 @@ from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
 from tests.support.bench import Bench, BenchDatabase
 from tests.support.entities import make_machine, make_slot
+from tests.support.tasks import cancel
 
 T = TypeVar("T")
 
@@ -307,8 +308,7 @@ async def open_world(folder: Path, template: Path) -> AsyncGenerator[World, None
         try:
             yield world
         finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            await cancel(looking)
             world.close()
 
 

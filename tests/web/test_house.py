@@ -2,6 +2,7 @@ import asyncio
 from pathlib import Path
 
 from drink_frontend.domain.entities import Reach
+from tests.support.tasks import cancel
 from tests.web.visitor import LIMIT_S, away_house, running_house
 
 
@@ -46,8 +47,7 @@ async def test_without_a_frontend_nothing_is_known(tmp_path: Path) -> None:
     watching = asyncio.create_task(site.house.run())
     await asyncio.sleep(0)
     assert not site.house.is_current
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
+    await cancel(watching)
     await site.api.close()
 
 

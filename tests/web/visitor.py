@@ -16,6 +16,7 @@ from drink_web.app import make_app, make_site
 from drink_web.settings import Settings
 from drink_web.visit import Site
 from tests.support.rpc_frontend import PASSWORD, Frontend, running_frontend
+from tests.support.tasks import beside, cancel
 
 LIMIT_S = 20
 """Seconds a test waits for what must happen."""
@@ -105,12 +106,8 @@ class Visitor:
             else:
                 parts.put_nowait(message.get("body", b"").decode())
 
-        task = asyncio.create_task(self._app(self._scope("GET", path, {}), _receive(b""), send))
-        try:
+        async with beside(self._app(self._scope("GET", path, {}), _receive(b""), send)):
             yield parts
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     def _scope(self, method: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
         plain, _, query = path.partition("?")
@@ -199,8 +196,7 @@ async def running_house(folder: Path, **sections: Any) -> AsyncIterator[House]:
             yield House(frontend, site)
         finally:
             site.streams.close()
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            await cancel(watching)
             await site.api.close()
 
 

@@ -27,11 +27,6 @@ OTHER = os.makedev(188, 1)
 
 
 @pytest.fixture
-def sysfs(tmp_path: Path) -> Sysfs:
-    return Sysfs(tmp_path / "sys")
-
-
-@pytest.fixture
 def identities(tmp_path: Path, sysfs: Sysfs) -> IdentityStore:
     return IdentityStore(tmp_path / "journal.board", sysfs.root)
 

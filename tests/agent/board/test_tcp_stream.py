@@ -63,6 +63,14 @@ async def read_exactly(stream: TcpStream, count: int) -> bytes:
     return data
 
 
+async def to_peer() -> tuple[TcpStream, socket.socket]:
+    """A stream that was dialled, and the socket of its peer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        stream = await soon(DialSource(parse_url(f"tcp://127.0.0.1:{port}")).open())
+        return stream, server.accept()[0]
+
+
 class TestDialIn:
     async def test_a_board_that_logs_in_is_admitted_with_all_it_said(self) -> None:
         async with listening() as source, dialled(source, b"0pass") as (reader, writer):
@@ -176,43 +184,34 @@ class TestDialling:
             await DialSource(parse_url(f"tcp://{'a' * 64}.example:1")).open()
 
     async def test_fault_47_a_reset_ends_the_stream(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-            stream = await soon(DialSource(parse_url(f"tcp://127.0.0.1:{port}")).open())
-            peer, _ = server.accept()
-            linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            peer.close()
-            with pytest.raises(StreamLostError):
-                await soon(stream.read())
-            await stream.close()
+        stream, peer = await to_peer()
+        linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        peer.close()
+        with pytest.raises(StreamLostError):
+            await soon(stream.read())
+        await stream.close()
 
     async def test_a_peer_that_does_not_read_is_lost_before_it_fills_memory(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-            stream = await soon(DialSource(parse_url(f"tcp://127.0.0.1:{port}")).open())
-            peer, _ = server.accept()
+        stream, peer = await to_peer()
 
-            def write_for_ever() -> None:
-                for _ in range(100_000):
-                    stream.write(b"6\n" * 512)
+        def write_for_ever() -> None:
+            for _ in range(100_000):
+                stream.write(b"6\n" * 512)
 
-            with peer, pytest.raises(StreamLostError, match="does not read") as caught:
-                write_for_ever()
-            assert caught.value.unsent
-            await stream.close()
+        with peer, pytest.raises(StreamLostError, match="does not read") as caught:
+            write_for_ever()
+        assert caught.value.unsent
+        await stream.close()
 
     async def test_after_hanging_up_nothing_is_sent(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
-            stream = await soon(DialSource(parse_url(f"tcp://127.0.0.1:{port}")).open())
-            peer, _ = server.accept()
-            with peer:
-                stream.hang_up("enough")
-                with pytest.raises(StreamLostError, match="enough") as caught:
-                    stream.write(b"31\n")
-                assert caught.value.unsent
-                with pytest.raises(StreamLostError, match="enough"):
-                    await soon(stream.read())
-                assert peer.recv(10) == b""
-            await stream.close()
+        stream, peer = await to_peer()
+        with peer:
+            stream.hang_up("enough")
+            with pytest.raises(StreamLostError, match="enough") as caught:
+                stream.write(b"31\n")
+            assert caught.value.unsent
+            with pytest.raises(StreamLostError, match="enough"):
+                await soon(stream.read())
+            assert peer.recv(10) == b""
+        await stream.close()

@@ -11,11 +11,6 @@ PORT = os.makedev(188, 0)
 OTHER = os.makedev(188, 1)
 
 
-@pytest.fixture
-def sysfs(tmp_path: Path) -> Sysfs:
-    return Sysfs(tmp_path / "sys")
-
-
 def found(sysfs: Sysfs, number: int = PORT) -> Adapter:
     adapter = adapter_of(number, sysfs.root)
     assert adapter is not None

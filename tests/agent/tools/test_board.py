@@ -195,11 +195,6 @@ def port() -> Iterator[str]:
 
 
 @pytest.fixture
-def sysfs(tmp_path: Path) -> Sysfs:
-    return Sysfs(tmp_path / "sys")
-
-
-@pytest.fixture
 def identities(tmp_path: Path, sysfs: Sysfs) -> IdentityStore:
     return IdentityStore(tmp_path / "board", sysfs.root)
 

@@ -12,6 +12,7 @@ from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
 from tests.support.books import NOW, fund
 from tests.support.gates import Gate, held
+from tests.support.tasks import cancel
 
 
 def _alices(tx: Transaction) -> int:
@@ -104,7 +105,6 @@ async def test_a_query_whose_caller_has_gone_is_not_carried_out(
             gone = asyncio.create_task(storage.read(lambda _: carried_out.append("gone")))
             last = asyncio.create_task(storage.read(lambda _: carried_out.append("last")))
             await asyncio.sleep(0)
-            gone.cancel()
-            await asyncio.gather(gone, return_exceptions=True)
+            await cancel(gone)
         await last
         assert carried_out == ["last"]

@@ -12,6 +12,7 @@ from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
 from tests.support.books import alices, found, fund
 from tests.support.gates import Gate, held
+from tests.support.tasks import cancel
 
 
 def _give(amount: int) -> Any:
@@ -142,8 +143,7 @@ async def test_a_mistake_whose_caller_has_gone_is_logged(storage: Database) -> N
     with Gate() as gate, capture_logs() as logs:
         task = asyncio.create_task(storage.write(fail))
         await gate.reached()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await cancel(task)
         gate.open()
         await storage.write(lambda _: None)
     assert [entry["event"] for entry in logs] == ["storage_job_failed"]

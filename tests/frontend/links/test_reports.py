@@ -17,6 +17,7 @@ from drink_frontend.usecases.links import LinkStatus
 from tests.fakes.agent import LIMIT_S, dispensed
 from tests.frontend.links.rig import Rig
 from tests.support.bench import Bench
+from tests.support.tasks import cancel
 
 SETTINGS = LinkSettings(retry_first_s=0.001, retry_interval_s=0.01, facts_kept_max=3)
 
@@ -45,8 +46,7 @@ async def book() -> AsyncGenerator[Book, None]:
     book = Book()
     running = asyncio.create_task(book.backlog.run())
     yield book
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await cancel(running)
 
 
 async def test_fault_69_what_cannot_be_stored_is_kept_in_its_order(book: Book) -> None:

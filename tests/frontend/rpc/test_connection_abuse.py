@@ -25,6 +25,7 @@ from drink_frontend.rpc.settings import ConnectionSettings
 from tests.frontend.rpc.test_messages import everybody_is_served
 from tests.support.http2 import Http2Connection, raw_frame
 from tests.support.rpc_frontend import LIMIT_S, running_frontend
+from tests.support.tasks import cancel
 
 PING, PRIORITY, WINDOW_UPDATE, UNKNOWN = 6, 2, 8, 0x20
 KB = 1024
@@ -135,8 +136,7 @@ async def test_fault_66_frames_without_end_cost_their_connection(kind: int, payl
         with capture_logs() as lines:
             sending = asyncio.create_task(_send(client, flood))
             await asyncio.wait_for(client.closed.wait(), LIMIT_S)
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await cancel(sending)
         assert [line["why"] for line in lines if line["event"] == "connection_cut"]
         await client.close()
         await everybody_is_served(frontend)

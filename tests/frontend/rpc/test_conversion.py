@@ -99,15 +99,7 @@ def test_page_tokens_are_read_as_written(sequence: int, scope: str) -> None:
     assert conversion.parse_page_token(conversion.page_token(sequence, scope), scope) == sequence
 
 
-@pytest.mark.parametrize(
-    "parse",
-    [
-        conversion.parse_drop,
-        conversion.parse_account,
-        conversion.parse_machine,
-        conversion.parse_slot,
-    ],
-)
+@pytest.mark.parametrize("parse", PARSERS)
 @pytest.mark.parametrize(
     "name",
     [
@@ -146,12 +138,7 @@ def test_wrong_names_are_refused(parse: Callable[[str, str], object], name: str)
 
 @given(st.text())
 def test_no_text_breaks_a_reader(text: str) -> None:
-    for parse in (
-        conversion.parse_drop,
-        conversion.parse_account,
-        conversion.parse_machine,
-        conversion.parse_slot,
-    ):
+    for parse in PARSERS:
         with pytest.raises(FieldInvalidError):
             parse(text, "f")
 

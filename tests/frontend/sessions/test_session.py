@@ -12,6 +12,7 @@ from drink_frontend.sessions.dialects import CLASSIC, DIALECTS, DRINKD, DRINKJS,
 from drink_frontend.sessions.reply_codes import ReplyCode
 from drink_frontend.sessions.session import ASYNC_HANDLERS, SYNC_HANDLERS
 from tests.support.sessions import Typist, World
+from tests.support.tasks import cancel
 
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda d: d.name)
 
@@ -216,5 +217,4 @@ class TestFarewell:
         (drop,) = world.drops
         said = f"ERR 103 Unknown Failure. Credits held, drop {drop.id}\n"
         assert typist.session.last_line(ReplyCode.NOT_READY).decode() == said
-        handling.cancel()
-        await asyncio.gather(handling, return_exceptions=True)
+        await cancel(handling)

@@ -19,6 +19,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.usecases.settings import LoginSettings
 from tests.support.bench import Bench
 from tests.support.sessions import until
+from tests.support.tasks import beside
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 IBUTTON = "00aabbccddeeff01"
@@ -102,13 +103,9 @@ INTERVAL_S = LoginSettings().interval_s
 
 async def waits(bench: Bench, attempt: Coroutine[Any, Any, Any]) -> float:
     """Seconds until the attempt's turn comes; 0 if it has been answered."""
-    task = asyncio.create_task(attempt)
-    try:
+    async with beside(attempt) as task:
         await until(lambda: task.done() or bool(bench.clock.waits))
         return 0 if task.done() else bench.clock.waits[0]
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_fault_8_who_guesses_waits(bench: Bench, carol: Account) -> None:

@@ -21,6 +21,7 @@ from drink_frontend.loglines.filter import ALWAYS
 from drink_frontend.usecases.audit import EVIDENCE_MAX, LIMITED_KINDS, Alarms, Notes, shortened
 from drink_frontend.usecases.settings import AlarmSettings
 from tests.support.bench import Bench
+from tests.support.tasks import beside
 
 LIMIT_S = 30
 BURST = AlarmSettings().records_burst
@@ -176,16 +177,12 @@ async def test_fault_68_counts_outlive_a_database_that_is_away(bench: Bench) -> 
 
 async def test_fault_68_counts_are_kept_by_themselves(bench: Bench) -> None:
     counting = Alarms(bench.storage, bench.clock, AlarmSettings(keep_s=0.01))
-    running = asyncio.create_task(counting.run())
-    try:
+    async with beside(counting.run()):
         counting.count("d", AlarmKind.LINK_FLOODED, {})
         counting.count("gone", AlarmKind.LINK_FLOODED, {})
         async with asyncio.timeout(LIMIT_S):
             while not await bench.storage.read(lambda tx: tx.alarms.list(limit=10)):
                 pass
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_words_are_kept_with_who_said_them_and_when(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from drink_frontend.usecases.deadlines import Deadlines, TimeoutTracker
 from drink_frontend.usecases.settings import DropSettings
 from tests.support.bench import Bench, BenchDatabase
 from tests.support.books import drop as some_drop
+from tests.support.tasks import beside
 
 T = TypeVar("T")
 
@@ -364,15 +365,15 @@ async def test_invariant_23_every_drop_ends_when_nobody_answers(bench: Bench) ->
 
 async def running(bench: Bench, deadlines: Deadlines, drop: Drop, state: State) -> None:
     """Runs the deadlines until the drop is in that state."""
-    work = asyncio.create_task(deadlines.run())
-    try:
-        async with asyncio.timeout(LIMIT_S):
-            async for shown in bench.drops.watch(drop.id):
-                if shown.state is state:
-                    return
-    finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+    async with beside(deadlines.run()):
+        await reaches(bench, drop, state)
+
+
+async def reaches(bench: Bench, drop: Drop, state: State) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        async for shown in bench.drops.watch(drop.id):
+            if shown.state is state:
+                return
 
 
 async def test_the_running_deadlines_look_when_a_drop_is_due(bench: Bench) -> None:
@@ -386,16 +387,11 @@ async def test_the_running_deadlines_look_when_a_drop_is_due(bench: Bench) -> No
 
 async def test_the_running_deadlines_look_when_they_are_woken(bench: Bench) -> None:
     deadlines = Deadlines(bench.storage, bench.links, bench.clock, DropSettings(look_interval_s=60))
-    work = asyncio.create_task(deadlines.run())
-    drop = await bench.place(delay_s=60)
-    bench.clock.pass_s(60)
-    deadlines.wake()
-    async with asyncio.timeout(LIMIT_S):
-        async for shown in bench.drops.watch(drop.id):
-            if shown.state is State.RESERVED:
-                break
-    work.cancel()
-    await asyncio.gather(work, return_exceptions=True)
+    async with beside(deadlines.run()):
+        drop = await bench.place(delay_s=60)
+        bench.clock.pass_s(60)
+        deadlines.wake()
+        await reaches(bench, drop, State.RESERVED)
 
 
 async def test_a_database_that_does_not_answer_is_asked_again(bench: Bench) -> None:

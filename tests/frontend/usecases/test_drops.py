@@ -31,7 +31,8 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import DropSettings
-from tests.support.bench import Bench, BenchDatabase
+from tests.support.bench import Bench, BenchDatabase, each_outcome
+from tests.support.tasks import cancel
 
 LIMIT_S = 5
 """Longest wait for an outcome in seconds; a test that waits longer has failed."""
@@ -249,8 +250,7 @@ async def test_fault_5_a_caller_that_is_gone_changes_nothing(bench: Bench) -> No
     """Invariant 22: the drop is made, or found, whoever still listens."""
     placing = asyncio.create_task(bench.place())
     await asyncio.sleep(0)
-    placing.cancel()
-    await asyncio.gather(placing, return_exceptions=True)
+    await cancel(placing)
 
     assert (await bench.place()).state is State.RESERVED
     assert await bench.credits() == (200, 50)
@@ -292,14 +292,7 @@ async def test_the_outcome_is_told_when_it_is_durable_and_not_before(bench: Benc
         assert await waiting == await bench.drop(drop.id)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "cause"),
-    [
-        (State.DISPENSED, Cause.BOARD_ACK),
-        (State.NOT_DISPENSED, Cause.BOARD_REFUSED),
-        (State.UNKNOWN, Cause.BOARD_SILENT),
-    ],
-)
+@each_outcome
 async def test_fault_40_each_outcome_answers_who_asked(
     bench: Bench, outcome: State, cause: Cause
 ) -> None:

@@ -14,6 +14,7 @@ from drink_frontend.domain.errors import MachineNotFoundError, StorageUnavailabl
 from drink_frontend.storage.changes import Changes, ChangeSet
 from drink_frontend.usecases.feed import WOKEN_AT_ONCE, MachineFeed
 from tests.support.entities import make_machine
+from tests.support.tasks import cancel
 
 LIMIT_S = 20
 
@@ -78,8 +79,7 @@ class Watcher:
                 await self.came.wait()
 
     async def goes(self) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        await cancel(self.task)
 
 
 async def test_fault_67_many_watch_and_a_change_is_read_once(books: Books) -> None:

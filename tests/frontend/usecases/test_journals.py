@@ -7,6 +7,7 @@ import pytest
 from drink_frontend.domain.errors import MachineNotFoundError
 from drink_frontend.usecases.journals import Journals
 from tests.support.bench import JOURNAL, Bench
+from tests.support.tasks import beside
 
 LIMIT_S = 30
 
@@ -36,20 +37,15 @@ async def test_what_several_agents_said_is_kept_in_one_unit(bench: Bench) -> Non
 
 
 async def test_it_is_kept_by_itself_after_a_while(bench: Bench) -> None:
-    running = asyncio.create_task(bench.journals.run())
-    try:
+    async with beside(bench.journals.run()):
         for sequence in (7, 9):
             bench.journals.saw("d", (JOURNAL, sequence))
             await kept(bench, sequence)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_fault_37_it_is_kept_at_once_when_a_link_ends(bench: Bench) -> None:
     journals = Journals(bench.storage, keep_s=3_600)
-    running = asyncio.create_task(journals.run())
-    try:
+    async with beside(journals.run()):
         journals.flush()
         journals.saw("d", (JOURNAL, 7))
         for _ in range(20):
@@ -57,9 +53,6 @@ async def test_fault_37_it_is_kept_at_once_when_a_link_ends(bench: Bench) -> Non
         assert await known(bench) == 0
         journals.flush()
         await kept(bench, 7)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_result_keeps_it_too(bench: Bench) -> None:

@@ -13,6 +13,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.settings import LoginSettings
 from tests.fakes.clock import FakeClock
+from tests.support.tasks import cancel
 
 HERE, THERE = "192.0.2.1", "198.51.100.1"
 SETTINGS = LoginSettings()
@@ -104,9 +105,7 @@ class Crowd:
         await settled()
 
     async def __aexit__(self, *error: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(*self._tasks)
 
 
 def crowd(door: Door, guessers: int, *, accounts: Callable[[], str], origins: Callable[[], str]):  # type: ignore[no-untyped-def]
@@ -302,9 +301,7 @@ async def test_who_would_wait_too_long_is_refused_and_told_when_to_come_again(do
         await door.try_("alice", "right")
     assert limited.value.facts == {"retry_after_seconds": SETTINGS.interval_s}
     assert door.verified == verified
-    for attempt in waiting:
-        attempt.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    await cancel(*waiting)
 
 
 async def test_who_gives_up_waiting_leaves_the_turn_to_the_next(door: Door) -> None:
@@ -313,8 +310,7 @@ async def test_who_gives_up_waiting_leaves_the_turn_to_the_next(door: Door) -> N
     for _ in range(50):
         attempt = asyncio.ensure_future(door.try_("alice", "wrong"))
         await settled()
-        attempt.cancel()
-        await asyncio.gather(attempt, return_exceptions=True)
+        await cancel(attempt)
 
     await gets_through(door, "alice", HERE, within_s=int(SETTINGS.interval_s))
 
@@ -330,8 +326,7 @@ async def test_a_guesser_does_not_get_his_turn_back_by_hanging_up(door: Door) ->
         # Its turn has come, and the password is being looked at.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        attempt.cancel()
-        await asyncio.gather(attempt, return_exceptions=True)
+        await cancel(attempt)
 
     assert door.logins._wait_s(HERE, "alice", f"alice {HERE}") > 0
 

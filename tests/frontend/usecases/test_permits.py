@@ -18,6 +18,7 @@ from drink_frontend.usecases.permits import LOOK_INTERVAL_S, Permit, Permits
 from drink_frontend.usecases.tokens import digest
 from tests.support.bench import Bench
 from tests.support.books import token as issued
+from tests.support.tasks import cancel
 
 IBUTTON, OTHER = "00AABBCCDDEEFF01", "00AABBCCDDEEFF02"
 LIMIT_S = 20
@@ -85,8 +86,7 @@ async def scene(bench: Bench) -> AsyncIterator[Scene]:
     scene = Scene(bench, permits)
     await scene.begin()
     yield scene
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await cancel(running)
 
 
 @pytest.mark.parametrize(

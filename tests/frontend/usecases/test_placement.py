@@ -18,6 +18,7 @@ from drink_frontend.usecases.settings import AccountSettings, DropSettings
 from drink_frontend.usecases.tokens import digest
 from tests.fakes.randomness import CountingRandomness
 from tests.support.bench import JOURNAL, Bench
+from tests.support.tasks import cancel
 
 ORDER = DropOrder("ann", "r1", "d", 1)
 
@@ -218,8 +219,7 @@ async def test_fault_5_a_cancelled_caller_neither_ends_the_link_nor_loses_the_co
     caller = asyncio.create_task(bench.place())
     for _ in range(steps):
         await asyncio.sleep(0)
-    caller.cancel()
-    await asyncio.gather(caller, return_exceptions=True)
+    await cancel(caller)
 
     # The storage carries out what comes second after what came first.
     drop = await bench.place()
@@ -243,8 +243,7 @@ async def test_a_fault_of_an_order_whose_caller_was_cancelled_is_logged(
     caller = asyncio.create_task(drops.place(ORDER))
     for _ in range(3):
         await asyncio.sleep(0)
-    caller.cancel()
-    await asyncio.gather(caller, return_exceptions=True)
+    await cancel(caller)
     with capture_logs() as logs:
         gate.set()
         await drops.settle()

@@ -16,6 +16,7 @@ from drink_frontend.usecases.links import LinkStatus
 from drink_frontend.usecases.presence import MISSED_BEATS, HeartbeatMonitor, Presence
 from drink_frontend.usecases.settings import PresenceSettings
 from tests.support.bench import FRONTEND, Bench, HandLinks
+from tests.support.tasks import beside
 
 T = TypeVar("T")
 
@@ -275,15 +276,11 @@ async def test_a_database_of_one_frontend_is_not_written_while_nothing_happens(
 
 async def running(house: House, until: Callable[[], Awaitable[bool]]) -> None:
     """Runs this frontend's presence until that is so."""
-    work = asyncio.create_task(house.me.run())
-    try:
+    async with beside(house.me.run()):
         async with asyncio.timeout(LIMIT_S):
             while not await until():
                 await house.storage.answered.wait()
                 house.storage.answered.clear()
-    finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
 
 
 async def test_fault_38_a_frontend_that_has_lost_the_database_lets_its_agents_go(

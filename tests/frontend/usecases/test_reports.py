@@ -16,7 +16,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.usecases.reports import Report
 from drink_frontend.usecases.settings import DropSettings
-from tests.support.bench import Bench
+from tests.support.bench import Bench, each_outcome
 
 REPORTS_MAX = DropSettings().reports_max
 
@@ -26,14 +26,7 @@ async def report(bench: Bench, drop: Drop, name: str = "ann", **terms: Any) -> D
     return await bench.drops.report(await bench.account(name), Report(**terms))
 
 
-@pytest.mark.parametrize(
-    ("outcome", "cause"),
-    [
-        (State.DISPENSED, Cause.BOARD_ACK),
-        (State.NOT_DISPENSED, Cause.BOARD_REFUSED),
-        (State.UNKNOWN, Cause.BOARD_SILENT),
-    ],
-)
+@each_outcome
 @pytest.mark.parametrize("fell", [True, False, None])
 async def test_a_report_is_kept_and_decides_nothing(
     bench: Bench, outcome: State, cause: Cause, fell: bool | None
