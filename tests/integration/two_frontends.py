@@ -23,9 +23,6 @@ from tests.support.postgres import fresh_postgres
 BEAT_S = 0.5
 """Seconds between a frontend's beats."""
 
-NOTICED_S = 4 * BEAT_S + 5
-"""Seconds within which a frontend that died has been noticed; the machine may be slow."""
-
 
 class SecondFrontend(LocalSystem):
     """The other frontend, without boards and agents of its own.

@@ -153,8 +153,6 @@ def test_numbers_of_entries_count_up_without_gaps() -> None:
 
 # --- every state of a drop against every event -------------------------------------------
 
-UNKNOWN_RESULT = Result("a", 1, Cause.BOARD_SILENT, Evidence())
-
 STATES: dict[str, Callable[[], Bench]] = {
     "none": lambda: Bench(LinkUp(1), READY),
     "waiting": lambda: Bench(LinkUp(1), AWAY, command()),

@@ -32,12 +32,6 @@ def settings() -> StorageSettings:
 
 
 @pytest.fixture
-async def storage(settings: StorageSettings) -> AsyncIterator[Database]:
-    async with open_house(settings) as storage:
-        yield storage
-
-
-@pytest.fixture
 def proxy(settings: StorageSettings) -> Iterator[FaultProxy]:
     with FaultProxy(urlsplit(settings.url or "").port or 5432) as proxy:
         yield proxy

@@ -1,7 +1,7 @@
 """Every error that a PostgreSQL server may answer with: what becomes of what was under way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -32,12 +32,6 @@ SURVIVED = [key for key in RULES if RULES[key].action is not ErrorAction.END]
 @pytest.fixture
 def settings() -> StorageSettings:
     return fresh_postgres(reconnect_ms=10, reconnect_max_ms=50, write_retry_ms=1)
-
-
-@pytest.fixture
-async def storage(settings: StorageSettings) -> AsyncIterator[Database]:
-    async with open_house(settings) as storage:
-        yield storage
 
 
 def failing_with(sqlstate: str) -> Statement:

@@ -74,14 +74,6 @@ def postgres_house() -> Iterator[PostgresBooks]:
         yield driver
 
 
-@pytest.fixture
-def books(house: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """The house, in a transaction that is undone."""
-    house.execute("BEGIN")
-    yield house
-    house.execute("ROLLBACK")
-
-
 def insert(table: str, **values: Any) -> str:
     """A statement that inserts one row, written out."""
     texts = ("NULL" if value is None else repr(value) for value in map(_plain, values.values()))

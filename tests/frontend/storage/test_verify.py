@@ -71,14 +71,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
     unguarded.close()
 
 
-@pytest.fixture
-def books(house: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """The house, in a transaction that is undone."""
-    house.execute("BEGIN")
-    yield house
-    house.execute("ROLLBACK")
-
-
 def test_sound_books_give_nothing(books: sqlite3.Connection) -> None:
     assert verify_books(books.execute) == []
 
