@@ -24,6 +24,7 @@ from drink_frontend.links.link import Link
 from drink_frontend.links.messages import FrontendMessage
 from drink_frontend.rpc.account_service import AccountService
 from drink_frontend.rpc.drop_service import DropService
+from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.session import Answer
 from drink_frontend.storage.drops import DropTable
@@ -31,6 +32,7 @@ from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.sqlite_engine import SqliteConnection
+from drink_frontend.storage.stock import StockTable
 from tests.crash.kill_switch import KillSwitch, replace
 from tests.crash.sqlite_disk import SqliteDisk
 
@@ -83,6 +85,7 @@ class _Commits:
         self._note(MachineTable, "open_link", lambda *_: "link-opened")
         self._note(MachineTable, "update_slot", lambda *_, **__: "status")
         self._note(RefundTable, "add", lambda *_: "refunded")
+        self._note(StockTable, "adjust", lambda *_: "stock")
         self._note(LedgerTable, "add", lambda _, transfer: _moved_credits(transfer))
         self._wrap_connection()
 
@@ -192,6 +195,7 @@ def _wrap_calls(kill_switch: KillSwitch) -> None:
         (DropService, "CancelDrop", "cancel"),
         (DropService, "RefundDrop", "refund"),
         (AccountService, "AddCredits", "credits"),
+        (MachineService, "AdjustStock", "stock"),
     ):
         _wrap_call(kill_switch, service, method, name)
 

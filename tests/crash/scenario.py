@@ -226,6 +226,17 @@ class Scenario:
 
         return self.until(refunded, "refunded")  # type: ignore[no-any-return]
 
+    def load(self, items: int) -> machines.AdjustStockResponse:
+        """Puts items into the slot; repeats the request with the same request_id until answered."""
+        request = machines.AdjustStockRequest(
+            request_id=self.request_id, name=f"machines/{MACHINE}/slots/1", change=items
+        )
+
+        def loaded() -> machines.AdjustStockResponse:
+            return self.alice.machines.AdjustStock(request, metadata=self.alice.metadata, timeout=1)
+
+        return self.until(loaded, "loaded")  # type: ignore[no-any-return]
+
     def cancel(self, name: str) -> drops.Drop:
         """Cancels a drop; repeats the request until it is answered."""
 

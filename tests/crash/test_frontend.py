@@ -163,6 +163,19 @@ def test_fault_24_frontend_killed_while_credits_are_added(
         assert scenario.system.problems_of_books() == []
 
 
+@pytest.mark.parametrize("point", [*commit("stock"), *around("reply-stock")])
+def test_fault_24_frontend_killed_while_a_slot_is_loaded(
+    point: str, make_system: MakeSystem
+) -> None:
+    """Invariant 27: the items are in the slot once, with their movement."""
+    with Scenario(make_system(), frontend=(point,)) as scenario:
+        loaded = scenario.load(7)
+        scenario.until_all_are_killed()
+        assert (loaded.movement.change, loaded.slot.available) == (7, loaded.movement.on_hand)
+        assert scenario.load(7) == loaded
+        assert scenario.system.problems_of_books() == []
+
+
 @pytest.mark.parametrize("point", [*commit("refunded"), *around("reply-refund")])
 def test_fault_24_frontend_killed_while_a_drop_is_refunded(
     point: str, make_system: MakeSystem

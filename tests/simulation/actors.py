@@ -393,6 +393,49 @@ class Refunder(Person):
             self.system.world.violate(f"26: {drop} was given back by two requests")
 
 
+class Stocker(Person):
+    """Loads slots, takes cans out and counts, as an administrator."""
+
+    async def live(self, until: float) -> None:
+        """Changes one slot after the other, some twice at once."""
+        world = self.system.world
+        while world.now < until:
+            await asyncio.sleep(self.rng.expovariate(1 / 20))
+            machine, slot = self.rng.choice(list(self.system.agents)), self.rng.choice(SLOTS)
+            request = machine_service_pb2.AdjustStockRequest(
+                request_id=self.request_id(), name=f"machines/{machine}/slots/{slot}"
+            )
+            if self.rng.random() < 0.6:
+                request.change = self.rng.choice([1, 4, -1, -2])
+            else:
+                await self._count(request)
+            await self._adjust(request)
+
+    async def _count(self, request: machine_service_pb2.AdjustStockRequest) -> None:
+        rng, machine = self.rng, request.name.partition("/slots/")[0]
+        seen = await self.insist(
+            self.machines.GetMachine, machine_service_pb2.GetMachineRequest(name=machine)
+        )
+        if seen is None:
+            request.change = 1
+            return
+        slot = next(each for each in seen.machine.slots if each.name == request.name)
+        await asyncio.sleep(rng.uniform(0, 10))
+        request.count = max(0, slot.available + rng.choice([0, 0, 1, -1]))
+        request.etag = slot.etag
+
+    async def _adjust(self, request: machine_service_pb2.AdjustStockRequest) -> None:
+        checker = self.system.checker
+        restored = checker.was_restored
+        times = self.rng.choice([1, 1, 2])
+        answers = await asyncio.gather(
+            *(self.insist(self.machines.AdjustStock, request) for _ in range(times))
+        )
+        made = {answer.movement.name for answer in answers if answer is not None}
+        if len(made) > 1 and checker.was_restored == restored:
+            self.system.world.violate(f"12: {request.request_id} made the movements {made}")
+
+
 async def operate(system: SimulatedSystem, process: Process, rng: random.Random) -> None:
     """An administrator's command beside the frontend: one change, then the process ends."""
     async with system.frontend.database(process, DatabaseTrouble(), beside=True) as storage:

@@ -247,11 +247,12 @@ def double_refund(patch: pytest.MonkeyPatch) -> None:
 
 
 def sale_without_movement(patch: pytest.MonkeyPatch) -> None:
-    """The item of a drop that an operator decides leaves its slot without a movement."""
+    """What a person decides or takes out leaves its slot without a movement."""
     add = StockTable.add
 
     def forgetful(table: StockTable, movement: StockMovement) -> StockMovement:
-        if movement.kind is MovementKind.SOLD and movement.actor == "operator":
+        is_decided = movement.kind is MovementKind.SOLD and movement.actor == "operator"
+        if is_decided or movement.kind is MovementKind.TAKEN_OUT:
             return movement
         return add(table, movement)
 

@@ -11,6 +11,7 @@ from tests.simulation.actors import (
     Buyer,
     Keeper,
     Refunder,
+    Stocker,
     Stranger,
     operate,
     reopen,
@@ -115,6 +116,7 @@ def _tell(system: SimulatedSystem) -> None:
     ]
     lives.append(people.spawn(Keeper(system, people, ADMIN).live(end)))
     lives.append(people.spawn(Refunder(system, people, ADMIN, "refunder").live(end)))
+    lives.append(people.spawn(Stocker(system, people, ADMIN, "stocker").live(end)))
     lives.append(people.spawn(Stranger(system, people).live(end)))
     injector = FaultInjector(system)
     injector.begin()

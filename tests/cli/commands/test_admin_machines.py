@@ -81,3 +81,36 @@ def test_a_slot_is_changed(administrator: Drink) -> None:
         "admin", "slot", "change", "d/2",
         "--item", "Dew", "--price", "50", "--available", "40", "--enable",
     )  # fmt: skip
+
+
+def test_a_slot_is_loaded_taken_from_and_counted(administrator: Drink) -> None:
+    def admin(*arguments: str) -> str:
+        return administrator("admin", "slot", *arguments).output
+
+    administrator("admin", "machine", "add", "stock", "Stock")
+    admin("add", "stock/1", "--item", "Tea", "--price", "30", "--available", "4")
+    assert admin("load", "stock/1", "6", "--why", "box") == "stock/1: loaded, +6 is 10\n"
+    once = ("take", "stock/1", "1", "--lost", "--request-id", "broken")
+    assert admin(*once) == admin(*once) == "stock/1: lost, -1 is 9\n"
+    assert admin("take", "stock/1", "2") == "stock/1: taken out, -2 is 7\n"
+    assert admin("count", "stock/1", "8", "--was", "7") == "stock/1: counted, +1 is 8\n"
+
+    again = administrator("admin", "slot", "count", "stock/1", "8", "--was", "7")
+    assert (again.exit_code, "8 left, not 7" in again.output) == (Exit.REFUSED, True)
+    assert administrator("admin", "slot", "take", "stock/1", "9").exit_code == Exit.REFUSED
+    assert administrator("admin", "slot", "load", "stock/1", "0").exit_code == Exit.USAGE
+    assert administrator("admin", "slot", "count", "stock/9", "1").exit_code == Exit.NOT_FOUND
+
+    shown = json.loads(administrator("--json", "admin", "slot", "movements", "stock/1").output)
+    assert [(row["kind"], row["change"], row["on_hand"]) for row in shown] == [
+        ("counted", 1, 8),
+        ("taken out", -2, 7),
+        ("lost", -1, 9),
+        ("loaded", 6, 10),
+        ("loaded", 4, 4),
+    ]
+    assert {(row["slot"], row["actor"]) for row in shown} == {("stock/1", "admin")}
+    lost = administrator("admin", "slot", "movements", "stock/1", "--kind", "lost").output
+    assert len(lost.splitlines()) == 2
+    unknown = administrator("admin", "slot", "movements", "--kind", "eaten")
+    assert (unknown.exit_code, "taken out" in unknown.output) == (Exit.USAGE, True)

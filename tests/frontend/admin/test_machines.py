@@ -55,6 +55,33 @@ def test_a_slot_changes_in_what_is_given(furnished: Operator) -> None:
     assert (slot.item, slot.price, slot.on_hand, slot.enabled) == ("Cherry Coke", 45, 7, False)
 
 
+def test_a_slot_is_loaded_taken_from_and_counted(furnished: Operator) -> None:
+    assert furnished.admin("slot", "load", "d", "1", "5", "--why", "box") == (
+        "LOADED +5: 15 on hand\n"
+    )
+    once = ("slot", "take", "d", "1", "2", "--lost", "--request-id", "broken")
+    assert furnished.admin(*once) == furnished.admin(*once) == "LOST -2: 13 on hand\n"
+    assert furnished.admin("slot", "take", "d", "1", "1") == "TAKEN_OUT -1: 12 on hand\n"
+    assert furnished.admin("slot", "count", "d", "1", "11", "--was", "12") == (
+        "COUNTED -1: 11 on hand\n"
+    )
+    assert furnished.refused("slot", "count", "d", "1", "11", "--was", "12") == (
+        "SLOT_CHANGED: the slot has 11 on hand, not 12"
+    )
+    assert furnished.refused("slot", "take", "d", "1", "12").startswith("STOCK_INVALID")
+    assert furnished.refused("slot", "count", "d", "9", "1").startswith("SLOT_NOT_FOUND")
+
+
+def test_movements_are_listed(furnished: Operator) -> None:
+    furnished.admin("slot", "load", "d", "1", "5", "--why", "box", "--by", "anna")
+    header, newest, first = furnished.admin("slot", "movements", "d", "1").splitlines()
+    assert header.startswith("time")
+    assert newest.split()[2:] == ["d", "1", "LOADED", "+5", "15", "operator:anna", "-", "box"]
+    assert "LOADED  +10" in first
+    assert len(furnished.admin("slot", "movements", "--kind", "LOST").splitlines()) == 1
+    assert furnished.type("admin", "slot", "movements", "d").exit_code == 2
+
+
 def test_a_machine_changes_in_what_is_given(furnished: Operator) -> None:
     furnished.admin("machine", "change", "d", "--disabled", "--location", "cellar")
     machine = furnished.look(lambda drink: drink.machines.get("d"))

@@ -27,6 +27,10 @@ CALLS = {
     "CreateMachine": machines.CreateMachineRequest(name="machines/x", display_name="X"),
     "UpdateMachine": machines.UpdateMachineRequest(name="machines/none", enabled=False),
     "CreateSlot": machines.CreateSlotRequest(name="machines/none/slots/1", item="Tea", price=1),
+    "AdjustStock": machines.AdjustStockRequest(
+        request_id="r", name="machines/none/slots/1", change=1
+    ),
+    "ListStockMovements": machines.ListStockMovementsRequest(slot="machines/none/slots/1"),
     "IssueAgentToken": machines.IssueAgentTokenRequest(name="machines/none"),
     "ResolveDrop": drops.ResolveDropRequest(
         name=NO_DROP, state=drops.Drop.STATE_DISPENSED, reason="seen"

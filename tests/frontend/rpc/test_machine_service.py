@@ -40,7 +40,8 @@ async def test_lists_machines_with_their_slots(frontend: Frontend) -> None:
             sensor=pb.Slot.SENSOR_EMPTY,
         ),
     ]
-    for slot in slots:
+    for number, slot in enumerate(slots, start=1):
+        slot.etag = (await bench.slot("d", number)).etag
         slot.update_time.FromMilliseconds(bench.clock.now_ms())
     assert big == pb.Machine(
         name="machines/d",

@@ -31,8 +31,9 @@ FAULTS = {
     "DropReportedError",
     "DropUnderWayError",
     "RefundTooLateError",
-    # No command names the balance that it expects, or an alarm.
+    # No command names the balance or the stock that it expects, or an alarm.
     "BalanceChangedError",
+    "SlotChangedError",
     "AlarmClosedError",
     "AlarmNotFoundError",
     "AlarmStandsError",

@@ -120,6 +120,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: no more reports are kept of the drop; metadata
     `reports`.
     """
+    ERROR_REASON_SLOT_CHANGED: _ErrorReason.ValueType  # 66
+    """FAILED_PRECONDITION: the slot's item or stock is another than was
+    expected; metadata `on_hand`.
+    """
     ERROR_REASON_LINK_SUPERSEDED: _ErrorReason.ValueType  # 50
     """ABORTED: a newer link of the same machine has taken over."""
     ERROR_REASON_AGENT_TOO_OLD: _ErrorReason.ValueType  # 51
@@ -247,6 +251,10 @@ ERROR_REASON_DROP_UNDER_WAY: ErrorReason.ValueType  # 64
 ERROR_REASON_DROP_REPORTED: ErrorReason.ValueType  # 65
 """FAILED_PRECONDITION: no more reports are kept of the drop; metadata
 `reports`.
+"""
+ERROR_REASON_SLOT_CHANGED: ErrorReason.ValueType  # 66
+"""FAILED_PRECONDITION: the slot's item or stock is another than was
+expected; metadata `on_hand`.
 """
 ERROR_REASON_LINK_SUPERSEDED: ErrorReason.ValueType  # 50
 """ABORTED: a newer link of the same machine has taken over."""

@@ -136,6 +136,7 @@ class Slot(_message.Message):
     UNKNOWN_FIELD_NUMBER: _builtins.int
     SENSOR_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `machines/{machine}/slots/{slot}`, the slots numbered 1 to
     99.
@@ -156,6 +157,10 @@ class Slot(_message.Message):
     """Items whose drop is in the state UNKNOWN."""
     sensor: Global___Slot.Sensor.ValueType
     """What the slot's sensor says."""
+    etag: _builtins.str
+    """Another one whenever the item or a number of items is another. A count in
+    AdjustStock names the one that the caller has seen.
+    """
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When any of this last changed."""
@@ -173,14 +178,114 @@ class Slot(_message.Message):
         unknown: _builtins.int = ...,
         sensor: Global___Slot.Sensor.ValueType = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "dispensed", b"dispensed", "enabled", b"enabled", "item", b"item", "name", b"name", "price", b"price", "reserved", b"reserved", "sensor", b"sensor", "unknown", b"unknown", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "dispensed", b"dispensed", "enabled", b"enabled", "etag", b"etag", "item", b"item", "name", b"name", "price", b"price", "reserved", b"reserved", "sensor", b"sensor", "unknown", b"unknown", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Slot: _TypeAlias = Slot  # noqa: Y015
+
+@_typing.final
+class StockMovement(_message.Message):
+    """A change of the number of items in a slot. It never changes; the changes of
+    a slot add up to its items on hand, reserved and unknown.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[StockMovement._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: StockMovement._Kind.ValueType  # 0
+        """Not used."""
+        KIND_LOADED: StockMovement._Kind.ValueType  # 1
+        """A person put items in."""
+        KIND_TAKEN_OUT: StockMovement._Kind.ValueType  # 2
+        """A person took items out."""
+        KIND_COUNTED: StockMovement._Kind.ValueType  # 3
+        """A person counted; `change` is the difference to what was expected. The
+        first movement of a slot of an older version is of this kind too.
+        """
+        KIND_LOST: StockMovement._Kind.ValueType  # 4
+        """Items are gone and were not sold: stolen, broken, or past their date."""
+        KIND_SOLD: StockMovement._Kind.ValueType  # 5
+        """A drop was settled as dispensed."""
+        KIND_RETURNED: StockMovement._Kind.ValueType  # 6
+        """The item of a refunded drop was put back."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """Why the number changed."""
+
+    KIND_UNSPECIFIED: StockMovement.Kind.ValueType  # 0
+    """Not used."""
+    KIND_LOADED: StockMovement.Kind.ValueType  # 1
+    """A person put items in."""
+    KIND_TAKEN_OUT: StockMovement.Kind.ValueType  # 2
+    """A person took items out."""
+    KIND_COUNTED: StockMovement.Kind.ValueType  # 3
+    """A person counted; `change` is the difference to what was expected. The
+    first movement of a slot of an older version is of this kind too.
+    """
+    KIND_LOST: StockMovement.Kind.ValueType  # 4
+    """Items are gone and were not sold: stolen, broken, or past their date."""
+    KIND_SOLD: StockMovement.Kind.ValueType  # 5
+    """A drop was settled as dispensed."""
+    KIND_RETURNED: StockMovement.Kind.ValueType  # 6
+    """The item of a refunded drop was put back."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    ON_HAND_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DROP_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name: `machines/{machine}/slots/{slot}/movements/{movement}`."""
+    kind: Global___StockMovement.Kind.ValueType
+    """Why the number changed."""
+    change: _builtins.int
+    """Items: above 0 into the slot, below 0 out of it, 0 for a count that agreed."""
+    on_hand: _builtins.int
+    """Items on hand after it: in the slot, and not reserved by a drop."""
+    actor: _builtins.str
+    """Who caused it: an account, `agent:` and a machine, `operator:` and a
+    person, or `frontend`.
+    """
+    reason: _builtins.str
+    """Why, in the actor's words."""
+    drop: _builtins.str
+    """`drops/{drop}` of KIND_SOLD and KIND_RETURNED."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was stored."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___StockMovement.Kind.ValueType = ...,
+        change: _builtins.int = ...,
+        on_hand: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        drop: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "change", b"change", "create_time", b"create_time", "drop", b"drop", "kind", b"kind", "name", b"name", "on_hand", b"on_hand", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StockMovement: _TypeAlias = StockMovement  # noqa: Y015
 
 @_typing.final
 class ListMachinesRequest(_message.Message):
@@ -576,6 +681,166 @@ class CreateSlotResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateSlotResponse: _TypeAlias = CreateSlotResponse  # noqa: Y015
+
+@_typing.final
+class AdjustStockRequest(_message.Message):
+    """Changes the number of items in a slot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Required. As in DropRequest; unique among the caller's requests that
+    change stock.
+    """
+    name: _builtins.str
+    """Required. `machines/{machine}/slots/{slot}`."""
+    change: _builtins.int
+    """Items put in, 1 to 10,000, or taken out, -1 to -10,000."""
+    count: _builtins.int
+    """Items that were counted and that no drop has reserved, 0 to 10,000."""
+    kind: Global___StockMovement.Kind.ValueType
+    """Why. Unset: KIND_LOADED or KIND_TAKEN_OUT by the sign of a change,
+    KIND_COUNTED for a count. KIND_LOST for items that are gone otherwise.
+    """
+    etag: _builtins.str
+    """The slot's, as the caller has seen it; refused if the slot has another
+    one. Required with a count.
+    """
+    reason: _builtins.str
+    """For the list of movements and the audit log, at most 200 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        change: _builtins.int = ...,
+        count: _builtins.int = ...,
+        kind: Global___StockMovement.Kind.ValueType = ...,
+        etag: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "change", b"change", "count", b"count"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "change", b"change", "count", b"count", "etag", b"etag", "kind", b"kind", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_adjustment: _TypeAlias = _typing.Literal["change", "count"]  # noqa: Y015
+    _WhichOneofArgType_adjustment: _TypeAlias = _typing.Literal["adjustment", b"adjustment"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_adjustment) -> _WhichOneofReturnType_adjustment | None: ...
+
+Global___AdjustStockRequest: _TypeAlias = AdjustStockRequest  # noqa: Y015
+
+@_typing.final
+class AdjustStockResponse(_message.Message):
+    """What was changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVEMENT_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def movement(self) -> Global___StockMovement:
+        """The change; the same one for a repeated request."""
+
+    @_builtins.property
+    def slot(self) -> Global___Slot:
+        """The slot as it stands."""
+
+    def __init__(
+        self,
+        *,
+        movement: Global___StockMovement | None = ...,
+        slot: Global___Slot | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["movement", b"movement", "slot", b"slot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["movement", b"movement", "slot", b"slot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustStockResponse: _TypeAlias = AdjustStockResponse  # noqa: Y015
+
+@_typing.final
+class ListStockMovementsRequest(_message.Message):
+    """Selects movements of stock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLOT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    slot: _builtins.str
+    """`machines/{machine}/slots/{slot}`; empty for all slots."""
+    page_size: _builtins.int
+    """At most this many; 50 if unset, 1,000 at most."""
+    page_token: _builtins.str
+    """From the previous page's response."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___StockMovement.Kind.ValueType]:
+        """Only movements of these kinds; empty for all."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only movements that were stored at this time or later."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only movements that were stored before this time."""
+
+    def __init__(
+        self,
+        *,
+        slot: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        kinds: _abc.Iterable[Global___StockMovement.Kind.ValueType] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "kinds", b"kinds", "page_size", b"page_size", "page_token", b"page_token", "slot", b"slot", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStockMovementsRequest: _TypeAlias = ListStockMovementsRequest  # noqa: Y015
+
+@_typing.final
+class ListStockMovementsResponse(_message.Message):
+    """One page of movements of stock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVEMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last one."""
+    @_builtins.property
+    def movements(self) -> _containers.RepeatedCompositeFieldContainer[Global___StockMovement]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        movements: _abc.Iterable[Global___StockMovement] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["movements", b"movements", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStockMovementsResponse: _TypeAlias = ListStockMovementsResponse  # noqa: Y015
 
 @_typing.final
 class IssueAgentTokenRequest(_message.Message):

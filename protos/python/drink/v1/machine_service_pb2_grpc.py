@@ -71,6 +71,16 @@ class MachineServiceStub:
                 request_serializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotResponse.FromString,
                 _registered_method=True)
+        self.AdjustStock = channel.unary_unary(
+                '/drink.v1.MachineService/AdjustStock',
+                request_serializer=drink_dot_v1_dot_machine__service__pb2.AdjustStockRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_machine__service__pb2.AdjustStockResponse.FromString,
+                _registered_method=True)
+        self.ListStockMovements = channel.unary_unary(
+                '/drink.v1.MachineService/ListStockMovements',
+                request_serializer=drink_dot_v1_dot_machine__service__pb2.ListStockMovementsRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_machine__service__pb2.ListStockMovementsResponse.FromString,
+                _registered_method=True)
         self.IssueAgentToken = channel.unary_unary(
                 '/drink.v1.MachineService/IssueAgentToken',
                 request_serializer=drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenRequest.SerializeToString,
@@ -132,6 +142,22 @@ class MachineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AdjustStock(self, request, context):
+        """Changes the number of items in a slot, by a difference or by a count. The
+        same request_id changes it once. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStockMovements(self, request, context):
+        """What changed the number of items in slots, newest first. Administrators
+        only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def IssueAgentToken(self, request, context):
         """Gives the machine's agent a new token; the one before it is refused from
         now on, and its link ends. Administrators only.
@@ -177,6 +203,16 @@ def add_MachineServiceServicer_to_server(servicer, server):
                     servicer.CreateSlot,
                     request_deserializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotRequest.FromString,
                     response_serializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotResponse.SerializeToString,
+            ),
+            'AdjustStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdjustStock,
+                    request_deserializer=drink_dot_v1_dot_machine__service__pb2.AdjustStockRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_machine__service__pb2.AdjustStockResponse.SerializeToString,
+            ),
+            'ListStockMovements': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStockMovements,
+                    request_deserializer=drink_dot_v1_dot_machine__service__pb2.ListStockMovementsRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_machine__service__pb2.ListStockMovementsResponse.SerializeToString,
             ),
             'IssueAgentToken': grpc.unary_unary_rpc_method_handler(
                     servicer.IssueAgentToken,
@@ -375,6 +411,60 @@ class MachineService:
             '/drink.v1.MachineService/CreateSlot',
             drink_dot_v1_dot_machine__service__pb2.CreateSlotRequest.SerializeToString,
             drink_dot_v1_dot_machine__service__pb2.CreateSlotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdjustStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.MachineService/AdjustStock',
+            drink_dot_v1_dot_machine__service__pb2.AdjustStockRequest.SerializeToString,
+            drink_dot_v1_dot_machine__service__pb2.AdjustStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStockMovements(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.MachineService/ListStockMovements',
+            drink_dot_v1_dot_machine__service__pb2.ListStockMovementsRequest.SerializeToString,
+            drink_dot_v1_dot_machine__service__pb2.ListStockMovementsResponse.FromString,
             options,
             channel_credentials,
             insecure,

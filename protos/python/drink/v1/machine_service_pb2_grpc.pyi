@@ -49,6 +49,14 @@ class MachineServiceStub:
     """Changes a machine's names or service. Administrators only."""
     CreateSlot: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.CreateSlotRequest, _machine_service_pb2.CreateSlotResponse]
     """Makes a slot. Administrators only."""
+    AdjustStock: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.AdjustStockRequest, _machine_service_pb2.AdjustStockResponse]
+    """Changes the number of items in a slot, by a difference or by a count. The
+    same request_id changes it once. Administrators only.
+    """
+    ListStockMovements: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.ListStockMovementsRequest, _machine_service_pb2.ListStockMovementsResponse]
+    """What changed the number of items in slots, newest first. Administrators
+    only.
+    """
     IssueAgentToken: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.IssueAgentTokenRequest, _machine_service_pb2.IssueAgentTokenResponse]
     """Gives the machine's agent a new token; the one before it is refused from
     now on, and its link ends. Administrators only.
@@ -75,6 +83,14 @@ class MachineServiceAsyncStub(MachineServiceStub):
     """Changes a machine's names or service. Administrators only."""
     CreateSlot: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.CreateSlotRequest, _machine_service_pb2.CreateSlotResponse]  # type: ignore[assignment]
     """Makes a slot. Administrators only."""
+    AdjustStock: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.AdjustStockRequest, _machine_service_pb2.AdjustStockResponse]  # type: ignore[assignment]
+    """Changes the number of items in a slot, by a difference or by a count. The
+    same request_id changes it once. Administrators only.
+    """
+    ListStockMovements: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.ListStockMovementsRequest, _machine_service_pb2.ListStockMovementsResponse]  # type: ignore[assignment]
+    """What changed the number of items in slots, newest first. Administrators
+    only.
+    """
     IssueAgentToken: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.IssueAgentTokenRequest, _machine_service_pb2.IssueAgentTokenResponse]  # type: ignore[assignment]
     """Gives the machine's agent a new token; the one before it is refused from
     now on, and its link ends. Administrators only.
@@ -140,6 +156,26 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_machine_service_pb2.CreateSlotResponse, _abc.Awaitable[_machine_service_pb2.CreateSlotResponse]]:
         """Makes a slot. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def AdjustStock(
+        self,
+        request: _machine_service_pb2.AdjustStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_service_pb2.AdjustStockResponse, _abc.Awaitable[_machine_service_pb2.AdjustStockResponse]]:
+        """Changes the number of items in a slot, by a difference or by a count. The
+        same request_id changes it once. Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def ListStockMovements(
+        self,
+        request: _machine_service_pb2.ListStockMovementsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_service_pb2.ListStockMovementsResponse, _abc.Awaitable[_machine_service_pb2.ListStockMovementsResponse]]:
+        """What changed the number of items in slots, newest first. Administrators
+        only.
+        """
 
     @_abc_1.abstractmethod
     def IssueAgentToken(

@@ -43,6 +43,15 @@ REACHES = {
     machines.Machine.REACH_READY: "ready",
 }
 
+MOVEMENTS = {
+    machines.StockMovement.KIND_LOADED: "loaded",
+    machines.StockMovement.KIND_TAKEN_OUT: "taken out",
+    machines.StockMovement.KIND_COUNTED: "counted",
+    machines.StockMovement.KIND_LOST: "lost",
+    machines.StockMovement.KIND_SOLD: "sold",
+    machines.StockMovement.KIND_RETURNED: "returned",
+}
+
 
 def state_word(state: int) -> str:
     """A drop's state in a word; of a newer server's states, the number."""
@@ -59,6 +68,11 @@ def cause_words(cause: int) -> str:
 def reach_word(reach: int) -> str:
     """A machine's reach in a word."""
     return REACHES.get(machines.Machine.Reach.ValueType(reach), f"reach {reach}")
+
+
+def movement_word(kind: int) -> str:
+    """A kind of movement of stock in a word; of a newer server's kinds, the number."""
+    return MOVEMENTS.get(machines.StockMovement.Kind.ValueType(kind), f"kind {kind}")
 
 
 def short(name: str) -> str:

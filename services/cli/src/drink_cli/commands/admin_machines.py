@@ -1,6 +1,7 @@
 """Commands of administrators for machines and slots."""
 
 import os
+import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +11,33 @@ from drink.v1 import machine_service_pb2 as pb
 from drink_cli.context import command, shared
 from drink_cli.errors import CommandError, Exit
 from drink_cli.purchase import slot_name
-from drink_cli.text import reach_word, short
+from drink_cli.text import MOVEMENTS, iso_time, local_time, movement_word, reach_word, short
 
 machines = typer.Typer(help="Machines.", no_args_is_help=True, rich_markup_mode=None)
 slots = typer.Typer(help="Slots of machines.", no_args_is_help=True, rich_markup_mode=None)
 
+COUNT_MAX = 10_000
+"""Most items in one slot, as the server has it."""
+
+MOVEMENT_COLUMNS = {
+    "time": "TIME",
+    "slot": "SLOT",
+    "kind": "WHAT",
+    "change": "CHANGE",
+    "on_hand": "ON HAND",
+    "actor": "WHO",
+    "drop": "DROP",
+    "reason": "WHY",
+}
+
 Name = Annotated[str, typer.Argument(metavar="MACHINE", help="As sessions name it: d, ld, s.")]
 Slot = Annotated[str, typer.Argument(metavar="SLOT", help="MACHINE/NUMBER, such as d/1.")]
+
+Items = Annotated[int, typer.Argument(min=1, max=COUNT_MAX, help="How many.")]
+Why = Annotated[str, typer.Option(help="Why, for the list of movements.")]
+RequestId = Annotated[
+    str | None, typer.Option(help="Names this change, so that a repeat changes nothing more.")
+]
 
 
 @machines.command("add")
@@ -138,6 +159,133 @@ def change_slot(
     with options.api() as api:
         slot = api.call(api.machines.UpdateSlot, request).slot
     options.output.result(_slot_facts(slot), _slot_sentence(slot))
+
+
+@slots.command("load")
+@command
+def load_slot(
+    context: typer.Context,
+    name: Slot,
+    items: Items,
+    *,
+    why: Why = "",
+    request_id: RequestId = None,
+) -> None:
+    """Put items into a slot."""
+    _adjust(context, pb.AdjustStockRequest(name=slot_name(name), change=items), why, request_id)
+
+
+@slots.command("take")
+@command
+def take_from_slot(
+    context: typer.Context,
+    name: Slot,
+    items: Items,
+    *,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="They are gone: stolen, broken, past their date.")
+    ] = False,
+    why: Why = "",
+    request_id: RequestId = None,
+) -> None:
+    """Take items out of a slot."""
+    kind = pb.StockMovement.KIND_LOST if lost else pb.StockMovement.KIND_TAKEN_OUT
+    request = pb.AdjustStockRequest(name=slot_name(name), change=-items, kind=kind)
+    _adjust(context, request, why, request_id)
+
+
+@slots.command("count")
+@command
+def count_slot(
+    context: typer.Context,
+    name: Slot,
+    items: Annotated[
+        int, typer.Argument(min=0, max=COUNT_MAX, help="Items that no drop has reserved.")
+    ],
+    *,
+    was: Annotated[
+        int | None,
+        typer.Option(min=0, help="What the slot showed when you counted; refused if it is not."),
+    ] = None,
+    why: Why = "",
+    request_id: RequestId = None,
+) -> None:
+    """Set a slot to what was counted, unless something is sold or loaded in between."""
+    request = pb.AdjustStockRequest(name=slot_name(name), count=items)
+    machine = pb.GetMachineRequest(name=request.name.partition("/slots/")[0])
+    with shared(context).api() as api:
+        found = api.call_public(api.machines.GetMachine, machine).machine.slots
+    slot = next((each for each in found if each.name == request.name), None)
+    if slot is None:
+        raise CommandError(f"there is no slot {name}", Exit.NOT_FOUND)
+    if was is not None and slot.available != was:
+        text = f"{name} has {slot.available} left, not {was}: look and count again"
+        raise CommandError(text, Exit.REFUSED)
+    request.etag = slot.etag
+    _adjust(context, request, why, request_id)
+
+
+@slots.command("movements")
+@command
+def list_movements(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[SLOT]", help="Of one slot only, such as d/1.")
+    ] = None,
+    *,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Of this kind only, such as lost; may repeat.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="So many of the newest.")] = 50,
+) -> None:
+    """Show what changed the stock of slots, the newest first."""
+    options = shared(context)
+    request = pb.ListStockMovementsRequest(
+        slot="" if name is None else slot_name(name), kinds=[_kind(each) for each in kind or ()]
+    )
+    with options.api() as api:
+        found = api.rows(api.machines.ListStockMovements, request, "movements", count)
+    time = iso_time if options.output.is_json else local_time
+    rows = [{**_movement_facts(each), "time": time(each.create_time)} for each in found]
+    options.output.rows(rows, MOVEMENT_COLUMNS, "there are no such movements")
+
+
+def _adjust(
+    context: typer.Context, request: pb.AdjustStockRequest, why: str, request_id: str | None
+) -> None:
+    options = shared(context)
+    request.request_id, request.reason = request_id or str(uuid.uuid4()), why
+    with options.api() as api:
+        answer = api.call(api.machines.AdjustStock, request)
+    movement = answer.movement
+    facts = {**_slot_facts(answer.slot), "request_id": request.request_id}
+    facts["movement"] = {**_movement_facts(movement), "time": iso_time(movement.create_time)}
+    options.output.result(
+        facts,
+        f"{short(answer.slot.name)}: {movement_word(movement.kind)}, {movement.change:+d} is"
+        f" {movement.on_hand}",
+    )
+
+
+def _movement_facts(movement: pb.StockMovement) -> dict[str, Any]:
+    return {
+        "time": "",
+        "slot": short(movement.name.partition("/movements/")[0]),
+        "kind": movement_word(movement.kind),
+        "change": movement.change,
+        "on_hand": movement.on_hand,
+        "actor": movement.actor,
+        "drop": short(movement.drop),
+        "reason": movement.reason,
+    }
+
+
+def _kind(word: str) -> pb.StockMovement.Kind.ValueType:
+    for value, known in MOVEMENTS.items():
+        if known == word.lower().replace("_", " "):
+            return value
+    words = ", ".join(MOVEMENTS.values())
+    raise CommandError(f"no kind of movement is {word}; they are {words}", Exit.USAGE)
 
 
 def _new_file(path: Path) -> int:

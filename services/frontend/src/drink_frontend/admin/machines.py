@@ -1,16 +1,23 @@
 """Machines, their slots, and their agents' tokens."""
 
 import os
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Slot
+from drink_frontend.domain.entities import (
+    AuditKind,
+    AuditRecord,
+    MovementSelection,
+    Slot,
+    StockMovement,
+)
 from drink_frontend.domain.entities import Machine as KnownMachine
-from drink_frontend.domain.stock import Sensor
+from drink_frontend.domain.stock import STOCK_MAX, MovementKind, Sensor
 from drink_frontend.system.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -20,7 +27,15 @@ machines = typer.Typer(help="Machines and their agents' tokens.", no_args_is_hel
 slots = typer.Typer(help="Slots.", no_args_is_help=True)
 
 Machine = Annotated[str, typer.Argument(help="The machine, as sessions name it: d, ld, s.")]
+Items = Annotated[int, typer.Argument(min=1, max=STOCK_MAX, help="How many.")]
+Why = Annotated[str, typer.Option(help="Why, for the list of movements.")]
+RequestId = Annotated[
+    str | None, typer.Option(help="Names this change, so that a repeat changes nothing more.")
+]
 Number = Annotated[int, typer.Argument(help="The slot's number, from 1.")]
+
+MOVEMENTS_MAX = 1_000
+"""Most movements that a command shows."""
 
 CONTESTED_S = 86_400
 """Seconds for which `machines list` shows that two agents ran for a machine; one day."""
@@ -197,3 +212,114 @@ def change_slot(
             available=available,
         ),
     )
+
+
+@slots.command("load")
+@recorded
+def load_slot(
+    context: typer.Context,
+    machine: Machine,
+    number: Number,
+    items: Items,
+    *,
+    why: Why = "",
+    request_id: RequestId = None,
+) -> None:
+    """Put items into a slot."""
+    _adjust(context, machine, number, request_id, change=items, reason=why)
+
+
+@slots.command("take")
+@recorded
+def take_from_slot(
+    context: typer.Context,
+    machine: Machine,
+    number: Number,
+    items: Items,
+    *,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="They are gone: stolen, broken, past their date.")
+    ] = False,
+    why: Why = "",
+    request_id: RequestId = None,
+) -> None:
+    """Take items out of a slot."""
+    kind = MovementKind.LOST if lost else MovementKind.TAKEN_OUT
+    _adjust(context, machine, number, request_id, change=-items, kind=kind, reason=why)
+
+
+@slots.command("count")
+@recorded
+def count_slot(
+    context: typer.Context,
+    machine: Machine,
+    number: Number,
+    items: Annotated[
+        int, typer.Argument(min=0, max=STOCK_MAX, help="Items that no drop has reserved.")
+    ],
+    *,
+    was: Annotated[
+        int | None,
+        typer.Option(min=0, help="What the slot had when you counted; refused if it has not."),
+    ] = None,
+    why: Why = "",
+    request_id: RequestId = None,
+) -> None:
+    """Set a slot to what was counted, unless something is sold or loaded in between."""
+    slot = run(context, lambda drink: drink.machines.slot(machine, number))
+    if was is not None and slot.on_hand != was:
+        typer.echo(f"SLOT_CHANGED: the slot has {slot.on_hand} on hand, not {was}", err=True)
+        raise typer.Exit(1)
+    _adjust(context, machine, number, request_id, count=items, etag=slot.etag, reason=why)
+
+
+@slots.command("movements")
+def list_movements(
+    context: typer.Context,
+    machine: Annotated[str | None, typer.Argument(help="Of one slot only.")] = None,
+    number: Annotated[int | None, typer.Argument(help="The slot's number.")] = None,
+    *,
+    kind: Annotated[list[MovementKind] | None, typer.Option(help="Only of this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOVEMENTS_MAX, help="At most this many.")] = 50,
+) -> None:
+    """Show what changed the stock of slots, newest first."""
+    if machine is not None and number is None:
+        raise typer.BadParameter("a machine needs the number of a slot")
+    slot = None if machine is None or number is None else (machine, number)
+    selection = MovementSelection(slot=slot, kinds=tuple(kind or ()))
+    found = run(
+        context,
+        lambda drink: drink.machines.stock_movements(operator_account(), None, limit, selection),
+    )
+    table(
+        ("time", "machine", "slot", "kind", "change", "on hand", "actor", "drop", "why"),
+        [
+            (
+                moment(each.at_ms),
+                each.machine,
+                each.slot,
+                each.kind,
+                f"{each.change:+d}",
+                each.on_hand,
+                each.actor,
+                each.drop_id,
+                each.reason,
+            )
+            for each in found
+        ],
+    )
+
+
+def _adjust(
+    context: typer.Context, machine: str, number: int, request_id: str | None, **terms: Any
+) -> None:
+    wanted = request_id or str(uuid.uuid4())
+
+    async def adjust(drink: "Administration") -> tuple[StockMovement, Slot]:
+        from drink_frontend.usecases.stock import StockOrder  # noqa: PLC0415
+
+        order = StockOrder(request_id=wanted, machine=machine, slot=number, **terms)
+        return await drink.machines.adjust_stock(operator_account(), order)
+
+    movement, slot = run(context, adjust)
+    typer.echo(f"{movement.kind} {movement.change:+d}: {slot.on_hand} on hand")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from drink_frontend.domain.drop import Cause, State
@@ -77,6 +78,12 @@ class Slot:
     def available(self) -> int:
         """Number of items that can be bought now; 0 while the sensor reports empty."""
         return 0 if self.sensor is Sensor.EMPTY else self.on_hand
+
+    @property
+    def etag(self) -> str:
+        """16 hexadecimal digits, others whenever the item or a number of items is another."""
+        state = f"{self.on_hand} {self.reserved} {self.dispensed} {self.unknown} {self.item}"
+        return sha256(state.encode()).hexdigest()[:16]
 
 
 class Reach(StrEnum):

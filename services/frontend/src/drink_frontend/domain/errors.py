@@ -289,6 +289,13 @@ class StockInvalidError(DrinkError):
     code = "FAILED_PRECONDITION"
 
 
+class SlotChangedError(DrinkError):
+    """The slot's item or stock is another than was expected; fact `on_hand` in items."""
+
+    reason = "SLOT_CHANGED"
+    code = "FAILED_PRECONDITION"
+
+
 class MachineOfflineError(DrinkError):
     """The machine's agent is not connected; nothing was commanded."""
 

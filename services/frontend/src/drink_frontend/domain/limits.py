@@ -24,6 +24,7 @@ _ITEM = re.compile(r"""[^"]{1,64}""", re.DOTALL)
 _IBUTTON = re.compile(r"[0-9A-Fa-f]{16}")
 _CHIP = re.compile(r"[0-9A-Fa-f]{8,32}")
 _BARCODE = re.compile(r"[A-Za-z0-9_.-]{6,64}")
+_ETAG = re.compile(r"[0-9a-f]{16}")
 _TEXT = re.compile(r".{0,200}", re.DOTALL)
 
 _UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
@@ -124,6 +125,11 @@ def check_password(value: str, field: str = "password") -> str:
     if len(value) > 1 and value[0] == value[-1] == '"' and '"' not in value[1:-1]:
         raise FieldInvalidError(field, "must not stand in double quotes")
     return value
+
+
+def check_etag(value: str) -> str:
+    """Returns a slot's etag; raises FieldInvalidError for any other text."""
+    return _check(_ETAG, "etag", value, "must be the etag of a slot")
 
 
 def check_slot(value: int) -> int:

@@ -239,7 +239,7 @@ def drop_selection(
         states=tuple(sorted(_STATES_BY_WIRE[state] for state in wanted)),
         item=request.item or None,
         **place,
-        **_time_range(request),
+        **time_range(request),
     )
 
 
@@ -357,11 +357,13 @@ def entry_selection(request: account_service_pb2.ListEntriesRequest) -> EntrySel
     wanted = set(request.kinds)
     if not wanted <= kinds.keys():
         raise FieldInvalidError("kinds", "must be kinds of entries")
-    return EntrySelection(tuple(sorted(kinds[wire] for wire in wanted)), **_time_range(request))
+    return EntrySelection(tuple(sorted(kinds[wire] for wire in wanted)), **time_range(request))
 
 
-def _time_range(
-    request: account_service_pb2.ListEntriesRequest | drop_service_pb2.ListDropsRequest,
+def time_range(
+    request: account_service_pb2.ListEntriesRequest
+    | drop_service_pb2.ListDropsRequest
+    | machine_service_pb2.ListStockMovementsRequest,
 ) -> dict[str, Any]:
     """The time that a request of a list gives, by the names in the selections."""
     given = {}
@@ -392,6 +394,7 @@ def slot_message(slot: Slot) -> machine_service_pb2.Slot:
         unknown=slot.unknown,
         sensor=SENSORS[slot.sensor],
         update_time=timestamp(slot.updated_ms),
+        etag=slot.etag,
     )
 
 

@@ -9,7 +9,17 @@ from drink.v1 import machine_service_pb2_grpc
 from drink_frontend.domain.entities import Machine
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.rpc.calls import Context, administrator, current_call
-from drink_frontend.rpc.conversion import machine_message, parse_machine, parse_slot, slot_message
+from drink_frontend.rpc.conversion import (
+    machine_message,
+    page_limit,
+    page_token,
+    parse_machine,
+    parse_page_token,
+    parse_slot,
+    slot_message,
+)
+from drink_frontend.rpc.response_limits import PageLimits
+from drink_frontend.rpc.stock_conversion import movement_message, movement_selection, stock_order
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.watches import Watches
 
@@ -23,11 +33,13 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
     Args:
         machines: The use cases of machines and slots.
         watches: Limits watches.
+        pages: Limits pages of lists.
     """
 
-    def __init__(self, machines: Machines, watches: Watches) -> None:
+    def __init__(self, machines: Machines, watches: Watches, pages: PageLimits) -> None:
         self._machines = machines
         self._watches = watches
+        self._pages = pages
         self._last_shown: dict[str, tuple[Machine, pb.WatchMachinesResponse]] = {}
 
     async def ListMachines(
@@ -124,6 +136,30 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
             available=request.available,
         )
         return pb.CreateSlotResponse(slot=slot_message(slot))
+
+    async def AdjustStock(
+        self, request: pb.AdjustStockRequest, _context: Context
+    ) -> pb.AdjustStockResponse:
+        """Changes the number of items in a slot, once for each request."""
+        actor = administrator("change stock")
+        movement, slot = await self._machines.adjust_stock(actor, stock_order(request))
+        return pb.AdjustStockResponse(movement=movement_message(movement), slot=slot_message(slot))
+
+    async def ListStockMovements(
+        self, request: pb.ListStockMovementsRequest, _context: Context
+    ) -> pb.ListStockMovementsResponse:
+        """One page of movements of stock, newest first."""
+        account = administrator("see movements of stock")
+        selection = movement_selection(request)
+        limit = page_limit(request.page_size)
+        scope = f"movements {selection}"
+        before = parse_page_token(request.page_token, scope)
+        async with self._pages.turn(account.name, limit):
+            found = await self._machines.stock_movements(account, before, limit, selection)
+            messages, token = self._pages.page(
+                found, movement_message, limit, lambda each: page_token(each.sequence, scope)
+            )
+            return pb.ListStockMovementsResponse(movements=messages, next_page_token=token)
 
     async def IssueAgentToken(
         self, request: pb.IssueAgentTokenRequest, _context: Context

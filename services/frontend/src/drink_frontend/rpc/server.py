@@ -223,7 +223,7 @@ class RpcServer:
             server,
         )
         machine_service_pb2_grpc.add_MachineServiceServicer_to_server(
-            MachineService(use_cases.machines, self._watches), server
+            MachineService(use_cases.machines, self._watches, self._pages), server
         )
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
             AccountService(use_cases.accounts, use_cases.transfers, self._pages), server

@@ -7,13 +7,13 @@ from drink_frontend.domain.entities import (
     AuditKind,
     AuditRecord,
     Machine,
+    MovementSelection,
     Slot,
     StockMovement,
 )
 from drink_frontend.domain.errors import (
     AdminRequiredError,
     MachineNotFoundError,
-    SlotNotFoundError,
     TokenInvalidError,
 )
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, sales_account
@@ -29,6 +29,7 @@ from drink_frontend.domain.stock import STOCK_MAX, MovementKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.feed import MachineFeed
+from drink_frontend.usecases.stock import Adjusting, StockOrder, slot_named
 from drink_frontend.usecases.tokens import digest
 
 
@@ -63,6 +64,15 @@ class Machines:
             MachineNotFoundError: there is no such machine.
         """
         return await self._storage.read(lambda tx: _machine(tx, name))
+
+    async def slot(self, machine: str, number: int) -> Slot:
+        """One slot.
+
+        Raises:
+            MachineNotFoundError: there is no such machine.
+            SlotNotFoundError: the machine has no such slot.
+        """
+        return await self._storage.read(lambda tx: slot_named(tx, machine, number))
 
     def watch(self, names: Sequence[str]) -> AsyncGenerator[Machine, None]:
         """The machines of those names (all if none is given) now, then each one as it changes.
@@ -111,8 +121,7 @@ class Machines:
         now_ms = self._clock.now_ms()
 
         def update(tx: Transaction) -> Slot:
-            _machine(tx, machine)
-            before = _slot(tx, machine, number)
+            before = slot_named(tx, machine, number)
             tx.machines.update_slot(
                 machine,
                 number,
@@ -125,7 +134,7 @@ class Machines:
                 change = available - before.on_hand
                 counted = MovementKind.COUNTED
                 tx.stock.adjust(StockMovement(machine, number, counted, change, now_ms, actor.name))
-            after = _slot(tx, machine, number)
+            after = slot_named(tx, machine, number)
             tx.audit.add(
                 AuditRecord(
                     AuditKind.STOCK_CHANGED,
@@ -208,11 +217,11 @@ class Machines:
         def create(tx: Transaction) -> Slot:
             _machine(tx, machine)
             tx.machines.add_slot(machine, number, item, price, now_ms)
-            slot = _slot(tx, machine, number)
+            slot = slot_named(tx, machine, number)
             if available:
                 loaded = MovementKind.LOADED
                 tx.stock.adjust(StockMovement(machine, number, loaded, available, now_ms, actor))
-                slot = _slot(tx, machine, number)
+                slot = slot_named(tx, machine, number)
             tx.audit.add(
                 AuditRecord(
                     AuditKind.STOCK_CHANGED,
@@ -225,6 +234,49 @@ class Machines:
             return slot
 
         return await self._storage.write(create)
+
+    async def adjust_stock(self, actor: Account, order: StockOrder) -> tuple[StockMovement, Slot]:
+        """Changes the number of items in a slot, once for each request.
+
+        Args:
+            actor: An administrator.
+            order: What is asked for.
+
+        Returns:
+            The movement, and the slot as it stands.
+
+        Raises:
+            AdminRequiredError: `actor` is no administrator.
+            MachineNotFoundError: there is no such machine.
+            SlotNotFoundError: the machine has no such slot.
+            SlotChangedError: the slot has another etag than the order.
+            StockInvalidError: the slot would have fewer items than 0, or more than it may have.
+            RequestIdReusedError: the request_id was used for something else.
+        """
+        if not actor.admin:
+            raise AdminRequiredError("only administrators change stock")
+        adjusting = Adjusting(order, actor.name, self._clock.now_ms())
+        return await self._storage.write(adjusting.carry_out)
+
+    async def stock_movements(
+        self, actor: Account, before: int | None, limit: int, selection: MovementSelection
+    ) -> Sequence[StockMovement]:
+        """Up to `limit` selected movements of stock with a sequence below `before`, newest first.
+
+        Raises:
+            AdminRequiredError: `actor` is no administrator.
+            MachineNotFoundError: there is no machine of the selected slot.
+            SlotNotFoundError: the machine has no such slot.
+        """
+        if not actor.admin:
+            raise AdminRequiredError("only administrators see movements of stock")
+
+        def read(tx: Transaction) -> Sequence[StockMovement]:
+            if selection.slot is not None:
+                slot_named(tx, *selection.slot)
+            return tx.stock.list(before, limit, selection)
+
+        return await self._storage.read(read)
 
     async def new_token(self, actor: str, name: str) -> str:
         """A new token for the machine's agent; a link with the previous token ends.
@@ -271,13 +323,6 @@ def _machine(tx: Transaction, name: str) -> Machine:
     if machine is None:
         raise MachineNotFoundError("no such machine")
     return machine
-
-
-def _slot(tx: Transaction, machine: str, number: int) -> Slot:
-    slot = tx.machines.slot(machine, number)
-    if slot is None:
-        raise SlotNotFoundError("the machine has no such slot")
-    return slot
 
 
 def _terms(slot: Slot) -> dict[str, str | int | bool]:
