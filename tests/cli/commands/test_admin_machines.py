@@ -112,5 +112,8 @@ def test_a_slot_is_loaded_taken_from_and_counted(administrator: Drink) -> None:
     assert {(row["slot"], row["actor"]) for row in shown} == {("stock/1", "admin")}
     lost = administrator("admin", "slot", "movements", "stock/1", "--kind", "lost").output
     assert len(lost.splitlines()) == 2
+    early = ("--before", "2020-01-01", "--since", "2019-01-01")
+    none = administrator("--json", "admin", "slot", "movements", *early).output
+    assert json.loads(none) == []
     unknown = administrator("admin", "slot", "movements", "--kind", "eaten")
     assert (unknown.exit_code, "taken out" in unknown.output) == (Exit.USAGE, True)

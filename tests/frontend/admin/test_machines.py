@@ -78,7 +78,8 @@ def test_movements_are_listed(furnished: Operator) -> None:
     assert header.startswith("time")
     assert newest.split()[2:] == ["d", "1", "LOADED", "+5", "15", "operator:anna", "-", "box"]
     assert "LOADED  +10" in first
-    assert len(furnished.admin("slot", "movements", "--kind", "LOST").splitlines()) == 1
+    for none in (("--kind", "LOST"), ("--before", "2020-01-01"), ("--since", "2999-01-01")):
+        assert len(furnished.admin("slot", "movements", *none).splitlines()) == 1
     assert furnished.type("admin", "slot", "movements", "d").exit_code == 2
 
 

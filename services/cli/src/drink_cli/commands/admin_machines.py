@@ -10,6 +10,7 @@ import typer
 from drink.v1 import machine_service_pb2 as pb
 from drink_cli.context import command, shared
 from drink_cli.errors import CommandError, Exit
+from drink_cli.filters import Before, Since, time_range
 from drink_cli.purchase import slot_name
 from drink_cli.text import MOVEMENTS, iso_time, local_time, movement_word, reach_word, short
 
@@ -236,12 +237,16 @@ def list_movements(
     kind: Annotated[
         list[str] | None, typer.Option(help="Of this kind only, such as lost; may repeat.")
     ] = None,
+    since: Since = None,
+    before: Before = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="So many of the newest.")] = 50,
 ) -> None:
     """Show what changed the stock of slots, the newest first."""
     options = shared(context)
     request = pb.ListStockMovementsRequest(
-        slot="" if name is None else slot_name(name), kinds=[_kind(each) for each in kind or ()]
+        slot="" if name is None else slot_name(name),
+        kinds=[_kind(each) for each in kind or ()],
+        **time_range(since, before),
     )
     with options.api() as api:
         found = api.rows(api.machines.ListStockMovements, request, "movements", count)

@@ -1,15 +1,26 @@
 """Machines, their slots, and their agents' tokens."""
 
 import os
-import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from drink_frontend.admin.command import moment, operator, operator_account, recorded, run, table
+from drink_frontend.admin.command import (
+    RequestId,
+    epoch_ms,
+    moment,
+    operator,
+    operator_account,
+    recorded,
+    run,
+    table,
+)
 from drink_frontend.domain.entities import (
+    MS_MAX,
+    MS_MIN,
     AuditKind,
     AuditRecord,
     MovementSelection,
@@ -29,9 +40,6 @@ slots = typer.Typer(help="Slots.", no_args_is_help=True)
 Machine = Annotated[str, typer.Argument(help="The machine, as sessions name it: d, ld, s.")]
 Items = Annotated[int, typer.Argument(min=1, max=STOCK_MAX, help="How many.")]
 Why = Annotated[str, typer.Option(help="Why, for the list of movements.")]
-RequestId = Annotated[
-    str | None, typer.Option(help="Names this change, so that a repeat changes nothing more.")
-]
 Number = Annotated[int, typer.Argument(help="The slot's number, from 1.")]
 
 MOVEMENTS_MAX = 1_000
@@ -223,7 +231,7 @@ def load_slot(
     items: Items,
     *,
     why: Why = "",
-    request_id: RequestId = None,
+    request_id: RequestId,
 ) -> None:
     """Put items into a slot."""
     _adjust(context, machine, number, request_id, change=items, reason=why)
@@ -241,7 +249,7 @@ def take_from_slot(
         bool, typer.Option("--lost", help="They are gone: stolen, broken, past their date.")
     ] = False,
     why: Why = "",
-    request_id: RequestId = None,
+    request_id: RequestId,
 ) -> None:
     """Take items out of a slot."""
     kind = MovementKind.LOST if lost else MovementKind.TAKEN_OUT
@@ -263,7 +271,7 @@ def count_slot(
         typer.Option(min=0, help="What the slot had when you counted; refused if it has not."),
     ] = None,
     why: Why = "",
-    request_id: RequestId = None,
+    request_id: RequestId,
 ) -> None:
     """Set a slot to what was counted, unless something is sold or loaded in between."""
     slot = run(context, lambda drink: drink.machines.slot(machine, number))
@@ -280,13 +288,22 @@ def list_movements(
     number: Annotated[int | None, typer.Argument(help="The slot's number.")] = None,
     *,
     kind: Annotated[list[MovementKind] | None, typer.Option(help="Only of this kind.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(help="Stored at this time (UTC) or later.")
+    ] = None,
+    before: Annotated[datetime | None, typer.Option(help="Stored before this time (UTC).")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOVEMENTS_MAX, help="At most this many.")] = 50,
 ) -> None:
     """Show what changed the stock of slots, newest first."""
     if machine is not None and number is None:
         raise typer.BadParameter("a machine needs the number of a slot")
     slot = None if machine is None or number is None else (machine, number)
-    selection = MovementSelection(slot=slot, kinds=tuple(kind or ()))
+    selection = MovementSelection(
+        slot=slot,
+        kinds=tuple(kind or ()),
+        from_ms=MS_MIN if since is None else epoch_ms(since),
+        before_ms=MS_MAX if before is None else epoch_ms(before),
+    )
     found = run(
         context,
         lambda drink: drink.machines.stock_movements(operator_account(), None, limit, selection),
@@ -311,14 +328,12 @@ def list_movements(
 
 
 def _adjust(
-    context: typer.Context, machine: str, number: int, request_id: str | None, **terms: Any
+    context: typer.Context, machine: str, number: int, request_id: str, **terms: Any
 ) -> None:
-    wanted = request_id or str(uuid.uuid4())
-
     async def adjust(drink: "Administration") -> tuple[StockMovement, Slot]:
         from drink_frontend.usecases.stock import StockOrder  # noqa: PLC0415
 
-        order = StockOrder(request_id=wanted, machine=machine, slot=number, **terms)
+        order = StockOrder(request_id=request_id, machine=machine, slot=number, **terms)
         return await drink.machines.adjust_stock(operator_account(), order)
 
     movement, slot = run(context, adjust)

@@ -310,8 +310,8 @@ class MovementSelection:
 
     slot: tuple[str, int] | None = None
     kinds: tuple[MovementKind, ...] = ()
-    from_ms: int = 0
-    before_ms: int = 2**63 - 1
+    from_ms: int = MS_MIN
+    before_ms: int = MS_MAX
 
 
 ALL_MOVEMENTS = MovementSelection()
