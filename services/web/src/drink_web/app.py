@@ -25,6 +25,7 @@ from drink_web.errors import CallError, PageError
 from drink_web.house import House
 from drink_web.pages import account, admin, drops, history, login, users
 from drink_web.pages.home import Home
+from drink_web.rest.routes import routes as rest_routes
 from drink_web.security import SecurityHeaders, is_same_origin
 from drink_web.settings import Settings
 from drink_web.streams import Streams
@@ -77,6 +78,7 @@ def make_app(site: Site) -> ASGIApp:
         routes=[
             Route("/healthz", health),
             Route("/assets/{name:path}", site.assets.respond),
+            *rest_routes(site),
             *(
                 Route(path, _endpoint(site, handler, needs_login=needs_login), methods=[method])
                 for needs_login, routes in ((False, _open_routes()), (True, _member_routes()))

@@ -1,4 +1,4 @@
-"""Bodies of forms: small, in time, and of plain fields."""
+"""Bodies of requests: small, in time, and of plain fields where they are forms."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ FIELDS_MAX = 16
 """Fields of a form; the largest has four."""
 
 
-async def read_form(request: Request, *, bytes_max: int, limit_s: float) -> Mapping[str, str]:
-    """The fields of a posted form; of one that is there twice, the last.
+async def read_body(request: Request, *, bytes_max: int, limit_s: float) -> bytes:
+    """The body of a request.
 
     Raises:
-        PageError: it is too large or too slow, or is no form.
+        PageError: it is too large or too slow.
     """
     body = bytearray()
     try:
@@ -27,6 +27,16 @@ async def read_form(request: Request, *, bytes_max: int, limit_s: float) -> Mapp
                     raise PageError(413, "too_large")
     except TimeoutError:
         raise PageError(408, "too_slow") from None
+    return bytes(body)
+
+
+async def read_form(request: Request, *, bytes_max: int, limit_s: float) -> Mapping[str, str]:
+    """The fields of a posted form; of one that is there twice, the last.
+
+    Raises:
+        PageError: it is too large or too slow, or is no form.
+    """
+    body = await read_body(request, bytes_max=bytes_max, limit_s=limit_s)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/x-www-form-urlencoded":
         raise PageError(415, "bad_request")

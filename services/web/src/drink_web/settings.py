@@ -140,6 +140,14 @@ class DropSettings(_Section):
     """Seconds between the click and the motor in which a drop can be cancelled; default 3."""
 
 
+class RestSettings(_Section):
+    """REST for clients of the kindred HTTP server."""
+
+    drop_limit_s: float = Field(default=25, gt=0, le=300)
+    """Seconds until a request for a drop is answered though its outcome is not known; default 25,
+    because clients and proxies give up after 30 or 60. The drop goes on."""
+
+
 class ListSettings(_Section):
     """Lengths of the lists of drops and credits."""
 
@@ -200,6 +208,8 @@ class Settings(BaseSettings):
     """Open event streams, which keep pages up to date."""
     drops: DropSettings = Field(default_factory=DropSettings)
     """Purchases."""
+    rest: RestSettings = Field(default_factory=RestSettings)
+    """REST for clients of the kindred HTTP server."""
     lists: ListSettings = Field(default_factory=ListSettings)
     """Lengths of the lists of drops and credits."""
     admin: AdminSettings = Field(default_factory=AdminSettings)

@@ -14,6 +14,9 @@ from drink.v1 import machine_service_pb2 as machines
 FEW = 2
 """Items left that are shown as few."""
 
+ITEM_MAX = 64
+"""Characters of the longest name of an item."""
+
 PRICE_MAX = 1_000_000
 """Credits of the highest price."""
 

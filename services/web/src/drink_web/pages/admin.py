@@ -17,9 +17,6 @@ from drink_web.visit import Visit
 UNKNOWN_MAX = 50
 """Unknown drops on one page; those that are decided make room for more."""
 
-ITEM_MAX = 64
-"""Characters of the longest name of an item."""
-
 OUTCOMES = {"fell": drops.Drop.STATE_DISPENSED, "not": drops.Drop.STATE_NOT_DISPENSED}
 """What an administrator may decide, by the value in the form."""
 
@@ -181,7 +178,7 @@ async def change_slot(visit: Visit) -> Response:
     path = visit.request.path_params
     item, price = form.get("item", "").strip(), form.get("price", "").strip()
     problem = ""
-    if not 1 <= len(item) <= ITEM_MAX or not item.isprintable() or '"' in item:
+    if not 1 <= len(item) <= views.ITEM_MAX or not item.isprintable() or '"' in item:
         problem = "problem_item"
     elif not views.is_number(price, views.PRICE_MAX):
         problem = "problem_price"

@@ -1,0 +1,1 @@
+"""REST for clients of the kindred HTTP server: its paths and shapes over this house's API."""
