@@ -38,6 +38,7 @@ from drink_frontend.usecases.audit import Alarms, Notes
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.links import Links, LinkStatus
 from drink_frontend.usecases.machines import Machines
@@ -259,6 +260,7 @@ class Bench:
             sleep=clock.sleep,
         )
         self.transfers = Transfers(storage, clock, randomness, AccountSettings())
+        self.items = Items(storage, clock)
         self.machines = Machines(storage, clock, randomness)
         self.permits = Permits(storage, clock)
         self.views = Views(storage.changes, self.accounts.balance, self.machines.get)

@@ -13,6 +13,7 @@ from drink.v1 import (
     account_service_pb2,
     alarm_service_pb2,
     drop_service_pb2,
+    item_service_pb2,
     machine_link_service_pb2,
     machine_service_pb2,
 )
@@ -29,7 +30,7 @@ from drink_frontend.usecases.tokens import digest
 from tests.support.rpc_frontend import AGENT_D, ANN, LIMIT_S, Frontend, read_refusal, refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
-OPEN = {"Login", "ListMachines", "GetMachine", "WatchMachines"}
+OPEN = {"Login", "ListItems", "GetItem", "ListMachines", "GetMachine", "WatchMachines"}
 
 METHODS = [
     (service.full_name, method.name, method.client_streaming or method.server_streaming)
@@ -37,6 +38,7 @@ METHODS = [
         account_service_pb2,
         alarm_service_pb2,
         drop_service_pb2,
+        item_service_pb2,
         machine_link_service_pb2,
         machine_service_pb2,
     )

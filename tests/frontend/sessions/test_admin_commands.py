@@ -88,6 +88,19 @@ async def test_edit_slot(world: World, dialect: Dialect, slot: int) -> None:
     assert coke.dispensed == 0, "how often it dropped is in the books"
 
 
+@pytest.mark.parametrize(("name", "price"), [("Cola", 61), ("Coke", 60), ("Cola", 60)])
+async def test_edit_slot_changes_a_slot_that_sells_an_item(
+    world: World, admin: Typist, name: str, price: int
+) -> None:
+    item = await world.bench.items.create("test", "Cola", 60)
+    await world.change_slot("d", 1, sold_item=item.number)
+    assert await admin.type(f"EDITSLOT 1 {name} {price} 43 0 true") == "OK Changes saved.\n"
+    slot = world.machines["d"].slots[0]
+    assert (slot.item, slot.price, slot.on_hand) == (name, price, 43)
+    is_same = (name, price) == ("Cola", 60)
+    assert slot.item_number == (item.number if is_same else None)
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -42,6 +42,11 @@ FAULTS = {
     "CardNotFoundError",
     "KioskRequiredError",
     "TooManyCardsError",
+    # No command names an item, and EDITSLOT removes the link of a slot to one.
+    "ItemNotFoundError",
+    "ItemSoldError",
+    "SlotSellsItemError",
+    "TooManyItemsError",
     # Between agents and links.
     "CertificateInvalidError",
     "LinkSupersededError",

@@ -12,14 +12,35 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from drink_frontend.storage import accounts, alarms, audit, drops, ledger, machines, refunds, stock
+from drink_frontend.storage import (
+    accounts,
+    alarms,
+    audit,
+    drops,
+    items,
+    ledger,
+    machines,
+    refunds,
+    stock,
+)
 from drink_frontend.storage import tokens as token_statements
 from drink_frontend.storage.sqlite_engine import DIALECT
 from drink_frontend.storage.statements import Executor, Statement, constant
 from drink_frontend.storage.tables import metadata, tokens
 from tests.support.databases import fresh_sqlite
 
-MODULES = (accounts, alarms, audit, drops, ledger, machines, refunds, stock, token_statements)
+MODULES = (
+    accounts,
+    alarms,
+    audit,
+    drops,
+    items,
+    ledger,
+    machines,
+    refunds,
+    stock,
+    token_statements,
+)
 
 
 def _statements(module: ModuleType) -> Iterator[tuple[str, Statement]]:
@@ -123,6 +144,7 @@ def test_what_waits_is_counted_by_the_index_of_open_drops(database: sqlite3.Conn
 SCANNED = {
     "accounts_administrators",
     "accounts_users",
+    "items_count",
     "machines_ownerships",
     "machines_list",
     "machines_list_frontends",

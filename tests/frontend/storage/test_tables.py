@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from drink_frontend.domain.cards import Card, CardKind
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.items import Item
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.engine import DatabaseConnection
@@ -27,7 +28,7 @@ from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.triggers import TRIGGERS
-from tests.support.books import advance, found, hold_of, reserve, resolution_of, token
+from tests.support.books import PRICE, advance, found, hold_of, reserve, resolution_of, token
 from tests.support.books import drop as order
 from tests.support.books import refund as give_back
 from tests.support.databases import fresh_sqlite
@@ -45,6 +46,8 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.machines.update("d", token_digest="token")
     tx.tokens.add(token("bearer"))
     tx.tokens.add(token("limited", scope=Scope.READ))
+    tx.items.add(Item(7, "item 2", "4001", PRICE, 0, 0))
+    tx.machines.sell_item("d", 2, tx.items.get(7), 0)
     tx.cards.add(Card("blue", "alice", CardKind.CHIP, 8, None, 0), "key-1")
     for number in (1, 2, 3):
         reserve(tx, order(number))
@@ -187,6 +190,8 @@ CARD: dict[str, Any] = {
     "key_id": "key-1",
 }
 
+ITEM = {"number": 8, "name": "Tea", "price": 1, "created_ms": 0, "updated_ms": 0}
+
 # What breaks each: a statement, after those that take other guards out of its way.
 BREAKS: dict[str, str | tuple[str, str]] = {
     "compatibility_key": insert("compatibility", revision="0001", oldest="0001"),
@@ -228,6 +233,12 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "machines_linked": machine(reach="READY"),
     "frontends_key": (frontend(), frontend()),
     "frontends_beats": frontend(beats=0),
+    "items_key": insert("items", **ITEM | {"number": 7}),
+    "items_barcode_once": insert("items", **ITEM | {"barcode": "4001"}),
+    "items_number": insert("items", **ITEM | {"number": 1_000_000}),
+    "items_price": insert("items", **ITEM | {"price": -1}),
+    "slots_item_number_exists": slot(item_number=8),
+    "slots_fit_item": update("slots SET price = price + 1 WHERE number = 2"),
     "slots_key": slot(number=1),
     "slots_machine_exists": slot(machine="nowhere"),
     "slots_number": slot(number=0),

@@ -153,6 +153,19 @@ async def test_a_slot_gets_another_item_and_price(tmp_path: Path) -> None:
         assert (slot.price, slot.available, slot.enabled) == (60, 3, True)
 
 
+async def test_a_slot_that_sells_an_item_of_the_list_keeps_its_price(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        item = await house.bench.items.create("test", "Cola", 60)
+        await house.bench.change_slot("d", 1, sold_item=item.number)
+        form = {"item": "Cola", "price": "61", "enabled": "yes"}
+        answer = await admin.post("/admin/machines/d/1", form)
+        assert answer.status == 409
+        assert "change the item" in answer.text
+        assert (await house.bench.slot()).price == 60
+        assert (await admin.post("/admin/machines/d/1", {**form, "price": "60"})).status == 303
+
+
 @pytest.mark.parametrize(
     "form",
     [

@@ -144,6 +144,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the account has as many cards as it may have; metadata
     `cards_max`.
     """
+    ERROR_REASON_ITEM_NOT_FOUND: _ErrorReason.ValueType  # 100
+    """NOT_FOUND: no such item."""
+    ERROR_REASON_ITEM_SOLD: _ErrorReason.ValueType  # 101
+    """FAILED_PRECONDITION: slots sell the item; metadata `slots`, their number."""
+    ERROR_REASON_SLOT_SELLS_ITEM: _ErrorReason.ValueType  # 102
+    """FAILED_PRECONDITION: the slot sells an item, whose name and price it has;
+    metadata `item`, its resource name.
+    """
+    ERROR_REASON_TOO_MANY_ITEMS: _ErrorReason.ValueType  # 103
+    """FAILED_PRECONDITION: there are as many items as there may be; metadata
+    `items_max`.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a fault of the service itself; metadata `incident`."""
 
@@ -275,6 +287,18 @@ another one than that of the cards that were added.
 ERROR_REASON_TOO_MANY_CARDS: ErrorReason.ValueType  # 82
 """FAILED_PRECONDITION: the account has as many cards as it may have; metadata
 `cards_max`.
+"""
+ERROR_REASON_ITEM_NOT_FOUND: ErrorReason.ValueType  # 100
+"""NOT_FOUND: no such item."""
+ERROR_REASON_ITEM_SOLD: ErrorReason.ValueType  # 101
+"""FAILED_PRECONDITION: slots sell the item; metadata `slots`, their number."""
+ERROR_REASON_SLOT_SELLS_ITEM: ErrorReason.ValueType  # 102
+"""FAILED_PRECONDITION: the slot sells an item, whose name and price it has;
+metadata `item`, its resource name.
+"""
+ERROR_REASON_TOO_MANY_ITEMS: ErrorReason.ValueType  # 103
+"""FAILED_PRECONDITION: there are as many items as there may be; metadata
+`items_max`.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a fault of the service itself; metadata `incident`."""

@@ -137,6 +137,7 @@ class Slot(_message.Message):
     SENSOR_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    SOLD_ITEM_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `machines/{machine}/slots/{slot}`, the slots numbered 1 to
     99.
@@ -161,6 +162,10 @@ class Slot(_message.Message):
     """Another one whenever the item or a number of items is another. A count in
     AdjustStock names the one that the caller has seen.
     """
+    sold_item: _builtins.str
+    """`items/{item}` of ItemService that it sells: item and price are that one's
+    name and price, and change with them. Empty if it has its own.
+    """
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When any of this last changed."""
@@ -179,10 +184,11 @@ class Slot(_message.Message):
         sensor: Global___Slot.Sensor.ValueType = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        sold_item: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "dispensed", b"dispensed", "enabled", b"enabled", "etag", b"etag", "item", b"item", "name", b"name", "price", b"price", "reserved", b"reserved", "sensor", b"sensor", "unknown", b"unknown", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "dispensed", b"dispensed", "enabled", b"enabled", "etag", b"etag", "item", b"item", "name", b"name", "price", b"price", "reserved", b"reserved", "sensor", b"sensor", "sold_item", b"sold_item", "unknown", b"unknown", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -433,16 +439,25 @@ class UpdateSlotRequest(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
+    SOLD_ITEM_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Required. `machines/{machine}/slots/{slot}`."""
     item: _builtins.str
-    """What it sells from now on."""
+    """What it sells from now on. A slot with a sold_item has the name of that
+    one: another one is refused unless this request removes the sold_item.
+    """
     price: _builtins.int
-    """Price from now on, in credits; drops under way keep theirs."""
+    """Price from now on, in credits; drops under way keep theirs. Of a slot with
+    a sold_item as `item`.
+    """
     enabled: _builtins.bool
     """Whether it sells."""
     available: _builtins.int
     """Items that can be bought, counted by a person."""
+    sold_item: _builtins.str
+    """`items/{item}` that it sells from now on, with that one's name and price;
+    empty for a name and price of its own, which stay unless they are given.
+    """
     def __init__(
         self,
         *,
@@ -451,10 +466,11 @@ class UpdateSlotRequest(_message.Message):
         price: _builtins.int | None = ...,
         enabled: _builtins.bool | None = ...,
         available: _builtins.int | None = ...,
+        sold_item: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_enabled", b"_enabled", "_item", b"_item", "_price", b"_price", "available", b"available", "enabled", b"enabled", "item", b"item", "price", b"price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_enabled", b"_enabled", "_item", b"_item", "_price", b"_price", "_sold_item", b"_sold_item", "available", b"available", "enabled", b"enabled", "item", b"item", "price", b"price", "sold_item", b"sold_item"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_enabled", b"_enabled", "_item", b"_item", "_price", b"_price", "available", b"available", "enabled", b"enabled", "item", b"item", "name", b"name", "price", b"price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_enabled", b"_enabled", "_item", b"_item", "_price", b"_price", "_sold_item", b"_sold_item", "available", b"available", "enabled", b"enabled", "item", b"item", "name", b"name", "price", b"price", "sold_item", b"sold_item"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__available: _TypeAlias = _typing.Literal["available"]  # noqa: Y015
     _WhichOneofArgType__available: _TypeAlias = _typing.Literal["_available", b"_available"]  # noqa: Y015
@@ -464,6 +480,8 @@ class UpdateSlotRequest(_message.Message):
     _WhichOneofArgType__item: _TypeAlias = _typing.Literal["_item", b"_item"]  # noqa: Y015
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    _WhichOneofReturnType__sold_item: _TypeAlias = _typing.Literal["sold_item"]  # noqa: Y015
+    _WhichOneofArgType__sold_item: _TypeAlias = _typing.Literal["_sold_item", b"_sold_item"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__available) -> _WhichOneofReturnType__available | None: ...
     @_typing.overload
@@ -472,6 +490,8 @@ class UpdateSlotRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__item) -> _WhichOneofReturnType__item | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sold_item) -> _WhichOneofReturnType__sold_item | None: ...
 
 Global___UpdateSlotRequest: _TypeAlias = UpdateSlotRequest  # noqa: Y015
 
@@ -634,14 +654,17 @@ class CreateSlotRequest(_message.Message):
     ITEM_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
+    SOLD_ITEM_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Required. `machines/{machine}/slots/{slot}`, the slots numbered 1 to 99."""
     item: _builtins.str
-    """Required. What it sells."""
+    """What it sells. Required without a sold_item, and empty with one."""
     price: _builtins.int
-    """Required. In credits, 0 to 1,000,000."""
+    """In credits, 0 to 1,000,000. Required without a sold_item, and 0 with one."""
     available: _builtins.int
     """Items that are in it, counted by a person."""
+    sold_item: _builtins.str
+    """`items/{item}` that it sells."""
     def __init__(
         self,
         *,
@@ -649,10 +672,11 @@ class CreateSlotRequest(_message.Message):
         item: _builtins.str = ...,
         price: _builtins.int = ...,
         available: _builtins.int = ...,
+        sold_item: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "item", b"item", "name", b"name", "price", b"price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "item", b"item", "name", b"name", "price", b"price", "sold_item", b"sold_item"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

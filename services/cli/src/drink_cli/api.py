@@ -13,6 +13,7 @@ from drink.v1 import (
     account_service_pb2_grpc,
     alarm_service_pb2_grpc,
     drop_service_pb2_grpc,
+    item_service_pb2_grpc,
     machine_service_pb2_grpc,
 )
 from drink_cli.errors import CallError, CommandError, Exit
@@ -34,6 +35,7 @@ SERVICE_CONFIG = {
                 {"service": "drink.v1.MachineService"},
                 {"service": "drink.v1.AccountService"},
                 {"service": "drink.v1.AlarmService"},
+                {"service": "drink.v1.ItemService"},
             ],
             "retryPolicy": {
                 "maxAttempts": 4,
@@ -61,6 +63,7 @@ class Api:
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
         self.alarms = alarm_service_pb2_grpc.AlarmServiceStub(self._channel)
         self.drops = drop_service_pb2_grpc.DropServiceStub(self._channel)
+        self.items = item_service_pb2_grpc.ItemServiceStub(self._channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -84,7 +87,13 @@ class Api:
         return self._call(method, request, metadata, limit_s)
 
     def rows(
-        self, method: Callable[..., Any], request: Any, field: str, count: int | None = None
+        self,
+        method: Callable[..., Any],
+        request: Any,
+        field: str,
+        count: int | None = None,
+        *,
+        public: bool = False,
     ) -> list[Any]:
         """The first rows of a list, from as many pages as it takes.
 
@@ -93,15 +102,17 @@ class Api:
             request: Selects the rows; its page is set here.
             field: Of the response, with the page's rows.
             count: Most rows; None for all.
+            public: Whether everybody may call the method; it is called without the token then.
 
         Raises:
             CallError: the server refused, or did not answer.
         """
         found: list[Any] = []
+        call = self.call_public if public else self.call
         while True:
             left = PAGE_ROWS_MAX if count is None else count - len(found)
             request.page_size = min(left, PAGE_ROWS_MAX)
-            page: Any = self.call(method, request)
+            page: Any = call(method, request)
             found += getattr(page, field)
             if not page.next_page_token or len(found) == count:
                 return found

@@ -36,6 +36,7 @@ from drink_frontend.usecases.audit import Alarms, Notes
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
@@ -165,6 +166,7 @@ class Frontend:
             accounts=accounts,
             transfers=transfers,
             alarms=self._review,
+            items=Items(self._storage, clock),
             balances=views.accounts,
             machines=machines,
             links=self._links,
@@ -350,6 +352,7 @@ class Administration:
     accounts: Accounts
     transfers: Transfers
     alarms: AlarmReview
+    items: Items
     machines: Machines
     drops: Drops
     storage: Database
@@ -370,6 +373,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
                 ),
                 transfers=Transfers(storage, clock, randomness, settings.accounts),
                 alarms=AlarmReview(storage, clock),
+                items=Items(storage, clock),
                 machines=Machines(storage, clock, randomness),
                 drops=Drops(
                     storage, links, clock, randomness, deadlines=deadlines, settings=settings.drops

@@ -37,9 +37,13 @@ def schema(path: Path) -> Schema:
             " WHERE sql IS NOT NULL AND name <> 'alembic_version'"
         ).fetchall()
     return {
-        # SQLite puts the name of a table that was renamed in quotes.
+        # SQLite puts the name of a table that was renamed in quotes. A foreign key that was added
+        # with its column does not name the column again.
         (kind, name): frozenset(
-            re.split(r",? (?=CONSTRAINT )| (?=\) )", " ".join(sql.replace('"', "").split()))
+            re.split(
+                r",? (?=CONSTRAINT )| (?=\) )",
+                " ".join(re.sub(r'"|FOREIGN KEY\(\w+\) ', "", sql).split()),
+            )
         )
         for kind, name, sql in rows
     }

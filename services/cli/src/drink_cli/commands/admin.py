@@ -4,11 +4,12 @@ import typer
 
 from drink_cli.commands.admin_alarms import alarm, alarms
 from drink_cli.commands.admin_drops import drops
+from drink_cli.commands.admin_items import item
 from drink_cli.commands.admin_machines import machines, slots
 from drink_cli.commands.admin_users import credits_, users
 
 admin = typer.Typer(
-    help="What administrators do: users, credits, machines, slots, everybody's drops, alarms.",
+    help="What administrators do: users, credits, machines, items, everybody's drops, alarms.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -16,6 +17,7 @@ admin.add_typer(users, name="user")
 admin.add_typer(credits_, name="credits")
 admin.add_typer(machines, name="machine")
 admin.add_typer(slots, name="slot")
+admin.add_typer(item, name="item")
 admin.add_typer(drops, name="drops")
 admin.command()(alarms)
 admin.add_typer(alarm, name="alarm")

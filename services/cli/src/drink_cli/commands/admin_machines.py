@@ -40,6 +40,15 @@ RequestId = Annotated[
     str | None, typer.Option(help="Names this change, so that a repeat changes nothing more.")
 ]
 
+ItemNumber = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="ITEM",
+        help="The item that it sells, with that one's name and price; 0 for its own.",
+    ),
+]
+
 
 @machines.command("add")
 @command
@@ -121,14 +130,19 @@ def add_slot(
     context: typer.Context,
     name: Slot,
     *,
-    item: Annotated[str, typer.Option(help="What it sells.")],
-    price: Annotated[int, typer.Option(min=0, metavar="CREDITS")],
+    item: Annotated[str, typer.Option(help="What it sells.")] = "",
+    price: Annotated[int, typer.Option(min=0, metavar="CREDITS")] = 0,
     available: Annotated[int, typer.Option(min=0, help="Items in it, as counted.")] = 0,
+    item_number: ItemNumber = None,
 ) -> None:
-    """Make a slot."""
+    """Make a slot, with an item and a price or with the number of an item."""
     options = shared(context)
     request = pb.CreateSlotRequest(
-        name=slot_name(name), item=item, price=price, available=available
+        name=slot_name(name),
+        item=item,
+        price=price,
+        available=available,
+        sold_item=_item_name(item_number) or "",
     )
     with options.api() as api:
         slot = api.call(api.machines.CreateSlot, request).slot
@@ -149,13 +163,19 @@ def change_slot(
     enabled: Annotated[
         bool | None, typer.Option("--enable/--disable", help="Whether it sells.")
     ] = None,
+    item_number: ItemNumber = None,
 ) -> None:
     """Change what a slot sells, its price or stock, or take it out of service."""
-    if item is None and price is None and available is None and enabled is None:
+    if all(each is None for each in (item, price, available, enabled, item_number)):
         raise CommandError("nothing to change; see drink admin slot change --help", Exit.USAGE)
     options = shared(context)
     request = pb.UpdateSlotRequest(
-        name=slot_name(name), item=item, price=price, available=available, enabled=enabled
+        name=slot_name(name),
+        item=item,
+        price=price,
+        available=available,
+        enabled=enabled,
+        sold_item=_item_name(item_number),
     )
     with options.api() as api:
         slot = api.call(api.machines.UpdateSlot, request).slot
@@ -317,6 +337,11 @@ def _sentence(machine: pb.Machine) -> str:
     return f"{short(machine.name)}: {machine.display_name}{place}{service}"
 
 
+def _item_name(number: int | None) -> str | None:
+    """The resource name of an item; empty for 0, which stands for none."""
+    return None if number is None else f"items/{number}" if number else ""
+
+
 def _slot_facts(slot: pb.Slot) -> dict[str, Any]:
     return {
         "slot": short(slot.name),
@@ -324,6 +349,7 @@ def _slot_facts(slot: pb.Slot) -> dict[str, Any]:
         "price": slot.price,
         "available": slot.available,
         "enabled": slot.enabled,
+        "item_number": short(slot.sold_item),
     }
 
 

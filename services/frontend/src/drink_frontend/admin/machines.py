@@ -28,6 +28,7 @@ from drink_frontend.domain.entities import (
     StockMovement,
 )
 from drink_frontend.domain.entities import Machine as KnownMachine
+from drink_frontend.domain.items import NO_ITEM
 from drink_frontend.domain.stock import STOCK_MAX, MovementKind, Sensor
 from drink_frontend.system.clock import SystemClock
 
@@ -44,6 +45,11 @@ Number = Annotated[int, typer.Argument(help="The slot's number, from 1.")]
 
 MOVEMENTS_MAX = 1_000
 """Most movements that a command shows."""
+
+ItemNumber = Annotated[
+    int | None,
+    typer.Option(help="The item that it sells, with that one's name and price; 0 for its own."),
+]
 
 CONTESTED_S = 86_400
 """Seconds for which `machines list` shows that two agents ran for a machine; one day."""
@@ -180,15 +186,22 @@ def add_slot(
     machine: Machine,
     number: Number,
     *,
-    item: Annotated[str, typer.Option(help="What it sells.")],
-    price: Annotated[int, typer.Option(help="In credits.")],
+    item: Annotated[str, typer.Option(help="What it sells.")] = "",
+    price: Annotated[int, typer.Option(help="In credits.")] = 0,
     available: Annotated[int, typer.Option(help="Items in it.")] = 0,
+    item_number: ItemNumber = None,
 ) -> None:
-    """Make a slot."""
+    """Make a slot, with an item and a price or with the number of an item."""
     run(
         context,
         lambda drink: drink.machines.create_slot(
-            operator(), machine, number, item=item, price=price, available=available
+            operator(),
+            machine,
+            number,
+            item=item,
+            price=price,
+            available=available,
+            sold_item=item_number or NO_ITEM,
         ),
     )
 
@@ -206,6 +219,7 @@ def change_slot(
     enabled: Annotated[
         bool | None, typer.Option("--enabled/--disabled", help="Whether it sells.")
     ] = None,
+    item_number: ItemNumber = None,
 ) -> None:
     """Change what is given; drops under way keep their price."""
     run(
@@ -218,6 +232,7 @@ def change_slot(
             price=price,
             enabled=enabled,
             available=available,
+            sold_item=item_number,
         ),
     )
 

@@ -60,7 +60,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One column of items in a machine. Counts are items; `price` is in credits."""
+    """One column of items in a machine. Counts are items; `price` is in credits.
+
+    A slot with an `item_number` sells the item of that number, and has its name and price.
+    """
 
     machine: str
     number: int
@@ -73,6 +76,7 @@ class Slot:
     unknown: int
     sensor: Sensor
     updated_ms: int
+    item_number: int | None = None
 
     @property
     def available(self) -> int:
@@ -448,6 +452,8 @@ class AuditKind(StrEnum):
     """A person created, closed or changed an account."""
     MACHINE_CHANGED = "MACHINE_CHANGED"
     """A person created or changed a machine."""
+    ITEM_CHANGED = "ITEM_CHANGED"
+    """A person created, changed or deleted an item."""
     NOTE = "NOTE"
     """A text that a person has written."""
     ALARM_CHANGED = "ALARM_CHANGED"

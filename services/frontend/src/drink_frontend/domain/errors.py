@@ -177,6 +177,34 @@ class TooManyCardsError(DrinkError):
     code = "FAILED_PRECONDITION"
 
 
+class ItemNotFoundError(DrinkError):
+    """No such item."""
+
+    reason = "ITEM_NOT_FOUND"
+    code = "NOT_FOUND"
+
+
+class ItemSoldError(DrinkError):
+    """Slots sell the item; fact `slots`, their number."""
+
+    reason = "ITEM_SOLD"
+    code = "FAILED_PRECONDITION"
+
+
+class TooManyItemsError(DrinkError):
+    """There are as many items as there may be; fact `items_max`."""
+
+    reason = "TOO_MANY_ITEMS"
+    code = "FAILED_PRECONDITION"
+
+
+class SlotSellsItemError(DrinkError):
+    """The slot sells an item, and so has its name and price; fact `item`, its resource name."""
+
+    reason = "SLOT_SELLS_ITEM"
+    code = "FAILED_PRECONDITION"
+
+
 class InsufficientCreditsError(DrinkError):
     """The account cannot pay; facts `available` and `price` in credits."""
 
@@ -269,7 +297,7 @@ class AccountClosedError(DrinkError):
 
 
 class AlreadyExistsError(DrinkError):
-    """The account, machine or slot exists."""
+    """The account, machine, slot, item or barcode exists."""
 
     reason = "ALREADY_EXISTS"
     code = "ALREADY_EXISTS"

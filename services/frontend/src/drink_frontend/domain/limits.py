@@ -71,12 +71,12 @@ def _check_seen(field: str, value: str) -> None:
         raise FieldInvalidError(field, "must not have control or invisible characters")
 
 
-def check_item(value: str) -> str:
+def check_item(value: str, field: str = "item") -> str:
     """Returns a valid name of an item; raises FieldInvalidError for any other text."""
-    _check_seen("item", value)
+    _check_seen(field, value)
     if value != value.strip():
-        raise FieldInvalidError("item", "must not begin or end with a blank")
-    return _check(_ITEM, "item", value, "must be 1 to 64 characters without quotes")
+        raise FieldInvalidError(field, "must not begin or end with a blank")
+    return _check(_ITEM, field, value, "must be 1 to 64 characters without quotes")
 
 
 def check_text(value: str, field: str) -> str:

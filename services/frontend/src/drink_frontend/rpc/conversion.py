@@ -85,6 +85,7 @@ _DROP_ID = re.compile(r"[0-9A-Z]{26}")
 _TOKEN_ID = re.compile(rf"[0-9a-f]{{{TOKEN_ID_DIGITS}}}")
 _CARD_ID = re.compile(rf"[0-9a-f]{{{CARD_ID_DIGITS}}}")
 _SLOT_NUMBER = re.compile(r"[1-9][0-9]?")
+_ITEM_NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 _SEQUENCE = struct.Struct(">Q")
 _SEAL_BYTES = 10
 _SEQUENCE_MAX = 2**63 - 1
@@ -111,6 +112,11 @@ def machine_name(machine: str) -> str:
 def slot_name(machine: str, number: int) -> str:
     """`machines/{machine}/slots/{slot}`."""
     return f"machines/{machine}/slots/{number}"
+
+
+def item_name(number: int) -> str:
+    """`items/{item}`."""
+    return f"items/{number}"
 
 
 def entry_name(account: str, sequence: int) -> str:
@@ -203,6 +209,14 @@ def parse_slot(name: str, field: str) -> tuple[str, int]:
     if not _SLOT_NUMBER.fullmatch(number):
         raise FieldInvalidError(field, f"the slot must be a number from 1 to {SLOT_MAX}")
     return parse_machine(machine, field), int(number)
+
+
+def parse_item(name: str, field: str) -> int:
+    """The item's number in `items/{item}`; FieldInvalidError if the name is invalid."""
+    number = name.removeprefix("items/")
+    if number == name or not _ITEM_NUMBER.fullmatch(number):
+        raise FieldInvalidError(field, "must be items/{item}, a number from 1 to 999999")
+    return int(number)
 
 
 def drop_order(request: drop_service_pb2.DropRequest, account: str, token: str | None) -> DropOrder:
@@ -395,6 +409,7 @@ def slot_message(slot: Slot) -> machine_service_pb2.Slot:
         sensor=SENSORS[slot.sensor],
         update_time=timestamp(slot.updated_ms),
         etag=slot.etag,
+        sold_item="" if slot.item_number is None else item_name(slot.item_number),
     )
 
 

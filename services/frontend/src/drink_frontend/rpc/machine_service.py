@@ -8,11 +8,13 @@ from drink.v1 import machine_service_pb2 as pb
 from drink.v1 import machine_service_pb2_grpc
 from drink_frontend.domain.entities import Machine
 from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.domain.items import NO_ITEM
 from drink_frontend.rpc.calls import Context, administrator, current_call
 from drink_frontend.rpc.conversion import (
     machine_message,
     page_limit,
     page_token,
+    parse_item,
     parse_machine,
     parse_page_token,
     parse_slot,
@@ -93,6 +95,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
             price=request.price if request.HasField("price") else None,
             enabled=request.enabled if request.HasField("enabled") else None,
             available=request.available if request.HasField("available") else None,
+            sold_item=_sold_item(request.sold_item) if request.HasField("sold_item") else None,
         )
         return pb.UpdateSlotResponse(slot=slot_message(slot))
 
@@ -134,6 +137,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
             item=request.item,
             price=request.price,
             available=request.available,
+            sold_item=_sold_item(request.sold_item),
         )
         return pb.CreateSlotResponse(slot=slot_message(slot))
 
@@ -168,3 +172,8 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         actor = administrator("issue tokens of agents").name
         token = await self._machines.new_token(actor, parse_machine(request.name, "name"))
         return pb.IssueAgentTokenResponse(token=token)
+
+
+def _sold_item(name: str) -> int:
+    """The number of the item in a request; NO_ITEM for none."""
+    return parse_item(name, "sold_item") if name else NO_ITEM

@@ -17,6 +17,8 @@ from drink.v1 import (
     alarm_service_pb2_grpc,
     drop_service_pb2,
     drop_service_pb2_grpc,
+    item_service_pb2,
+    item_service_pb2_grpc,
     machine_link_service_pb2,
     machine_link_service_pb2_grpc,
     machine_service_pb2,
@@ -35,6 +37,7 @@ from drink_frontend.rpc.connection_limits import ConnectionLimits
 from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.rpc.health import Health, probe
 from drink_frontend.rpc.interceptors import CallLimits, Interceptor
+from drink_frontend.rpc.item_service import ItemService
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.messages import Messages
@@ -46,6 +49,7 @@ from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.alarms import AlarmReview
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.gateways import Gateways
+from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.transfers import Transfers
@@ -61,6 +65,7 @@ SERVICES = tuple(
         (machine_service_pb2, "MachineService"),
         (account_service_pb2, "AccountService"),
         (alarm_service_pb2, "AlarmService"),
+        (item_service_pb2, "ItemService"),
         (machine_link_service_pb2, "MachineLinkService"),
     )
 )
@@ -122,6 +127,7 @@ class RpcServer:
         accounts: The use cases of accounts.
         transfers: The use cases of credits.
         alarms: The use cases of alarms.
+        items: The use cases of items.
         balances: Cached accounts, for the credits after a drop.
         machines: The use cases of machines and slots.
         links: Serves the agents' links.
@@ -147,6 +153,7 @@ class RpcServer:
         accounts: Accounts,
         transfers: Transfers,
         alarms: AlarmReview,
+        items: Items,
         balances: ReadThroughCache[Account],
         machines: Machines,
         links: LinkServer,
@@ -174,7 +181,7 @@ class RpcServer:
         self._pages = PageLimits(settings.responses)
         self._responses = ResponseLimits(settings.responses, self._connections.cut, clock)
         self._use_cases = _UseCases(
-            drops, accounts, transfers, alarms, balances, machines, links, permits
+            drops, accounts, transfers, alarms, items, balances, machines, links, permits
         )
         self._interceptor = self._make_interceptor(randomness)
         # One server for each listener, so that each has connections of its own.
@@ -230,6 +237,9 @@ class RpcServer:
         )
         alarm_service_pb2_grpc.add_AlarmServiceServicer_to_server(
             AlarmService(use_cases.alarms, self._pages), server
+        )
+        item_service_pb2_grpc.add_ItemServiceServicer_to_server(
+            ItemService(use_cases.items, self._pages), server
         )
         machine_link_service_pb2_grpc.add_MachineLinkServiceServicer_to_server(
             MachineLinkService(use_cases.links, use_cases.machines), server
@@ -372,6 +382,7 @@ class _UseCases:
     accounts: Accounts
     transfers: Transfers
     alarms: AlarmReview
+    items: Items
     balances: ReadThroughCache[Account]
     machines: Machines
     links: LinkServer

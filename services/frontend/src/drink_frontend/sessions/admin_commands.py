@@ -63,7 +63,10 @@ async def edit_slot(  # noqa: PLR0917  one for each argument of the command
     _dropped: int,
     enabled: bool,
 ) -> Reply:
-    """EDITSLOT: changes a slot, except its number of drops, which the ledger determines."""
+    """EDITSLOT: changes a slot, except its number of drops, which the ledger determines.
+
+    With another name or price the slot sells no item of the list any more.
+    """
     await session.services.machines.update_slot(
         session.caller,
         session.machine_name(),
@@ -72,6 +75,7 @@ async def edit_slot(  # noqa: PLR0917  one for each argument of the command
         price=cost,
         enabled=enabled,
         available=quantity,
+        replaces_item=True,
     )
     return StatusLine(ReplyCode.SAVED)
 

@@ -16,6 +16,7 @@ from drink_frontend.domain.entities import (
     Slot,
 )
 from drink_frontend.domain.errors import AlreadyExistsError
+from drink_frontend.domain.items import Item
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping, if_given, plain
@@ -123,6 +124,14 @@ _UPDATE_SLOT = Statement(
     .values(
         if_given(slots.c.item, slots.c.price, slots.c.enabled, slots.c.sensor)
         | {"updated_ms": bindparam("now_ms")}
+    )
+)
+_SELL_ITEM = Statement(
+    update(slots)
+    .where(_NUMBERED)
+    .values(
+        if_given(slots.c.item, slots.c.price)
+        | {"item_number": bindparam("item_number"), "updated_ms": bindparam("now_ms")}
     )
 )
 _MOVE_ITEM = {
@@ -260,6 +269,19 @@ class MachineTable:
             price=price,
             enabled=plain(enabled),
             sensor=plain(sensor),
+        )
+        self._changed(machine, changed)
+
+    def sell_item(self, machine: str, number: int, item: Item | None, now_ms: int) -> None:
+        """Links the slot to an item, whose name and price it gets; None removes the link."""
+        changed = self._executor.run(
+            _SELL_ITEM,
+            machine=machine,
+            number=number,
+            now_ms=now_ms,
+            item=item.name if item else None,
+            price=item.price if item else None,
+            item_number=item.number if item else None,
         )
         self._changed(machine, changed)
 

@@ -34,11 +34,12 @@ from sqlalchemy.types import REAL, TypeEngine
 from drink_frontend.domain.cards import CardKind
 from drink_frontend.domain.drop import CAUSES, State
 from drink_frontend.domain.entities import Reach
+from drink_frontend.domain.items import ITEM_NUMBER_MAX
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import STOCK_MAX, MovementKind, Sensor
 from drink_frontend.domain.tokens import Scope
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -248,6 +249,22 @@ machines = Table(
     **_STRICT_BY_KEY,
 )
 
+items = Table(
+    "items",
+    metadata,
+    _column("number", key=True),
+    _text("name"),
+    _text("barcode", null=True),
+    _column("price"),
+    _column("created_ms"),
+    _column("updated_ms"),
+    UniqueConstraint("barcode"),
+    _check("number", f"number BETWEEN 1 AND {ITEM_NUMBER_MAX}"),
+    _check("price", f"price BETWEEN 0 AND {CREDITS_MAX}"),
+    **_STRICT_BY_KEY,
+)
+"""What slots sell. A trigger gives a slot that sells an item no other name or price."""
+
 slots = Table(
     "slots",
     metadata,
@@ -263,12 +280,14 @@ slots = Table(
     _column("unknown"),
     _text("sensor"),
     _column("updated_ms"),
+    Column("item_number", _WHOLE, ForeignKey("items.number")),
     _check("number", "number >= 1"),
     _check("price", f"price BETWEEN 0 AND {CREDITS_MAX}"),
     _check("flags", "enabled IN (0, 1)"),
     _check("places", "on_hand >= 0 AND reserved >= 0 AND dispensed >= 0 AND unknown >= 0"),
     _check("loaded", "loaded = on_hand + reserved + dispensed + unknown"),
     _check("sensor", f"sensor IN {_among(*Sensor)}"),
+    _partial("slots_by_item", "item_number", where="item_number IS NOT NULL"),
     **_STRICT_BY_KEY,
 )
 

@@ -12,6 +12,7 @@ from drink_frontend.storage.audit import AuditTable
 from drink_frontend.storage.cards import CardTable
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.drops import DropTable
+from drink_frontend.storage.items import ItemTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import FrontendTable, MachineTable
 from drink_frontend.storage.refunds import RefundTable
@@ -39,6 +40,7 @@ class Transaction:
         tokens: Bearer tokens.
         ledger: Transfers.
         machines: Machines and slots.
+        items: Items that slots sell.
         drops: Drops.
         refunds: Refunds of paid drops.
         stock: Movements of stock.
@@ -56,6 +58,7 @@ class Transaction:
         "cards",
         "drops",
         "frontends",
+        "items",
         "ledger",
         "machines",
         "refunds",
@@ -72,6 +75,7 @@ class Transaction:
         self.tokens = TokenTable(executor, self.touched, tokens_max)
         self.ledger = LedgerTable(executor, self.touched)
         self.machines = MachineTable(executor, self.touched)
+        self.items = ItemTable(executor, self.touched)
         self.drops = DropTable(executor, self.touched)
         self.refunds = RefundTable(executor, self.touched)
         self.stock = StockTable(executor, self.touched)

@@ -112,6 +112,12 @@ TRIGGERS = {
         "slots",
         f"NEW.loaded > OLD.loaded AND NEW.on_hand > {STOCK_MAX}",
     ),
+    "slots_fit_item": Trigger(
+        "UPDATE OF item, price, item_number",
+        "slots",
+        "NEW.item_number IS NOT NULL AND NOT EXISTS (SELECT 1 FROM items"
+        " WHERE number = NEW.item_number AND name = NEW.item AND price = NEW.price)",
+    ),
 }
 """All triggers by name."""
 

@@ -13,9 +13,11 @@ from drink_frontend.domain.entities import (
 )
 from drink_frontend.domain.errors import (
     AdminRequiredError,
+    FieldInvalidError,
     MachineNotFoundError,
     TokenInvalidError,
 )
+from drink_frontend.domain.items import NO_ITEM
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, sales_account
 from drink_frontend.domain.limits import (
     check_item,
@@ -29,6 +31,7 @@ from drink_frontend.domain.stock import STOCK_MAX, MovementKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.feed import MachineFeed
+from drink_frontend.usecases.items import sell_item
 from drink_frontend.usecases.stock import Adjusting, StockOrder, slot_named
 from drink_frontend.usecases.tokens import digest
 
@@ -92,6 +95,8 @@ class Machines:
         price: int | None = None,
         enabled: bool | None = None,
         available: int | None = None,
+        sold_item: int | None = None,
+        replaces_item: bool = False,
     ) -> Slot:
         """Changes the given attributes; drops in progress keep their price and item.
 
@@ -103,12 +108,18 @@ class Machines:
             price: In credits.
             enabled: Whether the slot sells.
             available: Items that can be bought, counted by a person.
+            sold_item: Number of the item that the slot sells, with its name and price; NO_ITEM for
+                a name and price of its own; None for what it sells.
+            replaces_item: Whether a slot that gets another name or price than the item that it
+                sells sells it no longer.
 
         Raises:
             AdminRequiredError: `actor` is no administrator.
             FieldInvalidError: a value is out of its range.
             MachineNotFoundError: there is no such machine.
             SlotNotFoundError: the machine has no such slot.
+            ItemNotFoundError: there is no such item.
+            SlotSellsItemError: the item that the slot sells has another name or price.
         """
         if not actor.admin:
             raise AdminRequiredError("only administrators change slots")
@@ -122,6 +133,9 @@ class Machines:
 
         def update(tx: Transaction) -> Slot:
             before = slot_named(tx, machine, number)
+            sell_item(
+                tx, before, sold_item, now_ms, item=item, price=price, replaces_item=replaces_item
+            )
             tx.machines.update_slot(
                 machine,
                 number,
@@ -199,17 +213,39 @@ class Machines:
         return await self._storage.write(change)
 
     async def create_slot(
-        self, actor: str, machine: str, number: int, *, item: str, price: int, available: int = 0
+        self,
+        actor: str,
+        machine: str,
+        number: int,
+        *,
+        item: str = "",
+        price: int = 0,
+        available: int = 0,
+        sold_item: int = NO_ITEM,
     ) -> Slot:
         """Creates a slot with the given number of items.
+
+        Args:
+            actor: Who creates it, for the audit log.
+            machine: The machine.
+            number: The slot.
+            item: Name of the item; empty with `sold_item`.
+            price: In credits; 0 with `sold_item`.
+            available: Items in it, counted by a person.
+            sold_item: Number of the item that the slot sells, with its name and price.
 
         Raises:
             FieldInvalidError: a value is out of its range.
             MachineNotFoundError: there is no such machine.
             AlreadyExistsError: the machine has such a slot.
+            ItemNotFoundError: there is no such item.
         """
         check_slot(number)
-        check_item(item)
+        if sold_item == NO_ITEM:
+            check_item(item)
+        elif item or price:
+            field = "item" if item else "price"
+            raise FieldInvalidError(field, "must not be given with an item to sell")
         check_range(price, "price", 0, CREDITS_MAX)
         check_range(available, "available", 0, STOCK_MAX)
         now_ms = self._clock.now_ms()
@@ -217,6 +253,7 @@ class Machines:
         def create(tx: Transaction) -> Slot:
             _machine(tx, machine)
             tx.machines.add_slot(machine, number, item, price, now_ms)
+            sell_item(tx, slot_named(tx, machine, number), sold_item, now_ms, item=None, price=None)
             slot = slot_named(tx, machine, number)
             if available:
                 loaded = MovementKind.LOADED
@@ -331,4 +368,5 @@ def _terms(slot: Slot) -> dict[str, str | int | bool]:
         "price": slot.price,
         "enabled": slot.enabled,
         "on_hand": slot.on_hand,
+        **({} if slot.item_number is None else {"item_number": slot.item_number}),
     }

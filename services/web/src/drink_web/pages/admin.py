@@ -190,5 +190,10 @@ async def change_slot(visit: Visit) -> Response:
         price=int(price),
         enabled=form.get("enabled") == "yes",
     )
-    await visit.call(visit.site.api.machines.UpdateSlot, request)
+    try:
+        await visit.call(visit.site.api.machines.UpdateSlot, request)
+    except CallError as error:
+        if error.reason != "SLOT_SELLS_ITEM":
+            raise
+        return await _slot_page(visit, 409, problem=visit.texts("SLOT_SELLS_ITEM"))
     return visit.redirect(f"/admin/machines/{path['machine']}/{path['slot']}?done=1")
