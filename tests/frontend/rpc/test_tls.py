@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,15 @@ from drink.v1 import machine_service_pb2 as pb
 from drink_frontend.rpc.tls import Revoked, server_credentials
 from drink_frontend.system.authority import facts_of
 from tests.support.certificates import Certificates, Files
-from tests.support.rpc_frontend import AGENT_D, HELLO, LIMIT_S, Frontend, refused, running_frontend
+from tests.support.rpc_frontend import (
+    AGENT_D,
+    HELLO,
+    LIMIT_S,
+    Frontend,
+    Refused,
+    refused,
+    running_frontend,
+)
 
 DATA = Path(__file__).parent / "data"
 
@@ -129,8 +137,22 @@ async def hello() -> AsyncIterator[machine_link_service_pb2.ConnectRequest]:
     await asyncio.Event().wait()
 
 
+async def nothing() -> AsyncIterator[machine_link_service_pb2.ConnectRequest]:
+    """Sent where a link is refused.
+
+    If a refusal comes while a message is being written, gRPC raises INTERNAL instead of it.
+    """
+    await asyncio.Event().wait()
+    yield HELLO
+
+
 async def linked(
-    port: int, ours: Certificates, files: Files | None = None, metadata: Any = None
+    port: int,
+    ours: Certificates,
+    files: Files | None = None,
+    metadata: Any = None,
+    *,
+    sends: Callable[[], AsyncIterator[machine_link_service_pb2.ConnectRequest]] = hello,
 ) -> str:
     """How an agent's link begins: the name of the frontend's first message.
 
@@ -141,8 +163,15 @@ async def linked(
     credentials = grpc.ssl_channel_credentials(ours.ca.read_bytes(), *private)
     async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
         stub: Any = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
-        call = stub.Connect(hello(), metadata=metadata, timeout=LIMIT_S)
+        call = stub.Connect(sends(), metadata=metadata, timeout=LIMIT_S)
         return str((await call.read()).WhichOneof("message"))
+
+
+async def link_refused(
+    port: int, ours: Certificates, files: Files | None = None, metadata: Any = None
+) -> Refused:
+    """How an agent's link is refused."""
+    return await refused(linked(port, ours, files, metadata, sends=nothing))
 
 
 async def test_an_agent_is_identified_by_its_certificate_alone(ours: Certificates) -> None:
@@ -169,9 +198,7 @@ async def test_fault_19_a_token_beside_a_certificate_must_be_of_the_same_machine
     ours: Certificates, metadata: Any, reason: str
 ) -> None:
     async with mutual(ours) as frontend:
-        refusal = await refused(
-            linked(frontend.server.links_port, ours, ours.machine("d"), metadata)
-        )
+        refusal = await link_refused(frontend.server.links_port, ours, ours.machine("d"), metadata)
         assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAUTHENTICATED, reason)
         assert await frontend.bench.epoch() == 1
 
@@ -180,7 +207,7 @@ async def test_fault_19_a_certificate_that_names_no_machine_is_refused(ours: Cer
     async with mutual(ours) as frontend:
         # One authority for servers and machines is usual; a frontend's key is no machine's.
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await linked(frontend.server.links_port, ours, ours.server())
+            await linked(frontend.server.links_port, ours, ours.server(), sends=nothing)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert await frontend.bench.epoch() == 1
 
@@ -196,7 +223,7 @@ async def test_fault_19_what_the_authority_does_not_stand_for_gets_no_connection
     }[which]
     async with mutual(ours) as frontend:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await linked(frontend.server.links_port, ours, files, AGENT_D)
+            await linked(frontend.server.links_port, ours, files, AGENT_D, sends=nothing)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert await frontend.bench.epoch() == 1
 
@@ -206,13 +233,13 @@ async def test_tokens_are_enough_at_the_listener_without_certificates(
 ) -> None:
     async with mutual(ours) as frontend:
         assert await linked(frontend.port, ours, None, AGENT_D) == "welcome"
-        refusal = await refused(linked(frontend.port, ours, ours.machine("d")))
+        refusal = await link_refused(frontend.port, ours, ours.machine("d"))
         assert refusal.reason == "TOKEN_INVALID"
 
 
 async def test_certificates_can_be_required_of_every_agent(ours: Certificates) -> None:
     async with mutual(ours, required=True) as frontend:
-        refusal = await refused(linked(frontend.port, ours, None, AGENT_D))
+        refusal = await link_refused(frontend.port, ours, None, AGENT_D)
         assert refusal.reason == "CERTIFICATE_INVALID"
         assert await linked(frontend.server.links_port, ours, ours.machine("d")) == "welcome"
 
@@ -223,7 +250,7 @@ async def test_a_new_authority_is_used_from_the_next_handshake_on(
     async with mutual(ours) as frontend:
         port = frontend.server.links_port
         with pytest.raises(grpc.aio.AioRpcError):
-            await linked(port, ours, theirs.machine("d"))
+            await linked(port, ours, theirs.machine("d"), sends=nothing)
         old = ours.ca.read_bytes()
         ours.ca.write_bytes(old + theirs.ca.read_bytes())
         for files in (theirs.machine("d"), ours.machine("d")):
@@ -250,13 +277,13 @@ async def test_fault_19_a_revoked_certificate_is_refused_from_the_next_link_on(
     async with mutual(ours, revoked=revoked) as frontend:
         port = frontend.server.links_port
         revoked.write_text(f"{fingerprint(stolen)}  # machine-d\n")
-        refusal = await refused(linked(port, ours, stolen))
+        refusal = await link_refused(port, ours, stolen)
         assert (refusal.reason, refusal.message) == (
             "CERTIFICATE_INVALID",
             "the certificate was revoked",
         )
         revoked.write_text("half a li")
-        assert (await refused(linked(port, ours, stolen))).reason == "CERTIFICATE_INVALID"
+        assert (await link_refused(port, ours, stolen)).reason == "CERTIFICATE_INVALID"
         assert await linked(port, ours, own) == "welcome"
 
 
