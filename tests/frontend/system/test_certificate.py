@@ -1,10 +1,14 @@
 """Certificates that change while a listener serves."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
 from drink_frontend.system.certificate import CertificateFiles
+
+LIMIT_S = 20
 
 
 def read(chain: Path, key: Path) -> str:
@@ -53,3 +57,27 @@ def test_a_start_with_useless_files_fails(paths: tuple[Path, Path]) -> None:
     paths[0].unlink()
     with pytest.raises(FileNotFoundError):
         CertificateFiles(read, *paths)
+
+
+def test_threads_load_one_after_the_other_so_that_the_newest_stays(tmp_path: Path) -> None:
+    path, reading, go_on = tmp_path / "list", threading.Event(), threading.Event()
+    path.write_text("first")
+
+    def load(file: Path) -> str:
+        text = file.read_text()
+        if text == "second":
+            reading.set()
+            assert go_on.wait(LIMIT_S)
+        return text
+
+    files = CertificateFiles(load, path)
+    path.write_text("second")
+    with ThreadPoolExecutor() as threads:
+        slow = threads.submit(files.renewed)
+        assert reading.wait(LIMIT_S)
+        path.write_text("the third")
+        quick = threads.submit(files.renewed)
+        assert not wait([quick], timeout=0.05).done, "it loads beside the other"
+        go_on.set()
+        assert (slow.result(LIMIT_S), quick.result(LIMIT_S)) == ("second", "the third")
+    assert files.current == "the third"

@@ -1,5 +1,6 @@
 """A listener's certificate, which may be renewed while the listener serves."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -28,6 +29,7 @@ class CertificateFiles(Generic[T]):
     def __init__(self, load: Callable[..., T], *files: Path) -> None:
         self._load = load
         self._files = files
+        self._lock = threading.Lock()
         self._signature = self._sign()
         self.current = load(*files)
 
@@ -35,19 +37,21 @@ class CertificateFiles(Generic[T]):
         """A new object if the files have changed, else None; blocks on the disk.
 
         While files are missing or do not match, as during a renewal, the last object stays in
-        use.
+        use. May be called from any number of threads.
         """
-        try:
-            signature = self._sign()
-            if signature == self._signature:
+        # Otherwise a thread that has read an older content could replace the object of a newer one.
+        with self._lock:
+            try:
+                signature = self._sign()
+                if signature == self._signature:
+                    return None
+                self.current = self._load(*self._files)
+            except OSError as error:
+                log.warning("tls_reload_failed", error=type(error).__name__)
                 return None
-            self.current = self._load(*self._files)
-        except OSError as error:
-            log.warning("tls_reload_failed", error=type(error).__name__)
-            return None
-        self._signature = signature
-        log.info("tls_reloaded")
-        return self.current
+            self._signature = signature
+            log.info("tls_reloaded")
+            return self.current
 
     def _sign(self) -> tuple[tuple[int, int, int], ...]:
         stats = [file.stat() for file in self._files]
