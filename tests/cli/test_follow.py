@@ -120,6 +120,43 @@ def test_on_a_terminal_a_line_counts_down() -> None:
     assert "falls in 3 s" in text.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("ahead", "words"), [(None, "in line"), (0, "in line, next"), (2, "in line, 2 before it")]
+)
+def test_a_line_tells_the_place(ahead: int | None, words: str) -> None:
+    drop = _drop("RESERVED")
+    if ahead is not None:
+        drop.drops_ahead = ahead
+    assert progress_line(drop).endswith(f": {words}")
+
+
+@pytest.mark.parametrize(
+    ("state", "passed_s", "words"),
+    [
+        ("RESERVED", 0, "in line, about 8 s"),
+        ("RESERVED", 3.5, "in line, about 5 s"),
+        ("RESERVED", 9, "in line, 9 s"),
+        ("DISPATCHED", 0, f"at the motor [{'-' * 20}] 0 s"),
+        ("DISPATCHED", 4, f"at the motor [{'#' * 10}{'-' * 10}] 4 s"),
+        ("DISPATCHED", 20, f"at the motor [{'#' * 20}] 20 s"),
+    ],
+)
+def test_on_a_terminal_a_line_shows_the_expected_time(
+    state: str, passed_s: float, words: str
+) -> None:
+    text, now = io.StringIO(), [100.0]
+    console = Console(file=text, width=120, force_terminal=True, color_system=None)
+    drop = _drop(state)
+    drop.expected_duration.FromSeconds(8)
+
+    with Progress(Output(is_json=False, console=console), monotonic=lambda: now[0]) as progress:
+        progress.show(drop)
+        now[0] += passed_s
+        progress.show(drop)
+
+    assert words in text.getvalue()
+
+
 def test_programs_get_no_progress(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(Output(is_json=True)) as progress:
         progress.show(_drop("RESERVED"))

@@ -34,7 +34,7 @@ from drink_frontend.config import ConfigError as FrontendConfigError
 from drink_frontend.config import load
 from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
 from drink_frontend.rpc import conversion
-from drink_frontend.rpc.conversion import drop_order
+from drink_frontend.rpc.drop_conversion import drop_order
 from drink_frontend.rpc.link_conversion import agent_message
 from drink_frontend.sessions.codec import Line, LineDecoder
 from drink_frontend.sessions.commands import begins_command, parse

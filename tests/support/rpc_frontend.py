@@ -23,7 +23,7 @@ from drink.v1 import (
     machine_link_service_pb2_grpc,
     machine_service_pb2_grpc,
 )
-from drink_frontend.domain.entities import ALL_DROPS, Drop, Machine
+from drink_frontend.domain.entities import ALL_DROPS, Drop, Machine, Waiting
 from drink_frontend.domain.tokens import day_of
 from drink_frontend.links.server import LinkServer
 from drink_frontend.links.settings import LinkSettings
@@ -109,6 +109,12 @@ class FollowedDrops(Drops):
     async def watch(self, drop_id: str) -> AsyncGenerator[Drop, None]:
         with self.followers.one_more():
             async with aclosing(super().watch(drop_id)) as drops:
+                async for drop in drops:
+                    yield drop
+
+    async def follow(self, drop_id: str) -> AsyncGenerator[tuple[Drop, Waiting | None], None]:
+        with self.followers.one_more():
+            async with aclosing(super().follow(drop_id)) as drops:
                 async for drop in drops:
                     yield drop
 

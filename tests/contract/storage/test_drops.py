@@ -78,6 +78,64 @@ async def test_moving_a_drop_from_where_it_is_not_is_a_mistake(house: Database) 
         await house.write(lambda tx: tx.drops.move(elsewhere, State.UNKNOWN, Cause.AGENT_LOST, NOW))
 
 
+async def test_motor_times_are_those_of_answers_in_time(storage: Database) -> None:
+    def queue(tx: Transaction) -> None:
+        found(tx)
+        for number in range(1, 6):
+            reserve(tx, order(number, price=0, created_ms=NOW + number))
+
+    await storage.write(queue)
+    for number, cause, motor_ms in (
+        (1, Cause.BOARD_ACK, 10),
+        (2, Cause.SENSOR, 20),
+        (3, Cause.BOARD_ACK_LATE, 30),
+        (4, Cause.BOARD_ACK, 40),
+    ):
+
+        def settle(
+            tx: Transaction, number: int = number, cause: Cause = cause, motor_ms: int = motor_ms
+        ) -> None:
+            before = kept(tx, order(number).id)
+            link = {"epoch": 1, "journal_id": "journal"}
+            sent = tx.drops.move(before, State.DISPATCHED, Cause.NONE, NOW, **link)  # type: ignore[arg-type]
+            tx.drops.move(sent, State.DISPENSED, cause, NOW + motor_ms)
+
+        await storage.write(settle)
+
+    async def times(machine: str, limit: int) -> list[int]:
+        return list(await storage.read(lambda tx: tx.drops.motor_times_ms(machine, limit)))
+
+    assert await times("d", 9) == [40, 20, 10]
+    # Those that wait and those that were late count, too.
+    assert await times("d", 3) == [40]
+    assert await times("ld", 9) == []
+
+
+async def test_what_comes_before_a_drop_is_what_its_machine_has_still_to_do(
+    storage: Database,
+) -> None:
+    def queue(tx: Transaction) -> None:
+        found(tx)
+        add_machine(tx, "ld")
+        reserve(tx, order(1))
+        reserve(tx, order(2, machine="ld"))
+        reserve(tx, order(3, **SCHEDULED))
+        for number in (4, 5):
+            reserve(tx, order(number))
+
+    await storage.write(queue)
+    await _move(storage, 1, State.DISPATCHED, Cause.NONE)
+
+    def ahead(tx: Transaction) -> list[list[int | None]]:
+        return [list(tx.drops.ahead(kept(tx, order(number).id))) for number in (1, 2, 4, 5)]
+
+    none_before, none_there, first, second = await storage.read(ahead)
+    assert (none_before, none_there) == ([], [])
+    assert len(first) == 1
+    assert first[0] is not None
+    assert sorted(second, key=bool) == [None, *first]
+
+
 async def test_revisions_only_rise(house: Database) -> None:
     await house.write(lambda tx: reserve(tx, order(1)))
     for revision, seen in ((2, 2), (1, 2), (3, 3)):

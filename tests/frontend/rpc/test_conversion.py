@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drink.v1 import drop_service_pb2, machine_service_pb2
-from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import ALL_DROPS, DropSelection, Machine, Reach
+from drink.v1 import machine_service_pb2
+from drink_frontend.domain.entities import Machine, Reach
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.rpc import conversion
@@ -19,23 +18,6 @@ PARSERS = (
     conversion.parse_machine,
     conversion.parse_slot,
 )
-
-
-def test_every_state_has_its_name() -> None:
-    assert {drop_service_pb2.Drop.State.Name(wire) for wire in conversion.STATES.values()} == {
-        f"STATE_{state}" for state in State
-    }
-    assert conversion.STATES.keys() == set(State)
-
-
-def test_every_cause_of_the_wire_is_one_of_the_domain() -> None:
-    names = {
-        drop_service_pb2.Drop.Cause.Name(wire).removeprefix("CAUSE_"): cause
-        for cause, wire in conversion.CAUSES.items()
-    }
-    assert names.pop("UNSPECIFIED") is Cause.NONE
-    assert all(name == cause for name, cause in names.items())
-    assert len(conversion.CAUSES) == len(drop_service_pb2.Drop.Cause.items()) == len(Cause)
 
 
 def test_every_sensor_reading_has_its_name() -> None:
@@ -62,14 +44,6 @@ def test_a_page_has_at_most_a_thousand_rows(asked: int, given: int) -> None:
 def test_a_page_cannot_be_negative() -> None:
     with pytest.raises(FieldInvalidError):
         conversion.page_limit(-1)
-
-
-def test_states_are_asked_for_once_each() -> None:
-    unknown = drop_service_pb2.Drop.STATE_UNKNOWN
-    request = drop_service_pb2.ListDropsRequest(states=[unknown, unknown])
-    assert conversion.drop_selection(request, "ann") == DropSelection("ann", (State.UNKNOWN,))
-    request = drop_service_pb2.ListDropsRequest()
-    assert conversion.drop_selection(request, None) == ALL_DROPS
 
 
 ACCOUNTS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}", fullmatch=True)

@@ -203,6 +203,15 @@ def test_drops_are_listed_by_indexes(
     assert searched(f"drops_list_of_{number}") == [f"SEARCH drops USING INDEX {account}"]
 
 
+def test_a_place_in_the_queue_is_found_by_indexes(database: sqlite3.Connection) -> None:
+    assert plan(database, "drops_ahead") == [
+        "SEARCH drops USING INDEX drops_by_state (state=? AND machine=? AND sequence<?)"
+    ]
+    assert plan(database, "drops_last_of") == [
+        "SEARCH drops USING INDEX drops_by_machine (machine=?)"
+    ]
+
+
 def test_a_records_history_is_found_by_its_drop(database: sqlite3.Connection) -> None:
     assert plan(database, "audit_list_drop_kind") == [
         "SEARCH audit USING INDEX audit_by_drop (drop_id=? AND kind=? AND sequence<?)"

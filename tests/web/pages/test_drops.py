@@ -39,6 +39,23 @@ async def test_a_button_pressed_again_later_shows_its_drop(tmp_path: Path) -> No
         assert "Coke fell. You paid 50 credits. 150 credits left." in page.text
 
 
+async def test_what_waits_shows_how_many_come_before_it(tmp_path: Path) -> None:
+    async with running_house(tmp_path, drops={"undo_s": 0}) as house:
+        ann, goals = await house.ann(), []
+        for number in range(3):
+            order = {**ORDER, "request_id": f"web-{number}"}
+            goals.append((await ann.post("/drops", order)).goal)
+        pages = [(await ann.get(goal)).text for goal in goals]
+        assert "It is next." in pages[0]
+        assert "One drop comes before yours." in pages[1]
+        assert "2 drops come before yours." in pages[2]
+        assert not any("to go." in page for page in pages)
+        first = (await house.frontend.kept_drops())[-1]
+        house.frontend.bench.clock.pass_s(1)
+        await house.frontend.dispense(first)
+        assert "It is next." in (await ann.get(goals[1])).text
+
+
 async def test_a_price_that_rose_is_not_paid(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
         ann = await house.ann()

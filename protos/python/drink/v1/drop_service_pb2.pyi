@@ -188,6 +188,9 @@ class Drop(_message.Message):
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
     DECIDED_BY_FIELD_NUMBER: _builtins.int
     REFUNDED_CREDITS_FIELD_NUMBER: _builtins.int
+    DROPS_AHEAD_FIELD_NUMBER: _builtins.int
+    EXPECTED_DURATION_FIELD_NUMBER: _builtins.int
+    DECISION_REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `drops/{drop}`."""
     account: _builtins.str
@@ -210,6 +213,12 @@ class Drop(_message.Message):
     """
     refunded_credits: _builtins.int
     """Credits that were given back after the drop was paid; 0 for none."""
+    drops_ahead: _builtins.int
+    """While it is RESERVED: drops of its machine that come before it, one at the
+    motor included. Unset in lists, as is expected_duration.
+    """
+    decision_reason: _builtins.str
+    """In GetDrop, for administrators: what decided_by gave as the reason."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was reserved."""
@@ -225,6 +234,13 @@ class Drop(_message.Message):
     @_builtins.property
     def settle_time(self) -> _timestamp_pb2.Timestamp:
         """When it reached DISPENSED, NOT_DISPENSED or, first, UNKNOWN."""
+
+    @_builtins.property
+    def expected_duration(self) -> _duration_pb2.Duration:
+        """While it is RESERVED or DISPATCHED: time until its outcome, from what the
+        machine's motors needed for its last drops. An estimate and no promise;
+        unset if the machine is not ready or has not dispensed lately.
+        """
 
     def __init__(
         self,
@@ -243,12 +259,17 @@ class Drop(_message.Message):
         settle_time: _timestamp_pb2.Timestamp | None = ...,
         decided_by: _builtins.str = ...,
         refunded_credits: _builtins.int = ...,
+        drops_ahead: _builtins.int | None = ...,
+        expected_duration: _duration_pb2.Duration | None = ...,
+        decision_reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dispatch_time", b"dispatch_time", "schedule_time", b"schedule_time", "settle_time", b"settle_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_drops_ahead", b"_drops_ahead", "create_time", b"create_time", "dispatch_time", b"dispatch_time", "drops_ahead", b"drops_ahead", "expected_duration", b"expected_duration", "schedule_time", b"schedule_time", "settle_time", b"settle_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "create_time", b"create_time", "decided_by", b"decided_by", "dispatch_time", b"dispatch_time", "item", b"item", "name", b"name", "price", b"price", "refunded_credits", b"refunded_credits", "request_id", b"request_id", "schedule_time", b"schedule_time", "settle_time", b"settle_time", "slot", b"slot", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_drops_ahead", b"_drops_ahead", "account", b"account", "cause", b"cause", "create_time", b"create_time", "decided_by", b"decided_by", "decision_reason", b"decision_reason", "dispatch_time", b"dispatch_time", "drops_ahead", b"drops_ahead", "expected_duration", b"expected_duration", "item", b"item", "name", b"name", "price", b"price", "refunded_credits", b"refunded_credits", "request_id", b"request_id", "schedule_time", b"schedule_time", "settle_time", b"settle_time", "slot", b"slot", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__drops_ahead: _TypeAlias = _typing.Literal["drops_ahead"]  # noqa: Y015
+    _WhichOneofArgType__drops_ahead: _TypeAlias = _typing.Literal["_drops_ahead", b"_drops_ahead"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__drops_ahead) -> _WhichOneofReturnType__drops_ahead | None: ...
 
 Global___Drop: _TypeAlias = Drop  # noqa: Y015
 

@@ -123,7 +123,8 @@ class DropServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchDrop(self, request, context):
-        """The drop now, then at each change; ends after DISPENSED or NOT_DISPENSED.
+        """The drop now, then at each change of it or of its place in the queue; ends
+        after DISPENSED or NOT_DISPENSED.
         A drop in the state UNKNOWN is watched on until evidence resolves it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -51,7 +51,8 @@ class DropServiceStub:
     CancelDrop: _grpc.UnaryUnaryMultiCallable[_drop_service_pb2.CancelDropRequest, _drop_service_pb2.CancelDropResponse]
     """Cancels a drop that has not been dispatched yet and frees its credits."""
     WatchDrop: _grpc.UnaryStreamMultiCallable[_drop_service_pb2.WatchDropRequest, _drop_service_pb2.WatchDropResponse]
-    """The drop now, then at each change; ends after DISPENSED or NOT_DISPENSED.
+    """The drop now, then at each change of it or of its place in the queue; ends
+    after DISPENSED or NOT_DISPENSED.
     A drop in the state UNKNOWN is watched on until evidence resolves it.
     """
     ResolveDrop: _grpc.UnaryUnaryMultiCallable[_drop_service_pb2.ResolveDropRequest, _drop_service_pb2.ResolveDropResponse]
@@ -100,7 +101,8 @@ class DropServiceAsyncStub(DropServiceStub):
     CancelDrop: _aio.UnaryUnaryMultiCallable[_drop_service_pb2.CancelDropRequest, _drop_service_pb2.CancelDropResponse]  # type: ignore[assignment]
     """Cancels a drop that has not been dispatched yet and frees its credits."""
     WatchDrop: _aio.UnaryStreamMultiCallable[_drop_service_pb2.WatchDropRequest, _drop_service_pb2.WatchDropResponse]  # type: ignore[assignment]
-    """The drop now, then at each change; ends after DISPENSED or NOT_DISPENSED.
+    """The drop now, then at each change of it or of its place in the queue; ends
+    after DISPENSED or NOT_DISPENSED.
     A drop in the state UNKNOWN is watched on until evidence resolves it.
     """
     ResolveDrop: _aio.UnaryUnaryMultiCallable[_drop_service_pb2.ResolveDropRequest, _drop_service_pb2.ResolveDropResponse]  # type: ignore[assignment]
@@ -176,7 +178,8 @@ class DropServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _drop_service_pb2.WatchDropRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_drop_service_pb2.WatchDropResponse], _abc.AsyncIterator[_drop_service_pb2.WatchDropResponse]]:
-        """The drop now, then at each change; ends after DISPENSED or NOT_DISPENSED.
+        """The drop now, then at each change of it or of its place in the queue; ends
+        after DISPENSED or NOT_DISPENSED.
         A drop in the state UNKNOWN is watched on until evidence resolves it.
         """
 

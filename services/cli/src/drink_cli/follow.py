@@ -18,6 +18,9 @@ from drink_cli.text import printable, short
 AGAIN_S, AGAIN_MAX_S = 0.5, 5.0
 """Seconds until a broken watch is opened again: doubled each time, up to the second number."""
 
+BAR_CELLS = 20
+"""Width of the bar of a motor, in characters."""
+
 OPEN = (pb.Drop.STATE_SCHEDULED, pb.Drop.STATE_RESERVED, pb.Drop.STATE_DISPATCHED)
 """States of a drop under way."""
 
@@ -114,7 +117,13 @@ class Progress:
             self._output.say(line)
             return
         is_scheduled = drop.state == pb.Drop.STATE_SCHEDULED
-        text = _Timed(printable(line), self._monotonic, self._due_at if is_scheduled else None)
+        expected_s = drop.expected_duration.ToMilliseconds() / 1_000
+        if is_scheduled:
+            text = _Timed(printable(line), self._monotonic, due_at=self._due_at)
+        elif drop.state == pb.Drop.STATE_RESERVED:
+            text = _Timed(printable(line), self._monotonic, about_s=expected_s)
+        else:
+            text = _Timed(printable(line), self._monotonic, bar_s=expected_s)
         if self._status is None:
             self._status = self._output.console.status(text)
             self._status.start()
@@ -123,12 +132,30 @@ class Progress:
 
 
 class _Timed:
-    """A line with the seconds left until a moment, or else with those since it was first shown."""
+    """A line with the seconds left until a moment, or else with those since it was first shown.
 
-    def __init__(self, line: str, monotonic: Callable[[], float], due_at: float | None) -> None:
+    Args:
+        line: What is so for now.
+        monotonic: The time.
+        due_at: When it ends; None if that is not known.
+        about_s: Seconds that it will take by an estimate; 0 if there is none.
+        bar_s: The same, shown as a bar that fills.
+    """
+
+    def __init__(
+        self,
+        line: str,
+        monotonic: Callable[[], float],
+        *,
+        due_at: float | None = None,
+        about_s: float = 0,
+        bar_s: float = 0,
+    ) -> None:
         self._line = line
         self._monotonic = monotonic
         self._due_at = due_at
+        self._about_s = about_s
+        self._bar_s = bar_s
         self._since = monotonic()
 
     def __rich__(self) -> Text:
@@ -136,7 +163,13 @@ class _Timed:
         if self._due_at is not None:
             left_s = ceil(self._due_at - now)
             return Text(f"{self._line}, falls in {left_s} s" if left_s > 0 else self._line)
-        seconds = int(now - self._since)
+        passed_s = now - self._since
+        if self._about_s > passed_s:
+            return Text(f"{self._line}, about {ceil(self._about_s - passed_s)} s")
+        seconds = int(passed_s)
+        if self._bar_s > 0:
+            done = min(BAR_CELLS, int(BAR_CELLS * passed_s / self._bar_s))
+            return Text(f"{self._line} [{'#' * done}{'-' * (BAR_CELLS - done)}] {seconds} s")
         return Text(f"{self._line}, {seconds} s" if seconds else self._line)
 
 
@@ -147,6 +180,13 @@ def progress_line(drop: pb.Drop) -> str:
         case pb.Drop.STATE_SCHEDULED:
             return f"{what}: scheduled, Ctrl-C cancels"
         case pb.Drop.STATE_RESERVED:
-            return f"{what}: in line"
+            return f"{what}: in line{queue_words(drop)}"
         case _:
             return f"{what}: at the motor"
+
+
+def queue_words(drop: pb.Drop) -> str:
+    """How many come before a drop that waits; empty if the server does not tell."""
+    if not drop.HasField("drops_ahead"):
+        return ""
+    return f", {drop.drops_ahead} before it" if drop.drops_ahead else ", next"

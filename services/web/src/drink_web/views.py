@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -210,9 +211,14 @@ class DropView:
         return self.machine is None or self.machine.reach == machines.Machine.REACH_READY
 
     @property
-    def under_way(self) -> int:
-        """Drops that have reserved something at its machine, this one included."""
-        return sum(slot.reserved for slot in self.machine.slots) if self.machine else 0
+    def ahead(self) -> int | None:
+        """Drops that come before it at its machine; None if the frontend does not tell."""
+        return self.drop.drops_ahead if self.drop.HasField("drops_ahead") else None
+
+    @property
+    def expected_s(self) -> int:
+        """Seconds until its outcome by the frontend's estimate; 0 if there is none."""
+        return ceil(self.drop.expected_duration.ToMilliseconds() / 1_000)
 
     @property
     def steps(self) -> Sequence[tuple[str, str]]:

@@ -12,7 +12,7 @@ from drink_cli.api import Api
 from drink_cli.context import Shared, command, shared
 from drink_cli.errors import CallError, CommandError, Exit
 from drink_cli.filters import At, Before, Item, Since, drop_filters, time_range
-from drink_cli.follow import Progress, is_answered, states
+from drink_cli.follow import Progress, is_answered, queue_words, states
 from drink_cli.output import Output
 from drink_cli.purchase import PendingPurchases, Purchase, new_purchase, slot_name
 from drink_cli.text import cause_words, iso_time, local_time, short, state_word
@@ -60,6 +60,13 @@ def drop_facts(drop: pb.Drop) -> dict[str, Any]:
         "state": _enum_name(pb.Drop.State, drop.state, "STATE_"),
         "cause": _enum_name(pb.Drop.Cause, drop.cause, "CAUSE_"),
         "decided_by": drop.decided_by or None,
+        "decision_reason": drop.decision_reason or None,
+        "drops_ahead": drop.drops_ahead if drop.HasField("drops_ahead") else None,
+        "expected_s": (
+            drop.expected_duration.ToMilliseconds() / 1_000
+            if drop.HasField("expected_duration")
+            else None
+        ),
         "refunded": drop.refunded_credits,
         "request_id": drop.request_id,
         "created": iso_time(drop.create_time),
@@ -99,9 +106,9 @@ def drop_sentence(drop: pb.Drop) -> str:
     match drop.state:
         case pb.Drop.STATE_DISPENSED:
             back = f" and have {drop.refunded_credits} back" if drop.refunded_credits else ""
-            return f"{what} fell. You paid {drop.price} credits{back}."
+            return f"{what} fell. You paid {drop.price} credits{back}.{_decision(drop)}"
         case pb.Drop.STATE_NOT_DISPENSED:
-            return f"{what} did not fall: {why}. You paid nothing."
+            return f"{what} did not fall: {why}. You paid nothing.{_decision(drop)}"
         case pb.Drop.STATE_UNKNOWN:
             return (
                 f"Nobody can tell whether {what} fell: {why}. {drop.price} credits are held, not "
@@ -110,9 +117,19 @@ def drop_sentence(drop: pb.Drop) -> str:
             )
         case _:
             return (
-                f"{what}: {state_word(drop.state)}, {drop.price} credits held. "
+                f"{what}: {state_word(drop.state)}{queue_words(drop)}, {drop.price} credits held. "
                 f"`drink show {short(drop.name)}` tells how it stands."
             )
+
+
+def _decision(drop: pb.Drop) -> str:
+    """Who decided what became of a drop; why, for administrators."""
+    if not drop.decided_by:
+        return ""
+    if drop.decision_reason:
+        return f" {drop.decided_by} decided so: {drop.decision_reason}"
+    is_told = drop.state == pb.Drop.STATE_NOT_DISPENSED
+    return "" if is_told else " An operator decided so."
 
 
 @command

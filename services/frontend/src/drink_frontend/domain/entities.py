@@ -359,6 +359,19 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Where a drop without an outcome is in its machine's queue.
+
+    Attributes:
+        ahead: Drops of the machine that come before it, one at the motor included.
+        expected_ms: Estimated milliseconds until its outcome; None if there is no estimate.
+    """
+
+    ahead: int
+    expected_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """A transfer as an entry of one of its two accounts.
 

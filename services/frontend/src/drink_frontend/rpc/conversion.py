@@ -15,12 +15,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from drink.v1 import account_service_pb2, drop_service_pb2, machine_service_pb2
 from drink_frontend.domain.cards import CARD_ID_DIGITS, Card, CardKind
-from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import (
     Account,
-    AuditRecord,
-    Drop,
-    DropSelection,
     EntrySelection,
     LedgerEntry,
     Machine,
@@ -30,7 +26,6 @@ from drink_frontend.domain.entities import (
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, TransferKind, sales_account
 from drink_frontend.domain.limits import (
-    DELAY_MAX_S,
     PAGE_MAX,
     SLOT_MAX,
     check_account,
@@ -38,28 +33,9 @@ from drink_frontend.domain.limits import (
 )
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.domain.tokens import TOKEN_ID_DIGITS, AccessToken, Scope
-from drink_frontend.usecases.placement import DropOrder
 
 PAGE_SIZE_DEFAULT = 50
 """Rows of a page whose size is not given; they fit on a screen."""
-
-STATES = {
-    State.SCHEDULED: drop_service_pb2.Drop.STATE_SCHEDULED,
-    State.RESERVED: drop_service_pb2.Drop.STATE_RESERVED,
-    State.DISPATCHED: drop_service_pb2.Drop.STATE_DISPATCHED,
-    State.DISPENSED: drop_service_pb2.Drop.STATE_DISPENSED,
-    State.NOT_DISPENSED: drop_service_pb2.Drop.STATE_NOT_DISPENSED,
-    State.UNKNOWN: drop_service_pb2.Drop.STATE_UNKNOWN,
-}
-"""The drink.v1 value of each state of a drop."""
-
-CAUSES = {
-    cause: drop_service_pb2.Drop.Cause.Value(
-        "CAUSE_UNSPECIFIED" if cause is Cause.NONE else f"CAUSE_{cause}"
-    )
-    for cause in Cause
-}
-"""The drink.v1 value of each cause."""
 
 SENSORS = {sensor: machine_service_pb2.Slot.Sensor.Value(f"SENSOR_{sensor}") for sensor in Sensor}
 """The drink.v1 value of each sensor reading."""
@@ -75,7 +51,6 @@ _ENTRY_KINDS = {
     TransferKind.POST: account_service_pb2.Entry.KIND_POST,
     TransferKind.VOID: account_service_pb2.Entry.KIND_VOID,
 }
-_STATES_BY_WIRE: dict[int, State] = {wire: state for state, wire in STATES.items()}
 _SCOPES_BY_WIRE: dict[int, Scope] = {
     account_service_pb2.TOKEN_SCOPE_UNSPECIFIED: Scope.ALL,
     **{wire: scope for scope, wire in SCOPES.items()},
@@ -219,44 +194,6 @@ def parse_item(name: str, field: str) -> int:
     return int(number)
 
 
-def drop_order(request: drop_service_pb2.DropRequest, account: str, token: str | None) -> DropOrder:
-    """The order of `account`, whose token has the digest `token`."""
-    machine, slot = parse_slot(request.slot, "slot")
-    delay = request.delay
-    if delay.nanos or not 0 <= delay.seconds <= DELAY_MAX_S:
-        raise FieldInvalidError("delay", f"must be 0 to {DELAY_MAX_S} whole seconds")
-    return DropOrder(
-        account=account,
-        request_id=request.request_id,
-        machine=machine,
-        slot=slot,
-        delay_s=delay.seconds,
-        price_ceiling=request.price_ceiling if request.HasField("price_ceiling") else None,
-        token=token,
-    )
-
-
-def drop_selection(
-    request: drop_service_pb2.ListDropsRequest, account: str | None
-) -> DropSelection:
-    """Which drops of `account`, or of everyone, a request wants."""
-    wanted = set(request.states)
-    if not wanted <= _STATES_BY_WIRE.keys():
-        raise FieldInvalidError("states", "must be states of a drop")
-    place: dict[str, Any] = {}
-    if "/slots/" in request.place:
-        place["machine"], place["slot"] = parse_slot(request.place, "place")
-    elif request.place:
-        place["machine"] = parse_machine(request.place, "place")
-    return DropSelection(
-        account=account,
-        states=tuple(sorted(_STATES_BY_WIRE[state] for state in wanted)),
-        item=request.item or None,
-        **place,
-        **time_range(request),
-    )
-
-
 def timestamp(ms: int) -> Timestamp:
     """Milliseconds since the epoch as a Timestamp."""
     # FromMilliseconds takes three times as long.
@@ -266,43 +203,6 @@ def timestamp(ms: int) -> Timestamp:
 def optional_timestamp(ms: int | None) -> Timestamp | None:
     """The same, None for None."""
     return None if ms is None else timestamp(ms)
-
-
-def drop_message(drop: Drop) -> drop_service_pb2.Drop:
-    """A drop as a drink.v1 message."""
-    return drop_service_pb2.Drop(
-        name=drop_name(drop.id),
-        account=account_name(drop.account),
-        slot=slot_name(drop.machine, drop.slot),
-        item=drop.item,
-        price=drop.price,
-        request_id=drop.request_id,
-        state=STATES[drop.state],
-        cause=CAUSES[drop.cause],
-        create_time=timestamp(drop.created_ms),
-        schedule_time=optional_timestamp(drop.not_before_ms),
-        dispatch_time=optional_timestamp(drop.dispatched_ms),
-        settle_time=optional_timestamp(drop.settled_ms),
-        decided_by=drop.decided_by or "",
-        refunded_credits=drop.refunded,
-    )
-
-
-def record_message(record: AuditRecord) -> drop_service_pb2.DropRecord:
-    """The message of a record of the audit log."""
-    message = drop_service_pb2.DropRecord(
-        create_time=timestamp(record.at_ms), kind=record.kind, actor=record.actor
-    )
-    message.facts.update(record.facts)
-    return message
-
-
-def decision(state: int) -> bool:
-    """Whether the state of an operator's decision is that the item fell."""
-    wanted = _STATES_BY_WIRE.get(state)
-    if wanted is None or not wanted.final:
-        raise FieldInvalidError("state", "must be STATE_DISPENSED or STATE_NOT_DISPENSED")
-    return wanted is State.DISPENSED
 
 
 def account_message(account: Account) -> account_service_pb2.Account:

@@ -12,16 +12,18 @@ from drink_frontend.domain.errors import DropNotUnknownError, FieldInvalidError
 from drink_frontend.domain.limits import PAGE_MAX, check_text
 from drink_frontend.rpc.calls import Context, administrator, caller, current_call
 from drink_frontend.rpc.conversion import (
-    STATES,
-    decision,
-    drop_message,
-    drop_order,
-    drop_selection,
     page_limit,
     page_token,
     parse_account,
     parse_drop,
     parse_page_token,
+)
+from drink_frontend.rpc.drop_conversion import (
+    STATES,
+    decision,
+    drop_message,
+    drop_order,
+    drop_selection,
     record_message,
 )
 from drink_frontend.rpc.response_limits import PageLimits
@@ -92,7 +94,8 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
                 # The drop exists, so the answer is its present state and not an error.
                 drop = await self._drops.get(caller(), drop.id)
         account = await self._balances.get(order.account)
-        return pb.DropResponse(drop=drop_message(drop), available_credits=account.available)
+        place = await self._drops.place_of(drop)
+        return pb.DropResponse(drop=drop_message(drop, place), available_credits=account.available)
 
     async def GetDrop(self, request: pb.GetDropRequest, _context: Context) -> pb.GetDropResponse:
         """Returns the present state of a drop, by its name or by the caller's request_id."""
@@ -100,7 +103,9 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
             drop = await self._drops.find(caller(), request.request_id)
         else:
             drop = await self._drops.get(caller(), parse_drop(request.name, "name"))
-        return pb.GetDropResponse(drop=drop_message(drop))
+        place = await self._drops.place_of(drop)
+        reason = await self._drops.decision(caller(), drop)
+        return pb.GetDropResponse(drop=drop_message(drop, place, reason))
 
     async def ListDrops(
         self, request: pb.ListDropsRequest, _context: Context
@@ -196,10 +201,10 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         """Sends the drop now and after each change, until its final state."""
         account = caller()
         drop = await self._drops.get(account, parse_drop(request.name, "name"))
-        updates = self._watches.follow(account.name, self._drops.watch(drop.id))
+        updates = self._watches.follow(account.name, self._drops.follow(drop.id))
         async with aclosing(updates):
-            async for update in updates:
-                yield pb.WatchDropResponse(drop=drop_message(update))
+            async for update, place in updates:
+                yield pb.WatchDropResponse(drop=drop_message(update, place))
 
 
 @asynccontextmanager

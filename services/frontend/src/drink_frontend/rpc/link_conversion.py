@@ -16,7 +16,8 @@ from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
 from drink_frontend.domain.limits import SLOT_MAX
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links import messages
-from drink_frontend.rpc.conversion import CAUSES, SENSORS, drop_name, parse_drop, parse_machine
+from drink_frontend.rpc.conversion import SENSORS, drop_name, parse_drop, parse_machine
+from drink_frontend.rpc.drop_conversion import CAUSES
 
 EVIDENCE_LINES_MAX = 32
 """Lines of evidence kept of one result; further lines are dropped."""

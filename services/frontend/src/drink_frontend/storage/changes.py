@@ -86,6 +86,18 @@ class Subscription:
         self._event.clear()
 
 
+async def changed_any(*subscriptions: Subscription) -> None:
+    """Waits until one of the subscriptions has a change."""
+    tasks = [asyncio.ensure_future(each.changed()) for each in subscriptions]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        # A change that comes meanwhile stays with its subscription.
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class DropSubscription(Subscription):
     """A wake-up by changes of one drop, with the drop as this process has last committed it.
 

@@ -32,6 +32,8 @@ _BEFORE = drops.c.sequence < bindparam("before")
 _STATE_NAMES = tuple(f"state_{number}" for number in range(len(State)))
 _IN_STATES = drops.c.state.in_([bindparam(name) for name in _STATE_NAMES])
 
+_ANSWERED_IN_TIME = (Cause.BOARD_ACK, Cause.SENSOR, Cause.DECLARED)
+
 _GET = Statement(_DROP.where(drops.c.id == bindparam("id")))
 _BY_REQUEST = Statement(
     _DROP.where(
@@ -161,6 +163,23 @@ _CREATED = Statement(
 )
 
 
+_AHEAD = Statement(
+    select(drops.c.dispatched_ms).where(
+        IS_OPEN,
+        drops.c.state.in_([constant(State.RESERVED), constant(State.DISPATCHED)]),
+        drops.c.machine == bindparam("machine"),
+        drops.c.sequence < bindparam("before"),
+    )
+)
+_LAST_OF = Statement(
+    select(drops.c.cause, drops.c.dispatched_ms, drops.c.settled_ms)
+    .where(IS_LISTED, drops.c.machine == bindparam("machine"))
+    .order_by(drops.c.created_ms.desc(), drops.c.sequence.desc())
+    .limit(_LIMIT)
+    .offset(NOTHING)
+)
+
+
 class DropTable:
     """Drops, in one unit of work. The row of a drop is also its place in its machine's queue.
 
@@ -244,6 +263,31 @@ class DropTable:
         None while another drop of the machine is DISPATCHED.
         """
         return _DROP_ROW.read_one(self._executor.one(_NEXT_RESERVED, machine=machine))
+
+    def ahead(self, drop: Drop) -> Sequence[int | None]:
+        """The drops that its machine has still to carry out before it.
+
+        Returns:
+            When each of them was dispatched; None for one that waits.
+        """
+        rows = self._executor.all(_AHEAD, machine=drop.machine, before=drop.sequence)
+        return [row[0] for row in rows]
+
+    def motor_times_ms(self, machine: str, limit: int) -> Sequence[int]:
+        """Milliseconds from dispatch to the answer, of the machine's last drops that have one.
+
+        Answers that came late, and drops that were not dispensed, say nothing of the motor.
+
+        Args:
+            machine: Its name.
+            limit: How many drops are looked at, whatever became of them.
+        """
+        rows = self._executor.all(_LAST_OF, machine=machine, limit=limit)
+        return [
+            settled_ms - dispatched_ms
+            for cause, dispatched_ms, settled_ms in rows
+            if cause in _ANSWERED_IN_TIME and dispatched_ms is not None
+        ]
 
     def ready_machines(self) -> Sequence[str]:
         """Names of machines that have a RESERVED drop and no DISPATCHED one."""

@@ -9,7 +9,14 @@ from dataclasses import replace
 import structlog
 
 from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict
-from drink_frontend.domain.entities import Account, AuditRecord, Drop, DropSelection
+from drink_frontend.domain.entities import (
+    Account,
+    AuditKind,
+    AuditRecord,
+    Drop,
+    DropSelection,
+    Waiting,
+)
 from drink_frontend.domain.errors import (
     DrinkError,
     DropNotCancellableError,
@@ -24,6 +31,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.limits import check_item, check_request_id, check_text
 from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.rate_limiter import RateLimiter
+from drink_frontend.storage.changes import changed_any
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
@@ -34,8 +42,12 @@ from drink_frontend.usecases.refunds import Refunding, RefundOrder
 from drink_frontend.usecases.reports import Report, Reporting
 from drink_frontend.usecases.settings import DropSettings
 from drink_frontend.usecases.users import drop_shown, user_shown
+from drink_frontend.usecases.waiting import IN_QUEUE, waiting
 
 log = structlog.get_logger(__name__)
+
+MOVES_READ = 10
+"""Newest moves of a drop among which its decision is looked for; it is the last or nearly so."""
 
 
 class Drops:
@@ -170,6 +182,64 @@ class Drops:
                 if drop.state.final:
                     return
                 await subscription.changed()
+
+    async def follow(self, drop_id: str) -> AsyncGenerator[tuple[Drop, Waiting | None], None]:
+        """The drop and its place in the queue, now and after each change; ends as `watch` does.
+
+        Raises:
+            DropNotFoundError: there is no such drop.
+        """
+        first = await self._storage.read(lambda tx: tx.drops.get(drop_id))
+        if first is None:
+            raise DropNotFoundError("no such drop")
+        changes, shown = self._storage.changes, None
+        with changes.drop(drop_id) as own, changes.machine(first.machine) as queue:
+            while True:
+                drop, place = await self._placed(drop_id, own.latest)
+                if (drop, place and place.ahead) != shown:
+                    shown = drop, place and place.ahead
+                    yield drop, place
+                if drop.state.final:
+                    return
+                if drop.state is State.RESERVED:
+                    await changed_any(own, queue)
+                else:
+                    await own.changed()
+
+    async def _placed(self, drop_id: str, latest: Drop | None) -> tuple[Drop, Waiting | None]:
+        """A drop and its place, both from one unit of work."""
+        if latest is not None and latest.state not in IN_QUEUE:
+            return latest, None
+        now_ms = self._clock.now_ms()
+
+        def read(tx: Transaction) -> tuple[Drop, Waiting | None]:
+            drop = tx.drops.get(drop_id)
+            assert drop is not None, "drops are never removed"
+            return drop, waiting(tx, drop, now_ms)
+
+        return await self._storage.read(read)
+
+    async def place_of(self, drop: Drop) -> Waiting | None:
+        """Where the drop is in its machine's queue; None if it is not RESERVED or DISPATCHED."""
+        if drop.state not in IN_QUEUE:
+            return None
+        now_ms = self._clock.now_ms()
+        return await self._storage.read(lambda tx: waiting(tx, drop, now_ms))
+
+    async def decision(self, caller: Account, drop: Drop) -> str:
+        """What the operator who decided the drop gave as the reason; empty if nobody did.
+
+        Only administrators are told: it was written for them.
+        """
+        if drop.decided_by is None or not caller.admin:
+            return ""
+        records = await self._storage.read(
+            lambda tx: tx.audit.list(
+                drop_id=drop.id, kinds=(AuditKind.DROP_MOVED,), limit=MOVES_READ
+            )
+        )
+        reasons = (record.facts.get("why") for record in records if record.actor == drop.decided_by)
+        return str(next((reason for reason in reasons if reason), ""))
 
     async def settle(self) -> None:
         """Waits for the outcome of each drop under way that concerns this frontend.
