@@ -202,6 +202,11 @@ class LocalSystem:
         # The same port again after a restart, as browsers expect.
         self.web_port = self.web.wait_for("serving")["port"]
 
+    def set_up(self) -> None:
+        """Installs everything, and starts it."""
+        self.install()
+        self.start()
+
     def stop(self) -> None:
         """Ends everything in good order, the page and the agents first."""
         for process in (self.web, *self.agents.values(), self.frontend):

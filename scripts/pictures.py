@@ -57,8 +57,7 @@ def main() -> None:
         LocalSystem(Path(folder), DEMO) as system,
         sync_playwright() as playwright,
     ):
-        system.install()
-        system.start()
+        system.set_up()
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         _photograph(browser, system.origin)
         browser.close()

@@ -119,8 +119,7 @@ def main() -> int:
     try:
         with LocalSystem(folder, _plan(interactive)) as installation:
             say("Setting up a frontend, three agents, three emulated boards and the page ...")
-            installation.install()
-            installation.start()
+            installation.set_up()
             if show:
                 agree = _show(installation)
             if interactive:

@@ -40,8 +40,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     key.write_text("a key for cards of 32 characters", encoding="utf-8")
     plan = replace(PLAN, frontend={"accounts": f'card_key_file = "{key}"'})
     with LocalSystem(folder, with_own_ports(plan)) as system:
-        system.install()
-        system.start()
+        system.set_up()
         yield system
 
 

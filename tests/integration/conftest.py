@@ -20,8 +20,7 @@ def standing(
 ) -> Iterator[AuditedSystem]:
     """The running system of a module's PLAN."""
     with AuditedSystem(tmp_path_factory.mktemp("system"), request.module.PLAN, templates) as system:
-        system.install()
-        system.start()
+        system.set_up()
         yield system
 
 

@@ -93,8 +93,7 @@ class CertifiedSystem(AuditedSystem):
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory, templates: Path) -> Iterator[AuditedSystem]:
     with CertifiedSystem(tmp_path_factory.mktemp("system"), templates) as system:
-        system.install()
-        system.start()
+        system.set_up()
         yield system
 
 

@@ -76,8 +76,7 @@ def test_fault_22_the_released_agent_or_frontend_works_with_the_present_one(
         agent_commands=released if old_agent else BIN,
     )
     with system:
-        system.install()
-        system.start()
+        system.set_up()
         sell(system)
         system.agents["d"].kill()
         system.agents["d"].start()
@@ -101,8 +100,7 @@ def test_fault_57_what_the_released_agent_takes_for_a_sale_holds_the_credits(
     plan = replace(COUPLE, response_limit_s=1.0)
     system = AuditedSystem(tmp_path / "system", plan, tmp_path, agent_commands=released)
     with system:
-        system.install()
-        system.start()
+        system.set_up()
         system.begin()
         system.boards["d"].fault("found_empty_silent", slot=1)
         lost = system.alice.drop("d/1")
@@ -118,8 +116,7 @@ def test_fault_22_a_client_with_the_released_stubs_buys_from_the_present_fronten
     tmp_path: Path, released: Path
 ) -> None:
     with AuditedSystem(tmp_path / "system", COUPLE, tmp_path) as system:
-        system.install()
-        system.start()
+        system.set_up()
         stubs = released.parent / "site"
         path = f"import sys; sys.path.insert(0, {str(stubs)!r})\n"
         done = programs.run(
@@ -157,8 +154,7 @@ def test_fault_39_a_database_of_the_first_release_is_upgraded_with_its_drops_for
     with AuditedSystem(
         folder, COUPLE, tmp_path, frontend_commands=released, agent_commands=released
     ) as old:
-        old.install()
-        old.start()
+        old.set_up()
         before = sell(old)
         old.stop()
         plan = old.plan

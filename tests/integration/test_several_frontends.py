@@ -67,8 +67,7 @@ PLAN = replace(
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoFrontendSystem]:
     """Two frontends, three machines."""
     with TwoFrontendSystem(tmp_path_factory.mktemp("several"), PLAN) as system:
-        system.install()
-        system.start()
+        system.set_up()
         yield system
 
 

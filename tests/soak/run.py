@@ -59,8 +59,7 @@ def run_soak(folder: Path, seed: int, seconds: float, pause_s: float) -> Report:
         pause_s: Seconds between two faults of one kind at one place, on average.
     """
     with SoakSystem(folder) as system:
-        system.install()
-        system.start()
+        system.set_up()
         history = History(folder / "history.jsonl")
         motors = MotorLog(system)
         motors.start()

@@ -42,8 +42,7 @@ PLAN = Plan(
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     """A frontend, agents, emulated boards and the page, as real processes."""
     with LocalSystem(tmp_path_factory.mktemp("system"), with_own_ports(PLAN)) as system:
-        system.install()
-        system.start()
+        system.set_up()
         yield system
 
 
