@@ -20,6 +20,7 @@ from drink_frontend.storage import (
     items,
     ledger,
     machines,
+    preferences,
     refunds,
     stock,
 )
@@ -37,6 +38,7 @@ MODULES = (
     items,
     ledger,
     machines,
+    preferences,
     refunds,
     stock,
     token_statements,

@@ -21,6 +21,7 @@ from drink_frontend.domain.cards import Card, CardKind
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.items import Item
 from drink_frontend.domain.ledger import TransferKind
+from drink_frontend.domain.preferences import Preferences
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.engine import DatabaseConnection
 from drink_frontend.storage.postgres_engine import PostgresEngine
@@ -48,6 +49,7 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.tokens.add(token("limited", scope=Scope.READ))
     tx.items.add(Item(7, "item 2", "4001", PRICE, 0, 0))
     tx.machines.sell_item("d", 2, tx.items.get(7), 0)
+    tx.preferences.keep("alice", Preferences())
     tx.cards.add(Card("blue", "alice", CardKind.CHIP, 8, None, 0), "key-1")
     for number in (1, 2, 3):
         reserve(tx, order(number))
@@ -192,6 +194,13 @@ CARD: dict[str, Any] = {
 
 ITEM = {"number": 8, "name": "Tea", "price": 1, "created_ms": 0, "updated_ms": 0}
 
+PREFERENCES = {
+    "account": "bob",
+    "favourites": "",
+    "ranked": 0,
+    "language": "",
+}
+
 # What breaks each: a statement, after those that take other guards out of its way.
 BREAKS: dict[str, str | tuple[str, str]] = {
     "compatibility_key": insert("compatibility", revision="0001", oldest="0001"),
@@ -225,6 +234,9 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "cards_account_exists": insert("cards", **CARD | {"account": "nobody"}),
     "cards_kind": insert("cards", **CARD | {"kind": "RING"}),
     "cards_length": insert("cards", **CARD | {"length": 0}),
+    "preferences_key": insert("preferences", **PREFERENCES | {"account": "alice"}),
+    "preferences_account_exists": insert("preferences", **PREFERENCES | {"account": "nobody"}),
+    "preferences_ranked": insert("preferences", **PREFERENCES | {"ranked": 2}),
     "machines_key": machine(name="d"),
     "machines_token_digest_once": machine(token_digest="token"),
     "machines_flags": machine(enabled=2),

@@ -126,6 +126,16 @@ class AccountServiceStub:
                 request_serializer=drink_dot_v1_dot_account__service__pb2.RemoveCardRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_account__service__pb2.RemoveCardResponse.FromString,
                 _registered_method=True)
+        self.GetPreferences = channel.unary_unary(
+                '/drink.v1.AccountService/GetPreferences',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.GetPreferencesRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.GetPreferencesResponse.FromString,
+                _registered_method=True)
+        self.UpdatePreferences = channel.unary_unary(
+                '/drink.v1.AccountService/UpdatePreferences',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.UpdatePreferencesRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.UpdatePreferencesResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
@@ -263,6 +273,20 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPreferences(self, request, context):
+        """The caller's preferences; nobody sees another account's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePreferences(self, request, context):
+        """Changes the caller's preferences.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -355,6 +379,16 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.RemoveCard,
                     request_deserializer=drink_dot_v1_dot_account__service__pb2.RemoveCardRequest.FromString,
                     response_serializer=drink_dot_v1_dot_account__service__pb2.RemoveCardResponse.SerializeToString,
+            ),
+            'GetPreferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPreferences,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.GetPreferencesRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.GetPreferencesResponse.SerializeToString,
+            ),
+            'UpdatePreferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePreferences,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.UpdatePreferencesRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.UpdatePreferencesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -845,6 +879,60 @@ class AccountService:
             '/drink.v1.AccountService/RemoveCard',
             drink_dot_v1_dot_account__service__pb2.RemoveCardRequest.SerializeToString,
             drink_dot_v1_dot_account__service__pb2.RemoveCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPreferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/GetPreferences',
+            drink_dot_v1_dot_account__service__pb2.GetPreferencesRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.GetPreferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePreferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/UpdatePreferences',
+            drink_dot_v1_dot_account__service__pb2.UpdatePreferencesRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.UpdatePreferencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

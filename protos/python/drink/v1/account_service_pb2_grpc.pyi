@@ -79,6 +79,10 @@ class AccountServiceStub:
     """The cards of an account, the oldest first."""
     RemoveCard: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RemoveCardRequest, _account_service_pb2.RemoveCardResponse]
     """Removes a card; ends every login that was made with a card of the account."""
+    GetPreferences: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetPreferencesRequest, _account_service_pb2.GetPreferencesResponse]
+    """The caller's preferences; nobody sees another account's."""
+    UpdatePreferences: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.UpdatePreferencesRequest, _account_service_pb2.UpdatePreferencesResponse]
+    """Changes the caller's preferences."""
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
@@ -131,6 +135,10 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """The cards of an account, the oldest first."""
     RemoveCard: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RemoveCardRequest, _account_service_pb2.RemoveCardResponse]  # type: ignore[assignment]
     """Removes a card; ends every login that was made with a card of the account."""
+    GetPreferences: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetPreferencesRequest, _account_service_pb2.GetPreferencesResponse]  # type: ignore[assignment]
+    """The caller's preferences; nobody sees another account's."""
+    UpdatePreferences: _aio.UnaryUnaryMultiCallable[_account_service_pb2.UpdatePreferencesRequest, _account_service_pb2.UpdatePreferencesResponse]  # type: ignore[assignment]
+    """Changes the caller's preferences."""
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     """Accounts and their credits. All but Login need a bearer token, sent as
@@ -288,5 +296,21 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.RemoveCardResponse, _abc.Awaitable[_account_service_pb2.RemoveCardResponse]]:
         """Removes a card; ends every login that was made with a card of the account."""
+
+    @_abc_1.abstractmethod
+    def GetPreferences(
+        self,
+        request: _account_service_pb2.GetPreferencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.GetPreferencesResponse, _abc.Awaitable[_account_service_pb2.GetPreferencesResponse]]:
+        """The caller's preferences; nobody sees another account's."""
+
+    @_abc_1.abstractmethod
+    def UpdatePreferences(
+        self,
+        request: _account_service_pb2.UpdatePreferencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.UpdatePreferencesResponse, _abc.Awaitable[_account_service_pb2.UpdatePreferencesResponse]]:
+        """Changes the caller's preferences."""
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,6 +12,7 @@ from drink_cli.commands.drops import cancel, drop, history, report, show
 from drink_cli.commands.items import items
 from drink_cli.commands.machines import machines, watch
 from drink_cli.commands.manual import man
+from drink_cli.commands.preferences import favourites, preferences
 from drink_cli.commands.session import session
 from drink_cli.commands.tokens import tokens
 from drink_cli.context import Shared
@@ -38,6 +39,8 @@ main.command()(watch)
 main.command()(balance)
 main.command()(send)
 main.command()(session)
+main.command()(preferences)
+main.add_typer(favourites, name="favourites")
 main.add_typer(tokens, name="tokens")
 main.add_typer(cards, name="cards")
 main.command()(man)

@@ -35,6 +35,7 @@ from drink_frontend.rpc.conversion import (
     timestamp,
     token_message,
 )
+from drink_frontend.rpc.preferences_conversion import parse_favourite, preferences_message
 from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.transfers import Transfers
@@ -54,6 +55,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self._transfers = transfers
         self._tokens = accounts.tokens
         self._cards = accounts.cards
+        self._preferences = accounts.preferences
         self._pages = pages
 
     async def Login(self, request: pb.LoginRequest, _context: Context) -> pb.LoginResponse:
@@ -307,6 +309,28 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         account, card_id = parse_card_name(request.name, "name")
         await self._cards.remove(caller(), account, card_id)
         return pb.RemoveCardResponse()
+
+    async def GetPreferences(
+        self, _request: pb.GetPreferencesRequest, _context: Context
+    ) -> pb.GetPreferencesResponse:
+        """The caller's preferences."""
+        found = await self._preferences.get(caller().name)
+        return pb.GetPreferencesResponse(preferences=preferences_message(found))
+
+    async def UpdatePreferences(
+        self, request: pb.UpdatePreferencesRequest, _context: Context
+    ) -> pb.UpdatePreferencesResponse:
+        """Changes what is given of the caller's preferences."""
+        favourites = None
+        if request.HasField("favourites"):
+            favourites = [parse_favourite(name) for name in request.favourites.names]
+        changed = await self._preferences.change(
+            caller().name,
+            favourites=favourites,
+            ranked=request.ranked if request.HasField("ranked") else None,
+            language=request.language if request.HasField("language") else None,
+        )
+        return pb.UpdatePreferencesResponse(preferences=preferences_message(changed))
 
 
 def _place(token: AccessToken) -> str:

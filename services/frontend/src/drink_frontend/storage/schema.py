@@ -18,7 +18,9 @@ OLDEST = "SELECT oldest FROM compatibility JOIN alembic_version ON revision = ve
 
 _APPEND_ONLY = frozenset({"audit", "refunds", "stock_movements", "transfers"})
 _ONLY_READ = frozenset({"compatibility"})
-_SHRINKING = frozenset({"cards", "frontends", "items", "scoped_tokens", "tokens", "writers"})
+_SHRINKING = frozenset(
+    {"cards", "frontends", "items", "preferences", "scoped_tokens", "tokens", "writers"}
+)
 
 
 def rights_on(table: str) -> Sequence[str]:

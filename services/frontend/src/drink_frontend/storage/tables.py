@@ -39,7 +39,7 @@ from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import STOCK_MAX, MovementKind, Sensor
 from drink_frontend.domain.tokens import Scope
 
-SCHEMA_REVISION = "0009"
+SCHEMA_REVISION = "0010"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -213,6 +213,18 @@ cards = Table(
     **_STRICT_BY_KEY,
 )
 """Cards with which people log in: each number as a hash under a key that is not in the database."""
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("account", _TEXT, ForeignKey("accounts.name"), primary_key=True, nullable=False),
+    _text("favourites"),
+    _column("ranked"),
+    _text("language"),
+    _check("ranked", "ranked IN (0, 1)"),
+    **_STRICT_BY_KEY,
+)
+"""What people prefer: a row for each account that has said so."""
 
 frontends = Table(
     "frontends",

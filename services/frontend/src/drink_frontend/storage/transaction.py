@@ -15,6 +15,7 @@ from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.items import ItemTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import FrontendTable, MachineTable
+from drink_frontend.storage.preferences import PreferenceTable
 from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.schema import rights_on
 from drink_frontend.storage.statements import Executor, Statement
@@ -38,6 +39,7 @@ class Transaction:
         accounts: Accounts and credentials.
         cards: Cards with which people log in.
         tokens: Bearer tokens.
+        preferences: Preferences of accounts.
         ledger: Transfers.
         machines: Machines and slots.
         items: Items that slots sell.
@@ -61,6 +63,7 @@ class Transaction:
         "items",
         "ledger",
         "machines",
+        "preferences",
         "refunds",
         "stock",
         "tokens",
@@ -73,6 +76,7 @@ class Transaction:
         self.accounts = AccountTable(executor, self.touched)
         self.cards = CardTable(executor, self.touched)
         self.tokens = TokenTable(executor, self.touched, tokens_max)
+        self.preferences = PreferenceTable(executor)
         self.ledger = LedgerTable(executor, self.touched)
         self.machines = MachineTable(executor, self.touched)
         self.items = ItemTable(executor, self.touched)

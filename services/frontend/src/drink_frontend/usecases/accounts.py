@@ -28,6 +28,7 @@ from drink_frontend.storage.statements import SEQUENCE_MAX
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.cards import Cards, chip_digests
 from drink_frontend.usecases.logins import Logins
+from drink_frontend.usecases.preferences import AccountPreferences
 from drink_frontend.usecases.settings import AccountSettings
 from drink_frontend.usecases.tokens import Tokens, digest
 from drink_frontend.usecases.users import check_administered, user, user_shown
@@ -62,6 +63,7 @@ class Accounts:
 
     Attributes:
         cards: The use cases of cards.
+        preferences: The use cases of preferences.
         tokens: The use cases of bearer tokens.
     """
 
@@ -82,6 +84,7 @@ class Accounts:
         self._randomness = randomness
         self._card_key = card_key
         self.cards = Cards(storage, clock, card_key)
+        self.preferences = AccountPreferences(storage, clock)
         self.tokens = Tokens(storage, clock, randomness, settings.token_ttl_s)
         self._logins = Logins(clock, settings.logins, sleep)
 
@@ -261,6 +264,7 @@ class Accounts:
                 )
                 tx.tokens.remove_all(earlier.name)
                 tx.cards.remove_all(earlier.name)
+                tx.preferences.remove(earlier.name)
                 facts = {"readmitted": True, **given, **_limited(tx, 0)}
                 _audit(tx, actor, earlier.name, now_ms, facts)
                 return user(tx, earlier.name)
