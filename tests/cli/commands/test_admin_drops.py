@@ -84,6 +84,22 @@ def test_everybodys_drops_are_selected_by_place_item_and_time(administrator: Dri
     assert not listed("--before", "2026-01-01")
 
 
+def test_who_may_refund_does_so_without_admin_too(administrator: Drink) -> None:
+    administrator.login(ALICE, "--profile", "alice")
+    bought = json.loads(administrator("--json", "--profile", "alice", "drop", "d/1").output)
+    refund = ("refund", bought["drop"], "--why", "it was warm", "--request-id", "mine")
+
+    given = administrator(*refund, "--credits", "20")
+    again = administrator("--json", *refund, "--credits", "20")
+    more = administrator("refund", bought["drop"], "--why", "all of it")
+
+    assert given.output.endswith("alice has 20 of 50 credits back\n")
+    assert json.loads(again.output)["refunded"] == 20
+    assert more.exit_code == Exit.REFUSED
+    below = administrator("refund", bought["drop"], "--why", "x", "--credits", "-1")
+    assert below.exit_code == Exit.USAGE
+
+
 def test_a_paid_drop_is_refunded_once(administrator: Drink) -> None:
     administrator.login(ALICE, "--profile", "alice")
     bought = json.loads(administrator("--json", "--profile", "alice", "drop", "d/1").output)

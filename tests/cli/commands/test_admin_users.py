@@ -24,6 +24,21 @@ def test_a_user_that_is_there_is_not_made_again(administrator: Drink) -> None:
     assert administrator("admin", "user", "add", "dave", "--ibutton", "zz").exit_code == Exit.USAGE
 
 
+def test_closing_somebody_tells_what_is_still_open(administrator: Drink) -> None:
+    for name in ("gina", "hugo"):
+        administrator("admin", "user", "add", name)
+    administrator("admin", "credits", "add", "gina", "70")
+    administrator("admin", "user", "change", "hugo", "--credit-limit", "50")
+
+    closed = administrator("admin", "user", "change", "gina", "--close")
+    as_json = administrator("--json", "admin", "user", "change", "hugo", "--close")
+    again = administrator("admin", "user", "change", "gina", "--open")
+
+    assert closed.output.endswith("; closed. Still open: 70 credits to pay out\n")
+    assert json.loads(as_json.output)["open_drops"] == []
+    assert "Still open" not in again.output
+
+
 def test_a_closed_user_is_out_at_once_and_can_come_back(administrator: Drink) -> None:
     administrator("admin", "user", "add", "frank", "--password", typed="frank-one\n")
     administrator.login(UserPlan("frank", "frank-one", 0), "--profile", "frank")

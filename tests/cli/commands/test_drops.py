@@ -128,6 +128,18 @@ def test_history_shows_drops_and_entries(alice: Drink) -> None:
     assert "dispensed" in alice("history").output
 
 
+def test_a_buyer_is_refused_a_refund_where_the_house_allows_none(alice: Drink) -> None:
+    bought = json.loads(alice("--json", "drop", "d/1").output)["drop"]
+
+    refused = alice("refund", bought, "--why", "it was warm")
+
+    assert refused.exit_code == Exit.FORBIDDEN
+    assert "administrators" in refused.output
+    assert alice("refund", bought).exit_code == Exit.USAGE
+    assert alice("refund", bought, "--why", "x", "--credits", "half").exit_code == Exit.USAGE
+    assert json.loads(alice("--json", "show", bought).output)["refunded"] == 0
+
+
 def test_history_selects_by_place_item_and_time(alice: Drink) -> None:
     dropped = json.loads(alice("--json", "drop", "d/1").output)["drop"]
 

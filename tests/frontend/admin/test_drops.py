@@ -95,6 +95,14 @@ def test_drops_cannot_be_listed_by_a_slot_of_no_machine(furnished: Operator) -> 
     assert "FIELD_INVALID" in furnished.refused("drops", "list", "--item", "x" * 65)
 
 
+def test_closing_the_buyer_says_what_is_still_open(furnished: Operator, unknown: str) -> None:
+    told = furnished.admin("user", "change", "alice", "--closed", "--force")
+    assert told.splitlines() == [
+        "alice owns 100 credits, 50 of them held",
+        f"open: {unknown}  UNKNOWN  50 credits",
+    ]
+
+
 def test_one_drop_is_shown_with_its_history_and_evidence(furnished: Operator, unknown: str) -> None:
     text = furnished.admin("drops", "show", unknown)
     assert text.splitlines()[0] == f"{unknown}  UNKNOWN BOARD_SILENT"

@@ -120,6 +120,25 @@ class TestAccounts:
         assert made == login.account
         assert made.create_time.ToMilliseconds() == frontend.bench.clock.now_ms()
 
+    async def test_closing_an_account_says_what_is_still_open(self, frontend: Frontend) -> None:
+        bench = frontend.bench
+        settled = await bench.dispatched("r-settled")
+        await bench.report(settled)
+        unknown = await bench.dispatched("r-unknown")
+        await bench.report(unknown, State.UNKNOWN, Cause.BOARD_SILENT)
+        waiting = await bench.place("r-waiting", delay_s=60)
+        request = accounts.UpdateAccountRequest(name="accounts/ann", closed=True)
+
+        for _ in range(2):
+            answer = await frontend.call(request, ROOT)
+            assert list(answer.open_drops) == [f"drops/{waiting.id}", f"drops/{unknown.id}"]
+            assert (answer.account.posted_credits, answer.account.held_credits) == (150, 100)
+        bob = accounts.UpdateAccountRequest(name="accounts/bob", closed=True)
+        assert not (await frontend.call(bob, ROOT)).open_drops
+        # What changes something else says nothing of drops.
+        opened = accounts.UpdateAccountRequest(name="accounts/ann", closed=False)
+        assert not (await frontend.call(opened, ROOT)).open_drops
+
     async def test_a_closed_account_is_out_and_comes_back_without_what_it_had(
         self, frontend: Frontend
     ) -> None:

@@ -1117,18 +1117,29 @@ class UpdateAccountResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_FIELD_NUMBER: _builtins.int
+    OPEN_DROPS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def account(self) -> Global___Account:
-        """The account."""
+        """The account. Of one that was closed, posted_credits are still to be paid
+        out or, below zero, to be collected.
+        """
+
+    @_builtins.property
+    def open_drops(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """If the request closes the account: its drops that have no final outcome,
+        `drops/{drop}`, newest first, 100 at most. They go on, and their credits
+        stay held until then.
+        """
 
     def __init__(
         self,
         *,
         account: Global___Account | None = ...,
+        open_drops: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "open_drops", b"open_drops"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

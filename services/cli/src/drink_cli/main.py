@@ -8,7 +8,7 @@ import typer
 from drink_cli.commands.account import balance, login, logout, password, send, whoami
 from drink_cli.commands.admin import admin
 from drink_cli.commands.cards import cards
-from drink_cli.commands.drops import cancel, drop, history, report, show
+from drink_cli.commands.drops import cancel, drop, history, refund, report, show
 from drink_cli.commands.items import items
 from drink_cli.commands.machines import machines, watch
 from drink_cli.commands.manual import man
@@ -34,6 +34,7 @@ main.command()(drop)
 main.command()(show)
 main.command()(cancel)
 main.command()(report)
+main.command(context_settings={"ignore_unknown_options": True})(refund)
 main.command()(history)
 main.command()(watch)
 main.command()(balance)

@@ -13,6 +13,7 @@ from drink_cli.commands.drops import (
     drop_facts,
     drop_rows,
     drop_sentence,
+    give_back,
 )
 from drink_cli.context import RequestId, command, shared
 from drink_cli.errors import CommandError, Exit
@@ -118,7 +119,6 @@ def refund(
     request_id: RequestId,
 ) -> None:
     """Give back what was paid for a drop, once, in whole or part."""
-    options = shared(context)
     request = pb.RefundDropRequest(
         request_id=request_id,
         name=f"drops/{short(name)}",
@@ -126,13 +126,7 @@ def refund(
         reason=why,
         restock=restock,
     )
-    with options.api() as api:
-        drop = api.call(api.drops.RefundDrop, request).drop
-    options.output.result(
-        {**drop_facts(drop), "request_id": request.request_id},
-        f"{short(drop.name)}: {short(drop.account)} has {drop.refunded_credits}"
-        f" of {drop.price} credits back",
-    )
+    give_back(shared(context), request)
 
 
 def _record(record: pb.DropRecord) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from drink.v1 import account_service_pb2 as pb
 from drink_cli.commands.account import account_facts, account_sentence, asked_secret
 from drink_cli.context import EntryReason, RequestId, command, shared
 from drink_cli.errors import CommandError, Exit
+from drink_cli.text import short
 
 users = typer.Typer(help="Users.", no_args_is_help=True, rich_markup_mode=None)
 credits_ = typer.Typer(help="Credits of users.", no_args_is_help=True, rich_markup_mode=None)
@@ -119,8 +120,12 @@ def change_user(
         credit_limit=credit_limit,
     )
     with options.api() as api:
-        account = api.call(api.accounts.UpdateAccount, request).account
-    options.output.result(account_facts(account), _sentence(account))
+        answer = api.call(api.accounts.UpdateAccount, request)
+    left = [short(each) for each in answer.open_drops]
+    options.output.result(
+        {**account_facts(answer.account), "open_drops": left},
+        _sentence(answer.account) + (_left_open(answer.account, left) if closed else ""),
+    )
 
 
 @users.command("password")
@@ -202,3 +207,13 @@ def _sentence(account: pb.Account) -> str:
     if account.closed:
         facts.append("closed")
     return "; ".join(facts)
+
+
+def _left_open(account: pb.Account, drops: list[str]) -> str:
+    """What is still open of an account that was just closed, for people; empty for nothing."""
+    owned, open_ = account.posted_credits, []
+    if owned:
+        open_.append(f"{owned} credits to pay out" if owned > 0 else f"{-owned} credits to collect")
+    if drops:
+        open_.append(f"{account.held_credits} credits held for {', '.join(drops)}")
+    return f". Still open: {'; '.join(open_)}" if open_ else ""

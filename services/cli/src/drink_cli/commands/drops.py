@@ -9,7 +9,7 @@ import typer
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as pb
 from drink_cli.api import Api
-from drink_cli.context import Shared, command, shared
+from drink_cli.context import RequestId, Shared, command, shared
 from drink_cli.errors import CallError, CommandError, Exit
 from drink_cli.filters import At, Before, Item, Since, drop_filters, time_range
 from drink_cli.follow import Progress, is_answered, queue_words, states
@@ -359,6 +359,39 @@ def report(
     with options.api() as api:
         drop = api.call(api.drops.ReportDrop, request).drop
     options.output.result(drop_facts(drop), f"{short(drop.name)}: kept with the drop")
+
+
+@command
+def refund(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="DROP")],
+    *,
+    why: Annotated[str, typer.Option(help="Why, for administrators and the own entries.")],
+    number: Annotated[
+        int | None, typer.Option("--credits", help="So many; all that was paid if not given.")
+    ] = None,
+    request_id: RequestId,
+) -> None:
+    """Give an own drop back, once, where the house lets buyers do so for some minutes."""
+    request = pb.RefundDropRequest(
+        request_id=request_id, name=f"drops/{short(name)}", credits=number, reason=why
+    )
+    give_back(shared(context), request)
+
+
+def give_back(options: Shared, request: pb.RefundDropRequest) -> None:
+    """Asks for a refund, and tells it.
+
+    Raises:
+        CallError: the server refused, or did not answer.
+    """
+    with options.api() as api:
+        drop = api.call(api.drops.RefundDrop, request).drop
+    options.output.result(
+        {**drop_facts(drop), "request_id": request.request_id},
+        f"{short(drop.name)}: {short(drop.account)} has {drop.refunded_credits}"
+        f" of {drop.price} credits back",
+    )
 
 
 @command

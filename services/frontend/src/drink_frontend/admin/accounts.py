@@ -2,7 +2,8 @@
 
 import getpass
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +18,10 @@ from drink_frontend.admin.command import (
     table,
 )
 from drink_frontend.domain.cards import CardKind
-from drink_frontend.domain.entities import Account
+from drink_frontend.domain.entities import Account, Drop
+
+if TYPE_CHECKING:
+    from drink_frontend.app import Administration
 
 users = typer.Typer(help="Users.", no_args_is_help=True)
 credits_ = typer.Typer(help="Credits.", no_args_is_help=True)
@@ -91,9 +95,9 @@ def change(
     A new iButton, or none, ends what the one before it had let in.
     """
     secret = _password(password)
-    run(
-        context,
-        lambda drink: drink.accounts.change(
+
+    async def change(drink: "Administration") -> tuple[Account, Sequence[Drop]]:
+        account = await drink.accounts.change(
             operator(),
             name,
             password=secret,
@@ -103,8 +107,14 @@ def change(
             closed=closed,
             credit_limit=credit_limit,
             force=force,
-        ),
-    )
+        )
+        return account, await drink.accounts.open_drops(account.name) if closed else ()
+
+    account, left = run(context, change)
+    if closed and (account.posted or left):
+        typer.echo(f"{account.name} owns {account.posted} credits, {account.held} of them held")
+    for drop in left:
+        typer.echo(f"open: {drop.id}  {drop.state}  {drop.price} credits")
 
 
 @users.command("list")

@@ -21,6 +21,7 @@ from drink_frontend.rpc.calls import Context, administrator, caller, current_cal
 from drink_frontend.rpc.conversion import (
     account_message,
     card_message,
+    drop_name,
     entry_message,
     entry_selection,
     page_limit,
@@ -269,7 +270,10 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
             no_ibutton=request.HasField("ibutton") and not request.ibutton,
             credit_limit=request.credit_limit if request.HasField("credit_limit") else None,
         )
-        return pb.UpdateAccountResponse(account=account_message(account))
+        left = await self._accounts.open_drops(account.name) if request.closed else ()
+        return pb.UpdateAccountResponse(
+            account=account_message(account), open_drops=[drop_name(drop.id) for drop in left]
+        )
 
     async def SetPassword(
         self, request: pb.SetPasswordRequest, _context: Context

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from drink_frontend.domain.cards import CardKey, CardKind, is_kiosk_only
-from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Proof
+from drink_frontend.domain.drop import State
+from drink_frontend.domain.entities import (
+    Account,
+    AuditKind,
+    AuditRecord,
+    Drop,
+    DropSelection,
+    Proof,
+)
 from drink_frontend.domain.errors import (
     AccountNotFoundError,
     AlreadyExistsError,
@@ -32,6 +40,10 @@ from drink_frontend.usecases.preferences import AccountPreferences
 from drink_frontend.usecases.settings import AccountSettings
 from drink_frontend.usecases.tokens import Tokens, digest
 from drink_frontend.usecases.users import check_administered, user, user_shown
+
+OPEN_DROPS_MAX = 100
+"""Drops without a final outcome that are named when an account is closed: more than one buyer can
+have waiting, and a list that a person can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +364,13 @@ class Accounts:
             return user(tx, before.name)
 
         return await self._storage.write(change)
+
+    async def open_drops(self, name: str) -> Sequence[Drop]:
+        """The newest drops of an account that have no final outcome, OPEN_DROPS_MAX at most."""
+        selection = DropSelection(
+            account=name, states=tuple(state for state in State if not state.final)
+        )
+        return await self._storage.read(lambda tx: tx.drops.list(selection, None, OPEN_DROPS_MAX))
 
     def _check_no_card(self, tx: Transaction, ibutton: str | None) -> None:
         """Raises AlreadyExistsError if the iButton is a card of an account, whose it stays."""
