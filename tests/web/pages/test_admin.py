@@ -3,9 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from drink.v1 import drop_service_pb2 as drops
 from drink_frontend.domain.entities import Reach
-from drink_web.pages.admin import told
 from tests.support.rpc_frontend import PASSWORD
 from tests.web.visitor import LIMIT_S, House, Visitor, running_house
 
@@ -74,35 +72,6 @@ async def test_an_unknown_drop_is_decided_with_a_reason_and_a_second_look(tmp_pa
         page = await admin.get(f"/admin/drops/{drop.id}")
         assert "Decided by root" in page.text
         assert "still in its slot" in page.text
-
-
-def test_evidence_is_told_in_its_order() -> None:
-    record = drops.DropRecord(kind="DROP_MOVED")
-    record.facts.update(
-        {
-            "from": "DISPATCHED",
-            "to": "UNKNOWN",
-            "cause": "BOARD_SILENT",
-            "revision": 2,
-            "evidence": {
-                "lines": [
-                    {"direction": "SENT", "offset_ms": 0, "text": "31"},
-                    {"direction": "RECEIVED", "offset_ms": 1565, "text": "71"},
-                ],
-                "sensor_before": "STOCKED",
-                "contradiction": "",
-            },
-        }
-    )
-    assert told(record) == [
-        "DISPATCHED → UNKNOWN",
-        "cause: BOARD_SILENT",
-        "revision: 2",
-        "+0.0 s → 31",
-        "+1.6 s ← 71",
-        "sensor_before: STOCKED",
-    ]
-    assert told(drops.DropRecord()) == []
 
 
 async def test_who_comes_second_is_told_who_decided(tmp_path: Path) -> None:
@@ -189,3 +158,75 @@ async def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         admin = await root(house)
         for path in ("/admin/machines/d/9", "/admin/machines/x/1", "/admin/drops/x"):
             assert (await admin.get(path)).status in (400, 404)
+
+
+REFUND = {"request_id": "refund-1", "credits": "20", "reason": "<b>warm</b>"}
+
+
+async def test_a_paid_drop_is_refunded_once(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        drop = await house.bench.dispatched()
+        await house.bench.report(drop)
+        admin, path = await root(house), f"/admin/drops/{drop.id}/refund"
+        form = {**REFUND, "restock": "yes"}
+        form["request_id"] = (await admin.get(f"/admin/drops/{drop.id}")).field("request_id")
+        for _ in range(2):
+            assert (await admin.post(path, form)).goal == f"/admin/drops/{drop.id}"
+        assert await house.bench.credits() == (170, 0)
+        assert (await house.bench.slot("d", 1)).on_hand == 3
+        page = await admin.get(f"/admin/drops/{drop.id}")
+        assert "20 credits given back." in page.text
+        assert "/refund" not in page.text
+        assert "&lt;b&gt;warm" in (await (await house.ann()).get("/history/credits")).text
+        late = await admin.post(path, {**form, "request_id": "refund-2"})
+        assert late.status == 409
+        assert "refunded already" in late.text
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"credits": "0"}, 422),
+        ({"credits": "51"}, 422),
+        ({"credits": "x"}, 422),
+        ({"reason": " "}, 422),
+        ({"reason": "x" * 201}, 422),
+        ({"request_id": "a b"}, 400),
+    ],
+)
+async def test_a_wrong_refund_gives_nothing_back(
+    tmp_path: Path, form: dict[str, str], status: int
+) -> None:
+    async with running_house(tmp_path) as house:
+        drop = await house.bench.dispatched()
+        await house.bench.report(drop)
+        admin = await root(house)
+        answer = await admin.post(f"/admin/drops/{drop.id}/refund", {**REFUND, **form})
+        assert answer.status == status
+        assert await house.bench.credits() == (150, 0)
+
+
+async def test_only_what_was_paid_is_refunded_and_not_by_others(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        drop = await house.bench.dispatched()
+        admin, path = await root(house), f"/admin/drops/{drop.id}/refund"
+        assert "/refund" not in (await admin.get(f"/admin/drops/{drop.id}")).text
+        early = await admin.post(path, REFUND)
+        assert early.status == 409
+        assert "Nothing was paid" in early.text
+        await house.bench.report(drop)
+        assert (await (await house.ann()).post(path, REFUND)).status == 403
+        assert await house.bench.credits() == (150, 0)
+
+
+async def test_a_refund_without_an_answer_is_sent_again(tmp_path: Path) -> None:
+    async with running_house(tmp_path, frontend={"call_limit_s": 1}) as house:
+        drop = await house.bench.dispatched()
+        await house.bench.report(drop)
+        admin, path = await root(house), f"/admin/drops/{drop.id}/refund"
+        house.bench.storage.is_doubtful = True
+        lost = await admin.post(path, REFUND)
+        house.bench.storage.is_doubtful = False
+        assert lost.status == 503
+        assert (await admin.post(path, REFUND)).status == 303
+        assert await house.bench.credits() == (170, 0)

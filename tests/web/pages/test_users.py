@@ -103,3 +103,60 @@ async def test_members_see_no_users(tmp_path: Path) -> None:
 async def test_a_user_who_is_not_there_is_said(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
         assert (await (await root(house)).get("/admin/users/nobody")).status == 404
+
+
+async def test_a_user_gets_a_credit_limit(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        done = await admin.post("/admin/users/ann", {"do": "limit", "limit": " 70 "})
+        assert done.status == 303
+        assert (await house.bench.account("ann")).credit_limit == 70
+        assert 'name="limit" value="70"' in (await admin.get("/admin/users/ann")).text
+        for wrong in ("", "-1", "x", "1000001"):
+            answer = await admin.post("/admin/users/ann", {"do": "limit", "limit": wrong})
+            assert answer.status == 422
+        member = await (await house.ann()).post("/admin/users/ann", {"do": "limit", "limit": "9"})
+        assert member.status == 403
+        assert (await house.bench.account("ann")).credit_limit == 70
+
+
+async def test_a_user_gets_and_loses_a_card(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        form = {"do": "card", "kind": "chip", "number": "0123456789abcdee", "title": "<b>ring"}
+        assert (await admin.post("/admin/users/ann", form)).status == 303
+        page = await admin.get("/admin/users/ann")
+        assert "&lt;b&gt;ring" in page.text
+        assert "0123456789abcdee" not in page.text.lower()
+        taken = await admin.post("/admin/users/bob", form)
+        assert taken.status == 409
+        assert "Somebody has this card" in taken.text
+        remove = {"do": "card_remove", "card": page.field("card")}
+        # A name of another user's card is not taken on this user's page.
+        assert (await admin.post("/admin/users/bob", remove)).status == 422
+        assert (await admin.post("/admin/users/ann", remove)).status == 303
+        assert (await admin.post("/admin/users/ann", remove)).status == 409
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"kind": "chip", "number": "123"},
+        {"kind": "chip", "number": "xyzxyzxyz"},
+        {"kind": "barcode", "number": "12 34 56"},
+        {"kind": "", "number": "0123456789abcdee"},
+        {"kind": "chip", "number": "0123456789abcdee", "title": "x" * 201},
+    ],
+)
+async def test_a_wrong_card_is_not_added(tmp_path: Path, form: dict[str, str]) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        assert (await admin.post("/admin/users/ann", {"do": "card", **form})).status == 422
+        assert "card_remove" not in (await admin.get("/admin/users/ann")).text
+
+
+async def test_the_last_drops_of_a_user_lead_to_their_pages(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        drop = await house.bench.place()
+        page = await (await root(house)).get("/admin/users/ann")
+        assert f'href="/admin/drops/{drop.id}"' in page.text

@@ -10,7 +10,12 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from drink.v1 import account_service_pb2_grpc, drop_service_pb2_grpc, machine_service_pb2_grpc
+from drink.v1 import (
+    account_service_pb2_grpc,
+    alarm_service_pb2_grpc,
+    drop_service_pb2_grpc,
+    machine_service_pb2_grpc,
+)
 from drink_web.errors import CallError
 from drink_web.settings import ConfigError, FrontendSettings, is_loopback
 
@@ -26,6 +31,7 @@ SERVICE_CONFIG = {
                 {"service": "drink.v1.DropService"},
                 {"service": "drink.v1.MachineService"},
                 {"service": "drink.v1.AccountService"},
+                {"service": "drink.v1.AlarmService"},
             ],
             "retryPolicy": {
                 "maxAttempts": 4,
@@ -66,6 +72,7 @@ class Api:
         self._gateway = _gateway(settings)
         self._channel = _open(settings)
         self.accounts: Any = account_service_pb2_grpc.AccountServiceStub(self._channel)
+        self.alarms: Any = alarm_service_pb2_grpc.AlarmServiceStub(self._channel)
         self.drops: Any = drop_service_pb2_grpc.DropServiceStub(self._channel)
         self.machines: Any = machine_service_pb2_grpc.MachineServiceStub(self._channel)
 

@@ -23,7 +23,18 @@ from drink_web.assets import Assets
 from drink_web.cookies import Cookies
 from drink_web.errors import CallError, PageError
 from drink_web.house import House
-from drink_web.pages import account, admin, drops, history, login, users
+from drink_web.pages import (
+    account,
+    admin,
+    alarms,
+    devices,
+    drops,
+    history,
+    login,
+    machines,
+    restock,
+    users,
+)
 from drink_web.pages.home import Home
 from drink_web.rest.routes import routes as rest_routes
 from drink_web.security import SecurityHeaders, is_same_origin
@@ -119,11 +130,21 @@ def _member_routes() -> Sequence[tuple[str, str, Handler]]:
         ("GET", "/account", account.show),
         ("POST", "/account/send", account.send),
         ("POST", "/account/password", account.change_password),
+        ("GET", "/account/devices", devices.show),
+        ("POST", "/account/devices", devices.change),
         ("GET", "/admin", admin.show_today),
+        ("GET", "/admin/alarms", alarms.show),
+        ("POST", "/admin/alarms/{alarm}", alarms.change),
         ("GET", "/admin/drops/{drop}", admin.show_drop),
         ("POST", "/admin/drops/{drop}/decide", admin.decide),
+        ("POST", "/admin/drops/{drop}/refund", admin.refund),
+        ("GET", "/admin/restock", restock.show),
+        ("POST", "/admin/restock/{machine}", restock.put_in),
+        ("GET", "/admin/machines/{machine}", machines.show),
+        ("POST", "/admin/machines/{machine}/token", machines.issue_token),
         ("GET", "/admin/machines/{machine}/{slot}", admin.show_slot),
         ("POST", "/admin/machines/{machine}/{slot}", admin.change_slot),
+        ("POST", "/admin/machines/{machine}/{slot}/count", restock.count),
         ("GET", "/admin/users", users.show_users),
         ("POST", "/admin/users", users.make),
         ("GET", "/admin/users/{user}", users.show_user),

@@ -8,8 +8,8 @@ from starlette.requests import Request
 
 from drink_web.errors import PageError
 
-FIELDS_MAX = 16
-"""Fields of a form; the largest has four."""
+FIELDS_MAX = 128
+"""Fields of a form; the largest has one for each of a machine's 99 slots."""
 
 
 async def read_body(request: Request, *, bytes_max: int, limit_s: float) -> bytes:

@@ -21,6 +21,8 @@ ENUMS: Mapping[str, Any] = {
     "cause": drops.Drop.Cause,
     "reach": machines.Machine.Reach,
     "kind": accounts.Entry.Kind,
+    "scope": accounts.TokenScope,
+    "card": accounts.Card.Kind,
 }
 """Values of the API that have words, by their section in the file."""
 
@@ -48,7 +50,7 @@ class Texts:
         return self("credits_one") if count == 1 else self("credits", n=count)
 
     def word(self, enum: str, value: int) -> str:
-        """A value of the API in words: `state`, `cause`, `reach` or `kind`.
+        """A value of the API in words: `state`, `cause`, `reach`, `kind`, `scope` or `card`.
 
         A newer server may have values that this page does not know; they are shown as numbers.
         """

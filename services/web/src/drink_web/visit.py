@@ -110,6 +110,17 @@ class Visit:
             answer = await self.call(method, accounts.GetAccountRequest())
             self.account = answer.account
 
+    async def require_admin(self) -> None:
+        """Reads the caller's account, and refuses it unless it is an administrator's.
+
+        Raises:
+            PageError: the caller is no administrator.
+            CallError: the login is no longer good, or the frontend does not answer.
+        """
+        await self.look_up_account()
+        if self.account is None or not self.account.admin:
+            raise PageError(403, "admin_only")
+
     def drop_view(self, drop: drops.Drop, *, is_late: bool = False) -> views.DropView:
         """The view of a drop, with the present state of its machine."""
         machine = self.site.house.machines.get(views.machine_of(drop.slot))

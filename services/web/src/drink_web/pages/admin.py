@@ -1,17 +1,17 @@
 """What administrators do: see what needs a hand, decide unknown drops, change slots."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
 from starlette.responses import Response
 
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
 from drink_web import views
 from drink_web.errors import CallError, PageError
+from drink_web.pages import alarms
+from drink_web.pages.facts import told
 from drink_web.visit import Visit
 
 UNKNOWN_MAX = 50
@@ -30,12 +30,14 @@ class Today:
         away: Machines that cannot sell.
         warm: Machines that are too warm.
         low: Slots that sell and are empty or nearly so, with their machines.
+        alarms: Alarms that are not closed, but for those of unknown drops.
     """
 
     unknown: Sequence[views.DropView]
     away: Sequence[views.MachineView]
     warm: Sequence[views.MachineView]
     low: Sequence[tuple[views.MachineView, views.Tile]]
+    alarms: Sequence[alarms.AlarmView]
 
 
 async def show_today(visit: Visit) -> Response:
@@ -63,6 +65,7 @@ async def show_today(visit: Visit) -> Response:
             for tile in view.tiles
             if tile.state == "sold_out" or tile.few
         ],
+        alarms=[view for view in await alarms.list_open(visit) if not view.needs_decision],
     )
     return visit.page("admin_today.html", here="admin", today=today, machines=known.values())
 
@@ -73,16 +76,23 @@ async def show_drop(visit: Visit) -> Response:
 
 
 async def _drop_page(
-    visit: Visit, status: int = 200, *, problem: str = "", outcome: str = "", reason: str = ""
+    visit: Visit,
+    status: int = 200,
+    *,
+    problem: str = "",
+    outcome: str = "",
+    reason: str = "",
+    request_id: str = "",
 ) -> Response:
     """The page of a drop.
 
     Args:
         visit: For whom.
         status: HTTP status.
-        problem: What is wrong with the decision.
+        problem: What is wrong with the decision or the refund.
         outcome: Chosen so far; with a reason and no problem it is asked for confirmation.
         reason: Written so far.
+        request_id: Names the refund that is repeated; empty for a new one.
     """
     name = f"drops/{visit.request.path_params['drop']}"
     drop = (await visit.call(visit.site.api.drops.GetDrop, drops.GetDropRequest(name=name))).drop
@@ -98,38 +108,8 @@ async def _drop_page(
         problem=problem,
         outcome=outcome,
         reason=reason,
+        name=request_id or f"web-{views.new_page()}",
     )
-
-
-def told(record: drops.DropRecord) -> Sequence[str]:
-    """What a record tells, a line each: the step, its facts, then the evidence in its order.
-
-    A line that the board was sent begins with the seconds since the command and an arrow to the
-    right, one that it answered with an arrow to the left.
-    """
-    facts = MessageToDict(record.facts)
-    evidence = facts.pop("evidence", None)
-    before, after = facts.pop("from", ""), facts.pop("to", "")
-    lines = [f"{before} → {after}" if before else str(after)] if after else []
-    lines += _plain(facts)
-    if isinstance(evidence, dict):
-        spoken = evidence.pop("lines", None)
-        for each in spoken if isinstance(spoken, list) else ():
-            arrow = "→" if each.get("direction") == "SENT" else "←"
-            offset_s = float(each.get("offset_ms") or 0) / 1000
-            lines.append(f"{offset_s:+.1f} s {arrow} {each.get('text', '')}")
-        lines += _plain(evidence)
-    return lines
-
-
-def _plain(facts: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in sorted(facts.items()):
-        if value in ("", None, "NONE"):
-            continue
-        # The API's Struct has no whole numbers.
-        shown = int(value) if isinstance(value, float) and value.is_integer() else value
-        text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
-        yield f"{key}: {text}"
 
 
 async def decide(visit: Visit) -> Response:
@@ -155,20 +135,68 @@ async def decide(visit: Visit) -> Response:
     return visit.redirect(f"/admin/{name}")
 
 
+async def refund(visit: Visit) -> Response:
+    """POST /admin/drops/{drop}/refund: gives back what was paid, in whole or part."""
+    form = await visit.form()
+    request_id, reason = form.get("request_id", ""), form.get("reason", "").strip()
+    amount = form.get("credits", "").strip()
+    if not views.REQUEST_ID.fullmatch(request_id):
+        raise PageError(400, "bad_request")
+    kept = {"reason": reason[: views.REASON_MAX], "request_id": request_id}
+    if not views.is_number(amount, views.PRICE_MAX) or int(amount) == 0:
+        return await _drop_page(visit, 422, problem=visit.texts("problem_refund"), **kept)
+    if not 1 <= len(reason) <= views.REASON_MAX or not reason.isprintable():
+        return await _drop_page(visit, 422, problem=visit.texts("problem_refund_why"), **kept)
+    request = drops.RefundDropRequest(
+        request_id=request_id,
+        name=f"drops/{visit.request.path_params['drop']}",
+        credits=int(amount),
+        reason=reason,
+        restock=form.get("restock") == "yes",
+    )
+    try:
+        await visit.call(visit.site.api.drops.RefundDrop, request)
+    except CallError as error:
+        if error.is_away:
+            # The same name again: if it was carried out, asking again changes nothing.
+            return await _drop_page(visit, 503, problem=visit.texts("doubt_refund"), **kept)
+        if error.reason == "FIELD_INVALID":
+            return await _drop_page(visit, 422, problem=visit.texts("problem_refund"), **kept)
+        if error.reason not in ("DROP_REFUNDED", "DROP_NOT_PAID", "REQUEST_ID_REUSED"):
+            raise
+        # Somebody else was first: the page shows what was given back.
+        return await _drop_page(visit, 409, problem=visit.texts(error.reason))
+    return visit.redirect(f"/admin/{request.name}")
+
+
 async def show_slot(visit: Visit) -> Response:
     """GET /admin/machines/{machine}/{slot}: what a slot sells."""
-    return await _slot_page(visit, done=bool(visit.query.get("done")))
+    return await slot_page(visit, done=bool(visit.query.get("done")))
 
 
-async def _slot_page(
-    visit: Visit, status: int = 200, *, done: bool = False, problem: str = ""
+async def slot_page(
+    visit: Visit, status: int = 200, *, done: bool = False, problem: str = "", request_id: str = ""
 ) -> Response:
-    await visit.look_up_account()
-    if visit.account is None or not visit.account.admin:
-        raise PageError(403, "admin_only")
+    """The page of the slot in the path.
+
+    Args:
+        visit: The request.
+        status: HTTP status.
+        done: Whether a change is confirmed.
+        problem: What is wrong with a change.
+        request_id: Names the count that is repeated; empty for a new one.
+    """
+    await visit.require_admin()
     view, tile = visit.slot_view(is_current=True)
     return visit.page(
-        "admin_slot.html", status, here="admin", view=view, tile=tile, done=done, problem=problem
+        "admin_slot.html",
+        status,
+        here="admin",
+        view=view,
+        tile=tile,
+        done=done,
+        problem=problem,
+        name=request_id or f"web-{views.new_page()}",
     )
 
 
@@ -183,7 +211,7 @@ async def change_slot(visit: Visit) -> Response:
     elif not views.is_number(price, views.PRICE_MAX):
         problem = "problem_price"
     if problem:
-        return await _slot_page(visit, 422, problem=visit.texts(problem))
+        return await slot_page(visit, 422, problem=visit.texts(problem))
     request: Any = machines.UpdateSlotRequest(
         name=f"machines/{path['machine']}/slots/{path['slot']}",
         item=item,
@@ -195,5 +223,5 @@ async def change_slot(visit: Visit) -> Response:
     except CallError as error:
         if error.reason != "SLOT_SELLS_ITEM":
             raise
-        return await _slot_page(visit, 409, problem=visit.texts("SLOT_SELLS_ITEM"))
+        return await slot_page(visit, 409, problem=visit.texts("SLOT_SELLS_ITEM"))
     return visit.redirect(f"/admin/machines/{path['machine']}/{path['slot']}?done=1")

@@ -7,12 +7,22 @@ from typing import Any
 from starlette.responses import Response
 
 from drink.v1 import account_service_pb2 as pb
+from drink.v1 import drop_service_pb2 as drops
 from drink_web import views
 from drink_web.errors import CallError, PageError
 from drink_web.visit import Visit
 
 USERS_MAX = 100
 """Users on one page; typing more of a name finds the others."""
+
+DROPS_MAX = 10
+"""Drops on the page of a user, the newest."""
+
+CHIP = re.compile(r"[0-9A-Fa-f]{8,32}")
+"""Numbers of iButtons and radio chips that the API takes."""
+
+BARCODE = re.compile(r"[A-Za-z0-9_.-]{6,64}")
+"""Barcodes that the API takes."""
 
 USER = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 """Names that the API takes."""
@@ -22,6 +32,10 @@ CREDITS = re.compile(r"[+-]?[0-9]{1,7}")
 
 DONE = ("made", "added", "changed")
 """What may be said after a change."""
+
+
+REFUSALS = ("LAST_ADMINISTRATOR", "ACCOUNT_CLOSED", "CARD_KEY_UNAVAILABLE", "TOO_MANY_CARDS")
+"""Reasons that the page of a user tells in their own words."""
 
 
 async def show_users(visit: Visit) -> Response:
@@ -80,12 +94,19 @@ async def _user_page(
     answer = await visit.call(visit.site.api.accounts.ListAccounts, request)
     if not answer.accounts or answer.accounts[0].name != name:
         return visit.problem(404, visit.texts("not_found"))
+    api = visit.site.api
+    listed = await visit.call(
+        api.drops.ListDrops, drops.ListDropsRequest(parent=name, page_size=DROPS_MAX)
+    )
+    cards = await visit.call(api.accounts.ListCards, pb.ListCardsRequest(parent=name))
     await visit.look_up_account()
     return visit.page(
         "admin_user.html",
         status,
         here="admin",
         user=answer.accounts[0],
+        drops=[visit.drop_view(drop) for drop in listed.drops],
+        cards=cards.cards,
         done=done,
         problem=problem,
         name=request_id or f"web-{views.new_page()}",
@@ -119,7 +140,11 @@ def _refusal(visit: Visit, error: CallError) -> str:
     """
     if error.reason == "INSUFFICIENT_CREDITS":
         return visit.texts("problem_take", available=error.facts.get("available", "?"))
-    if error.reason not in ("LAST_ADMINISTRATOR", "ACCOUNT_CLOSED"):
+    if error.reason == "ALREADY_EXISTS":
+        return visit.texts("problem_card_taken")
+    if error.reason == "CARD_NOT_FOUND":
+        return visit.texts("gone_already")
+    if error.reason not in REFUSALS:
         raise error
     return visit.refusal(error)
 
@@ -130,26 +155,62 @@ def _change(visit: Visit, form: Mapping[str, str], name: str) -> tuple[Any, Any]
     Raises:
         PageError: a field is wrong; with the text that says so.
     """
-    api, what = visit.site.api.accounts, form.get("do")
-    if what == "credits":
-        amount, request_id = form.get("amount", "").strip(), form.get("request_id", "")
-        if not views.REQUEST_ID.fullmatch(request_id):
-            raise PageError(422, "problem_form")
-        if not CREDITS.fullmatch(amount) or not 1 <= abs(int(amount)) <= views.CREDITS_MAX:
-            raise PageError(422, "problem_add")
-        reason = form.get("reason", "").strip()
-        if len(reason) > views.REASON_MAX or not reason.isprintable():
-            raise PageError(422, "problem_why")
-        added = pb.AddCreditsRequest(
-            request_id=request_id, account=name, credits=int(amount), reason=reason
-        )
-        return api.AddCredits, added
-    if what == "password":
-        if not views.is_password(form.get("password", "")):
-            raise PageError(422, "problem_password_new")
-        return api.SetPassword, pb.SetPasswordRequest(name=name, password=form["password"])
+    api = visit.site.api.accounts
+    method, make = {
+        "credits": (api.AddCredits, _credits),
+        "password": (api.SetPassword, _password),
+        "card": (api.AddCard, _card),
+        "card_remove": (api.RemoveCard, _removed_card),
+    }.get(form.get("do", ""), (api.UpdateAccount, _account))
+    return method, make(form, name)
+
+
+def _credits(form: Mapping[str, str], name: str) -> pb.AddCreditsRequest:
+    amount, request_id = form.get("amount", "").strip(), form.get("request_id", "")
+    if not views.REQUEST_ID.fullmatch(request_id):
+        raise PageError(422, "problem_form")
+    if not CREDITS.fullmatch(amount) or not 1 <= abs(int(amount)) <= views.CREDITS_MAX:
+        raise PageError(422, "problem_add")
+    reason = form.get("reason", "").strip()
+    if len(reason) > views.REASON_MAX or not reason.isprintable():
+        raise PageError(422, "problem_why")
+    return pb.AddCreditsRequest(
+        request_id=request_id, account=name, credits=int(amount), reason=reason
+    )
+
+
+def _password(form: Mapping[str, str], name: str) -> pb.SetPasswordRequest:
+    if not views.is_password(form.get("password", "")):
+        raise PageError(422, "problem_password_new")
+    return pb.SetPasswordRequest(name=name, password=form["password"])
+
+
+def _account(form: Mapping[str, str], name: str) -> pb.UpdateAccountRequest:
+    what, limit = form.get("do"), form.get("limit", "").strip()
     if what in ("close", "open"):
-        return api.UpdateAccount, pb.UpdateAccountRequest(name=name, closed=what == "close")
+        return pb.UpdateAccountRequest(name=name, closed=what == "close")
     if what in ("admin", "member"):
-        return api.UpdateAccount, pb.UpdateAccountRequest(name=name, admin=what == "admin")
-    raise PageError(422, "problem_form")
+        return pb.UpdateAccountRequest(name=name, admin=what == "admin")
+    if what != "limit":
+        raise PageError(422, "problem_form")
+    if not views.is_number(limit, views.CREDITS_MAX):
+        raise PageError(422, "problem_limit")
+    return pb.UpdateAccountRequest(name=name, credit_limit=int(limit))
+
+
+def _removed_card(form: Mapping[str, str], name: str) -> pb.RemoveCardRequest:
+    if not form.get("card", "").startswith(f"{name}/"):
+        raise PageError(422, "problem_form")
+    return pb.RemoveCardRequest(name=form["card"])
+
+
+def _card(form: Mapping[str, str], name: str) -> pb.AddCardRequest:
+    kind, number = form.get("kind"), form.get("number", "").strip()
+    title = form.get("title", "").strip()
+    if len(title) > views.REASON_MAX or not title.isprintable():
+        raise PageError(422, "problem_card_name")
+    if kind == "chip" and CHIP.fullmatch(number):
+        return pb.AddCardRequest(parent=name, chip=number, display_name=title)
+    if kind == "barcode" and BARCODE.fullmatch(number):
+        return pb.AddCardRequest(parent=name, barcode=number, display_name=title)
+    raise PageError(422, "problem_card")

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+from drink_frontend.usecases.tokens import digest
+from tests.web.pages.test_admin import root
+from tests.web.visitor import House, running_house
+
+
+async def machine_of(house: House, token: str = "token-of-d") -> str | None:
+    """The machine that an agent with the token belongs to."""
+    return await house.bench.storage.read(lambda tx: tx.machines.by_token(digest(token)))
+
+
+async def test_a_new_token_is_shown_once(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        page = await admin.get("/admin/machines/d")
+        assert 'href="/admin/machines/d/1"' in page.text
+        assert "shown only now" not in page.text
+        made = await admin.post("/admin/machines/d/token", {"confirmed": "yes"})
+        assert made.status == 200
+        assert made.headers["cache-control"] == "no-store"
+        token = made.text.partition('class="secret">')[2].partition("<")[0]
+        assert await machine_of(house, token) == "d"
+        assert await machine_of(house) is None
+        assert token not in (await admin.get("/admin/machines/d")).text
+
+
+async def test_without_confirmation_the_token_stays(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        answer = await admin.post("/admin/machines/d/token", {})
+        assert answer.status == 422
+        assert "Confirm that" in answer.text
+        assert (await admin.get("/admin/machines/d/token")).status == 404
+        assert await machine_of(house) == "d"
+
+
+async def test_others_get_no_token_and_what_is_not_there_has_none(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann, admin = await house.ann(), await root(house)
+        assert (await ann.get("/admin/machines/d")).status == 403
+        for machine in ("d", "x"):
+            path = f"/admin/machines/{machine}/token"
+            assert (await ann.post(path, {"confirmed": "yes"})).status == 403
+        assert (await admin.get("/admin/machines/x")).status == 404
+        assert (await admin.post("/admin/machines/x/token", {"confirmed": "yes"})).status == 404
+        assert await machine_of(house) == "d"
