@@ -59,6 +59,20 @@ def test_a_token_is_not_lost_to_a_file_that_is_there(administrator: Drink, tmp_p
     assert administrator("--json", "machines", "d").output == before
 
 
+def test_a_token_is_taken_away(administrator: Drink, tmp_path: Path) -> None:
+    administrator("admin", "machine", "add", "taken", "Taken one")
+    path = tmp_path / "token"
+
+    said = administrator("admin", "machine", "token", "taken", "--revoke")
+    both = administrator("admin", "machine", "token", "taken", "--revoke", "--output", str(path))
+    nowhere = administrator("admin", "machine", "token", "none", "--revoke")
+
+    assert said.output == "taken: its token is refused from now on\n"
+    assert both.exit_code == Exit.USAGE
+    assert not path.exists()
+    assert nowhere.exit_code == Exit.NOT_FOUND
+
+
 def test_no_file_stays_of_a_token_that_was_refused(administrator: Drink, tmp_path: Path) -> None:
     path = tmp_path / "token"
 

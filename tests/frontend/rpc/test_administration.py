@@ -36,6 +36,7 @@ CALLS = {
     ),
     "ListStockMovements": machines.ListStockMovementsRequest(slot="machines/none/slots/1"),
     "IssueAgentToken": machines.IssueAgentTokenRequest(name="machines/none"),
+    "RevokeAgentToken": machines.RevokeAgentTokenRequest(name="machines/none"),
     "ResolveDrop": drops.ResolveDropRequest(
         name=NO_DROP, state=drops.Drop.STATE_DISPENSED, reason="seen"
     ),
@@ -260,6 +261,22 @@ class TestMachines:
         shown = await frontend.call(machines.GetMachineRequest(name="machines/x"), ROOT)
         assert (shown.machine.location, shown.machine.slots[0].available) == ("Room 5", 4)
 
+    async def test_a_revoked_token_of_an_agent_is_refused_and_its_link_ends(
+        self, frontend: Frontend
+    ) -> None:
+        issue = machines.IssueAgentTokenRequest(name="machines/d")
+        token = (await frontend.call(issue, ROOT)).token
+        agent = (("authorization", f"Bearer {token}"),)
+        await frontend.linked(metadata=agent)
+        revoke = machines.RevokeAgentTokenRequest(name="machines/d")
+        for _ in range(2):
+            machine = (await frontend.call(revoke, ROOT)).machine
+            assert machine.reach == machines.Machine.REACH_OFFLINE
+        assert (await refused(frontend.linked(metadata=agent))).reason == "TOKEN_INVALID"
+        # A new one is good again.
+        again = (await frontend.call(issue, ROOT)).token
+        assert await frontend.bench.machines.authenticate(again) == "d"
+
     async def test_only_what_is_given_is_changed(self, frontend: Frontend) -> None:
         request = machines.UpdateMachineRequest(name="machines/d", enabled=False)
         machine = (await frontend.call(request, ROOT)).machine
@@ -283,6 +300,10 @@ class TestMachines:
             ),
             ("CreateSlot", {"name": "machines/none/slots/9", "item": "T"}, "MACHINE_NOT_FOUND", ""),
             ("IssueAgentToken", {"name": "machines/none"}, "MACHINE_NOT_FOUND", ""),
+            ("RevokeAgentToken", {"name": "machines/none"}, "MACHINE_NOT_FOUND", ""),
+            ("RevokeAgentToken", {}, "FIELD_INVALID", "name"),
+            ("RevokeAgentToken", {"name": "machines/d\n"}, "FIELD_INVALID", "name"),
+            ("RevokeAgentToken", {"name": "machines/" + "d" * 33}, "FIELD_INVALID", "name"),
         ],
     )  # fmt: skip
     async def test_what_cannot_be_made_is_refused(

@@ -233,6 +233,15 @@ async def test_a_token_stands_for_its_machine(bench: Bench) -> None:
         await bench.machines.new_token("root", "s")
 
 
+async def test_a_revoked_token_is_nobodys(bench: Bench) -> None:
+    token = await bench.machines.new_token("root", "d")
+    assert (await bench.machines.revoke_token("root", "d")).reach is Reach.OFFLINE
+    with pytest.raises(TokenInvalidError):
+        await bench.machines.authenticate(token)
+    with pytest.raises(MachineNotFoundError):
+        await bench.machines.revoke_token("root", "s")
+
+
 async def test_fault_56_a_new_token_ends_the_link_of_the_old_one(bench: Bench) -> None:
     """Invariant 14: whoever holds the old token gets no further command."""
     old = await bench.machines.new_token("root", "d")

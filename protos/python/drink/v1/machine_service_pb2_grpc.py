@@ -86,6 +86,11 @@ class MachineServiceStub:
                 request_serializer=drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenResponse.FromString,
                 _registered_method=True)
+        self.RevokeAgentToken = channel.unary_unary(
+                '/drink.v1.MachineService/RevokeAgentToken',
+                request_serializer=drink_dot_v1_dot_machine__service__pb2.RevokeAgentTokenRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_machine__service__pb2.RevokeAgentTokenResponse.FromString,
+                _registered_method=True)
 
 
 class MachineServiceServicer:
@@ -166,6 +171,14 @@ class MachineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RevokeAgentToken(self, request, context):
+        """Takes the token of the machine's agent away; it is refused from now on, and
+        its link ends. A certificate of the agent stays good. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MachineServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -218,6 +231,11 @@ def add_MachineServiceServicer_to_server(servicer, server):
                     servicer.IssueAgentToken,
                     request_deserializer=drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenRequest.FromString,
                     response_serializer=drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenResponse.SerializeToString,
+            ),
+            'RevokeAgentToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeAgentToken,
+                    request_deserializer=drink_dot_v1_dot_machine__service__pb2.RevokeAgentTokenRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_machine__service__pb2.RevokeAgentTokenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -492,6 +510,33 @@ class MachineService:
             '/drink.v1.MachineService/IssueAgentToken',
             drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenRequest.SerializeToString,
             drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeAgentToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.MachineService/RevokeAgentToken',
+            drink_dot_v1_dot_machine__service__pb2.RevokeAgentTokenRequest.SerializeToString,
+            drink_dot_v1_dot_machine__service__pb2.RevokeAgentTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,10 @@ class MachineServiceStub:
     """Gives the machine's agent a new token; the one before it is refused from
     now on, and its link ends. Administrators only.
     """
+    RevokeAgentToken: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.RevokeAgentTokenRequest, _machine_service_pb2.RevokeAgentTokenResponse]
+    """Takes the token of the machine's agent away; it is refused from now on, and
+    its link ends. A certificate of the agent stays good. Administrators only.
+    """
 
 @_typing.type_check_only
 class MachineServiceAsyncStub(MachineServiceStub):
@@ -94,6 +98,10 @@ class MachineServiceAsyncStub(MachineServiceStub):
     IssueAgentToken: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.IssueAgentTokenRequest, _machine_service_pb2.IssueAgentTokenResponse]  # type: ignore[assignment]
     """Gives the machine's agent a new token; the one before it is refused from
     now on, and its link ends. Administrators only.
+    """
+    RevokeAgentToken: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.RevokeAgentTokenRequest, _machine_service_pb2.RevokeAgentTokenResponse]  # type: ignore[assignment]
+    """Takes the token of the machine's agent away; it is refused from now on, and
+    its link ends. A certificate of the agent stays good. Administrators only.
     """
 
 class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -185,6 +193,16 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_machine_service_pb2.IssueAgentTokenResponse, _abc.Awaitable[_machine_service_pb2.IssueAgentTokenResponse]]:
         """Gives the machine's agent a new token; the one before it is refused from
         now on, and its link ends. Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeAgentToken(
+        self,
+        request: _machine_service_pb2.RevokeAgentTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_service_pb2.RevokeAgentTokenResponse, _abc.Awaitable[_machine_service_pb2.RevokeAgentTokenResponse]]:
+        """Takes the token of the machine's agent away; it is refused from now on, and
+        its link ends. A certificate of the agent stays good. Administrators only.
         """
 
 def add_MachineServiceServicer_to_server(servicer: MachineServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

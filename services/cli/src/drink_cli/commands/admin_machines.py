@@ -102,9 +102,20 @@ def issue_token(
     output: Annotated[
         Path | None, typer.Option(help="A new file for it, readable by its owner only.")
     ] = None,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Make none, and only refuse the one before it.")
+    ] = False,
 ) -> None:
     """Make a new token for a machine's agent; the one before it is refused from now on."""
     options = shared(context)
+    if revoke:
+        if output is not None:
+            raise CommandError("--output or --revoke", Exit.USAGE)
+        with options.api() as api:
+            wanted = pb.RevokeAgentTokenRequest(name=f"machines/{name}")
+            machine = api.call(api.machines.RevokeAgentToken, wanted).machine
+        options.output.result(_facts(machine), f"{name}: its token is refused from now on")
+        return
     # The file is made first: the token is shown once, and must not be lost to a wrong path.
     descriptor = None if output is None else _new_file(output)
     request = pb.IssueAgentTokenRequest(name=f"machines/{name}")

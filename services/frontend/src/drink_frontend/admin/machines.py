@@ -110,8 +110,15 @@ def token(
     output: Annotated[
         Path | None, typer.Option(help="A new file for it, readable by its owner only.")
     ] = None,
+    *,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Make none, and only refuse the one before.")
+    ] = False,
 ) -> None:
     """Make a new token for a machine's agent; the one before is refused from now on."""
+    if revoke:
+        run(context, lambda drink: drink.machines.revoke_token(operator(), name))
+        return
     if output is not None and output.exists():
         typer.echo(f"{output} exists already.", err=True)
         raise typer.Exit(1)

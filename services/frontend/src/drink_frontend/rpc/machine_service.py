@@ -173,6 +173,14 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         token = await self._machines.new_token(actor, parse_machine(request.name, "name"))
         return pb.IssueAgentTokenResponse(token=token)
 
+    async def RevokeAgentToken(
+        self, request: pb.RevokeAgentTokenRequest, _context: Context
+    ) -> pb.RevokeAgentTokenResponse:
+        """Takes the token of a machine's agent away; the link with it ends."""
+        actor = administrator("revoke tokens of agents").name
+        machine = await self._machines.revoke_token(actor, parse_machine(request.name, "name"))
+        return pb.RevokeAgentTokenResponse(machine=machine_message(machine))
+
 
 def _sold_item(name: str) -> int:
     """The number of the item in a request; NO_ITEM for none."""

@@ -322,17 +322,30 @@ class Machines:
             MachineNotFoundError: there is no such machine.
         """
         token = self._randomness.token()
+        await self._replace_token(actor, name, token, "set")
+        return token
+
+    async def revoke_token(self, actor: str, name: str) -> Machine:
+        """Takes the token of the machine's agent away; its link ends.
+
+        Raises:
+            MachineNotFoundError: there is no such machine.
+        """
+        # Replaced by one that nobody is told: a machine has had a token or it has not.
+        return await self._replace_token(actor, name, self._randomness.token(), "revoked")
+
+    async def _replace_token(self, actor: str, name: str, token: str, fact: str) -> Machine:
         token_digest = digest(token)
         now_ms = self._clock.now_ms()
 
-        def keep(tx: Transaction) -> None:
+        def keep(tx: Transaction) -> Machine:
             _machine(tx, name)
             tx.machines.update(name, token_digest=token_digest)
             tx.machines.retire_link(name)
-            self._audit(tx, actor, name, now_ms, {"token": "set"})
+            self._audit(tx, actor, name, now_ms, {"token": fact})
+            return _machine(tx, name)
 
-        await self._storage.write(keep)
-        return token
+        return await self._storage.write(keep)
 
     async def authenticate(self, token: str) -> str:
         """Name of the machine that a token belongs to.
