@@ -31,6 +31,7 @@ NEEDS: Mapping[tuple[str, str], Any] = {
     ("PUT", "/users/credits"): {"message": str},
     ("GET", "/users"): {"message": str, "users": [{"uid": str, "cn": str, "drinkBalance": int}]},
     ("GET", "/items"): {"message": str, "items": [ITEM]},
+    ("POST", "/items"): {"message": str, "item": ITEM},
     ("PUT", "/slots"): {"message": str, "slot": SLOT},
 }
 """What existing clients of the kindred server read from an answer, with its exact types.
@@ -103,7 +104,7 @@ class Client:
 
 def check(method: str, path: str, status: int, body: object) -> None:
     """Fails unless the answer is what clients read and what the document says."""
-    need = NEEDS.get((method, path), {}) if status == 200 else ERROR
+    need = NEEDS.get((method, path), {}) if status in (200, 201) else ERROR
     assert unmet(body, need) == []
     operation = DOCUMENT["paths"][path].get(method.lower())
     if operation is None:

@@ -1,5 +1,5 @@
 from drink.v1 import machine_service_pb2 as pb
-from drink_web.rest.shapes import items_shape, machine_shape, number_of
+from drink_web.rest.shapes import OWN_ITEMS, machine_shape, number_of, own_items, sold_shape
 
 
 def test_numbers_stay_and_are_exact_in_scripts() -> None:
@@ -24,5 +24,13 @@ def test_an_item_at_two_prices_is_two() -> None:
         pb.Slot(name=f"machines/d/slots/{number}", item="Coke", price=price)
         for number, price in ((1, 50), (2, 60), (3, 50))
     ]
-    items = items_shape([pb.Machine(name="machines/d", slots=slots)])
+    items = own_items([pb.Machine(name="machines/d", slots=slots)])
     assert [(item["name"], item["price"]) for item in items] == [("Coke", 50), ("Coke", 60)]
+
+
+def test_an_item_of_the_list_has_its_number_and_is_no_own_one() -> None:
+    slot = pb.Slot(name="machines/d/slots/1", item="Coke", price=50, sold_item="items/7")
+    assert sold_shape(slot) == {"id": 7, "name": "Coke", "price": 50}
+    assert own_items([pb.Machine(name="machines/d", slots=[slot])]) == []
+    slot.sold_item = ""
+    assert OWN_ITEMS <= sold_shape(slot)["id"] < 2 * OWN_ITEMS

@@ -47,11 +47,45 @@ async def test_a_slot_is_changed(tmp_path: Path) -> None:
         assert only.body["slot"]["count"] == 7
 
 
-async def test_items_are_neither_made_nor_removed_here(tmp_path: Path) -> None:
+async def test_an_item_of_the_list_is_made_sold_changed_and_removed(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
-        for method in ("POST", "DELETE"):
-            assert (await Client(house, "root").ask(method, "/items", {"id": 1})).status == 501
-            assert (await Client(house, "").ask(method, "/items", {"id": 1})).status == 401
+        root = Client(house, "root")
+        made = await root.ask("POST", "/items", {"name": "Mate", "price": 60})
+        assert made.status == 201
+        item = made.body["item"]
+        assert item["id"] < 1_000_000
+        assert await number(house, "Mate") == item["id"]
+        slot = {"machine": "d", "slot": 1, "item_id": item["id"]}
+        sold = await root.ask("PUT", "/slots", slot)
+        assert sold.body["slot"]["item"] == item
+        changed = await root.ask("PUT", "/items", {"id": item["id"], "price": 65})
+        assert changed.body["item"] == {**item, "price": 65}
+        now = await house.bench.slot("d", 1)
+        assert (now.item, now.price) == ("Mate", 65)
+        refused = await root.ask("DELETE", "/items", {"id": item["id"]})
+        assert (refused.status, refused.body["message"]) == (400, "ITEM_SOLD")
+        own = {**slot, "item_id": await number(house, "Tea")}
+        assert (await root.ask("PUT", "/slots", own)).body["slot"]["item"]["name"] == "Tea"
+        assert (await root.ask("DELETE", "/items", {"id": item["id"]})).status == 200
+        assert (await root.ask("DELETE", "/items", {"id": item["id"]})).status == 400
+
+
+async def test_what_slots_name_themselves_is_not_removed(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        body = {"id": await number(house, "Coke")}
+        refused = await Client(house, "root").ask("DELETE", "/items", body)
+        assert (refused.status, refused.body["message"]) == (400, "ITEM_SOLD")
+
+
+async def test_only_administrators_make_and_remove_items(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        for user in ("ann", ""):
+            client = Client(house, user)
+            body = {"name": "Mate", "price": 60}
+            assert (await client.ask("POST", "/items", body)).status == 401
+            for item in (1, 999):
+                assert (await client.ask("DELETE", "/items", {"id": item})).status == 401
+        assert len((await Client(house, "").ask("GET", "/items")).body["items"]) == 2
 
 
 async def test_only_administrators_change_them(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from drink.v1 import (
     account_service_pb2_grpc,
     alarm_service_pb2_grpc,
     drop_service_pb2_grpc,
+    item_service_pb2_grpc,
     machine_service_pb2_grpc,
 )
 from drink_web.errors import CallError
@@ -74,6 +75,7 @@ class Api:
         self.accounts: Any = account_service_pb2_grpc.AccountServiceStub(self._channel)
         self.alarms: Any = alarm_service_pb2_grpc.AlarmServiceStub(self._channel)
         self.drops: Any = drop_service_pb2_grpc.DropServiceStub(self._channel)
+        self.items: Any = item_service_pb2_grpc.ItemServiceStub(self._channel)
         self.machines: Any = machine_service_pb2_grpc.MachineServiceStub(self._channel)
 
     async def close(self) -> None:

@@ -51,6 +51,9 @@ SENTENCES = {
     "TOKEN_INVALID": "The token is not valid, or has expired.",
     "TOKEN_SCOPE": "The token may not be used for this.",
     "REQUEST_ID_REUSED": "The Idempotency-Key was used before for another request.",
+    "ITEM_NOT_FOUND": "The provided item id is not that of an item",
+    "ITEM_SOLD": "Slots sell the item. Give them another one first.",
+    "TOO_MANY_ITEMS": "There are as many items as there may be.",
     "ACCOUNT_NOT_FOUND": "The requested uid does not belong to any user.",
 }
 """Why a call was refused, where the words of the page do not fit a program."""
@@ -103,6 +106,12 @@ class Exchange:
             raise RestError(401, "A bearer token is required.")
         client = self.request.client
         return self.site.api.caller(found[1], client.host if client else "")
+
+    @property
+    def anybody(self) -> Metadata:
+        """The metadata of a call that needs no token."""
+        client = self.request.client
+        return self.site.api.caller("", client.host if client else "")
 
     @property
     def request_id(self) -> str:

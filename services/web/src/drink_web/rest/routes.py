@@ -29,6 +29,9 @@ HEADERS = {
 }
 """Scripts of every origin may ask: nothing here looks at cookies, and tokens are their callers'."""
 
+CREATED = 201
+"""The status of an item that was made, the only success that is not 200."""
+
 PATHS: Mapping[str, Mapping[str, Handler]] = {
     "/drinks": {"GET": drinks.show},
     "/drinks/drop": {"POST": drinks.drop},
@@ -37,8 +40,8 @@ PATHS: Mapping[str, Mapping[str, Handler]] = {
     "/items": {
         "GET": stock.show_items,
         "PUT": stock.change_item,
-        "POST": stock.refuse_item,
-        "DELETE": stock.refuse_item,
+        "POST": stock.make_item,
+        "DELETE": stock.remove_item,
     },
     "/slots": {"PUT": stock.change_slot},
 }
@@ -77,7 +80,8 @@ def _endpoint(
             wrong = RestError(405, f"Allowed here: {allowed}")
             return JSONResponse(wrong.body, 405, headers={**headers, "allow": allowed})
         try:
-            return JSONResponse(await handler(Exchange(site, request)), headers=headers)
+            status = CREATED if handler is stock.make_item else 200
+            return JSONResponse(await handler(Exchange(site, request)), status, headers=headers)
         except Exception as error:
             wrong = _wrong(error, request)
         retry = {"retry-after": str(wrong.retry_s)} if wrong.retry_s else {}

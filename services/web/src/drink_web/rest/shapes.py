@@ -5,8 +5,12 @@ from hashlib import sha256
 from typing import Any
 
 from drink.v1 import account_service_pb2 as accounts
+from drink.v1 import item_service_pb2 as items
 from drink.v1 import machine_service_pb2 as machines
 from drink_web.views import machine_of
+
+OWN_ITEMS = 1 << 47
+"""A bit of the `id` of what is no item of the list, whose numbers are below it."""
 
 
 def number_of(*names: str) -> int:
@@ -18,9 +22,21 @@ def number_of(*names: str) -> int:
     return int.from_bytes(sha256("\0".join(names).encode()).digest()[:6])
 
 
-def item_shape(slot: machines.Slot) -> dict[str, Any]:
-    """What a slot sells; slots with the same name and price sell the same item."""
-    number = number_of("item", slot.item, str(slot.price))
+def item_shape(item: items.Item) -> dict[str, Any]:
+    """An item of the list; its `id` is its number."""
+    number = int(item.name.removeprefix("items/"))
+    return {"id": number, "name": item.display_name, "price": item.price}
+
+
+def sold_shape(slot: machines.Slot) -> dict[str, Any]:
+    """What a slot sells: an item of the list, or a name and price of its own.
+
+    Slots of the same name and price sell the same. Their numbers are above those of the list.
+    """
+    if slot.sold_item:
+        number = int(slot.sold_item.removeprefix("items/"))
+    else:
+        number = OWN_ITEMS | number_of("item", slot.item, str(slot.price))
     return {"id": number, "name": slot.item, "price": slot.price}
 
 
@@ -32,7 +48,7 @@ def slot_shape(slot: machines.Slot) -> dict[str, Any]:
         "active": slot.enabled,
         "empty": slot.available <= 0,
         "count": slot.available,
-        "item": item_shape(slot),
+        "item": sold_shape(slot),
     }
 
 
@@ -48,13 +64,13 @@ def machine_shape(machine: machines.Machine) -> dict[str, Any]:
     }
 
 
-def items_shape(known: Iterable[machines.Machine]) -> list[dict[str, Any]]:
-    """What is sold in the machines, each item once, by name and price."""
+def own_items(known: Iterable[machines.Machine]) -> list[dict[str, Any]]:
+    """What slots sell that is no item of the list, each name and price once."""
     found = {
-        (slot.item, slot.price): item_shape(slot)
+        (slot.item, slot.price): sold_shape(slot)
         for machine in known
         for slot in machine.slots
-        if slot.item
+        if slot.item and not slot.sold_item
     }
     return [found[key] for key in sorted(found)]
 
