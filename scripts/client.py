@@ -10,7 +10,12 @@ import grpc
 from google.protobuf.message import Message
 
 from drink.v1 import account_service_pb2 as accounts
-from drink.v1 import account_service_pb2_grpc, drop_service_pb2_grpc, machine_service_pb2_grpc
+from drink.v1 import (
+    account_service_pb2_grpc,
+    drop_service_pb2_grpc,
+    event_service_pb2_grpc,
+    machine_service_pb2_grpc,
+)
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
 from scripts.processes import wait_until
@@ -96,6 +101,7 @@ class Client:
         ]
         self._channel = open_channel(address, authority, options)
         self.drops = drop_service_pb2_grpc.DropServiceStub(self._channel)
+        self.events = event_service_pb2_grpc.EventServiceStub(self._channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
         credentials = accounts.PasswordCredentials(account=f"accounts/{user}", password=password)

@@ -149,7 +149,9 @@ class FrontendHost(Host):
         )
         engine.guarded = self.guarded
         pool_factory = partial(InlineWorkerPool, process=process, trouble=trouble, rng=self.rng)
-        return Database(engine, self.settings.storage, pool_factory=pool_factory)
+        return Database(
+            engine, self.settings.storage, now_ms=self.clock.now_ms, pool_factory=pool_factory
+        )
 
     async def work(self, process: Process) -> None:
         """See `Host`."""

@@ -22,6 +22,7 @@ from drink_frontend.domain import drop as drop_rules
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Account, Drop, Refund, Result, Slot, StockMovement
 from drink_frontend.domain.errors import TokenInvalidError
+from drink_frontend.domain.events import EventKind, EventNotes
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.stock import MovementKind
 from drink_frontend.domain.tokens import Bearer
@@ -336,6 +337,17 @@ def drop_without_login(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(placement.Placement, "_account", unchecked)
 
 
+def event_left_out(patch: pytest.MonkeyPatch) -> None:
+    """No event tells that a can fell."""
+    note = EventNotes.note
+
+    def leave_out(notes: EventNotes, kind: EventKind, state: Any) -> None:
+        if not (kind is EventKind.DROP and state.state is State.DISPENSED):
+            note(notes, kind, state)
+
+    patch.setattr(EventNotes, "note", leave_out)
+
+
 PLANTED_BUGS = (
     PlantedBug("retry the motor command after a silence", retry_after_silence),
     PlantedBug("retry the motor command after a restart", retry_after_restart, 7_004),
@@ -353,6 +365,7 @@ PLANTED_BUGS = (
     PlantedBug("cached balance written back absolute", absolute_balance, guarded=False),
     PlantedBug("a drop is refunded twice", double_refund, guarded=False),
     PlantedBug("a sale without a movement of stock", sale_without_movement),
+    PlantedBug("an event is left out", event_left_out),
     PlantedBug("LIFO queue", last_in_first_out),
     PlantedBug("drop without login", drop_without_login, 7_013),
     PlantedBug("a superseded link dispatches", forget_epoch, 7_021),

@@ -38,13 +38,19 @@ from drink_frontend.usecases.audit import Alarms, Notes
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.events import Events
 from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.links import Links, LinkStatus
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.placement import DropOrder
-from drink_frontend.usecases.settings import AccountSettings, AlarmSettings, DropSettings
+from drink_frontend.usecases.settings import (
+    AccountSettings,
+    AlarmSettings,
+    DropSettings,
+    EventSettings,
+)
 from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
@@ -182,8 +188,8 @@ class ScriptedDatabase(Database):
         reads: How many queries were made.
     """
 
-    def __init__(self, engine: Engine, settings: StorageSettings) -> None:
-        super().__init__(engine, settings)
+    def __init__(self, engine: Engine, settings: StorageSettings, **more: Any) -> None:
+        super().__init__(engine, settings, **more)
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = asyncio.Event()
@@ -239,6 +245,7 @@ class Bench:
         self.journals = Journals(storage, keep_s=0.01)
         self.alarms = Alarms(storage, clock, AlarmSettings())
         self.review = AlarmReview(storage, clock)
+        self.events = Events(storage, clock, EventSettings())
         self.agents = Agents(storage, clock, self.journals, self.alarms, FRONTEND)
         self.dispatch = Dispatch(storage, clock, self.journals, self.alarms)
         self.deadlines = CountingDeadlines(storage, self.links, clock, DropSettings())
@@ -432,7 +439,7 @@ class BenchDatabase:
         self._starts += 1
         # No other process writes, unless a test keeps it from the lock for good.
         settings = StorageSettings(path=self.path, readers=1, busy_timeout_ms=200)
-        async with ScriptedDatabase.open(settings) as storage:
+        async with ScriptedDatabase.open(settings, now_ms=self.clock.now_ms) as storage:
             yield Bench(storage, self.path, self.clock, prefix=f"S{self._starts}")
             assert await storage.verify() == []
 

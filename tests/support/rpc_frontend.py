@@ -18,6 +18,7 @@ from drink.v1 import (
     account_service_pb2_grpc,
     alarm_service_pb2_grpc,
     drop_service_pb2_grpc,
+    event_service_pb2_grpc,
     item_service_pb2_grpc,
     machine_link_service_pb2,
     machine_link_service_pb2_grpc,
@@ -157,6 +158,7 @@ class Frontend:
             accounts=bench.accounts,
             transfers=bench.transfers,
             alarms=bench.review,
+            events=bench.events,
             items=bench.items,
             balances=bench.views.accounts,
             machines=self.machines,
@@ -250,6 +252,7 @@ class Frontend:
         return {
             "AccountService": account_service_pb2_grpc.AccountServiceStub(self.channel),
             "AlarmService": alarm_service_pb2_grpc.AlarmServiceStub(self.channel),
+            "EventService": event_service_pb2_grpc.EventServiceStub(self.channel),
             "DropService": drop_service_pb2_grpc.DropServiceStub(self.channel),
             "ItemService": item_service_pb2_grpc.ItemServiceStub(self.channel),
             "MachineService": machine_service_pb2_grpc.MachineServiceStub(self.channel),

@@ -149,7 +149,7 @@ def _share_a_token(tx: Transaction) -> None:
         (lambda tx: tx.machines.add_slot("x", 1, "Coke", 50, NOW), "(?i)foreign key"),
         (_share_a_token, "token_digest"),
         (lambda tx: tx.machines.update("x", enabled=False), "no such machine"),
-        (lambda tx: tx.machines.update_slot("d", 9, NOW, price=1), "no such machine or slot"),
+        (lambda tx: tx.machines.update_slot("d", 9, NOW, price=1), "no such slot"),
         (lambda tx: tx.machines.open_link("x", "journal", 0, "F", Reach.READY), "no such machine"),
     ],
 )

@@ -144,3 +144,20 @@ def test_a_stick_with_fat_takes_a_backup(settings: StorageSettings, fat: Path) -
     with pytest.raises(StorageError, match="exists already"):
         backup(settings, target)
     assert [path.name for path in fat.iterdir()] == ["drink.db"]
+
+
+def test_a_restored_backup_refuses_the_cursors_of_before(
+    settings: StorageSettings, tmp_path: Path
+) -> None:
+    """Whoever watches events must notice that the house is an older one."""
+    mark = "SELECT mark FROM event_log"
+    marks = set()
+    for number in range(2):
+        copy = tmp_path / f"copy-{number}.db"
+        backup(settings, copy)
+        with reading(settings.model_copy(update={"path": copy})) as connection:
+            marks.add(connection.execute(mark).fetchone()[0])
+    with reading(settings) as connection:
+        marks.add(connection.execute(mark).fetchone()[0])
+    assert len(marks) == 3
+    assert {len(bytes.fromhex(each)) for each in marks} == {8}

@@ -214,6 +214,11 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "alarms_machine_exists": insert("alarms", **ALARM_ROW | {"machine": "nowhere"}),
     "alarms_count": insert("alarms", **ALARM_ROW | {"count": 0}),
     "alarms_facts": insert("alarms", **ALARM_ROW | {"facts": "x" * 65_537}),
+    "events_key": insert("events", sequence=0, at_ms=0, changes="[]"),
+    "event_log_key": (
+        insert("event_log", mark="00"),
+        insert("event_log", mark="00"),
+    ),
     "writers_key": (
         insert("writers", id="one", batch=1, seen_ms=0),
         insert("writers", id="one", batch=2, seen_ms=0),

@@ -1,10 +1,8 @@
 """What is shown from memory is never older than what anybody was told."""
 
 import asyncio
-import sqlite3
 import tempfile
 from collections.abc import Callable, Coroutine
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,8 @@ from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import AccountNotFoundError, DrinkError, StorageUnavailableError
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT
 from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.database import Database
+from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.usecases.views import ReadThroughCache, Views
 from tests.support.bench import Bench, BenchDatabase
 
@@ -165,8 +165,8 @@ async def test_what_another_process_changes_is_forgotten_once_it_is_heard_of(
         heard.set()
 
     bench.storage.changes.add_listener(on_change)
-    with closing(sqlite3.connect(bench.path)) as other, other:
-        other.execute("UPDATE machines SET location = 'Moved' WHERE name = 'd'")
+    async with Database.open(StorageSettings(path=bench.path), beside=True) as other:
+        await other.write(lambda tx: tx.machines.update("d", location="Moved"))
     async with asyncio.timeout(LIMIT_S):
         await heard.wait()
     assert (await views.machines.get("d")).location == "Moved"

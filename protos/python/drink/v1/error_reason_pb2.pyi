@@ -156,6 +156,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: there are as many items as there may be; metadata
     `items_max`.
     """
+    ERROR_REASON_CURSOR_EXPIRED: _ErrorReason.ValueType  # 83
+    """FAILED_PRECONDITION: events after the cursor are no longer kept: list what
+    there is, and watch from the present.
+    """
+    ERROR_REASON_CURSOR_FOREIGN: _ErrorReason.ValueType  # 84
+    """FAILED_PRECONDITION: the cursor is of another house, or from before a
+    backup was restored: list what there is, and watch from the present.
+    """
+    ERROR_REASON_WATCH_TOO_SLOW: _ErrorReason.ValueType  # 85
+    """RESOURCE_EXHAUSTED: the caller reads more slowly than events happen: watch
+    again from the last cursor.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a fault of the service itself; metadata `incident`."""
 
@@ -299,6 +311,18 @@ metadata `item`, its resource name.
 ERROR_REASON_TOO_MANY_ITEMS: ErrorReason.ValueType  # 103
 """FAILED_PRECONDITION: there are as many items as there may be; metadata
 `items_max`.
+"""
+ERROR_REASON_CURSOR_EXPIRED: ErrorReason.ValueType  # 83
+"""FAILED_PRECONDITION: events after the cursor are no longer kept: list what
+there is, and watch from the present.
+"""
+ERROR_REASON_CURSOR_FOREIGN: ErrorReason.ValueType  # 84
+"""FAILED_PRECONDITION: the cursor is of another house, or from before a
+backup was restored: list what there is, and watch from the present.
+"""
+ERROR_REASON_WATCH_TOO_SLOW: ErrorReason.ValueType  # 85
+"""RESOURCE_EXHAUSTED: the caller reads more slowly than events happen: watch
+again from the last cursor.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a fault of the service itself; metadata `incident`."""

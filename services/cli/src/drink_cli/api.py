@@ -13,6 +13,7 @@ from drink.v1 import (
     account_service_pb2_grpc,
     alarm_service_pb2_grpc,
     drop_service_pb2_grpc,
+    event_service_pb2_grpc,
     item_service_pb2_grpc,
     machine_service_pb2_grpc,
 )
@@ -36,6 +37,7 @@ SERVICE_CONFIG = {
                 {"service": "drink.v1.AccountService"},
                 {"service": "drink.v1.AlarmService"},
                 {"service": "drink.v1.ItemService"},
+                {"service": "drink.v1.EventService"},
             ],
             "retryPolicy": {
                 "maxAttempts": 4,
@@ -62,6 +64,7 @@ class Api:
         self._channel = _open(profile)
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
         self.alarms = alarm_service_pb2_grpc.AlarmServiceStub(self._channel)
+        self.events = event_service_pb2_grpc.EventServiceStub(self._channel)
         self.drops = drop_service_pb2_grpc.DropServiceStub(self._channel)
         self.items = item_service_pb2_grpc.ItemServiceStub(self._channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)

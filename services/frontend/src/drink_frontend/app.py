@@ -36,6 +36,7 @@ from drink_frontend.usecases.audit import Alarms, Notes
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.events import Events
 from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.links import Links
@@ -157,6 +158,7 @@ class Frontend:
     ) -> tuple[RpcServer, SessionServer]:
         """The two edges for buyers, over the same use cases."""
         settings = self._settings
+        self._events = Events(self._storage, clock, settings.events)
         transfers = Transfers(self._storage, clock, randomness, settings.accounts)
         machines = Machines(self._storage, clock, randomness)
         views = Views(self._storage.changes, accounts.balance, machines.get)
@@ -166,6 +168,7 @@ class Frontend:
             accounts=accounts,
             transfers=transfers,
             alarms=self._review,
+            events=self._events,
             items=Items(self._storage, clock),
             balances=views.accounts,
             machines=machines,
@@ -228,6 +231,7 @@ class Frontend:
                 ("permits", self._permits.run()),
                 ("journals", self._journals.run()),
                 ("alarms", self._alarms.run()),
+                ("events", self._events.run()),
                 ("follow others", self._presence.follow_others()),
                 ("storage", self._storage_failure()),
                 (STOP, self._stop.wait()),
@@ -319,14 +323,15 @@ async def serve(settings: Settings) -> bool:
     """
     loop = asyncio.get_running_loop()
     limits = settings.accounts
-    async with Database.open(settings.storage) as storage:
+    clock = SystemClock()
+    async with Database.open(settings.storage, now_ms=clock.now_ms) as storage:
         hasher = Argon2Hasher(
             limits.password_threads, limits.password_waiting_max, limits.password_niceness
         )
         frontend = Frontend(
             settings,
             storage,
-            SystemClock(),
+            clock,
             SystemRandomness(),
             hasher,
             accepted=AcceptedConnections(),
@@ -352,6 +357,7 @@ class Administration:
     accounts: Accounts
     transfers: Transfers
     alarms: AlarmReview
+    events: Events
     items: Items
     machines: Machines
     drops: Drops
@@ -364,7 +370,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
     clock, randomness, links = SystemClock(), SystemRandomness(), Links()
     hasher, card_key = Argon2Hasher(), read_card_key(settings.accounts.card_key_file)
     try:
-        async with Database.open(settings.storage, beside=True) as storage:
+        async with Database.open(settings.storage, beside=True, now_ms=clock.now_ms) as storage:
             # They do not run here: the frontend that serves reacts to the commits.
             deadlines = Deadlines(storage, links, clock, settings.drops)
             yield Administration(
@@ -373,6 +379,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
                 ),
                 transfers=Transfers(storage, clock, randomness, settings.accounts),
                 alarms=AlarmReview(storage, clock),
+                events=Events(storage, clock, settings.events),
                 items=Items(storage, clock),
                 machines=Machines(storage, clock, randomness),
                 drops=Drops(

@@ -16,6 +16,7 @@ from drink_frontend.admin.alarms import alarm, alarms
 from drink_frontend.admin.certs import certs
 from drink_frontend.admin.command import run
 from drink_frontend.admin.drops import drops
+from drink_frontend.admin.events import end_cursors
 from drink_frontend.admin.frontends import frontends
 from drink_frontend.admin.import_plan import import_plan
 from drink_frontend.admin.items import items
@@ -61,6 +62,7 @@ admin.add_typer(certs, name="certs")
 admin.command("alarms")(alarms)
 admin.add_typer(alarm, name="alarm")
 admin.command("frontends")(frontends)
+admin.command("end-cursors")(end_cursors)
 admin.command("import")(import_plan)
 
 

@@ -27,6 +27,7 @@ from drink_frontend.usecases.settings import (
     AccountSettings,
     AlarmSettings,
     DropSettings,
+    EventSettings,
     PresenceSettings,
 )
 
@@ -102,7 +103,8 @@ class Settings(BaseSettings):
     """Limits of accounts."""
     alarms: AlarmSettings = Field(default_factory=AlarmSettings)
     """Limits of the records that agents cause."""
-
+    events: EventSettings = Field(default_factory=EventSettings)
+    """The log of events."""
     presence: PresenceSettings = Field(default_factory=PresenceSettings)
     """Detection of other frontends on the same database."""
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)

@@ -310,6 +310,28 @@ class LastAdministratorError(DrinkError):
     code = "FAILED_PRECONDITION"
 
 
+class CursorExpiredError(DrinkError):
+    """Events after the cursor are no longer kept."""
+
+    reason = "CURSOR_EXPIRED"
+    code = "FAILED_PRECONDITION"
+
+
+class CursorForeignError(DrinkError):
+    """The cursor is of another database, or from before a backup was restored."""
+
+    reason = "CURSOR_FOREIGN"
+    code = "FAILED_PRECONDITION"
+
+
+class WatchTooSlowError(DrinkError):
+    """The watcher reads more slowly than events happen."""
+
+    reason = "WATCH_TOO_SLOW"
+    code = "RESOURCE_EXHAUSTED"
+    retry_after_s = 1
+
+
 class StockInvalidError(DrinkError):
     """A stock count would fall below zero or rise above its limit."""
 

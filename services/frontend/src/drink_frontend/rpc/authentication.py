@@ -69,13 +69,18 @@ _SCOPES = {
     "/drink.v1.DropService/ListDrops": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.DropService/WatchDrop": frozenset(Scope),
     "/drink.v1.MachineService/ListStockMovements": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.EventService/WatchEvents": frozenset({Scope.ALL, Scope.READ}),
 }
 """Scopes whose tokens may call a user's method; any other method needs a token with all rights."""
 
 _LOOK_TOKENS_UP = {"/drink.v1.DropService/Drop"}
 """Methods whose unit of work looks the token up itself, so that a cached account is enough."""
 
-_WATCHES = {"/drink.v1.DropService/WatchDrop", "/drink.v1.MachineService/WatchMachines"}
+_WATCHES = {
+    "/drink.v1.DropService/WatchDrop",
+    "/drink.v1.EventService/WatchEvents",
+    "/drink.v1.MachineService/WatchMachines",
+}
 """Methods whose calls end when their token is revoked."""
 
 

@@ -17,6 +17,8 @@ from drink.v1 import (
     alarm_service_pb2_grpc,
     drop_service_pb2,
     drop_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
     item_service_pb2,
     item_service_pb2_grpc,
     machine_link_service_pb2,
@@ -35,6 +37,7 @@ from drink_frontend.rpc.call_rates import CallRates
 from drink_frontend.rpc.connection_abuse import CHANNELZ, UncalledConnections
 from drink_frontend.rpc.connection_limits import ConnectionLimits
 from drink_frontend.rpc.drop_service import DropService
+from drink_frontend.rpc.event_service import EventService
 from drink_frontend.rpc.health import Health, probe
 from drink_frontend.rpc.interceptors import CallLimits, Interceptor
 from drink_frontend.rpc.item_service import ItemService
@@ -48,6 +51,7 @@ from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.alarms import AlarmReview
 from drink_frontend.usecases.drops import Drops
+from drink_frontend.usecases.events import Events
 from drink_frontend.usecases.gateways import Gateways
 from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.machines import Machines
@@ -65,6 +69,7 @@ SERVICES = tuple(
         (machine_service_pb2, "MachineService"),
         (account_service_pb2, "AccountService"),
         (alarm_service_pb2, "AlarmService"),
+        (event_service_pb2, "EventService"),
         (item_service_pb2, "ItemService"),
         (machine_link_service_pb2, "MachineLinkService"),
     )
@@ -127,6 +132,7 @@ class RpcServer:
         accounts: The use cases of accounts.
         transfers: The use cases of credits.
         alarms: The use cases of alarms.
+        events: The log of events.
         items: The use cases of items.
         balances: Cached accounts, for the credits after a drop.
         machines: The use cases of machines and slots.
@@ -153,6 +159,7 @@ class RpcServer:
         accounts: Accounts,
         transfers: Transfers,
         alarms: AlarmReview,
+        events: Events,
         items: Items,
         balances: ReadThroughCache[Account],
         machines: Machines,
@@ -181,7 +188,7 @@ class RpcServer:
         self._pages = PageLimits(settings.responses)
         self._responses = ResponseLimits(settings.responses, self._connections.cut, clock)
         self._use_cases = _UseCases(
-            drops, accounts, transfers, alarms, items, balances, machines, links, permits
+            drops, accounts, transfers, alarms, events, items, balances, machines, links, permits
         )
         self._interceptor = self._make_interceptor(randomness)
         # One server for each listener, so that each has connections of its own.
@@ -240,6 +247,9 @@ class RpcServer:
         )
         item_service_pb2_grpc.add_ItemServiceServicer_to_server(
             ItemService(use_cases.items, self._pages), server
+        )
+        event_service_pb2_grpc.add_EventServiceServicer_to_server(
+            EventService(use_cases.events, self._watches, self._pages), server
         )
         machine_link_service_pb2_grpc.add_MachineLinkServiceServicer_to_server(
             MachineLinkService(use_cases.links, use_cases.machines), server
@@ -382,6 +392,7 @@ class _UseCases:
     accounts: Accounts
     transfers: Transfers
     alarms: AlarmReview
+    events: Events
     items: Items
     balances: ReadThroughCache[Account]
     machines: Machines

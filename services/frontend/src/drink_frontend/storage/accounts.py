@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, func, null, select, update
 
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import AlreadyExistsError
+from drink_frontend.domain.events import EventKind
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping, if_given, plain
@@ -70,6 +71,7 @@ _UPDATE = Statement(
             accounts.c.credit_limit,
         )
     )
+    .returning(*ACCOUNT.columns)
 )
 _READMIT = Statement(
     update(accounts)
@@ -82,6 +84,7 @@ _READMIT = Statement(
         created_ms=bindparam("now_ms"),
         credit_limit=constant(0),
     )
+    .returning(*ACCOUNT.columns)
 )
 _REMOVE_IBUTTON = Statement(
     update(accounts)
@@ -174,6 +177,7 @@ class AccountTable:
         account = Account(name, kind, admin, False, password_hash, 0, 0, now_ms)
         self._executor.run(_ADD, created_ms=now_ms, **ACCOUNT.parameters(account))
         self._touched.accounts[name] = None
+        self._note(account)
 
     def update(
         self,
@@ -191,7 +195,7 @@ class AccountTable:
             AlreadyExistsError: the iButton belongs to another account.
         """
         self._check_ibutton(name, ibutton_digest)
-        changed = self._executor.run(
+        row = self._executor.one(
             _UPDATE,
             name=name,
             admin=plain(admin),
@@ -200,8 +204,10 @@ class AccountTable:
             ibutton_digest=ibutton_digest,
             credit_limit=credit_limit,
         )
-        assert changed == 1, "no such account"
+        assert row is not None, "no such account"
         self._touched.accounts[name] = None
+        if (admin, closed, credit_limit) != (None, None, None):
+            self._note(ACCOUNT.read(row))
         if closed or password_hash is not None or ibutton_digest is not None:
             self._touched.revoked.add(name)
 
@@ -225,7 +231,7 @@ class AccountTable:
             AlreadyExistsError: the iButton belongs to another account.
         """
         self._check_ibutton(name, ibutton_digest)
-        changed = self._executor.run(
+        row = self._executor.one(
             _READMIT,
             name=name,
             now_ms=now_ms,
@@ -233,9 +239,10 @@ class AccountTable:
             password_hash=password_hash,
             ibutton_digest=ibutton_digest,
         )
-        assert changed == 1, "no such account"
+        assert row is not None, "no such account"
         self._touched.accounts[name] = None
         self._touched.revoked.add(name)
+        self._note(ACCOUNT.read(row))
 
     def administrators(self) -> Mapping[str, bool]:
         """The open accounts of administrators; True for those with a password or an iButton."""
@@ -246,3 +253,7 @@ class AccountTable:
         if self._executor.run(_REMOVE_IBUTTON, name=name):
             self._touched.accounts[name] = None
             self._touched.revoked.add(name)
+
+    def _note(self, account: Account) -> None:
+        if account.kind is AccountKind.USER:
+            self._touched.notes.note(EventKind.ACCOUNT, account)

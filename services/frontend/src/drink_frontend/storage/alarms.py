@@ -6,6 +6,7 @@ from sqlalchemy import and_, bindparam, or_, update
 from sqlalchemy.sql.elements import BindParameter
 
 from drink_frontend.domain.alarms import Alarm, AlarmKind, AlarmState
+from drink_frontend.domain.events import EventKind, EventNotes
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
     NOTHING,
@@ -44,7 +45,7 @@ _IN_STATE = {
     AlarmState.CLOSED: alarms.c.closed_ms.is_not(None),
 }
 
-_ADD = Statement(_ROW.insert())
+_ADD = Statement(_ROW.insert().returning(*_ROW.columns))
 _REPEAT = Statement(
     update(alarms)
     .where(_IS_OPEN_ONE)
@@ -53,6 +54,7 @@ _REPEAT = Statement(
         count=alarms.c.count + bindparam("count"),
         facts=bindparam("facts"),
     )
+    .returning(*_ROW.columns)
 )
 _GET = Statement(_ROW.select().where(_NUMBERED))
 _GET_OPEN = Statement(_ROW.select().where(_IS_OPEN_ONE))
@@ -60,9 +62,10 @@ _ACKNOWLEDGE = Statement(
     update(alarms)
     .where(_NUMBERED)
     .values(acknowledged_by=bindparam("by"), acknowledged_ms=bindparam("now_ms"))
+    .returning(*_ROW.columns)
 )
-_CLOSE = Statement(update(alarms).where(_NUMBERED).values(_CLOSED))
-_CLOSE_OPEN = Statement(update(alarms).where(_IS_OPEN_ONE).values(_CLOSED))
+_CLOSE = Statement(update(alarms).where(_NUMBERED).values(_CLOSED).returning(*_ROW.columns))
+_CLOSE_OPEN = Statement(update(alarms).where(_IS_OPEN_ONE).values(_CLOSED).returning(*_ROW.columns))
 _LIST = Statement(_NEWEST_FIRST)
 _LIST_NOT_CLOSED = Statement(_NEWEST_FIRST.where(NOT_CLOSED))
 _LIST_IN = {
@@ -75,12 +78,14 @@ class AlarmTable:
 
     Args:
         executor: Runs its statements.
+        notes: Where changes are noted.
     """
 
-    __slots__ = ("_executor",)
+    __slots__ = ("_executor", "_notes")
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, notes: EventNotes) -> None:
         self._executor = executor
+        self._notes = notes
 
     def add(self, alarm: Alarm, *, counts: bool = True) -> None:
         """Adds to the open alarm of that kind and subject, or opens the alarm.
@@ -91,8 +96,8 @@ class AlarmTable:
         """
         parameters = _ROW.parameters(alarm)
         repeated = parameters if counts else {**parameters, "count": 0}
-        if not self._executor.run(_REPEAT, **repeated):
-            self._executor.run(_ADD, **parameters)
+        if not self._change(_REPEAT, **repeated):
+            self._change(_ADD, **parameters)
 
     def get(self, sequence: int) -> Alarm | None:
         """One alarm."""
@@ -104,15 +109,15 @@ class AlarmTable:
 
     def acknowledge(self, sequence: int, by: str, now_ms: int) -> None:
         """Stores who examines it."""
-        self._executor.run(_ACKNOWLEDGE, sequence=sequence, by=by, now_ms=now_ms)
+        self._change(_ACKNOWLEDGE, sequence=sequence, by=by, now_ms=now_ms)
 
     def close(self, sequence: int, by: str, now_ms: int) -> None:
         """Closes it."""
-        self._executor.run(_CLOSE, sequence=sequence, by=by, now_ms=now_ms)
+        self._change(_CLOSE, sequence=sequence, by=by, now_ms=now_ms)
 
     def close_open(self, kind: AlarmKind, subject: str, by: str, now_ms: int) -> None:
         """Closes the alarm of that kind and subject, if one is open."""
-        self._executor.run(_CLOSE_OPEN, kind=kind.value, subject=subject, by=by, now_ms=now_ms)
+        self._change(_CLOSE_OPEN, kind=kind.value, subject=subject, by=by, now_ms=now_ms)
 
     def list(
         self,
@@ -149,6 +154,13 @@ class AlarmTable:
         ]
         found.sort(key=lambda alarm: -alarm.sequence)
         return found[:limit]
+
+    def _change(self, statement: Statement, **parameters: object) -> bool:
+        """Runs a statement that changes one alarm or none; whether it did."""
+        changed = _ROW.read_one(self._executor.one(statement, **parameters))
+        if changed is not None:
+            self._notes.note(EventKind.ALARM, changed)
+        return changed is not None
 
 
 def _statements(states: frozenset[AlarmState]) -> Sequence[Statement]:

@@ -8,6 +8,15 @@ from sqlalchemy import bindparam
 
 from drink_frontend.domain.alarms import RAISED_BY, raised_by
 from drink_frontend.domain.entities import AuditKind, AuditRecord
+from drink_frontend.domain.events import (
+    RECORDED_KINDS,
+    EventKind,
+    EventNotes,
+    account_subject,
+    drop_subject,
+    item_subject,
+    machine_subject,
+)
 from drink_frontend.storage.alarms import AlarmTable
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement
@@ -37,21 +46,37 @@ class AuditTable:
     Args:
         executor: Runs its statements.
         alarms: Where records of some kinds raise alarms.
+        notes: Where their actors are noted.
     """
 
-    __slots__ = ("_alarms", "_executor")
+    __slots__ = ("_alarms", "_executor", "_notes")
 
-    def __init__(self, executor: Executor, alarms: AlarmTable) -> None:
+    def __init__(self, executor: Executor, alarms: AlarmTable, notes: EventNotes) -> None:
         self._executor = executor
         self._alarms = alarms
+        self._notes = notes
 
     def add(self, record: AuditRecord) -> None:
         """Stores a record, and the alarm that it raises."""
         self._executor.run(_ADD, **_RECORD_ROW.parameters(record))
+        self._note(record)
         if record.kind in RAISED_BY:
             alarm = raised_by(record)
             assert alarm is not None
             self._alarms.add(alarm)
+
+    def _note(self, record: AuditRecord) -> None:
+        if record.kind in RECORDED_KINDS and record.drop_id is not None:
+            self._notes.note(EventKind.DROP_RECORD, record)
+        for subject, named in (
+            (drop_subject, record.drop_id),
+            (account_subject, record.account),
+            (machine_subject, record.machine),
+        ):
+            if named is not None:
+                self._notes.acted(record.actor, subject(named))
+        if record.kind is AuditKind.ITEM_CHANGED:
+            self._notes.acted(record.actor, item_subject(record.facts["item_number"]))
 
     def list(
         self,

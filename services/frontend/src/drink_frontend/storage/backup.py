@@ -44,6 +44,9 @@ def backup(settings: StorageSettings, target: Path) -> None:
             source.backup(copy)
             # The backup is one file: a database in WAL mode would need its journal too.
             copy.execute("PRAGMA journal_mode = DELETE")
+            # Whoever has seen events after this moment must notice that it was restored.
+            copy.execute("UPDATE event_log SET mark = lower(hex(randomblob(8)))")
+            copy.commit()
         os.fsync(descriptor)
         _name(new, target)
         _sync_folder(target.parent)

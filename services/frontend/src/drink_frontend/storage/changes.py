@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from drink_frontend.domain.entities import Account, Drop
+from drink_frontend.domain.events import Event, EventNotes
 
 RECENT_MAX = 1_024
 """Number of drops whose last commit is remembered, in a few MB: more than are committed between the
@@ -23,6 +24,8 @@ class ChangeSet:
         accounts: Accounts as they were committed, by their names; None where only that is known.
         revoked: Names of accounts of which a token, password or iButton may have become invalid.
         elsewhere: Whether another process may have changed anything.
+        notes: What a unit of work notes for its events.
+        events: The events of units of work that were added.
     """
 
     drops: dict[str, Drop | None] = field(default_factory=dict)
@@ -30,6 +33,8 @@ class ChangeSet:
     accounts: dict[str, Account | None] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
     elsewhere: bool = False
+    notes: EventNotes = field(default_factory=EventNotes)
+    events: list[Event] = field(default_factory=list)
 
     def names(self) -> "ChangeSet":
         """A copy without the rows of drops and accounts."""
@@ -38,6 +43,7 @@ class ChangeSet:
             self.machines,
             dict.fromkeys(self.accounts),
             self.revoked,
+            events=self.events,
         )
 
     def clear(self) -> None:
@@ -46,6 +52,7 @@ class ChangeSet:
         self.machines.clear()
         self.accounts.clear()
         self.revoked.clear()
+        self.events.clear()
 
     def add(self, other: "ChangeSet") -> None:
         """Adds the changes of another unit of work."""
@@ -53,6 +60,7 @@ class ChangeSet:
         self.machines |= other.machines
         self.accounts |= other.accounts
         self.revoked |= other.revoked
+        self.events += other.notes.events()
 
 
 class Subscription:
@@ -172,6 +180,7 @@ class Changes:
         self._drops: _Listeners = defaultdict(dict)
         self._recent: dict[str, Drop] = {}
         self._machines: _Listeners = defaultdict(dict)
+        self._events: _Listeners = defaultdict(dict)
         self._elsewhere: dict[ElsewhereSubscription, None] = {}
         self._listeners: list[Callable[[ChangeSet | None], None]] = []
 
@@ -186,6 +195,10 @@ class Changes:
     def machine(self, name: str | None) -> Subscription:
         """A subscription to changes of a machine; with None, of all machines."""
         return Subscription(self._machines, name)
+
+    def events(self) -> Subscription:
+        """A subscription to commits that may have stored events."""
+        return Subscription(self._events, None)
 
     def elsewhere(self) -> "ElsewhereSubscription":
         """A subscription to commits of other processes; they are reported within about 1 s."""
@@ -217,6 +230,8 @@ class Changes:
         _wake(self._drops, sorted(changes.drops))
         if changes.machines:
             _wake(self._machines, (*sorted(changes.machines), None))
+        if changes.events:
+            _wake(self._events, (None,))
 
     def publish_remote(self, changes: ChangeSet | None) -> None:
         """Wakes the subscribers to what a commit of another process changed.
@@ -232,6 +247,7 @@ class Changes:
                 listener(None)
             for listeners in (self._drops, self._machines):
                 _wake(listeners, listeners)
+        _wake(self._events, (None,))
         for wakeup in self._elsewhere:
             wakeup.add(None if changes is None else changes.machines)
 

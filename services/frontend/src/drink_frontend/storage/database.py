@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Self, TypeVar
 
@@ -18,12 +19,17 @@ from drink_frontend.storage.writer import Stats, Writer
 T = TypeVar("T")
 
 
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 class Database:
     """One opened database. Belongs to one event loop; an async context manager.
 
     Args:
         engine: The database; closed with this.
         settings: Its limits.
+        now_ms: Milliseconds since the epoch, for the time of events.
         pool_factory: Makes the threads that carry out units of work and queries.
 
     Attributes:
@@ -35,6 +41,7 @@ class Database:
         engine: Engine,
         settings: StorageSettings,
         *,
+        now_ms: Callable[[], int] = _wall_clock_ms,
         pool_factory: Callable[[PoolConfig], WorkerPool] = ThreadPool,
     ) -> None:
         self._engine = engine
@@ -42,7 +49,7 @@ class Database:
         self._failure: asyncio.Future[BaseException] = self._loop.create_future()
         self._listening: asyncio.Task[None] | None = None
         self.changes = Changes(hands_on=not engine.shared)
-        self._writer = Writer(engine, settings, self._broken)
+        self._writer = Writer(engine, settings, self._broken, now_ms)
         limit_s = settings.read_limit_ms / 1000
         self._readers = [Reader(engine, limit_s) for _ in range(settings.readers)]
         self._writes = BatchQueue(
@@ -67,13 +74,20 @@ class Database:
         )
 
     @classmethod
-    def open(cls, settings: StorageSettings, *, beside: bool = False) -> Self:
+    def open(
+        cls,
+        settings: StorageSettings,
+        *,
+        beside: bool = False,
+        now_ms: Callable[[], int] = _wall_clock_ms,
+    ) -> Self:
         """Opens the database that the settings name, on the event loop that uses it.
 
         Args:
             settings: Where it is, and its limits.
             beside: For a command beside a running frontend. On SQLite, only one process can open
                 the database without this.
+            now_ms: Milliseconds since the epoch, for the time of events.
 
         Raises:
             DatabaseLockedError: another frontend has it open, on SQLite.
@@ -91,7 +105,7 @@ class Database:
 
             engine = PostgresEngine(settings, serves=not beside)
         try:
-            return cls(engine, settings)
+            return cls(engine, settings, now_ms=now_ms)
         except BaseException:
             engine.close()
             raise

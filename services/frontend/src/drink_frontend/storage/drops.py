@@ -9,6 +9,7 @@ from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import MS_MIN, Drop, DropSelection
+from drink_frontend.domain.events import EventKind
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
@@ -209,6 +210,7 @@ class DropTable:
         row = self._executor.one(_ADD, **_DROP_ROW.parameters(drop))
         assert row is not None
         kept = self._touched.drops[drop.id] = replace(drop, sequence=row[0])
+        self._touched.notes.note(EventKind.DROP, kept)
         return kept
 
     def move(
@@ -249,6 +251,7 @@ class DropTable:
             # The machine's queue has one more drop to dispatch.
             self._touched.machines.add(moved.machine)
         self._touched.drops[drop.id] = moved
+        self._touched.notes.note(EventKind.DROP, moved)
         return moved
 
     def saw_revision(self, drop_id: str, revision: int) -> None:

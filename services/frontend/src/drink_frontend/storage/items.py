@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, delete, func, or_, select, update
 
+from drink_frontend.domain.entities import Slot
+from drink_frontend.domain.events import EventKind
 from drink_frontend.domain.items import Item
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
@@ -11,6 +13,7 @@ from drink_frontend.storage.statements import NOTHING, Executor, Statement, cons
 from drink_frontend.storage.tables import items, slots
 
 _ITEM = RowMapping(Item, items)
+_SLOT = RowMapping(Slot, slots)
 _NUMBERED = items.c.number == bindparam("number")
 _SELLS = slots.c.item_number == bindparam("number")
 
@@ -32,16 +35,18 @@ _CHANGE = Statement(
     update(items)
     .where(_NUMBERED)
     .values({name: bindparam(name) for name in ("name", "barcode", "price", "updated_ms")})
+    .returning(*_ITEM.columns)
 )
 _CHANGE_SLOTS = Statement(
     update(slots)
     .where(_SELLS)
     .values(item=bindparam("name"), price=bindparam("price"), updated_ms=bindparam("updated_ms"))
+    .returning(*_SLOT.columns)
 )
 _SLOTS = Statement(
     select(slots.c.machine, slots.c.number).where(_SELLS).order_by(slots.c.machine, slots.c.number)
 )
-_REMOVE = Statement(delete(items).where(_NUMBERED))
+_REMOVE = Statement(delete(items).where(_NUMBERED).returning(*_ITEM.columns))
 
 
 class ItemTable:
@@ -86,21 +91,24 @@ class ItemTable:
     def add(self, item: Item) -> None:
         """Stores a new item; no other one has its number or barcode."""
         self._executor.run(_ADD, **_ITEM.parameters(item))
+        self._touched.notes.note(EventKind.ITEM, item)
 
     def change(self, item: Item) -> None:
         """Replaces the item of that number; `change_slots` changes the slots that sell it."""
         values = _ITEM.parameters(item)
         del values["created_ms"]
-        changed = self._executor.run(_CHANGE, **values)
-        assert changed == 1, "no such item"
+        changed = _ITEM.read_one(self._executor.one(_CHANGE, **values))
+        assert changed is not None, "no such item"
+        self._touched.notes.note(EventKind.ITEM, changed)
 
     def change_slots(self, item: Item) -> None:
         """Gives every slot that sells the item its name and price."""
         values = _ITEM.parameters(item)
         for unused in ("barcode", "created_ms"):
             del values[unused]
-        if self._executor.run(_CHANGE_SLOTS, **values):
-            self._touched.machines.update(machine for machine, _ in self.slots(item.number))
+        for slot in map(_SLOT.read, self._executor.all(_CHANGE_SLOTS, **values)):
+            self._touched.machines.add(slot.machine)
+            self._touched.notes.note(EventKind.SLOT, slot)
 
     def slots(self, number: int) -> Sequence[tuple[str, int]]:
         """Machine and number of each slot that sells the item."""
@@ -108,4 +116,6 @@ class ItemTable:
 
     def remove(self, number: int) -> None:
         """Removes the item; no slot sells it."""
-        self._executor.run(_REMOVE, number=number)
+        removed = _ITEM.read_one(self._executor.one(_REMOVE, number=number))
+        if removed is not None:
+            self._touched.notes.note(EventKind.ITEM_DELETED, removed)

@@ -7,7 +7,8 @@ from sqlalchemy import Select, bindparam, case, func, select, union_all, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from drink_frontend.domain.entities import ALL_ENTRIES, EntrySelection, LedgerEntry
-from drink_frontend.domain.ledger import Transfer, TransferKind
+from drink_frontend.domain.events import EventKind, account_subject
+from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind
 from drink_frontend.storage.accounts import ACCOUNT
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
@@ -122,7 +123,13 @@ class LedgerTable:
             posted=transfer.posted_change,
         )
         assert len(changed) == 2, "no such account"
-        self._touched.accounts |= {row[0]: ACCOUNT.read(row) for row in changed}
+        notes = self._touched.notes
+        for account in map(ACCOUNT.read, changed):
+            self._touched.accounts[account.name] = account
+            if account.kind is AccountKind.USER:
+                notes.note(EventKind.CREDITS, account)
+                if transfer.actor is not None:
+                    notes.acted(transfer.actor, account_subject(account.name))
 
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
         """The MOVE of that request, if there is one."""

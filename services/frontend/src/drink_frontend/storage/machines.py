@@ -16,6 +16,7 @@ from drink_frontend.domain.entities import (
     Slot,
 )
 from drink_frontend.domain.errors import AlreadyExistsError
+from drink_frontend.domain.events import EventKind
 from drink_frontend.domain.items import Item
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import ChangeSet
@@ -81,9 +82,13 @@ _UPDATE = Statement(
             machines.c.token_digest,
         )
     )
+    .returning(*_MACHINE_ROW.columns)
 )
 _SET_TEMPERATURE = Statement(
-    update(machines).where(_NAMED).values(temperature_celsius=bindparam("celsius"))
+    update(machines)
+    .where(_NAMED)
+    .values(temperature_celsius=bindparam("celsius"))
+    .returning(*_MACHINE_ROW.columns)
 )
 _OPEN_LINK = Statement(
     update(machines)
@@ -95,18 +100,20 @@ _OPEN_LINK = Statement(
         frontend=bindparam("frontend"),
         reach=bindparam("reach"),
     )
-    .returning(machines.c.epoch)
+    .returning(*_MACHINE_ROW.columns)
 )
 _RETIRE_LINK = Statement(
     update(machines)
     .where(_NAMED)
     .values(epoch=machines.c.epoch + constant(1), frontend=null(), reach=constant(Reach.OFFLINE))
+    .returning(*_MACHINE_ROW.columns)
 )
 _OWNERSHIPS = Statement(_OWNERSHIP.select().order_by(machines.c.name))
 _KEEP_OWNERSHIP = Statement(
     update(machines)
     .where(_NAMED, machines.c.epoch == bindparam("epoch"))
     .values(frontend=bindparam("frontend"), reach=bindparam("reach"))
+    .returning(*_MACHINE_ROW.columns)
 )
 _SAW_JOURNAL = Statement(
     update(machines)
@@ -125,6 +132,7 @@ _UPDATE_SLOT = Statement(
         if_given(slots.c.item, slots.c.price, slots.c.enabled, slots.c.sensor)
         | {"updated_ms": bindparam("now_ms")}
     )
+    .returning(*_SLOT_ROW.columns)
 )
 _SELL_ITEM = Statement(
     update(slots)
@@ -133,6 +141,7 @@ _SELL_ITEM = Statement(
         if_given(slots.c.item, slots.c.price)
         | {"item_number": bindparam("item_number"), "updated_ms": bindparam("now_ms")}
     )
+    .returning(*_SLOT_ROW.columns)
 )
 _MOVE_ITEM = {
     (source, target): Statement(
@@ -145,6 +154,7 @@ _MOVE_ITEM = {
                 "updated_ms": bindparam("now_ms"),
             }
         )
+        .returning(*_SLOT_ROW.columns)
     )
     for source, target in permutations(Place, 2)
 }
@@ -219,6 +229,7 @@ class MachineTable:
         new = Machine(name, display_name, location, True, 0, None, 0, None)
         self._executor.run(_ADD, **_MACHINE_ROW.parameters(new))
         self._touched.machines.add(name)
+        self._touched.notes.note(EventKind.MACHINE, new)
 
     def update(
         self,
@@ -230,7 +241,7 @@ class MachineTable:
         token_digest: str | None = None,
     ) -> None:
         """Changes what is not None."""
-        changed = self._executor.run(
+        row = self._executor.one(
             _UPDATE,
             name=name,
             display_name=display_name,
@@ -238,7 +249,8 @@ class MachineTable:
             enabled=plain(enabled),
             token_digest=token_digest,
         )
-        self._changed(name, changed)
+        is_shown = (display_name, location, enabled) != (None, None, None)
+        self._changed(row, *((EventKind.MACHINE,) if is_shown else ()))
 
     def add_slot(self, machine: str, number: int, item: str, price: int, now_ms: int) -> None:
         """Creates an enabled, empty slot; AlreadyExistsError if the number is taken."""
@@ -247,6 +259,7 @@ class MachineTable:
         new = Slot(machine, number, item, price, True, 0, 0, 0, 0, Sensor.UNSPECIFIED, now_ms)
         self._executor.run(_ADD_SLOT, **_SLOT_ROW.parameters(new))
         self._touched.machines.add(machine)
+        self._touched.notes.note(EventKind.SLOT, new)
 
     def update_slot(
         self,
@@ -260,7 +273,7 @@ class MachineTable:
         sensor: Sensor | None = None,
     ) -> None:
         """Changes what is not None; `StockTable` changes the number of items."""
-        changed = self._executor.run(
+        row = self._executor.one(
             _UPDATE_SLOT,
             machine=machine,
             number=number,
@@ -270,11 +283,14 @@ class MachineTable:
             enabled=plain(enabled),
             sensor=plain(sensor),
         )
-        self._changed(machine, changed)
+        if (item, price, enabled) != (None, None, None) or sensor is None:
+            self._slot_changed(row, EventKind.SLOT)
+        if sensor is not None:
+            self._slot_changed(row, EventKind.STOCK)
 
     def sell_item(self, machine: str, number: int, item: Item | None, now_ms: int) -> None:
         """Links the slot to an item, whose name and price it gets; None removes the link."""
-        changed = self._executor.run(
+        row = self._executor.one(
             _SELL_ITEM,
             machine=machine,
             number=number,
@@ -283,20 +299,21 @@ class MachineTable:
             price=item.price if item else None,
             item_number=item.number if item else None,
         )
-        self._changed(machine, changed)
+        self._slot_changed(row, EventKind.SLOT)
 
     def move_item(
         self, machine: str, number: int, source: Place, target: Place, now_ms: int
     ) -> None:
         """Moves one item of the slot from one place to another."""
-        changed = self._executor.run(
+        row = self._executor.one(
             _MOVE_ITEM[source, target], machine=machine, number=number, now_ms=now_ms
         )
-        self._changed(machine, changed)
+        self._slot_changed(row, EventKind.STOCK)
 
     def set_temperature(self, name: str, celsius: float | None) -> None:
         """Stores the last reading of the board's thermometer."""
-        self._changed(name, self._executor.run(_SET_TEMPERATURE, name=name, celsius=celsius))
+        row = self._executor.one(_SET_TEMPERATURE, name=name, celsius=celsius)
+        self._changed(row, EventKind.TEMPERATURE)
 
     def open_link(
         self, name: str, journal_id: str, journal_sequence: int, frontend: str, reach: Reach
@@ -310,13 +327,11 @@ class MachineTable:
             frontend=frontend,
             reach=reach.value,
         )
-        assert row is not None, "no such machine"
-        self._touched.machines.add(name)
-        return int(row[0])
+        return self._changed(row, EventKind.REACH).epoch
 
     def retire_link(self, name: str) -> None:
         """Increments the machine's epoch, so that no drop is dispatched on its present link."""
-        self._changed(name, self._executor.run(_RETIRE_LINK, name=name))
+        self._changed(self._executor.one(_RETIRE_LINK, name=name), EventKind.REACH)
 
     def ownerships(self) -> Sequence[LinkOwnership]:
         """The owner of each machine's newest link, sorted by machine."""
@@ -324,15 +339,15 @@ class MachineTable:
 
     def keep_ownership(self, ownership: LinkOwnership) -> None:
         """Stores the owner of a link and its reach, unless there is a newer link."""
-        changed = self._executor.run(
+        row = self._executor.one(
             _KEEP_OWNERSHIP,
             name=ownership.machine,
             epoch=ownership.epoch,
             frontend=ownership.frontend,
             reach=ownership.reach.value,
         )
-        if changed:
-            self._touched.machines.add(ownership.machine)
+        if row is not None:
+            self._changed(row, EventKind.REACH)
 
     def saw_journal(self, name: str, journal_id: str, journal_sequence: int) -> None:
         """Raises the highest record number seen, if the machine's journal is that one."""
@@ -341,9 +356,19 @@ class MachineTable:
             _SAW_JOURNAL, name=name, journal_id=journal_id, journal_sequence=journal_sequence
         )
 
-    def _changed(self, name: str, rows: int) -> None:
-        assert rows == 1, "no such machine or slot"
-        self._touched.machines.add(name)
+    def _changed(self, row: Row | None, *kinds: EventKind) -> Machine:
+        assert row is not None, "no such machine"
+        machine = _MACHINE_ROW.read(row)
+        self._touched.machines.add(machine.name)
+        for kind in kinds:
+            self._touched.notes.note(kind, machine)
+        return machine
+
+    def _slot_changed(self, row: Row | None, kind: EventKind) -> None:
+        assert row is not None, "no such slot"
+        slot = _SLOT_ROW.read(row)
+        self._touched.machines.add(slot.machine)
+        self._touched.notes.note(kind, slot)
 
 
 class FrontendTable:

@@ -169,7 +169,7 @@ class PostgresConnection:
         """Notifies other processes of the transaction's changes, and stores the batch's number."""
         self._batch += 1
         facts = {"writer": self._writer, "batch": self._batch}
-        if touched.drops or touched.machines or touched.accounts:
+        if touched.drops or touched.machines or touched.accounts or touched.events:
             self._run(_TELL, facts | {"note": note(self._writer, touched)})
         else:
             self._run(_LEAVE_NUMBER, facts)

@@ -3,6 +3,7 @@
 from sqlalchemy import bindparam
 
 from drink_frontend.domain.entities import Drop, Refund
+from drink_frontend.domain.events import EventKind
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import Executor, Statement
@@ -40,3 +41,4 @@ class RefundTable:
         """
         self._executor.run(_ADD, **_REFUND.parameters(refund))
         self._touched.drops[refunded.id] = refunded
+        self._touched.notes.note(EventKind.DROP, refunded)

@@ -16,10 +16,19 @@ REVISION = "SELECT version_num FROM alembic_version"
 OLDEST = "SELECT oldest FROM compatibility JOIN alembic_version ON revision = version_num"
 """Selects the oldest program, by its SCHEMA_REVISION, that can work with the schema."""
 
-_APPEND_ONLY = frozenset({"audit", "refunds", "stock_movements", "transfers"})
+_APPEND_ONLY = frozenset({"audit", "events", "refunds", "stock_movements", "transfers"})
 _ONLY_READ = frozenset({"compatibility"})
 _SHRINKING = frozenset(
-    {"cards", "frontends", "items", "preferences", "scoped_tokens", "tokens", "writers"}
+    {
+        "cards",
+        "events",
+        "frontends",
+        "items",
+        "preferences",
+        "scoped_tokens",
+        "tokens",
+        "writers",
+    }
 )
 
 

@@ -5,7 +5,13 @@ from dataclasses import replace
 
 from sqlalchemy import Select, bindparam, select, update
 
-from drink_frontend.domain.entities import ALL_MOVEMENTS, MovementSelection, StockMovement
+from drink_frontend.domain.entities import (
+    ALL_MOVEMENTS,
+    MovementSelection,
+    Slot,
+    StockMovement,
+)
+from drink_frontend.domain.events import EventKind
 from drink_frontend.domain.stock import MovementKind
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
@@ -13,6 +19,7 @@ from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, S
 from drink_frontend.storage.tables import slots, stock_movements
 
 _MOVEMENT = RowMapping(StockMovement, stock_movements)
+_SLOT = RowMapping(Slot, slots)
 _NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("slot"))
 _ADJUST = Statement(
     update(slots)
@@ -22,6 +29,7 @@ _ADJUST = Statement(
         on_hand=slots.c.on_hand + bindparam("change"),
         updated_ms=bindparam("at_ms"),
     )
+    .returning(*_SLOT.columns)
 )
 _ADD = Statement(
     _MOVEMENT.insert(on_hand=select(slots.c.on_hand).where(_NUMBERED).scalar_subquery()).returning(
@@ -77,15 +85,16 @@ class StockTable:
 
     def adjust(self, movement: StockMovement) -> StockMovement:
         """Changes the items on hand of a slot, and stores the movement; returns it as stored."""
-        changed = self._executor.run(
+        row = self._executor.one(
             _ADJUST,
             machine=movement.machine,
             slot=movement.slot,
             change=movement.change,
             at_ms=movement.at_ms,
         )
-        assert changed == 1, "no such slot"
+        assert row is not None, "no such slot"
         self._touched.machines.add(movement.machine)
+        self._touched.notes.note(EventKind.STOCK, _SLOT.read(row))
         return self.add(movement)
 
     def add(self, movement: StockMovement) -> StockMovement:

@@ -5,8 +5,8 @@ commit what breaks them. Constraints are checked at each statement: within a uni
 written before its hold, and its settled state before its post or void.
 
 Columns are texts and whole numbers only: times are milliseconds since the epoch (`_ms`), truth
-values 0 or 1. Rows of drops, transfers and audit are never deleted, so that their sequences, each
-the highest one plus 1, are never reused.
+values 0 or 1. Rows of drops, transfers and audit are never deleted, nor is the newest row of
+events, so that their sequences, each the highest one plus 1, are never reused.
 """
 
 from enum import StrEnum
@@ -39,7 +39,7 @@ from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import STOCK_MAX, MovementKind, Sensor
 from drink_frontend.domain.tokens import Scope
 
-SCHEMA_REVISION = "0010"
+SCHEMA_REVISION = "0011"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -116,11 +116,7 @@ _STRICT: dict[str, Any] = {"sqlite_strict": True}
 _STRICT_BY_KEY: dict[str, Any] = {"sqlite_strict": True, "sqlite_with_rowid": False}
 
 compatibility = Table(
-    "compatibility",
-    metadata,
-    _text("revision", key=True),
-    _text("oldest"),
-    **_STRICT_BY_KEY,
+    "compatibility", metadata, _text("revision", key=True), _text("oldest"), **_STRICT_BY_KEY
 )
 """For each schema, the SCHEMA_REVISION of the oldest program that can work with it."""
 
@@ -304,14 +300,8 @@ slots = Table(
 )
 
 DROP_MOVES = (
-    "state",
-    "cause",
-    "decided_by",
-    "epoch",
-    "journal_id",
-    "revision",
-    "dispatched_ms",
-    "settled_ms",
+    *("state", "cause", "decided_by", "epoch", "journal_id"),
+    *("revision", "dispatched_ms", "settled_ms"),
 )
 """The columns of a drop that its moves change; a trigger refuses to change any other."""
 
@@ -498,3 +488,11 @@ alarms = Table(
     **_STRICT,
 )
 """What operators should examine: of each kind and subject at most one row is not closed."""
+
+events = Table(
+    "events", metadata, _column("sequence", key=True), _column("at_ms"), _text("changes"), **_STRICT
+)
+"""What each commit changed that somebody may see. Old rows are deleted, never the newest one."""
+
+event_log = Table("event_log", metadata, _text("mark", key=True), **_STRICT_BY_KEY)
+"""One row: a random mark in the cursors of this database. A restored backup has another one."""

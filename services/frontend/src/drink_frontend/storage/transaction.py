@@ -12,6 +12,7 @@ from drink_frontend.storage.audit import AuditTable
 from drink_frontend.storage.cards import CardTable
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.drops import DropTable
+from drink_frontend.storage.events import EventTable
 from drink_frontend.storage.items import ItemTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import FrontendTable, MachineTable
@@ -49,6 +50,7 @@ class Transaction:
         frontends: The frontends that serve on the database.
         audit: The audit log.
         alarms: Alarms.
+        events: The log of events, which the writer adds to.
         touched: What the unit of work has changed.
     """
 
@@ -59,6 +61,7 @@ class Transaction:
         "audit",
         "cards",
         "drops",
+        "events",
         "frontends",
         "items",
         "ledger",
@@ -84,8 +87,9 @@ class Transaction:
         self.refunds = RefundTable(executor, self.touched)
         self.stock = StockTable(executor, self.touched)
         self.frontends = FrontendTable(executor)
-        self.alarms = AlarmTable(executor)
-        self.audit = AuditTable(executor, self.alarms)
+        self.alarms = AlarmTable(executor, self.touched.notes)
+        self.audit = AuditTable(executor, self.alarms, self.touched.notes)
+        self.events = EventTable(executor)
 
     def exercise(self) -> None:
         """Runs one statement of each kind that the service runs on each table, on no rows.

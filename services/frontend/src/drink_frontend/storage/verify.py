@@ -11,6 +11,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from drink_frontend.storage.engine import Query
+from drink_frontend.storage.verify_events import check_events
 
 LINES_MAX = 100
 """Most lines for each check."""
@@ -197,6 +198,7 @@ def verify_books(query: Query) -> list[str]:
     problems += _first(_check_owed(query(_OWED), query(_LIMIT_RECORDS), query(_LIMITS)))
     problems += _first(_check_histories(query(_HISTORIES)))
     problems += _first(_check_loads(query(_LOADS), query(_SLOTS)))
+    problems += _first(check_events(query))
     return problems
 
 

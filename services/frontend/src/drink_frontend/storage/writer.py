@@ -14,6 +14,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.engine import DatabaseConnection, Engine, Fault
+from drink_frontend.storage.events import EventTable
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.workers import Job, JobResult
@@ -58,10 +59,13 @@ class Writer:
     that are not durable yet. A batch that the engine undid for a temporary reason is repeated a few
     times. After an error of Fault.BROKEN the writer refuses all further units of work.
 
+    What a batch changed that somebody may see is stored with it, as one row of events.
+
     Args:
         engine: The database.
         settings: Limits and delays.
         broken: Called, on the writer's thread, with the error after which nothing is written.
+        now_ms: Milliseconds since the epoch, for the time of events.
     """
 
     def __init__(
@@ -69,11 +73,13 @@ class Writer:
         engine: Engine,
         settings: StorageSettings,
         broken: Callable[[BaseException], None],
+        now_ms: Callable[[], int],
     ) -> None:
         self._engine = engine
         self._connection: DatabaseConnection = engine.connect(read_only=False)
         self._settings = settings
         self._broken = broken
+        self._now_ms = now_ms
         self._is_broken = False
         self.stats = Stats()
 
@@ -110,6 +116,8 @@ class Writer:
             self._connection.begin()
             changes.elsewhere |= self._connection.changed_elsewhere()
             results = [self._carry_out(job, changes, savepoints=savepoints) for job in jobs]
+            if changes.events:
+                EventTable(self._connection.executor).add(changes.events, self._now_ms())
             self._connection.announce(changes)
             self._connection.commit()
         except _SavepointMissingError:

@@ -71,6 +71,22 @@ class AlarmSettings(BaseModel):
     loses the counts since the last write."""
 
 
+class EventSettings(BaseModel):
+    """The log of events that `WatchEvents` reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    keep_hours: int = Field(default=168, ge=1, le=87_600)
+    """Hours that events are kept; default 168, a week: a program that was away for longer is told
+    CURSOR_EXPIRED and reads lists instead. A drop leaves some 4 KB of events, so that a thousand
+    drops a day take 28 MB."""
+
+    memory_bytes: int = Field(default=4_194_304, ge=65_536, le=1_073_741_824)
+    """Bytes of the newest events that are kept in memory for all watchers together, as long as the
+    database takes for them; default 4,194,304, some thousand drops. A watcher that is further
+    behind is told WATCH_TOO_SLOW, and goes on from its cursor."""
+
+
 class PresenceSettings(BaseModel):
     """Detection of other frontends on the same database."""
 

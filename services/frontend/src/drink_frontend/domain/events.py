@@ -1,0 +1,188 @@
+"""Events: what a unit of work changed that somebody may see, with the state after the change."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from drink_frontend.domain.alarms import Alarm
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Machine, Slot
+from drink_frontend.domain.items import Item
+
+State: TypeAlias = Drop | Account | Machine | Slot | Item | Alarm | AuditRecord
+"""What an event shows: a resource as it was after the change, or a record about a drop."""
+
+
+class EventKind(StrEnum):
+    """What changed. Each kind has one type of state."""
+
+    DROP = "DROP"
+    """A drop was placed, moved or refunded."""
+    DROP_RECORD = "DROP_RECORD"
+    """A buyer reported a drop, or evidence contradicts one. The drop itself did not change."""
+    CREDITS = "CREDITS"
+    """A user's credits were moved, held or set free."""
+    ACCOUNT = "ACCOUNT"
+    """A user's account was created, closed or changed."""
+    MACHINE = "MACHINE"
+    """A machine was created or changed by a person."""
+    REACH = "REACH"
+    """A machine's agent or board became reachable, or no longer is."""
+    TEMPERATURE = "TEMPERATURE"
+    """A machine's thermometer showed another temperature."""
+    SLOT = "SLOT"
+    """A slot was created, or its item, price or service changed."""
+    STOCK = "STOCK"
+    """A slot's counts or its sensor changed."""
+    ITEM = "ITEM"
+    """An item was created or changed."""
+    ITEM_DELETED = "ITEM_DELETED"
+    """An item was deleted; the state is what it was before."""
+    ALARM = "ALARM"
+    """An alarm was opened, repeated, acknowledged or closed."""
+
+
+PUBLIC_KINDS = frozenset(
+    {
+        EventKind.MACHINE,
+        EventKind.REACH,
+        EventKind.TEMPERATURE,
+        EventKind.SLOT,
+        EventKind.STOCK,
+        EventKind.ITEM,
+        EventKind.ITEM_DELETED,
+    }
+)
+"""Kinds whose state everybody may see."""
+
+OWNERS_KINDS = frozenset({EventKind.DROP, EventKind.CREDITS, EventKind.ACCOUNT})
+"""Kinds that the account concerned and administrators may see. All others are administrators'."""
+
+RECORDED_KINDS = frozenset({AuditKind.DROP_REPORTED, AuditKind.DROP_CONTRADICTED})
+"""Audit records that are shown as DROP_RECORD: those about a drop that did not change with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change.
+
+    Attributes:
+        kind: What changed.
+        state: The resource after the change.
+        actor: Who caused it: an account, `agent:<machine>`, `frontend`, or `operator:<name>`; None
+            if that is not known.
+    """
+
+    kind: EventKind
+    state: State
+    actor: str | None = None
+
+    @property
+    def machine(self) -> str | None:
+        """Name of the machine concerned, if any."""
+        state = self.state
+        if isinstance(state, Machine):
+            return state.name
+        return None if isinstance(state, Account | Item) else state.machine
+
+    @property
+    def account(self) -> str | None:
+        """Name of the account concerned, if any."""
+        state = self.state
+        if isinstance(state, Account):
+            return state.name
+        return state.account if isinstance(state, Drop | AuditRecord) else None
+
+
+@dataclass(slots=True)
+class EventNotes:
+    """The events of one unit of work, as its tables report them."""
+
+    _noted: list[tuple[EventKind, State]] = field(default_factory=list)
+    _actors: dict[str, str] = field(default_factory=dict)
+
+    def note(self, kind: EventKind, state: State) -> None:
+        """Notes a change."""
+        self._noted.append((kind, state))
+
+    def acted(self, actor: str, *subjects: str) -> None:
+        """Notes who caused the changes of subjects; see `drop_subject` and its relatives."""
+        self._actors.update(dict.fromkeys(subjects, actor))
+
+    def events(self) -> list[Event]:
+        """The events, in the order in which they were noted."""
+        return [
+            Event(kind, state, self._actors.get(_subject(state))) for kind, state in self._noted
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """The events of one commit, as they are stored.
+
+    Attributes:
+        sequence: Order of the commit; gaps are possible.
+        at_ms: When it was written, in milliseconds since the epoch.
+        events: Its events, in the order of its units of work.
+        size: Characters that it takes in the database, for limits.
+    """
+
+    sequence: int
+    at_ms: int
+    events: tuple[Event, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place between two events.
+
+    The mark and the time show that the batch is the one that the cursor was issued for: another
+    database, or one that was restored, may have another batch of the same sequence.
+
+    Attributes:
+        mark: Of the database, changed when a backup of it is restored.
+        sequence: The batch.
+        at_ms: When that batch was written.
+        position: Events of the batch before the cursor.
+    """
+
+    mark: str
+    sequence: int
+    at_ms: int
+    position: int
+
+
+def drop_subject(drop_id: str) -> str:
+    """A drop, for `EventNotes.acted`."""
+    return f"drops/{drop_id}"
+
+
+def account_subject(name: str) -> str:
+    """An account, for `EventNotes.acted`."""
+    return f"accounts/{name}"
+
+
+def machine_subject(name: str) -> str:
+    """A machine, its slots and its alarms, for `EventNotes.acted`."""
+    return f"machines/{name}"
+
+
+def item_subject(number: int) -> str:
+    """An item, for `EventNotes.acted`."""
+    return f"items/{number}"
+
+
+def _subject(state: State) -> str:
+    match state:
+        case Drop():
+            return drop_subject(state.id)
+        case Account():
+            return account_subject(state.name)
+        case Machine():
+            return machine_subject(state.name)
+        case Slot() | Alarm():
+            return machine_subject(state.machine)
+        case Item():
+            return item_subject(state.number)
+        case AuditRecord():
+            return drop_subject(state.drop_id or "")

@@ -1,0 +1,101 @@
+"""The text of events in the database: JSON of what somebody may see.
+
+A batch is a list of `[kind, actor, state]`; the state is an object with a field for each visible
+field of the domain's class. What is hidden is not stored: password hashes, ids of holds, tokens.
+Rows outlive an upgrade: a field that a row lacks has the default of its class, and one that the
+class lacks is ignored.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any, get_type_hints
+
+from drink_frontend.domain.alarms import Alarm
+from drink_frontend.domain.entities import Account, AuditRecord, Drop, Machine, Slot
+from drink_frontend.domain.events import Event, EventKind, State
+from drink_frontend.domain.items import Item
+
+STATES: Mapping[EventKind, type] = {
+    EventKind.DROP: Drop,
+    EventKind.DROP_RECORD: AuditRecord,
+    EventKind.CREDITS: Account,
+    EventKind.ACCOUNT: Account,
+    EventKind.MACHINE: Machine,
+    EventKind.REACH: Machine,
+    EventKind.TEMPERATURE: Machine,
+    EventKind.SLOT: Slot,
+    EventKind.STOCK: Slot,
+    EventKind.ITEM: Item,
+    EventKind.ITEM_DELETED: Item,
+    EventKind.ALARM: Alarm,
+}
+"""The class of each kind's state."""
+
+HIDDEN: Mapping[type, Mapping[str, Any]] = {
+    Drop: {
+        "fingerprint": "",
+        "hold_id": "",
+        "sequence": 0,
+        "epoch": None,
+        "journal_id": None,
+        "revision": 0,
+    },
+    Account: {"password_hash": None},
+    Machine: {"epoch": 0, "journal_id": None, "journal_sequence": 0, "slots": ()},
+    AuditRecord: {"sequence": 0},
+}
+"""Fields that are not stored, with the value that each has when a batch is read."""
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class _Codec:
+    """Makes an object of a state's visible fields, and the reverse."""
+
+    def __init__(self, kind: type) -> None:
+        hints, self._hidden = get_type_hints(kind), HIDDEN.get(kind, {})
+        self._names = [each.name for each in fields(kind) if each.name not in self._hidden]
+        self._values = attrgetter(*self._names)
+        self._readers: dict[str, Callable[[Any], Any]] = {
+            name: hints[name]
+            for name in self._names
+            if isinstance(hints[name], type) and issubclass(hints[name], StrEnum)
+        }
+        self._kind = kind
+
+    def encode(self, state: State) -> dict[str, Any]:
+        return dict(zip(self._names, self._values(state), strict=True))
+
+    def decode(self, facts: Mapping[str, Any]) -> State:
+        values = {name: facts[name] for name in self._names if name in facts}
+        for name, reader in self._readers.items():
+            if name in values:
+                values[name] = reader(values[name])
+        state: State = self._kind(**values, **self._hidden)
+        return state
+
+
+_CODECS = {kind: _Codec(kind) for kind in set(STATES.values())}
+
+
+def encode(events: Sequence[Event]) -> str:
+    """The text of a batch."""
+    return _to_json(
+        [
+            [event.kind, event.actor, _CODECS[type(event.state)].encode(event.state)]
+            for event in events
+        ]
+    )
+
+
+def decode(text: str) -> tuple[Event, ...]:
+    """The events of a batch."""
+    return tuple(
+        Event(kind, _CODECS[STATES[kind]].decode(facts), actor)
+        for kind, actor, facts in (
+            (EventKind(name), actor, facts) for name, actor, facts in json.loads(text)
+        )
+    )

@@ -1,0 +1,111 @@
+"""Events, a row for the events of each commit, in the order of the commits.
+
+Writers take turns, on both engines, so that a row with a lower sequence never becomes visible after
+one with a higher sequence: who has read up to a row has missed nothing before it. The newest row is
+never deleted, so that sequences are not reused.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from drink_frontend.domain.events import Event, EventBatch
+from drink_frontend.storage.event_codec import decode, encode
+from drink_frontend.storage.statements import NOTHING, Executor, Row, Statement
+from drink_frontend.storage.tables import event_log, events
+
+_BATCH = select(events.c.sequence, events.c.at_ms, events.c.changes)
+_OLDEST_FIRST = events.c.sequence
+
+_ADD = Statement(
+    insert(events).inline().values(at_ms=bindparam("at_ms"), changes=bindparam("changes"))
+)
+_GET = Statement(_BATCH.where(events.c.sequence == bindparam("sequence")))
+_AFTER = Statement(
+    _BATCH.where(events.c.sequence > bindparam("sequence"))
+    .order_by(_OLDEST_FIRST)
+    .limit(bindparam("limit"))
+    .offset(NOTHING)
+)
+_ENDS = Statement(select(func.min(events.c.sequence), func.max(events.c.sequence)))
+_TIMES = Statement(
+    select(events.c.sequence, events.c.at_ms)
+    .order_by(_OLDEST_FIRST)
+    .limit(bindparam("limit"))
+    .offset(NOTHING)
+)
+_REMOVE = Statement(delete(events).where(events.c.sequence <= bindparam("sequence")))
+_MARK = Statement(select(event_log.c.mark))
+_SET_MARK = Statement(update(event_log).values(mark=bindparam("new_mark")))
+
+
+class EventTable:
+    """Events, in one unit of work.
+
+    Args:
+        executor: Runs its statements.
+    """
+
+    __slots__ = ("_executor",)
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def add(self, new: Sequence[Event], at_ms: int) -> None:
+        """Stores the events of a commit."""
+        self._executor.run(_ADD, at_ms=at_ms, changes=encode(new))
+
+    def get(self, sequence: int) -> EventBatch | None:
+        """One batch, if it is kept."""
+        row = self._executor.one(_GET, sequence=sequence)
+        return None if row is None else _batch(row)
+
+    def newest(self) -> EventBatch:
+        """The newest batch; there always is one."""
+        _, newest = self.ends()
+        batch = self.get(newest)
+        assert batch is not None
+        return batch
+
+    def ends(self) -> tuple[int, int]:
+        """The sequences of the oldest and of the newest batch."""
+        row = self._executor.one(_ENDS)
+        assert row is not None
+        assert row[0] is not None, "the newest batch is never deleted"
+        return int(row[0]), int(row[1])
+
+    def after(self, sequence: int, limit: int) -> Sequence[EventBatch]:
+        """The first `limit` batches after a sequence, oldest first."""
+        return [_batch(row) for row in self._executor.all(_AFTER, sequence=sequence, limit=limit)]
+
+    def remove_before(self, at_ms: int, limit: int) -> int:
+        """Deletes batches that are older than a time, but never the newest one.
+
+        Whatever the clock did, batches are deleted from the oldest on, without gaps.
+
+        Args:
+            at_ms: The time, in milliseconds since the epoch.
+            limit: Most batches that are looked at.
+
+        Returns:
+            Number of deleted batches.
+        """
+        _, newest = self.ends()
+        times = self._executor.all(_TIMES, limit=limit)
+        old = [sequence for sequence, written in times if written < at_ms and sequence < newest]
+        return self._executor.run(_REMOVE, sequence=old[-1]) if old else 0
+
+    def mark(self) -> str:
+        """The mark of this database in cursors."""
+        row = self._executor.one(_MARK)
+        assert row is not None
+        return str(row[0])
+
+    def set_mark(self, mark: str) -> None:
+        """Gives the database another mark, so that all cursors of before are refused."""
+        self._executor.run(_SET_MARK, new_mark=mark)
+
+
+def _batch(row: Row) -> EventBatch:
+    sequence, at_ms, changes = row
+    return EventBatch(sequence, at_ms, decode(changes), len(changes))

@@ -1,0 +1,61 @@
+"""The text of events: what is in it, and what is not."""
+
+import json
+from dataclasses import fields, replace
+
+from drink_frontend.domain.alarms import Alarm, AlarmKind
+from drink_frontend.domain.drop import Cause
+from drink_frontend.domain.drop import State as DropState
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Reach, Slot
+from drink_frontend.domain.events import Event, EventKind
+from drink_frontend.domain.items import Item
+from drink_frontend.domain.ledger import AccountKind
+from drink_frontend.domain.stock import Sensor
+from drink_frontend.storage.event_codec import HIDDEN, STATES, decode, encode
+from tests.support.books import drop
+from tests.support.entities import make_machine
+
+EVENTS = (
+    Event(
+        EventKind.DROP,
+        replace(
+            drop(1, item="Ä\0\u2028"), state=DropState.UNKNOWN, cause=Cause.BOARD_SILENT, epoch=4
+        ),
+        "agent:d",
+    ),
+    Event(EventKind.DROP_RECORD, AuditRecord(AuditKind.DROP_REPORTED, 1, "ann", "D", "d", "ann")),
+    Event(EventKind.CREDITS, Account("ann", AccountKind.USER, True, False, "secret", 5, -1, 2, 3)),
+    Event(EventKind.REACH, make_machine("d", "Drink", (), reach=Reach.READY), "root"),
+    Event(EventKind.STOCK, Slot("d", 1, "Tea", 5, True, 1, 2, 3, 4, Sensor.EMPTY, 9)),
+    Event(EventKind.ITEM, Item(7, "Tea", None, 5, 1, 2), "root"),
+    Event(EventKind.ALARM, Alarm(AlarmKind.TWO_AGENTS, "machines/d", "d", 1, 2, 3, {"a": [1.5]})),
+)
+
+
+def test_what_is_visible_comes_back_and_what_is_hidden_does_not() -> None:
+    text = encode(EVENTS)
+    assert "secret" not in text
+    found = decode(text)
+    for event, written in zip(found, EVENTS, strict=True):
+        hidden = HIDDEN.get(type(written.state), {})
+        assert (event.kind, event.actor) == (written.kind, written.actor)
+        for field in fields(written.state):
+            value = getattr(event.state, field.name)
+            expected = hidden.get(field.name, getattr(written.state, field.name))
+            assert value == expected, field.name
+            assert type(value) is type(expected), field.name
+
+
+def test_every_kind_has_a_class_and_hidden_fields_are_fields() -> None:
+    assert set(STATES) == set(EventKind)
+    for kind, hidden in HIDDEN.items():
+        assert hidden.keys() < {field.name for field in fields(kind)}
+
+
+def test_rows_of_other_versions_are_read() -> None:
+    (kind, actor, facts), *_ = json.loads(encode(EVENTS[2:3]))
+    facts["shoe_size"] = 44
+    del facts["credit_limit"]
+    (event,) = decode(json.dumps([[kind, actor, facts]]))
+    assert isinstance(event.state, Account)
+    assert event.state.credit_limit == 0
