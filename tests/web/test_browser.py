@@ -373,12 +373,20 @@ def test_an_administrator_restocks_a_machine(browser: Browser, house: LocalSyste
         admin.click("form[action$='/s'] button")
         expect(admin.locator("[role=status].note")).to_have_text("Snack is filled.")
         keeps_to_wcag(admin, "/admin/machines/s/1")
+    with person(browser, house, ADMIN, size="phone", scripts=False) as admin:
+        admin.goto("/admin/restock")
+        admin.fill("#put-s-2", "x")
+        admin.click("form[action$='/s'] button")
+        expect(admin.locator("[role=alert]")).to_contain_text("Nothing was added.")
+        admin.fill("#put-s-2", "3")
+        admin.click("form[action$='/s'] button")
+        expect(admin.locator("[role=status].note")).to_have_text("Snack is filled.")
 
 
 def test_the_token_of_an_agent_needs_a_confirmation(browser: Browser, house: LocalSystem) -> None:
     with person(browser, house, ADMIN, size="phone") as admin:
         keeps_to_wcag(admin, "/admin/machines/s")
-        admin.click("form[action$='token'] button")
+        admin.click("form[action$='token'] [value=make]")
         # The browser itself asks for the confirmation: nothing was sent.
         expect(admin.locator("[name=confirmed]")).to_be_focused()
         assert admin.locator(".secret").count() == 0

@@ -25,12 +25,26 @@ async def test_a_new_token_is_shown_once(tmp_path: Path) -> None:
         assert token not in (await admin.get("/admin/machines/d")).text
 
 
+async def test_a_token_is_taken_away(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        form = {"do": "take_away", "confirmed": "yes"}
+        for _ in range(2):
+            taken = await admin.post("/admin/machines/d/token", form)
+            assert taken.goal == "/admin/machines/d?done=1"
+        assert await machine_of(house) is None
+        page = await admin.get(taken.goal)
+        assert "Changed." in page.text
+        assert 'class="secret"' not in page.text
+
+
 async def test_without_confirmation_the_token_stays(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
         admin = await root(house)
-        answer = await admin.post("/admin/machines/d/token", {})
-        assert answer.status == 422
-        assert "Confirm that" in answer.text
+        for form in ({}, {"do": "make"}, {"do": "take_away"}):
+            answer = await admin.post("/admin/machines/d/token", form)
+            assert answer.status == 422
+            assert "Confirm that" in answer.text
         assert (await admin.get("/admin/machines/d/token")).status == 404
         assert await machine_of(house) == "d"
 
@@ -41,7 +55,8 @@ async def test_others_get_no_token_and_what_is_not_there_has_none(tmp_path: Path
         assert (await ann.get("/admin/machines/d")).status == 403
         for machine in ("d", "x"):
             path = f"/admin/machines/{machine}/token"
-            assert (await ann.post(path, {"confirmed": "yes"})).status == 403
+            for do in ("make", "take_away"):
+                assert (await ann.post(path, {"do": do, "confirmed": "yes"})).status == 403
         assert (await admin.get("/admin/machines/x")).status == 404
         assert (await admin.post("/admin/machines/x/token", {"confirmed": "yes"})).status == 404
         assert await machine_of(house) == "d"

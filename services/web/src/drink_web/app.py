@@ -141,7 +141,7 @@ def _member_routes() -> Sequence[tuple[str, str, Handler]]:
         ("GET", "/admin/restock", restock.show),
         ("POST", "/admin/restock/{machine}", restock.put_in),
         ("GET", "/admin/machines/{machine}", machines.show),
-        ("POST", "/admin/machines/{machine}/token", machines.issue_token),
+        ("POST", "/admin/machines/{machine}/token", machines.change_token),
         ("GET", "/admin/machines/{machine}/{slot}", admin.show_slot),
         ("POST", "/admin/machines/{machine}/{slot}", admin.change_slot),
         ("POST", "/admin/machines/{machine}/{slot}/count", restock.count),

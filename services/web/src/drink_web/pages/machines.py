@@ -10,10 +10,12 @@ from drink_web.visit import Visit
 
 async def show(visit: Visit) -> Response:
     """GET /admin/machines/{machine}."""
-    return await _page(visit)
+    return await _page(visit, done=visit.query.get("done") == "1")
 
 
-async def _page(visit: Visit, status: int = 200, *, token: str = "", problem: str = "") -> Response:
+async def _page(
+    visit: Visit, status: int = 200, *, token: str = "", done: bool = False, problem: str = ""
+) -> Response:
     await visit.require_admin()
     name = f"machines/{visit.request.path_params['machine']}"
     machine = visit.site.house.machines.get(name)
@@ -25,19 +27,24 @@ async def _page(visit: Visit, status: int = 200, *, token: str = "", problem: st
         here="admin",
         view=views.machine_view(machine, is_current=True),
         token=token,
+        done=done,
         problem=problem,
     )
 
 
-async def issue_token(visit: Visit) -> Response:
-    """POST /admin/machines/{machine}/token: shows a new token for the agent, in this answer only.
+async def change_token(visit: Visit) -> Response:
+    """POST /admin/machines/{machine}/token: makes a new token, or takes the present one away.
 
-    The token before it ends, so that the form has to confirm it.
+    A new token is shown in this response only. Either ends the token before, so that the form has
+    to confirm it.
     """
     form = await visit.form()
     if form.get("confirmed") != "yes":
         return await _page(visit, 422, problem=visit.texts("problem_confirm"))
-    name = f"machines/{visit.request.path_params['machine']}"
-    method = visit.site.api.machines.IssueAgentToken
-    answer = await visit.call(method, pb.IssueAgentTokenRequest(name=name))
+    machine = visit.request.path_params["machine"]
+    name, api = f"machines/{machine}", visit.site.api.machines
+    if form.get("do") == "take_away":
+        await visit.call(api.RevokeAgentToken, pb.RevokeAgentTokenRequest(name=name))
+        return visit.redirect(f"/admin/machines/{machine}?done=1")
+    answer = await visit.call(api.IssueAgentToken, pb.IssueAgentTokenRequest(name=name))
     return await _page(visit, token=answer.token)
