@@ -1,7 +1,9 @@
 import json
+from pathlib import Path
 
 from drink_cli.errors import Exit
 from tests.cli.conftest import Drink
+from tests.support.pictures import png
 
 
 def test_an_item_is_made_sold_changed_and_deleted(administrator: Drink) -> None:
@@ -38,3 +40,29 @@ def test_what_is_wrong_is_told(administrator: Drink) -> None:
 def test_items_are_for_administrators_to_change(alice: Drink) -> None:
     added = ("admin", "item", "add", "Mate", "--price", "45")
     assert alice(*added).exit_code == Exit.FORBIDDEN
+
+
+def test_a_picture_is_given_saved_and_removed(administrator: Drink, tmp_path: Path) -> None:
+    source, saved = tmp_path / "mate.png", tmp_path / "saved.png"
+    source.write_bytes(png(40, 30, 200_000))
+    administrator("admin", "item", "add", "Mate", "--price", "45", "--number", "802")
+    said = administrator("admin", "item", "picture", "802", str(source)).output
+    assert said == "item 802: Mate for 45 credits, PNG 40x30\n"
+    assert administrator("picture", "802", str(saved)).output == f"the picture is in {saved}\n"
+    assert saved.read_bytes() == source.read_bytes()
+    assert administrator("picture", "802", str(saved)).exit_code == Exit.USAGE
+
+    source.write_bytes(b"<svg/>")
+    refused = administrator("admin", "item", "picture", "802", str(source))
+    assert refused.exit_code == Exit.USAGE
+    assert "PNG, JPEG or WebP" in refused.output
+    missing = administrator("admin", "item", "picture", "802", str(tmp_path / "none"))
+    assert missing.exit_code == Exit.USAGE
+    assert administrator("admin", "item", "picture", "802").exit_code == Exit.USAGE
+
+    removed = administrator("admin", "item", "picture", "802", "--remove").output
+    assert removed == "item 802: Mate for 45 credits\n"
+    gone = administrator("picture", "802", str(tmp_path / "other.png"))
+    assert gone.exit_code == Exit.NOT_FOUND
+    assert not (tmp_path / "other.png").exists()
+    administrator("admin", "item", "delete", "802")

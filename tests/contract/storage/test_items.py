@@ -7,9 +7,11 @@ import psycopg
 import pytest
 
 from drink_frontend.domain.items import Item
+from drink_frontend.domain.pictures import PART_BYTES, parse_picture
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.support.books import NOW, drop, kept, reserve
+from tests.support.pictures import png
 
 COKE = Item(7, "Coke", "4001234", 50, NOW, NOW)
 TEA = Item(3, "Tea", None, 30, NOW, NOW + 1)
@@ -116,3 +118,27 @@ async def test_numbers_and_barcodes_are_given_once(house: Database) -> None:
     with pytest.raises(AssertionError):
         await house.write(lambda tx: tx.items.change(replace(TEA, number=99)))
     assert await house.read(lambda tx: tx.items.list(limit=9)) == [TEA, COKE]
+
+
+async def test_a_picture_is_stored_in_parts_and_goes_with_its_item(house: Database) -> None:
+    await house.write(add_both)
+    content = png(size=2 * PART_BYTES + 1)
+    picture = parse_picture(content)
+    await house.write(lambda tx: tx.items.set_picture(7, picture, content, NOW + 3))
+    item = await house.read(lambda tx: tx.items.get(7))
+    assert item == replace(COKE, picture=picture, updated_ms=NOW + 3)
+    assert await house.read(lambda tx: tx.items.list(limit=9)) == [TEA, item]
+
+    def parts(tx: Transaction) -> list[bytes | None]:
+        return [tx.items.picture_part(7, picture.etag, number) for number in range(4)]
+
+    *found, nothing = await house.read(parts)
+    assert b"".join(each or b"" for each in found) == content
+    assert nothing is None
+
+    other = parse_picture(png(5, 5))
+    await house.write(lambda tx: tx.items.set_picture(7, other, png(5, 5), NOW + 4))
+    assert set(await house.read(parts)) == {None}
+    await house.write(lambda tx: tx.items.remove(7))
+    assert await house.read(lambda tx: tx.items.get(7)) is None
+    assert await house.read(lambda tx: tx.items.picture_part(7, other.etag, 0)) is None

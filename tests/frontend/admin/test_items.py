@@ -1,8 +1,11 @@
 """Items from the command line."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.frontend.admin.conftest import Operator
+from tests.support.pictures import png
 
 
 @pytest.fixture
@@ -65,3 +68,20 @@ def test_bad_input_is_refused_with_its_reason(
     before = furnished.admin("item", "list"), furnished.admin("machine", "list")
     assert furnished.refused(*arguments).startswith(f"{reason}: ")
     assert (furnished.admin("item", "list"), furnished.admin("machine", "list")) == before
+
+
+def test_a_picture_is_given_and_removed(furnished: Operator, tmp_path: Path) -> None:
+    file = tmp_path / "cola.png"
+    file.write_bytes(png(40, 30))
+    furnished.admin("item", "picture", "1", str(file))
+    picture = furnished.look(lambda drink: drink.items.get(1)).picture
+    assert picture is not None
+    assert (picture.media_type, picture.width, picture.height) == ("image/png", 40, 30)
+    file.write_bytes(b"<svg/>")
+    assert furnished.refused("item", "picture", "1", str(file)).startswith("FIELD_INVALID: ")
+    file.write_bytes(b"")
+    assert furnished.refused("item", "picture", "1", str(file)).endswith("is empty")
+    assert "No such file" in furnished.refused("item", "picture", "1", str(tmp_path / "none"))
+    assert furnished.look(lambda drink: drink.items.get(1)).picture == picture
+    furnished.admin("item", "picture", "1")
+    assert furnished.look(lambda drink: drink.items.get(1)).picture is None

@@ -31,7 +31,15 @@ from drink_frontend.usecases.tokens import digest
 from tests.support.rpc_frontend import AGENT_D, ANN, LIMIT_S, Frontend, read_refusal, refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
-OPEN = {"Login", "ListItems", "GetItem", "ListMachines", "GetMachine", "WatchMachines"}
+OPEN = {
+    "Login",
+    "ListItems",
+    "GetItem",
+    "GetItemPicture",
+    "ListMachines",
+    "GetMachine",
+    "WatchMachines",
+}
 
 METHODS = [
     (service.full_name, method.name, method.client_streaming or method.server_streaming)

@@ -93,6 +93,19 @@ def test_calls_account_for_what_they_send() -> None:
         assert look.closed() == []
 
 
+@pytest.mark.parametrize(("carried", "closed"), [(40 * KB, []), (0, [1])])
+def test_messages_of_a_stream_account_for_what_they_send(carried: int, closed: list[int]) -> None:
+    look = Look()
+    look.come(1)
+    look.call(1)
+    found: list[int] = []
+    for _ in range(20):
+        look.received[1] += 40 * KB
+        look.noise.carried(peer_at("192.0.2.1", 1), carried)
+        found = found or look.closed()
+    assert found == closed
+
+
 @pytest.mark.parametrize(("owner", "closed"), [("account alice", [1]), ("machine d", [])])
 def test_links_may_send_without_calls_and_accounts_may_not(owner: str, closed: list[int]) -> None:
     look = Look()

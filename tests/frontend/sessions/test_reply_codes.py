@@ -45,6 +45,8 @@ FAULTS = {
     # No command names an item, and EDITSLOT removes the link of a slot to one.
     "ItemNotFoundError",
     "ItemSoldError",
+    "PictureChangedError",
+    "PictureNotFoundError",
     "SlotSellsItemError",
     "TooManyItemsError",
     # Between agents and links.

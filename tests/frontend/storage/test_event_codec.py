@@ -10,6 +10,7 @@ from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Reac
 from drink_frontend.domain.events import Event, EventKind
 from drink_frontend.domain.items import Item
 from drink_frontend.domain.ledger import AccountKind
+from drink_frontend.domain.pictures import Picture
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.storage.event_codec import HIDDEN, STATES, decode, encode
 from tests.support.books import drop
@@ -28,6 +29,9 @@ EVENTS = (
     Event(EventKind.REACH, make_machine("d", "Drink", (), reach=Reach.READY), "root"),
     Event(EventKind.STOCK, Slot("d", 1, "Tea", 5, True, 1, 2, 3, 4, Sensor.EMPTY, 9)),
     Event(EventKind.ITEM, Item(7, "Tea", None, 5, 1, 2), "root"),
+    Event(
+        EventKind.ITEM, Item(7, "Tea", "400", 5, 1, 2, Picture("image/png", 2, 3, 99, "e")), "root"
+    ),
     Event(EventKind.ALARM, Alarm(AlarmKind.TWO_AGENTS, "machines/d", "d", 1, 2, 3, {"a": [1.5]})),
 )
 

@@ -21,6 +21,7 @@ from drink_frontend.domain.cards import Card, CardKind
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.items import Item
 from drink_frontend.domain.ledger import TransferKind
+from drink_frontend.domain.pictures import Picture
 from drink_frontend.domain.preferences import Preferences
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.engine import DatabaseConnection
@@ -48,6 +49,8 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.tokens.add(token("bearer"))
     tx.tokens.add(token("limited", scope=Scope.READ))
     tx.items.add(Item(7, "item 2", "4001", PRICE, 0, 0))
+    tx.items.add(Item(9, "item 9", None, PRICE, 0, 0))
+    tx.items.set_picture(7, Picture("image/png", 1, 1, 5, "e"), b"bytes", 0)
     tx.machines.sell_item("d", 2, tx.items.get(7), 0)
     tx.preferences.keep("alice", Preferences())
     tx.cards.add(Card("blue", "alice", CardKind.CHIP, 8, None, 0), "key-1")
@@ -201,6 +204,15 @@ PREFERENCES = {
     "language": "",
 }
 
+PICTURE = {
+    "item_number": 9,
+    "media_type": "image/png",
+    "width": 1,
+    "height": 1,
+    "size": 1,
+    "etag": "x",
+}
+
 # What breaks each: a statement, after those that take other guards out of its way.
 BREAKS: dict[str, str | tuple[str, str]] = {
     "compatibility_key": insert("compatibility", revision="0001", oldest="0001"),
@@ -254,6 +266,13 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "items_barcode_once": insert("items", **ITEM | {"barcode": "4001"}),
     "items_number": insert("items", **ITEM | {"number": 1_000_000}),
     "items_price": insert("items", **ITEM | {"price": -1}),
+    "item_pictures_key": insert("item_pictures", **PICTURE | {"item_number": 7}),
+    "item_pictures_item_number_exists": insert("item_pictures", **PICTURE | {"item_number": 8}),
+    "item_pictures_sides": insert("item_pictures", **PICTURE | {"width": 4_097}),
+    "item_pictures_size": insert("item_pictures", **PICTURE | {"size": 0}),
+    "picture_parts_key": "INSERT INTO picture_parts SELECT * FROM picture_parts",
+    "picture_parts_item_number_exists": update("picture_parts SET item_number = 8"),
+    "picture_parts_content": update("picture_parts SET content = substr(content, 9)"),
     "slots_item_number_exists": slot(item_number=8),
     "slots_fit_item": update("slots SET price = price + 1 WHERE number = 2"),
     "slots_key": slot(number=1),

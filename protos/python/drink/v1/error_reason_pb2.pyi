@@ -168,6 +168,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED: the caller reads more slowly than events happen: watch
     again from the last cursor.
     """
+    ERROR_REASON_PICTURE_NOT_FOUND: _ErrorReason.ValueType  # 104
+    """NOT_FOUND: the item has no picture."""
+    ERROR_REASON_PICTURE_CHANGED: _ErrorReason.ValueType  # 105
+    """ABORTED: the picture was replaced or removed while it was read."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a fault of the service itself; metadata `incident`."""
 
@@ -324,6 +328,10 @@ ERROR_REASON_WATCH_TOO_SLOW: ErrorReason.ValueType  # 85
 """RESOURCE_EXHAUSTED: the caller reads more slowly than events happen: watch
 again from the last cursor.
 """
+ERROR_REASON_PICTURE_NOT_FOUND: ErrorReason.ValueType  # 104
+"""NOT_FOUND: the item has no picture."""
+ERROR_REASON_PICTURE_CHANGED: ErrorReason.ValueType  # 105
+"""ABORTED: the picture was replaced or removed while it was read."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a fault of the service itself; metadata `incident`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64rink/v1/item_service.proto\x12\x08\x64rink.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x01\n\x04Item\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x18\n\x07\x62\x61rcode\x18\x03 \x01(\tR\x07\x62\x61rcode\x12\x14\n\x05price\x18\x04 \x01(\x03R\x05price\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"h\n\x10ListItemsRequest\x12\x18\n\x07\x62\x61rcode\x18\x01 \x01(\tR\x07\x62\x61rcode\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"a\n\x11ListItemsResponse\x12$\n\x05items\x18\x01 \x03(\x0b\x32\x0e.drink.v1.ItemR\x05items\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"$\n\x0eGetItemRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"5\n\x0fGetItemResponse\x12\"\n\x04item\x18\x01 \x01(\x0b\x32\x0e.drink.v1.ItemR\x04item\"z\n\x11\x43reateItemRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x14\n\x05price\x18\x03 \x01(\x03R\x05price\x12\x18\n\x07\x62\x61rcode\x18\x04 \x01(\tR\x07\x62\x61rcode\"8\n\x12\x43reateItemResponse\x12\"\n\x04item\x18\x01 \x01(\x0b\x32\x0e.drink.v1.ItemR\x04item\"\xb0\x01\n\x11UpdateItemRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12&\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00R\x0b\x64isplayName\x88\x01\x01\x12\x19\n\x05price\x18\x03 \x01(\x03H\x01R\x05price\x88\x01\x01\x12\x1d\n\x07\x62\x61rcode\x18\x04 \x01(\tH\x02R\x07\x62\x61rcode\x88\x01\x01\x42\x0f\n\r_display_nameB\x08\n\x06_priceB\n\n\x08_barcode\"8\n\x12UpdateItemResponse\x12\"\n\x04item\x18\x01 \x01(\x0b\x32\x0e.drink.v1.ItemR\x04item\"\'\n\x11\x44\x65leteItemRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"\x14\n\x12\x44\x65leteItemResponse2\xee\x02\n\x0bItemService\x12\x44\n\tListItems\x12\x1a.drink.v1.ListItemsRequest\x1a\x1b.drink.v1.ListItemsResponse\x12>\n\x07GetItem\x12\x18.drink.v1.GetItemRequest\x1a\x19.drink.v1.GetItemResponse\x12G\n\nCreateItem\x12\x1b.drink.v1.CreateItemRequest\x1a\x1c.drink.v1.CreateItemResponse\x12G\n\nUpdateItem\x12\x1b.drink.v1.UpdateItemRequest\x1a\x1c.drink.v1.UpdateItemResponse\x12G\n\nDeleteItem\x12\x1b.drink.v1.DeleteItemRequest\x1a\x1c.drink.v1.DeleteItemResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64rink/v1/item_service.proto\x12\x08\x64rink.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x02\n\x04Item\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x18\n\x07\x62\x61rcode\x18\x03 \x01(\tR\x07\x62\x61rcode\x12\x14\n\x05price\x18\x04 \x01(\x03R\x05price\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12+\n\x07picture\x18\x07 \x01(\x0b\x32\x11.drink.v1.PictureR\x07picture\"~\n\x07Picture\x12\x1d\n\nmedia_type\x18\x01 \x01(\tR\tmediaType\x12\x14\n\x05width\x18\x02 \x01(\x05R\x05width\x12\x16\n\x06height\x18\x03 \x01(\x05R\x06height\x12\x12\n\x04size\x18\x04 \x01(\x05R\x04size\x12\x12\n\x04\x65tag\x18\x05 \x01(\tR\x04\x65tag\"h\n\x10ListItemsRequest\x12\x18\n\x07\x62\x61rcode\x18\x01 \x01(\tR\x07\x62\x61rcode\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"a\n\x11ListItemsResponse\x12$\n\x05items\x18\x01 \x03(\x0b\x32\x0e.drink.v1.ItemR\x05items\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"$\n\x0eGetItemRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"5\n\x0fGetItemResponse\x12\"\n\x04item\x18\x01 \x01(\x0b\x32\x0e.drink.v1.ItemR\x04item\"z\n\x11\x43reateItemRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x14\n\x05price\x18\x03 \x01(\x03R\x05price\x12\x18\n\x07\x62\x61rcode\x18\x04 \x01(\tR\x07\x62\x61rcode\"8\n\x12\x43reateItemResponse\x12\"\n\x04item\x18\x01 \x01(\x0b\x32\x0e.drink.v1.ItemR\x04item\"\xb0\x01\n\x11UpdateItemRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12&\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00R\x0b\x64isplayName\x88\x01\x01\x12\x19\n\x05price\x18\x03 \x01(\x03H\x01R\x05price\x88\x01\x01\x12\x1d\n\x07\x62\x61rcode\x18\x04 \x01(\tH\x02R\x07\x62\x61rcode\x88\x01\x01\x42\x0f\n\r_display_nameB\x08\n\x06_priceB\n\n\x08_barcode\"8\n\x12UpdateItemResponse\x12\"\n\x04item\x18\x01 \x01(\x0b\x32\x0e.drink.v1.ItemR\x04item\"\'\n\x11\x44\x65leteItemRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"\x14\n\x12\x44\x65leteItemResponse\"A\n\x15SetItemPictureRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05\x63hunk\x18\x02 \x01(\x0cR\x05\x63hunk\"<\n\x16SetItemPictureResponse\x12\"\n\x04item\x18\x01 \x01(\x0b\x32\x0e.drink.v1.ItemR\x04item\"+\n\x15GetItemPictureRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"[\n\x16GetItemPictureResponse\x12+\n\x07picture\x18\x01 \x01(\x0b\x32\x11.drink.v1.PictureR\x07picture\x12\x14\n\x05\x63hunk\x18\x02 \x01(\x0cR\x05\x63hunk2\x9c\x04\n\x0bItemService\x12\x44\n\tListItems\x12\x1a.drink.v1.ListItemsRequest\x1a\x1b.drink.v1.ListItemsResponse\x12>\n\x07GetItem\x12\x18.drink.v1.GetItemRequest\x1a\x19.drink.v1.GetItemResponse\x12G\n\nCreateItem\x12\x1b.drink.v1.CreateItemRequest\x1a\x1c.drink.v1.CreateItemResponse\x12G\n\nUpdateItem\x12\x1b.drink.v1.UpdateItemRequest\x1a\x1c.drink.v1.UpdateItemResponse\x12G\n\nDeleteItem\x12\x1b.drink.v1.DeleteItemRequest\x1a\x1c.drink.v1.DeleteItemResponse\x12U\n\x0eSetItemPicture\x12\x1f.drink.v1.SetItemPictureRequest\x1a .drink.v1.SetItemPictureResponse(\x01\x12U\n\x0eGetItemPicture\x12\x1f.drink.v1.GetItemPictureRequest\x1a .drink.v1.GetItemPictureResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,27 +33,37 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drink.v1.item_service_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ITEM']._serialized_start=75
-  _globals['_ITEM']._serialized_end=306
-  _globals['_LISTITEMSREQUEST']._serialized_start=308
-  _globals['_LISTITEMSREQUEST']._serialized_end=412
-  _globals['_LISTITEMSRESPONSE']._serialized_start=414
-  _globals['_LISTITEMSRESPONSE']._serialized_end=511
-  _globals['_GETITEMREQUEST']._serialized_start=513
-  _globals['_GETITEMREQUEST']._serialized_end=549
-  _globals['_GETITEMRESPONSE']._serialized_start=551
-  _globals['_GETITEMRESPONSE']._serialized_end=604
-  _globals['_CREATEITEMREQUEST']._serialized_start=606
-  _globals['_CREATEITEMREQUEST']._serialized_end=728
-  _globals['_CREATEITEMRESPONSE']._serialized_start=730
-  _globals['_CREATEITEMRESPONSE']._serialized_end=786
-  _globals['_UPDATEITEMREQUEST']._serialized_start=789
-  _globals['_UPDATEITEMREQUEST']._serialized_end=965
-  _globals['_UPDATEITEMRESPONSE']._serialized_start=967
-  _globals['_UPDATEITEMRESPONSE']._serialized_end=1023
-  _globals['_DELETEITEMREQUEST']._serialized_start=1025
-  _globals['_DELETEITEMREQUEST']._serialized_end=1064
-  _globals['_DELETEITEMRESPONSE']._serialized_start=1066
-  _globals['_DELETEITEMRESPONSE']._serialized_end=1086
-  _globals['_ITEMSERVICE']._serialized_start=1089
-  _globals['_ITEMSERVICE']._serialized_end=1455
+  _globals['_ITEM']._serialized_end=351
+  _globals['_PICTURE']._serialized_start=353
+  _globals['_PICTURE']._serialized_end=479
+  _globals['_LISTITEMSREQUEST']._serialized_start=481
+  _globals['_LISTITEMSREQUEST']._serialized_end=585
+  _globals['_LISTITEMSRESPONSE']._serialized_start=587
+  _globals['_LISTITEMSRESPONSE']._serialized_end=684
+  _globals['_GETITEMREQUEST']._serialized_start=686
+  _globals['_GETITEMREQUEST']._serialized_end=722
+  _globals['_GETITEMRESPONSE']._serialized_start=724
+  _globals['_GETITEMRESPONSE']._serialized_end=777
+  _globals['_CREATEITEMREQUEST']._serialized_start=779
+  _globals['_CREATEITEMREQUEST']._serialized_end=901
+  _globals['_CREATEITEMRESPONSE']._serialized_start=903
+  _globals['_CREATEITEMRESPONSE']._serialized_end=959
+  _globals['_UPDATEITEMREQUEST']._serialized_start=962
+  _globals['_UPDATEITEMREQUEST']._serialized_end=1138
+  _globals['_UPDATEITEMRESPONSE']._serialized_start=1140
+  _globals['_UPDATEITEMRESPONSE']._serialized_end=1196
+  _globals['_DELETEITEMREQUEST']._serialized_start=1198
+  _globals['_DELETEITEMREQUEST']._serialized_end=1237
+  _globals['_DELETEITEMRESPONSE']._serialized_start=1239
+  _globals['_DELETEITEMRESPONSE']._serialized_end=1259
+  _globals['_SETITEMPICTUREREQUEST']._serialized_start=1261
+  _globals['_SETITEMPICTUREREQUEST']._serialized_end=1326
+  _globals['_SETITEMPICTURERESPONSE']._serialized_start=1328
+  _globals['_SETITEMPICTURERESPONSE']._serialized_end=1388
+  _globals['_GETITEMPICTUREREQUEST']._serialized_start=1390
+  _globals['_GETITEMPICTUREREQUEST']._serialized_end=1433
+  _globals['_GETITEMPICTURERESPONSE']._serialized_start=1435
+  _globals['_GETITEMPICTURERESPONSE']._serialized_end=1526
+  _globals['_ITEMSERVICE']._serialized_start=1529
+  _globals['_ITEMSERVICE']._serialized_end=2069
 # @@protoc_insertion_point(module_scope)

@@ -61,6 +61,16 @@ class ItemServiceStub:
                 request_serializer=drink_dot_v1_dot_item__service__pb2.DeleteItemRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_item__service__pb2.DeleteItemResponse.FromString,
                 _registered_method=True)
+        self.SetItemPicture = channel.stream_unary(
+                '/drink.v1.ItemService/SetItemPicture',
+                request_serializer=drink_dot_v1_dot_item__service__pb2.SetItemPictureRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_item__service__pb2.SetItemPictureResponse.FromString,
+                _registered_method=True)
+        self.GetItemPicture = channel.unary_stream(
+                '/drink.v1.ItemService/GetItemPicture',
+                request_serializer=drink_dot_v1_dot_item__service__pb2.GetItemPictureRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_item__service__pb2.GetItemPictureResponse.FromString,
+                _registered_method=True)
 
 
 class ItemServiceServicer:
@@ -98,7 +108,23 @@ class ItemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteItem(self, request, context):
-        """Deletes an item that no slot sells. Administrators only.
+        """Deletes an item that no slot sells, with its picture. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetItemPicture(self, request_iterator, context):
+        """Gives an item another picture, sent in chunks: a PNG, JPEG or WebP file of
+        1 MiB at most, with sides of 4,096 pixels at most. No bytes at all remove
+        the picture. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetItemPicture(self, request, context):
+        """The picture of an item, in chunks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,6 +157,16 @@ def add_ItemServiceServicer_to_server(servicer, server):
                     servicer.DeleteItem,
                     request_deserializer=drink_dot_v1_dot_item__service__pb2.DeleteItemRequest.FromString,
                     response_serializer=drink_dot_v1_dot_item__service__pb2.DeleteItemResponse.SerializeToString,
+            ),
+            'SetItemPicture': grpc.stream_unary_rpc_method_handler(
+                    servicer.SetItemPicture,
+                    request_deserializer=drink_dot_v1_dot_item__service__pb2.SetItemPictureRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_item__service__pb2.SetItemPictureResponse.SerializeToString,
+            ),
+            'GetItemPicture': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetItemPicture,
+                    request_deserializer=drink_dot_v1_dot_item__service__pb2.GetItemPictureRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_item__service__pb2.GetItemPictureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -270,6 +306,60 @@ class ItemService:
             '/drink.v1.ItemService/DeleteItem',
             drink_dot_v1_dot_item__service__pb2.DeleteItemRequest.SerializeToString,
             drink_dot_v1_dot_item__service__pb2.DeleteItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetItemPicture(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/drink.v1.ItemService/SetItemPicture',
+            drink_dot_v1_dot_item__service__pb2.SetItemPictureRequest.SerializeToString,
+            drink_dot_v1_dot_item__service__pb2.SetItemPictureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetItemPicture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/drink.v1.ItemService/GetItemPicture',
+            drink_dot_v1_dot_item__service__pb2.GetItemPictureRequest.SerializeToString,
+            drink_dot_v1_dot_item__service__pb2.GetItemPictureResponse.FromString,
             options,
             channel_credentials,
             insecure,

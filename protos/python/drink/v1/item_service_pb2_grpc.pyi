@@ -46,7 +46,14 @@ class ItemServiceStub:
     Drops under way keep the price they were reserved at. Administrators only.
     """
     DeleteItem: _grpc.UnaryUnaryMultiCallable[_item_service_pb2.DeleteItemRequest, _item_service_pb2.DeleteItemResponse]
-    """Deletes an item that no slot sells. Administrators only."""
+    """Deletes an item that no slot sells, with its picture. Administrators only."""
+    SetItemPicture: _grpc.StreamUnaryMultiCallable[_item_service_pb2.SetItemPictureRequest, _item_service_pb2.SetItemPictureResponse]
+    """Gives an item another picture, sent in chunks: a PNG, JPEG or WebP file of
+    1 MiB at most, with sides of 4,096 pixels at most. No bytes at all remove
+    the picture. Administrators only.
+    """
+    GetItemPicture: _grpc.UnaryStreamMultiCallable[_item_service_pb2.GetItemPictureRequest, _item_service_pb2.GetItemPictureResponse]
+    """The picture of an item, in chunks."""
 
 @_typing.type_check_only
 class ItemServiceAsyncStub(ItemServiceStub):
@@ -66,7 +73,14 @@ class ItemServiceAsyncStub(ItemServiceStub):
     Drops under way keep the price they were reserved at. Administrators only.
     """
     DeleteItem: _aio.UnaryUnaryMultiCallable[_item_service_pb2.DeleteItemRequest, _item_service_pb2.DeleteItemResponse]  # type: ignore[assignment]
-    """Deletes an item that no slot sells. Administrators only."""
+    """Deletes an item that no slot sells, with its picture. Administrators only."""
+    SetItemPicture: _aio.StreamUnaryMultiCallable[_item_service_pb2.SetItemPictureRequest, _item_service_pb2.SetItemPictureResponse]  # type: ignore[assignment]
+    """Gives an item another picture, sent in chunks: a PNG, JPEG or WebP file of
+    1 MiB at most, with sides of 4,096 pixels at most. No bytes at all remove
+    the picture. Administrators only.
+    """
+    GetItemPicture: _aio.UnaryStreamMultiCallable[_item_service_pb2.GetItemPictureRequest, _item_service_pb2.GetItemPictureResponse]  # type: ignore[assignment]
+    """The picture of an item, in chunks."""
 
 class ItemServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows the items that slots sell to anyone, and lets administrators look after
@@ -113,6 +127,25 @@ class ItemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _item_service_pb2.DeleteItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_item_service_pb2.DeleteItemResponse, _abc.Awaitable[_item_service_pb2.DeleteItemResponse]]:
-        """Deletes an item that no slot sells. Administrators only."""
+        """Deletes an item that no slot sells, with its picture. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def SetItemPicture(
+        self,
+        request_iterator: _MaybeAsyncIterator[_item_service_pb2.SetItemPictureRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_item_service_pb2.SetItemPictureResponse, _abc.Awaitable[_item_service_pb2.SetItemPictureResponse]]:
+        """Gives an item another picture, sent in chunks: a PNG, JPEG or WebP file of
+        1 MiB at most, with sides of 4,096 pixels at most. No bytes at all remove
+        the picture. Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def GetItemPicture(
+        self,
+        request: _item_service_pb2.GetItemPictureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_item_service_pb2.GetItemPictureResponse], _abc.AsyncIterator[_item_service_pb2.GetItemPictureResponse]]:
+        """The picture of an item, in chunks."""
 
 def add_ItemServiceServicer_to_server(servicer: ItemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -76,9 +76,13 @@ class Api:
         self._channel.close()
 
     def call(
-        self, method: Callable[..., T], request: Message, *, limit_s: float = CALL_LIMIT_S
+        self,
+        method: Callable[..., T],
+        request: Message | Iterator[Message],
+        *,
+        limit_s: float = CALL_LIMIT_S,
     ) -> T:
-        """Calls a method that needs a login.
+        """Calls a method that needs a login, with a request or a stream of them.
 
         Raises:
             CallError: the server refused, or did not answer within `limit_s` seconds.
@@ -150,7 +154,7 @@ class Api:
     def _call(
         self,
         method: Callable[..., T],
-        request: Message,
+        request: Message | Iterator[Message],
         metadata: tuple[tuple[str, str], ...],
         limit_s: float,
     ) -> T:

@@ -9,7 +9,7 @@ from drink_cli.commands.account import balance, login, logout, password, send, w
 from drink_cli.commands.admin import admin
 from drink_cli.commands.cards import cards
 from drink_cli.commands.drops import cancel, drop, history, refund, report, show
-from drink_cli.commands.items import items
+from drink_cli.commands.items import items, picture
 from drink_cli.commands.machines import machines, watch
 from drink_cli.commands.manual import man
 from drink_cli.commands.preferences import favourites, preferences
@@ -30,6 +30,7 @@ main.command()(whoami)
 main.command()(password)
 main.command()(machines)
 main.command()(items)
+main.command()(picture)
 main.command()(drop)
 main.command()(show)
 main.command()(cancel)

@@ -1,16 +1,27 @@
 """Commands of administrators for items."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from drink.v1 import item_service_pb2 as pb
-from drink_cli.commands.items import item_facts
+from drink_cli.commands.items import item_facts, picture_words
 from drink_cli.context import command, shared
 from drink_cli.errors import CommandError, Exit
 from drink_cli.text import short
 
 item = typer.Typer(help="Items.", no_args_is_help=True, rich_markup_mode=None)
+
+UPLOAD_LIMIT_S = 60.0
+"""Seconds that sending a picture may take, as the server allows by default."""
+
+CHUNK_BYTES = 32_768
+"""Bytes of a picture in one message; the server takes messages of twice as many."""
+
+PICTURE_BYTES_MAX = 1_048_576
+"""Most bytes that the server takes; no larger file is read whole."""
 
 Number = Annotated[str, typer.Argument(metavar="ITEM", help="Its number, as `drink items` says.")]
 
@@ -64,6 +75,28 @@ def change_item(
     options.output.result(item_facts(changed), _sentence(changed))
 
 
+@item.command("picture")
+@command
+def set_picture(
+    context: typer.Context,
+    number: Number,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="PNG, JPEG or WebP, 1 MiB at most.")
+    ] = None,
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the picture.")] = False,
+) -> None:
+    """Give an item another picture, or remove it."""
+    if remove == (file is not None):
+        raise CommandError("give a file, or --remove", Exit.USAGE)
+    content = b"" if file is None else _read(file)
+    options = shared(context)
+    with options.api() as api:
+        chunks = _chunks(f"items/{short(number)}", content)
+        changed = api.call(api.items.SetItemPicture, chunks, limit_s=UPLOAD_LIMIT_S).item
+    options.output.result(item_facts(changed), _sentence(changed))
+
+
 @item.command("delete")
 @command
 def delete_item(context: typer.Context, number: Number) -> None:
@@ -74,6 +107,26 @@ def delete_item(context: typer.Context, number: Number) -> None:
     options.output.result({"deleted": short(number)}, f"item {short(number)} deleted")
 
 
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(PICTURE_BYTES_MAX + 1)
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}", Exit.USAGE) from None
+    if not 1 <= len(content) <= PICTURE_BYTES_MAX:
+        raise CommandError(f"{file}: must have 1 to {PICTURE_BYTES_MAX} bytes", Exit.USAGE)
+    return content
+
+
+def _chunks(name: str, content: bytes) -> Iterator[pb.SetItemPictureRequest]:
+    yield pb.SetItemPictureRequest(name=name)
+    for start in range(0, len(content), CHUNK_BYTES):
+        yield pb.SetItemPictureRequest(chunk=content[start : start + CHUNK_BYTES])
+
+
 def _sentence(each: pb.Item) -> str:
     barcode = f", barcode {each.barcode}" if each.barcode else ""
-    return f"item {short(each.name)}: {each.display_name} for {each.price} credits{barcode}"
+    picture = picture_words(each)
+    return f"item {short(each.name)}: {each.display_name} for {each.price} credits{barcode}" + (
+        f", {picture}" if picture else ""
+    )

@@ -1,15 +1,23 @@
-"""The command that shows items; everybody may use it."""
+"""Commands that show items; everybody may use them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from drink.v1 import item_service_pb2 as pb
 from drink_cli.context import command, shared
+from drink_cli.errors import CommandError, Exit
 from drink_cli.text import iso_time, short
 
-COLUMNS = {"item": "ITEM", "name": "NAME", "price": "PRICE", "barcode": "BARCODE"}
+COLUMNS = {
+    "item": "ITEM",
+    "name": "NAME",
+    "price": "PRICE",
+    "barcode": "BARCODE",
+    "picture": "PICTURE",
+}
 
 
 @command
@@ -27,6 +35,34 @@ def items(
     options.output.rows(rows, COLUMNS, "there are no items")
 
 
+@command
+def picture(
+    context: typer.Context,
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="Its number, as `items` says.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file for it.")],
+) -> None:
+    """Save the picture of an item in a file."""
+    options = shared(context)
+    request = pb.GetItemPictureRequest(name=f"items/{short(item)}")
+    with options.api() as api:
+        content = b"".join(
+            each.chunk for each in api.watch(api.items.GetItemPicture, request, public=True)
+        )
+    try:
+        with file.open("xb") as made:
+            made.write(content)
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}", Exit.USAGE) from None
+    options.output.result({"file": str(file)}, f"the picture is in {file}")
+
+
+def picture_words(item: pb.Item) -> str:
+    """Format and size of an item's picture in words; empty without one."""
+    shown = item.picture
+    kind = shown.media_type.removeprefix("image/").upper()
+    return f"{kind} {shown.width}x{shown.height}" if item.HasField("picture") else ""
+
+
 def item_facts(item: pb.Item) -> Mapping[str, Any]:
     """An item as JSON values."""
     return {
@@ -34,5 +70,6 @@ def item_facts(item: pb.Item) -> Mapping[str, Any]:
         "name": item.display_name,
         "price": item.price,
         "barcode": item.barcode,
+        "picture": picture_words(item),
         "updated": iso_time(item.update_time),
     }

@@ -1,11 +1,13 @@
 """Items that slots sell."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from drink_frontend.admin.command import operator, recorded, run, table
 from drink_frontend.domain.items import ITEMS_MAX
+from drink_frontend.domain.pictures import PICTURE_BYTES_MAX
 
 items = typer.Typer(help="Items that slots sell.", no_args_is_help=True)
 
@@ -68,3 +70,27 @@ def change(
 def delete(context: typer.Context, number: Number) -> None:
     """Delete an item that no slot sells."""
     run(context, lambda drink: drink.items.delete(operator(), number))
+
+
+@items.command()
+@recorded
+def picture(
+    context: typer.Context,
+    number: Number,
+    file: Annotated[
+        Path | None, typer.Argument(help="PNG, JPEG or WebP, 1 MiB at most; none removes it.")
+    ] = None,
+) -> None:
+    """Give an item another picture, or remove it."""
+    content = b""
+    if file is not None:
+        try:
+            with file.open("rb") as opened:
+                content = opened.read(PICTURE_BYTES_MAX + 1)
+        except OSError as error:
+            typer.echo(f"{file}: {error.strerror}", err=True)
+            raise typer.Exit(1) from None
+        if not content:
+            typer.echo(f"{file} is empty", err=True)
+            raise typer.Exit(1)
+    run(context, lambda drink: drink.items.set_picture(operator(), number, content))

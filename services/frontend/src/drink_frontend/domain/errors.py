@@ -184,6 +184,21 @@ class ItemNotFoundError(DrinkError):
     code = "NOT_FOUND"
 
 
+class PictureNotFoundError(DrinkError):
+    """The item has no picture."""
+
+    reason = "PICTURE_NOT_FOUND"
+    code = "NOT_FOUND"
+
+
+class PictureChangedError(DrinkError):
+    """The picture was replaced or removed while it was read."""
+
+    reason = "PICTURE_CHANGED"
+    code = "ABORTED"
+    retry_after_s = 1
+
+
 class ItemSoldError(DrinkError):
     """Slots sell the item; fact `slots`, their number."""
 

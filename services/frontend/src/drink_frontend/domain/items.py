@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from drink_frontend.domain.pictures import Picture
+
 ITEMS_MAX = 1_000
 """Most items: more than any house sells; all of them fit on one page."""
 
@@ -23,6 +25,7 @@ class Item:
         price: In credits.
         created_ms: When it was created.
         updated_ms: When any of this last changed.
+        picture: What is known of its picture; None without one.
     """
 
     number: int
@@ -31,3 +34,4 @@ class Item:
     price: int
     created_ms: int
     updated_ms: int
+    picture: Picture | None = None

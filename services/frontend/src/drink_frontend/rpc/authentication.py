@@ -45,6 +45,7 @@ class Access(Enum):
 _ANYONE = {
     "/drink.v1.AccountService/Login",
     "/drink.v1.ItemService/GetItem",
+    "/drink.v1.ItemService/GetItemPicture",
     "/drink.v1.ItemService/ListItems",
     "/drink.v1.MachineService/ListMachines",
     "/drink.v1.MachineService/GetMachine",

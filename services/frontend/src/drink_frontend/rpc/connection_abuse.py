@@ -92,12 +92,17 @@ class TrafficMeter:
     def __init__(self, settings: ConnectionSettings) -> None:
         self._limits = settings
         self._calls: Counter[Peer] = Counter()
+        self._carried: Counter[Peer] = Counter()
         self._meters: dict[int, _Meter] = {}
         self._cuts = LogRateLimiter(LINES, LINES_S)
 
     def called(self, peer: Peer) -> None:
         """Counts a call that begins on a connection."""
         self._calls[peer] += 1
+
+    def carried(self, peer: Peer, size: int) -> None:
+        """Counts the bytes of a message beyond the first one of a call."""
+        self._carried[peer] += size
 
     def places_without_call(self) -> Counter[str]:
         """Connections at the last check on which no call has begun, counted by place."""
@@ -123,6 +128,7 @@ class TrafficMeter:
                 noisy.append(connection)
         self._meters = meters
         self._calls.clear()
+        self._carried.clear()
         self._log(noisy, now)
         return noisy
 
@@ -138,6 +144,7 @@ class TrafficMeter:
         limits, allowed = self._limits, self._limits.noise_bytes_per_s * (now - meter.at)
         # A call that began before the last check may have sent its message since.
         beside = connection.received - meter.received - (calls + meter.called) * CALL_BYTES
+        beside -= self._carried[connection.peer]
         meter.at, meter.received = now, connection.received
         meter.beside = max(0.0, meter.beside + beside - allowed)
         is_too_much = beside > allowed and meter.beside > limits.noise_bytes_burst

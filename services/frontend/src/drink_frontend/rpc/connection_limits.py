@@ -136,6 +136,10 @@ class ConnectionLimits:
         self._traffic.called(peer)
         self._called(peer)
 
+    def carried(self, peer: Peer, size: int) -> None:
+        """Counts the bytes of a message in a stream that an account sends on a connection."""
+        self._traffic.carried(peer, size)
+
     def ended(self, peer: Peer) -> None:
         """Counts a call that has ended on a connection."""
         use = self._uses.get(peer)

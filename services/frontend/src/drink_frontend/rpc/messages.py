@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 
 from drink_frontend.domain.errors import FieldInvalidError, RateLimitedError
 from drink_frontend.rpc.admission import Admission
-from drink_frontend.rpc.calls import Call, Context, Kind
+from drink_frontend.rpc.calls import Call, Context, Kind, Peer
 from drink_frontend.rpc.response_limits import ResponseLimits
 
 CANCELLED_WITHIN_S = 0.05
@@ -40,12 +40,20 @@ class Messages:
         admission: Counts calls by whether their message has come.
         responses: Counts responses while they leave.
         wait_s: Seconds that a message may take to come.
+        carried: Told the bytes of each message in a stream of an account.
     """
 
-    def __init__(self, admission: Admission, responses: ResponseLimits, wait_s: float) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        responses: ResponseLimits,
+        wait_s: float,
+        carried: Callable[[Peer, int], None] = lambda _peer, _size: None,
+    ) -> None:
         self._admission = admission
         self._responses = responses
         self._wait_s = wait_s
+        self._carried = carried
 
     def implementation(
         self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
@@ -58,12 +66,18 @@ class Messages:
         decode, encode = handler.request_deserializer, handler.response_serializer
         assert decode is not None, f"{method} has no decoder"
         assert encode is not None, f"{method} has no encoder"
-        implementation: Any = handler.unary_unary or handler.unary_stream or handler.stream_stream
-        is_supported = handler.response_streaming or not handler.request_streaming
-        assert is_supported, f"{method} has a stream of requests and a single response"
+        implementation: Any = (
+            handler.unary_unary
+            or handler.unary_stream
+            or handler.stream_unary
+            or handler.stream_stream
+        )
 
         async def answer(call: Call, context: Context) -> bytes:
-            request = await self._read(decode, call, context)
+            if handler.request_streaming:
+                request = self._read_all(decode, call, context)
+            else:
+                request = await self._read(decode, call, context)
             response = encode(await implementation(request, context))
             self._responses.leaving(call, len(response))
             return response
@@ -136,6 +150,8 @@ class Messages:
             await asyncio.sleep(CANCELLED_WITHIN_S)
             raise FieldInvalidError("request", "is missing")
         self._admission.message_came(call, uncount=uncount)
+        if may_end and call.kind is Kind.ACCOUNT:
+            self._carried(call.peer, len(raw))
         # gRPC itself would answer with the text of the exception.
         try:
             return decode(raw)

@@ -218,7 +218,12 @@ class RpcServer:
             CallLimits(admission, pace, connections, self._responses),
             Gateways(settings.gateways),
             authentication,
-            Messages(admission, self._responses, settings.admission.message_wait_s),
+            Messages(
+                admission,
+                self._responses,
+                settings.admission.message_wait_s,
+                connections.carried,
+            ),
             randomness,
         )
 
@@ -246,7 +251,8 @@ class RpcServer:
             AlarmService(use_cases.alarms, self._pages), server
         )
         item_service_pb2_grpc.add_ItemServiceServicer_to_server(
-            ItemService(use_cases.items, self._pages), server
+            ItemService(use_cases.items, self._pages, self._watches, settings.picture_limit_s),
+            server,
         )
         event_service_pb2_grpc.add_EventServiceServicer_to_server(
             EventService(use_cases.events, self._watches, self._pages), server

@@ -331,6 +331,10 @@ class RpcSettings(BaseModel):
     follows with the outcome; default 20, a third of the time after which nginx ends a call without
     response headers. After them keepalive pings are enough for nginx."""
 
+    picture_limit_s: float = Field(default=60.0, gt=0, le=3_600)
+    """Seconds that a picture of an item may take to come or to leave; default 60: 1 MiB on a line
+    of 150 kbit/s. Then the call ends with RATE_LIMITED."""
+
     handshake_timeout_s: int = Field(default=10, ge=1, le=120)
     """Seconds a new connection has for the TLS and HTTP/2 handshakes; default 10. Then it is
     closed."""

@@ -8,7 +8,7 @@ class lacks is ignored.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, get_type_hints
@@ -17,6 +17,7 @@ from drink_frontend.domain.alarms import Alarm
 from drink_frontend.domain.entities import Account, AuditRecord, Drop, Machine, Slot
 from drink_frontend.domain.events import Event, EventKind, State
 from drink_frontend.domain.items import Item
+from drink_frontend.domain.pictures import Picture
 
 STATES: Mapping[EventKind, type] = {
     EventKind.DROP: Drop,
@@ -49,7 +50,7 @@ HIDDEN: Mapping[type, Mapping[str, Any]] = {
 }
 """Fields that are not stored, with the value that each has when a batch is read."""
 
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=asdict).encode
 
 
 class _Codec:
@@ -64,6 +65,8 @@ class _Codec:
             for name in self._names
             if isinstance(hints[name], type) and issubclass(hints[name], StrEnum)
         }
+        if "picture" in self._names:
+            self._readers["picture"] = _picture
         self._kind = kind
 
     def encode(self, state: State) -> dict[str, Any]:
@@ -76,6 +79,10 @@ class _Codec:
                 values[name] = reader(values[name])
         state: State = self._kind(**values, **self._hidden)
         return state
+
+
+def _picture(facts: Mapping[str, Any] | None) -> Picture | None:
+    return None if facts is None else Picture(**facts)
 
 
 _CODECS = {kind: _Codec(kind) for kind in set(STATES.values())}

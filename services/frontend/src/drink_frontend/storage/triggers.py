@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql.schema import MetaData
 
 from drink_frontend.domain.stock import STOCK_MAX
+from drink_frontend.storage import picture_tables  # noqa: F401 - adds its tables to the metadata
 from drink_frontend.storage.tables import DROP_MOVES, drops, metadata
 
 

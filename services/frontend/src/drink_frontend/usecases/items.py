@@ -9,12 +9,14 @@ from drink_frontend.domain.errors import (
     FieldInvalidError,
     ItemNotFoundError,
     ItemSoldError,
+    PictureChangedError,
     SlotSellsItemError,
     TooManyItemsError,
 )
 from drink_frontend.domain.items import ITEM_NUMBER_MAX, ITEMS_MAX, Item
 from drink_frontend.domain.ledger import CREDITS_MAX
 from drink_frontend.domain.limits import check_barcode, check_item, check_range
+from drink_frontend.domain.pictures import Picture, parse_picture
 from drink_frontend.domain.ports import Clock
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
@@ -160,6 +162,49 @@ class Items:
             self._audit(tx, actor, number, {"from": _terms(item)})
 
         await self._storage.write(delete)
+
+    async def set_picture(self, actor: str, number: int, content: bytes) -> Item:
+        """Gives an item a picture, in place of the one before.
+
+        Args:
+            actor: Who does, for the audit log.
+            number: The item.
+            content: A PNG, JPEG or WebP file; empty removes the picture.
+
+        Raises:
+            FieldInvalidError: it is no such file, or too large.
+            ItemNotFoundError: there is no such item.
+        """
+        picture = parse_picture(content) if content else None
+        now_ms = self._clock.now_ms()
+
+        def change(tx: Transaction) -> Item:
+            before = stored_item(tx, number)
+            if picture == before.picture:
+                return before
+            if picture is None:
+                tx.items.remove_picture(number)
+                tx.items.touch(number, now_ms)
+            else:
+                tx.items.set_picture(number, picture, content, now_ms)
+            etag = "" if picture is None else picture.etag
+            self._audit(tx, actor, number, {"picture": etag})
+            return stored_item(tx, number)
+
+        return await self._storage.write(change)
+
+    async def picture_part(self, number: int, picture: Picture, part: int) -> bytes:
+        """A part of an item's picture, from 0.
+
+        Raises:
+            PictureChangedError: the item has another picture or none.
+        """
+        content = await self._storage.read(
+            lambda tx: tx.items.picture_part(number, picture.etag, part)
+        )
+        if content is None:
+            raise PictureChangedError("the picture was replaced meanwhile; read it again")
+        return content
 
     def _audit(self, tx: Transaction, actor: str, number: int, facts: dict[str, object]) -> None:
         now_ms = self._clock.now_ms()
