@@ -49,6 +49,10 @@ FAULTS = {
     "PictureNotFoundError",
     "SlotSellsItemError",
     "TooManyItemsError",
+    # No command watches events.
+    "CursorExpiredError",
+    "CursorForeignError",
+    "WatchTooSlowError",
     # Between agents and links.
     "CertificateInvalidError",
     "LinkSupersededError",
