@@ -20,10 +20,11 @@ from drink_agent.journal.file import Journal
 from drink_agent.journal.format import encode_frame
 from drink_frontend.domain import drop as drop_rules
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Drop, Refund, Result, Slot, StockMovement
+from drink_frontend.domain.entities import Account, Drop, Refund, Result, Slot
 from drink_frontend.domain.errors import TokenInvalidError
 from drink_frontend.domain.events import EventKind, EventNotes
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
+from drink_frontend.domain.movements import StockMovement
 from drink_frontend.domain.stock import MovementKind
 from drink_frontend.domain.tokens import Bearer
 from drink_frontend.storage.drops import DropTable

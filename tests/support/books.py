@@ -9,14 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import (
-    AuditKind,
-    AuditRecord,
-    Drop,
-    Reach,
-    Refund,
-    StockMovement,
-)
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Reach, Refund
 from drink_frontend.domain.ledger import (
     FUNDING_ACCOUNT,
     AccountKind,
@@ -24,6 +17,7 @@ from drink_frontend.domain.ledger import (
     TransferKind,
     sales_account,
 )
+from drink_frontend.domain.movements import StockMovement
 from drink_frontend.domain.stock import MovementKind, place_of
 from drink_frontend.domain.tokens import AccessToken, Scope, day_of
 from drink_frontend.storage.database import Database

@@ -131,3 +131,23 @@ def test_a_slot_is_loaded_taken_from_and_counted(administrator: Drink) -> None:
     assert json.loads(none) == []
     unknown = administrator("admin", "slot", "movements", "--kind", "eaten")
     assert (unknown.exit_code, "taken out" in unknown.output) == (Exit.USAGE, True)
+
+
+def test_a_slot_that_runs_low_says_so_and_an_empty_one_is_deleted(administrator: Drink) -> None:
+    administrator("admin", "machine", "add", "low", "Low")
+    said = administrator(
+        "admin", "slot", "add", "low/1",
+        "--item", "Tea", "--price", "30", "--available", "4", "--capacity", "9",
+    ).output  # fmt: skip
+    assert said == "low/1 sells Tea for 30 credits, 4 left\n"
+    said = administrator("admin", "slot", "change", "low/1", "--low-stock", "4").output
+    assert said == "low/1 sells Tea for 30 credits, 4 left, low stock\n"
+    shown = json.loads(administrator("--json", "machines", "low").output)
+    assert [row["low_stock"] for row in shown] == [True]
+
+    assert administrator("admin", "slot", "load", "low/1", "6").exit_code == Exit.REFUSED
+    assert administrator("admin", "slot", "delete", "low/1").exit_code == Exit.REFUSED
+    administrator("admin", "slot", "take", "low/1", "4")
+    assert administrator("admin", "slot", "delete", "low/1").output == "low/1 is deleted\n"
+    assert administrator("admin", "slot", "delete", "low/1").exit_code == Exit.NOT_FOUND
+    assert json.loads(administrator("--json", "machines", "low").output) == []

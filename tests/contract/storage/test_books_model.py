@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import MovementSelection
 from drink_frontend.domain.ledger import TransferKind
+from drink_frontend.domain.movements import MovementSelection
 from drink_frontend.storage.engine import DatabaseConnection, Query
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import verify_books
 from tests.support.books import (
+    NOW,
+    PRICE,
     adjust,
     advance,
     found,
@@ -194,6 +196,19 @@ class Books(RuleBasedStateMachine):
         assert self.carry_out(lambda tx: move_stock(tx, slot, change)) == expected
         if expected:
             self.model.loaded[slot] += change
+
+    @rule(slot=st.sampled_from([1, 2]))
+    def delete_slot_and_make_it_again(self, slot: int) -> None:
+        states = {drop[3] for drop in self.model.states if drop[2] == slot}
+        is_settled = all(state.final for state in states)
+
+        def replace_slot(tx: Transaction) -> None:
+            tx.machines.delete_slot("d", slot, NOW)
+            assert tx.machines.slot("d", slot) is None
+            tx.machines.add_slot("d", slot, f"item {slot}", PRICE, NOW)
+
+        expected = is_settled and not self.model.on_hand(slot)
+        assert self.carry_out(replace_slot) == expected
 
     @rule(slot=st.sampled_from([1, 2]), change=st.integers(-1, 1))
     def move_stock_twice_by_one_request(self, slot: int, change: int) -> None:

@@ -88,6 +88,38 @@ async def test_update_slot_changes_only_what_is_given(house: Database) -> None:
     assert (slot.item, slot.enabled, slot.on_hand, slot.price) == ("Tea", False, 5, 0)
 
 
+async def test_a_deleted_slot_is_hidden_until_it_is_added_again(house: Database) -> None:
+    await house.write(lambda tx: adjust(tx, "d", 1, -5))
+    await house.write(lambda tx: tx.machines.delete_slot("d", 1, NOW + 1))
+    assert await house.read(lambda tx: tx.machines.slot("d", 1)) is None
+    assert [slot.number for slot in (await _machine(house)).slots] == [2]
+    (listed,) = await house.read(lambda tx: tx.machines.list())
+    assert [slot.number for slot in listed.slots] == [2]
+    found = await house.read(lambda tx: tx.machines.with_slot("d", 1, "alice"))
+    assert found is not None
+    assert found[0].slots == ()
+
+    await house.write(
+        lambda tx: tx.machines.add_slot("d", 1, "Tea", 9, NOW + 2, capacity=7, low_stock_mark=2)
+    )
+    expected = make_slot("d", 1, "Tea", 9, 0, updated_ms=NOW + 2, capacity=7, low_stock_mark=2)
+    assert await _slot(house) == expected
+    with pytest.raises(AlreadyExistsError):
+        await house.write(lambda tx: tx.machines.add_slot("d", 1, "Pepsi", 1, NOW))
+
+
+def _change_what_is_deleted(tx: Transaction) -> None:
+    adjust(tx, "d", 1, -5)
+    tx.machines.delete_slot("d", 1, NOW)
+    adjust(tx, "d", 1, 1)
+
+
+def _reserve_what_is_deleted(tx: Transaction) -> None:
+    adjust(tx, "d", 1, -4)
+    tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW)
+    tx.machines.delete_slot("d", 1, NOW)
+
+
 async def test_items_move_from_place_to_place(house: Database) -> None:
     for source, target in (
         (Place.ON_HAND, Place.RESERVED),
@@ -148,6 +180,11 @@ def _share_a_token(tx: Transaction) -> None:
         (lambda tx: tx.machines.update_slot("d", 1, NOW, price=-1), "slots_price"),
         (lambda tx: tx.machines.add_slot("x", 1, "Coke", 50, NOW), "(?i)foreign key"),
         (_share_a_token, "token_digest"),
+        (lambda tx: tx.machines.delete_slot("d", 1, NOW), "slots_deleted"),
+        (lambda tx: tx.machines.delete_slot("d", 9, NOW), "no such machine or slot"),
+        (_change_what_is_deleted, "no such slot"),
+        (_reserve_what_is_deleted, "slots_deleted"),
+        (lambda tx: tx.machines.update_slot("d", 1, NOW, capacity=-1), "slots_levels"),
         (lambda tx: tx.machines.update("x", enabled=False), "no such machine"),
         (lambda tx: tx.machines.update_slot("d", 9, NOW, price=1), "no such slot"),
         (lambda tx: tx.machines.open_link("x", "journal", 0, "F", Reach.READY), "no such machine"),

@@ -1,7 +1,7 @@
 """The contract of `StockTable`."""
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import MovementSelection, StockMovement
+from drink_frontend.domain.movements import MovementSelection, StockMovement
 from drink_frontend.domain.stock import MovementKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction

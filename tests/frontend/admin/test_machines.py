@@ -72,6 +72,21 @@ def test_a_slot_is_loaded_taken_from_and_counted(furnished: Operator) -> None:
     assert furnished.refused("slot", "count", "d", "9", "1").startswith("SLOT_NOT_FOUND")
 
 
+def test_a_slot_that_runs_low_is_named_and_an_empty_one_deleted(furnished: Operator) -> None:
+    levels = ("--capacity", "12", "--low-stock", "10")
+    furnished.admin("slot", "change", "d", "1", *levels)
+    *_, last = furnished.admin("machine", "list").splitlines()
+    assert last == "d 1: low stock, 10 left"
+    assert furnished.refused("slot", "load", "d", "1", "3").startswith("STOCK_INVALID")
+    assert furnished.refused("slot", "delete", "d", "1").startswith("SLOT_IN_USE")
+    furnished.admin("slot", "take", "d", "1", "10")
+    furnished.admin("slot", "delete", "d", "1")
+    assert len(furnished.admin("machine", "list").splitlines()) == 1
+    furnished.admin("slot", "add", "d", "1", "--item", "Tea", "--price", "5", *levels)
+    slot = furnished.look(lambda drink: drink.machines.slot("d", 1))
+    assert (slot.item, slot.capacity, slot.low_stock_mark) == ("Tea", 12, 10)
+
+
 def test_movements_are_listed(furnished: Operator) -> None:
     furnished.admin("slot", "load", "d", "1", "5", "--why", "box", "--by", "anna")
     header, newest, first = furnished.admin("slot", "movements", "d", "1").splitlines()

@@ -31,6 +31,7 @@ CALLS = {
     "CreateMachine": machines.CreateMachineRequest(name="machines/x", display_name="X"),
     "UpdateMachine": machines.UpdateMachineRequest(name="machines/none", enabled=False),
     "CreateSlot": machines.CreateSlotRequest(name="machines/none/slots/1", item="Tea", price=1),
+    "DeleteSlot": machines.DeleteSlotRequest(name="machines/none/slots/1"),
     "AdjustStock": machines.AdjustStockRequest(
         request_id="r", name="machines/none/slots/1", change=1
     ),

@@ -117,6 +117,47 @@ async def test_administrators_change_what_is_given(frontend: Frontend) -> None:
         assert (slot.item, slot.price, slot.enabled, slot.available) == ("Mate", price, False, 0)
 
 
+async def test_a_slot_is_made_with_levels_and_deleted(frontend: Frontend) -> None:
+    name = "machines/d/slots/9"
+    create = pb.CreateSlotRequest(
+        name=name, item="Mate", price=5, available=2, capacity=10, low_stock_mark=2
+    )
+    slot = (await frontend.call(create, ROOT)).slot
+    assert (slot.capacity, slot.low_stock_mark, slot.low_stock) == (10, 2, True)
+    update = pb.UpdateSlotRequest(name=name, capacity=0, low_stock_mark=0)
+    slot = (await frontend.call(update, ROOT)).slot
+    assert (slot.capacity, slot.low_stock_mark, slot.low_stock) == (0, 0, False)
+
+    delete = pb.DeleteSlotRequest(name=name)
+    refusal = await frontend.refused(delete, ROOT)
+    assert refusal.status == ("FAILED_PRECONDITION", "SLOT_IN_USE")
+    assert refusal.facts == {"on_hand": "2", "reserved": "0", "unknown": "0"}
+    await frontend.call(pb.UpdateSlotRequest(name=name, available=0), ROOT)
+    assert await frontend.call(delete, ROOT) == pb.DeleteSlotResponse()
+    assert (await frontend.refused(delete, ROOT)).reason == "SLOT_NOT_FOUND"
+    machine = (await frontend.call(pb.GetMachineRequest(name="machines/d"))).machine
+    assert name not in {each.name for each in machine.slots}
+    assert (await frontend.call(create, ROOT)).slot.available == 2
+
+
+@pytest.mark.parametrize("levels", [-1, 10_001, 2**31 - 1, -(2**31)])
+@pytest.mark.parametrize("field", ["capacity", "low_stock_mark"])
+async def test_levels_have_limits(frontend: Frontend, field: str, levels: int) -> None:
+    new: dict[str, Any] = {"name": "machines/d/slots/9", "item": "Tea", "price": 1, field: levels}
+    known: dict[str, Any] = {"name": "machines/d/slots/1", field: levels}
+    for request in (pb.CreateSlotRequest(**new), pb.UpdateSlotRequest(**known)):
+        refusal = await frontend.refused(request, ROOT)
+        assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": field})
+
+
+@pytest.mark.parametrize(
+    "name", ["", "machines/d", "machines/d/slots/0", "machines/d/slots/x", "machines/d\0/slots/1"]
+)
+async def test_a_name_of_no_slot_is_not_deleted(frontend: Frontend, name: str) -> None:
+    refusal = await frontend.refused(pb.DeleteSlotRequest(name=name), ROOT)
+    assert (refusal.reason, refusal.facts) == ("FIELD_INVALID", {"field": "name"})
+
+
 @pytest.mark.parametrize("name", ["machines/d/slots/1", "machines/x/slots/1", "machines/d/slots/9"])
 async def test_rights_come_before_existence(frontend: Frontend, name: str) -> None:
     refusal = await frontend.refused(pb.UpdateSlotRequest(name=name, price=1), ANN)

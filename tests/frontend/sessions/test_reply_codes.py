@@ -31,9 +31,10 @@ FAULTS = {
     "DropReportedError",
     "DropUnderWayError",
     "RefundTooLateError",
-    # No command names the balance or the stock that it expects, or an alarm.
+    # No command names the balance or the stock that it expects, or an alarm, or deletes a slot.
     "BalanceChangedError",
     "SlotChangedError",
+    "SlotInUseError",
     "AlarmClosedError",
     "AlarmNotFoundError",
     "AlarmStandsError",

@@ -282,6 +282,8 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "slots_flags": slot(enabled=-1),
     "slots_places": slot(on_hand=-1, reserved=1),
     "slots_loaded": slot(on_hand=1),
+    "slots_levels": slot(capacity=10_001),
+    "slots_deleted": update("slots SET deleted_ms = 1 WHERE number = 1"),
     "slots_sensor": slot(sensor="BROKEN"),
     "slots_loaded_within_limit": update(
         "slots SET on_hand = 10001, loaded = 10005 WHERE number = 1"

@@ -280,7 +280,7 @@ def test_a_flood_of_problems_is_cut_short(books: sqlite3.Connection) -> None:
     for number in range(LINES_MAX + 1):
         books.execute(
             f"INSERT INTO slots SELECT machine, number + {number + 2}, item, price,"
-            " enabled, 1, 1, 0, 0, 0, sensor, updated_ms FROM slots"
+            " enabled, 1, 1, 0, 0, 0, sensor, updated_ms, NULL, 0, 0, NULL FROM slots"
             " WHERE machine = 'd' AND number = 2"
         )
     problems = [line for line in verify_books(books.execute) if line.startswith("10")]

@@ -1,10 +1,12 @@
 """Machines and slots: what buyers see, and what administrators change."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Machine, Reach
 from drink_frontend.domain.errors import (
     AdminRequiredError,
@@ -13,11 +15,15 @@ from drink_frontend.domain.errors import (
     FieldInvalidError,
     LinkSupersededError,
     MachineNotFoundError,
+    SlotEmptyError,
+    SlotInUseError,
     SlotNotFoundError,
+    StockInvalidError,
     TokenInvalidError,
 )
 from drink_frontend.domain.ledger import CREDITS_MAX
-from drink_frontend.domain.stock import STOCK_MAX
+from drink_frontend.domain.stock import STOCK_MAX, Sensor
+from drink_frontend.usecases.refunds import RefundOrder
 from drink_frontend.usecases.tokens import digest
 from tests.support.bench import Bench
 
@@ -109,10 +115,11 @@ async def test_a_slot_changes_in_what_is_given(bench: Bench) -> None:
     assert (slot.item, slot.price, slot.enabled, slot.on_hand) == ("Mate", 70, False, 8)
     record = (await bench.audit(AuditKind.STOCK_CHANGED))[-1]
     assert (record.actor, record.machine) == ("root", "d")
+    levels = {"capacity": 0, "low_stock_mark": 0}
     assert record.facts == {
         "slot": 1,
-        "from": {"item": "Mate", "price": 70, "enabled": True, "on_hand": 3},
-        "to": {"item": "Mate", "price": 70, "enabled": False, "on_hand": 8},
+        "from": {**levels, "item": "Mate", "price": 70, "enabled": True, "on_hand": 3},
+        "to": {**levels, "item": "Mate", "price": 70, "enabled": False, "on_hand": 8},
     }
 
 
@@ -136,6 +143,11 @@ async def test_counting_leaves_reserved_items_alone(bench: Bench) -> None:
         ({"price": CREDITS_MAX + 1}, FieldInvalidError),
         ({"available": -1}, FieldInvalidError),
         ({"available": STOCK_MAX + 1}, FieldInvalidError),
+        ({"capacity": -1}, FieldInvalidError),
+        ({"capacity": STOCK_MAX + 1}, FieldInvalidError),
+        ({"low_stock_mark": -1}, FieldInvalidError),
+        ({"low_stock_mark": STOCK_MAX + 1}, FieldInvalidError),
+        ({"capacity": 4, "available": 5}, StockInvalidError),
     ],
 )
 async def test_a_slot_that_cannot_be_changed_so(
@@ -147,6 +159,127 @@ async def test_a_slot_that_cannot_be_changed_so(
         await bench.machines.update_slot(root, **order)
 
     assert await bench.slot() == before
+
+
+async def test_a_slot_has_room_for_what_fits_in(bench: Bench) -> None:
+    slot = await bench.change_slot("d", 1, capacity=5, available=5)
+    assert (slot.capacity, slot.on_hand) == (5, 5)
+    drop = await bench.dispatched()
+    await bench.change_slot("d", 1, available=5)
+    await bench.report(drop, State.NOT_DISPENSED, Cause.BOARD_REFUSED)
+    assert await bench.stock() == (6, 0, 0, 0)
+    # Fewer than before is never too many.
+    assert (await bench.change_slot("d", 1, capacity=2, available=4)).on_hand == 4
+    with pytest.raises(StockInvalidError):
+        await bench.change_slot("d", 1, available=5)
+    assert (await bench.change_slot("d", 1, capacity=0, available=9)).on_hand == 9
+    assert await bench.storage.verify() == []
+
+
+async def test_low_stock_is_what_can_be_bought_at_the_mark_or_below(bench: Bench) -> None:
+    assert not (await bench.slot()).low_stock
+    assert not (await bench.change_slot("d", 1, low_stock_mark=2)).low_stock
+    await bench.place()
+    assert (await bench.slot()).low_stock
+    assert not (await bench.change_slot("d", 1, available=3)).low_stock
+    assert not (await bench.change_slot("d", 1, low_stock_mark=0, available=0)).low_stock
+
+
+async def test_a_slot_is_deleted_and_made_again(bench: Bench) -> None:
+    """Invariants 10 and 27: what was sold stays in the books."""
+    root = await bench.account("root")
+    drop = await bench.dispatched()
+    await bench.report(drop)
+    await bench.change_slot("d", 1, available=0)
+    await bench.machines.delete_slot(root, "d", 1)
+
+    assert [slot.number for slot in (await bench.machines.get("d")).slots] == [2]
+    listed = {slot.number for each in await bench.machines.list() for slot in each.slots}
+    assert listed == {1, 2}
+    for gone in (
+        bench.machines.delete_slot(root, "d", 1),
+        bench.machines.update_slot(root, "d", 1, price=1),
+        bench.machines.slot("d", 1),
+        bench.place("r2"),
+    ):
+        with pytest.raises(SlotNotFoundError):
+            await gone
+    assert (await bench.drop(drop.id)).state is State.DISPENSED
+    record = (await bench.audit(AuditKind.STOCK_CHANGED))[-1]
+    assert (record.actor, record.facts["deleted"]) == ("root", True)
+    assert await bench.storage.verify() == []
+
+    again = await bench.machines.create_slot(
+        "root", "d", 1, item="Mate", price=20, available=2, capacity=9, low_stock_mark=1
+    )
+    assert (again.item, again.price, again.enabled) == ("Mate", 20, True)
+    assert (again.capacity, again.low_stock_mark, again.sensor) == (9, 1, Sensor.UNSPECIFIED)
+    assert await bench.stock() == (2, 0, 1, 0)
+    await bench.report(await bench.dispatched("r3"))
+    assert await bench.stock() == (1, 0, 2, 0)
+    assert await bench.storage.verify() == []
+    with pytest.raises(AlreadyExistsError):
+        await bench.machines.create_slot("root", "d", 1, item="Tea", price=1)
+
+
+async def test_fault_54_a_slot_is_not_deleted_under_its_drops(bench: Bench) -> None:
+    """Invariant 10: with a drop before, at and after the motor, and with one that is unknown."""
+    root = await bench.account("root")
+
+    async def refused() -> dict[str, Any]:
+        with pytest.raises(SlotInUseError) as refusal:
+            await bench.machines.delete_slot(root, "d", 2)
+        return dict(refusal.value.facts)
+
+    assert await refused() == {"on_hand": 1, "reserved": 0, "unknown": 0}
+    drop = await bench.place(slot=2)
+    assert await refused() == {"on_hand": 0, "reserved": 1, "unknown": 0}
+    await bench.take()
+    assert await refused() == {"on_hand": 0, "reserved": 1, "unknown": 0}
+    await bench.report(drop, State.UNKNOWN, Cause.BOARD_SILENT)
+    assert await refused() == {"on_hand": 0, "reserved": 0, "unknown": 1}
+    await bench.drops.decide("root", drop.id, dispensed=True, why="seen")
+    await bench.machines.delete_slot(root, "d", 2)
+    # What contradicts a settled drop changes nothing, also of a slot that is gone.
+    await bench.report(drop, State.NOT_DISPENSED, Cause.BOARD_REFUSED, revision=2)
+    assert (await bench.drop(drop.id)).state is State.DISPENSED
+    assert await bench.storage.verify() == []
+
+
+async def test_a_slot_is_deleted_while_its_last_item_is_bought(bench: Bench) -> None:
+    """Invariant 10: either the drop comes first or the slot is gone."""
+    root = await bench.account("root")
+    await bench.change_slot("d", 2, available=0)
+    answers = await asyncio.gather(
+        bench.machines.delete_slot(root, "d", 2),
+        bench.place(slot=2),
+        bench.change_slot("d", 2, available=1),
+        bench.machines.delete_slot(root, "d", 2),
+        return_exceptions=True,
+    )
+    expected = (SlotInUseError, SlotNotFoundError, SlotEmptyError)
+    assert all(isinstance(each, expected) for each in answers if isinstance(each, Exception))
+    assert await bench.storage.verify() == []
+
+
+async def test_a_refund_puts_nothing_into_a_slot_that_is_gone(bench: Bench) -> None:
+    root = await bench.account("root")
+    drop = await bench.dispatched(slot=2)
+    await bench.report(drop)
+    await bench.machines.delete_slot(root, "d", 2)
+    order = RefundOrder(request_id="back", drop_id=drop.id, reason="warm", restock=True)
+    with pytest.raises(StockInvalidError):
+        await bench.drops.refund(root, order)
+    await bench.drops.refund(root, replace(order, restock=False))
+    assert await bench.storage.verify() == []
+
+
+async def test_only_administrators_delete_slots(bench: Bench) -> None:
+    root, ann = await bench.account("root"), await bench.account("ann")
+    with pytest.raises(AdminRequiredError):
+        await bench.machines.delete_slot(ann, "none", 1)
+    with pytest.raises(MachineNotFoundError):
+        await bench.machines.delete_slot(root, "none", 1)
 
 
 async def test_only_administrators_change_slots(bench: Bench) -> None:

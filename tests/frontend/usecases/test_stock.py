@@ -5,14 +5,7 @@ from typing import Any
 
 import pytest
 
-from drink_frontend.domain.entities import (
-    ALL_MOVEMENTS,
-    Account,
-    AuditKind,
-    MovementSelection,
-    Slot,
-    StockMovement,
-)
+from drink_frontend.domain.entities import Account, AuditKind, Slot
 from drink_frontend.domain.errors import (
     AdminRequiredError,
     FieldInvalidError,
@@ -22,6 +15,7 @@ from drink_frontend.domain.errors import (
     SlotNotFoundError,
     StockInvalidError,
 )
+from drink_frontend.domain.movements import ALL_MOVEMENTS, MovementSelection, StockMovement
 from drink_frontend.domain.stock import STOCK_MAX, MovementKind
 from drink_frontend.usecases.refunds import RefundOrder
 from drink_frontend.usecases.stock import StockOrder

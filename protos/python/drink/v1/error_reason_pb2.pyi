@@ -77,7 +77,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ALREADY_EXISTS: _ErrorReason.ValueType  # 36
     """ALREADY_EXISTS: the account, machine or slot exists."""
     ERROR_REASON_STOCK_INVALID: _ErrorReason.ValueType  # 37
-    """FAILED_PRECONDITION: a stock count would fall below zero."""
+    """FAILED_PRECONDITION: a stock count would fall below zero, or rise above
+    what the slot may have.
+    """
     ERROR_REASON_DROP_NOT_UNKNOWN: _ErrorReason.ValueType  # 38
     """FAILED_PRECONDITION: the drop is not in the state UNKNOWN."""
     ERROR_REASON_LAST_ADMINISTRATOR: _ErrorReason.ValueType  # 39
@@ -123,6 +125,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SLOT_CHANGED: _ErrorReason.ValueType  # 66
     """FAILED_PRECONDITION: the slot's item or stock is another than was
     expected; metadata `on_hand`.
+    """
+    ERROR_REASON_SLOT_IN_USE: _ErrorReason.ValueType  # 67
+    """FAILED_PRECONDITION: the slot has items, or drops without an outcome;
+    metadata `on_hand`, `reserved`, `unknown`.
     """
     ERROR_REASON_LINK_SUPERSEDED: _ErrorReason.ValueType  # 50
     """ABORTED: a newer link of the same machine has taken over."""
@@ -237,7 +243,9 @@ ERROR_REASON_ACCOUNT_CLOSED: ErrorReason.ValueType  # 35
 ERROR_REASON_ALREADY_EXISTS: ErrorReason.ValueType  # 36
 """ALREADY_EXISTS: the account, machine or slot exists."""
 ERROR_REASON_STOCK_INVALID: ErrorReason.ValueType  # 37
-"""FAILED_PRECONDITION: a stock count would fall below zero."""
+"""FAILED_PRECONDITION: a stock count would fall below zero, or rise above
+what the slot may have.
+"""
 ERROR_REASON_DROP_NOT_UNKNOWN: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION: the drop is not in the state UNKNOWN."""
 ERROR_REASON_LAST_ADMINISTRATOR: ErrorReason.ValueType  # 39
@@ -283,6 +291,10 @@ ERROR_REASON_DROP_REPORTED: ErrorReason.ValueType  # 65
 ERROR_REASON_SLOT_CHANGED: ErrorReason.ValueType  # 66
 """FAILED_PRECONDITION: the slot's item or stock is another than was
 expected; metadata `on_hand`.
+"""
+ERROR_REASON_SLOT_IN_USE: ErrorReason.ValueType  # 67
+"""FAILED_PRECONDITION: the slot has items, or drops without an outcome;
+metadata `on_hand`, `reserved`, `unknown`.
 """
 ERROR_REASON_LINK_SUPERSEDED: ErrorReason.ValueType  # 50
 """ABORTED: a newer link of the same machine has taken over."""

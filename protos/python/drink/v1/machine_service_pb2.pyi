@@ -138,6 +138,9 @@ class Slot(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     SOLD_ITEM_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_MARK_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `machines/{machine}/slots/{slot}`, the slots numbered 1 to
     99.
@@ -153,7 +156,7 @@ class Slot(_message.Message):
     reserved: _builtins.int
     """Items reserved by drops under way."""
     dispensed: _builtins.int
-    """Items dispensed since the slot was made."""
+    """Items dispensed since the slot was first made."""
     unknown: _builtins.int
     """Items whose drop is in the state UNKNOWN."""
     sensor: Global___Slot.Sensor.ValueType
@@ -166,6 +169,12 @@ class Slot(_message.Message):
     """`items/{item}` of ItemService that it sells: item and price are that one's
     name and price, and change with them. Empty if it has its own.
     """
+    capacity: _builtins.int
+    """Items that fit in, 1 to 10,000; 0 if that is not known."""
+    low_stock_mark: _builtins.int
+    """So few available items, 1 to 10,000, are low stock; 0 for never."""
+    low_stock: _builtins.bool
+    """Whether the available items have come down to the mark: fill it."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When any of this last changed."""
@@ -185,10 +194,13 @@ class Slot(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         sold_item: _builtins.str = ...,
+        capacity: _builtins.int = ...,
+        low_stock_mark: _builtins.int = ...,
+        low_stock: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "dispensed", b"dispensed", "enabled", b"enabled", "etag", b"etag", "item", b"item", "name", b"name", "price", b"price", "reserved", b"reserved", "sensor", b"sensor", "sold_item", b"sold_item", "unknown", b"unknown", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "capacity", b"capacity", "dispensed", b"dispensed", "enabled", b"enabled", "etag", b"etag", "item", b"item", "low_stock", b"low_stock", "low_stock_mark", b"low_stock_mark", "name", b"name", "price", b"price", "reserved", b"reserved", "sensor", b"sensor", "sold_item", b"sold_item", "unknown", b"unknown", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -440,6 +452,8 @@ class UpdateSlotRequest(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     SOLD_ITEM_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_MARK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Required. `machines/{machine}/slots/{slot}`."""
     item: _builtins.str
@@ -458,6 +472,10 @@ class UpdateSlotRequest(_message.Message):
     """`items/{item}` that it sells from now on, with that one's name and price;
     empty for a name and price of its own, which stay unless they are given.
     """
+    capacity: _builtins.int
+    """Items that fit in; 0 if that is not known."""
+    low_stock_mark: _builtins.int
+    """So few available items are low stock; 0 for never."""
     def __init__(
         self,
         *,
@@ -467,17 +485,23 @@ class UpdateSlotRequest(_message.Message):
         enabled: _builtins.bool | None = ...,
         available: _builtins.int | None = ...,
         sold_item: _builtins.str | None = ...,
+        capacity: _builtins.int | None = ...,
+        low_stock_mark: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_enabled", b"_enabled", "_item", b"_item", "_price", b"_price", "_sold_item", b"_sold_item", "available", b"available", "enabled", b"enabled", "item", b"item", "price", b"price", "sold_item", b"sold_item"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_capacity", b"_capacity", "_enabled", b"_enabled", "_item", b"_item", "_low_stock_mark", b"_low_stock_mark", "_price", b"_price", "_sold_item", b"_sold_item", "available", b"available", "capacity", b"capacity", "enabled", b"enabled", "item", b"item", "low_stock_mark", b"low_stock_mark", "price", b"price", "sold_item", b"sold_item"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_enabled", b"_enabled", "_item", b"_item", "_price", b"_price", "_sold_item", b"_sold_item", "available", b"available", "enabled", b"enabled", "item", b"item", "name", b"name", "price", b"price", "sold_item", b"sold_item"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_available", b"_available", "_capacity", b"_capacity", "_enabled", b"_enabled", "_item", b"_item", "_low_stock_mark", b"_low_stock_mark", "_price", b"_price", "_sold_item", b"_sold_item", "available", b"available", "capacity", b"capacity", "enabled", b"enabled", "item", b"item", "low_stock_mark", b"low_stock_mark", "name", b"name", "price", b"price", "sold_item", b"sold_item"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__available: _TypeAlias = _typing.Literal["available"]  # noqa: Y015
     _WhichOneofArgType__available: _TypeAlias = _typing.Literal["_available", b"_available"]  # noqa: Y015
+    _WhichOneofReturnType__capacity: _TypeAlias = _typing.Literal["capacity"]  # noqa: Y015
+    _WhichOneofArgType__capacity: _TypeAlias = _typing.Literal["_capacity", b"_capacity"]  # noqa: Y015
     _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
     _WhichOneofReturnType__item: _TypeAlias = _typing.Literal["item"]  # noqa: Y015
     _WhichOneofArgType__item: _TypeAlias = _typing.Literal["_item", b"_item"]  # noqa: Y015
+    _WhichOneofReturnType__low_stock_mark: _TypeAlias = _typing.Literal["low_stock_mark"]  # noqa: Y015
+    _WhichOneofArgType__low_stock_mark: _TypeAlias = _typing.Literal["_low_stock_mark", b"_low_stock_mark"]  # noqa: Y015
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
     _WhichOneofReturnType__sold_item: _TypeAlias = _typing.Literal["sold_item"]  # noqa: Y015
@@ -485,9 +509,13 @@ class UpdateSlotRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__available) -> _WhichOneofReturnType__available | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__capacity) -> _WhichOneofReturnType__capacity | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__item) -> _WhichOneofReturnType__item | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low_stock_mark) -> _WhichOneofReturnType__low_stock_mark | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
     @_typing.overload
@@ -655,6 +683,8 @@ class CreateSlotRequest(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     SOLD_ITEM_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_MARK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Required. `machines/{machine}/slots/{slot}`, the slots numbered 1 to 99."""
     item: _builtins.str
@@ -665,6 +695,10 @@ class CreateSlotRequest(_message.Message):
     """Items that are in it, counted by a person."""
     sold_item: _builtins.str
     """`items/{item}` that it sells."""
+    capacity: _builtins.int
+    """Items that fit in, at most 10,000; 0 if that is not known."""
+    low_stock_mark: _builtins.int
+    """So few available items, at most 10,000, are low stock; 0 for never."""
     def __init__(
         self,
         *,
@@ -673,10 +707,12 @@ class CreateSlotRequest(_message.Message):
         price: _builtins.int = ...,
         available: _builtins.int = ...,
         sold_item: _builtins.str = ...,
+        capacity: _builtins.int = ...,
+        low_stock_mark: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "item", b"item", "name", b"name", "price", b"price", "sold_item", b"sold_item"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "capacity", b"capacity", "item", b"item", "low_stock_mark", b"low_stock_mark", "name", b"name", "price", b"price", "sold_item", b"sold_item"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -705,6 +741,45 @@ class CreateSlotResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateSlotResponse: _TypeAlias = CreateSlotResponse  # noqa: Y015
+
+@_typing.final
+class DeleteSlotRequest(_message.Message):
+    """Names a slot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Required. `machines/{machine}/slots/{slot}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSlotRequest: _TypeAlias = DeleteSlotRequest  # noqa: Y015
+
+@_typing.final
+class DeleteSlotResponse(_message.Message):
+    """The slot is deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSlotResponse: _TypeAlias = DeleteSlotResponse  # noqa: Y015
 
 @_typing.final
 class AdjustStockRequest(_message.Message):

@@ -71,6 +71,11 @@ class MachineServiceStub:
                 request_serializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotResponse.FromString,
                 _registered_method=True)
+        self.DeleteSlot = channel.unary_unary(
+                '/drink.v1.MachineService/DeleteSlot',
+                request_serializer=drink_dot_v1_dot_machine__service__pb2.DeleteSlotRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_machine__service__pb2.DeleteSlotResponse.FromString,
+                _registered_method=True)
         self.AdjustStock = channel.unary_unary(
                 '/drink.v1.MachineService/AdjustStock',
                 request_serializer=drink_dot_v1_dot_machine__service__pb2.AdjustStockRequest.SerializeToString,
@@ -147,6 +152,15 @@ class MachineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteSlot(self, request, context):
+        """Deletes a slot that has no items and no drop without an outcome. What was
+        sold there stays in the books, and a slot of that number can be made
+        again. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AdjustStock(self, request, context):
         """Changes the number of items in a slot, by a difference or by a count. The
         same request_id changes it once. Administrators only.
@@ -216,6 +230,11 @@ def add_MachineServiceServicer_to_server(servicer, server):
                     servicer.CreateSlot,
                     request_deserializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotRequest.FromString,
                     response_serializer=drink_dot_v1_dot_machine__service__pb2.CreateSlotResponse.SerializeToString,
+            ),
+            'DeleteSlot': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSlot,
+                    request_deserializer=drink_dot_v1_dot_machine__service__pb2.DeleteSlotRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_machine__service__pb2.DeleteSlotResponse.SerializeToString,
             ),
             'AdjustStock': grpc.unary_unary_rpc_method_handler(
                     servicer.AdjustStock,
@@ -429,6 +448,33 @@ class MachineService:
             '/drink.v1.MachineService/CreateSlot',
             drink_dot_v1_dot_machine__service__pb2.CreateSlotRequest.SerializeToString,
             drink_dot_v1_dot_machine__service__pb2.CreateSlotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSlot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.MachineService/DeleteSlot',
+            drink_dot_v1_dot_machine__service__pb2.DeleteSlotRequest.SerializeToString,
+            drink_dot_v1_dot_machine__service__pb2.DeleteSlotResponse.FromString,
             options,
             channel_credentials,
             insecure,

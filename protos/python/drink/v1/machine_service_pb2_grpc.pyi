@@ -49,6 +49,11 @@ class MachineServiceStub:
     """Changes a machine's names or service. Administrators only."""
     CreateSlot: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.CreateSlotRequest, _machine_service_pb2.CreateSlotResponse]
     """Makes a slot. Administrators only."""
+    DeleteSlot: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.DeleteSlotRequest, _machine_service_pb2.DeleteSlotResponse]
+    """Deletes a slot that has no items and no drop without an outcome. What was
+    sold there stays in the books, and a slot of that number can be made
+    again. Administrators only.
+    """
     AdjustStock: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.AdjustStockRequest, _machine_service_pb2.AdjustStockResponse]
     """Changes the number of items in a slot, by a difference or by a count. The
     same request_id changes it once. Administrators only.
@@ -87,6 +92,11 @@ class MachineServiceAsyncStub(MachineServiceStub):
     """Changes a machine's names or service. Administrators only."""
     CreateSlot: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.CreateSlotRequest, _machine_service_pb2.CreateSlotResponse]  # type: ignore[assignment]
     """Makes a slot. Administrators only."""
+    DeleteSlot: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.DeleteSlotRequest, _machine_service_pb2.DeleteSlotResponse]  # type: ignore[assignment]
+    """Deletes a slot that has no items and no drop without an outcome. What was
+    sold there stays in the books, and a slot of that number can be made
+    again. Administrators only.
+    """
     AdjustStock: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.AdjustStockRequest, _machine_service_pb2.AdjustStockResponse]  # type: ignore[assignment]
     """Changes the number of items in a slot, by a difference or by a count. The
     same request_id changes it once. Administrators only.
@@ -164,6 +174,17 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_machine_service_pb2.CreateSlotResponse, _abc.Awaitable[_machine_service_pb2.CreateSlotResponse]]:
         """Makes a slot. Administrators only."""
+
+    @_abc_1.abstractmethod
+    def DeleteSlot(
+        self,
+        request: _machine_service_pb2.DeleteSlotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_service_pb2.DeleteSlotResponse, _abc.Awaitable[_machine_service_pb2.DeleteSlotResponse]]:
+        """Deletes a slot that has no items and no drop without an outcome. What was
+        sold there stays in the books, and a slot of that number can be made
+        again. Administrators only.
+        """
 
     @_abc_1.abstractmethod
     def AdjustStock(

@@ -34,6 +34,12 @@ MOVEMENT_COLUMNS = {
 Name = Annotated[str, typer.Argument(metavar="MACHINE", help="As sessions name it: d, ld, s.")]
 Slot = Annotated[str, typer.Argument(metavar="SLOT", help="MACHINE/NUMBER, such as d/1.")]
 
+Capacity = Annotated[
+    int | None, typer.Option(min=0, help="Items that fit in; 0 if that is not known.")
+]
+LowStock = Annotated[
+    int | None, typer.Option(min=0, help="So few left are low stock; 0 for never.")
+]
 Items = Annotated[int, typer.Argument(min=1, max=COUNT_MAX, help="How many.")]
 Why = Annotated[str, typer.Option(help="Why, for the list of movements.")]
 RequestId = Annotated[
@@ -145,6 +151,8 @@ def add_slot(
     price: Annotated[int, typer.Option(min=0, metavar="CREDITS")] = 0,
     available: Annotated[int, typer.Option(min=0, help="Items in it, as counted.")] = 0,
     item_number: ItemNumber = None,
+    capacity: Capacity = None,
+    low_stock: LowStock = None,
 ) -> None:
     """Make a slot, with an item and a price or with the number of an item."""
     options = shared(context)
@@ -154,6 +162,8 @@ def add_slot(
         price=price,
         available=available,
         sold_item=_item_name(item_number) or "",
+        capacity=capacity or 0,
+        low_stock_mark=low_stock or 0,
     )
     with options.api() as api:
         slot = api.call(api.machines.CreateSlot, request).slot
@@ -175,9 +185,12 @@ def change_slot(
         bool | None, typer.Option("--enable/--disable", help="Whether it sells.")
     ] = None,
     item_number: ItemNumber = None,
+    capacity: Capacity = None,
+    low_stock: LowStock = None,
 ) -> None:
     """Change what a slot sells, its price or stock, or take it out of service."""
-    if all(each is None for each in (item, price, available, enabled, item_number)):
+    given = (item, price, available, enabled, item_number, capacity, low_stock)
+    if all(each is None for each in given):
         raise CommandError("nothing to change; see drink admin slot change --help", Exit.USAGE)
     options = shared(context)
     request = pb.UpdateSlotRequest(
@@ -187,10 +200,22 @@ def change_slot(
         available=available,
         enabled=enabled,
         sold_item=_item_name(item_number),
+        capacity=capacity,
+        low_stock_mark=low_stock,
     )
     with options.api() as api:
         slot = api.call(api.machines.UpdateSlot, request).slot
     options.output.result(_slot_facts(slot), _slot_sentence(slot))
+
+
+@slots.command("delete")
+@command
+def delete_slot(context: typer.Context, name: Slot) -> None:
+    """Delete a slot that is empty and has no drop without an outcome; its sales stay."""
+    options = shared(context)
+    with options.api() as api:
+        api.call(api.machines.DeleteSlot, pb.DeleteSlotRequest(name=slot_name(name)))
+    options.output.result({"slot": name, "deleted": True}, f"{name} is deleted")
 
 
 @slots.command("load")
@@ -361,12 +386,16 @@ def _slot_facts(slot: pb.Slot) -> dict[str, Any]:
         "available": slot.available,
         "enabled": slot.enabled,
         "item_number": short(slot.sold_item),
+        "capacity": slot.capacity,
+        "low_stock_mark": slot.low_stock_mark,
+        "low_stock": slot.low_stock,
     }
 
 
 def _slot_sentence(slot: pb.Slot) -> str:
     service = "" if slot.enabled else ", out of service"
+    low = ", low stock" if slot.low_stock else ""
     return (
         f"{short(slot.name)} sells {slot.item} for {slot.price} credits, "
-        f"{slot.available} left{service}"
+        f"{slot.available} left{low}{service}"
     )

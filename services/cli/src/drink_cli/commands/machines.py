@@ -36,6 +36,7 @@ def slot_facts(machine: pb.Machine, slot: pb.Slot) -> dict[str, Any]:
         "item": slot.item,
         "price": slot.price,
         "available": slot.available,
+        "low_stock": slot.low_stock,
         "state": slot_state(machine, slot),
         "machine": machine.display_name or short(machine.name),
         "location": machine.location,

@@ -18,17 +18,10 @@ from drink_frontend.admin.command import (
     run,
     table,
 )
-from drink_frontend.domain.entities import (
-    MS_MAX,
-    MS_MIN,
-    AuditKind,
-    AuditRecord,
-    MovementSelection,
-    Slot,
-    StockMovement,
-)
+from drink_frontend.domain.entities import MS_MAX, MS_MIN, AuditKind, AuditRecord, Slot
 from drink_frontend.domain.entities import Machine as KnownMachine
 from drink_frontend.domain.items import NO_ITEM
+from drink_frontend.domain.movements import MovementSelection, StockMovement
 from drink_frontend.domain.stock import STOCK_MAX, MovementKind, Sensor
 from drink_frontend.system.clock import SystemClock
 
@@ -155,6 +148,10 @@ def list_machines(context: typer.Context) -> None:
             for slot in each.slots
         ],
     )  # fmt: skip
+    for each in known:
+        for slot in each.slots:
+            if slot.low_stock:
+                typer.echo(f"{each.name} {slot.number}: low stock, {slot.available} left")
     for record in contested:
         typer.echo(
             f"{record.machine}: two agents ran as this machine's at {moment(record.at_ms)},"
@@ -197,6 +194,8 @@ def add_slot(
     price: Annotated[int, typer.Option(help="In credits.")] = 0,
     available: Annotated[int, typer.Option(help="Items in it.")] = 0,
     item_number: ItemNumber = None,
+    capacity: Annotated[int, typer.Option(help="Items that fit in; 0 if not known.")] = 0,
+    low_stock: Annotated[int, typer.Option(help="So few left are low stock; 0 for never.")] = 0,
 ) -> None:
     """Make a slot, with an item and a price or with the number of an item."""
     run(
@@ -209,6 +208,8 @@ def add_slot(
             price=price,
             available=available,
             sold_item=item_number or NO_ITEM,
+            capacity=capacity,
+            low_stock_mark=low_stock,
         ),
     )
 
@@ -223,6 +224,12 @@ def change_slot(
     item: Annotated[str | None, typer.Option(help="What it sells.")] = None,
     price: Annotated[int | None, typer.Option(help="In credits.")] = None,
     available: Annotated[int | None, typer.Option(help="Items in it, counted.")] = None,
+    capacity: Annotated[
+        int | None, typer.Option(help="Items that fit in; 0 if that is not known.")
+    ] = None,
+    low_stock: Annotated[
+        int | None, typer.Option(help="So few left are low stock; 0 for never.")
+    ] = None,
     enabled: Annotated[
         bool | None, typer.Option("--enabled/--disabled", help="Whether it sells.")
     ] = None,
@@ -240,8 +247,17 @@ def change_slot(
             enabled=enabled,
             available=available,
             sold_item=item_number,
+            capacity=capacity,
+            low_stock_mark=low_stock,
         ),
     )
+
+
+@slots.command("delete")
+@recorded
+def delete_slot(context: typer.Context, machine: Machine, number: Number) -> None:
+    """Delete a slot that is empty and has no drop without an outcome; its sales stay."""
+    run(context, lambda drink: drink.machines.delete_slot(operator_account(), machine, number))
 
 
 @slots.command("load")

@@ -7,7 +7,7 @@ from typing import Any
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.ledger import AccountKind, TransferKind
-from drink_frontend.domain.stock import MovementKind, Sensor
+from drink_frontend.domain.stock import STOCK_MAX, Sensor
 
 MS_MIN, MS_MAX = 1 - 2**63, 2**63 - 1
 """Times before and after all others: what a column of whole numbers can have."""
@@ -63,6 +63,7 @@ class Slot:
     """One column of items in a machine. Counts are items; `price` is in credits.
 
     A slot with an `item_number` sells the item of that number, and has its name and price.
+    `capacity` is 0 if it is not known, and `low_stock_mark` 0 for none.
     """
 
     machine: str
@@ -77,11 +78,23 @@ class Slot:
     sensor: Sensor
     updated_ms: int
     item_number: int | None = None
+    capacity: int = 0
+    low_stock_mark: int = 0
 
     @property
     def available(self) -> int:
         """Number of items that can be bought now; 0 while the sensor reports empty."""
         return 0 if self.sensor is Sensor.EMPTY else self.on_hand
+
+    @property
+    def low_stock(self) -> bool:
+        """Whether the available items have come down to the mark."""
+        return self.available <= self.low_stock_mark > 0
+
+    @property
+    def on_hand_max(self) -> int:
+        """Most items that people may put in; items that drops return may exceed it."""
+        return self.capacity or STOCK_MAX
 
     @property
     def etag(self) -> str:
@@ -266,60 +279,6 @@ class Refund:
     transfer_id: str
     amount: int
     restocked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StockMovement:
-    """A change of the number of items in a slot. Never changed or removed.
-
-    The changes of a slot add up to its items on hand, reserved and unknown.
-
-    Attributes:
-        machine: Name of the machine.
-        slot: Slot number.
-        kind: Why the number changed.
-        change: Items: positive into the slot, negative out of it; 0 for a count that agreed.
-        at_ms: When it was stored.
-        actor: Who caused it: an account, `agent:<machine>`, or `frontend`.
-        reason: Why, in the actor's words; None for none.
-        drop_id: The drop that sold or returned the item; None for other kinds.
-        request_id: Of the request by which a person caused it, unique for each actor; None without.
-        on_hand: Items on hand after it, as the database has them; 0 before it is stored.
-        sequence: Order of all movements, counted by the database; 0 before it is stored.
-    """
-
-    machine: str
-    slot: int
-    kind: MovementKind
-    change: int
-    at_ms: int
-    actor: str
-    reason: str | None = None
-    drop_id: str | None = None
-    request_id: str | None = None
-    on_hand: int = 0
-    sequence: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class MovementSelection:
-    """Which movements of stock are wanted.
-
-    Attributes:
-        slot: Machine and number of a slot; None for all slots.
-        kinds: Of these kinds; empty for all.
-        from_ms: Stored at this time or later.
-        before_ms: Stored before this time.
-    """
-
-    slot: tuple[str, int] | None = None
-    kinds: tuple[MovementKind, ...] = ()
-    from_ms: int = MS_MIN
-    before_ms: int = MS_MAX
-
-
-ALL_MOVEMENTS = MovementSelection()
-"""Every movement of stock."""
 
 
 @dataclass(frozen=True, slots=True)

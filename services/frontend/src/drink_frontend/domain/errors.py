@@ -361,6 +361,13 @@ class SlotChangedError(DrinkError):
     code = "FAILED_PRECONDITION"
 
 
+class SlotInUseError(DrinkError):
+    """The slot has items, or drops without an outcome; facts `on_hand`, `reserved`, `unknown`."""
+
+    reason = "SLOT_IN_USE"
+    code = "FAILED_PRECONDITION"
+
+
 class MachineOfflineError(DrinkError):
     """The machine's agent is not connected; nothing was commanded."""
 

@@ -310,6 +310,9 @@ def slot_message(slot: Slot) -> machine_service_pb2.Slot:
         update_time=timestamp(slot.updated_ms),
         etag=slot.etag,
         sold_item="" if slot.item_number is None else item_name(slot.item_number),
+        capacity=slot.capacity,
+        low_stock_mark=slot.low_stock_mark,
+        low_stock=slot.low_stock,
     )
 
 

@@ -96,6 +96,8 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
             enabled=request.enabled if request.HasField("enabled") else None,
             available=request.available if request.HasField("available") else None,
             sold_item=_sold_item(request.sold_item) if request.HasField("sold_item") else None,
+            capacity=request.capacity if request.HasField("capacity") else None,
+            low_stock_mark=request.low_stock_mark if request.HasField("low_stock_mark") else None,
         )
         return pb.UpdateSlotResponse(slot=slot_message(slot))
 
@@ -138,8 +140,18 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
             price=request.price,
             available=request.available,
             sold_item=_sold_item(request.sold_item),
+            capacity=request.capacity,
+            low_stock_mark=request.low_stock_mark,
         )
         return pb.CreateSlotResponse(slot=slot_message(slot))
+
+    async def DeleteSlot(
+        self, request: pb.DeleteSlotRequest, _context: Context
+    ) -> pb.DeleteSlotResponse:
+        """Deletes a slot without items and open drops."""
+        actor = administrator("delete slots")
+        await self._machines.delete_slot(actor, *parse_slot(request.name, "name"))
+        return pb.DeleteSlotResponse()
 
     async def AdjustStock(
         self, request: pb.AdjustStockRequest, _context: Context

@@ -1,8 +1,8 @@
 """Converts between drink.v1 messages and movements of stock."""
 
 from drink.v1 import machine_service_pb2 as pb
-from drink_frontend.domain.entities import MovementSelection, StockMovement
 from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.domain.movements import MovementSelection, StockMovement
 from drink_frontend.domain.stock import MovementKind
 from drink_frontend.rpc.conversion import drop_name, parse_slot, slot_name, time_range, timestamp
 from drink_frontend.usecases.stock import StockOrder

@@ -32,6 +32,7 @@ _QUEUE_ENDS = 3
 _SLOT_BEGINS = _QUEUE_ENDS + len(_MACHINE_ROW.columns)
 _NAMED = machines.c.name == bindparam("name")
 _NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("number"))
+_EXISTS = slots.c.deleted_ms.is_(None)
 
 _GET = Statement(_MACHINE.where(_NAMED))
 _WAITING, _AT_MOTOR = (
@@ -60,15 +61,20 @@ _GET_WITH_SLOT = Statement(
     select(_WAITING, _AT_MOTOR, _OF_BUYER, *_MACHINE_ROW.columns, *_SLOT_ROW.columns)
     .select_from(
         machines.outerjoin(
-            slots, (slots.c.machine == machines.c.name) & (slots.c.number == bindparam("number"))
+            slots,
+            (slots.c.machine == machines.c.name)
+            & (slots.c.number == bindparam("number"))
+            & _EXISTS,
         )
     )
     .where(_NAMED)
 )
 _LIST = Statement(_MACHINE.order_by(machines.c.name))
-_SLOTS = Statement(_SLOT.where(slots.c.machine == bindparam("machine")).order_by(slots.c.number))
-_ALL_SLOTS = Statement(_SLOT.order_by(slots.c.machine, slots.c.number))
-_ONE_SLOT = Statement(_SLOT.where(_NUMBERED))
+_SLOTS = Statement(
+    _SLOT.where(slots.c.machine == bindparam("machine"), _EXISTS).order_by(slots.c.number)
+)
+_ALL_SLOTS = Statement(_SLOT.where(_EXISTS).order_by(slots.c.machine, slots.c.number))
+_ONE_SLOT = Statement(_SLOT.where(_NUMBERED, _EXISTS))
 _BY_TOKEN = Statement(select(machines.c.name).where(machines.c.token_digest == bindparam("digest")))
 _ADD = Statement(_MACHINE_ROW.insert())
 _UPDATE = Statement(
@@ -125,11 +131,38 @@ _SAW_JOURNAL = Statement(
     .values(journal_sequence=bindparam("journal_sequence"))
 )
 _ADD_SLOT = Statement(_SLOT_ROW.insert(loaded=constant(0)))
+# What drops dispensed from it stays counted, and with it what was loaded.
+_ADD_SLOT_AGAIN = Statement(
+    update(slots)
+    .where(_NUMBERED, ~_EXISTS)
+    .values(
+        {
+            column.name: bindparam(column.name)
+            for column in (
+                slots.c.item,
+                slots.c.price,
+                slots.c.enabled,
+                slots.c.sensor,
+                slots.c.updated_ms,
+                slots.c.capacity,
+                slots.c.low_stock_mark,
+            )
+        }
+        | {"deleted_ms": null()}
+    )
+)
 _UPDATE_SLOT = Statement(
     update(slots)
-    .where(_NUMBERED)
+    .where(_NUMBERED, _EXISTS)
     .values(
-        if_given(slots.c.item, slots.c.price, slots.c.enabled, slots.c.sensor)
+        if_given(
+            slots.c.item,
+            slots.c.price,
+            slots.c.enabled,
+            slots.c.sensor,
+            slots.c.capacity,
+            slots.c.low_stock_mark,
+        )
         | {"updated_ms": bindparam("now_ms")}
     )
     .returning(*_SLOT_ROW.columns)
@@ -142,6 +175,11 @@ _SELL_ITEM = Statement(
         | {"item_number": bindparam("item_number"), "updated_ms": bindparam("now_ms")}
     )
     .returning(*_SLOT_ROW.columns)
+)
+_DELETE_SLOT = Statement(
+    update(slots)
+    .where(_NUMBERED, _EXISTS)
+    .values(deleted_ms=bindparam("now_ms"), updated_ms=bindparam("now_ms"), item_number=null())
 )
 _MOVE_ITEM = {
     (source, target): Statement(
@@ -252,14 +290,44 @@ class MachineTable:
         is_shown = (display_name, location, enabled) != (None, None, None)
         self._changed(row, *((EventKind.MACHINE,) if is_shown else ()))
 
-    def add_slot(self, machine: str, number: int, item: str, price: int, now_ms: int) -> None:
+    def add_slot(
+        self,
+        machine: str,
+        number: int,
+        item: str,
+        price: int,
+        now_ms: int,
+        *,
+        capacity: int = 0,
+        low_stock_mark: int = 0,
+    ) -> None:
         """Creates an enabled, empty slot; AlreadyExistsError if the number is taken."""
         if self.slot(machine, number) is not None:
             raise AlreadyExistsError("the slot exists")
-        new = Slot(machine, number, item, price, True, 0, 0, 0, 0, Sensor.UNSPECIFIED, now_ms)
-        self._executor.run(_ADD_SLOT, **_SLOT_ROW.parameters(new))
+        new = Slot(
+            machine=machine,
+            number=number,
+            item=item,
+            price=price,
+            enabled=True,
+            on_hand=0,
+            reserved=0,
+            dispensed=0,
+            unknown=0,
+            sensor=Sensor.UNSPECIFIED,
+            updated_ms=now_ms,
+            capacity=capacity,
+            low_stock_mark=low_stock_mark,
+        )
+        if not self._executor.run(_ADD_SLOT_AGAIN, **_SLOT_ROW.parameters(new)):
+            self._executor.run(_ADD_SLOT, **_SLOT_ROW.parameters(new))
         self._touched.machines.add(machine)
         self._touched.notes.note(EventKind.SLOT, new)
+
+    def delete_slot(self, machine: str, number: int, now_ms: int) -> None:
+        """Deletes a slot without items and open drops; its row stays for what refers to it."""
+        changed = self._executor.run(_DELETE_SLOT, machine=machine, number=number, now_ms=now_ms)
+        self._changed(machine, changed)
 
     def update_slot(
         self,
@@ -271,6 +339,8 @@ class MachineTable:
         price: int | None = None,
         enabled: bool | None = None,
         sensor: Sensor | None = None,
+        capacity: int | None = None,
+        low_stock_mark: int | None = None,
     ) -> None:
         """Changes what is not None; `StockTable` changes the number of items."""
         row = self._executor.one(
@@ -282,6 +352,8 @@ class MachineTable:
             price=price,
             enabled=plain(enabled),
             sensor=plain(sensor),
+            capacity=capacity,
+            low_stock_mark=low_stock_mark,
         )
         if (item, price, enabled) != (None, None, None) or sensor is None:
             self._slot_changed(row, EventKind.SLOT)

@@ -5,13 +5,9 @@ from dataclasses import replace
 
 from sqlalchemy import Select, bindparam, select, update
 
-from drink_frontend.domain.entities import (
-    ALL_MOVEMENTS,
-    MovementSelection,
-    Slot,
-    StockMovement,
-)
+from drink_frontend.domain.entities import Slot
 from drink_frontend.domain.events import EventKind
+from drink_frontend.domain.movements import ALL_MOVEMENTS, MovementSelection, StockMovement
 from drink_frontend.domain.stock import MovementKind
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
@@ -23,7 +19,7 @@ _SLOT = RowMapping(Slot, slots)
 _NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("slot"))
 _ADJUST = Statement(
     update(slots)
-    .where(_NUMBERED)
+    .where(_NUMBERED, slots.c.deleted_ms.is_(None))
     .values(
         loaded=slots.c.loaded + bindparam("change"),
         on_hand=slots.c.on_hand + bindparam("change"),

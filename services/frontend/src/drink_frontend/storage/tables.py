@@ -289,6 +289,9 @@ slots = Table(
     _text("sensor"),
     _column("updated_ms"),
     Column("item_number", _WHOLE, ForeignKey("items.number")),
+    Column("capacity", _WHOLE, nullable=False, server_default=text("0")),
+    Column("low_stock_mark", _WHOLE, nullable=False, server_default=text("0")),
+    _column("deleted_ms", null=True),
     _check("number", "number >= 1"),
     _check("price", f"price BETWEEN 0 AND {CREDITS_MAX}"),
     _check("flags", "enabled IN (0, 1)"),
@@ -296,8 +299,14 @@ slots = Table(
     _check("loaded", "loaded = on_hand + reserved + dispensed + unknown"),
     _check("sensor", f"sensor IN {_among(*Sensor)}"),
     _partial("slots_by_item", "item_number", where="item_number IS NOT NULL"),
+    _check(
+        "levels",
+        f"capacity BETWEEN 0 AND {STOCK_MAX} AND low_stock_mark BETWEEN 0 AND {STOCK_MAX}",
+    ),
+    _check("deleted", "deleted_ms IS NULL OR on_hand + reserved + unknown = 0"),
     **_STRICT_BY_KEY,
 )
+"""Slots, deleted ones included: drops and movements refer to them."""
 
 DROP_MOVES = (
     *("state", "cause", "decided_by", "epoch", "journal_id"),

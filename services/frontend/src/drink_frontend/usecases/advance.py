@@ -5,9 +5,10 @@ from typing import Any
 
 from drink_frontend.domain.alarms import AlarmKind, about_unknown, drop_subject
 from drink_frontend.domain.drop import Cause, DropEvent, State, Verdict, step
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine, StockMovement
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Machine
 from drink_frontend.domain.errors import LinkSupersededError, MachineNotFoundError
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
+from drink_frontend.domain.movements import StockMovement
 from drink_frontend.domain.stock import MovementKind, place_of
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.audit import AgentRecords

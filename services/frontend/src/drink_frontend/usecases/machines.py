@@ -2,19 +2,12 @@
 
 from collections.abc import AsyncGenerator, Sequence
 
-from drink_frontend.domain.entities import (
-    Account,
-    AuditKind,
-    AuditRecord,
-    Machine,
-    MovementSelection,
-    Slot,
-    StockMovement,
-)
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Machine, Slot
 from drink_frontend.domain.errors import (
     AdminRequiredError,
     FieldInvalidError,
     MachineNotFoundError,
+    SlotInUseError,
     TokenInvalidError,
 )
 from drink_frontend.domain.items import NO_ITEM
@@ -26,13 +19,14 @@ from drink_frontend.domain.limits import (
     check_slot,
     check_text,
 )
+from drink_frontend.domain.movements import MovementSelection, StockMovement
 from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.stock import STOCK_MAX, MovementKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.feed import MachineFeed
 from drink_frontend.usecases.items import sell_item
-from drink_frontend.usecases.stock import Adjusting, StockOrder, slot_named
+from drink_frontend.usecases.stock import Adjusting, StockOrder, check_room, slot_named
 from drink_frontend.usecases.tokens import digest
 
 
@@ -97,6 +91,8 @@ class Machines:
         available: int | None = None,
         sold_item: int | None = None,
         replaces_item: bool = False,
+        capacity: int | None = None,
+        low_stock_mark: int | None = None,
     ) -> Slot:
         """Changes the given attributes; drops in progress keep their price and item.
 
@@ -112,6 +108,8 @@ class Machines:
                 a name and price of its own; None for what it sells.
             replaces_item: Whether a slot that gets another name or price than the item that it
                 sells sells it no longer.
+            capacity: Items that fit in; 0 if that is not known.
+            low_stock_mark: So few available items are low stock; 0 for never.
 
         Raises:
             AdminRequiredError: `actor` is no administrator.
@@ -120,6 +118,7 @@ class Machines:
             SlotNotFoundError: the machine has no such slot.
             ItemNotFoundError: there is no such item.
             SlotSellsItemError: the item that the slot sells has another name or price.
+            StockInvalidError: more items are available than fit in.
         """
         if not actor.admin:
             raise AdminRequiredError("only administrators change slots")
@@ -129,6 +128,8 @@ class Machines:
             check_range(price, "price", 0, CREDITS_MAX)
         if available is not None:
             check_range(available, "available", 0, STOCK_MAX)
+        check_range(capacity or 0, "capacity", 0, STOCK_MAX)
+        check_range(low_stock_mark or 0, "low_stock_mark", 0, STOCK_MAX)
         now_ms = self._clock.now_ms()
 
         def update(tx: Transaction) -> Slot:
@@ -143,8 +144,11 @@ class Machines:
                 item=item,
                 price=price,
                 enabled=enabled,
+                capacity=capacity,
+                low_stock_mark=low_stock_mark,
             )
             if available is not None:
+                check_room(slot_named(tx, machine, number), available)
                 change = available - before.on_hand
                 counted = MovementKind.COUNTED
                 tx.stock.adjust(StockMovement(machine, number, counted, change, now_ms, actor.name))
@@ -222,6 +226,8 @@ class Machines:
         price: int = 0,
         available: int = 0,
         sold_item: int = NO_ITEM,
+        capacity: int = 0,
+        low_stock_mark: int = 0,
     ) -> Slot:
         """Creates a slot with the given number of items.
 
@@ -233,12 +239,15 @@ class Machines:
             price: In credits; 0 with `sold_item`.
             available: Items in it, counted by a person.
             sold_item: Number of the item that the slot sells, with its name and price.
+            capacity: Items that fit in; 0 if that is not known.
+            low_stock_mark: So few available items are low stock; 0 for never.
 
         Raises:
             FieldInvalidError: a value is out of its range.
             MachineNotFoundError: there is no such machine.
             AlreadyExistsError: the machine has such a slot.
             ItemNotFoundError: there is no such item.
+            StockInvalidError: more items are available than fit in.
         """
         check_slot(number)
         if sold_item == NO_ITEM:
@@ -248,13 +257,24 @@ class Machines:
             raise FieldInvalidError(field, "must not be given with an item to sell")
         check_range(price, "price", 0, CREDITS_MAX)
         check_range(available, "available", 0, STOCK_MAX)
+        check_range(capacity, "capacity", 0, STOCK_MAX)
+        check_range(low_stock_mark, "low_stock_mark", 0, STOCK_MAX)
         now_ms = self._clock.now_ms()
 
         def create(tx: Transaction) -> Slot:
             _machine(tx, machine)
-            tx.machines.add_slot(machine, number, item, price, now_ms)
+            tx.machines.add_slot(
+                machine,
+                number,
+                item,
+                price,
+                now_ms,
+                capacity=capacity,
+                low_stock_mark=low_stock_mark,
+            )
             sell_item(tx, slot_named(tx, machine, number), sold_item, now_ms, item=None, price=None)
             slot = slot_named(tx, machine, number)
+            check_room(slot, available)
             if available:
                 loaded = MovementKind.LOADED
                 tx.stock.adjust(StockMovement(machine, number, loaded, available, now_ms, actor))
@@ -271,6 +291,44 @@ class Machines:
             return slot
 
         return await self._storage.write(create)
+
+    async def delete_slot(self, actor: Account, machine: str, number: int) -> None:
+        """Deletes a slot that is empty and settled; what refers to it stays in the books.
+
+        Args:
+            actor: An administrator.
+            machine: The machine.
+            number: The slot.
+
+        Raises:
+            AdminRequiredError: `actor` is no administrator.
+            MachineNotFoundError: there is no such machine.
+            SlotNotFoundError: the machine has no such slot.
+            SlotInUseError: it has items, or drops without an outcome.
+        """
+        if not actor.admin:
+            raise AdminRequiredError("only administrators delete slots")
+        now_ms = self._clock.now_ms()
+
+        def remove(tx: Transaction) -> None:
+            slot = slot_named(tx, machine, number)
+            if slot.on_hand or slot.reserved or slot.unknown:
+                raise SlotInUseError(
+                    "the slot has items, or drops without an outcome",
+                    on_hand=slot.on_hand,
+                    reserved=slot.reserved,
+                    unknown=slot.unknown,
+                )
+            tx.machines.delete_slot(machine, number, now_ms)
+            terms = _terms(slot)
+            facts = {"slot": number, "from": terms, "to": {"on_hand": 0}, "deleted": True}
+            tx.audit.add(
+                AuditRecord(
+                    AuditKind.STOCK_CHANGED, now_ms, actor.name, machine=machine, facts=facts
+                )
+            )
+
+        await self._storage.write(remove)
 
     async def adjust_stock(self, actor: Account, order: StockOrder) -> tuple[StockMovement, Slot]:
         """Changes the number of items in a slot, once for each request.
@@ -382,4 +440,6 @@ def _terms(slot: Slot) -> dict[str, str | int | bool]:
         "enabled": slot.enabled,
         "on_hand": slot.on_hand,
         **({} if slot.item_number is None else {"item_number": slot.item_number}),
+        "capacity": slot.capacity,
+        "low_stock_mark": slot.low_stock_mark,
     }

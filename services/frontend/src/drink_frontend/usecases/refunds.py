@@ -4,14 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from drink_frontend.domain.drop import State
-from drink_frontend.domain.entities import (
-    Account,
-    AuditKind,
-    AuditRecord,
-    Drop,
-    Refund,
-    StockMovement,
-)
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Refund
 from drink_frontend.domain.errors import (
     AccountClosedError,
     AdminRequiredError,
@@ -24,8 +17,10 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ledger import CREDITS_MAX, Transfer, TransferKind, sales_account
 from drink_frontend.domain.limits import check_range, check_reason, check_request_id
-from drink_frontend.domain.stock import STOCK_MAX, MovementKind
+from drink_frontend.domain.movements import StockMovement
+from drink_frontend.domain.stock import MovementKind
 from drink_frontend.storage.transaction import Transaction
+from drink_frontend.usecases.stock import check_room
 from drink_frontend.usecases.users import drop_shown, user
 
 
@@ -152,8 +147,7 @@ class Refunding:
         slot = tx.machines.slot(drop.machine, drop.slot)
         if slot is None or slot.item != drop.item:
             raise StockInvalidError("the slot has another item now")
-        if slot.on_hand >= STOCK_MAX:
-            raise StockInvalidError("the slot is full")
+        check_room(slot, slot.on_hand + 1)
         if tx.stock.by_request(self.caller.name, self.order.request_id) is not None:
             raise RequestIdReusedError("request_id was used for something else")
         returned = tx.stock.adjust(

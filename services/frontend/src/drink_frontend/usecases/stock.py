@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Slot, StockMovement
+from drink_frontend.domain.entities import AuditKind, AuditRecord, Slot
 from drink_frontend.domain.errors import (
     FieldInvalidError,
     MachineNotFoundError,
@@ -12,6 +12,7 @@ from drink_frontend.domain.errors import (
     StockInvalidError,
 )
 from drink_frontend.domain.limits import check_etag, check_range, check_request_id, check_text
+from drink_frontend.domain.movements import StockMovement
 from drink_frontend.domain.stock import STOCK_MAX, MovementKind
 from drink_frontend.storage.transaction import Transaction
 
@@ -123,8 +124,7 @@ class Adjusting:
         on_hand = before.on_hand + change
         if on_hand < 0:
             raise StockInvalidError(f"the slot has {before.on_hand} items that are not reserved")
-        if change > 0 and on_hand > STOCK_MAX:
-            raise StockInvalidError(f"a slot has at most {STOCK_MAX} items")
+        check_room(before, on_hand)
         return StockMovement(
             machine=order.machine,
             slot=order.slot,
@@ -153,6 +153,16 @@ class Adjusting:
                 facts=facts,
             )
         )
+
+
+def check_room(before: Slot, on_hand: int) -> None:
+    """Refuses more items than fit into a slot.
+
+    Raises:
+        StockInvalidError: people would put in more than the slot may have.
+    """
+    if before.on_hand < on_hand > before.on_hand_max:
+        raise StockInvalidError(f"the slot has room for {before.on_hand_max} items")
 
 
 def slot_named(tx: Transaction, machine: str, number: int) -> Slot:
