@@ -213,6 +213,16 @@ async def test_an_item_is_deleted_once_no_slot_sells_it(bench: Bench) -> None:
     assert (await bench.slot()).item == "Cola"
 
 
+async def test_a_slot_that_is_deleted_sells_no_item(bench: Bench) -> None:
+    root, item = await bench.account("root"), await cola(bench)
+    await bench.change_slot("d", 1, available=0)
+    await bench.machines.delete_slot(root, "d", 1)
+    await bench.items.delete("root", item.number)
+    again = await bench.machines.create_slot("root", "d", 1, item="Mate", price=20)
+    assert (again.item, again.price, again.item_number) == ("Mate", 20, None)
+    assert await bench.storage.verify() == []
+
+
 async def test_every_change_is_in_the_audit_log(bench: Bench) -> None:
     item = await cola(bench)
     await bench.items.change("ann", item.number, price=61)
