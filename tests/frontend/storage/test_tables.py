@@ -282,7 +282,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "slots_flags": slot(enabled=-1),
     "slots_places": slot(on_hand=-1, reserved=1),
     "slots_loaded": slot(on_hand=1),
-    "slots_levels": slot(capacity=10_001),
+    "slots_levels": slot(low_stock_mark=-1),
     "slots_deleted": update("slots SET deleted_ms = 1 WHERE number = 1"),
     "slots_sensor": slot(sensor="BROKEN"),
     "slots_loaded_within_limit": update(

@@ -82,35 +82,28 @@ def _check(name: str, rule: str) -> CheckConstraint:
 
 
 def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    return Index(
-        name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where)
-    )
+    rule = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=rule, postgresql_where=rule)
 
 
 _IS_OPEN = f"state IN {_among(*OPEN_STATES)}"
-
 IS_OPEN: ColumnElement[bool] = literal_column(f"({_IS_OPEN})")
 """The condition of the index on open drops. A query that shall use the index has the same text."""
 
 _IS_LISTED = "sequence > 0"
-
 IS_LISTED: ColumnElement[bool] = literal_column(f"({_IS_LISTED})")
 """The condition of the indexes for lists by place, item and time. It is true of every drop, and
 keeps these indexes from being used for the queues, which have better ones."""
 
 _IS_GRANT = "kind = 'MOVE' AND (debit_account = 'funding' OR credit_account = 'funding')"
-
 IS_GRANT: ColumnElement[bool] = literal_column(f"({_IS_GRANT})")
 """The condition of the index on grants. A query that shall use the index has the same text."""
 
 _NOT_CLOSED = "closed_ms IS NULL"
-
 NOT_CLOSED: ColumnElement[bool] = literal_column(f"({_NOT_CLOSED})")
 """The condition of the index on open alarms. A query that shall use the index has the same text."""
 
-_OF_DROP = "drop_id IS NOT NULL"
-
-_OF_REQUEST = "request_id IS NOT NULL"
+_OF_DROP, _OF_REQUEST = "drop_id IS NOT NULL", "request_id IS NOT NULL"
 
 _STRICT: dict[str, Any] = {"sqlite_strict": True}
 _STRICT_BY_KEY: dict[str, Any] = {"sqlite_strict": True, "sqlite_with_rowid": False}
@@ -299,10 +292,7 @@ slots = Table(
     _check("loaded", "loaded = on_hand + reserved + dispensed + unknown"),
     _check("sensor", f"sensor IN {_among(*Sensor)}"),
     _partial("slots_by_item", "item_number", where="item_number IS NOT NULL"),
-    _check(
-        "levels",
-        f"capacity BETWEEN 0 AND {STOCK_MAX} AND low_stock_mark BETWEEN 0 AND {STOCK_MAX}",
-    ),
+    _check("levels", "capacity >= 0 AND low_stock_mark >= 0"),
     _check("deleted", "deleted_ms IS NULL OR on_hand + reserved + unknown = 0"),
     **_STRICT_BY_KEY,
 )

@@ -1,10 +1,10 @@
-"""Levels of slots, and deleted slots, which a program of revision 0009 would show."""
+"""Levels of slots, and deleted slots, which a program of revision 0010 would show."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
@@ -19,10 +19,10 @@ def upgrade() -> None:
         op.add_column("slots", sa.Column("deleted_ms", whole, nullable=True))
         op.create_check_constraint(op.f("slots_levels"), "slots", _LEVELS)
         op.create_check_constraint(op.f("slots_deleted"), "slots", _DELETED)
-    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0010', '0010')")
+    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0011', '0011')")
 
 
-_LEVELS = "capacity BETWEEN 0 AND 10000 AND low_stock_mark BETWEEN 0 AND 10000"
+_LEVELS = "capacity >= 0 AND low_stock_mark >= 0"
 _DELETED = "deleted_ms IS NULL OR on_hand + reserved + unknown = 0"
 
 # SQLite can add no constraint to a table, so that it is copied.
