@@ -67,6 +67,8 @@ class Event(_message.Message):
         """An item was made or changed: `item`."""
         KIND_ITEM_DELETED: Event._Kind.ValueType  # 12
         """An item was deleted: `item` is what it was before."""
+        KIND_SLOT_DELETED: Event._Kind.ValueType  # 13
+        """A slot was deleted: `slot` is what it was before."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What changed."""
@@ -101,6 +103,8 @@ class Event(_message.Message):
     """An item was made or changed: `item`."""
     KIND_ITEM_DELETED: Event.Kind.ValueType  # 12
     """An item was deleted: `item` is what it was before."""
+    KIND_SLOT_DELETED: Event.Kind.ValueType  # 13
+    """A slot was deleted: `slot` is what it was before."""
 
     CURSOR_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int

@@ -33,6 +33,8 @@ class EventKind(StrEnum):
     """A slot was created, or its item, price or service changed."""
     STOCK = "STOCK"
     """A slot's counts or its sensor changed."""
+    SLOT_DELETED = "SLOT_DELETED"
+    """A slot was deleted; the state is what it was before, without its link to an item."""
     ITEM = "ITEM"
     """An item was created or changed."""
     ITEM_DELETED = "ITEM_DELETED"
@@ -48,6 +50,7 @@ PUBLIC_KINDS = frozenset(
         EventKind.TEMPERATURE,
         EventKind.SLOT,
         EventKind.STOCK,
+        EventKind.SLOT_DELETED,
         EventKind.ITEM,
         EventKind.ITEM_DELETED,
     }

@@ -29,6 +29,7 @@ STATES: Mapping[EventKind, type] = {
     EventKind.TEMPERATURE: Machine,
     EventKind.SLOT: Slot,
     EventKind.STOCK: Slot,
+    EventKind.SLOT_DELETED: Slot,
     EventKind.ITEM: Item,
     EventKind.ITEM_DELETED: Item,
     EventKind.ALARM: Alarm,

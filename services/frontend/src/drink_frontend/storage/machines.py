@@ -180,6 +180,7 @@ _DELETE_SLOT = Statement(
     update(slots)
     .where(_NUMBERED, _EXISTS)
     .values(deleted_ms=bindparam("now_ms"), updated_ms=bindparam("now_ms"), item_number=null())
+    .returning(*_SLOT_ROW.columns)
 )
 _MOVE_ITEM = {
     (source, target): Statement(
@@ -326,8 +327,8 @@ class MachineTable:
 
     def delete_slot(self, machine: str, number: int, now_ms: int) -> None:
         """Deletes a slot without items and open drops; its row stays for what refers to it."""
-        changed = self._executor.run(_DELETE_SLOT, machine=machine, number=number, now_ms=now_ms)
-        self._changed(machine, changed)
+        row = self._executor.one(_DELETE_SLOT, machine=machine, number=number, now_ms=now_ms)
+        self._slot_changed(row, EventKind.SLOT_DELETED)
 
     def update_slot(
         self,

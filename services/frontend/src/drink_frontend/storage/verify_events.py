@@ -58,6 +58,7 @@ _TYPES = {
     "TEMPERATURE": "machine",
     "SLOT": "slot",
     "STOCK": "slot",
+    "SLOT_DELETED": "slot",
     "ITEM": "item",
     "ITEM_DELETED": "item",
     "ALARM": "alarm",
