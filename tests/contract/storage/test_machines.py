@@ -181,7 +181,7 @@ def _share_a_token(tx: Transaction) -> None:
         (lambda tx: tx.machines.add_slot("x", 1, "Coke", 50, NOW), "(?i)foreign key"),
         (_share_a_token, "token_digest"),
         (lambda tx: tx.machines.delete_slot("d", 1, NOW), "slots_deleted"),
-        (lambda tx: tx.machines.delete_slot("d", 9, NOW), "no such machine or slot"),
+        (lambda tx: tx.machines.delete_slot("d", 9, NOW), "no such slot"),
         (_change_what_is_deleted, "no such slot"),
         (_reserve_what_is_deleted, "slots_deleted"),
         (lambda tx: tx.machines.update_slot("d", 1, NOW, capacity=-1), "slots_levels"),
