@@ -39,7 +39,7 @@ from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind, TransferKind
 from drink_frontend.domain.stock import STOCK_MAX, MovementKind, Sensor
 from drink_frontend.domain.tokens import Scope
 
-SCHEMA_REVISION = "0012"
+SCHEMA_REVISION = "0013"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536

@@ -1,10 +1,10 @@
-"""Levels of slots, and deleted slots, which a program of revision 0011 would show."""
+"""Levels of slots, and deleted slots, which a program of revision 0012 would show."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 
 
 def upgrade() -> None:
@@ -19,7 +19,7 @@ def upgrade() -> None:
         op.add_column("slots", sa.Column("deleted_ms", whole, nullable=True))
         op.create_check_constraint(op.f("slots_levels"), "slots", _LEVELS)
         op.create_check_constraint(op.f("slots_deleted"), "slots", _DELETED)
-    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0012', '0012')")
+    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0013', '0013')")
 
 
 _LEVELS = "capacity >= 0 AND low_stock_mark >= 0"
