@@ -43,6 +43,9 @@ VISIBLE: Mapping[str, frozenset[str]] = {
             "sensor",
             "updated_ms",
             "item_number",
+            "capacity",
+            "low_stock_mark",
+            "deleted_ms",
         }
     ),
     "items": frozenset(column.name for column in metadata.tables["items"].c),
@@ -96,6 +99,8 @@ HIDDEN: Mapping[str, frozenset[str]] = {
 WITHOUT_EVENTS = frozenset(
     # Credentials and preferences are shown to their owners only, by methods of their own.
     {"cards", "preferences", "scoped_tokens", "tokens"}
+    # An item shows the facts of its picture, and its event comes with them.
+    | {"item_pictures", "picture_parts"}
     # What belongs to processes is shown to nobody.
     | {"compatibility", "event_log", "events", "frontends", "writers"}
 )

@@ -95,6 +95,8 @@ async def one_of_each(watched: Watched) -> None:
     await step(bench.accounts.create("root", "carol"))
     await step(bench.machines.change("root", "ld", location="hall"))
     await step(bench.machines.create_slot("root", "ld", 2, item="Tea", price=5, available=3))
+    await step(bench.machines.create_slot("root", "ld", 3, item="Air", price=5))
+    await step(bench.machines.delete_slot(root, "ld", 3))
     await step(bench.change_slot("d", 2, price=31))
     await step(bench.items.create("root", "Water", 9, number=7))
     await step(bench.items.delete("root", 7))

@@ -81,10 +81,13 @@ async def test_alarms_records_and_machines_are_shown_as_their_services_do(
     (record,) = await events(watch, 1)
     assert (record.kind, record.name) == (KIND.KIND_DROP_RECORD, f"drops/{drop.id}")
     assert (record.drop_record.kind, record.actor) == ("DROP_REPORTED", "ann")
+    assert not record.drop_record.facts
     bench.alarms.count("d", AlarmKind.LINK_FLOODED, {"messages": 9})
     await bench.alarms.keep()
     (alarm,) = await events(watch, 1)
     listed = await frontend.call(alarm_service_pb2.ListAlarmsRequest(), ROOT)
+    assert listed.alarms[0].facts["messages"] == 9
+    listed.alarms[0].ClearField("facts")
     assert alarm.alarm == listed.alarms[0]
     assert alarm.name == alarm.alarm.name
     await bench.machines.change("root", "d", location="hall")

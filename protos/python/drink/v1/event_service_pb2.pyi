@@ -139,7 +139,9 @@ class Event(_message.Message):
 
     @_builtins.property
     def drop_record(self) -> _drop_service_pb2.DropRecord:
-        """What was recorded about the drop."""
+        """What was recorded about the drop, without the facts, which
+        DropService.ListDropRecords gives.
+        """
 
     @_builtins.property
     def account(self) -> _account_service_pb2.Account:
@@ -155,7 +157,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def alarm(self) -> _alarm_service_pb2.Alarm:
-        """The alarm."""
+        """The alarm, without the facts, which AlarmService gives."""
 
     @_builtins.property
     def item(self) -> _item_service_pb2.Item:

@@ -47,7 +47,9 @@ HIDDEN: Mapping[type, Mapping[str, Any]] = {
     },
     Account: {"password_hash": None},
     Machine: {"epoch": 0, "journal_id": None, "journal_sequence": 0, "slots": ()},
-    AuditRecord: {"sequence": 0},
+    # Evidence of an agent is stored once, so that what one stolen token can store stays bounded.
+    Alarm: {"facts": {}},
+    AuditRecord: {"sequence": 0, "facts": {}},
 }
 """Fields that are not stored, with the value that each has when a batch is read."""
 
