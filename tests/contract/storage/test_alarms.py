@@ -139,7 +139,7 @@ async def test_a_record_raises_its_alarm(
 
 
 def _add_record(kind: AuditKind, tx: Transaction) -> None:
-    tx.audit.add(AuditRecord(kind, NOW, "root", machine="d"))
+    tx.audit.add(AuditRecord(kind, NOW, "root", machine="d", facts={"item_number": 7}))
 
 
 async def test_other_records_raise_none(storage: Database) -> None:

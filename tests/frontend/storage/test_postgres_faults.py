@@ -246,8 +246,8 @@ async def test_fault_63_a_table_that_is_changed_under_a_prepared_plan_costs_nobo
 ) -> None:
     await storage.write(gift())
     assert await alices(storage) == 1_001
-    execute(settings, "ALTER TABLE accounts ALTER COLUMN created_ms TYPE numeric")
-    execute(settings, "ALTER TABLE accounts ALTER COLUMN credits_pending TYPE numeric")
+    execute(settings, "ALTER TABLE accounts ALTER COLUMN admin TYPE integer")
+    execute(settings, "ALTER TABLE accounts ALTER COLUMN credits_pending TYPE integer")
     await storage.write(lambda tx: fund(tx, "alice", 1, "another gift"))
     await storage.write(gift())
 
