@@ -69,41 +69,35 @@ class Subscription:
     Args:
         listeners: All subscriptions of this kind.
         key: What to subscribe to; None: to all.
+        wakes: The subscription whose subscriber is woken as well; None: this one has its own.
+
+    Attributes:
+        event: Set by each change until the subscriber has waited for it.
     """
 
-    def __init__(self, listeners: "_Listeners", key: str | None) -> None:
+    def __init__(
+        self, listeners: "_Listeners", key: str | None, wakes: "Subscription | None" = None
+    ) -> None:
         self._listeners = listeners
         self._key = key
-        self._event = asyncio.Event()
+        self.event = asyncio.Event() if wakes is None else wakes.event
 
     def __enter__(self) -> Self:
         """Subscribes."""
-        self._listeners[self._key][self._event] = None
+        self._listeners[self._key][self.event] = None
         return self
 
     def __exit__(self, *error: object) -> None:
         """Unsubscribes."""
         waiting = self._listeners[self._key]
-        waiting.pop(self._event, None)
+        waiting.pop(self.event, None)
         if not waiting:
             del self._listeners[self._key]
 
     async def changed(self) -> None:
         """Waits for a change; returns at once if one came since the last wait."""
-        await self._event.wait()
-        self._event.clear()
-
-
-async def changed_any(*subscriptions: Subscription) -> None:
-    """Waits until one of the subscriptions has a change."""
-    tasks = [asyncio.ensure_future(each.changed()) for each in subscriptions]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        # A change that comes meanwhile stays with its subscription.
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.event.wait()
+        self.event.clear()
 
 
 class DropSubscription(Subscription):
@@ -192,9 +186,14 @@ class Changes:
         """Whether anybody subscribes to changes of the drop."""
         return drop_id in self._drops
 
-    def machine(self, name: str | None) -> Subscription:
-        """A subscription to changes of a machine; with None, of all machines."""
-        return Subscription(self._machines, name)
+    def machine(self, name: str | None, wakes: Subscription | None = None) -> Subscription:
+        """A subscription to changes of a machine; with None, of all machines.
+
+        Args:
+            name: The machine's name.
+            wakes: A subscription whose subscriber waits for both.
+        """
+        return Subscription(self._machines, name, wakes)
 
     def events(self) -> Subscription:
         """A subscription to commits that may have stored events."""

@@ -31,7 +31,6 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.limits import check_item, check_request_id, check_text
 from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.rate_limiter import RateLimiter
-from drink_frontend.storage.changes import changed_any
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
@@ -193,7 +192,8 @@ class Drops:
         if first is None:
             raise DropNotFoundError("no such drop")
         changes, shown = self._storage.changes, None
-        with changes.drop(drop_id) as own, changes.machine(first.machine) as queue:
+        with changes.drop(drop_id) as own, contextlib.ExitStack() as queue:
+            is_queued = False
             while True:
                 drop, place = await self._placed(drop_id, own.latest)
                 if (drop, place and place.ahead) != shown:
@@ -201,10 +201,15 @@ class Drops:
                     yield drop, place
                 if drop.state.final:
                     return
-                if drop.state is State.RESERVED:
-                    await changed_any(own, queue)
-                else:
+                if (drop.state is State.RESERVED) is is_queued:
                     await own.changed()
+                    continue
+                is_queued = not is_queued
+                if is_queued:
+                    # The drop is read again: its place may have changed before this subscription.
+                    queue.enter_context(changes.machine(first.machine, wakes=own))
+                else:
+                    queue.close()
 
     async def _placed(self, drop_id: str, latest: Drop | None) -> tuple[Drop, Waiting | None]:
         """A drop and its place, both from one unit of work."""
