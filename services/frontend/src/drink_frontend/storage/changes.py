@@ -80,7 +80,7 @@ class Subscription:
     ) -> None:
         self._listeners = listeners
         self._key = key
-        self.event = asyncio.Event() if wakes is None else wakes.event
+        self.event: asyncio.Event = asyncio.Event() if wakes is None else wakes.event
 
     def __enter__(self) -> Self:
         """Subscribes."""
