@@ -7,7 +7,7 @@ import pytest
 
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import SchemaError
-from drink_frontend.storage.schema import check_revision, is_compatible, rights_on
+from drink_frontend.storage.schema import check_revision, is_compatible
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION
 from tests.support.books import drop, open_house, reserve
@@ -61,9 +61,3 @@ async def test_a_table_that_is_gone_is_noticed(tmp_path: Path) -> None:
         person.close()
         with pytest.raises(sqlite3.OperationalError, match="no such table: tokens"):
             await storage.write(lambda tx: tx.exercise())
-
-
-def test_what_is_never_changed_needs_no_right_to_change_it() -> None:
-    assert list(rights_on("transfers")) == ["SELECT", "INSERT"]
-    assert list(rights_on("compatibility")) == ["SELECT"]
-    assert list(rights_on("tokens")) == ["SELECT", "INSERT", "UPDATE", "DELETE"]

@@ -1,39 +1,33 @@
 """The tables of the pictures of items, with the same conventions as those in `tables.py`."""
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import Column, ForeignKey, LargeBinary, Table
 
 from drink_frontend.domain.pictures import PART_BYTES, PICTURE_BYTES_MAX, PICTURE_SIDE_MAX
+from drink_frontend.storage.columns import (
+    REMOVABLE,
+    WHOLE,
+    check,
+    column,
+    strict,
+    text_column,
+)
 from drink_frontend.storage.tables import metadata
-
-_WHOLE = BigInteger().with_variant(Integer(), "sqlite")
-_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 item_pictures = Table(
     "item_pictures",
     metadata,
-    Column("item_number", _WHOLE, ForeignKey("items.number"), primary_key=True, nullable=False),
-    Column("media_type", _TEXT, nullable=False),
-    Column("width", _WHOLE, nullable=False),
-    Column("height", _WHOLE, nullable=False),
-    Column("size", _WHOLE, nullable=False),
-    Column("etag", _TEXT, nullable=False),
-    CheckConstraint(
-        text(f"width BETWEEN 1 AND {PICTURE_SIDE_MAX} AND height BETWEEN 1 AND {PICTURE_SIDE_MAX}"),
-        name="sides",
+    Column("item_number", WHOLE, ForeignKey("items.number"), primary_key=True, nullable=False),
+    text_column("media_type"),
+    column("width"),
+    column("height"),
+    column("size"),
+    text_column("etag"),
+    check(
+        "sides",
+        f"width BETWEEN 1 AND {PICTURE_SIDE_MAX} AND height BETWEEN 1 AND {PICTURE_SIDE_MAX}",
     ),
-    CheckConstraint(text(f"size BETWEEN 1 AND {PICTURE_BYTES_MAX}"), name="size"),
-    sqlite_strict=True,
-    sqlite_with_rowid=False,
+    check("size", f"size BETWEEN 1 AND {PICTURE_BYTES_MAX}"),
+    **strict(REMOVABLE),
 )
 """What is known of the picture of an item: a row for each item with one."""
 
@@ -42,14 +36,14 @@ picture_parts = Table(
     metadata,
     Column(
         "item_number",
-        _WHOLE,
+        WHOLE,
         ForeignKey("item_pictures.item_number"),
         primary_key=True,
         nullable=False,
     ),
-    Column("part", _WHOLE, primary_key=True, nullable=False),
-    Column("content", LargeBinary, nullable=False),
-    CheckConstraint(text(f"length(content) BETWEEN 1 AND {PART_BYTES}"), name="content"),
-    sqlite_strict=True,
+    column("part", key=True),
+    column("content", LargeBinary()),
+    check("content", f"length(content) BETWEEN 1 AND {PART_BYTES}"),
+    **strict(REMOVABLE, by_key=False),
 )
 """The bytes of pictures in parts, numbered from 0, so that nobody needs a whole one in memory."""

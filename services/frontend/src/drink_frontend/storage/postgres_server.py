@@ -5,9 +5,9 @@ from contextlib import closing
 import psycopg
 import structlog
 
+from drink_frontend.storage.columns import rights_on
 from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.postgres_dial import GuardedConnection, dial, dial_to_migrate, said
-from drink_frontend.storage.schema import rights_on
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import metadata
 
@@ -94,7 +94,9 @@ def check_rights(driver: GuardedConnection) -> None:
     """
     # Writers lock alembic_version to take their turns.
     wanted = [("alembic_version", "SELECT"), ("alembic_version", "UPDATE")]
-    wanted += [(name, right) for name in metadata.tables for right in rights_on(name)]
+    wanted += [
+        (table.name, right) for table in metadata.tables.values() for right in rights_on(table)
+    ]
     names, rights = (list(column) for column in zip(*wanted, strict=True))
     for query in (_MISSING_RIGHTS, _MISSING_SEQUENCE):
         row = driver.execute(query.encode(), {"names": names, "rights": rights}).fetchone()

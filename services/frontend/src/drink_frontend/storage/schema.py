@@ -1,11 +1,11 @@
-"""What the program needs of a database: a schema that it can work with, and rights on each table.
+"""What the program needs of a database: a schema that it can work with.
 
 A schema is changed in two releases: the first expands it, so that programs of the release before
 can run beside and after it; the second removes what is no longer used. Each migration stores, in
 the table `compatibility`, the oldest program that can work with the schema that it makes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from drink_frontend.storage.engine import SchemaError
 from drink_frontend.storage.tables import SCHEMA_REVISION
@@ -15,35 +15,6 @@ REVISION = "SELECT version_num FROM alembic_version"
 
 OLDEST = "SELECT oldest FROM compatibility JOIN alembic_version ON revision = version_num"
 """Selects the oldest program, by its SCHEMA_REVISION, that can work with the schema."""
-
-_APPEND_ONLY = frozenset({"audit", "events", "refunds", "stock_movements", "transfers"})
-_ONLY_READ = frozenset({"compatibility"})
-_SHRINKING = frozenset(
-    {
-        "cards",
-        "events",
-        "frontends",
-        "item_pictures",
-        "items",
-        "picture_parts",
-        "preferences",
-        "scoped_tokens",
-        "tokens",
-        "writers",
-    }
-)
-
-
-def rights_on(table: str) -> Sequence[str]:
-    """The rights that the service needs on one of its tables, as SQL names them."""
-    rights = ["SELECT"]
-    if table not in _ONLY_READ:
-        rights.append("INSERT")
-        if table not in _APPEND_ONLY:
-            rights.append("UPDATE")
-    if table in _SHRINKING:
-        rights.append("DELETE")
-    return rights
 
 
 def check_revision(

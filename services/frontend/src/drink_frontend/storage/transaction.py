@@ -11,6 +11,7 @@ from drink_frontend.storage.alarms import AlarmTable
 from drink_frontend.storage.audit import AuditTable
 from drink_frontend.storage.cards import CardTable
 from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.columns import rights_on
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.events import EventTable
 from drink_frontend.storage.items import ItemTable
@@ -18,7 +19,6 @@ from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import FrontendTable, MachineTable
 from drink_frontend.storage.preferences import PreferenceTable
 from drink_frontend.storage.refunds import RefundTable
-from drink_frontend.storage.schema import rights_on
 from drink_frontend.storage.statements import Executor, Statement
 from drink_frontend.storage.stock import StockTable
 from drink_frontend.storage.tables import metadata
@@ -109,7 +109,7 @@ def _statements_on_no_row() -> Sequence[Statement]:
     return [
         Statement(_on_no_row(table, right))
         for table in metadata.tables.values()
-        for right in rights_on(table.name)
+        for right in rights_on(table)
     ]
 
 
