@@ -42,7 +42,8 @@ def test_machines_are_shown_without_a_login(drink: Drink, monkeypatch: pytest.Mo
 
     assert "Big Drink" in table
     assert "sold out" in table
-    assert [row["slot"] for row in rows] == ["d/1", "d/2", "ld/1"]
+    # Other tests make machines of their own.
+    assert [row["slot"] for row in rows if row["slot"][0] in "dl"] == ["d/1", "d/2", "ld/1"]
     assert json.loads(drink("--json", "machines", "ld").output)[0]["item"] == "Jolt"
 
 

@@ -196,7 +196,6 @@ class PictureChangedError(DrinkError):
 
     reason = "PICTURE_CHANGED"
     code = "ABORTED"
-    retry_after_s = 1
 
 
 class ItemSoldError(DrinkError):
