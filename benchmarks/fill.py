@@ -123,8 +123,9 @@ def fill(database: Path, count: int) -> None:
         connection.execute("BEGIN")
         for statement in _TOTALS:
             connection.execute(statement, {"after": after})
-        # As if all of it was so long ago that its events are deleted.
-        connection.execute("DELETE FROM events")
+        # As if all of it was so long ago that its events are deleted. The newest row always stays.
+        connection.execute("DELETE FROM events WHERE sequence < (SELECT max(sequence) FROM events)")
+        connection.execute("UPDATE events SET changes = '[]'")
         connection.execute("COMMIT")
         for _, _, sql in dropped:
             connection.execute(sql)
