@@ -272,5 +272,8 @@ def _connect_to(port: int) -> None:
 def _read_until(terminal: int, wanted: bytes) -> bytes:
     seen = b""
     while wanted not in seen:
-        seen += os.read(terminal, 4096)
+        try:
+            seen += os.read(terminal, 4096)
+        except OSError:
+            raise AssertionError(f"it ended after {seen!r}") from None
     return seen
