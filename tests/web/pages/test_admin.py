@@ -175,6 +175,7 @@ async def test_a_paid_drop_is_refunded_once(tmp_path: Path) -> None:
         assert await house.bench.credits() == (170, 0)
         assert (await house.bench.slot("d", 1)).on_hand == 3
         page = await admin.get(f"/admin/drops/{drop.id}")
+        assert "It fell and is paid" in page.text
         assert "20 credits given back." in page.text
         assert "/refund" not in page.text
         assert "&lt;b&gt;warm" in (await (await house.ann()).get("/history/credits")).text

@@ -58,6 +58,7 @@ async def test_all_others_are_ended_and_this_one_stays(tmp_path: Path) -> None:
         page = await ann.get("/account/devices")
         assert page.status == 200
         assert "this one" in page.text
+        assert "Web page" in page.text
         assert "Log out all others" not in page.text
 
 

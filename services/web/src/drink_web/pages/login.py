@@ -35,7 +35,9 @@ async def log_in(visit: Visit) -> Response:
     caller = visit.site.api.caller(address=visit.address)
     try:
         answer = await visit.site.api.call(
-            visit.site.api.accounts.Login, pb.LoginRequest(password=credentials), caller
+            visit.site.api.accounts.Login,
+            pb.LoginRequest(password=credentials, display_name=visit.texts("page_login")),
+            caller,
         )
     except CallError as error:
         if error.status == "RESOURCE_EXHAUSTED":
