@@ -347,7 +347,7 @@ def test_an_administrator_looks_at_alarms(browser: Browser, house: LocalSystem) 
         admin.fill("[name=reason]", "the slot is empty")
         admin.click("form[action$='decide'] button")
         admin.click("form[action$='decide'] button")
-        expect(admin.locator(".outcome")).to_have_text("Enjoy!")
+        expect(admin.locator(".outcome")).to_have_text("It fell and is paid")
         keeps_to_wcag(admin, "/admin/alarms?closed=1")
 
 
