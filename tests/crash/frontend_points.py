@@ -18,7 +18,7 @@ from typing import Any
 
 import drink_frontend.cli  # noqa: F401 - what the fork_server imports ahead
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Drop
+from drink_frontend.domain.entities import AuditKind, Drop
 from drink_frontend.domain.ledger import Transfer, TransferKind
 from drink_frontend.links.link import Link
 from drink_frontend.links.messages import FrontendMessage
@@ -27,6 +27,7 @@ from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.session import Answer
+from drink_frontend.storage.audit import AuditTable
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
@@ -55,6 +56,10 @@ TORN_WRITE = 2
 
 DROPPED = b"OK Credits remaining"
 """How a session is answered whose drop was dispensed."""
+
+
+RECORDED = {AuditKind.ACCOUNT_CHANGED: "account", AuditKind.DROP_REPORTED: "reported"}
+"""Steps of commits that a record tells of best."""
 
 
 def install(kill_switch: KillSwitch) -> None:
@@ -86,6 +91,7 @@ class _Commits:
         self._note(MachineTable, "update_slot", lambda *_, **__: "status")
         self._note(RefundTable, "add", lambda *_: "refunded")
         self._note(StockTable, "adjust", lambda *_: "stock")
+        self._note(AuditTable, "add", lambda _, record: RECORDED.get(record.kind, ""))
         self._note(LedgerTable, "add", lambda _, transfer: _moved_credits(transfer))
         self._wrap_connection()
 
@@ -194,7 +200,10 @@ def _wrap_calls(kill_switch: KillSwitch) -> None:
         (DropService, "Drop", "drop"),
         (DropService, "CancelDrop", "cancel"),
         (DropService, "RefundDrop", "refund"),
+        (DropService, "ReportDrop", "report"),
         (AccountService, "AddCredits", "credits"),
+        (AccountService, "SetCredits", "set-credits"),
+        (AccountService, "UpdateAccount", "account"),
         (MachineService, "AdjustStock", "stock"),
     ):
         _wrap_call(kill_switch, service, method, name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import grpc
+from google.protobuf.message import Message
 
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
@@ -21,6 +22,7 @@ LIMIT_S = 60
 """Seconds within which everything that is waited for happens, even on a busy machine."""
 
 SLOT, OTHER_SLOT = f"{MACHINE}/1", f"{MACHINE}/2"
+OWN_ACCOUNT = f"accounts/{ALICE.name}"
 PRICE = 50
 
 FINAL = (drops.Drop.STATE_DISPENSED, drops.Drop.STATE_NOT_DISPENSED)
@@ -201,51 +203,74 @@ class Scenario:
         assert drop.state == drops.Drop.STATE_DISPENSED, drop
 
     def add_credits(self, amount: int) -> accounts.Account:
-        """Adds credits; repeats the request with the same request_id until it is answered."""
+        """Adds credits to the buyer."""
         request = accounts.AddCreditsRequest(
-            request_id=self.request_id, account=f"accounts/{ALICE.name}", credits=amount
+            request_id=self.request_id, account=OWN_ACCOUNT, credits=amount
         )
+        response: accounts.AddCreditsResponse = self.answer(
+            self.alice.accounts.AddCredits, request, "credits are added"
+        )
+        return response.account
 
-        def added() -> accounts.Account:
-            return self.alice.accounts.AddCredits(
-                request, metadata=self.alice.metadata, timeout=1
-            ).account
+    def set_credits(self, amount: int) -> accounts.Account:
+        """Sets the buyer's credits, which are those of the beginning."""
+        request = accounts.SetCreditsRequest(
+            request_id=self.request_id,
+            account=OWN_ACCOUNT,
+            posted_credits=amount,
+            expected_posted_credits=ALICE.credits,
+        )
+        response: accounts.SetCreditsResponse = self.answer(
+            self.alice.accounts.SetCredits, request, "credits are set"
+        )
+        return response.account
 
-        return self.until(added, "credits are added")  # type: ignore[no-any-return]
+    def set_credit_limit(self, limit: int) -> accounts.Account:
+        """Sets the buyer's credit limit."""
+        request = accounts.UpdateAccountRequest(name=OWN_ACCOUNT, credit_limit=limit)
+        response: accounts.UpdateAccountResponse = self.answer(
+            self.alice.accounts.UpdateAccount, request, "the limit is set"
+        )
+        return response.account
+
+    def report(self, name: str, text: str) -> drops.Drop:
+        """Reports what the buyer saw of a drop."""
+        request = drops.ReportDropRequest(name=name, text=text)
+        response: drops.ReportDropResponse = self.answer(
+            self.alice.drops.ReportDrop, request, "reported"
+        )
+        return response.drop
 
     def refund(self, name: str, amount: int) -> drops.Drop:
-        """Refunds a drop; repeats the request with the same request_id until it is answered."""
+        """Refunds a drop."""
         request = drops.RefundDropRequest(
             request_id=self.request_id, name=name, credits=amount, reason="warm", restock=True
         )
-
-        def refunded() -> drops.Drop:
-            return self.alice.drops.RefundDrop(
-                request, metadata=self.alice.metadata, timeout=1
-            ).drop
-
-        return self.until(refunded, "refunded")  # type: ignore[no-any-return]
+        response: drops.RefundDropResponse = self.answer(
+            self.alice.drops.RefundDrop, request, "refunded"
+        )
+        return response.drop
 
     def load(self, items: int) -> machines.AdjustStockResponse:
-        """Puts items into the slot; repeats the request with the same request_id until answered."""
+        """Puts items into the slot."""
         request = machines.AdjustStockRequest(
             request_id=self.request_id, name=f"machines/{MACHINE}/slots/1", change=items
         )
+        response: machines.AdjustStockResponse = self.answer(
+            self.alice.machines.AdjustStock, request, "loaded"
+        )
+        return response
 
-        def loaded() -> machines.AdjustStockResponse:
-            return self.alice.machines.AdjustStock(request, metadata=self.alice.metadata, timeout=1)
-
-        return self.until(loaded, "loaded")  # type: ignore[no-any-return]
+    def answer(self, method: Any, request: Message, what: str) -> Any:
+        """The answer to a request, which is repeated as it is until it is answered."""
+        return self.until(lambda: method(request, metadata=self.alice.metadata, timeout=1), what)
 
     def cancel(self, name: str) -> drops.Drop:
-        """Cancels a drop; repeats the request until it is answered."""
-
-        def cancelled() -> drops.Drop:
-            return self.alice.drops.CancelDrop(
-                drops.CancelDropRequest(name=name), metadata=self.alice.metadata, timeout=1
-            ).drop
-
-        return self.until(cancelled, "cancelled")  # type: ignore[no-any-return]
+        """Cancels a drop."""
+        response: drops.CancelDropResponse = self.answer(
+            self.alice.drops.CancelDrop, drops.CancelDropRequest(name=name), "cancelled"
+        )
+        return response.drop
 
     def get(self, name: str) -> drops.Drop:
         """A drop as it is now; fails at once while the frontend is down."""

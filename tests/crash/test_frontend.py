@@ -163,6 +163,50 @@ def test_fault_24_frontend_killed_while_credits_are_added(
         assert scenario.system.problems_of_books() == []
 
 
+@pytest.mark.parametrize("point", sample([*commit("credits"), *around("reply-set-credits")]))
+def test_fault_24_frontend_killed_while_credits_are_set(
+    point: str, make_system: MakeSystem
+) -> None:
+    """The repeated request is answered, although the credits are not the expected ones any more."""
+    with Scenario(make_system(), frontend=(point,)) as scenario:
+        account = scenario.set_credits(7)
+        scenario.until_all_are_killed()
+        assert account.posted_credits == 7
+        assert scenario.set_credits(7).posted_credits == 7
+        assert scenario.alice.account().posted_credits == 7
+        assert scenario.system.problems_of_books() == []
+
+
+@pytest.mark.parametrize("point", sample([*commit("account"), *around("reply-account")]))
+def test_fault_24_frontend_killed_while_a_credit_limit_is_set(
+    point: str, make_system: MakeSystem
+) -> None:
+    with Scenario(make_system(), frontend=(point,)) as scenario:
+        account = scenario.set_credit_limit(9)
+        scenario.until_all_are_killed()
+        assert account.credit_limit == 9
+        assert scenario.alice.account().available_credits == ALICE.credits + 9
+        assert scenario.system.problems_of_books() == []
+
+
+@pytest.mark.parametrize("point", sample([*commit("reported"), *around("reply-report")]))
+def test_fault_24_frontend_killed_while_a_buyer_reports(
+    point: str, make_system: MakeSystem
+) -> None:
+    """The report has no request_id: a repeated one is kept again, and the drop stays as it is."""
+    with Scenario(make_system(), frontend=(point,)) as scenario:
+        bought = scenario.buy().drop
+        reported = scenario.report(bought.name, "warm")
+        scenario.until_all_are_killed()
+        assert reported.state == bought.state
+        listed = scenario.alice.call(
+            scenario.alice.drops.ListDropRecords, drops.ListDropRecordsRequest(parent=bought.name)
+        ).records
+        texts = [each.facts["text"] for each in listed if each.kind == "DROP_REPORTED"]
+        assert texts in (["warm"], ["warm", "warm"])
+        assert scenario.system.problems_of_books() == []
+
+
 @pytest.mark.parametrize("point", [*commit("stock"), *around("reply-stock")])
 def test_fault_24_frontend_killed_while_a_slot_is_loaded(
     point: str, make_system: MakeSystem
