@@ -102,7 +102,19 @@ class Api:
         *,
         public: bool = False,
     ) -> list[Any]:
-        """The first rows of a list, from as many pages as it takes.
+        """The first rows of a list; see `each`."""
+        return list(self.each(method, request, field, count, public=public))
+
+    def each(
+        self,
+        method: Callable[..., Any],
+        request: Any,
+        field: str,
+        count: int | None = None,
+        *,
+        public: bool = False,
+    ) -> Iterator[Any]:
+        """The rows of a list, a page at a time in memory.
 
         Args:
             method: Answers with one page.
@@ -114,15 +126,16 @@ class Api:
         Raises:
             CallError: the server refused, or did not answer.
         """
-        found: list[Any] = []
+        found = 0
         call = self.call_public if public else self.call
         while True:
-            left = PAGE_ROWS_MAX if count is None else count - len(found)
+            left = PAGE_ROWS_MAX if count is None else count - found
             request.page_size = min(left, PAGE_ROWS_MAX)
             page: Any = call(method, request)
-            found += getattr(page, field)
-            if not page.next_page_token or len(found) == count:
-                return found
+            found += len(getattr(page, field))
+            yield from getattr(page, field)
+            if not page.next_page_token or found == count:
+                return
             request.page_token = page.next_page_token
 
     def call_public(

@@ -5,6 +5,7 @@ import typer
 from drink_cli.commands.admin_alarms import alarm, alarms
 from drink_cli.commands.admin_drops import drops
 from drink_cli.commands.admin_events import events
+from drink_cli.commands.admin_export import export
 from drink_cli.commands.admin_items import item
 from drink_cli.commands.admin_machines import machines, slots
 from drink_cli.commands.admin_users import credits_, users
@@ -22,4 +23,5 @@ admin.add_typer(item, name="item")
 admin.add_typer(drops, name="drops")
 admin.command()(alarms)
 admin.command()(events)
+admin.command()(export)
 admin.add_typer(alarm, name="alarm")

@@ -306,8 +306,10 @@ def list_movements(
     )
     with options.api() as api:
         found = api.rows(api.machines.ListStockMovements, request, "movements", count)
-    time = iso_time if options.output.is_json else local_time
-    rows = [{**_movement_facts(each), "time": time(each.create_time)} for each in found]
+    rows = [movement_facts(each) for each in found]
+    if not options.output.is_json:
+        for row, movement in zip(rows, found, strict=True):
+            row["time"] = local_time(movement.create_time)
     options.output.rows(rows, MOVEMENT_COLUMNS, "there are no such movements")
 
 
@@ -320,7 +322,7 @@ def _adjust(
         answer = api.call(api.machines.AdjustStock, request)
     movement = answer.movement
     facts = {**_slot_facts(answer.slot), "request_id": request.request_id}
-    facts["movement"] = {**_movement_facts(movement), "time": iso_time(movement.create_time)}
+    facts["movement"] = movement_facts(movement)
     options.output.result(
         facts,
         f"{short(answer.slot.name)}: {movement_word(movement.kind)}, {movement.change:+d} is"
@@ -328,9 +330,10 @@ def _adjust(
     )
 
 
-def _movement_facts(movement: pb.StockMovement) -> dict[str, Any]:
+def movement_facts(movement: pb.StockMovement) -> dict[str, Any]:
+    """A movement of stock as JSON values."""
     return {
-        "time": "",
+        "time": iso_time(movement.create_time),
         "slot": short(movement.name.partition("/movements/")[0]),
         "kind": movement_word(movement.kind),
         "change": movement.change,
