@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from drink_frontend.storage.verify_events import check_events
 from tests.simulation.fault_log import FaultLog
 from tests.simulation.ground_truth import GroundTruth
 from tests.simulation.world import World
@@ -255,6 +256,8 @@ class Checker:
             ):
                 self._violate(19, f"{drop_id} of {account} was confirmed and is gone")
         self._check_cans({row[0] for row in kept})
+        for problem in check_events(self.rows):
+            self._violate(28, problem.removeprefix("28: "))
 
     def _check_truth(self, drop_id: str, state: str, cause: str) -> None:
         """Checks a drop's outcome against what its machine did."""

@@ -246,6 +246,8 @@ def test_a_lost_answer_makes_no_second_drop(
 
 def test_ctrl_c_during_a_delay_offers_to_cancel(alice: Drink, system: LocalSystem) -> None:
     cans = _cans(system)
+    # The job of a shell in the background ignores it, and a command that it starts would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     keyboard, terminal = pty.openpty()
     with subprocess.Popen(
         [BIN / "drink", "drop", "d/1", "--delay", "60"],
