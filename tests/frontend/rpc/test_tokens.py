@@ -84,7 +84,7 @@ class TestScope:
             reason = await reason_of(call(frontend, method, streaming, metadata))
             assert reason in {"", "FIELD_INVALID", "ADMIN_REQUIRED"}
             return
-        refusal = await refused(call(frontend, method, streaming, metadata))
+        refusal = await refused(call(frontend, method, streaming, metadata, has_rights=False))
         assert (refusal.code, refusal.reason, refusal.facts) == (
             grpc.StatusCode.PERMISSION_DENIED,
             "TOKEN_SCOPE",
