@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from drink_frontend.domain.alarms import AlarmKind
 from drink_frontend.storage import (
     accounts,
     alarms,
@@ -26,7 +27,8 @@ from drink_frontend.storage import (
 )
 from drink_frontend.storage import tokens as token_statements
 from drink_frontend.storage.sqlite_engine import DIALECT
-from drink_frontend.storage.statements import Executor, Statement, constant
+from drink_frontend.storage.statements import Executor, OneOf, Statement, constant
+from drink_frontend.storage.tables import alarms as alarms_table
 from drink_frontend.storage.tables import metadata, tokens
 from tests.support.databases import fresh_sqlite
 
@@ -258,3 +260,11 @@ def test_an_executor_reads_to_the_end(tmp_path: Path) -> None:
         assert executor.all(both, one=1) == [(1,), (2,)]
         assert executor.one(both, one=1) == (1,)
         assert executor.one(both, one=0) == (2,)
+
+
+def test_one_statement_selects_any_values() -> None:
+    kinds = OneOf(alarms_table.c.kind, (AlarmKind.DROP_UNKNOWN, AlarmKind.TWO_AGENTS), "kind")
+    both = {"kind_0": "DROP_UNKNOWN", "kind_1": "TWO_AGENTS"}
+    assert kinds.parameters([]) == both
+    assert kinds.parameters([AlarmKind.DROP_UNKNOWN] * 3) == dict.fromkeys(both, "DROP_UNKNOWN")
+    assert kinds.parameters([AlarmKind.TWO_AGENTS]) == dict.fromkeys(both, "TWO_AGENTS")

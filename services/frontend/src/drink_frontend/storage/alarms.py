@@ -12,6 +12,7 @@ from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
     Executor,
+    OneOf,
     Statement,
     constant,
 )
@@ -26,12 +27,12 @@ _CLOSED: dict[str, BindParameter[object]] = {
     "closed_by": bindparam("by"),
     "closed_ms": bindparam("now_ms"),
 }
-_KIND_NAMES = tuple(f"kind_{number}" for number in range(len(AlarmKind)))
+_KINDS = OneOf(alarms.c.kind, AlarmKind, "kind")
 _NEWEST_FIRST = (
     _ROW.select()
     .where(
         alarms.c.sequence < bindparam("before"),
-        alarms.c.kind.in_([bindparam(name) for name in _KIND_NAMES]),
+        _KINDS.condition,
         or_(bindparam("machine") == constant(""), alarms.c.machine == bindparam("machine")),
     )
     .order_by(alarms.c.sequence.desc())
@@ -137,12 +138,7 @@ class AlarmTable:
             before: Exclusive upper limit of the sequence; None for no limit.
             limit: Most alarms.
         """
-        wanted = list(dict.fromkeys(kinds)) or list(AlarmKind)
-        padded = wanted + wanted[-1:] * (len(AlarmKind) - len(wanted))
-        parameters: dict[str, object] = {
-            name: kind.value for name, kind in zip(_KIND_NAMES, padded, strict=True)
-        }
-        parameters |= {
+        parameters = _KINDS.parameters(kinds) | {
             "before": SEQUENCE_MAX if before is None else before,
             "machine": machine or "",
             "limit": limit,

@@ -16,6 +16,7 @@ from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
     Executor,
+    OneOf,
     Statement,
     constant,
 )
@@ -30,8 +31,7 @@ _DROP = _DROP_ROW.select()
 _OPEN_DROP = RowMapping(Drop, drops, refunded=constant(0)).select()
 _BUSY = drops.alias("busy")
 _BEFORE = drops.c.sequence < bindparam("before")
-_STATE_NAMES = tuple(f"state_{number}" for number in range(len(State)))
-_IN_STATES = drops.c.state.in_([bindparam(name) for name in _STATE_NAMES])
+_STATES = OneOf(drops.c.state, State, "state")
 
 _ANSWERED_IN_TIME = (Cause.BOARD_ACK, Cause.SENSOR, Cause.DECLARED)
 
@@ -126,7 +126,7 @@ def _page(selected: Select[Any], names: Iterable[str], *order: ColumnElement[Any
     """A page of the drops that pass the filters of these names."""
     filters = [_FILTERS[name] for name in names]
     return Statement(
-        selected.where(_IN_STATES, *filters)
+        selected.where(_STATES.condition, *filters)
         .order_by(*(column.desc() for column in order))
         .limit(_LIMIT)
         .offset(NOTHING)
@@ -332,9 +332,7 @@ class DropTable:
             before: Sequence of the last drop of the page before; None for the first page.
             limit: Most drops.
         """
-        wanted = list(dict.fromkeys(selection.states)) or list(State)
-        padded = wanted + wanted[-1:] * (len(State) - len(wanted))
-        parameters: dict[str, object] = dict(zip(_STATE_NAMES, padded, strict=True))
+        parameters = _STATES.parameters(selection.states)
         parameters |= {"before": SEQUENCE_MAX if before is None else before, "limit": limit}
         parameters |= {"from_ms": selection.from_ms, "before_ms": selection.before_ms}
         names = tuple(name for name in _FILTERS if getattr(selection, name) is not None)
@@ -342,7 +340,7 @@ class DropTable:
         if selection.account is not None:
             statement = _LIST_OF[names]
             parameters["account"] = selection.account
-        elif not any(state.final for state in wanted):
+        elif selection.states and not any(state.final for state in selection.states):
             statement = _LIST_OPEN[names]
         elif selection == DropSelection(states=selection.states):
             statement = _LIST

@@ -16,6 +16,7 @@ from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
     Executor,
+    OneOf,
     Statement,
     constant,
 )
@@ -56,7 +57,7 @@ _GRANTS = Statement(
     .order_by(transfers.c.sequence)
 )
 _LAST = Statement(select(func.coalesce(func.max(transfers.c.sequence), constant(0))))
-_KIND_NAMES = tuple(f"kind_{number}" for number in range(len(TransferKind)))
+_KINDS = OneOf(transfers.c.kind, TransferKind, "kind")
 
 
 def _side(own: ColumnElement[str], other: ColumnElement[str], sign: int) -> Select[Any]:
@@ -83,7 +84,7 @@ def _side(own: ColumnElement[str], other: ColumnElement[str], sign: int) -> Sele
         .where(
             own == bindparam("account"),
             transfers.c.sequence < bindparam("before"),
-            transfers.c.kind.in_([bindparam(name) for name in _KIND_NAMES]),
+            _KINDS.condition,
             transfers.c.created_ms >= bindparam("from_ms"),
             transfers.c.created_ms < bindparam("before_ms"),
         )
@@ -154,8 +155,6 @@ class LedgerTable:
         selection: EntrySelection = ALL_ENTRIES,
     ) -> Sequence[LedgerEntry]:
         """Up to `limit` selected entries with a sequence below `before`, newest first."""
-        wanted = list(dict.fromkeys(selection.kinds)) or list(TransferKind)
-        padded = wanted + wanted[-1:] * (len(TransferKind) - len(wanted))
         rows = self._executor.all(
             _ENTRIES,
             account=account,
@@ -163,6 +162,6 @@ class LedgerTable:
             limit=limit,
             from_ms=selection.from_ms,
             before_ms=selection.before_ms,
-            **{name: kind.value for name, kind in zip(_KIND_NAMES, padded, strict=True)},
+            **_KINDS.parameters(selection.kinds),
         )
         return [LedgerEntry(row[0], row[1], TransferKind(row[2]), *row[3:]) for row in rows]

@@ -4,13 +4,14 @@ A statement is built when its module is loaded and compiled once for each dialec
 `execute` would need more CPU time than the rest of a unit of work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
-from sqlalchemy import Dialect, literal_column
+from sqlalchemy import Dialect, bindparam, literal_column
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.dml import UpdateBase
-from sqlalchemy.sql.elements import ColumnClause
+from sqlalchemy.sql.elements import ColumnClause, ColumnElement
 
 Row = tuple[Any, ...]
 
@@ -26,6 +27,34 @@ def constant(value: int | str) -> ColumnClause[Any]:
 
 NOTHING = constant(0)
 """The offset of every page: without one SQLite's dialect would add a parameter."""
+
+
+class OneOf:
+    """The condition that a column has one of some values, with a number of parameters that stays.
+
+    So one statement serves every selection.
+
+    Args:
+        column: The column.
+        values: All values that it can have.
+        name: Of the parameters, each with a number behind it.
+
+    Attributes:
+        condition: For the statement.
+    """
+
+    __slots__ = ("_names", "_values", "condition")
+
+    def __init__(self, column: ColumnElement[Any], values: Iterable[StrEnum], name: str) -> None:
+        self._values = tuple(values)
+        self._names = tuple(f"{name}_{number}" for number in range(len(self._values)))
+        self.condition = column.in_([bindparam(name) for name in self._names])
+
+    def parameters(self, wanted: Iterable[StrEnum]) -> dict[str, object]:
+        """The parameters for the wanted values; for all values if none is wanted."""
+        values = list(dict.fromkeys(wanted)) or list(self._values)
+        padded = values + values[-1:] * (len(self._values) - len(values))
+        return {name: value.value for name, value in zip(self._names, padded, strict=True)}
 
 
 class Statement:

@@ -11,7 +11,7 @@ from drink_frontend.domain.movements import ALL_MOVEMENTS, MovementSelection, St
 from drink_frontend.domain.stock import MovementKind
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
-from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement
+from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, OneOf, Statement
 from drink_frontend.storage.tables import slots, stock_movements
 
 _MOVEMENT = RowMapping(StockMovement, stock_movements)
@@ -39,14 +39,14 @@ _BY_REQUEST = Statement(
         stock_movements.c.request_id == bindparam("request_id"),
     )
 )
-_KIND_NAMES = tuple(f"kind_{number}" for number in range(len(MovementKind)))
+_KINDS = OneOf(stock_movements.c.kind, MovementKind, "kind")
 
 
 def _newest_first(selected: Select[tuple[object, ...]]) -> Statement:
     return Statement(
         selected.where(
             stock_movements.c.sequence < bindparam("before"),
-            stock_movements.c.kind.in_([bindparam(name) for name in _KIND_NAMES]),
+            _KINDS.condition,
             stock_movements.c.at_ms >= bindparam("from_ms"),
             stock_movements.c.at_ms < bindparam("before_ms"),
         )
@@ -108,14 +108,12 @@ class StockTable:
         self, before: int | None, limit: int, selection: MovementSelection = ALL_MOVEMENTS
     ) -> Sequence[StockMovement]:
         """Up to `limit` selected movements with a sequence below `before`, newest first."""
-        wanted = list(dict.fromkeys(selection.kinds)) or list(MovementKind)
-        padded = wanted + wanted[-1:] * (len(MovementKind) - len(wanted))
         parameters: dict[str, object] = {
             "before": SEQUENCE_MAX if before is None else before,
             "limit": limit,
             "from_ms": selection.from_ms,
             "before_ms": selection.before_ms,
-            **{name: kind.value for name, kind in zip(_KIND_NAMES, padded, strict=True)},
+            **_KINDS.parameters(selection.kinds),
         }
         if selection.slot is None:
             rows = self._executor.all(_LIST, **parameters)
