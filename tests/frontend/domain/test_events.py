@@ -1,5 +1,6 @@
 """Events of one unit of work."""
 
+from drink_frontend.domain.alarms import drop_subject, machine_subject
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord
 from drink_frontend.domain.events import (
     OWNERS_KINDS,
@@ -8,8 +9,6 @@ from drink_frontend.domain.events import (
     EventKind,
     EventNotes,
     account_subject,
-    drop_subject,
-    machine_subject,
 )
 from drink_frontend.domain.ledger import AccountKind
 from tests.support.books import drop

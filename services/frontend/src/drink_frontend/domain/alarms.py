@@ -88,12 +88,12 @@ RAISED_BY = {kind: AlarmKind(kind.value) for kind in AuditKind if kind.value in 
 
 
 def drop_subject(drop_id: str) -> str:
-    """The subject of an alarm about a drop."""
+    """A drop, as the subject of alarms and events."""
     return f"drops/{drop_id}"
 
 
 def machine_subject(machine: str) -> str:
-    """The subject of an alarm about a machine."""
+    """A machine, as the subject of alarms and events."""
     return f"machines/{machine}"
 
 

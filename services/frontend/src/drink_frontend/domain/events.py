@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from drink_frontend.domain.alarms import Alarm
+from drink_frontend.domain.alarms import Alarm, drop_subject, machine_subject
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Machine, Slot
 from drink_frontend.domain.items import Item
 
@@ -155,19 +155,9 @@ class Cursor:
     position: int
 
 
-def drop_subject(drop_id: str) -> str:
-    """A drop, for `EventNotes.acted`."""
-    return f"drops/{drop_id}"
-
-
 def account_subject(name: str) -> str:
     """An account, for `EventNotes.acted`."""
     return f"accounts/{name}"
-
-
-def machine_subject(name: str) -> str:
-    """A machine, its slots and its alarms, for `EventNotes.acted`."""
-    return f"machines/{name}"
 
 
 def item_subject(number: int) -> str:

@@ -6,16 +6,14 @@ from itertools import islice
 
 from sqlalchemy import bindparam
 
-from drink_frontend.domain.alarms import RAISED_BY, raised_by
+from drink_frontend.domain.alarms import RAISED_BY, drop_subject, machine_subject, raised_by
 from drink_frontend.domain.entities import AuditKind, AuditRecord
 from drink_frontend.domain.events import (
     RECORDED_KINDS,
     EventKind,
     EventNotes,
     account_subject,
-    drop_subject,
     item_subject,
-    machine_subject,
 )
 from drink_frontend.storage.alarms import AlarmTable
 from drink_frontend.storage.rows import RowMapping
