@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from operator import attrgetter
 
 import structlog
@@ -16,7 +15,7 @@ import structlog
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.domain.events import EventBatch
 from drink_frontend.storage.database import Database
-from drink_frontend.usecases.feed import PAUSE_S, WOKEN_AT_ONCE
+from drink_frontend.usecases.feed import wake_in_turns
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +107,7 @@ class EventFeed:
         self._size += sum(batch.size for batch in found)
         self._forget()
         if found:
-            await self._wake_watchers()
+            await wake_in_turns(self._watchers, lambda watcher: watcher.woken.set())
         return len(found) == BATCHES_MAX
 
     def _forget(self) -> None:
@@ -120,14 +119,6 @@ class EventFeed:
         if gone:
             self._begin = self._batches[gone - 1].sequence
             del self._batches[:gone]
-
-    async def _wake_watchers(self) -> None:
-        watchers = iter(tuple(self._watchers))
-        while some := tuple(islice(watchers, WOKEN_AT_ONCE)):
-            for watcher in some:
-                watcher.woken.set()
-            if len(some) == WOKEN_AT_ONCE:
-                await asyncio.sleep(PAUSE_S)
 
     def _end(self) -> None:
         if self._following is not None:

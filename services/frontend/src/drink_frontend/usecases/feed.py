@@ -5,9 +5,10 @@ Watchers are woken a few at a time, so that the steps of drops run in between.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import TypeVar
 
 import structlog
 
@@ -16,6 +17,8 @@ from drink_frontend.domain.errors import DrinkError, MachineNotFoundError
 from drink_frontend.storage.changes import Changes, ChangeSet
 
 log = structlog.get_logger(__name__)
+
+W = TypeVar("W")
 
 WOKEN_AT_ONCE = 16
 """Watchers woken at once; sending to one takes some 0.1 ms."""
@@ -148,14 +151,8 @@ class MachineFeed:
         return changed
 
     async def _wake_watchers(self, changed: Collection[str]) -> None:
-        if not changed:
-            return
-        watchers = iter(tuple(self._watchers))
-        while some := tuple(islice(watchers, WOKEN_AT_ONCE)):
-            for watcher in some:
-                watcher.add(changed)
-            if len(some) == WOKEN_AT_ONCE:
-                await asyncio.sleep(PAUSE_S)
+        if changed:
+            await wake_in_turns(self._watchers, lambda watcher: watcher.add(changed))
 
     def _fail(self, waiting: Sequence[asyncio.Future[None]], error: DrinkError) -> None:
         for each in waiting:
@@ -167,3 +164,18 @@ class MachineFeed:
     def _on_commit(self, changed: ChangeSet | None) -> None:
         if self._present and (changed is None or changed.machines):
             self._changed.set()
+
+
+async def wake_in_turns(watchers: Iterable[W], wake: Callable[[W], object]) -> None:
+    """Wakes the watchers, some at once; others may come and go meanwhile.
+
+    Args:
+        watchers: All of them.
+        wake: Wakes one.
+    """
+    present = iter(tuple(watchers))
+    while some := tuple(islice(present, WOKEN_AT_ONCE)):
+        for watcher in some:
+            wake(watcher)
+        if len(some) == WOKEN_AT_ONCE:
+            await asyncio.sleep(PAUSE_S)
