@@ -138,10 +138,7 @@ def parse_token_name(name: str, field: str) -> tuple[str, str]:
     Raises:
         FieldInvalidError: the name is invalid.
     """
-    account, _, token_id = name.partition("/tokens/")
-    if not _TOKEN_ID.fullmatch(token_id):
-        raise FieldInvalidError(field, "must be accounts/{account}/tokens/{token}")
-    return parse_account(account, field), token_id
+    return _parse_below_account(name, field, "token", _TOKEN_ID)
 
 
 def parse_card_name(name: str, field: str) -> tuple[str, str]:
@@ -150,10 +147,15 @@ def parse_card_name(name: str, field: str) -> tuple[str, str]:
     Raises:
         FieldInvalidError: the name is invalid.
     """
-    account, _, card_id = name.partition("/cards/")
-    if not _CARD_ID.fullmatch(card_id):
-        raise FieldInvalidError(field, "must be accounts/{account}/cards/{card}")
-    return parse_account(account, field), card_id
+    return _parse_below_account(name, field, "card", _CARD_ID)
+
+
+def _parse_below_account(name: str, field: str, what: str, id_: re.Pattern[str]) -> tuple[str, str]:
+    """Account and id in `accounts/{account}/{what}s/{id}`."""
+    account, _, found = name.partition(f"/{what}s/")
+    if not id_.fullmatch(found):
+        raise FieldInvalidError(field, f"must be accounts/{{account}}/{what}s/{{{what}}}")
+    return parse_account(account, field), found
 
 
 def parse_scope(scope: int) -> Scope:
