@@ -24,7 +24,7 @@ RequestId = Annotated[
         help="Names this request, so that a repeat changes nothing twice; made if not given.",
     ),
 ]
-"""Option of commands that move credits."""
+"""Option of commands that move credits or stock."""
 
 EntryReason = Annotated[str, typer.Option("--why", help="Why, for the user's entries.")]
 """Option of commands whose reason is kept with a ledger entry."""

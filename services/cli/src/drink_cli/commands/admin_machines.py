@@ -1,14 +1,13 @@
 """Commands of administrators for machines and slots."""
 
 import os
-import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from drink.v1 import machine_service_pb2 as pb
-from drink_cli.context import command, shared
+from drink_cli.context import RequestId, command, shared
 from drink_cli.errors import CommandError, Exit
 from drink_cli.filters import Before, Since, time_range
 from drink_cli.purchase import slot_name
@@ -42,9 +41,6 @@ LowStock = Annotated[
 ]
 Items = Annotated[int, typer.Argument(min=1, max=COUNT_MAX, help="How many.")]
 Why = Annotated[str, typer.Option(help="Why, for the list of movements.")]
-RequestId = Annotated[
-    str | None, typer.Option(help="Names this change, so that a repeat changes nothing more.")
-]
 
 ItemNumber = Annotated[
     int | None,
@@ -226,7 +222,7 @@ def load_slot(
     items: Items,
     *,
     why: Why = "",
-    request_id: RequestId = None,
+    request_id: RequestId,
 ) -> None:
     """Put items into a slot."""
     _adjust(context, pb.AdjustStockRequest(name=slot_name(name), change=items), why, request_id)
@@ -243,7 +239,7 @@ def take_from_slot(
         bool, typer.Option("--lost", help="They are gone: stolen, broken, past their date.")
     ] = False,
     why: Why = "",
-    request_id: RequestId = None,
+    request_id: RequestId,
 ) -> None:
     """Take items out of a slot."""
     kind = pb.StockMovement.KIND_LOST if lost else pb.StockMovement.KIND_TAKEN_OUT
@@ -265,7 +261,7 @@ def count_slot(
         typer.Option(min=0, help="What the slot showed when you counted; refused if it is not."),
     ] = None,
     why: Why = "",
-    request_id: RequestId = None,
+    request_id: RequestId,
 ) -> None:
     """Set a slot to what was counted, unless something is sold or loaded in between."""
     request = pb.AdjustStockRequest(name=slot_name(name), count=items)
@@ -314,10 +310,10 @@ def list_movements(
 
 
 def _adjust(
-    context: typer.Context, request: pb.AdjustStockRequest, why: str, request_id: str | None
+    context: typer.Context, request: pb.AdjustStockRequest, why: str, request_id: str
 ) -> None:
     options = shared(context)
-    request.request_id, request.reason = request_id or str(uuid.uuid4()), why
+    request.request_id, request.reason = request_id, why
     with options.api() as api:
         answer = api.call(api.machines.AdjustStock, request)
     movement = answer.movement
