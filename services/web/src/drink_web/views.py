@@ -24,6 +24,9 @@ PRICE_MAX = 1_000_000
 CREDITS_MAX = 1_000_000
 """Most credits that the API moves at once."""
 
+STOCK_MAX = 10_000
+"""Most items that the API puts into a slot at once, and that a slot has."""
+
 REASON_MAX = 200
 """Characters of the longest reason that the API takes."""
 

@@ -52,6 +52,11 @@ class Site:
     templates: Environment
 
 
+def address_of(request: Request) -> str:
+    """The IP address that a request comes from; empty if it is not known."""
+    return request.client.host if request.client else ""
+
+
 class Visit:
     """One request.
 
@@ -79,7 +84,7 @@ class Visit:
     @property
     def address(self) -> str:
         """The browser's IP address; empty if it is not known."""
-        return self.request.client.host if self.request.client else ""
+        return address_of(self.request)
 
     @property
     def caller(self) -> Metadata:

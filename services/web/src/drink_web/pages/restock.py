@@ -11,9 +11,6 @@ from drink_web.errors import CallError, PageError
 from drink_web.pages.admin import slot_page
 from drink_web.visit import Visit
 
-ITEMS_MAX = 10_000
-"""Most items that the API puts into a slot at once, and that a slot has."""
-
 PUT = "put-"
 """Prefix of the form's fields; the number of the slot follows."""
 
@@ -138,7 +135,7 @@ async def _stopped(
 
 
 def _is_amount(text: str) -> bool:
-    return views.is_number(text, ITEMS_MAX) and int(text) > 0
+    return views.is_number(text, views.STOCK_MAX) and int(text) > 0
 
 
 async def count(visit: Visit) -> Response:
@@ -151,7 +148,7 @@ async def count(visit: Visit) -> Response:
     etag = form.get("etag", "")
     if not views.REQUEST_ID.fullmatch(request_id) or not etag:
         raise PageError(400, "bad_request")
-    if not views.is_number(counted, ITEMS_MAX):
+    if not views.is_number(counted, views.STOCK_MAX):
         return await slot_page(visit, 422, problem=visit.texts("problem_count"))
     request = pb.AdjustStockRequest(
         request_id=request_id,

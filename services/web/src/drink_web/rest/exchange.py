@@ -14,7 +14,7 @@ from drink_web.api import Metadata
 from drink_web.errors import CallError
 from drink_web.forms import read_body
 from drink_web.texts import TEXTS
-from drink_web.visit import Site
+from drink_web.visit import Site, address_of
 
 TOKEN = re.compile(r"Bearer +([\x21-\x7e]{1,512})", re.IGNORECASE)
 """The header of a request with a token."""
@@ -104,14 +104,12 @@ class Exchange:
         found = TOKEN.fullmatch(self.request.headers.get("authorization", ""))
         if found is None:
             raise RestError(401, "A bearer token is required.")
-        client = self.request.client
-        return self.site.api.caller(found[1], client.host if client else "")
+        return self.site.api.caller(found[1], address_of(self.request))
 
     @property
     def anybody(self) -> Metadata:
         """The metadata of a call that needs no token."""
-        client = self.request.client
-        return self.site.api.caller("", client.host if client else "")
+        return self.site.api.caller("", address_of(self.request))
 
     @property
     def request_id(self) -> str:

@@ -28,9 +28,6 @@ LISTED_MAX = 999_999
 PAGE_ROWS = 1_000
 """Items of one call: as many as the API gives at once."""
 
-COUNT_MAX = 10_000
-"""Items in a slot that the API takes."""
-
 
 async def show_items(exchange: Exchange) -> dict[str, Any]:
     """GET /items: the list, then what slots sell that is not in it."""
@@ -156,7 +153,7 @@ def _changes(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
         value = body[name]
         field, is_good, allowed = {
             "active": ("enabled", isinstance(value, bool), "true or false"),
-            "count": ("available", whole(value, 0, COUNT_MAX), f"0 to {COUNT_MAX}"),
+            "count": ("available", whole(value, 0, views.STOCK_MAX), f"0 to {views.STOCK_MAX}"),
             "name": ("item", text_of(value, views.ITEM_MAX), f"1 to {views.ITEM_MAX} characters"),
             "price": ("price", whole(value, 0, views.PRICE_MAX), f"0 to {views.PRICE_MAX}"),
         }[name]
