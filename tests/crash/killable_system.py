@@ -1,12 +1,12 @@
 """The system of the crash tests: one machine, and services that are killed at named points."""
 
 import shutil
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.sqlite_engine import reading
 from drink_frontend.storage.verify import verify_books
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan, import_toml
@@ -117,7 +117,7 @@ class KillableSystem(LocalSystem):
 
     def problems_of_books(self) -> list[str]:
         """What the frontend's own auditor finds."""
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
+        with reading(StorageSettings(path=self.database)) as database:
             return verify_books(database.execute)
 
     def _frontend_process(self, name: str, *arguments: str) -> ForkedProcess:

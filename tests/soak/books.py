@@ -3,10 +3,11 @@
 import json
 import sqlite3
 from collections import defaultdict
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.sqlite_engine import reading
 from drink_frontend.storage.verify import verify_books
 from tests.support.oracle import (
     FINAL,
@@ -76,7 +77,7 @@ class Books:
 
 def read_books(database: Path) -> Books:
     """Reads the books of a frontend that does not run."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+    with reading(StorageSettings(path=database)) as connection:
         moves = defaultdict(list)
         for drop, at_ms, facts in connection.execute(
             "SELECT drop_id, at_ms, facts FROM audit WHERE kind = 'DROP_MOVED' ORDER BY sequence"

@@ -77,6 +77,15 @@ def test_a_command_may_open_it_beside_a_frontend(settings: StorageSettings) -> N
     frontend.close()
 
 
+def test_queries_of_a_reader_see_one_snapshot_while_a_frontend_writes(
+    settings: StorageSettings,
+) -> None:
+    with reading(settings) as reader, closing(open_file(settings, read_only=False)) as frontend:
+        before = reader.execute("SELECT mark FROM event_log").fetchone()
+        frontend.execute("UPDATE event_log SET mark = 'another'")
+        assert reader.execute("SELECT mark FROM event_log").fetchone() == before
+
+
 def test_a_missing_database_is_not_made(tmp_path: Path) -> None:
     settings = StorageSettings(path=tmp_path / "drink.db")
     with pytest.raises(SchemaError, match=r"there is no database at .*migrate makes it"):

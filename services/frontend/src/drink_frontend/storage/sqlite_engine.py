@@ -170,7 +170,6 @@ class SqliteEngine:
     def reading(self) -> Iterator[Query]:
         """A snapshot of the whole database."""
         with reading(self._settings) as connection:
-            connection.execute("BEGIN")
             yield connection.execute
 
     async def listen(
@@ -230,11 +229,15 @@ def open_file(settings: StorageSettings, *, read_only: bool) -> sqlite3.Connecti
 def reading(settings: StorageSettings) -> Iterator[sqlite3.Connection]:
     """A read-only connection of the driver, beside a frontend that has the database open.
 
+    All its queries see one snapshot, taken by the first: what a frontend commits between two of
+    them would look like a broken invariant.
+
     Raises:
         SchemaError: there is no database, or its schema is not compatible with this program.
     """
     _check_schema(settings)
     connection = open_file(settings, read_only=True)
+    connection.execute("BEGIN")
     try:
         yield connection
     finally:
