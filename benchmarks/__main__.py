@@ -18,7 +18,16 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import uvloop
 
-from benchmarks import machine, rows_drops, rows_growth, rows_links, rows_sessions, stages, table
+from benchmarks import (
+    machine,
+    rows_drops,
+    rows_growth,
+    rows_links,
+    rows_postgres,
+    rows_sessions,
+    stages,
+    table,
+)
 from benchmarks.sizes import FULL, QUICK, Sizes
 from drink_frontend.system.descriptors import raise_file_limit
 
@@ -26,6 +35,7 @@ Measure = Callable[[Path, Sizes], Awaitable[list[table.Row]]]
 
 MEASURES: dict[str, Measure] = {
     "drops": rows_drops.throughput_and_latency,
+    "postgres": rows_postgres.turns,
     "commands": rows_sessions.commands,
     "idle": rows_sessions.idle,
     "links": rows_links.idle,

@@ -132,8 +132,8 @@ async def buyers(target: Target) -> AsyncIterator[Buyers]:
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
     async with AsyncExitStack() as undo:
         channels = [
-            await undo.enter_async_context(grpc.aio.insecure_channel(target.address, options))
-            for _ in target.buyers
+            await undo.enter_async_context(grpc.aio.insecure_channel(address, options))
+            for _, address in zip(target.buyers, itertools.cycle(target.addresses), strict=False)
         ]
         yield Buyers([channel.unary_unary(_METHOD) for channel in channels], target.buyers)
 

@@ -3,7 +3,7 @@
 import os
 import statistics
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,17 @@ def cost(pid: int) -> Cost:
 def cpu_s(pids: Sequence[int]) -> float:
     """Seconds of CPU that processes have cost so far, together."""
     return sum(cost(pid).cpu_s for pid in pids)
+
+
+def thread_cpu_s(pids: Sequence[int], name: str) -> float:
+    """Seconds of CPU that running threads of a name have cost so far, together."""
+    nanoseconds = 0
+    for thread in [thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir()]:
+        # Another one may end meanwhile.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if thread.joinpath("comm").read_text().strip() == name:
+                nanoseconds += int(thread.joinpath("schedstat").read_text().split()[0])
+    return nanoseconds / 1e9
 
 
 @contextmanager

@@ -31,7 +31,7 @@ async def idle(folder: Path, sizes: Sizes) -> list[Row]:
         # Both at the same time: neither is busy, and what else the machine does hits both.
         ours, bare = await asyncio.gather(
             _measure(frontend.address, frontend.process.pid, tokens, sizes.links_s),
-            _measure(bare_relay.address, bare_relay.server, tokens, sizes.links_s),
+            _measure(bare_relay.addresses[0], bare_relay.servers[0], tokens, sizes.links_s),
         )
     what = f"idle agent links, {sizes.links:,} on one frontend"
     heartbeats_s = sizes.links / 10

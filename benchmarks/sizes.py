@@ -14,7 +14,7 @@ class Sizes:
     commands_s: float
     """Seconds of session commands in a round."""
     many_sessions: int
-    """Sessions of the row against the threaded server."""
+    """Sessions of the row with many."""
     idle_sessions: int
     """Open sessions beside which a new one is served."""
     links: int
@@ -29,6 +29,10 @@ class Sizes:
     """Records in the journal of the agent whose start is timed."""
     starts: int
     """Starts, of which the median counts."""
+    frontends: tuple[int, ...]
+    """Frontends on one PostgreSQL database, one measurement for each number."""
+    postgres_rounds: int
+    """Rounds of the rows on PostgreSQL."""
 
 
 FULL = Sizes(
@@ -43,6 +47,8 @@ FULL = Sizes(
     start_drops=1_000_000,
     start_records=100_000,
     starts=5,
+    frontends=(1, 2),
+    postgres_rounds=5,
 )
 
 QUICK = Sizes(
@@ -57,6 +63,8 @@ QUICK = Sizes(
     start_drops=100_000,
     start_records=100_000,
     starts=1,
+    frontends=(1,),
+    postgres_rounds=1,
 )
 
 FEW_DROPS = 10_000

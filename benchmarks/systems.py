@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.measure import cpu_s
+from benchmarks.postgres_proxy import Control
 from scripts.client import Client
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan, import_toml, settings_toml
 from scripts.processes import Process, run, wait_until
@@ -44,20 +45,20 @@ class Target:
     """Where drops are bought.
 
     Attributes:
-        address: `host:port` of gRPC.
+        addresses: `host:port` of gRPC of each server; buyers share them.
         buyers: Metadata of each buyer's calls.
-        server: Process id of what serves.
+        servers: Process ids of what serves.
         agents: Process ids of what the agents run in.
     """
 
-    address: str
+    addresses: tuple[str, ...]
     buyers: tuple[Metadata, ...]
-    server: int
+    servers: tuple[int, ...]
     agents: tuple[int, ...] = ()
 
     def cpu_s(self) -> tuple[float, float]:
-        """Seconds of CPU so far, of the server and of the agents."""
-        return cpu_s([self.server]), cpu_s(self.agents)
+        """Seconds of CPU so far, of the servers and of the agents."""
+        return cpu_s(self.servers), cpu_s(self.agents)
 
 
 def python(*arguments: str) -> list[str]:
@@ -66,29 +67,43 @@ def python(*arguments: str) -> list[str]:
 
 
 class Frontend:
-    """A real frontend and its database in a folder.
+    """A real frontend and its SQLite database in a folder.
 
     Args:
         folder: Where its files are; kept.
         settings: More of its configuration, TOML by section name.
+        name: Of its configuration and log in the folder.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, str] | None = None, name: str = "frontend"
+    ) -> None:
         self.folder = folder
         self.database = folder / DATABASE
         self._settings = settings or {}
-        self._config = folder.absolute() / "frontend.toml"
-        self._command = ["drink-frontend", f"--config={self._config}"]
-        self.process = Process("frontend", [*self._command, "serve"], folder)
+        self._config = folder.absolute() / f"{name}.toml"
+        self.process = Process(name, self._command(), folder, {"PYTHONPATH": str(ROOT)})
         self.address = ""
         self.session_port = 0
 
     def install(self) -> None:
         """Makes the database with its machines and buyers, unless it is there."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._write_settings()
+        self.configure()
         if not self.database.exists():
             shutil.copytree(_installed().name, self.folder, dirs_exist_ok=True)
+
+    def configure(self) -> None:
+        """Writes its configuration."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sections = {
+            "storage": self._storage(),
+            "rpc": "port = 0",
+            # Eight accounts buy here what thousands do elsewhere.
+            "rpc.pace": "account_calls_per_s = 100_000\naccount_calls_burst = 100_000",
+            "log": 'format = "json"',
+            "[sessions.listeners]": f'port = 0\ndefault_machine = "{MACHINES[0]}"',
+        }
+        self._config.write_text(settings_toml(sections, self._settings), encoding="utf-8")
 
     def add_machines(self, names: Sequence[str]) -> dict[str, str]:
         """Adds machines without slots, before it is started; returns their agents' tokens."""
@@ -110,17 +125,38 @@ class Frontend:
             client.close()
         return tuple(client.metadata for client in clients)
 
-    def _write_settings(self) -> None:
-        sections = {
-            "storage": f'path = "{self.database.absolute()}"',
-            "rpc": "port = 0",
-            # Eight accounts buy here what thousands do elsewhere.
-            "rpc.pace": "account_calls_per_s = 100_000\naccount_calls_burst = 100_000",
-            "log": 'format = "json"',
-            "[sessions.listeners]": f'port = 0\ndefault_machine = "{MACHINES[0]}"',
-        }
-        text = settings_toml(sections, self._settings)
-        self._config.write_text(text, encoding="utf-8")
+    def _storage(self) -> str:
+        """Where the database is, as a setting."""
+        return f'path = "{self.database.absolute()}"'
+
+    def _command(self) -> list[str]:
+        """What runs it."""
+        return ["drink-frontend", f"--config={self._config}", "serve"]
+
+
+class PostgresFrontend(Frontend):
+    """A real frontend on PostgreSQL, whose threads have names.
+
+    Args:
+        folder: Where its files are; kept.
+        url: Of the database.
+        name: Of its configuration and log in the folder.
+    """
+
+    def __init__(self, folder: Path, url: str, name: str) -> None:
+        self._url = url
+        super().__init__(folder, name=name)
+
+    def install(self) -> None:
+        """Makes the tables with machines and buyers."""
+        self.configure()
+        _install(self._config)
+
+    def _storage(self) -> str:
+        return f'url = "{self._url}"'
+
+    def _command(self) -> list[str]:
+        return python("benchmarks.named_threads", f"--config={self._config}", "serve")
 
 
 @cache
@@ -130,11 +166,16 @@ def _installed() -> "tempfile.TemporaryDirectory[str]":
     folder = Path(made.name)
     config = folder / "frontend.toml"
     config.write_text(f'[storage]\npath = "{folder}/{DATABASE}"\n', encoding="utf-8")
-    run(["drink-frontend", f"--config={config}", "migrate"], folder)
-    kiosk = f'[[users]]\nname = "kiosk"\nibutton = "{IBUTTON}"\ncredits = {CREDITS}\n'
-    _import(config, import_toml(_plan()) + kiosk)
+    _install(config)
     config.unlink()
     return made
+
+
+def _install(config: Path) -> None:
+    """Fills an empty database; the tokens of its machines go to the configuration's folder."""
+    run(["drink-frontend", f"--config={config}", "migrate"], config.parent)
+    kiosk = f'[[users]]\nname = "kiosk"\nibutton = "{IBUTTON}"\ncredits = {CREDITS}\n'
+    _import(config, import_toml(_plan()) + kiosk)
 
 
 def _import(config: Path, text: str) -> None:
@@ -158,14 +199,48 @@ def running_system(
     frontend = Frontend(folder, settings)
     frontend.install()
     more = [f"--silent={silent}"] if silent else []
+    with _running([frontend], more) as target:
+        yield frontend, target
+
+
+@contextlib.contextmanager
+def postgres_system(folder: Path, url: str, frontends: int) -> Iterator[Target]:
+    """So many frontends on one PostgreSQL database that is empty, and fifty agents at them.
+
+    Args:
+        folder: Where their files are; kept.
+        url: Of the database.
+        frontends: At most as many as there are processes of agents.
+    """
+    several = [PostgresFrontend(folder, url, f"frontend-{n}") for n in range(frontends)]
+    several[0].install()
+    for frontend in several[1:]:
+        frontend.configure()
+    with _running(several) as target:
+        yield target
+
+
+@contextlib.contextmanager
+def _running(frontends: Sequence[Frontend], more: Sequence[str] = ()) -> Iterator[Target]:
+    """Frontends that share a folder and a database, and fifty agents at them in turn."""
+    folder = frontends[0].folder
     with contextlib.ExitStack() as undo:
-        undo.callback(frontend.process.kill)
-        frontend.start()
-        buyers = frontend.buyers()
+        for frontend in frontends:
+            undo.callback(frontend.process.kill)
+            frontend.start()
+        addresses = [frontend.address for frontend in frontends]
         agents = _start_agents(
-            undo, folder, ["benchmarks.agents", frontend.address, str(folder.absolute()), *more]
+            undo,
+            folder,
+            addresses,
+            lambda address: ["benchmarks.agents", address, str(folder.absolute()), *more],
         )
-        yield frontend, Target(frontend.address, buyers, frontend.process.pid, agents)
+        yield Target(
+            tuple(addresses),
+            frontends[0].buyers(),
+            tuple(frontend.process.pid for frontend in frontends),
+            agents,
+        )
 
 
 @contextlib.contextmanager
@@ -181,8 +256,10 @@ def relay(kind: str, folder: Path) -> Iterator[Target]:
         undo.callback(process.kill)
         port = process.wait_for("serving")["rpc_port"]
         address = f"127.0.0.1:{port}"
-        agents = _start_agents(undo, folder, [module, "echo", address, *files])
-        yield Target(address, ((),) * BUYERS, process.pid, agents)
+        agents = _start_agents(
+            undo, folder, [address], lambda address: [module, "echo", address, *files]
+        )
+        yield Target((address,), ((),) * BUYERS, (process.pid,), agents)
 
 
 @contextlib.contextmanager
@@ -191,20 +268,33 @@ def relay_alone(kind: str, folder: Path) -> Iterator[Target]:
     process = _reference(kind, [f"benchmarks.references.{kind}", "serve"], folder)
     try:
         port = process.wait_for("serving")["rpc_port"]
-        yield Target(f"127.0.0.1:{port}", (), process.pid)
+        yield Target((f"127.0.0.1:{port}",), (), (process.pid,))
     finally:
         process.kill()
 
 
 @contextlib.contextmanager
 def session_reference(
-    kind: str, folder: Path, greeting: bytes, replies: dict[bytes, bytes]
+    folder: Path, greeting: bytes, replies: dict[bytes, bytes]
 ) -> Iterator[tuple[int, int]]:
-    """A session server of `benchmarks.references`: its port and its process id."""
+    """The bare asyncio server: its port and its process id."""
     codes = [each.hex() for pair in replies.items() for each in pair]
-    process = _reference(kind, [f"benchmarks.references.{kind}", greeting.hex(), *codes], folder)
+    command = ["benchmarks.references.bare_asyncio", greeting.hex(), *codes]
+    process = _reference("bare_asyncio", command, folder)
     try:
         yield process.wait_for("serving")["session_ports"][0], process.pid
+    finally:
+        process.kill()
+
+
+@contextlib.contextmanager
+def postgres_proxy(folder: Path, server_port: int) -> Iterator[tuple[int, Control]]:
+    """A proxy before a PostgreSQL server: its port, and what controls it."""
+    process = _reference("proxy", ["benchmarks.postgres_proxy", str(server_port)], folder)
+    try:
+        serving = process.wait_for("serving")
+        with Control(serving["control_port"]) as control:
+            yield serving["port"], control
     finally:
         process.kill()
 
@@ -217,13 +307,24 @@ def _reference(name: str, arguments: Sequence[str], folder: Path) -> Process:
 
 
 def _start_agents(
-    undo: contextlib.ExitStack, folder: Path, arguments: Sequence[str]
+    undo: contextlib.ExitStack,
+    folder: Path,
+    addresses: Sequence[str],
+    command: Callable[[str], Sequence[str]],
 ) -> tuple[int, ...]:
-    """Starts the processes of the agents, and waits until all have their links."""
+    """Starts the processes of the agents, and waits until all have their links.
+
+    Args:
+        undo: Ends them.
+        folder: Where their logs are.
+        addresses: Of frontends, which the processes share.
+        command: The module and its arguments before the machines, for an address.
+    """
     processes = []
     for number in range(AGENT_PROCESSES):
         machines = MACHINES[number::AGENT_PROCESSES]
-        process = _reference(f"agents-{number}", [*arguments, *machines], folder)
+        arguments = [*command(addresses[number % len(addresses)]), *machines]
+        process = _reference(f"agents-{number}", arguments, folder)
         undo.callback(process.kill)
         processes.append((process, len(machines)))
     for process, count in processes:

@@ -1,11 +1,13 @@
+import ctypes
 import os
+import threading
 from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.measure import Side, alternate, cost, percentile, pinned
+from benchmarks.measure import Side, alternate, cost, percentile, pinned, thread_cpu_s
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.integers(1, 100))
@@ -59,3 +61,22 @@ def test_a_pinned_process_has_one_core_and_then_all_again() -> None:
     with pinned(1):
         assert len(os.sched_getaffinity(0)) == 1
     assert os.sched_getaffinity(0) == allowed
+
+
+def test_threads_of_a_name_cost_cpu() -> None:
+    named, told = threading.Event(), threading.Event()
+
+    def work() -> None:
+        ctypes.CDLL(None).prctl(15, b"a-busy-thread")
+        while thread_cpu_s([os.getpid()], "a-busy-thread") < 0.05:
+            pass
+        named.set()
+        told.wait(10)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert named.wait(60)
+    assert thread_cpu_s([os.getpid()], "a-busy-thread") >= 0.05
+    assert thread_cpu_s([os.getpid()], "nobody") == 0
+    told.set()
+    thread.join()
