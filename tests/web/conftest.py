@@ -46,6 +46,14 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
         yield system
 
 
+@pytest.fixture
+def house(system: LocalSystem) -> LocalSystem:
+    """The system, ready to sell."""
+    # After a silent motor the agent asks the board again, and sells nothing meanwhile.
+    system.wait_ready(*system.agents)
+    return system
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for the tests of a module; each has contexts of its own."""

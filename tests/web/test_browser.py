@@ -1,104 +1,29 @@
 """The page in a real browser, against real services and emulated boards."""
 
-import contextlib
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from drink.v1 import drop_service_pb2 as drops
 from scripts.local_system import LocalSystem
-from scripts.plan import UserPlan
-from tests.web.browser import SIZES, Watched, context_of, is_too_wide, needs_browser, violations
+from tests.web.browser import SIZES, context_of, is_too_wide, needs_browser, violations
 from tests.web.conftest import ADMIN, ALICE, BOB
+from tests.web.people import (
+    LIMIT_MS,
+    bought,
+    keeps_to_wcag,
+    motor_runs,
+    person,
+    press,
+    press_later,
+    reaches,
+)
 
 pytestmark = needs_browser
 
-LIMIT_MS = 30_000
-"""Milliseconds that anything awaited on a page may take."""
-
 EVERYWHERE = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
 ONCE = ("phone", "light")
-
-
-@pytest.fixture
-def house(system: LocalSystem) -> LocalSystem:
-    """The system, ready to sell."""
-    # After a silent motor the agent asks the board again, and sells nothing meanwhile.
-    system.wait_ready(*system.agents)
-    return system
-
-
-@contextmanager
-def person(
-    browser: Browser, house: LocalSystem, user: UserPlan | None = ALICE, **how: Any
-) -> Iterator[Page]:
-    """Somebody at the page, logged in; it must not leave its origin or go wrong meanwhile."""
-    with context_of(browser, house.origin, **how) as context:
-        watched = Watched(context, house.origin)
-        page = context.new_page()
-        try:
-            if user is not None:
-                log_in(page, user)
-            yield page
-            assert watched.problems == []
-        except BaseException as error:
-            keep_picture(page, error)
-            raise
-
-
-def keep_picture(page: Page, error: BaseException) -> None:
-    """Keeps what the page looked like when a test failed, and says where."""
-    with tempfile.NamedTemporaryFile(prefix="drink-web-", suffix=".png", delete=False) as file:
-        with contextlib.suppress(Exception):
-            page.screenshot(path=file.name, full_page=True)
-        error.add_note(f"the page: {file.name}")
-
-
-def log_in(page: Page, user: UserPlan) -> None:
-    page.goto("/login")
-    page.fill("[name=user]", user.name)
-    page.fill("[name=password]", user.password)
-    page.click("main button")
-    expect(page.locator(".who .user")).to_have_text(user.name)
-
-
-def press(page: Page, slot: str) -> None:
-    """Goes to the machines and presses the button of a slot."""
-    page.goto("/")
-    page.click(f"#tile-{slot} button")
-    expect(page).to_have_url(re.compile(r"/drops/"))
-
-
-def press_later(page: Page, delay_s: int) -> None:
-    """Buys from the first slot, to fall in so many seconds."""
-    page.goto("/machines/d/1")
-    page.check(f"[value='{delay_s}']")
-    page.click("form[action='/drops'] button")
-    expect(page).to_have_url(re.compile(r"/drops/"))
-
-
-def reaches(page: Page, kind: str) -> None:
-    """Waits until the drop's page shows that, by itself."""
-    expect(page.locator(f"#drop.{kind}")).to_be_visible(timeout=LIMIT_MS)
-
-
-def motor_runs(house: LocalSystem, machine: str = "d") -> int:
-    return int(house.boards[machine].counts()["motor_runs"])
-
-
-def bought(house: LocalSystem, user: UserPlan = ALICE) -> int:
-    """Drops that somebody has made so far."""
-    client = house.client(user)
-    listed = client.drops.ListDrops(
-        drops.ListDropsRequest(page_size=1000), metadata=client.metadata, timeout=20
-    )
-    client.close()
-    return len(listed.drops)
 
 
 def test_a_can_is_dropped_and_watched_to_its_fall(browser: Browser, house: LocalSystem) -> None:
@@ -218,6 +143,42 @@ def test_with_the_keyboard_alone_a_can_falls(browser: Browser, house: LocalSyste
         reaches(page, "dispensed")
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_favourites_come_first(browser: Browser, house: LocalSystem, *, scripts: bool) -> None:
+    with person(browser, house, BOB, scripts=scripts, size="phone") as page:
+        page.goto("/")
+        page.click("#tile-s-2 .star button")
+        expect(page.locator("#favourite-s-2 h3")).to_have_text("Chips")
+        if scripts:
+            assert violations(page) == []
+        assert not is_too_wide(page)
+        page.click("#favourite-s-2 .star button")
+        expect(page.locator("#favourite-s-2")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_an_item_is_found(browser: Browser, house: LocalSystem, *, scripts: bool) -> None:
+    with person(browser, house, None, scripts=scripts) as page:
+        page.goto("/")
+        page.fill("#search", "cHi")
+        if scripts:
+            # At once, before anything is sent.
+            expect(page.locator("#tile-d-1")).to_be_hidden()
+            expect(page.locator("#tile-s-2")).to_be_visible()
+            page.fill("#search", "nothing of this name")
+            expect(page.locator("#nothing")).to_be_visible()
+            assert violations(page) == []
+            page.fill("#search", "cHi")
+        page.press("#search", "Enter")
+        expect(page).to_have_url(re.compile("q=cHi"))
+        expect(page.locator(".tile")).to_have_count(1)
+        expect(page.locator("#tile-s-2")).to_be_visible()
+        if scripts:
+            # What the page does not have is looked for by the server.
+            page.fill("#search", "coke")
+            expect(page.locator("#tile-d-1")).to_be_visible()
+
+
 def test_who_cannot_pay_is_told(browser: Browser, house: LocalSystem) -> None:
     with person(browser, house, BOB) as page:
         page.goto("/")
@@ -327,13 +288,6 @@ def test_an_administrator_decides_what_nobody_knows(browser: Browser, house: Loc
         reaches(page, "not_dispensed")
         for path in ("/admin/machines/d/1", "/admin/users", "/admin/users/alice"):
             keeps_to_wcag(admin, path)
-
-
-def keeps_to_wcag(page: Page, path: str) -> None:
-    """Fails unless the page of that path is good for everybody."""
-    page.goto(path)
-    assert violations(page) == [], path
-    assert not is_too_wide(page), path
 
 
 def test_an_administrator_looks_at_alarms(browser: Browser, house: LocalSystem) -> None:

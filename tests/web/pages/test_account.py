@@ -86,3 +86,14 @@ async def test_visitors_have_no_account(tmp_path: Path) -> None:
         assert (await visitor.get("/account")).goal == "/login?next=/account"
         for path in ("/account/send", "/account/password"):
             assert (await visitor.post(path, SEND)).goal.startswith("/login")
+
+
+async def test_the_language_is_chosen_and_left_to_the_browser_again(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann = await house.ann()
+        assert (await ann.post("/account/language", {"language": "de"})).status == 303
+        assert 'value="de" checked' in (await ann.get("/account")).text
+        assert "Verlauf" in (await ann.get("/history")).text
+        assert (await ann.post("/account/language", {"language": ""})).status == 303
+        assert "History" in (await ann.get("/history")).text
+        assert (await ann.post("/account/language", {"language": "xx"})).status == 400

@@ -15,7 +15,7 @@ async def test_a_visitor_sees_what_there_is(tmp_path: Path) -> None:
         assert page.status == 200
         for word in ("Coke", "50", "3 left", "Log in"):
             assert word in page.text
-        assert "<button" not in page.text
+        assert 'action="/drops"' not in page.text
         assert page.headers["cache-control"] == "no-store"
 
 
@@ -81,3 +81,43 @@ async def test_without_a_frontend_the_page_says_so(tmp_path: Path) -> None:
     assert "does not answer" in page.text
     assert "data-reload-s" in page.text
     await site.api.close()
+
+
+async def test_items_are_searched_in_all_machines(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        found = (await house.visitor().get("/?q=cOk")).text
+        assert 'id="tile-d-1"' in found
+        assert 'value="cOk"' in found
+        none = (await house.visitor().get("/?q=%3Cb%3Ex")).text
+        assert 'id="tile-d-1"' not in none
+        assert "No machine has such an item." in none
+        assert "<b>x" not in none
+
+
+async def test_a_search_is_told_of_changes_of_what_it_found(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann = await house.ann()
+        async with ann.stream(f"/events?page={PAGE}&q=tea") as stream, asyncio.timeout(LIMIT_S):
+            assert await stream.get() == "200"
+            assert "tile-d-2" in await stream.get()
+            await house.bench.change_slot("d", 2, item="Mate")
+            while "No machine has such an item." not in await stream.get():
+                pass
+
+
+async def test_favourites_are_told_of_changes(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann = await house.ann()
+        await ann.post("/favourites", {"favourite": "machines/d/slots/1", "do": "add"})
+        async with ann.stream(f"/events?page={PAGE}") as stream, asyncio.timeout(LIMIT_S):
+            await house.bench.change_slot("d", 1, price=77)
+            told = ""
+            while 'hx-target="#favourites"' not in told or "77" not in told:
+                told = await stream.get()
+
+
+async def test_the_stream_of_an_ended_login_is_refused(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann = await house.ann()
+        await house.frontend.revoke("ann")
+        assert (await ann.get(f"/events?page={PAGE}")).status == 401

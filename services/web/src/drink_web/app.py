@@ -29,6 +29,7 @@ from drink_web.pages import (
     alarms,
     devices,
     drops,
+    favourites,
     history,
     login,
     machines,
@@ -120,6 +121,7 @@ def _open_routes() -> Sequence[tuple[str, str, Handler]]:
 def _member_routes() -> Sequence[tuple[str, str, Handler]]:
     """Method, path and handler of every page that sends visitors to the login."""
     return (
+        ("POST", "/favourites", favourites.change),
         ("POST", "/drops", drops.buy),
         ("GET", "/drops/find", drops.find),
         ("GET", "/drops/{drop}", drops.show),
@@ -130,6 +132,7 @@ def _member_routes() -> Sequence[tuple[str, str, Handler]]:
         ("GET", "/account", account.show),
         ("POST", "/account/send", account.send),
         ("POST", "/account/password", account.change_password),
+        ("POST", "/account/language", account.change_language),
         ("GET", "/account/devices", devices.show),
         ("POST", "/account/devices", devices.change),
         ("GET", "/admin", admin.show_today),

@@ -33,11 +33,13 @@ class Login:
         token: Of the frontend; secret.
         account: Resource name.
         admin: Whether it was an administrator's at the login; only for what is shown.
+        language: Tag of the language that the account prefers; empty for the browser's.
     """
 
     token: str
     account: str
     admin: bool = False
+    language: str = ""
 
     @property
     def user(self) -> str:

@@ -69,11 +69,12 @@ TEXTS: Mapping[str, Texts] = {language: Texts(language) for language in LANGUAGE
 """The texts by language."""
 
 
-def preferred(accept_language: str) -> str:
+def preferred(accept_language: str, default: str = LANGUAGES[0]) -> str:
     """The language that a browser likes best of those there are.
 
     Args:
-        accept_language: The header `Accept-Language`; empty for none.
+        accept_language: The header `Accept-Language`, or one language tag; empty for none.
+        default: If none of them is there.
     """
     found: list[tuple[float, int, str]] = []
     for place, part in enumerate(accept_language[:200].split(",")):
@@ -85,4 +86,4 @@ def preferred(accept_language: str) -> str:
             continue
         if language in LANGUAGES and weight > 0:
             found.append((-weight, place, language))
-    return min(found)[2] if found else LANGUAGES[0]
+    return min(found)[2] if found else default

@@ -108,6 +108,15 @@ class Tile:
         """Id of the HTML element."""
         return slot_id(self.slot.name)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The resource names by which it may be a favourite, the one that a new one gets first."""
+        return [name for name in (self.slot.sold_item, self.slot.name) if name]
+
+    def is_favourite(self, favourites: Sequence[str]) -> bool:
+        """Whether it, or the item that it sells, is among the favourites."""
+        return any(name in favourites for name in self.names)
+
 
 @dataclass(frozen=True, slots=True)
 class MachineView:

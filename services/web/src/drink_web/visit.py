@@ -1,7 +1,7 @@
 """One request of a browser: its login, its language, and the responses to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -70,6 +70,7 @@ class Visit:
         self.request = request
         self.account: accounts.Account | None = None
         """The caller's account; None until `look_up_account` has read it."""
+        self._prefers_anew = False
 
     @cached_property
     def login(self) -> Login | None:
@@ -78,8 +79,9 @@ class Visit:
 
     @cached_property
     def texts(self) -> Texts:
-        """The texts in the language that the browser prefers."""
-        return TEXTS[preferred(self.request.headers.get("accept-language", ""))]
+        """The texts in the language that the account prefers, or else the browser."""
+        wished = preferred(self.login.language, default="") if self.login else ""
+        return TEXTS[wished or preferred(self.request.headers.get("accept-language", ""))]
 
     @property
     def address(self) -> str:
@@ -103,6 +105,17 @@ class Visit:
             CallError: the frontend refused, or did not answer in time.
         """
         return await self.site.api.call(method, request, self.caller)
+
+    def prefer(self, language: str) -> None:
+        """Speaks the language that the account prefers, and keeps it in the login's cookie.
+
+        Args:
+            language: Tag of BCP 47; empty for the language of the browser.
+        """
+        if self.login is not None and self.login.language != language:
+            self.login = replace(self.login, language=language)
+            self._prefers_anew = True
+            self.__dict__.pop("texts", None)
 
     async def look_up_account(self) -> None:
         """Reads the caller's account into `account`, if somebody is logged in.
@@ -170,7 +183,8 @@ class Visit:
         """A response with a whole page."""
         shared = {"here": "", "refresh_s": 0, "current": self.site.house.is_current}
         html = self.render(template, **shared | facts)
-        return HTMLResponse(html, status, headers={"vary": "Accept-Language, Cookie"})
+        response = HTMLResponse(html, status, headers={"vary": "Accept-Language, Cookie"})
+        return self._with_login(response)
 
     def problem(self, status: int, text: str, title: str = "", **facts: Any) -> Response:
         """A response with an error page."""
@@ -179,7 +193,12 @@ class Visit:
 
     def redirect(self, path: str) -> Response:
         """A response that redirects the browser to a path (303)."""
-        return RedirectResponse(path, 303)
+        return self._with_login(RedirectResponse(path, 303))
+
+    def _with_login(self, response: Response) -> Response:
+        if self._prefers_anew and self.login is not None:
+            self.site.cookies.write(self.request, response, self.login)
+        return response
 
     def log_in_first(self, *, ended: bool = False) -> Response:
         """A redirect to the login page, which leads back; clears the cookie of an ended login."""

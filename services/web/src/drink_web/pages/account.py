@@ -1,14 +1,17 @@
 """Pages of the caller's account: credits, transfers, password."""
 
+from dataclasses import replace
+
 from starlette.responses import Response
 
 from drink.v1 import account_service_pb2 as pb
 from drink_web import views
-from drink_web.cookies import Login
-from drink_web.errors import CallError
+from drink_web.errors import CallError, PageError
+from drink_web.pages.favourites import preferences_of
+from drink_web.texts import LANGUAGES, preferred
 from drink_web.visit import Visit
 
-DONE = ("sent", "password_done")
+DONE = ("sent", "password_done", "changed")
 """What may be said after a change."""
 
 
@@ -29,8 +32,10 @@ async def _page(
     amount: str = "",
     request_id: str = "",
 ) -> Response:
+    language = None
     try:
         await visit.look_up_account()
+        language = preferred((await preferences_of(visit)).language, default="")
     except CallError as error:
         if not error.is_away:
             raise
@@ -43,6 +48,7 @@ async def _page(
         problem=problem,
         recipient=recipient[:32],
         amount=amount[:9],
+        language=language,
         name=request_id or f"web-{views.new_page()}",
     )
 
@@ -126,6 +132,17 @@ async def change_password(visit: Visit) -> Response:
             raise
         return await _page(visit, 422, where="password", problem=text)
     response = visit.redirect("/account?done=password_done")
-    login = Login(answer.token, visit.login.account, visit.login.admin)
+    login = replace(visit.login, token=answer.token)
     visit.site.cookies.write(visit.request, response, login)
     return response
+
+
+async def change_language(visit: Visit) -> Response:
+    """POST /account/language: the language of the pages, or that of the browser."""
+    language = (await visit.form()).get("language", "")
+    if language and language not in LANGUAGES:
+        raise PageError(400, "bad_request")
+    request = pb.UpdatePreferencesRequest(language=language)
+    await visit.call(visit.site.api.accounts.UpdatePreferences, request)
+    visit.prefer(language)
+    return visit.redirect("/account?done=changed")

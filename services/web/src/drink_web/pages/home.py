@@ -1,14 +1,17 @@
 """The page of all machines and their slots, updated by an event stream."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from drink.v1 import drop_service_pb2 as drops
-from drink.v1 import machine_service_pb2 as machines
 from drink_web import views
 from drink_web.errors import CallError, PageError
+from drink_web.pages.cards import SEARCH_MAX, Card, MachineCards, Wish
+from drink_web.pages.favourites import wish_of
 from drink_web.streams import partial
 from drink_web.visit import Visit
 
@@ -19,39 +22,6 @@ OPEN_DROPS_MAX = 8
 """Drops on their way that are shown; the history has all."""
 
 
-@dataclass(slots=True)
-class MachineCards:
-    """The machines as HTML, drawn once for each language and for visitors and members.
-
-    A page is drawn and a change told to a thousand browsers for the price of one. What differs is
-    the name of the drawn page in the buttons, which is filled in.
-    """
-
-    _placeholder: str = field(default_factory=views.new_page)
-    _drawn: dict[tuple[str, str, bool], tuple[machines.Machine, bool, str]] = field(
-        default_factory=dict
-    )
-
-    def draw(self, visit: Visit, page: str) -> Mapping[str, str]:
-        """Each machine's HTML by its name.
-
-        Args:
-            visit: For whom.
-            page: Names the drawn page.
-        """
-        house = visit.site.house
-        found = {}
-        for name, machine in house.machines.items():
-            key = (name, visit.texts.language, visit.login is not None)
-            drawn = self._drawn.get(key)
-            if drawn is None or drawn[0] is not machine or drawn[1] != house.is_current:
-                view = views.machine_view(machine, is_current=house.is_current)
-                html = visit.render("_machine.html", view=view, page=self._placeholder)
-                drawn = self._drawn[key] = (machine, house.is_current, html)
-            found[name] = drawn[2].replace(self._placeholder, page)
-        return found
-
-
 class Home:
     """The first page."""
 
@@ -59,48 +29,74 @@ class Home:
         self._cards = MachineCards()
 
     async def show(self, visit: Visit) -> Response:
-        """GET /."""
+        """GET /?q=...: all machines, or the slots whose item is searched for."""
         house = visit.site.house
         if not house.known.is_set():
             return visit.page("away.html", 503, refresh_s=RELOAD_S)
-        open_drops = await _open_drops(visit)
+        open_drops, wish = await asyncio.gather(_open_drops(visit), wish_of(visit))
         page = views.new_page()
+        query = {"page": page, **({"q": wish.search} if wish.search else {})}
         return visit.page(
             "home.html",
             here="machines",
-            page=page,
-            cards=self._cards.draw(visit, page),
             open_drops=open_drops,
+            search=visit.query.get("q", "").strip()[:SEARCH_MAX],
+            search_max=SEARCH_MAX,
+            events=f"/events?{urlencode(query)}",
             unscripted_s=RELOAD_S * 5,
+            **self._drawn(visit, self._cards.present(visit), page, wish),
         )
 
     async def follow(self, visit: Visit) -> Response:
-        """GET /events?page=...: the machines that change, for the page of that name."""
+        """GET /events?page=...&q=...: the machines that change, for the page of that name."""
         page = visit.query.get("page", "")
         if not views.PAGE.fullmatch(page):
             raise PageError(400, "bad_request")
-        return visit.stream(self._changes(visit, page))
+        try:
+            wish = await wish_of(visit)
+        except CallError:
+            # Not sent to the login: a script would take that page for a stream, again and again.
+            raise PageError(401, "login_ended") from None
+        return visit.stream(self._changes(visit, page, wish))
 
-    async def _changes(self, visit: Visit, page: str) -> AsyncGenerator[str, None]:
+    def _drawn(
+        self, visit: Visit, cards: Mapping[str, Card], page: str, wish: Wish
+    ) -> Mapping[str, Any]:
+        """The favourites and all machines, for templates."""
+        machines = [self._cards.machine(visit, card, page, wish) for card in cards.values()]
+        favourites = "" if wish.search else self._cards.favourites(visit, cards, page, wish)
+        return {"favourites": favourites, "machines": machines, "searched": bool(wish.search)}
+
+    async def _changes(self, visit: Visit, page: str, wish: Wish) -> AsyncGenerator[str, None]:
         house = visit.site.house
         # The page may have been drawn a while ago, so that all is told once.
-        shown: Mapping[str, str] = {}
+        shown: Mapping[str, Card] = {}
+        favourites, found = "", ""
         current: bool | None = None
         version = house.version
         while True:
-            cards = self._cards.draw(visit, page)
+            cards = self._cards.present(visit)
             told = []
             if current is not house.is_current:
                 current = house.is_current
                 told.append(partial("state", visit.render("_state.html", current=current)))
-            if cards.keys() != shown.keys():
-                told.append(partial("machines", visit.render("_machines.html", cards=cards)))
+            if cards.keys() != shown.keys() or wish.search:
+                html = visit.render("_machines.html", **self._drawn(visit, cards, page, wish))
+                if html != found:
+                    told.append(partial("machines", html))
+                    found = html
             else:
                 told += [
-                    partial(f"machine-{name.removeprefix('machines/')}", html)
-                    for name, html in cards.items()
-                    if html != shown[name]
+                    partial(f"machine-{card.view.id}", self._cards.machine(visit, card, page, wish))
+                    for name, card in cards.items()
+                    if card is not shown[name]
                 ]
+            if wish.favourites and not wish.search:
+                tiles = self._cards.favourites(visit, cards, page, wish)
+                if tiles != favourites:
+                    favourites = tiles
+                    html = visit.render("_favourites.html", favourites=tiles)
+                    told.append(partial("favourites", html))
             shown = cards
             if told:
                 yield "".join(told)

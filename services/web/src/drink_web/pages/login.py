@@ -8,6 +8,7 @@ from drink.v1 import account_service_pb2 as pb
 from drink_web.cookies import Login
 from drink_web.errors import CallError
 from drink_web.forms import local_path
+from drink_web.pages.favourites import prefer_language
 from drink_web.visit import Visit
 
 NAME_MAX, PASSWORD_MAX = 32, 128
@@ -48,9 +49,10 @@ async def log_in(visit: Visit) -> Response:
         if error.status in ("UNAUTHENTICATED", "INVALID_ARGUMENT", "NOT_FOUND"):
             return _again(visit, user, goal, visit.texts("login_wrong"))
         raise
+    visit.login = Login(answer.token, answer.account.name, answer.account.admin)
+    await prefer_language(visit)
     response = visit.redirect(goal)
-    login = Login(answer.token, answer.account.name, answer.account.admin)
-    visit.site.cookies.write(visit.request, response, login)
+    visit.site.cookies.write(visit.request, response, visit.login)
     return response
 
 

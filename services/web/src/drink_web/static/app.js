@@ -75,7 +75,32 @@ document.addEventListener("htmx:sse:close", (event) => {
 document.addEventListener("htmx:sse:after:message", () => {
   showTimes();
   countDown();
+  narrow();
 });
+// What is typed narrows what is shown at once; the server looks for the rest.
+const search = document.getElementById("search");
+const searched = search?.hasAttribute("data-searched") ? search.value.trim().toLowerCase() : "";
+let searching = 0;
+function narrow() {
+  if (!search) return;
+  const text = search.value.trim().toLowerCase();
+  let found = 0;
+  for (const machine of document.querySelectorAll(".machine")) {
+    let here = 0;
+    for (const tile of machine.querySelectorAll(".tile")) {
+      const fits = tile.querySelector("h3").textContent.toLowerCase().includes(text);
+      tile.hidden = !fits;
+      here += fits;
+    }
+    machine.hidden = text !== "" && !here;
+    found += here;
+  }
+  document.getElementById("nothing").hidden = text === "" || found > 0 || searched !== "";
+  clearTimeout(searching);
+  if (!text.includes(searched)) searching = setTimeout(() => search.form.requestSubmit(), 600);
+}
+search?.addEventListener("input", narrow);
+
 window.addEventListener("offline", () => connected(false));
 window.addEventListener("online", () => connected(true));
 
@@ -84,4 +109,5 @@ if (reloadS) setTimeout(() => location.reload(), reloadS * 1000);
 
 showTimes();
 countDown();
+narrow();
 setInterval(countDown, 200);

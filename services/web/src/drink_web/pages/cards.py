@@ -1,0 +1,145 @@
+"""The machines with their slots as HTML, shared by all browsers that show the same."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from drink.v1 import machine_service_pb2 as machines
+from drink_web import views
+from drink_web.visit import Visit
+
+SEARCH_MAX = 64
+"""Characters of the longest text that is searched for: as many as the longest name of an item."""
+
+_TILES = "\x00tiles\x00"
+"""Where the tiles are put into a drawn machine; no name has such characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants to see of the machines.
+
+    Attributes:
+        favourites: Resource names of items and slots, in the person's order.
+        search: Part of the wanted items' names; empty for all items.
+    """
+
+    favourites: Sequence[str] = ()
+    search: str = ""
+
+
+@dataclass(slots=True)
+class Card:
+    """One machine in one language, for visitors or for members.
+
+    Attributes:
+        machine: Of the API, as it is drawn.
+        is_current: Whether it is drawn as one whose frontend answers.
+        view: For the templates.
+        frame: The HTML around the tiles.
+        tiles: The HTML of tiles by their slot and by how they are drawn.
+    """
+
+    machine: machines.Machine
+    is_current: bool
+    view: views.MachineView
+    frame: str
+    tiles: dict[tuple[str, bool, bool], str] = field(default_factory=dict)
+
+
+class MachineCards:
+    """Draws machines, each once for each language and for visitors and members.
+
+    A page is drawn and a change told to a thousand browsers for the price of one. What differs is
+    filled in: the name of the drawn page in the buttons, the favourites, what is searched for.
+    """
+
+    def __init__(self) -> None:
+        self._placeholder = views.new_page()
+        self._cards: dict[tuple[str, str, bool], Card] = {}
+
+    def present(self, visit: Visit) -> Mapping[str, Card]:
+        """Each machine's card by its name: the same object as before, unless it has changed."""
+        house = visit.site.house
+        found = {}
+        for name, machine in house.machines.items():
+            key = (name, visit.texts.language, visit.login is not None)
+            card = self._cards.get(key)
+            if card is None or card.machine is not machine or card.is_current != house.is_current:
+                view = views.machine_view(machine, is_current=house.is_current)
+                frame = visit.render("_machine.html", view=view, tiles=_TILES)
+                card = self._cards[key] = Card(machine, house.is_current, view, frame)
+            found[name] = card
+        return found
+
+    def machine(self, visit: Visit, card: Card, page: str, wish: Wish) -> str:
+        """One machine's HTML; empty if it sells nothing of what is searched for.
+
+        Args:
+            visit: For whom.
+            card: The machine.
+            page: Names the drawn page.
+            wish: What is shown.
+        """
+        shown = [tile for tile in card.view.tiles if wish.search in tile.slot.item.casefold()]
+        if wish.search and not shown:
+            return ""
+        tiles = (
+            self._tile(visit, card, tile, starred=tile.is_favourite(wish.favourites))
+            for tile in shown
+        )
+        return self._named(card.frame.replace(_TILES, "".join(tiles)), page)
+
+    def favourites(self, visit: Visit, cards: Mapping[str, Card], page: str, wish: Wish) -> str:
+        """The tiles of the favourites that there are, in the person's order."""
+        tiles = (
+            self._tile(visit, card, tile, starred=True, apart=True)
+            for card, tile in _favourites(cards.values(), wish.favourites)
+        )
+        return self._named("".join(tiles), page)
+
+    def _tile(
+        self, visit: Visit, card: Card, tile: views.Tile, *, starred: bool, apart: bool = False
+    ) -> str:
+        """The HTML of one slot.
+
+        Args:
+            visit: For whom.
+            card: The slot's machine.
+            tile: The slot.
+            starred: Whether it is a favourite.
+            apart: Whether it is shown without its machine, so that it has to name it.
+        """
+        key = (tile.number, starred, apart)
+        html = card.tiles.get(key)
+        if html is None:
+            html = card.tiles[key] = visit.render(
+                "_tile.html",
+                view=card.view,
+                tile=tile,
+                page=self._placeholder,
+                starred=starred,
+                apart=apart,
+            )
+        return html
+
+    def _named(self, html: str, page: str) -> str:
+        return html.replace(self._placeholder, page)
+
+
+def _favourites(cards: Iterable[Card], names: Sequence[str]) -> Iterator[tuple[Card, views.Tile]]:
+    """The slots that are favourites or sell one, each once, in the order of the names."""
+    places = {name: place for place, name in enumerate(reversed(names))}
+    found = [
+        (max(place for name, place in places.items() if name in tile.names), card, tile)
+        for card in cards
+        for tile in card.view.tiles
+        if tile.is_favourite(names)
+    ]
+    found.sort(key=lambda each: -each[0])
+    for _, card, tile in found:
+        yield card, tile
+
+
+def search_of(text: str) -> str:
+    """What is searched for by the text that somebody typed."""
+    return text.strip()[:SEARCH_MAX].casefold()

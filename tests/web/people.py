@@ -1,0 +1,94 @@
+"""People at the page in a real browser, against real services and emulated boards."""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, Page, expect
+
+from drink.v1 import drop_service_pb2 as drops
+from scripts.local_system import LocalSystem
+from scripts.plan import UserPlan
+from tests.web.browser import Watched, context_of, is_too_wide, violations
+from tests.web.conftest import ALICE
+
+LIMIT_MS = 30_000
+"""Milliseconds that anything awaited on a page may take."""
+
+
+@contextmanager
+def person(
+    browser: Browser, house: LocalSystem, user: UserPlan | None = ALICE, **how: Any
+) -> Iterator[Page]:
+    """Somebody at the page, logged in; it must not leave its origin or go wrong meanwhile."""
+    with context_of(browser, house.origin, **how) as context:
+        watched = Watched(context, house.origin)
+        page = context.new_page()
+        try:
+            if user is not None:
+                log_in(page, user)
+            yield page
+            assert watched.problems == []
+        except BaseException as error:
+            keep_picture(page, error)
+            raise
+
+
+def keep_picture(page: Page, error: BaseException) -> None:
+    """Keeps what the page looked like when a test failed, and says where."""
+    with tempfile.NamedTemporaryFile(prefix="drink-web-", suffix=".png", delete=False) as file:
+        with contextlib.suppress(Exception):
+            page.screenshot(path=file.name, full_page=True)
+        error.add_note(f"the page: {file.name}")
+
+
+def log_in(page: Page, user: UserPlan) -> None:
+    page.goto("/login")
+    page.fill("[name=user]", user.name)
+    page.fill("[name=password]", user.password)
+    page.click("main button")
+    expect(page.locator(".who .user")).to_have_text(user.name)
+
+
+def press(page: Page, slot: str) -> None:
+    """Goes to the machines and presses the button of a slot."""
+    page.goto("/")
+    page.click(f"#tile-{slot} button")
+    expect(page).to_have_url(re.compile(r"/drops/"))
+
+
+def press_later(page: Page, delay_s: int) -> None:
+    """Buys from the first slot, to fall in so many seconds."""
+    page.goto("/machines/d/1")
+    page.check(f"[value='{delay_s}']")
+    page.click("form[action='/drops'] button")
+    expect(page).to_have_url(re.compile(r"/drops/"))
+
+
+def reaches(page: Page, kind: str) -> None:
+    """Waits until the drop's page shows that, by itself."""
+    expect(page.locator(f"#drop.{kind}")).to_be_visible(timeout=LIMIT_MS)
+
+
+def motor_runs(house: LocalSystem, machine: str = "d") -> int:
+    return int(house.boards[machine].counts()["motor_runs"])
+
+
+def bought(house: LocalSystem, user: UserPlan = ALICE) -> int:
+    """Drops that somebody has made so far."""
+    client = house.client(user)
+    listed = client.drops.ListDrops(
+        drops.ListDropsRequest(page_size=1000), metadata=client.metadata, timeout=20
+    )
+    client.close()
+    return len(listed.drops)
+
+
+def keeps_to_wcag(page: Page, path: str) -> None:
+    """Fails unless the page of that path is good for everybody."""
+    page.goto(path)
+    assert violations(page) == [], path
+    assert not is_too_wide(page), path
