@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import cycle
 from pathlib import Path
 
 import grpc
@@ -21,10 +22,10 @@ from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import reading
 from scripts.client import Client
 from scripts.local_system import LocalSystem
+from scripts.plan import SlotPlan
 from scripts.processes import wait_until
 from tests.integration.audited_system import ADMIN, ALICE, COUPLE, DATABASE, AuditedSystem
-from tests.integration.event_reader import whole_lines
-from tests.integration.test_several_frontends import PLAN, insist
+from tests.integration.test_several_frontends import MACHINES, PLAN, insist
 from tests.integration.two_frontends import TwoFrontendSystem
 from tests.support.postgres import execute
 
@@ -37,6 +38,19 @@ LIMIT_S = 60
 
 MINUTES = float(os.environ.get("MINUTES", "60"))
 """How long the slow form lasts."""
+
+SLOTS = range(1, 4)
+"""Slots of each machine that sells beside two frontends."""
+
+FULL = replace(
+    PLAN,
+    machines=tuple(
+        replace(machine, slots=tuple(SlotPlan(number, "Coke", 1, 10_000) for number in SLOTS))
+        for machine in PLAN.machines
+    ),
+    users=(replace(ALICE, credits=100_000), ADMIN),
+)
+"""Cans and credits for an hour: 25 drops a second."""
 
 
 def present_cursor(client: Client) -> str:
@@ -62,6 +76,8 @@ class Reader:
     file: Path
     token: str
     process: subprocess.Popen[bytes] | None = None
+    _read: list[list[str]] = field(default_factory=list)
+    _size: int = 0
 
     def start(self, address: str) -> None:
         self.process = subprocess.Popen(
@@ -80,7 +96,12 @@ class Reader:
     @property
     def read(self) -> list[list[str]]:
         """What it has read: the first line is the cursor where it began."""
-        return whole_lines(self.file)
+        with self.file.open("rb") as file:
+            file.seek(self._size)
+            whole, end, _ = file.read().rpartition(b"\n")
+        self._size += len(whole) + len(end)
+        self._read += [line.split(" ") for line in whole.decode().splitlines()]
+        return self._read
 
     def gets_further(self, than: int) -> Callable[[], bool]:
         """Whether it has read more; it may also have ended with its frontend."""
@@ -104,12 +125,14 @@ def reader_of(system: LocalSystem, folder: Path) -> Iterator[Reader]:
 
 
 @contextmanager
-def sales(buyers: Sequence[tuple[Sequence[Client], str]]) -> Iterator[None]:
-    """Buys from the slots, one can after the other, at the clients in turn."""
+def sales(buyers: Sequence[tuple[Sequence[Client], Sequence[str]]]) -> Iterator[None]:
+    """Buys from each buyer's slots in turn, one can after the other, at the clients in turn."""
     over = threading.Event()
 
-    def buy(clients: Sequence[Client], slot: str) -> None:
-        while not over.is_set():
+    def buy(clients: Sequence[Client], slots: Sequence[str]) -> None:
+        for slot in cycle(slots):
+            if over.is_set():
+                break
             with suppress(grpc.RpcError, AssertionError):
                 insist(clients, slot)
 
@@ -176,7 +199,7 @@ def on_two_frontends(folder: Path, lasts_s: float) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    with TwoFrontendSystem(folder / "system", PLAN) as system:
+    with TwoFrontendSystem(folder / "system", FULL) as system:
         system.install()
         system.start()
         system.begin()
@@ -184,8 +207,9 @@ def on_two_frontends(folder: Path, lasts_s: float) -> None:
         system.link("ld", system.other)
         clients = system.at_both(ALICE)
         addresses = [each.address for each in system.both]
+        d, ld, s = ([f"{machine}/{number}" for number in SLOTS] for machine in MACHINES)
         with reader_of(system, folder) as reader:
-            with sales([(clients, "d/1"), (clients[::-1], "ld/1"), (clients, "s/1")]):
+            with sales([(clients, d), (clients[::-1], ld), (clients, s)]):
                 killed_at_random(reader, addresses, lasts_s, rng)
             assert_each_once_in_order(
                 reader,
@@ -235,7 +259,7 @@ def test_fault_72_a_reader_sees_each_change_once_while_its_frontend_is_killed(
                 system.start_frontend()
 
         with reader_of(system, tmp_path) as reader:
-            with sales([((client,), "d/1"), ((client,), "ld/1")]):
+            with sales([((client,), ["d/1"]), ((client,), ["ld/1"])]):
                 killed_at_random(reader, [system.address], 0, rng, restart)
             system.wait_ready("d", "ld")
             assert_each_once_in_order(reader, system.address, lambda: stored_in(system))
