@@ -287,18 +287,17 @@ class Bench:
             await self.link(name)
 
     async def link(
-        self, machine: str = "d", journal: str = JOURNAL, sequence: int = 0
+        self, machine: str = "d", journal: str = JOURNAL, sequence: int = 0, version: str = ""
     ) -> LinkOpening:
-        """The machine's agent connects."""
-        return await self.agents.open_link(
-            machine, (journal, sequence), Reach.READY, {"boot_id": "boot-1"}
-        )
+        """The machine's agent connects, and says which version it is if it says so."""
+        agent = {"boot_id": "boot-1", "agent_version": version}
+        return await self.agents.open_link(machine, (journal, sequence), Reach.READY, agent)
 
     async def reach(self, reach: Reach, machine: str = "d") -> None:
         """The machine's frontend says how far a command gets on its link."""
         frontend = None if reach is Reach.OFFLINE else FRONTEND
         claim = LinkOwnership(machine, await self.epoch(machine), frontend, reach)
-        await self.storage.write(lambda tx: tx.machines.keep_ownership(claim))
+        await self.storage.write(lambda tx: tx.machines.keep_ownership(claim, self.clock.now_ms()))
 
     async def epoch(self, machine: str = "d") -> int:
         return (await self.machines.get(machine)).epoch

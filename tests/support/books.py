@@ -59,7 +59,7 @@ def add_machine(tx: Transaction, name: str, slots: int = 2, on_hand: int = 5) ->
     for number in range(1, slots + 1):
         tx.machines.add_slot(name, number, f"item {number}", PRICE, NOW)
         load(tx, name, number, on_hand)
-    tx.machines.open_link(name, f"journal-{name}", 0, "frontend-1", Reach.READY)
+    tx.machines.open_link(name, f"journal-{name}", 0, "frontend-1", Reach.READY, now_ms=NOW)
 
 
 def load(tx: Transaction, machine: str, number: int, on_hand: int) -> None:

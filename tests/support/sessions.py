@@ -214,7 +214,10 @@ class World:
         await self.reach(machine.name, reach)
 
     async def change_temperature(self, machine: str, celsius: float | None) -> None:
-        await self.bench.storage.write(lambda tx: tx.machines.set_temperature(machine, celsius))
+        now_ms = self.bench.clock.now_ms()
+        await self.bench.storage.write(
+            lambda tx: tx.machines.set_temperature(machine, celsius, now_ms)
+        )
 
     async def add_slot(self, slot: Slot) -> None:
         await self.bench.machines.create_slot(
@@ -274,8 +277,8 @@ async def _add_machine(bench: Bench, admin: Account, machine: Machine) -> None:
     name, machines = machine.name, bench.machines
     await machines.create("test", name, machine.display_name, machine.location)
     await bench.link(name)
-    celsius = machine.temperature_celsius
-    await bench.storage.write(lambda tx: tx.machines.set_temperature(name, celsius))
+    celsius, now_ms = machine.temperature_celsius, bench.clock.now_ms()
+    await bench.storage.write(lambda tx: tx.machines.set_temperature(name, celsius, now_ms))
     for slot in machine.slots:
         terms: dict[str, Any] = {"item": slot.item, "price": slot.price, "available": slot.on_hand}
         await machines.create_slot("test", name, slot.number, **terms)

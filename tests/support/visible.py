@@ -27,7 +27,18 @@ VISIBLE: Mapping[str, frozenset[str]] = {
         }
     ),
     "machines": frozenset(
-        {"name", "display_name", "location", "enabled", "temperature_celsius", "reach"}
+        {
+            "name",
+            "display_name",
+            "location",
+            "enabled",
+            "temperature_celsius",
+            "temperature_ms",
+            "reach",
+            "reach_ms",
+            "agent_version",
+            "firmware_version",
+        }
     ),
     "slots": frozenset(
         {

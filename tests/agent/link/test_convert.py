@@ -108,6 +108,12 @@ def test_without_a_thermometer_no_temperature_is_sent() -> None:
     )
 
 
+def test_the_version_of_the_board_is_sent() -> None:
+    for version in ("", "1.2"):
+        status = BoardStatus(ready=True, firmware_version=version)
+        assert convert.board_status(status).board_status.firmware_version == version
+
+
 PURE_PYTHON = """
 import sys
 from google.protobuf.internal import api_implementation

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from drink.v1 import (
     account_service_pb2,
@@ -15,9 +16,14 @@ from drink.v1 import event_service_pb2 as pb
 from drink_cli.api import Api
 from drink_cli.commands import admin_events
 from drink_cli.errors import CallError, Exit
+from drink_cli.text import local_time
 from tests.cli.conftest import Drink
 
 KIND = pb.Event.Kind
+
+THEN = Timestamp(seconds=1_800_000_000)
+
+SAID = local_time(THEN)
 
 
 @pytest.fixture
@@ -122,6 +128,20 @@ def test_what_is_not_there_or_wrong_is_told(
                 )
             },
             "ready, 4.2 °C, out of service",
+        ),
+        (
+            {
+                "machine": machine_service_pb2.Machine(
+                    enabled=True,
+                    reach=machine_service_pb2.Machine.REACH_OFFLINE,
+                    reach_time=THEN,
+                    temperature_celsius=4.25,
+                    temperature_time=THEN,
+                    agent_version="0.2.0",
+                    firmware_version="1.2",
+                )
+            },
+            f"offline since {SAID}, 4.2 °C since {SAID}, agent 0.2.0, firmware 1.2",
         ),
         (
             {"slot": machine_service_pb2.Slot(item="Tea", price=5, available=2)},

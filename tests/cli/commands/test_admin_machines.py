@@ -1,8 +1,35 @@
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 from drink_cli.errors import Exit
 from tests.cli.conftest import Drink
+
+
+def test_machines_are_listed_with_their_times_and_versions(administrator: Drink) -> None:
+    administrator("admin", "machine", "add", "never", "Never linked")
+
+    header, *lines = administrator("admin", "machine", "list").output.splitlines()
+    rows = {
+        row["machine"]: row
+        for row in json.loads(administrator("--json", "admin", "machine", "list").output)
+    }
+
+    assert header.split()[:4] == ["MACHINE", "NAME", "REACH", "SINCE"]
+    d, never = (next(line for line in lines if line.startswith(name)) for name in ("d ", "never "))
+    assert version("drink-machine-agent") in d
+    assert never.split() == ["never", "Never", "linked", "offline"]
+    assert rows["d"]["reach"] == "ready"
+    assert rows["d"]["reach_time"].startswith("20")
+    # Its board may not have read its thermometer yet.
+    d_times = rows["d"]["temperature_celsius"], rows["d"]["temperature_time"]
+    assert d_times.count(None) in {0, 2}
+    # No known board tells its firmware.
+    assert (rows["d"]["agent_version"], rows["d"]["firmware_version"]) == (
+        version("drink-machine-agent"),
+        "",
+    )
+    assert (rows["never"]["reach_time"], rows["never"]["agent_version"]) == (None, "")
 
 
 def test_a_machine_is_made_with_slots_and_a_token(administrator: Drink, tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from drink.v1 import machine_service_pb2 as pb
 from drink_cli.commands.machines import slot_state
 from drink_cli.errors import Exit
+from drink_cli.text import local_time
+from scripts.client import wait_reach
 from scripts.local_system import LocalSystem
 from scripts.processes import BIN
 from tests.cli.conftest import Drink
@@ -45,6 +48,25 @@ def test_machines_are_shown_without_a_login(drink: Drink, monkeypatch: pytest.Mo
     # Other tests make machines of their own.
     assert [row["slot"] for row in rows if row["slot"][0] in "dl"] == ["d/1", "d/2", "ld/1"]
     assert json.loads(drink("--json", "machines", "ld").output)[0]["item"] == "Jolt"
+
+
+def test_machines_that_cannot_sell_say_since_when(
+    system: LocalSystem, drink: Drink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRINK_SERVER", drink.server)
+    assert "SINCE" not in drink("machines", "ld").output
+    system.agents["ld"].stop()
+    try:
+        wait_reach(drink.server, ["ld"], reach=pb.Machine.REACH_OFFLINE)
+        shown = drink("machines", "ld").output
+        since = json.loads(drink("--json", "machines", "ld").output)[0]["reach_time"]
+    finally:
+        system.agents["ld"].start()
+        system.wait_ready("ld")
+    stamp = Timestamp()
+    stamp.FromJsonString(since)
+    assert "NOT READY SINCE" in shown
+    assert local_time(stamp) in shown
 
 
 def test_a_machine_that_is_not_there_is_told(drink: Drink, monkeypatch: pytest.MonkeyPatch) -> None:

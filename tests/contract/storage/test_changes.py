@@ -168,10 +168,10 @@ async def test_a_unit_that_was_undone_wakes_nobody(house: Database) -> None:
         lambda tx: tx.machines.add_slot("d", 3, "Tea", 50, NOW),
         lambda tx: tx.machines.update_slot("d", 1, NOW, sensor=Sensor.EMPTY),
         lambda tx: tx.machines.move_item("d", 1, Place.ON_HAND, Place.RESERVED, NOW),
-        lambda tx: tx.machines.set_temperature("d", 3.5),
-        lambda tx: tx.machines.open_link("d", "journal", 0, "F", Reach.READY),
-        lambda tx: tx.machines.retire_link("d"),
-        lambda tx: tx.machines.keep_ownership(LinkOwnership("d", 1, "F", Reach.BOARD_DOWN)),
+        lambda tx: tx.machines.set_temperature("d", 3.5, NOW),
+        lambda tx: tx.machines.open_link("d", "journal", 0, "F", Reach.READY, now_ms=NOW),
+        lambda tx: tx.machines.retire_link("d", NOW),
+        lambda tx: tx.machines.keep_ownership(LinkOwnership("d", 1, "F", Reach.BOARD_DOWN), NOW),
     ],
 )
 async def test_whatever_is_shown_of_a_machine_wakes_its_listeners(
@@ -239,7 +239,7 @@ async def test_what_is_shown_to_nobody_wakes_nobody(house: Database) -> None:
         await house.write(lambda tx: tx.drops.saw_revision(order(1).id, 9))
         await house.write(lambda tx: fund(tx, "alice", 1, "gift"))
         await house.write(
-            lambda tx: tx.machines.keep_ownership(LinkOwnership("d", 0, "F", Reach.READY))
+            lambda tx: tx.machines.keep_ownership(LinkOwnership("d", 0, "F", Reach.READY), NOW)
         )
         await house.write(lambda tx: tx.frontends.beat(FrontendInstance("F", "here", "1", NOW)))
         await _asleep(house, machines)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -187,7 +188,10 @@ def _share_a_token(tx: Transaction) -> None:
         (lambda tx: tx.machines.update_slot("d", 1, NOW, capacity=-1), "slots_levels"),
         (lambda tx: tx.machines.update("x", enabled=False), "no such machine"),
         (lambda tx: tx.machines.update_slot("d", 9, NOW, price=1), "no such slot"),
-        (lambda tx: tx.machines.open_link("x", "journal", 0, "F", Reach.READY), "no such machine"),
+        (
+            lambda tx: tx.machines.open_link("x", "journal", 0, "F", Reach.READY, now_ms=NOW),
+            "no such machine",
+        ),
     ],
 )
 async def test_a_mistake_of_the_program_cannot_break_the_stock(
@@ -204,7 +208,7 @@ async def test_each_link_has_a_higher_epoch_and_its_agents_journal(storage: Data
     for epoch, journal, sequence in ((1, "journal", 7), (2, "new journal", 0)):
 
         def open_link(tx: Transaction, journal: str = journal, sequence: int = sequence) -> int:
-            return tx.machines.open_link("d", journal, sequence, "F", Reach.READY)
+            return tx.machines.open_link("d", journal, sequence, "F", Reach.READY, now_ms=NOW)
 
         assert await storage.write(open_link) == epoch
         machine = await _machine(storage)
@@ -213,7 +217,7 @@ async def test_each_link_has_a_higher_epoch_and_its_agents_journal(storage: Data
 
 
 async def test_retiring_a_link_counts_the_epoch_and_keeps_the_journal(house: Database) -> None:
-    await house.write(lambda tx: tx.machines.retire_link("d"))
+    await house.write(lambda tx: tx.machines.retire_link("d", NOW))
     machine = await _machine(house)
     assert (machine.epoch, machine.journal_id, machine.reach) == (2, "journal-d", Reach.OFFLINE)
     assert await house.read(lambda tx: tx.machines.ownerships()) == [
@@ -224,19 +228,52 @@ async def test_retiring_a_link_counts_the_epoch_and_keeps_the_journal(house: Dat
 async def test_a_claim_counts_for_the_newest_link_only(house: Database) -> None:
     """Invariant 14: a frontend whose link was superseded says nothing about the machine."""
     await house.write(lambda tx: add_machine(tx, "a"))
-    await house.write(lambda tx: tx.machines.open_link("d", "journal", 0, "F2", Reach.BOARD_DOWN))
+    await house.write(
+        lambda tx: tx.machines.open_link(
+            "d", "journal", 0, "F2", Reach.BOARD_DOWN, now_ms=NOW + 1, agent_version="0.2.0"
+        )
+    )
     newest = LinkOwnership("d", 2, "F2", Reach.BOARD_DOWN)
     other = LinkOwnership("a", 1, "frontend-1", Reach.READY)
     assert await house.read(lambda tx: tx.machines.ownerships()) == [other, newest]
 
     stale = LinkOwnership("d", 1, "frontend-1", Reach.READY)
-    await house.write(lambda tx: tx.machines.keep_ownership(stale))
+    await house.write(lambda tx: tx.machines.keep_ownership(stale, NOW + 2))
     assert await house.read(lambda tx: tx.machines.ownerships()) == [other, newest]
 
     ready = replace(newest, reach=Reach.READY)
-    await house.write(lambda tx: tx.machines.keep_ownership(ready))
+    await house.write(lambda tx: tx.machines.keep_ownership(ready, NOW + 3))
     assert await house.read(lambda tx: tx.machines.ownerships()) == [other, ready]
-    assert (await _machine(house)).reach is Reach.READY
+    machine = await _machine(house)
+    assert (machine.reach, machine.reach_ms) == (Reach.READY, NOW + 3)
+    assert machine.agent_version == "0.2.0"
+
+
+async def test_the_time_of_a_reach_is_that_of_its_last_change(storage: Database) -> None:
+    await storage.write(lambda tx: tx.machines.add("d", "Big Drink", ""))
+    assert (await _machine(storage)).reach_ms is None
+
+    def opened(reach: Reach, now_ms: int) -> Callable[[Transaction], int]:
+        return lambda tx: tx.machines.open_link("d", "journal", 0, "F", reach, now_ms=now_ms)
+
+    steps: list[tuple[Callable[[Transaction], object], int]] = [
+        (opened(Reach.READY, 1), 1),
+        (opened(Reach.READY, 2), 1),
+        (lambda tx: tx.machines.keep_ownership(LinkOwnership("d", 2, "F", Reach.READY), 3), 1),
+        (lambda tx: tx.machines.keep_ownership(LinkOwnership("d", 2, "F", Reach.BOARD_DOWN), 4), 4),
+        (lambda tx: tx.machines.retire_link("d", 5), 5),
+        (lambda tx: tx.machines.retire_link("d", 6), 5),
+        (opened(Reach.BOARD_DOWN, 7), 7),
+    ]
+    for step, since_ms in steps:
+        await storage.write(step)
+        assert (await _machine(storage)).reach_ms == since_ms
+
+
+async def test_the_version_of_the_board_is_kept_and_forgotten(house: Database) -> None:
+    for version in ("tini 1.2", None):
+        await house.write(lambda tx, version=version: tx.machines.set_firmware("d", version))  # type: ignore[misc]
+        assert (await _machine(house)).firmware_version == version
 
 
 async def test_a_journal_is_only_ever_seen_to_grow(house: Database) -> None:
@@ -255,10 +292,14 @@ async def test_a_journal_is_only_ever_seen_to_grow(house: Database) -> None:
 
 
 async def test_the_temperature_is_kept_and_forgotten(house: Database) -> None:
-    await house.write(lambda tx: tx.machines.set_temperature("d", 3.5))
-    assert (await _machine(house)).temperature_celsius == 3.5
-    await house.write(lambda tx: tx.machines.set_temperature("d", None))
-    assert (await _machine(house)).temperature_celsius is None
+    for celsius, since_ms in ((3.5, NOW), (None, None)):
+        await house.write(partial(_set_temperature, celsius))
+        machine = await _machine(house)
+        assert (machine.temperature_celsius, machine.temperature_ms) == (celsius, since_ms)
+
+
+def _set_temperature(celsius: float | None, tx: Transaction) -> None:
+    tx.machines.set_temperature("d", celsius, NOW)
 
 
 ONE = FrontendInstance("F1", "one:1", "0.1", NOW + 1)

@@ -5,6 +5,7 @@ import asyncio
 from drink_frontend.domain.entities import FrontendInstance, Reach
 from drink_frontend.storage.database import Database
 from tests.frontend.admin.conftest import Operator
+from tests.support.books import NOW
 
 
 def test_frontends_are_listed_with_the_machines_linked_to_them(operator: Operator) -> None:
@@ -16,7 +17,9 @@ def test_frontends_are_listed_with_the_machines_linked_to_them(operator: Operato
                 peer = FrontendInstance(f"id of {name}", name, "0.1.0", started_ms)
                 await storage.write(lambda tx, peer=peer: tx.frontends.beat(peer))  # type: ignore[misc]
             await storage.write(
-                lambda tx: tx.machines.open_link("d", "J", 0, "id of there:2", Reach.READY)
+                lambda tx: tx.machines.open_link(
+                    "d", "J", 0, "id of there:2", Reach.READY, now_ms=NOW
+                )
             )
 
     assert operator.admin("frontends").split() == ["frontend", "version", "since", "machines"]

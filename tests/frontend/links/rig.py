@@ -39,6 +39,7 @@ class RecordingAgents(Agents):
         opened: What each agent that opened a link said of itself.
         kept: Sensors and temperature, each time that they were kept.
         complete: Whether the board had listed all its slots, each time.
+        firmware: The board's version, each time.
         counted: Machine and kind of each alarm.
         ended: How many links have ended.
         committed: Set once the epoch of a link is committed.
@@ -50,6 +51,7 @@ class RecordingAgents(Agents):
         self.opened: list[Mapping[str, str]] = []
         self.kept: list[tuple[Mapping[int, Sensor], float | None]] = []
         self.complete: list[bool] = []
+        self.firmware: list[str] = []
         self.counted: list[tuple[str, AlarmKind]] = []
         self.ended = 0
         self.committed = asyncio.Event()
@@ -81,10 +83,19 @@ class RecordingAgents(Agents):
         temperature_celsius: float | None,
         *,
         complete: bool = False,
+        firmware_version: str = "",
     ) -> None:
-        await super().keep_status(machine, epoch, sensors, temperature_celsius, complete=complete)
+        await super().keep_status(
+            machine,
+            epoch,
+            sensors,
+            temperature_celsius,
+            complete=complete,
+            firmware_version=firmware_version,
+        )
         self.kept.append((sensors, temperature_celsius))
         self.complete.append(complete)
+        self.firmware.append(firmware_version)
 
 
 class Rig:

@@ -308,10 +308,13 @@ async def test_status_is_kept_when_it_changes_and_only_then(rig: Rig) -> None:
         BoardStatus(True, {1: Sensor.STOCKED}, 3.5),
         BoardStatus(False, {1: Sensor.STOCKED}, 3.5),
         BoardStatus(True, {1: Sensor.EMPTY}, 3.5),
+        BoardStatus(True, {1: Sensor.EMPTY}, 3.5, "1.2"),
     )
     await rig.answered()
 
-    assert rig.use_cases.kept == [({1: each}, 3.5) for each in (Sensor.STOCKED, Sensor.EMPTY)]
+    kept = [Sensor.STOCKED, Sensor.EMPTY, Sensor.EMPTY]
+    assert rig.use_cases.kept == [({1: each}, 3.5) for each in kept]
+    assert rig.use_cases.firmware == ["", "", "1.2"]
 
 
 async def test_fault_58_a_boards_slots_are_all_known_once_it_is_ready(rig: Rig) -> None:

@@ -17,10 +17,10 @@ from drink_frontend.domain.errors import LinkProtocolError
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links import messages
 from drink_frontend.rpc.link_conversion import (
-    AGENT_VERSION_MAX,
     EVIDENCE_LINES_MAX,
     EVIDENCE_TEXT_MAX,
     IGNORED_SLOTS_MAX,
+    VERSION_MAX,
     agent_message,
     frontend_message,
 )
@@ -155,10 +155,21 @@ def test_fault_22_unknown_values_of_a_newer_agent_are_treated_as_absent() -> Non
     assert agent_message(pb.ConnectRequest()) is None
 
 
-def test_the_version_is_for_people_and_cut() -> None:
-    message = agent_message(hello(agent_version="v" * 1_000))
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("0.2.0", "0.2.0"),
+        ("", ""),
+        ("v" * 1_000, "v" * VERSION_MAX),
+        ("\0 1\x1b[31m.2\n\u202e", "1[31m.2"),
+    ],
+)
+def test_versions_are_for_people_and_cut(said: str, kept: str) -> None:
+    message = agent_message(
+        hello(agent_version=said, board_status=pb.BoardStatus(firmware_version=said))
+    )
     assert isinstance(message, messages.Hello)
-    assert len(message.agent_version) == AGENT_VERSION_MAX
+    assert message.agent_version == message.board_status.firmware_version == kept
 
 
 def test_the_other_messages() -> None:

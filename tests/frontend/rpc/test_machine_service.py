@@ -13,8 +13,10 @@ from tests.support.rpc_frontend import ANN, ROOT, Frontend, read, refused, runni
 async def test_lists_machines_with_their_slots(frontend: Frontend) -> None:
     bench = frontend.bench
     await bench.dispatched()
+    await bench.link(version="0.2.0")
+    sensors = {1: Sensor.STOCKED, 2: Sensor.EMPTY}
     await bench.agents.keep_status(
-        "d", await bench.epoch(), {1: Sensor.STOCKED, 2: Sensor.EMPTY}, 3.5, complete=True
+        "d", await bench.epoch(), sensors, 3.5, complete=True, firmware_version="1.2"
     )
     await bench.reach(Reach.OFFLINE, "ld")
     await bench.machines.change("test", "ld", enabled=False)
@@ -43,17 +45,26 @@ async def test_lists_machines_with_their_slots(frontend: Frontend) -> None:
     for number, slot in enumerate(slots, start=1):
         slot.etag = (await bench.slot("d", number)).etag
         slot.update_time.FromMilliseconds(bench.clock.now_ms())
-    assert big == pb.Machine(
+    expected = pb.Machine(
         name="machines/d",
         display_name="D",
         enabled=True,
         reach=pb.Machine.REACH_READY,
         temperature_celsius=3.5,
         slots=slots,
+        agent_version="0.2.0",
+        firmware_version="1.2",
     )
+    for time in (expected.reach_time, expected.temperature_time):
+        time.FromMilliseconds(bench.clock.now_ms())
+    assert big == expected
     assert little.reach == pb.Machine.REACH_OFFLINE
     assert not little.enabled
+    assert little.HasField("reach_time")
+    # Its agent told no version.
+    assert (little.agent_version, little.firmware_version) == ("", "")
     assert not little.HasField("temperature_celsius")
+    assert not little.HasField("temperature_time")
 
 
 async def test_shows_one_machine(frontend: Frontend) -> None:

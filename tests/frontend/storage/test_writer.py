@@ -61,7 +61,7 @@ def change_and_refuse(tx: Transaction) -> None:
 
 def open_link_and_refuse(tx: Transaction) -> None:
     """Its one statement gives back a row, as a query does."""
-    tx.machines.open_link("d", "journal", 0, "me", Reach.READY)
+    tx.machines.open_link("d", "journal", 0, "me", Reach.READY, now_ms=NOW)
     raise SlotEmptyError("empty")
 
 

@@ -103,3 +103,33 @@ async def test_what_changes_on_a_link_wakes_who_watches_the_machine(bench: Bench
     await watch.aclose()
 
     assert [view.temperature_celsius for view in views] == [None, 4.5]
+
+
+async def test_a_board_s_version_is_kept_until_the_board_is_ready_without_one(
+    bench: Bench,
+) -> None:
+    sensors = {1: Sensor.STOCKED, 2: Sensor.STOCKED}
+    steps = [("1.2", True, "1.2"), ("", False, "1.2"), ("1.3", False, "1.3"), ("", True, None)]
+    for version, complete, kept in steps:
+        await bench.agents.keep_status(
+            "d", 1, sensors, None, complete=complete, firmware_version=version
+        )
+        assert (await bench.machines.get("d")).firmware_version == kept
+
+
+async def test_the_version_is_that_of_the_agent_linked_last_and_empty_if_it_tells_none(
+    bench: Bench,
+) -> None:
+    for version, kept in (("0.1.0", "0.1.0"), ("0.2.0", "0.2.0"), ("", None)):
+        await bench.link(version=version)
+        assert (await bench.machines.get("d")).agent_version == kept
+
+
+async def test_the_temperature_s_time_is_that_of_its_change(bench: Bench) -> None:
+    first_ms = bench.clock.now_ms()
+    await bench.agents.keep_status("d", 1, {}, 4.5)
+    bench.clock.pass_s(60)
+    await bench.agents.keep_status("d", 1, {}, 4.5)
+    assert (await bench.machines.get("d")).temperature_ms == first_ms
+    await bench.agents.keep_status("d", 1, {}, 5.0)
+    assert (await bench.machines.get("d")).temperature_ms == first_ms + 60_000

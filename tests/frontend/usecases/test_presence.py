@@ -16,6 +16,7 @@ from drink_frontend.usecases.links import LinkStatus
 from drink_frontend.usecases.presence import MISSED_BEATS, HeartbeatMonitor, Presence
 from drink_frontend.usecases.settings import PresenceSettings
 from tests.support.bench import FRONTEND, Bench, HandLinks
+from tests.support.books import NOW
 from tests.support.tasks import beside
 
 T = TypeVar("T")
@@ -165,7 +166,7 @@ async def test_fault_17_a_link_that_another_frontend_opened_is_left_alone_and_en
 ) -> None:
     """Invariant 14: the newest link's frontend speaks for the machine."""
     await house.bench.storage.write(
-        lambda tx: tx.machines.open_link("d", "J", 0, OTHER.id, Reach.BOARD_DOWN)
+        lambda tx: tx.machines.open_link("d", "J", 0, OTHER.id, Reach.BOARD_DOWN, now_ms=NOW)
     )
     house.links[OTHER.id].here["d"] = LinkStatus(2, Reach.BOARD_DOWN)
     for presence in (house.me, house.other, house.me):
@@ -236,7 +237,7 @@ async def test_fault_38_while_the_database_is_away_nobody_is_taken_for_dead(hous
 async def test_a_claim_of_a_frontend_that_nobody_knows_is_withdrawn(house: House) -> None:
     """It was taken for dead while it opened the link, and then it did die."""
     await house.bench.storage.write(
-        lambda tx: tx.machines.open_link("ld", "J", 0, "nobody", Reach.READY)
+        lambda tx: tx.machines.open_link("ld", "J", 0, "nobody", Reach.READY, now_ms=NOW)
     )
     await house.other.look()
     assert await house.claim("ld") == (None, Reach.OFFLINE)
@@ -245,7 +246,7 @@ async def test_a_claim_of_a_frontend_that_nobody_knows_is_withdrawn(house: House
 
 async def test_a_frontend_that_stops_withdraws_itself_and_nobody_else(house: House) -> None:
     await house.bench.storage.write(
-        lambda tx: tx.machines.open_link("ld", "J", 0, OTHER.id, Reach.READY)
+        lambda tx: tx.machines.open_link("ld", "J", 0, OTHER.id, Reach.READY, now_ms=NOW)
     )
     await house.me.leave()
     assert await house.peers() == [OTHER.id]

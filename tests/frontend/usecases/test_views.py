@@ -18,6 +18,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.usecases.views import ReadThroughCache, Views
 from tests.support.bench import Bench, BenchDatabase
+from tests.support.books import NOW
 
 LIMIT_S = 20
 
@@ -205,7 +206,7 @@ def _change(bench: Bench, kind: int, which: int, number: int) -> Coroutine[Any, 
         lambda: bench.accounts.change("test", name, admin=number % 2 == 0),
         lambda: bench.reach(Reach.BOARD_DOWN if number % 2 else Reach.READY, machine),
         lambda: bench.storage.write(
-            lambda tx: tx.machines.set_temperature(machine, float(number % 7))
+            lambda tx: tx.machines.set_temperature(machine, float(number % 7), NOW)
         ),
         lambda: bench.link(machine),
     ]

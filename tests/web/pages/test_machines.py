@@ -1,13 +1,36 @@
+import asyncio
 from pathlib import Path
 
 from drink_frontend.usecases.tokens import digest
 from tests.web.pages.test_admin import root
-from tests.web.visitor import House, running_house
+from tests.web.visitor import LIMIT_S, House, running_house
 
 
 async def machine_of(house: House, token: str = "token-of-d") -> str | None:
     """The machine that an agent with the token belongs to."""
     return await house.bench.storage.read(lambda tx: tx.machines.by_token(digest(token)))
+
+
+async def test_a_machine_shows_its_times_and_versions(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin, bench = await root(house), house.bench
+        before = await admin.get("/admin/machines/d")
+        assert "Software of the agent</dt><dd>not known<" in before.text
+        assert "Firmware of the electronics</dt><dd>not told<" in before.text
+        assert "Temperature" not in before.text
+        await bench.link(version="0.2.0")
+        await bench.agents.keep_status(
+            "d", await bench.epoch(), {}, 4.5, firmware_version="tini <1>"
+        )
+        known = house.site.house
+        async with asyncio.timeout(LIMIT_S):
+            while not known.machines["machines/d"].firmware_version:
+                await known.changed(known.version)
+        text = " ".join((await admin.get("/admin/machines/d")).text.split())
+        assert "Software of the agent</dt><dd>0.2.0<" in text
+        assert "<dd>tini &lt;1&gt;<" in text
+        assert "<dd>4.5 °C, since <time" in text
+        assert "So since</dt><dd><time" in text
 
 
 async def test_a_new_token_is_shown_once(tmp_path: Path) -> None:

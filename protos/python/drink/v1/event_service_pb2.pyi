@@ -52,7 +52,7 @@ class Event(_message.Message):
         KIND_MACHINE: Event._Kind.ValueType  # 5
         """A person made or changed a machine: `machine`."""
         KIND_REACH: Event._Kind.ValueType  # 6
-        """A machine's reach, or the agent's link: `machine`."""
+        """A machine's reach, its agent's link, or the version of either: `machine`."""
         KIND_TEMPERATURE: Event._Kind.ValueType  # 7
         """A machine's temperature: `machine`."""
         KIND_SLOT: Event._Kind.ValueType  # 8
@@ -88,7 +88,7 @@ class Event(_message.Message):
     KIND_MACHINE: Event.Kind.ValueType  # 5
     """A person made or changed a machine: `machine`."""
     KIND_REACH: Event.Kind.ValueType  # 6
-    """A machine's reach, or the agent's link: `machine`."""
+    """A machine's reach, its agent's link, or the version of either: `machine`."""
     KIND_TEMPERATURE: Event.Kind.ValueType  # 7
     """A machine's temperature: `machine`."""
     KIND_SLOT: Event.Kind.ValueType  # 8

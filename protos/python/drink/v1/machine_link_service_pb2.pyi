@@ -157,7 +157,9 @@ class Hello(_message.Message):
     has seen means that the journal was put back to an old state.
     """
     agent_version: _builtins.str
-    """Version of the agent's software, for people."""
+    """Version of the agent's software, for people. Of its printable characters
+    the frontend keeps the first 64.
+    """
     @_builtins.property
     def board_status(self) -> Global___BoardStatus:
         """The board and its slots now."""
@@ -500,10 +502,15 @@ class BoardStatus(_message.Message):
     READY_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     TEMPERATURE_CELSIUS_FIELD_NUMBER: _builtins.int
+    FIRMWARE_VERSION_FIELD_NUMBER: _builtins.int
     ready: _builtins.bool
     """Whether the board answers."""
     temperature_celsius: _builtins.float
     """Degrees Celsius, when the board has a thermometer."""
+    firmware_version: _builtins.str
+    """Version of the board's firmware, for people; empty if it does not tell. Of
+    its printable characters the frontend keeps the first 64.
+    """
     @_builtins.property
     def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___BoardStatus.SlotSensor]:
         """Slots that have reported; one that is not listed has not."""
@@ -514,10 +521,11 @@ class BoardStatus(_message.Message):
         ready: _builtins.bool = ...,
         slots: _abc.Iterable[Global___BoardStatus.SlotSensor] | None = ...,
         temperature_celsius: _builtins.float | None = ...,
+        firmware_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius", "temperature_celsius", b"temperature_celsius"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius", "ready", b"ready", "slots", b"slots", "temperature_celsius", b"temperature_celsius"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius", "firmware_version", b"firmware_version", "ready", b"ready", "slots", b"slots", "temperature_celsius", b"temperature_celsius"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__temperature_celsius: _TypeAlias = _typing.Literal["temperature_celsius"]  # noqa: Y015
     _WhichOneofArgType__temperature_celsius: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius"]  # noqa: Y015

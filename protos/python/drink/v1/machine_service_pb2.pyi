@@ -60,6 +60,10 @@ class Machine(_message.Message):
     REACH_FIELD_NUMBER: _builtins.int
     TEMPERATURE_CELSIUS_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
+    REACH_TIME_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_TIME_FIELD_NUMBER: _builtins.int
+    AGENT_VERSION_FIELD_NUMBER: _builtins.int
+    FIRMWARE_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `machines/{machine}`."""
     display_name: _builtins.str
@@ -72,9 +76,28 @@ class Machine(_message.Message):
     """How far a command could get right now."""
     temperature_celsius: _builtins.float
     """Degrees Celsius, when the board has a thermometer."""
+    agent_version: _builtins.str
+    """Version of the software of the agent that was linked last; empty before the
+    first link, or if the agent did not tell.
+    """
+    firmware_version: _builtins.str
+    """Version of the board's firmware; empty if the board does not tell."""
     @_builtins.property
     def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Slot]:
         """In order of their numbers."""
+
+    @_builtins.property
+    def reach_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when `reach` is what it is. Unset if it has not changed since the
+        machine was made, or since the upgrade from a version that did not keep it.
+        """
+
+    @_builtins.property
+    def temperature_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when the temperature is what it is, as far as it was read: while the
+        machine is not REACH_READY, it was read at `reach_time` at the latest. Unset
+        without a temperature, or if a version read it that did not keep the time.
+        """
 
     def __init__(
         self,
@@ -86,10 +109,14 @@ class Machine(_message.Message):
         reach: Global___Machine.Reach.ValueType = ...,
         temperature_celsius: _builtins.float | None = ...,
         slots: _abc.Iterable[Global___Slot] | None = ...,
+        reach_time: _timestamp_pb2.Timestamp | None = ...,
+        temperature_time: _timestamp_pb2.Timestamp | None = ...,
+        agent_version: _builtins.str = ...,
+        firmware_version: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius", "temperature_celsius", b"temperature_celsius"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius", "reach_time", b"reach_time", "temperature_celsius", b"temperature_celsius", "temperature_time", b"temperature_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius", "display_name", b"display_name", "enabled", b"enabled", "location", b"location", "name", b"name", "reach", b"reach", "slots", b"slots", "temperature_celsius", b"temperature_celsius"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius", "agent_version", b"agent_version", "display_name", b"display_name", "enabled", b"enabled", "firmware_version", b"firmware_version", "location", b"location", "name", b"name", "reach", b"reach", "reach_time", b"reach_time", "slots", b"slots", "temperature_celsius", b"temperature_celsius", "temperature_time", b"temperature_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__temperature_celsius: _TypeAlias = _typing.Literal["temperature_celsius"]  # noqa: Y015
     _WhichOneofArgType__temperature_celsius: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius"]  # noqa: Y015

@@ -85,3 +85,12 @@ def test_temperatures_are_reported_in_celsius(degrees: float, unit: str, celsius
     assert readings.status(ready=True).temperature_celsius == celsius
     readings.disconnected()
     assert readings.status(ready=False).temperature_celsius is None
+
+
+def test_the_firmware_is_reported_while_its_board_is_connected() -> None:
+    readings = Readings()
+    assert readings.status(ready=True).firmware_version == ""
+    readings.firmware("1.2")
+    assert readings.status(ready=True).firmware_version == "1.2"
+    readings.disconnected()
+    assert readings.status(ready=False).firmware_version == ""

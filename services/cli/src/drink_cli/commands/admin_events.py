@@ -13,6 +13,7 @@ from drink.v1 import event_service_pb2 as pb
 from drink.v1 import item_service_pb2 as items
 from drink.v1 import machine_service_pb2 as machines
 from drink_cli.api import Api
+from drink_cli.commands.machines import celsius
 from drink_cli.context import command, shared
 from drink_cli.errors import CallError, CommandError, Exit
 from drink_cli.text import local_time, reach_word, short, state_word
@@ -114,9 +115,13 @@ def _account(account: accounts.Account) -> str:
 
 
 def _machine(machine: machines.Machine) -> str:
-    words = [reach_word(machine.reach)]
+    since = local_time(machine.reach_time)
+    words = [reach_word(machine.reach) + (f" since {since}" if since else "")]
     if machine.HasField("temperature_celsius"):
-        words.append(f"{machine.temperature_celsius:.1f} °C")
+        since = local_time(machine.temperature_time)
+        words.append(f"{celsius(machine)}" + (f" since {since}" if since else ""))
+    words += [f"agent {machine.agent_version}"] * bool(machine.agent_version)
+    words += [f"firmware {machine.firmware_version}"] * bool(machine.firmware_version)
     return ", ".join(words + ["out of service"] * (not machine.enabled))
 
 

@@ -7,17 +7,30 @@ from typing import Annotated, Any
 import typer
 
 from drink.v1 import machine_service_pb2 as pb
+from drink_cli.commands.machines import celsius, machine_facts
 from drink_cli.context import RequestId, command, shared
 from drink_cli.errors import CommandError, Exit
 from drink_cli.filters import Before, Since, time_range
 from drink_cli.purchase import slot_name
-from drink_cli.text import MOVEMENTS, iso_time, local_time, movement_word, reach_word, short
+from drink_cli.text import MOVEMENTS, iso_time, local_time, movement_word, short
 
 machines = typer.Typer(help="Machines.", no_args_is_help=True, rich_markup_mode=None)
 slots = typer.Typer(help="Slots of machines.", no_args_is_help=True, rich_markup_mode=None)
 
 COUNT_MAX = 10_000
 """Most items in one slot, as the server has it."""
+
+MACHINE_COLUMNS = {
+    "machine": "MACHINE",
+    "display_name": "NAME",
+    "reach": "REACH",
+    "reach_since": "SINCE",
+    "temperature": "TEMP",
+    "temperature_since": "SINCE",
+    "agent_version": "AGENT",
+    "firmware_version": "FIRMWARE",
+    "service": "SERVICE",
+}
 
 MOVEMENT_COLUMNS = {
     "time": "TIME",
@@ -50,6 +63,23 @@ ItemNumber = Annotated[
         help="The item that it sells, with that one's name and price; 0 for its own.",
     ),
 ]
+
+
+@machines.command("list")
+@command
+def list_machines(context: typer.Context) -> None:
+    """Show each machine's reach and temperature, since when they are so, and its versions."""
+    options = shared(context)
+    with options.api() as api:
+        found = api.call(api.machines.ListMachines, pb.ListMachinesRequest()).machines
+    rows = [_facts(each) for each in found]
+    if not options.output.is_json:
+        for row, machine in zip(rows, found, strict=True):
+            row["reach_since"] = local_time(machine.reach_time)
+            row["temperature"] = celsius(machine)
+            row["temperature_since"] = local_time(machine.temperature_time)
+            row["service"] = None if machine.enabled else "out of service"
+    options.output.rows(rows, MACHINE_COLUMNS, "there are no machines")
 
 
 @machines.command("add")
@@ -361,7 +391,7 @@ def _facts(machine: pb.Machine) -> dict[str, Any]:
         "display_name": machine.display_name,
         "location": machine.location,
         "enabled": machine.enabled,
-        "reach": reach_word(machine.reach),
+        **machine_facts(machine),
         "slots": [short(slot.name) for slot in machine.slots],
     }
 

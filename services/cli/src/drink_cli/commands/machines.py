@@ -7,7 +7,7 @@ import typer
 from drink.v1 import machine_service_pb2 as pb
 from drink_cli.context import command, shared
 from drink_cli.errors import CallError, CommandError, Exit
-from drink_cli.text import reach_word, short
+from drink_cli.text import iso_time, local_time, reach_word, short
 
 COLUMNS = {
     "slot": "SLOT",
@@ -17,6 +17,7 @@ COLUMNS = {
     "state": "STATE",
     "machine": "MACHINE",
     "temperature": "TEMP",
+    "since": "NOT READY SINCE",
 }
 
 
@@ -27,6 +28,25 @@ def slot_state(machine: pb.Machine, slot: pb.Slot) -> str:
     if machine.reach != pb.Machine.REACH_READY:
         return reach_word(machine.reach)
     return "ready" if slot.available > 0 else "sold out"
+
+
+def machine_facts(machine: pb.Machine) -> dict[str, Any]:
+    """How far a command gets to a machine, and what its agent and board report, as JSON values."""
+    has_temperature = machine.HasField("temperature_celsius")
+    return {
+        "reach": reach_word(machine.reach),
+        "reach_time": iso_time(machine.reach_time),
+        "temperature_celsius": machine.temperature_celsius if has_temperature else None,
+        "temperature_time": iso_time(machine.temperature_time),
+        "agent_version": machine.agent_version,
+        "firmware_version": machine.firmware_version,
+    }
+
+
+def celsius(machine: pb.Machine) -> str | None:
+    """A machine's temperature for people; None without one."""
+    known = machine.HasField("temperature_celsius")
+    return f"{machine.temperature_celsius:.1f} °C" if known else None
 
 
 def slot_facts(machine: pb.Machine, slot: pb.Slot) -> dict[str, Any]:
@@ -40,9 +60,7 @@ def slot_facts(machine: pb.Machine, slot: pb.Slot) -> dict[str, Any]:
         "state": slot_state(machine, slot),
         "machine": machine.display_name or short(machine.name),
         "location": machine.location,
-        "temperature_celsius": machine.temperature_celsius
-        if machine.HasField("temperature_celsius")
-        else None,
+        **machine_facts(machine),
     }
 
 
@@ -61,12 +79,21 @@ def machines(
         else:
             request = pb.GetMachineRequest(name=f"machines/{machine}")
             found = [api.call_public(api.machines.GetMachine, request).machine]
-    rows = [slot_facts(each, slot) for each in found for slot in each.slots]
-    if not options.output.is_json:
-        for row in rows:
-            celsius = row["temperature_celsius"]
-            row["temperature"] = None if celsius is None else f"{celsius:.1f} °C"
+    rows = [
+        slot_facts(each, slot) | ({} if options.output.is_json else _cells(each))
+        for each in found
+        for slot in each.slots
+    ]
     options.output.rows(rows, COLUMNS, "there are no machines")
+
+
+def _cells(machine: pb.Machine) -> dict[str, Any]:
+    """What the table shows of a slot's machine."""
+    is_ready = machine.reach == pb.Machine.REACH_READY
+    return {
+        "temperature": celsius(machine),
+        "since": None if is_ready else local_time(machine.reach_time),
+    }
 
 
 @command

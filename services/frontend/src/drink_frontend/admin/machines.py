@@ -148,6 +148,27 @@ def list_machines(context: typer.Context) -> None:
             for slot in each.slots
         ],
     )  # fmt: skip
+    typer.echo()
+    table(
+        (
+            "machine", "name", "reach", "since", "temperature", "since", "agent", "firmware",
+            "enabled",
+        ),
+        [
+            (
+                each.name,
+                each.display_name,
+                each.reach,
+                moment(each.reach_ms),
+                None if each.temperature_celsius is None else f"{each.temperature_celsius:.1f} C",
+                moment(each.temperature_ms),
+                each.agent_version,
+                each.firmware_version,
+                "yes" if each.enabled else "no",
+            )
+            for each in known
+        ],
+    )  # fmt: skip
     for each in known:
         for slot in each.slots:
             if slot.low_stock:

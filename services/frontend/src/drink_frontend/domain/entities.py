@@ -128,6 +128,11 @@ class Machine:
         journal_sequence: Highest record number seen of that journal.
         temperature_celsius: Reported by its board; None without a thermometer.
         reach: How far a command would get, as reported by the frontend that has its newest link.
+        reach_ms: Since when; None if it has not changed since the machine was made, or since the
+            upgrade from a version that did not keep it.
+        temperature_ms: Since when the temperature is what it is; None if that is not known.
+        agent_version: Of the agent that opened the newest link; None if that is not known.
+        firmware_version: Of its board; None if the board does not report it.
         slots: Its slots, as far as they were read with it.
     """
 
@@ -140,6 +145,10 @@ class Machine:
     journal_sequence: int
     temperature_celsius: float | None
     reach: Reach = Reach.OFFLINE
+    reach_ms: int | None = None
+    temperature_ms: int | None = None
+    agent_version: str | None = None
+    firmware_version: str | None = None
     slots: tuple[Slot, ...] = ()
 
     def slot(self, number: int) -> Slot | None:

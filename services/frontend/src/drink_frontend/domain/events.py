@@ -26,7 +26,7 @@ class EventKind(StrEnum):
     MACHINE = "MACHINE"
     """A machine was created or changed by a person."""
     REACH = "REACH"
-    """A machine's agent or board became reachable, or no longer is."""
+    """A machine's agent or board became reachable, or no longer is, or has another version."""
     TEMPERATURE = "TEMPERATURE"
     """A machine's thermometer showed another temperature."""
     SLOT = "SLOT"

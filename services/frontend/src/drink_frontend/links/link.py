@@ -344,6 +344,7 @@ class Link:
             status.sensors,
             status.temperature_celsius,
             complete=status.ready,
+            firmware_version=status.firmware_version,
         )
         self._kept, self._listed = status, listed
 

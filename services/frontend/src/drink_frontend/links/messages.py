@@ -17,6 +17,8 @@ class BoardStatus:
     sensors: Mapping[int, Sensor] = field(default_factory=dict)
     """By slot number, up to the highest valid number."""
     temperature_celsius: float | None = None
+    firmware_version: str = ""
+    """Empty if the board does not report it, or has not yet."""
     ignored_slots: tuple[int, ...] = ()
     """Reported slots with an invalid number."""
 

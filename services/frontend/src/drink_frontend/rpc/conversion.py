@@ -328,6 +328,10 @@ def machine_message(machine: Machine) -> machine_service_pb2.Machine:
         reach=_REACHES[machine.reach],
         temperature_celsius=machine.temperature_celsius,
         slots=[slot_message(slot) for slot in machine.slots],
+        reach_time=optional_timestamp(machine.reach_ms),
+        temperature_time=optional_timestamp(machine.temperature_ms),
+        agent_version=machine.agent_version or "",
+        firmware_version=machine.firmware_version or "",
     )
 
 

@@ -28,8 +28,8 @@ EVIDENCE_TEXT_MAX = 200
 IGNORED_SLOTS_MAX = 8
 """Most slots above the highest number that the log lists."""
 
-AGENT_VERSION_MAX = 64
-"""Characters kept of an agent's version."""
+VERSION_MAX = 64
+"""Characters kept of the version of an agent or a board."""
 
 _Wire = machine_link_service_pb2
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -106,7 +106,7 @@ def _hello(hello: _Wire.Hello) -> messages.Hello:
         boot_id=_id(hello.boot_id, "hello.boot_id"),
         journal_id=_id(hello.journal_id, "hello.journal_id"),
         journal_sequence=_natural(hello.journal_sequence, "hello.journal_sequence"),
-        agent_version=hello.agent_version[:AGENT_VERSION_MAX],
+        agent_version=_version(hello.agent_version),
         board_status=_board_status(hello.board_status),
     )
 
@@ -178,8 +178,14 @@ def _board_status(status: _Wire.BoardStatus) -> messages.BoardStatus:
         ready=status.ready,
         sensors={slot: sensor for slot, sensor in slots.items() if 1 <= slot <= SLOT_MAX},
         temperature_celsius=temperature,
+        firmware_version=_version(status.firmware_version),
         ignored_slots=tuple(ignored[:IGNORED_SLOTS_MAX]),
     )
+
+
+def _version(text: str) -> str:
+    # Shown to people, and a database need not accept every character.
+    return "".join(filter(str.isprintable, text))[:VERSION_MAX].strip()
 
 
 def _sensor(wire: int) -> Sensor:

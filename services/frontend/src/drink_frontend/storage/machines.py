@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import permutations
+from typing import Any
 
-from sqlalchemy import bindparam, case, delete, func, null, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, func, null, select, update
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import (
@@ -93,32 +94,52 @@ _UPDATE = Statement(
 _SET_TEMPERATURE = Statement(
     update(machines)
     .where(_NAMED)
-    .values(temperature_celsius=bindparam("celsius"))
+    .values(temperature_celsius=bindparam("celsius"), temperature_ms=bindparam("read_ms"))
     .returning(*_MACHINE_ROW.columns)
 )
+_SET_FIRMWARE = Statement(
+    update(machines)
+    .where(_NAMED)
+    .values(firmware_version=bindparam("version"))
+    .returning(*_MACHINE_ROW.columns)
+)
+
+
+def _reach_to(reach: ColumnElement[Any]) -> dict[Any, ColumnElement[Any]]:
+    """Sets the reach, and with another one its time to the parameter `now_ms`."""
+    since = case((machines.c.reach == reach, machines.c.reach_ms), else_=bindparam("now_ms"))
+    return {machines.c.reach: reach, machines.c.reach_ms: since}
+
+
 _OPEN_LINK = Statement(
     update(machines)
     .where(_NAMED)
     .values(
-        epoch=machines.c.epoch + constant(1),
-        journal_id=bindparam("journal_id"),
-        journal_sequence=bindparam("journal_sequence"),
-        frontend=bindparam("frontend"),
-        reach=bindparam("reach"),
+        {
+            machines.c.epoch: machines.c.epoch + constant(1),
+            machines.c.journal_id: bindparam("journal_id"),
+            machines.c.journal_sequence: bindparam("journal_sequence"),
+            machines.c.frontend: bindparam("frontend"),
+            machines.c.agent_version: bindparam("agent_version"),
+        }
+        | _reach_to(bindparam("reach"))
     )
     .returning(*_MACHINE_ROW.columns)
 )
 _RETIRE_LINK = Statement(
     update(machines)
     .where(_NAMED)
-    .values(epoch=machines.c.epoch + constant(1), frontend=null(), reach=constant(Reach.OFFLINE))
+    .values(
+        {machines.c.epoch: machines.c.epoch + constant(1), machines.c.frontend: null()}
+        | _reach_to(constant(Reach.OFFLINE))
+    )
     .returning(*_MACHINE_ROW.columns)
 )
 _OWNERSHIPS = Statement(_OWNERSHIP.select().order_by(machines.c.name))
 _KEEP_OWNERSHIP = Statement(
     update(machines)
     .where(_NAMED, machines.c.epoch == bindparam("epoch"))
-    .values(frontend=bindparam("frontend"), reach=bindparam("reach"))
+    .values({machines.c.frontend: bindparam("frontend")} | _reach_to(bindparam("reach")))
     .returning(*_MACHINE_ROW.columns)
 )
 _SAW_JOURNAL = Statement(
@@ -383,13 +404,28 @@ class MachineTable:
         )
         self._slot_changed(row, EventKind.STOCK)
 
-    def set_temperature(self, name: str, celsius: float | None) -> None:
-        """Stores the last reading of the board's thermometer."""
-        row = self._executor.one(_SET_TEMPERATURE, name=name, celsius=celsius)
+    def set_temperature(self, name: str, celsius: float | None, now_ms: int) -> None:
+        """Stores another reading of the board's thermometer; None if there is none any more."""
+        read_ms = None if celsius is None else now_ms
+        row = self._executor.one(_SET_TEMPERATURE, name=name, celsius=celsius, read_ms=read_ms)
         self._changed(row, EventKind.TEMPERATURE)
 
+    def set_firmware(self, name: str, version: str | None) -> None:
+        """Stores another version of the board's firmware; None if the board reports none."""
+        self._changed(
+            self._executor.one(_SET_FIRMWARE, name=name, version=version), EventKind.REACH
+        )
+
     def open_link(
-        self, name: str, journal_id: str, journal_sequence: int, frontend: str, reach: Reach
+        self,
+        name: str,
+        journal_id: str,
+        journal_sequence: int,
+        frontend: str,
+        reach: Reach,
+        *,
+        now_ms: int,
+        agent_version: str | None = None,
     ) -> int:
         """Increments the machine's epoch, stores the link's owner, and returns the epoch."""
         row = self._executor.one(
@@ -399,18 +435,21 @@ class MachineTable:
             journal_sequence=journal_sequence,
             frontend=frontend,
             reach=reach.value,
+            now_ms=now_ms,
+            agent_version=agent_version,
         )
         return self._changed(row, EventKind.REACH).epoch
 
-    def retire_link(self, name: str) -> None:
+    def retire_link(self, name: str, now_ms: int) -> None:
         """Increments the machine's epoch, so that no drop is dispatched on its present link."""
-        self._changed(self._executor.one(_RETIRE_LINK, name=name), EventKind.REACH)
+        row = self._executor.one(_RETIRE_LINK, name=name, now_ms=now_ms)
+        self._changed(row, EventKind.REACH)
 
     def ownerships(self) -> Sequence[LinkOwnership]:
         """The owner of each machine's newest link, sorted by machine."""
         return [_OWNERSHIP.read(row) for row in self._executor.all(_OWNERSHIPS)]
 
-    def keep_ownership(self, ownership: LinkOwnership) -> None:
+    def keep_ownership(self, ownership: LinkOwnership, now_ms: int) -> None:
         """Stores the owner of a link and its reach, unless there is a newer link."""
         row = self._executor.one(
             _KEEP_OWNERSHIP,
@@ -418,6 +457,7 @@ class MachineTable:
             epoch=ownership.epoch,
             frontend=ownership.frontend,
             reach=ownership.reach.value,
+            now_ms=now_ms,
         )
         if row is not None:
             self._changed(row, EventKind.REACH)

@@ -47,7 +47,7 @@ from drink_frontend.storage.columns import (
     text_column,
 )
 
-SCHEMA_REVISION = "0013"
+SCHEMA_REVISION = "0014"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -222,6 +222,10 @@ machines = Table(
     # No foreign key: a frontend that was removed by mistake continues to open links.
     text_column("frontend", null=True),
     text_column("reach"),
+    column("reach_ms", null=True),
+    column("temperature_ms", null=True),
+    text_column("agent_version", null=True),
+    text_column("firmware_version", null=True),
     UniqueConstraint("token_digest"),
     check("flags", "enabled IN (0, 1)"),
     check("counts", "epoch >= 0 AND journal_sequence >= 0"),

@@ -87,7 +87,7 @@ class Agents:
             machine: The machine.
             journal: Id of its agent's journal, and number of the last durable record in it.
             reach: How far a command gets on the link.
-            agent: What else the agent reports about itself, for the audit log.
+            agent: What else the agent reports about itself, for the audit log: `agent_version`.
 
         Raises:
             MachineNotFoundError: there is no such machine.
@@ -125,7 +125,13 @@ class Agents:
                 )
                 wanted = []
             epoch = tx.machines.open_link(
-                machine, journal_id, journal_sequence, self._frontend, reach
+                machine,
+                journal_id,
+                journal_sequence,
+                self._frontend,
+                reach,
+                now_ms=now_ms,
+                agent_version=agent.get("agent_version") or None,
             )
             rivals = _record_rivals(tx, machine, agent, now_ms, self._two_agents_alarm_s)
             records.add(AuditKind.LINK_OPENED, {"epoch": epoch, "journal_id": journal_id, **agent})
@@ -167,8 +173,9 @@ class Agents:
         temperature_celsius: float | None,
         *,
         complete: bool = False,
+        firmware_version: str = "",
     ) -> None:
-        """Stores the sensors and temperature that a machine's board reports.
+        """Stores the sensors, temperature and version that a machine's board reports.
 
         A sensor closes and opens its slot; it never changes a count. One that disagrees with the
         count is kept in the audit log for a person to look at, and so are slots that the machine
@@ -180,6 +187,7 @@ class Agents:
             sensors: By slot.
             temperature_celsius: None without a thermometer.
             complete: Whether the board has listed all its slots.
+            firmware_version: Empty if the board does not report it, or has not yet.
 
         Raises:
             LinkSupersededError: `epoch` is not the machine's newest link.
@@ -194,7 +202,11 @@ class Agents:
             known = tx.machines.get(machine)
             assert known is not None
             if temperature_celsius != known.temperature_celsius:
-                tx.machines.set_temperature(machine, temperature_celsius)
+                tx.machines.set_temperature(machine, temperature_celsius, now_ms)
+            # A board that is not complete may report its version later.
+            firmware = firmware_version or (None if complete else known.firmware_version)
+            if firmware != known.firmware_version:
+                tx.machines.set_firmware(machine, firmware)
             unlisted = _unlisted(known, sensors) if complete else ()
             if unlisted and unlisted != self._unlisted.get(machine):
                 lists = {"slots": list(unlisted), "listed": sorted(sensors)}

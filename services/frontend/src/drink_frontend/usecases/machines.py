@@ -399,7 +399,7 @@ class Machines:
         def keep(tx: Transaction) -> Machine:
             _machine(tx, name)
             tx.machines.update(name, token_digest=token_digest)
-            tx.machines.retire_link(name)
+            tx.machines.retire_link(name, now_ms)
             self._audit(tx, actor, name, now_ms, {"token": fact})
             return _machine(tx, name)
 

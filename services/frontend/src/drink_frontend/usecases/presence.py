@@ -161,7 +161,7 @@ class Presence:
             self._links.supersede(claim.machine, claim.epoch)
         truths = [(claim, self._truth(claim, known)) for claim in claims]
         if mended := [truth for claim, truth in truths if truth != claim]:
-            await self._storage.write(partial(_keep, mended))
+            await self._storage.write(partial(_keep, mended, self._clock.now_ms()))
 
     def _truth(self, claim: LinkOwnership, known: Collection[str]) -> LinkOwnership:
         """What should be kept instead of `claim`, as far as it can be known here."""
@@ -178,10 +178,11 @@ class Presence:
         Raises:
             StorageUnavailableError: the database does not answer; the others will notice.
         """
+        now_ms = self._clock.now_ms()
 
         def leave(tx: Transaction) -> None:
             mine = [claim for claim in tx.machines.ownerships() if claim.frontend == self._me.id]
-            _keep([_claim(claim, None, Reach.OFFLINE) for claim in mine], tx)
+            _keep([_claim(claim, None, Reach.OFFLINE) for claim in mine], now_ms, tx)
             for peer in tx.frontends.list():
                 if peer.id == self._me.id:
                     tx.frontends.remove(peer)
@@ -201,9 +202,9 @@ def _claim(claim: LinkOwnership, frontend: str | None, reach: Reach) -> LinkOwne
     return replace(claim, frontend=None if reach is Reach.OFFLINE else frontend, reach=reach)
 
 
-def _keep(claims: Iterable[LinkOwnership], tx: Transaction) -> None:
+def _keep(claims: Iterable[LinkOwnership], now_ms: int, tx: Transaction) -> None:
     for claim in claims:
-        tx.machines.keep_ownership(claim)
+        tx.machines.keep_ownership(claim, now_ms)
 
 
 def _remove(peer: FrontendInstance, tx: Transaction) -> bool:

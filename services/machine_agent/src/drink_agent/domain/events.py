@@ -68,6 +68,8 @@ class BoardStatus:
     lost."""
     temperature_celsius: float | None = None
     """None without a thermometer, and while the board is lost."""
+    firmware_version: str = ""
+    """Of the board; empty if the board does not tell it, or has not yet."""
 
 
 @dataclass(frozen=True, slots=True)

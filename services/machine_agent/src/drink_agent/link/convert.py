@@ -171,4 +171,5 @@ def _board_status(status: BoardStatus) -> pb.BoardStatus:
             for slot, sensor in sorted(status.sensors.items())
         ],
         temperature_celsius=status.temperature_celsius,
+        firmware_version=status.firmware_version,
     )

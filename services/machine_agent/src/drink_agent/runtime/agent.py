@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -176,6 +176,7 @@ class Agent:
                 "ready": board.ready,
                 "problem": self._board.problem,
                 "temperature_celsius": board.temperature_celsius,
+                "firmware_version": board.firmware_version or None,
                 "slots": {str(slot): sensor.value for slot, sensor in board.sensors.items()},
             },
             "drops": {
@@ -316,7 +317,7 @@ class Agent:
         """Gives the board's newest status to the dispenser and the link, before the next event."""
         board = self._board.status
         usable = not self._disk_full and self._stopping_since is None
-        status = BoardStatus(board.ready and usable, board.sensors, board.temperature_celsius)
+        status = replace(board, ready=board.ready and usable)
         if status == self._status:
             return
         if status.ready != self._status.ready:

@@ -148,6 +148,8 @@ def _status_lines(status: BoardStatus) -> Iterator[str]:
         yield "no slot has reported"
     if status.temperature_celsius is not None:
         yield f"{status.temperature_celsius:.1f} degrees Celsius"
+    if status.firmware_version:
+        yield f"firmware {status.firmware_version}"
 
 
 class _BoardLogPrinter(logging.Handler):

@@ -187,6 +187,7 @@ class Readings:
     def __init__(self) -> None:
         self._sensors: MappingProxyType[int, Sensor] = MappingProxyType({})
         self._temperature_celsius: float | None = None
+        self._firmware_version = ""
         self.fresh: dict[int, Sensor] = {}
         """Readings of this connection by slot; only these are evidence."""
         self.read_at: dict[int, float] = {}
@@ -209,8 +210,9 @@ class Readings:
         return any(at < then for at in self.read_at.values())
 
     def disconnected(self) -> None:
-        """Forgets the temperature; sensors keep their last reading until the next one."""
+        """Forgets temperature and firmware; sensors keep their reading until the next one."""
         self._temperature_celsius = None
+        self._firmware_version = ""
 
     def slot(self, slot: int, now: float, *, stocked: bool) -> Sensor:
         """Records the reading of a slot's sensor and returns it."""
@@ -231,9 +233,13 @@ class Readings:
         celsius = (degrees - 32) * 5 / 9 if unit == "fahrenheit" else degrees
         self._temperature_celsius = round(celsius, 2)
 
+    def firmware(self, version: str) -> None:
+        """Records the version of the firmware, of a board that tells it."""
+        self._firmware_version = version
+
     def status(self, *, ready: bool) -> BoardStatus:
         """Returns all readings as the board's status."""
-        return BoardStatus(ready, self._sensors, self._temperature_celsius)
+        return BoardStatus(ready, self._sensors, self._temperature_celsius, self._firmware_version)
 
 
 def is_power_of_ten(number: int) -> bool:
