@@ -308,8 +308,9 @@ async def test_status_is_kept_when_it_changes_and_only_then(rig: Rig) -> None:
         BoardStatus(True, {1: Sensor.STOCKED}, 3.5),
         BoardStatus(False, {1: Sensor.STOCKED}, 3.5),
         BoardStatus(True, {1: Sensor.EMPTY}, 3.5),
-        BoardStatus(True, {1: Sensor.EMPTY}, 3.5, "1.2"),
     )
+    await rig.answered()
+    rig.agent.say(BoardStatus(True, {1: Sensor.EMPTY}, 3.5, "1.2"))
     await rig.answered()
 
     kept = [Sensor.STOCKED, Sensor.EMPTY, Sensor.EMPTY]
