@@ -1,4 +1,4 @@
-"""The contract of `MachineTable` and `FrontendTable`."""
+"""The contract of `MachineTable`."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from drink_frontend.domain.entities import FrontendInstance, LinkOwnership, Machine, Reach, Slot
+from drink_frontend.domain.entities import LinkOwnership, Machine, Reach, Slot
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.stock import STOCK_MAX, Place, Sensor
 from drink_frontend.storage.database import Database
@@ -300,29 +300,3 @@ async def test_the_temperature_is_kept_and_forgotten(house: Database) -> None:
 
 def _set_temperature(celsius: float | None, tx: Transaction) -> None:
     tx.machines.set_temperature("d", celsius, NOW)
-
-
-ONE = FrontendInstance("F1", "one:1", "0.1", NOW + 1)
-TWO = FrontendInstance("F2", "two:2", "0.1", NOW)
-
-
-async def beat(storage: Database, frontend: FrontendInstance) -> None:
-    await storage.write(lambda tx: tx.frontends.beat(frontend))
-
-
-async def test_a_frontend_makes_itself_known_and_beats(storage: Database) -> None:
-    for frontend in (ONE, TWO, ONE):
-        await beat(storage, frontend)
-    assert await storage.read(lambda tx: tx.frontends.list()) == [
-        replace(TWO, beats=1),
-        replace(ONE, beats=2),
-    ]
-
-
-async def test_a_frontend_is_removed_unless_it_has_beaten_since(storage: Database) -> None:
-    for frontend in (ONE, TWO, ONE):
-        await beat(storage, frontend)
-    assert not await storage.write(lambda tx: tx.frontends.remove(replace(ONE, beats=1)))
-    assert await storage.write(lambda tx: tx.frontends.remove(replace(ONE, beats=2)))
-    assert not await storage.write(lambda tx: tx.frontends.remove(replace(ONE, beats=2)))
-    assert await storage.read(lambda tx: tx.frontends.list()) == [replace(TWO, beats=1)]

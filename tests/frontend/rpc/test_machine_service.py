@@ -22,6 +22,30 @@ async def test_lists_machines_with_their_slots(frontend: Frontend) -> None:
     await bench.machines.change("test", "ld", enabled=False)
     answer = await frontend.call(pb.ListMachinesRequest())
     big, little = answer.machines
+    expected = pb.Machine(
+        name="machines/d",
+        display_name="D",
+        enabled=True,
+        reach=pb.Machine.REACH_READY,
+        temperature_celsius=3.5,
+        slots=await _slots_of_d(frontend),
+        agent_version="0.2.0",
+        firmware_version="1.2",
+    )
+    for time in (expected.reach_time, expected.temperature_time):
+        time.FromMilliseconds(bench.clock.now_ms())
+    assert big == expected
+    assert little.reach == pb.Machine.REACH_OFFLINE
+    assert not little.enabled
+    assert little.HasField("reach_time")
+    # Its agent told no version.
+    assert (little.agent_version, little.firmware_version) == ("", "")
+    assert not little.HasField("temperature_celsius")
+    assert not little.HasField("temperature_time")
+
+
+async def _slots_of_d(frontend: Frontend) -> list[pb.Slot]:
+    bench = frontend.bench
     slots = [
         pb.Slot(
             name="machines/d/slots/1",
@@ -45,26 +69,7 @@ async def test_lists_machines_with_their_slots(frontend: Frontend) -> None:
     for number, slot in enumerate(slots, start=1):
         slot.etag = (await bench.slot("d", number)).etag
         slot.update_time.FromMilliseconds(bench.clock.now_ms())
-    expected = pb.Machine(
-        name="machines/d",
-        display_name="D",
-        enabled=True,
-        reach=pb.Machine.REACH_READY,
-        temperature_celsius=3.5,
-        slots=slots,
-        agent_version="0.2.0",
-        firmware_version="1.2",
-    )
-    for time in (expected.reach_time, expected.temperature_time):
-        time.FromMilliseconds(bench.clock.now_ms())
-    assert big == expected
-    assert little.reach == pb.Machine.REACH_OFFLINE
-    assert not little.enabled
-    assert little.HasField("reach_time")
-    # Its agent told no version.
-    assert (little.agent_version, little.firmware_version) == ("", "")
-    assert not little.HasField("temperature_celsius")
-    assert not little.HasField("temperature_time")
+    return slots
 
 
 async def test_shows_one_machine(frontend: Frontend) -> None:

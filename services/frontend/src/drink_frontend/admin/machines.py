@@ -149,6 +149,20 @@ def list_machines(context: typer.Context) -> None:
         ],
     )  # fmt: skip
     typer.echo()
+    _show_reach(known)
+    for each in known:
+        for slot in each.slots:
+            if slot.low_stock:
+                typer.echo(f"{each.name} {slot.number}: low stock, {slot.available} left")
+    for record in contested:
+        typer.echo(
+            f"{record.machine}: two agents ran as this machine's at {moment(record.at_ms)},"
+            f" from {' and '.join(_addresses(record)) or 'unknown addresses'}; stop one of them"
+        )
+
+
+def _show_reach(known: Sequence[KnownMachine]) -> None:
+    """Shows how far a command gets to each machine, and what its agent and board report."""
     table(
         (
             "machine", "name", "reach", "since", "temperature", "since", "agent", "firmware",
@@ -169,15 +183,6 @@ def list_machines(context: typer.Context) -> None:
             for each in known
         ],
     )  # fmt: skip
-    for each in known:
-        for slot in each.slots:
-            if slot.low_stock:
-                typer.echo(f"{each.name} {slot.number}: low stock, {slot.available} left")
-    for record in contested:
-        typer.echo(
-            f"{record.machine}: two agents ran as this machine's at {moment(record.at_ms)},"
-            f" from {' and '.join(_addresses(record)) or 'unknown addresses'}; stop one of them"
-        )
 
 
 def _sensor(machine: KnownMachine, slot: Slot) -> str:

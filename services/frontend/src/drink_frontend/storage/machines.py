@@ -1,15 +1,14 @@
-"""Machines, their slots, their links, and the frontends that have these links."""
+"""Machines, their slots and their links."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import permutations
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, delete, func, null, select, update
+from sqlalchemy import ColumnElement, bindparam, case, func, null, select, update
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import (
-    FrontendInstance,
     LinkOwnership,
     Machine,
     Queue,
@@ -23,7 +22,7 @@ from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping, if_given, plain
 from drink_frontend.storage.statements import Executor, Row, Statement, constant
-from drink_frontend.storage.tables import IS_OPEN, drops, frontends, machines, slots
+from drink_frontend.storage.tables import IS_OPEN, drops, machines, slots
 
 _MACHINE_ROW = RowMapping(Machine, machines)
 _SLOT_ROW = RowMapping(Slot, slots)
@@ -218,17 +217,6 @@ _MOVE_ITEM = {
     )
     for source, target in permutations(Place, 2)
 }
-
-_FRONTEND = RowMapping(FrontendInstance, frontends)
-_FRONTEND_NAMED = frontends.c.id == bindparam("id")
-_LIST_FRONTENDS = Statement(_FRONTEND.select().order_by(frontends.c.started_ms, frontends.c.id))
-_ADD_FRONTEND = Statement(_FRONTEND.insert(beats=constant(1)))
-_BEAT = Statement(
-    update(frontends).where(_FRONTEND_NAMED).values(beats=frontends.c.beats + constant(1))
-)
-_REMOVE_FRONTEND = Statement(
-    delete(frontends).where(_FRONTEND_NAMED, frontends.c.beats == bindparam("beats"))
-)
 
 
 class MachineTable:
@@ -482,33 +470,6 @@ class MachineTable:
         slot = _SLOT_ROW.read(row)
         self._touched.machines.add(slot.machine)
         self._touched.notes.note(kind, slot)
-
-
-class FrontendTable:
-    """The frontends that serve on this database, in one unit of work.
-
-    Args:
-        executor: Runs its statements.
-    """
-
-    __slots__ = ("_executor",)
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
-    def list(self) -> Sequence[FrontendInstance]:
-        """All of them, in the order of their starts."""
-        return [_FRONTEND.read(row) for row in self._executor.all(_LIST_FRONTENDS)]
-
-    def beat(self, frontend: FrontendInstance) -> None:
-        """Increments the heartbeats of a frontend; inserts it first if it is missing."""
-        if not self._executor.run(_BEAT, id=frontend.id):
-            self._executor.run(_ADD_FRONTEND, **_FRONTEND.parameters(frontend))
-
-    def remove(self, frontend: FrontendInstance) -> bool:
-        """Removes a frontend without a new heartbeat since `frontend` was read; whether it did."""
-        removed = self._executor.run(_REMOVE_FRONTEND, id=frontend.id, beats=frontend.beats)
-        return removed == 1
 
 
 def _machine(row: Row, slot_rows: Iterable[Row]) -> Machine:

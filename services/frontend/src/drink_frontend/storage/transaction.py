@@ -14,9 +14,10 @@ from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.columns import rights_on
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.events import EventTable
+from drink_frontend.storage.frontends import FrontendTable
 from drink_frontend.storage.items import ItemTable
 from drink_frontend.storage.ledger import LedgerTable
-from drink_frontend.storage.machines import FrontendTable, MachineTable
+from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.preferences import PreferenceTable
 from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.statements import Executor, Statement

@@ -104,14 +104,7 @@ class Agents:
             if heard is not None:
                 tx.machines.saw_journal(machine, *heard)
             known = machine_named(tx, machine)
-            wanted = [
-                *tx.drops.in_state(State.DISPATCHED, machine),
-                *(
-                    drop
-                    for drop in tx.drops.in_state(State.UNKNOWN, machine)
-                    if drop.cause is Cause.AGENT_LOST
-                ),
-            ]
+            wanted = _wanted(tx, machine)
             if not _journal_intact(known, journal_id, journal_sequence):
                 kept = records.allows(AuditKind.JOURNAL_REPLACED)
                 _lose_proof(
@@ -230,6 +223,14 @@ class Agents:
         if complete:
             self._unlisted[machine] = unlisted
         self._alarms.caused(machine, caused, recordable)
+
+
+def _wanted(tx: Transaction, machine: str) -> list[Drop]:
+    """The machine's drops whose outcome its agent may still report."""
+    lost = (
+        drop for drop in tx.drops.in_state(State.UNKNOWN, machine) if drop.cause is Cause.AGENT_LOST
+    )
+    return [*tx.drops.in_state(State.DISPATCHED, machine), *lost]
 
 
 def _unlisted(machine: Machine, sensors: Mapping[int, Sensor]) -> tuple[int, ...]:
