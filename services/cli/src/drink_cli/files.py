@@ -41,6 +41,17 @@ def write_private(path: Path, text: str) -> None:
     _sync_folder(path.parent)
 
 
+def create_private(path: Path) -> int:
+    """Creates an empty file that only its owner can read, durably; returns its descriptor.
+
+    Raises:
+        OSError: it cannot be made, or there is one.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    _sync_folder(path.parent)
+    return descriptor
+
+
 def remove(path: Path) -> bool:
     """Removes a file durably; returns whether there was one."""
     try:

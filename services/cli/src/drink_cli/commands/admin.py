@@ -6,6 +6,7 @@ from drink_cli.commands.admin_alarms import alarm, alarms
 from drink_cli.commands.admin_drops import drops
 from drink_cli.commands.admin_events import events
 from drink_cli.commands.admin_export import export
+from drink_cli.commands.admin_import import import_house
 from drink_cli.commands.admin_items import item
 from drink_cli.commands.admin_machines import machines, slots
 from drink_cli.commands.admin_users import credits_, users
@@ -24,4 +25,5 @@ admin.add_typer(drops, name="drops")
 admin.command()(alarms)
 admin.command()(events)
 admin.command()(export)
+admin.command("import")(import_house)
 admin.add_typer(alarm, name="alarm")

@@ -10,6 +10,7 @@ from drink.v1 import machine_service_pb2 as pb
 from drink_cli.commands.machines import celsius, machine_facts
 from drink_cli.context import RequestId, command, shared
 from drink_cli.errors import CommandError, Exit
+from drink_cli.files import create_private
 from drink_cli.filters import Before, Since, time_range
 from drink_cli.purchase import slot_name
 from drink_cli.text import MOVEMENTS, iso_time, local_time, movement_word, short
@@ -380,7 +381,7 @@ def _kind(word: str) -> pb.StockMovement.Kind.ValueType:
 
 def _new_file(path: Path) -> int:
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        return create_private(path)
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}", Exit.USAGE) from None
 
