@@ -19,7 +19,8 @@ def test_an_unknown_drop_is_decided_with_its_evidence(
     listed = administrator("admin", "drops", "list", "--state", "unknown").output
     assert unknown in listed
     evidence = administrator("admin", "drops", "show", unknown).output
-    assert "BOARD_SILENT" in evidence
+    assert "cause BOARD_SILENT" in evidence
+    assert "   +0.000 s  sent      31" in evidence
 
     why = ("--why", "I looked into the machine")
     decided = administrator("admin", "drops", "resolve", unknown, fell, *why)

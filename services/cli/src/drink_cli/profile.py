@@ -1,20 +1,24 @@
 """Profiles: which server the commands talk to, and the token for it.
 
-`config.toml` names the servers; each token is a file of its own that only its owner can read.
+`config.toml` names the servers; each token is in the keyring of the desktop, or in a file of its
+own that only its owner can read.
 """
 
 import json
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from drink_cli import keyrings
 from drink_cli.errors import CommandError, Exit
 from drink_cli.files import config_folder, remove, state_folder, write_private
+from drink_cli.keyrings import KeyringError
 
 DEFAULT_NAME = "default"
 DEFAULT_SERVER = "localhost:50051"
@@ -34,12 +38,14 @@ class Profile:
         authority: PEM file of the authority that signed the server's certificate; None for those
             that the system trusts.
         plain: Whether to talk without TLS to a server that is not on this computer.
+        keyring: Whether the token is in the keyring; None if no login has decided it.
     """
 
     name: str = DEFAULT_NAME
     server: str = DEFAULT_SERVER
     authority: Path | None = None
     plain: bool = False
+    keyring: bool | None = None
 
     @property
     def uses_tls(self) -> bool:
@@ -61,7 +67,7 @@ class Profile:
         """The token of the last login, or of `DRINK_TOKEN`; empty if there is none.
 
         Raises:
-            CommandError: it can be read by others, or is no token.
+            CommandError: it can be read by others, or is no token, or the keyring is locked.
         """
         token = os.environ.get("DRINK_TOKEN", "").strip()
         if not token:
@@ -71,6 +77,14 @@ class Profile:
         return token
 
     def _stored_token(self) -> str:
+        if self.keyring:
+            try:
+                return keyrings.read(self._keyring_user)
+            except KeyringError as error:
+                raise CommandError(
+                    f"{error}; unlock it, or `drink login --no-keyring` keeps a token in a file",
+                    Exit.LOGIN,
+                ) from None
         path = self._token_file
         try:
             if path.stat().st_mode & 0o077:
@@ -81,13 +95,60 @@ class Profile:
         except FileNotFoundError:
             return ""
 
-    def store_token(self, token: str) -> None:
-        """Keeps the token for later commands, in a file with mode 0600."""
-        write_private(self._token_file, token + "\n")
+    def store_token(self, token: str) -> "Profile":
+        """Keeps the token for later commands, in the keyring or a file with mode 0600.
+
+        Where the keyring cannot be used the token goes to the file, and this is told once: the
+        profile then has the file, until a login asks for the keyring again.
+
+        Returns:
+            The profile with the place of its token.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        is_in_keyring = self._store_in_keyring(token)
+        if is_in_keyring:
+            remove(self._token_file)
+        else:
+            write_private(self._token_file, token + "\n")
+        return replace(self, keyring=is_in_keyring)
+
+    def _store_in_keyring(self, token: str) -> bool | None:
+        """Whether the keyring has the token; None if there is none and nobody wanted one."""
+        if self.keyring is False:
+            return False
+        failure = "there is no keyring, or drink-cli[keyring] is not installed"
+        try:
+            if keyrings.is_there(any_backend=bool(self.keyring)):
+                keyrings.store(self._keyring_user, token)
+                return True
+        except KeyringError as error:
+            failure = str(error)
+        else:
+            if self.keyring is None:
+                return None
+        sys.stderr.write(f"drink: {failure}; the token is kept in {self._token_file}\n")
+        return False
 
     def forget_token(self) -> bool:
-        """Removes the stored token; returns whether there was one."""
-        return remove(self._token_file)
+        """Removes the stored token; returns whether there was one.
+
+        Raises:
+            CommandError: the keyring cannot be used.
+        """
+        was_there = remove(self._token_file)
+        if self.keyring:
+            try:
+                return keyrings.forget(self._keyring_user) or was_there
+            except KeyringError as error:
+                raise CommandError(f"{error}; the token is still in it", Exit.FAULT) from None
+        return was_there
+
+    @property
+    def _keyring_user(self) -> str:
+        # With the server, so that no other one is ever sent the token.
+        return f"{self.name}@{self.server}"
 
 
 def load_profile(name: str | None = None) -> Profile:
@@ -117,17 +178,21 @@ def load_profile(name: str | None = None) -> Profile:
     profile = _profile(chosen, table)
     if server and _with_port(server) != profile.server:
         # The profile's token belongs to the profile's server and must not be sent to another one.
-        return _profile(re.sub(r"[^A-Za-z0-9]+", "-", f"at-{server}")[:32], {"server": server})
+        other = re.sub(r"[^A-Za-z0-9]+", "-", f"at-{server}")[:32]
+        known = profiles.get(other, {}) if isinstance(profiles, dict) else {}
+        return _profile(other, {"server": server, "keyring": known.get("keyring")})
     return profile
 
 
-def make_profile(name: str, server: str, authority: Path | None, plain: bool) -> Profile:
+def make_profile(
+    name: str, server: str, authority: Path | None, plain: bool, keyring: bool | None = None
+) -> Profile:
     """A profile from what was given on the command line.
 
     Raises:
         CommandError: the server's address is wrong, or the file cannot be read.
     """
-    table: dict[str, Any] = {"server": server, "plain": plain}
+    table: dict[str, Any] = {"server": server, "plain": plain, "keyring": keyring}
     if authority is not None:
         table["authority"] = str(authority.absolute())
     return _profile(name, table)
@@ -142,6 +207,8 @@ def save_profile(profile: Profile) -> None:
         table["authority"] = str(profile.authority)
     if profile.plain:
         table["plain"] = True
+    if profile.keyring is not None:
+        table["keyring"] = profile.keyring
     profiles[profile.name] = table
     default = settings.get("default", profile.name)
     lines = [f"default = {json.dumps(default)}"]
@@ -163,11 +230,13 @@ def _read() -> Mapping[str, Any]:
 
 def _profile(name: str, table: Mapping[str, Any]) -> Profile:
     server, authority = table.get("server", DEFAULT_SERVER), table.get("authority")
-    plain = table.get("plain", False)
+    plain, keyring = table.get("plain", False), table.get("keyring")
     if not isinstance(server, str) or not isinstance(plain, bool):
         raise CommandError(
             f"profile {name}: `server` is a text, `plain` is true or false", Exit.USAGE
         )
+    if not isinstance(keyring, bool | None):
+        raise CommandError(f"profile {name}: `keyring` is true or false", Exit.USAGE)
     if authority is not None and not isinstance(authority, str):
         raise CommandError(f"profile {name}: `authority` is the path of a file", Exit.USAGE)
     return Profile(
@@ -175,6 +244,7 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
         server=_with_port(server),
         authority=None if authority is None else Path(authority),
         plain=plain,
+        keyring=keyring,
     )
 
 

@@ -3,6 +3,7 @@
 import getpass
 import sys
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,6 +78,14 @@ def login(
     card: Annotated[
         bool, typer.Option("--card", help="Log in with a card's number instead.")
     ] = False,
+    keyring: Annotated[
+        bool | None,
+        typer.Option(
+            "--keyring/--no-keyring",
+            help="Keep the token in the keyring, or in a file; the keyring where there is one.",
+            show_default=False,
+        ),
+    ] = None,
     scope: Annotated[Scope, typer.Option(help="What the login may be used for.")] = Scope.ALL,
     name: Annotated[
         str, typer.Option("--name", metavar="TEXT", help="What to call the login in lists.")
@@ -91,6 +100,8 @@ def login(
         raise CommandError("--ibutton or --card", Exit.USAGE)
     options = shared(context)
     profile = _profile_to_log_in(options.profile_name, server, authority, plain)
+    if keyring is not None:
+        profile = replace(profile, keyring=keyring)
     if ibutton:
         request = pb.LoginRequest(ibutton=asked_secret("iButton: "))
     elif card:
@@ -107,8 +118,7 @@ def login(
     with Api(profile) as api:
         response = api.call_public(api.accounts.Login, request, limit_s=LOGIN_LIMIT_S)
     try:
-        profile.store_token(response.token)
-        save_profile(profile)
+        save_profile(profile.store_token(response.token))
     except OSError as error:
         raise CommandError(f"the login cannot be kept: {error}", Exit.FAULT) from None
     options.output.result(
@@ -163,7 +173,9 @@ def password(context: typer.Context) -> None:
     )
     with options.api() as api:
         response = api.call(api.accounts.ChangePassword, request, limit_s=LOGIN_LIMIT_S)
-        api.profile.store_token(response.token)
+        stored = api.profile.store_token(response.token)
+        if stored != api.profile:
+            save_profile(stored)
     options.output.result(
         {"expires": iso_time(response.expire_time)},
         "the password is changed; every other login has ended",

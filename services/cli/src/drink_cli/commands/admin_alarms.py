@@ -1,13 +1,12 @@
 """Commands of administrators for alarms."""
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from drink.v1 import alarm_service_pb2 as pb
-from drink_cli.commands.admin_drops import plain_facts
+from drink_cli.commands.admin_drops import facts_words, plain_facts
 from drink_cli.context import command, shared
 from drink_cli.text import iso_time, local_time, short
 
@@ -62,7 +61,7 @@ def alarms(
             **row,
             "about": short(each.subject),
             "last": local_time(each.last_time),
-            "what": json.dumps(row["facts"], ensure_ascii=False),
+            "what": facts_words(row["facts"]),
         }
         for row, each in zip(facts, found, strict=True)
     ]

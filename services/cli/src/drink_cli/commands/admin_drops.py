@@ -1,6 +1,7 @@
 """Commands of administrators for everybody's drops."""
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -69,10 +70,13 @@ def show_drop(context: typer.Context, name: DropName) -> None:
         return
     options.output.say(f"{short(drop.account)}: {drop_sentence(drop)}")
     for record in records:
-        evidence = json.dumps(plain_facts(record.facts), ensure_ascii=False)
+        facts = plain_facts(record.facts)
+        evidence = facts.pop("evidence", None) or {}
         options.output.say(
-            f"{local_time(record.create_time)}  {record.kind}  {record.actor}  {evidence}"
+            f"{local_time(record.create_time)}  {record.kind}  {record.actor}: {facts_words(facts)}"
         )
+        for sentence in _evidence(evidence):
+            options.output.say(f"    {sentence}")
 
 
 @drops.command("resolve")
@@ -136,6 +140,32 @@ def _record(record: pb.DropRecord) -> dict[str, Any]:
         "actor": record.actor,
         "facts": plain_facts(record.facts),
     }
+
+
+def _evidence(facts: dict[str, Any]) -> Iterator[str]:
+    """What an agent saw, in sentences: each line between it and the board, then the rest."""
+    for line in facts.pop("lines", ()):
+        offset_s = line.pop("offset_ms", 0) / 1_000
+        text, direction = line.pop("text", ""), str(line.pop("direction", "")).lower()
+        more = f" ({facts_words(line)})" if line else ""
+        yield f"{offset_s:+9.3f} s  {direction:<8}  {text}{more}"
+    if words := facts_words(facts):
+        yield words
+
+
+def facts_words(facts: dict[str, Any]) -> str:
+    """Facts as words: `cause BOARD_SILENT, slot 2`; without those that say nothing."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_fact_word(value)}"
+        for name, value in sorted(facts.items())
+        if value not in (None, "", [], {})
+    )
+
+
+def _fact_word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
 
 
 def plain_facts(facts: Struct) -> Any:

@@ -12,14 +12,14 @@ from drink_cli.errors import CommandError, Exit
 from drink_cli.files import data_folder
 
 FILES = (
-    ("~/.config/drink/config.toml", "The profiles: server, authority, plain."),
-    ("~/.local/state/drink/tokens/PROFILE", "The token; only its owner can read it."),
+    ("~/.config/drink/config.toml", "The profiles: server, authority, plain, keyring."),
+    ("~/.local/state/drink/tokens/PROFILE", "The token, unless the keyring has it."),
     ("~/.local/state/drink/purchases/PROFILE/", "Purchases whose end was not seen."),
 )
 VARIABLES = (
     ("DRINK_PROFILE", "The profile to use, as --profile."),
     ("DRINK_SERVER", "Another server, with a login of its own."),
-    ("DRINK_TOKEN", "A token for scripts, instead of the file."),
+    ("DRINK_TOKEN", "A token for scripts, instead of the file or keyring."),
     ("NO_COLOR", "If set, no colours."),
     ("XDG_CONFIG_HOME, XDG_STATE_HOME", "Other places for the files."),
 )
