@@ -175,6 +175,16 @@ class LocalSystem:
         """Brings the database to the schema of the frontend's version."""
         run([*self._frontend_command, "migrate"], self.folder)
 
+    def exchange_frontend(self, commands: Path) -> None:
+        """Takes another version of the frontend, which does not run now.
+
+        Args:
+            commands: Folder of its commands.
+        """
+        assert not self.frontend.running
+        self._frontend_commands = commands
+        self.frontend = Process("frontend", [*self._frontend_command, "serve"], self.folder)
+
     def start(self) -> None:
         """Starts everything and waits until every machine could drop a can."""
         for board in self.boards.values():

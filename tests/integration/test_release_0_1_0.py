@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from drink.v1.drop_service_pb2 import Drop
+from drink.v1.machine_service_pb2 import ListMachinesRequest
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
 from scripts.books import compare
-from scripts.processes import BIN, ProcessFailedError
+from scripts.processes import BIN, ProcessFailedError, run
 from tests.integration.audited_system import (
     ALICE,
     COUPLE,
@@ -21,7 +22,10 @@ from tests.integration.audited_system import (
     outcome,
     verify,
 )
+from tests.integration.test_events import sales
 from tests.integration.test_first_can import client_of_readme
+from tests.integration.test_several_frontends import MACHINES, PLAN
+from tests.integration.two_frontends import TwoFrontendSystem
 from tests.releases import release
 from tests.support import programs
 from tests.support.books import found, token
@@ -145,6 +149,46 @@ def test_the_first_release_does_not_find_a_token_with_some_rights_only(
         sys.executable, "-c", LOOK_UP, released.parent / "site", settings.path, *Scope
     )
     assert looked.stdout.splitlines() == ["ALL alice", "DROP nobody", "READ nobody"], looked.stderr
+
+
+def test_fault_39_two_frontends_of_the_first_release_are_exchanged_while_people_buy(
+    tmp_path: Path, released: Path
+) -> None:
+    """All stop for the migration, which frontends of before neither survive nor start after."""
+    with TwoFrontendSystem(
+        tmp_path / "system", PLAN, frontend_commands=released, agent_commands=released
+    ) as system:
+        system.install()
+        system.start()
+        system.begin()
+        system.link("d", system)
+        system.link("ld", system.other)
+        alices = system.at_both(ALICE)
+        before = [alice.drop("d/1") for alice in alices]
+        with sales([(alices, ["ld/1"]), (alices[::-1], ["s/1"])]):
+            with pytest.raises(ProcessFailedError, match="stop all of them first"):
+                run(["drink-frontend", "--config=frontend.toml", "migrate"], system.folder)
+            before += [alice.drop("d/1") for alice in alices]
+            for each in system.both:
+                each.frontend.stop()
+            for each in system.both:
+                each.exchange_frontend(BIN)
+            system.migrate()
+            with pytest.raises(ProcessFailedError, match="newer schema revision"):
+                run(
+                    [str(released / "drink-frontend"), "--config=frontend.toml", "serve"],
+                    system.folder,
+                )
+            system.revive()
+            for each in system.both:
+                each.wait_ready(*MACHINES)
+            after = [alice.drop("d/1") for alice in alices]
+        assert [outcome(alices[1].get(drop.name)) for drop in before + after] == [DISPENSED] * 6
+        for alice in alices:
+            found = alice.call(alice.machines.ListMachines, ListMachinesRequest()).machines
+            assert {machine.agent_version for machine in found} == {release.FIRST}
+            alice.close()
+        system.audit()
 
 
 def test_fault_39_a_database_of_the_first_release_is_upgraded_with_its_drops_for_good(

@@ -14,11 +14,11 @@ from drink_frontend.storage.settings import StorageSettings
 from scripts.client import Client
 from scripts.local_system import LocalSystem
 from scripts.plan import Plan, UserPlan
-from scripts.processes import Process, wait_until
+from scripts.processes import BIN, Process, wait_until
 from scripts.proxy import FaultProxy
 from tests.integration.audited_system import AuditedSystem
 from tests.support.ports import with_own_ports
-from tests.support.postgres import fresh_postgres
+from tests.support.postgres import empty_postgres, fresh_postgres
 
 BEAT_S = 0.5
 """Seconds between a frontend's beats."""
@@ -31,10 +31,11 @@ class SecondFrontend(LocalSystem):
         folder: Where its files are.
         plan: That of the system.
         storage: The database.
+        frontend_commands: Folder of the frontend's commands.
     """
 
-    def __init__(self, folder: Path, plan: Plan, storage: str) -> None:
-        super().__init__(folder, with_own_ports(plan))
+    def __init__(self, folder: Path, plan: Plan, storage: str, frontend_commands: Path) -> None:
+        super().__init__(folder, with_own_ports(plan), frontend_commands=frontend_commands)
         self._database = storage
 
     @property
@@ -48,20 +49,38 @@ class TwoFrontendSystem(AuditedSystem):
     Args:
         folder: Where its files are.
         plan: What it consists of.
+        frontend_commands: Folder of the frontends' commands; this environment's by default.
+        agent_commands: Folder of the agents' commands; likewise.
     """
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
-        self.settings: StorageSettings = fresh_postgres()
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        *,
+        frontend_commands: Path = BIN,
+        agent_commands: Path = BIN,
+    ) -> None:
+        is_present = frontend_commands == BIN
+        self.settings: StorageSettings = fresh_postgres() if is_present else empty_postgres()
         plan = replace(
             plan,
             frontend={**plan.frontend, "presence": f"beat_interval_s = {BEAT_S}"},
         )
-        super().__init__(folder, plan, folder)
+        super().__init__(
+            folder,
+            plan,
+            folder,
+            frontend_commands=frontend_commands,
+            agent_commands=agent_commands,
+        )
         server = urlsplit(str(self.settings.url))
         assert server.port is not None
         self.to_database = FaultProxy(server.port)
         """Between the first frontend and the database."""
-        self.other = SecondFrontend(folder / "other", plan, f'url = "{self.settings.url}"')
+        self.other = SecondFrontend(
+            folder / "other", plan, f'url = "{self.settings.url}"', frontend_commands
+        )
         self.ways = {
             machine.name: {each.rpc_port: FaultProxy(each.rpc_port) for each in self.both}
             for machine in plan.machines

@@ -161,3 +161,20 @@ def test_a_role_that_may_not_make_tables_is_told(settings: StorageSettings) -> N
     with pytest.raises(StorageError, match="cannot be migrated: permission denied"):
         migrate(StorageSettings(url=url))
     execute(settings, f"DROP ROLE {name}")
+
+
+def test_fault_39_a_migration_is_refused_beside_frontends_that_cannot_live_with_it(
+    settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would sell beside the rules of the new schema."""
+    before_alarms.migrate_to_release(settings, monkeypatch)
+    before = schema(settings)
+    assert settings.url is not None
+    with (
+        psycopg.connect(settings.url, application_name="drink-frontend"),
+        pytest.raises(SchemaError, match=r"1 connections of frontends .* stop all"),
+    ):
+        migrate(settings)
+    assert schema(settings) == before
+    migrate(settings)
+    assert schema(settings) != before

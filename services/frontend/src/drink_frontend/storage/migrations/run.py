@@ -36,7 +36,8 @@ def migrate(settings: StorageSettings) -> Sequence[str]:
 
     Raises:
         DatabaseLockedError: a frontend has the database open, on SQLite.
-        SchemaError: its schema is too new for this program.
+        SchemaError: its schema is too new for this program, or frontends that run on it, on
+            PostgreSQL, cannot live with the migrated one.
         StorageError: the file is no database, or the database cannot be reached or written.
     """
     if settings.url is None:
@@ -115,10 +116,27 @@ def _on_postgres(settings: StorageSettings) -> Iterator[Connection]:
         # The advisory lock excludes other migrations, the table lock excludes the turns of running
         # frontends; before the first migration that table does not exist.
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
-        if MigrationContext.configure(connection).get_current_revision() is not None:
+        former = MigrationContext.configure(connection).get_current_revision()
+        if former is not None:
             connection.exec_driver_sql("LOCK TABLE alembic_version IN EXCLUSIVE MODE")
         yield connection
+        oldest = connection.exec_driver_sql(OLDEST).scalar()
+        if former is not None and oldest is not None and oldest > former:
+            _check_alone(connection, oldest)
+
+
+def _check_alone(connection: Connection, oldest: str) -> None:
+    """Refuses, and so undoes, a migration that connected frontends cannot live with."""
+    sessions = connection.exec_driver_sql(_SESSIONS).scalar()
+    if sessions:
+        raise SchemaError(
+            f"{sessions} connections of frontends or their commands are open, and the schema needs"
+            f" programs of revision {oldest} or newer: stop all of them first"
+        )
 
 
 _MIGRATING = 0x6472696E6B
 """Key of the advisory lock: the letters of 'drink' in ASCII."""
+_SESSIONS = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+    AND application_name = current_setting('application_name') AND pid <> pg_backend_pid()"""
+"""Counts the other connections of frontends: this program names all of its connections alike."""
