@@ -1,6 +1,7 @@
 """The page in a real browser, against real services and emulated boards."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -19,6 +20,7 @@ from tests.web.people import (
     press_later,
     reaches,
 )
+from tests.web.test_images import SVG, file
 
 pytestmark = needs_browser
 
@@ -335,6 +337,56 @@ def test_an_administrator_restocks_a_machine(browser: Browser, house: LocalSyste
         admin.fill("#put-s-2", "3")
         admin.click("form[action$='/s'] button")
         expect(admin.locator("[role=status].note")).to_have_text("Snack is filled.")
+
+
+def test_an_administrator_gives_an_item_a_picture(
+    browser: Browser, house: LocalSystem, tmp_path: Path
+) -> None:
+    (tmp_path / "can.png").write_bytes(file("PNG", (800, 400)))
+    (tmp_path / "can.svg").write_bytes(SVG)
+    (tmp_path / "large.png").write_bytes(bytes(50_000_000))
+    with person(browser, house, ADMIN, size="phone", scripts=False) as admin:
+        admin.goto("/admin/items")
+        admin.fill("[name=name]", "Jolt")
+        admin.fill("[name=price]", "60")
+        admin.click("main form button")
+        path = admin.url.removeprefix(house.origin).partition("?")[0]
+        for name, told in (("can.svg", "no picture"), ("large.png", "too large")):
+            admin.set_input_files("[name=picture]", tmp_path / name)
+            admin.click("form[enctype] button")
+            expect(admin.locator("[role=alert]:visible")).to_contain_text(told)
+        admin.set_input_files("[name=picture]", tmp_path / "can.png")
+        admin.click("form[enctype] button")
+        expect(admin.locator("h1")).to_have_text("Jolt")
+        admin.goto("/admin/machines/ld/1")
+        admin.select_option("[name=sold_item]", label="Jolt · 60 credits")
+        admin.click("main form button >> nth=0")
+        expect(admin.locator("[role=status].note")).to_be_visible()
+    with person(browser, house, ADMIN, size="phone") as admin:
+        for each in ("/admin/items", path, "/admin/machines/ld/1"):
+            keeps_to_wcag(admin, each)
+        admin.goto(path)
+        admin.set_input_files("[name=picture]", tmp_path / "large.png")
+        admin.click("form[enctype] button")
+        # Told before anything is sent.
+        expect(admin.locator("#picture-large")).to_be_visible()
+        admin.goto("/")
+        expect(admin.locator("#tile-ld-1 img")).to_have_attribute("alt", "Jolt")
+        assert admin.evaluate("document.querySelector('#tile-ld-1 img').naturalWidth") == 512
+        assert violations(admin) == []
+
+
+def test_an_administrator_sees_what_happens(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house) as page, person(browser, house, ADMIN, size="phone") as admin:
+        keeps_to_wcag(admin, "/admin/events?kind=drops")
+        press(page, "d-1")
+        drop = page.url.removeprefix(house.origin).partition("?")[0]
+        row = admin.locator(f"#events a[href='/admin{drop}']")
+        expect(row.first).to_be_visible(timeout=LIMIT_MS)
+        reaches(page, "dispensed")
+        expect(admin.locator("#events li").first).to_contain_text("fell", timeout=LIMIT_MS)
+        assert violations(admin) == []
+        assert not is_too_wide(admin)
 
 
 def test_the_token_of_an_agent_needs_a_confirmation(browser: Browser, house: LocalSystem) -> None:

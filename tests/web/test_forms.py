@@ -5,7 +5,7 @@ import pytest
 from starlette.requests import Request
 
 from drink_web.errors import PageError
-from drink_web.forms import FIELDS_MAX, local_path, read_form
+from drink_web.forms import FIELDS_MAX, local_path, read_form, read_upload
 
 FORM = b"application/x-www-form-urlencoded"
 
@@ -66,3 +66,38 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for() -> None:
 )
 def test_only_this_page_is_gone_to(text: str, expected: str) -> None:
     assert local_path(text) == expected
+
+
+UPLOAD = b"multipart/form-data; boundary=x"
+FILE = (
+    b'--x\r\nContent-Disposition: form-data; name="note"\r\n\r\nhi\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\ncontent\r\n--x--\r\n'
+)
+
+
+async def test_a_file_is_read_with_its_fields() -> None:
+    fields, content = await read_upload(request(FILE, UPLOAD), "file", bytes_max=7, limit_s=5)
+    assert (fields, content) == ({"note": "hi"}, b"content")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (FILE, FORM, 415),
+        (FILE, b"multipart/form-data", 400),
+        (FILE.replace(b"content", b"x" * 8), UPLOAD, 413),
+        (FILE + b"x" * 9_000, UPLOAD, 413),
+        (b"--y\r\n", UPLOAD, 400),
+    ],
+)
+async def test_other_uploads_are_refused(body: bytes, kind: bytes, status: int) -> None:
+    with pytest.raises(PageError) as caught:
+        await read_upload(request(body, kind), "file", bytes_max=7, limit_s=5)
+    assert caught.value.status == status
+
+
+async def test_an_upload_that_does_not_arrive_is_not_waited_for() -> None:
+    sent = request(FILE[:90], UPLOAD, ends=False)
+    with pytest.raises(PageError) as caught:
+        await read_upload(sent, "file", bytes_max=7, limit_s=0.01)
+    assert caught.value.status == 408

@@ -2,7 +2,11 @@ import asyncio
 from pathlib import Path
 
 from drink_frontend.domain.entities import Reach
+from drink_web.pictures import Pictures
+from drink_web.settings import PictureSettings
+from tests.support.rpc_frontend import ROOT
 from tests.support.tasks import cancel
+from tests.web.test_pictures import PICTURE, item
 from tests.web.visitor import LIMIT_S, away_house, running_house
 
 
@@ -59,3 +63,13 @@ async def test_a_frontend_that_ends_is_noticed_and_what_was_known_stays(tmp_path
             while known.is_current:
                 await known.changed(known.version)
         assert list(known.machines) == ["machines/d", "machines/ld"]
+
+
+async def test_pictures_that_change_elsewhere_are_told_after_a_while(tmp_path: Path) -> None:
+    async with running_house(tmp_path, pictures={"refresh_s": 0.05}) as house:
+        known = house.site.house
+        name = await item(house)
+        await Pictures(house.site.api, PictureSettings()).set(name, PICTURE, ROOT)
+        async with asyncio.timeout(LIMIT_S):
+            while name not in known.pictures.known:
+                await known.changed(known.version)

@@ -189,3 +189,48 @@ async def test_many_events_come_in_responses_of_a_page() -> None:
             seen += [event.account.posted_credits for event in response.events]
         assert seen == list(range(201, 261))
         assert responses > 1
+
+
+async def test_the_past_is_listed_newest_first_and_a_watch_goes_on_from_it(
+    frontend: Frontend,
+) -> None:
+    watch, _ = await watching(frontend, ROOT)
+    await frontend.bench.place()
+    happened = await events(watch, 3)
+    found: list[pb.Event] = []
+    request = pb.ListEventsRequest(page_size=2, machine="machines/d")
+    pages = 0
+    while True:
+        answer = await frontend.call(request, ROOT)
+        assert len(answer.events) <= 2
+        found += answer.events
+        pages += 1
+        request.page_token = answer.next_page_token
+        if not answer.next_page_token:
+            break
+    about_d = [event for event in reversed(happened) if event.kind != KIND.KIND_CREDITS]
+    assert found[: len(about_d)] == about_d
+    assert pages >= len(found) / 2
+    later, _ = await watching(frontend, ROOT, cursor=answer.cursor)
+    await frontend.bench.place("r2")
+    assert [event.kind for event in await events(later, 3)] == [each.kind for each in happened]
+
+
+async def test_users_list_what_they_may_watch(frontend: Frontend) -> None:
+    await frontend.bench.place()
+    own = (await frontend.call(pb.ListEventsRequest(), ANN)).events
+    assert KIND.KIND_DROP in {event.kind for event in own}
+    others = (await frontend.call(pb.ListEventsRequest(), BOB)).events
+    assert KIND.KIND_DROP not in {event.kind for event in others}
+    stock = [event for event in others if event.kind == KIND.KIND_STOCK]
+    assert {event.actor for event in stock} == {""}
+    for request, reason in (
+        (pb.ListEventsRequest(kinds=[KIND.KIND_ALARM]), "ADMIN_REQUIRED"),
+        (pb.ListEventsRequest(account="accounts/ann"), "NOT_OWNER"),
+        (pb.ListEventsRequest(page_token="x"), "FIELD_INVALID"),
+        (pb.ListEventsRequest(page_size=-1), "FIELD_INVALID"),
+        (pb.ListEventsRequest(kinds=[KIND.KIND_UNSPECIFIED]), "FIELD_INVALID"),
+        (pb.ListEventsRequest(machine="machines/none"), "MACHINE_NOT_FOUND"),
+    ):
+        assert (await frontend.refused(request, BOB)).reason == reason
+    assert (await frontend.refused(pb.ListEventsRequest(), None)).reason == "TOKEN_INVALID"

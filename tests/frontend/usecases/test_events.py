@@ -338,3 +338,52 @@ async def test_the_periodic_task_deletes_old_events(bench: Bench) -> None:
     oldest, newest = await bench.storage.write(lambda tx: tx.events.ends())
     assert oldest == newest
     task.cancel()
+
+
+async def listed(bench: Bench, limit: int, **terms: Any) -> tuple[list[Event], int]:
+    """All events of the past by pages of so many, and the number of pages."""
+    viewer = await bench.account("root")
+    found: list[Event] = []
+    before, pages = None, 0
+    while True:
+        page = await bench.events.list(viewer, EventSelection(**terms), before, limit=limit)
+        found += [event for event, _, _ in page.events]
+        before, pages = page.older, pages + 1
+        if before is None:
+            return found, pages
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+async def test_the_past_is_listed_whole_whatever_the_pages(bench: Bench, limit: int) -> None:
+    for number in range(3):
+        await bench.place(f"r{number}")
+    batches = await bench.storage.read(lambda tx: tx.events.after(0, 1_000))
+    happened = [event for batch in batches for event in batch.events]
+    assert (await listed(bench, limit))[0] == happened[::-1]
+    drops = [event for event in happened if event.kind is EventKind.DROP]
+    assert (await listed(bench, limit, kinds=frozenset({EventKind.DROP})))[0] == drops[::-1]
+
+
+async def test_a_search_for_rare_events_ends_a_page_early(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_module, "LISTED_BATCHES_MAX", 1)
+    monkeypatch.setattr(events_module, "BATCHES_MAX", 1)
+    for number in range(3):
+        await bench.place(f"r{number}")
+    found, pages = await listed(bench, 100, kinds=frozenset({EventKind.MACHINE}))
+    assert pages > 3
+    assert {event.kind for event in found} == {EventKind.MACHINE}
+
+
+async def test_what_is_no_longer_kept_is_not_listed_on(bench: Bench) -> None:
+    await bench.place()
+    viewer = await bench.account("root")
+    page = await bench.events.list(viewer, limit=1)
+    for price in range(3):
+        await bench.change_slot("d", 1, price=price + 100)
+    bench.clock.pass_s(EventSettings().keep_hours * 3_600 + 1)
+    await bench.place("newest")
+    await bench.events.expire()
+    with pytest.raises(CursorExpiredError):
+        await bench.events.list(viewer, before=page.older)

@@ -41,6 +41,11 @@ class EventServiceStub:
                 request_serializer=drink_dot_v1_dot_event__service__pb2.WatchEventsRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_event__service__pb2.WatchEventsResponse.FromString,
                 _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/drink.v1.EventService/ListEvents',
+                request_serializer=drink_dot_v1_dot_event__service__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_event__service__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer:
@@ -62,6 +67,15 @@ class EventServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEvents(self, request, context):
+        """Events of the past that are still kept, the newest first, for whom
+        WatchEvents would send them. From the cursor of the newest one WatchEvents
+        goes on without a gap.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -69,6 +83,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.WatchEvents,
                     request_deserializer=drink_dot_v1_dot_event__service__pb2.WatchEventsRequest.FromString,
                     response_serializer=drink_dot_v1_dot_event__service__pb2.WatchEventsResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=drink_dot_v1_dot_event__service__pb2.ListEventsRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_event__service__pb2.ListEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -100,6 +119,33 @@ class EventService:
             '/drink.v1.EventService/WatchEvents',
             drink_dot_v1_dot_event__service__pb2.WatchEventsRequest.SerializeToString,
             drink_dot_v1_dot_event__service__pb2.WatchEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.EventService/ListEvents',
+            drink_dot_v1_dot_event__service__pb2.ListEventsRequest.SerializeToString,
+            drink_dot_v1_dot_event__service__pb2.ListEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,11 @@ class EventServiceStub:
     Users see their own drops, credits and account, and machines, slots and
     items as everybody does. Administrators see everything.
     """
+    ListEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]
+    """Events of the past that are still kept, the newest first, for whom
+    WatchEvents would send them. From the cursor of the newest one WatchEvents
+    goes on without a gap.
+    """
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
@@ -62,6 +67,11 @@ class EventServiceAsyncStub(EventServiceStub):
 
     Users see their own drops, credits and account, and machines, slots and
     items as everybody does. Administrators see everything.
+    """
+    ListEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]  # type: ignore[assignment]
+    """Events of the past that are still kept, the newest first, for whom
+    WatchEvents would send them. From the cursor of the newest one WatchEvents
+    goes on without a gap.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -83,6 +93,17 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Users see their own drops, credits and account, and machines, slots and
         items as everybody does. Administrators see everything.
+        """
+
+    @_abc_1.abstractmethod
+    def ListEvents(
+        self,
+        request: _event_service_pb2.ListEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.ListEventsResponse, _abc.Awaitable[_event_service_pb2.ListEventsResponse]]:
+        """Events of the past that are still kept, the newest first, for whom
+        WatchEvents would send them. From the cursor of the newest one WatchEvents
+        goes on without a gap.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

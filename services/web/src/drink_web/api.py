@@ -14,6 +14,7 @@ from drink.v1 import (
     account_service_pb2_grpc,
     alarm_service_pb2_grpc,
     drop_service_pb2_grpc,
+    event_service_pb2_grpc,
     item_service_pb2_grpc,
     machine_service_pb2_grpc,
 )
@@ -75,6 +76,7 @@ class Api:
         self.accounts: Any = account_service_pb2_grpc.AccountServiceStub(self._channel)
         self.alarms: Any = alarm_service_pb2_grpc.AlarmServiceStub(self._channel)
         self.drops: Any = drop_service_pb2_grpc.DropServiceStub(self._channel)
+        self.events: Any = event_service_pb2_grpc.EventServiceStub(self._channel)
         self.items: Any = item_service_pb2_grpc.ItemServiceStub(self._channel)
         self.machines: Any = machine_service_pb2_grpc.MachineServiceStub(self._channel)
 
@@ -98,8 +100,13 @@ class Api:
                 metadata.append(("x-drink-client-address", address))
         return metadata
 
-    async def call(self, method: Callable[..., Any], request: Message, caller: Metadata) -> Any:
-        """Calls a method and returns its response.
+    async def call(
+        self,
+        method: Callable[..., Any],
+        request: Message | AsyncIterator[Message],
+        caller: Metadata,
+    ) -> Any:
+        """Calls a method, with one message or a stream of them, and returns its response.
 
         Raises:
             CallError: the frontend refused, or did not answer in time.

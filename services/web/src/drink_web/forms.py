@@ -1,15 +1,21 @@
 """Bodies of requests: small, in time, and of plain fields where they are forms."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import parse_qsl
 
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from drink_web.errors import PageError
 
 FIELDS_MAX = 128
 """Fields of a form; the largest has one for each of a machine's 99 slots."""
+
+
+UPLOAD_FIELDS_BYTES_MAX = 8_192
+"""Bytes of an uploaded form beside its file."""
 
 
 async def read_body(request: Request, *, bytes_max: int, limit_s: float) -> bytes:
@@ -47,6 +53,60 @@ async def read_form(request: Request, *, bytes_max: int, limit_s: float) -> Mapp
     except ValueError:
         raise PageError(400, "bad_request") from None
     return dict(pairs)
+
+
+async def read_upload(
+    request: Request, name: str, *, bytes_max: int, limit_s: float
+) -> tuple[Mapping[str, str], bytes]:
+    """The fields and the file of a posted form.
+
+    Args:
+        request: The request.
+        name: Of the field with the file.
+        bytes_max: Bytes of the largest file.
+        limit_s: Seconds that all of it may take to arrive.
+
+    Returns:
+        The other fields, and the content of the file, empty if there is none.
+
+    Raises:
+        PageError: it is too large, which its length says before it is read; too slow; or no form.
+    """
+    # Boundaries and other fields come with the file.
+    whole_max = bytes_max + UPLOAD_FIELDS_BYTES_MAX
+    said = request.headers.get("content-length", "0")
+    if not said.isascii() or not said.isdecimal() or int(said) > whole_max:
+        raise PageError(413, "picture_large")
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise PageError(415, "bad_request")
+
+    async def bounded() -> AsyncGenerator[bytes, None]:
+        read = 0
+        async for chunk in request.stream():
+            read += len(chunk)
+            if read > whole_max:
+                raise PageError(413, "picture_large")
+            yield chunk
+
+    parser = MultiPartParser(
+        request.headers, bounded(), max_files=1, max_fields=4, max_part_size=1_024
+    )
+    try:
+        async with asyncio.timeout(limit_s):
+            form = await parser.parse()
+            try:
+                file = form.get(name)
+                content = await file.read() if isinstance(file, UploadFile) else b""
+            finally:
+                await form.close()
+    except TimeoutError:
+        raise PageError(408, "too_slow") from None
+    except (MultiPartException, UnicodeDecodeError):
+        raise PageError(400, "bad_request") from None
+    if len(content) > bytes_max:
+        raise PageError(413, "picture_large")
+    return {key: text for key, text in form.items() if isinstance(text, str)}, content
 
 
 def local_path(text: str) -> str:

@@ -1,13 +1,19 @@
-"""The present state of all machines, from one watch on the frontend for all browsers."""
+"""The present state of all machines, from one watch on the frontend for all browsers.
+
+Which items have pictures is asked for at times: it changes seldom, and no watch without a login
+tells it.
+"""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 
 from drink.v1 import machine_service_pb2 as pb
-from drink_web.api import Api
+from drink_web.api import Api, Metadata
 from drink_web.errors import CallError
-from drink_web.settings import FrontendSettings
+from drink_web.pictures import Pictures
+from drink_web.settings import FrontendSettings, PictureSettings
 
 _log = logging.getLogger(__name__)
 
@@ -18,11 +24,15 @@ class House:
     Args:
         api: The frontend.
         settings: How soon a broken watch is begun again.
+        pictures: Limits of the items' pictures.
     """
 
-    def __init__(self, api: Api, settings: FrontendSettings) -> None:
+    def __init__(self, api: Api, settings: FrontendSettings, pictures: PictureSettings) -> None:
         self._api = api
         self._settings = settings
+        self._refresh_s = pictures.refresh_s
+        self.pictures = Pictures(api, pictures)
+        """The pictures of items."""
         self._machines: dict[str, pb.Machine] = {}
         self._changed = asyncio.Event()
         self.version = 0
@@ -43,8 +53,34 @@ class House:
             await self._changed.wait()
         return self.version
 
+    async def set_picture(self, item: str, content: bytes, caller: Metadata) -> None:
+        """Gives an item another picture, and tells all browsers; no bytes at all remove it.
+
+        Raises:
+            CallError: the frontend refused, or did not answer.
+        """
+        await self.pictures.set(item, content, caller)
+        self._tell()
+
     async def run(self) -> None:
         """Watches until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_machines())
+            tasks.create_task(self._refresh_pictures())
+
+    async def _refresh_pictures(self) -> None:
+        while True:
+            await asyncio.sleep(self._refresh_s)
+            if self.is_current:
+                await self._look_for_pictures()
+
+    async def _look_for_pictures(self) -> None:
+        # Without an answer, or from a frontend without pictures, what was known stays.
+        with contextlib.suppress(CallError):
+            if await self.pictures.refresh():
+                self._tell()
+
+    async def _watch_machines(self) -> None:
         delay_s = self._settings.rewatch_first_s
         while True:
             try:
@@ -67,6 +103,7 @@ class House:
             listed = await self._api.call(
                 self._api.machines.ListMachines, pb.ListMachinesRequest(), caller
             )
+            await self._look_for_pictures()
             self._machines = {machine.name: machine for machine in listed.machines}
             self.is_current = True
             self.known.set()

@@ -133,6 +133,31 @@ class StreamSettings(_Section):
     """Seconds between signs of life on a stream; default 15, so that no proxy takes it for dead."""
 
 
+class PictureSettings(_Section):
+    """Pictures of items."""
+
+    upload_bytes_max: int = Field(default=8_388_608, ge=65_536, le=67_108_864)
+    """Bytes of the largest picture that administrators upload; default 8,388,608: photographs of
+    telephones have 3 to 6 MB. A proxy has to let them through."""
+
+    upload_limit_s: float = Field(default=60, gt=0, le=600)
+    """Seconds that an upload may take; default 60."""
+
+    side_max: int = Field(default=512, ge=64, le=2_048)
+    """Pixels of the longer side that an uploaded picture is made down to; default 512, some
+    30,000 bytes."""
+
+    refresh_s: float = Field(default=30, gt=0, le=3_600)
+    """Seconds until a picture that was changed elsewhere, with `drink admin` for example, is shown;
+    default 30."""
+
+    read_limit_s: float = Field(default=10, gt=0, le=60)
+    """Seconds that a picture may take to come from the frontend; default 10."""
+
+    memory_bytes: int = Field(default=16_777_216, ge=1_048_576, le=1_073_741_824)
+    """Bytes of pictures that are kept in memory; default 16,777,216: some 500."""
+
+
 class DropSettings(_Section):
     """Purchases."""
 
@@ -206,6 +231,8 @@ class Settings(BaseSettings):
     """The cookie that keeps a browser's login."""
     streams: StreamSettings = Field(default_factory=StreamSettings)
     """Open event streams, which keep pages up to date."""
+    pictures: PictureSettings = Field(default_factory=PictureSettings)
+    """Pictures of items."""
     drops: DropSettings = Field(default_factory=DropSettings)
     """Purchases."""
     rest: RestSettings = Field(default_factory=RestSettings)

@@ -7,6 +7,7 @@ from typing import Any
 
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import event_service_pb2 as events
 from drink.v1 import machine_service_pb2 as machines
 
 LANGUAGES = ("en", "de")
@@ -23,6 +24,7 @@ ENUMS: Mapping[str, Any] = {
     "kind": accounts.Entry.Kind,
     "scope": accounts.TokenScope,
     "card": accounts.Card.Kind,
+    "event": events.Event.Kind,
 }
 """Values of the API that have words, by their section in the file."""
 
@@ -50,7 +52,7 @@ class Texts:
         return self("credits_one") if count == 1 else self("credits", n=count)
 
     def word(self, enum: str, value: int) -> str:
-        """A value of the API in words: `state`, `cause`, `reach`, `kind`, `scope` or `card`.
+        """A value of the API in words, by its section in the file, such as `state` or `cause`.
 
         A newer server may have values that this page does not know; they are shown as numbers.
         """

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
+from zlib import crc32
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -35,6 +36,9 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 PAGE = re.compile(r"[A-Za-z0-9_-]{22}")
 """What `new_page` gives."""
+
+HUES = 6
+"""Colours of drawings in the place of pictures."""
 
 OPEN_STATES = (
     drops.Drop.STATE_SCHEDULED,
@@ -78,6 +82,16 @@ def is_number(text: str, limit: int) -> bool:
     """Whether a field of a form has a whole number from 0 to the limit."""
     digits = text.isascii() and text.isdecimal() and len(text) <= len(str(limit))
     return digits and int(text) <= limit
+
+
+def hue(name: str) -> int:
+    """One of `HUES` colours, the same for the same name always."""
+    return crc32(name.encode()) % HUES
+
+
+def is_item(text: str) -> bool:
+    """Whether the API accepts the text as the name of an item."""
+    return 1 <= len(text) <= ITEM_MAX and text.isprintable() and '"' not in text
 
 
 def is_password(text: str) -> bool:

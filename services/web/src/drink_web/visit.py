@@ -18,7 +18,7 @@ from drink_web.api import Api, Metadata
 from drink_web.assets import Assets
 from drink_web.cookies import Cookies, Login
 from drink_web.errors import CallError, PageError
-from drink_web.forms import read_form
+from drink_web.forms import read_form, read_upload
 from drink_web.house import House
 from drink_web.settings import Settings
 from drink_web.streams import StreamResponse, Streams
@@ -35,7 +35,7 @@ def environment(assets: Assets) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals.update(asset=assets.url, utc=views.utc, request_id=views.request_id)
+    made.globals.update(asset=assets.url, utc=views.utc, request_id=views.request_id, hue=views.hue)
     return made
 
 
@@ -171,6 +171,20 @@ class Visit:
         http = self.site.settings.http
         return await read_form(
             self.request, bytes_max=http.body_bytes_max, limit_s=http.body_limit_s
+        )
+
+    async def upload(self, name: str) -> tuple[Mapping[str, str], bytes]:
+        """The fields and the file of the posted form; see `read_upload`.
+
+        Args:
+            name: Of the field with the file.
+
+        Raises:
+            PageError: the body is no form, too large, or does not arrive in time.
+        """
+        limits = self.site.settings.pictures
+        return await read_upload(
+            self.request, name, bytes_max=limits.upload_bytes_max, limit_s=limits.upload_limit_s
         )
 
     def render(self, template: str, **facts: Any) -> str:

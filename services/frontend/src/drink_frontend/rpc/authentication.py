@@ -70,6 +70,7 @@ _SCOPES = {
     "/drink.v1.DropService/ListDrops": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.DropService/WatchDrop": frozenset(Scope),
     "/drink.v1.MachineService/ListStockMovements": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.EventService/ListEvents": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.EventService/WatchEvents": frozenset({Scope.ALL, Scope.READ}),
 }
 """Scopes whose tokens may call a user's method; any other method needs a token with all rights."""

@@ -41,8 +41,12 @@ def cursor_text(cursor: Cursor) -> str:
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def parse_cursor(text: str) -> Cursor | None:
+def parse_cursor(text: str, field: str = "cursor") -> Cursor | None:
     """The cursor in a request; None for an empty one.
+
+    Args:
+        text: The cursor.
+        field: Of the request, for the error.
 
     Raises:
         FieldInvalidError: the text was never a cursor.
@@ -54,11 +58,11 @@ def parse_cursor(text: str) -> Cursor | None:
         packed = base64.b64decode(padded, altchars=b"-_", validate=True)
         mark, sequence, at_ms, position = _PACKED.unpack(packed)
     except (binascii.Error, struct.error, UnicodeEncodeError):
-        raise FieldInvalidError("cursor", "is not one of this service") from None
+        raise FieldInvalidError(field, "is not one of this service") from None
     cursor = Cursor(mark.hex(), sequence, at_ms, position)
     # Compared as text, since some bytes have more than one encoding in Base64.
     if sequence >= 2**63 or at_ms >= 2**63 or text != cursor_text(cursor):
-        raise FieldInvalidError("cursor", "is not one of this service")
+        raise FieldInvalidError(field, "is not one of this service")
     return cursor
 
 

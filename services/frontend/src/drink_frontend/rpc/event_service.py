@@ -1,4 +1,4 @@
-"""EventService: what happens, from a cursor on."""
+"""EventService: what happens, from a cursor on, and what has happened."""
 # ruff: noqa: N802 - the methods are named by the protocol
 
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ from drink.v1 import event_service_pb2_grpc
 from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.events import Cursor, Event
 from drink_frontend.rpc.calls import Context, caller
-from drink_frontend.rpc.conversion import parse_account, parse_machine
+from drink_frontend.rpc.conversion import page_limit, parse_account, parse_machine
 from drink_frontend.rpc.event_conversion import (
     cursor_text,
     event_kinds,
@@ -18,7 +18,12 @@ from drink_frontend.rpc.event_conversion import (
     parse_cursor,
 )
 from drink_frontend.rpc.response_limits import PageLimits
-from drink_frontend.usecases.events import Events, EventSelection
+from drink_frontend.usecases.events import (
+    EVENTS_MAX,
+    LISTED_BATCHES_MAX,
+    Events,
+    EventSelection,
+)
 from drink_frontend.usecases.watches import Watches
 
 MESSAGES_MAX = 1_000
@@ -45,11 +50,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
     ) -> AsyncGenerator[pb.WatchEventsResponse, None]:
         """Sends the present cursor or the one of the request, then what happened after it."""
         account = caller()
-        selection = EventSelection(
-            kinds=event_kinds(request.kinds),
-            machine=parse_machine(request.machine, "machine") if request.machine else None,
-            account=parse_account(request.account, "account") if request.account else None,
-        )
+        selection = _selection(request)
         updates = self._events.watch(
             account,
             selection,
@@ -67,6 +68,24 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
                 if not update.events:
                     yield pb.WatchEventsResponse(cursor=cursor_text(update.cursor))
 
+    async def ListEvents(
+        self, request: pb.ListEventsRequest, _context: Context
+    ) -> pb.ListEventsResponse:
+        """One page of the events of the past, the newest first."""
+        account = caller()
+        selection = _selection(request)
+        limit = min(page_limit(request.page_size), EVENTS_MAX)
+        before = parse_cursor(request.page_token, "page_token")
+        async with self._pages.turn(account.name, LISTED_BATCHES_MAX):
+            page = await self._events.list(account, selection, before, limit=limit)
+            messages = self._pages.fit(page.events, self._message)
+            older = cursor_text(page.older) if page.older else ""
+            if len(messages) < len(page.events):
+                older = messages[-1].cursor
+            return pb.ListEventsResponse(
+                events=messages, next_page_token=older, cursor=cursor_text(page.present)
+            )
+
     def _message(self, shown: tuple[Event, int, Cursor]) -> pb.Event:
         """The message of an event, made once for all watches that show it alike."""
         event, at_ms, cursor = shown
@@ -76,3 +95,12 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
             message = event_message(event, at_ms, cursor)
             self._messages.keep(key, message)
         return message
+
+
+def _selection(request: pb.WatchEventsRequest | pb.ListEventsRequest) -> EventSelection:
+    """The filters of a request."""
+    return EventSelection(
+        kinds=event_kinds(request.kinds),
+        machine=parse_machine(request.machine, "machine") if request.machine else None,
+        account=parse_account(request.account, "account") if request.account else None,
+    )

@@ -27,6 +27,12 @@ _AFTER = Statement(
     .limit(bindparam("limit"))
     .offset(NOTHING)
 )
+_BEFORE = Statement(
+    _BATCH.where(events.c.sequence < bindparam("sequence"))
+    .order_by(events.c.sequence.desc())
+    .limit(bindparam("limit"))
+    .offset(NOTHING)
+)
 _ENDS = Statement(select(func.min(events.c.sequence), func.max(events.c.sequence)))
 _TIMES = Statement(
     select(events.c.sequence, events.c.at_ms)
@@ -77,6 +83,10 @@ class EventTable:
     def after(self, sequence: int, limit: int) -> Sequence[EventBatch]:
         """The first `limit` batches after a sequence, oldest first."""
         return [_batch(row) for row in self._executor.all(_AFTER, sequence=sequence, limit=limit)]
+
+    def before(self, sequence: int, limit: int) -> Sequence[EventBatch]:
+        """The last `limit` batches before a sequence, newest first."""
+        return [_batch(row) for row in self._executor.all(_BEFORE, sequence=sequence, limit=limit)]
 
     def remove_before(self, at_ms: int, limit: int) -> int:
         """Deletes batches that are older than a time, but never the newest one.

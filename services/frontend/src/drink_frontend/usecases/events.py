@@ -50,6 +50,9 @@ EXPIRE_INTERVAL_S = 60.0
 EXPIRED_AT_ONCE = 500
 """Batches deleted in one unit of work, which takes some milliseconds."""
 
+LISTED_BATCHES_MAX = 500
+"""Most batches that are searched for a page of events, which takes some 50 ms."""
+
 Turn = Callable[[int], AbstractAsyncContextManager[None]]
 """Waits until a number of batches may be read for a caller who is behind."""
 
@@ -92,6 +95,21 @@ class EventUpdate:
 
     events: tuple[tuple[Event, int, Cursor], ...]
     cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events of the past.
+
+    Attributes:
+        events: The newest first, each with the time of its commit and the cursor after it.
+        present: The place after the newest of all events.
+        older: What to list the events before; None if there are none.
+    """
+
+    events: Sequence[tuple[Event, int, Cursor]]
+    present: Cursor
+    older: Cursor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +175,35 @@ class Events:
             async with contextlib.aclosing(reader.updates()) as updates:
                 async for update in updates:
                     yield update
+
+    async def list(
+        self,
+        viewer: Account,
+        selection: EventSelection = ALL_EVENTS,
+        before: Cursor | None = None,
+        *,
+        limit: int = EVENTS_MAX,
+    ) -> EventPage:
+        """The selected events of the past that the viewer may see, the newest first.
+
+        Of rare events a page may have few or none, although `older` leads to some.
+
+        Args:
+            viewer: Who asks.
+            selection: Which events are wanted.
+            before: Cursor of the event whose predecessors are wanted; None for the newest.
+            limit: Most events.
+
+        Raises:
+            AdminRequiredError: a kind is for administrators.
+            NotOwnerError: the account is another one.
+            MachineNotFoundError, AccountNotFoundError: there is no such machine or account.
+            CursorExpiredError: the event and those before it are no longer kept.
+            CursorForeignError: the cursor is of another database.
+            StorageUnavailableError: the database does not answer.
+        """
+        _check_rights(viewer, selection)
+        return await self._storage.read(lambda tx: _page(tx, viewer, selection, before, limit))
 
     async def run(self) -> None:
         """Deletes old events, until cancelled."""
@@ -256,7 +303,7 @@ class _Reader:
                     if found:
                         yield EventUpdate(tuple(found), found[-1][2])
                     raise AdminRequiredError("you are no longer an administrator; watch again")
-                shown = self._shown(event)
+                shown = _shown(event, self._start.viewer, self._start.selection)
                 if shown is not None:
                     cursor = Cursor(mark, batch.sequence, batch.at_ms, position)
                     found.append((shown, batch.at_ms, cursor))
@@ -279,15 +326,15 @@ class _Reader:
             and not state.admin
         )
 
-    def _shown(self, event: Event) -> Event | None:
-        """The event as the viewer may see it; None if it is not for the viewer."""
-        if not self._start.selection.matches(event):
-            return None
-        viewer = self._start.viewer
-        if viewer.admin or (event.kind in OWNERS_KINDS and event.account == viewer.name):
-            return event
-        # Who bought from a slot is nobody else's business.
-        return replace(event, actor=None) if event.kind in PUBLIC_KINDS else None
+
+def _shown(event: Event, viewer: Account, selection: EventSelection) -> Event | None:
+    """The event as the viewer may see it; None if it is not for the viewer."""
+    if not selection.matches(event):
+        return None
+    if viewer.admin or (event.kind in OWNERS_KINDS and event.account == viewer.name):
+        return event
+    # Who bought from a slot is nobody else's business.
+    return replace(event, actor=None) if event.kind in PUBLIC_KINDS else None
 
 
 def _check_rights(viewer: Account, selection: EventSelection) -> None:
@@ -322,6 +369,38 @@ def _start(
         return _Start(present, selection, cursor, newest, newest.sequence)
     rest = _batch_of(tx, cursor, mark)
     return _Start(present, selection, cursor, rest, newest.sequence)
+
+
+def _page(
+    tx: Transaction,
+    viewer: Account,
+    selection: EventSelection,
+    before: Cursor | None,
+    limit: int,
+) -> EventPage:
+    start = _start(tx, viewer, selection, before)
+    newest = tx.events.newest()
+    present = Cursor(start.cursor.mark, newest.sequence, newest.at_ms, len(newest.events))
+    last: int | None = start.cursor.position - (before is not None)
+    found: list[tuple[Event, int, Cursor]] = []
+    batches: Sequence[EventBatch] = (start.rest,)
+    looked_at, place = 0, start.cursor
+    while batches:
+        for batch in batches:
+            for position in range(len(batch.events) if last is None else last, 0, -1):
+                place = Cursor(place.mark, batch.sequence, batch.at_ms, position)
+                shown = _shown(batch.events[position - 1], start.viewer, start.selection)
+                if shown is not None:
+                    found.append((shown, batch.at_ms, place))
+                if len(found) == limit:
+                    return EventPage(found, present, place)
+            last, looked_at = None, looked_at + 1
+            place = Cursor(place.mark, batch.sequence, batch.at_ms, min(1, len(batch.events)))
+        # More than the batch that the page begins in, so that each page leads further back.
+        if looked_at > LISTED_BATCHES_MAX:
+            return EventPage(found, present, place)
+        batches = tx.events.before(place.sequence, BATCHES_MAX)
+    return EventPage(found, present, None)
 
 
 def _batch_of(tx: Transaction, cursor: Cursor, mark: str) -> EventBatch:

@@ -12,6 +12,7 @@ from drink_web import views
 from drink_web.errors import CallError, PageError
 from drink_web.pages import alarms
 from drink_web.pages.facts import told
+from drink_web.pages.items import list_items
 from drink_web.visit import Visit
 
 UNKNOWN_MAX = 50
@@ -194,6 +195,7 @@ async def slot_page(
         here="admin",
         view=view,
         tile=tile,
+        items=await list_items(visit),
         done=done,
         problem=problem,
         name=request_id or f"web-{views.new_page()}",
@@ -204,24 +206,25 @@ async def change_slot(visit: Visit) -> Response:
     """POST /admin/machines/{machine}/{slot}: another item or price, in or out of service."""
     form = await visit.form()
     path = visit.request.path_params
-    item, price = form.get("item", "").strip(), form.get("price", "").strip()
-    problem = ""
-    if not 1 <= len(item) <= views.ITEM_MAX or not item.isprintable() or '"' in item:
-        problem = "problem_item"
-    elif not views.is_number(price, views.PRICE_MAX):
-        problem = "problem_price"
-    if problem:
-        return await slot_page(visit, 422, problem=visit.texts(problem))
     request: Any = machines.UpdateSlotRequest(
         name=f"machines/{path['machine']}/slots/{path['slot']}",
-        item=item,
-        price=int(price),
         enabled=form.get("enabled") == "yes",
     )
+    if "sold_item" in form:
+        request.sold_item = form["sold_item"]
+    if not request.sold_item:
+        item, price = form.get("item", "").strip(), form.get("price", "").strip()
+        if not views.is_item(item):
+            return await slot_page(visit, 422, problem=visit.texts("problem_item"))
+        if not views.is_number(price, views.PRICE_MAX):
+            return await slot_page(visit, 422, problem=visit.texts("problem_price"))
+        request.item, request.price = item, int(price)
     try:
         await visit.call(visit.site.api.machines.UpdateSlot, request)
     except CallError as error:
-        if error.reason != "SLOT_SELLS_ITEM":
-            raise
-        return await slot_page(visit, 409, problem=visit.texts("SLOT_SELLS_ITEM"))
+        if error.reason == "SLOT_SELLS_ITEM":
+            return await slot_page(visit, 409, problem=visit.texts("SLOT_SELLS_ITEM"))
+        if request.sold_item and error.reason in ("ITEM_NOT_FOUND", "FIELD_INVALID"):
+            return await slot_page(visit, 422, problem=visit.texts("ITEM_NOT_FOUND"))
+        raise
     return visit.redirect(f"/admin/machines/{path['machine']}/{path['slot']}?done=1")

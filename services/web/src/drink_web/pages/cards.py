@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from drink.v1 import item_service_pb2 as items
 from drink.v1 import machine_service_pb2 as machines
 from drink_web import views
 from drink_web.visit import Visit
@@ -34,6 +35,7 @@ class Card:
     Attributes:
         machine: Of the API, as it is drawn.
         is_current: Whether it is drawn as one whose frontend answers.
+        pictures: The pictures of all items, as they are drawn.
         view: For the templates.
         frame: The HTML around the tiles.
         tiles: The HTML of tiles by their slot and by how they are drawn.
@@ -41,6 +43,7 @@ class Card:
 
     machine: machines.Machine
     is_current: bool
+    pictures: Mapping[str, items.Picture]
     view: views.MachineView
     frame: str
     tiles: dict[tuple[str, bool, bool], str] = field(default_factory=dict)
@@ -60,14 +63,20 @@ class MachineCards:
     def present(self, visit: Visit) -> Mapping[str, Card]:
         """Each machine's card by its name: the same object as before, unless it has changed."""
         house = visit.site.house
+        pictures = house.pictures.known
         found = {}
         for name, machine in house.machines.items():
             key = (name, visit.texts.language, visit.login is not None)
             card = self._cards.get(key)
-            if card is None or card.machine is not machine or card.is_current != house.is_current:
+            if (
+                card is None
+                or card.machine is not machine
+                or card.is_current != house.is_current
+                or card.pictures is not pictures
+            ):
                 view = views.machine_view(machine, is_current=house.is_current)
                 frame = visit.render("_machine.html", view=view, tiles=_TILES)
-                card = self._cards[key] = Card(machine, house.is_current, view, frame)
+                card = self._cards[key] = Card(machine, house.is_current, pictures, view, frame)
             found[name] = card
         return found
 
@@ -117,6 +126,7 @@ class MachineCards:
                 view=card.view,
                 tile=tile,
                 page=self._placeholder,
+                picture=card.pictures.get(tile.slot.sold_item),
                 starred=starred,
                 apart=apart,
             )

@@ -32,7 +32,14 @@ async def show_slot(visit: Visit) -> Response:
         await visit.look_up_account()
     undo_s = visit.site.settings.drops.undo_s
     delays = [undo_s, *(delay for delay in DELAYS_S if delay > undo_s)]
-    return visit.page("slot.html", view=view, tile=tile, page=views.new_page(), delays=delays)
+    return visit.page(
+        "slot.html",
+        view=view,
+        tile=tile,
+        picture=visit.site.house.pictures.known.get(tile.slot.sold_item),
+        page=views.new_page(),
+        delays=delays,
+    )
 
 
 async def buy(visit: Visit) -> Response:

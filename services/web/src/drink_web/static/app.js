@@ -34,6 +34,13 @@ function connected(isConnected) {
 // The server takes a form twice for once; this only shows that it was sent.
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  // Told before it is sent; the server refuses it too.
+  const file = form.querySelector("[type=file]")?.files[0];
+  if (file && file.size > Number(form.dataset.bytesMax)) {
+    event.preventDefault();
+    document.getElementById("picture-large").hidden = false;
+    return;
+  }
   if (form.dataset.sent) {
     event.preventDefault();
     return;
@@ -72,6 +79,8 @@ document.addEventListener("htmx:sse:after:connection", (event) => {
 document.addEventListener("htmx:sse:close", (event) => {
   if (event.detail.reason !== "message") followed.delete(event.target);
 });
+// What the page shows is no longer kept where it was.
+document.addEventListener("reload", () => location.reload());
 document.addEventListener("htmx:sse:after:message", () => {
   showTimes();
   countDown();
