@@ -141,11 +141,14 @@ class PostgresFrontend(Frontend):
         folder: Where its files are; kept.
         url: Of the database.
         name: Of its configuration and log in the folder.
+        settings: More of its configuration, TOML by section name.
     """
 
-    def __init__(self, folder: Path, url: str, name: str) -> None:
+    def __init__(
+        self, folder: Path, url: str, name: str, settings: dict[str, str] | None = None
+    ) -> None:
         self._url = url
-        super().__init__(folder, name=name)
+        super().__init__(folder, settings, name)
 
     def install(self) -> None:
         """Makes the tables with machines and buyers."""

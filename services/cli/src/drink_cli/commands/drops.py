@@ -233,9 +233,10 @@ def _follow(
                 "end",
                 error.code,
             ) from None
-    if latest.state in {pb.Drop.STATE_DISPENSED, pb.Drop.STATE_NOT_DISPENSED}:
-        pending.forget(purchase)
     _tell(options.output, latest)
+    if latest.state in {pb.Drop.STATE_DISPENSED, pb.Drop.STATE_NOT_DISPENSED}:
+        # Only now: whoever ends this program before has not been told yet.
+        pending.forget(purchase)
     return _exit_code(latest)
 
 
@@ -309,8 +310,8 @@ def _never_made(
         return _follow(options, api, pending, purchase, placed)
     facts = {"slot": short(purchase.slot), "request_id": purchase.request_id, "state": None}
     if forget:
-        pending.forget(purchase)
         options.output.result(facts, f"{short(purchase.slot)}: never bought, and given up")
+        pending.forget(purchase)
         return None
     options.output.result(
         facts,
