@@ -1,8 +1,8 @@
-"""`drink`, killed at a point of a purchase, without loading it anew for each kill.
+"""`drink`, killed or interrupted at a point of a purchase, without loading it anew for each.
 
 `python -m tests.cli.killed` answers requests on its standard input, a line of JSON each:
 `arguments` of `drink`, `point` for the number of the point, from 0, and `output`, the file for what
-it prints. For each it forks a child, which kills itself with SIGKILL at that point: points are the
+it prints. For each it forks a child, which sends itself `signal` at that point: points are the
 beginnings and ends of the functions that a purchase goes through, each when it is first reached.
 The answer is the child's exit code, negative for a signal.
 """
@@ -23,14 +23,16 @@ MODULES = {module.__file__ for module in (api, files, follow, purchase, drops)}
 
 
 class Killer:
-    """Kills this process at a point.
+    """Sends this process a signal at a point.
 
     Args:
         point: Its number, from 0.
+        number: The signal.
     """
 
-    def __init__(self, point: int) -> None:
+    def __init__(self, point: int, number: int) -> None:
         self._point = point
+        self._signal = number
         self._seen: set[tuple[str, str]] = set()
 
     def __call__(self, frame: FrameType, event: str, _argument: Any) -> None:
@@ -39,9 +41,9 @@ class Killer:
             return
         here = (frame.f_code.co_qualname, event)
         if here not in self._seen:
-            if len(self._seen) == self._point:
-                os.kill(os.getpid(), signal.SIGKILL)
             self._seen.add(here)
+            if len(self._seen) == self._point + 1:
+                os.kill(os.getpid(), self._signal)
 
 
 def _child(request: dict[str, Any]) -> None:
@@ -49,7 +51,9 @@ def _child(request: dict[str, Any]) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     sys.argv = ["drink", *request["arguments"]]
-    sys.setprofile(Killer(request["point"]))
+    # A job in the background ignores Ctrl-C, and so would this one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.setprofile(Killer(request["point"], request["signal"]))
     run()
 
 

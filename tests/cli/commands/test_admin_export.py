@@ -8,6 +8,7 @@ import pytest
 from drink_cli.api import Api
 from drink_cli.commands.admin_export import cell
 from drink_cli.errors import Exit
+from drink_cli.text import printable
 from tests.cli.conftest import ADMIN, ALICE, Drink
 
 Lines = Callable[..., list[dict[str, object]]]
@@ -84,9 +85,10 @@ def test_csv_has_the_same_rows(what: str, bought: str, administrator: Drink, lin
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@sum", "\t=1", "\r=1"])
 def test_no_text_is_a_formula(text: str) -> None:
-    assert cell(text) == "'" + text
+    assert cell(text) == "'" + printable(text)
     assert cell(-5) == -5
     assert (cell(None), cell(True), cell("plain")) == ("", "yes", "plain")
+    assert cell("a\x1b[2J\nb") == "a\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}b"
 
 
 @pytest.mark.parametrize(

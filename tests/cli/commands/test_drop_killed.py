@@ -52,11 +52,13 @@ def killed(alice: Drink, tmp_path: Path) -> Iterator[Kill]:
         text=True,
     ) as server:
 
-        def run(point: int, *arguments: str) -> tuple[int, str]:
+        def run(point: int, *arguments: str, signal: int = signal.SIGKILL) -> tuple[int, str]:
             assert server.stdin is not None
             assert server.stdout is not None
             output = tmp_path / "output"
-            request = {"point": point, "arguments": arguments, "output": str(output)}
+            request = {
+                "point": point, "signal": signal, "arguments": arguments, "output": str(output),
+            }  # fmt: skip
             server.stdin.write(json.dumps(request) + "\n")
             server.stdin.flush()
             code = int(server.stdout.readline())
@@ -67,7 +69,7 @@ def killed(alice: Drink, tmp_path: Path) -> Iterator[Kill]:
         server.stdin.close()
 
 
-def _facts(drink: Drink, system: LocalSystem) -> tuple[int, int]:
+def facts(drink: Drink, system: LocalSystem) -> tuple[int, int]:
     """Cans that have fallen, and Alice's credits."""
     cans = sum(system.boards["d"].counts()["dispensed"].values())
     return cans, json.loads(drink("--json", "balance").stdout)["posted"]
@@ -84,13 +86,13 @@ def test_killed_at_any_step_it_drops_one_can_and_tells_the_truth(
     for point in count(0, step):
         if kind == "resume":
             alice("drop", "d/2", "--no-wait")
-        cans, owned = _facts(alice, system)
+        cans, owned = facts(alice, system)
         words = ("--resume",) if kind == "resume" else ("d/1",)
 
         code, told = killed(point, "drop", *words)
 
         resumed = alice("drop", "--resume")
-        more, paid = _facts(alice, system)
+        more, paid = facts(alice, system)
         told += resumed.output
         fell = "fell. You paid" in told
         at = f"point {point}: {told}"

@@ -1,6 +1,7 @@
 """What every command gets: the profile, the output, and the errors turned into exit codes."""
 
 import functools
+import os
 import sys
 import uuid
 from collections.abc import Callable
@@ -75,8 +76,12 @@ def command(body: Callable[P, Exit | None]) -> Callable[P, None]:
         except CommandError as error:
             sys.stderr.write(f"drink: {error}\n")
             raise typer.Exit(error.code) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):
             raise typer.Exit(Exit.INTERRUPTED) from None
+        except BrokenPipeError:
+            # What is left in the buffer has nowhere to go, and must not be an error at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(Exit.PIPE_CLOSED) from None
         if code:
             raise typer.Exit(code)
 

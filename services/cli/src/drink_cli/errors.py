@@ -37,6 +37,7 @@ class Exit(IntEnum):
     FAULT = 10, "A fault of the server or of this program, or a server of another version."
     PENDING = 11, "The drop is under way, and the command did not wait for its end."
     INTERRUPTED = 130, "Ctrl-C."
+    PIPE_CLOSED = 141, "Whoever read the output went away."
 
 
 CODES: Mapping[str, Exit] = {

@@ -1,6 +1,8 @@
 """The command line: `drink`."""
 
+import sys
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -74,4 +76,8 @@ def options(
 
 def run() -> None:
     """Runs the command of the arguments; ends the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that does not know a character of a name gets its number.
+            stream.reconfigure(errors="backslashreplace")
     main(prog_name="drink")

@@ -27,6 +27,14 @@ FREE_TEXTS = {"item", "why", "what", "machine", "location"}
 """Columns that may take several lines where the terminal is narrow."""
 
 
+class _Console(Console):
+    """A console that leaves it to the command what happens when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        """See `Console`, which would end the program with a code that means something else."""
+        raise BrokenPipeError
+
+
 class Output:
     """Where a command's results go.
 
@@ -38,7 +46,7 @@ class Output:
 
     def __init__(self, *, is_json: bool, console: Console | None = None) -> None:
         self.is_json = is_json
-        self.console = console or Console(highlight=False, markup=False, emoji=False)
+        self.console = console or _Console(highlight=False, markup=False, emoji=False)
 
     @property
     def is_live(self) -> bool:

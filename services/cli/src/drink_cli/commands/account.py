@@ -245,12 +245,16 @@ def asked_secret(prompt: str, *, twice: bool = False) -> str:
         twice: Whether a person has to type it twice.
 
     Raises:
-        CommandError: it was typed differently the second time.
+        CommandError: nothing was typed, or something else the second time.
     """
     if not sys.stdin.isatty():
         return sys.stdin.readline(SECRET_CHARS_MAX).rstrip("\r\n")
-    secret = getpass.getpass(prompt)
-    if twice and getpass.getpass("the same again: ") != secret:
+    try:
+        secret = getpass.getpass(prompt)
+        is_same = not twice or getpass.getpass("the same again: ") == secret
+    except EOFError:
+        raise CommandError("nothing was typed; nothing was changed", Exit.USAGE) from None
+    if not is_same:
         raise CommandError("the two are not the same; nothing was changed", Exit.USAGE)
     return secret
 
@@ -258,4 +262,7 @@ def asked_secret(prompt: str, *, twice: bool = False) -> str:
 def _asked(prompt: str) -> str:
     if not sys.stdin.isatty():
         raise CommandError("name the account: drink login ACCOUNT", Exit.USAGE)
-    return input(prompt).strip()
+    try:
+        return input(prompt).strip()
+    except EOFError:
+        raise CommandError("name the account: drink login ACCOUNT", Exit.USAGE) from None

@@ -18,7 +18,7 @@ from drink_cli.commands.drops import drop_facts, entry_row
 from drink_cli.context import command, shared
 from drink_cli.errors import CommandError, Exit
 from drink_cli.filters import Before, Since, time_range
-from drink_cli.text import iso_time, short
+from drink_cli.text import iso_time, printable, short
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """Beginnings of texts that spreadsheets take for formulas."""
@@ -126,9 +126,13 @@ def _write_csv(columns: list[str], rows: Iterator[dict[str, Any]]) -> None:
 
 
 def cell(value: Any) -> Any:
-    """A value for a spreadsheet: a text that would be a formula begins with an apostrophe."""
-    if isinstance(value, str) and value.startswith(FORMULAS):
-        return "'" + value
+    """A value for a spreadsheet: a text that would be a formula begins with an apostrophe.
+
+    Characters that a terminal would act on are replaced, since people look at such files there.
+    """
+    if isinstance(value, str):
+        text = printable(value)
+        return f"'{text}" if value.startswith(FORMULAS) else text
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else value

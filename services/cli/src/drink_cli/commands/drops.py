@@ -244,7 +244,12 @@ def _interrupted(api: Api, drop: pb.Drop) -> pb.Drop:
     """The drop after Ctrl-C: cancelled, if it still can be and the buyer wants it."""
     if drop.state != pb.Drop.STATE_SCHEDULED or not sys.stdin.isatty():
         return drop
-    if not typer.confirm("Cancel the drop?", default=True, err=True):
+    try:
+        is_wanted = typer.confirm("Cancel the drop?", default=True, err=True)
+    except typer.Abort:
+        # Ctrl-C again: to leave, and to let the drop be.
+        is_wanted = False
+    if not is_wanted:
         return drop
     try:
         return api.call(api.drops.CancelDrop, pb.CancelDropRequest(name=drop.name)).drop
