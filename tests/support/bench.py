@@ -35,6 +35,7 @@ from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.agents import Agents, LinkOpening
 from drink_frontend.usecases.alarms import AlarmReview
 from drink_frontend.usecases.audit import Alarms, Notes
+from drink_frontend.usecases.counting import Counting
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
@@ -50,7 +51,9 @@ from drink_frontend.usecases.settings import (
     AlarmSettings,
     DropSettings,
     EventSettings,
+    StatisticsSettings,
 )
+from drink_frontend.usecases.statistics import Statistics
 from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
@@ -246,6 +249,8 @@ class Bench:
         self.alarms = Alarms(storage, clock, AlarmSettings())
         self.review = AlarmReview(storage, clock)
         self.events = Events(storage, clock, EventSettings())
+        self.counting = Counting(storage, StatisticsSettings(time_zone="Europe/Berlin"))
+        self.statistics = Statistics(storage, clock)
         self.agents = Agents(storage, clock, self.journals, self.alarms, FRONTEND)
         self.dispatch = Dispatch(storage, clock, self.journals, self.alarms)
         self.deadlines = CountingDeadlines(storage, self.links, clock, DropSettings())

@@ -112,6 +112,8 @@ WITHOUT_EVENTS = frozenset(
     {"cards", "preferences", "scoped_tokens", "tokens"}
     # An item shows the facts of its picture, and its event comes with them.
     | {"item_pictures", "picture_parts"}
+    # Sums follow the events.
+    | {"statistics", "statistics_progress", "statistics_unknown"}
     # What belongs to processes is shown to nobody.
     | {"compatibility", "event_log", "events", "frontends", "writers"}
 )

@@ -33,6 +33,7 @@ from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.agents import Agents
 from drink_frontend.usecases.alarms import AlarmReview
 from drink_frontend.usecases.audit import Alarms, Notes
+from drink_frontend.usecases.counting import Counting
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
@@ -43,6 +44,7 @@ from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.presence import Presence
+from drink_frontend.usecases.statistics import Statistics
 from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import Views
 
@@ -126,6 +128,7 @@ class Frontend:
             settings=settings.drops,
         )
         self._permits = Permits(storage, clock)
+        self._counting = Counting(storage, settings.statistics)
         agents = Agents(
             storage,
             clock,
@@ -170,6 +173,7 @@ class Frontend:
             alarms=self._review,
             events=self._events,
             items=Items(self._storage, clock),
+            statistics=Statistics(self._storage, clock),
             balances=views.accounts,
             machines=machines,
             links=self._links,
@@ -232,6 +236,7 @@ class Frontend:
                 ("journals", self._journals.run()),
                 ("alarms", self._alarms.run()),
                 ("events", self._events.run()),
+                ("statistics", self._counting.run()),
                 ("follow others", self._presence.follow_others()),
                 ("storage", self._storage_failure()),
                 (STOP, self._stop.wait()),
@@ -361,6 +366,7 @@ class Administration:
     items: Items
     machines: Machines
     drops: Drops
+    counting: Counting
     storage: Database
 
 
@@ -385,6 +391,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
                 drops=Drops(
                     storage, links, clock, randomness, deadlines=deadlines, settings=settings.drops
                 ),
+                counting=Counting(storage, settings.statistics),
                 storage=storage,
             )
     finally:

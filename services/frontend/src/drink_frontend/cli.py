@@ -21,6 +21,7 @@ from drink_frontend.admin.frontends import frontends
 from drink_frontend.admin.import_plan import import_plan
 from drink_frontend.admin.items import items
 from drink_frontend.admin.machines import machines, slots
+from drink_frontend.admin.statistics import statistics
 from drink_frontend.config import ConfigError, Settings, load, reference, show
 from drink_frontend.loglines.process import take_over
 from drink_frontend.rpc import health as rpc_health
@@ -59,6 +60,7 @@ admin.add_typer(users, name="user")
 admin.add_typer(credits_, name="credits")
 admin.add_typer(drops, name="drops")
 admin.add_typer(certs, name="certs")
+admin.add_typer(statistics, name="statistics")
 admin.command("alarms")(alarms)
 admin.add_typer(alarm, name="alarm")
 admin.command("frontends")(frontends)

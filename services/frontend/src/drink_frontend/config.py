@@ -29,6 +29,7 @@ from drink_frontend.usecases.settings import (
     DropSettings,
     EventSettings,
     PresenceSettings,
+    StatisticsSettings,
 )
 
 ENV_PREFIX = "DRINK_"
@@ -105,6 +106,8 @@ class Settings(BaseSettings):
     """Limits of the records that agents cause."""
     events: EventSettings = Field(default_factory=EventSettings)
     """The log of events."""
+    statistics: StatisticsSettings = Field(default_factory=StatisticsSettings)
+    """The sums that `StatisticsService` shows."""
     presence: PresenceSettings = Field(default_factory=PresenceSettings)
     """Detection of other frontends on the same database."""
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)

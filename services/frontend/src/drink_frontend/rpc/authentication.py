@@ -72,6 +72,9 @@ _SCOPES = {
     "/drink.v1.MachineService/ListStockMovements": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.EventService/ListEvents": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.EventService/WatchEvents": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.StatisticsService/GetAccountStatistics": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.StatisticsService/GetRanking": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.StatisticsService/ListStatistics": frozenset({Scope.ALL, Scope.READ}),
 }
 """Scopes whose tokens may call a user's method; any other method needs a token with all rights."""
 

@@ -25,6 +25,8 @@ from drink.v1 import (
     machine_link_service_pb2_grpc,
     machine_service_pb2,
     machine_service_pb2_grpc,
+    statistics_service_pb2,
+    statistics_service_pb2_grpc,
 )
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.ports import Randomness
@@ -46,6 +48,7 @@ from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.messages import Messages
 from drink_frontend.rpc.response_limits import PageLimits, ResponseLimits
 from drink_frontend.rpc.settings import RpcSettings
+from drink_frontend.rpc.statistics_service import StatisticsService
 from drink_frontend.rpc.tls import Revoked, server_credentials
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
@@ -56,6 +59,7 @@ from drink_frontend.usecases.gateways import Gateways
 from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
+from drink_frontend.usecases.statistics import Statistics
 from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import ReadThroughCache
 from drink_frontend.usecases.watches import Watches
@@ -71,6 +75,7 @@ SERVICES = tuple(
         (alarm_service_pb2, "AlarmService"),
         (event_service_pb2, "EventService"),
         (item_service_pb2, "ItemService"),
+        (statistics_service_pb2, "StatisticsService"),
         (machine_link_service_pb2, "MachineLinkService"),
     )
 )
@@ -134,6 +139,7 @@ class RpcServer:
         alarms: The use cases of alarms.
         events: The log of events.
         items: The use cases of items.
+        statistics: The use cases of statistics.
         balances: Cached accounts, for the credits after a drop.
         machines: The use cases of machines and slots.
         links: Serves the agents' links.
@@ -161,6 +167,7 @@ class RpcServer:
         alarms: AlarmReview,
         events: Events,
         items: Items,
+        statistics: Statistics,
         balances: ReadThroughCache[Account],
         machines: Machines,
         links: LinkServer,
@@ -188,7 +195,17 @@ class RpcServer:
         self._pages = PageLimits(settings.responses)
         self._responses = ResponseLimits(settings.responses, self._connections.cut, clock)
         self._use_cases = _UseCases(
-            drops, accounts, transfers, alarms, events, items, balances, machines, links, permits
+            drops,
+            accounts,
+            transfers,
+            alarms,
+            events,
+            items,
+            statistics,
+            balances,
+            machines,
+            links,
+            permits,
         )
         self._interceptor = self._make_interceptor(randomness)
         # One server for each listener, so that each has connections of its own.
@@ -249,6 +266,9 @@ class RpcServer:
         )
         alarm_service_pb2_grpc.add_AlarmServiceServicer_to_server(
             AlarmService(use_cases.alarms, self._pages), server
+        )
+        statistics_service_pb2_grpc.add_StatisticsServiceServicer_to_server(
+            StatisticsService(use_cases.statistics, self._pages), server
         )
         item_service_pb2_grpc.add_ItemServiceServicer_to_server(
             ItemService(use_cases.items, self._pages, self._watches, settings.picture_limit_s),
@@ -400,6 +420,7 @@ class _UseCases:
     alarms: AlarmReview
     events: Events
     items: Items
+    statistics: Statistics
     balances: ReadThroughCache[Account]
     machines: Machines
     links: LinkServer

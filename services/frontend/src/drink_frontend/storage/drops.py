@@ -164,6 +164,13 @@ _CREATED = Statement(
 )
 
 
+_FROM = Statement(
+    _DROP.where(drops.c.sequence > bindparam("sequence"))
+    .order_by(drops.c.sequence)
+    .limit(_LIMIT)
+    .offset(NOTHING)
+)
+_NEWEST = Statement(select(func.max(drops.c.sequence)))
 _AHEAD = Statement(
     select(drops.c.dispatched_ms).where(
         IS_OPEN,
@@ -319,6 +326,17 @@ class DropTable:
         """When the next SCHEDULED drop is due; None if there is none."""
         row = self._executor.one(_NEXT_DUE)
         return None if row is None else row[0]
+
+    def after(self, sequence: int, limit: int) -> Sequence[Drop]:
+        """The first `limit` drops after a sequence, in the order of their reservation."""
+        return [
+            _DROP_ROW.read(row) for row in self._executor.all(_FROM, sequence=sequence, limit=limit)
+        ]
+
+    def newest_sequence(self) -> int:
+        """The sequence of the drop that was reserved last; 0 if there is none."""
+        row = self._executor.one(_NEWEST)
+        return 0 if row is None else row[0] or 0
 
     def list(self, selection: DropSelection, before: int | None, limit: int) -> Sequence[Drop]:
         """Up to `limit` selected drops, newest first.

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, get_type_hints
 
 from drink_frontend.domain.alarms import Alarm
+from drink_frontend.domain.drop import State as DropState
 from drink_frontend.domain.entities import Account, AuditRecord, Drop, Machine, Slot
 from drink_frontend.domain.events import Event, EventKind, State
 from drink_frontend.domain.items import Item
@@ -90,6 +91,9 @@ def _picture(facts: Mapping[str, Any] | None) -> Picture | None:
 
 _CODECS = {kind: _Codec(kind) for kind in set(STATES.values())}
 
+_DROP = _CODECS[Drop]
+_ANSWERED = frozenset(state.value for state in DropState if state.answered)
+
 
 def encode(events: Sequence[Event]) -> str:
     """The text of a batch."""
@@ -109,3 +113,14 @@ def decode(text: str) -> tuple[Event, ...]:
             (EventKind(name), actor, facts) for name, actor, facts in json.loads(text)
         )
     )
+
+
+def outcomes(text: str) -> tuple[Drop, ...]:
+    """The drops with an outcome that the events of a batch show, in their order."""
+    found = []
+    for kind, _, facts in json.loads(text):
+        if kind == EventKind.DROP and facts["state"] in _ANSWERED:
+            drop = _DROP.decode(facts)
+            assert isinstance(drop, Drop)
+            found.append(drop)
+    return tuple(found)

@@ -5,12 +5,13 @@ one with a higher sequence: who has read up to a row has missed nothing before i
 never deleted, so that sequences are not reused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.events import Event, EventBatch
-from drink_frontend.storage.event_codec import decode, encode
+from drink_frontend.storage.event_codec import decode, encode, outcomes
 from drink_frontend.storage.statements import NOTHING, Executor, Row, Statement
 from drink_frontend.storage.tables import event_log, events
 
@@ -87,6 +88,15 @@ class EventTable:
     def before(self, sequence: int, limit: int) -> Sequence[EventBatch]:
         """The last `limit` batches before a sequence, newest first."""
         return [_batch(row) for row in self._executor.all(_BEFORE, sequence=sequence, limit=limit)]
+
+    def outcomes_after(self, sequence: int, limit: int) -> Iterator[tuple[int, Sequence[Drop]]]:
+        """The first `limit` batches after a sequence, oldest first, read for drops alone.
+
+        Yields:
+            The sequence of each batch, and the drops with an outcome that its events show.
+        """
+        for row in self._executor.all(_AFTER, sequence=sequence, limit=limit):
+            yield row[0], outcomes(row[2])
 
     def remove_before(self, at_ms: int, limit: int) -> int:
         """Deletes batches that are older than a time, but never the newest one.

@@ -21,6 +21,7 @@ from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.preferences import PreferenceTable
 from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.statements import Executor, Statement
+from drink_frontend.storage.statistics import StatisticsTable
 from drink_frontend.storage.stock import StockTable
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.tokens import TokenTable
@@ -48,6 +49,7 @@ class Transaction:
         drops: Drops.
         refunds: Refunds of paid drops.
         stock: Movements of stock.
+        statistics: Sums of drops and credits.
         frontends: The frontends that serve on the database.
         audit: The audit log.
         alarms: Alarms.
@@ -69,6 +71,7 @@ class Transaction:
         "machines",
         "preferences",
         "refunds",
+        "statistics",
         "stock",
         "tokens",
         "touched",
@@ -87,6 +90,7 @@ class Transaction:
         self.drops = DropTable(executor, self.touched)
         self.refunds = RefundTable(executor, self.touched)
         self.stock = StockTable(executor, self.touched)
+        self.statistics = StatisticsTable(executor)
         self.frontends = FrontendTable(executor)
         self.alarms = AlarmTable(executor, self.touched.notes)
         self.audit = AuditTable(executor, self.alarms, self.touched.notes)

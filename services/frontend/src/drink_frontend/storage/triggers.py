@@ -12,7 +12,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql.schema import MetaData
 
 from drink_frontend.domain.stock import STOCK_MAX
-from drink_frontend.storage import picture_tables  # noqa: F401 - adds its tables to the metadata
+from drink_frontend.storage import (  # noqa: F401 - they add their tables to the metadata
+    picture_tables,
+    statistics_tables,
+)
 from drink_frontend.storage.tables import DROP_MOVES, drops, metadata
 
 

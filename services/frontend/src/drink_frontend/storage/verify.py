@@ -12,6 +12,7 @@ from typing import Any
 
 from drink_frontend.storage.engine import Query
 from drink_frontend.storage.verify_events import check_events
+from drink_frontend.storage.verify_statistics import check_statistics
 
 LINES_MAX = 100
 """Most lines for each check."""
@@ -199,6 +200,7 @@ def verify_books(query: Query) -> list[str]:
     problems += _first(_check_histories(query(_HISTORIES)))
     problems += _first(_check_loads(query(_LOADS), query(_SLOTS)))
     problems += _first(check_events(query))
+    problems += _first(check_statistics(query))
     return problems
 
 

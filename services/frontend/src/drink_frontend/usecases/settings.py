@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from drink_frontend.system.calendar import Calendar
 
 
 class DropSettings(BaseModel):
@@ -85,6 +87,28 @@ class EventSettings(BaseModel):
     """Bytes of the newest events that are kept in memory for all watchers together, as long as the
     database takes for them; default 4,194,304, some thousand drops. A watcher that is further
     behind is told WATCH_TOO_SLOW, and goes on from its cursor."""
+
+
+class StatisticsSettings(BaseModel):
+    """The sums that `StatisticsService` shows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    time_zone: str = "UTC"
+    """The house's time zone for days and hours of statistics, a name of the tz database such as
+    `Europe/Berlin`; default `UTC`. At the end of daylight saving the hour that happens twice counts
+    as one hour, at its beginning a day lacks an hour. What is counted stays in the zone in which it
+    was counted: after a change run `drink-frontend admin statistics rebuild`."""
+
+    interval_s: float = Field(default=2, gt=0, le=3_600)
+    """Seconds from a change to the next update of the sums; default 2. All drops of that time are
+    counted together, apart from the sales: the longer, the less work for each drop."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_time_zone(cls, value: str) -> str:
+        Calendar(value)
+        return value
 
 
 class PresenceSettings(BaseModel):

@@ -1,0 +1,297 @@
+"""Statistics: sums of drops and credits, and how far they are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, text, tuple_, union_all
+from sqlalchemy import update as change
+from sqlalchemy.sql.elements import ColumnElement
+
+from drink_frontend.domain.ledger import AccountKind
+from drink_frontend.domain.statistics import (
+    HOUSE,
+    NAMES,
+    Key,
+    Kind,
+    Numbers,
+    Phase,
+    Progress,
+    Range,
+    Row,
+    Span,
+)
+from drink_frontend.storage.statements import NOTHING, Executor, Statement, constant
+from drink_frontend.storage.statistics_tables import (
+    statistics,
+    statistics_progress,
+    statistics_unknown,
+)
+from drink_frontend.storage.tables import accounts, preferences
+
+_KEY = (
+    statistics.c.owner,
+    statistics.c.kind,
+    statistics.c.period,
+    statistics.c.machine,
+    statistics.c.subject,
+)
+_NAMES_OF_KEY = tuple(f"of_{column.name}" for column in _KEY)
+_RANGES = tuple((f"first_{number}", f"last_{number}") for number in range(3))
+
+_ADD = Statement(
+    change(statistics)
+    .where(*(column == bindparam(f"of_{column.name}") for column in _KEY))
+    .values({name: statistics.c[name] + bindparam(name) for name in NAMES})
+)
+_INSERT = Statement(
+    insert(statistics)
+    .inline()
+    .values(
+        {column.name: bindparam(f"of_{column.name}") for column in _KEY}
+        | {name: bindparam(name) for name in NAMES}
+    )
+)
+_CLEAR = Statement(
+    delete(statistics).where(
+        tuple_(*_KEY).in_(select(*_KEY).order_by(*_KEY).limit(bindparam("limit")).offset(NOTHING))
+    )
+)
+_IS_DROP = statistics_unknown.c.drop_id == bindparam("drop_id")
+_UNKNOWN = Statement(select(statistics_unknown.c.drop_id).where(_IS_DROP))
+_ADD_UNKNOWN = Statement(insert(statistics_unknown).inline().values(drop_id=bindparam("drop_id")))
+_REMOVE_UNKNOWN = Statement(delete(statistics_unknown).where(_IS_DROP))
+_CLEAR_UNKNOWN = Statement(delete(statistics_unknown))
+_STATE = ("phase", "time_zone", "event_sequence", "drop_sequence")
+_PROGRESS = Statement(select(*(statistics_progress.c[name] for name in _STATE)))
+_SET_PROGRESS = Statement(
+    change(statistics_progress).values({name: bindparam(f"new_{name}") for name in _STATE})
+)
+
+
+def _in(first: str, last: str) -> ColumnElement[bool]:
+    return statistics.c.period.between(bindparam(first), bindparam(last))
+
+
+def _grouped(span: Span | None, *, by_machine: bool, by_subject: bool) -> Statement:
+    """Selects sums in the order of what they are grouped by, from three ranges of rows."""
+    period: ColumnElement[int] = constant(0)
+    if span is Span.DAY:
+        period = statistics.c.period
+    elif span is Span.MONTH:
+        # A month has six digits and a day eight, of which the first six are its month.
+        period = statistics.c.period // _DAYS
+    machine = statistics.c.machine if by_machine else constant("")
+    subject = statistics.c.subject if by_subject else constant("")
+    parts = []
+    for number, (first, last) in enumerate(_RANGES):
+        # The second range is one of months.
+        of = statistics.c.period if span is Span.MONTH and number == 1 else period
+        parts.append(_part(of, machine, subject, _in(first, last)))
+    rows = union_all(*parts).subquery("parts")
+    key = (rows.c.shown_period, rows.c.shown_machine, rows.c.shown_subject)
+    return Statement(
+        select(*key, *(func.sum(rows.c[name]) for name in NAMES))
+        .group_by(*key)
+        .order_by(*key)
+        .limit(bindparam("limit"))
+        .offset(NOTHING)
+    )
+
+
+_DAYS = constant(100)
+
+
+def _part(
+    period: ColumnElement[int],
+    machine: ColumnElement[str],
+    subject: ColumnElement[str],
+    is_in: ColumnElement[bool],
+) -> Select[tuple[object, ...]]:
+    after = tuple_(
+        bindparam("after_period"), bindparam("after_machine"), bindparam("after_subject")
+    )
+    return select(
+        period.label("shown_period"),
+        machine.label("shown_machine"),
+        subject.label("shown_subject"),
+        *(statistics.c[name] for name in NAMES),
+    ).where(
+        statistics.c.owner == bindparam("owner"),
+        statistics.c.kind == bindparam("kind"),
+        is_in,
+        or_(bindparam("machine") == constant(""), statistics.c.machine == bindparam("machine")),
+        tuple_(period, machine, subject) > after,
+    )
+
+
+_GROUPED = {
+    (span, by_machine, by_subject): _grouped(span, by_machine=by_machine, by_subject=by_subject)
+    for span, by_machine, by_subject in product((None, *Span), (False, True), (False, True))
+}
+_DAYS_WITH = Statement(
+    select(statistics.c.period)
+    .where(
+        statistics.c.owner == bindparam("owner"),
+        statistics.c.kind == constant(Kind.DAY),
+        # Months have fewer digits.
+        statistics.c.period >= constant(10_000_000),
+        statistics.c.dispensed > NOTHING,
+    )
+    .order_by(statistics.c.period)
+)
+_RANKED = Statement(
+    select(preferences.c.account, func.sum(statistics.c.dispensed).label("items"))
+    .select_from(preferences)
+    .join(accounts, accounts.c.name == preferences.c.account)
+    .join(statistics, statistics.c.owner == preferences.c.account)
+    .where(
+        preferences.c.ranked == constant(1),
+        accounts.c.kind == constant(AccountKind.USER),
+        accounts.c.closed == NOTHING,
+        statistics.c.kind == constant(Kind.DAY),
+        or_(*(_in(first, last) for first, last in _RANGES)),
+        statistics.c.dispensed > NOTHING,
+    )
+    .group_by(preferences.c.account)
+    .order_by(text("items DESC"), preferences.c.account)
+    .limit(bindparam("limit"))
+    .offset(NOTHING)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which sums are wanted.
+
+    Attributes:
+        owner: HOUSE, or the key of an account.
+        kind: Of rows of this kind.
+        ranges: Of these days and months.
+        machine: Of this machine; empty for all.
+        span: By which parts of time they are grouped; None for none.
+        by_machine: Whether they are grouped by machine.
+        by_subject: Whether they are grouped by item, hour or buyer.
+    """
+
+    owner: str
+    kind: Kind
+    ranges: Sequence[Range]
+    machine: str = ""
+    span: Span | None = None
+    by_machine: bool = False
+    by_subject: bool = False
+
+
+class StatisticsTable:
+    """Sums of drops and credits, in one unit of work.
+
+    Args:
+        executor: Runs its statements.
+    """
+
+    __slots__ = ("_executor",)
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def progress(self) -> Progress:
+        """How far the sums are."""
+        row = self._executor.one(_PROGRESS)
+        assert row is not None, "a migration has made the row"
+        return Progress(Phase(row[0]), *row[1:])
+
+    def set_progress(self, progress: Progress) -> None:
+        """Stores how far the sums are."""
+        self._executor.run(
+            _SET_PROGRESS,
+            new_phase=progress.phase.value,
+            new_time_zone=progress.time_zone,
+            new_event_sequence=progress.event_sequence,
+            new_drop_sequence=progress.drop_sequence,
+        )
+
+    def add(self, rows: Mapping[Key, Sequence[int]]) -> None:
+        """Adds to rows, which are made where there is none.
+
+        Args:
+            rows: What to add to each row, in the order of `Numbers`.
+        """
+        # In their order, so that neighbours in the table are written one after the other.
+        for key in sorted(rows):
+            values: dict[str, object] = dict(zip(_NAMES_OF_KEY, key, strict=True))
+            values["of_kind"] = key[1].value
+            values |= zip(NAMES, rows[key], strict=True)
+            if not self._executor.run(_ADD, **values):
+                self._executor.run(_INSERT, **values)
+
+    def is_unknown(self, drop_id: str) -> bool:
+        """Whether a drop counts as UNKNOWN."""
+        return self._executor.one(_UNKNOWN, drop_id=drop_id) is not None
+
+    def add_unknown(self, drop_ids: Iterable[str]) -> None:
+        """Notes that drops count as UNKNOWN."""
+        for drop_id in drop_ids:
+            self._executor.run(_ADD_UNKNOWN, drop_id=drop_id)
+
+    def remove_unknown(self, drop_ids: Iterable[str]) -> None:
+        """Notes that drops no longer count as UNKNOWN."""
+        for drop_id in drop_ids:
+            removed = self._executor.run(_REMOVE_UNKNOWN, drop_id=drop_id)
+            assert removed == 1, "the drop did not count as UNKNOWN"
+
+    def clear(self, limit: int) -> bool:
+        """Deletes up to `limit` rows; whether none are left."""
+        if self._executor.run(_CLEAR, limit=limit):
+            return False
+        self._executor.run(_CLEAR_UNKNOWN)
+        return True
+
+    def sums(self, selection: Selection, after: tuple[int, str, str], limit: int) -> Sequence[Row]:
+        """Up to `limit` sums after a place, in the order of what they are grouped by.
+
+        Args:
+            selection: Which sums.
+            after: Day or month, machine and subject of the last row before; FIRST for none.
+            limit: Most rows.
+        """
+        statement = _GROUPED[selection.span, selection.by_machine, selection.by_subject]
+        rows = self._executor.all(
+            statement,
+            owner=selection.owner,
+            kind=selection.kind.value,
+            machine=selection.machine,
+            after_period=after[0],
+            after_machine=after[1],
+            after_subject=after[2],
+            limit=limit,
+            **_bounds(selection.ranges),
+        )
+        # PostgreSQL's sums of whole numbers are decimals.
+        return [
+            Row(period, machine, subject, Numbers(*map(int, sums)))
+            for period, machine, subject, *sums in rows
+        ]
+
+    def days(self, owner: str) -> Sequence[int]:
+        """The days on which an account got something, the oldest first."""
+        assert owner != HOUSE
+        return [row[0] for row in self._executor.all(_DAYS_WITH, owner=owner)]
+
+    def ranked(self, ranges: Sequence[Range], limit: int) -> Sequence[tuple[str, int]]:
+        """The accounts that want to be ranked, with how many items they got, the most first.
+
+        Args:
+            ranges: Of which days and months.
+            limit: Most accounts.
+        """
+        rows = self._executor.all(_RANKED, limit=limit, **_bounds(ranges))
+        return [(account, int(items)) for account, items in rows]
+
+
+def _bounds(ranges: Sequence[Range]) -> dict[str, object]:
+    return {
+        name: bound
+        for names, bounds in zip(_RANGES, ranges, strict=True)
+        for name, bound in zip(names, bounds, strict=True)
+    }
