@@ -23,6 +23,7 @@ from drink.v1 import (
     machine_link_service_pb2,
     machine_link_service_pb2_grpc,
     machine_service_pb2_grpc,
+    statistics_service_pb2_grpc,
 )
 from drink_frontend.domain.entities import ALL_DROPS, Drop, Machine, Waiting
 from drink_frontend.domain.tokens import day_of
@@ -160,6 +161,7 @@ class Frontend:
             alarms=bench.review,
             events=bench.events,
             items=bench.items,
+            statistics=bench.statistics,
             balances=bench.views.accounts,
             machines=self.machines,
             links=self.links,
@@ -255,6 +257,7 @@ class Frontend:
             "EventService": event_service_pb2_grpc.EventServiceStub(self.channel),
             "DropService": drop_service_pb2_grpc.DropServiceStub(self.channel),
             "ItemService": item_service_pb2_grpc.ItemServiceStub(self.channel),
+            "StatisticsService": statistics_service_pb2_grpc.StatisticsServiceStub(self.channel),
             "MachineService": machine_service_pb2_grpc.MachineServiceStub(self.channel),
         }
 

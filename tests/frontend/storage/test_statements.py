@@ -23,6 +23,7 @@ from drink_frontend.storage import (
     machines,
     preferences,
     refunds,
+    statistics,
     stock,
 )
 from drink_frontend.storage import tokens as token_statements
@@ -42,6 +43,7 @@ MODULES = (
     machines,
     preferences,
     refunds,
+    statistics,
     stock,
     token_statements,
 )
@@ -153,6 +155,14 @@ SCANNED = {
     "machines_list",
     "machines_list_frontends",
     "machines_all_slots",
+    # The rows of some days and months, a bounded part of them, the one row of progress, and those
+    # who want to be ranked.
+    *(name for name in STATEMENTS if name.startswith("statistics_grouped")),
+    "statistics_clear",
+    "statistics_clear_unknown",
+    "statistics_progress",
+    "statistics_ranked",
+    "statistics_set_progress",
 }
 """What lists everything there is, of tables that people fill, and the few frontends; and what is
 asked only when somebody stops being an administrator."""
@@ -171,9 +181,10 @@ SORTED = {
     "drops_in_state",
     *(f"drops_list_open_{number}" for number in range(6)),
     "machines_list_frontends",
+    *(name for name in STATEMENTS if name.startswith("statistics_grouped")),
+    "statistics_ranked",
 }
-"""What sorts a few rows: open drops, open alarms, records of a drop,
-frontends."""
+"""What sorts a few rows: open drops, open alarms, records of a drop, frontends, sums."""
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - SORTED))
@@ -238,6 +249,15 @@ def test_entries_of_an_account_are_merged_from_its_two_sides(
         "SEARCH transfers USING INDEX transfers_by_credit (credit_account=? AND sequence<?)",
         *of_drop,
     ]
+
+
+def test_sums_are_found_by_their_key(database: sqlite3.Connection) -> None:
+    key = "SEARCH statistics USING PRIMARY KEY (owner=? AND kind=? AND period>? AND period<?)"
+    for name in (name for name in STATEMENTS if name.startswith("statistics_grouped")):
+        assert [step for step in plan(database, name) if " statistics" in step] == [key] * 3, name
+    ranked = [step for step in plan(database, "statistics_ranked") if " statistics" in step]
+    assert ranked
+    assert all("(owner=? AND kind=? AND period>? AND period<?)" in step for step in ranked)
 
 
 def test_a_value_in_a_description_is_a_mistake() -> None:

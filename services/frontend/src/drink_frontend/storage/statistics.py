@@ -150,7 +150,7 @@ _RANKED = Statement(
         accounts.c.kind == constant(AccountKind.USER),
         accounts.c.closed == NOTHING,
         statistics.c.kind == constant(Kind.DAY),
-        or_(*(_in(first, last) for first, last in _RANGES)),
+        _in("first", "last"),
         statistics.c.dispensed > NOTHING,
     )
     .group_by(preferences.c.account)
@@ -278,14 +278,14 @@ class StatisticsTable:
         assert owner != HOUSE
         return [row[0] for row in self._executor.all(_DAYS_WITH, owner=owner)]
 
-    def ranked(self, ranges: Sequence[Range], limit: int) -> Sequence[tuple[str, int]]:
+    def ranked(self, time: Range, limit: int) -> Sequence[tuple[str, int]]:
         """The accounts that want to be ranked, with how many items they got, the most first.
 
         Args:
-            ranges: Of which days and months.
+            time: Of which days, or of which months.
             limit: Most accounts.
         """
-        rows = self._executor.all(_RANKED, limit=limit, **_bounds(ranges))
+        rows = self._executor.all(_RANKED, limit=limit, first=time[0], last=time[1])
         return [(account, int(items)) for account, items in rows]
 
 

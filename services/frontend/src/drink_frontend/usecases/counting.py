@@ -76,11 +76,14 @@ class Counting:
 
     async def run(self) -> None:
         """Follows the events until cancelled. No error of it disturbs the sales."""
-        await self._compare_zone()
+        is_compared = False
         with self._storage.changes.events() as commits:
             while True:
                 pause_s = self._settings.interval_s
                 try:
+                    if not is_compared:
+                        await self._compare_zone()
+                    is_compared = True
                     await self.catch_up()
                 except StorageUnavailableError:
                     log.warning("statistics_postponed")
@@ -160,10 +163,7 @@ class Counting:
         )
 
     async def _compare_zone(self) -> None:
-        try:
-            progress = await self._storage.read(lambda tx: tx.statistics.progress())
-        except StorageUnavailableError:
-            return
+        progress = await self._storage.read(lambda tx: tx.statistics.progress())
         if progress.time_zone not in ("", self._settings.time_zone):
             log.warning(
                 "statistics_zone_differs",

@@ -209,7 +209,10 @@ class Statistics:
 
         def look(tx: Transaction) -> Ranking:
             made = self._made(tx.statistics.progress())
-            found = tx.statistics.ranked(cover(*_since(recent, made.today)), limit)
+            first, last = _since(recent, made.today)
+            # Each of these times is either some days or whole months.
+            time = (first, last) if recent is Recent.WEEK else (first // 100, last // 100)
+            found = tx.statistics.ranked(time, limit)
             names = _names(tx, {key for key, _ in found})
             ranks: dict[int, int] = {}
             for position, (_, items) in enumerate(found, 1):
