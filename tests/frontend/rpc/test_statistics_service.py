@@ -68,10 +68,10 @@ async def test_users_see_their_own_numbers_and_administrators_all(sold: Frontend
         ("accounts/ann", 2),
         ("accounts/bob", 1),
     ]
-    for who in ("accounts/ann", "accounts/nobody"):
-        refusal = await sold.refused(pb.ListStatisticsRequest(account=who), BOB)
+    for whose in ("accounts/ann", "accounts/nobody"):
+        refusal = await sold.refused(pb.ListStatisticsRequest(account=whose), BOB)
         assert refusal.status == ("PERMISSION_DENIED", "NOT_OWNER")
-        refusal = await sold.refused(pb.GetAccountStatisticsRequest(account=who), BOB)
+        refusal = await sold.refused(pb.GetAccountStatisticsRequest(account=whose), BOB)
         assert refusal.status == ("PERMISSION_DENIED", "NOT_OWNER")
     refusal = await sold.refused(pb.ListStatisticsRequest(group_by=[ACCOUNT]), ANN)
     assert refusal.status == ("PERMISSION_DENIED", "ADMIN_REQUIRED")
@@ -152,15 +152,19 @@ async def test_the_ranking_has_those_who_want_to_be_in_it(sold: Frontend) -> Non
     for name in ("ann", "bob"):
         account = await sold.bench.account(name)
         await sold.bench.accounts.preferences.change(account.name, ranked=True)
-    for time in (BY, pb.GetRankingRequest.TIME_MONTH, pb.GetRankingRequest.TIME_YEAR):
-        wanted = pb.GetRankingRequest() if time is BY else pb.GetRankingRequest(time=time)
+    for wanted in (
+        pb.GetRankingRequest(),
+        pb.GetRankingRequest(time=pb.GetRankingRequest.TIME_MONTH),
+        pb.GetRankingRequest(time=pb.GetRankingRequest.TIME_YEAR),
+    ):
         answer = await sold.call(wanted, BOB)
         assert [(each.rank, each.account, each.dispensed) for each in answer.places] == [
             (1, "accounts/ann", 2),
             (2, "accounts/bob", 1),
         ]
     assert len((await sold.call(pb.GetRankingRequest(size=1), BOB)).places) == 1
-    for wrong in (pb.GetRankingRequest(size=-1), pb.GetRankingRequest(time=9)):
+    unheard: Any = 9
+    for wrong in (pb.GetRankingRequest(size=-1), pb.GetRankingRequest(time=unheard)):
         assert (await sold.refused(wrong, BOB)).status == ("INVALID_ARGUMENT", "FIELD_INVALID")
 
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import StorageUnavailableError
-from drink_frontend.domain.statistics import FIRST, Kind, Phase, cover
+from drink_frontend.domain.statistics import FIRST, Kind, Phase, Progress, cover
 from drink_frontend.storage.statistics import Selection
 from drink_frontend.usecases import counting as counting_module
 from drink_frontend.usecases.counting import Counting
@@ -116,7 +116,7 @@ async def test_a_rebuild_that_was_interrupted_goes_on(
     with pytest.raises(InterruptedTestError):
         await counting(bench).rebuild(interrupt)
     assert await dispensed(bench) == 2
-    seen = []
+    seen: list[Progress] = []
     await counting(bench).rebuild(seen.append)
     assert {progress.phase for progress in seen} == {Phase.COUNTING, Phase.FOLLOWING}
     assert await dispensed(bench) == 3

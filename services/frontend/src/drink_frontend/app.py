@@ -128,7 +128,6 @@ class Frontend:
             settings=settings.drops,
         )
         self._permits = Permits(storage, clock)
-        self._counting = Counting(storage, settings.statistics)
         agents = Agents(
             storage,
             clock,
@@ -162,6 +161,7 @@ class Frontend:
         """The two edges for buyers, over the same use cases."""
         settings = self._settings
         self._events = Events(self._storage, clock, settings.events)
+        self._counting = Counting(self._storage, settings.statistics)
         transfers = Transfers(self._storage, clock, randomness, settings.accounts)
         machines = Machines(self._storage, clock, randomness)
         views = Views(self._storage.changes, accounts.balance, machines.get)

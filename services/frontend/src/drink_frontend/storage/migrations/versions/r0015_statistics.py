@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 
 _NUMBERS = (
     *("dispensed", "failed", "cancelled", "unknown"),
@@ -64,4 +64,4 @@ def upgrade() -> None:
         " (number, phase, time_zone, event_sequence, drop_sequence)"
         " SELECT 1, 'COUNTING', '', max(sequence), 0 FROM events"
     )
-    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0014', '0013')")
+    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0015', '0014')")
