@@ -17,6 +17,7 @@ from drink.v1 import (
     item_service_pb2,
     machine_link_service_pb2,
     machine_service_pb2,
+    statistics_service_pb2,
 )
 from drink_frontend.domain.errors import CertificateInvalidError
 from drink_frontend.domain.tokens import Scope
@@ -51,6 +52,7 @@ DESCRIPTORS = [
         item_service_pb2,
         machine_link_service_pb2,
         machine_service_pb2,
+        statistics_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods

@@ -23,6 +23,7 @@ from drink_frontend.domain.items import Item
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.domain.pictures import Picture
 from drink_frontend.domain.preferences import Preferences
+from drink_frontend.domain.statistics import NAMES
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.engine import DatabaseConnection
 from drink_frontend.storage.postgres_engine import PostgresEngine
@@ -80,6 +81,15 @@ def postgres_house() -> Iterator[PostgresBooks]:
     furnish(PostgresEngine(settings).connect(read_only=False))
     with psycopg.connect(settings.url or "") as driver:
         yield driver
+
+
+SUM: dict[str, Any] = dict.fromkeys(NAMES, 1) | {
+    "owner": "alice",
+    "kind": "DAY",
+    "period": 20261129,
+    "machine": "",
+    "subject": "",
+}
 
 
 def insert(table: str, **values: Any) -> str:
@@ -270,6 +280,16 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "item_pictures_item_number_exists": insert("item_pictures", **PICTURE | {"item_number": 8}),
     "item_pictures_sides": insert("item_pictures", **PICTURE | {"width": 4_097}),
     "item_pictures_size": insert("item_pictures", **PICTURE | {"size": 0}),
+    "statistics_key": (insert("statistics", **SUM), insert("statistics", **SUM)),
+    "statistics_kind": insert("statistics", **SUM | {"kind": "YEAR"}),
+    "statistics_numbers": insert("statistics", **SUM | {"held": -1}),
+    "statistics_unknown_key": (
+        insert("statistics_unknown", drop_id="x"),
+        insert("statistics_unknown", drop_id="x"),
+    ),
+    "statistics_progress_key": "INSERT INTO statistics_progress SELECT * FROM statistics_progress",
+    "statistics_progress_number": update("statistics_progress SET number = 2"),
+    "statistics_progress_phase": update("statistics_progress SET phase = 'RESTING'"),
     "picture_parts_key": "INSERT INTO picture_parts SELECT * FROM picture_parts",
     "picture_parts_item_number_exists": update("picture_parts SET item_number = 8"),
     "picture_parts_content": update("picture_parts SET content = substr(content, 9)"),
