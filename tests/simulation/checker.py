@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from drink_frontend.storage.verify_events import check_events
+from drink_frontend.storage.verify_statistics import check_statistics
 from tests.simulation.fault_log import FaultLog
 from tests.simulation.ground_truth import GroundTruth
 from tests.simulation.world import World
@@ -258,6 +259,9 @@ class Checker:
         self._check_cans({row[0] for row in kept})
         for problem in check_events(self.rows):
             self._violate(28, problem.removeprefix("28: "))
+        # The drops were compared with the oracle's above.
+        for problem in check_statistics(self.rows):
+            self._violate(29, problem.removeprefix("29: "))
 
     def _check_truth(self, drop_id: str, state: str, cause: str) -> None:
         """Checks a drop's outcome against what its machine did."""
