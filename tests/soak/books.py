@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from drink_frontend.storage.sqlite_engine import reading
 from drink_frontend.storage.verify import verify_books
 from tests.support.oracle import (
     FINAL,
+    Refund,
     Slot,
     Totals,
     Transfer,
+    read_refunds,
     read_slots,
     read_totals,
     read_transfers,
@@ -71,6 +74,9 @@ class Books:
     accounts: dict[str, Totals] = field(default_factory=dict)
     """The totals of each account."""
     slots: tuple[Slot, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    limits: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    """The credit limits of each account, each with the sequence of the last transfer before it."""
     problems: tuple[str, ...] = ()
     """Violations found by the frontend's own auditor."""
 
@@ -84,6 +90,13 @@ def read_books(database: Path) -> Books:
         ):
             move = json.loads(facts)
             moves[drop].append(Move(at_ms, move["to"], move.get("cause", "NONE")))
+        limits: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for account, facts in connection.execute(
+            "SELECT account, facts FROM audit WHERE kind = 'ACCOUNT_CHANGED' ORDER BY sequence"
+        ):
+            change = json.loads(facts)
+            if "credit_limit" in change:
+                limits[account].append((change["after_transfer"], change["credit_limit"]))
         connection.row_factory = sqlite3.Row
         drops = [
             Drop(**dict(row), moves=tuple(moves[row["id"]]))
@@ -98,5 +111,7 @@ def read_books(database: Path) -> Books:
             tuple(read_transfers(connection)),
             read_totals(connection),
             tuple(read_slots(connection)),
+            tuple(read_refunds(connection)),
+            limits,
             tuple(verify_books(connection.execute)),
         )

@@ -9,10 +9,16 @@ PAUSE_S = 0.25
 
 
 class Buyer(Actor):
-    """One buyer."""
+    """One buyer.
 
-    def __init__(self, soak: Soak, user: UserPlan) -> None:
-        super().__init__(soak, user.name, PAUSE_S)
+    Args:
+        soak: The run.
+        user: Whose account it uses.
+        name: Of the thread, where several use one account.
+    """
+
+    def __init__(self, soak: Soak, user: UserPlan, name: str = "") -> None:
+        super().__init__(soak, name or user.name, PAUSE_S)
         self.user = user
 
     def any_slot(self) -> str:

@@ -1,6 +1,5 @@
-"""A buyer and a manager who call the frontend at random over gRPC."""
+"""Buyers, and people who manage and refund, who call the frontend at random over gRPC."""
 
-import contextlib
 import dataclasses
 import threading
 import uuid
@@ -18,7 +17,7 @@ from tests.integration.audited_system import reason
 from tests.soak.actor import Soak
 from tests.soak.buyer import Buyer
 from tests.soak.history import Attempt, Reading, now_ms
-from tests.soak.plan import PLAN
+from tests.soak.plan import CREDIT_LIMITS, DEBTOR, PLAN
 
 DEADLINES_S = (0.02, 0.2, 2, 20)
 """Deadlines of a call, each as likely as the others."""
@@ -64,8 +63,8 @@ class Request:
 class Caller(Buyer):
     """Buys, repeats, cancels, sends credits and looks at the balance over gRPC."""
 
-    def __init__(self, soak: Soak, user: UserPlan) -> None:
-        super().__init__(soak, user)
+    def __init__(self, soak: Soak, user: UserPlan, name: str = "") -> None:
+        super().__init__(soak, user, name)
         self.client = Client(f"127.0.0.1:{self.system.rpc.port}", user.name, user.password)
         self._requests: list[Request] = []
 
@@ -221,22 +220,79 @@ class Caller(Buyer):
         return answer, ""
 
 
-class Manager(Buyer):
-    """Changes prices; drops under way must keep theirs."""
-
-    def __init__(self, soak: Soak, user: UserPlan) -> None:
-        super().__init__(soak, user)
-        self._client = Client(f"127.0.0.1:{self.system.rpc.port}", user.name, user.password)
+class Manager(Caller):
+    """Changes prices, of which drops under way must keep theirs, and what the debtor may owe."""
 
     def act(self) -> None:
-        """Changes one price."""
+        """Changes one price or the credit limit."""
+        self.random.choice((*(self._change_price,) * 3, self._change_limit))()
+
+    def _change_limit(self) -> None:
+        message = accounts.UpdateAccountRequest(
+            name=f"accounts/{DEBTOR.name}", credit_limit=self.random.choice(CREDIT_LIMITS)
+        )
+        self._send(self.client.accounts.UpdateAccount, message)
+
+    def _change_price(self) -> None:
         machine, number = self.any_slot().split("/")
         message = machines.UpdateSlotRequest(
             name=f"machines/{machine}/slots/{number}", price=self.random.randrange(100)
         )
-        with contextlib.suppress(grpc.RpcError):
-            self._client.machines.UpdateSlot(message, metadata=self._client.metadata, timeout=2)
+        self._send(self.client.machines.UpdateSlot, message)
 
-    def close(self) -> None:
-        """Closes its connection."""
-        self._client.close()
+
+class Refunder(Caller):
+    """Gives back what was paid for drops, in whole or part, and tries to do it twice."""
+
+    def act(self) -> None:
+        """Refunds one drop, mostly with the same or another request at once or later."""
+        listing = drops.ListDropsRequest(
+            parent="accounts/-", states=[drops.Drop.STATE_DISPENSED], page_size=20
+        )
+        answer, _ = self._send(self.client.drops.ListDrops, listing)
+        # What cost nothing cannot be given back.
+        paid = [drop for drop in answer.drops if drop.price] if answer is not None else []
+        if not paid:
+            return
+        drop = self.random.choice(paid)
+        first, second = (self._refund_of(drop) for _ in range(2))
+        if self.random.random() < 0.5:
+            second = first
+        if self.random.random() < 0.5:
+            together = [
+                threading.Thread(target=self._try_refund, args=(each,)) for each in (first, second)
+            ]
+            for thread in together:
+                thread.start()
+            for thread in together:
+                thread.join()
+        for request in (first, second):
+            for _ in range(TRIES_MAX):
+                if not self._try_refund(request).lost or self.idle(0.2):
+                    break
+
+    def _refund_of(self, drop: drops.Drop) -> drops.RefundDropRequest:
+        return drops.RefundDropRequest(
+            request_id=str(uuid.UUID(int=self.random.getrandbits(128))),
+            name=drop.name,
+            credits=self.random.choice([drop.price, self.random.randint(1, drop.price)]),
+            reason="it was warm",
+            restock=self.random.random() < 0.3,
+        )
+
+    def _try_refund(self, request: drops.RefundDropRequest) -> Attempt:
+        start_ms = now_ms()
+        answer, refusal = self._send(self.client.drops.RefundDrop, request)
+        done = Attempt(
+            "refund",
+            self.user.name,
+            request.request_id,
+            request.name.removeprefix("drops/"),
+            start_ms,
+            now_ms(),
+            credits=request.credits,
+            state="REFUNDED" if answer is not None else "",
+            refusal=refusal,
+        )
+        self.history.add(done)
+        return done

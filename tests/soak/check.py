@@ -168,9 +168,12 @@ def _outcomes(books: Books, asked: Mapping[str, Asked]) -> Iterator[Problem]:
 
 
 def _ledger(evidence: Evidence, asked: Mapping[str, Asked]) -> Iterator[Problem]:
-    """Invariants 1 to 5, 10 and 21, by the oracle; and no balance was read that never was."""
+    """Invariants 1 to 5, 10, 21 and 26, by the oracle; no balance was read that never was."""
     ledger, books = Ledger(), evidence.books
+    ledger.limits.update({account: list(limits) for account, limits in books.limits.items()})
     violations = [*ledger.apply(books.transfers), *ledger.check_totals(books.accounts)]
+    bought = {drop.id: (drop.account, drop.machine, drop.state, drop.price) for drop in books.drops}
+    violations += ledger.check_refunds(books.refunds, bought)
     for drop in books.drops:
         violations += ledger.check_drop(drop.id, drop.state, drop.price)
         before = None
@@ -182,15 +185,18 @@ def _ledger(evidence: Evidence, asked: Mapping[str, Asked]) -> Iterator[Problem]
     violations += check_slots(books.slots, ((m, int(n), state) for m, n, state in states))
     yield from (Problem(CHARGED, f"{number}: {text}") for number, text in violations)
     yield from _transfers(evidence)
+    yield from _refunds(evidence)
     sent = _sent(evidence.attempts)
+    given_back = _given_back(evidence)
     for account in books.accounts:
         marks = [
             mark
             for place, entry in enumerate(ledger.of_account[account], start=1)
-            if (mark := _mark(place, entry, asked, sent)) is not None
+            if (mark := _mark(place, entry, asked, sent, given_back)) is not None
         ]
         mine = [each for each in evidence.readings if each.account == account]
-        for reading in impossible_readings(ledger.totals[account], marks, mine):
+        limits = {0, *(limit for _, limit in books.limits.get(account, ()))}
+        for reading in impossible_readings(ledger.totals[account], marks, mine, limits):
             yield Problem(CONTRADICTED, f"{reading} never was so")
 
 
@@ -199,7 +205,7 @@ def _transfers(evidence: Evidence) -> Iterator[Problem]:
     moved = {
         (entry.debit, entry.request_id or ""): entry
         for entry in evidence.books.transfers
-        if entry.kind == "MOVE" and entry.debit != FUNDING
+        if entry.kind == "MOVE" and entry.debit != FUNDING and not _is_refund(entry)
     }
     sent = _sent(evidence.attempts)
     for key, tries in sent.items():
@@ -215,6 +221,44 @@ def _transfers(evidence: Evidence) -> Iterator[Problem]:
         yield Problem(CHARGED, f"{moved[key]} was asked for by nobody")
 
 
+def _refunds(evidence: Evidence) -> Iterator[Problem]:
+    """What was given back of a drop is what one request asked for, and was told if it was told."""
+    tries = _asked_back(evidence.attempts)
+    made = {refund.drop: refund for refund in evidence.books.refunds}
+    for refund in evidence.books.refunds:
+        mine = [each for each in tries.get(refund.drop, ()) if each.credits == refund.amount]
+        if not any(each.lost or each.state for each in mine):
+            yield Problem(CHARGED, f"{refund} was asked for by nobody, or was refused")
+    for drop, about in tries.items():
+        told = {(each.request_id, each.credits) for each in about if each.state}
+        if told and drop not in made:
+            yield Problem(LOST, f"the refund of {drop} was answered, and nothing has moved")
+        if len(told) > 1:
+            yield Problem(DOUBLE, f"{drop} was given back by {len(told)} requests")
+        for _, credits_ in told:
+            if drop in made and made[drop].amount != credits_:
+                yield Problem(CONTRADICTED, f"{drop}: {credits_} was told, {made[drop]}")
+
+
+def _asked_back(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
+    """By drop, what was tried to give it back."""
+    tries: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        if attempt.what == "refund":
+            tries[attempt.target].append(attempt)
+    return tries
+
+
+def _given_back(evidence: Evidence) -> dict[str, list[Attempt]]:
+    """By transfer of a refund, what was tried to give its drop back."""
+    tries = _asked_back(evidence.attempts)
+    return {refund.transfer: tries.get(refund.drop, []) for refund in evidence.books.refunds}
+
+
+def _is_refund(entry: Transfer) -> bool:
+    return entry.debit.startswith("sales/")
+
+
 def _sent(attempts: Iterable[Attempt]) -> dict[tuple[str, str], list[Attempt]]:
     sent: dict[tuple[str, str], list[Attempt]] = defaultdict(list)
     for attempt in attempts:
@@ -228,11 +272,12 @@ def _mark(
     entry: Transfer,
     asked: Mapping[str, Asked],
     sent: Mapping[tuple[str, str], Sequence[Attempt]],
+    given_back: Mapping[str, Sequence[Attempt]],
 ) -> Mark | None:
     """What buyers know of when an entry was written."""
     if entry.drop is None:
-        tries = sent.get((entry.debit, entry.request_id or ""))
-        if tries is None:
+        tries = sent.get((entry.debit, entry.request_id or "")) or given_back.get(entry.id)
+        if not tries:
             return None
         seen = [each.end_ms for each in tries if each.state]
         return Mark(place, min(each.start_ms for each in tries), min(seen, default=None))

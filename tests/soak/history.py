@@ -19,17 +19,17 @@ class Attempt:
     """One try of a request.
 
     Attributes:
-        what: `drop`, `cancel` or `transfer`.
+        what: `drop`, `cancel`, `transfer` or `refund`.
         account: Who asked.
         request_id: The request; empty in a session.
         target: A slot such as `d/1`, a drop, or who was to get credits.
-        credits: That were to be sent.
+        credits: That were to be sent or given back.
         delay_s: Of a drop; tells two requests with one id apart.
         start_ms: When it was asked.
         end_ms: When it was answered, or given up.
         drop: The drop that the answer names.
-        state: The drop's state in the answer; `SENT` for a transfer, `HELD` for a drop that is made
-            and has no known outcome; empty if there was no answer.
+        state: The drop's state in the answer; `SENT` for a transfer, `REFUNDED` for a refund,
+            `HELD` for a drop that is made and has no known outcome; empty if there was no answer.
         refusal: Why it was refused; empty if it was not, or if nobody knows.
     """
 

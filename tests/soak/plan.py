@@ -1,4 +1,4 @@
-"""What a soak run consists of: three machines, nine buyers, and limits short enough to be met."""
+"""What a soak run consists of: three machines, ten buyers, and limits short enough to be met."""
 
 import socket
 from dataclasses import replace
@@ -33,6 +33,12 @@ CALLERS = tuple(UserPlan(f"caller-{n}", f"password-{n}", 200_000) for n in range
 PAUPER = UserPlan("pauper", "password-0", 200)
 """Soon has nothing but what others send him."""
 
+DEBTOR = UserPlan("debtor", "password-9", 0)
+"""Has only what he may owe, what others send him, and refunds."""
+
+CREDIT_LIMITS = (0, 100, 300, 1_000)
+"""What he may owe, one after the other."""
+
 TYPISTS = tuple(UserPlan(f"typist-{n}", f"password-{n}", 200_000) for n in range(1, 4))
 """The buyers in sessions."""
 
@@ -54,7 +60,7 @@ PLAN = Plan(
         MachinePlan(name, f"Machine {name}", SLOTS, board_port=port)
         for name, port in (("d", 0), ("ld", 0), ("s", 1))
     ),
-    users=(*CALLERS, PAUPER, *TYPISTS, ADMIN),
+    users=(*CALLERS, PAUPER, DEBTOR, *TYPISTS, ADMIN),
     motor_s=MOTOR_S,
     response_limit_s=RESPONSE_LIMIT_S,
     frontend={

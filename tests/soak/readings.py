@@ -1,6 +1,6 @@
 """Which balances may have been read: those that an account had between question and answer."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.soak.history import Reading
@@ -23,13 +23,16 @@ class Mark:
 
 
 def impossible_readings(
-    totals: Sequence[Totals], marks: Iterable[Mark], readings: Iterable[Reading]
+    totals: Sequence[Totals],
+    marks: Iterable[Mark],
+    readings: Iterable[Reading],
+    limits: Collection[int] = (0,),
 ) -> Iterator[Reading]:
     """Readings that no order of events explains.
 
     Each reading must show the account as it stood at one moment between question and answer: with
     everything in it that was answered or read before the question, and nothing that was asked for
-    after the answer.
+    after the answer. What was available may include any of the account's credit `limits`.
     """
     marks = list(marks)
     read: list[tuple[int, int]] = []  # end of a reading, and the earliest place that it shows
@@ -46,7 +49,8 @@ def impossible_readings(
         )
         for place in range(least, most):
             now = totals[place]
-            if now.available == reading.available and reading.held in (None, now.debits_pending):
+            owed = reading.available - now.available
+            if owed in limits and reading.held in (None, now.debits_pending):
                 read.append((reading.end_ms, place))
                 break
         else:

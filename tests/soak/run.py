@@ -12,11 +12,11 @@ from scripts.client import OPEN_STATES, Client
 from scripts.processes import Process, ProcessFailedError, wait_until
 from tests.soak.actor import Actor, Soak
 from tests.soak.books import read_books
-from tests.soak.caller import Caller, Manager
+from tests.soak.caller import Caller, Manager, Refunder
 from tests.soak.check import KINDS, Evidence, Problem, check
 from tests.soak.fault_injectors import fault_injectors
 from tests.soak.history import Attempt, History
-from tests.soak.plan import ADMIN, CALLERS, PAUPER, TYPISTS
+from tests.soak.plan import ADMIN, CALLERS, DEBTOR, PAUPER, TYPISTS
 from tests.soak.soak_system import MotorLog, SoakSystem
 from tests.soak.typist import Typist
 
@@ -89,9 +89,10 @@ def run_soak(folder: Path, seed: int, seconds: float, pause_s: float) -> Report:
 def _run_threads(soak: Soak, seconds: float) -> list[str]:
     """Runs buyers and fault injectors; returns what failed and must not fail."""
     buyers = [
-        *(Caller(soak, user) for user in (*CALLERS, PAUPER)),
+        *(Caller(soak, user) for user in (*CALLERS, PAUPER, DEBTOR)),
         *(Typist(soak, user) for user in TYPISTS),
-        Manager(soak, ADMIN),
+        Manager(soak, ADMIN, "manager"),
+        Refunder(soak, ADMIN, "refunder"),
     ]
     injectors = fault_injectors(soak)
     everyone: list[Actor] = [*buyers, *injectors]

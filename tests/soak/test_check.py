@@ -18,7 +18,7 @@ from tests.soak.check import (
 )
 from tests.soak.history import Attempt, Fault, Reading
 from tests.soak.plan import LYING_SLOT
-from tests.support.oracle import Slot, Totals, Transfer
+from tests.support.oracle import Refund, Slot, Totals, Transfer
 
 PRICE = 50
 
@@ -133,6 +133,16 @@ def test_a_sound_history_has_no_problem() -> None:
     assert check(with_books(slots=slots)) == []
 
 
+def test_a_refund_and_what_is_owed_within_the_limit_are_no_problem() -> None:
+    given = replace(with_refund(), readings=(Reading("ann", 1800, 1801, 410, PRICE),))
+    assert check(given) == []
+    again = replace(ASKED_BACK, request_id="b2", state="", refusal="ALREADY_REFUNDED")
+    assert check(replace(given, attempts=(*given.attempts, again))) == []
+    owed = owing(150)
+    readings = (Reading("ann", 1500, 1501, 50, PRICE), Reading("ann", 900, 950, 650))
+    assert check(replace(owed, readings=readings)) == []
+
+
 def test_a_drop_that_a_session_was_told_to_wait_for_may_come_to_any_end() -> None:
     assert check(without(TOLD_TOM, replace(TOLD_TOM, state="HELD", drop=TYPED.id))) == []
 
@@ -145,6 +155,42 @@ def with_transfers(change: Callable[[list[Transfer]], None]) -> Evidence:
     transfers = list(BOOKS.transfers)
     change(transfers)
     return with_books(transfers=tuple(transfers))
+
+
+GIVEN_BACK = Transfer(0, "back", "MOVE", "sales/d", "ann", 30, None, None, "b1")
+REFUND = Refund(BOUGHT.id, GIVEN_BACK.id, GIVEN_BACK.amount)
+ASKED_BACK = Attempt("refund", "root", "b1", BOUGHT.id, 1600, 1700, credits=30, state="REFUNDED")
+
+
+def with_refund(
+    refund: Refund = REFUND, entry: Transfer = GIVEN_BACK, *tries: Attempt, **changes: object
+) -> Evidence:
+    """A history in which a part of what ann paid was given back; a refund of 0 is left out."""
+    ann = Totals(PRICE, PRICE + 20, 0, 500 + entry.amount)
+    sales = Totals(0, entry.amount, 0, 2 * PRICE)
+    books: dict[str, object] = {
+        "transfers": (*BOOKS.transfers, entry),
+        "accounts": {**ACCOUNTS, "ann": ann, "sales/d": sales},
+        "refunds": (refund,) if refund.amount else (),
+    }
+    evidence = with_books(**{**books, **changes})
+    return replace(evidence, attempts=(*SOUND.attempts, *(tries or (ASKED_BACK,))))
+
+
+def owing(limit: int) -> Evidence:
+    """A history in which ann buys for all that she has and owes the rest, up to a limit."""
+    dear = replace(BOUGHT, price=530)
+    entries = [each for each in BOOKS.transfers if each.drop != BOUGHT.id]
+    return with_books(
+        drops=(dear, *DROPS[1:]),
+        transfers=(*entries[:2], entry(dear, "HOLD"), entry(dear, "POST"), *entries[2:]),
+        accounts={
+            **ACCOUNTS,
+            "ann": Totals(PRICE, 550, 0, 500),
+            "sales/d": Totals(0, 0, 0, 530 + PRICE),
+        },
+        limits={"ann": [(-1, limit)]},
+    )
 
 
 def with_drop(old: Drop, **changes: object) -> Evidence:
@@ -163,6 +209,9 @@ PLANTED: dict[str, dict[str, Evidence]] = {
         "a drop that a session was told of is not in the books": without(
             TOLD_TOM, replace(TOLD_TOM, state="HELD", drop="other")
         ),
+        "a refund that was answered is not in the books": replace(
+            SOUND, attempts=(*SOUND.attempts, ASKED_BACK)
+        ),
         "a transfer is forgotten": with_transfers(lambda all_: all_.remove(SENT)),
         "a drop is paid for and no motor ran": replace(
             SOUND, runs={**SOUND.runs, "d": SOUND.runs["d"][:1]}
@@ -173,6 +222,9 @@ PLANTED: dict[str, dict[str, Evidence]] = {
     },
     DOUBLE: {
         "one request made two drops": with_books(drops=(*DROPS, replace(BOUGHT, id="again"))),
+        "two requests were told that they gave a drop back": with_refund(
+            REFUND, GIVEN_BACK, ASKED_BACK, replace(ASKED_BACK, request_id="b2")
+        ),
         "a motor ran twice for one drop": replace(
             SOUND, runs={**SOUND.runs, "s": (*SOUND.runs["s"], *SOUND.runs["s"])}
         ),
@@ -218,6 +270,26 @@ PLANTED: dict[str, dict[str, Evidence]] = {
         "a settled drop is settled again": with_drop(
             BOUGHT, moves=moves("RESERVED", "DISPENSED", "UNKNOWN", "DISPENSED")
         ),
+        "a drop is given back twice": with_refund(
+            transfers=(*BOOKS.transfers, GIVEN_BACK, GIVEN_BACK._replace(id="back again")),
+            refunds=(REFUND, REFUND._replace(transfer="back again")),
+        ),
+        "more is given back than was paid": with_refund(
+            REFUND._replace(amount=PRICE + 1),
+            GIVEN_BACK._replace(amount=PRICE + 1),
+            replace(ASKED_BACK, credits=PRICE + 1),
+        ),
+        "a drop that was never paid is given back": with_refund(
+            REFUND._replace(drop=REFUSED.id), GIVEN_BACK, replace(ASKED_BACK, target=REFUSED.id)
+        ),
+        "sales are given back for no drop": with_refund(REFUND._replace(amount=0)),
+        "a refund goes to another account": with_refund(REFUND, GIVEN_BACK._replace(credit="tom")),
+        "a refund that nobody asked for": with_refund(REFUND, GIVEN_BACK, TOLD),
+        "a refused refund is made all the same": with_refund(
+            REFUND, GIVEN_BACK, replace(ASKED_BACK, state="", refusal="DROP_NOT_REFUNDABLE")
+        ),
+        "more is owed than the limit": owing(99),
+        "a credit limit of the wrong sign": owing(-100),
         "stock that its drops do not add up to": with_books(slots=(Slot("d", 1, 10, 8, 0, 1, 0),)),
     },
     CONTRADICTED: {
@@ -233,6 +305,18 @@ PLANTED: dict[str, dict[str, Evidence]] = {
         ),
         "credits are seen before they were sent": replace(
             SOUND, readings=(Reading("tom", 1260, 1290, 470),)
+        ),
+        "more was said to be given back than was": with_refund(
+            REFUND,
+            GIVEN_BACK,
+            replace(ASKED_BACK, state="", refusal=""),
+            replace(ASKED_BACK, credits=31),
+        ),
+        "a refund that was answered is not seen": replace(
+            with_refund(), readings=(Reading("ann", 1800, 1801, 380, PRICE),)
+        ),
+        "more is available than the limit allows": replace(
+            owing(100), readings=(Reading("ann", 900, 950, 700),)
         ),
         "the books' auditor disagrees": with_books(problems=("3: a hold belongs to no drop",)),
     },
