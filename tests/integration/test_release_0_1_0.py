@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_service_pb2 import ListMachinesRequest
@@ -14,6 +15,7 @@ from drink_frontend.storage.transaction import Transaction
 from scripts.books import compare
 from scripts.processes import BIN, ProcessFailedError, run
 from tests.integration.audited_system import (
+    ADMIN,
     ALICE,
     COUPLE,
     PRICE,
@@ -129,6 +131,30 @@ def test_fault_22_a_client_with_the_released_stubs_buys_from_the_present_fronten
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "DISPENSED Coke 50"
+
+
+def test_fault_22_each_method_of_the_released_stubs_is_answered_as_an_old_program_expects(
+    tmp_path: Path, released: Path
+) -> None:
+    with AuditedSystem(tmp_path / "system", COUPLE, tmp_path) as system:
+        system.set_up()
+        done = programs.run(
+            *(sys.executable, Path(__file__).with_name("client_0_1_0.py")),
+            *(released.parent / "site", system.address),
+            *(ALICE.name, ALICE.password, ADMIN.name, ADMIN.password),
+        )
+        assert done.returncode == 0, done.stderr
+        protos = FileDescriptorSet.FromString(release.protos(release.FIRST).read_bytes())
+        methods = {
+            method.name
+            for file in protos.file
+            for service in file.service
+            for method in service.method
+            # The agent's own, of which other tests are.
+            if service.name != "MachineLinkService"
+        }
+        assert set(done.stdout.split()) == methods
+        assert not verify(system.folder / "drink.db")
 
 
 def test_the_first_release_does_not_find_a_token_with_some_rights_only(

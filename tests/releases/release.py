@@ -22,6 +22,11 @@ sys.exit({function}())
 """
 
 
+def protos(version: str) -> Path:
+    """The image of a release's protos, a FileDescriptorSet."""
+    return Path(__file__).parent / version / "protos.binpb"
+
+
 def wheels(version: str) -> list[Path]:
     """The wheels of a release: frontend, agent and stubs."""
     return sorted((Path(__file__).parent / version).glob("*.whl"))

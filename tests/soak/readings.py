@@ -49,8 +49,9 @@ def impossible_readings(
         )
         for place in range(least, most):
             now = totals[place]
-            owed = reading.available - now.available
-            if owed in limits and reading.held in (None, now.debits_pending):
+            # Who owes more than a limit that was lowered can spend nothing.
+            spendable = {max(now.available + limit, 0) for limit in limits}
+            if reading.available in spendable and reading.held in (None, now.debits_pending):
                 read.append((reading.end_ms, place))
                 break
         else:

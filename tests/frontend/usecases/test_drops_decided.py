@@ -1,14 +1,20 @@
 """A named operator decides what became of an unknown drop."""
 
+import asyncio
+
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Drop
 from drink_frontend.domain.errors import (
     DropNotFoundError,
+    DropNotPaidError,
     DropNotUnknownError,
+    DropRefundedError,
     FieldInvalidError,
 )
+from drink_frontend.usecases.refunds import RefundOrder
+from drink_frontend.usecases.reports import Report
 from tests.support.bench import Bench
 
 
@@ -94,6 +100,34 @@ async def test_a_decision_is_made_once(bench: Bench) -> None:
     with pytest.raises(DropNotUnknownError):
         await decide(bench, drop, dispensed=True)
     assert await bench.holds_and_ends(drop) == ["HOLD", "POST"]
+
+
+async def test_decisions_evidence_refunds_and_reports_at_once_settle_a_drop_once(
+    bench: Bench,
+) -> None:
+    """Invariants 3 and 26, whichever comes first."""
+    drop, root, ann = await bench.unknown(), await bench.account("root"), await bench.account("ann")
+    orders = [RefundOrder(request_id=f"back-{each}", drop_id=drop.id, reason="?") for each in "ab"]
+    answers = await asyncio.gather(
+        decide(bench, drop, dispensed=True),
+        decide(bench, drop, dispensed=False),
+        bench.drops.refund(root, orders[0]),
+        bench.report(drop, State.DISPENSED, Cause.BOARD_ACK_LATE, revision=2),
+        bench.drops.report(ann, Report(drop_id=drop.id, fell=False)),
+        bench.drops.refund(root, orders[1]),
+        decide(bench, drop, dispensed=False),
+        return_exceptions=True,
+    )
+    expected = (DropNotUnknownError, DropRefundedError, DropNotPaidError)
+    assert all(isinstance(each, expected) for each in answers if isinstance(each, Exception))
+    after = await bench.drop(drop.id)
+    assert after.state.final
+    kinds = await bench.holds_and_ends(drop)
+    assert kinds[:2] == ["HOLD", "POST" if after.state is State.DISPENSED else "VOID"]
+    assert kinds[2:] == ["MOVE"] * bool(after.refunded)
+    is_paid = after.state is State.DISPENSED and not after.refunded
+    assert await bench.credits() == ((150, 0) if is_paid else (200, 0))
+    assert await bench.storage.verify() == []
 
 
 async def test_a_decided_drop_is_no_longer_asked_about(bench: Bench) -> None:
