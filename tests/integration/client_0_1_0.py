@@ -8,6 +8,8 @@ slots `d/1` and `ld/1` must have cans.
 
 import sys
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 sys.path.insert(0, sys.argv[1])
 
@@ -36,7 +38,7 @@ def main(address: str, user: str, password: str, admin: str, admins_password: st
         mine, admins = login(user, password), login(admin, admins_password)
         print("Login")
 
-        def mine_of(method, request):  # type: ignore[no-untyped-def]
+        def mine_of(method: Callable[..., Any], request: object) -> Any:
             return method(request, metadata=mine, timeout=LIMIT_S)
 
         before = mine_of(account.GetAccount, accounts.GetAccountRequest()).account
