@@ -24,91 +24,103 @@ LIMIT_S = 60
 SLOT = "machines/d/slots/1"
 
 
-def main(address: str, user: str, password: str, admin: str, admins_password: str) -> None:
-    with grpc.insecure_channel(address) as channel:
-        account = account_service_pb2_grpc.AccountServiceStub(channel)
-        drop = drop_service_pb2_grpc.DropServiceStub(channel)
-        machine = machine_service_pb2_grpc.MachineServiceStub(channel)
+class Program:
+    """Calls methods as one user and as an administrator.
 
-        def login(name: str, secret: str) -> tuple[tuple[str, str]]:
-            credentials = accounts.PasswordCredentials(account=f"accounts/{name}", password=secret)
-            token = account.Login(accounts.LoginRequest(password=credentials), timeout=LIMIT_S)
-            return (("authorization", f"Bearer {token.token}"),)
+    Args:
+        channel: To the frontend.
+    """
 
-        mine, admins = login(user, password), login(admin, admins_password)
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._accounts = account_service_pb2_grpc.AccountServiceStub(channel)
+        self._drops = drop_service_pb2_grpc.DropServiceStub(channel)
+        self._machines = machine_service_pb2_grpc.MachineServiceStub(channel)
+
+    def login(self, name: str, password: str) -> tuple[tuple[str, str]]:
+        """The metadata of a user's calls."""
+        credentials = accounts.PasswordCredentials(account=f"accounts/{name}", password=password)
+        request = accounts.LoginRequest(password=credentials)
+        token = self._accounts.Login(request, timeout=LIMIT_S).token
+        return (("authorization", f"Bearer {token}"),)
+
+    def run(self, user: tuple[str, str], admin: tuple[str, str]) -> None:
+        """Calls every method."""
+        self._mine, self._admins = self.login(*user), self.login(*admin)
         print("Login")
+        self._move_credits(admin[0])
+        self._look_at_machines()
+        bought = self._buy()
+        self._cancel()
+        entries = self._call(self._accounts.ListEntries, accounts.ListEntriesRequest()).entries
+        assert {each.drop for each in entries} >= {bought}, entries
+        print("ListEntries")
 
-        def mine_of(method: Callable[..., Any], request: object) -> Any:
-            return method(request, metadata=mine, timeout=LIMIT_S)
+    def _call(self, method: Callable[..., Any], request: object, *, by_admin: bool = False) -> Any:
+        metadata = self._admins if by_admin else self._mine
+        return method(request, metadata=metadata, timeout=LIMIT_S)
 
-        before = mine_of(account.GetAccount, accounts.GetAccountRequest()).account
-        assert before.name == f"accounts/{user}", before
+    def _move_credits(self, recipient: str) -> None:
+        before = self._call(self._accounts.GetAccount, accounts.GetAccountRequest()).account
         print("GetAccount")
-        account.AddCredits(
-            accounts.AddCreditsRequest(
-                request_id=str(uuid.uuid4()), account=before.name, credits=120
-            ),
-            metadata=admins,
-            timeout=LIMIT_S,
+        grant = accounts.AddCreditsRequest(
+            request_id=str(uuid.uuid4()), account=before.name, credits=120
         )
+        self._call(self._accounts.AddCredits, grant, by_admin=True)
         print("AddCredits")
-        sent = mine_of(
-            account.TransferCredits,
-            accounts.TransferCreditsRequest(
-                request_id=str(uuid.uuid4()), recipient=f"accounts/{admin}", credits=20
-            ),
+        transfer = accounts.TransferCreditsRequest(
+            request_id=str(uuid.uuid4()), recipient=f"accounts/{recipient}", credits=20
         )
-        assert sent.account.posted_credits == before.posted_credits + 100, sent
+        after = self._call(self._accounts.TransferCredits, transfer).account
+        assert after.posted_credits == before.posted_credits + 100, after
         print("TransferCredits")
 
-        listed = machine.ListMachines(machines.ListMachinesRequest(), timeout=LIMIT_S).machines
+    def _look_at_machines(self) -> None:
+        listed = self._call(self._machines.ListMachines, machines.ListMachinesRequest()).machines
         assert {each.name for each in listed} >= {"machines/d", "machines/ld"}, listed
         print("ListMachines")
-        one = machine.GetMachine(machines.GetMachineRequest(name="machines/d"), timeout=LIMIT_S)
-        assert one.machine.reach == machines.Machine.REACH_READY, one
+        request = machines.GetMachineRequest(name="machines/d")
+        machine = self._call(self._machines.GetMachine, request).machine
+        assert machine.reach == machines.Machine.REACH_READY, machine
         print("GetMachine")
-        price = one.machine.slots[0].price
-        changed = machine.UpdateSlot(
-            machines.UpdateSlotRequest(name=SLOT, price=price, enabled=True),
-            metadata=admins,
-            timeout=LIMIT_S,
-        )
-        assert changed.slot.price == price, changed
+        update = machines.UpdateSlotRequest(name=SLOT, price=machine.slots[0].price, enabled=True)
+        slot = self._call(self._machines.UpdateSlot, update, by_admin=True).slot
+        assert slot.price == update.price, slot
         print("UpdateSlot")
-        watch = machine.WatchMachines(
-            machines.WatchMachinesRequest(names=["machines/d"]), timeout=LIMIT_S
-        )
+        names = machines.WatchMachinesRequest(names=["machines/d"])
+        watch = self._call(self._machines.WatchMachines, names)
         assert next(watch).machine.name == "machines/d"
         watch.cancel()
         print("WatchMachines")
 
-        wanted = drops.DropRequest(request_id=str(uuid.uuid4()), slot=SLOT)
-        answers = [mine_of(drop.Drop, wanted).drop for _ in range(2)]
-        assert answers[0] == answers[1], answers
-        assert answers[0].state == drops.Drop.STATE_DISPENSED, answers
+    def _buy(self) -> str:
+        """Buys a can with one request that is sent twice; the name of its drop."""
+        request = drops.DropRequest(request_id=str(uuid.uuid4()), slot=SLOT)
+        bought, again = (self._call(self._drops.Drop, request).drop for _ in range(2))
+        assert bought == again, again
+        assert bought.state == drops.Drop.STATE_DISPENSED, bought
         print("Drop")
-        name = answers[0].name
-        assert mine_of(drop.GetDrop, drops.GetDropRequest(name=name)).drop == answers[0]
+        found = self._call(self._drops.GetDrop, drops.GetDropRequest(name=bought.name)).drop
+        assert found == bought, found
         print("GetDrop")
-        # The last message of a watch has the outcome.
-        *_, last = mine_of(drop.WatchDrop, drops.WatchDropRequest(name=name))
-        assert last.drop.state == drops.Drop.STATE_DISPENSED, last
+        *_, last = self._call(self._drops.WatchDrop, drops.WatchDropRequest(name=bought.name))
+        assert last.drop == bought, last
         print("WatchDrop")
-        late = drops.DropRequest(request_id=str(uuid.uuid4()), slot="machines/ld/slots/1")
-        late.delay.FromSeconds(60)
-        # A drop with a delay is answered as soon as it is reserved.
-        scheduled = mine_of(drop.Drop, late).drop
+        return str(bought.name)
+
+    def _cancel(self) -> None:
+        """Orders a drop for later, which is answered as soon as it is reserved, and cancels it."""
+        order = drops.DropRequest(request_id=str(uuid.uuid4()), slot="machines/ld/slots/1")
+        order.delay.FromSeconds(60)
+        later = self._call(self._drops.Drop, order).drop
         request = drops.ListDropsRequest(states=[drops.Drop.STATE_SCHEDULED])
-        assert list(mine_of(drop.ListDrops, request).drops) == [scheduled]
+        assert list(self._call(self._drops.ListDrops, request).drops) == [later]
         print("ListDrops")
-        cancel = drops.CancelDropRequest(name=scheduled.name)
-        assert mine_of(drop.CancelDrop, cancel).drop.cause == drops.Drop.CAUSE_CANCELLED
+        cancelled = self._call(self._drops.CancelDrop, drops.CancelDropRequest(name=later.name))
+        assert cancelled.drop.cause == drops.Drop.CAUSE_CANCELLED, cancelled
         print("CancelDrop")
-        entries = mine_of(account.ListEntries, accounts.ListEntriesRequest()).entries
-        assert entries, "no entries"
-        assert {each.drop for each in entries} >= {name}, entries
-        print("ListEntries")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[2:])
+    _, _, address, user, password, admin, admins_password = sys.argv
+    with grpc.insecure_channel(address) as opened:
+        Program(opened).run((user, password), (admin, admins_password))
