@@ -38,7 +38,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     folder = tmp_path_factory.mktemp("system")
     key = folder / "card.key"
     key.write_text("a key for cards of 32 characters", encoding="utf-8")
-    plan = replace(PLAN, frontend={"accounts": f'card_key_file = "{key}"'})
+    frontend = {"accounts": f'card_key_file = "{key}"', "statistics": "interval_s = 0.05"}
+    plan = replace(PLAN, frontend=frontend)
     with LocalSystem(folder, with_own_ports(plan)) as system:
         system.set_up()
         yield system

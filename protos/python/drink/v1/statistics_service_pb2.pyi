@@ -313,12 +313,15 @@ class GetAccountStatisticsResponse(_message.Message):
     STREAK_DAYS_FIELD_NUMBER: _builtins.int
     LONGEST_STREAK_DAYS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     streak_days: _builtins.int
     """Consecutive days up to today, or up to yesterday while today has none yet,
     on each of which something was dispensed; 0 if there is no such day.
     """
     longest_streak_days: _builtins.int
     """The most of such days that there ever were."""
+    account: _builtins.str
+    """Whose they are: `accounts/{account}`."""
     @_builtins.property
     def week(self) -> Global___Numbers:
         """Since Monday."""
@@ -349,10 +352,11 @@ class GetAccountStatisticsResponse(_message.Message):
         streak_days: _builtins.int = ...,
         longest_streak_days: _builtins.int = ...,
         state: Global___StatisticsState | None = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ever", b"ever", "month", b"month", "state", b"state", "week", b"week", "year", b"year"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ever", b"ever", "longest_streak_days", b"longest_streak_days", "month", b"month", "state", b"state", "streak_days", b"streak_days", "week", b"week", "year", b"year"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "ever", b"ever", "longest_streak_days", b"longest_streak_days", "month", b"month", "state", b"state", "streak_days", b"streak_days", "week", b"week", "year", b"year"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -16,6 +16,7 @@ from drink.v1 import (
     event_service_pb2_grpc,
     item_service_pb2_grpc,
     machine_service_pb2_grpc,
+    statistics_service_pb2_grpc,
 )
 from drink_cli.errors import CallError, CommandError, Exit
 from drink_cli.profile import Profile
@@ -38,6 +39,7 @@ SERVICE_CONFIG = {
                 {"service": "drink.v1.AlarmService"},
                 {"service": "drink.v1.ItemService"},
                 {"service": "drink.v1.EventService"},
+                {"service": "drink.v1.StatisticsService"},
             ],
             "retryPolicy": {
                 "maxAttempts": 4,
@@ -68,6 +70,7 @@ class Api:
         self.drops = drop_service_pb2_grpc.DropServiceStub(self._channel)
         self.items = item_service_pb2_grpc.ItemServiceStub(self._channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)
+        self.statistics = statistics_service_pb2_grpc.StatisticsServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self

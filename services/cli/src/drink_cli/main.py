@@ -16,6 +16,7 @@ from drink_cli.commands.machines import machines, watch
 from drink_cli.commands.manual import man
 from drink_cli.commands.preferences import favourites, preferences
 from drink_cli.commands.session import session
+from drink_cli.commands.stats import stats
 from drink_cli.commands.tokens import tokens
 from drink_cli.context import Shared
 from drink_cli.output import Output
@@ -41,6 +42,7 @@ main.command(context_settings={"ignore_unknown_options": True})(refund)
 main.command()(history)
 main.command()(watch)
 main.command()(balance)
+main.command()(stats)
 main.command()(send)
 main.command()(session)
 main.command()(preferences)

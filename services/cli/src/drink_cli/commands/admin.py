@@ -10,6 +10,7 @@ from drink_cli.commands.admin_import import import_house
 from drink_cli.commands.admin_items import item
 from drink_cli.commands.admin_machines import machines, slots
 from drink_cli.commands.admin_users import credits_, users
+from drink_cli.commands.stats import admin_stats
 
 admin = typer.Typer(
     help="What administrators do: users, credits, machines, items, everybody's drops, alarms.",
@@ -25,5 +26,6 @@ admin.add_typer(drops, name="drops")
 admin.command()(alarms)
 admin.command()(events)
 admin.command()(export)
+admin.command("stats")(admin_stats)
 admin.command("import")(import_house)
 admin.add_typer(alarm, name="alarm")

@@ -67,7 +67,7 @@ def export(
             case What.MOVEMENTS:
                 empty, rows = movement_facts(machines.StockMovement()), _movements(api, times)
         if as_csv:
-            _write_csv(list(empty), rows)
+            write_csv(list(empty), rows)
         else:
             for row in rows:
                 sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -118,7 +118,8 @@ def _movements(api: Api, times: dict[str, Any]) -> Iterator[dict[str, Any]]:
     return map(movement_facts, api.each(api.machines.ListStockMovements, request, "movements"))
 
 
-def _write_csv(columns: list[str], rows: Iterator[dict[str, Any]]) -> None:
+def write_csv(columns: list[str], rows: Iterator[dict[str, Any]]) -> None:
+    """Writes rows as comma-separated values that are safe in a spreadsheet."""
     writer = csv.writer(sys.stdout)
     writer.writerow(columns)
     for row in rows:

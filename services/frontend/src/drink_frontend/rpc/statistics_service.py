@@ -88,6 +88,7 @@ class StatisticsService(statistics_service_pb2_grpc.StatisticsServiceServicer):
             streak_days=found.streak.days,
             longest_streak_days=found.streak.longest,
             state=state_message(found.made),
+            account=account_name(found.account),
         )
 
     async def GetRanking(

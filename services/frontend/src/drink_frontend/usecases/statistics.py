@@ -94,6 +94,7 @@ class StatisticsPage:
 class AccountSummary:
     """What an account got this week, month and year and ever."""
 
+    account: str
     week: Numbers
     month: Numbers
     year: Numbers
@@ -188,14 +189,15 @@ class Statistics:
         """
 
         def look(tx: Transaction) -> AccountSummary:
-            owner = user_shown(tx, caller, account, "statistics").name
+            shown = user_shown(tx, caller, account, "statistics")
+            owner = shown.name
             made = self._made(tx.statistics.progress())
             spans = [_since(recent, made.today) for recent in Recent]
             week, month, year, ever = (
                 _total(tx, owner, first, last) for first, last in [*spans, (FIRST_DAY, LAST_DAY)]
             )
             days = streak(map(ordinal, tx.statistics.days(owner)), ordinal(made.today))
-            return AccountSummary(week, month, year, ever, days, made)
+            return AccountSummary(shown.name, week, month, year, ever, days, made)
 
         return await self._storage.read(look)
 
