@@ -117,6 +117,10 @@ bench: $(VENV_READY) ## Measure everything against its reference and write docs/
 bench-quick: $(VENV_READY) ## The same table, smaller, in two minutes
 	$(BIN)/python -m benchmarks --quick $(BENCH)
 
+.PHONY: bench-web
+bench-web: $(VENV_READY) ## Measure the page: its size, its first second, what browsers cost; a minute
+	$(BIN)/python -m benchmarks --quick web $(BENCH)
+
 .PHONY: test-slow
 test-slow: $(VENV_READY) ## Run the tests that take minutes, and show what they measure
 	$(BIN)/pytest -m slow --capture=no $(PYTEST)

@@ -25,6 +25,7 @@ from benchmarks import (
     rows_links,
     rows_postgres,
     rows_sessions,
+    rows_web,
     stages,
     table,
 )
@@ -43,6 +44,7 @@ MEASURES: dict[str, Measure] = {
     "starts": rows_growth.starts,
     "syncs": rows_drops.syncs,
     "silent": rows_drops.silent_board,
+    "web": rows_web.page,
 }
 """Groups of rows by name, in the table's order."""
 

@@ -33,6 +33,12 @@ class Sizes:
     """Frontends on one PostgreSQL database, one measurement for each number."""
     postgres_rounds: int
     """Rounds of the rows on PostgreSQL."""
+    browsers: int
+    """Browsers that watch while nothing changes."""
+    browsers_s: float
+    """Seconds over which they are counted; whole intervals of 15 s."""
+    browsers_beside: int
+    """Browsers that watch while others buy."""
 
 
 FULL = Sizes(
@@ -49,6 +55,9 @@ FULL = Sizes(
     starts=5,
     frontends=(1, 2),
     postgres_rounds=5,
+    browsers=1_000,
+    browsers_s=30,
+    browsers_beside=200,
 )
 
 QUICK = Sizes(
@@ -65,6 +74,9 @@ QUICK = Sizes(
     starts=1,
     frontends=(1,),
     postgres_rounds=1,
+    browsers=1_000,
+    browsers_s=15,
+    browsers_beside=200,
 )
 
 FEW_DROPS = 10_000

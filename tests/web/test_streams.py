@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from drink_web.settings import StreamSettings
 from drink_web.streams import (
     HEARTBEAT,
+    Pace,
     StreamResponse,
     Streams,
     TooManyStreamsError,
@@ -110,3 +112,24 @@ def test_markup_stays_on_its_lines() -> None:
     assert event("a\nb") == "data: a\ndata: b\n\n"
     assert event("", "done") == "event: done\ndata:\n\n"
     assert partial("drop", "<p>").startswith('data: <hx-partial hx-target="#drop"')
+
+
+async def test_drawing_in_bursts_does_not_wait_and_for_long_it_does() -> None:
+    loop = asyncio.get_running_loop()
+    pace = Pace(share=0.5, burst_s=0.01)
+    await pace.turn()
+    with pace.drawing():
+        until = time.perf_counter() + 0.03
+        while time.perf_counter() < until:
+            pass
+    # 0.02 s above the burst at half a core.
+    drawn = loop.time()
+    order: list[int] = []
+
+    async def one(number: int) -> None:
+        await pace.turn()
+        order.append(number)
+
+    await asyncio.gather(*(one(number) for number in range(3)))
+    assert loop.time() - drawn >= 0.03
+    assert order == [0, 1, 2]

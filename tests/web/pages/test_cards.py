@@ -55,3 +55,23 @@ async def test_favourites_are_in_the_persons_order(tmp_path: Path) -> None:
 
 def test_a_search_is_bounded() -> None:
     assert search_of(" Ä" + "x" * 100) == "ä" + "x" * 63
+
+
+async def test_of_a_machine_only_what_changed_is_told(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        cards, visit, known = MachineCards(), visit_of(house), house.site.house
+        before = cards.present(visit)["machines/d"]
+        assert cards.changes(visit, before, before, PAGE, Wish()) == []
+        await house.bench.change_slot("d", 2, price=77)
+        while known.machines["machines/d"].slots[1].price != 77:
+            await known.changed(known.version)
+        after = cards.present(visit)["machines/d"]
+        ((element, html),) = cards.changes(visit, before, after, PAGE, Wish())
+        assert element == "tile-d-2"
+        assert "77" in html
+        await house.bench.machines.change("test", "d", display_name="Renamed")
+        while known.machines["machines/d"].display_name != "Renamed":
+            await known.changed(known.version)
+        renamed = cards.present(visit)["machines/d"]
+        ((element, _),) = cards.changes(visit, after, renamed, PAGE, Wish())
+        assert element == "machine-d"

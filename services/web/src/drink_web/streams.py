@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
@@ -14,6 +15,54 @@ from drink_web.settings import StreamSettings
 
 HEARTBEAT = ":\n\n"
 """A comment: it shows proxies and this process whether the browser is still there."""
+
+
+DRAWING_SHARE = 0.05
+"""Share of one core that drawing for streams may take for long. Above it browsers see changes
+later, so that they cost the frontend on the same computer no drops."""
+
+DRAWING_BURST_S = 0.25
+"""Seconds of drawing that need not wait: one change of a machine for a thousand browsers."""
+
+
+class Pace:
+    """Spreads the drawing for all streams, in the order in which they ask.
+
+    Who waits draws what is newest then, so that a busy house is shown less often and never late.
+
+    Args:
+        share: Share of one core that drawing may take for long.
+        burst_s: Seconds of drawing that need not wait.
+    """
+
+    def __init__(self, share: float = DRAWING_SHARE, burst_s: float = DRAWING_BURST_S) -> None:
+        self._share = share
+        self._burst_s = burst_s
+        self._left_s = burst_s
+        self._at = time.monotonic()
+        self._turn = asyncio.Lock()
+
+    async def turn(self) -> None:
+        """Waits until there is time to draw."""
+        async with self._turn:
+            await asyncio.sleep(self._missing_s())
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Counts the time that is spent while the context lasts, in which nothing is awaited."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._left_s -= time.perf_counter() - began
+
+    def _missing_s(self) -> float:
+        """Seconds until there is time to draw; 0 if there is some."""
+        now = time.monotonic()
+        gained_s = (now - self._at) * self._share
+        self._left_s = min(self._left_s + gained_s, self._burst_s)
+        self._at = now
+        return max(0.0, -self._left_s / self._share)
 
 
 class TooManyStreamsError(Exception):
@@ -31,6 +80,8 @@ class Streams:
         self._settings = settings
         self._open: Counter[str] = Counter()
         self._closing = asyncio.Event()
+        self.pace = Pace()
+        """Of the drawing for all streams."""
 
     def close(self) -> None:
         """Ends every stream; browsers connect again, to this or another process."""

@@ -98,6 +98,31 @@ class MachineCards:
         )
         return self._named(card.frame.replace(_TILES, "".join(tiles)), page)
 
+    def changes(
+        self, visit: Visit, before: Card, card: Card, page: str, wish: Wish
+    ) -> Sequence[tuple[str, str]]:
+        """What is to be replaced on a page that shows a machine as it was before.
+
+        Args:
+            visit: For whom.
+            before: The machine as it is shown.
+            card: The machine as it is now.
+            page: Names the drawn page.
+            wish: What is shown.
+
+        Returns:
+            The id and the new HTML of each element: of tiles, if nothing else has changed.
+        """
+        old, new = before.view.tiles, card.view.tiles
+        if before.frame != card.frame or [tile.id for tile in old] != [tile.id for tile in new]:
+            return [(f"machine-{card.view.id}", self.machine(visit, card, page, wish))]
+        found = []
+        for was, tile in zip(old, new, strict=True):
+            html = self._tile(visit, card, tile, starred=tile.is_favourite(wish.favourites))
+            if html != self._tile(visit, before, was, starred=was.is_favourite(wish.favourites)):
+                found.append((f"tile-{tile.id}", self._named(html, page)))
+        return found
+
     def favourites(self, visit: Visit, cards: Mapping[str, Card], page: str, wish: Wish) -> str:
         """The tiles of the favourites that there are, in the person's order."""
         tiles = (

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -68,39 +69,55 @@ class Home:
         return {"favourites": favourites, "machines": machines, "searched": bool(wish.search)}
 
     async def _changes(self, visit: Visit, page: str, wish: Wish) -> AsyncGenerator[str, None]:
-        house = visit.site.house
-        # The page may have been drawn a while ago, so that all is told once.
-        shown: Mapping[str, Card] = {}
-        favourites, found = "", ""
-        current: bool | None = None
-        version = house.version
+        house, pace = visit.site.house, visit.site.streams.pace
+        told = _Told()
         while True:
-            cards = self._cards.present(visit)
-            told = []
-            if current is not house.is_current:
-                current = house.is_current
-                told.append(partial("state", visit.render("_state.html", current=current)))
-            if cards.keys() != shown.keys() or wish.search:
-                html = visit.render("_machines.html", **self._drawn(visit, cards, page, wish))
-                if html != found:
-                    told.append(partial("machines", html))
-                    found = html
-            else:
-                told += [
-                    partial(f"machine-{card.view.id}", self._cards.machine(visit, card, page, wish))
-                    for name, card in cards.items()
-                    if card is not shown[name]
-                ]
-            if wish.favourites and not wish.search:
-                tiles = self._cards.favourites(visit, cards, page, wish)
-                if tiles != favourites:
-                    favourites = tiles
-                    html = visit.render("_favourites.html", favourites=tiles)
-                    told.append(partial("favourites", html))
-            shown = cards
-            if told:
-                yield "".join(told)
-            version = await house.changed(version)
+            await pace.turn()
+            version = house.version
+            with pace.drawing():
+                messages = self._news(visit, page, wish, told)
+            if messages:
+                yield "".join(messages)
+            await house.changed(version)
+
+    def _news(self, visit: Visit, page: str, wish: Wish, told: "_Told") -> list[str]:
+        """What a stream has not told yet, as messages; all of it counts as told then."""
+        house = visit.site.house
+        cards = self._cards.present(visit)
+        news = []
+        if told.current is not house.is_current:
+            told.current = house.is_current
+            news.append(partial("state", visit.render("_state.html", current=told.current)))
+        if cards.keys() != told.cards.keys() or wish.search:
+            html = visit.render("_machines.html", **self._drawn(visit, cards, page, wish))
+            if html != told.found:
+                news.append(partial("machines", html))
+                told.found = html
+        else:
+            news += [
+                partial(element, html)
+                for name, card in cards.items()
+                if card is not told.cards[name]
+                for element, html in self._cards.changes(visit, told.cards[name], card, page, wish)
+            ]
+        if wish.favourites and not wish.search:
+            tiles = self._cards.favourites(visit, cards, page, wish)
+            if tiles != told.favourites:
+                told.favourites = tiles
+                html = visit.render("_favourites.html", favourites=tiles)
+                news.append(partial("favourites", html))
+        told.cards = cards
+        return news
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a stream has told so far: nothing, because the page may have been drawn a while ago."""
+
+    cards: Mapping[str, Card] = field(default_factory=dict)
+    favourites: str = ""
+    found: str = ""
+    current: bool | None = None
 
 
 async def _open_drops(visit: Visit) -> list[views.DropView]:
