@@ -192,8 +192,9 @@ docs: $(VENV_READY) ## Write the generated pages of docs/ again
 	$(BIN)/drink-web config reference > docs/web-configuration.md
 
 .PHONY: pictures
-pictures: $(VENV_READY) ## Draw the README's picture of the page again; needs Chromium
+pictures: $(VENV_READY) ## Draw the pictures of the page and of drink again; needs Chromium and tmux
 	$(BIN)/python -m scripts.pictures
+	$(BIN)/python -m scripts.terminal_pictures
 
 .PHONY: release
 release: $(VENV_READY) protos-archive ## Build all wheels into dist/ and try them in empty environments

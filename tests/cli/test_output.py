@@ -1,10 +1,14 @@
 import io
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from drink_cli.output import Output
+from drink_cli.text import printable
 
 
 def _people(width: int = 80, *, terminal: bool = False) -> tuple[Output, io.StringIO]:
@@ -62,17 +66,75 @@ def test_control_bytes_never_reach_the_terminal() -> None:
     assert "c\x1b[31m" not in text.getvalue()
 
 
-def test_a_narrow_terminal_keeps_what_is_copied_in_one_line() -> None:
-    output, text = _people(width=60)
-    drop = "01M8KBKH0H7BRYWEC9YZ3MWP89"
+ROWS = [
+    {"item": "Coke", "price": 5, "why": "", "drop": "01M8KBKH0H7BRYWEC9YZ3MWP89"},
+    {"item": "Club-Mate", "price": 50, "why": "it hangs", "drop": "01M8KBKH0H7BRYWEC9YZ3MWP8A"},
+]
+COLUMNS = {"item": "ITEM", "price": "PRICE", "why": "WHY", "drop": "DROP"}
 
-    output.rows(
-        [{"why": "the board reported late that it ran the motor", "drop": drop}],
-        {"why": "WHY", "drop": "DROP"},
-        "",
-    )
 
-    assert drop in text.getvalue()
+def _lines(width: int, *, terminal: bool) -> list[str]:
+    output, text = _people(width=width, terminal=terminal)
+    output.rows(ROWS, COLUMNS, "")
+    return re.sub(r"\x1b\[[0-9;]*m", "", text.getvalue()).splitlines()
+
+
+def test_what_a_terminal_is_too_narrow_for_stands_below_each_row() -> None:
+    assert _lines(50, terminal=True) == [
+        "ITEM       PRICE  WHY",
+        "Coke           5",
+        "    DROP 01M8KBKH0H7BRYWEC9YZ3MWP89",
+        "Club-Mate     50  it hangs",
+        "    DROP 01M8KBKH0H7BRYWEC9YZ3MWP8A",
+    ]
+    assert _lines(20, terminal=True) == [
+        "ITEM       PRICE",
+        "Coke           5",
+        "    DROP 01M8KBKH0H7BRYWEC9YZ3MWP89",
+        "Club-Mate     50",
+        "    WHY it hangs",
+        "    DROP 01M8KBKH0H7BRYWEC9YZ3MWP8A",
+    ]
+
+
+@pytest.mark.parametrize("width", [1, 80, 200])
+def test_a_file_gets_a_line_for_each_row(width: int) -> None:
+    lines = _lines(width, terminal=False)
+
+    assert lines[0] == "ITEM       PRICE  WHY       DROP"
+    assert [len(line.split()) for line in lines[1:]] == [3, 5]
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries({name: st.text(max_size=30) for name in COLUMNS}),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(20, 200),
+)
+def test_no_fact_is_cut_off_at_any_width(rows: list[dict[str, str]], width: int) -> None:
+    output, text = _people(width=width, terminal=True)
+
+    output.rows(rows, COLUMNS, "nothing")
+
+    for row in rows:
+        for value in row.values():
+            assert printable(value).strip() in text.getvalue()
+
+
+def test_a_sentence_is_broken_between_words_on_a_terminal_only() -> None:
+    sentence = "Please do not buy again for it: somebody looks"
+    terminal, shown = _people(width=20, terminal=True)
+    file, written = _people(width=20)
+
+    terminal.say(sentence)
+    file.say(sentence)
+
+    assert [line.strip() for line in shown.getvalue().splitlines()] == [
+        "Please do not buy", "again for it:", "somebody looks",
+    ]  # fmt: skip
+    assert written.getvalue() == sentence + "\n"
 
 
 def test_programs_get_json(capsys: pytest.CaptureFixture[str]) -> None:

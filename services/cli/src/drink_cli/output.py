@@ -2,11 +2,10 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from drink_cli.text import printable
@@ -23,8 +22,11 @@ STYLES = {
 }
 """Colours of words. Each word says by itself what its colour repeats."""
 
-FREE_TEXTS = {"item", "why", "what", "machine", "location"}
-"""Columns that may take several lines where the terminal is narrow."""
+GAP = "  "
+"""Between columns, and between the facts below a row."""
+
+INDENT = "    "
+"""Before the facts below a row."""
 
 
 class _Console(Console):
@@ -61,7 +63,7 @@ class Output:
         Args:
             rows: Each a mapping of JSON values.
             columns: Heading by field, in order; numbers stand at the right. A column without a
-                value is left out.
+                value is left out. Those that a terminal is too narrow for stand below each row.
             empty: The sentence for no rows.
         """
         if self.is_json:
@@ -70,22 +72,10 @@ class Output:
         if not rows:
             self.say(empty)
             return
-        shown = [
-            field for field in columns if any(row.get(field) not in (None, "") for row in rows)
-        ]
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for field in shown:
-            is_number = any(isinstance(row.get(field), int | float) for row in rows)
-            table.add_column(
-                columns[field],
-                justify="right" if is_number else "left",
-                overflow="fold",
-                # What is copied into the next command must not be broken into lines.
-                no_wrap=field not in FREE_TEXTS,
-            )
-        for row in rows:
-            table.add_row(*(_cell(row.get(field)) for field in shown))
-        self.console.print(table)
+        table = _Table(rows, columns)
+        width = self.console.width if self.console.is_terminal else None
+        for line in table.lines(width):
+            self.console.print(line, soft_wrap=True)
 
     def result(self, facts: Mapping[str, Any], sentence: str) -> None:
         """Shows one result: a sentence, or a JSON object."""
@@ -104,7 +94,79 @@ class Output:
 
     def say(self, sentence: str) -> None:
         """A sentence for a person."""
-        self.console.print(Text(printable(sentence)), soft_wrap=True)
+        # A terminal breaks lines between words; a program gets the sentence in one line.
+        self.console.print(Text(printable(sentence)), soft_wrap=not self.console.is_terminal)
+
+
+class _Table:
+    """Rows as lines of a table.
+
+    Args:
+        rows: Each a mapping of JSON values.
+        columns: Heading by field.
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+        shown = [
+            field for field in columns if any(row.get(field) not in (None, "") for row in rows)
+        ]
+        self._headings = [Text(columns[field], style="bold") for field in shown]
+        self._rows = [[_cell(row.get(field)) for field in shown] for row in rows]
+        self._is_number = [
+            any(isinstance(row.get(field), int | float) for row in rows) for field in shown
+        ]
+        self._widths = [
+            max(text.cell_len for text in column)
+            for column in zip(self._headings, *self._rows, strict=True)
+        ]
+
+    def lines(self, width: int | None) -> Iterator[Text]:
+        """The lines: the headings, and each row with what did not fit in below it.
+
+        Args:
+            width: Columns of the terminal; None for a table as wide as it needs.
+        """
+        first = self._fitting(width)
+        yield self._line(self._headings[:first])
+        for row in self._rows:
+            yield self._line(row[:first])
+            yield from self._below(row, first, width or 0)
+
+    def _fitting(self, width: int | None) -> int:
+        """How many columns the terminal has room for; at least one."""
+        if width is None:
+            return len(self._widths)
+        used, first = -len(GAP), 0
+        for column in self._widths:
+            used += len(GAP) + column
+            if used > width:
+                break
+            first += 1
+        return max(first, 1)
+
+    def _line(self, cells: Sequence[Text]) -> Text:
+        line = Text()
+        for cell, width, is_number in zip(cells, self._widths, self._is_number, strict=False):
+            room = " " * (width - cell.cell_len)
+            line.append(GAP if line else "")
+            line.append(room if is_number else "").append_text(cell)
+            line.append("" if is_number else room)
+        line.rstrip()
+        return line
+
+    def _below(self, row: Sequence[Text], first: int, width: int) -> Iterator[Text]:
+        """The facts that do not stand in the row, as many in a line as it has room for."""
+        line = Text(INDENT)
+        for heading, cell in zip(self._headings[first:], row[first:], strict=True):
+            if not cell:
+                continue
+            fact = Text.assemble(heading, " ", cell)
+            if line.cell_len + len(GAP) + fact.cell_len > width and line.cell_len > len(INDENT):
+                yield line
+                line = Text(INDENT)
+            line.append(GAP if line.cell_len > len(INDENT) else "").append_text(fact)
+        if line.cell_len > len(INDENT):
+            yield line
 
 
 def _cell(value: Any) -> Text:
