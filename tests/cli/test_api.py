@@ -1,7 +1,9 @@
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import grpc
 import pytest
@@ -10,6 +12,10 @@ from drink.v1 import machine_service_pb2 as machines
 from drink_cli.api import Api
 from drink_cli.errors import CallError, CommandError, Exit
 from drink_cli.profile import make_profile
+from scripts.local_system import LocalSystem
+from scripts.plan import MachinePlan, Plan
+from tests.cli.conftest import ALICE, Drink
+from tests.support.ports import with_own_ports
 
 
 @pytest.fixture
@@ -62,3 +68,41 @@ def test_a_call_that_needs_a_login_is_not_made_without() -> None:
 def test_an_authority_that_cannot_be_read_is_told() -> None:
     with pytest.raises(CommandError, match="No such file"):
         Api(make_profile("p", "localhost", Path("/nowhere.pem"), plain=False))
+
+
+def test_a_server_with_a_certificate_is_talked_to_by_tls_and_no_other_way(
+    tmp_path: Path, folders: Path
+) -> None:
+    """A real frontend whose certificate an authority of the house has signed."""
+    certs = tmp_path / "house/certs"
+    frontend = {"rpc": f'tls_certificate = "{certs}/server.pem"\ntls_key = "{certs}/server.key"'}
+    plan = Plan(machines=(MachinePlan("d", "D", ()),), users=(ALICE,), frontend=frontend)
+
+    with LocalSystem(tmp_path / "house", with_own_ports(plan)) as house:
+        house.install()
+        house.admin("certs", "init", f"--folder={certs}")
+        house.admin("certs", "server", f"--folder={certs}", "localhost")
+        house.start_frontend()
+        server, drink = f"localhost:{house.rpc_port}", Drink("")
+        login = ("login", ALICE.name, "--server", server)
+
+        plain = drink(*login, typed=ALICE.password)
+        trusted = drink(*login, "--ca", str(certs / "ca.pem"), typed=ALICE.password)
+        later = drink("whoami")
+        stranger = tmp_path / "stranger"
+        house.admin("certs", "init", f"--folder={stranger}")
+        other = drink(*login, "--ca", str(stranger / "ca.pem"), typed=ALICE.password)
+
+    assert (plain.exit_code, other.exit_code) == (Exit.UNREACHABLE, Exit.UNREACHABLE)
+    assert (trusted.exit_code, later.exit_code) == (0, 0)
+
+
+def test_a_server_that_is_no_server_of_drink_is_told() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web:
+        Thread(target=web.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{web.server_port}"
+        result = Drink("")("login", "alice", "--server", address, typed="secret")
+        web.shutdown()
+
+    assert result.exit_code in {Exit.UNREACHABLE, Exit.FAULT}
+    assert address in result.stderr
