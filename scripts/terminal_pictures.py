@@ -52,6 +52,7 @@ MEMBER = (
     "drop ld/2", "send 5 bob --why pizza", "history", "history --entries", "preferences",
     "favourites add d/1", "favourites list", "tokens list", "cards list", "drop --resume",
     "drop d/9", "drop", "show UNKNOWN", "report UNKNOWN --did-not-fall", "--help", "drop --help",
+    "stats",
 )  # fmt: skip
 """Commands of a member."""
 
@@ -60,7 +61,7 @@ OPERATOR = (
     "admin machine list", "admin slot load d/1 4 --why crate", "admin slot movements",
     "admin item add Club-Mate --price 50", "admin drops list", "admin drops show UNKNOWN",
     "admin alarms", "admin export balances --csv", "admin import plan.toml --dry-run",
-    "admin user change bob --close", "admin --help",
+    "admin user change bob --close", "admin --help", "admin stats --month 2026-11",
     "admin drops resolve UNKNOWN --dispensed --why seen",
 )  # fmt: skip
 """Commands of an administrator."""

@@ -1,6 +1,7 @@
 """A month of a house, as docs/month.md tells it: from its first administrator on, without a shell
 on the server."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan
-from scripts.processes import BIN
+from scripts.processes import BIN, wait_until
 from tests.support.console_page import Reader
 from tests.support.ports import with_own_ports
 
@@ -59,9 +60,21 @@ def _months() -> tuple[date, date]:
     return month, (month + timedelta(days=31)).replace(day=1)
 
 
+def _is_counted(reader: Reader, month: date) -> bool:
+    """Whether the statistics, which follow the books, have every settled drop."""
+    lines = reader.typed("ada", "drink admin export drops").splitlines()
+    states = [json.loads(line)["state"] for line in lines]
+    found = reader.typed("ada", f"drink --json admin stats --by account --month {month:%Y-%m}")
+    numbers = ("dispensed", "failed", "cancelled")
+    counted: int = sum(row[number] for row in json.loads(found) for number in numbers)
+    return counted == sum(state in {"DISPENSED", "NOT_DISPENSED"} for state in states)
+
+
 def test_every_command_of_the_page_does_what_the_page_says(
     house: LocalSystem, tmp_path: Path
 ) -> None:
+    month, after = _months()
+
     def do(*words: str) -> None:
         match words:
             case ("agent", machine, token):
@@ -73,8 +86,8 @@ def test_every_command_of_the_page_does_what_the_page_says(
                 house.wait_ready(machine)
             case ("board", machine, fault, slot):
                 house.boards[machine].fault(fault, slot=int(slot))
-            case ("ready", machine):
-                house.wait_ready(machine)
+            case ("counted",):
+                wait_until(lambda: _is_counted(reader, month), "every drop is counted")
             case _:
                 raise AssertionError(f"unknown words on the page: {words}")
 
@@ -85,8 +98,8 @@ def test_every_command_of_the_page_does_what_the_page_says(
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
         "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", ""),
     }
-    month, after = _months()
     names = {
+        "--month 2026-11": f"--month {month:%Y-%m}",
         "--since 2026-11-01 --before 2026-12-01": f"--since {month} --before {after}",
         "drink.example.org:50051": f"127.0.0.1:{house.rpc_port}",
         "drink.example.org": f"127.0.0.1:{house.rpc_port}",

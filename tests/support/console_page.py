@@ -153,6 +153,12 @@ class Reader:
                     told = isinstance(following, Command) and following.text == "echo $?"
                     self._run(step, may_fail=told)
 
+    def typed(self, person: str, text: str) -> str:
+        """Types a command that is not on the page; what it prints."""
+        printed = self._type(text, self.home(person), "")
+        assert self._code == 0, printed
+        return printed
+
     def _run(self, command: Command, *, may_fail: bool) -> None:
         text = self._real(command.text)
         asked = [match for line in command.shown if (match := _ASKS.fullmatch(line))]
