@@ -40,6 +40,7 @@ MEASURES: dict[str, Measure] = {
     "commands": rows_sessions.commands,
     "idle": rows_sessions.idle,
     "links": rows_links.idle,
+    "messages": rows_links.messages,
     "growth": rows_growth.many_drops,
     "starts": rows_growth.starts,
     "syncs": rows_drops.syncs,

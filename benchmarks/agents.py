@@ -1,6 +1,6 @@
 """Real agents with real journals and links, several in one process, whose boards answer at once.
 
-    python -m benchmarks.agents ADDRESS FOLDER [--silent MACHINE] MACHINE...
+    python -m benchmarks.agents ADDRESS FOLDER [--silent MACHINE] [--motor-s SECONDS] MACHINE...
 
 Only the board is not real: a motor would be measured otherwise. Several agents share a process
 because fifty Python interpreters would measure nothing but the scheduler of a small computer; the
@@ -24,16 +24,16 @@ SILENCE_S = 10.0
 """Seconds until a silent board is given up, as for a real one."""
 
 
-class InstantBoard:
-    """A board that answers at once, or never. See `BoardPort`.
+class PlainBoard:
+    """A board that answers at once, after a time, or never. See `BoardPort`.
 
     Args:
-        silent: Whether it never answers.
+        motor_s: Seconds until it answers; None if it never does.
         on_event: Told what it says.
     """
 
-    def __init__(self, silent: bool, on_event: Callable[[BoardEvent], None]) -> None:
-        self._silent = silent
+    def __init__(self, motor_s: float | None, on_event: Callable[[BoardEvent], None]) -> None:
+        self._motor_s = motor_s
         self._on_event = on_event
 
     @property
@@ -57,17 +57,17 @@ class InstantBoard:
         """See `BoardPort`."""
         loop = asyncio.get_running_loop()
         sent = Line(Direction.SENT, 0, f"3{slot}")
-        if self._silent:
+        if self._motor_s is None:
             loop.call_later(SILENCE_S, self._end, drop, Cause.BOARD_SILENT, (sent,))
         else:
             answered = Line(Direction.RECEIVED, 0, "4")
-            loop.call_soon(self._end, drop, Cause.BOARD_ACK, (sent, answered))
+            loop.call_later(self._motor_s, self._end, drop, Cause.BOARD_ACK, (sent, answered))
 
     def _end(self, drop: str, cause: Cause, lines: tuple[Line, ...]) -> None:
         self._on_event(BoardOutcome(drop, cause, Evidence(lines)))
 
 
-def agent(machine: str, address: str, folder: Path, *, silent: bool) -> Agent:
+def agent(machine: str, address: str, folder: Path, motor_s: float | None) -> Agent:
     """One machine's agent, as the service itself puts it together."""
     values = {
         "machine": machine,
@@ -75,13 +75,18 @@ def agent(machine: str, address: str, folder: Path, *, silent: bool) -> Agent:
         "link": {"addresses": [address], "token_file": str(folder / f"{machine}.token")},
         "journal": {"path": str(folder / f"{machine}.journal")},
     }
-    return build(parse(values), make_board=partial(InstantBoard, silent))
+    return build(parse(values), make_board=partial(PlainBoard, motor_s))
 
 
 async def run(options: argparse.Namespace) -> None:
     """Runs all agents until the process is killed."""
     agents = [
-        agent(machine, options.address, options.folder, silent=machine == options.silent)
+        agent(
+            machine,
+            options.address,
+            options.folder,
+            None if machine == options.silent else options.motor_s,
+        )
         for machine in options.machines
     ]
     await asyncio.gather(*(each.run() for each in agents))
@@ -93,6 +98,7 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--silent", default="")
+    parser.add_argument("--motor-s", type=float, default=0)
     parser.add_argument("machines", nargs="+")
     # Each of many agents logs a few lines, and the benchmark waits for all of them.
     set_up_logging(LogSettings(format="json", repeats_per_minute_max=100_000), "several")

@@ -1,14 +1,20 @@
-"""Rows about idle agents: what their links cost the frontend."""
+"""Rows about agents' links: what idle ones cost the frontend, and the messages of a drop."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from operator import add
 from pathlib import Path
 
+from benchmarks.buyers import buyers
 from benchmarks.idle_links import idle_links
+from benchmarks.link_messages import MessageCounts
 from benchmarks.measure import cost
+from benchmarks.proxy import Control
+from benchmarks.rows_drops import AT_ONCE, WARM_UP_S
 from benchmarks.sizes import Sizes
-from benchmarks.systems import Frontend, relay_alone
+from benchmarks.systems import Frontend, Target, counted_system, relay_alone
 from benchmarks.table import Goal, Row
 
 SETTLE_S = 3
@@ -54,6 +60,42 @@ async def idle(folder: Path, sizes: Sizes) -> list[Row]:
             note=f"{heartbeats_s:.0f} heartbeats a second; bare relay {bare['cores']:.3f}",
         ),
     ]
+
+
+async def messages(folder: Path, sizes: Sizes) -> list[Row]:
+    """Messages on the links for each drop, with boards of which one can be busy all the time."""
+    rows = []
+    for motor_s in sizes.motors_s:
+        with counted_system(folder / f"motors-{motor_s}", motor_s) as (control, target):
+            rows.append(await _messages_row(control, target, motor_s, sizes.drops_s))
+    return rows
+
+
+async def _messages_row(control: Control, target: Target, motor_s: float, seconds: float) -> Row:
+    # From when every machine has had a drop; the last ones of a run are acknowledged alone.
+    before_s = WARM_UP_S + 2 * motor_s
+    counted_s = seconds + 3 * motor_s
+    async with buyers(target) as crowd:
+        buying = asyncio.create_task(crowd.buy(AT_ONCE, before_s + counted_s))
+        await asyncio.sleep(before_s)
+        control.delay(0)
+        began = time.time()
+        await asyncio.sleep(counted_s)
+        counts = MessageCounts(**control.delay(0))
+        ended = time.time()
+        bought = await buying
+    answered = map(add, bought.asked_at, bought.latencies_s)
+    drops = sum(began < at <= ended for at in answered)
+    boards = f"motors of {motor_s:g} s" if motor_s else "boards that answer at once"
+    return Row(
+        f"messages on the link per drop, {boards}, {AT_ONCE} at a time",
+        (counts.from_agents + counts.to_agents) / drops,
+        "",
+        goal=Goal.AT_MOST,
+        limit=3 if motor_s else 2.5,
+        note=f"{counts.to_agents / drops:.2f} to the agent,"
+        f" {counts.from_agents / drops:.2f} from it",
+    )
 
 
 async def _measure(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from benchmarks.buyers import Buyers, buyers
 from benchmarks.measure import Side, alternate, percentile, thread_cpu_s
-from benchmarks.postgres_proxy import Control
+from benchmarks.postgres_turns import TurnCounts, Turns
+from benchmarks.proxy import Control
 from benchmarks.rows_drops import AT_ONCE, WARM_UP_S
 from benchmarks.sizes import Sizes
-from benchmarks.systems import Target, postgres_proxy, postgres_system
+from benchmarks.systems import Target, counting_proxy, postgres_system
 from benchmarks.table import Goal, Row
 from tests.support.postgres import PostgresServer, why_missing
 
@@ -52,7 +53,7 @@ async def turns(folder: Path, sizes: Sizes) -> list[Row]:
     measured: dict[int, Numbers] = {}
     with (
         PostgresServer(durable=True, shared_buffers="128MB") as server,
-        postgres_proxy(folder, server.port) as (port, control),
+        counting_proxy(folder, Turns, server.port) as (port, control),
     ):
         for frontends in sizes.frontends:
             database = f"drink{frontends}"
@@ -88,7 +89,7 @@ def _side(crowd: Buyers, target: Target, control: Control, load: Load, seconds: 
         turn_before, (cpu_before, _) = thread_cpu_s(target.servers, WRITER), target.cpu_s()
         bought = await crowd.buy(load.at_once, seconds)
         turn_after, (cpu_after, _) = thread_cpu_s(target.servers, WRITER), target.cpu_s()
-        counts = control.delay(0)
+        counts = TurnCounts(**control.delay(0))
         count = len(bought.latencies_s)
         return {
             "per_second": bought.per_second,

@@ -31,6 +31,8 @@ class Sizes:
     """Starts, of which the median counts."""
     frontends: tuple[int, ...]
     """Frontends on one PostgreSQL database, one measurement for each number."""
+    motors_s: tuple[float, ...]
+    """Seconds that motors run, one measurement of the links' messages for each."""
     postgres_rounds: int
     """Rounds of the rows on PostgreSQL."""
     browsers: int
@@ -54,6 +56,7 @@ FULL = Sizes(
     start_records=100_000,
     starts=5,
     frontends=(1, 2),
+    motors_s=(0, 3.5),
     postgres_rounds=5,
     browsers=1_000,
     browsers_s=30,
@@ -73,6 +76,7 @@ QUICK = Sizes(
     start_records=100_000,
     starts=1,
     frontends=(1,),
+    motors_s=(0,),
     postgres_rounds=1,
     browsers=1_000,
     browsers_s=15,

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
+from benchmarks.link_messages import Messages
 from benchmarks.measure import cpu_s
-from benchmarks.postgres_proxy import Control
+from benchmarks.proxy import Control, Counter
 from scripts.client import Client
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan, import_toml, settings_toml
 from scripts.processes import Process, run, wait_until
@@ -207,6 +208,32 @@ def running_system(
 
 
 @contextlib.contextmanager
+def counted_system(folder: Path, motor_s: float) -> Iterator[tuple[Control, Target]]:
+    """A frontend and fifty agents through a proxy that counts the messages of their links.
+
+    Args:
+        folder: Where its files are; kept.
+        motor_s: Seconds that a motor runs.
+    """
+    frontend = Frontend(folder)
+    frontend.install()
+    with contextlib.ExitStack() as undo:
+        undo.callback(frontend.process.kill)
+        frontend.start()
+        server_port = int(frontend.address.rpartition(":")[2])
+        port, control = undo.enter_context(counting_proxy(folder, Messages, server_port))
+        arguments = [str(folder.absolute()), f"--motor-s={motor_s}"]
+        agents = _start_agents(
+            undo,
+            folder,
+            [f"127.0.0.1:{port}"],
+            lambda address: ["benchmarks.agents", address, *arguments],
+        )
+        pid = frontend.process.pid
+        yield control, Target((frontend.address,), frontend.buyers(), (pid,), agents)
+
+
+@contextlib.contextmanager
 def postgres_system(folder: Path, url: str, frontends: int) -> Iterator[Target]:
     """So many frontends on one PostgreSQL database that is empty, and fifty agents at them.
 
@@ -291,9 +318,12 @@ def session_reference(
 
 
 @contextlib.contextmanager
-def postgres_proxy(folder: Path, server_port: int) -> Iterator[tuple[int, Control]]:
-    """A proxy before a PostgreSQL server: its port, and what controls it."""
-    process = _reference("proxy", ["benchmarks.postgres_proxy", str(server_port)], folder)
+def counting_proxy(
+    folder: Path, counter: type[Counter], server_port: int
+) -> Iterator[tuple[int, Control]]:
+    """A proxy before a server: its port, and what controls it."""
+    name = f"{counter.__module__}:{counter.__name__}"
+    process = _reference("proxy", ["benchmarks.proxy", name, str(server_port)], folder)
     try:
         serving = process.wait_for("serving")
         with Control(serving["control_port"]) as control:

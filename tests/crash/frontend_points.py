@@ -21,7 +21,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Drop
 from drink_frontend.domain.ledger import Transfer, TransferKind
 from drink_frontend.links.link import Link
-from drink_frontend.links.messages import FrontendMessage
+from drink_frontend.links.messages import Envelope
 from drink_frontend.rpc.account_service import AccountService
 from drink_frontend.rpc.drop_service import DropService
 from drink_frontend.rpc.machine_service import MachineService
@@ -183,12 +183,12 @@ def _moved_credits(transfer: Transfer) -> str:
 def _wrap_link(kill_switch: KillSwitch) -> None:
     messages = Link.messages
 
-    async def wrapped(link: Link) -> AsyncGenerator[FrontendMessage, None]:
+    async def wrapped(link: Link) -> AsyncGenerator[Envelope, None]:
         async with aclosing(messages(link)) as outgoing:
-            async for message in outgoing:
-                kind = type(message).__name__.lower()
+            async for envelope in outgoing:
+                kind = type(envelope.message).__name__.lower()
                 kill_switch.reach(f"before-send-{kind}")
-                yield message
+                yield envelope
                 # It is asked for the next one once the network has taken this one.
                 kill_switch.reach(f"after-send-{kind}")
 

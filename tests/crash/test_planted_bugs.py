@@ -11,8 +11,8 @@ from tests.crash.scenario import DISPENSED, INTERRUPTED, Scenario
     ("bug", "unsynced_is_lost", "found"),
     [
         ("run_an_interrupted_motor_again", False, "runs=2"),
-        # The second can falls unless the heartbeat that counts the lost record left before the
-        # kill: then the frontend sees an older journal, which is not the expected outcome either.
+        # The second can falls unless the report that counts the lost record left before the kill:
+        # then the frontend sees an older journal, which is not the expected outcome either.
         ("do_not_sync", True, "runs=2|JOURNAL_REPLACED"),
         ("call_an_interrupted_drop_off", False, "NOT_DISPENSED"),
     ],

@@ -9,8 +9,10 @@ from drink_frontend.domain.entities import Result
 from drink_frontend.links.messages import (
     AgentMessage,
     BoardStatus,
+    Envelope,
     FrontendMessage,
     Hello,
+    ResultAck,
 )
 from tests.support.tasks import cancel
 
@@ -49,12 +51,14 @@ class ScriptedAgent:
 
     Attributes:
         listened: Set when the frontend begins to read.
+        acks_along: The acknowledgements that came along with other messages.
     """
 
     def __init__(self) -> None:
         self.listened = asyncio.Event()
+        self.acks_along: list[ResultAck] = []
         self._said: asyncio.Queue[AgentMessage | None] = asyncio.Queue()
-        self._sent: AsyncGenerator[FrontendMessage, None] | None = None
+        self._sent: AsyncGenerator[Envelope, None] | None = None
         self._hearing: asyncio.Task[None] | None = None
         self._heard: asyncio.Queue[FrontendMessage | Exception | None] = asyncio.Queue()
 
@@ -77,15 +81,16 @@ class ScriptedAgent:
         """Whether `connect` was called."""
         return self._sent is not None
 
-    def connect(self, sent: AsyncGenerator[FrontendMessage, None]) -> None:
+    def connect(self, sent: AsyncGenerator[Envelope, None]) -> None:
         """Begins to hear what the frontend sends."""
         self._sent = sent
         self._hearing = asyncio.create_task(self._hear(sent))
 
-    async def _hear(self, sent: AsyncGenerator[FrontendMessage, None]) -> None:
+    async def _hear(self, sent: AsyncGenerator[Envelope, None]) -> None:
         try:
-            async for message in sent:
-                self._heard.put_nowait(message)
+            async for envelope in sent:
+                self.acks_along.extend(envelope.acks)
+                self._heard.put_nowait(envelope.message)
         except Exception as error:
             self._heard.put_nowait(error)
         else:

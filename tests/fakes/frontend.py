@@ -53,14 +53,23 @@ class FakeLink:
         """Sends any message."""
         self._outgoing.put_nowait(response)
 
-    def welcome(self, epoch: int = 1, wanted: Sequence[str] = (), interval_s: int = 1) -> None:
+    def welcome(
+        self,
+        epoch: int = 1,
+        wanted: Sequence[str] = (),
+        interval_s: int = 1,
+        journal_report_ms: int = 0,
+    ) -> None:
         """Takes the link."""
         self.epoch = epoch
         wanted_drops = [f"drops/{drop}" for drop in wanted]
         self.say(
             ConnectResponse(
                 welcome=Welcome(
-                    epoch=epoch, wanted_drops=wanted_drops, heartbeat_interval_seconds=interval_s
+                    epoch=epoch,
+                    wanted_drops=wanted_drops,
+                    heartbeat_interval_seconds=interval_s,
+                    journal_report_ms=journal_report_ms,
                 )
             )
         )

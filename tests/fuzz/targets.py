@@ -209,7 +209,7 @@ def link_to_frontend(data: bytes) -> None:
 def link_to_agent(data: bytes) -> None:
     """What a frontend sends."""
     with contextlib.suppress(DecodeError, LinkViolationError):
-        convert.link_event(ConnectResponse.FromString(data), 0)
+        convert.link_events(ConnectResponse.FromString(data), 0)
 
 
 def drop_request(data: bytes) -> None:

@@ -1,8 +1,10 @@
 """Processes are stopped, frozen, doubled and put back in time; no can falls twice."""
 
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -218,6 +220,33 @@ def test_fault_37_a_wiped_journal_proves_nothing(system: AuditedSystem) -> None:
     assert id_of(drop) in alarms
     system.resolve(drop)
     assert outcome(system.alice.drop("d/1"))[0] == "DISPENSED"
+
+
+def test_fault_37_a_copy_from_before_the_motor_that_is_put_back_while_it_runs_proves_nothing(
+    system: AuditedSystem,
+) -> None:
+    """The copy has all but the last command, which the agent reports while the motor runs."""
+    agent, journal = system.agents["d"], system.folder / "d.journal"
+    system.alice.drop("d/1")
+    agent.stop()
+    old = journal.read_bytes()
+    restart_agent(system)
+    before = kept_journal(system)
+    drop = system.turning(SHORT_S)
+    wait_until(lambda: kept_journal(system) > before, "the frontend knows of the command")
+    agent.kill()
+    journal.write_bytes(old)
+    restart_agent(system)
+    assert outcome(system.alice.answered(drop.name)) == ("UNKNOWN", "JOURNAL_REPLACED")
+    system.resolve(drop)
+    assert system.boards["d"].counts()["motor_runs"] == 2
+
+
+def kept_journal(system: AuditedSystem) -> int:
+    """How far the frontend knows the agent's journal to have come, in its database."""
+    with closing(sqlite3.connect(system.folder / DATABASE)) as database:
+        query = "SELECT journal_sequence FROM machines WHERE name = 'd'"
+        return int(database.execute(query).fetchone()[0])
 
 
 def test_fault_37_an_old_copy_of_the_journal_proves_nothing(system: AuditedSystem) -> None:

@@ -16,7 +16,7 @@ import pytest
 import structlog
 
 from drink.v1 import machine_link_service_pb2
-from drink_frontend.links.messages import AgentMessage, FrontendMessage, Heartbeat
+from drink_frontend.links.messages import AgentMessage, Envelope, Heartbeat
 from tests.support.http2 import Http2Connection
 from tests.support.rpc_frontend import AGENT_D, ANN, Frontend, running_frontend
 
@@ -86,11 +86,11 @@ class QuietLinks:
             finally:
                 self.ended.put_nowait(None)
 
-    async def messages(self) -> AsyncGenerator[FrontendMessage, None]:
+    async def messages(self) -> AsyncGenerator[Envelope, None]:
         await self.end.wait()
         self.end.clear()
         if self.end.is_set():
-            yield Heartbeat(1)
+            yield Envelope(Heartbeat(1))
 
     async def _keep_hearing(self, incoming: AsyncIterator[AgentMessage]) -> None:
         async for message in incoming:

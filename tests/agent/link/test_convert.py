@@ -15,7 +15,7 @@ from drink_agent.domain.events import Ack, BoardStatus, Command, LinkUp
 from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Sensor
 from drink_agent.domain.records import Result
 from drink_agent.link import convert
-from drink_agent.link.convert import LinkViolationError, link_event
+from drink_agent.link.convert import LinkViolationError, link_events
 from tests.support import programs
 
 EVIDENCE = Evidence(
@@ -33,7 +33,7 @@ def test_a_slot_above_the_highest_is_refused_by_the_board_and_does_not_end_the_l
 ) -> None:
     """A newer frontend may have more slots; its drop would be dispatched on each link again."""
     dispense = ConnectResponse(dispense=Dispense(drop="drops/a", epoch=3, slot=slot, ttl_ms=9))
-    assert link_event(dispense, 500) == Command("a", slot, 3, 9, 500)
+    assert link_events(dispense, 500) == [Command("a", slot, 3, 9, 500)]
 
 
 @pytest.mark.parametrize(
@@ -50,18 +50,32 @@ def test_a_slot_above_the_highest_is_refused_by_the_board_and_does_not_end_the_l
             Command("a", 2, 3, 9, 500),
         ),
         (ConnectResponse(result_ack=ResultAck(drop="drops/a", revision=2)), Ack("a", 2)),
-        (ConnectResponse(heartbeat=pb.Heartbeat(sequence=4)), None),
-        (ConnectResponse(goodbye=pb.Goodbye(reason=pb.Goodbye.REASON_SUPERSEDED)), None),
-        (ConnectResponse(), None),
     ],
 )
 def test_a_message_is_converted(response: ConnectResponse, expected: object) -> None:
-    assert link_event(response, 500) == expected
+    assert link_events(response, 500) == [expected]
+    along = [ResultAck(drop="drops/x", revision=1), ResultAck(drop="drops/y", revision=3)]
+    response.result_acks.extend(along)
+    assert link_events(response, 500) == [Ack("x", 1), Ack("y", 3), expected]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        ConnectResponse(heartbeat=pb.Heartbeat(sequence=4)),
+        ConnectResponse(goodbye=pb.Goodbye(reason=pb.Goodbye.REASON_SUPERSEDED)),
+        ConnectResponse(),
+    ],
+)
+def test_what_is_no_event_may_bring_acknowledgements(response: ConnectResponse) -> None:
+    assert link_events(response, 500) == []
+    response.result_acks.add(drop="drops/x", revision=1)
+    assert link_events(response, 500) == [Ack("x", 1)]
 
 
 def test_fault_22_a_message_of_a_newer_version_is_treated_as_a_heartbeat() -> None:
     newer = ConnectResponse.FromString(b"\xfa\x01\x02hi")
-    assert link_event(newer, 500) is None
+    assert link_events(newer, 500) == []
 
 
 @given(st.binary(max_size=64))
@@ -71,13 +85,15 @@ def test_any_bytes_are_converted_or_a_violation(data: bytes) -> None:
     except Exception:  # protobuf's own, not ours
         return
     with contextlib.suppress(LinkViolationError):
-        link_event(response, 500)
+        link_events(response, 500)
 
 
 @pytest.mark.parametrize("name", ["", "a", "drops/", "drops/a/b", "drops/" + "a" * 64, "drops/-a"])
 def test_an_invalid_drop_name_is_a_violation(name: str) -> None:
     with pytest.raises(LinkViolationError):
-        link_event(ConnectResponse(result_ack=ResultAck(drop=name, revision=1)), 500)
+        link_events(ConnectResponse(result_ack=ResultAck(drop=name, revision=1)), 500)
+    with pytest.raises(LinkViolationError):
+        link_events(ConnectResponse(result_acks=[ResultAck(drop=name, revision=1)]), 500)
 
 
 @pytest.mark.parametrize("cause", Cause)
@@ -124,7 +140,7 @@ from drink_agent.domain.records import Result
 from drink_agent.link import convert
 assert api_implementation.Type() == "python", api_implementation.Type()
 heard = ConnectResponse.FromString(bytes.fromhex(sys.argv[1]))
-print(convert.link_event(heard, 500))
+print(convert.link_events(heard, 500))
 for said in eval(sys.argv[2]):
     print(said.SerializeToString(deterministic=True).hex())
 """
@@ -144,7 +160,7 @@ def test_protobuf_in_pure_python_converts_alike() -> None:
     )
     assert done.returncode == 0, done.stderr
     expected = [
-        str(link_event(response, 500)),
+        str(link_events(response, 500)),
         *(
             each.SerializeToString(deterministic=True).hex()
             for each in (convert.result(7, result), convert.board_status(status))

@@ -6,10 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drink_agent.domain.events import BoardStatus
+from drink_agent.domain.evidence import Cause, Evidence
+from drink_agent.domain.records import Result
 from drink_agent.link import convert
 from drink_agent.link.convert import LinkViolationError
 from drink_agent.link.settings import LinkSettings
-from drink_agent.link.stream import INTERVAL_S_MAX, SILENT_INTERVALS, LinkStream
+from drink_agent.link.stream import (
+    INTERVAL_S_MAX,
+    JOURNAL_REPORT_MS_MAX,
+    SILENT_INTERVALS,
+    LinkStream,
+)
 
 SETTINGS = LinkSettings()
 
@@ -31,7 +38,7 @@ def welcomed(clock: Clock, interval_s: int = 10) -> LinkStream:
     """A stream that is welcomed five seconds after dialling."""
     stream = LinkStream(SETTINGS, clock)
     clock.now += 5
-    stream.welcome(interval_s, 0)
+    stream.welcome(interval_s, 200, 0)
     return stream
 
 
@@ -79,15 +86,69 @@ def test_a_link_that_is_not_welcomed_has_a_deadline() -> None:
     assert stream.up_s() == 0
 
 
-def test_a_welcome_starts_the_heartbeat_at_once() -> None:
+def test_heartbeats_count_up_an_interval_apart_from_the_welcome_on() -> None:
     clock = Clock(100.0)
     stream = welcomed(clock, interval_s=10)
-    assert stream.heartbeat_at == 105.0
-    assert stream.next_heartbeat() == 1
+    assert stream.heartbeat_at == 115.0
     clock.now = 115.0
-    assert stream.next_heartbeat() == 2
+    assert stream.next_heartbeat(0) == 1
     assert stream.heartbeat_at == 125.0
-    assert stream.up_s() == 10.0
+    clock.now = 125.0
+    assert stream.next_heartbeat(0) == 2
+    assert stream.heartbeat_at == 135.0
+    assert stream.up_s() == 20.0
+
+
+def test_no_heartbeat_is_due_while_messages_pass_in_both_directions() -> None:
+    clock = Clock(100.0)
+    stream = welcomed(clock, interval_s=10)
+    stream.next_heartbeat(0)
+    clock.now = 112.0
+    stream.put(convert.not_received("a"))
+    assert stream.heartbeat_at == 115.0
+    stream.received_at = 113.0
+    assert stream.heartbeat_at == 122.0
+
+
+def test_a_heartbeat_is_due_when_the_frontend_is_silent() -> None:
+    """A frontend answers heartbeats; without one it would seem lost."""
+    clock = Clock(100.0)
+    stream = welcomed(clock, interval_s=10)
+    for clock.now in (105.0, 108.0, 111.0, 114.0):
+        stream.put_status(convert.board_status(BoardStatus(True, {}, clock.now)))
+        assert stream.heartbeat_at == 115.0
+    clock.now = 115.0
+    stream.next_heartbeat(0)
+    assert stream.heartbeat_at == 125.0
+    assert stream.heartbeat_at < stream.silent_at
+
+
+RESULT = Result("a", 1, Cause.BOARD_ACK, Evidence())
+
+
+def test_fault_37_a_journal_is_told_by_the_result_or_soon() -> None:
+    clock = Clock(100.0)
+    stream = welcomed(clock, interval_s=10)
+    stream.next_heartbeat(3)
+    stream.must_tell(5)
+    assert stream.heartbeat_at == 105.2
+    stream.put(convert.result(4, RESULT))
+    stream.put(convert.board_status(BoardStatus(True, {}, None)))
+    assert stream.heartbeat_at == 105.2
+    stream.put(convert.result(6, RESULT))
+    assert stream.heartbeat_at == 115.0
+    stream.must_tell(8)
+    stream.next_heartbeat(8)
+    assert stream.heartbeat_at == 115.0
+
+
+def test_fault_37_a_journal_is_told_at_once_to_a_frontend_that_says_nothing_else() -> None:
+    clock = Clock(100.0)
+    stream = LinkStream(SETTINGS, clock)
+    stream.welcome(10, 0, 0)
+    stream.next_heartbeat(3)
+    stream.must_tell(5)
+    assert stream.heartbeat_at == 100.0
 
 
 def test_three_silent_intervals_lose_the_link() -> None:
@@ -99,18 +160,24 @@ def test_three_silent_intervals_lose_the_link() -> None:
 
 def test_a_second_welcome_breaks_the_protocol() -> None:
     with pytest.raises(LinkViolationError):
-        welcomed(Clock()).welcome(10, 0)
+        welcomed(Clock()).welcome(10, 0, 0)
 
 
-@given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 10_000))
-def test_a_welcome_is_accepted_within_its_limits_only(interval_s: int, wanted: int) -> None:
+INT32 = st.integers(-(2**31), 2**31 - 1)
+
+
+@given(INT32, INT32 | st.integers(0, JOURNAL_REPORT_MS_MAX), st.integers(0, 10_000))
+def test_a_welcome_is_accepted_within_its_limits_only(
+    interval_s: int, report_ms: int, wanted: int
+) -> None:
     stream = LinkStream(SETTINGS, Clock())
-    if 1 <= interval_s <= INTERVAL_S_MAX and wanted <= SETTINGS.wanted_limit:
-        stream.welcome(interval_s, wanted)
+    within = 1 <= interval_s <= INTERVAL_S_MAX and 0 <= report_ms <= JOURNAL_REPORT_MS_MAX
+    if within and wanted <= SETTINGS.wanted_limit:
+        stream.welcome(interval_s, report_ms, wanted)
         assert stream.up_since is not None
     else:
         with pytest.raises(LinkViolationError):
-            stream.welcome(interval_s, wanted)
+            stream.welcome(interval_s, report_ms, wanted)
         assert stream.up_since is None
 
 
@@ -137,7 +204,7 @@ async def test_a_message_keeps_the_link() -> None:
     clock = LoopClock()
     stream = LinkStream(LinkSettings(welcome_limit_s=0.02), clock)
     async with stream.heartbeat_monitor():
-        stream.welcome(1, 0)
+        stream.welcome(1, 0, 0)
         await asyncio.sleep(0.1)
     assert clock() < stream.silent_at
 
@@ -148,7 +215,7 @@ async def test_an_earlier_deadline_counts_after_a_check() -> None:
 
     async def welcome_and_nothing_more() -> None:
         async with stream.heartbeat_monitor() as check_deadline:
-            stream.welcome(1, 0)
+            stream.welcome(1, 0, 0)
             clock.ahead_s = SILENT_INTERVALS - 0.05
             check_deadline()
             await asyncio.sleep(LIMIT_S)

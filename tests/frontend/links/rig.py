@@ -15,7 +15,7 @@ from drink_frontend.links.machine import MachineRates, MachineState
 from drink_frontend.links.messages import (
     AgentMessage,
     Dispense,
-    FrontendMessage,
+    Envelope,
     Heartbeat,
     Welcome,
 )
@@ -197,16 +197,14 @@ class Rig:
         self.agents.append(agent)
         return agent
 
-    async def serve(
-        self, machine: str, agent: ScriptedAgent
-    ) -> AsyncGenerator[FrontendMessage, None]:
+    async def serve(self, machine: str, agent: ScriptedAgent) -> AsyncGenerator[Envelope, None]:
         """What a new link of the server sends to an agent."""
         async with (
             self.server.open(machine, agent.incoming()) as link,
             aclosing(link.messages()) as messages,
         ):
-            async for message in messages:
-                yield message
+            async for envelope in messages:
+                yield envelope
 
     async def connect(self, machine: str = "d", **changed: Any) -> ScriptedAgent:
         """An agent with an open link of the server, which has looked for a drop."""

@@ -41,7 +41,7 @@ async def test_welcome_names_the_epoch_and_what_is_wanted(rig: Rig) -> None:
     first, _ = await rig.place(1), await rig.place(2)
     await rig.bench.take()
 
-    assert await rig.open() == Welcome(2, (first.id,), 1)
+    assert await rig.open() == Welcome(2, (first.id,), 1, 200)
     assert rig.use_cases.opened == [{"boot_id": "boot-1", "agent_version": "1.0"}]
 
 
@@ -290,13 +290,13 @@ async def test_an_agent_that_does_not_read_is_cut(bench: Bench) -> None:
     rig.agent.say(hello())
     await rig.link.open()
     sent = rig.link.messages()
-    assert isinstance(await anext(sent), Welcome)
+    assert isinstance((await anext(sent)).message, Welcome)
     rig.agent.say(*(dispensed(drop.id) for _ in range(20)))
     async with asyncio.timeout(LIMIT_S):
         while rig.link.state.phase is Phase.OPEN:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
-    assert [await anext(sent) for _ in range(8)] == [ResultAck(drop.id, 1)] * 8
+    assert [(await anext(sent)).message for _ in range(8)] == [ResultAck(drop.id, 1)] * 8
     with pytest.raises(LinkProtocolError):
         await anext(sent)
 

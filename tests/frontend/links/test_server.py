@@ -211,7 +211,7 @@ async def test_a_stream_that_is_cut_takes_its_link_with_it_at_once(rig: Rig) -> 
     agent = ScriptedAgent()
     agent.say(hello())
     stream = rig.serve("d", agent)
-    assert isinstance(await anext(stream), Welcome)
+    assert isinstance((await anext(stream)).message, Welcome)
     await stream.aclose()
     drop = await rig.place()
     rig.links.wake("d")

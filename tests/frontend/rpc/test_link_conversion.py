@@ -234,10 +234,13 @@ def test_no_bytes_break_the_reader(raw: bytes, kind: int) -> None:
     ("message", "wire"),
     [
         (
-            messages.Welcome(3, (DROP,), 10),
+            messages.Welcome(3, (DROP,), 10, 200),
             pb.ConnectResponse(
                 welcome=pb.Welcome(
-                    epoch=3, wanted_drops=[f"drops/{DROP}"], heartbeat_interval_seconds=10
+                    epoch=3,
+                    wanted_drops=[f"drops/{DROP}"],
+                    heartbeat_interval_seconds=10,
+                    journal_report_ms=200,
                 )
             ),
         ),
@@ -264,4 +267,8 @@ def test_no_bytes_break_the_reader(raw: bytes, kind: int) -> None:
 def test_each_message_of_the_frontend_is_converted(
     message: messages.FrontendMessage, wire: pb.ConnectResponse
 ) -> None:
-    assert frontend_message(message) == wire
+    assert frontend_message(messages.Envelope(message)) == wire
+    acks = (messages.ResultAck(DROP, 1), messages.ResultAck(DROP, 2))
+    for ack in acks:
+        wire.result_acks.add(drop=f"drops/{DROP}", revision=ack.revision)
+    assert frontend_message(messages.Envelope(message, acks)) == wire

@@ -51,7 +51,9 @@ class ConnectRequest(_message.Message):
 
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat:
-        """Sent by the loop that dispenses, at least every heartbeat interval."""
+        """Sent by the loop that dispenses, when it has sent nothing else, or heard
+        nothing, for a heartbeat interval; and to report the journal's length.
+        """
 
     @_builtins.property
     def goodbye(self) -> Global___Goodbye:
@@ -83,11 +85,19 @@ class ConnectResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    RESULT_ACKS_FIELD_NUMBER: _builtins.int
     WELCOME_FIELD_NUMBER: _builtins.int
     DISPENSE_FIELD_NUMBER: _builtins.int
     RESULT_ACK_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result_acks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResultAck]:
+        """Results that are durable at the frontend, as in `result_ack`: those that
+        waited for a message that takes them along. To be read before the message.
+        Only for agents of protocol version 2.
+        """
+
     @_builtins.property
     def welcome(self) -> Global___Welcome:
         """First message of every stream."""
@@ -111,6 +121,7 @@ class ConnectResponse(_message.Message):
     def __init__(
         self,
         *,
+        result_acks: _abc.Iterable[Global___ResultAck] | None = ...,
         welcome: Global___Welcome | None = ...,
         dispense: Global___Dispense | None = ...,
         result_ack: Global___ResultAck | None = ...,
@@ -119,7 +130,7 @@ class ConnectResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["dispense", b"dispense", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "message", b"message", "result_ack", b"result_ack", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dispense", b"dispense", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "message", b"message", "result_ack", b"result_ack", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dispense", b"dispense", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "message", b"message", "result_ack", b"result_ack", "result_acks", b"result_acks", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["welcome", "dispense", "result_ack", "heartbeat", "goodbye"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
@@ -145,7 +156,9 @@ class Hello(_message.Message):
     belong to.
     """
     protocol_version: _builtins.int
-    """Required. The version of this protocol that the agent speaks, from 1."""
+    """Required. The version of this protocol that the agent speaks, from 1. With
+    version 2 it reads `ConnectResponse.result_acks`.
+    """
     boot_id: _builtins.str
     """Required. New at each start of the agent."""
     journal_id: _builtins.str
@@ -192,11 +205,17 @@ class Welcome(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     WANTED_DROPS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
+    JOURNAL_REPORT_MS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """Number of this link; a command of another epoch is not obeyed."""
     heartbeat_interval_seconds: _builtins.int
     """Seconds between heartbeats that the frontend expects; after three without
     any message it cuts the link.
+    """
+    journal_report_ms: _builtins.int
+    """Milliseconds from the start of a motor until the agent reports with a
+    Heartbeat how far its journal has come, unless the result says so before;
+    0: at once.
     """
     @_builtins.property
     def wanted_drops(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -211,10 +230,11 @@ class Welcome(_message.Message):
         epoch: _builtins.int = ...,
         wanted_drops: _abc.Iterable[_builtins.str] | None = ...,
         heartbeat_interval_seconds: _builtins.int = ...,
+        journal_report_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "heartbeat_interval_seconds", b"heartbeat_interval_seconds", "wanted_drops", b"wanted_drops"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "heartbeat_interval_seconds", b"heartbeat_interval_seconds", "journal_report_ms", b"journal_report_ms", "wanted_drops", b"wanted_drops"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

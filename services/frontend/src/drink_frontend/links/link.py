@@ -22,6 +22,7 @@ from drink_frontend.links.messages import (
     AgentMessage,
     BoardStatus,
     Dispense,
+    Envelope,
     FrontendMessage,
     Goodbye,
     GoodbyeReason,
@@ -81,6 +82,9 @@ class Link:
         self._settings = settings
         self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
         self._wake = asyncio.Event()
+        self._acks: list[ResultAck] = []
+        self._ack_due_s = 0.0
+        self._ack_timer: asyncio.TimerHandle | None = None
         self._backlog = ReportBacklog(self._store, settings)
         self.agent_run = AgentRun("", 0)
         self._address = address
@@ -157,13 +161,20 @@ class Link:
         self.state.opened(opening.epoch, opening.wanted, hello.board_status)
         self._expected.update(opening.wanted)
         self._log = self._log.bind(epoch=opening.epoch)
-        self._send(Welcome(opening.epoch, opening.wanted, self._settings.heartbeat_interval_s))
+        self._send(
+            Welcome(
+                opening.epoch,
+                opening.wanted,
+                self._settings.heartbeat_interval_s,
+                round(self._settings.journal_keep_s * 1000),
+            )
+        )
         self._log_limited(
             self._log.info, "link_opened", wanted=len(opening.wanted), ready=self.state.ready
         )
 
-    async def messages(self) -> AsyncGenerator[FrontendMessage, None]:
-        """Yields the messages to send, until the link ends.
+    async def messages(self) -> AsyncGenerator[Envelope, None]:
+        """Yields the messages to send, until the link ends, with acknowledgements that wait.
 
         Raises:
             DrinkError: the link ends because of it.
@@ -180,7 +191,8 @@ class Link:
         ]
         try:
             while (message := await self._outgoing.get()) is not None:
-                yield message
+                acks, self._acks = tuple(self._acks), []
+                yield Envelope(message, acks)
             if self._failure is not None:
                 raise self._failure
         finally:
@@ -194,8 +206,9 @@ class Link:
         self.state.close()
         self._log_limited(self._log.info, "link_closed")
         self._agents.link_ended()
-        if self._later_status is not None:
-            self._later_status.cancel()
+        for timer in (self._later_status, self._ack_timer):
+            if timer is not None:
+                timer.cancel()
 
     def supersede(self) -> None:
         """Ends the link because the machine has a newer one."""
@@ -275,10 +288,32 @@ class Link:
         run = self.agent_run
         run.journal_sequence = max(run.journal_sequence, report.journal_sequence)
         self._expected.discard(report.drop_id)
-        self._send(ResultAck(report.drop_id, report.revision))
+        self._acknowledge(ResultAck(report.drop_id, report.revision))
         if following is not None:
             self.command(following)
         return True
+
+    def _acknowledge(self, ack: ResultAck) -> None:
+        """Acknowledges a result with the next message, or after `ack_wait_s`."""
+        if not self.state.takes_acks_along:
+            self._send(ack)
+            return
+        if not self._acks:
+            self._ack_due_s = asyncio.get_running_loop().time() + self._settings.ack_wait_s
+        self._acks.append(ack)
+        if self._ack_timer is None:
+            self._watch_acks()
+
+    def _watch_acks(self) -> None:
+        """Sends the acknowledgements that wait, once the first of them is due."""
+        self._ack_timer = None
+        if not self._acks:
+            return
+        loop = asyncio.get_running_loop()
+        if self._ack_due_s > loop.time():
+            self._ack_timer = loop.call_at(self._ack_due_s, self._watch_acks)
+        else:
+            self._send(self._acks.pop(0))
 
     def _count_unexpected(self) -> None:
         """Counts a message that costs a commit and is not the first result of a dispatched drop.

@@ -73,6 +73,7 @@ class Welcome:
     epoch: int
     wanted_drops: tuple[str, ...]
     heartbeat_interval_s: int
+    journal_report_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +96,11 @@ class ResultAck:
 
 AgentMessage = Hello | Result | NotReceived | BoardStatus | Heartbeat | Goodbye
 FrontendMessage = Welcome | Dispense | ResultAck | Heartbeat | Goodbye
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message of the frontend, and the acknowledgements that it takes along."""
+
+    message: FrontendMessage
+    acks: tuple[ResultAck, ...] = ()

@@ -42,14 +42,19 @@ class LinkSettings(BaseModel):
     agent repeats them on the next one."""
 
     journal_keep_s: float = Field(default=0.2, gt=0, le=5)
-    """Seconds from an agent's report of its journal's length until that is stored, if no result
-    stores it before; default 0.2. It saves a write for each drop of a quick board. An older copy of
-    a journal that is put back so soon after a motor was started, while the frontend crashes as
-    well, is not recognised."""
+    """Seconds from the start of a motor until its agent reports how far its journal has come,
+    unless the result says so before, and between two writes of such reports; default 0.2. It saves
+    a message and a write for each drop of a quick board. An older copy of a journal is not
+    recognised if its agent ends so soon after the start of a motor; see docs/guarantees.md."""
+
+    ack_wait_s: float = Field(default=0.5, gt=0, le=2)
+    """Seconds that the acknowledgement of a result waits for a message that takes it along; then it
+    leaves alone. Default 0.5: the next command of a machine that is in use comes sooner, and an
+    agent repeats a result only after ten seconds. An agent that stops waits for it two seconds."""
 
     messages_per_s: float = Field(default=200, ge=10, le=100_000)
     """Messages per second that one machine's agents may send in the long run; default 200. A drop
-    needs three, so that a board without motors is not slowed; 200 cost a fiftieth of a core. A
+    needs one or two, so that a board without motors is not slowed; 200 cost a fiftieth of a core. A
     message counts once more for each 1,024 bytes. Above it the link is ended with RATE_LIMITED."""
 
     messages_burst: int = Field(default=2_000, ge=100, le=1_000_000)

@@ -16,6 +16,9 @@ from drink_frontend.links.messages import AgentMessage, BoardStatus, Hello, NotR
 PROTOCOL_MIN = 1
 """Oldest supported link protocol; that of the last two minor releases is supported."""
 
+PROTOCOL_ACKS_ALONG = 2
+"""The first link protocol whose agents read acknowledgements that come with another message."""
+
 MISSED_HEARTBEATS = 3
 """Heartbeat intervals without any message after which a link counts as lost."""
 
@@ -65,6 +68,7 @@ class LinkState:
         self.phase = Phase.GREETING
         self.epoch = 0
         self.board = BoardStatus(ready=False)
+        self.takes_acks_along = False
         self._silence_limit_s = heartbeat_interval_s * MISSED_HEARTBEATS
         self._heard = now
         self._wanted: set[str] = set()
@@ -109,6 +113,7 @@ class LinkState:
             raise LinkProtocolError("Hello lacks its journal or boot")
         if known is not None and known.is_ahead_of(hello):
             raise LinkSupersededError("the agent has said more since")
+        self.takes_acks_along = hello.protocol_version >= PROTOCOL_ACKS_ALONG
         return hello
 
     def opened(self, epoch: int, wanted: Collection[str], board: BoardStatus) -> None:

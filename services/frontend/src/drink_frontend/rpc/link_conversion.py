@@ -66,15 +66,27 @@ def agent_message(request: _Wire.ConnectRequest) -> messages.AgentMessage | None
     return _READERS[kind](getattr(request, kind))
 
 
-def frontend_message(message: messages.FrontendMessage) -> _Wire.ConnectResponse:
-    """The frontend's message as a drink.v1 message."""
+def frontend_message(envelope: messages.Envelope) -> _Wire.ConnectResponse:
+    """The frontend's message as a drink.v1 message, with the acknowledgements beside it."""
+    response = _message(envelope.message)
+    if envelope.acks:
+        response.result_acks.extend(map(_result_ack, envelope.acks))
+    return response
+
+
+def _result_ack(ack: messages.ResultAck) -> _Wire.ResultAck:
+    return _Wire.ResultAck(drop=drop_name(ack.drop_id), revision=ack.revision)
+
+
+def _message(message: messages.FrontendMessage) -> _Wire.ConnectResponse:
     match message:
-        case messages.Welcome(epoch, wanted_drops, heartbeat_interval_s):
+        case messages.Welcome(epoch, wanted_drops, heartbeat_interval_s, journal_report_ms):
             return _Wire.ConnectResponse(
                 welcome=_Wire.Welcome(
                     epoch=epoch,
                     wanted_drops=[drop_name(drop_id) for drop_id in wanted_drops],
                     heartbeat_interval_seconds=heartbeat_interval_s,
+                    journal_report_ms=journal_report_ms,
                 )
             )
         case messages.Dispense(drop_id, epoch, slot, ttl_ms):
@@ -83,10 +95,8 @@ def frontend_message(message: messages.FrontendMessage) -> _Wire.ConnectResponse
                     drop=drop_name(drop_id), epoch=epoch, slot=slot, ttl_ms=ttl_ms
                 )
             )
-        case messages.ResultAck(drop_id, revision):
-            return _Wire.ConnectResponse(
-                result_ack=_Wire.ResultAck(drop=drop_name(drop_id), revision=revision)
-            )
+        case messages.ResultAck():
+            return _Wire.ConnectResponse(result_ack=_result_ack(message))
         case messages.Heartbeat(sequence, journal_sequence):
             return _Wire.ConnectResponse(
                 heartbeat=_Wire.Heartbeat(sequence=sequence, journal_sequence=journal_sequence)

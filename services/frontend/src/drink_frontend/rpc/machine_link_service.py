@@ -40,8 +40,8 @@ class MachineLinkService(machine_link_service_pb2_grpc.MachineLinkServiceService
             # `messages` is closed together with this generator. Without `aclosing` that happens at
             # a later garbage collection, and until then a link without a stream could take a drop.
             async with aclosing(link.messages()) as messages:
-                async for message in messages:
-                    yield frontend_message(message)
+                async for envelope in messages:
+                    yield frontend_message(envelope)
 
     async def _agent_messages(
         self, machine: str, requests: AsyncIterator[pb.ConnectRequest]

@@ -21,15 +21,16 @@ Journal = tuple[str, int]
 class Journals:
     """Reported journal lengths that are not in the database yet.
 
-    An agent reports the length of its journal when it starts a motor. It is stored with the drop's
-    result; after `keep_s` if there is no result, for all machines in one unit of work; at once when
-    a link ends; and always before it is compared at the machine's next link here. One gap remains:
-    a copy made before the motor started is accepted if this frontend crashed within `keep_s` of
-    that start, or if the copy is used at another frontend within `keep_s`.
+    An agent reports the length of its journal with a drop's result, or by itself where a motor runs
+    longer than `keep_s`. A length is stored with the drop's result; else at once, but at most every
+    `keep_s`, for all machines in one unit of work; also when a link ends; and always before it is
+    compared at the machine's next link here. One gap remains: a copy made before the motor started
+    is accepted if the agent ended within `keep_s` of that start, or within twice that if this
+    frontend crashed too or the copy is used at another frontend.
 
     Args:
         storage: The database.
-        keep_s: Seconds until a reported length is stored by itself.
+        keep_s: Seconds between two units of work that store lengths.
     """
 
     def __init__(self, storage: Database, keep_s: float) -> None:
@@ -65,9 +66,6 @@ class Journals:
         """Stores reported lengths, until cancelled."""
         while True:
             await self._news.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._keep_s):
-                    await self._flush_now.wait()
             self._news.clear()
             self._flush_now.clear()
             try:
@@ -76,6 +74,10 @@ class Journals:
                 log.warning("journals_postponed")
                 self._news.set()
                 await asyncio.sleep(RETRY_S)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._keep_s):
+                    await self._flush_now.wait()
 
     async def keep(self) -> None:
         """Stores all reported lengths.

@@ -15,9 +15,14 @@ from datetime import UTC, datetime
 
 import grpc
 
-from drink.v1.machine_link_service_pb2 import ConnectRequest, ConnectResponse, Goodbye
+from drink.v1.machine_link_service_pb2 import (
+    ConnectRequest,
+    ConnectResponse,
+    Goodbye,
+    Welcome,
+)
 from drink.v1.machine_link_service_pb2_grpc import MachineLinkServiceStub
-from drink_agent.domain.events import BoardStatus, LinkDown, LinkEvent, LinkUp
+from drink_agent.domain.events import BoardStatus, LinkDown, LinkEvent
 from drink_agent.link import convert
 from drink_agent.link.channel import (
     LinkSetupError,
@@ -118,7 +123,21 @@ class LinkClient:
             journal_sequence: Number of the journal's last durable entry.
         """
         if self._stream is not None and self.is_up:
-            self.send(convert.heartbeat(self._stream.next_heartbeat(), journal_sequence))
+            number = self._stream.next_heartbeat(journal_sequence)
+            self.send(convert.heartbeat(number, journal_sequence))
+
+    def must_tell(self, journal_sequence: int) -> None:
+        """Tells the frontend how far the journal has come, as soon as it wants to know that.
+
+        Args:
+            journal_sequence: Number of the last durable entry; a result that tells it will do too.
+        """
+        if self._stream is None or not self.is_up:
+            return
+        self._stream.must_tell(journal_sequence)
+        due = self._stream.heartbeat_at
+        if due is not None and due <= self._clock():
+            self.send_heartbeat(journal_sequence)
 
     def send_status(self, status: BoardStatus) -> None:
         """Sends the board's status, if the link is up, in place of a queued older one."""
@@ -130,7 +149,7 @@ class LinkClient:
         if self._stream is None or not self.is_up:
             return
         if self._stream.outgoing.qsize() < self._settings.outbox_limit:
-            self._stream.outgoing.put_nowait(message)
+            self._stream.put(message)
         else:
             _log.warning("outbox_full", extra={"kind": message.WhichOneof("message")})
 
@@ -238,23 +257,27 @@ class LinkClient:
             response = await call.read()
             if not isinstance(response, ConnectResponse):  # grpc.aio.EOF
                 return _Ending(Retry.BACKOFF, "ENDED")
+            now = self._clock()
+            events = convert.link_events(response, int(now * 1000))
+            if response.HasField("welcome"):
+                self._take_welcome(response.welcome, stream)
+                check_deadline()
+            elif stream.up_since is None and not response.HasField("goodbye"):
+                raise LinkViolationError("a message before Welcome")
+            stream.received_at = now
+            for event in events:
+                await self._on_event(event)
             if response.HasField("goodbye"):
                 if response.goodbye.reason == Goodbye.REASON_SUPERSEDED:
                     return _Ending(Retry.STANDBY, "LINK_SUPERSEDED", SUPERSEDED)
                 return _Ending(Retry.IMMEDIATE, "SHUTTING_DOWN")
-            now = self._clock()
-            event = convert.link_event(response, int(now * 1000))
-            if isinstance(event, LinkUp):
-                stream.welcome(response.welcome.heartbeat_interval_seconds, len(event.wanted))
-                check_deadline()
-                self._since = _now()
-                facts = {"epoch": event.epoch, "wanted": len(event.wanted)}
-                _log.info("link_up", extra={"address": self._policy.address, **facts})
-            elif stream.up_since is None:
-                raise LinkViolationError("a message before Welcome")
-            stream.received_at = now
-            if event is not None:
-                await self._on_event(event)
+
+    def _take_welcome(self, welcome: Welcome, stream: LinkStream) -> None:
+        wanted = len(welcome.wanted_drops)
+        stream.welcome(welcome.heartbeat_interval_seconds, welcome.journal_report_ms, wanted)
+        self._since = _now()
+        facts = {"address": self._policy.address, "epoch": welcome.epoch, "wanted": wanted}
+        _log.info("link_up", extra=facts)
 
 
 def _now() -> str:

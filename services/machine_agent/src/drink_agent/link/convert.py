@@ -12,8 +12,9 @@ from drink_agent.domain.events import Ack, BoardStatus, Command, LinkUp
 from drink_agent.domain.evidence import Cause, Direction, Outcome, Sensor
 from drink_agent.domain.records import Result
 
-PROTOCOL_VERSION = 1
-"""Version of the link protocol that this agent implements."""
+PROTOCOL_VERSION = 2
+"""Version of the link protocol that this agent implements: acknowledgements may come with another
+message."""
 
 _DROP_NAME = re.compile(r"drops/([A-Za-z0-9][A-Za-z0-9._~-]{0,62})")
 
@@ -47,19 +48,29 @@ class Hello:
     """Current status of the board."""
 
 
-def link_event(response: ConnectResponse, received_ms: int) -> LinkUp | Command | Ack | None:
-    """Converts a message of the frontend.
+def link_events(response: ConnectResponse, received_ms: int) -> list[LinkUp | Command | Ack]:
+    """Converts a message of the frontend: the acknowledgements beside it, then the message itself.
 
     Args:
         response: The message.
         received_ms: Time of its receipt, in milliseconds since the host booted.
 
     Returns:
-        None for Heartbeat, Goodbye, and messages of a kind that this version does not know.
+        Nothing for Heartbeat, Goodbye, and messages of a kind that this version does not know.
 
     Raises:
         LinkViolationError: A field has a value that the protocol does not allow.
     """
+    events: list[LinkUp | Command | Ack] = list(map(_ack, response.result_acks))
+    event = _event(response, received_ms)
+    return events if event is None else [*events, event]
+
+
+def _ack(ack: pb.ResultAck) -> Ack:
+    return Ack(_drop_id(ack.drop), ack.revision)
+
+
+def _event(response: ConnectResponse, received_ms: int) -> LinkUp | Command | Ack | None:
     match response.WhichOneof("message"):
         case "welcome":
             welcome = response.welcome
@@ -75,7 +86,7 @@ def link_event(response: ConnectResponse, received_ms: int) -> LinkUp | Command 
             drop = _drop_id(dispense.drop)
             return Command(drop, dispense.slot, dispense.epoch, dispense.ttl_ms, received_ms)
         case "result_ack":
-            return Ack(_drop_id(response.result_ack.drop), response.result_ack.revision)
+            return _ack(response.result_ack)
         case _:
             return None
 

@@ -15,6 +15,10 @@ INTERVAL_S_MAX = 300
 """Longest heartbeat interval, in seconds, that is accepted from a frontend. It limits the life of a
 dead link to a quarter of an hour."""
 
+JOURNAL_REPORT_MS_MAX = 5_000
+"""Longest time, in milliseconds, for which a frontend may let the report of a started motor wait.
+"""
+
 
 class LinkStream:
     """One link. All times are monotonic seconds.
@@ -28,14 +32,17 @@ class LinkStream:
         self._settings = settings
         self._clock = clock
         self._interval_s = 0
+        self._journal_report_s = 0.0
         self._heartbeats = 0
+        self._beat_at = 0.0
+        self._sent_at = 0.0
+        self._untold = 0
+        self._tell_by: float | None = None
         self._status: ConnectRequest | None = None
         self.outgoing: asyncio.Queue[ConnectRequest | None] = asyncio.Queue()
         """Messages to be sent, in order; None ends them."""
         self.up_since: float | None = None
         """Time of the frontend's Welcome; None before it."""
-        self.heartbeat_at: float | None = None
-        """Time of the next heartbeat; None before Welcome."""
         self.received_at = clock()
         """Time of the frontend's last message, or of dialling."""
 
@@ -46,15 +53,30 @@ class LinkStream:
             return self.received_at + self._settings.welcome_limit_s
         return self.received_at + SILENT_INTERVALS * self._interval_s
 
+    @property
+    def heartbeat_at(self) -> float | None:
+        """Time of the next heartbeat; None before Welcome.
+
+        One is due when for an interval nothing was sent, or nothing was received: a frontend that
+        has nothing to say answers heartbeats only. And one reports a journal whose length no other
+        message has told.
+        """
+        if self.up_since is None:
+            return None
+        quiet_since = max(self._beat_at, min(self._sent_at, self.received_at))
+        due = quiet_since + self._interval_s
+        return due if self._tell_by is None else min(due, self._tell_by)
+
     def up_s(self) -> float:
         """Returns the seconds since Welcome; 0 before it."""
         return 0.0 if self.up_since is None else self._clock() - self.up_since
 
-    def welcome(self, interval_s: int, wanted: int) -> None:
+    def welcome(self, interval_s: int, journal_report_ms: int, wanted: int) -> None:
         """Records the frontend's Welcome.
 
         Args:
             interval_s: Seconds between the heartbeats that the frontend expects.
+            journal_report_ms: Milliseconds that the report of a started motor may wait.
             wanted: Number of drops whose outcome the frontend asks for.
 
         Raises:
@@ -64,16 +86,39 @@ class LinkStream:
             raise LinkViolationError("a second Welcome")
         if not 1 <= interval_s <= INTERVAL_S_MAX:
             raise LinkViolationError("a heartbeat interval out of range")
+        if not 0 <= journal_report_ms <= JOURNAL_REPORT_MS_MAX:
+            raise LinkViolationError("a time to report the journal out of range")
         if wanted > self._settings.wanted_limit:
             raise LinkViolationError("too many wanted drops")
         self._interval_s = interval_s
-        self.up_since = self.heartbeat_at = self.received_at = self._clock()
+        self._journal_report_s = journal_report_ms / 1000
+        self.up_since = self.received_at = self._sent_at = self._clock()
 
-    def next_heartbeat(self) -> int:
-        """Counts a heartbeat that is sent now; returns its number on this link, from 1."""
+    def must_tell(self, journal_sequence: int) -> None:
+        """The frontend must soon be told that the journal has come so far."""
+        self._untold = journal_sequence
+        self._tell_by = self._clock() + self._journal_report_s
+
+    def next_heartbeat(self, journal_sequence: int) -> int:
+        """Counts a heartbeat that is sent now; returns its number on this link, from 1.
+
+        Args:
+            journal_sequence: What it tells of the journal.
+        """
         self._heartbeats += 1
-        self.heartbeat_at = self._clock() + self._interval_s
+        self._beat_at = self._clock()
+        self._told(journal_sequence)
         return self._heartbeats
+
+    def put(self, message: ConnectRequest) -> None:
+        """Queues a message."""
+        self._sent_at = self._clock()
+        self._told(message.result.journal_sequence)
+        self.outgoing.put_nowait(message)
+
+    def _told(self, journal_sequence: int) -> None:
+        if journal_sequence >= self._untold:
+            self._tell_by = None
 
     def put_status(self, message: ConnectRequest) -> None:
         """Queues a board status, in place of the one that waits, so that one waits at most."""
@@ -81,7 +126,7 @@ class LinkStream:
             self._status.CopyFrom(message)
         else:
             self._status = message
-            self.outgoing.put_nowait(message)
+            self.put(message)
 
     async def messages(self) -> AsyncIterator[ConnectRequest]:
         """Yields the outgoing messages until their end."""

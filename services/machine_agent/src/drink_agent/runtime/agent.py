@@ -341,7 +341,7 @@ class Agent:
                 case Dispense(drop, slot, start_by_ms):
                     # An older copy of the journal can be detected later only if the frontend has
                     # received the number of this command's entry.
-                    self._link.send_heartbeat(self._journal.durable_sequence)
+                    self._link.must_tell(self._journal.durable_sequence)
                     if self._clock() * 1000 < start_by_ms:
                         self._board.dispense(drop, slot)
                     else:

@@ -1,110 +1,47 @@
-"""A proxy before a PostgreSQL server that delays what passes, and counts the turns of frontends.
+"""A proxy before a server that delays its answers and counts what passes.
 
-    python -m benchmarks.postgres_proxy SERVER_PORT
+    python -m benchmarks.proxy COUNTER SERVER_PORT
 
-It listens on two free ports, which it prints: one for frontends, one for `Control`.
+COUNTER is the class of a `Counter`, as module:name. The proxy listens on two free ports, which it
+prints: one for clients, one for `Control`.
 """
 
 import asyncio
 import ctypes
+import importlib
 import json
 import selectors
 import socket
 import sys
-from dataclasses import asdict, dataclass, field
-from typing import Self, cast
+from dataclasses import asdict
+from typing import Any, Protocol, Self, cast
 
 HOST = "127.0.0.1"
-
-WRITES = b"SERIALIZABLE"
-"""What only a writer says: it begins a turn."""
-
-READY, IDLE = b"Z", b"I"
-"""The server's message that it is ready for the next statement, and its status outside a
-transaction: https://www.postgresql.org/docs/current/protocol-message-formats.html."""
 
 _PR_SET_TIMERSLACK = 29
 
 
-@dataclass(slots=True)
-class Counts:
-    """The turns since the last question.
-
-    Attributes:
-        round_trips: Of each turn.
-        held_s: Seconds that turns were held, together. A turn is held from when the server has its
-            first statement, or the turn before has ended if that is later, to when the server has
-            answered its commit.
-    """
-
-    round_trips: list[int] = field(default_factory=list)
-    held_s: float = 0
-
-
-class Turns:
-    """Counts turns, of one frontend after another."""
-
-    def __init__(self) -> None:
-        self.counts = Counts()
-        self.ended_at = 0.0
-
-    def end(self, round_trips: int, asked_at: float, now: float) -> None:
-        """Counts a turn that has ended."""
-        self.counts.round_trips.append(round_trips)
-        self.counts.held_s += now - max(asked_at, self.ended_at)
-        self.ended_at = now
-
-
 class Exchange:
-    """What passes on one connection.
+    """Told of what passes on one connection."""
 
-    A round trip begins with the first bytes that a client sends after it was given an answer.
-
-    Args:
-        turns: Told of each turn.
-    """
-
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
-        self._writes = False
-        self._round_trips = 0
-        self._asked_at: float | None = None
-        self._answered = True
-        self._unread = b""
-
-    def asked(self, data: bytes, now: float) -> None:
+    def asked(self, data: bytes, now: float, /) -> None:
         """A client has sent bytes."""
-        self._writes = self._writes or WRITES in data
-        if self._asked_at is None:
-            self._asked_at = now
-        if self._answered:
-            self._round_trips += 1
-            self._answered = False
 
-    def answers(self, data: bytes, now: float) -> None:
+    def answers(self, data: bytes, now: float, /) -> None:
         """The server has sent bytes."""
-        if not self._ready_and_idle(data):
-            return
-        if self._writes and self._asked_at is not None:
-            self._turns.end(self._round_trips, self._asked_at, now)
-        self._asked_at, self._round_trips = None, 0
 
     def answered(self) -> None:
         """The client has bytes of the server."""
-        self._answered = True
 
-    def _ready_and_idle(self, data: bytes) -> bool:
-        """Whether these bytes complete a message that ends all work and the transaction."""
-        data, at, idle = self._unread + data, 0, False
-        while len(data) >= at + 5:
-            end = at + 1 + int.from_bytes(data[at + 1 : at + 5], "big")
-            if len(data) < end:
-                break
-            if data[at : at + 1] == READY:
-                idle = data[end - 1 : end] == IDLE
-            at = end
-        self._unread = data[at:]
-        return idle
+
+class Counter(Protocol):
+    """Counts what passes on all connections."""
+
+    def exchange(self) -> Exchange:
+        """For a new connection."""
+
+    def take(self) -> Any:
+        """The counts since the last call, a dataclass."""
 
 
 class Server(asyncio.Protocol):
@@ -127,7 +64,7 @@ class Client(asyncio.Protocol):
 
     def __init__(self, proxy: "Proxy") -> None:
         self._proxy = proxy
-        self._exchange = Exchange(proxy.turns)
+        self._exchange = proxy.counter.exchange()
         self._near: asyncio.Transport | None = None
         self._far: asyncio.Transport | None = None
         self._due = 0.0
@@ -186,6 +123,7 @@ class Proxy:
     """The proxy.
 
     Args:
+        counter: Counts what passes.
         server_port: Where the server listens.
 
     Attributes:
@@ -193,13 +131,13 @@ class Proxy:
             as if half of it were on each way.
     """
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, counter: Counter, server_port: int) -> None:
+        self.counter = counter
         self.server_port = server_port
-        self.turns = Turns()
         self.delay_s = 0.0
 
     async def serve(self) -> tuple[asyncio.Server, asyncio.Server]:
-        """Listens on a free port for frontends, and on one for `Control`."""
+        """Listens on a free port for clients, and on one for `Control`."""
         loop = asyncio.get_running_loop()
         return (
             await loop.create_server(lambda: Client(self), HOST, 0),
@@ -210,8 +148,7 @@ class Proxy:
         """Each line is a delay in seconds; answers with the counts since the line before."""
         while line := await reader.readline():
             self.delay_s = float(line)
-            counts, self.turns.counts = self.turns.counts, Counts()
-            writer.write(json.dumps(asdict(counts)).encode() + b"\n")
+            writer.write(json.dumps(asdict(self.counter.take())).encode() + b"\n")
             await writer.drain()
         writer.close()
 
@@ -234,15 +171,18 @@ class Control:
         self._lines.close()
         self._socket.close()
 
-    def delay(self, seconds: float) -> Counts:
-        """From now on a round trip takes so much longer; returns the counts so far."""
+    def delay(self, seconds: float) -> dict[str, Any]:
+        """From now on a round trip takes so much longer; returns the counts since the last call."""
         self._socket.sendall(f"{seconds}\n".encode())
-        return Counts(**json.loads(self._lines.readline()))
+        counts: dict[str, Any] = json.loads(self._lines.readline())
+        return counts
 
 
-async def main(server_port: str) -> None:
+async def main(counter: str, server_port: str) -> None:
     """Passes on until the process is killed."""
-    doors = await Proxy(int(server_port)).serve()
+    module, name = counter.split(":")
+    made = getattr(importlib.import_module(module), name)()
+    doors = await Proxy(made, int(server_port)).serve()
     port, control_port = (door.sockets[0].getsockname()[1] for door in doors)
     told = {"event": "serving", "port": port, "control_port": control_port}
     print(json.dumps(told), flush=True)
