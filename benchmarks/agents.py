@@ -100,9 +100,12 @@ def main() -> None:
     parser.add_argument("--silent", default="")
     parser.add_argument("--motor-s", type=float, default=0)
     parser.add_argument("machines", nargs="+")
+    parser.add_argument("--log-level", choices=["INFO", "DEBUG"], default="INFO")
+    options = parser.parse_args()
     # Each of many agents logs a few lines, and the benchmark waits for all of them.
-    set_up_logging(LogSettings(format="json", repeats_per_minute_max=100_000), "several")
-    asyncio.run(run(parser.parse_args()))
+    log = LogSettings(options.log_level, format="json", repeats_per_minute_max=100_000)
+    set_up_logging(log, "several")
+    asyncio.run(run(options))
 
 
 if __name__ == "__main__":

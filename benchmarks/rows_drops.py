@@ -66,7 +66,7 @@ async def syncs(folder: Path, sizes: Sizes) -> list[Row]:
 async def silent_board(folder: Path, sizes: Sizes) -> list[Row]:
     """The slowest drops of 49 machines, while the board of the fiftieth is silent and is not."""
     silent, *others = MACHINES
-    with running_system(folder / "silent", silent=silent) as (_, target):
+    with running_system(folder / "silent", agents=[f"--silent={silent}"]) as (_, target):
         async with buyers(target) as crowd:
             crowd.only(others)
             await crowd.buy(BESIDE_SILENT, WARM_UP_S)

@@ -1,4 +1,4 @@
-"""Where the time of one drop goes: its stages, from what the services log of it anyway."""
+"""Where the time of one drop goes: its stages, from what the services log of it if told to."""
 
 import json
 import statistics
@@ -56,7 +56,8 @@ class Stage:
 
 async def measure(folder: Path, sizes: Sizes) -> list[Stage]:
     """The stages of one drop at a time, by the logs of a real system."""
-    with running_system(folder / "stages") as (frontend, target):
+    log = {"log": 'level = "debug"'}
+    with running_system(folder / "stages", log, ["--log-level=DEBUG"]) as (frontend, target):
         async with buyers(target) as crowd:
             await crowd.buy(1, WARM_UP_S)
             bought = await crowd.buy(1, sizes.drops_s)

@@ -191,19 +191,18 @@ def _import(config: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def running_system(
-    folder: Path, settings: dict[str, str] | None = None, *, silent: str = ""
+    folder: Path, settings: dict[str, str] | None = None, agents: Sequence[str] = ()
 ) -> Iterator[tuple[Frontend, Target]]:
     """A frontend and fifty agents, all real but for their boards.
 
     Args:
         folder: Where its files are; kept.
         settings: More of the frontend's configuration, TOML by section name.
-        silent: The machine whose board never answers; none if empty.
+        agents: More arguments of `benchmarks.agents`.
     """
     frontend = Frontend(folder, settings)
     frontend.install()
-    more = [f"--silent={silent}"] if silent else []
-    with _running([frontend], more) as target:
+    with _running([frontend], agents) as target:
         yield frontend, target
 
 

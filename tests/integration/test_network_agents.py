@@ -27,7 +27,7 @@ PLAN = replace(
     COUPLE,
     frontend={
         "links": f"heartbeat_interval_s = {HEARTBEAT_S}\ncommand_ttl_s = 1",
-        "log": ALL_LINES,
+        "log": f'level = "debug"\n{ALL_LINES}',
     },
     agent={"link": "backoff_slow_s = 0.5", "log": f'level = "DEBUG"\n{ALL_LINES}'},
 )

@@ -17,7 +17,7 @@ def line(**facts: Any) -> str:
 @pytest.mark.parametrize(
     "honest",
     [
-        line(event="drop_dispatched", account="caller-a", machine="a"),
+        line(event="drop_reserved", account="caller-a", machine="a"),
         line(event="drop_reserved", account="typist-c", machine="c"),
         line(event="drop_reported", machine="a", verdict="MOVED"),
     ],
@@ -31,7 +31,7 @@ def test_lines_about_honest_drops_are_not_about_an_attack(honest: str) -> None:
 @pytest.mark.parametrize(
     "about",
     [
-        line(event="drop_dispatched", account="mallory", machine="x"),
+        line(event="drop_reserved", account="mallory", machine="x"),
         line(event="drop_reported", machine="x", verdict="MOVED"),
         line(event="drop_reported", machine="a", verdict="ORPHAN"),
         line(event="login_failed", origin="127.0.0.2"),

@@ -18,7 +18,7 @@ P99_MOST = 2.0
 LINES_MOST = 100
 """Log lines a minute that an attack may cause."""
 
-PAID_FOR = ("drop_reserved", "drop_dispatched")
+PAID_FOR = ("drop_reserved",)
 """Events that hold credits of the buyer who causes them. All of them are logged, and none counts as
 a line that an attack may cause without limit."""
 

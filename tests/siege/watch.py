@@ -79,7 +79,7 @@ def own_memory_kib(pid: int) -> int:
     return sum(int(fields[name].split()[0]) for name in ("RssAnon", "RssShmem"))
 
 
-HONEST_EVENTS = {"drop_dispatched", "drop_reserved", "drop_reported"}
+HONEST_EVENTS = {"drop_reserved", "drop_reported"}
 """What is logged of every drop."""
 
 SETTLED = {"MOVED", "REPEATED"}

@@ -26,8 +26,8 @@ class LogSettings:
     """Level, format and limits of the log."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Default INFO: two lines per drop, for the motor command and for the outcome, one more if the
-    drop had to wait, and none while the machine is idle. DEBUG adds acknowledgements."""
+    """Default INFO: a line per drop, for the outcome, one more if the drop had to wait, and none
+    while the machine is idle. DEBUG adds motor commands and acknowledgements."""
     format: Literal["auto", "json", "text"] = "auto"
     """Default auto: text if the output is a terminal, else JSON lines."""
     queue_lines_max: int = 4_096

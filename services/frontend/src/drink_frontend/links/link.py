@@ -117,7 +117,7 @@ class Link:
         self._expected.add(drop.id)
         ttl_ms = round(self._settings.command_ttl_s * 1000)
         self._send(Dispense(drop.id, self.state.epoch, drop.slot, ttl_ms))
-        self._log.info(
+        self._log.debug(
             "drop_dispatched",
             drop_id=drop.id,
             account=drop.account,

@@ -382,11 +382,11 @@ class Agent:
         facts: dict[str, object] = {"drop_id": record.drop, "entry": entry.sequence}
         match record:
             case Accepted():
-                if record.drop != self._dispenser.running:  # else the next line is its COMMANDED
+                if record.drop != self._dispenser.running:
                     facts |= {"slot": record.slot, "ttl_ms": record.ttl_ms}
                     _log.info("drop_accepted", extra=facts)
             case Commanded():
-                _log.info("drop_commanded", extra=facts | {"slot": record.slot})
+                _log.debug("drop_commanded", extra=facts | {"slot": record.slot})
             case Result():
                 facts |= {
                     "revision": record.revision,
