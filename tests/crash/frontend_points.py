@@ -87,10 +87,10 @@ class _Commits:
         """Wraps what units of work do, and their commit."""
         self._note(DropTable, "add", lambda _, drop: _added(drop))
         self._note(DropTable, "move", lambda _, *move, **facts: _moved(*move))
-        self._note(MachineTable, "open_link", lambda *_: "link-opened")
+        self._note(MachineTable, "open_link", lambda *_, **__: "link-opened")
         self._note(MachineTable, "update_slot", lambda *_, **__: "status")
-        self._note(RefundTable, "add", lambda *_: "refunded")
-        self._note(StockTable, "adjust", lambda *_: "stock")
+        self._note(RefundTable, "add", lambda *_, **__: "refunded")
+        self._note(StockTable, "adjust", lambda *_, **__: "stock")
         self._note(AuditTable, "add", lambda _, record: RECORDED.get(record.kind, ""))
         self._note(LedgerTable, "add", lambda _, transfer: _moved_credits(transfer))
         self._wrap_connection()
