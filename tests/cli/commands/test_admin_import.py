@@ -147,7 +147,7 @@ def test_what_has_changed_in_the_file_changes_nothing(
     steps = _steps(import_(text.replace("10", "20")))
 
     assert not any(each["made"] for each in steps)
-    assert "another number" in steps[1]["text"]
+    assert "other credits under this name" in steps[1]["text"]
     shown = administrator("--json", "admin", "user", "show", "changed")
     assert json.loads(shown.stdout)["posted"] == 10
 

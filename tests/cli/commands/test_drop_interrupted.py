@@ -13,7 +13,7 @@ from drink_cli.errors import Exit
 from scripts.local_system import LocalSystem
 from scripts.processes import BIN, wait_until
 from tests.cli.commands.test_drop_killed import Kill, facts, killed, system
-from tests.cli.conftest import ALICE, Drink
+from tests.cli.conftest import ALICE, BOB, Drink
 
 __all__ = ["killed", "system"]
 
@@ -92,6 +92,12 @@ def test_ctrl_c_twice_leaves_the_drop_as_it_is(alice: Drink, system: LocalSystem
     assert scheduled["state"] == "SCHEDULED"
     assert "cancelled" in alice("cancel", scheduled["drop"]).output
     alice("drop", "--resume")
+
+
+def test_too_much_at_once_is_told(alice: Drink, system: LocalSystem) -> None:
+    first, second = (alice("send", "1", BOB.name).exit_code for _ in range(2))
+
+    assert (first, second) == (0, Exit.BUSY)
 
 
 def test_who_reads_no_further_ends_an_export_quietly(drink: Drink, system: LocalSystem) -> None:

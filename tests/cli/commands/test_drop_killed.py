@@ -14,7 +14,7 @@ import pytest
 from drink_cli.errors import Exit
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
-from tests.cli.conftest import ALICE, Drink
+from tests.cli.conftest import ALICE, BOB, Drink
 from tests.support.ports import with_own_ports
 
 ROOT = Path(__file__).parents[3]
@@ -27,8 +27,9 @@ Kill = Callable[..., tuple[int, str]]
 
 PLAN = Plan(
     machines=(MachinePlan("d", "D", (SlotPlan(1, "Coke", 50, 900), SlotPlan(2, "Dew", 45, 900))),),
-    users=(UserPlan(ALICE.name, ALICE.password, 90_000),),
+    users=(UserPlan(ALICE.name, ALICE.password, 90_000), BOB),
     motor_s=0.05,
+    frontend={"accounts": "transfers_burst = 1\ntransfers_per_s = 0.001"},
 )
 
 

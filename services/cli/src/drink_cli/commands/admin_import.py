@@ -189,7 +189,11 @@ class _Import:
         except CallError as error:
             if error.reason != "REQUEST_ID_REUSED":
                 raise
-            return name, "an import gave another number before; they stay as they are", False
+            return (
+                name,
+                "an import gave other credits under this name before; none are given now",
+                False,
+            )
         return name, f"{plan.credits}, given once", True
 
     def _path(self, token_file: str) -> Path:
