@@ -265,14 +265,14 @@ async def test_sums_are_grouped_paged_and_bounded(bench: Bench) -> None:
         (0, "ld", "Coke", 20),
     ]
     assert await sums(machine="d") == [(0, "", "", 20)]
-    days = await sums(span=Span.DAY, ranges=cover(10_000_101, 99_981_231, days=True))
+    days = await sums(span=Span.DAY, ranges=cover(10_000_101, 99_981_231, Span.DAY))
     assert len(days) == 40
     assert {number for *_, number in days} == {1}
-    months = await sums(span=Span.MONTH)
+    months = await sums(span=Span.MONTH, ranges=cover(10_000_101, 99_981_231, Span.MONTH))
     assert sum(number for *_, number in months) == 40
     first, last = days[3][0], days[36][0]
     assert await sums(ranges=cover(first, last)) == [(0, "", "", 34)]
-    inner = await sums(ranges=cover(first, last), span=Span.MONTH)
+    inner = await sums(ranges=cover(first, last, Span.MONTH), span=Span.MONTH)
     assert sum(number for *_, number in inner) == 34
     assert [period for period, *_ in inner] == [period for period, *_ in months]
 

@@ -10,6 +10,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.statistics import (
     Kind,
     Numbers,
+    Span,
     Streak,
     Tally,
     are_months,
@@ -54,10 +55,11 @@ def test_the_hours_and_items_of_an_account_are_kept_by_month() -> None:
     assert own == {
         (Kind.DAY, 20261129),
         (Kind.DAY, 202611),
+        (Kind.DAY, 2026),
         (Kind.ITEM, 202611),
         (Kind.HOUR, 202611),
     }
-    assert len(found) == 11
+    assert len(found) == 16
 
 
 def test_a_drop_that_is_decided_and_given_back_within_one_tally() -> None:
@@ -85,20 +87,22 @@ def test_a_drop_that_was_unknown_before_the_tally() -> None:
     assert set(map(tuple, tally.rows.values())) == {(1, 0, 0, -1, 1, 5, -5, 2)}
 
 
-@given(DAYS, DAYS)
-def test_rows_of_days_and_months_cover_each_day_once(one: date, other: date) -> None:
+@given(DAYS, DAYS, st.sampled_from(Span))
+def test_rows_of_days_months_and_years_cover_each_day_once(
+    one: date, other: date, coarsest: Span
+) -> None:
     first, last = sorted((one, other))
-    covered = []
-    for begin, end in cover(number(first), number(last)):
-        day = first
-        while day <= last:
-            month = number(day) // 100
-            if begin <= number(day) <= end or (begin <= month <= end):
-                covered.append(day)
-            day += timedelta(days=1)
-    assert sorted(covered) == [first + timedelta(n) for n in range((last - first).days + 1)]
-    _, (begin, end), _ = cover(number(first), number(last), days=True)
-    assert begin > end
+    ranges = cover(number(first), number(last), coarsest)
+    for day in (first + timedelta(n) for n in range((last - first).days + 1)):
+        rows = (number(day), number(day) // 100, number(day) // 10_000)
+        hits = sum(begin <= row <= end for begin, end in ranges for row in rows)
+        assert hits == 1, day
+    outside = (number(first - timedelta(1)), number(last + timedelta(1)))
+    for day_ in outside:
+        rows = (day_, day_ // 100, day_ // 10_000)
+        assert not any(begin <= row <= end for begin, end in ranges for row in rows)
+    lengths = [len(str(begin)) for begin, end in ranges if begin <= end]
+    assert min(lengths) >= {Span.DAY: 8, Span.MONTH: 6, Span.YEAR: 4}[coarsest]
 
 
 @given(DAYS)

@@ -121,6 +121,8 @@ async def test_pages_follow_each_other(sold: Frontend) -> None:
         {"group_by": [BY.GROUPING_UNSPECIFIED]},
         {"group_by": [99]},
         {"group_by": [ACCOUNT, DAY]},
+        {"group_by": [ACCOUNT, MACHINE]},
+        {"group_by": [ACCOUNT], "machine": "machines/d"},
         {"group_by": [ACCOUNT], "first_day": "2026-11-02"},
         {"account": "accounts/ann", "group_by": [ITEM, DAY]},
         {"account": "accounts/ann", "group_by": [HOUR], "machine": "machines/d"},

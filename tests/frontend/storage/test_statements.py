@@ -254,7 +254,7 @@ def test_entries_of_an_account_are_merged_from_its_two_sides(
 def test_sums_are_found_by_their_key(database: sqlite3.Connection) -> None:
     key = "SEARCH statistics USING PRIMARY KEY (owner=? AND kind=? AND period>? AND period<?)"
     for name in (name for name in STATEMENTS if name.startswith("statistics_grouped")):
-        assert [step for step in plan(database, name) if " statistics" in step] == [key] * 3, name
+        assert [step for step in plan(database, name) if " statistics" in step] == [key] * 5, name
     ranked = [step for step in plan(database, "statistics_ranked") if " statistics" in step]
     assert ranked
     assert all("(owner=? AND kind=? AND period>? AND period<?)" in step for step in ranked)

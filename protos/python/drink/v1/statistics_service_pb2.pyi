@@ -174,7 +174,7 @@ class ListStatisticsRequest(_message.Message):
         item, hour and account; none for one row of all. Numbers by account, and those
         of one account by or of a machine, by item or hour, are kept by month: their days
         must be whole months, and cannot be grouped by day. Hours of one account
-        are not kept by machine.
+        and numbers by account are not kept by machine.
         """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Statistics: what drops add to which rows, and which rows answer a question.
 
 A drop counts on the day and in the hour of its first outcome, which never change: a drop that is
-decided or refunded later changes the numbers of that day. Days are numbers such as 20261129 and
-months such as 202611, so that the two never compare as neighbours.
+decided or refunded later changes the numbers of that day. Days are numbers such as 20261129, months
+such as 202611 and years such as 2026, so that they never compare as neighbours.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,10 +31,11 @@ class Kind(StrEnum):
 
 
 class Span(StrEnum):
-    """The parts of time by which numbers are shown."""
+    """The parts of time for which there are rows. Numbers are shown by day and by month."""
 
     DAY = "DAY"
     MONTH = "MONTH"
+    YEAR = "YEAR"
 
 
 class Phase(StrEnum):
@@ -119,22 +120,24 @@ def counted(drop: Drop) -> Numbers | None:
 def keys(drop: Drop, day: int, hour: int) -> Iterator[Key]:
     """The rows to which a drop counts.
 
-    The rows of an account are by day alone, or by month: else they would be as many as drops.
+    The rows of an account are by day alone, or by month: else they would be as many as drops. So
+    are those by buyer.
 
     Args:
         drop: The drop.
         day: The day of its first outcome.
         hour: The hour of its first outcome.
     """
-    month, at = day // 100, f"{hour:02}"
-    for period in (day, month):
+    month, year, at = day // 100, day // 10_000, f"{hour:02}"
+    for period in (day, month, year):
         yield HOUSE, Kind.DAY, period, drop.machine, ""
         yield HOUSE, Kind.ITEM, period, drop.machine, drop.item
         yield HOUSE, Kind.HOUR, period, drop.machine, at
         yield drop.account, Kind.DAY, period, "", ""
     yield drop.account, Kind.ITEM, month, drop.machine, drop.item
     yield drop.account, Kind.HOUR, month, "", at
-    yield HOUSE, Kind.ACCOUNT, month, drop.machine, drop.account
+    for period in (month, year):
+        yield HOUSE, Kind.ACCOUNT, period, "", drop.account
 
 
 @dataclass(slots=True)
@@ -204,23 +207,34 @@ Range: TypeAlias = tuple[int, int]
 NO_RANGE: Range = (1, 0)
 
 
-def cover(first: int, last: int, *, days: bool = False) -> Sequence[Range]:
-    """The three ranges of rows that together are the days from `first` to `last`, as few as can be.
+def cover(first: int, last: int, coarsest: Span = Span.YEAR) -> Sequence[Range]:
+    """The rows that together are the days from `first` to `last`, as few as can be.
 
     Args:
         first: The first day.
         last: The last day, not before the first.
-        days: Whether only rows of days are wanted.
+        coarsest: The longest part of time whose rows may be used.
+
+    Returns:
+        Ranges of days, months, years, months and days; NO_RANGE for each that is not needed.
     """
-    if days:
-        return (first, last), NO_RANGE, NO_RANGE
+    no = NO_RANGE
     first_month = first // 100 if first % 100 == 1 else _after(first // 100)
     last_month = last // 100 if is_last(last) else _before(last // 100)
-    if first_month > last_month:
-        return (first, last), NO_RANGE, NO_RANGE
-    head = NO_RANGE if first % 100 == 1 else (first, first // 100 * 100 + 31)
-    tail = NO_RANGE if is_last(last) else (last // 100 * 100 + 1, last)
-    return head, (first_month, last_month), tail
+    if coarsest is Span.DAY or first_month > last_month:
+        return (first, last), no, no, no, no
+    head = no if first % 100 == 1 else (first, first // 100 * 100 + 31)
+    tail = no if is_last(last) else (last // 100 * 100 + 1, last)
+    first_year = first_month // 100 + (first_month % 100 > 1)
+    last_year = last_month // 100 - (last_month % 100 < _MONTHS)
+    if coarsest is Span.MONTH or first_year > last_year:
+        return head, (first_month, last_month), no, no, tail
+    before = no if first_month % 100 == 1 else (first_month, first_month // 100 * 100 + _MONTHS)
+    after = no if last_month % 100 == _MONTHS else (last_month // 100 * 100 + 1, last_month)
+    return head, before, (first_year, last_year), after, tail
+
+
+_MONTHS = 12
 
 
 def are_months(first: int, last: int) -> bool:

@@ -37,7 +37,7 @@ _KEY = (
     statistics.c.subject,
 )
 _NAMES_OF_KEY = tuple(f"of_{column.name}" for column in _KEY)
-_RANGES = tuple((f"first_{number}", f"last_{number}") for number in range(3))
+_RANGES = tuple((f"first_{number}", f"last_{number}") for number in range(5))
 
 _ADD = Statement(
     change(statistics)
@@ -74,7 +74,7 @@ def _in(first: str, last: str) -> ColumnElement[bool]:
 
 
 def _grouped(span: Span | None, *, by_machine: bool, by_subject: bool) -> Statement:
-    """Selects sums in the order of what they are grouped by, from three ranges of rows."""
+    """Selects sums in the order of what they are grouped by, from five ranges of rows."""
     period: ColumnElement[int] = constant(0)
     if span is Span.DAY:
         period = statistics.c.period
@@ -85,8 +85,7 @@ def _grouped(span: Span | None, *, by_machine: bool, by_subject: bool) -> Statem
     subject = statistics.c.subject if by_subject else constant("")
     parts = []
     for number, (first, last) in enumerate(_RANGES):
-        # The second range is one of months.
-        of = statistics.c.period if span is Span.MONTH and number == 1 else period
+        of = statistics.c.period if span is Span.MONTH and number in _OF_MONTHS else period
         parts.append(_part(of, machine, subject, _in(first, last)))
     rows = union_all(*parts).subquery("parts")
     key = (rows.c.shown_period, rows.c.shown_machine, rows.c.shown_subject)
@@ -100,6 +99,8 @@ def _grouped(span: Span | None, *, by_machine: bool, by_subject: bool) -> Statem
 
 
 _DAYS = constant(100)
+_OF_MONTHS = (1, 3)
+"""Which of the ranges of `cover` are of months."""
 
 
 def _part(
@@ -125,9 +126,10 @@ def _part(
     )
 
 
+_SPANS = (None, Span.DAY, Span.MONTH)
 _GROUPED = {
     (span, by_machine, by_subject): _grouped(span, by_machine=by_machine, by_subject=by_subject)
-    for span, by_machine, by_subject in product((None, *Span), (False, True), (False, True))
+    for span, by_machine, by_subject in product(_SPANS, (False, True), (False, True))
 }
 _DAYS_WITH = Statement(
     select(statistics.c.period)
@@ -282,7 +284,7 @@ class StatisticsTable:
         """The accounts that want to be ranked, with how many items they got, the most first.
 
         Args:
-            time: Of which days, or of which months.
+            time: Of which days, months or years.
             limit: Most accounts.
         """
         rows = self._executor.all(_RANKED, limit=limit, first=time[0], last=time[1])

@@ -37,7 +37,7 @@ _KEPT = {
         "owner = '' AND kind = 'HOUR' AND {days}",
     ),
     "{1} at machine {0}": ("machine, subject", "owner = '' AND kind = 'ITEM' AND {days}"),
-    "buyer {1} at machine {0}": ("machine, subject", "kind = 'ACCOUNT'"),
+    "buyer {0}": ("subject", "kind = 'ACCOUNT' AND period >= 100000"),
     "the days of buyer {0}": ("owner", "owner <> '' AND kind = 'DAY' AND {days}"),
     "the hours of buyer {0}": ("owner", "owner <> '' AND kind = 'HOUR'"),
     "{2} of buyer {0} at machine {1}": (
@@ -47,16 +47,26 @@ _KEPT = {
 }
 """What is compared: the columns that name it, and the rows that are added up for it."""
 
-_MONTHS = f"""
+_LONGER = """
     SELECT kind, owner, machine, subject, period FROM (
         SELECT owner, kind, period / 100 AS period, machine, subject, dispensed, failed, cancelled,
-            unknown, refunds, spent, held, refunded FROM statistics WHERE period >= 10000000
+            unknown, refunds, spent, held, refunded FROM statistics WHERE {shorter}
         UNION ALL
         SELECT owner, kind, period, machine, subject, -dispensed, -failed, -cancelled, -unknown,
-            -refunds, -spent, -held, -refunded FROM statistics WHERE period < 10000000
-            AND kind <> 'ACCOUNT' AND (owner = '' OR kind = 'DAY')
-    ) AS days GROUP BY kind, owner, machine, subject, period
-    HAVING ({_SUMS}) <> (0, 0, 0, 0, 0, 0, 0, 0)"""  # noqa: S608
+            -refunds, -spent, -held, -refunded FROM statistics WHERE {longer}
+    ) AS parts GROUP BY kind, owner, machine, subject, period
+    HAVING ({sums}) <> (0, 0, 0, 0, 0, 0, 0, 0)"""
+_BOTH = (
+    (
+        "period >= 10000000",
+        "period BETWEEN 100000 AND 9999999 AND kind <> 'ACCOUNT' AND (owner = '' OR kind = 'DAY')",
+    ),
+    (
+        "period BETWEEN 100000 AND 9999999 AND (owner = '' OR kind = 'DAY')",
+        "period < 100000",
+    ),
+)
+"""Which rows of days are in which of months, and which of months in which of years."""
 
 _ALL = 2**63 - 1
 
@@ -77,9 +87,11 @@ def check_statistics(query: Query) -> Iterator[str]:
     for drop, change in _pending(query, place, last):
         _take_out(expected, _House(zone or "UTC"), drop, change)
     yield from _compare(query, expected)
-    for kind, owner, machine, subject, month in query(_MONTHS):
-        about = " ".join(filter(None, (owner, machine, subject)))
-        yield f"29: statistics of month {month} are not those of its days, {kind} {about}"
+    for shorter, longer in _BOTH:
+        sql = _LONGER.format(shorter=shorter, longer=longer, sums=_SUMS)
+        for kind, owner, machine, subject, period in query(sql):
+            about = " ".join(filter(None, (owner, machine, subject)))
+            yield f"29: statistics of {period} are not those of its parts, {kind} {about}"
     yield from _check_unknown(query, place, last)
 
 
@@ -118,7 +130,7 @@ def _add_buyer(
     expected: _Expected, account: str, machine: str, item: str, numbers: Sequence[int]
 ) -> None:
     _add(expected["{1} at machine {0}"][machine, item], numbers)
-    _add(expected["buyer {1} at machine {0}"][machine, account], numbers)
+    _add(expected["buyer {0}"][account,], numbers)
     _add(expected["the days of buyer {0}"][account,], numbers)
     _add(expected["the hours of buyer {0}"][account,], numbers)
     _add(expected["{2} of buyer {0} at machine {1}"][account, machine, item], numbers)

@@ -212,8 +212,9 @@ class Statistics:
         def look(tx: Transaction) -> Ranking:
             made = self._made(tx.statistics.progress())
             first, last = _since(recent, made.today)
-            # Each of these times is either some days or whole months.
-            time = (first, last) if recent is Recent.WEEK else (first // 100, last // 100)
+            # Each of these times is some days, one month or one year.
+            less = {Recent.WEEK: 1, Recent.MONTH: 100, Recent.YEAR: 10_000}[recent]
+            time = first // less, last // less
             found = tx.statistics.ranked(time, limit)
             names = _names(tx, {key for key, _ in found})
             ranks: dict[int, int] = {}
@@ -239,6 +240,8 @@ def _check_days(query: StatisticsQuery) -> None:
             raise FieldInvalidError("group_by", "one account is not grouped by account")
         if query.subject is Kind.HOUR and of_machine:
             raise FieldInvalidError("group_by", "hours of an account are not kept by machine")
+    if query.subject is Kind.ACCOUNT and of_machine:
+        raise FieldInvalidError("group_by", "numbers by account are not kept by machine")
     by_month = query.subject is Kind.ACCOUNT or (
         query.account is not None and (query.subject is not None or of_machine)
     )
@@ -253,10 +256,13 @@ def _selection(owner: str, query: StatisticsQuery) -> Selection:
     if owner != HOUSE and kind is Kind.DAY and (query.by_machine or query.machine):
         # The days of an account are not kept by machine.
         kind = Kind.ITEM
+    coarsest = query.span or Span.YEAR
+    if owner != HOUSE and kind is not Kind.DAY:
+        coarsest = Span.MONTH
     return Selection(
         owner=owner,
         kind=kind,
-        ranges=cover(query.first_day, query.last_day, days=query.span is Span.DAY),
+        ranges=cover(query.first_day, query.last_day, coarsest),
         machine=query.machine,
         span=query.span,
         by_machine=query.by_machine,
