@@ -10,6 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.domain.statistics import (
+    FIRST,
     HOUSE,
     NAMES,
     Key,
@@ -73,8 +74,13 @@ def _in(first: str, last: str) -> ColumnElement[bool]:
     return statistics.c.period.between(bindparam(first), bindparam(last))
 
 
-def _grouped(span: Span | None, *, by_machine: bool, by_subject: bool) -> Statement:
-    """Selects sums in the order of what they are grouped by, from five ranges of rows."""
+def _grouped(
+    span: Span | None, *, by_machine: bool, by_subject: bool, is_continued: bool
+) -> Statement:
+    """Selects sums in the order of what they are grouped by, from five ranges of rows.
+
+    Only a page after the first compares each row with a place: that takes a third of the time.
+    """
     period: ColumnElement[int] = constant(0)
     if span is Span.DAY:
         period = statistics.c.period
@@ -86,7 +92,9 @@ def _grouped(span: Span | None, *, by_machine: bool, by_subject: bool) -> Statem
     parts = []
     for number, (first, last) in enumerate(_RANGES):
         of = statistics.c.period if span is Span.MONTH and number in _OF_MONTHS else period
-        parts.append(_part(of, machine, subject, _in(first, last)))
+        shown = (of, machine, subject)
+        part = _part(*shown, _in(first, last))
+        parts.append(part.where(tuple_(*shown) > _AFTER) if is_continued else part)
     rows = union_all(*parts).subquery("parts")
     key = (rows.c.shown_period, rows.c.shown_machine, rows.c.shown_subject)
     return Statement(
@@ -109,27 +117,28 @@ def _part(
     subject: ColumnElement[str],
     is_in: ColumnElement[bool],
 ) -> Select[tuple[object, ...]]:
-    after = tuple_(
-        bindparam("after_period"), bindparam("after_machine"), bindparam("after_subject")
-    )
-    return select(
+    shown = (
         period.label("shown_period"),
         machine.label("shown_machine"),
         subject.label("shown_subject"),
-        *(statistics.c[name] for name in NAMES),
-    ).where(
+    )
+    return select(*shown, *(statistics.c[name] for name in NAMES)).where(
         statistics.c.owner == bindparam("owner"),
         statistics.c.kind == bindparam("kind"),
         is_in,
         or_(bindparam("machine") == constant(""), statistics.c.machine == bindparam("machine")),
-        tuple_(period, machine, subject) > after,
     )
 
 
+_AFTER = tuple_(bindparam("after_period"), bindparam("after_machine"), bindparam("after_subject"))
 _SPANS = (None, Span.DAY, Span.MONTH)
 _GROUPED = {
-    (span, by_machine, by_subject): _grouped(span, by_machine=by_machine, by_subject=by_subject)
-    for span, by_machine, by_subject in product(_SPANS, (False, True), (False, True))
+    (span, by_machine, by_subject, is_continued): _grouped(
+        span, by_machine=by_machine, by_subject=by_subject, is_continued=is_continued
+    )
+    for span, by_machine, by_subject, is_continued in product(
+        _SPANS, (False, True), (False, True), (False, True)
+    )
 }
 _DAYS_WITH = Statement(
     select(statistics.c.period)
@@ -257,16 +266,15 @@ class StatisticsTable:
             after: Day or month, machine and subject of the last row before; FIRST for none.
             limit: Most rows.
         """
-        statement = _GROUPED[selection.span, selection.by_machine, selection.by_subject]
+        is_continued = after != FIRST
+        place = dict(zip(("after_period", "after_machine", "after_subject"), after, strict=True))
         rows = self._executor.all(
-            statement,
+            _GROUPED[selection.span, selection.by_machine, selection.by_subject, is_continued],
             owner=selection.owner,
             kind=selection.kind.value,
             machine=selection.machine,
-            after_period=after[0],
-            after_machine=after[1],
-            after_subject=after[2],
             limit=limit,
+            **(place if is_continued else {}),
             **_bounds(selection.ranges),
         )
         # PostgreSQL's sums of whole numbers are decimals.
