@@ -2,11 +2,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
-from drink_web.app import make_app
+from drink_web.app import make_app, make_site
 from drink_web.pages.home import Home
-from tests.web.visitor import HOST, Visitor, away_house, running_house
+from tests.web.visitor import HOST, Visitor, away_house, running_house, settings
 
 PATHS = ["/", "/login", "/history", "/history/credits", "/account", "/machines/d/1"]
 
@@ -99,3 +100,19 @@ async def test_the_address_of_a_named_proxys_client_counts(tmp_path: Path) -> No
             stranger = house.visitor(address="192.0.2.1")
             stranger.headers["x-forwarded-for"] = "192.0.2.9"
             assert (await stranger.get(page)).status == 429
+
+
+async def test_a_frontend_of_another_version_is_told(tmp_path: Path) -> None:
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    site = make_site(settings(tmp_path, f"127.0.0.1:{port}"))
+    visitor = Visitor(make_app(site))
+    page = await visitor.get("/")
+    assert page.status == 503
+    assert "data-reload-s" in page.text
+    refused = await visitor.log_in()
+    assert refused.status == 502
+    assert "older than this page needs" in refused.text
+    await site.api.close()
+    await server.stop(0)

@@ -4,12 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
-from drink.v1 import drop_service_pb2 as drops
 from scripts.local_system import LocalSystem
-from tests.web.browser import SIZES, context_of, is_too_wide, needs_browser, violations
-from tests.web.conftest import ADMIN, ALICE, BOB
+from tests.web.browser import context_of, is_too_wide, needs_browser, violations
+from tests.web.conftest import ADMIN, BOB
 from tests.web.people import (
     LIMIT_MS,
     bought,
@@ -23,9 +22,6 @@ from tests.web.people import (
 from tests.web.test_images import SVG, file
 
 pytestmark = needs_browser
-
-EVERYWHERE = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
-ONCE = ("phone", "light")
 
 
 def test_a_can_is_dropped_and_watched_to_its_fall(browser: Browser, house: LocalSystem) -> None:
@@ -226,46 +222,6 @@ def test_a_browser_that_was_offline_catches_up(browser: Browser, house: LocalSys
         expect(page.locator("html[data-offline]")).to_be_attached()
         page.context.set_offline(False)
         reaches(page, "dispensed")
-
-
-def look_at_all(page: Page, house: LocalSystem) -> None:
-    """Every page that needs no fault, at one size in one scheme."""
-    client = house.client(ALICE)
-    drop = client.drops.ListDrops(
-        drops.ListDropsRequest(page_size=1), metadata=client.metadata, timeout=20
-    ).drops[0]
-    client.close()
-    paths = ["/", "/machines/d/1", "/history", "/history/credits", "/account", f"/{drop.name}"]
-    for path in (*paths, "/nothing"):
-        page.goto(path)
-        expect(page.locator("h1")).to_have_count(1)
-        assert violations(page) == [], path
-        assert not is_too_wide(page), path
-    page.context.clear_cookies()
-    for path in ("/", "/login", "/machines/d/1"):
-        page.goto(path)
-        assert violations(page) == [], path
-        assert not is_too_wide(page), path
-
-
-@pytest.mark.parametrize("language", ["de-DE", "en-GB"])
-def test_every_page_keeps_to_wcag(browser: Browser, house: LocalSystem, language: str) -> None:
-    size, scheme = ONCE
-    with person(browser, house, size=size, scheme=scheme, language=language) as page:
-        press(page, "d-1")
-        reaches(page, "dispensed")
-        look_at_all(page, house)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("size", "scheme"), EVERYWHERE)
-def test_every_page_keeps_to_wcag_everywhere(
-    browser: Browser, house: LocalSystem, size: str, scheme: str
-) -> None:
-    with person(browser, house, size=size, scheme=scheme, language="de-DE") as page:
-        press(page, "d-1")
-        reaches(page, "dispensed")
-        look_at_all(page, house)
 
 
 def test_an_administrator_decides_what_nobody_knows(browser: Browser, house: LocalSystem) -> None:

@@ -1,4 +1,6 @@
 import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,19 @@ async def test_the_stream_of_an_ended_login_is_refused(tmp_path: Path) -> None:
         ann = await house.ann()
         await house.frontend.revoke("ann")
         assert (await ann.get(f"/events?page={PAGE}")).status == 401
+
+
+async def test_a_thousand_streams_of_one_address_leave_room_for_others(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house, AsyncExitStack() as undo:
+        statuses: Counter[str] = Counter()
+        for _ in range(1_000):
+            stream = await undo.enter_async_context(
+                house.visitor(address="192.0.2.66").stream(f"/events?page={PAGE}")
+            )
+            statuses[await asyncio.wait_for(stream.get(), LIMIT_S)] += 1
+        allowed = house.site.settings.streams.per_address_max
+        assert statuses == {"200": allowed, "429": 1_000 - allowed}
+        other = house.visitor(address="192.0.2.67")
+        async with other.stream(f"/events?page={PAGE}") as stream:
+            assert await asyncio.wait_for(stream.get(), LIMIT_S) == "200"
+        assert (await house.visitor(address="192.0.2.66").get("/")).status == 200
