@@ -72,9 +72,10 @@ async def messages(folder: Path, sizes: Sizes) -> list[Row]:
 
 
 async def _messages_row(control: Control, target: Target, motor_s: float, seconds: float) -> Row:
-    # From when every machine has had a drop; the last ones of a run are acknowledged alone.
-    before_s = WARM_UP_S + 2 * motor_s
-    counted_s = seconds + 3 * motor_s
+    # From when every machine has had a drop; the last ones of a run are acknowledged alone. Motors
+    # start at about the same times, so that only whole turns of all machines count all messages.
+    before_s = WARM_UP_S + 2.25 * motor_s
+    counted_s = max(seconds, 4 * motor_s)
     async with buyers(target) as crowd:
         buying = asyncio.create_task(crowd.buy(AT_ONCE, before_s + counted_s))
         await asyncio.sleep(before_s)
