@@ -158,7 +158,11 @@ def _compare_credits(
             f"{user.name}: {user.credits} credits given, {account.available_credits} left,"
             f" {account.held_credits} held"
         )
-    sales = sum(drop.price for drop in sold if drop.state == drops.Drop.STATE_DISPENSED)
+    sales = sum(
+        drop.price - drop.refunded_credits
+        for drop in sold
+        if drop.state == drops.Drop.STATE_DISPENSED
+    )
     audit.expect(spent == sales, f"{spent} credits were spent and {sales} were earned")
     yield f"spent {spent} credits, sold for {sales} credits"
 

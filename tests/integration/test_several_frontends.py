@@ -18,6 +18,7 @@ from drink.v1.drop_service_pb2 import (
     Drop,
     DropRequest,
     ListDropsRequest,
+    RefundDropRequest,
     WatchDropRequest,
 )
 from drink.v1.machine_service_pb2 import Machine, WatchMachinesRequest
@@ -477,3 +478,23 @@ def test_fault_70_what_a_closed_account_has_open_ends_at_every_frontend(
             client.close()
         for talk in sessions:
             talk.close()
+
+
+def test_fault_71_a_drop_is_given_back_once_by_requests_at_both_frontends(
+    system: TwoFrontendSystem, alices: tuple[Client, Client]
+) -> None:
+    """Invariant 26, at once and by different amounts."""
+    drop, before = alices[0].drop("d/1").name, alices[1].account().posted_credits
+    roots = system.at_both(ADMIN)
+    calls = []
+    for number in range(TIMES):
+        root, terms = roots[number % 2], {"credits": 1 + number, "reason": "it was warm"}
+        request = RefundDropRequest(request_id=f"back-{number}", name=drop, **terms)  # type: ignore[arg-type]
+        calls.append(root.drops.RefundDrop.future(request, metadata=root.metadata))
+    errors = [call.exception() for call in calls]
+    refusals = [reason(error) for error in errors if isinstance(error, grpc.RpcError)]
+    given = [call.result().drop.refunded_credits for call in calls if call.exception() is None]
+    assert refusals == ["DROP_REFUNDED"] * (TIMES - 1)
+    assert [alice.account().posted_credits - before for alice in alices] == given * 2
+    for root in roots:
+        root.close()
