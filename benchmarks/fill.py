@@ -29,7 +29,8 @@ _DROPS = f"""
     INSERT INTO drops (id, account, request_id, fingerprint, machine, slot, item, price, hold_id,
         state, cause, epoch, journal_id, revision, created_ms, dispatched_ms, settled_ms)
     {_NUMBERS}
-    SELECT printf('%010d', i) || hex(randomblob(8)), 'buyer' || (i % {BUYERS}),
+    SELECT printf('%010d', i) || hex(randomblob(8)),
+        (SELECT accounts.id FROM accounts WHERE accounts.name = 'buyer' || (i % {BUYERS})),
         lower(hex(randomblob(18))), machine || '/' || slot || ' delay=0 ceiling=any', machine, slot,
         'Can ' || slot, 1, printf('%012x', i) || lower(hex(randomblob(10))), 'DISPENSED',
         'BOARD_ACK', 1, 'filled-journal', 1, at, at + 2, at + 6
@@ -78,9 +79,9 @@ _SUMS = """
 
 _TOTALS = (
     f"""{_SUMS} UPDATE accounts SET debits_posted = debits_posted + (SELECT SUM(drops) FROM added
-        WHERE account = name) WHERE name IN (SELECT account FROM added)""",
+        WHERE account = id) WHERE id IN (SELECT account FROM added)""",
     f"""{_SUMS} UPDATE accounts SET credits_posted = credits_posted + (SELECT SUM(drops) FROM added
-        WHERE 'sales/' || machine = name) WHERE name IN (SELECT 'sales/' || machine FROM added)""",
+        WHERE 'sales/' || machine = id) WHERE id IN (SELECT 'sales/' || machine FROM added)""",
     f"""{_SUMS}, sold AS (SELECT machine, slot, SUM(drops) AS drops FROM added
         GROUP BY machine, slot)
     INSERT INTO audit (kind, at_ms, actor, machine, facts)
@@ -134,11 +135,12 @@ def fill(database: Path, count: int) -> None:
 def _fund(connection: sqlite3.Connection, count: int) -> None:
     """Gives each buyer what the drops will cost."""
     moves = []
+    ids = dict(connection.execute("SELECT name, id FROM accounts"))
     for buyer in range(BUYERS):
         left = len(range(buyer, count, BUYERS))
         while left:
             amount = min(left, CREDITS)
-            moves.append((f"buyer{buyer}", amount))
+            moves.append((ids[f"buyer{buyer}"], amount))
             left -= amount
     connection.execute("BEGIN")
     connection.executemany(
@@ -147,13 +149,13 @@ def _fund(connection: sqlite3.Connection, count: int) -> None:
         " 'operator', lower(hex(randomblob(16))))",
         moves,
     )
-    for name, amount in moves:
+    for account, amount in moves:
         connection.execute(
-            "UPDATE accounts SET credits_posted = credits_posted + ? WHERE name = ?",
-            (amount, name),
+            "UPDATE accounts SET credits_posted = credits_posted + ? WHERE id = ?",
+            (amount, account),
         )
         connection.execute(
-            "UPDATE accounts SET debits_posted = debits_posted + ? WHERE name = 'funding'",
+            "UPDATE accounts SET debits_posted = debits_posted + ? WHERE id = 'funding'",
             (amount,),
         )
     connection.execute("COMMIT")

@@ -15,6 +15,9 @@ class CountingRandomness:
     def drop_id(self) -> str:
         return f"{self._prefix}{self._next():0{26 - len(self._prefix)}d}"
 
+    def account_id(self) -> str:
+        return f"~{self._prefix}{self._next():0{10 - len(self._prefix)}d}"
+
     def id(self) -> str:
         return f"{self._prefix}id{self._next()}"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import event_service_pb2 as pb
 from drink_frontend.rpc.event_conversion import parse_cursor
 from drink_frontend.storage.event_codec import decode
@@ -24,7 +25,14 @@ from scripts.client import Client
 from scripts.local_system import LocalSystem
 from scripts.plan import SlotPlan
 from scripts.processes import wait_until
-from tests.integration.audited_system import ADMIN, ALICE, COUPLE, DATABASE, AuditedSystem
+from tests.integration.audited_system import (
+    ADMIN,
+    ALICE,
+    COUPLE,
+    DATABASE,
+    PRICE,
+    AuditedSystem,
+)
 from tests.integration.test_several_frontends import MACHINES, PLAN, insist
 from tests.integration.two_frontends import TwoFrontendSystem
 from tests.support.postgres import execute
@@ -264,3 +272,84 @@ def test_fault_72_a_reader_sees_each_change_once_while_its_frontend_is_killed(
             system.wait_ready("d", "ld")
             assert_each_once_in_order(reader, system.address, lambda: stored_in(system))
         client.close()
+
+
+def events_about(client: Client, account: str, cursor: str, count: int) -> list[pb.Event]:
+    """The first events about an account after a cursor."""
+    request = pb.WatchEventsRequest(cursor=cursor, account=account)
+    watch = client.events.WatchEvents(
+        request, metadata=client.metadata, timeout=LIMIT_S, wait_for_ready=True
+    )
+    found: list[pb.Event] = []
+    while len(found) < count:
+        found += next(watch).events
+    watch.cancel()
+    assert len(found) == count
+    return found
+
+
+def shown(event: pb.Event) -> tuple[str, str, str]:
+    """The kind of an event about an account, the account's name, and who caused it."""
+    named = event.drop.account if event.kind == pb.Event.KIND_DROP else event.account.name
+    kind = pb.Event.Kind.Name(event.kind).removeprefix("KIND_")
+    return kind, named.removeprefix("accounts/"), event.actor
+
+
+def buys_and_gets_another_name(system: AuditedSystem) -> accounts.Account:
+    """Makes carola, who buys a can and sends what is left, and calls her caroline."""
+    root, methods = system.root, system.root.accounts
+    make = accounts.CreateAccountRequest(name="accounts/carola", password="correct-horse")
+    made = root.call(methods.CreateAccount, make).account
+    gift = accounts.TransferCreditsRequest(request_id="gift", recipient=made.name, credits=60)
+    system.alice.call(system.alice.accounts.TransferCredits, gift)
+    buyer = Client(system.address, "carola", "correct-horse")
+    buyer.drop("d/1")
+    rest = accounts.TransferCreditsRequest(
+        request_id="sent", recipient="accounts/admin", credits=60 - PRICE
+    )
+    buyer.call(buyer.accounts.TransferCredits, rest)
+    rename = accounts.UpdateAccountRequest(name=made.name, new_name="caroline")
+    renamed = root.call(methods.UpdateAccount, rename).account
+    assert (renamed.name, renamed.id) == ("accounts/caroline", made.id)
+    assert buyer.account() == renamed
+    buyer.close()
+    return renamed
+
+
+def test_a_reader_sees_a_change_of_name_and_an_erasure_and_nothing_keeps_the_names(
+    tmp_path: Path,
+) -> None:
+    with AuditedSystem(tmp_path / "system", COUPLE, tmp_path) as system:
+        system.install()
+        system.start()
+        system.begin()
+        root, methods = system.root, system.root.accounts
+        begin = present_cursor(root)
+        account = buys_and_gets_another_name(system)
+        anyone = f"accounts/{account.id}"
+        # Made, given, placed, held, dispatched, dispensed, paid, sent, renamed.
+        told = events_about(root, "accounts/Caroline", begin, 9)
+        assert [shown(event)[0] for event in told].count("DROP") == 3
+        assert {shown(event)[1] for event in told} == {"caroline"}
+        assert shown(told[-2]) == ("CREDITS", "caroline", "caroline")
+        assert shown(told[-1]) == ("ACCOUNT", "caroline", "admin")
+
+        close = accounts.UpdateAccountRequest(name=anyone, closed=True)
+        root.call(methods.UpdateAccount, close)
+        erased = root.call(methods.EraseAccount, accounts.EraseAccountRequest(name=anyone)).account
+        assert (erased.name, erased.id, erased.closed) == (anyone, account.id, True)
+        rest = events_about(root, anyone, told[-1].cursor, 2)
+        assert shown(rest[-1]) == ("ACCOUNT", account.id, "admin")
+        assert rest[-1].account == erased
+        # A frontend that starts has nothing in memory.
+        system.frontend.kill()
+        system.start_frontend()
+        again = events_about(root, anyone, begin, 11)
+        assert [event.cursor for event in again] == [event.cursor for event in [*told, *rest]]
+        assert {shown(event)[1] for event in again} == {account.id}
+        assert {event.actor for event in again} == {
+            *("admin", "alice", "frontend", "agent:d", account.id)
+        }
+        assert "carol" not in "".join(changes for _, changes in stored_in(system))
+        system.wait_ready("d", "ld")
+        system.audit()

@@ -178,8 +178,8 @@ def charge_before(patch: pytest.MonkeyPatch) -> None:
     """The price is taken when the drop is placed, and never given back."""
     reserve = placement.Placement._reserve
 
-    def charge(unit: placement.Placement, tx: Transaction, slot: Slot) -> Drop:
-        drop = reserve(unit, tx, slot)
+    def charge(unit: placement.Placement, tx: Transaction, account: Account, slot: Slot) -> Drop:
+        drop = reserve(unit, tx, account, slot)
         post = Transfer(
             id=f"{drop.hold_id}-early",
             kind=TransferKind.POST,
@@ -224,12 +224,12 @@ def absolute_balance(patch: pytest.MonkeyPatch) -> None:
     def overwrite(ledger: LedgerTable, transfer: Transfer) -> None:
         cursor: Any = ledger._executor._cursor
         name = transfer.debit_account
-        select = "SELECT debits_posted FROM accounts WHERE name = ?"
+        select = "SELECT debits_posted FROM accounts WHERE id = ?"
         ((now,),) = cursor.execute(select, (name,)).fetchall()
         before = cached.setdefault(name, now)
         add(ledger, transfer)
         if transfer.posted_change:
-            update = "UPDATE accounts SET debits_posted = ? WHERE name = ?"
+            update = "UPDATE accounts SET debits_posted = ? WHERE id = ?"
             cursor.execute(update, (before + transfer.posted_change, name))
 
     patch.setattr(LedgerTable, "add", overwrite)

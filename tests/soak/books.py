@@ -101,9 +101,10 @@ def read_books(database: Path) -> Books:
         drops = [
             Drop(**dict(row), moves=tuple(moves[row["id"]]))
             for row in connection.execute(
-                "SELECT id, account, request_id, machine || '/' || slot AS slot, price, state,"
-                " cause, created_ms, CAST(ROUND((COALESCE(not_before_ms, created_ms) - created_ms)"
-                " / 1000.0) AS INTEGER) AS delay_s FROM drops ORDER BY sequence"
+                "SELECT id, (SELECT name FROM accounts WHERE accounts.id = account) AS account,"
+                " request_id, machine || '/' || slot AS slot, price, state, cause, created_ms,"
+                " CAST(ROUND((COALESCE(not_before_ms, created_ms) - created_ms) / 1000.0)"
+                " AS INTEGER) AS delay_s FROM drops ORDER BY sequence"
             )
         ]
         return Books(

@@ -1,13 +1,5 @@
 """What a program of release 0.1.0 kept and what alarms a migration makes of it."""
 
-from typing import Any
-
-import pytest
-from alembic import command
-
-from drink_frontend.storage.migrations import migrate
-from drink_frontend.storage.settings import StorageSettings
-
 _SLOT = "'d', 1, 'Coke', 50, 1, 9, 8, 0, 0, 1, 'UNSPECIFIED', 5"
 _DROP = "'D1', 'ann', 'r1', 'f', 'd', 1, 'Coke', 50, 'H1', 'UNKNOWN', 'BOARD_SILENT', 1, 'J', 0"
 
@@ -76,13 +68,5 @@ ASKED_MOVEMENTS = (
 )
 
 
-def migrate_to_release(settings: StorageSettings, patch: pytest.MonkeyPatch) -> None:
-    """Migrates to the schema of release 0.1.0."""
-    upgrade = command.upgrade
-
-    def stop(config: Any, _: str) -> None:
-        upgrade(config, "0001")
-
-    with patch.context() as changed:
-        changed.setattr(command, "upgrade", stop)
-        migrate(settings)
+RELEASE = "0001"
+"""The schema of release 0.1.0."""

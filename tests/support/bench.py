@@ -58,6 +58,7 @@ from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import CountingRandomness
+from tests.support.books import add_user
 from tests.support.databases import fresh_sqlite
 
 T = TypeVar("T")
@@ -279,9 +280,9 @@ class Bench:
         self.notes = Notes(storage, clock)
 
     async def furnish(self) -> None:
-        root = await self.accounts.create("test", "root", admin=True)
+        root = await add_user(self.storage, "root", admin=True)
         for name, credits_given in (("ann", 200), ("bob", 100)):
-            await self.accounts.create("test", name)
+            await add_user(self.storage, name)
             await self.transfers.add_credits(root, f"first-{name}", name, credits_given)
         for name in ("d", "ld"):
             await self.machines.create("test", name, name.upper())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop, Reach, Refund
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Reach, Refund
 from drink_frontend.domain.ledger import (
     FUNDING_ACCOUNT,
     AccountKind,
@@ -35,6 +35,18 @@ def found(tx: Transaction) -> None:
         tx.accounts.add(name, AccountKind.USER, NOW)
     fund(tx, "alice", 1_000, "founding")
     add_machine(tx, "d")
+
+
+async def add_user(storage: Database, name: str, *, admin: bool = False) -> Account:
+    """Makes a user whose id is the name, so that rows are easily read."""
+
+    def add(tx: Transaction) -> Account:
+        tx.accounts.add(name, AccountKind.USER, NOW, admin=admin)
+        account = tx.accounts.get(name)
+        assert account is not None
+        return account
+
+    return await storage.write(add)
 
 
 @asynccontextmanager
@@ -110,6 +122,7 @@ def drop(number: int, **changes: Any) -> Drop:
         Drop(
             id=f"{number:026d}",
             account="alice",
+            buyer="alice",
             request_id=f"request-{number}",
             fingerprint="d/1",
             machine="d",

@@ -99,13 +99,20 @@ def read_transfers(connection: sqlite3.Connection, after: int = 0) -> list[Trans
         " request_id FROM transfers WHERE sequence > ? ORDER BY sequence",
         (after,),
     )
-    return [Transfer(*row) for row in rows]
+    names = read_names(connection)
+    return [Transfer(*row)._replace(debit=names[row[3]], credit=names[row[4]]) for row in rows]
+
+
+def read_names(connection: sqlite3.Connection) -> dict[str, str]:
+    """The name of each account by its id."""
+    return dict(connection.execute("SELECT id, coalesce(name, id) FROM accounts").fetchall())
 
 
 def read_totals(connection: sqlite3.Connection) -> dict[str, Totals]:
     """The totals that are kept for each account."""
     rows = connection.execute(
-        "SELECT name, debits_pending, debits_posted, credits_pending, credits_posted FROM accounts"
+        "SELECT coalesce(name, id), debits_pending, debits_posted, credits_pending, credits_posted"
+        " FROM accounts"
     )
     return {name: Totals(*totals) for name, *totals in rows}
 

@@ -174,9 +174,10 @@ class World:
 
     @property
     def permits_held(self) -> list[str]:
-        """Account of each login that is registered."""
+        """Name of the account of each login that is registered."""
         held = self.bench.permits._held
-        return sorted(name for name, permits in held.items() for _ in permits)
+        ids = [each for each, permits in held.items() for _ in permits]
+        return sorted(self.read(lambda tx: [tx.accounts.get(each).name for each in ids]))  # type: ignore[union-attr]
 
     # What tests change.
 

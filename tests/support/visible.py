@@ -15,6 +15,7 @@ from drink_frontend.storage.transaction import Transaction
 VISIBLE: Mapping[str, frozenset[str]] = {
     "accounts": frozenset(
         {
+            "id",
             "name",
             "kind",
             "admin",
@@ -60,6 +61,7 @@ VISIBLE: Mapping[str, frozenset[str]] = {
         }
     ),
     "items": frozenset(column.name for column in metadata.tables["items"].c),
+    "item_pictures": frozenset(column.name for column in metadata.tables["item_pictures"].c),
     "drops": frozenset(
         {
             "id",
@@ -103,6 +105,7 @@ HIDDEN: Mapping[str, frozenset[str]] = {
     "audit": frozenset({"at_ms", "actor", "machine", "account"}),
     "alarms": frozenset(),
     "items": frozenset(),
+    "item_pictures": frozenset(),
     "stock_movements": frozenset({"on_hand", "at_ms", "actor", "reason", "drop_id", "request_id"}),
 }
 """The other columns of those tables."""
@@ -116,6 +119,8 @@ WITHOUT_EVENTS = frozenset(
     | {"statistics", "statistics_progress", "statistics_unknown"}
     # What belongs to processes is shown to nobody.
     | {"compatibility", "event_log", "events", "frontends", "writers"}
+    # The bytes of a picture change with its row in `item_pictures` only.
+    | {"picture_parts"}
 )
 """Tables of whose changes no event tells."""
 
@@ -153,13 +158,13 @@ def untold(before: Picture, after: Picture, batches: list[EventBatch]) -> list[s
             case AuditRecord() as record:
                 told.add(("audit", record.kind, record.drop_id))
             case Account() as account:
-                told.add(("accounts", account.name, event.kind))
+                told.add(("accounts", account.id, event.kind))
             case Machine() as machine:
                 told.add(("machines", machine.name))
             case Slot() as slot:
                 told.add(("slots", slot.machine, slot.number))
             case Item() as item:
-                told.add(("items", item.number))
+                told |= {("items", item.number), ("item_pictures", item.number)}
             case alarm:
                 told.add(("alarms", alarm.sequence))
     removed = [
@@ -190,12 +195,13 @@ def _needs(
         case "transfers":
             sides = (now["debit_account"], now["credit_account"])
             return [
-                ("accounts", name, EventKind.CREDITS) for name in sides if _is_user(after, name)
+                ("accounts", each, EventKind.CREDITS) for each in sides if _is_user(after, each)
             ]
         case "accounts":
             was = before[table].get(key)
             settled = [
-                columns.index(name) for name in ("admin", "closed", "created_ms", "credit_limit")
+                columns.index(name)
+                for name in ("name", "admin", "closed", "created_ms", "credit_limit")
             ]
             same = was is not None and all(was[index] == row[index] for index in settled)
             # Its credits change with transfers only.
@@ -209,8 +215,8 @@ def _needs(
             return [(table, *key)]
 
 
-def _is_user(after: Picture, name: str) -> bool:
-    row = after["accounts"][(name,)]
+def _is_user(after: Picture, account_id: str) -> bool:
+    row = after["accounts"][(account_id,)]
     return bool(row[_columns("accounts").index("kind")] == "USER")
 
 

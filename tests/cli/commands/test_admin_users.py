@@ -130,3 +130,21 @@ def test_a_user_may_owe_up_to_the_limit(administrator: Drink) -> None:
     wrong = administrator("admin", "user", "change", "bob", "--credit-limit", "-1")
     assert wrong.exit_code == Exit.USAGE
     administrator("admin", "user", "change", "bob", "--credit-limit", "0")
+
+
+def test_a_user_is_renamed_and_erased_and_the_name_is_free(administrator: Drink) -> None:
+    drink = administrator
+    first = json.loads(drink("--json", "admin", "user", "add", "moved").output)
+    renamed = json.loads(drink("--json", "admin", "user", "rename", "MOVED", "again").output)
+    assert (renamed["account"], renamed["id"]) == ("again", first["id"])
+    assert drink("admin", "user", "rename", "again", "alice").exit_code == Exit.REFUSED
+    assert drink("admin", "user", "rename", "again", "a b").exit_code == Exit.USAGE
+    assert drink("admin", "user", "erase", "again").exit_code == Exit.REFUSED
+    assert drink("admin", "user", "change", "again", "--close").exit_code == Exit.DONE
+
+    said = drink("admin", "user", "erase", "again")
+
+    assert said.output == f"erased; in the books it is {first['id']}\n"
+    assert drink("admin", "user", "show", "again").exit_code == Exit.NOT_FOUND
+    assert drink("admin", "user", "show", first["id"]).exit_code == Exit.DONE
+    assert drink("admin", "user", "add", "again").exit_code == Exit.DONE

@@ -33,8 +33,8 @@ async def test_a_new_account_has_what_it_was_made_with(storage: Database) -> Non
 
     await storage.write(make)
     new: dict[str, Any] = {"closed": False, "posted": 0, "held": 0, "since_ms": NOW}
-    zoe = Account("zoe", AccountKind.USER, admin=True, password_hash="hash", **new)
-    adam = Account("adam", AccountKind.USER, admin=False, password_hash=None, **new)
+    zoe = Account("zoe", "zoe", AccountKind.USER, admin=True, password_hash="hash", **new)
+    adam = Account("adam", "adam", AccountKind.USER, admin=False, password_hash=None, **new)
     assert await storage.read(lambda tx: tx.accounts.get("zoe")) == zoe
     assert await storage.read(lambda tx: tx.accounts.get("Zoe")) is None
     assert await storage.read(lambda tx: tx.accounts.list_users()) == [adam, zoe]
@@ -123,6 +123,7 @@ async def test_a_closed_account_is_readmitted_with_what_it_is_given_and_no_more(
     await storage.write(lambda tx: tx.accounts.readmit("alice", NOW + 1, **terms))  # type: ignore[arg-type]
     alice = await storage.read(lambda tx: tx.accounts.get("alice"))
     assert alice == Account(
+        "alice",
         "alice",
         AccountKind.USER,
         admin=False,

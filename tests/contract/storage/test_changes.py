@@ -6,8 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Account, Drop, FrontendInstance, LinkOwnership, Reach
+from drink_frontend.domain.entities import Account, Drop, LinkOwnership, Reach
 from drink_frontend.domain.errors import SlotEmptyError
+from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind, sales_account
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import (

@@ -8,6 +8,7 @@ import pytest
 
 from drink_frontend.domain.entities import LinkOwnership, Machine, Reach, Slot
 from drink_frontend.domain.errors import AlreadyExistsError
+from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.domain.stock import STOCK_MAX, Place, Sensor
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction

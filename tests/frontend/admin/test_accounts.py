@@ -24,6 +24,20 @@ def test_an_ibutton_logs_in(operator: Operator) -> None:
     assert login.account.name == "alice"
 
 
+def test_a_user_is_renamed_and_erased(operator: Operator) -> None:
+    operator.admin("user", "add", "alice", "--password", text=f"{SECRET}\n")
+    account = operator.look(lambda drink: drink.accounts.balance("alice"))
+    operator.admin("user", "rename", "Alice", "anna")
+    found = operator.look(lambda drink: drink.accounts.login_password("ANNA", SECRET, "here"))
+    assert (found.id, found.name) == (account.id, "anna")
+    assert "ACCOUNT_OPEN" in operator.refused("user", "erase", "anna")
+    operator.admin("user", "change", "anna", "--closed")
+    assert operator.admin("user", "erase", "anna") == f"erased; in the books it is {account.id}\n"
+    assert "anna" not in operator.admin("user", "list")
+    operator.admin("user", "add", "anna")
+    assert operator.look(lambda drink: drink.accounts.balance("anna")).id != account.id
+
+
 def test_cards_are_added_listed_and_removed(operator: Operator, tmp_path: Path) -> None:
     number = "04a2b3c4d5e6f708"
     operator.admin("user", "add", "alice")
@@ -102,8 +116,8 @@ def test_what_release_0_1_0_left_is_told_by_verify_and_migrate(operator: Operato
     operator.admin("user", "add", "alice")
     with sqlite3.connect(operator.settings.storage.path) as person:
         person.execute(
-            "INSERT INTO accounts SELECT 'Alice', kind, admin, closed, password_hash,"
-            " ibutton_digest, created_ms, 0, 0, 0, 0, 0 FROM accounts WHERE name = 'alice'"
+            "INSERT INTO accounts SELECT '~ALICE00001', kind, admin, closed, password_hash,"
+            " ibutton_digest, created_ms, 0, 0, 0, 0, 0, 'Alice' FROM accounts WHERE name = 'alice'"
         )
     person.close()
     note = "note: the accounts Alice and alice differ only in case"

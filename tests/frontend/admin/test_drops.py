@@ -37,7 +37,9 @@ async def _buy(operator: Operator, outcome: State, cause: Cause) -> str:
         agents = Agents(storage, clock, journals, alarms, "F")
         dispatch = Dispatch(storage, clock, journals, alarms)
         epoch = (await agents.open_link("d", ("J", 0), Reach.READY, {})).epoch
-        drop = await drops.place(DropOrder("alice", "r1", "d", 1))
+        alice = await storage.read(lambda tx: tx.accounts.find("alice"))
+        assert alice is not None
+        drop = await drops.place(DropOrder(alice.id, "r1", "d", 1))
         assert await dispatch.take("d", epoch) is not None
         await dispatch.result("d", Result(drop.id, 1, outcome, cause, {"lines": ["31"]}, 3), "J")
         return drop.id

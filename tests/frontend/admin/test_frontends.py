@@ -2,7 +2,8 @@
 
 import asyncio
 
-from drink_frontend.domain.entities import FrontendInstance, Reach
+from drink_frontend.domain.entities import Reach
+from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.storage.database import Database
 from tests.frontend.admin.conftest import Operator
 from tests.support.books import NOW

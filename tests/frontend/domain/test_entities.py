@@ -1,5 +1,7 @@
 """What follows from the values that are kept."""
 
+from dataclasses import replace
+
 import pytest
 
 from drink_frontend.domain.entities import Account, Machine, Slot
@@ -14,6 +16,7 @@ def slot(number: int = 1, *, on_hand: int = 3, sensor: Sensor = Sensor.UNSPECIFI
 
 def account(*, posted: int, held: int) -> Account:
     return Account(
+        id="~0000000001",
         name="ann",
         kind=AccountKind.USER,
         admin=False,
@@ -41,6 +44,12 @@ def test_fault_49_a_slot_whose_sensor_reads_empty_has_nothing_to_buy(
     sensor: Sensor, available: int
 ) -> None:
     assert slot(sensor=sensor).available == available
+
+
+def test_an_erased_account_has_its_id_for_a_name() -> None:
+    ann = account(posted=0, held=0)
+    assert not ann.is_erased
+    assert replace(ann, name=ann.id).is_erased
 
 
 def test_a_sensor_that_reads_stocked_adds_nothing_to_the_count() -> None:

@@ -14,7 +14,7 @@ from drink_frontend.domain.ledger import AccountKind
 from tests.support.books import drop
 from tests.support.entities import make_machine
 
-ANN = Account("ann", AccountKind.USER, False, False, None, 5, 0)
+ANN = Account("~ann", "ann", AccountKind.USER, False, False, None, 5, 0)
 
 
 def test_each_change_is_an_event_in_its_order_with_its_actor() -> None:
@@ -25,7 +25,7 @@ def test_each_change_is_an_event_in_its_order_with_its_actor() -> None:
     notes.note(EventKind.DROP, placed)
     notes.note(EventKind.REACH, machine)
     notes.acted("frontend", drop_subject(placed.id), machine_subject("ld"))
-    notes.acted("root", account_subject("ann"))
+    notes.acted("root", account_subject("~ann"))
     assert notes.events() == [
         Event(EventKind.DROP, placed, "frontend"),
         Event(EventKind.CREDITS, ANN, "root"),
@@ -39,7 +39,7 @@ def test_an_event_names_the_machine_and_the_account_concerned() -> None:
     for kind, state, concerned in (
         (EventKind.DROP, drop(1), ("d", "alice")),
         (EventKind.DROP_RECORD, record, ("d", "ann")),
-        (EventKind.CREDITS, ANN, (None, "ann")),
+        (EventKind.CREDITS, ANN, (None, "~ann")),
         (EventKind.REACH, make_machine("d", "Drink", ()), ("d", None)),
     ):
         event = Event(kind, state)

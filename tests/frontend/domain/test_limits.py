@@ -97,3 +97,17 @@ def test_names_are_plain_and_short_whatever_comes(check: Check, value: str) -> N
     assert name.isprintable()
     assert 1 <= len(name) <= 64
     assert not set(name) & set(" /\"'\\")
+
+
+@pytest.mark.parametrize("value", ["ann", "Ann_1.x-y", "x" * 32, "~0123456789", "~ABCDEFGHJK"])
+def test_a_name_or_an_id_refers_to_an_account(value: str) -> None:
+    assert limits.check_account_reference(value) == value
+
+
+@pytest.mark.parametrize(
+    "value", ["", "~", "~012345678", "~01234567890", "~abcdefghij", "~ABCDEFGHI\n", "a~b", "x" * 33]
+)
+def test_nothing_else_refers_to_an_account(value: str) -> None:
+    with pytest.raises(FieldInvalidError) as refused:
+        limits.check_account_reference(value, "name")
+    assert refused.value.facts == {"field": "name"}

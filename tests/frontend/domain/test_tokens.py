@@ -10,7 +10,7 @@ from drink_frontend.domain.tokens import Bearer, Scope, day_of
 from tests.support.books import token
 
 DAY_MS = 86_400_000
-ANN = Account("ann", AccountKind.USER, False, False, None, 0, 0)
+ANN = Account("~0000000001", "ann", AccountKind.USER, False, False, None, 0, 0)
 
 
 @pytest.mark.parametrize(("ms", "day"), [(0, 0), (DAY_MS - 1, 0), (DAY_MS, DAY_MS)])

@@ -101,7 +101,11 @@ class TestGetAccount:
     async def test_shows_the_callers_own_account(self, frontend: Frontend) -> None:
         await frontend.bench.place()
         expected = pb.Account(
-            name="accounts/ann", posted_credits=200, held_credits=50, available_credits=150
+            name="accounts/ann",
+            id="ann",
+            posted_credits=200,
+            held_credits=50,
+            available_credits=150,
         )
         expected.create_time.FromMilliseconds(frontend.bench.clock.now_ms())
         for name in ("", "accounts/ann"):

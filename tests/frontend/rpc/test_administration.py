@@ -24,6 +24,7 @@ CALLS = {
         request_id="r", account="accounts/nobody", posted_credits=1, expected_posted_credits=2
     ),
     "SetPassword": accounts.SetPasswordRequest(name="accounts/nobody", password="x"),
+    "EraseAccount": accounts.EraseAccountRequest(name="accounts/nobody"),
     "AddCard": accounts.AddCardRequest(parent="accounts/nobody", chip="04a2b3c4"),
     "CreateItem": items.CreateItemRequest(display_name="Mate", price=1),
     "UpdateItem": items.UpdateItemRequest(name="items/404", price=1),

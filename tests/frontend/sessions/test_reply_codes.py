@@ -38,6 +38,10 @@ FAULTS = {
     "AlarmClosedError",
     "AlarmNotFoundError",
     "AlarmStandsError",
+    # No command erases, renames or changes an account by its id.
+    "AccountErasedError",
+    "AccountNotSettledError",
+    "AccountOpenError",
     # No command adds, lists or removes cards, and IBUTTON takes long numbers only.
     "CardKeyUnavailableError",
     "CardNotFoundError",

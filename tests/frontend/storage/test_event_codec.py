@@ -12,10 +12,12 @@ from drink_frontend.domain.items import Item
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.domain.pictures import Picture
 from drink_frontend.domain.stock import Sensor
-from drink_frontend.storage.event_codec import HIDDEN, STATES, decode, encode
+from drink_frontend.storage.event_codec import HIDDEN, STATES, accounts_of, decode, encode, named
 from tests.support.books import drop
 from tests.support.entities import make_machine
 
+ANN = Account("~ANN", "anna", AccountKind.USER, True, False, "secret", 5, -1, 2, 3)
+ALARM = Alarm(AlarmKind.TWO_AGENTS, "machines/d", "d", 1, 2, 3, {"a": [1.5]})
 EVENTS = (
     Event(
         EventKind.DROP,
@@ -25,20 +27,21 @@ EVENTS = (
         "agent:d",
     ),
     Event(EventKind.DROP_RECORD, AuditRecord(AuditKind.DROP_REPORTED, 1, "ann", "D", "d", "ann")),
-    Event(EventKind.CREDITS, Account("ann", AccountKind.USER, True, False, "secret", 5, -1, 2, 3)),
+    Event(EventKind.CREDITS, ANN),
     Event(EventKind.REACH, make_machine("d", "Drink", (), reach=Reach.READY), "root"),
     Event(EventKind.STOCK, Slot("d", 1, "Tea", 5, True, 1, 2, 3, 4, Sensor.EMPTY, 9)),
     Event(EventKind.ITEM, Item(7, "Tea", None, 5, 1, 2), "root"),
     Event(
         EventKind.ITEM, Item(7, "Tea", "400", 5, 1, 2, Picture("image/png", 2, 3, 99, "e")), "root"
     ),
-    Event(EventKind.ALARM, Alarm(AlarmKind.TWO_AGENTS, "machines/d", "d", 1, 2, 3, {"a": [1.5]})),
+    Event(EventKind.ALARM, ALARM),
 )
 
 
 def test_what_is_visible_comes_back_and_what_is_hidden_does_not() -> None:
     text = encode(EVENTS)
     assert "secret" not in text
+    assert "anna" not in text
     found = decode(text)
     for event, written in zip(found, EVENTS, strict=True):
         hidden = HIDDEN.get(type(written.state), {})
@@ -48,6 +51,30 @@ def test_what_is_visible_comes_back_and_what_is_hidden_does_not() -> None:
             expected = hidden.get(field.name, getattr(written.state, field.name))
             assert value == expected, field.name
             assert type(value) is type(expected), field.name
+
+
+def test_names_are_those_of_the_time_of_reading() -> None:
+    bought_one = drop(1, account="~ANN", decided_by="~EVE")
+    record = AuditRecord(AuditKind.DROP_REPORTED, 1, "~ANN", "D", "d", "~ANN")
+    alarm = replace(ALARM, acknowledged_by="~EVE", closed_by="operator:eve")
+    written = (
+        Event(EventKind.DROP, bought_one, "~ANN"),
+        Event(EventKind.DROP_RECORD, record, "agent:d"),
+        Event(EventKind.CREDITS, ANN, "~ROOT"),
+        Event(EventKind.ALARM, alarm),
+    )
+    found = decode(encode(written))
+    assert accounts_of(found) == {"~ANN", "~EVE", "~ROOT"}
+    bought, told, paid, raised = (named(event, {"~ANN": "ann", "~EVE": "eve"}) for event in found)
+    assert (bought.actor, told.actor, paid.actor, raised.actor) == ("ann", "agent:d", "~ROOT", None)
+    assert (bought.state.account, bought.state.buyer) == ("~ANN", "ann")  # type: ignore[union-attr]
+    assert (bought.state.decided_by, bought.state.decider) == ("~EVE", "eve")  # type: ignore[union-attr]
+    assert (told.state.actor, told.state.account) == ("ann", "~ANN")  # type: ignore[union-attr]
+    assert (paid.state.id, paid.state.name) == ("~ANN", "ann")  # type: ignore[union-attr]
+    assert (raised.state.acknowledged_by, raised.state.closed_by) == ("eve", "operator:eve")  # type: ignore[union-attr]
+    erased = named(found[2], {})
+    assert isinstance(erased.state, Account)
+    assert erased.state.is_erased
 
 
 def test_every_kind_has_a_class_and_hidden_fields_are_fields() -> None:

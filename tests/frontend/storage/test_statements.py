@@ -77,6 +77,15 @@ def plan(database: sqlite3.Connection, name: str) -> list[str]:
     return [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
 
 
+NAME = re.compile(r"CORRELATED SCALAR SUBQUERY \d+|SEARCH shown USING PRIMARY KEY \(id=\?\)")
+"""Steps that find the name of an account for a row."""
+
+
+def plan_without_names(database: sqlite3.Connection, name: str) -> list[str]:
+    """The same, without the look-ups of accounts' names by their keys."""
+    return [step for step in plan(database, name) if not NAME.fullmatch(step)]
+
+
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_statement_is_sound(database: sqlite3.Connection, name: str) -> None:
     plan(database, name)
@@ -120,7 +129,8 @@ INDEX_OF_OPEN_DROPS = [
 def test_queues_look_at_open_drops_only(
     database: sqlite3.Connection, name: str, index: str
 ) -> None:
-    found = [step for step in plan(database, name) if not step.startswith("USE TEMP B-TREE")]
+    steps = plan_without_names(database, name)
+    found = [step for step in steps if not step.startswith("USE TEMP B-TREE")]
     assert found in (
         [f"SEARCH drops USING INDEX {index}"],
         [f"SEARCH drops USING COVERING INDEX {index}"],
@@ -128,7 +138,8 @@ def test_queues_look_at_open_drops_only(
 
 
 def test_the_next_drop_is_found_by_indexes_of_open_drops(database: sqlite3.Connection) -> None:
-    searched = [step for step in plan(database, "drops_next_reserved") if "SEARCH" in step]
+    steps = plan_without_names(database, "drops_next_reserved")
+    searched = [step for step in steps if "SEARCH" in step]
     assert searched == [
         "SEARCH drops USING INDEX drops_by_state (state=? AND machine=?)",
         "SEARCH busy USING INDEX drops_dispatched_alone (machine=?)",
@@ -222,13 +233,13 @@ def test_a_place_in_the_queue_is_found_by_indexes(database: sqlite3.Connection) 
     assert plan(database, "drops_ahead") == [
         "SEARCH drops USING INDEX drops_by_state (state=? AND machine=? AND sequence<?)"
     ]
-    assert plan(database, "drops_last_of") == [
+    assert plan_without_names(database, "drops_last_of") == [
         "SEARCH drops USING INDEX drops_by_machine (machine=?)"
     ]
 
 
 def test_a_records_history_is_found_by_its_drop(database: sqlite3.Connection) -> None:
-    assert plan(database, "audit_list_drop_kind") == [
+    assert plan_without_names(database, "audit_list_drop_kind") == [
         "SEARCH audit USING INDEX audit_by_drop (drop_id=? AND kind=? AND sequence<?)"
     ]
 
@@ -240,7 +251,7 @@ def test_entries_of_an_account_are_merged_from_its_two_sides(
         "SEARCH refunds USING INDEX sqlite_autoindex_refunds_2 (transfer_id=?) LEFT-JOIN",
         "SEARCH drops USING INDEX sqlite_autoindex_drops_2 (id=?) LEFT-JOIN",
     )
-    assert plan(database, "ledger_entries") == [
+    assert plan_without_names(database, "ledger_entries") == [
         "MERGE (UNION ALL)",
         "LEFT",
         "SEARCH transfers USING INDEX transfers_by_debit (debit_account=? AND sequence<?)",

@@ -107,7 +107,10 @@ def account(**changes: Any) -> str:
         ("admin", "closed", "debits_pending", "debits_posted", "credits_pending", "credits_posted"),
         0,
     )
-    return insert("accounts", **{"name": "eve", "kind": "USER", "created_ms": 0, **row, **changes})
+    return insert(
+        "accounts",
+        **{"id": "eve", "name": "eve", "kind": "USER", "created_ms": 0, **row, **changes},
+    )
 
 
 def slot(**changes: Any) -> str:
@@ -128,7 +131,7 @@ def frontend(**changes: Any) -> str:
 
 def drop(**changes: Any) -> str:
     row = asdict(order(9))
-    del row["sequence"], row["refunded"]
+    del row["sequence"], row["refunded"], row["buyer"], row["decider"]
     return insert("drops", **{**row, **changes})
 
 
@@ -245,7 +248,8 @@ BREAKS: dict[str, str | tuple[str, str]] = {
         insert("writers", id="one", batch=1, seen_ms=0),
         insert("writers", id="one", batch=2, seen_ms=0),
     ),
-    "accounts_key": account(name="alice"),
+    "accounts_key": account(id="alice"),
+    "accounts_name_once": account(name="alice"),
     "accounts_ibutton_digest_once": account(ibutton_digest="ibutton"),
     "accounts_kind": account(kind="BANK"),
     "accounts_flags": account(admin=2),
@@ -469,7 +473,7 @@ def test_replacing_a_row_is_deleting_it(books: sqlite3.Connection) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    [account(admin="yes"), account(created_ms=1.5), account(name=None), drop(price="50 credits")],
+    [account(admin="yes"), account(created_ms=1.5), account(id=None), drop(price="50 credits")],
 )
 def test_columns_take_their_type_only(books: sqlite3.Connection, statement: str) -> None:
     with pytest.raises(sqlite3.IntegrityError, match=r"cannot store|NOT NULL"):

@@ -54,7 +54,8 @@ def places(books: sqlite3.Connection, kind: str, name: str) -> list[tuple[int, i
         (sequence, index)
         for sequence, events in read(books).items()
         for index, (event, _, state) in enumerate(events)
-        if event == kind and name in {state.get("account"), state.get("name"), state.get("machine")}
+        if event == kind
+        and name in {state.get(field) for field in ("account", "id", "name", "machine")}
     ]
 
 

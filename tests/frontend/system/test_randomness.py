@@ -3,6 +3,10 @@
 import re
 import time
 
+import pytest
+
+from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.domain.limits import check_account, check_account_reference
 from drink_frontend.system.randomness import SystemRandomness
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -22,8 +26,15 @@ def test_a_drop_id_is_a_ulid_of_its_time() -> None:
 
 def test_nothing_comes_twice() -> None:
     randomness = SystemRandomness()
-    for draw in (randomness.drop_id, randomness.id, randomness.token):
+    for draw in (randomness.drop_id, randomness.account_id, randomness.id, randomness.token):
         assert len({draw() for _ in range(1_000)}) == 1_000
+
+
+def test_an_account_id_is_no_name() -> None:
+    account_id = SystemRandomness().account_id()
+    assert check_account_reference(account_id) == account_id
+    with pytest.raises(FieldInvalidError):
+        check_account(account_id)
 
 
 def test_a_token_has_256_bits_and_fits_into_a_header() -> None:

@@ -55,10 +55,11 @@ class Scene:
     async def begin(self) -> None:
         accounts = self.bench.accounts
         carol = await accounts.create("root", "carol", password="right", ibutton=IBUTTON)
+        self.carol = carol.id
         self.by_password_token = await self._token(carol, Proof.PASSWORD)
         self.by_ibutton_token = await self._token(carol, Proof.IBUTTON)
-        self.by_password = self.hold(Permit("carol", password_hash=carol.password_hash))
-        self.by_ibutton = self.hold(Permit("carol", ibutton=digest(IBUTTON)))
+        self.by_password = self.hold(Permit(carol.id, password_hash=carol.password_hash))
+        self.by_ibutton = self.hold(Permit(carol.id, ibutton=digest(IBUTTON)))
         self.ann = await self._token(await self.bench.account("ann"), Proof.IBUTTON)
 
     def hold(self, permit: Permit) -> Holder:
@@ -66,7 +67,7 @@ class Scene:
 
     async def _token(self, account: Account, proof: Proof) -> Holder:
         token, _ = await self.bench.accounts.tokens.issue(account, proof)
-        return self.hold(Permit(account.name, token=digest(token)))
+        return self.hold(Permit(account.id, token=digest(token)))
 
     async def looked(self) -> None:
         """Waits until what was in doubt so far has been looked up: a last one in the line."""
@@ -135,13 +136,13 @@ async def test_fault_70_a_token_made_before_its_maker_was_kept_ends_with_either(
     expires_ms = scene.bench.clock.now_ms() + 1_000_000
 
     def keep(tx: Transaction) -> None:
-        tx.tokens.add(issued(token, "carol", expires_ms=expires_ms))
+        tx.tokens.add(issued(token, scene.carol, expires_ms=expires_ms))
         tx.tokens._executor._cursor.execute(
             "UPDATE tokens SET made_by = NULL WHERE digest = :digest", {"digest": token}
         )
 
     await scene.bench.storage.write(keep)
-    old = scene.hold(Permit("carol", token=token))
+    old = scene.hold(Permit(scene.carol, token=token))
     await scene.looked()
     assert not old.ended.is_set()
     await scene.bench.accounts.change("root", "carol", no_ibutton=True)
@@ -151,8 +152,8 @@ async def test_fault_70_a_token_made_before_its_maker_was_kept_ends_with_either(
 async def test_fault_70_what_another_process_revokes_ends_here(scene: Scene) -> None:
     """A notice that names the account, and one that says that anything may have changed."""
     storage = scene.bench.storage
-    for touched in (ChangeSet(revoked={"carol"}), None):
-        holder = scene.hold(Permit("carol", token="revoked elsewhere"))
+    for touched in (ChangeSet(revoked={scene.carol}), None):
+        holder = scene.hold(Permit(scene.carol, token="revoked elsewhere"))
         # Registered a moment after the last notice, it would be looked up for that.
         storage.changes.publish_remote(touched)
         await holder.ends()
@@ -162,7 +163,7 @@ async def test_fault_70_what_another_process_revokes_ends_here(scene: Scene) -> 
 async def test_fault_70_what_is_revoked_before_it_is_held_ends(scene: Scene) -> None:
     """Between the look at a token and the beginning of what it lets somebody do."""
     await scene.bench.accounts.change("root", "carol", password="new")
-    late = scene.hold(Permit("carol", token="revoked"))
+    late = scene.hold(Permit(scene.carol, token="revoked"))
 
     await late.ends()
 
@@ -194,7 +195,7 @@ async def test_fault_70_a_database_that_is_away_is_asked_again(
 
     monkeypatch.setattr(scene.bench.storage, "read", sometimes)
     scene.bench.storage.changes.publish_remote(None)
-    holder = scene.hold(Permit("carol", token="revoked"))
+    holder = scene.hold(Permit(scene.carol, token="revoked"))
     await holder.ends()
     assert asked >= 4
 

@@ -8,8 +8,9 @@ from typing import TypeVar
 import pytest
 from structlog.testing import capture_logs
 
-from drink_frontend.domain.entities import FrontendInstance, LinkOwnership, Reach
+from drink_frontend.domain.entities import LinkOwnership, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.links import LinkStatus

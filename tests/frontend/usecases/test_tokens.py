@@ -106,7 +106,7 @@ async def test_the_list_tells_all_but_the_secret(
     now_ms = bench.clock.now_ms()
     phone, expires_ms = await tokens.issue(carol, scope=Scope.DROP, name="phone")
     (listed,) = await tokens.list(carol, "Carol")
-    assert (listed.account, listed.scope, listed.name) == ("carol", Scope.DROP, "phone")
+    assert (listed.account, listed.scope, listed.name) == (carol.id, Scope.DROP, "phone")
     assert (listed.created_ms, listed.expires_ms) == (now_ms, expires_ms)
     assert listed.used_ms == day_of(now_ms)
     assert phone not in repr(listed)

@@ -66,8 +66,11 @@ class Account(_message.Message):
     CLOSED_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CREDIT_LIMIT_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Resource name: `accounts/{account}`."""
+    """Resource name: `accounts/{account}`, with the name with which it logs in, or
+    with the id once that name was erased.
+    """
     admin: _builtins.bool
     """Whether its owner is an administrator."""
     posted_credits: _builtins.int
@@ -80,6 +83,10 @@ class Account(_message.Message):
     """Whether it may no longer log in or pay."""
     credit_limit: _builtins.int
     """Credits that it may owe: posted less held may go so far below zero."""
+    id: _builtins.str
+    """Never changes, and is never given out again: `~` and 10 characters of
+    [0-9A-Z]. Requests may write `accounts/{id}` for `accounts/{account}`.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made, or opened again after it was closed."""
@@ -95,10 +102,11 @@ class Account(_message.Message):
         closed: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         credit_limit: _builtins.int = ...,
+        id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "available_credits", b"available_credits", "closed", b"closed", "create_time", b"create_time", "credit_limit", b"credit_limit", "held_credits", b"held_credits", "name", b"name", "posted_credits", b"posted_credits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "available_credits", b"available_credits", "closed", b"closed", "create_time", b"create_time", "credit_limit", b"credit_limit", "held_credits", b"held_credits", "id", b"id", "name", b"name", "posted_credits", b"posted_credits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1064,6 +1072,7 @@ class UpdateAccountRequest(_message.Message):
     CLOSED_FIELD_NUMBER: _builtins.int
     IBUTTON_FIELD_NUMBER: _builtins.int
     CREDIT_LIMIT_FIELD_NUMBER: _builtins.int
+    NEW_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Required. `accounts/{account}`."""
     admin: _builtins.bool
@@ -1078,6 +1087,10 @@ class UpdateAccountRequest(_message.Message):
     """Credits that it may owe, 0 to 1,000,000. Below what it owes now it can
     spend nothing until it owes less; nothing else happens.
     """
+    new_name: _builtins.str
+    """The name with which it logs in from now on: 1 to 32 characters of
+    [A-Za-z0-9_.-], no other account's but for case. Its logins stay.
+    """
     def __init__(
         self,
         *,
@@ -1086,10 +1099,11 @@ class UpdateAccountRequest(_message.Message):
         closed: _builtins.bool | None = ...,
         ibutton: _builtins.str | None = ...,
         credit_limit: _builtins.int | None = ...,
+        new_name: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_credit_limit", b"_credit_limit", "_ibutton", b"_ibutton", "admin", b"admin", "closed", b"closed", "credit_limit", b"credit_limit", "ibutton", b"ibutton"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_credit_limit", b"_credit_limit", "_ibutton", b"_ibutton", "_new_name", b"_new_name", "admin", b"admin", "closed", b"closed", "credit_limit", b"credit_limit", "ibutton", b"ibutton", "new_name", b"new_name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_credit_limit", b"_credit_limit", "_ibutton", b"_ibutton", "admin", b"admin", "closed", b"closed", "credit_limit", b"credit_limit", "ibutton", b"ibutton", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_credit_limit", b"_credit_limit", "_ibutton", b"_ibutton", "_new_name", b"_new_name", "admin", b"admin", "closed", b"closed", "credit_limit", b"credit_limit", "ibutton", b"ibutton", "name", b"name", "new_name", b"new_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__admin: _TypeAlias = _typing.Literal["admin"]  # noqa: Y015
     _WhichOneofArgType__admin: _TypeAlias = _typing.Literal["_admin", b"_admin"]  # noqa: Y015
@@ -1099,6 +1113,8 @@ class UpdateAccountRequest(_message.Message):
     _WhichOneofArgType__credit_limit: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit"]  # noqa: Y015
     _WhichOneofReturnType__ibutton: _TypeAlias = _typing.Literal["ibutton"]  # noqa: Y015
     _WhichOneofArgType__ibutton: _TypeAlias = _typing.Literal["_ibutton", b"_ibutton"]  # noqa: Y015
+    _WhichOneofReturnType__new_name: _TypeAlias = _typing.Literal["new_name"]  # noqa: Y015
+    _WhichOneofArgType__new_name: _TypeAlias = _typing.Literal["_new_name", b"_new_name"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__admin) -> _WhichOneofReturnType__admin | None: ...
     @_typing.overload
@@ -1107,6 +1123,8 @@ class UpdateAccountRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__credit_limit) -> _WhichOneofReturnType__credit_limit | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ibutton) -> _WhichOneofReturnType__ibutton | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__new_name) -> _WhichOneofReturnType__new_name | None: ...
 
 Global___UpdateAccountRequest: _TypeAlias = UpdateAccountRequest  # noqa: Y015
 
@@ -1144,6 +1162,52 @@ class UpdateAccountResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateAccountResponse: _TypeAlias = UpdateAccountResponse  # noqa: Y015
+
+@_typing.final
+class EraseAccountRequest(_message.Message):
+    """Names a closed account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Required. `accounts/{account}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseAccountRequest: _TypeAlias = EraseAccountRequest  # noqa: Y015
+
+@_typing.final
+class EraseAccountResponse(_message.Message):
+    """The account without its name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """The account."""
+
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseAccountResponse: _TypeAlias = EraseAccountResponse  # noqa: Y015
 
 @_typing.final
 class SetPasswordRequest(_message.Message):

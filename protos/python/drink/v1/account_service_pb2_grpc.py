@@ -106,6 +106,11 @@ class AccountServiceStub:
                 request_serializer=drink_dot_v1_dot_account__service__pb2.UpdateAccountRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_account__service__pb2.UpdateAccountResponse.FromString,
                 _registered_method=True)
+        self.EraseAccount = channel.unary_unary(
+                '/drink.v1.AccountService/EraseAccount',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.EraseAccountRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.EraseAccountResponse.FromString,
+                _registered_method=True)
         self.SetPassword = channel.unary_unary(
                 '/drink.v1.AccountService/SetPassword',
                 request_serializer=drink_dot_v1_dot_account__service__pb2.SetPasswordRequest.SerializeToString,
@@ -237,7 +242,16 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateAccount(self, request, context):
-        """Changes what a user may do, and the user's iButton. Administrators only.
+        """Changes what a user may do, and the user's name and iButton. Administrators
+        only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseAccount(self, request, context):
+        """Erases the name, password, iButton and cards of a closed account without
+        credits; its books stay. Administrators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -359,6 +373,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.UpdateAccount,
                     request_deserializer=drink_dot_v1_dot_account__service__pb2.UpdateAccountRequest.FromString,
                     response_serializer=drink_dot_v1_dot_account__service__pb2.UpdateAccountResponse.SerializeToString,
+            ),
+            'EraseAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseAccount,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.EraseAccountRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.EraseAccountResponse.SerializeToString,
             ),
             'SetPassword': grpc.unary_unary_rpc_method_handler(
                     servicer.SetPassword,
@@ -771,6 +790,33 @@ class AccountService:
             '/drink.v1.AccountService/UpdateAccount',
             drink_dot_v1_dot_account__service__pb2.UpdateAccountRequest.SerializeToString,
             drink_dot_v1_dot_account__service__pb2.UpdateAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/EraseAccount',
+            drink_dot_v1_dot_account__service__pb2.EraseAccountRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.EraseAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -66,7 +66,13 @@ class AccountServiceStub:
     CreateAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.CreateAccountRequest, _account_service_pb2.CreateAccountResponse]
     """Makes the account of a user, without credits. Administrators only."""
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.UpdateAccountRequest, _account_service_pb2.UpdateAccountResponse]
-    """Changes what a user may do, and the user's iButton. Administrators only."""
+    """Changes what a user may do, and the user's name and iButton. Administrators
+    only.
+    """
+    EraseAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.EraseAccountRequest, _account_service_pb2.EraseAccountResponse]
+    """Erases the name, password, iButton and cards of a closed account without
+    credits; its books stay. Administrators only.
+    """
     SetPassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.SetPasswordRequest, _account_service_pb2.SetPasswordResponse]
     """Gives a user another password; ends every login of the user.
     Administrators only.
@@ -122,7 +128,13 @@ class AccountServiceAsyncStub(AccountServiceStub):
     CreateAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CreateAccountRequest, _account_service_pb2.CreateAccountResponse]  # type: ignore[assignment]
     """Makes the account of a user, without credits. Administrators only."""
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.UpdateAccountRequest, _account_service_pb2.UpdateAccountResponse]  # type: ignore[assignment]
-    """Changes what a user may do, and the user's iButton. Administrators only."""
+    """Changes what a user may do, and the user's name and iButton. Administrators
+    only.
+    """
+    EraseAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.EraseAccountRequest, _account_service_pb2.EraseAccountResponse]  # type: ignore[assignment]
+    """Erases the name, password, iButton and cards of a closed account without
+    credits; its books stay. Administrators only.
+    """
     SetPassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.SetPasswordRequest, _account_service_pb2.SetPasswordResponse]  # type: ignore[assignment]
     """Gives a user another password; ends every login of the user.
     Administrators only.
@@ -259,7 +271,19 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.UpdateAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.UpdateAccountResponse, _abc.Awaitable[_account_service_pb2.UpdateAccountResponse]]:
-        """Changes what a user may do, and the user's iButton. Administrators only."""
+        """Changes what a user may do, and the user's name and iButton. Administrators
+        only.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseAccount(
+        self,
+        request: _account_service_pb2.EraseAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.EraseAccountResponse, _abc.Awaitable[_account_service_pb2.EraseAccountResponse]]:
+        """Erases the name, password, iButton and cards of a closed account without
+        credits; its books stay. Administrators only.
+        """
 
     @_abc_1.abstractmethod
     def SetPassword(

@@ -150,6 +150,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the account has as many cards as it may have; metadata
     `cards_max`.
     """
+    ERROR_REASON_ACCOUNT_OPEN: _ErrorReason.ValueType  # 86
+    """FAILED_PRECONDITION: only a closed account can be erased."""
+    ERROR_REASON_ACCOUNT_NOT_SETTLED: _ErrorReason.ValueType  # 87
+    """FAILED_PRECONDITION: the account owns, owes or holds credits; metadata
+    `posted`, `held`.
+    """
+    ERROR_REASON_ACCOUNT_ERASED: _ErrorReason.ValueType  # 88
+    """FAILED_PRECONDITION: the name of the account was erased, so that it stays
+    closed.
+    """
     ERROR_REASON_ITEM_NOT_FOUND: _ErrorReason.ValueType  # 100
     """NOT_FOUND: no such item."""
     ERROR_REASON_ITEM_SOLD: _ErrorReason.ValueType  # 101
@@ -315,6 +325,16 @@ another one than that of the cards that were added.
 ERROR_REASON_TOO_MANY_CARDS: ErrorReason.ValueType  # 82
 """FAILED_PRECONDITION: the account has as many cards as it may have; metadata
 `cards_max`.
+"""
+ERROR_REASON_ACCOUNT_OPEN: ErrorReason.ValueType  # 86
+"""FAILED_PRECONDITION: only a closed account can be erased."""
+ERROR_REASON_ACCOUNT_NOT_SETTLED: ErrorReason.ValueType  # 87
+"""FAILED_PRECONDITION: the account owns, owes or holds credits; metadata
+`posted`, `held`.
+"""
+ERROR_REASON_ACCOUNT_ERASED: ErrorReason.ValueType  # 88
+"""FAILED_PRECONDITION: the name of the account was erased, so that it stays
+closed.
 """
 ERROR_REASON_ITEM_NOT_FOUND: ErrorReason.ValueType  # 100
 """NOT_FOUND: no such item."""

@@ -27,7 +27,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
-    """One change, with the resource as it was after it."""
+    """One change, with the resource as it was after it. Accounts have the names that
+    they have when the event is read: `Account.id` never changes.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -48,7 +50,7 @@ class Event(_message.Message):
         KIND_CREDITS: Event._Kind.ValueType  # 3
         """An account's credits were moved, held or set free: `account`."""
         KIND_ACCOUNT: Event._Kind.ValueType  # 4
-        """An account was made, closed or changed: `account`."""
+        """An account was made, renamed, changed, closed or erased: `account`."""
         KIND_MACHINE: Event._Kind.ValueType  # 5
         """A person made or changed a machine: `machine`."""
         KIND_REACH: Event._Kind.ValueType  # 6
@@ -84,7 +86,7 @@ class Event(_message.Message):
     KIND_CREDITS: Event.Kind.ValueType  # 3
     """An account's credits were moved, held or set free: `account`."""
     KIND_ACCOUNT: Event.Kind.ValueType  # 4
-    """An account was made, closed or changed: `account`."""
+    """An account was made, renamed, changed, closed or erased: `account`."""
     KIND_MACHINE: Event.Kind.ValueType  # 5
     """A person made or changed a machine: `machine`."""
     KIND_REACH: Event.Kind.ValueType  # 6

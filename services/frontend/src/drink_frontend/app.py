@@ -14,8 +14,8 @@ import grpc
 import structlog
 
 from drink_frontend.config import Settings
-from drink_frontend.domain.entities import FrontendInstance
 from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness
 from drink_frontend.links.server import LinkServer
 from drink_frontend.rpc.server import RpcServer

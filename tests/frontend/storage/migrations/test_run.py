@@ -4,7 +4,9 @@ import re
 import sqlite3
 import stat
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.config import Config
@@ -18,7 +20,7 @@ from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
-from tests.support import before_alarms
+from tests.support import before_alarms, before_ids
 from tests.support.databases import interrupted_at
 
 Schema = dict[tuple[str, str], frozenset[str]]
@@ -76,9 +78,9 @@ def test_migrating_again_changes_nothing(settings: StorageSettings) -> None:
 
 
 def test_what_release_0_1_0_kept_raises_alarms_and_opens_the_stock(
-    settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
+    settings: StorageSettings,
 ) -> None:
-    before_alarms.migrate_to_release(settings, monkeypatch)
+    migrate(settings, before_alarms.RELEASE)
     with closing(sqlite3.connect(settings.path)) as connection, connection:
         for statement in before_alarms.ROWS:
             connection.execute(statement)
@@ -87,6 +89,39 @@ def test_what_release_0_1_0_kept_raises_alarms_and_opens_the_stock(
         assert connection.execute(before_alarms.ASKED).fetchall() == before_alarms.ALARMS
         moved = connection.execute(before_alarms.ASKED_MOVEMENTS).fetchall()
     assert moved == before_alarms.MOVEMENTS
+
+
+def _execute(settings: StorageSettings, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(settings.path)) as connection, connection:
+        return connection.execute(statement).fetchall()
+
+
+def _dump(settings: StorageSettings) -> list[str]:
+    with closing(sqlite3.connect(settings.path)) as connection:
+        return list(connection.iterdump())
+
+
+async def test_the_books_refer_to_ids_after_it(settings: StorageSettings) -> None:
+    migrate(settings, before_ids.BEFORE)
+    for statement in before_ids.ROWS:
+        _execute(settings, statement)
+    migrate(settings)
+    await before_ids.check(settings, partial(_execute, settings))
+
+
+@pytest.mark.parametrize("statement", [1, 4, 8, 12, 16, 18])
+async def test_fault_39_it_is_interrupted_with_books_and_repeated(
+    settings: StorageSettings, statement: int
+) -> None:
+    migrate(settings, before_ids.BEFORE)
+    for row in before_ids.ROWS:
+        _execute(settings, row)
+    before = _dump(settings)
+    with interrupted_at(statement), pytest.raises(KeyboardInterrupt):
+        migrate(settings)
+    assert _dump(settings) == before
+    migrate(settings)
+    await before_ids.check(settings, partial(_execute, settings))
 
 
 def test_the_database_is_its_owners_only(settings: StorageSettings) -> None:

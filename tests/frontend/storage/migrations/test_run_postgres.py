@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,7 +18,7 @@ from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
-from tests.support import before_alarms
+from tests.support import before_alarms, before_ids
 from tests.support.books import advance, drop, fund, open_house, reserve
 from tests.support.databases import interrupted_at
 from tests.support.postgres import empty_postgres, execute, fresh_postgres
@@ -65,14 +66,30 @@ def test_migrating_again_changes_nothing(settings: StorageSettings) -> None:
 
 
 def test_what_release_0_1_0_kept_raises_alarms_and_opens_the_stock(
-    settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
+    settings: StorageSettings,
 ) -> None:
-    before_alarms.migrate_to_release(settings, monkeypatch)
+    migrate(settings, before_alarms.RELEASE)
     for statement in before_alarms.ROWS:
         execute(settings, statement)
     migrate(settings)
     assert execute(settings, before_alarms.ASKED) == before_alarms.ALARMS
     assert execute(settings, before_alarms.ASKED_MOVEMENTS) == before_alarms.MOVEMENTS
+
+
+@pytest.mark.parametrize("statement", [None, 1, 6, 12])
+async def test_the_books_refer_to_ids_after_it(
+    settings: StorageSettings, statement: int | None
+) -> None:
+    migrate(settings, before_ids.BEFORE)
+    for row in before_ids.ROWS:
+        execute(settings, row)
+    before = schema(settings)
+    if statement is not None:
+        with interrupted_at(statement), pytest.raises(KeyboardInterrupt):
+            migrate(settings)
+        assert schema(settings) == before
+    migrate(settings)
+    await before_ids.check(settings, partial(execute, settings))
 
 
 @pytest.mark.parametrize("statement", [1, 2, 10, 25, 40])

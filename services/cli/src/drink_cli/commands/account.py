@@ -35,6 +35,7 @@ def account_facts(account: pb.Account) -> dict[str, Any]:
     """An account as JSON values."""
     return {
         "account": short(account.name),
+        "id": account.id,
         "admin": account.admin,
         "closed": account.closed,
         "available": account.available_credits,

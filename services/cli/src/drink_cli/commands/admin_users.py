@@ -128,6 +128,32 @@ def change_user(
     )
 
 
+@users.command("rename")
+@command
+def rename_user(
+    context: typer.Context,
+    name: Name,
+    new_name: Annotated[str, typer.Argument(metavar="NAME", help="Of the user from now on.")],
+) -> None:
+    """Give a user another name; logins and tokens stay."""
+    options = shared(context)
+    request = pb.UpdateAccountRequest(name=f"accounts/{name}", new_name=new_name)
+    with options.api() as api:
+        account = api.call(api.accounts.UpdateAccount, request).account
+    options.output.result(account_facts(account), _sentence(account))
+
+
+@users.command("erase")
+@command
+def erase_user(context: typer.Context, name: Name) -> None:
+    """Erase name, password, iButton and cards of a closed user without credits; the books stay."""
+    options = shared(context)
+    with options.api() as api:
+        request = pb.EraseAccountRequest(name=f"accounts/{name}")
+        account = api.call(api.accounts.EraseAccount, request).account
+    options.output.result(account_facts(account), f"erased; in the books it is {account.id}")
+
+
 @users.command("password")
 @command
 def set_password(context: typer.Context, name: Name) -> None:

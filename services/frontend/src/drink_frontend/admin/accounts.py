@@ -108,13 +108,32 @@ def change(
             credit_limit=credit_limit,
             force=force,
         )
-        return account, await drink.accounts.open_drops(account.name) if closed else ()
+        return account, await drink.accounts.open_drops(account.id) if closed else ()
 
     account, left = run(context, change)
     if closed and (account.posted or left):
         typer.echo(f"{account.name} owns {account.posted} credits, {account.held} of them held")
     for drop in left:
         typer.echo(f"open: {drop.id}  {drop.state}  {drop.price} credits")
+
+
+@users.command()
+@recorded
+def rename(
+    context: typer.Context,
+    name: Name,
+    new_name: Annotated[str, typer.Argument(help="With which the user logs in from now on.")],
+) -> None:
+    """Give a user another name; logins and tokens stay, and the books refer to no names."""
+    run(context, lambda drink: drink.accounts.change(operator(), name, new_name=new_name))
+
+
+@users.command()
+@recorded
+def erase(context: typer.Context, name: Name) -> None:
+    """Erase name, password, iButton and cards of a closed user without credits; the books stay."""
+    account = run(context, lambda drink: drink.accounts.erase(operator(), name))
+    typer.echo(f"erased; in the books it is {account.id}")
 
 
 @users.command("list")

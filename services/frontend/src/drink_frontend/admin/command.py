@@ -116,6 +116,7 @@ def _is_name(name: str) -> bool:
 def operator_account() -> Account:
     """The operator as an administrator's account, as use cases require it."""
     return Account(
+        id=operator(),
         name=operator(),
         kind=AccountKind.USER,
         admin=True,

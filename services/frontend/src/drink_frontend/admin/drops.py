@@ -69,7 +69,7 @@ def list_drops(
         [
             (
                 drop.id,
-                drop.account,
+                drop.buyer,
                 drop.machine,
                 drop.slot,
                 drop.item,
@@ -95,7 +95,7 @@ def show(context: typer.Context, drop: DropId) -> None:
     found, records = run(context, read)
     typer.echo(
         f"{found.id}  {found.state} {found.cause}\n"
-        f"{found.account} for {found.price} credits: {found.item},"
+        f"{found.buyer} for {found.price} credits: {found.item},"
         f" machine {found.machine} slot {found.slot}"
         + (f"; {found.refunded} credits were given back" if found.refunded else "")
     )
@@ -149,7 +149,7 @@ def refund(
         return await drink.drops.refund(operator_account(), order)
 
     given = run(context, give_back)
-    typer.echo(f"{given.id}  {given.refunded} of {given.price} credits are back at {given.account}")
+    typer.echo(f"{given.id}  {given.refunded} of {given.price} credits are back at {given.buyer}")
 
 
 def _show_record(record: AuditRecord) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from drink_frontend.admin.command import moment, run, table
-from drink_frontend.domain.entities import FrontendInstance, LinkOwnership
+from drink_frontend.domain.entities import LinkOwnership
+from drink_frontend.domain.frontends import FrontendInstance
 
 if TYPE_CHECKING:
     from drink_frontend.storage.transaction import Transaction

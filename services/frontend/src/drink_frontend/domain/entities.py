@@ -13,6 +13,10 @@ MS_MIN, MS_MAX = 1 - 2**63, 2**63 - 1
 """Times before and after all others: what a column of whole numbers can have."""
 
 
+ID_BEGINS = "~"
+"""What ids of users' accounts begin with, and names do not."""
+
+
 class Proof(StrEnum):
     """How a client has logged in."""
 
@@ -26,7 +30,8 @@ class Account:
     """An account of the ledger: a user's, the funding account, or a machine's sales account.
 
     Attributes:
-        name: Unique, never given out again.
+        id: Names it in the books; never changes, and is never given out again.
+        name: With which it logs in, unique but for case; the id once the name was erased.
         kind: Whose account it is.
         admin: Whether its owner is an administrator.
         closed: Whether it can no longer log in or pay.
@@ -37,6 +42,7 @@ class Account:
         credit_limit: Credits that it may owe: how far `unheld` may go below zero.
     """
 
+    id: str
     name: str
     kind: AccountKind
     admin: bool
@@ -46,6 +52,11 @@ class Account:
     held: int
     since_ms: int = 0
     credit_limit: int = 0
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether its name was erased; no name begins like an id."""
+        return self.name.startswith(ID_BEGINS)
 
     @property
     def unheld(self) -> int:
@@ -174,31 +185,12 @@ class LinkOwnership:
 
 
 @dataclass(frozen=True, slots=True)
-class FrontendInstance:
-    """A frontend process that serves on this database.
-
-    Attributes:
-        id: Id of the process, unique.
-        name: Host and port, for people.
-        version: Version of the program.
-        started_ms: When it started.
-        beats: Number of heartbeats that it has written; 0 before the first.
-    """
-
-    id: str
-    name: str
-    version: str
-    started_ms: int
-    beats: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Drop:
     """One purchase of one item.
 
     Attributes:
         id: Unique id.
-        account: The buyer's account.
+        account: Id of the buyer's account.
         request_id: Id of the request that ordered it, unique per account.
         fingerprint: What was ordered; the same request_id with another one is refused.
         machine: Name of the machine.
@@ -218,6 +210,8 @@ class Drop:
         dispatched_ms: When it was dispatched; None before.
         settled_ms: When it first became DISPENSED, NOT_DISPENSED or UNKNOWN; None before.
         refunded: Credits that were given back after it was paid.
+        buyer: Name of the buyer's account, for people.
+        decider: Name of the operator who decided its outcome, for people; None unless one did.
     """
 
     id: str
@@ -241,6 +235,8 @@ class Drop:
     dispatched_ms: int | None = None
     settled_ms: int | None = None
     refunded: int = 0
+    buyer: str = ""
+    decider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,10 +344,10 @@ class LedgerEntry:
         transfer_id: Id of the transfer.
         kind: Kind of the transfer.
         credits: Positive into the account, negative out of it.
-        counterpart: The other account.
+        counterpart: Name of the other account.
         drop_id: The drop that it belongs to; None for a MOVE that is no refund.
         created_ms: When the transfer was written.
-        actor: Who requested a MOVE; None for other kinds.
+        actor: Name of who requested a MOVE; None for other kinds.
         reason: Why, in the actor's words; None for none.
         item: What the drop bought; None without a drop.
     """
@@ -448,10 +444,11 @@ class AuditRecord:
     Attributes:
         kind: What it is about.
         at_ms: When it happened.
-        actor: Who caused it: an account, `agent:<machine>`, or `frontend`.
+        actor: Who caused it: an account, `agent:<machine>`, or `frontend`. An account is stored by
+            its id, and read by its name.
         drop_id: The drop concerned, if any.
         machine: The machine concerned, if any.
-        account: The account concerned, if any.
+        account: The account concerned, if any; stored by its id, and read by its name.
         facts: Details: states, cause, evidence. JSON values; no secrets.
         sequence: Order in the log, counted by the database; 0 before it is stored.
     """

@@ -149,6 +149,27 @@ class TokenNotFoundError(DrinkError):
     code = "NOT_FOUND"
 
 
+class AccountOpenError(DrinkError):
+    """Only a closed account can be erased."""
+
+    reason = "ACCOUNT_OPEN"
+    code = "FAILED_PRECONDITION"
+
+
+class AccountNotSettledError(DrinkError):
+    """The account owns, owes or holds credits; facts `posted` and `held`."""
+
+    reason = "ACCOUNT_NOT_SETTLED"
+    code = "FAILED_PRECONDITION"
+
+
+class AccountErasedError(DrinkError):
+    """The name of the account was erased, so that it stays closed."""
+
+    reason = "ACCOUNT_ERASED"
+    code = "FAILED_PRECONDITION"
+
+
 class CardNotFoundError(DrinkError):
     """The account has no such card."""
 

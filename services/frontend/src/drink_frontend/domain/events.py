@@ -22,7 +22,7 @@ class EventKind(StrEnum):
     CREDITS = "CREDITS"
     """A user's credits were moved, held or set free."""
     ACCOUNT = "ACCOUNT"
-    """A user's account was created, closed or changed."""
+    """A user's account was created, renamed, changed, closed or erased."""
     MACHINE = "MACHINE"
     """A machine was created or changed by a person."""
     REACH = "REACH"
@@ -71,8 +71,8 @@ class Event:
     Attributes:
         kind: What changed.
         state: The resource after the change.
-        actor: Who caused it: an account, `agent:<machine>`, `frontend`, or `operator:<name>`; None
-            if that is not known.
+        actor: Who caused it: an account, by its id where it is noted and by its name where it is
+            read; `agent:<machine>`, `frontend`, or `operator:<name>`; None if that is not known.
     """
 
     kind: EventKind
@@ -89,10 +89,10 @@ class Event:
 
     @property
     def account(self) -> str | None:
-        """Name of the account concerned, if any."""
+        """Id of the account concerned, if any."""
         state = self.state
         if isinstance(state, Account):
-            return state.name
+            return state.id
         return state.account if isinstance(state, Drop | AuditRecord) else None
 
 
@@ -155,9 +155,9 @@ class Cursor:
     position: int
 
 
-def account_subject(name: str) -> str:
+def account_subject(account_id: str) -> str:
     """An account, for `EventNotes.acted`."""
-    return f"accounts/{name}"
+    return f"accounts/{account_id}"
 
 
 def item_subject(number: int) -> str:
@@ -170,7 +170,7 @@ def _subject(state: State) -> str:
         case Drop():
             return drop_subject(state.id)
         case Account():
-            return account_subject(state.name)
+            return account_subject(state.id)
         case Machine():
             return machine_subject(state.name)
         case Slot() | Alarm():

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from drink_frontend.domain.entities import ID_BEGINS
 from drink_frontend.domain.errors import FieldInvalidError
 
 DELAY_MAX_S = 300
@@ -17,7 +18,12 @@ PAGE_MAX = 1_000
 MACHINE_NAME = "[a-z0-9][a-z0-9-]{0,31}"
 """Pattern of a machine's name."""
 
+ACCOUNT_ID_DIGITS = 10
+"""Characters of the id of a user's account after its first one. The books repeat it in several rows
+and indexes of each drop, so that it is short."""
+
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
+_ACCOUNT_ID = re.compile(rf"{ID_BEGINS}[0-9A-Z]{{{ACCOUNT_ID_DIGITS}}}")
 _MACHINE = re.compile(MACHINE_NAME)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _ITEM = re.compile(r"""[^"]{1,64}""", re.DOTALL)
@@ -51,6 +57,11 @@ def _check(pattern: re.Pattern[str], field: str, value: str, rule: str) -> str:
 def check_account(value: str, field: str = "account") -> str:
     """Returns a valid account name; raises FieldInvalidError for any other text."""
     return _check(_ACCOUNT, field, value, "must be 1 to 32 characters of A-Z a-z 0-9 _ . -")
+
+
+def check_account_reference(value: str, field: str = "account") -> str:
+    """Returns a valid name or id of an account; raises FieldInvalidError for any other text."""
+    return value if _ACCOUNT_ID.fullmatch(value) else check_account(value, field)
 
 
 def check_machine(value: str, field: str = "machine") -> str:

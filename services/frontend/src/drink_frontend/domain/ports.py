@@ -19,6 +19,9 @@ class Randomness(Protocol):
     def drop_id(self) -> str:
         """A new drop id: 26 characters of [0-9A-Z] that sort by time, as exactly as the clock."""
 
+    def account_id(self) -> str:
+        """A new id of a user's account, of which `check_account_reference` has the pattern."""
+
     def id(self) -> str:
         """A new id of anything but a drop."""
 

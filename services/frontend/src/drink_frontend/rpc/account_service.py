@@ -100,16 +100,16 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.ListTokensRequest, _context: Context
     ) -> pb.ListTokensResponse:
         """One page of an account's tokens."""
-        name = parse_account(request.parent, "parent") if request.parent else caller().name
         limit = page_limit(request.page_size)
-        scope = f"tokens {name}"
+        account = await self._account_shown(request.parent)
+        scope = f"tokens {account.id}"
         after = parse_page_token_after(request.page_token, scope)
         current = current_call().token_digest
-        async with self._pages.turn(caller().name, limit):
-            found = await self._tokens.list(caller(), name)
+        async with self._pages.turn(caller().id, limit):
+            found = await self._tokens.list(caller(), account.id)
             messages, token = self._pages.page(
                 [each for each in found if not after or _place(each) < after][:limit],
-                partial(token_message, current=current),
+                partial(token_message, account.name, current=current),
                 limit,
                 lambda each: page_token_after(_place(each), scope),
             )
@@ -127,7 +127,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.RevokeAllTokensRequest, _context: Context
     ) -> pb.RevokeAllTokensResponse:
         """Ends all tokens of the caller, or of anybody for an administrator."""
-        name = parse_account(request.parent, "parent") if request.parent else caller().name
+        name = parse_account(request.parent, "parent") if request.parent else caller().id
         keep = current_call().token_digest if request.keep_current else None
         count = await self._tokens.revoke_all(caller(), name, keep)
         return pb.RevokeAllTokensResponse(count=count)
@@ -147,11 +147,14 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.GetAccountRequest, _context: Context
     ) -> pb.GetAccountResponse:
         """The caller's account, or the one that is named."""
-        if request.name:
-            account = await self._accounts.get(caller(), parse_account(request.name, "name"))
-        else:
-            account = await self._accounts.balance(caller().name)
+        account = await self._account_shown(request.name, "name")
         return pb.GetAccountResponse(account=account_message(account))
+
+    async def _account_shown(self, name: str, field: str = "parent") -> Account:
+        """The account that is named, if the caller may see it, or the caller's own."""
+        if name:
+            return await self._accounts.get(caller(), parse_account(name, field))
+        return await self._accounts.balance(caller().id)
 
     async def AddCredits(
         self, request: pb.AddCreditsRequest, _context: Context
@@ -197,21 +200,18 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.ListEntriesRequest, _context: Context
     ) -> pb.ListEntriesResponse:
         """One page of an account's entries, newest first."""
-        name = parse_account(request.parent, "parent") if request.parent else caller().name
         limit = page_limit(request.page_size)
         selection = entry_selection(request)
-        scope = f"entries {name}"
+        account = await self._account_shown(request.parent)
+        scope = f"entries {account.id}"
         if selection != ALL_ENTRIES:
             scope += f" {selection}"
         before = parse_page_token(request.page_token, scope)
-        if request.parent:
-            # The client may have written it in another case.
-            name = (await self._accounts.get(caller(), name)).name
-        async with self._pages.turn(caller().name, limit):
-            entries = await self._transfers.entries(caller(), name, before, limit, selection)
+        async with self._pages.turn(caller().id, limit):
+            entries = await self._transfers.entries(caller(), account.id, before, limit, selection)
             messages, token = self._pages.page(
                 entries,
-                partial(entry_message, name),
+                partial(entry_message, account.name),
                 limit,
                 lambda entry: page_token(entry.sequence, scope),
             )
@@ -229,7 +229,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         prefix = request.name_prefix and check_account(request.name_prefix, "name_prefix")
         scope = f"accounts {prefix} {request.open_only}"
         after = parse_page_token_after(request.page_token, scope)
-        async with self._pages.turn(account.name, limit):
+        async with self._pages.turn(account.id, limit):
             found = await self._accounts.list_users(
                 after, limit, prefix=prefix, open_only=request.open_only
             )
@@ -245,7 +245,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.CreateAccountRequest, _context: Context
     ) -> pb.CreateAccountResponse:
         """Creates a user's account, or opens a closed one again."""
-        actor = administrator("make accounts").name
+        actor = administrator("make accounts").id
         account = await self._accounts.create(
             actor,
             parse_account(request.name, "name"),
@@ -260,7 +260,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.UpdateAccountRequest, _context: Context
     ) -> pb.UpdateAccountResponse:
         """Changes the fields of a user's account that the request sets."""
-        actor = administrator("change accounts").name
+        actor = administrator("change accounts").id
         account = await self._accounts.change(
             actor,
             parse_account(request.name, "name"),
@@ -269,24 +269,33 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
             ibutton=request.ibutton or None,
             no_ibutton=request.HasField("ibutton") and not request.ibutton,
             credit_limit=request.credit_limit if request.HasField("credit_limit") else None,
+            new_name=request.new_name if request.HasField("new_name") else None,
         )
-        left = await self._accounts.open_drops(account.name) if request.closed else ()
+        left = await self._accounts.open_drops(account.id) if request.closed else ()
         return pb.UpdateAccountResponse(
             account=account_message(account), open_drops=[drop_name(drop.id) for drop in left]
         )
+
+    async def EraseAccount(
+        self, request: pb.EraseAccountRequest, _context: Context
+    ) -> pb.EraseAccountResponse:
+        """Erases the name, the credentials and the cards of a closed account."""
+        actor = administrator("erase accounts").id
+        account = await self._accounts.erase(actor, parse_account(request.name, "name"))
+        return pb.EraseAccountResponse(account=account_message(account))
 
     async def SetPassword(
         self, request: pb.SetPasswordRequest, _context: Context
     ) -> pb.SetPasswordResponse:
         """Gives a user another password."""
-        actor = administrator("set others' passwords").name
+        actor = administrator("set others' passwords").id
         name = parse_account(request.name, "name")
         account = await self._accounts.change(actor, name, password=request.password)
         return pb.SetPasswordResponse(account=account_message(account))
 
     async def AddCard(self, request: pb.AddCardRequest, _context: Context) -> pb.AddCardResponse:
         """Adds a card to a user."""
-        actor = administrator("add cards").name
+        actor = administrator("add cards").id
         name = parse_account(request.parent, "parent")
         match request.WhichOneof("number"):
             case "chip":
@@ -296,15 +305,16 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
             case _:
                 raise FieldInvalidError("number", "must be a chip's or a barcode")
         card = await self._cards.add(actor, name, kind, number, label=request.display_name)
-        return pb.AddCardResponse(card=card_message(card))
+        account = await self._accounts.balance(card.account)
+        return pb.AddCardResponse(card=card_message(account.name, card))
 
     async def ListCards(
         self, request: pb.ListCardsRequest, _context: Context
     ) -> pb.ListCardsResponse:
         """The cards of the caller, or of anybody for an administrator."""
-        name = parse_account(request.parent, "parent") if request.parent else caller().name
-        found = await self._cards.list(caller(), name)
-        return pb.ListCardsResponse(cards=map(card_message, found))
+        account = await self._account_shown(request.parent)
+        found = await self._cards.list(caller(), account.id)
+        return pb.ListCardsResponse(cards=map(partial(card_message, account.name), found))
 
     async def RemoveCard(
         self, request: pb.RemoveCardRequest, _context: Context
@@ -318,7 +328,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, _request: pb.GetPreferencesRequest, _context: Context
     ) -> pb.GetPreferencesResponse:
         """The caller's preferences."""
-        found = await self._preferences.get(caller().name)
+        found = await self._preferences.get(caller().id)
         return pb.GetPreferencesResponse(preferences=preferences_message(found))
 
     async def UpdatePreferences(
@@ -329,7 +339,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         if request.HasField("favourites"):
             favourites = [parse_favourite(name) for name in request.favourites.names]
         changed = await self._preferences.change(
-            caller().name,
+            caller().id,
             favourites=favourites,
             ranked=request.ranked if request.HasField("ranked") else None,
             language=request.language if request.HasField("language") else None,

@@ -38,7 +38,7 @@ class AlarmService(alarm_service_pb2_grpc.AlarmServiceServicer):
         limit = page_limit(request.page_size)
         scope = f"alarms {machine or '-'} {','.join(states)} {','.join(kinds)}"
         before = parse_page_token(request.page_token, scope)
-        async with self._pages.turn(account.name, limit):
+        async with self._pages.turn(account.id, limit):
             found = await self._alarms.list(
                 states, kinds=kinds, machine=machine, before=before, limit=limit
             )
@@ -51,7 +51,7 @@ class AlarmService(alarm_service_pb2_grpc.AlarmServiceServicer):
         self, request: pb.AcknowledgeAlarmRequest, _context: Context
     ) -> pb.AcknowledgeAlarmResponse:
         """Says that the caller examines an alarm."""
-        actor = administrator("acknowledge alarms").name
+        actor = administrator("acknowledge alarms").id
         alarm = await self._alarms.acknowledge(actor, parse_alarm(request.name, "name"))
         return pb.AcknowledgeAlarmResponse(alarm=alarm_message(alarm))
 
@@ -59,7 +59,7 @@ class AlarmService(alarm_service_pb2_grpc.AlarmServiceServicer):
         self, request: pb.CloseAlarmRequest, _context: Context
     ) -> pb.CloseAlarmResponse:
         """Closes an alarm whose cause is gone."""
-        actor = administrator("close alarms").name
+        actor = administrator("close alarms").id
         sequence = parse_alarm(request.name, "name")
         reason = check_text(request.reason, "reason")
         alarm = await self._alarms.close(actor, sequence, reason)

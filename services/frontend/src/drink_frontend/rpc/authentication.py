@@ -186,7 +186,7 @@ class Authentication:
             return (Kind.UNKNOWN, "") if machine is None else (Kind.MACHINE, machine)
         bearer = self._tokens.recall(token_digest)
         if bearer is not None:
-            return Kind.ACCOUNT, bearer.account.name
+            return Kind.ACCOUNT, bearer.account.id
         # The token of a call that is open to everyone is not looked up.
         return Kind.UNKNOWN if access is Access.USER else Kind.STRANGER, ""
 
@@ -211,7 +211,7 @@ class Authentication:
                 # The method is open to everyone: without a valid token it is a stranger's call.
                 self.forget(call)
                 return
-            kind, owner = Kind.ACCOUNT, call.account.name
+            kind, owner = Kind.ACCOUNT, call.account.id
             structlog.contextvars.bind_contextvars(account=owner)
         else:
             return
@@ -226,7 +226,7 @@ class Authentication:
         It raises TokenInvalidError or CertificateInvalidError then. Other calls are not affected.
         """
         if method in _WATCHES and call.account is not None:
-            permit = Permit(call.account.name, token=call.token_digest)
+            permit = Permit(call.account.id, token=call.token_digest)
             return self._permits.required(permit, "the token was revoked")
         if access is Access.AGENT and self._revoked is not None:
             shown = fingerprint(context.auth_context())

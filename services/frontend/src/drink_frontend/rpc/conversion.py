@@ -28,7 +28,7 @@ from drink_frontend.domain.ledger import FUNDING_ACCOUNT, TransferKind, sales_ac
 from drink_frontend.domain.limits import (
     PAGE_MAX,
     SLOT_MAX,
-    check_account,
+    check_account_reference,
     check_machine,
 )
 from drink_frontend.domain.stock import Sensor
@@ -99,14 +99,14 @@ def entry_name(account: str, sequence: int) -> str:
     return f"accounts/{account}/entries/{sequence}"
 
 
-def token_name(token: AccessToken) -> str:
+def token_name(account: str, token: AccessToken) -> str:
     """`accounts/{account}/tokens/{token}`."""
-    return f"accounts/{token.account}/tokens/{token.id}"
+    return f"accounts/{account}/tokens/{token.id}"
 
 
-def card_name(card: Card) -> str:
+def card_name(account: str, card: Card) -> str:
     """`accounts/{account}/cards/{card}`."""
-    return f"accounts/{card.account}/cards/{card.id}"
+    return f"accounts/{account}/cards/{card.id}"
 
 
 def counterpart_name(account: str) -> str:
@@ -129,7 +129,7 @@ def parse_account(name: str, field: str) -> str:
     account = name.removeprefix("accounts/")
     if account == name:
         raise FieldInvalidError(field, "must be accounts/{account}")
-    return check_account(account, field)
+    return check_account_reference(account, field)
 
 
 def parse_token_name(name: str, field: str) -> tuple[str, str]:
@@ -211,6 +211,7 @@ def account_message(account: Account) -> account_service_pb2.Account:
     """An account as a drink.v1 message."""
     return account_service_pb2.Account(
         name=account_name(account.name),
+        id=account.id,
         admin=account.admin,
         posted_credits=account.posted,
         held_credits=account.held,
@@ -238,15 +239,18 @@ def entry_message(account: str, entry: LedgerEntry) -> account_service_pb2.Entry
     )
 
 
-def token_message(token: AccessToken, current: str | None) -> account_service_pb2.Token:
+def token_message(
+    account: str, token: AccessToken, current: str | None
+) -> account_service_pb2.Token:
     """A bearer token as a drink.v1 message.
 
     Args:
+        account: Name of its account.
         token: The token.
         current: Digest of the token of the call.
     """
     return account_service_pb2.Token(
-        name=token_name(token),
+        name=token_name(account, token),
         scope=SCOPES[token.scope],
         display_name=token.name or "",
         create_time=optional_timestamp(token.created_ms),
@@ -256,10 +260,10 @@ def token_message(token: AccessToken, current: str | None) -> account_service_pb
     )
 
 
-def card_message(card: Card) -> account_service_pb2.Card:
-    """A card as a drink.v1 message."""
+def card_message(account: str, card: Card) -> account_service_pb2.Card:
+    """A card of `account` as a drink.v1 message."""
     return account_service_pb2.Card(
-        name=card_name(card),
+        name=card_name(account, card),
         kind=_CARD_KINDS[card.kind],
         display_name=card.name or "",
         create_time=timestamp(card.created_ms),

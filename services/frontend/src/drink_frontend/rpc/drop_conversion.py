@@ -90,7 +90,7 @@ def drop_message(
     """
     message = drop_service_pb2.Drop(
         name=drop_name(drop.id),
-        account=account_name(drop.account),
+        account=account_name(drop.buyer),
         slot=slot_name(drop.machine, drop.slot),
         item=drop.item,
         price=drop.price,
@@ -101,7 +101,7 @@ def drop_message(
         schedule_time=optional_timestamp(drop.not_before_ms),
         dispatch_time=optional_timestamp(drop.dispatched_ms),
         settle_time=optional_timestamp(drop.settled_ms),
-        decided_by=drop.decided_by or "",
+        decided_by=drop.decider or "",
         refunded_credits=drop.refunded,
         decision_reason=decision_reason,
     )

@@ -78,7 +78,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
 
     async def Drop(self, request: pb.DropRequest, context: Context) -> pb.DropResponse:
         """Buys an item and waits for the outcome, unless the drop is delayed or has no_wait."""
-        order = drop_order(request, caller().name, current_call().token_digest)
+        order = drop_order(request, caller().id, current_call().token_digest)
         drop = await self._drops.place(order)
         if not (order.delay_s or request.no_wait or drop.state.answered):
             # The drop itself goes on, since it is paid for.
@@ -111,7 +111,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         self, request: pb.ListDropsRequest, _context: Context
     ) -> pb.ListDropsResponse:
         """Returns one page of drops, newest first."""
-        account: str | None = caller().name
+        account: str | None = caller().id
         if request.parent == EVERYONE:
             account = None
         elif request.parent:
@@ -120,7 +120,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         limit = page_limit(request.page_size)
         scope = f"drops {selection}"
         before = parse_page_token(request.page_token, scope)
-        async with self._pages.turn(caller().name, limit):
+        async with self._pages.turn(caller().id, limit):
             drops = await self._drops.list(caller(), selection, before, limit)
             messages, token = self._pages.page(
                 drops, drop_message, limit, lambda drop: page_token(drop.sequence, scope)
@@ -142,7 +142,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         self, request: pb.ResolveDropRequest, _context: Context
     ) -> pb.ResolveDropResponse:
         """Decides what became of a drop in the state UNKNOWN."""
-        operator = administrator("decide about drops").name
+        operator = administrator("decide about drops").id
         drop_id = parse_drop(request.name, "name")
         is_dispensed = decision(request.state)
         if not check_text(request.reason, "reason").strip():
@@ -189,7 +189,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         """All that is kept of a drop, the oldest first."""
         account = administrator("see the evidence of drops")
         drop_id = parse_drop(request.parent, "parent")
-        async with self._pages.turn(account.name, PAGE_MAX):
+        async with self._pages.turn(account.id, PAGE_MAX):
             records = await self._drops.records(drop_id, PAGE_MAX)
             # The newest are kept where not all fit: they say how the drop stands.
             messages = self._pages.fit(records, record_message)
@@ -201,7 +201,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
         """Sends the drop now and after each change, until its final state."""
         account = caller()
         drop = await self._drops.get(account, parse_drop(request.name, "name"))
-        updates = self._watches.follow(account.name, self._drops.follow(drop.id))
+        updates = self._watches.follow(account.id, self._drops.follow(drop.id))
         async with aclosing(updates):
             async for update, place in updates:
                 yield pb.WatchDropResponse(drop=drop_message(update, place))

@@ -55,9 +55,9 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
             account,
             selection,
             parse_cursor(request.cursor),
-            turn=partial(self._pages.turn, account.name),
+            turn=partial(self._pages.turn, account.id),
         )
-        async with aclosing(self._watches.follow(account.name, updates)) as followed:
+        async with aclosing(self._watches.follow(account.id, updates)) as followed:
             async for update in followed:
                 left = update.events
                 while left:

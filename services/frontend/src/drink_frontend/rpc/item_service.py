@@ -70,7 +70,7 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         self, request: pb.CreateItemRequest, _context: Context
     ) -> pb.CreateItemResponse:
         """Makes an item."""
-        actor = administrator("make items").name
+        actor = administrator("make items").id
         item = await self._items.create(
             actor,
             request.display_name,
@@ -84,7 +84,7 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         self, request: pb.UpdateItemRequest, _context: Context
     ) -> pb.UpdateItemResponse:
         """Changes what is given of an item, and with it the slots that sell it."""
-        actor = administrator("change items").name
+        actor = administrator("change items").id
         item = await self._items.change(
             actor,
             parse_item(request.name, "name"),
@@ -98,7 +98,7 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         self, request: pb.DeleteItemRequest, _context: Context
     ) -> pb.DeleteItemResponse:
         """Deletes an item that no slot sells."""
-        actor = administrator("delete items").name
+        actor = administrator("delete items").id
         await self._items.delete(actor, parse_item(request.name, "name"))
         return pb.DeleteItemResponse()
 

@@ -66,7 +66,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
             raise FieldInvalidError("names", f"must be at most {NAMES_MAX}")
         names = [parse_machine(name, "names") for name in request.names]
         call = current_call()
-        owner = call.place if call.account is None else call.account.name
+        owner = call.place if call.account is None else call.account.id
         updates = self._watches.follow(owner, self._machines.watch(names))
         async with aclosing(updates):
             async for machine in updates:
@@ -105,7 +105,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         self, request: pb.CreateMachineRequest, _context: Context
     ) -> pb.CreateMachineResponse:
         """Creates a machine without slots."""
-        actor = administrator("make machines").name
+        actor = administrator("make machines").id
         name = parse_machine(request.name, "name")
         if not request.display_name.strip():
             raise FieldInvalidError("display_name", "must not be empty")
@@ -116,7 +116,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         self, request: pb.UpdateMachineRequest, _context: Context
     ) -> pb.UpdateMachineResponse:
         """Changes the fields of a machine that the request sets."""
-        actor = administrator("change machines").name
+        actor = administrator("change machines").id
         machine = await self._machines.change(
             actor,
             parse_machine(request.name, "name"),
@@ -130,7 +130,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         self, request: pb.CreateSlotRequest, _context: Context
     ) -> pb.CreateSlotResponse:
         """Creates a slot with the given item, price and number of items."""
-        actor = administrator("make slots").name
+        actor = administrator("make slots").id
         machine, number = parse_slot(request.name, "name")
         slot = await self._machines.create_slot(
             actor,
@@ -170,7 +170,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         limit = page_limit(request.page_size)
         scope = f"movements {selection}"
         before = parse_page_token(request.page_token, scope)
-        async with self._pages.turn(account.name, limit):
+        async with self._pages.turn(account.id, limit):
             found = await self._machines.stock_movements(account, before, limit, selection)
             messages, token = self._pages.page(
                 found, movement_message, limit, lambda each: page_token(each.sequence, scope)
@@ -181,7 +181,7 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         self, request: pb.IssueAgentTokenRequest, _context: Context
     ) -> pb.IssueAgentTokenResponse:
         """Issues a new token for a machine's agent; a link that uses the previous token ends."""
-        actor = administrator("issue tokens of agents").name
+        actor = administrator("issue tokens of agents").id
         token = await self._machines.new_token(actor, parse_machine(request.name, "name"))
         return pb.IssueAgentTokenResponse(token=token)
 

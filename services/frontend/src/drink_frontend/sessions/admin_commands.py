@@ -31,7 +31,7 @@ async def edit_user(
     found = await session.services.accounts.balance(name)
     # The change that may be refused comes first.
     if admin is not None:
-        await session.services.accounts.change(session.caller.name, found.name, admin=admin)
+        await session.services.accounts.change(session.caller.id, found.id, admin=admin)
     for tries_left in reversed(range(EDIT_TRIES)):
         if wanted == found.unheld:
             break
@@ -41,7 +41,7 @@ async def edit_user(
         except BalanceChangedError:
             if not tries_left:
                 raise
-            found = await session.services.accounts.balance(found.name)
+            found = await session.services.accounts.balance(found.id)
     return StatusLine(ReplyCode.SAVED)
 
 
@@ -49,9 +49,7 @@ async def _set_credits(session: SessionState, found: Account, wanted: int) -> No
     """Sets the credits that are not held, unless the user owns another number than was found."""
     caller, request_id = session.caller, session.services.request_id()
     set_posted, posted = session.services.transfers.set_posted, wanted + found.held
-    await retry_unavailable(
-        lambda: set_posted(caller, request_id, found.name, posted, found.posted)
-    )
+    await retry_unavailable(lambda: set_posted(caller, request_id, found.id, posted, found.posted))
 
 
 async def edit_slot(  # noqa: PLR0917  one for each argument of the command
@@ -85,21 +83,19 @@ async def add_user(session: SessionState, name: str, password: str | None = None
 
     Without a password the account can only log in by an iButton.
     """
-    await session.services.accounts.create(
-        session.caller.name, name, password=password, readmit=True
-    )
+    await session.services.accounts.create(session.caller.id, name, password=password, readmit=True)
     return StatusLine(ReplyCode.USER_CREATED)
 
 
 async def remove_user(session: SessionState, name: str) -> Reply:
     """RMUSER: closes a user's account; its ledger entries remain."""
-    await session.services.accounts.change(session.caller.name, name, closed=True)
+    await session.services.accounts.change(session.caller.id, name, closed=True)
     return StatusLine(ReplyCode.USER_REMOVED)
 
 
 async def set_admin(session: SessionState, name: str, admin: bool) -> Reply:
     """SETADMIN: grants or withdraws administrator rights."""
-    await session.services.accounts.change(session.caller.name, name, admin=admin)
+    await session.services.accounts.change(session.caller.id, name, admin=admin)
     return StatusLine(ReplyCode.ADMIN_FLAG_SET)
 
 
@@ -121,16 +117,16 @@ async def change_password(session: SessionState, name: str, secret: str) -> Repl
     caller, change = session.caller, session.services.accounts.change
     if name != caller.name and not caller.admin:
         found = await session.services.accounts.find(name)
-        if found is None or found.name != caller.name:
+        if found is None or found.id != caller.id:
             raise Refused(ReplyCode.DENIED)
     if name.casefold() != caller.name.casefold():
-        await change(caller.name, name, password=secret)
+        await change(caller.id, name, password=secret)
         return StatusLine(ReplyCode.PASSWORD_CHANGED)
     # The change ends all other sessions of the account, and not this one.
     session.release_permit()
     try:
-        changed = await change(caller.name, name, password=secret)
-        if changed.name == caller.name:
+        changed = await change(caller.id, name, password=secret)
+        if changed.id == caller.id:
             session.password_changed(changed)
     finally:
         session.hold_permit()
@@ -139,7 +135,7 @@ async def change_password(session: SessionState, name: str, secret: str) -> Repl
 
 async def note(session: SessionState, words: str = "") -> Reply:
     """LOG: adds a line to the audit log."""
-    await session.services.notes.add(session.caller.name, words)
+    await session.services.notes.add(session.caller.id, words)
     return StatusLine(ReplyCode.NOTED)
 
 

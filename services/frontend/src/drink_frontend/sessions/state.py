@@ -29,7 +29,7 @@ class SessionState:
         machine: Name of the machine that the session begins with; None until MACHINE chooses one.
 
     Attributes:
-        account: Name of the account that is logged in.
+        account: Id of the account that is logged in.
         username: Argument of USER, until PASS consumes it.
         ibutton_used: Whether the login was by iButton.
         has_logged_in: Whether a login has succeeded in this session.
@@ -90,11 +90,11 @@ class SessionState:
             ibutton: Digest of the iButton or card; None for a login by password.
         """
         self.log_out()
-        self.account, self._since_ms = account.name, account.since_ms
+        self.account, self._since_ms = account.id, account.since_ms
         self.has_logged_in = True
         self.ibutton_used = ibutton is not None
         password_hash = account.password_hash if ibutton is None else None
-        self._permit = Permit(account.name, ibutton=ibutton, password_hash=password_hash)
+        self._permit = Permit(account.id, ibutton=ibutton, password_hash=password_hash)
         self.hold_permit()
 
     def log_out(self) -> None:
@@ -123,7 +123,7 @@ class SessionState:
         No permit may be held meanwhile.
         """
         if self._permit is not None and self._permit.ibutton is None:
-            self._permit = Permit(account.name, password_hash=account.password_hash)
+            self._permit = Permit(account.id, password_hash=account.password_hash)
 
     # The account and the machine of the current command.
 

@@ -98,7 +98,7 @@ def own_balance(session: SessionState, name: str | None = None) -> Reply | None:
 async def balance_of(session: SessionState, name: str) -> Reply:
     """GETBALANCE of another name: for administrators, or the caller's in another case."""
     account = await session.services.accounts.find(name)
-    if not session.caller.admin and (account is None or account.name != session.caller.name):
+    if not session.caller.admin and (account is None or account.id != session.caller.id):
         raise Refused(ReplyCode.DENIED)
     if account is None:
         raise AccountNotFoundError("no such account")
@@ -216,7 +216,7 @@ async def random_drop(session: SessionState, delay_s: int = 0) -> Reply:
 async def _buy(session: SessionState, machine_name: str, number: int, delay_s: int) -> Reply:
     services = session.services
     order = DropOrder(
-        account=session.caller.name,
+        account=session.caller.id,
         request_id=services.request_id(),
         machine=machine_name,
         slot=number,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import bindparam, func, null, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import AlreadyExistsError
@@ -10,12 +11,20 @@ from drink_frontend.domain.events import EventKind
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping, if_given, plain
-from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement, constant
+from drink_frontend.storage.statements import (
+    NOTHING,
+    SEQUENCE_MAX,
+    Executor,
+    Row,
+    Statement,
+    constant,
+)
 from drink_frontend.storage.tables import accounts
 
 ACCOUNT = RowMapping(
     Account,
     accounts,
+    name=func.coalesce(accounts.c.name, accounts.c.id),
     posted=accounts.c.credits_posted - accounts.c.debits_posted,
     held=accounts.c.debits_pending,
     since_ms=accounts.c.created_ms,
@@ -24,18 +33,30 @@ ACCOUNT = RowMapping(
 
 _ACCOUNT = ACCOUNT.select()
 
-_GET = Statement(_ACCOUNT.where(accounts.c.name == bindparam("name")))
+_SHOWN = accounts.alias("shown")
+
+
+def shown_name(account: ColumnElement[str]) -> ColumnElement[str]:
+    """The name of the account whose id a column has, for people.
+
+    It is the column's own value where that is no account, as for an agent, or where the name was
+    erased.
+    """
+    name = select(_SHOWN.c.name).where(_SHOWN.c.id == account).scalar_subquery()
+    return func.coalesce(name, account)
+
+
+_GET = Statement(_ACCOUNT.where(accounts.c.id == bindparam("id")))
+_NAMED = Statement(_ACCOUNT.where(accounts.c.name == bindparam("name")))
 # lower() in the column's collation changes only the letters A to Z.
-_ALIKE = Statement(
-    _ACCOUNT.where(func.lower(accounts.c.name) == bindparam("folded")).order_by(accounts.c.name)
-)
+_ALIKE = Statement(_ACCOUNT.where(func.lower(accounts.c.name) == bindparam("folded")))
 _ADMINISTRATORS = Statement(
     select(
-        accounts.c.name,
+        accounts.c.id,
         accounts.c.password_hash.is_not(None) | accounts.c.ibutton_digest.is_not(None),
     )
     .where(accounts.c.admin == constant(1), accounts.c.closed == constant(0))
-    .order_by(accounts.c.name)
+    .order_by(accounts.c.id)
 )
 _BY_IBUTTON = Statement(_ACCOUNT.where(accounts.c.ibutton_digest == bindparam("digest")))
 _USERS = Statement(
@@ -52,6 +73,7 @@ _USERS = Statement(
 )
 _ADD = Statement(
     ACCOUNT.insert(
+        name=bindparam("name"),
         created_ms=bindparam("created_ms"),
         debits_pending=constant(0),
         debits_posted=constant(0),
@@ -61,7 +83,7 @@ _ADD = Statement(
 )
 _UPDATE = Statement(
     update(accounts)
-    .where(accounts.c.name == bindparam("name"))
+    .where(accounts.c.id == bindparam("id"))
     .values(
         if_given(
             accounts.c.admin,
@@ -75,7 +97,7 @@ _UPDATE = Statement(
 )
 _READMIT = Statement(
     update(accounts)
-    .where(accounts.c.name == bindparam("name"))
+    .where(accounts.c.id == bindparam("id"))
     .values(
         closed=constant(0),
         admin=bindparam("admin"),
@@ -88,8 +110,26 @@ _READMIT = Statement(
 )
 _REMOVE_IBUTTON = Statement(
     update(accounts)
-    .where(accounts.c.name == bindparam("name"), accounts.c.ibutton_digest.is_not(None))
+    .where(accounts.c.id == bindparam("id"), accounts.c.ibutton_digest.is_not(None))
     .values(ibutton_digest=null())
+)
+_RENAME = Statement(
+    update(accounts)
+    .where(accounts.c.id == bindparam("id"))
+    .values(name=bindparam("new_name"))
+    .returning(*ACCOUNT.columns)
+)
+_ERASE = Statement(
+    update(accounts)
+    .where(accounts.c.id == bindparam("id"))
+    .values(
+        name=null(),
+        admin=constant(0),
+        password_hash=null(),
+        ibutton_digest=null(),
+        credit_limit=constant(0),
+    )
+    .returning(*ACCOUNT.columns)
 )
 
 
@@ -107,20 +147,22 @@ class AccountTable:
         self._executor = executor
         self._touched = touched
 
-    def get(self, name: str) -> Account | None:
-        """The account with exactly that name, of any kind."""
-        return ACCOUNT.read_one(self._executor.one(_GET, name=name))
+    def get(self, account_id: str) -> Account | None:
+        """The account with that id, of any kind."""
+        return ACCOUNT.read_one(self._executor.one(_GET, id=account_id))
 
     def find(self, name: str) -> Account | None:
-        """The account of exactly that name, or else the only one whose name differs only in case.
+        """The account of a name or id.
 
-        None if there are several of these, which only release 0.1.0 could create.
+        That is the account of exactly that name, or else the only one whose name differs only in
+        case, or else the account of that id. Several names that differ only in case could be
+        created by release 0.1.0; of these only the exact ones are found.
         """
-        exact = self.get(name)
+        exact = ACCOUNT.read_one(self._executor.one(_NAMED, name=name))
         if exact is not None:
             return exact
         alike = self._alike(name)
-        return alike[0] if len(alike) == 1 else None
+        return alike[0] if len(alike) == 1 else self.get(name)
 
     def _alike(self, name: str) -> Sequence[Account]:
         # Some letters outside of ASCII have an ASCII letter as their lower case.
@@ -159,29 +201,58 @@ class AccountTable:
 
     def add(
         self,
-        name: str,
+        account_id: str,
         kind: AccountKind,
         now_ms: int,
         *,
+        name: str | None = None,
         admin: bool = False,
         password_hash: str | None = None,
     ) -> None:
         """Creates an account without credits.
 
+        Args:
+            account_id: Its id; no other account has it.
+            kind: Whose account it is.
+            now_ms: Now, for people.
+            name: With which it logs in; None for the id.
+            admin: Whether its owner is an administrator.
+            password_hash: Argon2 hash; None if no password can log in.
+
         Raises:
             AlreadyExistsError: there is an account of that name, or of one that differs only in
                 case.
         """
-        if alike := self._alike(name):
-            raise AlreadyExistsError(f"the account {alike[0].name} exists")
-        account = Account(name, kind, admin, False, password_hash, 0, 0, now_ms)
-        self._executor.run(_ADD, created_ms=now_ms, **ACCOUNT.parameters(account))
-        self._touched.accounts[name] = None
+        name = account_id if name is None else name
+        self._check_free(name)
+        account = Account(account_id, name, kind, admin, False, password_hash, 0, 0, now_ms)
+        self._executor.run(_ADD, name=name, created_ms=now_ms, **ACCOUNT.parameters(account))
+        self._touched.accounts[account_id] = None
         self._note(account)
+
+    def _check_free(self, name: str, but_for: str | None = None) -> None:
+        """Raises AlreadyExistsError if an account, but for one of that id, has such a name."""
+        taken = next((each for each in self._alike(name) if each.id != but_for), None)
+        if taken is not None:
+            raise AlreadyExistsError(f"the account {taken.name} exists")
+
+    def rename(self, account_id: str, name: str) -> None:
+        """Gives an account another name. Its logins and tokens stay valid.
+
+        Raises:
+            AlreadyExistsError: another account has that name, or one that differs only in case.
+        """
+        self._check_free(name, account_id)
+        self._changed(self._executor.one(_RENAME, id=account_id, new_name=name))
+
+    def erase(self, account_id: str) -> None:
+        """Removes the name, the credentials and the rights of an account."""
+        self._changed(self._executor.one(_ERASE, id=account_id))
+        self._touched.revoked.add(account_id)
 
     def update(
         self,
-        name: str,
+        account_id: str,
         *,
         admin: bool | None = None,
         closed: bool | None = None,
@@ -194,10 +265,10 @@ class AccountTable:
         Raises:
             AlreadyExistsError: the iButton belongs to another account.
         """
-        self._check_ibutton(name, ibutton_digest)
+        self._check_ibutton(account_id, ibutton_digest)
         row = self._executor.one(
             _UPDATE,
-            name=name,
+            id=account_id,
             admin=plain(admin),
             closed=plain(closed),
             password_hash=password_hash,
@@ -205,20 +276,20 @@ class AccountTable:
             credit_limit=credit_limit,
         )
         assert row is not None, "no such account"
-        self._touched.accounts[name] = None
+        self._touched.accounts[account_id] = None
         if (admin, closed, credit_limit) != (None, None, None):
             self._note(ACCOUNT.read(row))
         if closed or password_hash is not None or ibutton_digest is not None:
-            self._touched.revoked.add(name)
+            self._touched.revoked.add(account_id)
 
-    def _check_ibutton(self, name: str, ibutton_digest: str | None) -> None:
+    def _check_ibutton(self, account_id: str, ibutton_digest: str | None) -> None:
         owner = None if ibutton_digest is None else self.by_ibutton(ibutton_digest)
-        if owner is not None and owner.name != name:
+        if owner is not None and owner.id != account_id:
             raise AlreadyExistsError("the iButton belongs to another account")
 
     def readmit(
         self,
-        name: str,
+        account_id: str,
         now_ms: int,
         *,
         admin: bool,
@@ -230,29 +301,33 @@ class AccountTable:
         Raises:
             AlreadyExistsError: the iButton belongs to another account.
         """
-        self._check_ibutton(name, ibutton_digest)
+        self._check_ibutton(account_id, ibutton_digest)
         row = self._executor.one(
             _READMIT,
-            name=name,
+            id=account_id,
             now_ms=now_ms,
             admin=int(admin),
             password_hash=password_hash,
             ibutton_digest=ibutton_digest,
         )
-        assert row is not None, "no such account"
-        self._touched.accounts[name] = None
-        self._touched.revoked.add(name)
-        self._note(ACCOUNT.read(row))
+        self._touched.revoked.add(account_id)
+        self._changed(row)
 
     def administrators(self) -> Mapping[str, bool]:
-        """The open accounts of administrators; True for those with a password or an iButton."""
-        return {name: bool(logs_in) for name, logs_in in self._executor.all(_ADMINISTRATORS)}
+        """Ids of open administrators' accounts; True for those with a password or an iButton."""
+        return {each: bool(logs_in) for each, logs_in in self._executor.all(_ADMINISTRATORS)}
 
-    def remove_ibutton(self, name: str) -> None:
+    def remove_ibutton(self, account_id: str) -> None:
         """Removes the account's iButton, if it has one."""
-        if self._executor.run(_REMOVE_IBUTTON, name=name):
-            self._touched.accounts[name] = None
-            self._touched.revoked.add(name)
+        if self._executor.run(_REMOVE_IBUTTON, id=account_id):
+            self._touched.accounts[account_id] = None
+            self._touched.revoked.add(account_id)
+
+    def _changed(self, row: Row | None) -> None:
+        assert row is not None, "no such account"
+        account = ACCOUNT.read(row)
+        self._touched.accounts[account.id] = None
+        self._note(account)
 
     def _note(self, account: Account) -> None:
         if account.kind is AccountKind.USER:

@@ -7,6 +7,7 @@ from sqlalchemy.sql.elements import BindParameter
 
 from drink_frontend.domain.alarms import Alarm, AlarmKind, AlarmState
 from drink_frontend.domain.events import EventKind, EventNotes
+from drink_frontend.storage.accounts import shown_name
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
     NOTHING,
@@ -18,7 +19,13 @@ from drink_frontend.storage.statements import (
 )
 from drink_frontend.storage.tables import NOT_CLOSED, alarms
 
-_ROW = RowMapping(Alarm, alarms)
+_ROW = RowMapping(
+    Alarm,
+    alarms,
+    acknowledged_by=shown_name(alarms.c.acknowledged_by),
+    closed_by=shown_name(alarms.c.closed_by),
+)
+_STORED = RowMapping(Alarm, alarms)
 _IS_OPEN_ONE = and_(
     NOT_CLOSED, alarms.c.kind == bindparam("kind"), alarms.c.subject == bindparam("subject")
 )
@@ -46,7 +53,7 @@ _IN_STATE = {
     AlarmState.CLOSED: alarms.c.closed_ms.is_not(None),
 }
 
-_ADD = Statement(_ROW.insert().returning(*_ROW.columns))
+_ADD = Statement(_STORED.insert().returning(*_STORED.columns))
 _REPEAT = Statement(
     update(alarms)
     .where(_IS_OPEN_ONE)
@@ -55,7 +62,7 @@ _REPEAT = Statement(
         count=alarms.c.count + bindparam("count"),
         facts=bindparam("facts"),
     )
-    .returning(*_ROW.columns)
+    .returning(*_STORED.columns)
 )
 _GET = Statement(_ROW.select().where(_NUMBERED))
 _GET_OPEN = Statement(_ROW.select().where(_IS_OPEN_ONE))
@@ -63,10 +70,12 @@ _ACKNOWLEDGE = Statement(
     update(alarms)
     .where(_NUMBERED)
     .values(acknowledged_by=bindparam("by"), acknowledged_ms=bindparam("now_ms"))
-    .returning(*_ROW.columns)
+    .returning(*_STORED.columns)
 )
-_CLOSE = Statement(update(alarms).where(_NUMBERED).values(_CLOSED).returning(*_ROW.columns))
-_CLOSE_OPEN = Statement(update(alarms).where(_IS_OPEN_ONE).values(_CLOSED).returning(*_ROW.columns))
+_CLOSE = Statement(update(alarms).where(_NUMBERED).values(_CLOSED).returning(*_STORED.columns))
+_CLOSE_OPEN = Statement(
+    update(alarms).where(_IS_OPEN_ONE).values(_CLOSED).returning(*_STORED.columns)
+)
 _LIST = Statement(_NEWEST_FIRST)
 _LIST_NOT_CLOSED = Statement(_NEWEST_FIRST.where(NOT_CLOSED))
 _LIST_IN = {
@@ -95,7 +104,7 @@ class AlarmTable:
             alarm: The alarm; its facts and its last time replace those of the open one.
             counts: Whether its count is added to that of the open one.
         """
-        parameters = _ROW.parameters(alarm)
+        parameters = _STORED.parameters(alarm)
         repeated = parameters if counts else {**parameters, "count": 0}
         if not self._change(_REPEAT, **repeated):
             self._change(_ADD, **parameters)
@@ -153,7 +162,7 @@ class AlarmTable:
 
     def _change(self, statement: Statement, **parameters: object) -> bool:
         """Runs a statement that changes one alarm or none; whether it did."""
-        changed = _ROW.read_one(self._executor.one(statement, **parameters))
+        changed = _STORED.read_one(self._executor.one(statement, **parameters))
         if changed is not None:
             self._notes.note(EventKind.ALARM, changed)
         return changed is not None

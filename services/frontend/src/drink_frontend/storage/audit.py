@@ -15,14 +15,18 @@ from drink_frontend.domain.events import (
     account_subject,
     item_subject,
 )
+from drink_frontend.storage.accounts import shown_name
 from drink_frontend.storage.alarms import AlarmTable
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement
 from drink_frontend.storage.tables import audit
 
-_RECORD_ROW = RowMapping(AuditRecord, audit)
+_WRITTEN = RowMapping(AuditRecord, audit)
+_SHOWN = RowMapping(
+    AuditRecord, audit, actor=shown_name(audit.c.actor), account=shown_name(audit.c.account)
+)
 _RECORD = (
-    _RECORD_ROW.select()
+    _SHOWN.select()
     .where(audit.c.sequence < bindparam("before"))
     .order_by(audit.c.sequence.desc())
     .limit(bindparam("limit"))
@@ -35,7 +39,7 @@ _LIST = Statement(_RECORD)
 _LIST_KIND = Statement(_RECORD.where(_IS_KIND))
 _LIST_DROP = Statement(_OF_DROP)
 _LIST_DROP_KIND = Statement(_OF_DROP.where(_IS_KIND))
-_ADD = Statement(_RECORD_ROW.insert())
+_ADD = Statement(_WRITTEN.insert())
 
 
 class AuditTable:
@@ -56,7 +60,7 @@ class AuditTable:
 
     def add(self, record: AuditRecord) -> None:
         """Stores a record, and the alarm that it raises."""
-        self._executor.run(_ADD, **_RECORD_ROW.parameters(record))
+        self._executor.run(_ADD, **_WRITTEN.parameters(record))
         self._note(record)
         if record.kind in RAISED_BY:
             alarm = raised_by(record)
@@ -96,8 +100,8 @@ class AuditTable:
         )
         wanted = set(kinds)
         if not wanted:
-            return [_RECORD_ROW.read(row) for row in self._executor.all(everything, **parameters)]
+            return [_SHOWN.read(row) for row in self._executor.all(everything, **parameters)]
         # One query for each kind, so that each uses the index even if the kind is rare.
         by_kind = [self._executor.all(one_kind, kind=kind.value, **parameters) for kind in wanted]
         newest_first = merge(*by_kind, key=lambda row: -int(row[-1]))
-        return [_RECORD_ROW.read(row) for row in islice(newest_first, limit)]
+        return [_SHOWN.read(row) for row in islice(newest_first, limit)]

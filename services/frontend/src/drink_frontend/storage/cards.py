@@ -18,7 +18,7 @@ _GET = Statement(_CARD.select().where(cards.c.digest == bindparam("digest")))
 _HOLDER = Statement(
     union_all(
         select(*ACCOUNT.columns)
-        .join(cards, cards.c.account == accounts.c.name)
+        .join(cards, cards.c.account == accounts.c.id)
         .where(cards.c.digest == bindparam("digest")),
         ACCOUNT.select().where(accounts.c.ibutton_digest == bindparam("digest")),
     )

@@ -21,8 +21,8 @@ class ChangeSet:
     Attributes:
         drops: Drops as they were committed, by their ids; None where only the id is known.
         machines: Names of machines, those of changed slots included.
-        accounts: Accounts as they were committed, by their names; None where only that is known.
-        revoked: Names of accounts of which a token, password or iButton may have become invalid.
+        accounts: Accounts as they were committed, by their ids; None where only that is known.
+        revoked: Ids of accounts of which a token, password or iButton may have become invalid.
         elsewhere: Whether another process may have changed anything.
         notes: What a unit of work notes for its events.
         events: The events of units of work that were added.

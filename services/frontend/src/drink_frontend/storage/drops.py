@@ -10,6 +10,7 @@ from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import MS_MIN, Drop, DropSelection
 from drink_frontend.domain.events import EventKind
+from drink_frontend.storage.accounts import shown_name
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
@@ -25,10 +26,11 @@ from drink_frontend.storage.tables import DROP_MOVES, IS_LISTED, IS_OPEN, drops,
 _REFUNDED = func.coalesce(
     select(refunds.c.amount).where(refunds.c.drop_id == drops.c.id).scalar_subquery(), constant(0)
 )
-_DROP_ROW = RowMapping(Drop, drops, refunded=_REFUNDED)
+_NAMES = {"buyer": shown_name(drops.c.account), "decider": shown_name(drops.c.decided_by)}
+_DROP_ROW = RowMapping(Drop, drops, refunded=_REFUNDED, **_NAMES)
 _DROP = _DROP_ROW.select()
 # Only settled drops are refunded, so that a drop in the queue needs no look at the refunds.
-_OPEN_DROP = RowMapping(Drop, drops, refunded=constant(0)).select()
+_OPEN_DROP = RowMapping(Drop, drops, refunded=constant(0), **_NAMES).select()
 _BUSY = drops.alias("busy")
 _BEFORE = drops.c.sequence < bindparam("before")
 _STATES = OneOf(drops.c.state, State, "state")
@@ -257,6 +259,9 @@ class DropTable:
         if waits_again:
             # The machine's queue has one more drop to dispatch.
             self._touched.machines.add(moved.machine)
+        if decided_by is not None:
+            # With the name of who decided it.
+            moved = _DROP_ROW.read_one(self._executor.one(_GET, id=drop.id)) or moved
         self._touched.drops[drop.id] = moved
         self._touched.notes.note(EventKind.DROP, moved)
         return moved

@@ -2,20 +2,22 @@
 
 A batch is a list of `[kind, actor, state]`; the state is an object with a field for each visible
 field of the domain's class. What is hidden is not stored: password hashes, ids of holds, tokens.
+Nor are names of accounts, which change and are erased: the states refer to accounts by ids, and
+`named` adds the present names to what was read.
 Rows outlive an upgrade: a field that a row lacks has the default of its class, and one that the
 class lacks is ignored.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any, get_type_hints
 
 from drink_frontend.domain.alarms import Alarm
 from drink_frontend.domain.drop import State as DropState
-from drink_frontend.domain.entities import Account, AuditRecord, Drop, Machine, Slot
+from drink_frontend.domain.entities import ID_BEGINS, Account, AuditRecord, Drop, Machine, Slot
 from drink_frontend.domain.events import Event, EventKind, State
 from drink_frontend.domain.items import Item
 from drink_frontend.domain.pictures import Picture
@@ -45,14 +47,24 @@ HIDDEN: Mapping[type, Mapping[str, Any]] = {
         "epoch": None,
         "journal_id": None,
         "revision": 0,
+        "buyer": "",
+        "decider": None,
     },
-    Account: {"password_hash": None},
+    Account: {"name": "", "password_hash": None},
     Machine: {"epoch": 0, "journal_id": None, "journal_sequence": 0, "slots": ()},
     # Evidence of an agent is stored once, so that what one stolen token can store stays bounded.
     Alarm: {"facts": {}},
     AuditRecord: {"sequence": 0, "facts": {}},
 }
 """Fields that are not stored, with the value that each has when a batch is read."""
+
+_REFERENCES: Mapping[type, Mapping[str, str]] = {
+    Drop: {"buyer": "account", "decider": "decided_by"},
+    Account: {"name": "id"},
+    AuditRecord: {"actor": "actor"},
+    Alarm: {"acknowledged_by": "acknowledged_by", "closed_by": "closed_by"},
+}
+"""Fields with a name for people, and the field with the id of whose name it is."""
 
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=asdict).encode
 
@@ -124,3 +136,28 @@ def outcomes(text: str) -> tuple[Drop, ...]:
             assert isinstance(drop, Drop)
             found.append(drop)
     return tuple(found)
+
+
+def accounts_of(events: Sequence[Event]) -> set[str]:
+    """The ids of users whose names `named` adds."""
+    found = {event.actor for event in events}
+    for event in events:
+        fields_of = _REFERENCES.get(type(event.state), {})
+        found |= {getattr(event.state, field) for field in fields_of.values()}
+    return {each for each in found if each is not None and each.startswith(ID_BEGINS)}
+
+
+def named(event: Event, names: Mapping[str, str]) -> Event:
+    """The event with the names of these accounts, for people.
+
+    Whose name is not among them has its id in its place, as after it was erased.
+    """
+    state = event.state
+    shown = {
+        field: names.get(whose, whose)
+        for field, source in _REFERENCES.get(type(state), {}).items()
+        if (whose := getattr(state, source)) is not None
+    }
+    actor = None if event.actor is None else names.get(event.actor, event.actor)
+    changed: Any = replace(state, **shown) if shown else state
+    return replace(event, state=changed, actor=actor)

@@ -2,18 +2,19 @@
 
 Writers take turns, on both engines, so that a row with a lower sequence never becomes visible after
 one with a higher sequence: who has read up to a row has missed nothing before it. The newest row is
-never deleted, so that sequences are not reused.
+never deleted, so that sequences are not reused. Batches refer to accounts by ids, and are read with
+the present names.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.events import Event, EventBatch
-from drink_frontend.storage.event_codec import decode, encode, outcomes
+from drink_frontend.storage.event_codec import accounts_of, decode, encode, named, outcomes
 from drink_frontend.storage.statements import NOTHING, Executor, Row, Statement
-from drink_frontend.storage.tables import event_log, events
+from drink_frontend.storage.tables import accounts, event_log, events
 
 _BATCH = select(events.c.sequence, events.c.at_ms, events.c.changes)
 _OLDEST_FIRST = events.c.sequence
@@ -43,6 +44,13 @@ _TIMES = Statement(
 )
 _REMOVE = Statement(delete(events).where(events.c.sequence <= bindparam("sequence")))
 _MARK = Statement(select(event_log.c.mark))
+_NAMES_AT_ONCE = 20
+_IDS = tuple(f"id_{number}" for number in range(_NAMES_AT_ONCE))
+_NAMES = Statement(
+    select(accounts.c.id, accounts.c.name).where(
+        accounts.c.id.in_([bindparam(name) for name in _IDS]), accounts.c.name.is_not(None)
+    )
+)
 _SET_MARK = Statement(update(event_log).values(mark=bindparam("new_mark")))
 
 
@@ -65,7 +73,7 @@ class EventTable:
     def get(self, sequence: int) -> EventBatch | None:
         """One batch, if it is kept."""
         row = self._executor.one(_GET, sequence=sequence)
-        return None if row is None else _batch(row)
+        return None if row is None else self._read([row])[0]
 
     def newest(self) -> EventBatch:
         """The newest batch; there always is one."""
@@ -83,7 +91,7 @@ class EventTable:
 
     def after(self, sequence: int, limit: int) -> Sequence[EventBatch]:
         """The first `limit` batches after a sequence, oldest first."""
-        return [_batch(row) for row in self._executor.all(_AFTER, sequence=sequence, limit=limit)]
+        return self._read(self._executor.all(_AFTER, sequence=sequence, limit=limit))
 
     def before(self, sequence: int, limit: int) -> Sequence[EventBatch]:
         """The last `limit` batches before a sequence, newest first."""
@@ -125,7 +133,21 @@ class EventTable:
         """Gives the database another mark, so that all cursors of before are refused."""
         self._executor.run(_SET_MARK, new_mark=mark)
 
+    def _read(self, rows: Sequence[Row]) -> Sequence[EventBatch]:
+        """The batches of rows, with the present names of accounts."""
+        stored = [decode(changes) for _, _, changes in rows]
+        names = self._names(accounts_of([event for events_ in stored for event in events_]))
+        return [
+            EventBatch(sequence, at_ms, tuple(named(event, names) for event in of), len(changes))
+            for (sequence, at_ms, changes), of in zip(rows, stored, strict=True)
+        ]
 
-def _batch(row: Row) -> EventBatch:
-    sequence, at_ms, changes = row
-    return EventBatch(sequence, at_ms, decode(changes), len(changes))
+    def _names(self, ids: Iterable[str]) -> Mapping[str, str]:
+        wanted = list(ids)
+        names: dict[str, str] = {}
+        for first in range(0, len(wanted), _NAMES_AT_ONCE):
+            some = wanted[first : first + _NAMES_AT_ONCE]
+            some += some[-1:] * (_NAMES_AT_ONCE - len(some))
+            parameters = dict(zip(_IDS, some, strict=True))
+            names.update(dict(self._executor.all(_NAMES, **parameters)))
+        return names

@@ -9,7 +9,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from drink_frontend.domain.entities import ALL_ENTRIES, EntrySelection, LedgerEntry
 from drink_frontend.domain.events import EventKind, account_subject
 from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind
-from drink_frontend.storage.accounts import ACCOUNT
+from drink_frontend.storage.accounts import ACCOUNT, shown_name
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
@@ -24,8 +24,8 @@ from drink_frontend.storage.tables import IS_GRANT, accounts, drops, refunds, tr
 
 _TRANSFER = RowMapping(Transfer, transfers)
 _ADD = Statement(_TRANSFER.insert())
-_IS_DEBIT = accounts.c.name == bindparam("debit_account")
-_IS_CREDIT = accounts.c.name == bindparam("credit_account")
+_IS_DEBIT = accounts.c.id == bindparam("debit_account")
+_IS_CREDIT = accounts.c.id == bindparam("credit_account")
 _CHANGE_BALANCES = Statement(
     update(accounts)
     .where(_IS_DEBIT | _IS_CREDIT)
@@ -68,11 +68,11 @@ def _side(own: ColumnElement[str], other: ColumnElement[str], sign: int) -> Sele
             transfers.c.id,
             transfers.c.kind,
             (transfers.c.amount * constant(sign)).label("credits"),
-            other.label("counterpart"),
+            shown_name(other).label("counterpart"),
             # A refund's transfer names its drop in the refund.
             func.coalesce(transfers.c.drop_id, refunds.c.drop_id).label("drop_id"),
             transfers.c.created_ms,
-            transfers.c.actor,
+            shown_name(transfers.c.actor).label("actor"),
             transfers.c.reason,
             drops.c.item,
         )
@@ -126,11 +126,11 @@ class LedgerTable:
         assert len(changed) == 2, "no such account"
         notes = self._touched.notes
         for account in map(ACCOUNT.read, changed):
-            self._touched.accounts[account.name] = account
+            self._touched.accounts[account.id] = account
             if account.kind is AccountKind.USER:
                 notes.note(EventKind.CREDITS, account)
                 if transfer.actor is not None:
-                    notes.acted(transfer.actor, account_subject(account.name))
+                    notes.acted(transfer.actor, account_subject(account.id))
 
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
         """The MOVE of that request, if there is one."""

@@ -9,6 +9,7 @@ from drink_frontend.domain.entities import Slot
 from drink_frontend.domain.events import EventKind
 from drink_frontend.domain.movements import ALL_MOVEMENTS, MovementSelection, StockMovement
 from drink_frontend.domain.stock import MovementKind
+from drink_frontend.storage.accounts import shown_name
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, OneOf, Statement
@@ -16,6 +17,7 @@ from drink_frontend.storage.tables import slots, stock_movements
 
 _MOVEMENT = RowMapping(StockMovement, stock_movements)
 _SLOT = RowMapping(Slot, slots)
+_SHOWN = RowMapping(StockMovement, stock_movements, actor=shown_name(stock_movements.c.actor))
 _NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("slot"))
 _ADJUST = Statement(
     update(slots)
@@ -56,9 +58,9 @@ def _newest_first(selected: Select[tuple[object, ...]]) -> Statement:
     )
 
 
-_LIST = _newest_first(_MOVEMENT.select())
+_LIST = _newest_first(_SHOWN.select())
 _LIST_SLOT = _newest_first(
-    _MOVEMENT.select().where(
+    _SHOWN.select().where(
         stock_movements.c.machine == bindparam("machine"),
         stock_movements.c.slot == bindparam("slot"),
     )
@@ -107,7 +109,10 @@ class StockTable:
     def list(
         self, before: int | None, limit: int, selection: MovementSelection = ALL_MOVEMENTS
     ) -> Sequence[StockMovement]:
-        """Up to `limit` selected movements with a sequence below `before`, newest first."""
+        """Up to `limit` selected movements with a sequence below `before`, newest first.
+
+        Their actors are read by their names, for people.
+        """
         parameters: dict[str, object] = {
             "before": SEQUENCE_MAX if before is None else before,
             "limit": limit,
@@ -120,4 +125,4 @@ class StockTable:
         else:
             machine, number = selection.slot
             rows = self._executor.all(_LIST_SLOT, machine=machine, slot=number, **parameters)
-        return [_MOVEMENT.read(row) for row in rows]
+        return [_SHOWN.read(row) for row in rows]

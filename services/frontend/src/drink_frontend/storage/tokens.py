@@ -26,7 +26,7 @@ _HOLDER = Statement(
     union_all(
         *(
             select(*ACCOUNT.columns, _SCOPE_OF[table], table.c.used_ms)
-            .join(table, table.c.account == accounts.c.name)
+            .join(table, table.c.account == accounts.c.id)
             .where(table.c.digest == bindparam("digest"), table.c.expires_ms > bindparam("now_ms"))
             for table in _TABLES
         )

@@ -20,7 +20,7 @@ LINES_MAX = 100
 
 _QUERIES = {
     "1: the totals of account {} do not follow from its transfers": """
-        SELECT accounts.name FROM accounts LEFT JOIN (
+        SELECT accounts.id FROM accounts LEFT JOIN (
             SELECT account, SUM(owed) AS owed, SUM(paid) AS paid,
                 SUM(promised) AS promised, SUM(received) AS received
             FROM (
@@ -39,7 +39,7 @@ _QUERIES = {
                 FROM transfers AS hold WHERE kind = 'HOLD' AND NOT EXISTS
                     (SELECT 1 FROM transfers WHERE resolves IS NOT NULL AND resolves = hold.id)
             ) AS sides GROUP BY account
-        ) AS sums ON sums.account = accounts.name
+        ) AS sums ON sums.account = accounts.id
         WHERE accounts.debits_pending <> COALESCE(sums.owed, 0)
             OR accounts.debits_posted <> COALESCE(sums.paid, 0)
             OR accounts.credits_pending <> COALESCE(sums.promised, 0)
@@ -153,8 +153,10 @@ _REMARKS = {
         JOIN accounts AS other ON lower(one.name) = lower(other.name) AND one.name < other.name
         ORDER BY one.name, other.name""",
     "the request_id {} gave or took credits {} times, by {} and {}: see whether all were meant": """
-        SELECT request_id, COUNT(*), MIN(actor), MAX(actor) FROM transfers
-        WHERE kind = 'MOVE' AND (debit_account = 'funding' OR credit_account = 'funding')
+        SELECT request_id, COUNT(*), MIN(COALESCE(accounts.name, actor)),
+            MAX(COALESCE(accounts.name, actor))
+        FROM transfers LEFT JOIN accounts ON accounts.id = actor
+        WHERE transfers.kind = 'MOVE' AND (debit_account = 'funding' OR credit_account = 'funding')
         GROUP BY request_id HAVING COUNT(*) > 1 ORDER BY request_id""",
 }
 """The remark for each row that a query returns."""
@@ -172,13 +174,13 @@ _OWED = """
             SELECT credit_account, sequence, amount
             FROM transfers WHERE kind IN ('MOVE', 'POST')
         ) AS changes
-    ) AS history JOIN accounts ON accounts.name = account
+    ) AS history JOIN accounts ON accounts.id = account
     WHERE available < 0 AND change < 0 AND accounts.kind <> 'FUNDING'
     ORDER BY account, sequence"""
 _LIMIT_RECORDS = """
     SELECT account, facts FROM audit
     WHERE kind = 'ACCOUNT_CHANGED' AND facts LIKE '%"credit_limit"%' ORDER BY sequence"""
-_LIMITS = "SELECT name, credit_limit FROM accounts"
+_LIMITS = "SELECT id, credit_limit FROM accounts"
 _HISTORIES = """
     SELECT drops.id, drops.state, drops.cause, drops.price, audit.facts FROM drops
     LEFT JOIN audit ON audit.drop_id = drops.id AND audit.kind = 'DROP_MOVED'

@@ -19,7 +19,7 @@ _TRANSFERS = "SELECT kind, debit_account, credit_account, amount FROM transfers 
 
 _PRESENT = {
     "drop": "SELECT id, state, cause, decided_by, settled_ms FROM drops",
-    "account": """SELECT name, admin, closed, credit_limit, debits_pending,
+    "account": """SELECT id, admin, closed, credit_limit, debits_pending,
         credits_posted - debits_posted FROM accounts WHERE kind = 'USER'""",
     "machine": """SELECT name, display_name, location, enabled, reach, temperature_celsius,
         reach_ms, temperature_ms, agent_version, firmware_version FROM machines""",
@@ -105,7 +105,7 @@ def check_events(query: Query) -> Iterator[str]:
 
 def _name(kind: str, state: Mapping[str, Any]) -> str:
     match kind:
-        case "drop":
+        case "drop" | "account":
             return str(state["id"])
         case "slot":
             return f"{state['machine']}/{state['number']}"

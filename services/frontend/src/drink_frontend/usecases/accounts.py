@@ -16,7 +16,10 @@ from drink_frontend.domain.entities import (
     Proof,
 )
 from drink_frontend.domain.errors import (
+    AccountErasedError,
     AccountNotFoundError,
+    AccountNotSettledError,
+    AccountOpenError,
     AlreadyExistsError,
     FieldInvalidError,
     KioskRequiredError,
@@ -187,7 +190,7 @@ class Accounts:
         """
         check_password(new, "new_password")
         await self.login_password(caller.name, old, origin)
-        return await self.change(caller.name, caller.name, password=new)
+        return await self.change(caller.id, caller.id, password=new)
 
     async def get(self, caller: Account, name: str) -> Account:
         """The caller's account; any account for an administrator.
@@ -263,30 +266,35 @@ class Accounts:
             "admin": admin,
         }
 
+        account_id = self._randomness.account_id()
+
         def create(tx: Transaction) -> Account:
             self._check_no_card(tx, ibutton)
             earlier = tx.accounts.find(name) if readmit else None
             if earlier is not None and earlier.closed:
                 tx.accounts.readmit(
-                    earlier.name,
+                    earlier.id,
                     now_ms,
                     admin=admin,
                     password_hash=password_hash,
                     ibutton_digest=ibutton_digest,
                 )
-                tx.tokens.remove_all(earlier.name)
-                tx.cards.remove_all(earlier.name)
-                tx.preferences.remove(earlier.name)
+                _remove_belongings(tx, earlier.id)
                 facts = {"readmitted": True, **given, **_limited(tx, 0)}
-                _audit(tx, actor, earlier.name, now_ms, facts)
-                return user(tx, earlier.name)
+                _audit(tx, actor, earlier.id, now_ms, facts)
+                return user(tx, earlier.id)
             tx.accounts.add(
-                name, AccountKind.USER, now_ms, admin=admin, password_hash=password_hash
+                account_id,
+                AccountKind.USER,
+                now_ms,
+                name=name,
+                admin=admin,
+                password_hash=password_hash,
             )
             if ibutton_digest is not None:
-                tx.accounts.update(name, ibutton_digest=ibutton_digest)
-            _audit(tx, actor, name, now_ms, {"created": True, **given})
-            return user(tx, name)
+                tx.accounts.update(account_id, ibutton_digest=ibutton_digest)
+            _audit(tx, actor, account_id, now_ms, {"created": True, **given})
+            return user(tx, account_id)
 
         return await self._storage.write(create)
 
@@ -295,6 +303,7 @@ class Accounts:
         actor: str,
         name: str,
         *,
+        new_name: str | None = None,
         password: str | None = None,
         ibutton: str | None = None,
         no_ibutton: bool = False,
@@ -311,6 +320,7 @@ class Accounts:
         Args:
             actor: Who changes it, for the audit log.
             name: The account.
+            new_name: With which it logs in from now on. Its logins and tokens stay valid.
             password: With which it logs in.
             ibutton: With which it logs in.
             no_ibutton: Whether its iButton is taken away.
@@ -322,10 +332,13 @@ class Accounts:
 
         Raises:
             LastAdministratorError: no administrator would be left.
-            FieldInvalidError: the password, iButton or limit is invalid.
+            FieldInvalidError: the new name, password, iButton or limit is invalid.
             AccountNotFoundError: there is no such user.
-            AlreadyExistsError: the iButton is taken.
+            AccountErasedError: its name was erased.
+            AlreadyExistsError: the new name or the iButton is taken.
         """
+        if new_name is not None:
+            check_account(new_name, "new_name")
         if credit_limit is not None:
             check_range(credit_limit, "credit_limit", 0, CREDITS_MAX)
         password_hash = await self._hash(password)
@@ -336,6 +349,8 @@ class Accounts:
             "ibutton": ibutton,
             "admin": admin,
             "closed": closed,
+            # A record never changes, so that it must not hold a name that can be erased.
+            "renamed": None if new_name is None else True,
         }
         if no_ibutton:
             changes["ibutton"] = False
@@ -344,14 +359,18 @@ class Accounts:
         def change(tx: Transaction) -> Account:
             self._check_no_card(tx, ibutton)
             before = user(tx, name)
+            if before.is_erased:
+                raise AccountErasedError("the account was erased")
             if (admin is False or closed) and not force:
                 check_administered(tx, before)
             changed = no_ibutton or ibutton_digest is not None
-            if changed and not _owns(tx, before.name, ibutton_digest):
-                tx.tokens.remove_all(before.name, Proof.IBUTTON)
-                tx.accounts.remove_ibutton(before.name)
+            if changed and not _owns(tx, before.id, ibutton_digest):
+                tx.tokens.remove_all(before.id, Proof.IBUTTON)
+                tx.accounts.remove_ibutton(before.id)
+            if new_name is not None:
+                tx.accounts.rename(before.id, new_name)
             tx.accounts.update(
-                before.name,
+                before.id,
                 password_hash=password_hash,
                 ibutton_digest=ibutton_digest,
                 admin=admin,
@@ -359,18 +378,54 @@ class Accounts:
                 credit_limit=credit_limit,
             )
             if password is not None or closed:
-                tx.tokens.remove_all(before.name)
-            _audit(tx, actor, before.name, now_ms, {**changes, **_limited(tx, credit_limit)})
-            return user(tx, before.name)
+                tx.tokens.remove_all(before.id)
+            _audit(tx, actor, before.id, now_ms, {**changes, **_limited(tx, credit_limit)})
+            return user(tx, before.id)
 
         return await self._storage.write(change)
 
-    async def open_drops(self, name: str) -> Sequence[Drop]:
+    async def open_drops(self, account_id: str) -> Sequence[Drop]:
         """The newest drops of an account that have no final outcome, OPEN_DROPS_MAX at most."""
         selection = DropSelection(
-            account=name, states=tuple(state for state in State if not state.final)
+            account=account_id, states=tuple(state for state in State if not state.final)
         )
         return await self._storage.read(lambda tx: tx.drops.list(selection, None, OPEN_DROPS_MAX))
+
+    async def erase(self, actor: str, name: str) -> Account:
+        """Erases the name, credentials and cards of a closed account; the books stay.
+
+        The name can be given to somebody else, who has another id and so none of the books.
+
+        Args:
+            actor: Who erases, for the audit log.
+            name: The account.
+
+        Returns:
+            The account, with its id in place of its name.
+
+        Raises:
+            AccountNotFoundError: there is no such user.
+            AccountOpenError: it is not closed.
+            AccountNotSettledError: it owns, owes or holds credits.
+        """
+        now_ms = self._clock.now_ms()
+
+        def erase(tx: Transaction) -> Account:
+            account = user(tx, name)
+            if account.is_erased:
+                return account
+            if not account.closed:
+                raise AccountOpenError("the account is not closed")
+            if account.posted or account.held:
+                raise AccountNotSettledError(
+                    "the account has credits", posted=account.posted, held=account.held
+                )
+            tx.accounts.erase(account.id)
+            _remove_belongings(tx, account.id)
+            _audit(tx, actor, account.id, now_ms, {"erased": True, **_limited(tx, 0)})
+            return user(tx, account.id)
+
+        return await self._storage.write(erase)
 
     def _check_no_card(self, tx: Transaction, ibutton: str | None) -> None:
         """Raises AlreadyExistsError if the iButton is a card of an account, whose it stays."""
@@ -383,13 +438,20 @@ class Accounts:
         return None if password is None else await self._hasher.hash(check_password(password))
 
 
-def _owns(tx: Transaction, name: str, ibutton_digest: str | None) -> bool:
+def _owns(tx: Transaction, account_id: str, ibutton_digest: str | None) -> bool:
     owner = None if ibutton_digest is None else tx.accounts.by_ibutton(ibutton_digest)
-    return owner is not None and owner.name == name
+    return owner is not None and owner.id == account_id
 
 
 def _holder(chip_digest: str, tx: Transaction) -> Account | None:
     return tx.cards.holder(chip_digest)
+
+
+def _remove_belongings(tx: Transaction, account_id: str) -> None:
+    """Removes what an account has beside its row and its books."""
+    tx.tokens.remove_all(account_id)
+    tx.cards.remove_all(account_id)
+    tx.preferences.remove(account_id)
 
 
 def _limited(tx: Transaction, credit_limit: int | None) -> dict[str, int]:
@@ -400,7 +462,7 @@ def _limited(tx: Transaction, credit_limit: int | None) -> dict[str, int]:
 
 
 def _audit(
-    tx: Transaction, actor: str, name: str, now_ms: int, changes: dict[str, str | int | None]
+    tx: Transaction, actor: str, account_id: str, now_ms: int, changes: dict[str, str | int | None]
 ) -> None:
     # Of a secret, only the fact that it was set is recorded.
     facts = {
@@ -408,4 +470,6 @@ def _audit(
         for field, value in changes.items()
         if value is not None
     }
-    tx.audit.add(AuditRecord(AuditKind.ACCOUNT_CHANGED, now_ms, actor, account=name, facts=facts))
+    tx.audit.add(
+        AuditRecord(AuditKind.ACCOUNT_CHANGED, now_ms, actor, account=account_id, facts=facts)
+    )

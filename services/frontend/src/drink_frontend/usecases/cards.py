@@ -86,11 +86,11 @@ class Cards:
                 raise CardKeyUnavailableError("other cards were added with another key")
             for each in digests:
                 if (holder := tx.cards.holder(each)) is not None:
-                    whose = "the account" if holder.name == account.name else "another account"
+                    whose = "the account" if holder.id == account.id else "another account"
                     raise AlreadyExistsError(f"{whose} has this card")
-            if len(tx.cards.list(account.name)) >= CARDS_MAX:
+            if len(tx.cards.list(account.id)) >= CARDS_MAX:
                 raise TooManyCardsError("the account has too many cards", cards_max=CARDS_MAX)
-            card = Card(digests[0], account.name, kind, len(number), label or None, now_ms)
+            card = Card(digests[0], account.id, kind, len(number), label or None, now_ms)
             tx.cards.add(card, key.id)
             self._audit(tx, actor, card, "card_added")
             return card
@@ -105,7 +105,7 @@ class Cards:
             AccountNotFoundError: there is no such user.
         """
         return await self._storage.read(
-            lambda tx: tx.cards.list(user_shown(tx, caller, name, "cards").name)
+            lambda tx: tx.cards.list(user_shown(tx, caller, name, "cards").id)
         )
 
     async def remove(self, caller: Account, name: str, card_id: str) -> None:
@@ -119,12 +119,12 @@ class Cards:
 
         def remove(tx: Transaction) -> None:
             account = user_shown(tx, caller, name, "cards")
-            card = next((each for each in tx.cards.list(account.name) if each.id == card_id), None)
+            card = next((each for each in tx.cards.list(account.id) if each.id == card_id), None)
             if card is None:
                 raise CardNotFoundError("no such card")
             tx.cards.remove(card)
-            tx.tokens.remove_all(account.name, Proof.CARD)
-            self._audit(tx, caller.name, card, "card_removed")
+            tx.tokens.remove_all(account.id, Proof.CARD)
+            self._audit(tx, caller.id, card, "card_removed")
 
         await self._storage.write(remove)
 

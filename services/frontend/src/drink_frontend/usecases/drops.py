@@ -280,7 +280,7 @@ class Drops:
             DropNotFoundError: the request has made no drop so far.
         """
         check_request_id(request_id)
-        found = await self._storage.read(lambda tx: tx.drops.by_request(caller.name, request_id))
+        found = await self._storage.read(lambda tx: tx.drops.by_request(caller.id, request_id))
         return drop_shown(caller, found)
 
     async def records(self, drop_id: str, limit: int) -> Sequence[AuditRecord]:
@@ -325,7 +325,7 @@ class Drops:
         def read(tx: Transaction) -> Sequence[Drop]:
             if selection.account is None:
                 return tx.drops.list(selection, before, limit)
-            whose = user_shown(tx, caller, selection.account, "drops").name
+            whose = user_shown(tx, caller, selection.account, "drops").id
             return tx.drops.list(replace(selection, account=whose), before, limit)
 
         return await self._storage.read(read)
@@ -338,7 +338,7 @@ class Drops:
             DropNotCancellableError: it has been dispatched.
             RateLimitedError: the account cancelled too many drops in a short time.
         """
-        if wait_s := self._cancels.take_if_free(caller.name, self._clock.monotonic()):
+        if wait_s := self._cancels.take_if_free(caller.id, self._clock.monotonic()):
             raise RateLimitedError("too many cancellations", retry_after_seconds=math.ceil(wait_s))
         now_ms = self._clock.now_ms()
 
@@ -347,7 +347,7 @@ class Drops:
             if drop.cause is Cause.CANCELLED:
                 return drop
             answer = advance(
-                tx, drop, DropEvent.CANCEL, Cause.CANCELLED, actor=caller.name, now_ms=now_ms
+                tx, drop, DropEvent.CANCEL, Cause.CANCELLED, actor=caller.id, now_ms=now_ms
             )
             if answer.verdict is Verdict.REFUSED:
                 raise DropNotCancellableError(f"the drop is {drop.state}")
@@ -424,7 +424,7 @@ class Drops:
             self._clock.now_ms(),
         )
         drop = await self._storage.write(refunding.carry_out)
-        log.info("drop_refunded", drop_id=drop.id, actor=caller.name, credits=drop.refunded)
+        log.info("drop_refunded", drop_id=drop.id, actor=caller.id, credits=drop.refunded)
         return drop
 
     async def report(self, caller: Account, report: Report) -> Drop:

@@ -64,7 +64,7 @@ class EventSelection:
     Attributes:
         kinds: Of these kinds; empty for all that the viewer may see.
         machine: About this machine; None for all.
-        account: About this account; None for all.
+        account: About the account of this name or id; None for all.
     """
 
     kinds: frozenset[EventKind] = frozenset()
@@ -322,7 +322,7 @@ class _Reader:
             and batch.sequence > self._start.newest
             and event.kind is EventKind.ACCOUNT
             and isinstance(state, Account)
-            and state.name == viewer.name
+            and state.id == viewer.id
             and not state.admin
         )
 
@@ -331,7 +331,7 @@ def _shown(event: Event, viewer: Account, selection: EventSelection) -> Event | 
     """The event as the viewer may see it; None if it is not for the viewer."""
     if not selection.matches(event):
         return None
-    if viewer.admin or (event.kind in OWNERS_KINDS and event.account == viewer.name):
+    if viewer.admin or (event.kind in OWNERS_KINDS and event.account == viewer.id):
         return event
     # Who bought from a slot is nobody else's business.
     return replace(event, actor=None) if event.kind in PUBLIC_KINDS else None
@@ -342,7 +342,11 @@ def _check_rights(viewer: Account, selection: EventSelection) -> None:
         return
     if not selection.kinds <= PUBLIC_KINDS | OWNERS_KINDS:
         raise AdminRequiredError("only administrators see events of this kind")
-    if selection.account is not None and selection.account.lower() != viewer.name.lower():
+    if (
+        selection.account is not None
+        and selection.account.lower() != viewer.name.lower()
+        and selection.account != viewer.id
+    ):
         raise NotOwnerError("only administrators see the events of others")
 
 
@@ -350,7 +354,7 @@ def _start(
     tx: Transaction, viewer: Account, selection: EventSelection, cursor: Cursor | None
 ) -> _Start:
     # Read in the snapshot of the newest batch: later changes of the rights are events after it.
-    present = tx.accounts.get(viewer.name)
+    present = tx.accounts.get(viewer.id)
     if present is None or present.closed:
         raise TokenInvalidError("the account is closed")
     _check_rights(present, selection)
@@ -360,9 +364,9 @@ def _start(
         named = tx.accounts.find(selection.account)
         if named is None or named.kind is not AccountKind.USER:
             raise AccountNotFoundError("no such account")
-        if not present.admin and named.name != present.name:
+        if not present.admin and named.id != present.id:
             raise NotOwnerError("only administrators see the events of others")
-        selection = replace(selection, account=named.name)
+        selection = replace(selection, account=named.id)
     mark, newest = tx.events.mark(), tx.events.newest()
     if cursor is None:
         cursor = Cursor(mark, newest.sequence, newest.at_ms, len(newest.events))

@@ -151,13 +151,13 @@ class Machines:
                 check_room(slot_named(tx, machine, number), available)
                 change = available - before.on_hand
                 counted = MovementKind.COUNTED
-                tx.stock.adjust(StockMovement(machine, number, counted, change, now_ms, actor.name))
+                tx.stock.adjust(StockMovement(machine, number, counted, change, now_ms, actor.id))
             after = slot_named(tx, machine, number)
             tx.audit.add(
                 AuditRecord(
                     AuditKind.STOCK_CHANGED,
                     now_ms,
-                    actor.name,
+                    actor.id,
                     machine=machine,
                     facts={"slot": number, "from": _terms(before), "to": _terms(after)},
                 )
@@ -350,7 +350,7 @@ class Machines:
         """
         if not actor.admin:
             raise AdminRequiredError("only administrators change stock")
-        adjusting = Adjusting(order, actor.name, self._clock.now_ms())
+        adjusting = Adjusting(order, actor.id, self._clock.now_ms())
         return await self._storage.write(adjusting.carry_out)
 
     async def stock_movements(

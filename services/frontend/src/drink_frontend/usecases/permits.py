@@ -37,7 +37,7 @@ class Permit:
     """The credential by which an account was authenticated.
 
     Attributes:
-        account: Name of the account.
+        account: Id of the account.
         token: Digest of the bearer token, if it was one.
         ibutton: Digest of the iButton or card, if it was one.
         password_hash: Hash of the password, if it was neither.
@@ -59,7 +59,7 @@ class Permit:
             account = tx.accounts.get(self.account)
             if account is not None and account.password_hash != self.password_hash:
                 return None
-        is_good = account is not None and not account.closed and account.name == self.account
+        is_good = account is not None and not account.closed and account.id == self.account
         return account if is_good else None
 
 

@@ -44,7 +44,7 @@ class DropOrder:
     """What a buyer asks for.
 
     Attributes:
-        account: The buyer.
+        account: Id of the buyer.
         request_id: Chosen by the buyer's side; names this purchase for ever.
         machine: Where.
         slot: Slot number.
@@ -130,7 +130,7 @@ class Placement:
             raise AccountClosedError("the account is closed")
         machine, slot, queue = self._open_slot(tx)
         self._check(tx, account, slot, queue)
-        drop = self._reserve(tx, slot)
+        drop = self._reserve(tx, account, slot)
         if drop.state is not State.RESERVED or queue.at_motor:
             return Placed(drop, is_new=True, behind=queue.at_motor)
         only = None if queue.length else drop
@@ -165,15 +165,15 @@ class Placement:
         return machine, slot, queue
 
     def _account(self, tx: Transaction) -> Account:
-        name, token = self.order.account, self.order.token
+        account_id, token = self.order.account, self.order.token
         if token is not None:
             bearer = tx.tokens.holder(token, self.now_ms)
-            if bearer is None or bearer.account.name != name or bearer.account.closed:
+            if bearer is None or bearer.account.id != account_id or bearer.account.closed:
                 raise TokenInvalidError("the token is not known")
             if bearer.is_used_before(self.now_ms):
                 tx.tokens.mark_used(token, bearer.scope, self.now_ms)
             return bearer.account
-        account = tx.accounts.get(name)
+        account = tx.accounts.get(account_id)
         if account is None or account.kind is not AccountKind.USER:
             raise AccountNotFoundError("no such account")
         return account
@@ -199,7 +199,7 @@ class Placement:
         if busy:
             raise MachineBusyError("too many drops wait for this machine")
 
-    def _reserve(self, tx: Transaction, slot: Slot) -> Drop:
+    def _reserve(self, tx: Transaction, account: Account, slot: Slot) -> Drop:
         """Adds the drop, holds its price, reserves its item and records that."""
         order, now_ms = self.order, self.now_ms
         drop = tx.drops.add(
@@ -217,6 +217,7 @@ class Placement:
                 cause=Cause.NONE,
                 created_ms=now_ms,
                 not_before_ms=now_ms + order.delay_s * 1000 if order.delay_s else None,
+                buyer=account.name,
             )
         )
         hold = Transfer(

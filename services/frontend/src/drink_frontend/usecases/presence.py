@@ -12,8 +12,9 @@ from functools import partial
 
 import structlog
 
-from drink_frontend.domain.entities import FrontendInstance, LinkOwnership, Reach
+from drink_frontend.domain.entities import LinkOwnership, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
+from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.domain.ports import Clock
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction

@@ -97,7 +97,7 @@ class Refunding:
 
     def _is_done(self, tx: Transaction, drop: Drop) -> bool:
         order, earlier = self.order, tx.refunds.get(drop.id)
-        made = tx.ledger.by_request(self.caller.name, order.request_id)
+        made = tx.ledger.by_request(self.caller.id, order.request_id)
         if made is not None:
             wanted = drop.price if order.credits_given is None else order.credits_given
             same = Refund(drop.id, made.id, wanted, order.restock)
@@ -131,7 +131,7 @@ class Refunding:
                 credit_account=drop.account,
                 amount=amount,
                 created_ms=self.now_ms,
-                actor=self.caller.name,
+                actor=self.caller.id,
                 request_id=order.request_id,
                 reason=order.reason,
             )
@@ -148,7 +148,7 @@ class Refunding:
         if slot is None or slot.item != drop.item:
             raise StockInvalidError("the slot has another item now")
         check_room(slot, slot.on_hand + 1)
-        if tx.stock.by_request(self.caller.name, self.order.request_id) is not None:
+        if tx.stock.by_request(self.caller.id, self.order.request_id) is not None:
             raise RequestIdReusedError("request_id was used for something else")
         returned = tx.stock.adjust(
             StockMovement(
@@ -157,7 +157,7 @@ class Refunding:
                 kind=MovementKind.RETURNED,
                 change=1,
                 at_ms=self.now_ms,
-                actor=self.caller.name,
+                actor=self.caller.id,
                 reason=self.order.reason,
                 drop_id=drop.id,
                 request_id=self.order.request_id,
@@ -175,7 +175,7 @@ class Refunding:
             AuditRecord(
                 kind=kind,
                 at_ms=self.now_ms,
-                actor=self.caller.name,
+                actor=self.caller.id,
                 drop_id=drop.id,
                 machine=drop.machine,
                 account=drop.account,

@@ -62,7 +62,7 @@ class Reporting:
             DrinkError: nothing was kept.
         """
         drop = drop_shown(self.caller, tx.drops.get(self.report.drop_id))
-        if drop.account != self.caller.name:
+        if drop.account != self.caller.id:
             raise NotOwnerError("only its buyer reports about a drop")
         if not drop.state.answered:
             raise DropUnderWayError(f"the drop is {drop.state}")
@@ -78,7 +78,7 @@ class Reporting:
             AuditRecord(
                 AuditKind.DROP_REPORTED,
                 self.now_ms,
-                self.caller.name,
+                self.caller.id,
                 drop_id=drop.id,
                 machine=drop.machine,
                 account=drop.account,

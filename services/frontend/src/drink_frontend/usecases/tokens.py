@@ -73,7 +73,7 @@ class Tokens:
         secret, now_ms = self._randomness.token(), self._clock.now_ms()
         token = AccessToken(
             digest=digest(secret),
-            account=account.name,
+            account=account.id,
             scope=scope,
             name=name or None,
             created_ms=now_ms,
@@ -123,7 +123,7 @@ class Tokens:
         now_ms = self._clock.now_ms()
 
         def read(tx: Transaction) -> Sequence[AccessToken]:
-            return tx.tokens.list(user_shown(tx, caller, name, "tokens").name, now_ms)
+            return tx.tokens.list(user_shown(tx, caller, name, "tokens").id, now_ms)
 
         return await self._storage.read(read)
 
@@ -132,7 +132,7 @@ class Tokens:
         now_ms = self._clock.now_ms()
 
         def end(tx: Transaction) -> None:
-            for token in tx.tokens.list(caller.name, now_ms):
+            for token in tx.tokens.list(caller.id, now_ms):
                 if token.digest == token_digest:
                     tx.tokens.remove(token)
 
@@ -171,18 +171,18 @@ class Tokens:
 
         def revoke(tx: Transaction) -> Sequence[AccessToken]:
             account = user_shown(tx, caller, name, "tokens")
-            ended = [token for token in tx.tokens.list(account.name, now_ms) if is_meant(token)]
+            ended = [token for token in tx.tokens.list(account.id, now_ms) if is_meant(token)]
             for token in ended:
                 tx.tokens.remove(token)
             # What users do with their own logins is not recorded: they could do it without end.
-            if ended and account.name != caller.name:
+            if ended and account.id != caller.id:
                 facts = {"tokens_revoked": [token.id for token in ended]}
                 tx.audit.add(
                     AuditRecord(
                         AuditKind.ACCOUNT_CHANGED,
                         now_ms,
-                        caller.name,
-                        account=account.name,
+                        caller.id,
+                        account=account.id,
                         facts=facts,
                     )
                 )

@@ -62,7 +62,7 @@ class Transfers:
 
         def read(tx: Transaction) -> Sequence[LedgerEntry]:
             account = user_shown(tx, caller, name, "entries")
-            return tx.ledger.entries(account.name, before, limit, selection)
+            return tx.ledger.entries(account.id, before, limit, selection)
 
         return await self._storage.read(read)
 
@@ -101,7 +101,7 @@ class Transfers:
         if credits_added == 0:
             raise FieldInvalidError("credits", "must not be 0")
         payer, payee = (None, name) if credits_added > 0 else (name, None)
-        order = _Order(actor.name, request_id, payer, payee, abs(credits_added), reason)
+        order = _Order(actor.id, request_id, payer, payee, abs(credits_added), reason)
         return await self._storage.write(self._movement(order))
 
     async def set_posted(
@@ -140,7 +140,7 @@ class Transfers:
         check_range(expected, "expected_posted_credits", -_POSTED_MAX, _POSTED_MAX)
         check_range(wanted, "posted_credits", expected - CREDITS_MAX, expected + CREDITS_MAX)
         payer, payee = (None, name) if wanted > expected else (name, None)
-        order = _Order(actor.name, request_id, payer, payee, abs(wanted - expected), reason)
+        order = _Order(actor.id, request_id, payer, payee, abs(wanted - expected), reason)
         move = self._movement(order, expected)
         return await self._storage.write(move)
 
@@ -174,9 +174,9 @@ class Transfers:
             RateLimitedError: the sender made too many transfers in a short time.
         """
         check_range(credits_sent, "credits", 1, CREDITS_MAX)
-        if wait_s := self._sent.take_if_free(sender.name, self._clock.monotonic()):
+        if wait_s := self._sent.take_if_free(sender.id, self._clock.monotonic()):
             raise RateLimitedError("too many transfers", retry_after_seconds=math.ceil(wait_s))
-        order = _Order(sender.name, request_id, sender.name, recipient, credits_sent, reason)
+        order = _Order(sender.id, request_id, sender.id, recipient, credits_sent, reason)
         return await self._storage.write(self._movement(order))
 
     def _movement(
@@ -197,7 +197,7 @@ class Transfers:
         def move(tx: Transaction) -> Account:
             names = (order.payer, order.payee)
             parties = [None if name is None else user(tx, name) for name in names]
-            debit, credit = (FUNDING_ACCOUNT if party is None else party.name for party in parties)
+            debit, credit = (FUNDING_ACCOUNT if party is None else party.id for party in parties)
             if debit == credit:
                 raise FieldInvalidError("recipient", "must be another account")
             transfer = Transfer(

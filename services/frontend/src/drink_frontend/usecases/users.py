@@ -16,7 +16,7 @@ from drink_frontend.storage.transaction import Transaction
 
 
 def user(tx: Transaction, name: str) -> Account:
-    """The user's account of a name, in any case of its letters.
+    """The user's account of a name, in any case of its letters, or of an id.
 
     Raises:
         AccountNotFoundError: there is no such user, or several differ in case and none is exact.
@@ -43,7 +43,7 @@ def user_shown(tx: Transaction, caller: Account, name: str, what: str) -> Accoun
     """
     if not caller.admin:
         account = tx.accounts.find(name)
-        if account is None or account.name != caller.name:
+        if account is None or account.id != caller.id:
             raise NotOwnerError(f"only administrators see others' {what}")
     return user(tx, name)
 
@@ -54,7 +54,7 @@ def drop_shown(caller: Account, drop: Drop | None) -> Drop:
     Raises:
         DropNotFoundError: there is none, or it is not the caller's, who is no administrator.
     """
-    if drop is None or (drop.account != caller.name and not caller.admin):
+    if drop is None or (drop.account != caller.id and not caller.admin):
         raise DropNotFoundError("no such drop")
     return drop
 
@@ -66,7 +66,7 @@ def check_administered(tx: Transaction, account: Account) -> None:
         LastAdministratorError: no other one is left, or none of the others can log in.
     """
     others = dict(tx.accounts.administrators())
-    logs_in = others.pop(account.name, None)
+    logs_in = others.pop(account.id, None)
     # An administrator without credentials does not replace one who can log in.
     if logs_in is not None and (not others or (logs_in and not any(others.values()))):
         raise LastAdministratorError(

@@ -24,15 +24,28 @@ from drink_frontend.storage.verify import remarks_on
 
 _SCRIPTS = Path(__file__).parent
 
+NEWEST = "head"
+"""The newest schema, as Alembic names it."""
 
-def migrate(settings: StorageSettings) -> Sequence[str]:
+_CACHE_KIB = 262_144
+"""Memory for pages of SQLite during a migration: 256 MiB. The indexes that a
+migration changes are all over the file; with the 2 MiB that SQLite has by itself, most of its pages
+would be read for each row."""
+
+
+def migrate(settings: StorageSettings, revision: str = NEWEST) -> Sequence[str]:
     """Creates the tables if there are none, or migrates them to this program's schema.
 
     All migrations run in one transaction. A newer schema that this program can work with is left
     unchanged.
 
+    Args:
+        settings: Where the database is.
+        revision: The schema to migrate to; the newest one unless a test or measurement needs an
+            older one.
+
     Returns:
-        The remarks of `remarks_on`.
+        The remarks of `remarks_on`; none for an older schema.
 
     Raises:
         DatabaseLockedError: a frontend has the database open, on SQLite.
@@ -46,20 +59,24 @@ def migrate(settings: StorageSettings) -> Sequence[str]:
         try:
             # Readable by its owner only from the first byte, because it holds password hashes.
             os.close(os.open(settings.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            return _migrate(_on_sqlite(settings), str(settings.path))
+            return _migrate(_on_sqlite(settings), str(settings.path), revision)
         finally:
             os.close(descriptor)
-    return _migrate(_on_postgres(settings), "the database")
+    return _migrate(_on_postgres(settings), "the database", revision)
 
 
-def _migrate(transaction: AbstractContextManager[Connection], database: str) -> Sequence[str]:
+def _migrate(
+    transaction: AbstractContextManager[Connection], database: str, revision: str
+) -> Sequence[str]:
     try:
         with transaction as connection:
             if not _is_newer(connection):
                 config = Config()
                 config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                command.upgrade(config, revision)
+            if revision != NEWEST:
+                return []
             return remarks_on(lambda query: connection.exec_driver_sql(query).all())
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())
@@ -98,6 +115,7 @@ def _on_sqlite(settings: StorageSettings) -> Iterator[Connection]:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     with engine.begin() as connection:
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KIB}")
         yield connection
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
         if broken:
