@@ -32,7 +32,6 @@ from tests.simulation.rpc import Channel
 from tests.simulation.simulated_system import SLOTS, UNLISTED, SimulatedSystem
 from tests.simulation.wire import Wire
 from tests.simulation.world import Process
-from tests.support.books import add_user
 
 ADMIN = "root"
 PRICES = (10, 25, 50)
@@ -67,11 +66,11 @@ def set_up(system: SimulatedSystem) -> None:
             accounts = Accounts(storage, FastHasher(), clock, ids, system.settings.accounts)
             transfers = Transfers(storage, clock, ids, system.settings.accounts)
             machines = Machines(storage, clock, ids)
-            root = await add_user(storage, ADMIN, admin=True)
+            root = await accounts.create("setup", ADMIN, admin=True)
             limits = system.world.stream("credit limits")
             for number in range(system.plan.buyers):
                 name = f"buyer{number}"
-                account = await add_user(storage, name)
+                account = await accounts.create("setup", name)
                 await transfers.add_credits(root, f"first-{name}", name, system.plan.credits)
                 limit = limits.choice([0, 0, 50, 200])
                 await accounts.change("setup", name, credit_limit=limit)

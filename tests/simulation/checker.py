@@ -23,6 +23,7 @@ from tests.support.oracle import (
     Violation,
     check_move,
     check_slots,
+    read_names,
     read_refunds,
     read_slots,
     read_totals,
@@ -138,7 +139,9 @@ class Checker:
             " WHERE sequence > ? ORDER BY sequence",
             self._books.audited,
         )
-        for sequence, kind, drop_id, machine, account, text in rows:
+        names = read_names(self._connection) if rows else {}
+        for sequence, kind, drop_id, machine, account_id, text in rows:
+            account = names.get(account_id, "")
             self._books.audited = sequence
             facts = json.loads(text)
             if kind == "DROP_MOVED":
@@ -201,7 +204,11 @@ class Checker:
 
     def answered(self, account: str, request: str | None, drop_id: str, state: str) -> None:
         """Checks an answer about a drop: it must be durable and must never change."""
-        rows = self.rows("SELECT state, account FROM drops WHERE id = ?", drop_id)
+        rows = self.rows(
+            "SELECT state, name FROM drops JOIN accounts ON accounts.id = account"
+            " WHERE drops.id = ?",
+            drop_id,
+        )
         if not rows or rows[0][1] != account:
             self._violate(19, f"{account} is told of {drop_id}, which is kept as {rows}")
             return
@@ -250,7 +257,8 @@ class Checker:
             self._check_truth(drop_id, state, cause)
         for (account, request), drop_id in self._answers.items():
             if not self.rows(
-                "SELECT 1 FROM drops WHERE id = ? AND account = ? AND request_id = ?",
+                "SELECT 1 FROM drops JOIN accounts ON accounts.id = account"
+                " WHERE drops.id = ? AND name = ? AND request_id = ?",
                 drop_id,
                 account,
                 request,

@@ -147,5 +147,5 @@ async def check(settings: StorageSettings, execute: Callable[[str], list[Any]]) 
         execute("UPDATE stock_movements SET actor = 'eve'")
 
 
-BEFORE = "0013"
+BEFORE = "0014"
 """The schema of before accounts had ids."""

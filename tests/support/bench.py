@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,8 +59,9 @@ from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
 from tests.fakes.randomness import CountingRandomness
-from tests.support.books import add_user
+from tests.support.books import add_account
 from tests.support.databases import fresh_sqlite
+from tests.support.ids import ANN
 
 T = TypeVar("T")
 
@@ -280,9 +282,9 @@ class Bench:
         self.notes = Notes(storage, clock)
 
     async def furnish(self) -> None:
-        root = await add_user(self.storage, "root", admin=True)
+        root = await self.storage.write(lambda tx: add_account(tx, "root", admin=True))
         for name, credits_given in (("ann", 200), ("bob", 100)):
-            await add_user(self.storage, name)
+            await self.storage.write(partial(add_account, name=name))
             await self.transfers.add_credits(root, f"first-{name}", name, credits_given)
         for name in ("d", "ld"):
             await self.machines.create("test", name, name.upper())
@@ -311,7 +313,7 @@ class Bench:
     async def place(
         self,
         request_id: str = "r1",
-        account: str = "ann",
+        account: str = ANN,
         machine: str = "d",
         slot: int = 1,
         **terms: Any,
@@ -382,7 +384,7 @@ class Bench:
         return now.state, now.cause
 
     async def account(self, name: str) -> Account:
-        return await self.accounts.balance(name)
+        return await self.accounts.named(name)
 
     async def credits(self, name: str = "ann") -> tuple[int, int]:
         """Posted and held credits."""
@@ -416,7 +418,7 @@ class Bench:
 
         return (await self.storage.read(records))[::-1]
 
-    async def holds_and_ends(self, drop: Drop, account: str = "ann") -> list[str]:
+    async def holds_and_ends(self, drop: Drop, account: str = ANN) -> list[str]:
         """The kinds of every transfer of the drop, oldest first."""
         entries = await self.storage.read(lambda tx: tx.ledger.entries(account, None, 1_000))
         return [entry.kind.value for entry in entries if entry.drop_id == drop.id][::-1]

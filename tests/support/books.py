@@ -24,6 +24,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import sale_of
+from tests.support.ids import ALICE, id_of
 
 NOW = 1_800_000_000_000
 PRICE = 50
@@ -32,21 +33,20 @@ PRICE = 50
 def found(tx: Transaction) -> None:
     """Makes users alice (1000 credits) and bob (none), and machine d with two stocked slots."""
     for name in ("alice", "bob"):
-        tx.accounts.add(name, AccountKind.USER, NOW)
-    fund(tx, "alice", 1_000, "founding")
+        add_account(tx, name)
+    fund(tx, ALICE, 1_000, "founding")
     add_machine(tx, "d")
 
 
-async def add_user(storage: Database, name: str, *, admin: bool = False) -> Account:
-    """Makes a user whose id is the name, so that rows are easily read."""
-
-    def add(tx: Transaction) -> Account:
-        tx.accounts.add(name, AccountKind.USER, NOW, admin=admin)
-        account = tx.accounts.get(name)
-        assert account is not None
-        return account
-
-    return await storage.write(add)
+def add_account(
+    tx: Transaction, name: str, account_id: str | None = None, **details: Any
+) -> Account:
+    """Makes a user, with the id `id_of` its name unless another is given."""
+    account_id = account_id or id_of(name)
+    tx.accounts.add(account_id, AccountKind.USER, NOW, name=name, **details)
+    account = tx.accounts.get(account_id)
+    assert account is not None
+    return account
 
 
 @asynccontextmanager
@@ -59,7 +59,7 @@ async def open_house(settings: StorageSettings) -> AsyncIterator[Database]:
 
 async def alices(storage: Database) -> int:
     """The credits that alice owns."""
-    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
+    alice = await storage.read(lambda tx: tx.accounts.get(ALICE))
     assert alice is not None
     return alice.posted
 
@@ -89,7 +89,7 @@ def adjust(tx: Transaction, machine: str, number: int, change: int, **details: A
     tx.stock.adjust(replace(movement, **details))
 
 
-def token(digest: str, account: str = "alice", **changes: Any) -> AccessToken:
+def token(digest: str, account: str = ALICE, **changes: Any) -> AccessToken:
     """A bearer token with all rights that is valid until NOW, and not stored yet."""
     issued = AccessToken(digest, account, Scope.ALL, None, NOW - 9, day_of(NOW), NOW)
     return replace(issued, **changes)
@@ -121,7 +121,7 @@ def drop(number: int, **changes: Any) -> Drop:
     return replace(
         Drop(
             id=f"{number:026d}",
-            account="alice",
+            account=ALICE,
             buyer="alice",
             request_id=f"request-{number}",
             fingerprint="d/1",

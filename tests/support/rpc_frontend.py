@@ -41,6 +41,7 @@ from drink_frontend.usecases.tokens import digest
 from tests.fakes.randomness import CountingRandomness
 from tests.support.bench import JOURNAL, Bench, BenchDatabase
 from tests.support.books import token
+from tests.support.ids import id_of
 
 ANN, BOB, ROOT = (
     (("authorization", f"Bearer token-of-{name}"),) for name in ("ann", "bob", "root")
@@ -190,7 +191,9 @@ class Frontend:
         def add_tokens(tx: Transaction) -> None:
             for name in ("ann", "bob", "root"):
                 token_digest = digest(f"token-of-{name}")
-                tx.tokens.add(token(token_digest, name, used_ms=today, expires_ms=expires_ms))
+                tx.tokens.add(
+                    token(token_digest, id_of(name), used_ms=today, expires_ms=expires_ms)
+                )
             for name in ("d", "ld"):
                 tx.machines.update(name, token_digest=digest(f"token-of-{name}"))
 

@@ -61,7 +61,6 @@ VISIBLE: Mapping[str, frozenset[str]] = {
         }
     ),
     "items": frozenset(column.name for column in metadata.tables["items"].c),
-    "item_pictures": frozenset(column.name for column in metadata.tables["item_pictures"].c),
     "drops": frozenset(
         {
             "id",
@@ -105,7 +104,6 @@ HIDDEN: Mapping[str, frozenset[str]] = {
     "audit": frozenset({"at_ms", "actor", "machine", "account"}),
     "alarms": frozenset(),
     "items": frozenset(),
-    "item_pictures": frozenset(),
     "stock_movements": frozenset({"on_hand", "at_ms", "actor", "reason", "drop_id", "request_id"}),
 }
 """The other columns of those tables."""
@@ -119,8 +117,6 @@ WITHOUT_EVENTS = frozenset(
     | {"statistics", "statistics_progress", "statistics_unknown"}
     # What belongs to processes is shown to nobody.
     | {"compatibility", "event_log", "events", "frontends", "writers"}
-    # The bytes of a picture change with its row in `item_pictures` only.
-    | {"picture_parts"}
 )
 """Tables of whose changes no event tells."""
 
@@ -164,7 +160,7 @@ def untold(before: Picture, after: Picture, batches: list[EventBatch]) -> list[s
             case Slot() as slot:
                 told.add(("slots", slot.machine, slot.number))
             case Item() as item:
-                told |= {("items", item.number), ("item_pictures", item.number)}
+                told.add(("items", item.number))
             case alarm:
                 told.add(("alarms", alarm.sequence))
     removed = [

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +13,11 @@ from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
-from tests.support.books import NOW, reserve
+from tests.support.books import NOW, add_account, reserve
 from tests.support.books import drop as order
+from tests.support.ids import ALICE, BOB, id_of
+
+ZOE = id_of("zoe")
 
 NAMES = ["dora", "Dora", "DORA", "doRA", "dOra", "dora"]
 
@@ -27,49 +31,65 @@ async def test_the_funding_account_is_there_from_the_start(storage: Database) ->
 
 async def test_a_new_account_has_what_it_was_made_with(storage: Database) -> None:
     def make(tx: Transaction) -> None:
-        tx.accounts.add("zoe", AccountKind.USER, NOW, admin=True, password_hash="hash")
-        tx.accounts.add("adam", AccountKind.USER, NOW)
+        add_account(tx, "zoe", admin=True, password_hash="hash")
+        add_account(tx, "adam")
         tx.accounts.add("sales/d", AccountKind.SALES, NOW)
 
     await storage.write(make)
     new: dict[str, Any] = {"closed": False, "posted": 0, "held": 0, "since_ms": NOW}
-    zoe = Account("zoe", "zoe", AccountKind.USER, admin=True, password_hash="hash", **new)
-    adam = Account("adam", "adam", AccountKind.USER, admin=False, password_hash=None, **new)
-    assert await storage.read(lambda tx: tx.accounts.get("zoe")) == zoe
-    assert await storage.read(lambda tx: tx.accounts.get("Zoe")) is None
+    zoe = Account(ZOE, "zoe", AccountKind.USER, admin=True, password_hash="hash", **new)
+    adam = Account(id_of("adam"), "adam", AccountKind.USER, admin=False, password_hash=None, **new)
+    assert await storage.read(lambda tx: tx.accounts.get(ZOE)) == zoe
+    assert await storage.read(lambda tx: tx.accounts.get("zoe")) is None
     assert await storage.read(lambda tx: tx.accounts.list_users()) == [adam, zoe]
 
 
 async def test_a_name_is_given_once_whatever_its_kind(storage: Database) -> None:
-    await storage.write(lambda tx: tx.accounts.add("zoe", AccountKind.USER, NOW))
+    await storage.write(lambda tx: add_account(tx, "zoe"))
     with pytest.raises(AlreadyExistsError):
         await storage.write(lambda tx: tx.accounts.add("zoe", AccountKind.SALES, NOW))
-    with pytest.raises(AlreadyExistsError):
-        await storage.write(lambda tx: tx.accounts.add(FUNDING_ACCOUNT, AccountKind.USER, NOW))
+    for name in ("zoe", FUNDING_ACCOUNT):
+        with pytest.raises(AlreadyExistsError):
+            await storage.write(partial(add_account, name=name, account_id=id_of("other")))
+
+
+@pytest.mark.parametrize(
+    ("account_id", "kind", "name"),
+    [
+        ("zoe", AccountKind.USER, "zoe"),
+        ("zoe", AccountKind.USER, None),
+        (ZOE, AccountKind.USER, None),
+        (ZOE, AccountKind.SALES, None),
+        ("sales/d", AccountKind.SALES, "zoe"),
+    ],
+)
+async def test_users_and_only_they_have_names_and_ids_that_are_no_names(
+    storage: Database, account_id: str, kind: AccountKind, name: str | None
+) -> None:
+    with pytest.raises(AssertionError, match="no id of a user"):
+        await storage.write(lambda tx: tx.accounts.add(account_id, kind, NOW, name=name))
 
 
 async def test_update_changes_only_what_is_given(storage: Database) -> None:
-    await storage.write(
-        lambda tx: tx.accounts.add("zoe", AccountKind.USER, NOW, password_hash="old")
-    )
-    await storage.write(lambda tx: tx.accounts.update("zoe", admin=True))
-    await storage.write(lambda tx: tx.accounts.update("zoe", closed=True, password_hash="new"))
-    await storage.write(lambda tx: tx.accounts.update("zoe", admin=False))
-    zoe = await storage.read(lambda tx: tx.accounts.get("zoe"))
+    await storage.write(lambda tx: add_account(tx, "zoe", password_hash="old"))
+    await storage.write(lambda tx: tx.accounts.update(ZOE, admin=True))
+    await storage.write(lambda tx: tx.accounts.update(ZOE, closed=True, password_hash="new"))
+    await storage.write(lambda tx: tx.accounts.update(ZOE, admin=False))
+    zoe = await storage.read(lambda tx: tx.accounts.get(ZOE))
     assert zoe is not None
     assert (zoe.admin, zoe.closed, zoe.password_hash) == (False, True, "new")
 
 
 async def test_updating_nobody_is_a_mistake(storage: Database) -> None:
     with pytest.raises(AssertionError):
-        await storage.write(lambda tx: tx.accounts.update("nobody", admin=True))
+        await storage.write(lambda tx: tx.accounts.update(id_of("nobody"), admin=True))
 
 
 async def test_an_ibutton_logs_in_one_account(house: Database) -> None:
-    await house.write(lambda tx: tx.accounts.update("alice", ibutton_digest="digest"))
-    await house.write(lambda tx: tx.accounts.update("alice", ibutton_digest="digest"))
+    await house.write(lambda tx: tx.accounts.update(ALICE, ibutton_digest="digest"))
+    await house.write(lambda tx: tx.accounts.update(ALICE, ibutton_digest="digest"))
     with pytest.raises(AlreadyExistsError):
-        await house.write(lambda tx: tx.accounts.update("bob", ibutton_digest="digest"))
+        await house.write(lambda tx: tx.accounts.update(BOB, ibutton_digest="digest"))
     alice = await house.read(lambda tx: tx.accounts.by_ibutton("digest"))
     assert alice is not None
     assert alice.name == "alice"
@@ -78,13 +98,13 @@ async def test_an_ibutton_logs_in_one_account(house: Database) -> None:
 
 async def test_held_credits_are_owned_but_not_available(house: Database) -> None:
     await house.write(lambda tx: reserve(tx, order(1)))
-    alice = await house.read(lambda tx: tx.accounts.get("alice"))
+    alice = await house.read(lambda tx: tx.accounts.get(ALICE))
     assert alice is not None
     assert (alice.posted, alice.held, alice.available) == (1_000, 50, 950)
 
 
 async def test_a_name_in_another_case_is_found_and_taken(storage: Database) -> None:
-    await storage.write(lambda tx: tx.accounts.add("Alice_1", AccountKind.USER, NOW))
+    await storage.write(lambda tx: add_account(tx, "Alice_1", ALICE))
 
     def look(tx: Transaction) -> list[str | None]:
         said = ("alice_1", "ALICE_1", "Alice_1", "alice", "alic\N{LATIN SMALL LETTER E WITH ACUTE}")
@@ -93,18 +113,21 @@ async def test_a_name_in_another_case_is_found_and_taken(storage: Database) -> N
 
     assert await storage.read(look) == ["Alice_1", "Alice_1", "Alice_1", None, None]
     with pytest.raises(AlreadyExistsError, match="Alice_1"):
-        await storage.write(lambda tx: tx.accounts.add("aLICE_1", AccountKind.USER, NOW))
+        await storage.write(lambda tx: add_account(tx, "aLICE_1", BOB))
     assert await storage.read(lambda tx: tx.accounts.find("ali\0ce")) is None
 
 
 async def test_of_two_processes_that_add_a_name_at_once_one_does(open_storage: OpenStorage) -> None:
     async with open_storage() as one, open_storage(beside=True) as other:
 
-        def adding(name: str) -> Callable[[Transaction], None]:
-            return lambda tx: tx.accounts.add(name, AccountKind.USER, NOW)
+        def adding(name: str, account_id: str) -> Callable[[Transaction], Account]:
+            return lambda tx: add_account(tx, name, account_id)
 
         added = await asyncio.gather(
-            *((one, other)[number % 2].write(adding(name)) for number, name in enumerate(NAMES)),
+            *(
+                (one, other)[number % 2].write(adding(name, id_of(f"dora{number}")))
+                for number, name in enumerate(NAMES)
+            ),
             return_exceptions=True,
         )
         assert [type(each) for each in added].count(AlreadyExistsError) == len(NAMES) - 1
@@ -115,15 +138,15 @@ async def test_a_closed_account_is_readmitted_with_what_it_is_given_and_no_more(
     storage: Database,
 ) -> None:
     def make(tx: Transaction) -> None:
-        tx.accounts.add("alice", AccountKind.USER, NOW, admin=True, password_hash="old")
-        tx.accounts.update("alice", ibutton_digest="old", closed=True)
+        add_account(tx, "alice", admin=True, password_hash="old")
+        tx.accounts.update(ALICE, ibutton_digest="old", closed=True)
 
     await storage.write(make)
     terms = {"admin": False, "password_hash": None, "ibutton_digest": None}
-    await storage.write(lambda tx: tx.accounts.readmit("alice", NOW + 1, **terms))  # type: ignore[arg-type]
-    alice = await storage.read(lambda tx: tx.accounts.get("alice"))
+    await storage.write(lambda tx: tx.accounts.readmit(ALICE, NOW + 1, **terms))  # type: ignore[arg-type]
+    alice = await storage.read(lambda tx: tx.accounts.get(ALICE))
     assert alice == Account(
-        "alice",
+        ALICE,
         "alice",
         AccountKind.USER,
         admin=False,
@@ -141,12 +164,12 @@ async def test_administrators_are_the_open_ones_with_what_they_log_in_with(
 ) -> None:
     def make(tx: Transaction) -> None:
         for name in ("root", "ghost", "gone", "card"):
-            tx.accounts.add(name, AccountKind.USER, NOW, admin=True)
-        tx.accounts.add("alice", AccountKind.USER, NOW, password_hash="hash")
-        tx.accounts.update("root", password_hash="hash")
-        tx.accounts.update("gone", password_hash="hash", closed=True)
-        tx.accounts.update("card", ibutton_digest="digest")
+            add_account(tx, name, admin=True)
+        add_account(tx, "alice", password_hash="hash")
+        tx.accounts.update(id_of("root"), password_hash="hash")
+        tx.accounts.update(id_of("gone"), password_hash="hash", closed=True)
+        tx.accounts.update(id_of("card"), ibutton_digest="digest")
 
     await storage.write(make)
     administrators = await storage.read(lambda tx: tx.accounts.administrators())
-    assert administrators == {"card": True, "ghost": False, "root": True}
+    assert administrators == {id_of("card"): True, id_of("ghost"): False, id_of("root"): True}

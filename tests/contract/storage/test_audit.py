@@ -9,10 +9,11 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.tables import FACTS_MAX
 from drink_frontend.storage.transaction import Transaction
 from tests.support.books import NOW
+from tests.support.ids import ALICE
 
 RECORDS = (
     AuditRecord(AuditKind.NOTE, NOW, "root", facts={"text": "née “Drink” 🥤", "nested": [1, None]}),
-    AuditRecord(AuditKind.DROP_MOVED, NOW, "alice", drop_id="1", machine="d", account="alice"),
+    AuditRecord(AuditKind.DROP_MOVED, NOW, ALICE, drop_id="1", machine="d", account=ALICE),
     AuditRecord(AuditKind.DROP_MOVED, NOW + 1, "frontend", drop_id="2"),
     AuditRecord(AuditKind.DROP_REFUNDED, NOW + 2, "root", drop_id="1"),
     AuditRecord(AuditKind.LINK_OPENED, NOW - 9, "agent:d", machine="d"),

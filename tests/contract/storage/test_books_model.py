@@ -35,6 +35,7 @@ from tests.support.books import (
 )
 from tests.support.books import drop as order
 from tests.support.databases import fresh_sqlite
+from tests.support.ids import ALICE, BOB
 from tests.support.postgres import fresh_postgres
 
 OUTCOMES = {
@@ -43,7 +44,7 @@ OUTCOMES = {
     State.NOT_DISPENSED: Cause.BOARD_REFUSED,
     State.UNKNOWN: Cause.BOARD_SILENT,
 }
-USERS = st.sampled_from(["alice", "bob"])
+USERS = st.sampled_from([ALICE, BOB])
 AMOUNTS = st.sampled_from([0, 1, 49, 50, 999, 1_000, 1_000_000])
 
 
@@ -58,10 +59,10 @@ class Model:
     """What the books must say: a few sums."""
 
     def __init__(self) -> None:
-        self.owned = {"alice": 1_000, "bob": 0}
+        self.owned = {ALICE: 1_000, BOB: 0}
         self.states: list[tuple[str, int, int, State]] = []
         self.refunded: set[int] = set()
-        self.limits = {"alice": 0, "bob": 0}
+        self.limits = {ALICE: 0, BOB: 0}
         self.loaded = {1: 5, 2: 5}
 
     def held(self, user: str) -> int:
@@ -149,7 +150,7 @@ class Books(RuleBasedStateMachine):
 
     @rule(sender=USERS, amount=AMOUNTS)
     def transfer(self, sender: str, amount: int) -> None:
-        recipient = "bob" if sender == "alice" else "alice"
+        recipient = BOB if sender == ALICE else ALICE
         expected = self.model.can_pay(sender, amount)
         taken = self.carry_out(lambda tx: move(tx, sender, recipient, amount, f"{self.requests}"))
         assert taken == expected

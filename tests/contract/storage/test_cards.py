@@ -10,10 +10,11 @@ from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.support.books import NOW
+from tests.support.ids import ALICE, BOB
 
-BLUE = Card("b" * 64, "alice", CardKind.CHIP, 8, "the blue one", NOW)
-RED = Card("a" * 64, "alice", CardKind.BARCODE, 13, None, NOW + 1)
-OF_BOB = Card("c" * 64, "bob", CardKind.CHIP, 16, None, NOW)
+BLUE = Card("b" * 64, ALICE, CardKind.CHIP, 8, "the blue one", NOW)
+RED = Card("a" * 64, ALICE, CardKind.BARCODE, 13, None, NOW + 1)
+OF_BOB = Card("c" * 64, BOB, CardKind.CHIP, 16, None, NOW)
 
 
 def add_all(tx: Transaction) -> None:
@@ -23,7 +24,7 @@ def add_all(tx: Transaction) -> None:
 
 async def test_cards_are_listed_as_they_were_stored(house: Database) -> None:
     await house.write(add_all)
-    assert await house.read(lambda tx: tx.cards.list("alice")) == [BLUE, RED]
+    assert await house.read(lambda tx: tx.cards.list(ALICE)) == [BLUE, RED]
     assert await house.read(lambda tx: tx.cards.list("nobody")) == []
     assert await house.read(lambda tx: tx.cards.get(RED.digest)) == RED
     assert await house.read(lambda tx: tx.cards.get("d" * 64)) is None
@@ -31,21 +32,21 @@ async def test_cards_are_listed_as_they_were_stored(house: Database) -> None:
 
 async def test_a_card_and_an_ibutton_lead_to_their_account(house: Database) -> None:
     await house.write(add_all)
-    await house.write(lambda tx: tx.accounts.update("bob", ibutton_digest="d" * 64))
+    await house.write(lambda tx: tx.accounts.update(BOB, ibutton_digest="d" * 64))
 
     async def holder(digest: str) -> str | None:
         account = await house.read(lambda tx: tx.cards.holder(digest))
-        return None if account is None else account.name
+        return None if account is None else account.id
 
-    assert await holder(BLUE.digest) == "alice"
-    assert await holder(OF_BOB.digest) == "bob"
-    assert await holder("d" * 64) == "bob"
+    assert await holder(BLUE.digest) == ALICE
+    assert await holder(OF_BOB.digest) == BOB
+    assert await holder("d" * 64) == BOB
     assert await holder("e" * 64) is None
 
 
 async def test_a_number_belongs_to_one_account(house: Database) -> None:
     await house.write(add_all)
-    twin = Card(BLUE.digest, "bob", CardKind.CHIP, 8, None, NOW)
+    twin = Card(BLUE.digest, BOB, CardKind.CHIP, 8, None, NOW)
     with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
         await house.write(lambda tx: tx.cards.add(twin, "key-1"))
     assert await house.read(lambda tx: tx.cards.get(BLUE.digest)) == BLUE
@@ -71,9 +72,9 @@ async def test_removed_cards_revoke_what_they_had_let_in(house: Database) -> Non
         tx.cards.remove(BLUE)
         return tx.touched
 
-    assert (await house.write(remove)).revoked == {"alice"}
-    assert await house.read(lambda tx: tx.cards.list("alice")) == [RED]
+    assert (await house.write(remove)).revoked == {ALICE}
+    assert await house.read(lambda tx: tx.cards.list(ALICE)) == [RED]
     assert (await house.write(remove)).revoked == set()
-    await house.write(lambda tx: tx.cards.remove_all("alice"))
-    assert await house.read(lambda tx: tx.cards.list("alice")) == []
-    assert await house.read(lambda tx: tx.cards.list("bob")) == [OF_BOB]
+    await house.write(lambda tx: tx.cards.remove_all(ALICE))
+    assert await house.read(lambda tx: tx.cards.list(ALICE)) == []
+    assert await house.read(lambda tx: tx.cards.list(BOB)) == [OF_BOB]

@@ -9,7 +9,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Account, Drop, LinkOwnership, Reach
 from drink_frontend.domain.errors import SlotEmptyError
 from drink_frontend.domain.frontends import FrontendInstance
-from drink_frontend.domain.ledger import FUNDING_ACCOUNT, AccountKind, sales_account
+from drink_frontend.domain.ledger import FUNDING_ACCOUNT, sales_account
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import (
     RECENT_MAX,
@@ -20,8 +20,9 @@ from drink_frontend.storage.changes import (
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
-from tests.support.books import NOW, add_machine, advance, found, fund, reserve
+from tests.support.books import NOW, add_account, add_machine, advance, found, fund, reserve
 from tests.support.books import drop as order
+from tests.support.ids import ALICE, BOB, id_of
 
 LIMIT_S = 20
 
@@ -75,14 +76,14 @@ async def test_accounts_are_handed_on_as_they_were_committed(house: Database) ->
     house.changes.add_listener(hear)
 
     def pay_and_promote(tx: Transaction) -> None:
-        fund(tx, "alice", 7, "gift")
-        fund(tx, "alice", 1, "another")
-        tx.accounts.update("bob", admin=True)
+        fund(tx, ALICE, 7, "gift")
+        fund(tx, ALICE, 1, "another")
+        tx.accounts.update(BOB, admin=True)
 
     await house.write(pay_and_promote)
-    alice = await house.read(lambda tx: tx.accounts.get("alice"))
+    alice = await house.read(lambda tx: tx.accounts.get(ALICE))
     funding = await house.read(lambda tx: tx.accounts.get(FUNDING_ACCOUNT))
-    rows = {"alice": alice, FUNDING_ACCOUNT: funding, "bob": None}
+    rows = {ALICE: alice, FUNDING_ACCOUNT: funding, BOB: None}
     assert handed_on == (dict.fromkeys(rows) if house.shared else rows)
 
 
@@ -190,10 +191,10 @@ async def test_whatever_is_shown_of_a_machine_wakes_its_listeners(
 @pytest.mark.parametrize(
     ("change", "names"),
     [
-        (lambda tx: tx.accounts.add("eve", AccountKind.USER, NOW), {"eve"}),
-        (lambda tx: tx.accounts.update("alice", admin=True), {"alice"}),
-        (lambda tx: fund(tx, "alice", 5, request_id="more"), {"alice", FUNDING_ACCOUNT}),
-        (lambda tx: reserve(tx, order(1)), {"alice", sales_account("d")}),
+        (lambda tx: add_account(tx, "eve"), {id_of("eve")}),
+        (lambda tx: tx.accounts.update(ALICE, admin=True), {ALICE}),
+        (lambda tx: fund(tx, ALICE, 5, request_id="more"), {ALICE, FUNDING_ACCOUNT}),
+        (lambda tx: reserve(tx, order(1)), {ALICE, sales_account("d")}),
     ],
 )
 async def test_whatever_is_shown_of_an_account_is_told_before_its_commit_is_answered(
@@ -218,11 +219,11 @@ async def test_an_account_that_another_process_changed_is_told_of(
         heard = asyncio.Event()
 
         def tell(changed: ChangeSet | None) -> None:
-            if changed is None or "alice" in changed.accounts:
+            if changed is None or ALICE in changed.accounts:
                 heard.set()
 
         here.changes.add_listener(tell)
-        await there.write(lambda tx: tx.accounts.update("alice", admin=True))
+        await there.write(lambda tx: tx.accounts.update(ALICE, admin=True))
         async with asyncio.timeout(LIMIT_S):
             await heard.wait()
 
@@ -238,7 +239,7 @@ async def test_what_is_shown_to_nobody_wakes_nobody(house: Database) -> None:
     with house.changes.machine(None) as machines, house.changes.drop(order(1).id) as drop:
         await house.write(lambda tx: tx.machines.saw_journal("d", "journal-d", 9))
         await house.write(lambda tx: tx.drops.saw_revision(order(1).id, 9))
-        await house.write(lambda tx: fund(tx, "alice", 1, "gift"))
+        await house.write(lambda tx: fund(tx, ALICE, 1, "gift"))
         await house.write(
             lambda tx: tx.machines.keep_ownership(LinkOwnership("d", 0, "F", Reach.READY), NOW)
         )
@@ -268,7 +269,7 @@ async def test_what_another_process_changes_wakes_who_waits_for_it(
             changes.drop(order(1).id) as drop,
             changes.machine("d") as machine,
         ):
-            await storage.write(lambda tx: fund(tx, "alice", 1, "own"))
+            await storage.write(lambda tx: fund(tx, ALICE, 1, "own"))
             await _asleep(storage, elsewhere)
             async with open_storage(beside=True) as beside:
                 await beside.write(

@@ -11,6 +11,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.support.books import NOW, add_machine, advance, found, hold_of, kept, reserve
 from tests.support.books import drop as order
+from tests.support.ids import ALICE, BOB
 
 SCHEDULED = {"state": State.SCHEDULED, "not_before_ms": NOW + 1_000}
 
@@ -32,9 +33,9 @@ async def test_a_drop_is_kept_as_it_was_ordered_and_counted(house: Database) -> 
 
 async def test_a_drop_is_found_by_the_request_of_its_buyer(house: Database) -> None:
     await house.write(lambda tx: reserve(tx, order(1)))
-    found_drop = await house.read(lambda tx: tx.drops.by_request("alice", "request-1"))
+    found_drop = await house.read(lambda tx: tx.drops.by_request(ALICE, "request-1"))
     assert found_drop == replace(order(1), sequence=1)
-    assert await house.read(lambda tx: tx.drops.by_request("bob", "request-1")) is None
+    assert await house.read(lambda tx: tx.drops.by_request(BOB, "request-1")) is None
 
 
 async def test_each_move_keeps_its_times_and_its_link(house: Database) -> None:
@@ -176,14 +177,14 @@ async def test_waiting_counts_what_is_still_to_come(storage: Database) -> None:
         reserve(tx, order(3))
         reserve(tx, order(4, machine="s"))
 
-    async def waiting(machine: str, buyer: str = "alice") -> Queue:
+    async def waiting(machine: str, buyer: str = ALICE) -> Queue:
         found = await storage.read(lambda tx: tx.machines.with_slot(machine, 1, buyer))
         assert found is not None
         return found[1]
 
     await storage.write(queue)
     assert await waiting("d") == Queue(2, at_motor=False, of_buyer=3)
-    assert await waiting("d", "bob") == Queue(2, at_motor=False, of_buyer=0)
+    assert await waiting("d", BOB) == Queue(2, at_motor=False, of_buyer=0)
     await _move(storage, 2, State.DISPATCHED, Cause.NONE)
     assert await waiting("d") == Queue(2, at_motor=True, of_buyer=3)
     await _move(storage, 2, State.UNKNOWN, Cause.AGENT_LOST)
@@ -232,7 +233,7 @@ async def test_lists_select_by_account_and_state_newest_first_and_by_pages(
     def queue(tx: Transaction) -> None:
         found(tx)
         for number in range(1, 5):
-            reserve(tx, order(number, account="bob" if number == 2 else "alice", price=0))
+            reserve(tx, order(number, account=BOB if number == 2 else ALICE, price=0))
 
     await storage.write(queue)
     await _move(storage, 1, State.DISPENSED, Cause.BOARD_ACK)
@@ -247,8 +248,8 @@ async def test_lists_select_by_account_and_state_newest_first_and_by_pages(
 
     assert await listed(None, ()) == [4, 3, 2, 1]
     assert await listed(None, (), before=4, limit=2) == [3, 2]
-    assert await listed("alice", ()) == [4, 3, 1]
-    assert await listed("alice", (State.RESERVED,)) == [4]
+    assert await listed(ALICE, ()) == [4, 3, 1]
+    assert await listed(ALICE, (State.RESERVED,)) == [4]
     assert await listed(None, (State.UNKNOWN,)) == [3]
     assert await listed(None, (State.UNKNOWN, State.RESERVED), limit=2) == [4, 3]
     assert await listed(None, (State.DISPENSED, State.UNKNOWN, State.UNKNOWN)) == [3, 1]
@@ -269,7 +270,7 @@ async def _sold(storage: Database) -> None:
             (5, "ld", 1, "Mate", 30),
             (6, "d", 1, "Coke", 30),
         ):
-            account = "bob" if number == 6 else "alice"
+            account = BOB if number == 6 else ALICE
             where = {"machine": machine, "slot": slot, "item": item}
             drop = order(number, account=account, price=0, created_ms=NOW + at_ms, **where)
             reserve(tx, drop)
@@ -300,10 +301,10 @@ async def _sold(storage: Database) -> None:
         (DropSelection(states=(State.RESERVED,), item="Coke"), [6, 3]),
         (DropSelection(states=(State.RESERVED,), before_ms=NOW + 10), [4]),
         (DropSelection(states=(State.DISPENSED,), machine="d"), [1]),
-        (DropSelection("alice", machine="d"), [4, 2, 1]),
-        (DropSelection("alice", machine="d", slot=1, item="Coke"), [1]),
-        (DropSelection("alice", from_ms=NOW + 10, before_ms=NOW + 30), [3, 2]),
-        (DropSelection("bob", item="Mate"), []),
+        (DropSelection(ALICE, machine="d"), [4, 2, 1]),
+        (DropSelection(ALICE, machine="d", slot=1, item="Coke"), [1]),
+        (DropSelection(ALICE, from_ms=NOW + 10, before_ms=NOW + 30), [3, 2]),
+        (DropSelection(BOB, item="Mate"), []),
     ],
 )
 async def test_lists_select_by_place_item_and_time(

@@ -25,6 +25,7 @@ from tests.fakes.clock import FakeClock
 from tests.support import visible
 from tests.support.bench import Bench
 from tests.support.books import NOW, drop, fund, reserve
+from tests.support.ids import ALICE, ROOT
 
 STEPS = 120
 """Random steps of one history."""
@@ -81,7 +82,7 @@ async def one_of_each(watched: Watched) -> None:
     placed = await bench.place("r1")
     await step(bench.take())
     await step(bench.report(placed, State.UNKNOWN, Cause.BOARD_SILENT))
-    await step(bench.drops.decide("root", placed.id, dispensed=True, why="seen"))
+    await step(bench.drops.decide(ROOT, placed.id, dispensed=True, why="seen"))
     await step(bench.drops.report(ann, Report(drop_id=placed.id, fell=True, text="cold")))
     await step(bench.report(placed, State.NOT_DISPENSED, Cause.BOARD_REFUSED, revision=2))
     await step(
@@ -90,27 +91,27 @@ async def one_of_each(watched: Watched) -> None:
         )
     )
     await step(bench.transfers.send(ann, "r3", "bob", 5))
-    await step(bench.accounts.change("root", "bob", credit_limit=7))
-    await step(bench.accounts.change("root", "bob", closed=True))
-    await step(bench.accounts.create("root", "carol"))
-    await step(bench.accounts.change("root", "carol", new_name="caroline"))
-    await step(bench.accounts.change("root", "caroline", closed=True))
-    await step(bench.accounts.erase("root", "caroline"))
-    await step(bench.machines.change("root", "ld", location="hall"))
-    await step(bench.machines.create_slot("root", "ld", 2, item="Tea", price=5, available=3))
-    await step(bench.machines.create_slot("root", "ld", 3, item="Air", price=5))
+    await step(bench.accounts.change(ROOT, "bob", credit_limit=7))
+    await step(bench.accounts.change(ROOT, "bob", closed=True))
+    await step(bench.accounts.create(ROOT, "carol"))
+    await step(bench.accounts.change(ROOT, "carol", new_name="caroline"))
+    await step(bench.accounts.change(ROOT, "caroline", closed=True))
+    await step(bench.accounts.erase(ROOT, "caroline"))
+    await step(bench.machines.change(ROOT, "ld", location="hall"))
+    await step(bench.machines.create_slot(ROOT, "ld", 2, item="Tea", price=5, available=3))
+    await step(bench.machines.create_slot(ROOT, "ld", 3, item="Air", price=5))
     await step(bench.machines.delete_slot(root, "ld", 3))
     await step(bench.change_slot("d", 2, price=31))
-    await step(bench.items.create("root", "Water", 9, number=7))
-    await step(bench.items.delete("root", 7))
+    await step(bench.items.create(ROOT, "Water", 9, number=7))
+    await step(bench.items.delete(ROOT, 7))
     await step(bench.reach(Reach.BOARD_DOWN))
     sensors = {1: Sensor.STOCKED, 2: Sensor.EMPTY}
     await step(bench.agents.keep_status("d", await bench.epoch(), sensors, 4.5))
     bench.alarms.count("d", AlarmKind.LINK_FLOODED, {"messages": 9})
     await step(bench.alarms.keep())
     (flooded,) = await bench.review.list(kinds=[AlarmKind.LINK_FLOODED], limit=1)
-    await step(bench.review.acknowledge("root", flooded.sequence))
-    await step(bench.review.close("root", flooded.sequence, "replaced"))
+    await step(bench.review.acknowledge(ROOT, flooded.sequence))
+    await step(bench.review.close(ROOT, flooded.sequence, "replaced"))
 
 
 async def test_a_day_on_which_everything_happens_is_told_whole(watched: Watched) -> None:
@@ -160,10 +161,10 @@ async def _random_step(watched: Watched, rng: random.Random) -> Awaitable[object
         lambda: bench.transfers.send(
             user, watched.number(), "bob" if user.name == "ann" else "ann", rng.randrange(99)
         ),
-        lambda: bench.accounts.change("root", user.name, credit_limit=rng.randrange(99)),
+        lambda: bench.accounts.change(ROOT, user.name, credit_limit=rng.randrange(99)),
         lambda: bench.change_slot(machine, 1, available=rng.randrange(5)),
         lambda: bench.change_slot(machine, 1, price=rng.randrange(60), enabled=True),
-        lambda: bench.machines.change("root", machine, enabled=rng.random() < 0.8),
+        lambda: bench.machines.change(ROOT, machine, enabled=rng.random() < 0.8),
     ]
     if drops:
         steps += _steps_of(watched, rng, rng.choice(drops), root, user) * 2
@@ -185,7 +186,7 @@ def _steps_of(
         lambda: bench.report(chosen, outcome, cause, revision=rng.randrange(1, 4)),
         lambda: bench.drops.cancel(root, chosen.id),
         lambda: bench.drops.decide(
-            "root", chosen.id, dispensed=outcome is State.DISPENSED, why="seen"
+            ROOT, chosen.id, dispensed=outcome is State.DISPENSED, why="seen"
         ),
         lambda: bench.drops.refund(
             root,
@@ -238,14 +239,14 @@ async def test_a_unit_that_is_undone_leaves_no_event(house: Database) -> None:
 
 
 async def test_events_show_the_state_after_them_and_who_caused_them(house: Database) -> None:
-    await house.write(lambda tx: fund(tx, "alice", 7, "gift"))
+    await house.write(lambda tx: fund(tx, ALICE, 7, "gift"))
     newest = await house.read(lambda tx: tx.events.newest())
     (event,) = newest.events
-    alice = await house.read(lambda tx: tx.accounts.get("alice"))
+    alice = await house.read(lambda tx: tx.accounts.get(ALICE))
     assert alice is not None
     assert (event.kind, event.actor) == (EventKind.CREDITS, "root")
     assert event.state == alice
-    assert (event.account, event.machine) == ("alice", None)
+    assert (event.account, event.machine) == (ALICE, None)
 
 
 async def test_old_batches_are_deleted_from_the_oldest_on_and_never_the_newest(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from drink_frontend.domain.entities import FrontendInstance
+from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.storage.database import Database
 from tests.support.books import NOW
 

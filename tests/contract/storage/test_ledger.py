@@ -13,6 +13,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.support.books import NOW, advance, fund, hold_of, move, reserve, resolution_of
 from tests.support.books import drop as order
+from tests.support.ids import ALICE, BOB
 
 
 async def _balances(storage: Database, name: str) -> tuple[int, int]:
@@ -22,9 +23,9 @@ async def _balances(storage: Database, name: str) -> tuple[int, int]:
 
 
 async def test_a_move_posts_at_once_on_both_sides(house: Database) -> None:
-    await house.write(lambda tx: move(tx, "alice", "bob", 300, "gift"))
-    assert await _balances(house, "alice") == (700, 0)
-    assert await _balances(house, "bob") == (300, 0)
+    await house.write(lambda tx: move(tx, ALICE, BOB, 300, "gift"))
+    assert await _balances(house, ALICE) == (700, 0)
+    assert await _balances(house, BOB) == (300, 0)
     assert await _balances(house, FUNDING_ACCOUNT) == (-1_000, 0)
 
 
@@ -32,38 +33,38 @@ async def test_a_posted_hold_pays_the_machine_once(house: Database) -> None:
     await house.write(lambda tx: reserve(tx, order(1)))
     assert await _balances(house, "sales/d") == (0, 0)
     await house.write(lambda tx: advance(tx, order(1).id, State.DISPENSED, Cause.BOARD_ACK))
-    assert await _balances(house, "alice") == (950, 0)
+    assert await _balances(house, ALICE) == (950, 0)
     assert await _balances(house, "sales/d") == (50, 0)
 
 
 async def test_a_voided_hold_frees_the_credits(house: Database) -> None:
     await house.write(lambda tx: reserve(tx, order(1)))
     await house.write(lambda tx: advance(tx, order(1).id, State.NOT_DISPENSED, Cause.CANCELLED))
-    assert await _balances(house, "alice") == (1_000, 0)
+    assert await _balances(house, ALICE) == (1_000, 0)
     assert await _balances(house, "sales/d") == (0, 0)
 
 
 async def test_an_item_can_be_free(house: Database) -> None:
-    await house.write(lambda tx: reserve(tx, order(1, price=0, account="bob")))
+    await house.write(lambda tx: reserve(tx, order(1, price=0, account=BOB)))
     await house.write(lambda tx: advance(tx, order(1).id, State.DISPENSED, Cause.BOARD_ACK))
-    assert await _balances(house, "bob") == (0, 0)
+    assert await _balances(house, BOB) == (0, 0)
 
 
 async def test_a_move_is_found_by_its_request_of_its_actor(house: Database) -> None:
-    await house.write(lambda tx: move(tx, "alice", "bob", 300, "gift"))
+    await house.write(lambda tx: move(tx, ALICE, BOB, 300, "gift"))
     found_move = await house.read(lambda tx: tx.ledger.by_request("root", "gift"))
     assert found_move is not None
     expected = ("move-gift", 300, TransferKind.MOVE)
     assert (found_move.id, found_move.amount, found_move.kind) == expected
-    assert await house.read(lambda tx: tx.ledger.by_request("alice", "gift")) is None
+    assert await house.read(lambda tx: tx.ledger.by_request(ALICE, "gift")) is None
     assert await house.read(lambda tx: tx.ledger.by_request("root", "other")) is None
 
 
 async def test_entries_show_each_side_newest_first_and_by_pages(house: Database) -> None:
-    await house.write(lambda tx: move(tx, "alice", "bob", 300, "gift"))
+    await house.write(lambda tx: move(tx, ALICE, BOB, 300, "gift"))
     await house.write(lambda tx: reserve(tx, order(1)))
     await house.write(lambda tx: advance(tx, order(1).id, State.DISPENSED, Cause.BOARD_ACK))
-    entries = await house.read(lambda tx: tx.ledger.entries("alice", None, 10))
+    entries = await house.read(lambda tx: tx.ledger.entries(ALICE, None, 10))
     drop_id = order(1).id
     assert entries == [
         LedgerEntry(
@@ -75,16 +76,16 @@ async def test_entries_show_each_side_newest_first_and_by_pages(house: Database)
             1, "move-founding", TransferKind.MOVE, 1_000, FUNDING_ACCOUNT, None, NOW, actor="root"
         ),
     ]
-    assert await house.read(lambda tx: tx.ledger.entries("alice", 4, 2)) == entries[1:3]
-    assert await house.read(lambda tx: tx.ledger.entries("alice", 2, 2)) == entries[3:]
-    assert await house.read(lambda tx: tx.ledger.entries("alice", 1, 2)) == []
-    (received,) = await house.read(lambda tx: tx.ledger.entries("bob", None, 10))
+    assert await house.read(lambda tx: tx.ledger.entries(ALICE, 4, 2)) == entries[1:3]
+    assert await house.read(lambda tx: tx.ledger.entries(ALICE, 2, 2)) == entries[3:]
+    assert await house.read(lambda tx: tx.ledger.entries(ALICE, 1, 2)) == []
+    (received,) = await house.read(lambda tx: tx.ledger.entries(BOB, None, 10))
     assert (received.credits, received.counterpart) == (300, "alice")
 
 
 def _overdraw_held(tx: Transaction) -> None:
     reserve(tx, order(1))
-    move(tx, "alice", "bob", 951, "held")
+    move(tx, ALICE, BOB, 951, "held")
 
 
 def _add_again(**changes: Any) -> Callable[[Transaction], None]:
@@ -109,9 +110,9 @@ def _hold_of_another_amount(tx: Transaction) -> None:
 
 
 def _hold_of_another_account(tx: Transaction) -> None:
-    fund(tx, "bob", 50, "bob's")
+    fund(tx, BOB, 50, "bob's")
     tx.drops.add(order(1))
-    tx.ledger.add(hold_of(order(1), debit_account="bob"))
+    tx.ledger.add(hold_of(order(1), debit_account=BOB))
 
 
 def _post_before_settled(tx: Transaction) -> None:
@@ -139,10 +140,10 @@ def _post_of_another_amount(tx: Transaction) -> None:
 @pytest.mark.parametrize(
     ("mistake", "refused_by"),
     [
-        (lambda tx: move(tx, "alice", "bob", 1_001, "too much"), "accounts_available"),
+        (lambda tx: move(tx, ALICE, BOB, 1_001, "too much"), "accounts_available"),
         (_overdraw_held, "accounts_available"),
-        (lambda tx: reserve(tx, order(1, account="bob")), "accounts_available"),
-        (lambda tx: move(tx, "sales/d", "bob", 1, "theft"), "transfers_refund_fits"),
+        (lambda tx: reserve(tx, order(1, account=BOB)), "accounts_available"),
+        (lambda tx: move(tx, "sales/d", BOB, 1, "theft"), "transfers_refund_fits"),
         (_add_again(id="another"), "transfers.actor|transfers_one_request"),
         (_add_again(request_id="another"), "transfers.id|transfers_id"),
         (lambda tx: fund(tx, "nobody", 1, "gift"), "(?i)foreign key"),
@@ -167,7 +168,7 @@ async def test_a_mistake_of_the_program_cannot_break_the_ledger(
             tx.accounts.list_users(),
             tx.machines.list(),
             tx.drops.list(ALL_DROPS, None, 100),
-            tx.ledger.entries("alice", None, 100),
+            tx.ledger.entries(ALICE, None, 100),
         ]
 
     before = await house.read(everything)
@@ -178,10 +179,10 @@ async def test_a_mistake_of_the_program_cannot_break_the_ledger(
 
 async def test_grants_are_found_by_their_request_whoever_asked(house: Database) -> None:
     def give(tx: Transaction) -> None:
-        fund(tx, "alice", 5, "gift")
-        move(tx, "alice", "bob", 5, "present")
+        fund(tx, ALICE, 5, "gift")
+        move(tx, ALICE, BOB, 5, "present")
 
     await house.write(give)
     (grant,) = await house.read(lambda tx: tx.ledger.grants("gift"))
-    assert (grant.debit_account, grant.credit_account, grant.amount) == ("funding", "alice", 5)
+    assert (grant.debit_account, grant.credit_account, grant.amount) == ("funding", ALICE, 5)
     assert await house.read(lambda tx: tx.ledger.grants("present")) == []

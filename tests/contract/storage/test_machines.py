@@ -8,12 +8,12 @@ import pytest
 
 from drink_frontend.domain.entities import LinkOwnership, Machine, Reach, Slot
 from drink_frontend.domain.errors import AlreadyExistsError
-from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.domain.stock import STOCK_MAX, Place, Sensor
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.support.books import NOW, add_machine, adjust
 from tests.support.entities import make_machine, make_slot
+from tests.support.ids import ALICE
 
 
 async def _machine(storage: Database, name: str = "d") -> Machine:
@@ -97,7 +97,7 @@ async def test_a_deleted_slot_is_hidden_until_it_is_added_again(house: Database)
     assert [slot.number for slot in (await _machine(house)).slots] == [2]
     (listed,) = await house.read(lambda tx: tx.machines.list())
     assert [slot.number for slot in listed.slots] == [2]
-    found = await house.read(lambda tx: tx.machines.with_slot("d", 1, "alice"))
+    found = await house.read(lambda tx: tx.machines.with_slot("d", 1, ALICE))
     assert found is not None
     assert found[0].slots == ()
 

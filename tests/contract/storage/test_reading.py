@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from drink_frontend.domain.errors import DropNotFoundError
-from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
-from tests.support.books import NOW, fund
+from tests.support.books import add_account, fund
 from tests.support.gates import Gate, held
+from tests.support.ids import ALICE
 from tests.support.tasks import cancel
 
 
 def _alices(tx: Transaction) -> int:
-    alice = tx.accounts.get("alice")
+    alice = tx.accounts.get(ALICE)
     assert alice is not None
     return alice.posted
 
@@ -32,7 +32,7 @@ async def test_a_query_sees_one_moment_whatever_is_committed_meanwhile(
     with Gate() as gate:
         query = asyncio.create_task(house.read(twice))
         await gate.reached()
-        await house.write(lambda tx: fund(tx, "alice", 1, "gift"))
+        await house.write(lambda tx: fund(tx, ALICE, 1, "gift"))
         assert await house.read(_alices) == 1_001
         gate.open()
         assert await query == (1_000, 1_000)
@@ -40,7 +40,7 @@ async def test_a_query_sees_one_moment_whatever_is_committed_meanwhile(
 
 async def test_a_query_sees_no_work_that_is_not_committed(house: Database) -> None:
     def unit(tx: Transaction) -> None:
-        fund(tx, "alice", 1, "gift")
+        fund(tx, ALICE, 1, "gift")
         gate.stand()
 
     with Gate() as gate:
@@ -54,8 +54,8 @@ async def test_a_query_sees_no_work_that_is_not_committed(house: Database) -> No
 
 async def test_a_query_cannot_write(storage: Database) -> None:
     with pytest.raises(Exception, match=r"read-?only"):
-        await storage.read(lambda tx: tx.accounts.add("alice", AccountKind.USER, NOW))
-    assert await storage.read(lambda tx: tx.accounts.get("alice")) is None
+        await storage.read(lambda tx: add_account(tx, "alice"))
+    assert await storage.read(lambda tx: tx.accounts.get(ALICE)) is None
 
 
 async def test_a_query_that_raises_reaches_its_caller_and_no_other(
@@ -91,7 +91,7 @@ async def test_one_slow_query_holds_up_neither_others_nor_writers(house: Databas
     async with held(house.read):
         for number in range(5):
             await house.write(
-                lambda tx, number=number: fund(tx, "alice", 1, f"gift {number}")  # type: ignore[misc]
+                lambda tx, number=number: fund(tx, ALICE, 1, f"gift {number}")  # type: ignore[misc]
             )
             assert await house.read(_alices) == 1_001 + number
 

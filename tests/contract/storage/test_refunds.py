@@ -5,6 +5,7 @@ from drink_frontend.domain.entities import DropSelection, Refund
 from drink_frontend.storage.database import Database
 from tests.support.books import advance, found, refund, reserve
 from tests.support.books import drop as order
+from tests.support.ids import ALICE
 
 PAID = order(1)
 
@@ -29,9 +30,9 @@ async def test_a_drop_and_an_entry_say_what_was_refunded(storage: Database) -> N
     shown = await storage.read(lambda tx: tx.drops.get(PAID.id))
     assert shown is not None
     assert shown.refunded == 20
-    (listed,) = await storage.read(lambda tx: tx.drops.list(DropSelection("alice"), None, 9))
+    (listed,) = await storage.read(lambda tx: tx.drops.list(DropSelection(ALICE), None, 9))
     assert listed == shown
-    newest, *_ = await storage.read(lambda tx: tx.ledger.entries("alice", None, 9))
+    newest, *_ = await storage.read(lambda tx: tx.ledger.entries(ALICE, None, 9))
     assert (newest.credits, newest.counterpart, newest.drop_id) == (20, "sales/d", PAID.id)
 
 

@@ -12,11 +12,12 @@ from drink_frontend.storage.transaction import Transaction
 from tests.contract.storage.conftest import OpenStorage
 from tests.support.books import alices, found, fund
 from tests.support.gates import Gate, held
+from tests.support.ids import ALICE
 from tests.support.tasks import cancel
 
 
 def _give(amount: int) -> Any:
-    return lambda tx: fund(tx, "alice", amount, f"gift {amount}")
+    return lambda tx: fund(tx, ALICE, amount, f"gift {amount}")
 
 
 async def test_a_unit_returns_its_value_and_the_next_query_sees_its_work(
@@ -29,7 +30,7 @@ async def test_a_unit_returns_its_value_and_the_next_query_sees_its_work(
 @pytest.mark.parametrize("error", [SlotEmptyError("empty"), ZeroDivisionError(), KeyError("x")])
 async def test_a_unit_that_raises_is_undone_whole(house: Database, error: Exception) -> None:
     def unit(tx: Transaction) -> None:
-        fund(tx, "alice", 1, "gift")
+        fund(tx, ALICE, 1, "gift")
         raise error
 
     with pytest.raises(type(error)):
@@ -69,11 +70,11 @@ async def test_a_batch_is_bounded(open_storage: OpenStorage) -> None:
 
 async def test_a_bad_unit_in_a_batch_spoils_no_other(house: Database, engine: str) -> None:
     def bad(tx: Transaction) -> None:
-        fund(tx, "alice", 4, "gift 4")
+        fund(tx, ALICE, 4, "gift 4")
         raise SlotEmptyError("empty")
 
     def breaks_a_constraint(tx: Transaction) -> None:
-        fund(tx, "alice", 8, "gift 8")
+        fund(tx, ALICE, 8, "gift 8")
         fund(tx, "nobody", 8, "another")
 
     before = house.stats.commits
@@ -177,6 +178,6 @@ async def test_closing_finishes_what_waits_and_refuses_what_comes(
                 await storage.write(_give(2))
         await asyncio.gather(second, closing)
         with pytest.raises(StorageUnavailableError):
-            await storage.read(lambda tx: tx.accounts.get("alice"))
+            await storage.read(lambda tx: tx.accounts.get(ALICE))
     async with open_storage() as storage:
         assert await alices(storage) == 1_001

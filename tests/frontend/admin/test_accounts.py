@@ -26,7 +26,7 @@ def test_an_ibutton_logs_in(operator: Operator) -> None:
 
 def test_a_user_is_renamed_and_erased(operator: Operator) -> None:
     operator.admin("user", "add", "alice", "--password", text=f"{SECRET}\n")
-    account = operator.look(lambda drink: drink.accounts.balance("alice"))
+    account = operator.look(lambda drink: drink.accounts.named("alice"))
     operator.admin("user", "rename", "Alice", "anna")
     found = operator.look(lambda drink: drink.accounts.login_password("ANNA", SECRET, "here"))
     assert (found.id, found.name) == (account.id, "anna")
@@ -35,7 +35,7 @@ def test_a_user_is_renamed_and_erased(operator: Operator) -> None:
     assert operator.admin("user", "erase", "anna") == f"erased; in the books it is {account.id}\n"
     assert "anna" not in operator.admin("user", "list")
     operator.admin("user", "add", "anna")
-    assert operator.look(lambda drink: drink.accounts.balance("anna")).id != account.id
+    assert operator.look(lambda drink: drink.accounts.named("anna")).id != account.id
 
 
 def test_cards_are_added_listed_and_removed(operator: Operator, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_cards_are_added_listed_and_removed(operator: Operator, tmp_path: Path) 
 def test_a_change_changes_what_is_given_and_nothing_else(operator: Operator) -> None:
     operator.admin("user", "add", "alice", "--password", text=f"{SECRET}\n")
     operator.admin("user", "change", "alice", "--admin")
-    assert operator.look(lambda drink: drink.accounts.balance("alice")).admin
+    assert operator.look(lambda drink: drink.accounts.named("alice")).admin
     operator.admin("user", "change", "alice", "--password", text="battery-staple\n")
     account = operator.look(
         lambda drink: drink.accounts.login_password("alice", "battery-staple", "here")
@@ -84,7 +84,7 @@ def test_a_change_changes_what_is_given_and_nothing_else(operator: Operator) -> 
         "LAST_ADMINISTRATOR: alice is the last administrator; make another one first"
     )
     operator.admin("user", "change", "Alice", "--no-admin", "--force")
-    assert not operator.look(lambda drink: drink.accounts.balance("alice")).admin
+    assert not operator.look(lambda drink: drink.accounts.named("alice")).admin
 
 
 def test_credits_below_zero_are_a_number_and_no_option(operator: Operator) -> None:
@@ -106,7 +106,7 @@ def test_a_gift_of_one_name_is_given_once_by_all_operators(
         monkeypatch.setenv("LOGNAME", login)
         monkeypatch.setenv("SUDO_USER", login)
         operator.admin("credits", "add", "alice", "500", "--request-id", "gift")
-    assert operator.look(lambda drink: drink.accounts.balance("alice")).available == 500
+    assert operator.look(lambda drink: drink.accounts.named("alice")).available == 500
     assert "REQUEST_ID_REUSED" in operator.refused(
         "credits", "add", "alice", "9", "--request-id=gift"
     )

@@ -124,7 +124,7 @@ def test_an_unknown_drop_is_decided(
 ) -> None:
     answer = furnished.admin("drops", "resolve", unknown, choice, "--why", "looked into it")
     assert answer == f"{unknown}  {state} OPERATOR\n"
-    account = furnished.look(lambda drink: drink.accounts.balance("alice"))
+    account = furnished.look(lambda drink: drink.accounts.named("alice"))
     assert (account.available, account.held) == (left, 0)
     assert "looked into it" in furnished.admin("drops", "show", unknown)
     again = furnished.refused("drops", "resolve", unknown, choice, "--why", "again")

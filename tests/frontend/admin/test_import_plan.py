@@ -73,7 +73,7 @@ def test_a_second_import_changes_nothing_and_gives_nothing_twice(
 
     slot = operator.look(lambda drink: drink.machines.get("d")).slots[0]
     assert (slot.price, slot.on_hand) == (45, 3)
-    assert operator.look(lambda drink: drink.accounts.balance("alice")).available == 500
+    assert operator.look(lambda drink: drink.accounts.named("alice")).available == 500
     assert file.with_name("d.token").read_text() == token
 
 
@@ -81,7 +81,7 @@ def test_what_is_new_in_the_file_is_added(operator: Operator, file: Path) -> Non
     operator.admin("import", str(file))
     file.write_text(DEMO + '[[users]]\nname = "bob"\ncredits = 5\n')
     operator.admin("import", str(file))
-    assert operator.look(lambda drink: drink.accounts.balance("bob")).available == 5
+    assert operator.look(lambda drink: drink.accounts.named("bob")).available == 5
 
 
 @pytest.mark.parametrize(

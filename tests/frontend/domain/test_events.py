@@ -13,6 +13,7 @@ from drink_frontend.domain.events import (
 from drink_frontend.domain.ledger import AccountKind
 from tests.support.books import drop
 from tests.support.entities import make_machine
+from tests.support.ids import ALICE
 
 ANN = Account("~ann", "ann", AccountKind.USER, False, False, None, 5, 0)
 
@@ -35,10 +36,10 @@ def test_each_change_is_an_event_in_its_order_with_its_actor() -> None:
 
 
 def test_an_event_names_the_machine_and_the_account_concerned() -> None:
-    record = AuditRecord(AuditKind.DROP_REPORTED, 1, "ann", "D1", "d", "ann")
+    record = AuditRecord(AuditKind.DROP_REPORTED, 1, "~ann", "D1", "d", "~ann")
     for kind, state, concerned in (
-        (EventKind.DROP, drop(1), ("d", "alice")),
-        (EventKind.DROP_RECORD, record, ("d", "ann")),
+        (EventKind.DROP, drop(1), ("d", ALICE)),
+        (EventKind.DROP_RECORD, record, ("d", "~ann")),
         (EventKind.CREDITS, ANN, (None, "~ann")),
         (EventKind.REACH, make_machine("d", "Drink", ()), ("d", None)),
     ):

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from drink.v1 import account_service_pb2 as pb
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.usecases.settings import AccountSettings, LoginSettings
+from tests.support.ids import id_of
 from tests.support.rpc_frontend import ANN, BOB, IBUTTON, PASSWORD, ROOT, Frontend, refused
 
 
@@ -102,7 +103,7 @@ class TestGetAccount:
         await frontend.bench.place()
         expected = pb.Account(
             name="accounts/ann",
-            id="ann",
+            id=id_of("ann"),
             posted_credits=200,
             held_credits=50,
             available_credits=150,

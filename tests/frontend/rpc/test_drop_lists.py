@@ -6,6 +6,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from drink.v1 import drop_service_pb2 as pb
+from tests.support.ids import id_of
 from tests.support.rpc_frontend import ANN, ROOT, Frontend
 
 
@@ -13,7 +14,7 @@ class TestListDrops:
     async def test_pages_through_the_callers_own_newest_first(self, frontend: Frontend) -> None:
         for number in range(3):
             await frontend.bench.place(f"r-{number}", delay_s=1)
-        await frontend.bench.place("r-bob", "bob", slot=2)
+        await frontend.bench.place("r-bob", id_of("bob"), slot=2)
 
         pages, token = [], ""
         while True:
@@ -35,7 +36,7 @@ class TestListDrops:
 
     async def test_administrators_see_everyones_and_one_accounts(self, frontend: Frontend) -> None:
         await frontend.bench.place("r-ann", delay_s=1)
-        await frontend.bench.place("r-bob", "bob", slot=2)
+        await frontend.bench.place("r-bob", id_of("bob"), slot=2)
         for parent, expected in (
             ("accounts/-", ["r-bob", "r-ann"]),
             ("accounts/ann", ["r-ann"]),

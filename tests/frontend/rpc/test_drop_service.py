@@ -15,6 +15,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.errors import StorageUnavailableError
 from tests.support.http2 import Http2Connection
+from tests.support.ids import id_of
 from tests.support.rpc_frontend import (
     ANN,
     BOB,
@@ -240,7 +241,9 @@ class TestPlace:
     ) -> None:
         drop = await frontend.bench.place()
         await frontend.dispense(drop, State.UNKNOWN, Cause.BOARD_SILENT)
-        await frontend.drops.decide("root", drop.id, dispensed=False, why="it hung in the coil")
+        await frontend.drops.decide(
+            id_of("root"), drop.id, dispensed=False, why="it hung in the coil"
+        )
         request = pb.GetDropRequest(name=f"drops/{drop.id}")
         seen = (await frontend.call(request, ROOT)).drop
         assert (seen.decided_by, seen.decision_reason) == ("root", "it hung in the coil")

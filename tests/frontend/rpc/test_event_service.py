@@ -11,6 +11,7 @@ from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.tokens import digest
 from tests.support.books import token
+from tests.support.ids import id_of
 from tests.support.rpc_frontend import (
     ANN,
     BOB,
@@ -90,7 +91,7 @@ async def test_alarms_records_and_machines_are_shown_as_their_services_do(
     listed.alarms[0].ClearField("facts")
     assert alarm.alarm == listed.alarms[0]
     assert alarm.name == alarm.alarm.name
-    await bench.machines.change("root", "d", location="hall")
+    await bench.machines.change(id_of("root"), "d", location="hall")
     (moved,) = await events(watch, 1)
     assert (moved.machine.location, moved.actor) == ("hall", "root")
 
@@ -139,7 +140,9 @@ async def test_a_token_for_drops_only_sees_no_events(frontend: Frontend) -> None
     def add(tx: Transaction) -> None:
         for scope in (Scope.DROP, Scope.READ):
             expires_ms = frontend.bench.clock.now_ms() + 1_000_000
-            tx.tokens.add(token(digest(scope.value), "ann", scope=scope, expires_ms=expires_ms))
+            tx.tokens.add(
+                token(digest(scope.value), id_of("ann"), scope=scope, expires_ms=expires_ms)
+            )
 
     await frontend.storage.write(add)
     await watching(frontend, (("authorization", "Bearer READ"),))
@@ -155,7 +158,7 @@ async def test_fault_70_a_watch_of_events_ends_when_its_token_is_revoked(
     other, _ = await watching(frontend, BOB)
     await frontend.revoke("ann")
     assert (await refused(read(watch))).status == ("UNAUTHENTICATED", "TOKEN_INVALID")
-    await frontend.bench.machines.change("root", "d", location="hall")
+    await frontend.bench.machines.change(id_of("root"), "d", location="hall")
     await events(other, 1)
 
 

@@ -14,6 +14,7 @@ from drink_frontend.domain.errors import MachineOfflineError, RateLimitedError
 from drink_frontend.rpc.authentication import Access
 from drink_frontend.rpc.errors import refusal
 from drink_frontend.rpc.interceptors import REFUSALS_LOGGED, Method, _abort
+from tests.support.ids import id_of
 from tests.support.rpc_frontend import AGENT_D, ANN, HELLO, LIMIT_S, Frontend, read, refused
 
 SECRET = "db password is hunter2"
@@ -151,7 +152,7 @@ async def test_log_lines_say_which_call_they_belong_to(
     frontend.storage.error = RuntimeError(SECRET)
     await frontend.refused(request, ANN)
     line = next(line for line in capsys.readouterr().out.splitlines() if "rpc_failed" in line)
-    for part in ("rpc=/drink.v1.DropService/Drop", "call=Rid", "peer=ipv4:127.0.0.1", "=ann"):
+    for part in ("rpc=/drink.v1.DropService/Drop", "call=Rid", "peer=ipv4:127.0.0.1", id_of("ann")):
         assert part in line
 
 

@@ -18,6 +18,7 @@ from drink_frontend.rpc.messages import Messages
 from drink_frontend.rpc.response_limits import ResponseLimits
 from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings, RpcSettings
 from tests.support.http2 import Http2Connection
+from tests.support.ids import id_of
 from tests.support.rpc_frontend import (
     AGENT_D,
     ANN,
@@ -98,7 +99,11 @@ async def test_fault_66_a_message_that_does_not_come_ends_its_call_and_is_logged
         assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refusal.reason == RateLimitedError.reason
         (line,) = [line for line in logs if line["event"] == "calls_refused"]
-        assert (line["kind"], line["owner"], line["place"]) == ("account", "ann", "127.0.0.1")
+        assert (line["kind"], line["owner"], line["place"]) == (
+            "account",
+            id_of("ann"),
+            "127.0.0.1",
+        )
         await everybody_is_served(frontend)
 
 

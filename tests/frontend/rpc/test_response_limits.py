@@ -13,6 +13,7 @@ from drink_frontend.rpc.response_limits import CUTS_LOGGED, PageLimits, Response
 from drink_frontend.rpc.settings import AdmissionSettings, ResponseSettings
 from drink_frontend.usecases.placement import DropOrder
 from tests.support.http2 import Http2Connection
+from tests.support.ids import id_of
 from tests.support.rpc_frontend import ANN, LIMIT_S, Frontend, running_frontend
 
 KB = 1_024
@@ -119,7 +120,7 @@ async def fill(frontend: Frontend, count: int) -> None:
     """Gives Ann drops to list."""
     await frontend.bench.change_slot("d", 1, price=0, available=count)
     for number in range(count):
-        await frontend.drops.place(DropOrder("ann", f"r{number}", "d", 1, delay_s=9))
+        await frontend.drops.place(DropOrder(id_of("ann"), f"r{number}", "d", 1, delay_s=9))
 
 
 async def test_fault_67_a_client_that_does_not_read_loses_its_connection() -> None:

@@ -13,6 +13,7 @@ from drink_frontend.domain.tokens import Scope
 from drink_frontend.rpc.authentication import scopes_of
 from tests.frontend.rpc.test_authentication import METHODS, OPEN, call
 from tests.frontend.rpc.test_drop_service import order, watch_of
+from tests.support.ids import id_of
 from tests.support.rpc_frontend import (
     ANN,
     BOB,
@@ -126,7 +127,7 @@ class TestScope:
     async def test_an_administrator_who_may_only_drop_sees_no_drops_of_others(
         self, frontend: Frontend
     ) -> None:
-        drop = await frontend.bench.place(account="bob")
+        drop = await frontend.bench.place(account=id_of("bob"))
         await frontend.bench.accounts.change("test", "ann", admin=True)
         for scope, reason in ((pb.TOKEN_SCOPE_DROP, "DROP_NOT_FOUND"), (pb.TOKEN_SCOPE_READ, "")):
             metadata = await logged_in(frontend, scope)

@@ -14,7 +14,6 @@ import pytest
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind
 from drink_frontend.domain.errors import AlreadyExistsError, StorageUnavailableError
-from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.changes import ElsewhereSubscription, Subscription
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import DatabaseLockedError, SchemaError, StorageError
@@ -23,7 +22,7 @@ from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
 from tests.support.books import (
-    NOW,
+    add_account,
     add_machine,
     adjust,
     advance,
@@ -35,6 +34,7 @@ from tests.support.books import (
     reserve,
 )
 from tests.support.databases import fresh_sqlite
+from tests.support.ids import ALICE, id_of
 from tests.support.postgres import fresh_postgres
 
 
@@ -85,8 +85,8 @@ async def test_fault_24_kill_9_in_the_middle_of_writes_keeps_what_was_acknowledg
 
             def kept(tx: Transaction) -> tuple[set[int], set[int], int]:
                 notes = tx.audit.list(kinds=[AuditKind.NOTE], limit=100_000)
-                entries = tx.ledger.entries("alice", None, 100_000)
-                alice = tx.accounts.get("alice")
+                entries = tx.ledger.entries(ALICE, None, 100_000)
+                alice = tx.accounts.get(ALICE)
                 assert alice is not None
                 return (
                     {record.facts["number"] for record in notes},
@@ -121,11 +121,11 @@ async def test_fault_31_a_second_frontend_is_refused_and_a_command_is_not(tmp_pa
         with pytest.raises(DatabaseLockedError):
             Database.open(settings)
         async with Database.open(settings, beside=True) as command:
-            await command.write(lambda tx: tx.accounts.add("zoe", AccountKind.USER, NOW))
+            await command.write(lambda tx: add_account(tx, "zoe"))
             with pytest.raises(AlreadyExistsError):
-                await frontend.write(lambda tx: tx.accounts.add("zoe", AccountKind.USER, NOW))
+                await frontend.write(lambda tx: add_account(tx, "zoe"))
     async with Database.open(settings) as frontend:
-        assert await frontend.read(lambda tx: tx.accounts.get("zoe"))
+        assert await frontend.read(lambda tx: tx.accounts.get(id_of("zoe")))
 
 
 async def test_fault_38_while_another_process_holds_the_database_writes_are_refused(
@@ -214,12 +214,12 @@ async def test_two_that_write_at_the_same_time_lose_nothing_and_repeat_nothing()
         await one.write(found)
 
         def gift(number: int) -> object:
-            return lambda tx: fund(tx, "alice", 1, f"gift {number}")
+            return lambda tx: fund(tx, ALICE, 1, f"gift {number}")
 
         await asyncio.gather(
             *((one, other)[number % 2].write(gift(number)) for number in range(200))  # type: ignore[arg-type]
         )
-        alice = await one.read(lambda tx: tx.accounts.get("alice"))
+        alice = await one.read(lambda tx: tx.accounts.get(ALICE))
         assert alice is not None
         assert alice.posted == 1_200
         assert (one.stats.retries, other.stats.retries) == (0, 0)

@@ -23,6 +23,7 @@ from scripts.proxy import FaultProxy, Way
 from tests.support.books import alices, drop, found, fund, open_house, reserve
 from tests.support.databases import LIMIT_S, persist
 from tests.support.gates import Gate
+from tests.support.ids import ALICE
 from tests.support.postgres import PostgresServer, execute, fresh_postgres
 
 
@@ -59,7 +60,7 @@ def gift(number: int) -> Callable[[Transaction], None]:
 
     def unit(tx: Transaction) -> None:
         if tx.ledger.by_request("root", f"gift {number}") is None:
-            fund(tx, "alice", 1, f"gift {number}")
+            fund(tx, ALICE, 1, f"gift {number}")
 
     return unit
 
@@ -106,7 +107,7 @@ async def test_fault_38_a_batch_that_another_transaction_undoes_is_carried_out_a
 
     def unit(tx: Transaction) -> int:
         runs.append(1)
-        before = tx.accounts.get("alice")
+        before = tx.accounts.get(ALICE)
         assert before is not None
         if len(runs) == 1:
             execute(settings, MEDDLE)
@@ -128,7 +129,7 @@ async def test_fault_38_a_batch_that_is_undone_again_and_again_is_refused(
 
         def unit(tx: Transaction) -> None:
             runs.append(1)
-            tx.accounts.get("alice")
+            tx.accounts.get(ALICE)
             execute(settings, MEDDLE)
             gift(1)(tx)
 

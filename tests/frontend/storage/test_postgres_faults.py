@@ -18,8 +18,9 @@ from drink_frontend.storage.postgres_faults import RULES, ErrorAction, fault_of,
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.transaction import Transaction
-from tests.support.books import NOW, alices, fund, open_house
+from tests.support.books import NOW, add_account, alices, fund, open_house
 from tests.support.databases import LIMIT_S, persist
+from tests.support.ids import ALICE
 from tests.support.postgres import ALL_RIGHTS, PostgresServer, as_role, execute, fresh_postgres
 
 STATES = {key: {2: f"{key}000", 3: f"{key}01"}.get(len(key), key) for key in RULES}
@@ -44,7 +45,7 @@ def gift(key: str = "one") -> Callable[[Transaction], None]:
 
     def unit(tx: Transaction) -> None:
         if tx.ledger.by_request("root", f"gift:{key}") is None:
-            fund(tx, "alice", 1, f"gift:{key}")
+            fund(tx, ALICE, 1, f"gift:{key}")
 
     return unit
 
@@ -248,7 +249,7 @@ async def test_fault_63_a_table_that_is_changed_under_a_prepared_plan_costs_nobo
     assert await alices(storage) == 1_001
     execute(settings, "ALTER TABLE accounts ALTER COLUMN admin TYPE integer")
     execute(settings, "ALTER TABLE accounts ALTER COLUMN credits_pending TYPE integer")
-    await storage.write(lambda tx: fund(tx, "alice", 1, "another gift"))
+    await storage.write(lambda tx: fund(tx, ALICE, 1, "another gift"))
     await storage.write(gift())
 
 
@@ -258,7 +259,7 @@ async def test_fault_63_discarded_prepared_statements_are_prepared_again(
     discard = Statement(text("DEALLOCATE ALL"))
     await storage.write(gift())
     await storage.write(lambda tx: _run(tx, discard))
-    await storage.write(lambda tx: fund(tx, "alice", 1, "another gift"))
+    await storage.write(lambda tx: fund(tx, ALICE, 1, "another gift"))
     assert await alices(storage) == 1_002
 
 
@@ -319,9 +320,8 @@ def writer() -> Iterator[PostgresConnection]:
 
 
 def test_an_error_does_not_quote_rows(writer: PostgresConnection) -> None:
-    accounts = Transaction(writer.executor, 9).accounts
     with pytest.raises(errors.CheckViolation) as refusal:
-        accounts.add("alice", AccountKind.USER, NOW, password_hash="x" * 9, admin=7)  # type: ignore[arg-type]
+        add_account(Transaction(writer.executor, 9), "alice", password_hash="x" * 9, admin=7)
     assert str(refusal.value) == (
         'new row for relation "accounts" violates check constraint "accounts_flags"'
     )
@@ -329,15 +329,15 @@ def test_an_error_does_not_quote_rows(writer: PostgresConnection) -> None:
 
 def test_no_row_is_like_a_text_that_cannot_be_kept(writer: PostgresConnection) -> None:
     accounts = Transaction(writer.executor, 9).accounts
-    assert accounts.get("ali\0ce") is None
+    assert accounts.get("~ali\0ce") is None
     with pytest.raises(psycopg.DataError):
-        accounts.add("ali\0ce", AccountKind.USER, NOW)
+        accounts.add(ALICE, AccountKind.USER, NOW, name="ali\0ce")
 
 
 def test_what_a_failed_query_leaves_is_undone_with_its_unit(writer: PostgresConnection) -> None:
     tx = Transaction(writer.executor, 9)
-    tx.accounts.add("alice", AccountKind.USER, NOW)
+    add_account(tx, "alice")
     with pytest.raises(errors.NumericValueOutOfRange):
         tx.machines.slot("d", 2**63)
     writer.undo()
-    assert tx.accounts.get("alice") is None
+    assert tx.accounts.get(ALICE) is None

@@ -13,6 +13,7 @@ from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import SEQUENCE_MAX
 from tests.frontend.storage.test_statements import STATEMENTS
 from tests.support.books import open_house
+from tests.support.ids import ALICE, BOB
 from tests.support.postgres import execute, fresh_postgres
 
 DROPS = 30_000
@@ -20,13 +21,13 @@ DROPS = 30_000
 ROWS = f"""
     INSERT INTO drops (sequence, id, account, request_id, fingerprint, machine, slot, item, price,
         hold_id, state, cause, revision, created_ms, settled_ms)
-    SELECT n, 'drop-' || n, CASE WHEN n % 100 = 0 THEN 'bob' ELSE 'alice' END, 'r-' || n, '',
+    SELECT n, 'drop-' || n, CASE WHEN n % 100 = 0 THEN '{BOB}' ELSE '{ALICE}' END, 'r-' || n, '',
         'd', 1 + n % 2, 'item ' || n % 50, 0, 'hold-' || n,
         'NOT_DISPENSED', 'BOARD_REFUSED', 0, n, n
     FROM generate_series(1, {DROPS}) AS n"""
 
 PARAMETERS = {
-    "account": "bob",
+    "account": BOB,
     "machine": "d",
     "slot": 1,
     "item": "item 7",

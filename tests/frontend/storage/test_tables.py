@@ -35,7 +35,10 @@ from tests.support.books import PRICE, advance, found, hold_of, reserve, resolut
 from tests.support.books import drop as order
 from tests.support.books import refund as give_back
 from tests.support.databases import fresh_sqlite
+from tests.support.ids import ALICE, BOB, id_of
 from tests.support.postgres import fresh_postgres
+
+NOBODY = id_of("nobody")
 
 PostgresBooks = psycopg.Connection[tuple[Any, ...]]
 
@@ -45,7 +48,7 @@ def furnish(connection: DatabaseConnection) -> None:
     connection.begin()
     tx = Transaction(connection.executor, 9)
     found(tx)
-    tx.accounts.update("alice", ibutton_digest="ibutton")
+    tx.accounts.update(ALICE, ibutton_digest="ibutton")
     tx.machines.update("d", token_digest="token")
     tx.tokens.add(token("bearer"))
     tx.tokens.add(token("limited", scope=Scope.READ))
@@ -53,8 +56,8 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.items.add(Item(9, "item 9", None, PRICE, 0, 0))
     tx.items.set_picture(7, Picture("image/png", 1, 1, 5, "e"), b"bytes", 0)
     tx.machines.sell_item("d", 2, tx.items.get(7), 0)
-    tx.preferences.keep("alice", Preferences())
-    tx.cards.add(Card("blue", "alice", CardKind.CHIP, 8, None, 0), "key-1")
+    tx.preferences.keep(ALICE, Preferences())
+    tx.cards.add(Card("blue", ALICE, CardKind.CHIP, 8, None, 0), "key-1")
     for number in (1, 2, 3):
         reserve(tx, order(number))
     advance(tx, order(2).id, State.DISPENSED, Cause.BOARD_ACK)
@@ -109,7 +112,7 @@ def account(**changes: Any) -> str:
     )
     return insert(
         "accounts",
-        **{"id": "eve", "name": "eve", "kind": "USER", "created_ms": 0, **row, **changes},
+        **{"id": id_of("eve"), "name": "eve", "kind": "USER", "created_ms": 0, **row, **changes},
     )
 
 
@@ -139,8 +142,8 @@ def transfer(**changes: Any) -> str:
     new = {
         "id": "new",
         "kind": "MOVE",
-        "debit_account": "alice",
-        "credit_account": "bob",
+        "debit_account": ALICE,
+        "credit_account": BOB,
         "amount": 1,
         "created_ms": 0,
         "actor": "root",
@@ -192,7 +195,7 @@ ALARM = insert("alarms", **ALARM_ROW)
 
 SCOPED: dict[str, Any] = {
     "digest": "x",
-    "account": "bob",
+    "account": BOB,
     "expires_ms": 0,
     "made_by": "PASSWORD",
     "created_ms": 0,
@@ -201,7 +204,7 @@ SCOPED: dict[str, Any] = {
 
 CARD: dict[str, Any] = {
     "digest": "x",
-    "account": "bob",
+    "account": BOB,
     "kind": "CHIP",
     "length": 8,
     "created_ms": 0,
@@ -211,7 +214,7 @@ CARD: dict[str, Any] = {
 ITEM = {"number": 8, "name": "Tea", "price": 1, "created_ms": 0, "updated_ms": 0}
 
 PREFERENCES = {
-    "account": "bob",
+    "account": BOB,
     "favourites": "",
     "ranked": 0,
     "language": "",
@@ -248,7 +251,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
         insert("writers", id="one", batch=1, seen_ms=0),
         insert("writers", id="one", batch=2, seen_ms=0),
     ),
-    "accounts_key": account(id="alice"),
+    "accounts_key": account(id=ALICE),
     "accounts_name_once": account(name="alice"),
     "accounts_ibutton_digest_once": account(ibutton_digest="ibutton"),
     "accounts_kind": account(kind="BANK"),
@@ -256,17 +259,17 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "accounts_totals": account(kind="FUNDING", credits_posted=-1),
     "accounts_limit": account(credit_limit=-1),
     "accounts_available": update("accounts SET debits_pending = 951 WHERE name = 'alice'"),
-    "tokens_key": insert("tokens", digest="bearer", account="bob", expires_ms=0),
-    "tokens_account_exists": insert("tokens", digest="x", account="nobody", expires_ms=0),
+    "tokens_key": insert("tokens", digest="bearer", account=BOB, expires_ms=0),
+    "tokens_account_exists": insert("tokens", digest="x", account=NOBODY, expires_ms=0),
     "scoped_tokens_key": insert("scoped_tokens", **SCOPED | {"digest": "limited"}),
-    "scoped_tokens_account_exists": insert("scoped_tokens", **SCOPED | {"account": "nobody"}),
+    "scoped_tokens_account_exists": insert("scoped_tokens", **SCOPED | {"account": NOBODY}),
     "scoped_tokens_scope": insert("scoped_tokens", **SCOPED | {"scope": "ALL"}),
     "cards_key": insert("cards", **CARD | {"digest": "blue"}),
-    "cards_account_exists": insert("cards", **CARD | {"account": "nobody"}),
+    "cards_account_exists": insert("cards", **CARD | {"account": NOBODY}),
     "cards_kind": insert("cards", **CARD | {"kind": "RING"}),
     "cards_length": insert("cards", **CARD | {"length": 0}),
-    "preferences_key": insert("preferences", **PREFERENCES | {"account": "alice"}),
-    "preferences_account_exists": insert("preferences", **PREFERENCES | {"account": "nobody"}),
+    "preferences_key": insert("preferences", **PREFERENCES | {"account": ALICE}),
+    "preferences_account_exists": insert("preferences", **PREFERENCES | {"account": NOBODY}),
     "preferences_ranked": insert("preferences", **PREFERENCES | {"ranked": 2}),
     "machines_key": machine(name="d"),
     "machines_token_digest_once": machine(token_digest="token"),
@@ -315,7 +318,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "drops_key": drop(sequence=1),
     "drops_id_once": drop(id=order(1).id),
     "drops_account_request_id_once": drop(request_id="request-1"),
-    "drops_account_exists": drop(account="nobody"),
+    "drops_account_exists": drop(account=NOBODY),
     "drops_machine_slot_exists": drop(slot=9),
     "drops_state": drop(state="LOST"),
     "drops_price": drop(price=-1),
@@ -345,8 +348,8 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     ),
     "transfers_key": transfer(sequence=1),
     "transfers_id_once": transfer(id="move-founding"),
-    "transfers_debit_account_exists": transfer(debit_account="nobody"),
-    "transfers_credit_account_exists": transfer(credit_account="nobody"),
+    "transfers_debit_account_exists": transfer(debit_account=NOBODY),
+    "transfers_credit_account_exists": transfer(credit_account=NOBODY),
     "transfers_drop_id_exists": (
         "DROP TRIGGER transfers_hold_fits",
         hold(id="new", drop_id="nothing"),
@@ -357,7 +360,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     ),
     "transfers_kind": transfer(kind="GIFT", **OF_DROP),
     "transfers_amount": transfer(amount=1_000_001),
-    "transfers_accounts": transfer(credit_account="alice"),
+    "transfers_accounts": transfer(credit_account=ALICE),
     "transfers_drop": transfer(drop_id=order(1).id),
     "transfers_resolves": transfer(kind="POST", **OF_DROP),
     "transfers_actor": transfer(actor=None),
@@ -369,7 +372,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "transfers_resolution_fits": resolution(TransferKind.POST, 3),
     "transfers_never_change": update("transfers SET created_ms = 0"),
     "transfers_never_go": "DELETE FROM transfers",
-    "transfers_refund_fits": (refund(), transfer(debit_account="sales/d", credit_account="alice")),
+    "transfers_refund_fits": (refund(), transfer(debit_account="sales/d", credit_account=ALICE)),
     "refunds_key": refund(drop_id=order(4).id),
     "refunds_drop_id_exists": ("DROP TRIGGER refunds_fit", refund(drop_id="nothing")),
     "refunds_transfer_id_once": refund(transfer_id="move-refund"),

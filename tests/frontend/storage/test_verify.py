@@ -29,6 +29,7 @@ from tests.support.books import (
     reserve,
 )
 from tests.support.databases import fresh_sqlite
+from tests.support.ids import ALICE, BOB
 from tests.support.postgres import fresh_postgres
 
 
@@ -42,11 +43,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
     connection.begin()
     found(tx)
     add_machine(tx, "s")
-    move(tx, "alice", "bob", 100, "gift")
-    limit(tx, "bob", 70)
-    move(tx, "bob", "alice", 170, "loan")
-    limit(tx, "bob", 60)
-    move(tx, "alice", "bob", 5, "a part of it")
+    move(tx, ALICE, BOB, 100, "gift")
+    limit(tx, BOB, 70)
+    move(tx, BOB, ALICE, 170, "loan")
+    limit(tx, BOB, 60)
+    move(tx, ALICE, BOB, 5, "a part of it")
     for number in range(1, 6):
         reserve(tx, drop(number))
     reserve(tx, drop(6, slot=2, state=State.SCHEDULED, not_before_ms=1))
@@ -87,11 +88,11 @@ D = {number: f"'{drop(number).id}'" for number in range(1, 10)}
 WRONGS: dict[str, tuple[str, str]] = {
     "a balance was raised by hand": (
         "UPDATE accounts SET credits_posted = credits_posted + 1 WHERE name = 'alice'",
-        "1: the totals of account alice do not follow",
+        f"1: the totals of account {ALICE} do not follow",
     ),
     "a hold was forgotten in a balance": (
         "UPDATE accounts SET debits_pending = debits_pending - 50 WHERE name = 'alice'",
-        "1: the totals of account alice do not follow",
+        f"1: the totals of account {ALICE} do not follow",
     ),
     "a sale was forgotten": (
         "UPDATE accounts SET credits_posted = 0 WHERE name = 'sales/d'",
@@ -99,7 +100,7 @@ WRONGS: dict[str, tuple[str, str]] = {
     ),
     "a transfer was removed": (
         "DELETE FROM transfers WHERE id = 'move-gift'",
-        "1: the totals of account bob do not follow",
+        f"1: the totals of account {BOB} do not follow",
     ),
     "an amount was changed": (
         "UPDATE transfers SET amount = 51 WHERE id = 'hold-5'",
@@ -107,19 +108,19 @@ WRONGS: dict[str, tuple[str, str]] = {
     ),
     "a user spent what was not there": (
         copy("transfers", "id = 'move-gift'", id="'x'", amount="5000", request_id="'x'"),
-        "2: account alice could spend only -4",
+        f"2: account {ALICE} could spend only -4",
     ),
     "a user owed more than the limit": (
         "UPDATE audit SET facts = replace(facts, ':70', ':69')",
-        "2: account bob could spend only -70 after transfer 3, its limit was 69",
+        f"2: account {BOB} could spend only -70 after transfer 3, its limit was 69",
     ),
     "a limit was not recorded": (
         "UPDATE accounts SET credit_limit = 1000 WHERE name = 'alice'",
-        "2: account alice has the limit 1000, its last record says 0",
+        f"2: account {ALICE} has the limit 1000, its last record says 0",
     ),
     "a limit has the wrong sign": (
         "UPDATE accounts SET credit_limit = -credit_limit WHERE name = 'bob'",
-        "2: account bob has the limit -60, its last record says 60",
+        f"2: account {BOB} has the limit -60, its last record says 60",
     ),
     "a hold is missing": (
         "DELETE FROM transfers WHERE id = 'hold-5'",
@@ -150,7 +151,7 @@ WRONGS: dict[str, tuple[str, str]] = {
         f"3: drop {drop(3).id} is UNKNOWN, its hold's resolution is POST",
     ),
     "somebody else paid": (
-        "UPDATE transfers SET debit_account = 'bob' WHERE drop_id = " + D[1],
+        f"UPDATE transfers SET debit_account = '{BOB}' WHERE drop_id = " + D[1],
         f"5: POST hold-1-post of drop {drop(1).id} is not its price between its buyer",
     ),
     "another machine was paid": (
@@ -190,7 +191,7 @@ WRONGS: dict[str, tuple[str, str]] = {
         f"26: 20 credits of drop {drop(2).id} were given back, which is NOT_DISPENSED",
     ),
     "a refund went to somebody else": (
-        "UPDATE transfers SET credit_account = 'bob' WHERE id = 'move-refund'",
+        f"UPDATE transfers SET credit_account = '{BOB}' WHERE id = 'move-refund'",
         f"26: the refund of drop {drop(1).id} is not its transfer move-refund",
     ),
     "sales were paid out": (
@@ -239,7 +240,7 @@ WRONGS: dict[str, tuple[str, str]] = {
     ),
     "a request made two drops": (
         copy("drops", f"id = {D[5]}", id="'x'", hold_id="'y'"),
-        "12: account alice has 2 drops of request request-5",
+        f"12: account {ALICE} has 2 drops of request request-5",
     ),
     "a request made two transfers": (
         copy("transfers", "id = 'move-gift'", id="'x'"),
@@ -317,7 +318,7 @@ def person(settings: StorageSettings, *statements: str) -> None:
 async def test_pairs_of_names_and_gifts_that_were_given_twice(engine: str, tmp_path: Path) -> None:
     settings = fresh_sqlite(tmp_path) if engine == "sqlite" else fresh_postgres()
     async with open_house(settings) as storage:
-        await storage.write(lambda tx: fund(tx, "alice", 5, "gift"))
+        await storage.write(lambda tx: fund(tx, ALICE, 5, "gift"))
         assert await storage.remarks() == []
         person(settings, TWIN, GIVEN_AGAIN)
         told = await storage.remarks()

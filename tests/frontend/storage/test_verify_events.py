@@ -11,6 +11,7 @@ import pytest
 
 from drink_frontend.storage.verify_events import check_events
 from tests.support.bench import BenchDatabase
+from tests.support.ids import ANN, BOB, ROOT
 
 Batches = list[list[list[Any]]]
 """The changes of each row of events."""
@@ -24,10 +25,10 @@ async def house(tmp_path: Path) -> Path:
         await bench.furnish()
         sold = await bench.dispatched("r1")
         await bench.report(sold)
-        await bench.unknown("r2", account="bob", machine="ld")
-        await bench.accounts.change("root", "bob", credit_limit=7)
+        await bench.unknown("r2", account=BOB, machine="ld")
+        await bench.accounts.change(ROOT, "bob", credit_limit=7)
         await bench.change_slot("d", 2, price=31)
-        await bench.machines.change("root", "d", location="hall")
+        await bench.machines.change(ROOT, "d", location="hall")
     return database.path
 
 
@@ -81,19 +82,19 @@ def repeat(kind: str, name: str, number: int) -> Callable[[sqlite3.Connection], 
 
 def test_a_sound_log_gives_nothing(books: sqlite3.Connection) -> None:
     assert list(check_events(books.execute)) == []
-    assert places(books, "CREDITS", "ann")
+    assert places(books, "CREDITS", ANN)
 
 
 @pytest.mark.parametrize(
     ("wrong", "problem"),
     [
-        (remove("DROP", "ann", 0), None),
-        (remove("DROP", "ann", 1), "28: the events of drop"),
-        (remove("DROP", "ann", -1), "28: the last event of drop"),
-        (repeat("DROP", "ann", 1), "28: the events of drop"),
-        (remove("CREDITS", "ann", 1), "28: the events of account ann"),
-        (repeat("CREDITS", "bob", 0), "28: the events of account bob"),
-        (remove("ACCOUNT", "bob", -1), "28: the last event of account bob"),
+        (remove("DROP", ANN, 0), None),
+        (remove("DROP", ANN, 1), "28: the events of drop"),
+        (remove("DROP", ANN, -1), "28: the last event of drop"),
+        (repeat("DROP", ANN, 1), "28: the events of drop"),
+        (remove("CREDITS", ANN, 1), f"28: the events of account {ANN}"),
+        (repeat("CREDITS", BOB, 0), f"28: the events of account {BOB}"),
+        (remove("ACCOUNT", BOB, -1), f"28: the last event of account {BOB}"),
         (remove("SLOT", "d", -1), "28: the last event of slot d/2"),
         (remove("STOCK", "ld", -1), "28: the last event of slot ld/1"),
         (remove("MACHINE", "d", -1), "28: the last event of machine d"),

@@ -19,6 +19,7 @@ from tests.fakes.engines import FlakyEngine, driver_error
 from tests.support.books import NOW, alices, found, fund, open_house
 from tests.support.databases import fresh_sqlite
 from tests.support.gates import LIMIT_S, held
+from tests.support.ids import ALICE
 
 Unit = Callable[[Transaction], object]
 
@@ -47,7 +48,7 @@ async def machine_d(database: Database) -> Machine:
 
 
 def gift(tx: Transaction) -> None:
-    fund(tx, "alice", 1, "gift")
+    fund(tx, ALICE, 1, "gift")
 
 
 def refuse(_: Transaction) -> None:
@@ -55,7 +56,7 @@ def refuse(_: Transaction) -> None:
 
 
 def change_and_refuse(tx: Transaction) -> None:
-    fund(tx, "alice", 7, "half")
+    fund(tx, ALICE, 7, "half")
     raise SlotEmptyError("empty")
 
 
@@ -176,7 +177,7 @@ async def test_a_unit_that_the_database_cannot_serve_now_is_refused_alone(
     database: Database,
 ) -> None:
     def fail(tx: Transaction) -> None:
-        fund(tx, "alice", 7, "half")
+        fund(tx, ALICE, 7, "half")
         raise driver_error(sqlite3.SQLITE_NOMEM)
 
     results = await batch(database, gift, fail, lambda _: 42)

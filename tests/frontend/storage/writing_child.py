@@ -16,6 +16,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from tests.support.books import NOW, fund
+from tests.support.ids import ALICE
 
 WRITERS = 8
 """Units under way at a time, so that they share commits."""
@@ -32,7 +33,7 @@ async def write(path: Path, start: int) -> None:
             number = next(numbers)
 
             def give(tx: Transaction, number: int = number) -> None:
-                fund(tx, "alice", 1, f"{number}")
+                fund(tx, ALICE, 1, f"{number}")
                 tx.audit.add(AuditRecord(AuditKind.NOTE, NOW, "root", facts={"number": number}))
 
             await storage.write(give)

@@ -22,6 +22,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.tokens import Scope
 from tests.support.bench import Bench
+from tests.support.ids import ROOT
 
 HERE = "192.0.2.1"
 
@@ -29,22 +30,22 @@ HERE = "192.0.2.1"
 @pytest.fixture
 async def eve(bench: Bench) -> Account:
     """A user whose id is not her name, with 100 credits."""
-    await bench.accounts.create("root", "Eve", password="right")
+    await bench.accounts.create(ROOT, "Eve", password="right")
     root = await bench.account("root")
     return await bench.transfers.add_credits(root, "first-eve", "eve", 100)
 
 
 async def renamed(bench: Bench, name: str, new_name: str) -> Account:
-    return await bench.accounts.change("root", name, new_name=new_name)
+    return await bench.accounts.change(ROOT, name, new_name=new_name)
 
 
 async def test_an_account_has_an_id_that_is_no_name(bench: Bench, eve: Account) -> None:
     assert re.fullmatch("~[0-9A-Z]{10}", eve.id)
     assert eve.name == "Eve"
     for reference in ("Eve", "eve", "EVE", eve.id):
-        assert await bench.accounts.balance(reference) == eve
+        assert await bench.accounts.named(reference) == eve
     with pytest.raises(FieldInvalidError):
-        await bench.accounts.create("root", "~ABCDEFGHIJ")
+        await bench.accounts.create(ROOT, "~ABCDEFGHIJ")
     with pytest.raises(FieldInvalidError):
         await renamed(bench, "eve", "~ABCDEFGHIJ")
 
@@ -70,7 +71,7 @@ async def test_a_renamed_member_goes_on(bench: Bench, eve: Account) -> None:
     with pytest.raises(CredentialsInvalidError):
         await accounts.login_password("eve", "right", HERE)
     with pytest.raises(AccountNotFoundError):
-        await accounts.balance("eve")
+        await accounts.named("eve")
     assert await bench.storage.verify() == []
 
 
@@ -96,7 +97,7 @@ async def test_a_name_is_free_once_it_was_changed_and_not_before(
             await renamed(bench, "eve", taken)
     assert (await renamed(bench, "eve", "EVE")).name == "EVE"
     await renamed(bench, "eve", "mallory")
-    other = await bench.accounts.create("root", "eve")
+    other = await bench.accounts.create(ROOT, "eve")
     assert other.id != eve.id
     with pytest.raises(AlreadyExistsError):
         await renamed(bench, "mallory", "Eve")
@@ -124,24 +125,24 @@ async def settled_and_closed(bench: Bench, eve: Account) -> None:
     root = await bench.account("root")
     posted = (await bench.accounts.balance(eve.id)).posted
     await bench.transfers.set_posted(root, "pay-out", eve.id, 0, posted)
-    await bench.accounts.change("root", eve.id, closed=True)
+    await bench.accounts.change(ROOT, eve.id, closed=True)
 
 
 async def test_an_erased_member_leaves_the_books_and_nothing_else(
     bench: Bench, eve: Account
 ) -> None:
     accounts = bench.accounts
-    await accounts.change("root", "eve", ibutton="0" * 16)
-    await accounts.cards.add("root", "eve", CardKind.CHIP, "F" * 16)
+    await accounts.change(ROOT, "eve", ibutton="0" * 16)
+    await accounts.cards.add(ROOT, "eve", CardKind.CHIP, "F" * 16)
     token, _ = await accounts.tokens.issue(eve)
     drop = await bench.dispatched("one", account=eve.id)
     await bench.report(drop)
     await settled_and_closed(bench, eve)
 
-    erased = await accounts.erase("root", "EVE")
+    erased = await accounts.erase(ROOT, "EVE")
 
     assert (erased.id, erased.name, erased.closed) == (eve.id, eve.id, True)
-    assert await accounts.erase("root", eve.id) == erased
+    assert await accounts.erase(ROOT, eve.id) == erased
     assert b"Eve" not in bench.path.read_bytes()
     shown = await bench.drop(drop.id)
     assert (shown.account, shown.buyer) == (eve.id, eve.id)
@@ -156,7 +157,7 @@ async def test_an_erased_member_leaves_the_books_and_nothing_else(
     with pytest.raises(TokenInvalidError):
         await accounts.tokens.authenticate(token)
     with pytest.raises(AccountErasedError):
-        await accounts.change("root", eve.id, closed=False)
+        await accounts.change(ROOT, eve.id, closed=False)
     assert await bench.storage.verify() == []
 
 
@@ -164,9 +165,9 @@ async def test_a_newcomer_has_the_name_and_none_of_the_books(bench: Bench, eve: 
     drop = await bench.dispatched("one", account=eve.id)
     await bench.report(drop)
     await settled_and_closed(bench, eve)
-    await bench.accounts.erase("root", "eve")
+    await bench.accounts.erase(ROOT, "eve")
 
-    newcomer = await bench.accounts.create("root", "eve", readmit=True)
+    newcomer = await bench.accounts.create(ROOT, "eve", readmit=True)
 
     assert newcomer.id != eve.id
     assert (newcomer.posted, newcomer.closed) == (0, False)
@@ -182,13 +183,13 @@ async def test_a_newcomer_has_the_name_and_none_of_the_books(bench: Bench, eve: 
 async def test_only_a_closed_and_settled_account_is_erased(bench: Bench, eve: Account) -> None:
     accounts = bench.accounts
     with pytest.raises(AccountOpenError):
-        await accounts.erase("root", "eve")
+        await accounts.erase(ROOT, "eve")
     await bench.place("one", account=eve.id)
-    await accounts.change("root", "eve", closed=True)
+    await accounts.change(ROOT, "eve", closed=True)
     with pytest.raises(AccountNotSettledError) as refused:
-        await accounts.erase("root", "eve")
+        await accounts.erase(ROOT, "eve")
     assert refused.value.facts == {"posted": 100, "held": 50}
     for name in ("nobody", "funding", "sales/d", "~0000000000"):
         with pytest.raises(AccountNotFoundError):
-            await accounts.erase("root", name)
-    assert (await accounts.balance("eve")).name == "Eve"
+            await accounts.erase(ROOT, name)
+    assert (await accounts.named("eve")).name == "Eve"

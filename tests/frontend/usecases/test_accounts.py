@@ -18,6 +18,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.usecases.settings import LoginSettings
 from tests.support.bench import Bench
+from tests.support.ids import BOB, ROOT
 from tests.support.sessions import until
 from tests.support.tasks import beside
 
@@ -28,7 +29,7 @@ IBUTTON = "00aabbccddeeff01"
 @pytest.fixture
 async def carol(bench: Bench) -> Account:
     """An account that can log in, with 40 credits."""
-    await bench.accounts.create("root", "carol", password="right", ibutton=IBUTTON)
+    await bench.accounts.create(ROOT, "carol", password="right", ibutton=IBUTTON)
     root = await bench.account("root")
     return await bench.transfers.add_credits(root, "first-carol", "carol", 40)
 
@@ -63,7 +64,7 @@ async def test_the_books_own_accounts_do_not_log_in(bench: Bench) -> None:
 
 async def test_a_closed_account_does_not_log_in(bench: Bench, carol: Account) -> None:
     token, _ = await bench.accounts.tokens.issue(carol)
-    await bench.accounts.change("root", "carol", closed=True)
+    await bench.accounts.change(ROOT, "carol", closed=True)
 
     with pytest.raises(CredentialsInvalidError):
         await bench.accounts.login_password("carol", "right", HERE)
@@ -195,8 +196,8 @@ async def test_a_new_password_and_a_closed_account_end_every_token(
 ) -> None:
     token, _ = await bench.accounts.tokens.issue(carol)
     other, _ = await bench.accounts.tokens.issue(await bench.account("ann"))
-    await bench.accounts.change("root", "carol", **change)
-    await bench.accounts.change("root", "carol", closed=False)
+    await bench.accounts.change(ROOT, "carol", **change)
+    await bench.accounts.change(ROOT, "carol", closed=False)
 
     with pytest.raises(TokenInvalidError):
         await bench.accounts.tokens.authenticate(token)
@@ -205,21 +206,21 @@ async def test_a_new_password_and_a_closed_account_end_every_token(
 
 async def test_a_change_keeps_what_it_does_not_name(bench: Bench, carol: Account) -> None:
     token, _ = await bench.accounts.tokens.issue(carol)
-    changed = await bench.accounts.change("root", "carol", admin=True)
+    changed = await bench.accounts.change(ROOT, "carol", admin=True)
 
     assert changed.admin
     assert (await bench.accounts.tokens.authenticate(token)).account.admin
     assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).account.posted == 40
-    await bench.accounts.change("root", "root", password="secret")
-    assert not (await bench.accounts.change("root", "carol", admin=False)).admin
+    await bench.accounts.change(ROOT, "root", password="secret")
+    assert not (await bench.accounts.change(ROOT, "carol", admin=False)).admin
 
 
 async def test_the_audit_log_says_what_was_changed_and_no_secret(
     bench: Bench, carol: Account
 ) -> None:
     """Invariant 21: who did what to whom, readable later."""
-    await bench.accounts.change("root", "carol", password="hush", closed=True)
-    await bench.accounts.change("bob", "carol", closed=False)
+    await bench.accounts.change(ROOT, "carol", password="hush", closed=True)
+    await bench.accounts.change(BOB, "carol", closed=False)
 
     records = [
         record
@@ -249,16 +250,16 @@ async def test_an_account_that_cannot_be_made(
 ) -> None:
     before = await bench.accounts.list_users()
     with pytest.raises(error):
-        await bench.accounts.create("root", **fields)
+        await bench.accounts.create(ROOT, **fields)
 
     assert await bench.accounts.list_users() == before
 
 
 async def test_an_ibutton_that_is_taken_is_not_given_away(bench: Bench, carol: Account) -> None:
     with pytest.raises(AlreadyExistsError):
-        await bench.accounts.change("root", "ann", ibutton=IBUTTON)
+        await bench.accounts.change(ROOT, "ann", ibutton=IBUTTON)
     with pytest.raises(AccountNotFoundError):
-        await bench.accounts.change("root", "nobody", closed=True)
+        await bench.accounts.change(ROOT, "nobody", closed=True)
 
     assert (await bench.accounts.login_ibutton(IBUTTON, HERE)).account.name == "carol"
 

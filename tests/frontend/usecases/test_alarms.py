@@ -15,6 +15,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.storage.transaction import Transaction
 from tests.support.bench import Bench
+from tests.support.ids import ANN, ROOT
 
 
 async def listed(bench: Bench, *states: AlarmState) -> list[Alarm]:
@@ -44,9 +45,9 @@ async def test_an_unknown_drop_has_an_alarm_until_somebody_decides(
     )
     assert alarm.facts == {"cause": "BOARD_SILENT", "price": 50, "slot": 1, "item": "Coke"}
     with pytest.raises(AlarmStandsError):
-        await bench.review.close("root", alarm.sequence)
+        await bench.review.close(ROOT, alarm.sequence)
 
-    await bench.drops.decide("root", drop.id, dispensed=outcome is State.DISPENSED, why="seen")
+    await bench.drops.decide(ROOT, drop.id, dispensed=outcome is State.DISPENSED, why="seen")
     assert await listed(bench) == []
     (closed,) = await listed(bench, AlarmState.CLOSED)
     assert (closed.closed_by, closed.sequence) == ("root", alarm.sequence)
@@ -76,10 +77,10 @@ async def test_a_drop_with_an_outcome_raises_none(bench: Bench) -> None:
 async def test_who_acknowledges_first_stays_and_repeats_are_counted(bench: Bench) -> None:
     alarm = await flooded(bench)
     bench.clock.pass_s(5)
-    first = await bench.review.acknowledge("root", alarm.sequence)
+    first = await bench.review.acknowledge(ROOT, alarm.sequence)
     assert (first.state, first.acknowledged_by) == (AlarmState.ACKNOWLEDGED, "root")
     assert first.acknowledged_ms == bench.clock.now_ms()
-    assert await bench.review.acknowledge("ann", alarm.sequence) == first
+    assert await bench.review.acknowledge(ANN, alarm.sequence) == first
 
     again = await flooded(bench, 3)
     assert (again.sequence, again.count, again.state) == (first.sequence, 4, first.state)
@@ -96,11 +97,11 @@ async def test_who_acknowledges_first_stays_and_repeats_are_counted(bench: Bench
 
 async def test_a_closed_alarm_stays_and_the_next_time_opens_another(bench: Bench) -> None:
     alarm = await flooded(bench)
-    closed = await bench.review.close("root", alarm.sequence, "a loose cable")
+    closed = await bench.review.close(ROOT, alarm.sequence, "a loose cable")
     assert (closed.state, closed.closed_by) == (AlarmState.CLOSED, "root")
-    assert await bench.review.close("ann", alarm.sequence, "again") == closed
+    assert await bench.review.close(ANN, alarm.sequence, "again") == closed
     with pytest.raises(AlarmClosedError):
-        await bench.review.acknowledge("root", alarm.sequence)
+        await bench.review.acknowledge(ROOT, alarm.sequence)
     (record,) = await bench.audit(AuditKind.ALARM_CHANGED)
     assert (record.facts["to"], record.facts["why"]) == ("CLOSED", "a loose cable")
 
@@ -121,18 +122,18 @@ async def test_what_is_not_there_or_wrong_is_refused(bench: Bench) -> None:
     alarm = await flooded(bench)
     for number in (0, alarm.sequence + 1, 2**63 - 1):
         with pytest.raises(AlarmNotFoundError):
-            await bench.review.acknowledge("root", number)
+            await bench.review.acknowledge(ROOT, number)
         with pytest.raises(AlarmNotFoundError):
-            await bench.review.close("root", number)
+            await bench.review.close(ROOT, number)
     for words in ("x" * 201, "a\nb", "a\x00b"):
         with pytest.raises(FieldInvalidError):
-            await bench.review.close("root", alarm.sequence, words)
+            await bench.review.close(ROOT, alarm.sequence, words)
     assert (await flooded(bench, 0)).state is AlarmState.OPEN
 
 
 async def test_alarms_that_an_older_program_left_out_are_raised_and_closed(bench: Bench) -> None:
     first, second = await bench.unknown("r1"), await bench.unknown("r2")
-    await bench.drops.decide("root", second.id, dispensed=True, why="seen")
+    await bench.drops.decide(ROOT, second.id, dispensed=True, why="seen")
     (opened,) = await listed(bench)
 
     def forget(tx: Transaction) -> None:

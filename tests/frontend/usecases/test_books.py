@@ -35,6 +35,7 @@ from drink_frontend.usecases import agents, dispatch
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.settings import DropSettings
 from tests.support.bench import Bench, BenchDatabase
+from tests.support.ids import ROOT, id_of
 
 T = TypeVar("T")
 
@@ -178,7 +179,7 @@ class Histories(RuleBasedStateMachine):
         request_id = f"r{self.numbers if again else self.numbers // 2}"
         terms = (slot, delay_s)
         machine, number = slot
-        order = self.bench.place(request_id, buyer, machine, number, delay_s=delay_s)
+        order = self.bench.place(request_id, id_of(buyer), machine, number, delay_s=delay_s)
         made = self.model.requests.get((buyer, request_id))
         if made is not None:
             if made[1] != terms:
@@ -336,7 +337,7 @@ class Histories(RuleBasedStateMachine):
     @rule(data=st.data(), dispensed=st.booleans())
     def decide(self, data: st.DataObject, dispensed: bool) -> None:
         drop = data.draw(st.sampled_from(list(self.model.drops.values())))
-        decision = self.bench.drops.decide("root", drop.id, dispensed=dispensed, why="seen")
+        decision = self.bench.drops.decide(ROOT, drop.id, dispensed=dispensed, why="seen")
         if drop.state is not State.UNKNOWN:
             self.refused(DropNotUnknownError, decision)
             return

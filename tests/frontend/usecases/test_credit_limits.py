@@ -15,10 +15,11 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ledger import CREDITS_MAX
 from tests.support.bench import Bench
+from tests.support.ids import ROOT
 
 
 async def limit(bench: Bench, credit_limit: int, name: str = "ann") -> None:
-    await bench.accounts.change("root", name, credit_limit=credit_limit)
+    await bench.accounts.change(ROOT, name, credit_limit=credit_limit)
 
 
 async def send(bench: Bench, amount: int, request_id: str = "t") -> None:
@@ -122,8 +123,8 @@ async def test_a_limit_is_recorded_with_the_transfer_before_it(bench: Bench) -> 
 async def test_who_is_admitted_again_owes_what_was_owed_and_no_more(bench: Bench) -> None:
     await limit(bench, 100)
     await send(bench, 250)
-    await bench.accounts.change("root", "ann", closed=True)
-    again = await bench.accounts.create("root", "ann", readmit=True)
+    await bench.accounts.change(ROOT, "ann", closed=True)
+    again = await bench.accounts.create(ROOT, "ann", readmit=True)
     assert (again.posted, again.credit_limit, again.available) == (-50, 0, 0)
 
 
@@ -149,4 +150,4 @@ async def test_a_limit_that_cannot_be_set(
 async def test_a_change_of_something_else_keeps_the_limit(bench: Bench) -> None:
     await limit(bench, 100)
     changes: dict[str, Any] = {"admin": True}
-    assert (await bench.accounts.change("root", "ann", **changes)).credit_limit == 100
+    assert (await bench.accounts.change(ROOT, "ann", **changes)).credit_limit == 100

@@ -16,6 +16,7 @@ from drink_frontend.usecases.deadlines import Deadlines, TimeoutTracker
 from drink_frontend.usecases.settings import DropSettings
 from tests.support.bench import Bench, BenchDatabase
 from tests.support.books import drop as some_drop
+from tests.support.ids import ROOT
 from tests.support.tasks import beside
 
 T = TypeVar("T")
@@ -100,7 +101,7 @@ async def test_fault_56_a_scheduled_drop_of_a_disabled_machine_fails_when_it_bec
     bench: Bench,
 ) -> None:
     drop = await bench.place(delay_s=60)
-    await bench.machines.change("root", "d", enabled=False)
+    await bench.machines.change(ROOT, "d", enabled=False)
     await later(bench, 59)
     assert (await bench.drop(drop.id)).state is State.SCHEDULED
 
@@ -117,10 +118,10 @@ async def test_fault_56_a_drop_that_waits_for_a_disabled_machine_outlives_a_shor
 ) -> None:
     short, long = await bench.place("r1"), await bench.place("r2", machine="ld")
     for machine in ("d", "ld"):
-        await bench.machines.change("root", machine, enabled=False)
+        await bench.machines.change(ROOT, machine, enabled=False)
     await later(bench, 60)
     assert (await bench.drop(short.id)).state is State.RESERVED
-    await bench.machines.change("root", "d", enabled=True)
+    await bench.machines.change(ROOT, "d", enabled=True)
     assert await bench.dispatch.take("d", 1) is not None
     await later(bench, 61)
     assert await bench.state(long) == (State.NOT_DISPENSED, Cause.CANCELLED)

@@ -13,6 +13,7 @@ from drink_frontend.domain.errors import (
     MachineNotFoundError,
 )
 from tests.support.bench import JOURNAL, Bench, BenchDatabase
+from tests.support.ids import BOB, ROOT
 
 CLAIMS = [
     (State.DISPENSED, Cause.BOARD_ACK),
@@ -125,14 +126,14 @@ async def test_fault_17_an_old_links_results_count(bench: Bench, drop: Drop) -> 
 
 async def test_fault_56_a_disabled_machine_settles_and_is_given_nothing(bench: Bench) -> None:
     drop, waiting = await bench.dispatched("r1"), await bench.place("r2")
-    await bench.machines.change("root", "d", enabled=False)
+    await bench.machines.change(ROOT, "d", enabled=False)
     await bench.link()
     await bench.report(drop)
 
     assert await bench.state(drop) == (State.DISPENSED, Cause.BOARD_ACK)
     assert await bench.take() is None
     assert await bench.state(waiting) == (State.RESERVED, Cause.NONE)
-    await bench.machines.change("root", "d", enabled=True)
+    await bench.machines.change(ROOT, "d", enabled=True)
     assert await bench.take() is not None
 
 
@@ -430,7 +431,7 @@ async def test_fault_36_a_restored_backup_learns_what_became_of_its_drops(
         later = await bench.place("later", delay_s=60)
     backup = database.back_up()
     async with database.open() as bench:
-        forgotten = await bench.place("forgotten", account="bob", machine="ld")
+        forgotten = await bench.place("forgotten", account=BOB, machine="ld")
         for drop in (fell, refused, lost):
             assert await bench.take() is not None
             await bench.report(drop)

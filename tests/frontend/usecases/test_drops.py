@@ -32,6 +32,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import DropSettings
 from tests.support.bench import Bench, BenchDatabase, each_outcome
+from tests.support.ids import ANN, BOB, ROOT, id_of
 from tests.support.tasks import cancel
 
 LIMIT_S = 5
@@ -67,7 +68,7 @@ async def test_a_scheduled_drop_is_reserved_at_once_and_waits_for_its_time(bench
     ],
 )
 def test_an_order_that_cannot_be_one(terms: dict[str, Any], field: str) -> None:
-    order: dict[str, Any] = {"account": "ann", "request_id": "r1", "machine": "d", "slot": 1}
+    order: dict[str, Any] = {"account": ANN, "request_id": "r1", "machine": "d", "slot": 1}
     with pytest.raises(FieldInvalidError) as refused:
         DropOrder(**order | terms)
     assert refused.value.facts == {"field": field}
@@ -75,13 +76,16 @@ def test_an_order_that_cannot_be_one(terms: dict[str, Any], field: str) -> None:
 
 @pytest.mark.parametrize("delay_s", [0, 300])
 def test_delays_at_the_bounds(delay_s: int) -> None:
-    assert DropOrder("ann", "r1", "d", 1, delay_s=delay_s).delay_s == delay_s
+    assert DropOrder(ANN, "r1", "d", 1, delay_s=delay_s).delay_s == delay_s
 
 
 @pytest.mark.parametrize(
     ("order", "error"),
     [
-        *(({"account": name}, AccountNotFoundError) for name in ("nobody", "funding", "sales/d")),
+        *(
+            ({"account": name}, AccountNotFoundError)
+            for name in (id_of("nobody"), "ann", "funding", "sales/d")
+        ),
         ({"machine": "s"}, MachineNotFoundError),
         *(({"slot": slot}, SlotNotFoundError) for slot in (0, 3, 2**70, -1)),
     ],
@@ -95,8 +99,8 @@ async def test_nobodys_drop_and_one_from_nowhere(
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        (lambda bench: bench.accounts.change("root", "ann", closed=True), AccountClosedError),
-        (lambda bench: bench.machines.change("root", "d", enabled=False), MachineDisabledError),
+        (lambda bench: bench.accounts.change(ROOT, "ann", closed=True), AccountClosedError),
+        (lambda bench: bench.machines.change(ROOT, "d", enabled=False), MachineDisabledError),
         (lambda bench: bench.reach(Reach.OFFLINE), MachineOfflineError),
         (lambda bench: bench.reach(Reach.BOARD_DOWN), BoardUnreachableError),
         (lambda bench: bench.change_slot("d", 1, enabled=False), SlotDisabledError),
@@ -118,19 +122,19 @@ async def test_a_price_above_the_ceiling(bench: Bench) -> None:
 
 async def test_too_few_credits(bench: Bench) -> None:
     """Invariant 2: what is held for one drop cannot pay for another."""
-    await bench.place("r1", account="bob")
-    await bench.place("r2", account="bob")
-    error = await refused(bench, InsufficientCreditsError, account="bob", machine="ld")
+    await bench.place("r1", account=BOB)
+    await bench.place("r2", account=BOB)
+    error = await refused(bench, InsufficientCreditsError, account=BOB, machine="ld")
     assert error.facts == {"available": 0, "price": 50}
 
 
 async def test_a_free_item_needs_no_credits(bench: Bench) -> None:
     await bench.change_slot("d", 1, price=0)
-    drop = await bench.dispatched(account="root")
+    drop = await bench.dispatched(account=ROOT)
     await bench.report(drop)
 
     assert await bench.credits("root") == (0, 0)
-    assert await bench.holds_and_ends(drop, "root") == ["HOLD", "POST"]
+    assert await bench.holds_and_ends(drop, ROOT) == ["HOLD", "POST"]
 
 
 async def test_a_frontend_that_stops_takes_no_new_drop(bench: Bench) -> None:
@@ -144,7 +148,7 @@ async def test_a_frontend_that_stops_takes_no_new_drop(bench: Bench) -> None:
 
 async def refused(bench: Bench, error: type[DrinkError], **order: Any) -> DrinkError:
     """The order is refused with that error, and changes nothing."""
-    account = order.get("account", "ann")
+    account = order.get("account", ANN)
 
     async def books() -> object:
         if await bench.accounts.find(account) is None:
@@ -196,8 +200,8 @@ async def test_fault_3_a_repeated_request_needs_nothing_of_the_world(bench: Benc
     """Invariant 12: the answer is the same though nothing could be bought any more."""
     drop = await bench.place(slot=2, price_ceiling=30)
     await bench.change_slot("d", 2, price=99, enabled=False, available=0)
-    await bench.machines.change("root", "d", enabled=False)
-    await bench.accounts.change("root", "ann", closed=True)
+    await bench.machines.change(ROOT, "d", enabled=False)
+    await bench.accounts.change(ROOT, "ann", closed=True)
     await bench.reach(Reach.OFFLINE)
 
     assert (await bench.place(slot=2, price_ceiling=30)).id == drop.id
@@ -219,7 +223,7 @@ async def test_fault_4_a_request_with_another_body_is_refused(
 
 
 async def test_request_ids_belong_to_their_account(bench: Bench) -> None:
-    anns, bobs = await bench.place("r1"), await bench.place("r1", account="bob")
+    anns, bobs = await bench.place("r1"), await bench.place("r1", account=BOB)
 
     assert anns.id != bobs.id
 
@@ -272,7 +276,7 @@ async def test_two_never_reserve_the_last_item(bench: Bench) -> None:
     """Invariant 10."""
     both = await asyncio.gather(
         bench.place("r1", slot=2),
-        bench.place("r1", slot=2, account="bob"),
+        bench.place("r1", slot=2, account=BOB),
         return_exceptions=True,
     )
 
@@ -340,7 +344,7 @@ async def test_a_drop_is_shown_to_its_owner_and_to_administrators(bench: Bench) 
 async def test_lists_are_the_callers_own(bench: Bench) -> None:
     ann, root = await bench.account("ann"), await bench.account("root")
     first, second = await bench.place("r1"), await bench.place("r2")
-    other = await bench.place("r1", account="bob")
+    other = await bench.place("r1", account=BOB)
     await bench.take()
 
     async def ids(*terms: Any) -> list[str]:

@@ -16,10 +16,11 @@ from drink_frontend.domain.errors import (
 from drink_frontend.usecases.refunds import RefundOrder
 from drink_frontend.usecases.reports import Report
 from tests.support.bench import Bench
+from tests.support.ids import ROOT
 
 
 async def decide(bench: Bench, drop: Drop, *, dispensed: bool, why: str = "seen") -> Drop:
-    return await bench.drops.decide("root", drop.id, dispensed=dispensed, why=why)
+    return await bench.drops.decide(ROOT, drop.id, dispensed=dispensed, why=why)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ async def test_a_decision_settles_and_names_who_made_it(
     decided = await decide(bench, drop, dispensed=dispensed, why="found it in the tray")
 
     assert (decided.state, decided.cause) == (state, Cause.OPERATOR)
-    assert decided.decided_by == "root"
+    assert (decided.decided_by, decided.decider) == (ROOT, "root")
     assert await bench.credits() == credits_after
     assert await bench.stock() == stock
     assert await bench.holds_and_ends(drop) == ["HOLD", end]
@@ -152,4 +153,4 @@ async def test_a_decision_has_a_reason(bench: Bench, why: str) -> None:
 
 async def test_no_such_drop(bench: Bench) -> None:
     with pytest.raises(DropNotFoundError):
-        await bench.drops.decide("root", "nothing", dispensed=True, why="seen")
+        await bench.drops.decide(ROOT, "nothing", dispensed=True, why="seen")

@@ -11,6 +11,7 @@ from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import InsufficientCreditsError
 from drink_frontend.usecases.links import LinkStatus
 from tests.support.bench import Bench
+from tests.support.ids import BOB, ROOT
 
 LIMIT_S = 5
 
@@ -48,7 +49,7 @@ async def test_fault_55_a_drop_of_a_closed_account_is_settled_as_any_other(
     bench: Bench, outcome: State, cause: Cause, credits_after: tuple[int, int]
 ) -> None:
     drop = await bench.dispatched()
-    await bench.accounts.change("root", "ann", closed=True)
+    await bench.accounts.change(ROOT, "ann", closed=True)
     await bench.report(drop, outcome, cause)
 
     assert await bench.credits() == credits_after
@@ -104,7 +105,7 @@ async def test_fault_28_a_stopping_frontend_waits_for_whoever_waits_here(bench: 
 
 async def test_fault_28_a_stopping_frontend_waits_for_nothing_else(bench: Bench) -> None:
     """Not for others' drops, nor for one that waits for its time or for an operator."""
-    unknown = await bench.unknown("r1", account="bob")
+    unknown = await bench.unknown("r1", account=BOB)
     scheduled = await bench.place("r2", delay_s=60)
     await bench.dispatched("r3")
     await bench.place("r4", machine="ld")

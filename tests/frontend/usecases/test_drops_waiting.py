@@ -6,6 +6,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.errors import MachineBusyError, TooManyWaitingError
 from tests.frontend.usecases.test_drops import refused
 from tests.support.bench import Bench
+from tests.support.ids import ANN, BOB
 
 
 async def test_a_full_queue(bench: Bench) -> None:
@@ -14,7 +15,7 @@ async def test_a_full_queue(bench: Bench) -> None:
     await bench.machines.update_slot(root, "d", 1, price=0, available=10)
     await bench.dispatched("r0")
     for number in range(1, 5):
-        await bench.place(f"r{number}", account="ann" if number % 2 else "bob")
+        await bench.place(f"r{number}", account=ANN if number % 2 else BOB)
 
     await refused(bench, MachineBusyError)
     assert (await bench.place("elsewhere", machine="ld")).state is State.RESERVED
@@ -30,7 +31,7 @@ async def test_delayed_drops_have_a_bound_of_their_own_and_hold_nobody_up(bench:
 
     await refused(bench, MachineBusyError, delay_s=300)
     for number in range(5):
-        buyer = "bob" if number else "ann"
+        buyer = BOB if number else ANN
         assert (await bench.place(f"now{number}", account=buyer)).state is State.RESERVED
 
 
@@ -49,7 +50,7 @@ async def test_one_account_leaves_room_in_the_queue_for_others(bench: Bench) -> 
         assert error.facts == {"waiting_max": 4}
     assert (await bench.place("r0")).id == first.id, "a repeat is answered with its drop"
     assert (await bench.place("elsewhere", machine="ld")).state is State.RESERVED
-    assert (await bench.place("others", account="bob")).state is State.RESERVED
+    assert (await bench.place("others", account=BOB)).state is State.RESERVED
     await bench.report(first)
     assert (await bench.place("next")).state is State.RESERVED
 

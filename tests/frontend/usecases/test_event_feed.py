@@ -4,6 +4,7 @@ import asyncio
 
 from drink_frontend.usecases.event_feed import EventFeed, EventWatcher
 from tests.support.bench import Bench
+from tests.support.ids import ROOT
 
 LIMIT_S = 20
 
@@ -13,7 +14,7 @@ async def newest(bench: Bench) -> int:
 
 
 async def move(bench: Bench, number: int) -> None:
-    await bench.machines.change("root", "d", location=f"room {number}")
+    await bench.machines.change(ROOT, "d", location=f"room {number}")
 
 
 async def woken(watcher: EventWatcher) -> None:

@@ -26,6 +26,7 @@ from drink_frontend.usecases import events as events_module
 from drink_frontend.usecases.events import Events, EventSelection, EventUpdate
 from drink_frontend.usecases.settings import EventSettings
 from tests.support.bench import Bench, BenchDatabase
+from tests.support.ids import ANN, BOB, ROOT
 
 LIMIT_S = 20
 
@@ -87,7 +88,7 @@ async def test_an_administrator_sees_everything_and_who_caused_it(bench: Bench) 
         placed, held, reserved = await watch.events(3)
     assert kinds([placed, held, reserved]) == [EventKind.DROP, EventKind.CREDITS, EventKind.STOCK]
     assert isinstance(placed.state, Drop)
-    assert (placed.state.id, placed.account, placed.machine) == (drop.id, "ann", "d")
+    assert (placed.state.id, placed.account, placed.machine) == (drop.id, ANN, "d")
     assert isinstance(held.state, Account)
     assert (held.state.name, held.state.posted, held.state.held) == ("ann", 200, 50)
     assert isinstance(reserved.state, Slot)
@@ -108,11 +109,11 @@ async def test_a_buyer_sees_own_drops_and_credits_and_what_everybody_sees(bench:
         assert (stock.kind, stock.actor) == (EventKind.STOCK, None)
         ann = await bench.account("ann")
         await bench.transfers.send(ann, "gift", "bob", 5)
-        assert [event.account for event in await own.events(1)] == ["ann"]
-        assert [event.account for event in await other.events(1)] == ["bob"]
+        assert [event.account for event in await own.events(1)] == [ANN]
+        assert [event.account for event in await other.events(1)] == [BOB]
         bench.alarms.count("d", AlarmKind.LINK_FLOODED, {})
         await bench.alarms.keep()
-        await bench.machines.change("root", "d", location="hall")
+        await bench.machines.change(ROOT, "d", location="hall")
         assert kinds(await own.events(1)) == [EventKind.MACHINE]
 
 
@@ -132,7 +133,7 @@ async def test_filters_let_through_what_all_of_them_match(
     async with watching(bench, "root") as now:
         cursor = now.cursor
     await bench.place()
-    await bench.place("r2", "bob", "ld")
+    await bench.place("r2", BOB, "ld")
     async with watching(bench, "root", cursor, **terms) as watch:
         assert kinds(await watch.events(len(expected))) == expected
 
@@ -151,7 +152,7 @@ async def test_a_watch_goes_on_from_any_cursor_also_within_a_commit(bench: Bench
     async with watching(bench, "root") as watch:
         start = watch.cursor
         for number in range(3):
-            await bench.place(f"r{number}", "ann")
+            await bench.place(f"r{number}", ANN)
         whole = await watch.events(9)
     cursors = [start]
     async with watching(bench, "root", start) as watch:
@@ -233,11 +234,11 @@ async def test_a_watch_of_the_past_notices_what_was_deleted_meanwhile(
     async with watching(bench, "root") as watch:
         start = watch.cursor
     for number in range(3):
-        await bench.place(f"r{number}", "ann")
+        await bench.place(f"r{number}", ANN)
     async with watching(bench, "root", start) as watch:
         await watch.events(3)
         bench.clock.pass_s(EventSettings().keep_hours * 3_600 + 1)
-        await bench.place("r4", "bob", "ld")
+        await bench.place("r4", BOB, "ld")
         await bench.events.expire()
         with pytest.raises(CursorExpiredError):
             await watch.next()
@@ -268,12 +269,12 @@ async def test_fault_72_who_reads_too_slowly_is_told_and_goes_on_from_the_cursor
 
 
 async def test_an_administrator_who_no_longer_is_one_sees_no_more(bench: Bench) -> None:
-    await bench.accounts.create("root", "eve", admin=True)
+    await bench.accounts.create(ROOT, "eve", admin=True)
     async with watching(bench, "eve") as watch:
         await bench.place()
         await watch.events(3)
-        await bench.accounts.change("root", "eve", admin=False)
-        await bench.place("r2", "bob")
+        await bench.accounts.change(ROOT, "eve", admin=False)
+        await bench.place("r2", BOB)
         with pytest.raises(AdminRequiredError):
             await watch.next()
     async with watching(bench, "eve", watch.cursor) as again:
@@ -300,7 +301,7 @@ async def test_many_watchers_cost_one_read_for_a_commit(bench: Bench) -> None:
         ]
 
         async def change(location: str) -> None:
-            await bench.machines.change("root", "d", location=location)
+            await bench.machines.change(ROOT, "d", location=location)
             for watch in watches:
                 await watch.events(1)
 

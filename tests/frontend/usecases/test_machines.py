@@ -26,6 +26,7 @@ from drink_frontend.domain.stock import STOCK_MAX, Sensor
 from drink_frontend.usecases.refunds import RefundOrder
 from drink_frontend.usecases.tokens import digest
 from tests.support.bench import Bench
+from tests.support.ids import BOB, ROOT
 
 LIMIT_S = 5
 """Longest wait for a change in seconds; a test that waits longer has failed."""
@@ -68,7 +69,7 @@ async def test_a_watch_shows_all_and_then_each_that_changed(bench: Bench) -> Non
 @pytest.mark.parametrize("names", [["d"], ["d", "missing-is-made-below"]])
 async def test_a_watch_shows_only_the_machines_it_names(bench: Bench, names: list[str]) -> None:
     for name in names[1:]:
-        await bench.machines.create("root", name, name)
+        await bench.machines.create(ROOT, name, name)
     seen: list[Machine] = []
 
     async def watch() -> None:
@@ -210,7 +211,7 @@ async def test_a_slot_is_deleted_and_made_again(bench: Bench) -> None:
     assert await bench.storage.verify() == []
 
     again = await bench.machines.create_slot(
-        "root", "d", 1, item="Mate", price=20, available=2, capacity=9, low_stock_mark=1
+        ROOT, "d", 1, item="Mate", price=20, available=2, capacity=9, low_stock_mark=1
     )
     assert (again.item, again.price, again.enabled) == ("Mate", 20, True)
     assert (again.capacity, again.low_stock_mark, again.sensor) == (9, 1, Sensor.UNSPECIFIED)
@@ -219,7 +220,7 @@ async def test_a_slot_is_deleted_and_made_again(bench: Bench) -> None:
     assert await bench.stock() == (1, 0, 2, 0)
     assert await bench.storage.verify() == []
     with pytest.raises(AlreadyExistsError):
-        await bench.machines.create_slot("root", "d", 1, item="Tea", price=1)
+        await bench.machines.create_slot(ROOT, "d", 1, item="Tea", price=1)
 
 
 async def test_fault_54_a_slot_is_not_deleted_under_its_drops(bench: Bench) -> None:
@@ -238,7 +239,7 @@ async def test_fault_54_a_slot_is_not_deleted_under_its_drops(bench: Bench) -> N
     assert await refused() == {"on_hand": 0, "reserved": 1, "unknown": 0}
     await bench.report(drop, State.UNKNOWN, Cause.BOARD_SILENT)
     assert await refused() == {"on_hand": 0, "reserved": 0, "unknown": 1}
-    await bench.drops.decide("root", drop.id, dispensed=True, why="seen")
+    await bench.drops.decide(ROOT, drop.id, dispensed=True, why="seen")
     await bench.machines.delete_slot(root, "d", 2)
     # What contradicts a settled drop changes nothing, also of a slot that is gone.
     await bench.report(drop, State.NOT_DISPENSED, Cause.BOARD_REFUSED, revision=2)
@@ -303,7 +304,7 @@ async def test_a_machine_that_cannot_be_made(
     before = await bench.machines.list()
     order: dict[str, Any] = {"name": "s", "display_name": "Snack", "location": "hall"} | change
     with pytest.raises(error):
-        await bench.machines.create("root", **order)
+        await bench.machines.create(ROOT, **order)
 
     assert await bench.machines.list() == before
 
@@ -325,22 +326,22 @@ async def test_a_slot_that_cannot_be_made(
 ) -> None:
     order: dict[str, Any] = {"machine": "d", "number": 5, "item": "Ice", "price": 5} | change
     with pytest.raises(error):
-        await bench.machines.create_slot("root", **order)
+        await bench.machines.create_slot(ROOT, **order)
 
     assert len((await bench.machines.get("d")).slots) == 2
 
 
 async def test_a_machine_changes_in_what_is_given(bench: Bench) -> None:
     """Invariant 21."""
-    await bench.machines.change("root", "d", location="cellar")
-    machine = await bench.machines.change("bob", "d", display_name="Big Drink", enabled=False)
+    await bench.machines.change(ROOT, "d", location="cellar")
+    machine = await bench.machines.change(BOB, "d", display_name="Big Drink", enabled=False)
 
     expected = ("Big Drink", "cellar", False)
     assert (machine.display_name, machine.location, machine.enabled) == expected
     with pytest.raises(MachineNotFoundError):
-        await bench.machines.change("root", "s", enabled=False)
+        await bench.machines.change(ROOT, "s", enabled=False)
     with pytest.raises(FieldInvalidError):
-        await bench.machines.change("root", "d", location="x" * 201)
+        await bench.machines.change(ROOT, "d", location="x" * 201)
     records = [
         record for record in await bench.audit(AuditKind.MACHINE_CHANGED) if record.machine == "d"
     ]
@@ -353,8 +354,8 @@ async def test_a_machine_changes_in_what_is_given(bench: Bench) -> None:
 
 async def test_a_token_stands_for_its_machine(bench: Bench) -> None:
     d, ld = (
-        await bench.machines.new_token("root", "d"),
-        await bench.machines.new_token("root", "ld"),
+        await bench.machines.new_token(ROOT, "d"),
+        await bench.machines.new_token(ROOT, "ld"),
     )
 
     assert await bench.machines.authenticate(d) == "d"
@@ -363,24 +364,24 @@ async def test_a_token_stands_for_its_machine(bench: Bench) -> None:
         with pytest.raises(TokenInvalidError):
             await bench.machines.authenticate(token)
     with pytest.raises(MachineNotFoundError):
-        await bench.machines.new_token("root", "s")
+        await bench.machines.new_token(ROOT, "s")
 
 
 async def test_a_revoked_token_is_nobodys(bench: Bench) -> None:
-    token = await bench.machines.new_token("root", "d")
-    assert (await bench.machines.revoke_token("root", "d")).reach is Reach.OFFLINE
+    token = await bench.machines.new_token(ROOT, "d")
+    assert (await bench.machines.revoke_token(ROOT, "d")).reach is Reach.OFFLINE
     with pytest.raises(TokenInvalidError):
         await bench.machines.authenticate(token)
     with pytest.raises(MachineNotFoundError):
-        await bench.machines.revoke_token("root", "s")
+        await bench.machines.revoke_token(ROOT, "s")
 
 
 async def test_fault_56_a_new_token_ends_the_link_of_the_old_one(bench: Bench) -> None:
     """Invariant 14: whoever holds the old token gets no further command."""
-    old = await bench.machines.new_token("root", "d")
+    old = await bench.machines.new_token(ROOT, "d")
     epoch = (await bench.link()).epoch
     drop = await bench.place()
-    new = await bench.machines.new_token("root", "d")
+    new = await bench.machines.new_token(ROOT, "d")
 
     with pytest.raises(TokenInvalidError):
         await bench.machines.authenticate(old)
@@ -392,7 +393,7 @@ async def test_fault_56_a_new_token_ends_the_link_of_the_old_one(bench: Bench) -
 
 
 async def test_tokens_are_kept_as_digests(bench: Bench) -> None:
-    token = await bench.machines.new_token("root", "d")
+    token = await bench.machines.new_token(ROOT, "d")
     database = b"".join(file.read_bytes() for file in bench.path.parent.glob("drink.db*"))
 
     assert digest(token).encode() in database

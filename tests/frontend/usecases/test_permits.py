@@ -18,6 +18,7 @@ from drink_frontend.usecases.permits import LOOK_INTERVAL_S, Permit, Permits
 from drink_frontend.usecases.tokens import digest
 from tests.support.bench import Bench
 from tests.support.books import token as issued
+from tests.support.ids import ROOT
 from tests.support.tasks import cancel
 
 IBUTTON, OTHER = "00AABBCCDDEEFF01", "00AABBCCDDEEFF02"
@@ -54,7 +55,7 @@ class Scene:
 
     async def begin(self) -> None:
         accounts = self.bench.accounts
-        carol = await accounts.create("root", "carol", password="right", ibutton=IBUTTON)
+        carol = await accounts.create(ROOT, "carol", password="right", ibutton=IBUTTON)
         self.carol = carol.id
         self.by_password_token = await self._token(carol, Proof.PASSWORD)
         self.by_ibutton_token = await self._token(carol, Proof.IBUTTON)
@@ -105,7 +106,7 @@ async def scene(bench: Bench) -> AsyncIterator[Scene]:
 async def test_fault_70_what_a_change_takes_away_ends_and_nothing_else(
     scene: Scene, change: dict[str, Any], left: list[str]
 ) -> None:
-    await scene.bench.accounts.change("root", "carol", **change)
+    await scene.bench.accounts.change(ROOT, "carol", **change)
 
     assert await scene.left() == [getattr(scene, name) for name in left]
 
@@ -113,8 +114,8 @@ async def test_fault_70_what_a_change_takes_away_ends_and_nothing_else(
 async def test_fault_70_an_ibutton_that_another_account_gets_lets_in_nobody_by_the_old_one(
     scene: Scene,
 ) -> None:
-    await scene.bench.accounts.change("root", "carol", no_ibutton=True)
-    await scene.bench.accounts.change("root", "bob", ibutton=IBUTTON)
+    await scene.bench.accounts.change(ROOT, "carol", no_ibutton=True)
+    await scene.bench.accounts.change(ROOT, "bob", ibutton=IBUTTON)
 
     assert await scene.left() == [scene.by_password_token, scene.by_password]
 
@@ -145,7 +146,7 @@ async def test_fault_70_a_token_made_before_its_maker_was_kept_ends_with_either(
     old = scene.hold(Permit(scene.carol, token=token))
     await scene.looked()
     assert not old.ended.is_set()
-    await scene.bench.accounts.change("root", "carol", no_ibutton=True)
+    await scene.bench.accounts.change(ROOT, "carol", no_ibutton=True)
     await old.ends()
 
 
@@ -162,7 +163,7 @@ async def test_fault_70_what_another_process_revokes_ends_here(scene: Scene) -> 
 
 async def test_fault_70_what_is_revoked_before_it_is_held_ends(scene: Scene) -> None:
     """Between the look at a token and the beginning of what it lets somebody do."""
-    await scene.bench.accounts.change("root", "carol", password="new")
+    await scene.bench.accounts.change(ROOT, "carol", password="new")
     late = scene.hold(Permit(scene.carol, token="revoked"))
 
     await late.ends()
@@ -204,7 +205,7 @@ async def test_who_has_gone_is_not_told(scene: Scene) -> None:
     for holder in (scene.by_password, scene.by_password_token):
         holder.give_back()
         holder.give_back()
-    await scene.bench.accounts.change("root", "carol", closed=True)
+    await scene.bench.accounts.change(ROOT, "carol", closed=True)
     await scene.left()
 
     assert scene.by_password.times == scene.by_password_token.times == 0
@@ -224,9 +225,9 @@ async def test_a_drop_looks_nothing_up(scene: Scene) -> None:
 
 
 async def test_an_ibutton_that_was_taken_away_logs_nobody_in(bench: Bench) -> None:
-    carol = await bench.accounts.create("root", "carol", ibutton=IBUTTON)
+    carol = await bench.accounts.create(ROOT, "carol", ibutton=IBUTTON)
     token, _ = await bench.accounts.tokens.issue(carol, Proof.IBUTTON)
-    await bench.accounts.change("root", "carol", no_ibutton=True)
+    await bench.accounts.change(ROOT, "carol", no_ibutton=True)
 
     with pytest.raises(TokenInvalidError):
         await bench.accounts.tokens.authenticate(token)

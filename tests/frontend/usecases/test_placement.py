@@ -18,9 +18,10 @@ from drink_frontend.usecases.settings import AccountSettings, DropSettings
 from drink_frontend.usecases.tokens import digest
 from tests.fakes.randomness import CountingRandomness
 from tests.support.bench import JOURNAL, Bench
+from tests.support.ids import ANN, ROOT
 from tests.support.tasks import cancel
 
-ORDER = DropOrder("ann", "r1", "d", 1)
+ORDER = DropOrder(ANN, "r1", "d", 1)
 
 
 async def here(bench: Bench, reach: Reach = Reach.READY) -> int:
@@ -132,7 +133,7 @@ async def test_a_token_that_was_revoked_meanwhile_buys_and_repeats_nothing(
 ) -> None:
     token = await _token(bench, "ann")
     await bench.place("r1", token=token)
-    await bench.accounts.change("root", "ann", **change)
+    await bench.accounts.change(ROOT, "ann", **change)
     before = await bench.account("ann")
     with pytest.raises(TokenInvalidError):
         await bench.place(request_id, token=token)
@@ -149,7 +150,7 @@ async def test_a_token_that_expired_buys_nothing(bench: Bench) -> None:
 async def test_a_token_buys_for_its_own_account_only(bench: Bench) -> None:
     token = await _token(bench, "bob")
     with pytest.raises(TokenInvalidError):
-        await bench.place(account="ann", token=token)
+        await bench.place(account=ANN, token=token)
 
 
 async def test_a_result_on_an_older_link_brings_no_drop(bench: Bench) -> None:
@@ -166,7 +167,7 @@ async def test_a_result_on_an_older_link_brings_no_drop(bench: Bench) -> None:
 async def test_a_result_of_a_disabled_machine_brings_no_drop(bench: Bench) -> None:
     epoch = await here(bench)
     first, _ = await bench.place("r1"), await bench.place("r2")
-    await bench.machines.change("root", "d", enabled=False)
+    await bench.machines.change(ROOT, "d", enabled=False)
 
     assert await bench.report(first, epoch=epoch) is None
 

@@ -14,6 +14,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.preferences import FAVOURITES_MAX, Preferences
 from drink_frontend.usecases.preferences import AccountPreferences, Favourite
 from tests.support.bench import Bench
+from tests.support.ids import ANN, ROOT
 
 SLOT = Favourite("machines/d/slots/1", slot=("d", 1))
 
@@ -28,30 +29,30 @@ def preferences(bench: Bench) -> AccountPreferences:
 
 
 async def test_by_default_nobody_is_ranked(preferences: AccountPreferences) -> None:
-    assert await preferences.get("ann") == Preferences((), False, "")
+    assert await preferences.get(ANN) == Preferences((), False, "")
 
 
 async def test_what_is_given_changes(bench: Bench, preferences: AccountPreferences) -> None:
-    await bench.items.create("root", "Cola", 60)
-    await preferences.change("ann", favourites=[SLOT, item(1)])
-    await preferences.change("ann", ranked=True)
-    changed = await preferences.change("ann", language="de-at")
+    await bench.items.create(ROOT, "Cola", 60)
+    await preferences.change(ANN, favourites=[SLOT, item(1)])
+    await preferences.change(ANN, ranked=True)
+    changed = await preferences.change(ANN, language="de-at")
     assert changed == Preferences((SLOT.name, "items/1"), True, "de-AT")
-    assert await preferences.get("ann") == changed
-    assert await preferences.get("root") == Preferences()
-    cleared = await preferences.change("ann", favourites=[], ranked=False, language="")
-    assert cleared == await preferences.get("ann") == Preferences()
+    assert await preferences.get(ANN) == changed
+    assert await preferences.get(ROOT) == Preferences()
+    cleared = await preferences.change(ANN, favourites=[], ranked=False, language="")
+    assert cleared == await preferences.get(ANN) == Preferences()
 
 
 async def test_two_changes_at_once_keep_each_others_fields(
     preferences: AccountPreferences,
 ) -> None:
     await asyncio.gather(
-        preferences.change("ann", favourites=[SLOT]),
-        preferences.change("ann", ranked=True),
-        preferences.change("ann", language="en"),
+        preferences.change(ANN, favourites=[SLOT]),
+        preferences.change(ANN, ranked=True),
+        preferences.change(ANN, language="en"),
     )
-    assert await preferences.get("ann") == Preferences((SLOT.name,), True, "en")
+    assert await preferences.get(ANN) == Preferences((SLOT.name,), True, "en")
 
 
 @pytest.mark.parametrize(
@@ -69,30 +70,30 @@ async def test_what_is_wrong_changes_nothing(
     preferences: AccountPreferences, terms: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        await preferences.change("ann", **{"ranked": True, **terms})
-    assert await preferences.get("ann") == Preferences()
+        await preferences.change(ANN, **{"ranked": True, **terms})
+    assert await preferences.get(ANN) == Preferences()
 
 
 async def test_a_favourite_that_is_gone_may_stay_or_go(
     bench: Bench, preferences: AccountPreferences
 ) -> None:
-    await bench.items.create("root", "Cola", 60)
-    await preferences.change("ann", favourites=[item(1)])
-    await bench.items.delete("root", 1)
-    both = await preferences.change("ann", favourites=[item(1), SLOT])
+    await bench.items.create(ROOT, "Cola", 60)
+    await preferences.change(ANN, favourites=[item(1)])
+    await bench.items.delete(ROOT, 1)
+    both = await preferences.change(ANN, favourites=[item(1), SLOT])
     assert both.favourites == ("items/1", SLOT.name)
-    assert (await preferences.change("ann", favourites=[SLOT])).favourites == (SLOT.name,)
+    assert (await preferences.change(ANN, favourites=[SLOT])).favourites == (SLOT.name,)
     with pytest.raises(ItemNotFoundError):
-        await preferences.change("ann", favourites=[item(1), SLOT])
+        await preferences.change(ANN, favourites=[item(1), SLOT])
 
 
 async def test_an_account_that_is_opened_again_has_none(
     bench: Bench, preferences: AccountPreferences
 ) -> None:
-    await preferences.change("ann", favourites=[SLOT], ranked=True, language="de")
-    await bench.accounts.change("root", "ann", closed=True)
-    await bench.accounts.create("root", "ann", readmit=True)
-    assert await preferences.get("ann") == Preferences()
+    await preferences.change(ANN, favourites=[SLOT], ranked=True, language="de")
+    await bench.accounts.change(ROOT, "ann", closed=True)
+    await bench.accounts.create(ROOT, "ann", readmit=True)
+    assert await preferences.get(ANN) == Preferences()
 
 
 async def test_the_audit_log_says_that_something_changed_and_not_what(
@@ -100,7 +101,7 @@ async def test_the_audit_log_says_that_something_changed_and_not_what(
 ) -> None:
     before = len(await bench.audit(AuditKind.ACCOUNT_CHANGED))
     for _ in range(2):
-        await preferences.change("ann", favourites=[SLOT], language="de")
+        await preferences.change(ANN, favourites=[SLOT], language="de")
     (record,) = (await bench.audit(AuditKind.ACCOUNT_CHANGED))[before:]
     assert (record.actor, record.account) == ("ann", "ann")
     assert record.facts == {"preferences": "changed"}

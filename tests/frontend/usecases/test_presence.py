@@ -18,6 +18,7 @@ from drink_frontend.usecases.presence import MISSED_BEATS, HeartbeatMonitor, Pre
 from drink_frontend.usecases.settings import PresenceSettings
 from tests.support.bench import FRONTEND, Bench, HandLinks
 from tests.support.books import NOW
+from tests.support.ids import ROOT
 from tests.support.tasks import beside
 
 T = TypeVar("T")
@@ -178,7 +179,7 @@ async def test_fault_17_a_link_that_another_frontend_opened_is_left_alone_and_en
 
 
 async def test_fault_56_a_retired_link_is_ended(house: House) -> None:
-    await house.bench.machines.new_token("root", "d")
+    await house.bench.machines.new_token(ROOT, "d")
     assert await house.claim() == (None, Reach.OFFLINE)
     await house.me.look()
     assert house.here.superseded == [("d", 2)]

@@ -23,6 +23,7 @@ from drink_frontend.domain.ledger import CREDITS_MAX
 from drink_frontend.domain.stock import STOCK_MAX
 from drink_frontend.usecases.refunds import RefundOrder
 from tests.support.bench import Bench
+from tests.support.ids import ROOT
 
 MINUTES = 5
 
@@ -199,7 +200,7 @@ async def test_what_cannot_be_refunded(
 
 
 async def test_a_closed_account_is_given_nothing(bench: Bench, root: Account, paid: Drop) -> None:
-    await bench.accounts.change("root", "ann", closed=True)
+    await bench.accounts.change(ROOT, "ann", closed=True)
     with pytest.raises(AccountClosedError):
         await refund(bench, root, paid)
 

@@ -17,6 +17,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.tokens import Bearer, Scope, day_of
 from drink_frontend.usecases.tokens import Tokens, digest
 from tests.support.bench import Bench
+from tests.support.ids import ROOT
 from tests.support.sessions import until
 
 MONTH_S = 30 * 24 * 3600
@@ -26,7 +27,7 @@ DAY_S = 24 * 3600
 @pytest.fixture
 async def carol(bench: Bench) -> Account:
     """An administrator who can log in."""
-    return await bench.accounts.create("root", "carol", password="right", admin=True)
+    return await bench.accounts.create(ROOT, "carol", password="right", admin=True)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.ledger import CREDITS_MAX, TransferKind
 from drink_frontend.usecases.settings import AccountSettings
 from tests.support.bench import Bench
+from tests.support.ids import ROOT
 
 
 async def test_credits_come_from_funding_and_go_back_there(bench: Bench) -> None:
@@ -105,7 +106,7 @@ async def test_credits_that_cannot_be_sent(
 @pytest.mark.parametrize("closed", ["ann", "bob"])
 async def test_closed_accounts_neither_send_nor_receive(bench: Bench, closed: str) -> None:
     ann = await bench.account("ann")
-    await bench.accounts.change("root", closed, closed=True)
+    await bench.accounts.change(ROOT, closed, closed=True)
     with pytest.raises(AccountClosedError):
         await bench.transfers.send(ann, "t1", "bob", 5)
 

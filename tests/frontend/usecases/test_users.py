@@ -18,6 +18,7 @@ from drink_frontend.domain.errors import (
     TokenInvalidError,
 )
 from tests.support.bench import Bench
+from tests.support.ids import ROOT
 
 HERE = "192.0.2.1"
 IBUTTON = "00AABBCCDDEEFF01"
@@ -36,16 +37,16 @@ async def twins(bench: Bench) -> None:
 @pytest.mark.parametrize("name", ["Ann", "ANN", "aNN", "Funding", "SALES", "ann"])
 async def test_a_name_that_differs_only_in_case_is_taken(bench: Bench, name: str) -> None:
     if name == "SALES":
-        await bench.accounts.create("root", name)
+        await bench.accounts.create(ROOT, name)
         name = "sales"
     with pytest.raises(AlreadyExistsError):
-        await bench.accounts.create("root", name)
+        await bench.accounts.create(ROOT, name)
 
 
 async def test_of_two_that_are_made_at_once_one_is_made(bench: Bench) -> None:
     names = ["dora", "Dora", "DORA", "doRA"]
     made = await asyncio.gather(
-        *(bench.accounts.create("root", name) for name in names), return_exceptions=True
+        *(bench.accounts.create(ROOT, name) for name in names), return_exceptions=True
     )
     assert sum(isinstance(each, AlreadyExistsError) for each in made) == len(names) - 1
     users = [user.name for user in await bench.accounts.list_users()]
@@ -56,9 +57,9 @@ async def test_of_two_that_are_made_at_once_one_is_made(bench: Bench) -> None:
 async def test_whoever_names_an_account_may_write_it_in_any_case(bench: Bench, said: str) -> None:
     accounts, root, ann = bench.accounts, await bench.account("root"), await bench.account("ann")
     bob = await bench.account("bob")
-    await accounts.change("root", said, password="right")
+    await accounts.change(ROOT, said, password="right")
     assert (await accounts.login_password(said, "right", HERE)).name == "ann"
-    assert (await accounts.balance(said)).name == "ann"
+    assert (await accounts.named(said)).name == "ann"
     assert (await accounts.get(ann, said)).name == "ann"
     found = await accounts.find(said)
     assert found is not None
@@ -85,17 +86,17 @@ async def test_nobody_sends_to_himself_in_capital_letters(bench: Bench) -> None:
 
 async def test_where_two_exist_from_before_only_the_exact_one_is_meant(bench: Bench) -> None:
     await twins(bench)
-    await bench.accounts.change("root", "ann", password="right")
+    await bench.accounts.change(ROOT, "ann", password="right")
     assert (await bench.accounts.login_password("ann", "right", HERE)).name == "ann"
     assert (await bench.accounts.login_password("Ann", "twin", HERE)).name == "Ann"
     with pytest.raises(CredentialsInvalidError):
         await bench.accounts.login_password("ANN", "right", HERE)
     with pytest.raises(AccountNotFoundError):
-        await bench.accounts.balance("aNN")
+        await bench.accounts.named("aNN")
     with pytest.raises(NotOwnerError):
         await bench.accounts.get(await bench.account("ann"), "Ann")
     with pytest.raises(AlreadyExistsError):
-        await bench.accounts.create("root", "aNN")
+        await bench.accounts.create(ROOT, "aNN")
     assert await bench.storage.remarks() == [
         "the accounts Ann and ann differ only in case: each is found by its exact name only"
     ]
@@ -104,19 +105,19 @@ async def test_where_two_exist_from_before_only_the_exact_one_is_meant(bench: Be
 @pytest.mark.parametrize("said", ["bo\N{KELVIN SIGN}", "\N{LATIN SMALL LETTER LONG S}am", "bo\0"])
 async def test_letters_of_other_alphabets_are_nobody_s(bench: Bench, said: str) -> None:
     for name in ("bok", "sam"):
-        await bench.accounts.create("root", name, password="right")
+        await bench.accounts.create(ROOT, name, password="right")
     with pytest.raises(CredentialsInvalidError):
         await bench.accounts.login_password(said, "right", HERE)
 
 
 async def test_a_removed_user_comes_back_with_his_books_and_nothing_else(bench: Bench) -> None:
     accounts = bench.accounts
-    await accounts.change("root", "root", password="secret")
-    await accounts.change("root", "ann", password="old", ibutton=IBUTTON, admin=True)
+    await accounts.change(ROOT, "root", password="secret")
+    await accounts.change(ROOT, "ann", password="old", ibutton=IBUTTON, admin=True)
     token, _ = await accounts.tokens.issue(await bench.account("ann"))
-    await accounts.change("root", "ann", closed=True)
+    await accounts.change(ROOT, "ann", closed=True)
     bench.clock.pass_s(1)
-    back = await accounts.create("root", "Ann", password="new", readmit=True)
+    back = await accounts.create(ROOT, "Ann", password="new", readmit=True)
     assert (back.name, back.posted, back.admin, back.closed) == ("ann", 200, False, False)
     assert back.since_ms > (await bench.account("bob")).since_ms
     with pytest.raises(TokenInvalidError):
@@ -127,7 +128,7 @@ async def test_a_removed_user_comes_back_with_his_books_and_nothing_else(bench: 
         await accounts.login_password("ann", "old", "192.0.2.9")
     assert (await accounts.login_password("ann", "new", HERE)).name == "ann"
     # The iButton is free for somebody else.
-    await accounts.change("root", "bob", ibutton=IBUTTON)
+    await accounts.change(ROOT, "bob", ibutton=IBUTTON)
     (facts,) = [
         record.facts
         for record in await bench.audit(AuditKind.ACCOUNT_CHANGED)
@@ -140,19 +141,19 @@ async def test_a_removed_user_comes_back_with_his_books_and_nothing_else(bench: 
 
 async def test_only_a_removed_user_is_added_again_and_only_where_asked(bench: Bench) -> None:
     with pytest.raises(AlreadyExistsError):
-        await bench.accounts.create("root", "ann", readmit=True)
-    await bench.accounts.change("root", "ann", closed=True)
+        await bench.accounts.create(ROOT, "ann", readmit=True)
+    await bench.accounts.change(ROOT, "ann", closed=True)
     with pytest.raises(AlreadyExistsError):
-        await bench.accounts.create("root", "ann")
+        await bench.accounts.create(ROOT, "ann")
     with pytest.raises(AlreadyExistsError):
-        await bench.accounts.create("root", "funding", readmit=True)
+        await bench.accounts.create(ROOT, "funding", readmit=True)
 
 
 async def test_a_gift_is_known_by_its_request_whoever_gives_it(bench: Bench) -> None:
     """Invariant 12, 13: two administrators who repeat one gift give it once."""
     for name in ("rita", "operator:ann", "operator:root"):
         if ":" not in name:
-            await bench.accounts.create("root", name, admin=True)
+            await bench.accounts.create(ROOT, name, admin=True)
     root, rita = await bench.account("root"), await bench.account("rita")
     await asyncio.gather(
         *(bench.transfers.add_credits(each, "gift", "ann", 5) for each in (root, rita))
@@ -194,26 +195,26 @@ async def test_the_last_administrator_stays_one_unless_forced(
 ) -> None:
     accounts = bench.accounts
     with pytest.raises(LastAdministratorError, match="root is the last administrator"):
-        await accounts.change("root", "Root", **change)  # type: ignore[arg-type]
-    await accounts.change("root", "root", password="secret")
+        await accounts.change(ROOT, "Root", **change)  # type: ignore[arg-type]
+    await accounts.change(ROOT, "root", password="secret")
     # One who cannot log in, or is closed, does not stand in.
-    await accounts.create("root", "ghost", admin=True)
-    await accounts.create("root", "gone", admin=True, password="secret")
-    await accounts.change("root", "gone", closed=True)
+    await accounts.create(ROOT, "ghost", admin=True)
+    await accounts.create(ROOT, "gone", admin=True, password="secret")
+    await accounts.change(ROOT, "gone", closed=True)
     with pytest.raises(LastAdministratorError, match="root is the last administrator"):
-        await accounts.change("root", "Root", **change)  # type: ignore[arg-type]
-    await accounts.create("root", "rita", admin=True, ibutton=IBUTTON)
-    await accounts.change("root", "root", **change)  # type: ignore[arg-type]
+        await accounts.change(ROOT, "Root", **change)  # type: ignore[arg-type]
+    await accounts.create(ROOT, "rita", admin=True, ibutton=IBUTTON)
+    await accounts.change(ROOT, "root", **change)  # type: ignore[arg-type]
     with pytest.raises(LastAdministratorError):
-        await accounts.change("root", "rita", **change)  # type: ignore[arg-type]
-    await accounts.change("root", "rita", force=True, **change)  # type: ignore[arg-type]
+        await accounts.change(ROOT, "rita", **change)  # type: ignore[arg-type]
+    await accounts.change(ROOT, "rita", force=True, **change)  # type: ignore[arg-type]
 
 
 async def test_of_two_administrators_who_demote_each_other_at_once_one_is_left(
     bench: Bench,
 ) -> None:
     for name in ("rita", "rolf"):
-        await bench.accounts.create("root", name, admin=True, password="secret")
+        await bench.accounts.create(ROOT, name, admin=True, password="secret")
     done = await asyncio.gather(
         bench.accounts.change("rita", "rolf", admin=False),
         bench.accounts.change("rolf", "rita", admin=False),

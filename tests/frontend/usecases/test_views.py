@@ -18,7 +18,8 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.usecases.views import ReadThroughCache, Views
 from tests.support.bench import Bench, BenchDatabase
-from tests.support.books import NOW
+from tests.support.books import NOW, add_account
+from tests.support.ids import ANN, BOB, ROOT, id_of
 
 LIMIT_S = 20
 
@@ -122,23 +123,23 @@ def _views(bench: Bench) -> Views:
 
 async def test_nobody_is_answered_before_the_view_is_what_was_committed(bench: Bench) -> None:
     views = _views(bench)
-    for name in ("ann", "bob", "root"):
-        await views.accounts.get(name)
+    for account_id in (ANN, BOB, ROOT):
+        await views.accounts.get(account_id)
     root = await bench.account("root")
     assert (await bench.transfers.add_credits(root, "r", "ann", 7)).available == 207
-    shown = views.accounts.get_cached("ann")
+    shown = views.accounts.get_cached(ANN)
     assert shown == await bench.account("ann")
     assert shown is not None
     assert shown.available == 207
-    assert views.accounts.get_cached("bob") is not None
+    assert views.accounts.get_cached(BOB) is not None
 
 
 async def test_of_a_changed_account_that_is_not_handed_on_nothing_is_kept(bench: Bench) -> None:
     views = _views(bench)
-    await views.accounts.get("ann")
+    await views.accounts.get(ANN)
     await bench.accounts.change("test", "ann", admin=True)
-    assert views.accounts.get_cached("ann") is None
-    assert (await views.accounts.get("ann")).admin
+    assert views.accounts.get_cached(ANN) is None
+    assert (await views.accounts.get(ANN)).admin
 
 
 async def test_only_users_accounts_are_shown(bench: Bench) -> None:
@@ -150,9 +151,9 @@ async def test_only_users_accounts_are_shown(bench: Bench) -> None:
 async def test_an_account_that_is_not_there_is_looked_for_again(bench: Bench) -> None:
     views = _views(bench)
     with pytest.raises(AccountNotFoundError):
-        await views.accounts.get("eve")
-    await bench.accounts.create("test", "eve")
-    assert (await views.accounts.get("eve")).available == 0
+        await views.accounts.get(id_of("eve"))
+    await bench.storage.write(lambda tx: add_account(tx, "eve"))
+    assert (await views.accounts.get(id_of("eve"))).available == 0
 
 
 async def test_what_another_process_changes_is_forgotten_once_it_is_heard_of(
@@ -190,7 +191,7 @@ def _change(bench: Bench, kind: int, which: int, number: int) -> Coroutine[Any, 
         return await bench.machines.update_slot(root, machine, slot, price=40 + number % 9)
 
     async def buy() -> object:
-        return await bench.place(f"b{number}", account=name, machine=machine, slot=slot)
+        return await bench.place(f"b{number}", account=id_of(name), machine=machine, slot=slot)
 
     async def settle() -> object:
         drop = await bench.take(machine)
@@ -241,11 +242,11 @@ def test_random_histories_are_shown_as_they_are_kept(steps: list[list[tuple[int,
                     number += 1
                     works.append(refused(_change(bench, kind, which, number)))
                 # Who looks while it changes may fill the views with what is just going.
-                looks = [views.accounts.get(name) for name in NAMES]
+                looks = [views.accounts.get(id_of(name)) for name in NAMES]
                 looks += [views.machines.get(name) for name in MACHINES]  # type: ignore[misc]
                 await asyncio.gather(*works, *looks)
                 for name in NAMES:
-                    assert await views.accounts.get(name) == await bench.account(name)
+                    assert await views.accounts.get(id_of(name)) == await bench.account(name)
                 for name in MACHINES:
                     assert await views.machines.get(name) == await bench.machines.get(name)
 

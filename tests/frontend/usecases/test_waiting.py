@@ -9,6 +9,7 @@ from drink_frontend.domain.entities import Drop, Reach, Waiting
 from drink_frontend.domain.errors import DropNotFoundError
 from drink_frontend.usecases.waiting import DROPS_MEASURED
 from tests.support.bench import Bench
+from tests.support.ids import ROOT
 
 
 async def sell(
@@ -117,7 +118,7 @@ async def test_the_reason_of_a_decision_is_for_administrators(bench: Bench) -> N
     await bench.report(drop, State.UNKNOWN, Cause.BOARD_SILENT)
     ann, root = await bench.account("ann"), await bench.account("root")
     assert not await bench.drops.decision(root, await bench.drop(drop.id))
-    await bench.drops.decide("root", drop.id, dispensed=True, why="I saw it")
+    await bench.drops.decide(ROOT, drop.id, dispensed=True, why="I saw it")
     decided = await bench.drop(drop.id)
     assert await bench.drops.decision(root, decided) == "I saw it"
     assert not await bench.drops.decision(ann, decided)

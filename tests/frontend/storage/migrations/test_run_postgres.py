@@ -21,6 +21,7 @@ from drink_frontend.storage.tables import SCHEMA_REVISION, metadata
 from tests.support import before_alarms, before_ids
 from tests.support.books import advance, drop, fund, open_house, reserve
 from tests.support.databases import interrupted_at
+from tests.support.ids import ALICE
 from tests.support.postgres import empty_postgres, execute, fresh_postgres
 
 CATALOG = """
@@ -147,7 +148,7 @@ async def test_fault_39_an_old_frontend_runs_on_while_and_after_the_schema_is_ex
                 )
 
         gifts = [
-            running.write(lambda tx, n=n: fund(tx, "alice", 1, f"gift {n}"))  # type: ignore[misc]
+            running.write(lambda tx, n=n: fund(tx, ALICE, 1, f"gift {n}"))  # type: ignore[misc]
             for n in range(50)
         ]
         await asyncio.gather(asyncio.to_thread(expand), *gifts)
@@ -181,10 +182,10 @@ def test_a_role_that_may_not_make_tables_is_told(settings: StorageSettings) -> N
 
 
 def test_fault_39_a_migration_is_refused_beside_frontends_that_cannot_live_with_it(
-    settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
+    settings: StorageSettings,
 ) -> None:
     """They would sell beside the rules of the new schema."""
-    before_alarms.migrate_to_release(settings, monkeypatch)
+    migrate(settings, before_alarms.RELEASE)
     before = schema(settings)
     assert settings.url is not None
     with (

@@ -28,7 +28,7 @@ async def edit_user(
     session: SessionState, name: str, wanted: int, admin: bool | None = None
 ) -> Reply:
     """EDITUSER: sets a user's credits to a number, by one more entry in the ledger."""
-    found = await session.services.accounts.balance(name)
+    found = await session.services.accounts.named(name)
     # The change that may be refused comes first.
     if admin is not None:
         await session.services.accounts.change(session.caller.id, found.id, admin=admin)
@@ -108,7 +108,7 @@ async def is_valid_user(session: SessionState, name: str) -> Reply:
 
 async def query_admin(session: SessionState, name: str) -> Reply:
     """QUERYADMIN: whether a user is an administrator."""
-    found = await session.services.accounts.balance(name)
+    found = await session.services.accounts.named(name)
     return StatusLine(ReplyCode.IS_ADMIN if found.admin else ReplyCode.IS_NOT_ADMIN)
 
 

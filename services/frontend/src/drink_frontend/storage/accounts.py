@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import bindparam, func, null, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from drink_frontend.domain.entities import Account
+from drink_frontend.domain.entities import ID_BEGINS, Account
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.events import EventKind
 from drink_frontend.domain.ledger import AccountKind
@@ -212,10 +212,11 @@ class AccountTable:
         """Creates an account without credits.
 
         Args:
-            account_id: Its id; no other account has it.
+            account_id: Its id; no other account has it. A user's begins with ID_BEGINS, and no
+                other kind's.
             kind: Whose account it is.
             now_ms: Now, for people.
-            name: With which it logs in; None for the id.
+            name: With which it logs in, and only a user's; None for the id.
             admin: Whether its owner is an administrator.
             password_hash: Argon2 hash; None if no password can log in.
 
@@ -223,6 +224,8 @@ class AccountTable:
             AlreadyExistsError: there is an account of that name, or of one that differs only in
                 case.
         """
+        is_user = kind is AccountKind.USER
+        assert account_id.startswith(ID_BEGINS) == is_user == (name is not None), "no id of a user"
         name = account_id if name is None else name
         self._check_free(name)
         account = Account(account_id, name, kind, admin, False, password_hash, 0, 0, now_ms)

@@ -95,7 +95,7 @@ class EventTable:
 
     def before(self, sequence: int, limit: int) -> Sequence[EventBatch]:
         """The last `limit` batches before a sequence, newest first."""
-        return [_batch(row) for row in self._executor.all(_BEFORE, sequence=sequence, limit=limit)]
+        return self._read(self._executor.all(_BEFORE, sequence=sequence, limit=limit))
 
     def outcomes_after(self, sequence: int, limit: int) -> Iterator[tuple[int, Sequence[Drop]]]:
         """The first `limit` batches after a sequence, oldest first, read for drops alone.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, delete, update
 
-from drink_frontend.domain.entities import FrontendInstance
+from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import Executor, Statement, constant
 from drink_frontend.storage.tables import frontends

@@ -17,7 +17,6 @@ from drink_frontend.domain.entities import (
 )
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.events import EventKind
-from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.domain.items import Item
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import ChangeSet

@@ -35,7 +35,7 @@ _ADD = Statement(
     )
 )
 _BY_REQUEST = Statement(
-    _MOVEMENT.select().where(
+    _SHOWN.select().where(
         stock_movements.c.request_id.is_not(None),
         stock_movements.c.actor == bindparam("actor"),
         stock_movements.c.request_id == bindparam("request_id"),
@@ -102,9 +102,12 @@ class StockTable:
         return replace(movement, sequence=row[0], on_hand=row[1])
 
     def by_request(self, actor: str, request_id: str) -> StockMovement | None:
-        """The movement of that request, if there is one."""
+        """The movement of that request of the account with the id `actor`, if there is one.
+
+        Its actor is read by the name, for people.
+        """
         row = self._executor.one(_BY_REQUEST, actor=actor, request_id=request_id)
-        return _MOVEMENT.read_one(row)
+        return _SHOWN.read_one(row)
 
     def list(
         self, before: int | None, limit: int, selection: MovementSelection = ALL_MOVEMENTS

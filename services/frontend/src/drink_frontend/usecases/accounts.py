@@ -42,7 +42,7 @@ from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.preferences import AccountPreferences
 from drink_frontend.usecases.settings import AccountSettings
 from drink_frontend.usecases.tokens import Tokens, digest
-from drink_frontend.usecases.users import check_administered, user, user_shown
+from drink_frontend.usecases.users import check_administered, user, user_of, user_shown
 
 OPEN_DROPS_MAX = 100
 """Drops without a final outcome that are named when an account is closed: more than one buyer can
@@ -201,8 +201,16 @@ class Accounts:
         """
         return await self._storage.read(lambda tx: user_shown(tx, caller, name, "accounts"))
 
-    async def balance(self, name: str) -> Account:
-        """A user's account as it stands now.
+    async def balance(self, account_id: str) -> Account:
+        """A user's account of an id, as it stands now.
+
+        Raises:
+            AccountNotFoundError: there is no such user.
+        """
+        return await self._storage.read(lambda tx: user_of(tx, account_id))
+
+    async def named(self, name: str) -> Account:
+        """A user's account of a name or id, as it stands now.
 
         Raises:
             AccountNotFoundError: there is no such user.
@@ -210,9 +218,9 @@ class Accounts:
         return await self._storage.read(lambda tx: user(tx, name))
 
     async def find(self, name: str) -> Account | None:
-        """A user's account, if there is one of that name."""
+        """A user's account of a name or id, if there is one."""
         try:
-            return await self.balance(name)
+            return await self.named(name)
         except AccountNotFoundError:
             return None
 
@@ -282,7 +290,7 @@ class Accounts:
                 _remove_belongings(tx, earlier.id)
                 facts = {"readmitted": True, **given, **_limited(tx, 0)}
                 _audit(tx, actor, earlier.id, now_ms, facts)
-                return user(tx, earlier.id)
+                return user_of(tx, earlier.id)
             tx.accounts.add(
                 account_id,
                 AccountKind.USER,
@@ -294,7 +302,7 @@ class Accounts:
             if ibutton_digest is not None:
                 tx.accounts.update(account_id, ibutton_digest=ibutton_digest)
             _audit(tx, actor, account_id, now_ms, {"created": True, **given})
-            return user(tx, account_id)
+            return user_of(tx, account_id)
 
         return await self._storage.write(create)
 
@@ -380,7 +388,7 @@ class Accounts:
             if password is not None or closed:
                 tx.tokens.remove_all(before.id)
             _audit(tx, actor, before.id, now_ms, {**changes, **_limited(tx, credit_limit)})
-            return user(tx, before.id)
+            return user_of(tx, before.id)
 
         return await self._storage.write(change)
 
@@ -423,7 +431,7 @@ class Accounts:
             tx.accounts.erase(account.id)
             _remove_belongings(tx, account.id)
             _audit(tx, actor, account.id, now_ms, {"erased": True, **_limited(tx, 0)})
-            return user(tx, account.id)
+            return user_of(tx, account.id)
 
         return await self._storage.write(erase)
 

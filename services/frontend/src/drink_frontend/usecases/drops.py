@@ -238,13 +238,18 @@ class Drops:
         """
         if drop.decided_by is None or not caller.admin:
             return ""
-        records = await self._storage.read(
-            lambda tx: tx.audit.list(
+
+        def read(tx: Transaction) -> str:
+            decided = tx.drops.get(drop.id)
+            records = tx.audit.list(
                 drop_id=drop.id, kinds=(AuditKind.DROP_MOVED,), limit=MOVES_READ
             )
-        )
-        reasons = (record.facts.get("why") for record in records if record.actor == drop.decided_by)
-        return str(next((reason for reason in reasons if reason), ""))
+            assert decided is not None
+            # Records are read with the names of their actors.
+            own = (record for record in records if record.actor == decided.decider)
+            return str(next((why for each in own if (why := each.facts.get("why"))), ""))
+
+        return await self._storage.read(read)
 
     async def settle(self) -> None:
         """Waits for the outcome of each drop under way that concerns this frontend.

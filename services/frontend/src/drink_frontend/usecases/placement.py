@@ -15,7 +15,6 @@ from drink_frontend.domain.entities import (
 )
 from drink_frontend.domain.errors import (
     AccountClosedError,
-    AccountNotFoundError,
     BoardUnreachableError,
     FieldInvalidError,
     InsufficientCreditsError,
@@ -31,12 +30,13 @@ from drink_frontend.domain.errors import (
     TokenInvalidError,
     TooManyWaitingError,
 )
-from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind, sales_account
+from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.limits import DELAY_MAX_S, SLOT_MAX, check_request_id
 from drink_frontend.domain.stock import Place
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import dispatch_next
 from drink_frontend.usecases.settings import DropSettings
+from drink_frontend.usecases.users import user_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +173,7 @@ class Placement:
             if bearer.is_used_before(self.now_ms):
                 tx.tokens.mark_used(token, bearer.scope, self.now_ms)
             return bearer.account
-        account = tx.accounts.get(account_id)
-        if account is None or account.kind is not AccountKind.USER:
-            raise AccountNotFoundError("no such account")
-        return account
+        return user_of(tx, account_id)
 
     def _check(self, tx: Transaction, account: Account, slot: Slot, queue: Queue) -> None:
         """Refuses an order that its price, the account's credits or the queue do not allow."""

@@ -21,7 +21,7 @@ from drink_frontend.domain.movements import StockMovement
 from drink_frontend.domain.stock import MovementKind
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.stock import check_room
-from drink_frontend.usecases.users import drop_shown, user
+from drink_frontend.usecases.users import drop_shown, user_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Refunding:
         amount = self._amount(drop)
         if not self.caller.admin and self.now_ms - (drop.settled_ms or 0) > self.minutes * 60_000:
             raise RefundTooLateError(f"a drop can be given back for {self.minutes} minutes")
-        if user(tx, drop.account).closed:
+        if user_of(tx, drop.account).closed:
             raise AccountClosedError("the account is closed")
         return self._refund(tx, drop, amount)
 

@@ -104,8 +104,9 @@ class Adjusting:
             return made, before
         if order.etag and order.etag != before.etag:
             raise SlotChangedError("the slot has changed since it was read", on_hand=before.on_hand)
-        movement = tx.stock.adjust(self._movement(before))
-        self._audit(tx, before.on_hand, movement)
+        self._audit(tx, before.on_hand, tx.stock.adjust(self._movement(before)))
+        movement = tx.stock.by_request(self.actor, order.request_id)
+        assert movement is not None
         return movement, slot_named(tx, order.machine, order.slot)
 
     def _check_same(self, made: StockMovement) -> None:

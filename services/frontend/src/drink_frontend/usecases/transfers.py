@@ -19,7 +19,7 @@ from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.settings import AccountSettings
-from drink_frontend.usecases.users import check_parties, user, user_shown
+from drink_frontend.usecases.users import check_parties, user, user_of, user_shown
 
 _POSTED_MAX = 2**53
 """Highest number of credits that a caller may expect; more than an account will ever own."""
@@ -216,7 +216,7 @@ class Transfers:
                 check_parties(parties, order.amount)
                 if order.amount:
                     tx.ledger.add(transfer)
-            return user(tx, credit if order.payer is None else debit)
+            return user_of(tx, credit if order.payer is None else debit)
 
         return move
 

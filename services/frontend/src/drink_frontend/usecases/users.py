@@ -27,6 +27,18 @@ def user(tx: Transaction, name: str) -> Account:
     return account
 
 
+def user_of(tx: Transaction, account_id: str) -> Account:
+    """The user's account of an id.
+
+    Raises:
+        AccountNotFoundError: there is no such user.
+    """
+    account = tx.accounts.get(account_id)
+    if account is None or account.kind is not AccountKind.USER:
+        raise AccountNotFoundError("no such account")
+    return account
+
+
 def user_shown(tx: Transaction, caller: Account, name: str, what: str) -> Account:
     """The user's account of a name, if the caller may read it.
 
