@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
 
-BEFORE = "0014"
+BEFORE = "0015"
 """The schema before."""
 
 USERS = 200

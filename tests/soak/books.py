@@ -92,7 +92,8 @@ def read_books(database: Path) -> Books:
             moves[drop].append(Move(at_ms, move["to"], move.get("cause", "NONE")))
         limits: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for account, facts in connection.execute(
-            "SELECT account, facts FROM audit WHERE kind = 'ACCOUNT_CHANGED' ORDER BY sequence"
+            "SELECT name, facts FROM audit JOIN accounts ON accounts.id = account"
+            " WHERE audit.kind = 'ACCOUNT_CHANGED' ORDER BY sequence"
         ):
             change = json.loads(facts)
             if "credit_limit" in change:

@@ -147,5 +147,5 @@ async def check(settings: StorageSettings, execute: Callable[[str], list[Any]]) 
         execute("UPDATE stock_movements SET actor = 'eve'")
 
 
-BEFORE = "0014"
+BEFORE = "0015"
 """The schema of before accounts had ids."""

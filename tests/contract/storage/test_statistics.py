@@ -24,6 +24,7 @@ from drink_frontend.usecases.settings import StatisticsSettings
 from tests.contract.storage.conftest import OpenStorage
 from tests.fakes.clock import FakeClock
 from tests.support.bench import Bench
+from tests.support.ids import ANN, ROOT, id_of
 
 STEPS = 80
 ZONE = "Europe/Berlin"
@@ -84,16 +85,20 @@ class Life:
         with suppress(DrinkError):
             match chance.randrange(8):
                 case 0 | 1 | 2:
-                    drop = await bench.dispatched(f"r{self.number}", account=name, machine=machine)
+                    drop = await bench.dispatched(
+                        f"r{self.number}", account=id_of(name), machine=machine
+                    )
                     await bench.report(drop)
                 case 3:
-                    drop = await bench.dispatched(f"r{self.number}", account=name, machine=machine)
+                    drop = await bench.dispatched(
+                        f"r{self.number}", account=id_of(name), machine=machine
+                    )
                     await bench.report(drop, State.NOT_DISPENSED, Cause.BOARD_REFUSED)
                 case 4:
-                    await bench.unknown(f"r{self.number}", account=name, machine=machine)
+                    await bench.unknown(f"r{self.number}", account=id_of(name), machine=machine)
                 case 5:
                     owner = await bench.account(name)
-                    drop = await bench.place(f"r{self.number}", name, machine, delay_s=200)
+                    drop = await bench.place(f"r{self.number}", id_of(name), machine, delay_s=200)
                     await bench.drops.cancel(owner, drop.id)
                 case 6:
                     await self.decide()
@@ -107,7 +112,7 @@ class Life:
         ids = await self.bench.storage.read(unknown)
         if ids:
             await self.bench.drops.decide(
-                "root",
+                ROOT,
                 self.chance.choice(ids),
                 dispensed=self.chance.random() < 0.5,
                 why="looked",
@@ -279,7 +284,7 @@ async def test_sums_are_grouped_paged_and_bounded(bench: Bench) -> None:
 
 async def test_only_those_are_ranked_who_want_to_be(bench: Bench) -> None:
     for number, name in enumerate(("ann", "ann", "bob")):
-        await bench.report(await bench.dispatched(f"r{number}", account=name))
+        await bench.report(await bench.dispatched(f"r{number}", account=id_of(name)))
     await bench.counting.catch_up()
     ever = (100_001, 999_812)
 
@@ -288,9 +293,9 @@ async def test_only_those_are_ranked_who_want_to_be(bench: Bench) -> None:
 
     assert await ranked() == []
     for name in ("ann", "bob"):
-        await bench.accounts.preferences.change(name, ranked=True)
+        await bench.accounts.preferences.change(id_of(name), ranked=True)
     assert [items for _, items in await ranked()] == [2, 1]
-    await bench.accounts.preferences.change("ann", ranked=False)
+    await bench.accounts.preferences.change(ANN, ranked=False)
     assert [items for _, items in await ranked()] == [1]
-    await bench.accounts.change("root", "bob", closed=True)
+    await bench.accounts.change(ROOT, "bob", closed=True)
     assert await ranked() == []

@@ -6,6 +6,7 @@ import pytest
 
 from drink.v1 import statistics_service_pb2 as pb
 from drink_frontend.domain.drop import Cause, State
+from tests.support.ids import id_of
 from tests.support.rpc_frontend import ANN, BOB, ROOT, Frontend
 
 BY = pb.ListStatisticsRequest
@@ -22,8 +23,8 @@ async def sold(frontend: Frontend) -> Frontend:
     await bench.report(await bench.dispatched("s1"))
     await bench.report(await bench.dispatched("s2", slot=2))
     bench.clock.jump_s(86_400)
-    await bench.report(await bench.dispatched("s3", account="bob", machine="ld"))
-    failed = await bench.dispatched("s4", account="bob", machine="ld")
+    await bench.report(await bench.dispatched("s3", account=id_of("bob"), machine="ld"))
+    failed = await bench.dispatched("s4", account=id_of("bob"), machine="ld")
     await bench.report(failed, State.NOT_DISPENSED, Cause.BOARD_REFUSED)
     await bench.counting.catch_up()
     return frontend
@@ -153,7 +154,7 @@ async def test_the_ranking_has_those_who_want_to_be_in_it(sold: Frontend) -> Non
     assert not (await sold.call(pb.GetRankingRequest(), ROOT)).places
     for name in ("ann", "bob"):
         account = await sold.bench.account(name)
-        await sold.bench.accounts.preferences.change(account.name, ranked=True)
+        await sold.bench.accounts.preferences.change(account.id, ranked=True)
     for wanted in (
         pb.GetRankingRequest(),
         pb.GetRankingRequest(time=pb.GetRankingRequest.TIME_MONTH),

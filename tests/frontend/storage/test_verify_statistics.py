@@ -10,6 +10,7 @@ import pytest
 from drink_frontend.storage.verify_statistics import check_statistics
 from drink_frontend.usecases.refunds import RefundOrder
 from tests.support.bench import BenchDatabase
+from tests.support.ids import BOB
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ async def house(tmp_path: Path) -> Path:
         sold = await bench.dispatched("r1")
         await bench.report(sold)
         await bench.report(await bench.dispatched("r2", slot=2))
-        unknown = await bench.unknown("r3", account="bob", machine="ld")
+        unknown = await bench.unknown("r3", account=BOB, machine="ld")
         database.clock.pass_s(40 * 86_400)
         await bench.report(await bench.dispatched("r4"))
         await bench.counting.catch_up()
@@ -29,7 +30,7 @@ async def house(tmp_path: Path) -> Path:
         await bench.drops.decide("root", unknown.id, dispensed=False, why="looked")
         order = RefundOrder(request_id="back", drop_id=sold.id, reason="stale", credits_given=9)
         await bench.drops.refund(root, order)
-        await bench.unknown("r5", account="bob", machine="ld")
+        await bench.unknown("r5", account=BOB, machine="ld")
     return database.path
 
 

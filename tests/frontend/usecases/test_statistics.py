@@ -6,6 +6,7 @@ from drink_frontend.domain.errors import AdminRequiredError, FieldInvalidError
 from drink_frontend.domain.statistics import Kind, Numbers
 from drink_frontend.usecases.statistics import Recent, StatisticsQuery
 from tests.support.bench import Bench
+from tests.support.ids import id_of
 
 
 async def test_a_week_begins_on_monday_and_a_year_in_january(bench: Bench) -> None:
@@ -26,9 +27,11 @@ async def test_a_week_begins_on_monday_and_a_year_in_january(bench: Bench) -> No
 async def test_equal_numbers_share_a_rank(bench: Bench) -> None:
     for number, name in enumerate(("ann", "bob", "ann", "bob")):
         machine = "d" if number < 2 else "ld"
-        await bench.report(await bench.dispatched(f"r{number}", account=name, machine=machine))
+        await bench.report(
+            await bench.dispatched(f"r{number}", account=id_of(name), machine=machine)
+        )
     for name in ("ann", "bob"):
-        await bench.accounts.preferences.change((await bench.account(name)).name, ranked=True)
+        await bench.accounts.preferences.change(id_of(name), ranked=True)
     await bench.counting.catch_up()
     for recent in Recent:
         found = await bench.statistics.ranking(recent, 10)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from drink_frontend.domain.drop import State
+from tests.support.ids import id_of
 from tests.web.visitor import LIMIT_S, House, running_house
 
 ORDER = {"request_id": "web-1", "slot": "machines/d/slots/1", "price": "50"}
@@ -188,7 +189,7 @@ async def test_a_stream_that_begins_while_the_frontend_is_away_says_so(tmp_path:
 
 async def test_somebody_elses_drop_is_not_there(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
-        drop = await house.bench.place(account="bob")
+        drop = await house.bench.place(account=id_of("bob"))
         ann = await house.ann()
         for path in (f"/drops/{drop.id}", f"/drops/{drop.id}/events"):
             assert (await ann.get(path)).status == 404

@@ -57,7 +57,7 @@ class StatisticsService(statistics_service_pb2_grpc.StatisticsServiceServicer):
         scope = f"statistics {query}"
         begin = parse_page_token_after(request.page_token, scope)
         after = tuple(json.loads(begin)) if begin else FIRST
-        async with self._pages.turn(account.name, limit):
+        async with self._pages.turn(account.id, limit):
             page = await self._statistics.list(account, query, after=after, limit=limit)
 
             def make(row: Row) -> pb.StatisticsRow:
@@ -78,7 +78,7 @@ class StatisticsService(statistics_service_pb2_grpc.StatisticsServiceServicer):
         """What an account got this week, month and year and ever."""
         account = caller()
         wanted = parse_account(request.account, "account") if request.account else account.name
-        async with self._pages.turn(account.name, 1):
+        async with self._pages.turn(account.id, 1):
             found = await self._statistics.summary(account, wanted)
         return pb.GetAccountStatisticsResponse(
             week=numbers_message(found.week),
@@ -101,7 +101,7 @@ class StatisticsService(statistics_service_pb2_grpc.StatisticsServiceServicer):
         if request.size < 0:
             raise FieldInvalidError("size", "must not be negative")
         size = min(request.size or PLACES_DEFAULT, PLACES_MAX)
-        async with self._pages.turn(caller().name, size):
+        async with self._pages.turn(caller().id, size):
             found = await self._statistics.ranking(recent, size)
         return pb.GetRankingResponse(
             places=[

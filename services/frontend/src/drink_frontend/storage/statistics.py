@@ -154,7 +154,7 @@ _DAYS_WITH = Statement(
 _RANKED = Statement(
     select(preferences.c.account, func.sum(statistics.c.dispensed).label("items"))
     .select_from(preferences)
-    .join(accounts, accounts.c.name == preferences.c.account)
+    .join(accounts, accounts.c.id == preferences.c.account)
     .join(statistics, statistics.c.owner == preferences.c.account)
     .where(
         preferences.c.ranked == constant(1),

@@ -167,7 +167,7 @@ class Statistics:
         def look(tx: Transaction) -> StatisticsPage:
             owner = HOUSE
             if query.account is not None:
-                owner = user_shown(tx, caller, query.account, "statistics").name
+                owner = user_shown(tx, caller, query.account, "statistics").id
             if query.machine and tx.machines.alone(query.machine) is None:
                 raise MachineNotFoundError("no such machine")
             rows = tx.statistics.sums(_selection(owner, query), after, limit)
@@ -190,7 +190,7 @@ class Statistics:
 
         def look(tx: Transaction) -> AccountSummary:
             shown = user_shown(tx, caller, account, "statistics")
-            owner = shown.name
+            owner = shown.id
             made = self._made(tx.statistics.progress())
             spans = [_since(recent, made.today) for recent in Recent]
             week, month, year, ever = (

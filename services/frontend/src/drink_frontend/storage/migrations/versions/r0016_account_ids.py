@@ -3,7 +3,8 @@
 Users' names in the books are replaced by new random ids. The audit log stays as it is, because its
 records never change; its records of credit limits are repeated for the ids, since the check of the
 books compares them with the balances. Events of before name their accounts, so they are deleted:
-cursors of before are refused, and whoever watches lists anew.
+cursors of before are refused, and whoever watches lists anew. Statistics are counted anew from the
+drops.
 """
 
 import secrets
@@ -11,8 +12,8 @@ import secrets
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 
 
 def upgrade() -> None:
@@ -27,9 +28,10 @@ def upgrade() -> None:
     else:
         _rewrite_on_postgres()
     _delete_events()
+    _count_anew()
     op.create_index("accounts_name_once", "accounts", ["name"], unique=True)
     op.create_index("accounts_by_letters", "accounts", [sa.text("lower(name)")])
-    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0015', '0015')")
+    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0016', '0016')")
 
 
 _REFERENCES = (
@@ -105,6 +107,16 @@ def _delete_events() -> None:
     op.execute("UPDATE events SET changes = '[]'")
     mark = sa.text("UPDATE event_log SET mark = :mark")
     op.get_bind().execute(mark, {"mark": secrets.token_hex(8)})
+
+
+def _count_anew() -> None:
+    """Lets the service count statistics once more: they are kept for accounts by their keys."""
+    op.execute("DELETE FROM statistics")
+    op.execute("DELETE FROM statistics_unknown")
+    op.execute(
+        "UPDATE statistics_progress SET phase = 'COUNTING', time_zone = '', drop_sequence = 0,"
+        " event_sequence = (SELECT max(sequence) FROM events)"
+    )
 
 
 def _by_table() -> dict[str, list[str]]:
