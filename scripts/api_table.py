@@ -114,7 +114,12 @@ def row(method: Method) -> str:
     access = access_of(path)
     if method.administrators_only and access is not Access.USER:
         raise ValueError(f"{path} is for administrators in the protos and open in the code")
-    who = {Access.ANYONE: "anyone", Access.AGENT: "agents", Access.USER: "users"}[access]
+    who = {
+        Access.ANYONE: "anyone",
+        Access.AGENT: "agents",
+        Access.KIOSK: "kiosks",
+        Access.USER: "users",
+    }[access]
     if access is Access.ANYONE:
         tokens = "any"
     else:

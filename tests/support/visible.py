@@ -8,6 +8,7 @@ from sqlalchemy import select
 from drink_frontend.domain.entities import Account, AuditRecord, Drop, Machine, Slot
 from drink_frontend.domain.events import EventBatch, EventKind
 from drink_frontend.domain.items import Item
+from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import Transaction
@@ -83,6 +84,9 @@ VISIBLE: Mapping[str, frozenset[str]] = {
     "transfers": frozenset({"sequence", "debit_account", "credit_account", "amount"}),
     "audit": frozenset({"sequence", "kind", "drop_id", "facts"}),
     "alarms": frozenset(column.name for column in metadata.tables["alarms"].c),
+    "kiosks": frozenset(
+        {"sequence", "machine", "name", "created_ms", "code_expires_ms", "paired_ms", "ended_ms"}
+    ),
     "stock_movements": frozenset({"sequence", "machine", "slot", "kind", "change"}),
 }
 """The columns of each table that a method of the API shows, to anybody."""
@@ -103,6 +107,8 @@ HIDDEN: Mapping[str, frozenset[str]] = {
     ),
     "audit": frozenset({"at_ms", "actor", "machine", "account"}),
     "alarms": frozenset(),
+    # The kiosk's credentials.
+    "kiosks": frozenset({"code_digest", "token_digest"}),
     "items": frozenset(),
     "stock_movements": frozenset({"on_hand", "at_ms", "actor", "reason", "drop_id", "request_id"}),
 }
@@ -110,7 +116,7 @@ HIDDEN: Mapping[str, frozenset[str]] = {
 
 WITHOUT_EVENTS = frozenset(
     # Credentials and preferences are shown to their owners only, by methods of their own.
-    {"cards", "preferences", "scoped_tokens", "tokens"}
+    {"cards", "kiosk_tokens", "preferences", "scoped_tokens", "tokens"}
     # An item shows the facts of its picture, and its event comes with them.
     | {"item_pictures", "picture_parts"}
     # Sums follow the events.
@@ -161,6 +167,8 @@ def untold(before: Picture, after: Picture, batches: list[EventBatch]) -> list[s
                 told.add(("slots", slot.machine, slot.number))
             case Item() as item:
                 told.add(("items", item.number))
+            case Kiosk() as kiosk:
+                told.add(("kiosks", kiosk.sequence))
             case alarm:
                 told.add(("alarms", alarm.sequence))
     removed = [

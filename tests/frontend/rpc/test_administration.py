@@ -9,6 +9,7 @@ from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import alarm_service_pb2 as alarms
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import item_service_pb2 as items
+from drink.v1 import kiosk_service_pb2 as kiosks
 from drink.v1 import machine_service_pb2 as machines
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind
@@ -29,6 +30,9 @@ CALLS = {
     "CreateItem": items.CreateItemRequest(display_name="Mate", price=1),
     "UpdateItem": items.UpdateItemRequest(name="items/404", price=1),
     "DeleteItem": items.DeleteItemRequest(name="items/404"),
+    "PairKiosk": kiosks.PairKioskRequest(machine="machines/none"),
+    "ListKiosks": kiosks.ListKiosksRequest(),
+    "UnpairKiosk": kiosks.UnpairKioskRequest(name="kiosks/404"),
     "CreateMachine": machines.CreateMachineRequest(name="machines/x", display_name="X"),
     "UpdateMachine": machines.UpdateMachineRequest(name="machines/none", enabled=False),
     "CreateSlot": machines.CreateSlotRequest(name="machines/none/slots/1", item="Tea", price=1),

@@ -9,6 +9,7 @@ from drink_frontend.domain.drop import State as DropState
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Reach, Slot
 from drink_frontend.domain.events import Event, EventKind
 from drink_frontend.domain.items import Item
+from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.domain.pictures import Picture
 from drink_frontend.domain.stock import Sensor
@@ -35,6 +36,7 @@ EVENTS = (
         EventKind.ITEM, Item(7, "Tea", "400", 5, 1, 2, Picture("image/png", 2, 3, 99, "e")), "root"
     ),
     Event(EventKind.ALARM, ALARM),
+    Event(EventKind.KIOSK, Kiosk("d", "by the door", 1, 2, 3, None, 4), "~EVE"),
 )
 
 

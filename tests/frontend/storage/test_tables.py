@@ -20,6 +20,7 @@ from sqlalchemy import (
 from drink_frontend.domain.cards import Card, CardKind
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.items import Item
+from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.domain.pictures import Picture
 from drink_frontend.domain.preferences import Preferences
@@ -31,7 +32,7 @@ from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.triggers import TRIGGERS
-from tests.support.books import PRICE, advance, found, hold_of, reserve, resolution_of, token
+from tests.support.books import NOW, PRICE, advance, found, hold_of, reserve, resolution_of, token
 from tests.support.books import drop as order
 from tests.support.books import refund as give_back
 from tests.support.databases import fresh_sqlite
@@ -57,6 +58,10 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.items.set_picture(7, Picture("image/png", 1, 1, 5, "e"), b"bytes", 0)
     tx.machines.sell_item("d", 2, tx.items.get(7), 0)
     tx.preferences.keep(ALICE, Preferences())
+    kiosk = tx.kiosks.add(Kiosk("d", None, 0, 1), "code")
+    tx.kiosks.pair(kiosk.sequence, "kiosk token", 0)
+    tx.kiosks.add(Kiosk("d", None, 0, 1), "kiosk code")
+    tx.tokens.add(token("at-kiosk", scope=Scope.DROP, kiosk=kiosk.sequence, buys_until_ms=NOW))
     tx.cards.add(Card("blue", ALICE, CardKind.CHIP, 8, None, 0), "key-1")
     for number in (1, 2, 3):
         reserve(tx, order(number))
@@ -213,6 +218,18 @@ CARD: dict[str, Any] = {
 
 ITEM = {"number": 8, "name": "Tea", "price": 1, "created_ms": 0, "updated_ms": 0}
 
+KIOSK: dict[str, Any] = {"machine": "d", "created_ms": 0, "code_expires_ms": 1}
+
+KIOSK_TOKEN: dict[str, Any] = {
+    "digest": "x",
+    "account": BOB,
+    "kiosk": 1,
+    "buys_until_ms": 1,
+    "expires_ms": 2,
+    "made_by": "CARD",
+    "created_ms": 0,
+}
+
 PREFERENCES = {
     "account": BOB,
     "favourites": "",
@@ -268,6 +285,18 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "cards_account_exists": insert("cards", **CARD | {"account": NOBODY}),
     "cards_kind": insert("cards", **CARD | {"kind": "RING"}),
     "cards_length": insert("cards", **CARD | {"length": 0}),
+    "kiosks_key": insert("kiosks", **KIOSK | {"sequence": 1}),
+    "kiosks_machine_exists": insert("kiosks", **KIOSK | {"machine": "nowhere"}),
+    "kiosks_code_digest_once": insert("kiosks", **KIOSK | {"code_digest": "kiosk code"}),
+    "kiosks_token_digest_once": insert(
+        "kiosks", **KIOSK | {"token_digest": "kiosk token", "paired_ms": 1}
+    ),
+    "kiosks_code": insert("kiosks", **KIOSK | {"code_digest": "x", "ended_ms": 1}),
+    "kiosks_token": insert("kiosks", **KIOSK | {"token_digest": "x"}),
+    "kiosk_tokens_key": insert("kiosk_tokens", **KIOSK_TOKEN | {"digest": "at-kiosk"}),
+    "kiosk_tokens_account_exists": insert("kiosk_tokens", **KIOSK_TOKEN | {"account": NOBODY}),
+    "kiosk_tokens_kiosk_exists": insert("kiosk_tokens", **KIOSK_TOKEN | {"kiosk": 9}),
+    "kiosk_tokens_times": insert("kiosk_tokens", **KIOSK_TOKEN | {"buys_until_ms": 3}),
     "preferences_key": insert("preferences", **PREFERENCES | {"account": ALICE}),
     "preferences_account_exists": insert("preferences", **PREFERENCES | {"account": NOBODY}),
     "preferences_ranked": insert("preferences", **PREFERENCES | {"ranked": 2}),

@@ -31,8 +31,8 @@ class _TokenScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TokenScope
     TOKEN_SCOPE_ALL: _TokenScope.ValueType  # 1
     """All that the account may do."""
     TOKEN_SCOPE_DROP: _TokenScope.ValueType  # 2
-    """Drop, GetDrop and WatchDrop for the account's own drops, the machines, and
-    Logout. Never the rights of an administrator.
+    """Drop, GetDrop, WatchDrop and CancelDrop for the account's own drops, the
+    machines, and Logout. Never the rights of an administrator.
     """
     TOKEN_SCOPE_READ: _TokenScope.ValueType  # 3
     """All that changes nothing, and Logout."""
@@ -45,8 +45,8 @@ TOKEN_SCOPE_UNSPECIFIED: TokenScope.ValueType  # 0
 TOKEN_SCOPE_ALL: TokenScope.ValueType  # 1
 """All that the account may do."""
 TOKEN_SCOPE_DROP: TokenScope.ValueType  # 2
-"""Drop, GetDrop and WatchDrop for the account's own drops, the machines, and
-Logout. Never the rights of an administrator.
+"""Drop, GetDrop, WatchDrop and CancelDrop for the account's own drops, the
+machines, and Logout. Never the rights of an administrator.
 """
 TOKEN_SCOPE_READ: TokenScope.ValueType  # 3
 """All that changes nothing, and Logout."""
@@ -316,7 +316,8 @@ class LoginRequest(_message.Message):
     """The 16 hexadecimal digits of an iButton."""
     card: _builtins.str
     """The number of a card, as in AddCardRequest. Numbers of fewer than 16
-    digits can be guessed: they are refused with KIOSK_REQUIRED.
+    digits can be guessed: they are refused with KIOSK_REQUIRED, and log in
+    with KioskService.LogInCard.
     """
     barcode: _builtins.str
     """A barcode, as in AddCardRequest. Anybody can copy one: it is refused with

@@ -74,15 +74,17 @@ class Alarm(_message.Message):
     kind: _builtins.str
     """What happened: `DROP_UNKNOWN`, `DROP_CONTRADICTED`, `ORPHAN_RESULT`,
     `JOURNAL_REPLACED`, `TWO_AGENTS`, `SENSOR_CONTRADICTED`, `SLOT_UNLISTED`,
-    `LINK_FLOODED`, `LINK_REFUSED`, `RECORDS_COUNTED`, or one of a newer
-    frontend.
+    `LINK_FLOODED`, `LINK_REFUSED`, `RECORDS_COUNTED`, `CARDS_GUESSED`, or one
+    of a newer frontend.
     """
     subject: _builtins.str
-    """To which drop, machine or slot it happened: `drops/{drop}`,
-    `machines/{machine}` or `machines/{machine}/slots/{slot}`.
+    """To which drop, machine, slot or kiosk it happened: `drops/{drop}`,
+    `machines/{machine}`, `machines/{machine}/slots/{slot}` or `kiosks/{kiosk}`.
     """
     machine: _builtins.str
-    """That machine, or the machine of that drop or slot: `machines/{machine}`."""
+    """That machine, or the machine of that drop, slot or kiosk:
+    `machines/{machine}`.
+    """
     state: Global___Alarm.State.ValueType
     """How far it has been examined."""
     count: _builtins.int

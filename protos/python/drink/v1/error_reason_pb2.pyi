@@ -188,6 +188,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: the item has no picture."""
     ERROR_REASON_PICTURE_CHANGED: _ErrorReason.ValueType  # 105
     """ABORTED: the picture was replaced or removed while it was read."""
+    ERROR_REASON_KIOSK_NOT_FOUND: _ErrorReason.ValueType  # 106
+    """NOT_FOUND: no such kiosk, or it was ended before."""
+    ERROR_REASON_TOO_MANY_KIOSKS: _ErrorReason.ValueType  # 107
+    """FAILED_PRECONDITION: there are as many kiosks as there may be; metadata
+    `kiosks_max`.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a fault of the service itself; metadata `incident`."""
 
@@ -364,6 +370,12 @@ ERROR_REASON_PICTURE_NOT_FOUND: ErrorReason.ValueType  # 104
 """NOT_FOUND: the item has no picture."""
 ERROR_REASON_PICTURE_CHANGED: ErrorReason.ValueType  # 105
 """ABORTED: the picture was replaced or removed while it was read."""
+ERROR_REASON_KIOSK_NOT_FOUND: ErrorReason.ValueType  # 106
+"""NOT_FOUND: no such kiosk, or it was ended before."""
+ERROR_REASON_TOO_MANY_KIOSKS: ErrorReason.ValueType  # 107
+"""FAILED_PRECONDITION: there are as many kiosks as there may be; metadata
+`kiosks_max`.
+"""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a fault of the service itself; metadata `incident`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -26,29 +26,30 @@ from drink.v1 import account_service_pb2 as drink_dot_v1_dot_account__service__p
 from drink.v1 import alarm_service_pb2 as drink_dot_v1_dot_alarm__service__pb2
 from drink.v1 import drop_service_pb2 as drink_dot_v1_dot_drop__service__pb2
 from drink.v1 import item_service_pb2 as drink_dot_v1_dot_item__service__pb2
+from drink.v1 import kiosk_service_pb2 as drink_dot_v1_dot_kiosk__service__pb2
 from drink.v1 import machine_service_pb2 as drink_dot_v1_dot_machine__service__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64rink/v1/event_service.proto\x12\x08\x64rink.v1\x1a\x1e\x64rink/v1/account_service.proto\x1a\x1c\x64rink/v1/alarm_service.proto\x1a\x1b\x64rink/v1/drop_service.proto\x1a\x1b\x64rink/v1/item_service.proto\x1a\x1e\x64rink/v1/machine_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf8\x05\n\x05\x45vent\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x14.drink.v1.Event.KindR\x04kind\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n\x05\x61\x63tor\x18\x05 \x01(\tR\x05\x61\x63tor\x12$\n\x04\x64rop\x18\x06 \x01(\x0b\x32\x0e.drink.v1.DropH\x00R\x04\x64rop\x12\x37\n\x0b\x64rop_record\x18\x07 \x01(\x0b\x32\x14.drink.v1.DropRecordH\x00R\ndropRecord\x12-\n\x07\x61\x63\x63ount\x18\x08 \x01(\x0b\x32\x11.drink.v1.AccountH\x00R\x07\x61\x63\x63ount\x12-\n\x07machine\x18\t \x01(\x0b\x32\x11.drink.v1.MachineH\x00R\x07machine\x12$\n\x04slot\x18\n \x01(\x0b\x32\x0e.drink.v1.SlotH\x00R\x04slot\x12\'\n\x05\x61larm\x18\x0b \x01(\x0b\x32\x0f.drink.v1.AlarmH\x00R\x05\x61larm\x12$\n\x04item\x18\x0c \x01(\x0b\x32\x0e.drink.v1.ItemH\x00R\x04item\"\x89\x02\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_DROP\x10\x01\x12\x14\n\x10KIND_DROP_RECORD\x10\x02\x12\x10\n\x0cKIND_CREDITS\x10\x03\x12\x10\n\x0cKIND_ACCOUNT\x10\x04\x12\x10\n\x0cKIND_MACHINE\x10\x05\x12\x0e\n\nKIND_REACH\x10\x06\x12\x14\n\x10KIND_TEMPERATURE\x10\x07\x12\r\n\tKIND_SLOT\x10\x08\x12\x0e\n\nKIND_STOCK\x10\t\x12\x0e\n\nKIND_ALARM\x10\n\x12\r\n\tKIND_ITEM\x10\x0b\x12\x15\n\x11KIND_ITEM_DELETED\x10\x0c\x12\x15\n\x11KIND_SLOT_DELETED\x10\rB\n\n\x08resource\"\x8c\x01\n\x12WatchEventsRequest\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12*\n\x05kinds\x18\x02 \x03(\x0e\x32\x14.drink.v1.Event.KindR\x05kinds\x12\x18\n\x07machine\x18\x03 \x01(\tR\x07machine\x12\x18\n\x07\x61\x63\x63ount\x18\x04 \x01(\tR\x07\x61\x63\x63ount\"V\n\x13WatchEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.drink.v1.EventR\x06\x65vents\x12\x16\n\x06\x63ursor\x18\x02 \x01(\tR\x06\x63ursor\"\xaf\x01\n\x11ListEventsRequest\x12*\n\x05kinds\x18\x01 \x03(\x0e\x32\x14.drink.v1.Event.KindR\x05kinds\x12\x18\n\x07machine\x18\x02 \x01(\tR\x07machine\x12\x18\n\x07\x61\x63\x63ount\x18\x03 \x01(\tR\x07\x61\x63\x63ount\x12\x1b\n\tpage_size\x18\x04 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x05 \x01(\tR\tpageToken\"}\n\x12ListEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.drink.v1.EventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x16\n\x06\x63ursor\x18\x03 \x01(\tR\x06\x63ursor2\xa5\x01\n\x0c\x45ventService\x12L\n\x0bWatchEvents\x12\x1c.drink.v1.WatchEventsRequest\x1a\x1d.drink.v1.WatchEventsResponse0\x01\x12G\n\nListEvents\x12\x1b.drink.v1.ListEventsRequest\x1a\x1c.drink.v1.ListEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64rink/v1/event_service.proto\x12\x08\x64rink.v1\x1a\x1e\x64rink/v1/account_service.proto\x1a\x1c\x64rink/v1/alarm_service.proto\x1a\x1b\x64rink/v1/drop_service.proto\x1a\x1b\x64rink/v1/item_service.proto\x1a\x1c\x64rink/v1/kiosk_service.proto\x1a\x1e\x64rink/v1/machine_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x06\n\x05\x45vent\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12(\n\x04kind\x18\x02 \x01(\x0e\x32\x14.drink.v1.Event.KindR\x04kind\x12\x12\n\x04name\x18\x03 \x01(\tR\x04name\x12\x39\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTime\x12\x14\n\x05\x61\x63tor\x18\x05 \x01(\tR\x05\x61\x63tor\x12$\n\x04\x64rop\x18\x06 \x01(\x0b\x32\x0e.drink.v1.DropH\x00R\x04\x64rop\x12\x37\n\x0b\x64rop_record\x18\x07 \x01(\x0b\x32\x14.drink.v1.DropRecordH\x00R\ndropRecord\x12-\n\x07\x61\x63\x63ount\x18\x08 \x01(\x0b\x32\x11.drink.v1.AccountH\x00R\x07\x61\x63\x63ount\x12-\n\x07machine\x18\t \x01(\x0b\x32\x11.drink.v1.MachineH\x00R\x07machine\x12$\n\x04slot\x18\n \x01(\x0b\x32\x0e.drink.v1.SlotH\x00R\x04slot\x12\'\n\x05\x61larm\x18\x0b \x01(\x0b\x32\x0f.drink.v1.AlarmH\x00R\x05\x61larm\x12$\n\x04item\x18\x0c \x01(\x0b\x32\x0e.drink.v1.ItemH\x00R\x04item\x12\'\n\x05kiosk\x18\r \x01(\x0b\x32\x0f.drink.v1.KioskH\x00R\x05kiosk\"\x99\x02\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_DROP\x10\x01\x12\x14\n\x10KIND_DROP_RECORD\x10\x02\x12\x10\n\x0cKIND_CREDITS\x10\x03\x12\x10\n\x0cKIND_ACCOUNT\x10\x04\x12\x10\n\x0cKIND_MACHINE\x10\x05\x12\x0e\n\nKIND_REACH\x10\x06\x12\x14\n\x10KIND_TEMPERATURE\x10\x07\x12\r\n\tKIND_SLOT\x10\x08\x12\x0e\n\nKIND_STOCK\x10\t\x12\x0e\n\nKIND_ALARM\x10\n\x12\r\n\tKIND_ITEM\x10\x0b\x12\x15\n\x11KIND_ITEM_DELETED\x10\x0c\x12\x15\n\x11KIND_SLOT_DELETED\x10\r\x12\x0e\n\nKIND_KIOSK\x10\x0e\x42\n\n\x08resource\"\x8c\x01\n\x12WatchEventsRequest\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tR\x06\x63ursor\x12*\n\x05kinds\x18\x02 \x03(\x0e\x32\x14.drink.v1.Event.KindR\x05kinds\x12\x18\n\x07machine\x18\x03 \x01(\tR\x07machine\x12\x18\n\x07\x61\x63\x63ount\x18\x04 \x01(\tR\x07\x61\x63\x63ount\"V\n\x13WatchEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.drink.v1.EventR\x06\x65vents\x12\x16\n\x06\x63ursor\x18\x02 \x01(\tR\x06\x63ursor\"\xaf\x01\n\x11ListEventsRequest\x12*\n\x05kinds\x18\x01 \x03(\x0e\x32\x14.drink.v1.Event.KindR\x05kinds\x12\x18\n\x07machine\x18\x02 \x01(\tR\x07machine\x12\x18\n\x07\x61\x63\x63ount\x18\x03 \x01(\tR\x07\x61\x63\x63ount\x12\x1b\n\tpage_size\x18\x04 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x05 \x01(\tR\tpageToken\"}\n\x12ListEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0f.drink.v1.EventR\x06\x65vents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x16\n\x06\x63ursor\x18\x03 \x01(\tR\x06\x63ursor2\xa5\x01\n\x0c\x45ventService\x12L\n\x0bWatchEvents\x12\x1c.drink.v1.WatchEventsRequest\x1a\x1d.drink.v1.WatchEventsResponse0\x01\x12G\n\nListEvents\x12\x1b.drink.v1.ListEventsRequest\x1a\x1c.drink.v1.ListEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drink.v1.event_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENT']._serialized_start=228
-  _globals['_EVENT']._serialized_end=988
-  _globals['_EVENT_KIND']._serialized_start=711
-  _globals['_EVENT_KIND']._serialized_end=976
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=991
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=1131
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1133
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1219
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1222
-  _globals['_LISTEVENTSREQUEST']._serialized_end=1397
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=1399
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1524
-  _globals['_EVENTSERVICE']._serialized_start=1527
-  _globals['_EVENTSERVICE']._serialized_end=1692
+  _globals['_EVENT']._serialized_start=258
+  _globals['_EVENT']._serialized_end=1075
+  _globals['_EVENT_KIND']._serialized_start=782
+  _globals['_EVENT_KIND']._serialized_end=1063
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=1078
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=1218
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1220
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1306
+  _globals['_LISTEVENTSREQUEST']._serialized_start=1309
+  _globals['_LISTEVENTSREQUEST']._serialized_end=1484
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=1486
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1611
+  _globals['_EVENTSERVICE']._serialized_start=1614
+  _globals['_EVENTSERVICE']._serialized_end=1779
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from drink.v1 import account_service_pb2 as _account_service_pb2
 from drink.v1 import alarm_service_pb2 as _alarm_service_pb2
 from drink.v1 import drop_service_pb2 as _drop_service_pb2
 from drink.v1 import item_service_pb2 as _item_service_pb2
+from drink.v1 import kiosk_service_pb2 as _kiosk_service_pb2
 from drink.v1 import machine_service_pb2 as _machine_service_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -71,6 +72,8 @@ class Event(_message.Message):
         """An item was deleted: `item` is what it was before."""
         KIND_SLOT_DELETED: Event._Kind.ValueType  # 13
         """A slot was deleted: `slot` is what it was before."""
+        KIND_KIOSK: Event._Kind.ValueType  # 14
+        """A kiosk was made, paired or ended: `kiosk`. Administrators only."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What changed."""
@@ -107,6 +110,8 @@ class Event(_message.Message):
     """An item was deleted: `item` is what it was before."""
     KIND_SLOT_DELETED: Event.Kind.ValueType  # 13
     """A slot was deleted: `slot` is what it was before."""
+    KIND_KIOSK: Event.Kind.ValueType  # 14
+    """A kiosk was made, paired or ended: `kiosk`. Administrators only."""
 
     CURSOR_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
@@ -120,6 +125,7 @@ class Event(_message.Message):
     SLOT_FIELD_NUMBER: _builtins.int
     ALARM_FIELD_NUMBER: _builtins.int
     ITEM_FIELD_NUMBER: _builtins.int
+    KIOSK_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """The place after this event."""
     kind: Global___Event.Kind.ValueType
@@ -128,7 +134,7 @@ class Event(_message.Message):
     """Resource name of what changed; of a drop record, that of its drop."""
     actor: _builtins.str
     """Who caused it: the name of an account, `agent:` and a machine's name,
-    `frontend`, or `operator:` and a person's name. Empty if that is not known,
+    `kiosk:` and a kiosk's number, `frontend`, or `operator:` and a person's name. Empty if that is not known,
     and for machines, slots and items unless the caller is an administrator.
     """
     @_builtins.property
@@ -165,6 +171,10 @@ class Event(_message.Message):
     def item(self) -> _item_service_pb2.Item:
         """The item."""
 
+    @_builtins.property
+    def kiosk(self) -> _kiosk_service_pb2.Kiosk:
+        """The kiosk."""
+
     def __init__(
         self,
         *,
@@ -180,12 +190,13 @@ class Event(_message.Message):
         slot: _machine_service_pb2.Slot | None = ...,
         alarm: _alarm_service_pb2.Alarm | None = ...,
         item: _item_service_pb2.Item | None = ...,
+        kiosk: _kiosk_service_pb2.Kiosk | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alarm", b"alarm", "drop", b"drop", "drop_record", b"drop_record", "event_time", b"event_time", "item", b"item", "machine", b"machine", "resource", b"resource", "slot", b"slot"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alarm", b"alarm", "drop", b"drop", "drop_record", b"drop_record", "event_time", b"event_time", "item", b"item", "kiosk", b"kiosk", "machine", b"machine", "resource", b"resource", "slot", b"slot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "alarm", b"alarm", "cursor", b"cursor", "drop", b"drop", "drop_record", b"drop_record", "event_time", b"event_time", "item", b"item", "kind", b"kind", "machine", b"machine", "name", b"name", "resource", b"resource", "slot", b"slot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "alarm", b"alarm", "cursor", b"cursor", "drop", b"drop", "drop_record", b"drop_record", "event_time", b"event_time", "item", b"item", "kind", b"kind", "kiosk", b"kiosk", "machine", b"machine", "name", b"name", "resource", b"resource", "slot", b"slot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["drop", "drop_record", "account", "machine", "slot", "alarm", "item"]  # noqa: Y015
+    _WhichOneofReturnType_resource: _TypeAlias = _typing.Literal["drop", "drop_record", "account", "machine", "slot", "alarm", "item", "kiosk"]  # noqa: Y015
     _WhichOneofArgType_resource: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_resource) -> _WhichOneofReturnType_resource | None: ...
 

@@ -15,6 +15,7 @@ from drink.v1 import (
     drop_service_pb2_grpc,
     event_service_pb2_grpc,
     item_service_pb2_grpc,
+    kiosk_service_pb2_grpc,
     machine_service_pb2_grpc,
     statistics_service_pb2_grpc,
 )
@@ -40,6 +41,7 @@ SERVICE_CONFIG = {
                 {"service": "drink.v1.ItemService"},
                 {"service": "drink.v1.EventService"},
                 {"service": "drink.v1.StatisticsService"},
+                {"service": "drink.v1.KioskService"},
             ],
             "retryPolicy": {
                 "maxAttempts": 4,
@@ -69,6 +71,7 @@ class Api:
         self.events = event_service_pb2_grpc.EventServiceStub(self._channel)
         self.drops = drop_service_pb2_grpc.DropServiceStub(self._channel)
         self.items = item_service_pb2_grpc.ItemServiceStub(self._channel)
+        self.kiosks = kiosk_service_pb2_grpc.KioskServiceStub(self._channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)
         self.statistics = statistics_service_pb2_grpc.StatisticsServiceStub(self._channel)
 

@@ -20,6 +20,7 @@ from drink_frontend.admin.events import end_cursors
 from drink_frontend.admin.frontends import frontends
 from drink_frontend.admin.import_plan import import_plan
 from drink_frontend.admin.items import items
+from drink_frontend.admin.kiosks import kiosks
 from drink_frontend.admin.machines import machines, slots
 from drink_frontend.admin.statistics import statistics
 from drink_frontend.config import ConfigError, Settings, load, reference, show
@@ -56,6 +57,7 @@ main.add_typer(admin, name="admin")
 admin.add_typer(machines, name="machine")
 admin.add_typer(slots, name="slot")
 admin.add_typer(items, name="item")
+admin.add_typer(kiosks, name="kiosks")
 admin.add_typer(users, name="user")
 admin.add_typer(credits_, name="credits")
 admin.add_typer(drops, name="drops")

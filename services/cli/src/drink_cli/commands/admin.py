@@ -8,12 +8,13 @@ from drink_cli.commands.admin_events import events
 from drink_cli.commands.admin_export import export
 from drink_cli.commands.admin_import import import_house
 from drink_cli.commands.admin_items import item
+from drink_cli.commands.admin_kiosks import kiosks
 from drink_cli.commands.admin_machines import machines, slots
 from drink_cli.commands.admin_users import credits_, users
 from drink_cli.commands.stats import admin_stats
 
 admin = typer.Typer(
-    help="What administrators do: users, credits, machines, items, everybody's drops, alarms.",
+    help="Users, credits, machines, items, everybody's drops, alarms, kiosks; for administrators.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -22,6 +23,7 @@ admin.add_typer(credits_, name="credits")
 admin.add_typer(machines, name="machine")
 admin.add_typer(slots, name="slot")
 admin.add_typer(item, name="item")
+admin.add_typer(kiosks, name="kiosks")
 admin.add_typer(drops, name="drops")
 admin.command()(alarms)
 admin.command()(events)

@@ -30,6 +30,8 @@ class AlarmKind(StrEnum):
     """A link was refused because the machine's agents connect too often."""
     RECORDS_COUNTED = "RECORDS_COUNTED"
     """The agent caused more audit records than are stored; the others were counted."""
+    CARDS_GUESSED = "CARDS_GUESSED"
+    """A kiosk read more unknown cards than people hold there by mistake."""
 
 
 class AlarmState(StrEnum):
@@ -49,8 +51,8 @@ class Alarm:
 
     Attributes:
         kind: What happened.
-        subject: Resource name of the drop, machine or slot to which it happened.
-        machine: Name of that machine, or of the machine of that drop or slot.
+        subject: Resource name of the drop, machine, slot or kiosk to which it happened.
+        machine: Name of that machine, or of the machine of that drop, slot or kiosk.
         opened_ms: When it happened first.
         last_ms: When it happened last.
         count: How often it happened.

@@ -444,8 +444,8 @@ class AuditRecord:
     Attributes:
         kind: What it is about.
         at_ms: When it happened.
-        actor: Who caused it: an account, `agent:<machine>`, or `frontend`. An account is stored by
-            its id, and read by its name.
+        actor: Who caused it: an account, `agent:<machine>`, `kiosk:<number>`, or `frontend`. An
+            account is stored by its id, and read by its name.
         drop_id: The drop concerned, if any.
         machine: The machine concerned, if any.
         account: The account concerned, if any; stored by its id, and read by its name.

@@ -184,6 +184,20 @@ class KioskRequiredError(DrinkError):
     code = "FAILED_PRECONDITION"
 
 
+class KioskNotFoundError(DrinkError):
+    """No such kiosk, or it was ended before."""
+
+    reason = "KIOSK_NOT_FOUND"
+    code = "NOT_FOUND"
+
+
+class TooManyKiosksError(DrinkError):
+    """There are as many kiosks as there may be; fact `kiosks_max`."""
+
+    reason = "TOO_MANY_KIOSKS"
+    code = "FAILED_PRECONDITION"
+
+
 class CardKeyUnavailableError(DrinkError):
     """There is no key for the numbers of cards, or another one than that of other cards."""
 

@@ -7,8 +7,9 @@ from typing import TypeAlias
 from drink_frontend.domain.alarms import Alarm, drop_subject, machine_subject
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop, Machine, Slot
 from drink_frontend.domain.items import Item
+from drink_frontend.domain.kiosks import Kiosk
 
-State: TypeAlias = Drop | Account | Machine | Slot | Item | Alarm | AuditRecord
+State: TypeAlias = Drop | Account | Machine | Slot | Item | Alarm | Kiosk | AuditRecord
 """What an event shows: a resource as it was after the change, or a record about a drop."""
 
 
@@ -41,6 +42,8 @@ class EventKind(StrEnum):
     """An item was deleted; the state is what it was before."""
     ALARM = "ALARM"
     """An alarm was opened, repeated, acknowledged or closed."""
+    KIOSK = "KIOSK"
+    """A kiosk was made, paired or ended."""
 
 
 PUBLIC_KINDS = frozenset(
@@ -173,7 +176,7 @@ def _subject(state: State) -> str:
             return account_subject(state.id)
         case Machine():
             return machine_subject(state.name)
-        case Slot() | Alarm():
+        case Slot() | Alarm() | Kiosk():
             return machine_subject(state.machine)
         case Item():
             return item_subject(state.number)

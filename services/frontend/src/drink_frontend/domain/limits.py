@@ -29,6 +29,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _ITEM = re.compile(r"""[^"]{1,64}""", re.DOTALL)
 _IBUTTON = re.compile(r"[0-9A-Fa-f]{16}")
 _CHIP = re.compile(r"[0-9A-Fa-f]{8,32}")
+_PAIRING_CODE = re.compile(r"[0-9]{8}")
 _BARCODE = re.compile(r"[A-Za-z0-9_.-]{6,64}")
 _ETAG = re.compile(r"[0-9a-f]{16}")
 _TEXT = re.compile(r".{0,200}", re.DOTALL)
@@ -120,6 +121,11 @@ def check_chip(value: str, field: str = "chip") -> str:
 def check_barcode(value: str, field: str = "barcode") -> str:
     """Returns a valid barcode; raises FieldInvalidError for any other text."""
     return _check(_BARCODE, field, value, "must be 6 to 64 characters of A-Z a-z 0-9 _ . -")
+
+
+def check_pairing_code(value: str) -> str:
+    """Returns a valid pairing code; raises FieldInvalidError for any other text."""
+    return _check(_PAIRING_CODE, "pairing_code", value, "must be 8 digits")
 
 
 def check_password(value: str, field: str = "password") -> str:

@@ -37,6 +37,8 @@ class AccessToken:
         used_ms: Beginning of the day (UTC) on which it was issued or last used; None for a token
             of release 0.1.0 that was not used since.
         expires_ms: When it is refused.
+        kiosk: Number of the kiosk at which it was issued; None for a login elsewhere.
+        buys_until_ms: When it buys nothing any more; None for as long as it is good.
     """
 
     digest: str = field(repr=False)
@@ -46,11 +48,28 @@ class AccessToken:
     created_ms: int | None
     used_ms: int | None
     expires_ms: int
+    kiosk: int | None = None
+    buys_until_ms: int | None = None
 
     @property
     def id(self) -> str:
         """Names the token among those of its account; the token cannot be computed from it."""
         return self.digest[:TOKEN_ID_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class KioskLogin:
+    """Where and for how long the token of a login at a kiosk buys.
+
+    Attributes:
+        kiosk: Number of the kiosk.
+        machine: The only machine at which it buys.
+        buys_until_ms: When it buys nothing any more.
+    """
+
+    kiosk: int
+    machine: str
+    buys_until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +80,19 @@ class Bearer:
         account: The account.
         scope: What the token may be used for.
         used_ms: As in AccessToken.
+        kiosk: What limits a login at a kiosk; None for a login elsewhere.
     """
 
     account: Account
     scope: Scope
     used_ms: int | None
+    kiosk: KioskLogin | None = None
 
     def is_used_before(self, now_ms: int) -> bool:
-        """Whether the day of the token's last use is an earlier one than today."""
+        """Whether the day of the token's last use is an earlier one than today.
+
+        Never of a login at a kiosk, which lasts for minutes.
+        """
+        if self.kiosk is not None:
+            return False
         return self.used_ms is None or self.used_ms < day_of(now_ms)

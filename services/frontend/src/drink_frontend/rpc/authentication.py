@@ -1,4 +1,4 @@
-"""Authentication of calls: a bearer token identifies a user or the agent of a machine.
+"""Authentication of calls: a bearer token identifies a user, a kiosk or the agent of a machine.
 
 An agent may have a client certificate that names its machine instead of a token, or both.
 """
@@ -12,20 +12,20 @@ from ssl import PEM_cert_to_DER_cert
 
 import structlog
 
-from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import (
     CertificateInvalidError,
     TokenInvalidError,
     TokenScopeError,
 )
-from drink_frontend.domain.tokens import Scope
+from drink_frontend.domain.kiosks import Kiosk, kiosk_subject
+from drink_frontend.domain.tokens import Bearer, Scope
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.calls import Call, Context, Kind
 from drink_frontend.rpc.connection_limits import ConnectionLimits
 from drink_frontend.rpc.tls import Revoked
+from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permit, Permits
-from drink_frontend.usecases.tokens import Tokens
 
 TOKEN_MAX = 256
 """Characters of the longest token that is looked up; issued tokens have about 43."""
@@ -39,6 +39,7 @@ class Access(Enum):
 
     ANYONE = auto()
     USER = auto()
+    KIOSK = auto()
     AGENT = auto()
 
 
@@ -47,11 +48,13 @@ _ANYONE = {
     "/drink.v1.ItemService/GetItem",
     "/drink.v1.ItemService/GetItemPicture",
     "/drink.v1.ItemService/ListItems",
+    "/drink.v1.KioskService/RedeemPairingCode",
     "/drink.v1.MachineService/ListMachines",
     "/drink.v1.MachineService/GetMachine",
     "/drink.v1.MachineService/WatchMachines",
 }
 _ANYONE_SERVICES = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+_KIOSKS = {"/drink.v1.KioskService/GetKiosk", "/drink.v1.KioskService/LogInCard"}
 _AGENT_SERVICES = {"drink.v1.MachineLinkService"}
 
 _NO_LIMITS = frozenset({Scope.ALL})
@@ -64,11 +67,13 @@ _SCOPES = {
     "/drink.v1.AccountService/ListCards": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.AccountService/GetPreferences": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.AlarmService/ListAlarms": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.DropService/CancelDrop": frozenset({Scope.ALL, Scope.DROP}),
     "/drink.v1.DropService/Drop": frozenset({Scope.ALL, Scope.DROP}),
     "/drink.v1.DropService/GetDrop": frozenset(Scope),
     "/drink.v1.DropService/ListDropRecords": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.DropService/ListDrops": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.DropService/WatchDrop": frozenset(Scope),
+    "/drink.v1.KioskService/ListKiosks": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.MachineService/ListStockMovements": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.EventService/ListEvents": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.EventService/WatchEvents": frozenset({Scope.ALL, Scope.READ}),
@@ -94,6 +99,8 @@ def access_of(method: str) -> Access:
     service = method.split("/")[1]
     if method in _ANYONE or service in _ANYONE_SERVICES:
         return Access.ANYONE
+    if method in _KIOSKS:
+        return Access.KIOSK
     return Access.AGENT if service in _AGENT_SERVICES else Access.USER
 
 
@@ -149,7 +156,7 @@ class Authentication:
     the caller, so that a revoked token stops working with the next call.
 
     Args:
-        tokens: Users' tokens.
+        accounts: Tokens of users and kiosks.
         machines: Agents' tokens.
         admission: Counts calls by their callers.
         connections: Keeps which caller uses a connection.
@@ -160,7 +167,7 @@ class Authentication:
 
     def __init__(
         self,
-        tokens: Tokens,
+        accounts: Accounts,
         machines: Machines,
         admission: Admission,
         connections: ConnectionLimits,
@@ -169,7 +176,8 @@ class Authentication:
         certificate_required: bool = False,
         revoked: Revoked | None = None,
     ) -> None:
-        self._tokens = tokens
+        self._tokens = accounts.tokens
+        self._kiosks = accounts.kiosks
         self._machines = machines
         self._admission = admission
         self._connections = connections
@@ -184,14 +192,14 @@ class Authentication:
         if access is Access.AGENT:
             machine = self._admission.machine_of(token_digest)
             return (Kind.UNKNOWN, "") if machine is None else (Kind.MACHINE, machine)
-        bearer = self._tokens.recall(token_digest)
+        bearer = None if access is Access.KIOSK else self._tokens.recall(token_digest)
         if bearer is not None:
             return Kind.ACCOUNT, bearer.account.id
         # The token of a call that is open to everyone is not looked up.
-        return Kind.UNKNOWN if access is Access.USER else Kind.STRANGER, ""
+        return Kind.STRANGER if access is Access.ANYONE else Kind.UNKNOWN, ""
 
     async def identify(self, method: str, access: Access, call: Call, context: Context) -> None:
-        """Sets the account or machine of a call.
+        """Sets the account, kiosk or machine of a call.
 
         Raises:
             TokenInvalidError: there is no token, or it belongs to nobody who may call the method.
@@ -202,16 +210,22 @@ class Authentication:
         if access is Access.AGENT:
             kind, owner = Kind.MACHINE, await self._machine_of(call, context)
             structlog.contextvars.bind_contextvars(machine=owner)
+        elif access is Access.KIOSK:
+            call.kiosk = await self._kiosk_of(call, context)
+            # Limited like the calls of an account. No account has a slash in its id.
+            kind, owner = Kind.ACCOUNT, kiosk_subject(call.kiosk.sequence)
+            structlog.contextvars.bind_contextvars(kiosk=call.kiosk.sequence)
         elif access is Access.USER or (method in _WATCHES and call.token is not None):
             try:
-                call.account = await self._account_of(method, call, context)
+                bearer = await self._bearer_of(method, call, context)
             except TokenInvalidError:
                 if access is Access.USER:
                     raise
                 # The method is open to everyone: without a valid token it is a stranger's call.
                 self.forget(call)
                 return
-            kind, owner = Kind.ACCOUNT, call.account.id
+            call.account, call.login = bearer.account, bearer.kiosk
+            kind, owner = Kind.ACCOUNT, bearer.account.id
             structlog.contextvars.bind_contextvars(account=owner)
         else:
             return
@@ -240,7 +254,13 @@ class Authentication:
             self._tokens.forget(call.token_digest)
             self._admission.forget_machine(call.token_digest)
 
-    async def _account_of(self, method: str, call: Call, context: Context) -> Account:
+    async def _kiosk_of(self, call: Call, context: Context) -> Kiosk:
+        if call.token is None:
+            raise _bad_token(context)
+        async with self._admission.look_up():
+            return await self._kiosks.authenticate(call.token)
+
+    async def _bearer_of(self, method: str, call: Call, context: Context) -> Bearer:
         if call.token is None or call.token_digest is None:
             raise _bad_token(context)
         bearer = self._tokens.recall(call.token_digest) if method in _LOOK_TOKENS_UP else None
@@ -251,7 +271,7 @@ class Authentication:
             raise TokenScopeError(
                 f"a token of the scope {bearer.scope} may not do this", scope=bearer.scope.value
             )
-        return bearer.account
+        return bearer
 
     async def _machine_of(self, call: Call, context: Context) -> str:
         revoked = await asyncio.to_thread(self._revoked.current) if self._revoked else ()

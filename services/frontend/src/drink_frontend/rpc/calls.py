@@ -12,7 +12,9 @@ import grpc
 
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import AdminRequiredError
+from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.domain.origin import normalized, place
+from drink_frontend.domain.tokens import KioskLogin
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -76,6 +78,8 @@ class Call:
         token: The bearer token that came with it; None if there is none, or a malformed one.
         token_digest: Digest of the token.
         account: The account of the user who calls; None until it is known.
+        login: What limits the user's login at a kiosk; None for other logins.
+        kiosk: The kiosk that calls; None until it is known.
         waiting: Whether it waits for its message or for its token to be looked up.
         counted: Whether it takes a place in its class; `Watches` counts open watches instead.
         refused: Why it was ended in favour of another call; None if it was not.
@@ -87,7 +91,9 @@ class Call:
         "account",
         "counted",
         "kind",
+        "kiosk",
         "leaving_since",
+        "login",
         "origin",
         "owner",
         "peer",
@@ -111,6 +117,8 @@ class Call:
         self.token: str | None = None
         self.token_digest: str | None = None
         self.account: Account | None = None
+        self.login: KioskLogin | None = None
+        self.kiosk: Kiosk | None = None
         self.task = task
         self.waiting = True
         self.counted = False
@@ -148,6 +156,13 @@ def caller() -> Account:
     account = _call.get().account
     assert account is not None, "the method is for users only"
     return account
+
+
+def current_kiosk() -> Kiosk:
+    """The kiosk that makes the current call."""
+    kiosk = _call.get().kiosk
+    assert kiosk is not None, "the method is for kiosks only"
+    return kiosk
 
 
 def administrator(what: str) -> Account:

@@ -8,7 +8,11 @@ from contextlib import aclosing, asynccontextmanager
 from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import drop_service_pb2_grpc
 from drink_frontend.domain import entities
-from drink_frontend.domain.errors import DropNotUnknownError, FieldInvalidError
+from drink_frontend.domain.errors import (
+    DropNotFoundError,
+    DropNotUnknownError,
+    FieldInvalidError,
+)
 from drink_frontend.domain.limits import PAGE_MAX, check_text
 from drink_frontend.rpc.calls import Context, administrator, caller, current_call
 from drink_frontend.rpc.conversion import (
@@ -100,12 +104,16 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     async def GetDrop(self, request: pb.GetDropRequest, _context: Context) -> pb.GetDropResponse:
         """Returns the present state of a drop, by its name or by the caller's request_id."""
         if request.request_id and not request.name:
-            drop = await self._drops.find(caller(), request.request_id)
+            drop = _shown(await self._drops.find(caller(), request.request_id))
         else:
-            drop = await self._drops.get(caller(), parse_drop(request.name, "name"))
+            drop = await self._get(parse_drop(request.name, "name"))
         place = await self._drops.place_of(drop)
         reason = await self._drops.decision(caller(), drop)
         return pb.GetDropResponse(drop=drop_message(drop, place, reason))
+
+    async def _get(self, drop_id: str) -> entities.Drop:
+        """A drop that the caller may see."""
+        return _shown(await self._drops.get(caller(), drop_id))
 
     async def ListDrops(
         self, request: pb.ListDropsRequest, _context: Context
@@ -135,6 +143,8 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     ) -> pb.CancelDropResponse:
         """Cancels a drop that has not been dispatched."""
         drop_id = parse_drop(request.name, "name")
+        if current_call().login is not None:
+            await self._get(drop_id)
         drop = await self._drops.cancel(caller(), drop_id)
         return pb.CancelDropResponse(drop=drop_message(drop))
 
@@ -200,11 +210,23 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
     ) -> AsyncGenerator[pb.WatchDropResponse, None]:
         """Sends the drop now and after each change, until its final state."""
         account = caller()
-        drop = await self._drops.get(account, parse_drop(request.name, "name"))
+        drop = await self._get(parse_drop(request.name, "name"))
         updates = self._watches.follow(account.id, self._drops.follow(drop.id))
         async with aclosing(updates):
             async for update, place in updates:
                 yield pb.WatchDropResponse(drop=drop_message(update, place))
+
+
+def _shown(drop: entities.Drop) -> entities.Drop:
+    """The drop, if the caller's login may see it.
+
+    Raises:
+        DropNotFoundError: the login was made at the kiosk of another machine.
+    """
+    login = current_call().login
+    if login is not None and login.machine != drop.machine:
+        raise DropNotFoundError("no such drop")
+    return drop
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from drink_frontend.domain.entities import Account, AuditRecord, Drop, Machine, 
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.events import Cursor, Event, EventKind
 from drink_frontend.domain.items import Item
+from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.rpc.alarm_conversion import alarm_message, alarm_name
 from drink_frontend.rpc.conversion import (
     account_message,
@@ -25,6 +26,7 @@ from drink_frontend.rpc.conversion import (
 )
 from drink_frontend.rpc.drop_conversion import drop_message, record_message
 from drink_frontend.rpc.item_conversion import item_message
+from drink_frontend.rpc.kiosk_conversion import kiosk_message, kiosk_name
 
 KINDS = {kind: pb.Event.Kind.Value(f"KIND_{kind}") for kind in EventKind}
 """The drink.v1 value of each kind of event."""
@@ -104,4 +106,7 @@ def event_message(event: Event, at_ms: int, cursor: Cursor) -> pb.Event:
         case Alarm() as alarm:
             message.name = alarm_name(alarm.sequence)
             message.alarm.CopyFrom(alarm_message(alarm))
+        case Kiosk() as kiosk:
+            message.name = kiosk_name(kiosk.sequence)
+            message.kiosk.CopyFrom(kiosk_message(kiosk, at_ms))
     return message

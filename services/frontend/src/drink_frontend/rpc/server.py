@@ -21,6 +21,8 @@ from drink.v1 import (
     event_service_pb2_grpc,
     item_service_pb2,
     item_service_pb2_grpc,
+    kiosk_service_pb2,
+    kiosk_service_pb2_grpc,
     machine_link_service_pb2,
     machine_link_service_pb2_grpc,
     machine_service_pb2,
@@ -43,6 +45,7 @@ from drink_frontend.rpc.event_service import EventService
 from drink_frontend.rpc.health import Health, probe
 from drink_frontend.rpc.interceptors import CallLimits, Interceptor
 from drink_frontend.rpc.item_service import ItemService
+from drink_frontend.rpc.kiosk_service import KioskService
 from drink_frontend.rpc.machine_link_service import MachineLinkService
 from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.rpc.messages import Messages
@@ -76,6 +79,7 @@ SERVICES = tuple(
         (event_service_pb2, "EventService"),
         (item_service_pb2, "ItemService"),
         (statistics_service_pb2, "StatisticsService"),
+        (kiosk_service_pb2, "KioskService"),
         (machine_link_service_pb2, "MachineLinkService"),
     )
 )
@@ -223,7 +227,7 @@ class RpcServer:
         )
         pace = CallRates(settings.pace, connections.cut, asyncio.get_running_loop().time)
         authentication = Authentication(
-            use_cases.accounts.tokens,
+            use_cases.accounts,
             use_cases.machines,
             admission,
             connections,
@@ -273,6 +277,9 @@ class RpcServer:
         item_service_pb2_grpc.add_ItemServiceServicer_to_server(
             ItemService(use_cases.items, self._pages, self._watches, settings.picture_limit_s),
             server,
+        )
+        kiosk_service_pb2_grpc.add_KioskServiceServicer_to_server(
+            KioskService(use_cases.accounts.kiosks), server
         )
         event_service_pb2_grpc.add_EventServiceServicer_to_server(
             EventService(use_cases.events, self._watches, self._pages), server

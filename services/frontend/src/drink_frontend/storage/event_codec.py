@@ -20,6 +20,7 @@ from drink_frontend.domain.drop import State as DropState
 from drink_frontend.domain.entities import ID_BEGINS, Account, AuditRecord, Drop, Machine, Slot
 from drink_frontend.domain.events import Event, EventKind, State
 from drink_frontend.domain.items import Item
+from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.domain.pictures import Picture
 
 STATES: Mapping[EventKind, type] = {
@@ -36,6 +37,7 @@ STATES: Mapping[EventKind, type] = {
     EventKind.ITEM: Item,
     EventKind.ITEM_DELETED: Item,
     EventKind.ALARM: Alarm,
+    EventKind.KIOSK: Kiosk,
 }
 """The class of each kind's state."""
 

@@ -1,22 +1,42 @@
-"""Bearer tokens of accounts: those with all rights, and those with some only, each in its table."""
+"""Bearer tokens of accounts: with all rights, with some only, and of logins at kiosks.
+
+Each of these is in a table of its own.
+"""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, func, select, union_all, update
+from sqlalchemy import Table, bindparam, cast, delete, func, null, select, union_all, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from drink_frontend.domain.entities import Proof
-from drink_frontend.domain.tokens import AccessToken, Bearer, Scope, day_of
+from drink_frontend.domain.tokens import AccessToken, Bearer, KioskLogin, Scope, day_of
 from drink_frontend.storage.accounts import ACCOUNT
 from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.columns import TEXT, WHOLE
+from drink_frontend.storage.kiosk_tables import kiosk_tokens, kiosks
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import Executor, Statement, constant
 from drink_frontend.storage.tables import accounts, scoped_tokens, tokens
 
-_TABLES: tuple[Table, ...] = (tokens, scoped_tokens)
-_SCOPE_OF = {tokens: constant(Scope.ALL), scoped_tokens: scoped_tokens.c.scope}
+_TABLES: tuple[Table, ...] = (tokens, scoped_tokens, kiosk_tokens)
+_SCOPE_OF = {
+    tokens: constant(Scope.ALL),
+    scoped_tokens: scoped_tokens.c.scope,
+    kiosk_tokens: constant(Scope.DROP),
+}
+_NO_NUMBER: ColumnElement[Any] = cast(null(), WHOLE)
+_NO_TEXT: ColumnElement[Any] = cast(null(), TEXT)
+_ELSEWHERE = {"scope": _NO_TEXT, "kiosk": _NO_NUMBER, "buys_until_ms": _NO_NUMBER}
 _MAPPINGS = {
     table: RowMapping(
-        AccessToken, table, **({} if "scope" in table.c else {"scope": _SCOPE_OF[table]})
+        AccessToken,
+        table,
+        **{
+            name: _SCOPE_OF[table] if name == "scope" else nothing
+            for name, nothing in _ELSEWHERE.items()
+            if name not in table.c
+        },
     )
     for table in _TABLES
 }
@@ -25,10 +45,26 @@ _READ = _MAPPINGS[scoped_tokens].read
 _HOLDER = Statement(
     union_all(
         *(
-            select(*ACCOUNT.columns, _SCOPE_OF[table], table.c.used_ms)
-            .join(table, table.c.account == accounts.c.id)
+            select(*ACCOUNT.columns, _SCOPE_OF[table], table.c.used_ms, *limits)
+            .select_from(source)
             .where(table.c.digest == bindparam("digest"), table.c.expires_ms > bindparam("now_ms"))
-            for table in _TABLES
+            for table, source, limits in (
+                *(
+                    (
+                        table,
+                        accounts.join(table, table.c.account == accounts.c.id),
+                        (_NO_NUMBER, _NO_TEXT, _NO_NUMBER),
+                    )
+                    for table in (tokens, scoped_tokens)
+                ),
+                (
+                    kiosk_tokens,
+                    accounts.join(kiosk_tokens, kiosk_tokens.c.account == accounts.c.id).join(
+                        kiosks, kiosks.c.sequence == kiosk_tokens.c.kiosk
+                    ),
+                    (kiosks.c.sequence, kiosks.c.machine, kiosk_tokens.c.buys_until_ms),
+                ),
+            )
         )
     )
 )
@@ -53,7 +89,7 @@ _MARK_USED = {
         .where(table.c.digest == bindparam("digest"))
         .values(used_ms=bindparam("used_ms"))
     )
-    for table in _TABLES
+    for table in (tokens, scoped_tokens)
 }
 _REMOVE = {
     table: Statement(delete(table).where(table.c.digest == bindparam("digest")))
@@ -72,6 +108,11 @@ _REMOVE_MADE_BY = {
     )
     for table in _TABLES
 }
+_REMOVE_MADE_AT = Statement(
+    delete(kiosk_tokens)
+    .where(kiosk_tokens.c.kiosk == bindparam("kiosk"))
+    .returning(kiosk_tokens.c.account)
+)
 
 
 class TokenTable:
@@ -95,8 +136,9 @@ class TokenTable:
         row = self._executor.one(_HOLDER, digest=digest, now_ms=now_ms)
         if row is None:
             return None
-        *account, scope, used_ms = row
-        return Bearer(ACCOUNT.read(tuple(account)), Scope(scope), used_ms)
+        *account, scope, used_ms, kiosk, machine, buys_until_ms = row
+        login = None if kiosk is None else KioskLogin(kiosk, machine, buys_until_ms)
+        return Bearer(ACCOUNT.read(tuple(account)), Scope(scope), used_ms, login)
 
     def list(self, account: str, now_ms: int) -> Sequence[AccessToken]:
         """The account's tokens that have not expired; the one that expires last comes first."""
@@ -112,18 +154,19 @@ class TokenTable:
             token: The token.
             made_by: The login method that it was obtained with.
         """
-        table = _table_of(token.scope)
+        table = _table_of(token)
         self._executor.run(_ADD[table], made_by=made_by.value, **_MAPPINGS[table].parameters(token))
         for old in self.list(token.account, 0)[self._tokens_max :]:
             self.remove(old)
 
     def mark_used(self, digest: str, scope: Scope, now_ms: int) -> None:
-        """Stores the day on which the token was used."""
-        self._executor.run(_MARK_USED[_table_of(scope)], digest=digest, used_ms=day_of(now_ms))
+        """Stores the day on which a token was used that is no kiosk's."""
+        table = tokens if scope is Scope.ALL else scoped_tokens
+        self._executor.run(_MARK_USED[table], digest=digest, used_ms=day_of(now_ms))
 
     def remove(self, token: AccessToken) -> None:
         """Removes one token, if it is still there."""
-        if self._executor.run(_REMOVE[_table_of(token.scope)], digest=token.digest):
+        if self._executor.run(_REMOVE[_table_of(token)], digest=token.digest):
             self._touched.revoked.add(token.account)
 
     def remove_all(self, account: str, made_by: Proof | None = None) -> None:
@@ -141,6 +184,13 @@ class TokenTable:
             if removed:
                 self._touched.revoked.add(account)
 
+    def remove_made_at(self, kiosk: int) -> None:
+        """Removes the tokens of logins that were made at that kiosk."""
+        for (account,) in self._executor.all(_REMOVE_MADE_AT, kiosk=kiosk):
+            self._touched.revoked.add(account)
 
-def _table_of(scope: Scope) -> Table:
-    return tokens if scope is Scope.ALL else scoped_tokens
+
+def _table_of(token: AccessToken) -> Table:
+    if token.kiosk is not None:
+        return kiosk_tokens
+    return tokens if token.scope is Scope.ALL else scoped_tokens

@@ -16,6 +16,7 @@ from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.events import EventTable
 from drink_frontend.storage.frontends import FrontendTable
 from drink_frontend.storage.items import ItemTable
+from drink_frontend.storage.kiosks import KioskTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.preferences import PreferenceTable
@@ -46,6 +47,7 @@ class Transaction:
         ledger: Transfers.
         machines: Machines and slots.
         items: Items that slots sell.
+        kiosks: Kiosks, and their credentials.
         drops: Drops.
         refunds: Refunds of paid drops.
         stock: Movements of stock.
@@ -67,6 +69,7 @@ class Transaction:
         "events",
         "frontends",
         "items",
+        "kiosks",
         "ledger",
         "machines",
         "preferences",
@@ -87,6 +90,7 @@ class Transaction:
         self.ledger = LedgerTable(executor, self.touched)
         self.machines = MachineTable(executor, self.touched)
         self.items = ItemTable(executor, self.touched)
+        self.kiosks = KioskTable(executor, self.touched.notes)
         self.drops = DropTable(executor, self.touched)
         self.refunds = RefundTable(executor, self.touched)
         self.stock = StockTable(executor, self.touched)

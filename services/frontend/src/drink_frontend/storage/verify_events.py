@@ -27,6 +27,7 @@ _PRESENT = {
         unknown, sensor FROM slots""",
     "item": "SELECT number, name, barcode, price FROM items",
     "alarm": "SELECT sequence, count, last_ms, acknowledged_by, closed_by FROM alarms",
+    "kiosk": "SELECT sequence, machine, name, paired_ms, ended_ms FROM kiosks",
 }
 """What the database says of each type of resource: its name, then what its last event shows."""
 
@@ -56,6 +57,7 @@ _SHOWN = {
     ),
     "item": ("name", "barcode", "price"),
     "alarm": ("count", "last_ms", "acknowledged_by", "closed_by"),
+    "kiosk": ("machine", "name", "paired_ms", "ended_ms"),
 }
 """The same facts in an event, in the same order."""
 
@@ -72,6 +74,7 @@ _TYPES = {
     "ITEM": "item",
     "ITEM_DELETED": "item",
     "ALARM": "alarm",
+    "KIOSK": "kiosk",
 }
 """The type of resource that an event of each kind shows; a DROP_RECORD shows no resource."""
 
@@ -109,7 +112,7 @@ def _name(kind: str, state: Mapping[str, Any]) -> str:
             return str(state["id"])
         case "slot":
             return f"{state['machine']}/{state['number']}"
-        case "alarm":
+        case "alarm" | "kiosk":
             return str(state["sequence"])
         case "item":
             return str(state["number"])

@@ -38,6 +38,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.statements import SEQUENCE_MAX
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.cards import Cards, chip_digests
+from drink_frontend.usecases.kiosks import Kiosks
 from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.preferences import AccountPreferences
 from drink_frontend.usecases.settings import AccountSettings
@@ -78,6 +79,7 @@ class Accounts:
 
     Attributes:
         cards: The use cases of cards.
+        kiosks: The use cases of kiosks.
         preferences: The use cases of preferences.
         tokens: The use cases of bearer tokens.
     """
@@ -102,6 +104,9 @@ class Accounts:
         self.preferences = AccountPreferences(storage, clock)
         self.tokens = Tokens(storage, clock, randomness, settings.token_ttl_s)
         self._logins = Logins(clock, settings.logins, sleep)
+        self.kiosks = Kiosks(
+            storage, clock, randomness, settings.kiosks, card_key=card_key, logins=self._logins
+        )
 
     async def login_password(self, name: str, password: str, origin: str) -> Account:
         """The account that a name and password belong to.

@@ -28,11 +28,13 @@ from drink_frontend.domain.errors import (
     SlotEmptyError,
     SlotNotFoundError,
     TokenInvalidError,
+    TokenScopeError,
     TooManyWaitingError,
 )
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.limits import DELAY_MAX_S, SLOT_MAX, check_request_id
 from drink_frontend.domain.stock import Place
+from drink_frontend.domain.tokens import KioskLogin
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import dispatch_next
 from drink_frontend.usecases.settings import DropSettings
@@ -120,7 +122,7 @@ class Placement:
             DrinkError: there is no drop.
         """
         order = self.order
-        account = self._account(tx)
+        account, kiosk = self._account(tx)
         earlier = tx.drops.by_request(order.account, order.request_id)
         if earlier is not None:
             if earlier.fingerprint != order.fingerprint:
@@ -128,9 +130,11 @@ class Placement:
             return Placed(earlier)
         if account.closed:
             raise AccountClosedError("the account is closed")
+        if kiosk is not None and self.now_ms >= kiosk.buys_until_ms:
+            raise TokenInvalidError("the login at the kiosk has ended")
         machine, slot, queue = self._open_slot(tx)
         self._check(tx, account, slot, queue)
-        drop = self._reserve(tx, account, slot)
+        drop = self._reserve(tx, account, slot, kiosk)
         if drop.state is not State.RESERVED or queue.at_motor:
             return Placed(drop, is_new=True, behind=queue.at_motor)
         only = None if queue.length else drop
@@ -164,16 +168,21 @@ class Placement:
             raise SlotEmptyError("the slot is empty")
         return machine, slot, queue
 
-    def _account(self, tx: Transaction) -> Account:
+    def _account(self, tx: Transaction) -> tuple[Account, KioskLogin | None]:
+        """Who buys, and what limits a login at a kiosk."""
         account_id, token = self.order.account, self.order.token
         if token is not None:
             bearer = tx.tokens.holder(token, self.now_ms)
             if bearer is None or bearer.account.id != account_id or bearer.account.closed:
                 raise TokenInvalidError("the token is not known")
+            if bearer.kiosk is not None and bearer.kiosk.machine != self.order.machine:
+                raise TokenScopeError(
+                    "a login at a kiosk buys only at the kiosk's machine", scope=bearer.scope.value
+                )
             if bearer.is_used_before(self.now_ms):
                 tx.tokens.mark_used(token, bearer.scope, self.now_ms)
-            return bearer.account
-        return user_of(tx, account_id)
+            return bearer.account, bearer.kiosk
+        return user_of(tx, account_id), None
 
     def _check(self, tx: Transaction, account: Account, slot: Slot, queue: Queue) -> None:
         """Refuses an order that its price, the account's credits or the queue do not allow."""
@@ -196,7 +205,9 @@ class Placement:
         if busy:
             raise MachineBusyError("too many drops wait for this machine")
 
-    def _reserve(self, tx: Transaction, account: Account, slot: Slot) -> Drop:
+    def _reserve(
+        self, tx: Transaction, account: Account, slot: Slot, kiosk: KioskLogin | None
+    ) -> Drop:
         """Adds the drop, holds its price, reserves its item and records that."""
         order, now_ms = self.order, self.now_ms
         drop = tx.drops.add(
@@ -236,6 +247,8 @@ class Placement:
             "price": drop.price,
             "not_before_ms": drop.not_before_ms,
         }
+        if kiosk is not None:
+            facts["kiosk"] = kiosk.kiosk
         record = AuditRecord(
             kind=AuditKind.DROP_MOVED,
             at_ms=now_ms,

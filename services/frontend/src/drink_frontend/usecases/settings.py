@@ -175,6 +175,45 @@ class LoginSettings(BaseModel):
     """Pairs of account and place remembered after a login; default 10,000, some 2 MB."""
 
 
+class KioskSettings(BaseModel):
+    """Logins with cards at kiosks. Each frontend counts for itself, in memory."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    pairing_s: int = Field(default=600, ge=60, le=86_400)
+    """Seconds that a pairing code is good for; default 600: the way to the kiosk, and its start."""
+
+    login_s: int = Field(default=60, ge=10, le=600)
+    """Seconds in which somebody who has logged in at a kiosk can buy; default 60. Who leaves the
+    kiosk without logging out leaves it to the next person for as long."""
+
+    follow_s: int = Field(default=300, ge=60, le=3_600)
+    """Seconds after that in which the login shows and cancels the drops that it has bought; default
+    300, more than a drop waits for its machine."""
+
+    reads_burst: int = Field(default=10, ge=1, le=1_000)
+    """Cards that one kiosk may read at once, known or not; default 10: a queue of people."""
+
+    reads_interval_s: float = Field(default=3, gt=0, le=3_600)
+    """Seconds after which a kiosk may read one more; default 3, faster than people buy. Above it a
+    card is refused with RATE_LIMITED."""
+
+    card_burst: int = Field(default=5, ge=1, le=1_000)
+    """How often one card may be read at once, at all kiosks; default 5."""
+
+    card_interval_s: float = Field(default=10, gt=0, le=3_600)
+    """Seconds after which a card may be read once more; default 10."""
+
+    failures_free: int = Field(default=20, ge=1, le=1_000)
+    """Cards that log nobody in and that one kiosk may read at once; default 20. Above it an alarm
+    is raised, and the kiosk reads no card until the next one is allowed."""
+
+    failures_interval_s: float = Field(default=120, gt=0, le=86_400)
+    """Seconds after which it may read one more of these; default 120, which is 30 an hour. Of the
+    numbers with 8 digits one in four million is a card in a house of 1,000 cards: whoever guesses
+    them with a stolen token finds one in 16 years."""
+
+
 class AccountSettings(BaseModel):
     """Limits of accounts."""
 
@@ -213,3 +252,6 @@ class AccountSettings(BaseModel):
 
     logins: LoginSettings = Field(default_factory=LoginSettings)
     """Rates at which passwords, iButtons and cards can be guessed."""
+
+    kiosks: KioskSettings = Field(default_factory=KioskSettings)
+    """Logins with cards at kiosks."""

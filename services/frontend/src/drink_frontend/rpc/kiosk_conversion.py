@@ -1,0 +1,44 @@
+"""Converts between drink.v1 messages and the domain's kiosks."""
+
+import re
+
+from drink.v1 import kiosk_service_pb2 as pb
+from drink_frontend.domain.errors import FieldInvalidError
+from drink_frontend.domain.kiosks import Kiosk, KioskState, kiosk_subject
+from drink_frontend.rpc.conversion import machine_name, optional_timestamp, timestamp
+
+STATES = {state: pb.Kiosk.State.Value(f"STATE_{state}") for state in KioskState}
+"""The drink.v1 value of each state of a kiosk."""
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+
+
+def kiosk_name(sequence: int) -> str:
+    """`kiosks/{kiosk}`."""
+    return kiosk_subject(sequence)
+
+
+def parse_kiosk(name: str, field: str) -> int:
+    """The kiosk's number in `kiosks/{kiosk}`; FieldInvalidError if the name is invalid."""
+    number = name.removeprefix("kiosks/")
+    if number == name or not _NUMBER.fullmatch(number):
+        raise FieldInvalidError(field, "must be kiosks/{kiosk}")
+    return int(number)
+
+
+def kiosk_message(kiosk: Kiosk, now_ms: int) -> pb.Kiosk:
+    """A kiosk as a drink.v1 message.
+
+    Args:
+        kiosk: The kiosk.
+        now_ms: The time at which its state is told.
+    """
+    return pb.Kiosk(
+        name=kiosk_name(kiosk.sequence),
+        machine=machine_name(kiosk.machine),
+        display_name=kiosk.name or "",
+        state=STATES[kiosk.state(now_ms)],
+        create_time=timestamp(kiosk.created_ms),
+        pairing_expire_time=timestamp(kiosk.code_expires_ms),
+        pair_time=optional_timestamp(kiosk.paired_ms),
+    )
