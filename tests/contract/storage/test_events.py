@@ -107,6 +107,9 @@ async def one_of_each(watched: Watched) -> None:
     await step(bench.reach(Reach.BOARD_DOWN))
     sensors = {1: Sensor.STOCKED, 2: Sensor.EMPTY}
     await step(bench.agents.keep_status("d", await bench.epoch(), sensors, 4.5))
+    _, code = await bench.accounts.kiosks.pair("root", "d")
+    await step(bench.accounts.kiosks.redeem(code, "192.0.2.1"))
+    await step(bench.accounts.kiosks.unpair("root", 1))
     bench.alarms.count("d", AlarmKind.LINK_FLOODED, {"messages": 9})
     await step(bench.alarms.keep())
     (flooded,) = await bench.review.list(kinds=[AlarmKind.LINK_FLOODED], limit=1)

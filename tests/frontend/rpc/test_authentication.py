@@ -15,6 +15,7 @@ from drink.v1 import (
     drop_service_pb2,
     event_service_pb2,
     item_service_pb2,
+    kiosk_service_pb2,
     machine_link_service_pb2,
     machine_service_pb2,
     statistics_service_pb2,
@@ -50,6 +51,7 @@ DESCRIPTORS = [
         drop_service_pb2,
         event_service_pb2,
         item_service_pb2,
+        kiosk_service_pb2,
         machine_link_service_pb2,
         machine_service_pb2,
         statistics_service_pb2,
@@ -178,7 +180,7 @@ ROWS = re.findall(
 
 
 def test_the_page_on_the_api_lists_who_may_call_each_method() -> None:
-    words = {"anyone": Access.ANYONE, "agents": Access.AGENT}
+    words = {"anyone": Access.ANYONE, "agents": Access.AGENT, "kiosks": Access.KIOSK}
     told = {
         f"drink.v1.{service}/{name}": words.get(word, Access.USER)
         for service, name, word, _ in ROWS

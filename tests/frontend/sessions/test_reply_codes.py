@@ -47,6 +47,9 @@ FAULTS = {
     "CardNotFoundError",
     "KioskRequiredError",
     "TooManyCardsError",
+    # No command pairs kiosks.
+    "KioskNotFoundError",
+    "TooManyKiosksError",
     # No command names an item, and EDITSLOT removes the link of a slot to one.
     "ItemNotFoundError",
     "ItemSoldError",

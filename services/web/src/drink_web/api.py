@@ -16,6 +16,7 @@ from drink.v1 import (
     drop_service_pb2_grpc,
     event_service_pb2_grpc,
     item_service_pb2_grpc,
+    kiosk_service_pb2_grpc,
     machine_service_pb2_grpc,
 )
 from drink_web.errors import CallError
@@ -34,6 +35,7 @@ SERVICE_CONFIG = {
                 {"service": "drink.v1.MachineService"},
                 {"service": "drink.v1.AccountService"},
                 {"service": "drink.v1.AlarmService"},
+                {"service": "drink.v1.KioskService"},
             ],
             "retryPolicy": {
                 "maxAttempts": 4,
@@ -78,6 +80,7 @@ class Api:
         self.drops: Any = drop_service_pb2_grpc.DropServiceStub(self._channel)
         self.events: Any = event_service_pb2_grpc.EventServiceStub(self._channel)
         self.items: Any = item_service_pb2_grpc.ItemServiceStub(self._channel)
+        self.kiosks: Any = kiosk_service_pb2_grpc.KioskServiceStub(self._channel)
         self.machines: Any = machine_service_pb2_grpc.MachineServiceStub(self._channel)
 
     async def close(self) -> None:

@@ -1,16 +1,22 @@
-"""The encrypted cookie that keeps a browser's login; the process itself keeps nothing."""
+"""The encrypted cookies that keep logins and kiosks; the process itself keeps nothing."""
 
 import json
 import os
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from starlette.requests import Request
 from starlette.responses import Response
 
 from drink_web.settings import ConfigError, CookieSettings
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 NAME = "drink"
 """Name on plain loopback, where browsers take no `__Host-` cookie."""
@@ -52,8 +58,42 @@ class Login:
         return sha256(self.token.encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """A browser that is a kiosk.
+
+    Attributes:
+        token: The kiosk's, of the frontend; secret.
+        machine: Resource name of its machine.
+    """
+
+    token: str
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Somebody who has logged in at a kiosk with a card.
+
+    Attributes:
+        token: Of the frontend; secret.
+        user: The account's name for people.
+        credits: What can be spent, as the frontend told it last.
+        buys_until_ms: When the token buys nothing any more, in milliseconds since the epoch.
+        drop: Resource name of what was bought last; empty for nothing.
+        order: Slot, price and request_id of an order without an answer; empty for none.
+    """
+
+    token: str
+    user: str
+    credits: int
+    buys_until_ms: int
+    drop: str = ""
+    order: tuple[str, str, str] | tuple[()] = ()
+
+
 class Cookies:
-    """Reads and writes the cookie.
+    """Reads and writes the cookies.
 
     Args:
         settings: Where the keys are.
@@ -67,31 +107,52 @@ class Cookies:
 
     def read(self, request: Request) -> Login | None:
         """The login of a browser; None if it has none that can be read."""
-        text = request.cookies.get(_name(request), "")
-        if not text or len(text) > COOKIE_BYTES_MAX:
-            return None
-        try:
-            return Login(**json.loads(self._keys.decrypt(text.encode(), ttl=AGE_MAX_S)))
-        except (InvalidToken, ValueError, TypeError):
-            return None
+        return self.read_as(Login, request, "", AGE_MAX_S)
 
     def write(self, request: Request, response: Response, login: Login) -> None:
         """Sets the cookie with the login."""
-        text = self._keys.encrypt(json.dumps(asdict(login)).encode()).decode()
-        response.set_cookie(
-            _name(request),
-            text,
-            max_age=AGE_MAX_S,
+        self.write_as(login, request, response, "", AGE_MAX_S)
+
+    def clear(self, request: Request, response: Response, suffix: str = "") -> None:
+        """Deletes the cookie of the login, or one with a suffix."""
+        response.delete_cookie(
+            _name(request) + suffix,
             path="/",
             secure=_is_secure(request),
             httponly=True,
             samesite="lax",
         )
 
-    def clear(self, request: Request, response: Response) -> None:
-        """Deletes the cookie."""
-        response.delete_cookie(
-            _name(request), path="/", secure=_is_secure(request), httponly=True, samesite="lax"
+    def read_as(self, kind: type[T], request: Request, suffix: str, age_max_s: int) -> T | None:
+        """What a cookie keeps; None if the browser has none that can be read.
+
+        Args:
+            kind: Its class.
+            request: The request.
+            suffix: Of the cookie's name.
+            age_max_s: Seconds after which it is refused.
+        """
+        text = request.cookies.get(_name(request) + suffix, "")
+        if not text or len(text) > COOKIE_BYTES_MAX:
+            return None
+        try:
+            return kind(**json.loads(self._keys.decrypt(text.encode(), ttl=age_max_s)))
+        except (InvalidToken, ValueError, TypeError):
+            return None
+
+    def write_as(
+        self, value: T, request: Request, response: Response, suffix: str, age_max_s: int
+    ) -> None:
+        """Sets a cookie; see `read_as`."""
+        text = self._keys.encrypt(json.dumps(asdict(value)).encode()).decode()
+        response.set_cookie(
+            _name(request) + suffix,
+            text,
+            max_age=age_max_s,
+            path="/",
+            secure=_is_secure(request),
+            httponly=True,
+            samesite="lax",
         )
 
 

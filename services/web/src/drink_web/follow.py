@@ -1,6 +1,8 @@
 """Follows one drop on the frontend, through restarts of the frontend."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from drink.v1 import drop_service_pb2 as pb
 from drink_web.api import Api, Metadata
@@ -69,3 +71,13 @@ class Follower:
     def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+async def first_of(*waits: Coroutine[Any, Any, object], limit_s: float) -> None:
+    """Waits until the first of the awaitables has ended, and cancels the others."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

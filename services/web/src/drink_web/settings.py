@@ -165,6 +165,21 @@ class DropSettings(_Section):
     """Seconds between the click and the motor in which a drop can be cancelled; default 3."""
 
 
+class KioskSettings(_Section):
+    """Kiosks: screens beside machines, at `/kiosk`."""
+
+    quiet_s: int = Field(default=30, ge=5, le=600)
+    """Seconds without a touch or key after which a kiosk logs a person out; default 30: time to
+    choose, and not to leave one's credits to the next person. A drop on its way is waited for."""
+
+    result_s: int = Field(default=8, ge=2, le=120)
+    """Seconds that an outcome is shown before the kiosk logs out; default 8."""
+
+    unknown_s: int = Field(default=45, ge=5, le=600)
+    """Seconds that an unknown outcome is shown; default 45, time to read what happens next and to
+    look into the machine."""
+
+
 class RestSettings(_Section):
     """REST for clients of the kindred HTTP server."""
 
@@ -235,6 +250,8 @@ class Settings(BaseSettings):
     """Pictures of items."""
     drops: DropSettings = Field(default_factory=DropSettings)
     """Purchases."""
+    kiosk: KioskSettings = Field(default_factory=KioskSettings)
+    """Kiosks: screens beside machines, at `/kiosk`."""
     rest: RestSettings = Field(default_factory=RestSettings)
     """REST for clients of the kindred HTTP server."""
     lists: ListSettings = Field(default_factory=ListSettings)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from drink.v1 import drop_service_pb2 as pb
 from drink_web import views
 from drink_web.errors import CallError, PageError
-from drink_web.follow import Follower
+from drink_web.follow import Follower, first_of
 from drink_web.streams import event, partial
 from drink_web.visit import Visit
 
@@ -45,7 +45,7 @@ async def show_slot(visit: Visit) -> Response:
 async def buy(visit: Visit) -> Response:
     """POST /drops: asks for a drop; asking twice with one request_id is asking once."""
     form = await visit.form()
-    request = _request(form, visit.site.settings.drops.undo_s)
+    request = order_of(form, visit.site.settings.drops.undo_s)
     try:
         answer = await visit.call(visit.site.api.drops.Drop, request)
     except CallError as error:
@@ -63,7 +63,7 @@ async def buy(visit: Visit) -> Response:
 async def find(visit: Visit) -> Response:
     """GET /drops/find: whether an order arrived whose answer did not."""
     form = dict(visit.query)
-    request = pb.GetDropRequest(request_id=_request(form, 0).request_id)
+    request = pb.GetDropRequest(request_id=order_of(form, 0).request_id)
     try:
         answer = await visit.call(visit.site.api.drops.GetDrop, request)
     except CallError as error:
@@ -73,7 +73,7 @@ async def find(visit: Visit) -> Response:
     return visit.redirect(f"/{answer.drop.name}")
 
 
-def _request(form: Mapping[str, str], undo_s: int) -> pb.DropRequest:
+def order_of(form: Mapping[str, str], undo_s: int) -> pb.DropRequest:
     """The request of a posted form.
 
     Raises:
@@ -152,7 +152,7 @@ async def _changes(visit: Visit, name: str) -> AsyncGenerator[str, None]:
         while not follower.is_refused:
             drop, version = follower.drop, house.version
             machine = house.machines.get(views.machine_of(drop.slot)) if drop else None
-            is_late = _at_motor(drop) and asyncio.get_running_loop().time() - began >= LATE_S
+            is_late = at_motor(drop) and asyncio.get_running_loop().time() - began >= LATE_S
             facts = (drop, machine, is_late, follower.is_lost)
             if facts != shown:
                 shown = facts
@@ -160,25 +160,16 @@ async def _changes(visit: Visit, name: str) -> AsyncGenerator[str, None]:
             if follower.is_final:
                 yield event("", "done")
                 return
-            await _first(follower.changed(), house.changed(version), limit_s=LATE_S / 4)
-            if not _at_motor(drop):
+            await first_of(follower.changed(), house.changed(version), limit_s=LATE_S / 4)
+            if not at_motor(drop):
                 began = asyncio.get_running_loop().time()
     finally:
         running.cancel()
 
 
-def _at_motor(drop: pb.Drop | None) -> bool:
+def at_motor(drop: pb.Drop | None) -> bool:
+    """Whether the machine has been told to dispense it."""
     return drop is not None and drop.state == pb.Drop.STATE_DISPATCHED
-
-
-async def _first(*waits: Coroutine[Any, Any, object], limit_s: float) -> None:
-    """Waits until the first of the awaitables has ended, and cancels the others."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 async def _drawn(visit: Visit, follower: Follower, machine: Any, *, is_late: bool) -> str:
