@@ -14,6 +14,7 @@ from drink.v1 import (
     account_service_pb2_grpc,
     drop_service_pb2_grpc,
     event_service_pb2_grpc,
+    kiosk_service_pb2_grpc,
     machine_service_pb2_grpc,
 )
 from drink.v1 import drop_service_pb2 as drops
@@ -104,6 +105,7 @@ class Client:
         self.events = event_service_pb2_grpc.EventServiceStub(self._channel)
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
+        self.kiosks = kiosk_service_pb2_grpc.KioskServiceStub(self._channel)
         credentials = accounts.PasswordCredentials(account=f"accounts/{user}", password=password)
         login = self.accounts.Login(
             accounts.LoginRequest(password=credentials), timeout=CALL_LIMIT_S, wait_for_ready=True

@@ -38,6 +38,7 @@ OPEN = {
     "ListItems",
     "GetItem",
     "GetItemPicture",
+    "RedeemPairingCode",
     "ListMachines",
     "GetMachine",
     "WatchMachines",

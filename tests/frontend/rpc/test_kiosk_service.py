@@ -52,6 +52,7 @@ async def test_a_card_buys_at_a_paired_kiosk(frontend: Frontend) -> None:
 
     assert (login.account.name, login.account.available_credits) == ("accounts/ann", 200)
     now_s = frontend.bench.clock.now_ms() / 1000
+    assert login.buy_duration.seconds == 60
     assert login.expire_time.seconds == pytest.approx(now_s + 60, abs=1)
     by_card = bearer(login.token)
     bought = await frontend.call(order(), by_card)

@@ -10,8 +10,8 @@ from drink.v1 import account_service_pb2 as pb
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
 from drink_frontend.domain.tokens import Scope
-from drink_frontend.rpc.authentication import scopes_of
-from tests.frontend.rpc.test_authentication import METHODS, OPEN, call
+from drink_frontend.rpc.authentication import Access, access_of, scopes_of
+from tests.frontend.rpc.test_authentication import METHODS, call
 from tests.frontend.rpc.test_drop_service import order, watch_of
 from tests.support.ids import id_of
 from tests.support.rpc_frontend import (
@@ -73,7 +73,7 @@ class TestScope:
     @pytest.mark.parametrize("scope", [Scope.DROP, Scope.READ])
     @pytest.mark.parametrize(
         ("service", "name", "streaming"),
-        [row for row in METHODS if row[1] not in OPEN and row[0] != "drink.v1.MachineLinkService"],
+        [row for row in METHODS if access_of(f"/{row[0]}/{row[1]}") is Access.USER],
     )
     async def test_a_limited_token_calls_what_its_scope_includes(
         self, frontend: Frontend, service: str, name: str, streaming: bool, scope: Scope
@@ -97,7 +97,7 @@ class TestScope:
             name for service, name, _ in METHODS if Scope.READ in scopes_of(f"/{service}/{name}")
         }
         reading = {name for name in allowed if name.startswith(("Get", "List", "Watch"))}
-        assert allowed - reading == {"Login", "Logout"}
+        assert allowed - reading == {"Login", "Logout", "RedeemPairingCode"}
 
     async def test_a_new_method_needs_all_rights(self) -> None:
         assert scopes_of("/drink.v1.DropService/New") == {Scope.ALL}

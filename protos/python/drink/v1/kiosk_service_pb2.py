@@ -24,44 +24,45 @@ _sym_db = _symbol_database.Default()
 
 from drink.v1 import account_service_pb2 as drink_dot_v1_dot_account__service__pb2
 from drink.v1 import machine_service_pb2 as drink_dot_v1_dot_machine__service__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64rink/v1/kiosk_service.proto\x12\x08\x64rink.v1\x1a\x1e\x64rink/v1/account_service.proto\x1a\x1e\x64rink/v1/machine_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x03\n\x05Kiosk\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07machine\x18\x02 \x01(\tR\x07machine\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12+\n\x05state\x18\x04 \x01(\x0e\x32\x15.drink.v1.Kiosk.StateR\x05state\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12J\n\x13pairing_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x11pairingExpireTime\x12\x37\n\tpair_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08pairTime\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PAIRING\x10\x01\x12\x10\n\x0cSTATE_PAIRED\x10\x02\x12\x0f\n\x0bSTATE_ENDED\x10\x03\"O\n\x10PairKioskRequest\x12\x18\n\x07machine\x18\x01 \x01(\tR\x07machine\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\"]\n\x11PairKioskResponse\x12%\n\x05kiosk\x18\x01 \x01(\x0b\x32\x0f.drink.v1.KioskR\x05kiosk\x12!\n\x0cpairing_code\x18\x02 \x01(\tR\x0bpairingCode\"\x13\n\x11ListKiosksRequest\"=\n\x12ListKiosksResponse\x12\'\n\x06kiosks\x18\x01 \x03(\x0b\x32\x0f.drink.v1.KioskR\x06kiosks\"(\n\x12UnpairKioskRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"<\n\x13UnpairKioskResponse\x12%\n\x05kiosk\x18\x01 \x01(\x0b\x32\x0f.drink.v1.KioskR\x05kiosk\"=\n\x18RedeemPairingCodeRequest\x12!\n\x0cpairing_code\x18\x01 \x01(\tR\x0bpairingCode\"X\n\x19RedeemPairingCodeResponse\x12%\n\x05kiosk\x18\x01 \x01(\x0b\x32\x0f.drink.v1.KioskR\x05kiosk\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\"\x11\n\x0fGetKioskRequest\"f\n\x10GetKioskResponse\x12%\n\x05kiosk\x18\x01 \x01(\x0b\x32\x0f.drink.v1.KioskR\x05kiosk\x12+\n\x07machine\x18\x02 \x01(\x0b\x32\x11.drink.v1.MachineR\x07machine\"*\n\x10LogInCardRequest\x12\x16\n\x06number\x18\x01 \x01(\tR\x06number\"\x93\x01\n\x11LogInCardResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12+\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0b\x32\x11.drink.v1.AccountR\x07\x61\x63\x63ount2\xd0\x03\n\x0cKioskService\x12\x44\n\tPairKiosk\x12\x1a.drink.v1.PairKioskRequest\x1a\x1b.drink.v1.PairKioskResponse\x12G\n\nListKiosks\x12\x1b.drink.v1.ListKiosksRequest\x1a\x1c.drink.v1.ListKiosksResponse\x12J\n\x0bUnpairKiosk\x12\x1c.drink.v1.UnpairKioskRequest\x1a\x1d.drink.v1.UnpairKioskResponse\x12\\\n\x11RedeemPairingCode\x12\".drink.v1.RedeemPairingCodeRequest\x1a#.drink.v1.RedeemPairingCodeResponse\x12\x41\n\x08GetKiosk\x12\x19.drink.v1.GetKioskRequest\x1a\x1a.drink.v1.GetKioskResponse\x12\x44\n\tLogInCard\x12\x1a.drink.v1.LogInCardRequest\x1a\x1b.drink.v1.LogInCardResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64rink/v1/kiosk_service.proto\x12\x08\x64rink.v1\x1a\x1e\x64rink/v1/account_service.proto\x1a\x1e\x64rink/v1/machine_service.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x03\n\x05Kiosk\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07machine\x18\x02 \x01(\tR\x07machine\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12+\n\x05state\x18\x04 \x01(\x0e\x32\x15.drink.v1.Kiosk.StateR\x05state\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12J\n\x13pairing_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x11pairingExpireTime\x12\x37\n\tpair_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08pairTime\"T\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PAIRING\x10\x01\x12\x10\n\x0cSTATE_PAIRED\x10\x02\x12\x0f\n\x0bSTATE_ENDED\x10\x03\"O\n\x10PairKioskRequest\x12\x18\n\x07machine\x18\x01 \x01(\tR\x07machine\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\"]\n\x11PairKioskResponse\x12%\n\x05kiosk\x18\x01 \x01(\x0b\x32\x0f.drink.v1.KioskR\x05kiosk\x12!\n\x0cpairing_code\x18\x02 \x01(\tR\x0bpairingCode\"\x13\n\x11ListKiosksRequest\"=\n\x12ListKiosksResponse\x12\'\n\x06kiosks\x18\x01 \x03(\x0b\x32\x0f.drink.v1.KioskR\x06kiosks\"(\n\x12UnpairKioskRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"<\n\x13UnpairKioskResponse\x12%\n\x05kiosk\x18\x01 \x01(\x0b\x32\x0f.drink.v1.KioskR\x05kiosk\"=\n\x18RedeemPairingCodeRequest\x12!\n\x0cpairing_code\x18\x01 \x01(\tR\x0bpairingCode\"X\n\x19RedeemPairingCodeResponse\x12%\n\x05kiosk\x18\x01 \x01(\x0b\x32\x0f.drink.v1.KioskR\x05kiosk\x12\x14\n\x05token\x18\x02 \x01(\tR\x05token\"\x11\n\x0fGetKioskRequest\"f\n\x10GetKioskResponse\x12%\n\x05kiosk\x18\x01 \x01(\x0b\x32\x0f.drink.v1.KioskR\x05kiosk\x12+\n\x07machine\x18\x02 \x01(\x0b\x32\x11.drink.v1.MachineR\x07machine\"*\n\x10LogInCardRequest\x12\x16\n\x06number\x18\x01 \x01(\tR\x06number\"\xd1\x01\n\x11LogInCardResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12+\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0b\x32\x11.drink.v1.AccountR\x07\x61\x63\x63ount\x12<\n\x0c\x62uy_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0b\x62uyDuration2\xd0\x03\n\x0cKioskService\x12\x44\n\tPairKiosk\x12\x1a.drink.v1.PairKioskRequest\x1a\x1b.drink.v1.PairKioskResponse\x12G\n\nListKiosks\x12\x1b.drink.v1.ListKiosksRequest\x1a\x1c.drink.v1.ListKiosksResponse\x12J\n\x0bUnpairKiosk\x12\x1c.drink.v1.UnpairKioskRequest\x1a\x1d.drink.v1.UnpairKioskResponse\x12\\\n\x11RedeemPairingCode\x12\".drink.v1.RedeemPairingCodeRequest\x1a#.drink.v1.RedeemPairingCodeResponse\x12\x41\n\x08GetKiosk\x12\x19.drink.v1.GetKioskRequest\x1a\x1a.drink.v1.GetKioskResponse\x12\x44\n\tLogInCard\x12\x1a.drink.v1.LogInCardRequest\x1a\x1b.drink.v1.LogInCardResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drink.v1.kiosk_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KIOSK']._serialized_start=140
-  _globals['_KIOSK']._serialized_end=553
-  _globals['_KIOSK_STATE']._serialized_start=469
-  _globals['_KIOSK_STATE']._serialized_end=553
-  _globals['_PAIRKIOSKREQUEST']._serialized_start=555
-  _globals['_PAIRKIOSKREQUEST']._serialized_end=634
-  _globals['_PAIRKIOSKRESPONSE']._serialized_start=636
-  _globals['_PAIRKIOSKRESPONSE']._serialized_end=729
-  _globals['_LISTKIOSKSREQUEST']._serialized_start=731
-  _globals['_LISTKIOSKSREQUEST']._serialized_end=750
-  _globals['_LISTKIOSKSRESPONSE']._serialized_start=752
-  _globals['_LISTKIOSKSRESPONSE']._serialized_end=813
-  _globals['_UNPAIRKIOSKREQUEST']._serialized_start=815
-  _globals['_UNPAIRKIOSKREQUEST']._serialized_end=855
-  _globals['_UNPAIRKIOSKRESPONSE']._serialized_start=857
-  _globals['_UNPAIRKIOSKRESPONSE']._serialized_end=917
-  _globals['_REDEEMPAIRINGCODEREQUEST']._serialized_start=919
-  _globals['_REDEEMPAIRINGCODEREQUEST']._serialized_end=980
-  _globals['_REDEEMPAIRINGCODERESPONSE']._serialized_start=982
-  _globals['_REDEEMPAIRINGCODERESPONSE']._serialized_end=1070
-  _globals['_GETKIOSKREQUEST']._serialized_start=1072
-  _globals['_GETKIOSKREQUEST']._serialized_end=1089
-  _globals['_GETKIOSKRESPONSE']._serialized_start=1091
-  _globals['_GETKIOSKRESPONSE']._serialized_end=1193
-  _globals['_LOGINCARDREQUEST']._serialized_start=1195
-  _globals['_LOGINCARDREQUEST']._serialized_end=1237
-  _globals['_LOGINCARDRESPONSE']._serialized_start=1240
-  _globals['_LOGINCARDRESPONSE']._serialized_end=1387
-  _globals['_KIOSKSERVICE']._serialized_start=1390
-  _globals['_KIOSKSERVICE']._serialized_end=1854
+  _globals['_KIOSK']._serialized_start=172
+  _globals['_KIOSK']._serialized_end=585
+  _globals['_KIOSK_STATE']._serialized_start=501
+  _globals['_KIOSK_STATE']._serialized_end=585
+  _globals['_PAIRKIOSKREQUEST']._serialized_start=587
+  _globals['_PAIRKIOSKREQUEST']._serialized_end=666
+  _globals['_PAIRKIOSKRESPONSE']._serialized_start=668
+  _globals['_PAIRKIOSKRESPONSE']._serialized_end=761
+  _globals['_LISTKIOSKSREQUEST']._serialized_start=763
+  _globals['_LISTKIOSKSREQUEST']._serialized_end=782
+  _globals['_LISTKIOSKSRESPONSE']._serialized_start=784
+  _globals['_LISTKIOSKSRESPONSE']._serialized_end=845
+  _globals['_UNPAIRKIOSKREQUEST']._serialized_start=847
+  _globals['_UNPAIRKIOSKREQUEST']._serialized_end=887
+  _globals['_UNPAIRKIOSKRESPONSE']._serialized_start=889
+  _globals['_UNPAIRKIOSKRESPONSE']._serialized_end=949
+  _globals['_REDEEMPAIRINGCODEREQUEST']._serialized_start=951
+  _globals['_REDEEMPAIRINGCODEREQUEST']._serialized_end=1012
+  _globals['_REDEEMPAIRINGCODERESPONSE']._serialized_start=1014
+  _globals['_REDEEMPAIRINGCODERESPONSE']._serialized_end=1102
+  _globals['_GETKIOSKREQUEST']._serialized_start=1104
+  _globals['_GETKIOSKREQUEST']._serialized_end=1121
+  _globals['_GETKIOSKRESPONSE']._serialized_start=1123
+  _globals['_GETKIOSKRESPONSE']._serialized_end=1225
+  _globals['_LOGINCARDREQUEST']._serialized_start=1227
+  _globals['_LOGINCARDREQUEST']._serialized_end=1269
+  _globals['_LOGINCARDRESPONSE']._serialized_start=1272
+  _globals['_LOGINCARDRESPONSE']._serialized_end=1481
+  _globals['_KIOSKSERVICE']._serialized_start=1484
+  _globals['_KIOSKSERVICE']._serialized_end=1948
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from drink.v1 import account_service_pb2 as _account_service_pb2
 from drink.v1 import machine_service_pb2 as _machine_service_pb2
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -372,6 +373,7 @@ class LogInCardResponse(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
+    BUY_DURATION_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """Secret; shown once."""
     @_builtins.property
@@ -382,16 +384,21 @@ class LogInCardResponse(_message.Message):
     def account(self) -> _account_service_pb2.Account:
         """Whose card it is."""
 
+    @_builtins.property
+    def buy_duration(self) -> _duration_pb2.Duration:
+        """How long it buys from now on, for kiosks whose clock is wrong."""
+
     def __init__(
         self,
         *,
         token: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         account: _account_service_pb2.Account | None = ...,
+        buy_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "buy_duration", b"buy_duration", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "expire_time", b"expire_time", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "buy_duration", b"buy_duration", "expire_time", b"expire_time", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

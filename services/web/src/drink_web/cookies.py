@@ -79,7 +79,8 @@ class Guest:
         token: Of the frontend; secret.
         user: The account's name for people.
         credits: What can be spent, as the frontend told it last.
-        buys_until_ms: When the token buys nothing any more, in milliseconds since the epoch.
+        buys_until_ms: When the token buys nothing any more, in milliseconds since the epoch by the
+            clock of this computer.
         drop: Resource name of what was bought last; empty for nothing.
         order: Slot, price and request_id of an order without an answer; empty for none.
     """

@@ -1,6 +1,8 @@
 """KioskService: pairing kiosks with machines, and logging in at one with a card."""
 # ruff: noqa: N802 - the methods are named by the protocol
 
+from google.protobuf.duration_pb2 import Duration
+
 from drink.v1 import kiosk_service_pb2 as pb
 from drink.v1 import kiosk_service_pb2_grpc
 from drink_frontend.rpc.calls import Context, administrator, current_call, current_kiosk
@@ -81,4 +83,5 @@ class KioskService(kiosk_service_pb2_grpc.KioskServiceServicer):
             token=login.token,
             expire_time=timestamp(login.buys_until_ms),
             account=account_message(login.account),
+            buy_duration=Duration(seconds=login.buys_s),
         )

@@ -57,11 +57,13 @@ class KioskCardLogin:
         account: The account.
         token: The bearer token, a secret.
         buys_until_ms: When it buys nothing any more.
+        buys_s: Seconds until then.
     """
 
     account: Account
     token: str = field(repr=False)
     buys_until_ms: int
+    buys_s: int
 
 
 class Kiosks:
@@ -258,7 +260,7 @@ class Kiosks:
             raise CredentialsInvalidError("the card logs nobody in")
         self._failures.give_back(kiosk.sequence)
         log.info("card_logged_in", kiosk=kiosk.sequence, account=account.id)
-        return KioskCardLogin(account, secret, buys_until_ms)
+        return KioskCardLogin(account, secret, buys_until_ms, self._settings.login_s)
 
     async def _take_turn(self, kiosk: Kiosk, card: str) -> None:
         """Counts a read as one that logs nobody in; it is given back if it does.

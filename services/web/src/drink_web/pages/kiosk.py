@@ -236,7 +236,7 @@ async def log_in(visit: Visit) -> Response:
         answer.token,
         answer.account.name.removeprefix("accounts/"),
         answer.account.available_credits,
-        answer.expire_time.ToMilliseconds(),
+        int(visit.now().timestamp() * 1000) + answer.buy_duration.ToMilliseconds(),
     )
     return screen.again()
 

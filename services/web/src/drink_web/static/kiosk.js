@@ -32,7 +32,8 @@ function show(html) {
   if (!drawn) return false;
   const focused = document.activeElement?.id;
   const before = main().dataset;
-  const isNew = before.kind !== drawn.dataset.kind || before.page !== drawn.dataset.page;
+  // The same screen drawn again, such as after a lost connection, is no reason to stay longer.
+  const isNew = before.kind !== drawn.dataset.kind;
   main().replaceWith(document.importNode(drawn, true));
   if (focused && focused !== "main") document.getElementById(focused)?.focus();
   if (isNew) {

@@ -1,0 +1,311 @@
+"""The kiosk in a real browser at 1024 x 600, against real services and emulated boards."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from drink.v1 import account_service_pb2 as accounts
+from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import kiosk_service_pb2 as kiosks
+from scripts.local_system import LocalSystem
+from tests.support.ports import with_own_ports
+from tests.web.browser import Watched, context_of, is_too_wide, needs_browser, violations
+from tests.web.conftest import ADMIN, ALICE, PLAN
+from tests.web.test_browser import keep_picture
+
+pytestmark = needs_browser
+
+LIMIT_MS = 30_000
+"""Milliseconds that anything awaited on the screen may take."""
+
+CARD, BARCODE = "04a2b3c4", "4006381333931"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    """A system in which Alice has a card and Bob a barcode, and a kiosk is soon quiet."""
+    folder = tmp_path_factory.mktemp("kiosk")
+    key = folder / "card.key"
+    key.write_text("a key for cards of 32 characters", encoding="utf-8")
+    plan = replace(PLAN, frontend={"accounts": f'card_key_file = "{key}"'})
+    with LocalSystem(folder, with_own_ports(plan)) as system:
+        system.set_up()
+        client = system.client(ADMIN)
+        for request in (
+            accounts.AddCardRequest(parent="accounts/alice", chip=CARD),
+            accounts.AddCardRequest(parent="accounts/bob", barcode=BARCODE),
+        ):
+            client.call(client.accounts.AddCard, request)
+        client.close()
+        yield system
+
+
+def code_of(house: LocalSystem) -> str:
+    """The code that pairs a new kiosk at machine d."""
+    client = house.client(ADMIN)
+    made = client.call(
+        client.kiosks.PairKiosk,
+        kiosks.PairKioskRequest(machine="machines/d", display_name="hall"),
+    )
+    client.close()
+    code: str = made.pairing_code
+    return code
+
+
+@contextmanager
+def kiosk(browser: Browser, house: LocalSystem, **how: Any) -> Iterator[Page]:
+    """A screen that is paired; it must not leave its origin or go wrong meanwhile."""
+    house.wait_ready(*house.agents)
+    with context_of(browser, house.origin, **{"size": "kiosk", **how}) as context:
+        watched = Watched(context, house.origin)
+        page = context.new_page()
+        try:
+            page.goto("/kiosk")
+            type_code(page, code_of(house))
+            shows(page, "start")
+            yield page
+            assert watched.problems == []
+            # Forms and streams change what is shown; the page itself is never left.
+            assert page.url == f"{house.origin}/kiosk"
+        except BaseException as error:
+            keep_picture(page, error)
+            raise
+
+
+def type_code(page: Page, code: str) -> None:
+    """Touches the digits on the screen."""
+    for digit in code:
+        page.click(f"[data-key='{digit}']")
+    page.click("#main form button:not([type])")
+
+
+def shows(page: Page, kind: str) -> None:
+    expect(page.locator(f"#main[data-kind={kind}]")).to_be_visible(timeout=LIMIT_MS)
+
+
+def falls(page: Page, kind: str) -> None:
+    expect(page.locator(f".fall.{kind}")).to_be_visible(timeout=LIMIT_MS)
+
+
+def hold(page: Page, number: str = CARD) -> None:
+    """What a reader does when a card is held to it."""
+    page.keyboard.type(number)
+    page.keyboard.press("Enter")
+
+
+def bought(house: LocalSystem) -> int:
+    """Drops that Alice has made so far."""
+    client = house.client(ALICE)
+    request = drops.ListDropsRequest(page_size=1000)
+    listed = client.call(client.drops.ListDrops, request)
+    client.close()
+    return len(listed.drops)
+
+
+def is_sound(page: Page) -> None:
+    """The state can be read, used by everybody, and fits on the screen."""
+    assert violations(page) == []
+    assert not is_too_wide(page)
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('button')].map(each => each.getBoundingClientRect().height)"
+    )
+    assert all(height >= 64 for height in sizes)
+
+
+def motor_runs(house: LocalSystem) -> int:
+    return int(house.boards["d"].counts()["motor_runs"])
+
+
+@pytest.mark.parametrize(("scheme", "language"), [("light", "en-GB"), ("dark", "de-DE")])
+def test_from_the_code_to_the_can_and_back_to_the_start(
+    browser: Browser, house: LocalSystem, scheme: str, language: str
+) -> None:
+    with context_of(browser, house.origin, size="kiosk", scheme=scheme) as context:
+        page = context.new_page()
+        page.goto("/kiosk")
+        is_sound(page)
+        type_code(page, "00000000")
+        expect(page.locator(".problem")).to_be_visible()
+        is_sound(page)
+    with kiosk(browser, house, scheme=scheme, language=language) as page:
+        before, runs = bought(house), motor_runs(house)
+        is_sound(page)
+        hold(page)
+        shows(page, "tiles")
+        expect(page.locator(".guest strong")).to_have_text("alice")
+        is_sound(page)
+        page.click("#ware-d-1")
+        falls(page, "scheduled")
+        expect(page.locator(".count strong")).to_have_text(re.compile("^[1-3]$"))
+        is_sound(page)
+        falls(page, "dispensed")
+        is_sound(page)
+        assert (bought(house), motor_runs(house)) == (before + 1, runs + 1)
+        # Nobody touches anything: the screen logs out by itself.
+        shows(page, "start")
+        expect(page.locator(".guest")).to_have_count(0)
+
+
+def test_unknown_cards_are_told_and_a_barcode_logs_in(browser: Browser, house: LocalSystem) -> None:
+    with kiosk(browser, house) as page:
+        hold(page, "ffffffff")
+        expect(page.locator(".problem")).to_contain_text("not known here")
+        is_sound(page)
+        hold(page, BARCODE)
+        shows(page, "tiles")
+        expect(page.locator(".guest strong")).to_have_text("bob")
+        # Bob has 20 credits: what he cannot pay he cannot touch.
+        expect(page.locator("#ware-d-1")).to_be_disabled()
+        is_sound(page)
+        hold(page)
+        expect(page.locator(".guest strong")).to_have_text("alice")
+        page.click("#done")
+        shows(page, "start")
+
+
+def test_two_taps_buy_one_can(browser: Browser, house: LocalSystem) -> None:
+    with kiosk(browser, house) as page:
+        before, runs = bought(house), motor_runs(house)
+        hold(page)
+        shows(page, "tiles")
+        page.evaluate(
+            """() => {
+                const [one, two] = document.querySelectorAll("button.ware");
+                one.click(); one.click(); two.click();
+            }"""
+        )
+        falls(page, "dispensed")
+        assert (bought(house), motor_runs(house)) == (before + 1, runs + 1)
+
+
+def test_the_keyboard_buys_and_cancels(browser: Browser, house: LocalSystem) -> None:
+    with kiosk(browser, house) as page:
+        runs = motor_runs(house)
+        hold(page)
+        shows(page, "tiles")
+        page.focus("#ware-d-1")
+        page.keyboard.press("Enter")
+        falls(page, "scheduled")
+        page.focus("#cancel")
+        page.keyboard.press("Space")
+        falls(page, "cancelled")
+        is_sound(page)
+        assert motor_runs(house) == runs
+        # A card that is read while a button has the focus presses nothing.
+        page.focus("#done")
+        hold(page)
+        shows(page, "tiles")
+
+
+def test_the_unknown_is_told_with_its_credits_held(browser: Browser, house: LocalSystem) -> None:
+    with kiosk(browser, house) as page:
+        hold(page)
+        shows(page, "tiles")
+        house.boards["d"].fault("silent", slot=2)
+        page.click("#ware-d-2")
+        falls(page, "unknown")
+        expect(page.locator("#drop-state")).to_contain_text("55 credits are held, not paid.")
+        is_sound(page)
+
+
+def test_the_frontend_killed_in_mid_drop_is_told_and_the_drop_goes_on(
+    browser: Browser, house: LocalSystem
+) -> None:
+    with kiosk(browser, house) as page:
+        before, runs = bought(house), motor_runs(house)
+        hold(page)
+        shows(page, "tiles")
+        page.click("#ware-d-1")
+        falls(page, "scheduled")
+        house.frontend.kill()
+        expect(page.locator("#said .banner")).to_be_visible(timeout=LIMIT_MS)
+        is_sound(page)
+        house.start_frontend()
+        falls(page, "dispensed")
+        assert (bought(house), motor_runs(house)) == (before + 1, runs + 1)
+        shows(page, "start")
+
+
+def test_a_pulled_cable_is_told_and_the_screen_comes_back(
+    browser: Browser, house: LocalSystem
+) -> None:
+    with kiosk(browser, house) as page:
+        before, runs = bought(house), motor_runs(house)
+        hold(page)
+        shows(page, "tiles")
+        page.click("#ware-d-1")
+        falls(page, "scheduled")
+        unplugged(page.context, page)
+        is_sound(page)
+        page.context.set_offline(False)
+        expect(page.locator("#offline")).to_be_hidden(timeout=LIMIT_MS)
+        falls(page, "dispensed")
+        assert (bought(house), motor_runs(house)) == (before + 1, runs + 1)
+        shows(page, "start")
+        unplugged(page.context, page)
+        is_sound(page)
+        # A card that is held meanwhile logs nobody in later.
+        hold(page)
+        page.context.set_offline(False)
+        expect(page.locator("#offline")).to_be_hidden(timeout=LIMIT_MS)
+        shows(page, "start")
+
+
+def unplugged(context: BrowserContext, page: Page) -> None:
+    context.set_offline(True)
+    expect(page.locator("#offline")).to_be_visible(timeout=LIMIT_MS)
+
+
+def test_an_order_whose_answer_is_lost_is_asked_again_and_bought_once(
+    browser: Browser, house: LocalSystem
+) -> None:
+    with kiosk(browser, house) as page:
+        before = bought(house)
+        hold(page)
+        shows(page, "tiles")
+        lost = []
+
+        def lose_first(route: Any) -> None:
+            if lost:
+                route.continue_()
+                return
+            lost.append(route.fetch(max_redirects=0).status)
+            route.abort()
+
+        page.route("**/kiosk/drops", lose_first)
+        page.click("#ware-d-1")
+        falls(page, "dispensed")
+        assert lost == [303]
+        assert bought(house) == before + 1
+
+
+def test_a_quiet_kiosk_logs_out_and_says_so_before(browser: Browser, house: LocalSystem) -> None:
+    with kiosk(browser, house) as page:
+        page.clock.install()
+        page.reload()
+        hold(page)
+        shows(page, "tiles")
+        page.clock.run_for(22_000)
+        expect(page.locator("#quiet-left")).to_contain_text("Back to the start in")
+        page.mouse.click(500, 590)
+        page.clock.run_for(12_000)
+        shows(page, "tiles")
+        page.clock.run_for(20_000)
+        shows(page, "start")
+
+
+def test_a_kiosk_that_was_ended_asks_for_a_code(browser: Browser, house: LocalSystem) -> None:
+    with kiosk(browser, house) as page:
+        client = house.client(ADMIN)
+        listed = client.call(client.kiosks.ListKiosks, kiosks.ListKiosksRequest())
+        mine = kiosks.UnpairKioskRequest(name=listed.kiosks[-1].name)
+        client.call(client.kiosks.UnpairKiosk, mine)
+        client.close()
+        hold(page)
+        shows(page, "pair")
+        expect(page.locator(".problem")).to_contain_text("ended by an administrator")
