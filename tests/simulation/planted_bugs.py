@@ -26,7 +26,7 @@ from drink_frontend.domain.events import EventKind, EventNotes
 from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.movements import StockMovement
 from drink_frontend.domain.stock import MovementKind
-from drink_frontend.domain.tokens import Bearer
+from drink_frontend.domain.tokens import Bearer, KioskLogin
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.refunds import RefundTable
@@ -178,8 +178,14 @@ def charge_before(patch: pytest.MonkeyPatch) -> None:
     """The price is taken when the drop is placed, and never given back."""
     reserve = placement.Placement._reserve
 
-    def charge(unit: placement.Placement, tx: Transaction, account: Account, slot: Slot) -> Drop:
-        drop = reserve(unit, tx, account, slot)
+    def charge(
+        unit: placement.Placement,
+        tx: Transaction,
+        account: Account,
+        slot: Slot,
+        kiosk: KioskLogin | None,
+    ) -> Drop:
+        drop = reserve(unit, tx, account, slot, kiosk)
         post = Transfer(
             id=f"{drop.hold_id}-early",
             kind=TransferKind.POST,
@@ -331,7 +337,7 @@ def drop_without_login(patch: pytest.MonkeyPatch) -> None:
                 raise
         return last[0]
 
-    def unchecked(unit: placement.Placement, tx: Transaction) -> Account:
+    def unchecked(unit: placement.Placement, tx: Transaction) -> tuple[Account, KioskLogin | None]:
         return buyer(replace(unit, order=replace(unit.order, token=None)), tx)
 
     patch.setattr(Tokens, "authenticate", trusting)

@@ -16,7 +16,7 @@ from scripts.local_system import LocalSystem
 from tests.support.ports import with_own_ports
 from tests.web.browser import Watched, context_of, is_too_wide, needs_browser, violations
 from tests.web.conftest import ADMIN, ALICE, PLAN
-from tests.web.test_browser import keep_picture
+from tests.web.people import keep_picture
 
 pytestmark = needs_browser
 
@@ -268,7 +268,7 @@ def test_an_order_whose_answer_is_lost_is_asked_again_and_bought_once(
         before = bought(house)
         hold(page)
         shows(page, "tiles")
-        lost = []
+        lost: list[int] = []
 
         def lose_first(route: Any) -> None:
             if lost:

@@ -58,7 +58,7 @@ async def refused_reads(
     bench: Bench, kiosk: Kiosk, numbers: Sequence[str]
 ) -> list[type[BaseException]]:
     """How each read is refused, with the time between them that a kiosk needs."""
-    refusals = []
+    refusals: list[type[BaseException]] = []
     for number in numbers:
         try:
             await bench.accounts.kiosks.log_in(kiosk, number)
@@ -273,7 +273,7 @@ async def test_guesses_end_in_an_alarm_and_let_nobody_in(bench: Bench, kiosks: K
     # A good card among them is refused as well.
     with pytest.raises(RateLimitedError) as refused:
         await kiosks.log_in(kiosk, SHORT)
-    assert 0 < refused.value.facts["retry_after_seconds"] <= LIMITS.failures_interval_s
+    assert 0 < int(refused.value.facts["retry_after_seconds"]) <= LIMITS.failures_interval_s
     (alarm,) = await bench.review.list(kinds=(AlarmKind.CARDS_GUESSED,), limit=10)
     assert (alarm.subject, alarm.machine, alarm.count) == (f"kiosks/{kiosk.sequence}", "d", 1)
     assert (await kiosks.log_in(other, SHORT)).account.name == "ann"

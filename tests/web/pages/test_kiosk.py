@@ -134,8 +134,8 @@ async def test_an_unknown_card_is_told_and_logs_nobody_in(house: House) -> None:
         answer = await kiosk.post("/kiosk/login", {"number": number})
         assert (answer.status, "This card is not known here" in answer.text) == (422, True)
         assert "<strong>ann</strong>" not in answer.text
-    for number in range(10):
-        answer = await kiosk.post("/kiosk/login", {"number": f"{number:08x}"})
+    for guess in range(10):
+        answer = await kiosk.post("/kiosk/login", {"number": f"{guess:08x}"})
     assert "Too many cards" in answer.text
 
 

@@ -246,9 +246,8 @@ class Placement:
             "item": drop.item,
             "price": drop.price,
             "not_before_ms": drop.not_before_ms,
+            **({} if kiosk is None else {"kiosk": kiosk.kiosk}),
         }
-        if kiosk is not None:
-            facts["kiosk"] = kiosk.kiosk
         record = AuditRecord(
             kind=AuditKind.DROP_MOVED,
             at_ms=now_ms,
