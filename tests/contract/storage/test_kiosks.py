@@ -10,6 +10,7 @@ from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.domain.tokens import KioskLogin, Scope
 from drink_frontend.storage.database import Database
 from tests.support.books import NOW, token
+from tests.support.ids import ALICE
 
 WANTED = Kiosk("d", "by the door", NOW, NOW + 600)
 
@@ -62,11 +63,11 @@ async def test_a_kiosks_token_is_limited_to_its_machine(house: Database) -> None
     plain = await house.read(lambda tx: tx.tokens.holder("plain", NOW - 1))
     assert bearer is not None
     assert plain is not None
-    assert (bearer.account.id, bearer.scope) == ("alice", Scope.DROP)
+    assert (bearer.account.id, bearer.scope) == (ALICE, Scope.DROP)
     assert bearer.kiosk == KioskLogin(kiosk.sequence, "d", NOW)
     assert plain.kiosk is None
     assert await house.read(lambda tx: tx.tokens.holder("at-kiosk", NOW)) is None
-    assert issued in await house.read(lambda tx: tx.tokens.list("alice", NOW - 1))
+    assert issued in await house.read(lambda tx: tx.tokens.list(ALICE, NOW - 1))
 
     await house.write(lambda tx: tx.tokens.remove_made_at(kiosk.sequence))
 
@@ -79,8 +80,8 @@ async def test_what_ends_cards_ends_tokens_at_kiosks(house: Database) -> None:
     issued = token("at-kiosk", scope=Scope.DROP, kiosk=kiosk.sequence, buys_until_ms=NOW)
     for proof in (Proof.CARD, Proof.IBUTTON):
         await house.write(lambda tx, proof=proof: tx.tokens.add(issued, proof))  # type: ignore[misc]
-        await house.write(lambda tx, proof=proof: tx.tokens.remove_all("alice", proof))  # type: ignore[misc]
-        assert await house.read(lambda tx: tx.tokens.list("alice", 0)) == []
+        await house.write(lambda tx, proof=proof: tx.tokens.remove_all(ALICE, proof))  # type: ignore[misc]
+        assert await house.read(lambda tx: tx.tokens.list(ALICE, 0)) == []
     await house.write(lambda tx: tx.tokens.add(issued))
     await house.write(lambda tx: tx.tokens.remove(issued))
-    assert await house.read(lambda tx: tx.tokens.list("alice", 0)) == []
+    assert await house.read(lambda tx: tx.tokens.list(ALICE, 0)) == []

@@ -25,6 +25,7 @@ from drink_frontend.usecases.kiosks import KioskCardLogin, Kiosks
 from drink_frontend.usecases.settings import KioskSettings
 from drink_frontend.usecases.tokens import digest
 from tests.support.bench import Bench
+from tests.support.ids import ANN
 from tests.support.sessions import until
 
 HERE = "192.0.2.1"
@@ -147,7 +148,7 @@ async def test_every_kind_of_card_logs_in_and_buys(
     bearer = await bench.accounts.tokens.authenticate(login.token)
     assert (bearer.scope, bearer.kiosk and bearer.kiosk.machine) == (Scope.DROP, "d")
     drop = await buy(bench, login)
-    assert (drop.state, drop.account) == (State.RESERVED, "ann")
+    assert (drop.state, drop.account) == (State.RESERVED, ANN)
     (record,) = await bench.audit(AuditKind.DROP_MOVED, drop_id=drop.id)
     assert record.facts["kiosk"] == kiosk.sequence
 
