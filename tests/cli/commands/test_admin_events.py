@@ -10,6 +10,7 @@ from drink.v1 import (
     alarm_service_pb2,
     drop_service_pb2,
     item_service_pb2,
+    kiosk_service_pb2,
     machine_service_pb2,
 )
 from drink.v1 import event_service_pb2 as pb
@@ -162,3 +163,16 @@ def test_each_type_of_resource_has_its_words(resource: dict[str, object], words:
 
 def test_a_kind_of_a_newer_server_has_a_number() -> None:
     assert admin_events._word(99) == "kind 99"
+
+
+def test_every_resource_has_a_summary() -> None:
+    resources = {field.name for field in pb.Event.DESCRIPTOR.oneofs_by_name["resource"].fields}
+    assert set(admin_events._SUMMARIES) == resources
+    assert (
+        admin_events._summary(pb.Event(kiosk=kiosk_service_pb2.Kiosk(machine="machines/d")))
+        == "d, made"
+    )
+    ended = kiosk_service_pb2.Kiosk(
+        machine="machines/d", display_name="hall", state=kiosk_service_pb2.Kiosk.STATE_ENDED
+    )
+    assert admin_events._summary(pb.Event(kiosk=ended)) == "d (hall), ended"

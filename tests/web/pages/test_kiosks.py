@@ -32,6 +32,8 @@ async def test_a_kiosk_is_paired_and_ended(house: House) -> None:
     assert "&lt;b&gt;hall" in page.text
     kiosk = house.visitor()
     assert (await kiosk.post("/kiosk/pair", {"code": code[1] + code[2]})).status == 303
+    told = await visitor.get("/admin/events?kind=machines")
+    assert told.text.count("&lt;b&gt;hall") == 2
     page = await visitor.get("/admin/kiosks/1")
     assert "paired" in page.text
     assert code[1] not in page.text

@@ -11,6 +11,7 @@ from drink.v1 import alarm_service_pb2 as alarms
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import event_service_pb2 as pb
 from drink.v1 import item_service_pb2 as items
+from drink.v1 import kiosk_service_pb2 as kiosks
 from drink.v1 import machine_service_pb2 as machines
 from drink_cli.api import Api
 from drink_cli.commands.machines import celsius
@@ -137,6 +138,13 @@ def _alarm(alarm: alarms.Alarm) -> str:
     return f"{alarm.kind} of {short(alarm.subject)}, {alarm.count} times"
 
 
+def _kiosk(kiosk: kiosks.Kiosk) -> str:
+    state = "ended" if kiosk.state == kiosks.Kiosk.STATE_ENDED else ""
+    state = state or ("paired" if kiosk.HasField("pair_time") else "made")
+    name = f" ({kiosk.display_name})" if kiosk.display_name else ""
+    return f"{short(kiosk.machine)}{name}, {state}"
+
+
 _SUMMARIES: Mapping[str, Callable[[Any], str]] = {
     "drop": _drop,
     "drop_record": _record,
@@ -145,4 +153,5 @@ _SUMMARIES: Mapping[str, Callable[[Any], str]] = {
     "slot": _slot,
     "item": _item,
     "alarm": _alarm,
+    "kiosk": _kiosk,
 }

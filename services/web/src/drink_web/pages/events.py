@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from drink.v1 import event_service_pb2 as pb
+from drink.v1 import machine_service_pb2 as machines
 from drink_web import views
 from drink_web.errors import CallError, PageError
 from drink_web.streams import event, partial
@@ -25,7 +26,12 @@ GROUPS = {
     "drops": (pb.Event.KIND_DROP, pb.Event.KIND_DROP_RECORD),
     "credits": (pb.Event.KIND_CREDITS, pb.Event.KIND_ACCOUNT),
     "stock": (pb.Event.KIND_STOCK, pb.Event.KIND_SLOT, pb.Event.KIND_SLOT_DELETED),
-    "machines": (pb.Event.KIND_MACHINE, pb.Event.KIND_REACH, pb.Event.KIND_TEMPERATURE),
+    "machines": (
+        pb.Event.KIND_MACHINE,
+        pb.Event.KIND_REACH,
+        pb.Event.KIND_TEMPERATURE,
+        pb.Event.KIND_KIOSK,
+    ),
     "items": (pb.Event.KIND_ITEM, pb.Event.KIND_ITEM_DELETED),
     "alarms": (pb.Event.KIND_ALARM,),
 }
@@ -102,9 +108,7 @@ def event_view(message: pb.Event, texts: Texts) -> EventView:
         case "machine":
             machine = message.machine
             title, path = machine.display_name or machine.name, f"/admin/{machine.name}"
-            text = texts.word("reach", machine.reach)
-            if machine.HasField("temperature_celsius"):
-                text += f" · {texts.degrees(machine.temperature_celsius)}"
+            text = _machine_words(machine, texts)
         case "slot":
             slot = message.slot
             title, path = slot.item, f"/admin/{slot.name.replace('/slots/', '/')}"
@@ -116,12 +120,22 @@ def event_view(message: pb.Event, texts: Texts) -> EventView:
             key = f"alarm_{message.alarm.kind}"
             title = texts(key) if texts.has(key) else message.alarm.kind
             path = f"/admin/alarms#alarm-{message.alarm.name.removeprefix('alarms/')}"
+        case "kiosk":
+            title, path = message.kiosk.display_name or message.kiosk.name, "/admin/kiosks"
+            text = message.kiosk.machine.removeprefix("machines/")
         case "item":
             title, path = message.item.display_name, f"/admin/{message.item.name}"
             text = texts.credits(message.item.price)
     if message.kind in (pb.Event.KIND_ITEM_DELETED, pb.Event.KIND_SLOT_DELETED):
         path = ""
     return EventView(message, title, text, path)
+
+
+def _machine_words(machine: machines.Machine, texts: Texts) -> str:
+    words = [texts.word("reach", machine.reach)]
+    if machine.HasField("temperature_celsius"):
+        words.append(texts.degrees(machine.temperature_celsius))
+    return " · ".join(words)
 
 
 async def show(visit: Visit) -> Response:
