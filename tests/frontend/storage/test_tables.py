@@ -8,14 +8,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import (
-    CheckConstraint,
-    Constraint,
-    ForeignKeyConstraint,
-    Index,
-    PrimaryKeyConstraint,
-    UniqueConstraint,
-)
 
 from drink_frontend.domain.cards import Card, CardKind
 from drink_frontend.domain.drop import Cause, State
@@ -29,13 +21,13 @@ from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.engine import DatabaseConnection
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
-from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.triggers import TRIGGERS
 from tests.support.books import NOW, PRICE, advance, found, hold_of, reserve, resolution_of, token
 from tests.support.books import drop as order
 from tests.support.books import refund as give_back
 from tests.support.databases import fresh_sqlite
+from tests.support.guards import guards
 from tests.support.ids import ALICE, BOB, id_of
 from tests.support.postgres import fresh_postgres
 
@@ -430,30 +422,6 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "audit_never_changes": update("audit SET actor = 'nobody'"),
     "audit_never_goes": "DELETE FROM audit",
 }
-
-
-def guards() -> dict[str, str]:
-    """The name of everything that guards the books, and what SQLite says when it refuses."""
-    said = {name: name for name in TRIGGERS}
-    for table in metadata.tables.values():
-        for constraint in table.constraints:
-            assert isinstance(constraint.name, str)
-            said[constraint.name] = _says(table.name, constraint)
-        for index in table.indexes:
-            if index.unique:
-                assert isinstance(index.name, str)
-                said[index.name] = _says(table.name, index)
-    return said
-
-
-def _says(table: str, guard: Constraint | Index) -> str:
-    if isinstance(guard, CheckConstraint):
-        return f"CHECK constraint failed: {guard.name}"
-    if isinstance(guard, ForeignKeyConstraint):
-        return "FOREIGN KEY constraint failed"
-    assert isinstance(guard, PrimaryKeyConstraint | UniqueConstraint | Index)
-    columns = ", ".join(f"{table}.{column.name}" for column in guard.columns)
-    return f"UNIQUE constraint failed: {columns}"
 
 
 def test_each_guard_has_its_case() -> None:

@@ -3,14 +3,14 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 
 
 def upgrade() -> None:
     """Adds two tables.
 
-    A program of revision 0015 could not remove an account's cards with the logins that they made,
+    A program of revision 0016 could not remove an account's cards with the logins that they made,
     so that it must not run beside them.
     """
     text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
@@ -63,4 +63,4 @@ def upgrade() -> None:
     )
     op.create_index("kiosk_tokens_by_account", "kiosk_tokens", ["account", "expires_ms"])
     op.create_index("kiosk_tokens_by_kiosk", "kiosk_tokens", ["kiosk"])
-    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0016', '0016')")
+    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0017', '0017')")
