@@ -24,9 +24,10 @@ LIMIT_S = 60
 LOG_MAX = 200_000
 """Bytes that the whole attack may log: a thousand lines would be more."""
 
-DATABASE_MAX = 6_000_000
-"""Bytes by which it may let the database grow: 200 records of each kind with their indexes, and
-the write-ahead log, which is 4 MB before it is used again. Without limits it would be 800 MB."""
+DATABASE_MAX = 10_000_000
+"""Bytes by which it may let the database grow: 200 records of each kind with their indexes and
+events (2 MB), and the write-ahead log, which is 4 MB before it is used again, or a little more while
+somebody reads. Without limits it would be 800 MB."""
 
 Message = pb.ConnectRequest
 EVIDENCE = pb.Evidence(
