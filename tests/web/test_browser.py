@@ -295,6 +295,33 @@ def test_an_administrator_restocks_a_machine(browser: Browser, house: LocalSyste
         expect(admin.locator("[role=status].note")).to_have_text("Snack is filled.")
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_an_administrator_makes_a_machine_and_removes_a_slot(
+    browser: Browser, house: LocalSystem, *, scripts: bool
+) -> None:
+    name = "new-scripts" if scripts else "new-plain"
+    with person(browser, house, ADMIN, size="phone", scripts=scripts) as admin:
+        admin.goto("/admin")
+        admin.click("a[href='/admin/machines']")
+        admin.fill("[name=name]", name)
+        admin.fill("[name=display_name]", "New Drink")
+        admin.click("form[action='/admin/machines'] button")
+        expect(admin.locator("h1")).to_have_text("New Drink")
+        for number in ("1", "1"):
+            admin.fill("[name=number]", number)
+            admin.fill("[name=item]", "Mate")
+            admin.fill("[name=price]", "60")
+            admin.click("form[action$='/slots'] button")
+        expect(admin.locator("#slot-problem")).to_contain_text("a slot of this number already")
+        if scripts:
+            assert violations(admin) == []
+            assert not is_too_wide(admin)
+        admin.click(f"main a[href='/admin/machines/{name}/1']")
+        admin.click("form[action$='/remove'] button")
+        expect(admin.locator("h1")).to_have_text("New Drink")
+        expect(admin.locator(".none")).to_have_text("It has no slots yet.")
+
+
 def test_an_administrator_gives_an_item_a_picture(
     browser: Browser, house: LocalSystem, tmp_path: Path
 ) -> None:

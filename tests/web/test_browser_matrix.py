@@ -37,6 +37,7 @@ OPERATORS = (
     "/admin/events",
     "/admin/items",
     "/admin/restock",
+    "/admin/machines",
     "/admin/machines/d",
     "/admin/machines/d/1",
     "/admin/users",

@@ -107,52 +107,6 @@ async def test_a_decision_without_choice_or_reason_is_none(
         assert (await house.bench.drop(drop.id)).state.name == "UNKNOWN"
 
 
-async def test_a_slot_gets_another_item_and_price(tmp_path: Path) -> None:
-    async with running_house(tmp_path) as house:
-        admin = await root(house)
-        assert 'value="Coke"' in (await admin.get("/admin/machines/d/1")).text
-        form = {"item": "Dew", "price": "60", "enabled": "yes"}
-        answer = await admin.post("/admin/machines/d/1", form)
-        assert answer.goal == "/admin/machines/d/1?done=1"
-        known = house.site.house
-        async with asyncio.timeout(LIMIT_S):
-            while known.machines["machines/d"].slots[0].item != "Dew":
-                await known.changed(known.version)
-        slot = known.machines["machines/d"].slots[0]
-        assert (slot.price, slot.available, slot.enabled) == (60, 3, True)
-
-
-async def test_a_slot_that_sells_an_item_of_the_list_keeps_its_price(tmp_path: Path) -> None:
-    async with running_house(tmp_path) as house:
-        admin = await root(house)
-        item = await house.bench.items.create("test", "Cola", 60)
-        await house.bench.change_slot("d", 1, sold_item=item.number)
-        form = {"item": "Cola", "price": "61", "enabled": "yes"}
-        answer = await admin.post("/admin/machines/d/1", form)
-        assert answer.status == 409
-        assert "change the item" in answer.text
-        assert (await house.bench.slot()).price == 60
-        assert (await admin.post("/admin/machines/d/1", {**form, "price": "60"})).status == 303
-
-
-@pytest.mark.parametrize(
-    "form",
-    [
-        {"item": "", "price": "60"},
-        {"item": 'a"b', "price": "60"},
-        {"item": "x" * 65, "price": "60"},
-        {"item": "Dew", "price": "-1"},
-        {"item": "Dew", "price": "1000001"},
-    ],
-)
-async def test_wrong_fields_change_nothing(tmp_path: Path, form: dict[str, str]) -> None:
-    async with running_house(tmp_path) as house:
-        admin = await root(house)
-        answer = await admin.post("/admin/machines/d/1", {**form, "enabled": "yes"})
-        assert answer.status == 422
-        assert house.site.house.machines["machines/d"].slots[0].price == 50
-
-
 async def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
         admin = await root(house)

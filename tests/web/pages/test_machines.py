@@ -1,6 +1,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from drink_frontend.usecases.tokens import digest
 from tests.web.pages.test_admin import root
 from tests.web.visitor import LIMIT_S, House, running_house
@@ -83,3 +85,90 @@ async def test_others_get_no_token_and_what_is_not_there_has_none(tmp_path: Path
         assert (await admin.get("/admin/machines/x")).status == 404
         assert (await admin.post("/admin/machines/x/token", {"confirmed": "yes"})).status == 404
         assert await machine_of(house) == "d"
+
+
+NEW = {"name": "cold-2", "display_name": "Cold <b>", "location": "hall"}
+
+
+async def test_a_machine_is_made_and_sells_with_slot_and_token(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        assert 'href="/admin/machines"' in (await admin.get("/admin")).text
+        assert 'href="/admin/machines/d"' in (await admin.get("/admin/machines")).text
+        made = await admin.post("/admin/machines", NEW)
+        assert made.goal == "/admin/machines/cold-2?done=1"
+        page = await admin.get(made.goal)
+        assert "<h1>Cold &lt;b&gt;</h1>" in page.text
+        assert "It has no slots yet." in page.text
+        form = {"number": "1", "item": "Mate", "price": "60", "available": "2"}
+        assert (await admin.post("/admin/machines/cold-2/slots", form)).status == 303
+        token = await admin.post("/admin/machines/cold-2/token", {"confirmed": "yes"})
+        secret = token.text.partition('class="secret">')[2].partition("<")[0]
+        assert await machine_of(house, secret) == "cold-2"
+        known = house.site.house
+        async with asyncio.timeout(LIMIT_S):
+            while (
+                "machines/cold-2" not in known.machines
+                or not known.machines["machines/cold-2"].slots
+            ):
+                await known.changed(known.version)
+        assert "Mate" in (await house.visitor().get("/machines/cold-2/1")).text
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "told"),
+    [
+        ({"name": ""}, 422, "A short name has"),
+        ({"name": "Cold"}, 422, "A short name has"),
+        ({"name": "x" * 33}, 422, "A short name has"),
+        ({"display_name": " "}, 422, "needs a name for people"),
+        ({"display_name": "x" * 201}, 422, "needs a name for people"),
+        ({"location": "a\u2800"}, 422, "needs a name for people"),
+        ({"location": "a\u200bb"}, 422, "needs a name for people"),
+        ({"name": "d"}, 409, "of this short name already"),
+    ],
+)
+async def test_a_wrong_new_machine_is_told_and_keeps_what_was_typed(
+    tmp_path: Path, form: dict[str, str], status: int, told: str
+) -> None:
+    async with running_house(tmp_path) as house:
+        admin, before = await root(house), await house.bench.machines.list()
+        answer = await admin.post("/admin/machines", {**NEW, "location": "hall 7", **form})
+        assert answer.status == status
+        assert told in answer.text
+        assert 'name="name" value=' in answer.text
+        assert [each.name for each in await house.bench.machines.list()] == [
+            each.name for each in before
+        ]
+
+
+async def test_a_machine_gets_another_name_and_goes_out_of_service(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        form = {"display_name": "Biggest", "location": "cellar"}
+        assert (await admin.post("/admin/machines/d", form)).goal == "/admin/machines/d?done=1"
+        machine = await house.bench.machines.get("d")
+        assert (machine.display_name, machine.location) == ("Biggest", "cellar")
+        assert not machine.enabled
+        page = await admin.get("/admin/machines/d")
+        assert "<h1>Biggest</h1>" in page.text
+        assert (await admin.post("/admin/machines/d", {**form, "enabled": "yes"})).status == 303
+        assert (await house.bench.machines.get("d")).enabled
+        wrong = await admin.post("/admin/machines/d", {**form, "display_name": ""})
+        assert wrong.status == 422
+        assert "needs a name for people" in wrong.text
+        assert (await admin.post("/admin/machines/x", form)).status == 404
+
+
+async def test_others_make_and_change_no_machines(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann = await house.ann()
+        assert (await ann.get("/admin/machines")).status == 403
+        assert (await ann.post("/admin/machines", NEW)).status == 403
+        for machine in ("d", "x"):
+            assert (await ann.post(f"/admin/machines/{machine}", NEW)).status == 403
+        foreign = await (await root(house)).post(
+            "/admin/machines", NEW, sec_fetch_site="cross-site"
+        )
+        assert foreign.status == 403
+        assert len(await house.bench.machines.list()) == 2

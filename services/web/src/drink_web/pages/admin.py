@@ -1,18 +1,15 @@
-"""What administrators do: see what needs a hand, decide unknown drops, change slots."""
+"""What administrators do: see what needs a hand, decide unknown drops, give credits back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.responses import Response
 
 from drink.v1 import drop_service_pb2 as drops
-from drink.v1 import machine_service_pb2 as machines
 from drink_web import views
 from drink_web.errors import CallError, PageError
 from drink_web.pages import alarms
 from drink_web.pages.facts import told
-from drink_web.pages.items import list_items
 from drink_web.visit import Visit
 
 UNKNOWN_MAX = 50
@@ -168,63 +165,3 @@ async def refund(visit: Visit) -> Response:
         # Somebody else was first: the page shows what was given back.
         return await _drop_page(visit, 409, problem=visit.texts(error.reason))
     return visit.redirect(f"/admin/{request.name}")
-
-
-async def show_slot(visit: Visit) -> Response:
-    """GET /admin/machines/{machine}/{slot}: what a slot sells."""
-    return await slot_page(visit, done=bool(visit.query.get("done")))
-
-
-async def slot_page(
-    visit: Visit, status: int = 200, *, done: bool = False, problem: str = "", request_id: str = ""
-) -> Response:
-    """The page of the slot in the path.
-
-    Args:
-        visit: The request.
-        status: HTTP status.
-        done: Whether a change is confirmed.
-        problem: What is wrong with a change.
-        request_id: Names the count that is repeated; empty for a new one.
-    """
-    await visit.require_admin()
-    view, tile = visit.slot_view(is_current=True)
-    return visit.page(
-        "admin_slot.html",
-        status,
-        here="admin",
-        view=view,
-        tile=tile,
-        items=await list_items(visit),
-        done=done,
-        problem=problem,
-        name=request_id or f"web-{views.new_page()}",
-    )
-
-
-async def change_slot(visit: Visit) -> Response:
-    """POST /admin/machines/{machine}/{slot}: another item or price, in or out of service."""
-    form = await visit.form()
-    path = visit.request.path_params
-    request: Any = machines.UpdateSlotRequest(
-        name=f"machines/{path['machine']}/slots/{path['slot']}",
-        enabled=form.get("enabled") == "yes",
-    )
-    if "sold_item" in form:
-        request.sold_item = form["sold_item"]
-    if not request.sold_item:
-        item, price = form.get("item", "").strip(), form.get("price", "").strip()
-        if not views.is_item(item):
-            return await slot_page(visit, 422, problem=visit.texts("problem_item"))
-        if not views.is_number(price, views.PRICE_MAX):
-            return await slot_page(visit, 422, problem=visit.texts("problem_price"))
-        request.item, request.price = item, int(price)
-    try:
-        await visit.call(visit.site.api.machines.UpdateSlot, request)
-    except CallError as error:
-        if error.reason == "SLOT_SELLS_ITEM":
-            return await slot_page(visit, 409, problem=visit.texts("SLOT_SELLS_ITEM"))
-        if request.sold_item and error.reason in ("ITEM_NOT_FOUND", "FIELD_INVALID"):
-            return await slot_page(visit, 422, problem=visit.texts("ITEM_NOT_FOUND"))
-        raise
-    return visit.redirect(f"/admin/machines/{path['machine']}/{path['slot']}?done=1")

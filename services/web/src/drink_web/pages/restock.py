@@ -8,7 +8,7 @@ from starlette.responses import Response
 from drink.v1 import machine_service_pb2 as pb
 from drink_web import views
 from drink_web.errors import CallError, PageError
-from drink_web.pages.admin import slot_page
+from drink_web.pages.slots import slot_page
 from drink_web.visit import Visit
 
 PUT = "put-"
