@@ -26,8 +26,8 @@ LOG_MAX = 200_000
 
 DATABASE_MAX = 10_000_000
 """Bytes by which it may let the database grow: 200 records of each kind with their indexes and
-events (2 MB), and the write-ahead log, which is 4 MB before it is used again, or a little more while
-somebody reads. Without limits it would be 800 MB."""
+events (2 MB), and the write-ahead log, which is 4 MB before it is used again, or a little more
+while somebody reads. Without limits it would be 800 MB."""
 
 Message = pb.ConnectRequest
 EVIDENCE = pb.Evidence(
