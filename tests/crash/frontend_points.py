@@ -33,6 +33,7 @@ from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.sqlite_engine import SqliteConnection
+from drink_frontend.storage.statistics import StatisticsTable
 from drink_frontend.storage.stock import StockTable
 from tests.crash.kill_switch import KillSwitch, replace
 from tests.crash.sqlite_disk import SqliteDisk
@@ -91,6 +92,8 @@ class _Commits:
         self._note(MachineTable, "update_slot", lambda *_, **__: "status")
         self._note(RefundTable, "add", lambda *_, **__: "refunded")
         self._note(StockTable, "adjust", lambda *_, **__: "stock")
+        self._note(StatisticsTable, "clear", lambda *_: "cleared")
+        self._note(StatisticsTable, "add", lambda _, rows: "counted" if rows else "")
         self._note(AuditTable, "add", lambda _, record: RECORDED.get(record.kind, ""))
         self._note(LedgerTable, "add", lambda _, transfer: _moved_credits(transfer))
         self._wrap_connection()

@@ -83,9 +83,11 @@ FRONTEND_OTHER = (
     *commit("credits"),
     *around("reply-credits"),
     *around("reply-session"),
+    *commit("counted"),
+    *commit("cleared"),
     *CHECKPOINT,
 )
-"""All other steps of the frontend with drops, credits and links."""
+"""All other steps of the frontend with drops, credits, links and statistics."""
 
 AGENT_BUYING: dict[str, Outcome] = {
     # The journal knows nothing of the drop, so the agent proves that it was not received.
