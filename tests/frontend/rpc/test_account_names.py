@@ -6,7 +6,11 @@ import pytest
 
 from drink.v1 import account_service_pb2 as pb
 from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import item_service_pb2 as items
+from drink.v1 import machine_service_pb2 as machines
 from tests.frontend.rpc.test_drop_service import order
+from tests.frontend.rpc.test_item_pictures import chunks, send
+from tests.support.pictures import png
 from tests.support.rpc_frontend import ANN, ROOT, Frontend
 
 Metadata = tuple[tuple[str, str], ...]
@@ -54,6 +58,28 @@ async def test_everything_shows_the_name_of_now(frontend: Frontend) -> None:
     assert tokens[0].name.startswith("accounts/Mallory/tokens/")
     records = drops.ListDropRecordsRequest(parent=bought.drop.name)
     assert (await frontend.call(records, ROOT)).records[0].actor == "Mallory"
+
+
+async def test_the_audit_log_keeps_who_changed_machines_and_items_by_id(
+    frontend: Frontend,
+) -> None:
+    for request in (
+        items.CreateItemRequest(name="items/7", display_name="Mate", price=1),
+        machines.CreateMachineRequest(name="machines/x", display_name="X"),
+        machines.UpdateMachineRequest(name="machines/x", location="cellar"),
+        machines.CreateSlotRequest(name="machines/x/slots/1", item="Tea", price=1, available=1),
+        machines.UpdateSlotRequest(name="machines/x/slots/1", price=2),
+        machines.AdjustStockRequest(request_id="a", name="machines/x/slots/1", change=-1),
+        machines.DeleteSlotRequest(name="machines/x/slots/1"),
+        machines.IssueAgentTokenRequest(name="machines/x"),
+        machines.RevokeAgentTokenRequest(name="machines/x"),
+    ):
+        await frontend.call(request, ROOT)
+    await send(frontend, chunks(png(4, 3), name="items/7"))
+
+    await rename(frontend, "accounts/root", "boss")
+
+    assert "root" not in {record.actor for record in await frontend.bench.audit()}
 
 
 async def test_an_id_names_an_account_in_every_request(frontend: Frontend) -> None:

@@ -295,6 +295,12 @@ class TestMachines:
             ("CreateMachine", {"name": "machines/D", "display_name": "D"}, "FIELD_INVALID", "name"),
             ("CreateMachine", {"name": "machines/x"}, "FIELD_INVALID", "display_name"),
             ("UpdateMachine", {"name": "machines/none"}, "MACHINE_NOT_FOUND", ""),
+            (
+                "UpdateMachine",
+                {"name": "machines/d", "display_name": " "},
+                "FIELD_INVALID",
+                "display_name",
+            ),
             ("CreateSlot", {"name": "machines/d/slots/1", "item": "Tea"}, "ALREADY_EXISTS", ""),
             ("CreateSlot", {"name": "machines/d/slots/100", "item": "T"}, "FIELD_INVALID", "name"),
             ("CreateSlot", {"name": "machines/d/slots/9"}, "FIELD_INVALID", "item"),

@@ -1,5 +1,7 @@
 """Tokens and certificates: which caller may call which method."""
 
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 from ssl import DER_cert_to_PEM_cert
@@ -9,17 +11,13 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from drink.v1 import (
-    account_service_pb2,
-    alarm_service_pb2,
-    drop_service_pb2,
-    event_service_pb2,
-    item_service_pb2,
-    kiosk_service_pb2,
-    machine_link_service_pb2,
-    machine_service_pb2,
-    statistics_service_pb2,
-)
+import drink.v1
+from drink.v1 import account_service_pb2 as accounts
+from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import event_service_pb2 as events
+from drink.v1 import machine_service_pb2 as machines
+from drink.v1 import statistics_service_pb2 as statistics
+from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import CertificateInvalidError
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.rpc.authentication import (
@@ -29,37 +27,31 @@ from drink_frontend.rpc.authentication import (
     certified_machine,
     scopes_of,
 )
+from drink_frontend.rpc.server import SERVICES
 from drink_frontend.usecases.tokens import digest
-from tests.support.rpc_frontend import AGENT_D, ANN, LIMIT_S, Frontend, read_refusal, refused
+from tests.support.rpc_frontend import (
+    AGENT_D,
+    ANN,
+    BOB,
+    LIMIT_S,
+    ROOT,
+    Frontend,
+    read_refusal,
+    refused,
+)
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
-OPEN = {
-    "Login",
-    "ListItems",
-    "GetItem",
-    "GetItemPicture",
-    "RedeemPairingCode",
-    "ListMachines",
-    "GetMachine",
-    "WatchMachines",
-}
 
 DESCRIPTORS = [
     method
-    for module in (
-        account_service_pb2,
-        alarm_service_pb2,
-        drop_service_pb2,
-        event_service_pb2,
-        item_service_pb2,
-        kiosk_service_pb2,
-        machine_link_service_pb2,
-        machine_service_pb2,
-        statistics_service_pb2,
-    )
-    for service in module.DESCRIPTOR.services_by_name.values()
+    for module in pkgutil.iter_modules(drink.v1.__path__)
+    if module.name.endswith("_pb2")
+    for service in importlib.import_module(
+        f"drink.v1.{module.name}"
+    ).DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
+"""Every method of every service in the protos."""
 
 METHODS = [
     (
@@ -100,19 +92,6 @@ async def call(
     return await channel.unary_unary(method)(b"", metadata=metadata, timeout=LIMIT_S)
 
 
-@pytest.mark.parametrize(
-    ("service", "name", "streaming"), [row for row in METHODS if row[1] not in OPEN]
-)
-async def test_all_that_is_not_open_needs_a_token(
-    frontend: Frontend, service: str, name: str, streaming: bool
-) -> None:
-    for metadata in (None, (("authorization", "Bearer nobodys"),)):
-        refusal = await refused(
-            call(frontend, f"/{service}/{name}", streaming, metadata, has_rights=False)
-        )
-        assert refusal.status == ("UNAUTHENTICATED", "TOKEN_INVALID")
-
-
 async def test_a_users_token_is_no_agents_and_the_reverse(frontend: Frontend) -> None:
     connect, account = "MachineLinkService/Connect", "AccountService/GetAccount"
     refusal = await refused(call(frontend, f"/drink.v1.{connect}", True, ANN, has_rights=False))
@@ -122,7 +101,7 @@ async def test_a_users_token_is_no_agents_and_the_reverse(frontend: Frontend) ->
 
 
 async def test_open_methods_ignore_the_token(frontend: Frontend) -> None:
-    request = machine_service_pb2.ListMachinesRequest()
+    request = machines.ListMachinesRequest()
     for metadata in (None, (("authorization", "Bearer nobodys"),)):
         answer = await frontend.call(request, metadata)
         assert len(answer.machines) == 2
@@ -146,7 +125,7 @@ async def test_malformed_tokens_are_refused(frontend: Frontend, metadata: Any) -
 
 
 async def test_a_revoked_token_stops_with_the_next_call(frontend: Frontend) -> None:
-    request = account_service_pb2.GetAccountRequest()
+    request = accounts.GetAccountRequest()
     await frontend.call(request, ANN)
     await frontend.revoke("ann")
     refusal = await frontend.refused(request, ANN)
@@ -154,11 +133,11 @@ async def test_a_revoked_token_stops_with_the_next_call(frontend: Frontend) -> N
 
 
 async def test_a_drop_uses_the_cached_account_and_looks_its_token_up(frontend: Frontend) -> None:
-    async def schedule(request_id: str) -> drop_service_pb2.DropResponse:
-        request = drop_service_pb2.DropRequest(
+    async def schedule(request_id: str) -> drops.DropResponse:
+        request = drops.DropRequest(
             request_id=request_id, slot="machines/d/slots/1", delay=Duration(seconds=9)
         )
-        response: drop_service_pb2.DropResponse = await frontend.call(request, ANN)
+        response: drops.DropResponse = await frontend.call(request, ANN)
         return response
 
     await schedule("first")
@@ -201,22 +180,78 @@ def test_the_page_on_the_api_lists_what_limited_tokens_may_call() -> None:
     assert len(told) == len(METHODS)
 
 
-@pytest.mark.parametrize(
-    ("service", "name", "who"), [row[:3] for row in ROWS if row[2] in {"users", "administrators"}]
-)
-async def test_administrators_methods_are_those_that_the_page_on_the_api_says(
-    frontend: Frontend, service: str, name: str, who: str
+WHO = {f"/drink.v1.{service}/{name}": who for service, name, who, _ in ROWS}
+"""Who may call each method, as the page on the API says."""
+
+CALLERS: dict[str, tuple[Any, set[str]]] = {
+    "nobody": ((), {"anyone"}),
+    "somebody with an unknown token": ((("authorization", "Bearer nobodys"),), {"anyone"}),
+    "an agent": (AGENT_D, {"anyone", "agents"}),
+    "a member": (ANN, {"anyone", "users"}),
+    "an administrator": (ROOT, {"anyone", "users", "administrators"}),
+}
+"""What goes with the calls of each kind of caller, and whose methods it may call."""
+
+NO_RIGHTS = {"TOKEN_INVALID", "TOKEN_SCOPE", "ADMIN_REQUIRED", "NOT_OWNER"}
+
+
+def test_every_service_in_the_protos_is_served() -> None:
+    assert set(SERVICES) == {service for service, _, _ in METHODS}
+    assert set(WHO.values()) == {"anyone", "agents", "kiosks", "users", "administrators"}
+
+
+@pytest.mark.parametrize(("service", "name", "streaming"), METHODS)
+async def test_a_method_is_for_those_whom_the_page_on_the_api_names(
+    frontend: Frontend, service: str, name: str, streaming: bool
 ) -> None:
-    streaming = {method: streams for _, method, streams in METHODS}[name]
-    try:
-        # An empty request: the rights are checked before its fields.
-        method, has_rights = f"/drink.v1.{service}/{name}", who == "users"
-        await call(frontend, method, streaming, ANN, has_rights=has_rights)
-    except grpc.aio.AioRpcError as error:
-        refusal = read_refusal(error)
-        assert (refusal.reason == "ADMIN_REQUIRED") == (who == "administrators")
-    else:
-        assert who == "users"
+    method = f"/{service}/{name}"
+    for caller, (metadata, allowed) in CALLERS.items():
+        has_rights, reason = WHO[method] in allowed, ""
+        try:
+            # An empty request: the rights are checked before its fields.
+            await call(frontend, method, streaming, metadata, has_rights=has_rights)
+        except grpc.aio.AioRpcError as error:
+            reason = read_refusal(error).reason
+        if has_rights:
+            assert reason not in NO_RIGHTS, caller
+        elif (caller, WHO[method]) == ("a member", "administrators"):
+            assert reason == "ADMIN_REQUIRED"
+        else:
+            assert reason == "TOKEN_INVALID", caller
+
+
+def about(account: str, drop: str) -> list[Any]:
+    """Requests of members that name what may be another's."""
+    return [
+        accounts.GetAccountRequest(name=account),
+        accounts.ListEntriesRequest(parent=account),
+        accounts.ListTokensRequest(parent=account),
+        accounts.RevokeTokenRequest(name=f"{account}/tokens/0123456789abcdef"),
+        accounts.RevokeAllTokensRequest(parent=account),
+        accounts.ListCardsRequest(parent=account),
+        accounts.RemoveCardRequest(name=f"{account}/cards/0123456789abcdef"),
+        drops.ListDropsRequest(parent=account),
+        drops.GetDropRequest(name=drop),
+        drops.CancelDropRequest(name=drop),
+        drops.ReportDropRequest(name=drop, seen=drops.ReportDropRequest.SEEN_FELL),
+        drops.RefundDropRequest(request_id="r", name=drop, reason="warm"),
+        drops.WatchDropRequest(name=drop),
+        events.ListEventsRequest(account=account),
+        events.WatchEventsRequest(account=account),
+        statistics.GetAccountStatisticsRequest(account=account),
+        statistics.ListStatisticsRequest(account=account),
+    ]
+
+
+async def test_what_is_anothers_is_refused_as_what_is_not_there(frontend: Frontend) -> None:
+    await frontend.bench.reach(Reach.READY)
+    order = drops.DropRequest(request_id="b", slot="machines/d/slots/1", no_wait=True)
+    bought = (await frontend.call(order, BOB)).drop.name
+    absent = about("accounts/nobody", f"drops/{'Z' * 26}")
+    for pair in zip(about("accounts/bob", bought), absent, strict=True):
+        calls = [frontend.call(request, ANN) for request in pair]
+        answers = [await refused(each.read() if hasattr(each, "read") else each) for each in calls]
+        assert answers[0] == answers[1], pair[0]
 
 
 def test_an_unlisted_method_is_for_users() -> None:

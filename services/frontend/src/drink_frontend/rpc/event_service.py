@@ -76,7 +76,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         selection = _selection(request)
         limit = min(page_limit(request.page_size), EVENTS_MAX)
         before = parse_cursor(request.page_token, "page_token")
-        async with self._pages.turn(account.name, LISTED_BATCHES_MAX):
+        async with self._pages.turn(account.id, LISTED_BATCHES_MAX):
             page = await self._events.list(account, selection, before, limit=limit)
             messages = self._pages.fit(page.events, self._message)
             older = cursor_text(page.older) if page.older else ""

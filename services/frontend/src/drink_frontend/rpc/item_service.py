@@ -106,7 +106,7 @@ class ItemService(item_service_pb2_grpc.ItemServiceServicer):
         self, requests: AsyncIterator[pb.SetItemPictureRequest], _context: Context
     ) -> pb.SetItemPictureResponse:
         """Gives an item another picture."""
-        actor = administrator("change pictures").name
+        actor = administrator("change pictures").id
         if self._uploads >= UPLOADS_MAX:
             raise RateLimitedError("too many pictures are under way")
         self._uploads += 1

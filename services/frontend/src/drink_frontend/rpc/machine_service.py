@@ -107,9 +107,8 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         """Creates a machine without slots."""
         actor = administrator("make machines").id
         name = parse_machine(request.name, "name")
-        if not request.display_name.strip():
-            raise FieldInvalidError("display_name", "must not be empty")
-        machine = await self._machines.create(actor, name, request.display_name, request.location)
+        display_name = _named(request.display_name)
+        machine = await self._machines.create(actor, name, display_name, request.location)
         return pb.CreateMachineResponse(machine=machine_message(machine))
 
     async def UpdateMachine(
@@ -120,7 +119,9 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         machine = await self._machines.change(
             actor,
             parse_machine(request.name, "name"),
-            display_name=request.display_name if request.HasField("display_name") else None,
+            display_name=(
+                _named(request.display_name) if request.HasField("display_name") else None
+            ),
             location=request.location if request.HasField("location") else None,
             enabled=request.enabled if request.HasField("enabled") else None,
         )
@@ -189,9 +190,16 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
         self, request: pb.RevokeAgentTokenRequest, _context: Context
     ) -> pb.RevokeAgentTokenResponse:
         """Takes the token of a machine's agent away; the link with it ends."""
-        actor = administrator("revoke tokens of agents").name
+        actor = administrator("revoke tokens of agents").id
         machine = await self._machines.revoke_token(actor, parse_machine(request.name, "name"))
         return pb.RevokeAgentTokenResponse(machine=machine_message(machine))
+
+
+def _named(display_name: str) -> str:
+    """The name of a machine for people, which is not empty."""
+    if not display_name.strip():
+        raise FieldInvalidError("display_name", "must not be empty")
+    return display_name
 
 
 def _sold_item(name: str) -> int:

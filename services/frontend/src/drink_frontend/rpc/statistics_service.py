@@ -77,7 +77,7 @@ class StatisticsService(statistics_service_pb2_grpc.StatisticsServiceServicer):
     ) -> pb.GetAccountStatisticsResponse:
         """What an account got this week, month and year and ever."""
         account = caller()
-        wanted = parse_account(request.account, "account") if request.account else account.name
+        wanted = parse_account(request.account, "account") if request.account else account.id
         async with self._pages.turn(account.id, 1):
             found = await self._statistics.summary(account, wanted)
         return pb.GetAccountStatisticsResponse(

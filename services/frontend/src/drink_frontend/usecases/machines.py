@@ -323,9 +323,7 @@ class Machines:
             terms = _terms(slot)
             facts = {"slot": number, "from": terms, "to": {"on_hand": 0}, "deleted": True}
             tx.audit.add(
-                AuditRecord(
-                    AuditKind.STOCK_CHANGED, now_ms, actor.name, machine=machine, facts=facts
-                )
+                AuditRecord(AuditKind.STOCK_CHANGED, now_ms, actor.id, machine=machine, facts=facts)
             )
 
         await self._storage.write(remove)
