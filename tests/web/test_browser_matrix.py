@@ -26,6 +26,8 @@ MEMBERS = (
     "/machines/d/1",
     "/history",
     "/history/credits",
+    "/statistics",
+    "/statistics?time=ever&ranking=year",
     "/account",
     "/account/devices",
     "/nothing",
@@ -40,8 +42,11 @@ OPERATORS = (
     "/admin/machines",
     "/admin/machines/d",
     "/admin/machines/d/1",
+    "/admin/statistics",
+    "/admin/statistics?month=2020-02",
     "/admin/users",
     "/admin/users/alice",
+    "/statistics?account=alice",
 )
 
 

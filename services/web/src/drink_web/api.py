@@ -18,6 +18,7 @@ from drink.v1 import (
     item_service_pb2_grpc,
     kiosk_service_pb2_grpc,
     machine_service_pb2_grpc,
+    statistics_service_pb2_grpc,
 )
 from drink_web.errors import CallError
 from drink_web.settings import ConfigError, FrontendSettings, is_loopback
@@ -35,6 +36,7 @@ SERVICE_CONFIG = {
                 {"service": "drink.v1.MachineService"},
                 {"service": "drink.v1.AccountService"},
                 {"service": "drink.v1.AlarmService"},
+                {"service": "drink.v1.StatisticsService"},
                 {"service": "drink.v1.KioskService"},
             ],
             "retryPolicy": {
@@ -82,6 +84,7 @@ class Api:
         self.items: Any = item_service_pb2_grpc.ItemServiceStub(self._channel)
         self.kiosks: Any = kiosk_service_pb2_grpc.KioskServiceStub(self._channel)
         self.machines: Any = machine_service_pb2_grpc.MachineServiceStub(self._channel)
+        self.statistics: Any = statistics_service_pb2_grpc.StatisticsServiceStub(self._channel)
 
     async def close(self) -> None:
         """Ends all calls."""

@@ -40,6 +40,7 @@ from drink_web.pages import (
     pictures,
     restock,
     slots,
+    statistics,
     users,
 )
 from drink_web.pages.home import Home
@@ -99,7 +100,10 @@ def make_app(site: Site) -> ASGIApp:
             *rest_routes(site),
             *(
                 Route(path, _endpoint(site, handler, needs_login=needs_login), methods=[method])
-                for needs_login, routes in ((False, _open_routes()), (True, _member_routes()))
+                for needs_login, routes in (
+                    (False, _open_routes()),
+                    (True, (*_member_routes(), *_admin_routes())),
+                )
                 for method, path, handler in routes
             ),
         ],
@@ -143,12 +147,20 @@ def _member_routes() -> Sequence[tuple[str, str, Handler]]:
         ("GET", "/history", history.show_drops),
         ("GET", "/history/credits", history.show_credits),
         ("GET", "/history.csv", history.export_drops),
+        ("GET", "/statistics", statistics.show),
+        ("POST", "/statistics/ranking", statistics.change_ranked),
         ("GET", "/account", account.show),
         ("POST", "/account/send", account.send),
         ("POST", "/account/password", account.change_password),
         ("POST", "/account/language", account.change_language),
         ("GET", "/account/devices", devices.show),
         ("POST", "/account/devices", devices.change),
+    )
+
+
+def _admin_routes() -> Sequence[tuple[str, str, Handler]]:
+    """Method, path and handler of every page of administrators; the frontend refuses others."""
+    return (
         ("GET", "/admin", admin.show_today),
         ("GET", "/admin/alarms", alarms.show),
         ("POST", "/admin/alarms/{alarm}", alarms.change),
@@ -177,6 +189,7 @@ def _member_routes() -> Sequence[tuple[str, str, Handler]]:
         ("POST", "/admin/machines/{machine}/{slot}", slots.change),
         ("POST", "/admin/machines/{machine}/{slot}/remove", slots.remove),
         ("POST", "/admin/machines/{machine}/{slot}/count", restock.count),
+        ("GET", "/admin/statistics", statistics.show_month),
         ("GET", "/admin/users", users.show_users),
         ("POST", "/admin/users", users.make),
         ("GET", "/admin/users/{user}", users.show_user),
