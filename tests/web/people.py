@@ -21,11 +21,25 @@ LIMIT_MS = 30_000
 
 @contextmanager
 def person(
-    browser: Browser, house: LocalSystem, user: UserPlan | None = ALICE, **how: Any
+    browser: Browser,
+    house: LocalSystem,
+    user: UserPlan | None = ALICE,
+    *,
+    origin: str = "",
+    **how: Any,
 ) -> Iterator[Page]:
-    """Somebody at the page, logged in; it must not leave its origin or go wrong meanwhile."""
-    with context_of(browser, house.origin, **how) as context:
-        watched = Watched(context, house.origin)
+    """Somebody at the page, logged in; it must not leave its origin or go wrong meanwhile.
+
+    Args:
+        browser: The browser.
+        house: The system.
+        user: Who logs in; None for a visitor.
+        origin: Where the page is asked for; the system's own if empty.
+        how: As for `context_of`.
+    """
+    origin = origin or house.origin
+    with context_of(browser, origin, **how) as context:
+        watched = Watched(context, origin)
         page = context.new_page()
         try:
             if user is not None:

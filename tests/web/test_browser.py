@@ -1,12 +1,14 @@
 """The page in a real browser, against real services and emulated boards."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from scripts.local_system import LocalSystem
+from scripts.proxy import FaultProxy
 from tests.web.browser import context_of, is_too_wide, needs_browser, violations
 from tests.web.conftest import ADMIN, BOB
 from tests.web.people import (
@@ -22,6 +24,9 @@ from tests.web.people import (
 from tests.web.test_images import SVG, file
 
 pytestmark = needs_browser
+
+CONNECTIONS_MAX = 6
+"""Connections that Chromium keeps to one server."""
 
 
 def test_a_can_is_dropped_and_watched_to_its_fall(browser: Browser, house: LocalSystem) -> None:
@@ -222,6 +227,35 @@ def test_a_browser_that_was_offline_catches_up(browser: Browser, house: LocalSys
         expect(page.locator("html[data-offline]")).to_be_attached()
         page.context.set_offline(False)
         reaches(page, "dispensed")
+
+
+def test_a_laptop_that_slept_through_the_outcome_shows_it(
+    browser: Browser, house: LocalSystem
+) -> None:
+    """Nobody tells the browser that its connections died meanwhile."""
+    with (
+        FaultProxy(house.web_port) as proxy,
+        person(browser, house, origin=f"http://localhost:{proxy.port}") as page,
+        person(browser, house) as awake,
+    ):
+        page.clock.install()
+        press_later(page, 10)
+        reaches(page, "scheduled")
+        lifecycle = page.context.new_cdp_session(page)
+        lifecycle.send("Page.setWebLifecycleState", {"state": "frozen"})
+        proxy.stall()
+        awake.goto(page.url.removeprefix(f"http://localhost:{proxy.port}"))
+        reaches(awake, "dispensed")
+        lifecycle.send("Page.setWebLifecycleState", {"state": "active"})
+        page.clock.fast_forward("10:00")
+        # A new request may take any of the connections that are dead; each is given up in turn.
+        for _ in range(2 * CONNECTIONS_MAX):
+            with suppress(AssertionError):
+                expect(page.locator("#drop.dispensed")).to_be_visible(timeout=1_500)
+                break
+            page.clock.fast_forward("00:20")
+        reaches(page, "dispensed")
+        expect(page.locator("html[data-offline]")).to_have_count(0)
 
 
 def test_an_administrator_decides_what_nobody_knows(browser: Browser, house: LocalSystem) -> None:

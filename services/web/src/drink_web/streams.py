@@ -13,8 +13,12 @@ from starlette.types import Receive, Scope, Send
 
 from drink_web.settings import StreamSettings
 
-HEARTBEAT = ":\n\n"
-"""A comment: it shows proxies and this process whether the browser is still there."""
+HEARTBEAT = "event: beat\ndata:\n\n"
+"""Shows proxies and this process whether the browser is still there, and the browser whether the
+stream is."""
+
+SILENT_HEARTBEATS = 3
+"""Heartbeats without a message after which a browser opens the stream again."""
 
 
 DRAWING_SHARE = 0.05

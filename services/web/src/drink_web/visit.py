@@ -21,7 +21,7 @@ from drink_web.errors import CallError, PageError
 from drink_web.forms import read_form, read_upload
 from drink_web.house import House
 from drink_web.settings import Settings
-from drink_web.streams import StreamResponse, Streams
+from drink_web.streams import SILENT_HEARTBEATS, StreamResponse, Streams
 from drink_web.texts import TEXTS, Texts, preferred
 
 
@@ -195,7 +195,12 @@ class Visit:
 
     def page(self, template: str, status: int = 200, **facts: Any) -> Response:
         """A response with a whole page."""
-        shared = {"here": "", "refresh_s": 0, "current": self.site.house.is_current}
+        shared = {
+            "here": "",
+            "refresh_s": 0,
+            "current": self.site.house.is_current,
+            "silent_ms": int(self.site.settings.streams.heartbeat_s * SILENT_HEARTBEATS * 1_000),
+        }
         html = self.render(template, **shared | facts)
         response = HTMLResponse(html, status, headers={"vary": "Accept-Language, Cookie"})
         return self._with_login(response)

@@ -67,6 +67,22 @@ function follow() {
 }
 setInterval(follow, 3000);
 
+// A stream that misses its signs of life is dead, though nobody told the browser: the computer slept, or
+// a router forgot the connection. Given up here, htmx opens it again, and it begins with what is so now.
+const silentMs = Number(document.body.dataset.silentMs);
+const heard = new Map();
+function hear(event) {
+  heard.set(event.target, { connection: event.detail.connection, at: Date.now() });
+}
+setInterval(() => {
+  for (const each of heard.values()) {
+    if (document.hidden || Date.now() - each.at < silentMs) continue;
+    each.at = Date.now();
+    connected(false);
+    each.connection.reader?.cancel();
+  }
+}, 1000);
+
 document.addEventListener("htmx:sse:error", (event) => {
   // The login has ended: the page itself leads to a new one.
   if (event.detail?.status === 401) location.reload();
@@ -74,14 +90,17 @@ document.addEventListener("htmx:sse:error", (event) => {
 });
 document.addEventListener("htmx:sse:after:connection", (event) => {
   followed.add(event.target);
+  hear(event);
   connected(true);
 });
 document.addEventListener("htmx:sse:close", (event) => {
+  heard.delete(event.target);
   if (event.detail.reason !== "message") followed.delete(event.target);
 });
 // What the page shows is no longer kept where it was.
 document.addEventListener("reload", () => location.reload());
-document.addEventListener("htmx:sse:after:message", () => {
+document.addEventListener("htmx:sse:after:message", (event) => {
+  hear(event);
   showTimes();
   countDown();
   narrow();
