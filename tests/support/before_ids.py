@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.transaction import Transaction
 
 USERS = ("ann", "Ann", "bob", "root")
 """Two of them differ only in case, as release 0.1.0 could create them."""
@@ -145,6 +147,24 @@ async def check(settings: StorageSettings, execute: Callable[[str], list[Any]]) 
         execute("UPDATE drops SET account = account")
     with pytest.raises(Exception, match="stock_movements_never_change"):
         execute("UPDATE stock_movements SET actor = 'eve'")
+
+
+async def check_display_names(settings: StorageSettings) -> None:
+    """Checks that nobody has a display name after the migration, and all can get one."""
+    async with Database.open(settings) as storage:
+        users = await storage.read(lambda tx: tx.accounts.list_users())
+        assert [(each.name, each.display_name) for each in users] == [
+            (name, None) for name in sorted(USERS)
+        ]
+        for each in users:
+            await storage.write(partial(_call_by, account_id=each.id, display_name=each.name * 2))
+        after = await storage.read(lambda tx: tx.accounts.list_users())
+        assert [each.display_name for each in after] == [each.name * 2 for each in users]
+        assert await storage.verify() == []
+
+
+def _call_by(tx: Transaction, account_id: str, display_name: str) -> None:
+    tx.accounts.update(account_id, display_name=display_name)
 
 
 BEFORE = "0015"

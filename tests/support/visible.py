@@ -26,6 +26,7 @@ VISIBLE: Mapping[str, frozenset[str]] = {
             "debits_posted",
             "credits_posted",
             "credit_limit",
+            "display_name",
         }
     ),
     "machines": frozenset(

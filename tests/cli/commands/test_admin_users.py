@@ -56,6 +56,29 @@ def test_a_closed_user_is_out_at_once_and_can_come_back(administrator: Drink) ->
     administrator.login(UserPlan("frank", "frank-two", 0), "--profile", "frank")
 
 
+def test_a_user_is_called_by_a_display_name(administrator: Drink) -> None:
+    made = administrator(
+        "admin", "user", "add", "ivan", "--password", "--display-name", "Ivan I.", typed="i-1\n"
+    )
+    administrator.login(UserPlan("ivan", "i-1", 0), "--profile", "ivan")
+
+    said = administrator("--profile", "ivan", "whoami").output
+    changed = administrator("admin", "user", "change", "ivan", "--display-name", "Ivan J.")
+    listed = administrator("--json", "admin", "user", "list", "ivan").output
+    table = administrator("admin", "user", "list", "ivan").output
+    refused = administrator("admin", "user", "change", "ivan", "--display-name", "a\x1b[2J")
+    removed = administrator("admin", "user", "change", "ivan", "--display-name", "")
+
+    assert made.output == "ivan can spend 0 credits; called Ivan I.\n"
+    assert said.startswith("Ivan I. (ivan), member, at ")
+    assert changed.output == "ivan can spend 0 credits; called Ivan J.\n"
+    assert [each["display_name"] for each in json.loads(listed)] == ["Ivan J."]
+    assert "CALLED" in table
+    assert "Ivan J." in table
+    assert (refused.exit_code, "display_name" in refused.stderr) == (Exit.USAGE, True)
+    assert removed.output == "ivan can spend 0 credits\n"
+
+
 def test_the_last_administrator_stays_one(administrator: Drink) -> None:
     assert administrator("admin", "user", "change", "admin", "--no-admin").exit_code == Exit.REFUSED
 

@@ -80,6 +80,30 @@ async def test_update_changes_only_what_is_given(storage: Database) -> None:
     assert (zoe.admin, zoe.closed, zoe.password_hash) == (False, True, "new")
 
 
+async def test_a_display_name_is_set_kept_and_removed(storage: Database) -> None:
+    def shown(tx: Transaction) -> str | None:
+        zoe = tx.accounts.get(ZOE)
+        assert zoe is not None
+        return zoe.display_name
+
+    await storage.write(
+        lambda tx: tx.accounts.add(
+            ZOE, AccountKind.USER, NOW, name="zoe", display_name="Zo\u00e9 Z."
+        )
+    )
+    assert await storage.read(shown) == "Zo\u00e9 Z."
+    for given, expected in ((None, "Zo\u00e9 Z."), ("Zoe", "Zoe"), ("", None), (None, None)):
+        await storage.write(partial(_call_her, given=given))
+        assert await storage.read(shown) == expected
+    await storage.write(partial(_call_her, given="Zoe"))
+    await storage.write(lambda tx: tx.accounts.erase(ZOE))
+    assert await storage.read(shown) is None
+
+
+def _call_her(tx: Transaction, *, given: str | None) -> None:
+    tx.accounts.update(ZOE, display_name=given, admin=False)
+
+
 async def test_updating_nobody_is_a_mistake(storage: Database) -> None:
     with pytest.raises(AssertionError):
         await storage.write(lambda tx: tx.accounts.update(id_of("nobody"), admin=True))

@@ -93,7 +93,10 @@ async def one_of_each(watched: Watched) -> None:
     await step(bench.transfers.send(ann, "r3", "bob", 5))
     await step(bench.accounts.change(ROOT, "bob", credit_limit=7))
     await step(bench.accounts.change(ROOT, "bob", closed=True))
-    await step(bench.accounts.create(ROOT, "carol"))
+    await step(bench.accounts.create(ROOT, "carol", display_name="Carol C."))
+    await step(bench.accounts.change(ROOT, "carol", display_name="Carol D."))
+    await step(bench.accounts.change(ROOT, "carol", display_name=""))
+    await step(bench.accounts.change(ROOT, "carol", display_name="Carol E."))
     await step(bench.accounts.change(ROOT, "carol", new_name="caroline"))
     await step(bench.accounts.change(ROOT, "caroline", closed=True))
     await step(bench.accounts.erase(ROOT, "caroline"))
@@ -165,6 +168,7 @@ async def _random_step(watched: Watched, rng: random.Random) -> Awaitable[object
             user, watched.number(), "bob" if user.name == "ann" else "ann", rng.randrange(99)
         ),
         lambda: bench.accounts.change(ROOT, user.name, credit_limit=rng.randrange(99)),
+        lambda: bench.accounts.change(ROOT, user.name, display_name=rng.choice(["", "A", "B"])),
         lambda: bench.change_slot(machine, 1, available=rng.randrange(5)),
         lambda: bench.change_slot(machine, 1, price=rng.randrange(60), enabled=True),
         lambda: bench.machines.change(ROOT, machine, enabled=rng.random() < 0.8),

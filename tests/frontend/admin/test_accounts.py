@@ -38,6 +38,17 @@ def test_a_user_is_renamed_and_erased(operator: Operator) -> None:
     assert operator.look(lambda drink: drink.accounts.named("anna")).id != account.id
 
 
+def test_a_user_is_called_by_a_display_name(operator: Operator) -> None:
+    operator.admin("user", "add", "alice", "--display-name", "Alice A.")
+    assert operator.admin("user", "list").splitlines()[1].endswith("  Alice A.")
+    operator.admin("user", "change", "alice", "--display-name", "Alice B.")
+    operator.admin("user", "change", "alice", "--credit-limit", "5")
+    assert operator.admin("user", "list").splitlines()[1].endswith("  Alice B.")
+    assert "display_name" in operator.refused("user", "change", "alice", "--display-name", "a\x1b")
+    operator.admin("user", "change", "alice", "--display-name", "")
+    assert "Alice" not in operator.admin("user", "list")
+
+
 def test_cards_are_added_listed_and_removed(operator: Operator, tmp_path: Path) -> None:
     number = "04a2b3c4d5e6f708"
     operator.admin("user", "add", "alice")

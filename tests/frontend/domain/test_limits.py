@@ -16,6 +16,12 @@ def check_text(value: str) -> str:
     return limits.check_text(value, "why")
 
 
+def check_display_name(value: str) -> str:
+    shown = limits.check_display_name(f" {value}" if len(value) < 200 else value)
+    assert shown is not None
+    return shown
+
+
 UNSEEN = [
     *"\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e",
     *"\u2060\u2061\u2066\u2067\u2068\u2069\u206a\ufeff\ufff9\U000e0041\U0001d173\x1b\x85",
@@ -32,6 +38,7 @@ TAKEN: list[tuple[Check, list[str]]] = [
         ["Coke", "Dr. Pepper 0,5 l", "Ä", "x" * 64, "可樂", "كولا", "A\u0308", "☕"],
     ),
     (check_text, ["", "second floor", "x" * 200]),
+    (check_display_name, ["", "Ann of the lounge", "x" * 200]),
     (limits.check_password, ["x", "correct-horse", "päss", "x" * limits.PASSWORD_MAX]),
     (limits.check_password, ['"', '"a', 'a"', 'a"b', '"a"b"', '"a"b', "\U0001f964" * 100]),
 ]
@@ -42,6 +49,7 @@ REFUSED: list[tuple[Check, list[str]]] = [
     (limits.check_request_id, ["", "a b", "a/b", "é", "a\n", "a" * 65]),
     (limits.check_item, ["", " Coke", "Coke ", "Co\tke", 'a"b', "a\x7f", "a\x85b", "x" * 65]),
     (check_text, ["a\nb", "a\x00", "a\x9f", "x" * 201]),
+    (check_display_name, ["a\nb", "a\x00", "a\x9f", "x" * 201, "\n", *UNSEEN]),
     (limits.check_item, [f"Co{unseen}ke" for unseen in UNSEEN]),
     (limits.check_item, [f"{unseen}Coke" for unseen in UNSEEN]),
     (check_text, [f"the {unseen}lounge" for unseen in UNSEEN]),

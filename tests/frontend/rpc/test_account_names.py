@@ -9,6 +9,8 @@ from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import item_service_pb2 as items
 from drink.v1 import machine_service_pb2 as machines
 from tests.frontend.rpc.test_drop_service import order
+from tests.frontend.rpc.test_event_service import KIND, watching
+from tests.frontend.rpc.test_event_service import events as told
 from tests.frontend.rpc.test_item_pictures import chunks, send
 from tests.support.pictures import png
 from tests.support.rpc_frontend import ANN, ROOT, Frontend
@@ -82,6 +84,42 @@ async def test_the_audit_log_keeps_who_changed_machines_and_items_by_id(
     assert "root" not in {record.actor for record in await frontend.bench.audit()}
 
 
+async def test_a_display_name_is_shown_wherever_the_account_is(frontend: Frontend) -> None:
+    make = pb.CreateAccountRequest(name="accounts/eve", password="right", display_name="Evelyn")
+    assert (await frontend.call(make, ROOT)).account.display_name == "Evelyn"
+    change = pb.UpdateAccountRequest(name="accounts/eve", display_name="Evelyn E.")
+    account = (await frontend.call(change, ROOT)).account
+    assert (account.name, account.display_name) == ("accounts/eve", "Evelyn E.")
+    credentials = pb.PasswordCredentials(account="accounts/eve", password="right")
+    login = await frontend.call(pb.LoginRequest(password=credentials))
+    metadata = (("authorization", f"Bearer {login.token}"),)
+    assert login.account == account
+    assert (await frontend.call(pb.GetAccountRequest(), metadata)).account == account
+    assert account in (await frontend.call(pb.ListAccountsRequest(), ROOT)).accounts
+    other = pb.UpdateAccountRequest(name="accounts/eve", admin=False)
+    assert (await frontend.call(other, ROOT)).account == account
+    none = pb.UpdateAccountRequest(name="accounts/eve", display_name="")
+    assert not (await frontend.call(none, ROOT)).account.display_name
+
+
+async def test_an_event_shows_the_display_name_of_now(frontend: Frontend) -> None:
+    watch, _ = await watching(frontend, ROOT)
+    for shown in ("Ann A.", "Ann B."):
+        change = pb.UpdateAccountRequest(name="accounts/ann", display_name=shown)
+        account = (await frontend.call(change, ROOT)).account
+        (event,) = await told(watch, 1)
+        assert (event.kind, event.actor) == (KIND.KIND_ACCOUNT, "root")
+        assert event.account == account
+
+
+async def test_only_administrators_give_display_names(frontend: Frontend) -> None:
+    for name in ("accounts/ann", "accounts/nobody"):
+        change = pb.UpdateAccountRequest(name=name, display_name="Ann")
+        refusal = await frontend.refused(change, ANN)
+        assert refusal.status == ("PERMISSION_DENIED", "ADMIN_REQUIRED")
+    assert not (await frontend.call(pb.GetAccountRequest(), ANN)).account.display_name
+
+
 async def test_an_id_names_an_account_in_every_request(frontend: Frontend) -> None:
     account, metadata = await eve(frontend)
     reference = f"accounts/{account.id}"
@@ -148,6 +186,9 @@ async def test_an_erased_account_shows_its_id_and_frees_its_name(frontend: Front
         (pb.UpdateAccountRequest(name="accounts/ann", new_name="a\0"), "new_name"),
         (pb.UpdateAccountRequest(name="accounts/ann", new_name="accounts/x"), "new_name"),
         (pb.UpdateAccountRequest(name="accounts/ann", new_name="~0123456789"), "new_name"),
+        (pb.UpdateAccountRequest(name="accounts/ann", display_name="x" * 201), "display_name"),
+        (pb.UpdateAccountRequest(name="accounts/ann", display_name="a\x1b[2J"), "display_name"),
+        (pb.CreateAccountRequest(name="accounts/eve", display_name="a\0"), "display_name"),
         (pb.CreateAccountRequest(name="accounts/~0123456789"), "account"),
         (pb.EraseAccountRequest(), "name"),
         (pb.EraseAccountRequest(name="accounts/~012345678"), "name"),

@@ -17,7 +17,7 @@ from drink_frontend.storage.event_codec import HIDDEN, STATES, accounts_of, deco
 from tests.support.books import drop
 from tests.support.entities import make_machine
 
-ANN = Account("~ANN", "anna", AccountKind.USER, True, False, "secret", 5, -1, 2, 3)
+ANN = Account("~ANN", "anna", AccountKind.USER, True, False, "secret", 5, -1, 2, 3, "Annabel")
 ALARM = Alarm(AlarmKind.TWO_AGENTS, "machines/d", "d", 1, 2, 3, {"a": [1.5]})
 EVENTS = (
     Event(
@@ -44,6 +44,7 @@ def test_what_is_visible_comes_back_and_what_is_hidden_does_not() -> None:
     text = encode(EVENTS)
     assert "secret" not in text
     assert "anna" not in text
+    assert "Annabel" not in text
     found = decode(text)
     for event, written in zip(found, EVENTS, strict=True):
         hidden = HIDDEN.get(type(written.state), {})
@@ -74,9 +75,17 @@ def test_names_are_those_of_the_time_of_reading() -> None:
     assert (told.state.actor, told.state.account) == ("ann", "~ANN")  # type: ignore[union-attr]
     assert (paid.state.id, paid.state.name) == ("~ANN", "ann")  # type: ignore[union-attr]
     assert (raised.state.acknowledged_by, raised.state.closed_by) == ("eve", "operator:eve")  # type: ignore[union-attr]
+    called, other = (
+        named(found[2], {"~ANN": "ann"}, names) for names in ({"~ANN": "A."}, {"~": ""})
+    )
+    assert isinstance(called.state, Account)
+    assert isinstance(other.state, Account)
+    assert (called.state.name, called.state.display_name) == ("ann", "A.")
+    assert other.state.display_name is None
     erased = named(found[2], {})
     assert isinstance(erased.state, Account)
     assert erased.state.is_erased
+    assert erased.state.display_name is None
 
 
 def test_every_kind_has_a_class_and_hidden_fields_are_fields() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -121,6 +122,53 @@ async def test_what_is_no_name_is_refused(bench: Bench, name: str) -> None:
     assert (await bench.account("ann")).name == "ann"
 
 
+async def test_a_display_name_is_shown_and_changes_nothing_else(bench: Bench) -> None:
+    ann = await bench.account("ann")
+    bob = await bench.accounts.change(ROOT, "bob", display_name="Ann of the lounge")
+    called = await bench.accounts.change(ROOT, "ann", display_name="  Ann of the lounge ")
+    assert called == replace(ann, display_name="Ann of the lounge")
+    assert bob.display_name == called.display_name
+    assert await bench.accounts.change(ROOT, "ann", credit_limit=3) == replace(
+        called, credit_limit=3
+    )
+    for nothing in ("", "   "):
+        await bench.accounts.change(ROOT, "ann", display_name="Ann")
+        assert (await bench.accounts.change(ROOT, "ann", display_name=nothing)) == replace(
+            ann, credit_limit=3
+        )
+    with pytest.raises(AccountNotFoundError):
+        await bench.accounts.named("Ann of the lounge")
+    assert await bench.storage.verify() == []
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "a\nb", "a\0", "\x1b[2J", "\u202eann", "a\u200b"])
+async def test_what_is_no_display_name_is_refused(bench: Bench, name: str) -> None:
+    before = await bench.accounts.change(ROOT, "ann", display_name="Ann")
+    with pytest.raises(FieldInvalidError, match="display_name"):
+        await bench.accounts.change(ROOT, "ann", display_name=name, admin=True)
+    with pytest.raises(FieldInvalidError, match="display_name"):
+        await bench.accounts.create(ROOT, "eve", display_name=name)
+    assert await bench.account("ann") == before
+    with pytest.raises(AccountNotFoundError):
+        await bench.accounts.named("eve")
+
+
+async def test_records_say_that_a_display_name_was_set_and_not_which(bench: Bench) -> None:
+    await bench.accounts.create(ROOT, "eve", display_name="Evelyn")
+    await bench.accounts.change(ROOT, "eve", display_name="Evelyn E.")
+    await bench.accounts.change(ROOT, "eve", display_name="")
+    records = (await bench.audit(AuditKind.ACCOUNT_CHANGED))[-3:]
+    assert {each.actor for each in records} == {ROOT}
+    assert [each.facts["display_name"] for each in records] == ["set", "set", False]
+
+
+async def test_who_comes_back_has_only_the_display_name_that_is_given(bench: Bench) -> None:
+    for given, shown in (("", None), ("Ann B.", "Ann B.")):
+        await bench.accounts.change(ROOT, "ann", display_name="Ann A.", closed=True)
+        ann = await bench.accounts.create(ROOT, "ann", readmit=True, display_name=given)
+        assert ann.display_name == shown
+
+
 async def settled_and_closed(bench: Bench, eve: Account) -> None:
     root = await bench.account("root")
     posted = (await bench.accounts.balance(eve.id)).posted
@@ -132,7 +180,7 @@ async def test_an_erased_member_leaves_the_books_and_nothing_else(
     bench: Bench, eve: Account
 ) -> None:
     accounts = bench.accounts
-    await accounts.change(ROOT, "eve", ibutton="0" * 16)
+    await accounts.change(ROOT, "eve", ibutton="0" * 16, display_name="Evelyn E.")
     await accounts.cards.add(ROOT, "eve", CardKind.CHIP, "F" * 16)
     token, _ = await accounts.tokens.issue(eve)
     drop = await bench.dispatched("one", account=eve.id)
@@ -143,6 +191,7 @@ async def test_an_erased_member_leaves_the_books_and_nothing_else(
 
     assert (erased.id, erased.name, erased.closed) == (eve.id, eve.id, True)
     assert await accounts.erase(ROOT, eve.id) == erased
+    assert erased.display_name is None
     assert b"Eve" not in bench.path.read_bytes()
     shown = await bench.drop(drop.id)
     assert (shown.account, shown.buyer) == (eve.id, eve.id)

@@ -32,6 +32,23 @@ async def test_a_user_is_made_and_gets_credits_once(tmp_path: Path) -> None:
         assert "paid &lt;b&gt;cash&lt;/b&gt;" in (await eve.get("/history/credits")).text
 
 
+async def test_a_user_is_called_by_a_display_name(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin, ann = await root(house), await house.ann()
+        assert '<span class="user">ann</span>' in (await ann.get("/history")).text
+        form = {"do": "name", "title": " Ann <b>B.</b> "}
+        done = await admin.post("/admin/users/ann", form)
+        assert done.goal == "/admin/users/ann?done=changed"
+        shown = "Ann &lt;b&gt;B.&lt;/b&gt;"
+        assert f'name="title" value="{shown}"' in (await admin.get(done.goal)).text
+        assert shown in (await admin.get("/admin/users?q=ann")).text
+        for path in ("/", "/history", "/account", "/account/devices"):
+            assert f'<span class="user">{shown}</span>' in (await ann.get(path)).text, path
+        assert '<input type="hidden" name="user" value="ann"' in (await ann.get("/account")).text
+        await admin.post("/admin/users/ann", {"do": "name", "title": ""})
+        assert '<span class="user">ann</span>' in (await ann.get("/history")).text
+
+
 @pytest.mark.parametrize(
     ("form", "words"),
     [
@@ -57,6 +74,8 @@ async def test_a_wrong_user_is_not_made(tmp_path: Path, form: dict[str, str], wo
         ({"do": "credits", "amount": "1", "request_id": "r", "reason": "x" * 201}, "at most 200"),
         ({"do": "credits", "amount": "-300", "request_id": "r"}, "200"),
         ({"do": "password", "password": ""}, "1 to 128"),
+        ({"do": "name", "title": "x" * 201}, "at most 200"),
+        ({"do": "name", "title": "a\x1b[2J"}, "at most 200"),
         ({"do": "nothing"}, "wrong"),
         ({}, "wrong"),
     ],

@@ -67,6 +67,7 @@ class Account(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     CREDIT_LIMIT_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `accounts/{account}`, with the name with which it logs in, or
     with the id once that name was erased.
@@ -87,6 +88,10 @@ class Account(_message.Message):
     """Never changes, and is never given out again: `~` and 10 characters of
     [0-9A-Z]. Requests may write `accounts/{id}` for `accounts/{account}`.
     """
+    display_name: _builtins.str
+    """What to call its owner, for people; empty for none. Several accounts may
+    have the same, and nobody logs in with it.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made, or opened again after it was closed."""
@@ -103,10 +108,11 @@ class Account(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         credit_limit: _builtins.int = ...,
         id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "available_credits", b"available_credits", "closed", b"closed", "create_time", b"create_time", "credit_limit", b"credit_limit", "held_credits", b"held_credits", "id", b"id", "name", b"name", "posted_credits", b"posted_credits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admin", b"admin", "available_credits", b"available_credits", "closed", b"closed", "create_time", b"create_time", "credit_limit", b"credit_limit", "display_name", b"display_name", "held_credits", b"held_credits", "id", b"id", "name", b"name", "posted_credits", b"posted_credits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1000,6 +1006,7 @@ class CreateAccountRequest(_message.Message):
     IBUTTON_FIELD_NUMBER: _builtins.int
     ADMIN_FIELD_NUMBER: _builtins.int
     REOPEN_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Required. `accounts/{account}`: 1 to 32 characters of [A-Za-z0-9_.-], no
     other account's but for case.
@@ -1014,6 +1021,8 @@ class CreateAccountRequest(_message.Message):
     """Whether a closed account of that name is opened again instead. It keeps
     its books, and nothing of what it logged in with or was allowed before.
     """
+    display_name: _builtins.str
+    """What to call its owner, at most 200 characters; empty for none."""
     def __init__(
         self,
         *,
@@ -1022,10 +1031,11 @@ class CreateAccountRequest(_message.Message):
         ibutton: _builtins.str | None = ...,
         admin: _builtins.bool = ...,
         reopen: _builtins.bool = ...,
+        display_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_ibutton", b"_ibutton", "_password", b"_password", "ibutton", b"ibutton", "password", b"password"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ibutton", b"_ibutton", "_password", b"_password", "admin", b"admin", "ibutton", b"ibutton", "name", b"name", "password", b"password", "reopen", b"reopen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ibutton", b"_ibutton", "_password", b"_password", "admin", b"admin", "display_name", b"display_name", "ibutton", b"ibutton", "name", b"name", "password", b"password", "reopen", b"reopen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ibutton: _TypeAlias = _typing.Literal["ibutton"]  # noqa: Y015
     _WhichOneofArgType__ibutton: _TypeAlias = _typing.Literal["_ibutton", b"_ibutton"]  # noqa: Y015
@@ -1074,6 +1084,7 @@ class UpdateAccountRequest(_message.Message):
     IBUTTON_FIELD_NUMBER: _builtins.int
     CREDIT_LIMIT_FIELD_NUMBER: _builtins.int
     NEW_NAME_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Required. `accounts/{account}`."""
     admin: _builtins.bool
@@ -1092,6 +1103,8 @@ class UpdateAccountRequest(_message.Message):
     """The name with which it logs in from now on: 1 to 32 characters of
     [A-Za-z0-9_.-], no other account's but for case. Its logins stay.
     """
+    display_name: _builtins.str
+    """What to call its owner, at most 200 characters; empty for none."""
     def __init__(
         self,
         *,
@@ -1101,10 +1114,11 @@ class UpdateAccountRequest(_message.Message):
         ibutton: _builtins.str | None = ...,
         credit_limit: _builtins.int | None = ...,
         new_name: _builtins.str | None = ...,
+        display_name: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_credit_limit", b"_credit_limit", "_ibutton", b"_ibutton", "_new_name", b"_new_name", "admin", b"admin", "closed", b"closed", "credit_limit", b"credit_limit", "ibutton", b"ibutton", "new_name", b"new_name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_credit_limit", b"_credit_limit", "_display_name", b"_display_name", "_ibutton", b"_ibutton", "_new_name", b"_new_name", "admin", b"admin", "closed", b"closed", "credit_limit", b"credit_limit", "display_name", b"display_name", "ibutton", b"ibutton", "new_name", b"new_name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_credit_limit", b"_credit_limit", "_ibutton", b"_ibutton", "_new_name", b"_new_name", "admin", b"admin", "closed", b"closed", "credit_limit", b"credit_limit", "ibutton", b"ibutton", "name", b"name", "new_name", b"new_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_admin", b"_admin", "_closed", b"_closed", "_credit_limit", b"_credit_limit", "_display_name", b"_display_name", "_ibutton", b"_ibutton", "_new_name", b"_new_name", "admin", b"admin", "closed", b"closed", "credit_limit", b"credit_limit", "display_name", b"display_name", "ibutton", b"ibutton", "name", b"name", "new_name", b"new_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__admin: _TypeAlias = _typing.Literal["admin"]  # noqa: Y015
     _WhichOneofArgType__admin: _TypeAlias = _typing.Literal["_admin", b"_admin"]  # noqa: Y015
@@ -1112,6 +1126,8 @@ class UpdateAccountRequest(_message.Message):
     _WhichOneofArgType__closed: _TypeAlias = _typing.Literal["_closed", b"_closed"]  # noqa: Y015
     _WhichOneofReturnType__credit_limit: _TypeAlias = _typing.Literal["credit_limit"]  # noqa: Y015
     _WhichOneofArgType__credit_limit: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit"]  # noqa: Y015
+    _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
+    _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015
     _WhichOneofReturnType__ibutton: _TypeAlias = _typing.Literal["ibutton"]  # noqa: Y015
     _WhichOneofArgType__ibutton: _TypeAlias = _typing.Literal["_ibutton", b"_ibutton"]  # noqa: Y015
     _WhichOneofReturnType__new_name: _TypeAlias = _typing.Literal["new_name"]  # noqa: Y015
@@ -1122,6 +1138,8 @@ class UpdateAccountRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__closed) -> _WhichOneofReturnType__closed | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__credit_limit) -> _WhichOneofReturnType__credit_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__display_name) -> _WhichOneofReturnType__display_name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ibutton) -> _WhichOneofReturnType__ibutton | None: ...
     @_typing.overload

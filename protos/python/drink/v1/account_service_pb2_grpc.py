@@ -242,7 +242,7 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateAccount(self, request, context):
-        """Changes what a user may do, and the user's name and iButton. Administrators
+        """Changes what a user may do, and the user's names and iButton. Administrators
         only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -250,7 +250,7 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EraseAccount(self, request, context):
-        """Erases the name, password, iButton and cards of a closed account without
+        """Erases the names, password, iButton and cards of a closed account without
         credits; its books stay. Administrators only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -66,11 +66,11 @@ class AccountServiceStub:
     CreateAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.CreateAccountRequest, _account_service_pb2.CreateAccountResponse]
     """Makes the account of a user, without credits. Administrators only."""
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.UpdateAccountRequest, _account_service_pb2.UpdateAccountResponse]
-    """Changes what a user may do, and the user's name and iButton. Administrators
+    """Changes what a user may do, and the user's names and iButton. Administrators
     only.
     """
     EraseAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.EraseAccountRequest, _account_service_pb2.EraseAccountResponse]
-    """Erases the name, password, iButton and cards of a closed account without
+    """Erases the names, password, iButton and cards of a closed account without
     credits; its books stay. Administrators only.
     """
     SetPassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.SetPasswordRequest, _account_service_pb2.SetPasswordResponse]
@@ -128,11 +128,11 @@ class AccountServiceAsyncStub(AccountServiceStub):
     CreateAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CreateAccountRequest, _account_service_pb2.CreateAccountResponse]  # type: ignore[assignment]
     """Makes the account of a user, without credits. Administrators only."""
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.UpdateAccountRequest, _account_service_pb2.UpdateAccountResponse]  # type: ignore[assignment]
-    """Changes what a user may do, and the user's name and iButton. Administrators
+    """Changes what a user may do, and the user's names and iButton. Administrators
     only.
     """
     EraseAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.EraseAccountRequest, _account_service_pb2.EraseAccountResponse]  # type: ignore[assignment]
-    """Erases the name, password, iButton and cards of a closed account without
+    """Erases the names, password, iButton and cards of a closed account without
     credits; its books stay. Administrators only.
     """
     SetPassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.SetPasswordRequest, _account_service_pb2.SetPasswordResponse]  # type: ignore[assignment]
@@ -271,7 +271,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.UpdateAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.UpdateAccountResponse, _abc.Awaitable[_account_service_pb2.UpdateAccountResponse]]:
-        """Changes what a user may do, and the user's name and iButton. Administrators
+        """Changes what a user may do, and the user's names and iButton. Administrators
         only.
         """
 
@@ -281,7 +281,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.EraseAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.EraseAccountResponse, _abc.Awaitable[_account_service_pb2.EraseAccountResponse]]:
-        """Erases the name, password, iButton and cards of a closed account without
+        """Erases the names, password, iButton and cards of a closed account without
         credits; its books stay. Administrators only.
         """
 

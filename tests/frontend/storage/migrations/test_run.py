@@ -109,6 +109,14 @@ async def test_the_books_refer_to_ids_after_it(settings: StorageSettings) -> Non
     await before_ids.check(settings, partial(_execute, settings))
 
 
+async def test_accounts_of_before_have_no_display_name(settings: StorageSettings) -> None:
+    migrate(settings, before_ids.BEFORE)
+    for statement in before_ids.ROWS:
+        _execute(settings, statement)
+    migrate(settings)
+    await before_ids.check_display_names(settings)
+
+
 @pytest.mark.parametrize("statement", [1, 4, 8, 12, 16, 18])
 async def test_fault_39_it_is_interrupted_with_books_and_repeated(
     settings: StorageSettings, statement: int

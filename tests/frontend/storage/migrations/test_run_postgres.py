@@ -77,6 +77,14 @@ def test_what_release_0_1_0_kept_raises_alarms_and_opens_the_stock(
     assert execute(settings, before_alarms.ASKED_MOVEMENTS) == before_alarms.MOVEMENTS
 
 
+async def test_accounts_of_before_have_no_display_name(settings: StorageSettings) -> None:
+    migrate(settings, before_ids.BEFORE)
+    for statement in before_ids.ROWS:
+        execute(settings, statement)
+    migrate(settings)
+    await before_ids.check_display_names(settings)
+
+
 @pytest.mark.parametrize("statement", [None, 1, 6, 12])
 async def test_the_books_refer_to_ids_after_it(
     settings: StorageSettings, statement: int | None

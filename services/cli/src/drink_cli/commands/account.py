@@ -42,7 +42,14 @@ def account_facts(account: pb.Account) -> dict[str, Any]:
         "held": account.held_credits,
         "posted": account.posted_credits,
         "limit": account.credit_limit,
+        "display_name": account.display_name,
     }
+
+
+def account_title(account: pb.Account) -> str:
+    """Its name for people, with what its owner is called if that is known."""
+    name = short(account.name)
+    return f"{account.display_name} ({name})" if account.display_name else name
 
 
 def account_sentence(account: pb.Account) -> str:
@@ -193,7 +200,7 @@ def whoami(context: typer.Context) -> None:
     role = "administrator" if account.admin else "member"
     options.output.result(
         {**account_facts(account), "profile": profile.name, "server": profile.server},
-        f"{short(account.name)}, {role}, at {profile.server} (profile {profile.name})",
+        f"{account_title(account)}, {role}, at {profile.server} (profile {profile.name})",
     )
 
 

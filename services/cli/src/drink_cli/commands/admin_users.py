@@ -21,11 +21,16 @@ COLUMNS = {
     "closed": "CLOSED",
     "posted": "OWNED",
     "limit": "LIMIT",
+    "display_name": "CALLED",
 }
 
 Name = Annotated[str, typer.Argument(metavar="USER")]
 IButton = Annotated[
     str | None, typer.Option(metavar="DIGITS", help="16 hexadecimal digits of an iButton.")
+]
+DisplayName = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="What to call the user, for people; empty for none."),
 ]
 
 
@@ -70,6 +75,7 @@ def add_user(
     reopen: Annotated[
         bool, typer.Option("--reopen", help="Open the closed account of that name again.")
     ] = False,
+    display_name: DisplayName = None,
 ) -> None:
     """Make a user without credits."""
     options = shared(context)
@@ -79,6 +85,7 @@ def add_user(
         ibutton=ibutton,
         admin=admin,
         reopen=reopen,
+        display_name=display_name or "",
     )
     with options.api() as api:
         account = api.call(api.accounts.CreateAccount, request).account
@@ -105,11 +112,13 @@ def change_user(
         int | None,
         typer.Option("--credit-limit", metavar="CREDITS", help="So many may be owed; 0 for none."),
     ] = None,
+    display_name: DisplayName = None,
 ) -> None:
     """Change what a user may do; closing ends every login of the user at once."""
     if no_ibutton and ibutton is not None:
         raise CommandError("--ibutton or --no-ibutton", Exit.USAGE)
-    if (admin, closed, ibutton, credit_limit, no_ibutton) == (None, None, None, None, False):
+    given = (admin, closed, ibutton, credit_limit, display_name)
+    if not no_ibutton and all(each is None for each in given):
         raise CommandError("nothing to change; see drink admin user change --help", Exit.USAGE)
     options = shared(context)
     request = pb.UpdateAccountRequest(
@@ -118,6 +127,7 @@ def change_user(
         closed=closed,
         ibutton="" if no_ibutton else ibutton,
         credit_limit=credit_limit,
+        display_name=display_name,
     )
     with options.api() as api:
         answer = api.call(api.accounts.UpdateAccount, request)
@@ -146,7 +156,7 @@ def rename_user(
 @users.command("erase")
 @command
 def erase_user(context: typer.Context, name: Name) -> None:
-    """Erase name, password, iButton and cards of a closed user without credits; the books stay."""
+    """Erase names, password, iButton and cards of a closed user without credits; books stay."""
     options = shared(context)
     with options.api() as api:
         request = pb.EraseAccountRequest(name=f"accounts/{name}")
@@ -226,6 +236,8 @@ def set_credits(
 
 def _sentence(account: pb.Account) -> str:
     facts = [account_sentence(account)]
+    if account.display_name:
+        facts.append(f"called {account.display_name}")
     if account.credit_limit:
         facts.append(f"may owe {account.credit_limit}")
     if account.admin:

@@ -31,6 +31,9 @@ Password = Annotated[
     bool, typer.Option("--password", help="Ask for a password, or read one line of a pipe.")
 ]
 IButton = Annotated[str | None, typer.Option(help="16 hexadecimal digits.")]
+DisplayName = Annotated[
+    str | None, typer.Option(help="What to call the user, for people; empty for none.")
+]
 
 
 def _password(wanted: bool) -> str | None:
@@ -57,13 +60,19 @@ def add(
     password: Password = False,
     ibutton: IButton = None,
     admin: Annotated[bool, typer.Option("--admin", help="May administer.")] = False,
+    display_name: DisplayName = None,
 ) -> None:
     """Make a user without credits."""
     secret = _password(password)
     run(
         context,
         lambda drink: drink.accounts.create(
-            operator(), name, password=secret, ibutton=ibutton, admin=admin
+            operator(),
+            name,
+            password=secret,
+            ibutton=ibutton,
+            admin=admin,
+            display_name=display_name or "",
         ),
     )
 
@@ -86,6 +95,7 @@ def change(
     credit_limit: Annotated[
         int | None, typer.Option(help="So many credits may be owed; 0 for none.")
     ] = None,
+    display_name: DisplayName = None,
     force: Annotated[
         bool, typer.Option("--force", help="Even if nobody is left who administers.")
     ] = False,
@@ -106,6 +116,7 @@ def change(
             admin=admin,
             closed=closed,
             credit_limit=credit_limit,
+            display_name=display_name,
             force=force,
         )
         return account, await drink.accounts.open_drops(account.id) if closed else ()
@@ -131,7 +142,7 @@ def rename(
 @users.command()
 @recorded
 def erase(context: typer.Context, name: Name) -> None:
-    """Erase name, password, iButton and cards of a closed user without credits; the books stay."""
+    """Erase names, password, iButton and cards of a closed user without credits; books stay."""
     account = run(context, lambda drink: drink.accounts.erase(operator(), name))
     typer.echo(f"erased; in the books it is {account.id}")
 
@@ -141,7 +152,7 @@ def list_users(context: typer.Context) -> None:
     """Show every user with credits."""
     accounts = run(context, lambda drink: drink.accounts.list_users())
     table(
-        ("user", "available", "held", "admin", "closed", "owned", "limit"),
+        ("user", "available", "held", "admin", "closed", "owned", "limit", "called"),
         [
             (
                 account.name,
@@ -151,6 +162,7 @@ def list_users(context: typer.Context) -> None:
                 "yes" if account.closed else "",
                 account.posted,
                 account.credit_limit,
+                account.display_name or "",
             )
             for account in accounts
         ],

@@ -40,6 +40,7 @@ class Account:
         held: Credits held for drops that are not settled.
         since_ms: When the account was created, or created again after it was closed.
         credit_limit: Credits that it may owe: how far `unheld` may go below zero.
+        display_name: What to call its owner, for people; None for none.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Account:
     held: int
     since_ms: int = 0
     credit_limit: int = 0
+    display_name: str | None = None
 
     @property
     def is_erased(self) -> bool:

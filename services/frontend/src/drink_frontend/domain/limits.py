@@ -97,6 +97,11 @@ def check_text(value: str, field: str) -> str:
     return _check(_TEXT, field, value, "must be at most 200 characters")
 
 
+def check_display_name(value: str | None) -> str | None:
+    """Returns what to call somebody, without blanks around it; as `check_text`."""
+    return None if value is None else check_text(value, "display_name").strip()
+
+
 def check_reason(value: str, field: str = "reason") -> str:
     """Returns a valid text that is not blank; raises FieldInvalidError for any other text."""
     if not check_text(value, field).strip():

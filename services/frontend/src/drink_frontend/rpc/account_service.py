@@ -253,6 +253,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
             ibutton=request.ibutton if request.HasField("ibutton") else None,
             admin=request.admin,
             readmit=request.reopen,
+            display_name=request.display_name,
         )
         return pb.CreateAccountResponse(account=account_message(account))
 
@@ -270,6 +271,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
             no_ibutton=request.HasField("ibutton") and not request.ibutton,
             credit_limit=request.credit_limit if request.HasField("credit_limit") else None,
             new_name=request.new_name if request.HasField("new_name") else None,
+            display_name=request.display_name if request.HasField("display_name") else None,
         )
         left = await self._accounts.open_drops(account.id) if request.closed else ()
         return pb.UpdateAccountResponse(
@@ -279,7 +281,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     async def EraseAccount(
         self, request: pb.EraseAccountRequest, _context: Context
     ) -> pb.EraseAccountResponse:
-        """Erases the name, the credentials and the cards of a closed account."""
+        """Erases the names, the credentials and the cards of a closed account."""
         actor = administrator("erase accounts").id
         account = await self._accounts.erase(actor, parse_account(request.name, "name"))
         return pb.EraseAccountResponse(account=account_message(account))

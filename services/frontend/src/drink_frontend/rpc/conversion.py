@@ -219,6 +219,7 @@ def account_message(account: Account) -> account_service_pb2.Account:
         closed=account.closed,
         create_time=timestamp(account.since_ms),
         credit_limit=account.credit_limit,
+        display_name=account.display_name or "",
     )
 
 

@@ -92,6 +92,11 @@ _UPDATE = Statement(
             accounts.c.ibutton_digest,
             accounts.c.credit_limit,
         )
+        | {
+            accounts.c.display_name: func.nullif(
+                func.coalesce(bindparam("display_name"), accounts.c.display_name), constant("")
+            )
+        }
     )
     .returning(*ACCOUNT.columns)
 )
@@ -105,6 +110,7 @@ _READMIT = Statement(
         ibutton_digest=bindparam("ibutton_digest"),
         created_ms=bindparam("now_ms"),
         credit_limit=constant(0),
+        display_name=bindparam("display_name"),
     )
     .returning(*ACCOUNT.columns)
 )
@@ -124,6 +130,7 @@ _ERASE = Statement(
     .where(accounts.c.id == bindparam("id"))
     .values(
         name=null(),
+        display_name=null(),
         admin=constant(0),
         password_hash=null(),
         ibutton_digest=null(),
@@ -208,6 +215,7 @@ class AccountTable:
         name: str | None = None,
         admin: bool = False,
         password_hash: str | None = None,
+        display_name: str | None = None,
     ) -> None:
         """Creates an account without credits.
 
@@ -219,6 +227,7 @@ class AccountTable:
             name: With which it logs in, and only a user's; None for the id.
             admin: Whether its owner is an administrator.
             password_hash: Argon2 hash; None if no password can log in.
+            display_name: What to call its owner; None for none.
 
         Raises:
             AlreadyExistsError: there is an account of that name, or of one that differs only in
@@ -228,7 +237,18 @@ class AccountTable:
         assert account_id.startswith(ID_BEGINS) == is_user == (name is not None), "no id of a user"
         name = account_id if name is None else name
         self._check_free(name)
-        account = Account(account_id, name, kind, admin, False, password_hash, 0, 0, now_ms)
+        account = Account(
+            account_id,
+            name,
+            kind,
+            admin,
+            False,
+            password_hash,
+            0,
+            0,
+            now_ms,
+            display_name=display_name,
+        )
         self._executor.run(_ADD, name=name, created_ms=now_ms, **ACCOUNT.parameters(account))
         self._touched.accounts[account_id] = None
         self._note(account)
@@ -249,7 +269,7 @@ class AccountTable:
         self._changed(self._executor.one(_RENAME, id=account_id, new_name=name))
 
     def erase(self, account_id: str) -> None:
-        """Removes the name, the credentials and the rights of an account."""
+        """Removes the names, the credentials and the rights of an account."""
         self._changed(self._executor.one(_ERASE, id=account_id))
         self._touched.revoked.add(account_id)
 
@@ -262,8 +282,9 @@ class AccountTable:
         password_hash: str | None = None,
         ibutton_digest: str | None = None,
         credit_limit: int | None = None,
+        display_name: str | None = None,
     ) -> None:
-        """Changes what is not None.
+        """Changes what is not None; an empty `display_name` removes it.
 
         Raises:
             AlreadyExistsError: the iButton belongs to another account.
@@ -277,10 +298,11 @@ class AccountTable:
             password_hash=password_hash,
             ibutton_digest=ibutton_digest,
             credit_limit=credit_limit,
+            display_name=display_name,
         )
         assert row is not None, "no such account"
         self._touched.accounts[account_id] = None
-        if (admin, closed, credit_limit) != (None, None, None):
+        if (admin, closed, credit_limit, display_name) != (None, None, None, None):
             self._note(ACCOUNT.read(row))
         if closed or password_hash is not None or ibutton_digest is not None:
             self._touched.revoked.add(account_id)
@@ -298,8 +320,9 @@ class AccountTable:
         admin: bool,
         password_hash: str | None,
         ibutton_digest: str | None,
+        display_name: str | None = None,
     ) -> None:
-        """Opens a closed account again, with these credentials only and no credit limit.
+        """Opens a closed account again, with these values only and no credit limit.
 
         Raises:
             AlreadyExistsError: the iButton belongs to another account.
@@ -312,6 +335,7 @@ class AccountTable:
             admin=int(admin),
             password_hash=password_hash,
             ibutton_digest=ibutton_digest,
+            display_name=display_name,
         )
         self._touched.revoked.add(account_id)
         self._changed(row)

@@ -2,8 +2,8 @@
 
 A batch is a list of `[kind, actor, state]`; the state is an object with a field for each visible
 field of the domain's class. What is hidden is not stored: password hashes, ids of holds, tokens.
-Nor are names of accounts, which change and are erased: the states refer to accounts by ids, and
-`named` adds the present names to what was read.
+Nor are names of accounts and of their owners, which change and are erased: the states refer to
+accounts by ids, and `named` adds the present names to what was read.
 Rows outlive an upgrade: a field that a row lacks has the default of its class, and one that the
 class lacks is ignored.
 """
@@ -52,7 +52,7 @@ HIDDEN: Mapping[type, Mapping[str, Any]] = {
         "buyer": "",
         "decider": None,
     },
-    Account: {"name": "", "password_hash": None},
+    Account: {"name": "", "password_hash": None, "display_name": None},
     Machine: {"epoch": 0, "journal_id": None, "journal_sequence": 0, "slots": ()},
     # Evidence of an agent is stored once, so that what one stolen token can store stays bounded.
     Alarm: {"facts": {}},
@@ -149,17 +149,26 @@ def accounts_of(events: Sequence[Event]) -> set[str]:
     return {each for each in found if each is not None and each.startswith(ID_BEGINS)}
 
 
-def named(event: Event, names: Mapping[str, str]) -> Event:
+def named(
+    event: Event, names: Mapping[str, str], display_names: Mapping[str, str] | None = None
+) -> Event:
     """The event with the names of these accounts, for people.
 
     Whose name is not among them has its id in its place, as after it was erased.
+
+    Args:
+        event: The event.
+        names: Names of accounts by their ids.
+        display_names: What to call their owners, of those who have such a name.
     """
     state = event.state
-    shown = {
+    shown: dict[str, Any] = {
         field: names.get(whose, whose)
         for field, source in _REFERENCES.get(type(state), {}).items()
         if (whose := getattr(state, source)) is not None
     }
+    if isinstance(state, Account) and display_names:
+        shown["display_name"] = display_names.get(state.id)
     actor = None if event.actor is None else names.get(event.actor, event.actor)
     changed: Any = replace(state, **shown) if shown else state
     return replace(event, state=changed, actor=actor)

@@ -6,7 +6,7 @@ never deleted, so that sequences are not reused. Batches refer to accounts by id
 the present names.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
@@ -47,7 +47,7 @@ _MARK = Statement(select(event_log.c.mark))
 _NAMES_AT_ONCE = 20
 _IDS = tuple(f"id_{number}" for number in range(_NAMES_AT_ONCE))
 _NAMES = Statement(
-    select(accounts.c.id, accounts.c.name).where(
+    select(accounts.c.id, accounts.c.name, accounts.c.display_name).where(
         accounts.c.id.in_([bindparam(name) for name in _IDS]), accounts.c.name.is_not(None)
     )
 )
@@ -136,18 +136,22 @@ class EventTable:
     def _read(self, rows: Sequence[Row]) -> Sequence[EventBatch]:
         """The batches of rows, with the present names of accounts."""
         stored = [decode(changes) for _, _, changes in rows]
-        names = self._names(accounts_of([event for events_ in stored for event in events_]))
+        found = self._named(accounts_of([event for events_ in stored for event in events_]))
+        names = {each: name for each, name, _ in found}
+        shown = {each: display_name for each, _, display_name in found if display_name}
         return [
-            EventBatch(sequence, at_ms, tuple(named(event, names) for event in of), len(changes))
+            EventBatch(
+                sequence, at_ms, tuple(named(event, names, shown) for event in of), len(changes)
+            )
             for (sequence, at_ms, changes), of in zip(rows, stored, strict=True)
         ]
 
-    def _names(self, ids: Iterable[str]) -> Mapping[str, str]:
+    def _named(self, ids: Iterable[str]) -> Sequence[Row]:
         wanted = list(ids)
-        names: dict[str, str] = {}
+        found: list[Row] = []
         for first in range(0, len(wanted), _NAMES_AT_ONCE):
             some = wanted[first : first + _NAMES_AT_ONCE]
             some += some[-1:] * (_NAMES_AT_ONCE - len(some))
             parameters = dict(zip(_IDS, some, strict=True))
-            names.update(dict(self._executor.all(_NAMES, **parameters)))
-        return names
+            found += self._executor.all(_NAMES, **parameters)
+        return found

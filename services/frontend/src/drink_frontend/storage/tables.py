@@ -47,7 +47,7 @@ from drink_frontend.storage.columns import (
     text_column,
 )
 
-SCHEMA_REVISION = "0017"
+SCHEMA_REVISION = "0018"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -120,6 +120,7 @@ accounts = Table(
     column("credits_posted"),
     Column("credit_limit", WHOLE, nullable=False, server_default=text("0")),
     text_column("name", null=True),
+    text_column("display_name", null=True),
     UniqueConstraint("ibutton_digest"),
     check("kind", f"kind IN {among(*AccountKind)}"),
     check("flags", "admin IN (0, 1) AND closed IN (0, 1)"),

@@ -29,6 +29,7 @@ from drink_frontend.domain.limits import (
     PASSWORD_MAX,
     check_account,
     check_chip,
+    check_display_name,
     check_ibutton,
     check_password,
     check_range,
@@ -253,6 +254,7 @@ class Accounts:
         ibutton: str | None = None,
         admin: bool = False,
         readmit: bool = False,
+        display_name: str = "",
     ) -> Account:
         """Creates a user's account without credits.
 
@@ -264,12 +266,14 @@ class Accounts:
             admin: Whether it administers.
             readmit: Whether a closed account of that name is opened again instead. It keeps its
                 ledger entries, and neither its credentials nor its rights.
+            display_name: What to call its owner; empty for none.
 
         Raises:
-            FieldInvalidError: the name, password or iButton is invalid.
+            FieldInvalidError: a name, the password or the iButton is invalid.
             AlreadyExistsError: the name or the iButton is taken.
         """
         check_account(name)
+        shown = check_display_name(display_name) or None
         password_hash = await self._hash(password)
         ibutton_digest = None if ibutton is None else digest(check_ibutton(ibutton))
         now_ms = self._clock.now_ms()
@@ -277,6 +281,7 @@ class Accounts:
             "password": password,
             "ibutton": ibutton,
             "admin": admin,
+            "display_name": shown,
         }
 
         account_id = self._randomness.account_id()
@@ -291,6 +296,7 @@ class Accounts:
                     admin=admin,
                     password_hash=password_hash,
                     ibutton_digest=ibutton_digest,
+                    display_name=shown,
                 )
                 _remove_belongings(tx, earlier.id)
                 facts = {"readmitted": True, **given, **_limited(tx, 0)}
@@ -303,6 +309,7 @@ class Accounts:
                 name=name,
                 admin=admin,
                 password_hash=password_hash,
+                display_name=shown,
             )
             if ibutton_digest is not None:
                 tx.accounts.update(account_id, ibutton_digest=ibutton_digest)
@@ -323,6 +330,7 @@ class Accounts:
         admin: bool | None = None,
         closed: bool | None = None,
         credit_limit: int | None = None,
+        display_name: str | None = None,
         force: bool = False,
     ) -> Account:
         """Changes the given attributes.
@@ -341,17 +349,19 @@ class Accounts:
             closed: Whether it may no longer log in or pay.
             credit_limit: Credits that it may owe. A limit below what is owed now ends buying and
                 sending, and changes nothing else.
+            display_name: What to call its owner; empty for none.
             force: Whether the last administrator may be removed.
 
         Raises:
             LastAdministratorError: no administrator would be left.
-            FieldInvalidError: the new name, password, iButton or limit is invalid.
+            FieldInvalidError: a name, the password, iButton or limit is invalid.
             AccountNotFoundError: there is no such user.
             AccountErasedError: its name was erased.
             AlreadyExistsError: the new name or the iButton is taken.
         """
         if new_name is not None:
             check_account(new_name, "new_name")
+        display_name = check_display_name(display_name)
         if credit_limit is not None:
             check_range(credit_limit, "credit_limit", 0, CREDITS_MAX)
         password_hash = await self._hash(password)
@@ -364,6 +374,7 @@ class Accounts:
             "closed": closed,
             # A record never changes, so that it must not hold a name that can be erased.
             "renamed": None if new_name is None else True,
+            "display_name": display_name if display_name != "" else False,
         }
         if no_ibutton:
             changes["ibutton"] = False
@@ -389,6 +400,7 @@ class Accounts:
                 admin=admin,
                 closed=closed,
                 credit_limit=credit_limit,
+                display_name=display_name,
             )
             if password is not None or closed:
                 tx.tokens.remove_all(before.id)
@@ -405,7 +417,7 @@ class Accounts:
         return await self._storage.read(lambda tx: tx.drops.list(selection, None, OPEN_DROPS_MAX))
 
     async def erase(self, actor: str, name: str) -> Account:
-        """Erases the name, credentials and cards of a closed account; the books stay.
+        """Erases the names, credentials and cards of a closed account; the books stay.
 
         The name can be given to somebody else, who has another id and so none of the books.
 
@@ -477,7 +489,7 @@ def _limited(tx: Transaction, credit_limit: int | None) -> dict[str, int]:
 def _audit(
     tx: Transaction, actor: str, account_id: str, now_ms: int, changes: dict[str, str | int | None]
 ) -> None:
-    # Of a secret, only the fact that it was set is recorded.
+    # Of a secret, and of a name that can be erased, only the fact that it was set is recorded.
     facts = {
         field: "set" if isinstance(value, str) else value
         for field, value in changes.items()

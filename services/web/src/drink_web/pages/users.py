@@ -191,6 +191,8 @@ def _account(form: Mapping[str, str], name: str) -> pb.UpdateAccountRequest:
         return pb.UpdateAccountRequest(name=name, closed=what == "close")
     if what in ("admin", "member"):
         return pb.UpdateAccountRequest(name=name, admin=what == "admin")
+    if what == "name":
+        return pb.UpdateAccountRequest(name=name, display_name=_title(form))
     if what != "limit":
         raise PageError(422, "problem_form")
     if not views.is_number(limit, views.CREDITS_MAX):
@@ -204,11 +206,16 @@ def _removed_card(form: Mapping[str, str], name: str) -> pb.RemoveCardRequest:
     return pb.RemoveCardRequest(name=form["card"])
 
 
-def _card(form: Mapping[str, str], name: str) -> pb.AddCardRequest:
-    kind, number = form.get("kind"), form.get("number", "").strip()
+def _title(form: Mapping[str, str]) -> str:
     title = form.get("title", "").strip()
     if len(title) > views.REASON_MAX or not title.isprintable():
         raise PageError(422, "problem_card_name")
+    return title
+
+
+def _card(form: Mapping[str, str], name: str) -> pb.AddCardRequest:
+    kind, number = form.get("kind"), form.get("number", "").strip()
+    title = _title(form)
     if kind == "chip" and CHIP.fullmatch(number):
         return pb.AddCardRequest(parent=name, chip=number, display_name=title)
     if kind == "barcode" and BARCODE.fullmatch(number):
