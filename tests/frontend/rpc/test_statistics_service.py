@@ -155,16 +155,16 @@ async def test_the_ranking_has_those_who_want_to_be_in_it(sold: Frontend) -> Non
     for name in ("ann", "bob"):
         account = await sold.bench.account(name)
         await sold.bench.accounts.preferences.change(account.id, ranked=True)
+    await sold.bench.accounts.change("test", "bob", display_name="Bob B.")
     for wanted in (
         pb.GetRankingRequest(),
         pb.GetRankingRequest(time=pb.GetRankingRequest.TIME_MONTH),
         pb.GetRankingRequest(time=pb.GetRankingRequest.TIME_YEAR),
     ):
         answer = await sold.call(wanted, BOB)
-        assert [(each.rank, each.account, each.dispensed) for each in answer.places] == [
-            (1, "accounts/ann", 2),
-            (2, "accounts/bob", 1),
-        ]
+        assert [
+            (each.rank, each.account, each.dispensed, each.display_name) for each in answer.places
+        ] == [(1, "accounts/ann", 2, ""), (2, "accounts/bob", 1, "Bob B.")]
     assert len((await sold.call(pb.GetRankingRequest(size=1), BOB)).places) == 1
     unheard: Any = 9
     for wrong in (pb.GetRankingRequest(size=-1), pb.GetRankingRequest(time=unheard)):

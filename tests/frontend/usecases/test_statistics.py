@@ -35,7 +35,7 @@ async def test_equal_numbers_share_a_rank(bench: Bench) -> None:
     await bench.counting.catch_up()
     for recent in Recent:
         found = await bench.statistics.ranking(recent, 10)
-        assert [(rank, items) for rank, _, items in found.places] == [(1, 2), (1, 2)]
+        assert [(each.rank, each.items) for each in found.places] == [(1, 2), (1, 2)]
 
 
 async def test_numbers_by_account_are_for_administrators(bench: Bench) -> None:

@@ -430,22 +430,26 @@ class GetRankingResponse(_message.Message):
         RANK_FIELD_NUMBER: _builtins.int
         ACCOUNT_FIELD_NUMBER: _builtins.int
         DISPENSED_FIELD_NUMBER: _builtins.int
+        DISPLAY_NAME_FIELD_NUMBER: _builtins.int
         rank: _builtins.int
         """From 1; the same for the same number of items."""
         account: _builtins.str
         """`accounts/{account}`."""
         dispensed: _builtins.int
         """Items that were dispensed."""
+        display_name: _builtins.str
+        """The account's display name; empty for none."""
         def __init__(
             self,
             *,
             rank: _builtins.int = ...,
             account: _builtins.str = ...,
             dispensed: _builtins.int = ...,
+            display_name: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "dispensed", b"dispensed", "rank", b"rank"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "dispensed", b"dispensed", "display_name", b"display_name", "rank", b"rank"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

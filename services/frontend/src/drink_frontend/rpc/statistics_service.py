@@ -105,8 +105,13 @@ class StatisticsService(statistics_service_pb2_grpc.StatisticsServiceServicer):
             found = await self._statistics.ranking(recent, size)
         return pb.GetRankingResponse(
             places=[
-                pb.GetRankingResponse.Place(rank=rank, account=account_name(name), dispensed=items)
-                for rank, name, items in found.places
+                pb.GetRankingResponse.Place(
+                    rank=each.rank,
+                    account=account_name(each.account),
+                    display_name=each.display_name or "",
+                    dispensed=each.items,
+                )
+                for each in found.places
             ],
             state=state_message(found.made),
         )

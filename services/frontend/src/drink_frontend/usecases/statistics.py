@@ -31,7 +31,7 @@ from drink_frontend.storage.statistics import Selection
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.system.calendar import first_of_week, ordinal
 from drink_frontend.usecases.counting import calendar_of
-from drink_frontend.usecases.users import user_shown
+from drink_frontend.usecases.users import user_of, user_shown
 
 FIRST_DAY, LAST_DAY = 10_000_101, 99_981_231
 """Days before and after all drops."""
@@ -104,15 +104,32 @@ class AccountSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class RankedPlace:
+    """One account's place in a ranking.
+
+    Attributes:
+        rank: From 1; the same for the same number of items.
+        account: Name of the account.
+        display_name: What to call its owner; None for none.
+        items: How many it got.
+    """
+
+    rank: int
+    account: str
+    display_name: str | None
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """Who got the most items.
 
     Attributes:
-        places: Rank, name of the account and its items, the first place first.
+        places: The first place first.
         made: What it is made of.
     """
 
-    places: Sequence[tuple[int, str, int]]
+    places: Sequence[RankedPlace]
     made: Made
 
 
@@ -216,11 +233,12 @@ class Statistics:
             less = {Recent.WEEK: 1, Recent.MONTH: 100, Recent.YEAR: 10_000}[recent]
             time = first // less, last // less
             found = tx.statistics.ranked(time, limit)
-            names = _names(tx, {key for key, _ in found})
             ranks: dict[int, int] = {}
-            for position, (_, items) in enumerate(found, 1):
-                ranks.setdefault(items, position)
-            return Ranking([(ranks[items], names[key], items) for key, items in found], made)
+            places = []
+            for position, (key, items) in enumerate(found, 1):
+                rank, account = ranks.setdefault(items, position), user_of(tx, key)
+                places.append(RankedPlace(rank, account.name, account.display_name, items))
+            return Ranking(places, made)
 
         return await self._storage.read(look)
 
