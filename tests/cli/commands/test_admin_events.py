@@ -123,6 +123,10 @@ def test_what_is_not_there_or_wrong_is_told(
             "5 credits, 0 held, closed, administrator",
         ),
         (
+            {"account": account_service_pb2.Account(display_name="Ann A.")},
+            "0 credits, 0 held, called Ann A.",
+        ),
+        (
             {
                 "machine": machine_service_pb2.Machine(
                     reach=machine_service_pb2.Machine.REACH_READY, temperature_celsius=4.25

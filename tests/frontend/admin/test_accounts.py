@@ -128,7 +128,8 @@ def test_what_release_0_1_0_left_is_told_by_verify_and_migrate(operator: Operato
     with sqlite3.connect(operator.settings.storage.path) as person:
         person.execute(
             "INSERT INTO accounts SELECT '~ALICE00001', kind, admin, closed, password_hash,"
-            " ibutton_digest, created_ms, 0, 0, 0, 0, 0, 'Alice' FROM accounts WHERE name = 'alice'"
+            " ibutton_digest, created_ms, 0, 0, 0, 0, 0, 'Alice', NULL FROM accounts"
+            " WHERE name = 'alice'"
         )
     person.close()
     note = "note: the accounts Alice and alice differ only in case"
@@ -148,7 +149,8 @@ def test_credits_are_given_taken_back_and_listed(operator: Operator) -> None:
     answer = operator.admin("credits", "add", "alice", "--", "-20")
     assert answer == "alice: 30 credits available, 0 held\n"
     header, line = operator.admin("user", "list").splitlines()
-    assert header.split() == ["user", "available", "held", "admin", "closed", "owned", "limit"]
+    columns = ["user", "available", "held", "admin", "closed", "owned", "limit", "called"]
+    assert header.split() == columns
     assert line.split() == ["alice", "30", "0", "30", "0"]
 
 

@@ -291,7 +291,7 @@ def test_a_flood_of_problems_is_cut_short(books: sqlite3.Connection) -> None:
 
 TWIN = (
     "INSERT INTO accounts SELECT '~0000000001', kind, admin, closed, password_hash, ibutton_digest,"
-    " created_ms, 0, 0, 0, 0, 0, 'Alice' FROM accounts WHERE name = 'alice'"
+    " created_ms, 0, 0, 0, 0, 0, 'Alice', NULL FROM accounts WHERE name = 'alice'"
 )
 GIVEN_AGAIN = (
     "INSERT INTO transfers (sequence, id, kind, debit_account, credit_account, amount, created_ms,"

@@ -29,7 +29,7 @@ async def twins(bench: Bench) -> None:
     with closing(sqlite3.connect(bench.path)) as connection:
         connection.execute(
             "INSERT INTO accounts SELECT 'Ann', kind, admin, closed, 'hash:twin', ibutton_digest,"
-            " created_ms, 0, 0, 0, 0, 0, 'Ann' FROM accounts WHERE name = 'ann'"
+            " created_ms, 0, 0, 0, 0, 0, 'Ann', NULL FROM accounts WHERE name = 'ann'"
         )
         connection.commit()
 

@@ -112,6 +112,7 @@ def _record(record: drops.DropRecord) -> str:
 def _account(account: accounts.Account) -> str:
     words = [f"{account.posted_credits} credits, {account.held_credits} held"]
     words += ["closed"] * account.closed + ["administrator"] * account.admin
+    words += [f"called {account.display_name}"] * bool(account.display_name)
     return ", ".join(words)
 
 
