@@ -1,12 +1,13 @@
 """Books of before accounts had ids, and what the migration makes of them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import pytest
 
+from drink_frontend.domain.entities import Account
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
@@ -156,15 +157,16 @@ async def check_display_names(settings: StorageSettings) -> None:
         assert [(each.name, each.display_name) for each in users] == [
             (name, None) for name in sorted(USERS)
         ]
-        for each in users:
-            await storage.write(partial(_call_by, account_id=each.id, display_name=each.name * 2))
+        # The rows of before took a number that an event of its own for each user would get.
+        await storage.write(partial(_call_all, users=users))
         after = await storage.read(lambda tx: tx.accounts.list_users())
         assert [each.display_name for each in after] == [each.name * 2 for each in users]
         assert await storage.verify() == []
 
 
-def _call_by(tx: Transaction, account_id: str, display_name: str) -> None:
-    tx.accounts.update(account_id, display_name=display_name)
+def _call_all(tx: Transaction, users: Sequence[Account]) -> None:
+    for each in users:
+        tx.accounts.update(each.id, display_name=each.name * 2)
 
 
 BEFORE = "0015"
