@@ -113,6 +113,9 @@ async def test_only_who_wants_to_be_is_ranked(tmp_path: Path) -> None:
         for time in statistics.RANKINGS:
             ranking = (await ann.get(f"/statistics?ranking={time}")).text
             assert row(ranking.partition('id="ranking"')[2], "ann") == ["1", "3"]
+        await house.bench.accounts.change("test", "ann", display_name="Ann A.")
+        ranking = (await ann.get("/statistics")).text.partition('id="ranking"')[2]
+        assert row(ranking, "Ann A.") == ["1", "3"]
         await join(house, ann, ranked="no")
         assert "Nobody is in this ranking" in (await ann.get("/statistics")).text
 

@@ -52,12 +52,14 @@ class Place:
     Attributes:
         rank: From 1.
         user: Name of the account.
+        title: What to call its owner, or else the name.
         dispensed: Its items.
         percent: Length of the bar; the first place has 100.
     """
 
     rank: int
     user: str
+    title: str
     dispensed: int
     percent: float
 
@@ -255,6 +257,7 @@ def _places(places: Sequence[Any]) -> Sequence[Place]:
         Place(
             place.rank,
             place.account.removeprefix("accounts/"),
+            place.display_name or place.account.removeprefix("accounts/"),
             place.dispensed,
             round(100 * place.dispensed / most, 2),
         )
