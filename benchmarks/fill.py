@@ -102,7 +102,7 @@ _TOTALS = (
 
 def fill(database: Path, count: int) -> None:
     """Adds so many settled drops to the database of a `systems.Frontend`, which must not run."""
-    with closing(_open(database)) as connection:
+    with closing(open_hurried(database)) as connection:
         (after,) = connection.execute("SELECT ifnull(max(sequence), 0) FROM drops").fetchone()
         dropped = connection.execute(
             "SELECT type, name, sql FROM sqlite_master"
@@ -161,7 +161,7 @@ def _fund(connection: sqlite3.Connection, count: int) -> None:
     connection.execute("COMMIT")
 
 
-def _open(database: Path) -> sqlite3.Connection:
+def open_hurried(database: Path) -> sqlite3.Connection:
     """A connection that is fast and keeps nothing: who is interrupted starts anew."""
     connection = sqlite3.connect(database, isolation_level=None)
     for pragma in (

@@ -35,6 +35,10 @@ class Sizes:
     """Seconds that motors run, one measurement of the links' messages for each."""
     postgres_rounds: int
     """Rounds of the rows on PostgreSQL."""
+    statistics_years: int
+    """Years of which statistics are asked."""
+    statistics_buyers: int
+    """Accounts that bought in them, 2.75 items a day each."""
     browsers: int
     """Browsers that watch while nothing changes."""
     browsers_s: float
@@ -58,6 +62,8 @@ FULL = Sizes(
     frontends=(1, 2),
     motors_s=(0, 3.5),
     postgres_rounds=5,
+    statistics_years=10,
+    statistics_buyers=1_000,
     browsers=1_000,
     browsers_s=30,
     browsers_beside=200,
@@ -78,6 +84,8 @@ QUICK = Sizes(
     frontends=(1,),
     motors_s=(0,),
     postgres_rounds=1,
+    statistics_years=1,
+    statistics_buyers=100,
     browsers=1_000,
     browsers_s=15,
     browsers_beside=200,

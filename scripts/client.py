@@ -16,6 +16,7 @@ from drink.v1 import (
     event_service_pb2_grpc,
     kiosk_service_pb2_grpc,
     machine_service_pb2_grpc,
+    statistics_service_pb2_grpc,
 )
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
@@ -106,6 +107,7 @@ class Client:
         self.machines = machine_service_pb2_grpc.MachineServiceStub(self._channel)
         self.accounts = account_service_pb2_grpc.AccountServiceStub(self._channel)
         self.kiosks = kiosk_service_pb2_grpc.KioskServiceStub(self._channel)
+        self.statistics = statistics_service_pb2_grpc.StatisticsServiceStub(self._channel)
         credentials = accounts.PasswordCredentials(account=f"accounts/{user}", password=password)
         login = self.accounts.Login(
             accounts.LoginRequest(password=credentials), timeout=CALL_LIMIT_S, wait_for_ready=True
