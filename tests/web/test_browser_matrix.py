@@ -13,6 +13,7 @@ from tests.support.postgres import empty_postgres
 from tests.web.browser import SIZES, is_too_wide, needs_browser, violations
 from tests.web.conftest import ADMIN, ALICE, PLAN
 from tests.web.people import bought, person, press, reaches
+from tests.web.test_kiosk_browser import code_of, shows, type_code
 
 pytestmark = needs_browser
 
@@ -38,6 +39,7 @@ OPERATORS = (
     "/admin/alarms?closed=1",
     "/admin/events",
     "/admin/items",
+    "/admin/kiosks",
     "/admin/restock",
     "/admin/machines",
     "/admin/machines/d",
@@ -102,8 +104,11 @@ def look_at_all(
         for path in (*MEMBERS, f"/{drop}"):
             looks_good(page, path)
     with person(browser, house, None, **how) as page:
-        for path in VISITORS:
+        for path in (*VISITORS, "/kiosk"):
             looks_good(page, path)
+        type_code(page, code_of(house))
+        shows(page, "start")
+        looks_good(page, "/kiosk")
     with person(browser, house, ADMIN, **how) as page:
         for path in (*OPERATORS, f"/admin/{drop}"):
             looks_good(page, path)
