@@ -8,6 +8,8 @@ import pytest
 
 from drink_frontend.domain.cards import CardKind
 from drink_frontend.domain.drop import Cause, State
+from tests.support.rpc_frontend import ROOT
+from tests.web.test_pictures import PICTURE, item
 from tests.web.visitor import House, Visitor, away_house, running_house
 
 CARD = "04a2b3c4"
@@ -181,6 +183,26 @@ async def test_the_stream_shows_the_machine_as_it_changes(house: House) -> None:
         async with asyncio.timeout(20):
             while "sold out" not in await parts.get():
                 pass
+
+
+async def test_tiles_show_the_pictures_of_items_as_they_change(house: House) -> None:
+    kiosk, name = await paired(house), await item(house)
+    await house.bench.change_slot("d", 1, sold_item=int(name.removeprefix("items/")))
+    known = house.site.house
+    async with asyncio.timeout(20):
+        while known.machines["machines/d"].slots[0].sold_item != name:
+            await known.changed(known.version)
+    page = await kiosk.get("/kiosk")
+    assert "<img" not in page.text
+    drawn = page.text.partition('data-page="')[2].partition('"')[0]
+    async with kiosk.stream(f"/kiosk/events?page={drawn}") as parts:
+        assert await parts.get() == "200"
+        await known.set_picture(name, PICTURE, ROOT)
+        address = f'src="/{name.replace("items", "pictures")}?v={known.pictures.known[name].etag}"'
+        async with asyncio.timeout(20):
+            while address not in await parts.get():
+                pass
+    assert address in (await kiosk.get("/kiosk")).text
 
 
 async def test_the_stream_follows_the_drop_to_its_end(house: House) -> None:

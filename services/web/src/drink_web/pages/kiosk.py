@@ -88,6 +88,7 @@ class Screen:
             "problem": problem,
             "current": current,
             "machine": view,
+            "pictures": visit.site.house.pictures.known,
             "guest": self.guest,
             "page": self.page,
             "left_ms": self.left_ms if kind == "tiles" else 0,
@@ -334,7 +335,11 @@ async def _changes(screen: Screen) -> AsyncGenerator[str, None]:
     assert screen.paired is not None
     while True:
         version = house.version
-        facts = (house.machines.get(screen.paired.machine), house.is_current)
+        facts = (
+            house.machines.get(screen.paired.machine),
+            house.is_current,
+            house.pictures.known,
+        )
         if facts != shown and not (guest and guest.order):
             kind = "start" if guest is None else "tiles"
             yield event(screen.main(kind, current=house.is_current))
