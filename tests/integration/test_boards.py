@@ -352,10 +352,13 @@ def test_fault_53_evidence_that_comes_after_the_operator_decided_is_raised_only(
     assert outcome(late) == ("UNKNOWN", "BOARD_SILENT")
     drop_id = id_of(late)
     agent = system.agents["d"]
+    # A frontend that hears nothing for long ends the link, and a new one would carry the answer.
+    system.links.refuse()
     system.links.stall(Way.UP)
     system.boards["d"].ask(do="say", text="4\n")
     agent.wait_for("drop_result", drop_id=drop_id, revision=2)
     system.resolve(late, dispensed=dispensed)
+    system.links.accept()
     system.links.flow()
     agent.wait_for("drop_acknowledged", drop_id=drop_id, revision=2)
     decided = "DISPENSED" if dispensed else "NOT_DISPENSED"

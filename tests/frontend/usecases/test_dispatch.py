@@ -56,7 +56,12 @@ async def test_each_link_has_a_higher_epoch(bench: Bench) -> None:
     assert second.epoch == first.epoch + 1
     assert first.wanted == second.wanted == ()
     record = (await bench.audit(AuditKind.LINK_OPENED))[-1]
-    assert record.facts == {"epoch": second.epoch, "journal_id": JOURNAL, "boot_id": "boot-1"}
+    assert record.facts == {
+        "epoch": second.epoch,
+        "journal_id": JOURNAL,
+        "boot_id": "boot-1",
+        "agent_version": "",
+    }
 
 
 async def test_no_link_of_an_unknown_machine(bench: Bench) -> None:
