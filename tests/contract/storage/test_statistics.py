@@ -13,6 +13,7 @@ from sqlalchemy import select
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.errors import DrinkError, StorageUnavailableError
 from drink_frontend.domain.statistics import FIRST, Kind, Numbers, Phase, Span, cover
+from drink_frontend.storage import statistics as statistics_module
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.statistics import Selection
 from drink_frontend.storage.statistics_tables import statistics, statistics_unknown
@@ -38,6 +39,7 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting_module, "ROWS_AT_ONCE", 20)
     monkeypatch.setattr(counting_module, "CLEARED_AT_ONCE", 10)
     monkeypatch.setattr(counting_module, "PAUSE_S", 0.0)
+    monkeypatch.setattr(statistics_module, "ROWS_AT_ONCE", 2)
 
 
 @pytest.fixture
@@ -273,6 +275,12 @@ async def test_sums_are_grouped_paged_and_bounded(bench: Bench) -> None:
     days = await sums(span=Span.DAY, ranges=cover(10_000_101, 99_981_231, Span.DAY))
     assert len(days) == 40
     assert {number for *_, number in days} == {1}
+    each = await sums(
+        span=Span.DAY, ranges=cover(10_000_101, 99_981_231, Span.DAY), by_machine=True
+    )
+    assert [(period, number) for period, *_, number in each] == [(day, 1) for day, *_ in days]
+    inner = await sums(span=Span.DAY, ranges=cover(days[3][0], days[36][0], Span.DAY))
+    assert inner == days[3:37]
     months = await sums(span=Span.MONTH, ranges=cover(10_000_101, 99_981_231, Span.MONTH))
     assert sum(number for *_, number in months) == 40
     first, last = days[3][0], days[36][0]

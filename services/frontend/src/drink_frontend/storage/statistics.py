@@ -1,7 +1,7 @@
 """Statistics: sums of drops and credits, and how far they are."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -154,6 +154,20 @@ _GROUPED = {
         _SPANS, (False, True), (False, True), (False, True)
     )
 }
+ROWS_AT_ONCE = 4_000
+"""Rows that are read at once of sums by day: all days of a year sorted for each page would take
+longer than a page may."""
+_DAY_OF_ROW = Statement(
+    select(statistics.c.period)
+    .where(
+        statistics.c.owner == bindparam("owner"),
+        statistics.c.kind == bindparam("kind"),
+        _in("first", "last"),
+    )
+    .order_by(statistics.c.period)
+    .limit(bindparam("limit"))
+    .offset(bindparam("offset"))
+)
 _DAYS_WITH = Statement(
     select(statistics.c.period)
     .where(
@@ -280,6 +294,32 @@ class StatisticsTable:
             after: Day or month, machine and subject of the last row before; FIRST for none.
             limit: Most rows.
         """
+        if selection.span is not Span.DAY:
+            return self._sums(selection, after, limit)
+        (first, last), *others = selection.ranges
+        first = max(first, after[0])
+        found: list[Row] = []
+        while len(found) < limit and first <= last:
+            until = self._day_of_row(selection, first, last)
+            days = replace(selection, ranges=((first, until), *others))
+            found += self._sums(days, after, limit - len(found))
+            first = until + 1
+        return found
+
+    def _day_of_row(self, selection: Selection, first: int, last: int) -> int:
+        """The day of the last row that is read at once from `first` on."""
+        row = self._executor.one(
+            _DAY_OF_ROW,
+            owner=selection.owner,
+            kind=selection.kind.value,
+            first=first,
+            last=last,
+            limit=1,
+            offset=ROWS_AT_ONCE,
+        )
+        return last if row is None else int(row[0])
+
+    def _sums(self, selection: Selection, after: tuple[int, str, str], limit: int) -> Sequence[Row]:
         is_continued = after != FIRST
         place = dict(zip(("after_period", "after_machine", "after_subject"), after, strict=True))
         rows = self._executor.all(
