@@ -34,11 +34,10 @@ def list_kiosks(context: typer.Context) -> None:
     with options.api() as api:
         found = api.call(api.kiosks.ListKiosks, pb.ListKiosksRequest()).kiosks
     rows = [dict(_facts(each)) for each in found]
-    for row, each in zip(rows, found, strict=True):
-        is_paired = each.HasField("pair_time")
-        row["since"] = local_time(each.pair_time if is_paired else each.create_time)
-    if options.output.is_json:
-        rows = [dict(_facts(each)) for each in found]
+    if not options.output.is_json:
+        for row, each in zip(rows, found, strict=True):
+            is_paired = each.HasField("pair_time")
+            row["since"] = local_time(each.pair_time if is_paired else each.create_time)
     options.output.rows(rows, COLUMNS, "there are no kiosks")
 
 

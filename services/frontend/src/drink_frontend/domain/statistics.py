@@ -5,6 +5,7 @@ decided or refunded later changes the numbers of that day. Days are numbers such
 such as 202611 and years such as 2026, so that they never compare as neighbours.
 """
 
+from calendar import monthrange
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from enum import StrEnum
@@ -249,11 +250,7 @@ def is_last(day: int) -> bool:
 
 def days_of(month: int) -> int:
     """Number of days of a month of the Gregorian calendar."""
-    year, number = divmod(month, 100)
-    is_leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if number == 2:
-        return 29 if is_leap else 28
-    return 30 if number in {4, 6, 9, 11} else 31
+    return monthrange(*divmod(month, 100))[1]
 
 
 def _after(month: int) -> int:

@@ -49,7 +49,7 @@ class Calendar:
         local = (
             datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=quarter * QUARTER_MS)
         ).astimezone(self._zone)
-        return local.year * 10_000 + local.month * 100 + local.day, local.hour
+        return _number(local), local.hour
 
 
 def ordinal(day: int) -> int:
@@ -60,9 +60,12 @@ def ordinal(day: int) -> int:
 def first_of_week(day: int) -> int:
     """The Monday of a day's week."""
     given = _date(day)
-    monday = given - timedelta(days=given.weekday())
-    return monday.year * 10_000 + monday.month * 100 + monday.day
+    return _number(given - timedelta(days=given.weekday()))
 
 
 def _date(day: int) -> date:
     return date(day // 10_000, day // 100 % 100, day % 100)
+
+
+def _number(day: date) -> int:
+    return day.year * 10_000 + day.month * 100 + day.day
