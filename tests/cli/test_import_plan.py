@@ -1,4 +1,6 @@
 import string
+import tomllib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,6 +53,38 @@ def test_a_file_has_machines_slots_and_users_with_their_lines() -> None:
         ("alice", 500, False, 18),
         ("root", 0, True, 23),
     ]
+
+
+def test_lines_are_right_where_values_look_like_headers() -> None:
+    machine = '[[ machines ]]\nname = "d"\ndisplay_name = "D"\nlocation = "[[users]]"\n'
+    slots = 'slots = [\n  {number = 1, item = "[[users]]", price = 1},\n]\n'
+    headed = '[[machines."slots"]]\nnumber = 2\nprice = 1\nitem = """\\\n  [[users]]\\\n  """\n'
+    user = '  [["users"]]\nname = "a"\n'
+
+    plan = read_plan(machine + slots + user + user.replace('"a"', '"b"'))
+    assert [each.line for each in plan.machines[0].slots] == [5]
+    assert [each.line for each in plan.users] == [8, 10]
+
+    plan = read_plan(machine + headed + user)
+    assert [each.line for each in plan.machines[0].slots] == [5]
+    assert [each.line for each in plan.users] == [11]
+
+    plan = read_plan('users = [\n{name = "a"},\n{name = "b"}]\n')
+    assert [each.line for each in plan.users] == [1, 1]
+
+
+def test_a_file_of_many_users_is_parsed_a_few_times_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(f'[[users]]\nname = "u{number}"\n' for number in range(1_000))
+    parsed: list[int] = []
+    loads = tomllib.loads
+
+    def count(part: str) -> dict[str, Any]:
+        parsed.append(len(part))
+        return loads(part)
+
+    monkeypatch.setattr(tomllib, "loads", count)
+    assert [each.line for each in read_plan(text).users] == list(range(1, 2_000, 2))
+    assert sum(parsed) < 3 * len(text)
 
 
 def test_what_the_house_is_set_up_from_is_taken_as_it_is() -> None:

@@ -120,7 +120,7 @@ def read_plan(text: str) -> ImportPlan:
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else text.count("\n") + 1
         raise PlanError(line, str(error).partition(" (at ")[0]) from None
-    root = _Table(text, (), document)
+    root = _Table(text, (), document, _Lines(text))
     plan = ImportPlan(
         tuple(_machine(each) for each in root.tables("machines")),
         tuple(_user(each) for each in root.tables("users")),
@@ -158,21 +158,22 @@ def line_of(text: str, key: Key) -> int:
 class _Table:
     """A table of the file, from which each key is taken once."""
 
-    def __init__(self, text: str, key: Key, values: Mapping[str, Any]) -> None:
+    def __init__(self, text: str, key: Key, values: Mapping[str, Any], lines: "_Lines") -> None:
         self._text = text
         self._key = key
         self._left = dict(values)
+        self._lines = lines
 
     @property
     def line(self) -> int:
-        return line_of(self._text, self._key)
+        return self._lines.of_table(self._key)
 
     def tables(self, name: str) -> Iterator["_Table"]:
         found = self._left.pop(name, [])
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
             raise self._wrong(name, "must be an array of tables")
         for number, values in enumerate(found):
-            yield _Table(self._text, (*self._key, name, number), values)
+            yield _Table(self._text, (*self._key, name, number), values, self._lines)
 
     def text(self, name: str, pattern: re.Pattern[str], rule: str) -> str:
         return self._take(name, str, lambda value: bool(pattern.fullmatch(value)), rule)
@@ -213,6 +214,42 @@ class _Table:
 
     def _wrong(self, name: str, rule: str) -> PlanError:
         return PlanError(line_of(self._text, (*self._key, name)), f"{name}: {rule}")
+
+
+class _Lines:
+    """The lines of the tables in arrays, found in one pass, since a file has thousands of them.
+
+    A part of the file from one header to the next is a document by itself, which has one element
+    of each array that its header names.
+
+    Args:
+        text: The file, a valid document.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found: dict[Key, int] = {}
+        machine = user = slot = -1
+        for line, part in _parts(text):
+            found = part.get("machines")
+            if isinstance(part.get("users"), list):
+                user += 1
+                self._found["users", user] = line
+            elif isinstance(found, list):
+                machine, slot = machine + 1, -1
+                self._found["machines", machine] = line
+            elif isinstance(found, dict) and isinstance(found.get("slots"), list):
+                slot += 1
+                self._found["machines", machine, "slots", slot] = line
+
+    def of_table(self, key: Key) -> int:
+        """The line in which a table begins, or the array that it is in."""
+        if key not in self._found:
+            # An array of tables in braces has one line for all of them.
+            array = key[:-1]
+            self._found.setdefault(array, line_of(self._text, array))
+            self._found[key] = self._found[array]
+        return self._found[key]
 
 
 def _machine(table: _Table) -> MachinePlan:
@@ -265,6 +302,21 @@ def _refuse_twins(places: Sequence[tuple[int, str]], kind: str) -> None:
         if name in seen:
             raise PlanError(line, f"the same {kind} stands in line {seen[name]}")
         seen[name] = line
+
+
+def _parts(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Each part of a valid document from a header to the next, with the line of its header."""
+    lines = [f"{line}\n" for line in text.split("\n")]
+    starts = [number for number, line in enumerate(lines) if line.lstrip(" \t").startswith("[")]
+    begin = starts[0] if starts else len(lines)
+    for end in [*starts[1:], len(lines)]:
+        try:
+            part = tomllib.loads("".join(lines[begin:end]))
+        except tomllib.TOMLDecodeError:
+            # The line at the end is no header: it is within a value.
+            continue
+        yield begin + 1, part
+        begin = end
 
 
 def _first_lines(lines: Sequence[str], count: int) -> Any:
