@@ -121,7 +121,8 @@ class _Start:
     cursor: Cursor
     rest: EventBatch
     """The batch of the cursor, of which some events may be left."""
-    newest: int
+    newest: Cursor
+    """The place after the newest of all events."""
 
 
 class Events:
@@ -170,7 +171,7 @@ class Events:
         _check_rights(viewer, selection)
         start = await self._storage.read(lambda tx: _start(tx, viewer, selection, cursor))
         yield EventUpdate((), start.cursor)
-        with self._feed.joined(start.newest) as watcher:
+        with self._feed.joined(start.newest.sequence) as watcher:
             reader = _Reader(self._storage, self._feed, watcher, start, turn)
             async with contextlib.aclosing(reader.updates()) as updates:
                 async for update in updates:
@@ -319,7 +320,7 @@ class _Reader:
         viewer, state = self._start.viewer, event.state
         return (
             viewer.admin
-            and batch.sequence > self._start.newest
+            and batch.sequence > self._start.newest.sequence
             and event.kind is EventKind.ACCOUNT
             and isinstance(state, Account)
             and state.id == viewer.id
@@ -367,12 +368,11 @@ def _start(
         if not present.admin and named.id != present.id:
             raise NotOwnerError("only administrators see the events of others")
         selection = replace(selection, account=named.id)
-    mark, newest = tx.events.mark(), tx.events.newest()
+    mark, batch = tx.events.mark(), tx.events.newest()
+    newest = Cursor(mark, batch.sequence, batch.at_ms, len(batch.events))
     if cursor is None:
-        cursor = Cursor(mark, newest.sequence, newest.at_ms, len(newest.events))
-        return _Start(present, selection, cursor, newest, newest.sequence)
-    rest = _batch_of(tx, cursor, mark)
-    return _Start(present, selection, cursor, rest, newest.sequence)
+        return _Start(present, selection, newest, batch, newest)
+    return _Start(present, selection, cursor, _batch_of(tx, cursor, mark), newest)
 
 
 def _page(
@@ -383,8 +383,6 @@ def _page(
     limit: int,
 ) -> EventPage:
     start = _start(tx, viewer, selection, before)
-    newest = tx.events.newest()
-    present = Cursor(start.cursor.mark, newest.sequence, newest.at_ms, len(newest.events))
     last: int | None = start.cursor.position - (before is not None)
     found: list[tuple[Event, int, Cursor]] = []
     batches: Sequence[EventBatch] = (start.rest,)
@@ -397,14 +395,14 @@ def _page(
                 if shown is not None:
                     found.append((shown, batch.at_ms, place))
                 if len(found) == limit:
-                    return EventPage(found, present, place)
+                    return EventPage(found, start.newest, place)
             last, looked_at = None, looked_at + 1
             place = Cursor(place.mark, batch.sequence, batch.at_ms, min(1, len(batch.events)))
         # More than the batch that the page begins in, so that each page leads further back.
         if looked_at > LISTED_BATCHES_MAX:
-            return EventPage(found, present, place)
+            return EventPage(found, start.newest, place)
         batches = tx.events.before(place.sequence, BATCHES_MAX)
-    return EventPage(found, present, None)
+    return EventPage(found, start.newest, None)
 
 
 def _batch_of(tx: Transaction, cursor: Cursor, mark: str) -> EventBatch:
