@@ -46,6 +46,11 @@ class PlainBoard:
         """See `BoardPort`."""
         return None
 
+    @property
+    def connects(self) -> int:
+        """See `BoardPort`."""
+        return 1
+
     async def run(self) -> None:
         """See `BoardPort`."""
         await asyncio.Event().wait()

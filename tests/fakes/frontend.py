@@ -8,6 +8,7 @@ import grpc
 
 from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_link_service_pb2 import (
+    AgentStats,
     ConnectRequest,
     ConnectResponse,
     Dispense,
@@ -44,6 +45,7 @@ class FakeLink:
         self.statuses = [hello.board_status]
         self.heartbeats: list[Heartbeat] = []
         self.not_received: list[str] = []
+        self.stats: list[AgentStats] = []
         self.answers_heartbeats = True
         self.acknowledges = True
         self._outgoing: asyncio.Queue[ConnectResponse | Exception | None] = asyncio.Queue()
@@ -59,6 +61,7 @@ class FakeLink:
         wanted: Sequence[str] = (),
         interval_s: int = 1,
         journal_report_ms: int = 0,
+        stats_interval_s: int = 0,
     ) -> None:
         """Takes the link."""
         self.epoch = epoch
@@ -70,6 +73,7 @@ class FakeLink:
                     wanted_drops=wanted_drops,
                     heartbeat_interval_seconds=interval_s,
                     journal_report_ms=journal_report_ms,
+                    stats_interval_seconds=stats_interval_s,
                 )
             )
         )
@@ -136,6 +140,8 @@ class FakeLink:
                 if self.answers_heartbeats:
                     answer = Heartbeat(sequence=request.heartbeat.sequence)
                     self.say(ConnectResponse(heartbeat=answer))
+            case "agent_stats":
+                self.stats.append(request.agent_stats)
             case "goodbye":
                 assert request.goodbye.reason == Goodbye.REASON_SHUTTING_DOWN
                 self.said_goodbye = True

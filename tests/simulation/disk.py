@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drink_agent.journal.disk import Disk
+from drink_agent.runtime.system import DiskSpace
 from tests.simulation.world import Process, World
 
 SECTOR_BYTES = 512
@@ -77,8 +78,8 @@ class SimulatedDisk:
             return seconds
         return rng.expovariate(1 / self.trouble.latency_s)
 
-    def free_bytes(self) -> int:
-        return 0 if self.world.now < self.full_until else 1 << 30
+    def space(self) -> DiskSpace:
+        return DiskSpace(0 if self.world.now < self.full_until else 1 << 30, 1 << 31)
 
     def lose_power(self) -> None:
         """Loses or keeps unsynced data at random."""
@@ -179,7 +180,7 @@ class MountedDisk(Disk):
         if rng.random() < trouble.full:
             self._disk.world.fault("agent.disk_full", self._disk.name, 180)
             self._disk.full_until = self._disk.world.now + rng.uniform(1, 60)
-        if self._disk.free_bytes() == 0:
+        if self._disk.space().free == 0:
             taken = rng.randrange(len(data))
             self._files[descriptor].seen += data[:taken]
             if taken == 0:

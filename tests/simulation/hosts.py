@@ -260,7 +260,7 @@ class AgentHost(Host):
             ),
             clock=self.clock,
             boot=f"boot {self.boots}",
-            free_bytes=self.disk.free_bytes,
+            disk_space=self.disk.space,
             notifier=SystemdNotifier(None),
         )
         self.check_opened()

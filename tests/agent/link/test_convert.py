@@ -15,7 +15,7 @@ from drink_agent.domain.events import Ack, BoardStatus, Command, LinkUp
 from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Sensor
 from drink_agent.domain.records import Result
 from drink_agent.link import convert
-from drink_agent.link.convert import LinkViolationError, link_events
+from drink_agent.link.convert import AgentStats, LinkViolationError, link_events
 from tests.support import programs
 
 EVIDENCE = Evidence(
@@ -128,6 +128,22 @@ def test_the_version_of_the_board_is_sent() -> None:
     for version in ("", "1.2"):
         status = BoardStatus(ready=True, firmware_version=version)
         assert convert.board_status(status).board_status.firmware_version == version
+
+
+def test_counters_are_sent_as_they_are() -> None:
+    stats = AgentStats(61, 1, 2, 3, 4, (5, 6), 7.5, 8, 9, 10, 11)
+    assert convert.agent_stats(stats).agent_stats == pb.AgentStats(
+        uptime_seconds=61,
+        links_lost=1,
+        board_losses=2,
+        board_connects=3,
+        board_timeouts=4,
+        motor_times=pb.AgentStats.MotorTimes(counts=[5, 6], sum_seconds=7.5),
+        journal_bytes=8,
+        disk_free_bytes=9,
+        disk_bytes=10,
+        memory_bytes=11,
+    )
 
 
 PURE_PYTHON = """

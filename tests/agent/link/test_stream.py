@@ -15,6 +15,7 @@ from drink_agent.link.stream import (
     INTERVAL_S_MAX,
     JOURNAL_REPORT_MS_MAX,
     SILENT_INTERVALS,
+    STATS_INTERVAL_S_MAX,
     LinkStream,
 )
 
@@ -223,3 +224,20 @@ async def test_an_earlier_deadline_counts_after_a_check() -> None:
     with pytest.raises(TimeoutError):
         await welcome_and_nothing_more()
     assert clock() >= stream.silent_at
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "interval_s"), [(60, 60), (1_000_000, STATS_INTERVAL_S_MAX), (0, None), (-5, None)]
+)
+async def test_statistics_are_due_at_once_and_then_at_the_interval(
+    asked_s: int, interval_s: int | None
+) -> None:
+    clock = Clock()
+    stream = LinkStream(SETTINGS, clock)
+    assert stream.stats_at is None
+    stream.welcome(10, 200, 0, asked_s)
+    assert stream.stats_at == (None if interval_s is None else clock.now)
+    if interval_s is not None:
+        clock.now += 7
+        stream.put_stats(convert.not_received("a"))
+        assert stream.stats_at == clock.now + interval_s

@@ -17,10 +17,10 @@ from drink_agent.domain.evidence import Cause, Evidence
 from drink_agent.domain.records import Entry
 from drink_agent.journal.file import Journal, JournalFailedError, read
 from drink_agent.runtime.agent import AgentSettings, PartEndedError
-from drink_agent.runtime.system import boot_time_s
+from drink_agent.runtime.system import DiskSpace, boot_time_s
 from tests.fakes.frontend import LIMIT_S, FakeLink
 from tests.support.logwatch import watching
-from tests.support.machine import Rig
+from tests.support.machine import MOTOR_S, Rig
 
 
 async def test_heartbeats_carry_the_last_durable_entry(rig: Rig, link: FakeLink) -> None:
@@ -146,7 +146,7 @@ async def test_the_board_never_waits_and_statuses_wake_the_loop_once(rig: Rig) -
 
 async def test_fault_35_a_full_disk_stops_new_drops(rig: Rig) -> None:
     free = 0
-    rig.start(rig.build(free_bytes=lambda: free))
+    rig.start(rig.build(disk_space=lambda: DiskSpace(free, 1 << 30)))
     link = await rig.frontend.next_link()
     link.welcome()
     assert await rig.host.wait_until(lambda board: board.connected, LIMIT_S)
@@ -311,3 +311,37 @@ async def test_fault_25_killed_around_each_durable_step(rig: Rig, die_at: int) -
 
 def _open(kind: type[Journal], path: Path) -> tuple[Journal, tuple[Entry, ...]]:
     return kind.open(path)
+
+
+async def test_counters_are_sent_at_the_start_of_a_link_and_then_at_the_interval(rig: Rig) -> None:
+    rig.start()
+    link = await rig.frontend.next_link()
+    link.welcome(interval_s=300, journal_report_ms=5_000, stats_interval_s=1)
+    await link.until(lambda link: link.statuses[-1].ready and link.stats)
+    for drop in "abc":
+        await link.drop(drop)
+    await link.until(lambda link: len(link.stats) == 2)
+    first, second = link.stats
+    assert sum(first.motor_times.counts) == 0
+    assert list(second.motor_times.counts) == [3, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert 3 * MOTOR_S <= second.motor_times.sum_seconds < LIMIT_S
+    assert (second.links_lost, second.board_connects, second.board_timeouts) == (0, 1, 0)
+    assert second.journal_bytes > first.journal_bytes > 0
+    assert 0 < second.disk_free_bytes <= second.disk_bytes
+    assert second.memory_bytes > 1 << 20
+
+    rig.fault(Fault.SILENT)
+    await link.drop("d")
+    link.cut()
+    link = await rig.frontend.next_link()
+    link.welcome(2, stats_interval_s=1)
+    await link.until(lambda link: link.stats)
+    counts = link.stats[0]
+    assert (counts.links_lost, counts.board_timeouts, counts.board_losses) == (1, 1, 1)
+
+
+async def test_a_frontend_that_asks_for_no_counters_gets_none(rig: Rig) -> None:
+    link = await rig.started()
+    await link.drop("a")
+    await link.until(lambda link: link.heartbeats)
+    assert not link.stats

@@ -12,7 +12,8 @@ from drink_agent.runtime.system import (
     SystemdNotifier,
     boot_id,
     boot_time_s,
-    free_bytes,
+    disk_space,
+    memory_bytes,
     serve_status,
     socket_of,
 )
@@ -61,8 +62,14 @@ def test_the_boot_id_stays_the_same() -> None:
     assert len(boot_id()) == 36
 
 
-def test_the_free_space_is_that_of_the_folder_s_disk(tmp_path: Path) -> None:
-    assert 0 < free_bytes(tmp_path) <= shutil.disk_usage(tmp_path).total
+def test_the_space_is_that_of_the_folder_s_disk(tmp_path: Path) -> None:
+    space = disk_space(tmp_path)
+    assert space.total == shutil.disk_usage(tmp_path).total
+    assert 0 < space.free <= space.total
+
+
+def test_the_memory_is_that_of_this_process() -> None:
+    assert 1 << 20 < memory_bytes() < 1 << 40
 
 
 async def test_each_connection_gets_the_present_status(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links.messages import (
+    AgentStats,
     BoardStatus,
     Dispense,
     Goodbye,
@@ -41,7 +42,7 @@ async def test_welcome_names_the_epoch_and_what_is_wanted(rig: Rig) -> None:
     first, _ = await rig.place(1), await rig.place(2)
     await rig.bench.take()
 
-    assert await rig.open() == Welcome(2, (first.id,), 1, 200)
+    assert await rig.open() == Welcome(2, (first.id,), 1, 200, 60)
     assert rig.use_cases.opened == [{"boot_id": "boot-1", "agent_version": "1.0"}]
 
 
@@ -420,3 +421,14 @@ async def test_a_mistake_of_the_program_is_not_swallowed(rig: Rig) -> None:
     rig.agent.say(dispensed("unknown"))
 
     await rig.agent.hears_error(KeyError)
+
+
+async def test_the_newest_counters_of_the_agent_are_kept(rig: Rig) -> None:
+    await rig.open(agent_version="1.2")
+    assert (rig.link.agent_version, rig.link.stats) == ("1.2", None)
+    rig.agent.say(AgentStats(uptime_s=5))
+    rig.agent.say(AgentStats(uptime_s=65, links_lost=1))
+    rig.clock.pass_s(0.6)
+    rig.agent.say(Heartbeat(1))
+    await rig.agent.hears(Heartbeat)
+    assert rig.link.stats == AgentStats(uptime_s=65, links_lost=1)

@@ -112,6 +112,52 @@ def test_result() -> None:
     )
 
 
+def stats(**fields: Any) -> pb.ConnectRequest:
+    return pb.ConnectRequest(agent_stats=pb.AgentStats(**fields))
+
+
+def test_counters_of_an_agent() -> None:
+    message = agent_message(
+        stats(
+            uptime_seconds=61,
+            links_lost=1,
+            board_losses=2,
+            board_connects=3,
+            board_timeouts=4,
+            motor_times=pb.AgentStats.MotorTimes(counts=[5, 6], sum_seconds=7.5),
+            journal_bytes=8,
+            disk_free_bytes=9,
+            disk_bytes=10,
+            memory_bytes=11,
+        )
+    )
+    times = (5, 6, 0, 0, 0, 0, 0, 0, 0)
+    assert message == messages.AgentStats(61, 1, 2, 3, 4, times, 7.5, 8, 9, 10, 11)
+
+
+def test_counters_of_a_newer_agent_are_read_as_far_as_they_are_known() -> None:
+    times = pb.AgentStats.MotorTimes(counts=[1] * 20)
+    assert agent_message(stats(motor_times=times)) == messages.AgentStats(motor_times=(1,) * 9)
+    assert agent_message(stats()) == messages.AgentStats()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"uptime_seconds": -1},
+        {"links_lost": -1},
+        {"disk_free_bytes": -(1 << 63)},
+        {"motor_times": pb.AgentStats.MotorTimes(counts=[1, -1])},
+        {"motor_times": pb.AgentStats.MotorTimes(sum_seconds=-0.1)},
+        {"motor_times": pb.AgentStats.MotorTimes(sum_seconds=float("nan"))},
+        {"motor_times": pb.AgentStats.MotorTimes(sum_seconds=float("inf"))},
+    ],
+)
+def test_counters_that_cannot_be_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(LinkProtocolError, match=r"agent_stats\."):
+        agent_message(stats(**fields))
+
+
 def test_a_slot_above_the_highest_is_ignored_and_named() -> None:
     """It must not end the link, since the board would report the same on the next one."""
     slots = [pb.BoardStatus.SlotSensor(slot=slot, sensor=STOCKED) for slot in (-1, 0, 1, 99, 100)]
@@ -234,13 +280,14 @@ def test_no_bytes_break_the_reader(raw: bytes, kind: int) -> None:
     ("message", "wire"),
     [
         (
-            messages.Welcome(3, (DROP,), 10, 200),
+            messages.Welcome(3, (DROP,), 10, 200, 60),
             pb.ConnectResponse(
                 welcome=pb.Welcome(
                     epoch=3,
                     wanted_drops=[f"drops/{DROP}"],
                     heartbeat_interval_seconds=10,
                     journal_report_ms=200,
+                    stats_interval_seconds=60,
                 )
             ),
         ),

@@ -33,6 +33,7 @@ class ConnectRequest(_message.Message):
     BOARD_STATUS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
+    AGENT_STATS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """First message of every stream."""
@@ -59,6 +60,12 @@ class ConnectRequest(_message.Message):
     def goodbye(self) -> Global___Goodbye:
         """The agent closes the link on purpose."""
 
+    @_builtins.property
+    def agent_stats(self) -> Global___AgentStats:
+        """Counters and sizes of the agent, after Welcome and then once in each
+        `Welcome.stats_interval_seconds`; never because of a drop.
+        """
+
     def __init__(
         self,
         *,
@@ -68,12 +75,13 @@ class ConnectRequest(_message.Message):
         board_status: Global___BoardStatus | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
         goodbye: Global___Goodbye | None = ...,
+        agent_stats: Global___AgentStats | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["board_status", b"board_status", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "not_received", b"not_received", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_stats", b"agent_stats", "board_status", b"board_status", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "not_received", b"not_received", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["board_status", b"board_status", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "not_received", b"not_received", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_stats", b"agent_stats", "board_status", b"board_status", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "not_received", b"not_received", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "result", "not_received", "board_status", "heartbeat", "goodbye"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "result", "not_received", "board_status", "heartbeat", "goodbye", "agent_stats"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -206,6 +214,7 @@ class Welcome(_message.Message):
     WANTED_DROPS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
     JOURNAL_REPORT_MS_FIELD_NUMBER: _builtins.int
+    STATS_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """Number of this link; a command of another epoch is not obeyed."""
     heartbeat_interval_seconds: _builtins.int
@@ -217,6 +226,8 @@ class Welcome(_message.Message):
     Heartbeat how far its journal has come, unless the result says so before;
     0: at once.
     """
+    stats_interval_seconds: _builtins.int
+    """Seconds between two AgentStats; 0: the agent sends none."""
     @_builtins.property
     def wanted_drops(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Drops (`drops/{drop}`) dispatched earlier whose outcome the frontend does
@@ -231,10 +242,11 @@ class Welcome(_message.Message):
         wanted_drops: _abc.Iterable[_builtins.str] | None = ...,
         heartbeat_interval_seconds: _builtins.int = ...,
         journal_report_ms: _builtins.int = ...,
+        stats_interval_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "heartbeat_interval_seconds", b"heartbeat_interval_seconds", "journal_report_ms", b"journal_report_ms", "wanted_drops", b"wanted_drops"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "heartbeat_interval_seconds", b"heartbeat_interval_seconds", "journal_report_ms", b"journal_report_ms", "stats_interval_seconds", b"stats_interval_seconds", "wanted_drops", b"wanted_drops"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -578,6 +590,98 @@ class Heartbeat(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
+
+@_typing.final
+class AgentStats(_message.Message):
+    """Counters and sizes of an agent, for metrics: what a number counts is counted
+    from the agent's start. No value may be negative. They decide nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MotorTimes(_message.Message):
+        """Times from a motor command to the board's answer, for commands that the
+        board answered.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        COUNTS_FIELD_NUMBER: _builtins.int
+        SUM_SECONDS_FIELD_NUMBER: _builtins.int
+        sum_seconds: _builtins.float
+        """Sum of the times, in seconds."""
+        @_builtins.property
+        def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+            """Commands by their time: up to 0.5, 1, 2, 3, 4, 5, 7.5 and 10 seconds, and
+            longer. Each command is in one of them. Further elements are ignored.
+            """
+
+        def __init__(
+            self,
+            *,
+            counts: _abc.Iterable[_builtins.int] | None = ...,
+            sum_seconds: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "sum_seconds", b"sum_seconds"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    UPTIME_SECONDS_FIELD_NUMBER: _builtins.int
+    LINKS_LOST_FIELD_NUMBER: _builtins.int
+    BOARD_LOSSES_FIELD_NUMBER: _builtins.int
+    BOARD_CONNECTS_FIELD_NUMBER: _builtins.int
+    BOARD_TIMEOUTS_FIELD_NUMBER: _builtins.int
+    MOTOR_TIMES_FIELD_NUMBER: _builtins.int
+    JOURNAL_BYTES_FIELD_NUMBER: _builtins.int
+    DISK_FREE_BYTES_FIELD_NUMBER: _builtins.int
+    DISK_BYTES_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    uptime_seconds: _builtins.int
+    """Seconds since the agent started."""
+    links_lost: _builtins.int
+    """Links that were open and ended."""
+    board_losses: _builtins.int
+    """Times that the board stopped being ready."""
+    board_connects: _builtins.int
+    """Attempts to open the connection to the board, the first one included."""
+    board_timeouts: _builtins.int
+    """Commands that the board did not answer in time."""
+    journal_bytes: _builtins.int
+    """Bytes of the journal's file."""
+    disk_free_bytes: _builtins.int
+    """Bytes that are free on the journal's disk."""
+    disk_bytes: _builtins.int
+    """Bytes of the journal's disk."""
+    memory_bytes: _builtins.int
+    """Bytes of memory that the agent's process uses; 0 if it does not know."""
+    @_builtins.property
+    def motor_times(self) -> Global___AgentStats.MotorTimes:
+        """Times of the motor."""
+
+    def __init__(
+        self,
+        *,
+        uptime_seconds: _builtins.int = ...,
+        links_lost: _builtins.int = ...,
+        board_losses: _builtins.int = ...,
+        board_connects: _builtins.int = ...,
+        board_timeouts: _builtins.int = ...,
+        motor_times: Global___AgentStats.MotorTimes | None = ...,
+        journal_bytes: _builtins.int = ...,
+        disk_free_bytes: _builtins.int = ...,
+        disk_bytes: _builtins.int = ...,
+        memory_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["motor_times", b"motor_times"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["board_connects", b"board_connects", "board_losses", b"board_losses", "board_timeouts", b"board_timeouts", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "journal_bytes", b"journal_bytes", "links_lost", b"links_lost", "memory_bytes", b"memory_bytes", "motor_times", b"motor_times", "uptime_seconds", b"uptime_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgentStats: _TypeAlias = AgentStats  # noqa: Y015
 
 @_typing.final
 class Goodbye(_message.Message):

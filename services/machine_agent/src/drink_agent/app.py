@@ -24,7 +24,7 @@ from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
 from drink_agent.runtime import system
 from drink_agent.runtime.agent import Agent, BoardPort, MakeBoard, MakeLink
-from drink_agent.runtime.system import SystemdNotifier, boot_id, boot_time_s
+from drink_agent.runtime.system import DiskSpace, SystemdNotifier, boot_id, boot_time_s
 
 _log = logging.getLogger("drink_agent.app")
 
@@ -39,7 +39,7 @@ def build(
     make_link: MakeLink | None = None,
     clock: Callable[[], float] = boot_time_s,
     boot: str | None = None,
-    free_bytes: Callable[[], int] | None = None,
+    disk_space: Callable[[], DiskSpace] | None = None,
     notifier: SystemdNotifier | None = None,
 ) -> Agent:
     """Builds the agent of a configuration. Tests and simulations replace its parts.
@@ -51,7 +51,7 @@ def build(
         make_link: Makes the link.
         clock: Seconds since the host booted.
         boot: The kernel's boot id.
-        free_bytes: Returns the free bytes on the journal's disk.
+        disk_space: Returns the space on the journal's disk.
         notifier: Notifies the supervisor.
 
     Raises:
@@ -92,7 +92,7 @@ def build(
         settings=config.agent,
         journal_settings=config.journal,
         remembered_drops=config.dispenser.remembered_drops,
-        free_bytes=free_bytes or partial(system.free_bytes, config.journal.path.parent),
+        disk_space=disk_space or partial(system.disk_space, config.journal.path.parent),
         notifier=notifier or SystemdNotifier.from_environment(),
     )
 

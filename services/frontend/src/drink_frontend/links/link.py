@@ -20,6 +20,7 @@ from drink_frontend.domain.ports import Clock
 from drink_frontend.links.machine import MachineState
 from drink_frontend.links.messages import (
     AgentMessage,
+    AgentStats,
     BoardStatus,
     Dispense,
     Envelope,
@@ -58,6 +59,8 @@ class Link:
     Attributes:
         state: The rules of this link.
         agent_run: The run of the agent, once the link is open.
+        agent_version: Of the agent's software, once the link is open.
+        stats: The newest counters and sizes that the agent has sent; None before the first.
     """
 
     def __init__(
@@ -87,6 +90,8 @@ class Link:
         self._ack_timer: asyncio.TimerHandle | None = None
         self._backlog = ReportBacklog(self._store, settings)
         self.agent_run = AgentRun("", 0)
+        self.agent_version = ""
+        self.stats: AgentStats | None = None
         self._address = address
         self._journal_id = ""
         self._last_sent_s = clock.monotonic()
@@ -148,6 +153,7 @@ class Link:
         hello = self.state.greet(first, self._machine.agent_run)
         self.agent_run = AgentRun(hello.boot_id, hello.journal_sequence)
         self._journal_id = hello.journal_id
+        self.agent_version = hello.agent_version
         opening = await self._agents.open_link(
             self.state.machine,
             (hello.journal_id, hello.journal_sequence),
@@ -167,6 +173,7 @@ class Link:
                 opening.wanted,
                 self._settings.heartbeat_interval_s,
                 round(self._settings.journal_keep_s * 1000),
+                self._settings.stats_interval_s,
             )
         )
         self._log_limited(
@@ -256,6 +263,8 @@ class Link:
                 case Heartbeat(sequence, journal_sequence):
                     self._keep_journal(journal_sequence)
                     self._answer(sequence)
+                case AgentStats():
+                    self.stats = message
                 case Goodbye(reason):
                     self._log_limited(self._log.info, "link_goodbye", reason=reason)
                     return

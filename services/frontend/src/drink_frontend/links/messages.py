@@ -51,6 +51,30 @@ class Heartbeat:
     journal_sequence: int = 0
 
 
+MOTOR_TIMES_S = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0)
+"""Limits of `AgentStats.motor_times` in seconds; the protocol sets them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStats:
+    """Counters and sizes of the agent; what counts is counted from its start."""
+
+    uptime_s: int = 0
+    links_lost: int = 0
+    board_losses: int = 0
+    board_connects: int = 0
+    board_timeouts: int = 0
+    motor_times: tuple[int, ...] = (0,) * (len(MOTOR_TIMES_S) + 1)
+    """Answered commands by their time: one number for each of `MOTOR_TIMES_S`, and the rest."""
+    motor_seconds: float = 0.0
+    """Sum of these times."""
+    journal_bytes: int = 0
+    disk_free_bytes: int = 0
+    disk_bytes: int = 0
+    memory_bytes: int = 0
+    """0 if the agent does not know it."""
+
+
 class GoodbyeReason(StrEnum):
     """Why a side closes the link."""
 
@@ -74,6 +98,7 @@ class Welcome:
     wanted_drops: tuple[str, ...]
     heartbeat_interval_s: int
     journal_report_ms: int
+    stats_interval_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +119,7 @@ class ResultAck:
     revision: int
 
 
-AgentMessage = Hello | Result | NotReceived | BoardStatus | Heartbeat | Goodbye
+AgentMessage = Hello | Result | NotReceived | BoardStatus | Heartbeat | AgentStats | Goodbye
 FrontendMessage = Welcome | Dispense | ResultAck | Heartbeat | Goodbye
 
 

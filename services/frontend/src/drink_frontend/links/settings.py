@@ -15,6 +15,10 @@ class LinkSettings(BaseModel):
     hello_limit_s: float = Field(default=10, gt=0, le=300)
     """Seconds that a new stream may take until its Hello; default 10, as for any handshake."""
 
+    stats_interval_s: int = Field(default=60, ge=0, le=3600)
+    """Seconds between two messages of an agent with its counters and sizes, which the frontend's
+    metrics show; default 60. 0 asks for none. A message is about 100 bytes, whatever is sold."""
+
     command_ttl_s: float = Field(default=10, gt=0, le=600)
     """Seconds after its receipt in which an agent may start a command; default 10. Later a
     can would fall after its buyer has left."""

@@ -80,13 +80,14 @@ def _result_ack(ack: messages.ResultAck) -> _Wire.ResultAck:
 
 def _message(message: messages.FrontendMessage) -> _Wire.ConnectResponse:
     match message:
-        case messages.Welcome(epoch, wanted_drops, heartbeat_interval_s, journal_report_ms):
+        case messages.Welcome():
             return _Wire.ConnectResponse(
                 welcome=_Wire.Welcome(
-                    epoch=epoch,
-                    wanted_drops=[drop_name(drop_id) for drop_id in wanted_drops],
-                    heartbeat_interval_seconds=heartbeat_interval_s,
-                    journal_report_ms=journal_report_ms,
+                    epoch=message.epoch,
+                    wanted_drops=[drop_name(drop_id) for drop_id in message.wanted_drops],
+                    heartbeat_interval_seconds=message.heartbeat_interval_s,
+                    journal_report_ms=message.journal_report_ms,
+                    stats_interval_seconds=message.stats_interval_s,
                 )
             )
         case messages.Dispense(drop_id, epoch, slot, ttl_ms):
@@ -144,6 +145,34 @@ def _not_received(not_received: _Wire.NotReceived) -> messages.NotReceived:
 def _heartbeat(heartbeat: _Wire.Heartbeat) -> messages.Heartbeat:
     return messages.Heartbeat(
         heartbeat.sequence, _natural(heartbeat.journal_sequence, "heartbeat.journal_sequence")
+    )
+
+
+def _agent_stats(stats: _Wire.AgentStats) -> messages.AgentStats:
+    size = len(messages.MOTOR_TIMES_S) + 1
+    counts = [
+        _natural(count, "agent_stats.motor_times.counts")
+        for count in stats.motor_times.counts[:size]
+    ]
+    seconds = stats.motor_times.sum_seconds
+    if not 0 <= seconds < math.inf:
+        raise _broken("agent_stats.motor_times.sum_seconds", "must be a number from 0")
+
+    def natural(name: str) -> int:
+        return _natural(getattr(stats, name), f"agent_stats.{name}")
+
+    return messages.AgentStats(
+        uptime_s=natural("uptime_seconds"),
+        links_lost=natural("links_lost"),
+        board_losses=natural("board_losses"),
+        board_connects=natural("board_connects"),
+        board_timeouts=natural("board_timeouts"),
+        motor_times=tuple([*counts, *[0] * size][:size]),
+        motor_seconds=seconds,
+        journal_bytes=natural("journal_bytes"),
+        disk_free_bytes=natural("disk_free_bytes"),
+        disk_bytes=natural("disk_bytes"),
+        memory_bytes=natural("memory_bytes"),
     )
 
 
@@ -232,4 +261,5 @@ _READERS: dict[str, Callable[[Any], messages.AgentMessage]] = {
     "board_status": _board_status,
     "heartbeat": _heartbeat,
     "goodbye": _goodbye,
+    "agent_stats": _agent_stats,
 }

@@ -85,6 +85,8 @@ class Board:
     ) -> None:
         self._identities = identities
         self._keeping: asyncio.Future[Identity | None] | None = None
+        self.connects = 0
+        """Number of attempts to open a stream."""
         self.source = source or make_source(settings, identities)
         """Opens the streams."""
         self._driver = DRIVERS[settings.dialect](settings, self)
@@ -158,6 +160,7 @@ class Board:
     async def _connect(self) -> None:
         """Opens a stream, serves it until it ends, and waits before the next attempt."""
         lasted_s = 0.0
+        self.connects += 1
         try:
             if self._identities is not None:
                 await asyncio.to_thread(self._identities.check_refusal)

@@ -30,7 +30,7 @@ from drink_agent.link.channel import (
     certificate_problem,
     open_channel,
 )
-from drink_agent.link.convert import Hello, LinkViolationError
+from drink_agent.link.convert import AgentStats, Hello, LinkViolationError
 from drink_agent.link.reconnect import ReconnectPolicy, Retry, retry_for
 from drink_agent.link.settings import LinkSettings
 from drink_agent.link.stream import LinkStream
@@ -89,6 +89,8 @@ class LinkClient:
         self._since = _now()
         self._problem = "dialling for the first time"
         self._retry_at: float | None = None
+        self.lost = 0
+        """Number of links that were up and have ended."""
         self._closing = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -102,6 +104,11 @@ class LinkClient:
     def heartbeat_at(self) -> float | None:
         """Time of the next heartbeat on the client's clock; None without a link."""
         return self._stream.heartbeat_at if self._stream else None
+
+    @property
+    def stats_at(self) -> float | None:
+        """Time of the next statistics on the client's clock; None if none are due."""
+        return self._stream.stats_at if self._stream else None
 
     def describe(self) -> dict[str, object]:
         """Returns the status of the link for a person, as values that JSON can encode."""
@@ -144,6 +151,11 @@ class LinkClient:
         if self._stream is not None and self.is_up:
             self._stream.put_status(convert.board_status(status))
 
+    def send_stats(self, stats: AgentStats) -> None:
+        """Sends the agent's statistics, if the link is up."""
+        if self._stream is not None and self.is_up:
+            self._stream.put_stats(convert.agent_stats(stats))
+
     def send(self, message: ConnectRequest) -> None:
         """Sends a message, if the link is up; it may be lost together with the link."""
         if self._stream is None or not self.is_up:
@@ -167,6 +179,7 @@ class LinkClient:
             self._problem = f"{ending.reason}: {ending.detail[:DETAIL_MAX]}".rstrip(": ")
             if stream.up_since is not None:
                 self._since = _now()
+                self.lost += 1
                 await self._on_event(LinkDown())
             if not self._closing.is_set():
                 await self._wait(ending, up_s)
@@ -274,7 +287,12 @@ class LinkClient:
 
     def _take_welcome(self, welcome: Welcome, stream: LinkStream) -> None:
         wanted = len(welcome.wanted_drops)
-        stream.welcome(welcome.heartbeat_interval_seconds, welcome.journal_report_ms, wanted)
+        stream.welcome(
+            welcome.heartbeat_interval_seconds,
+            welcome.journal_report_ms,
+            wanted,
+            welcome.stats_interval_seconds,
+        )
         self._since = _now()
         facts = {"address": self._policy.address, "epoch": welcome.epoch, "wanted": wanted}
         _log.info("link_up", extra=facts)

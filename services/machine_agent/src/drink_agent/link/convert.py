@@ -48,6 +48,31 @@ class Hello:
     """Current status of the board."""
 
 
+MOTOR_TIMES_S = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0)
+"""Limits of `AgentStats.motor_times` in seconds; the protocol sets them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStats:
+    """Counters since the agent's start, and sizes now; drink.v1.AgentStats documents each."""
+
+    uptime_s: int
+    links_lost: int
+    board_losses: int
+    board_connects: int
+    board_timeouts: int
+    motor_times: tuple[int, ...]
+    """Commands by the time until the board's answer: one number for each of `MOTOR_TIMES_S`, and
+    one for longer times."""
+    motor_seconds: float
+    """Sum of these times."""
+    journal_bytes: int
+    disk_free_bytes: int
+    disk_bytes: int
+    memory_bytes: int
+    """0 if it is not known."""
+
+
 def link_events(response: ConnectResponse, received_ms: int) -> list[LinkUp | Command | Ack]:
     """Converts a message of the frontend: the acknowledgements beside it, then the message itself.
 
@@ -159,6 +184,26 @@ def heartbeat(sequence: int, journal_sequence: int) -> ConnectRequest:
     """
     return ConnectRequest(
         heartbeat=pb.Heartbeat(sequence=sequence, journal_sequence=journal_sequence)
+    )
+
+
+def agent_stats(stats: AgentStats) -> ConnectRequest:
+    """Returns the message of the agent's statistics."""
+    return ConnectRequest(
+        agent_stats=pb.AgentStats(
+            uptime_seconds=stats.uptime_s,
+            links_lost=stats.links_lost,
+            board_losses=stats.board_losses,
+            board_connects=stats.board_connects,
+            board_timeouts=stats.board_timeouts,
+            motor_times=pb.AgentStats.MotorTimes(
+                counts=stats.motor_times, sum_seconds=stats.motor_seconds
+            ),
+            journal_bytes=stats.journal_bytes,
+            disk_free_bytes=stats.disk_free_bytes,
+            disk_bytes=stats.disk_bytes,
+            memory_bytes=stats.memory_bytes,
+        )
     )
 
 

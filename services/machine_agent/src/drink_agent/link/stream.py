@@ -15,6 +15,9 @@ INTERVAL_S_MAX = 300
 """Longest heartbeat interval, in seconds, that is accepted from a frontend. It limits the life of a
 dead link to a quarter of an hour."""
 
+STATS_INTERVAL_S_MAX = 3_600
+"""Longest time, in seconds, between two messages of statistics; a longer one counts as this."""
+
 JOURNAL_REPORT_MS_MAX = 5_000
 """Longest time, in milliseconds, for which a frontend may let the report of a started motor wait.
 """
@@ -32,6 +35,7 @@ class LinkStream:
         self._settings = settings
         self._clock = clock
         self._interval_s = 0
+        self._stats_interval_s = 0
         self._journal_report_s = 0.0
         self._heartbeats = 0
         self._beat_at = 0.0
@@ -45,6 +49,8 @@ class LinkStream:
         """Time of the frontend's Welcome; None before it."""
         self.received_at = clock()
         """Time of the frontend's last message, or of dialling."""
+        self.stats_at: float | None = None
+        """Time of the next statistics; None before Welcome, and if the frontend wants none."""
 
     @property
     def silent_at(self) -> float:
@@ -71,13 +77,16 @@ class LinkStream:
         """Returns the seconds since Welcome; 0 before it."""
         return 0.0 if self.up_since is None else self._clock() - self.up_since
 
-    def welcome(self, interval_s: int, journal_report_ms: int, wanted: int) -> None:
+    def welcome(
+        self, interval_s: int, journal_report_ms: int, wanted: int, stats_interval_s: int = 0
+    ) -> None:
         """Records the frontend's Welcome.
 
         Args:
             interval_s: Seconds between the heartbeats that the frontend expects.
             journal_report_ms: Milliseconds that the report of a started motor may wait.
             wanted: Number of drops whose outcome the frontend asks for.
+            stats_interval_s: Seconds between statistics; none are sent if it is 0 or less.
 
         Raises:
             LinkViolationError: It is the second Welcome, or one of its values is out of range.
@@ -93,6 +102,9 @@ class LinkStream:
         self._interval_s = interval_s
         self._journal_report_s = journal_report_ms / 1000
         self.up_since = self.received_at = self._sent_at = self._clock()
+        self._stats_interval_s = min(stats_interval_s, STATS_INTERVAL_S_MAX)
+        if self._stats_interval_s > 0:
+            self.stats_at = self.up_since
 
     def must_tell(self, journal_sequence: int) -> None:
         """The frontend must soon be told that the journal has come so far."""
@@ -115,6 +127,11 @@ class LinkStream:
         self._sent_at = self._clock()
         self._told(message.result.journal_sequence)
         self.outgoing.put_nowait(message)
+
+    def put_stats(self, message: ConnectRequest) -> None:
+        """Queues statistics; the next ones are due after the frontend's interval."""
+        self.put(message)
+        self.stats_at = self._clock() + self._stats_interval_s
 
     def _told(self, journal_sequence: int) -> None:
         if journal_sequence >= self._untold:

@@ -34,8 +34,15 @@ from drink_agent.domain.recovery import survivors
 from drink_agent.journal.file import Journal, JournalSettings
 from drink_agent.link import convert
 from drink_agent.link.client import LinkClient
-from drink_agent.link.convert import Hello
-from drink_agent.runtime.system import SystemdNotifier, serve_status, socket_of
+from drink_agent.link.convert import AgentStats, Hello
+from drink_agent.runtime.counts import BoardCounts
+from drink_agent.runtime.system import (
+    DiskSpace,
+    SystemdNotifier,
+    memory_bytes,
+    serve_status,
+    socket_of,
+)
 
 _log = logging.getLogger("drink_agent.agent")
 
@@ -76,6 +83,10 @@ class BoardPort(Protocol):
     @property
     def problem(self) -> str | None:
         """Why the board does not answer, for a person; None while it answers."""
+
+    @property
+    def connects(self) -> int:
+        """Number of attempts to open the connection to the board."""
 
     async def run(self) -> None:
         """Keeps the board connected until cancelled."""
@@ -119,7 +130,7 @@ class Agent:
         settings: The settings of the loop.
         journal_settings: When to compact the journal, and when the disk counts as full.
         remembered_drops: Number of acknowledged drops that a compaction keeps.
-        free_bytes: Returns the free space on the journal's disk, in bytes.
+        disk_space: Returns the space on the journal's disk.
         notifier: Notifies the supervisor.
     """
 
@@ -135,7 +146,7 @@ class Agent:
         settings: AgentSettings,
         journal_settings: JournalSettings,
         remembered_drops: int,
-        free_bytes: Callable[[], int],
+        disk_space: Callable[[], DiskSpace],
         notifier: SystemdNotifier,
     ) -> None:
         self._identity = identity
@@ -149,7 +160,9 @@ class Agent:
             remembered_drops=remembered_drops,
             evidence_drops=journal_settings.evidence_drops,
         )
-        self._free_bytes = free_bytes
+        self._disk_space = disk_space
+        self._started_at = clock()
+        self._counts = BoardCounts()
         self._notifier = notifier
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._link_room = asyncio.Semaphore(settings.inbox_limit)
@@ -201,6 +214,23 @@ class Agent:
             journal_sequence=self._journal.durable_sequence,
             agent_version=self._identity.agent_version,
             board=self._status,
+        )
+
+    def stats(self) -> AgentStats:
+        """Returns the agent's counters and sizes now."""
+        space = self._disk_space()
+        return AgentStats(
+            uptime_s=int(self._clock() - self._started_at),
+            links_lost=self._link.lost,
+            board_losses=self._counts.losses,
+            board_connects=self._board.connects,
+            board_timeouts=self._counts.timeouts,
+            motor_times=tuple(self._counts.motor_times),
+            motor_seconds=self._counts.motor_seconds,
+            journal_bytes=self._journal.size_bytes,
+            disk_free_bytes=space.free,
+            disk_bytes=space.total,
+            memory_bytes=memory_bytes(),
         )
 
     def stop(self) -> None:
@@ -256,6 +286,8 @@ class Agent:
         A changed status only wakes the loop, which reads the newest one before each event.
         """
         if not isinstance(event, BoardStatus):
+            if isinstance(event, BoardOutcome):
+                self._counts.outcome(event, self._clock())
             self._events.put_nowait(event)
         elif self._events.empty():
             self._events.put_nowait(Tick())
@@ -282,6 +314,9 @@ class Agent:
             heartbeat_at = self._link.heartbeat_at
             if heartbeat_at is not None and heartbeat_at <= self._clock():
                 self._link.send_heartbeat(self._journal.durable_sequence)
+            stats_at = self._link.stats_at
+            if stats_at is not None and stats_at <= self._clock():
+                self._link.send_stats(self.stats())
             if self._clock() >= self._upkeep_at:
                 await self._upkeep()
         await asyncio.get_running_loop().run_in_executor(self._disk, self._journal.sync)
@@ -292,6 +327,8 @@ class Agent:
             times.append(deadline_ms / 1000)
         if (heartbeat_at := self._link.heartbeat_at) is not None:
             times.append(heartbeat_at)
+        if (stats_at := self._link.stats_at) is not None:
+            times.append(stats_at)
         if self._stopping_since is not None:
             times.append(self._stopping_since + self._settings.stop_limit_s)
         if self._idle_since is not None:
@@ -316,6 +353,7 @@ class Agent:
     async def _refresh_status(self) -> None:
         """Gives the board's newest status to the dispenser and the link, before the next event."""
         board = self._board.status
+        self._counts.status(board)
         usable = not self._disk_full and self._stopping_since is None
         status = replace(board, ready=board.ready and usable)
         if status == self._status:
@@ -343,6 +381,7 @@ class Agent:
                     # received the number of this command's entry.
                     self._link.must_tell(self._journal.durable_sequence)
                     if self._clock() * 1000 < start_by_ms:
+                        self._counts.commanded(drop, self._clock())
                         self._board.dispense(drop, slot)
                     else:
                         _log.warning("expired_during_sync", extra={"drop_id": drop})
@@ -358,7 +397,7 @@ class Agent:
     async def _upkeep(self) -> None:
         self._upkeep_at = self._clock() + self._settings.upkeep_interval_s
         self._notifier.alive()
-        disk_full = self._free_bytes() < self._journal_settings.min_free_bytes
+        disk_full = self._disk_space().free < self._journal_settings.min_free_bytes
         if disk_full != self._disk_full:
             self._disk_full = disk_full
             _log.error("disk_full") if disk_full else _log.info("disk_has_room")

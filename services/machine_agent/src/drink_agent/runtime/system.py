@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 ANSWER_LIMIT_S = 2.0
 """Seconds for a client of the status socket to read the answer."""
@@ -31,10 +32,26 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
-def free_bytes(folder: Path) -> int:
-    """Returns the free space on the disk of a folder, in bytes."""
+class DiskSpace(NamedTuple):
+    """Space on a disk, in bytes."""
+
+    free: int
+    total: int
+
+
+def disk_space(folder: Path) -> DiskSpace:
+    """Returns the space on the disk of a folder."""
     disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
+    return DiskSpace(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+
+
+def memory_bytes() -> int:
+    """Returns the memory of this process that is in use, in bytes; 0 if it is not known."""
+    try:
+        resident = Path("/proc/self/statm").read_text("ascii").split()[1]
+        return int(resident) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 class SystemdNotifier:
