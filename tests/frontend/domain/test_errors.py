@@ -5,13 +5,15 @@ import inspect
 import pytest
 
 from drink.v1 import error_reason_pb2
-from drink_frontend.domain import errors
+from drink_frontend.domain import errors, sign_in_errors
 from drink_frontend.domain.errors import DrinkError, FieldInvalidError, InsufficientCreditsError
 
 REFUSALS = [
     kind
-    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    for module in (errors, sign_in_errors)
+    for _, kind in inspect.getmembers(module, inspect.isclass)
     if issubclass(kind, DrinkError) and kind is not DrinkError
+    if kind.__module__ == module.__name__
 ]
 
 

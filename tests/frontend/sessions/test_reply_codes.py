@@ -1,6 +1,6 @@
 import pytest
 
-from drink_frontend.domain import errors
+from drink_frontend.domain import errors, sign_in_errors
 from drink_frontend.domain.drop import Cause
 from drink_frontend.domain.errors import (
     AccountNotFoundError,
@@ -57,6 +57,9 @@ FAULTS = {
     "PictureNotFoundError",
     "SlotSellsItemError",
     "TooManyItemsError",
+    # No command links identities.
+    "IdentityNotFoundError",
+    "TooManyIdentitiesError",
     # No command watches events.
     "CursorExpiredError",
     "CursorForeignError",
@@ -72,7 +75,8 @@ FAULTS = {
 def test_every_error_has_a_code_or_is_a_fault() -> None:
     known = {
         name
-        for name, kind in vars(errors).items()
+        for module in (errors, sign_in_errors)
+        for name, kind in vars(module).items()
         if isinstance(kind, type) and DrinkError in kind.__bases__
     }
     named = {kind.__name__ for kind in ERRORS} | {"FieldInvalidError", "StorageUnavailableError"}

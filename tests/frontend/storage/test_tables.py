@@ -11,6 +11,7 @@ import pytest
 
 from drink_frontend.domain.cards import Card, CardKind
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.identities import Identity
 from drink_frontend.domain.items import Item
 from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.domain.ledger import TransferKind
@@ -50,6 +51,7 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.items.set_picture(7, Picture("image/png", 1, 1, 5, "e"), b"bytes", 0)
     tx.machines.sell_item("d", 2, tx.items.get(7), 0)
     tx.preferences.keep(ALICE, Preferences())
+    tx.identities.add(Identity("s", "uuid", ALICE, "alice", 0))
     kiosk = tx.kiosks.add(Kiosk("d", None, 0, 1), "code")
     tx.kiosks.pair(kiosk.sequence, "kiosk token", 0)
     tx.kiosks.add(Kiosk("d", None, 0, 1), "kiosk code")
@@ -222,12 +224,16 @@ KIOSK_TOKEN: dict[str, Any] = {
     "created_ms": 0,
 }
 
-PREFERENCES = {
+IDENTITY = {
+    "source": "s",
+    "subject": "new",
     "account": BOB,
-    "favourites": "",
-    "ranked": 0,
-    "language": "",
+    "created_ms": 0,
+    "admin": 0,
+    "cards": "",
 }
+
+PREFERENCES = {"account": BOB, "favourites": "", "ranked": 0, "language": ""}
 
 PICTURE = {
     "item_number": 9,
@@ -289,6 +295,9 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "kiosk_tokens_account_exists": insert("kiosk_tokens", **KIOSK_TOKEN | {"account": NOBODY}),
     "kiosk_tokens_kiosk_exists": insert("kiosk_tokens", **KIOSK_TOKEN | {"kiosk": 9}),
     "kiosk_tokens_times": insert("kiosk_tokens", **KIOSK_TOKEN | {"buys_until_ms": 3}),
+    "identities_key": insert("identities", **IDENTITY | {"subject": "uuid"}),
+    "identities_account_exists": insert("identities", **IDENTITY | {"account": NOBODY}),
+    "identities_admin": insert("identities", **IDENTITY | {"admin": 2}),
     "preferences_key": insert("preferences", **PREFERENCES | {"account": ALICE}),
     "preferences_account_exists": insert("preferences", **PREFERENCES | {"account": NOBODY}),
     "preferences_ranked": insert("preferences", **PREFERENCES | {"ranked": 2}),

@@ -139,6 +139,26 @@ async def test_a_user_gets_a_credit_limit(tmp_path: Path) -> None:
         assert (await house.bench.account("ann")).credit_limit == 70
 
 
+async def test_a_user_is_linked_to_an_identity_and_unlinked(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        form = {"do": "identity", "source": "ldap:house", "subject": "<b>0f4c"}
+        assert (await admin.post("/admin/users/ann", form)).status == 303
+        page = await admin.get("/admin/users/ann")
+        assert "ldap:house" in page.text
+        assert "&lt;b&gt;0f4c" in page.text
+        taken = await admin.post("/admin/users/bob", form)
+        assert taken.status == 409
+        assert "linked to that already" in taken.text
+        for wrong in ({"source": ""}, {"subject": "a b"}, {"subject": "x" * 256}):
+            assert (await admin.post("/admin/users/ann", {**form, **wrong})).status == 422
+        assert (await (await house.ann()).post("/admin/users/ann", form)).status == 403
+        remove = {**form, "do": "identity_remove"}
+        assert (await admin.post("/admin/users/bob", remove)).status == 409
+        assert (await admin.post("/admin/users/ann", remove)).status == 303
+        assert "ldap:house" not in (await admin.get("/admin/users/ann")).text
+
+
 async def test_a_user_gets_and_loses_a_card(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
         admin = await root(house)

@@ -131,6 +131,21 @@ class AccountServiceStub:
                 request_serializer=drink_dot_v1_dot_account__service__pb2.RemoveCardRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_account__service__pb2.RemoveCardResponse.FromString,
                 _registered_method=True)
+        self.ListIdentities = channel.unary_unary(
+                '/drink.v1.AccountService/ListIdentities',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.ListIdentitiesRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.ListIdentitiesResponse.FromString,
+                _registered_method=True)
+        self.LinkIdentity = channel.unary_unary(
+                '/drink.v1.AccountService/LinkIdentity',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.LinkIdentityRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.LinkIdentityResponse.FromString,
+                _registered_method=True)
+        self.UnlinkIdentity = channel.unary_unary(
+                '/drink.v1.AccountService/UnlinkIdentity',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.UnlinkIdentityRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.UnlinkIdentityResponse.FromString,
+                _registered_method=True)
         self.GetPreferences = channel.unary_unary(
                 '/drink.v1.AccountService/GetPreferences',
                 request_serializer=drink_dot_v1_dot_account__service__pb2.GetPreferencesRequest.SerializeToString,
@@ -287,6 +302,29 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListIdentities(self, request, context):
+        """The identities of an account at sources of logins, by source and subject.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LinkIdentity(self, request, context):
+        """Links an identity to an account, whose owner logs in by it from now on.
+        Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnlinkIdentity(self, request, context):
+        """Removes an identity of an account, and what it gave; ends every login of
+        the account. Administrators only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetPreferences(self, request, context):
         """The caller's preferences; nobody sees another account's.
         """
@@ -398,6 +436,21 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.RemoveCard,
                     request_deserializer=drink_dot_v1_dot_account__service__pb2.RemoveCardRequest.FromString,
                     response_serializer=drink_dot_v1_dot_account__service__pb2.RemoveCardResponse.SerializeToString,
+            ),
+            'ListIdentities': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIdentities,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.ListIdentitiesRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.ListIdentitiesResponse.SerializeToString,
+            ),
+            'LinkIdentity': grpc.unary_unary_rpc_method_handler(
+                    servicer.LinkIdentity,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.LinkIdentityRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.LinkIdentityResponse.SerializeToString,
+            ),
+            'UnlinkIdentity': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlinkIdentity,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.UnlinkIdentityRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.UnlinkIdentityResponse.SerializeToString,
             ),
             'GetPreferences': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPreferences,
@@ -925,6 +978,87 @@ class AccountService:
             '/drink.v1.AccountService/RemoveCard',
             drink_dot_v1_dot_account__service__pb2.RemoveCardRequest.SerializeToString,
             drink_dot_v1_dot_account__service__pb2.RemoveCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIdentities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/ListIdentities',
+            drink_dot_v1_dot_account__service__pb2.ListIdentitiesRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.ListIdentitiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LinkIdentity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/LinkIdentity',
+            drink_dot_v1_dot_account__service__pb2.LinkIdentityRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.LinkIdentityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlinkIdentity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/UnlinkIdentity',
+            drink_dot_v1_dot_account__service__pb2.UnlinkIdentityRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.UnlinkIdentityResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -85,6 +85,16 @@ class AccountServiceStub:
     """The cards of an account, the oldest first."""
     RemoveCard: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RemoveCardRequest, _account_service_pb2.RemoveCardResponse]
     """Removes a card; ends every login that was made with a card of the account."""
+    ListIdentities: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListIdentitiesRequest, _account_service_pb2.ListIdentitiesResponse]
+    """The identities of an account at sources of logins, by source and subject."""
+    LinkIdentity: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.LinkIdentityRequest, _account_service_pb2.LinkIdentityResponse]
+    """Links an identity to an account, whose owner logs in by it from now on.
+    Administrators only.
+    """
+    UnlinkIdentity: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.UnlinkIdentityRequest, _account_service_pb2.UnlinkIdentityResponse]
+    """Removes an identity of an account, and what it gave; ends every login of
+    the account. Administrators only.
+    """
     GetPreferences: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetPreferencesRequest, _account_service_pb2.GetPreferencesResponse]
     """The caller's preferences; nobody sees another account's."""
     UpdatePreferences: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.UpdatePreferencesRequest, _account_service_pb2.UpdatePreferencesResponse]
@@ -147,6 +157,16 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """The cards of an account, the oldest first."""
     RemoveCard: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RemoveCardRequest, _account_service_pb2.RemoveCardResponse]  # type: ignore[assignment]
     """Removes a card; ends every login that was made with a card of the account."""
+    ListIdentities: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListIdentitiesRequest, _account_service_pb2.ListIdentitiesResponse]  # type: ignore[assignment]
+    """The identities of an account at sources of logins, by source and subject."""
+    LinkIdentity: _aio.UnaryUnaryMultiCallable[_account_service_pb2.LinkIdentityRequest, _account_service_pb2.LinkIdentityResponse]  # type: ignore[assignment]
+    """Links an identity to an account, whose owner logs in by it from now on.
+    Administrators only.
+    """
+    UnlinkIdentity: _aio.UnaryUnaryMultiCallable[_account_service_pb2.UnlinkIdentityRequest, _account_service_pb2.UnlinkIdentityResponse]  # type: ignore[assignment]
+    """Removes an identity of an account, and what it gave; ends every login of
+    the account. Administrators only.
+    """
     GetPreferences: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetPreferencesRequest, _account_service_pb2.GetPreferencesResponse]  # type: ignore[assignment]
     """The caller's preferences; nobody sees another account's."""
     UpdatePreferences: _aio.UnaryUnaryMultiCallable[_account_service_pb2.UpdatePreferencesRequest, _account_service_pb2.UpdatePreferencesResponse]  # type: ignore[assignment]
@@ -320,6 +340,34 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.RemoveCardResponse, _abc.Awaitable[_account_service_pb2.RemoveCardResponse]]:
         """Removes a card; ends every login that was made with a card of the account."""
+
+    @_abc_1.abstractmethod
+    def ListIdentities(
+        self,
+        request: _account_service_pb2.ListIdentitiesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ListIdentitiesResponse, _abc.Awaitable[_account_service_pb2.ListIdentitiesResponse]]:
+        """The identities of an account at sources of logins, by source and subject."""
+
+    @_abc_1.abstractmethod
+    def LinkIdentity(
+        self,
+        request: _account_service_pb2.LinkIdentityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.LinkIdentityResponse, _abc.Awaitable[_account_service_pb2.LinkIdentityResponse]]:
+        """Links an identity to an account, whose owner logs in by it from now on.
+        Administrators only.
+        """
+
+    @_abc_1.abstractmethod
+    def UnlinkIdentity(
+        self,
+        request: _account_service_pb2.UnlinkIdentityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.UnlinkIdentityResponse, _abc.Awaitable[_account_service_pb2.UnlinkIdentityResponse]]:
+        """Removes an identity of an account, and what it gave; ends every login of
+        the account. Administrators only.
+        """
 
     @_abc_1.abstractmethod
     def GetPreferences(

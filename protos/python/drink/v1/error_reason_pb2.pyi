@@ -194,6 +194,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: there are as many kiosks as there may be; metadata
     `kiosks_max`.
     """
+    ERROR_REASON_IDENTITY_NOT_LINKED: _ErrorReason.ValueType  # 120
+    """FAILED_PRECONDITION: somebody has logged in at a source of logins, and no
+    account is linked to that identity; an administrator can link one.
+    """
+    ERROR_REASON_IDENTITY_NOT_FOUND: _ErrorReason.ValueType  # 121
+    """NOT_FOUND: the account has no such identity."""
+    ERROR_REASON_TOO_MANY_IDENTITIES: _ErrorReason.ValueType  # 122
+    """FAILED_PRECONDITION: the account has as many identities as it may have;
+    metadata `identities_max`.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a fault of the service itself; metadata `incident`."""
 
@@ -375,6 +385,16 @@ ERROR_REASON_KIOSK_NOT_FOUND: ErrorReason.ValueType  # 106
 ERROR_REASON_TOO_MANY_KIOSKS: ErrorReason.ValueType  # 107
 """FAILED_PRECONDITION: there are as many kiosks as there may be; metadata
 `kiosks_max`.
+"""
+ERROR_REASON_IDENTITY_NOT_LINKED: ErrorReason.ValueType  # 120
+"""FAILED_PRECONDITION: somebody has logged in at a source of logins, and no
+account is linked to that identity; an administrator can link one.
+"""
+ERROR_REASON_IDENTITY_NOT_FOUND: ErrorReason.ValueType  # 121
+"""NOT_FOUND: the account has no such identity."""
+ERROR_REASON_TOO_MANY_IDENTITIES: ErrorReason.ValueType  # 122
+"""FAILED_PRECONDITION: the account has as many identities as it may have;
+metadata `identities_max`.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a fault of the service itself; metadata `incident`."""

@@ -6,6 +6,7 @@ from drink_cli.commands.admin_alarms import alarm, alarms
 from drink_cli.commands.admin_drops import drops
 from drink_cli.commands.admin_events import events
 from drink_cli.commands.admin_export import export
+from drink_cli.commands.admin_identities import identities
 from drink_cli.commands.admin_import import import_house
 from drink_cli.commands.admin_items import item
 from drink_cli.commands.admin_kiosks import kiosks
@@ -19,6 +20,7 @@ admin = typer.Typer(
     rich_markup_mode=None,
 )
 admin.add_typer(users, name="user")
+admin.add_typer(identities, name="identities")
 admin.add_typer(credits_, name="credits")
 admin.add_typer(machines, name="machine")
 admin.add_typer(slots, name="slot")

@@ -36,6 +36,7 @@ from drink_frontend.rpc.conversion import (
     timestamp,
     token_message,
 )
+from drink_frontend.rpc.identity_conversion import identity_message
 from drink_frontend.rpc.preferences_conversion import parse_favourite, preferences_message
 from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.accounts import Accounts
@@ -56,6 +57,7 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self._transfers = transfers
         self._tokens = accounts.tokens
         self._cards = accounts.cards
+        self._identities = accounts.identities
         self._preferences = accounts.preferences
         self._pages = pages
 
@@ -325,6 +327,32 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         account, card_id = parse_card_name(request.name, "name")
         await self._cards.remove(caller(), account, card_id)
         return pb.RemoveCardResponse()
+
+    async def ListIdentities(
+        self, request: pb.ListIdentitiesRequest, _context: Context
+    ) -> pb.ListIdentitiesResponse:
+        """The identities of the caller, or of anybody for an administrator."""
+        account = await self._account_shown(request.parent)
+        found = await self._identities.list(caller(), account.id)
+        return pb.ListIdentitiesResponse(identities=map(identity_message, found))
+
+    async def LinkIdentity(
+        self, request: pb.LinkIdentityRequest, _context: Context
+    ) -> pb.LinkIdentityResponse:
+        """Links an identity to a user."""
+        actor = administrator("link identities").id
+        name = parse_account(request.parent, "parent")
+        found = await self._identities.link(actor, name, request.source, request.subject)
+        return pb.LinkIdentityResponse(identity=identity_message(found))
+
+    async def UnlinkIdentity(
+        self, request: pb.UnlinkIdentityRequest, _context: Context
+    ) -> pb.UnlinkIdentityResponse:
+        """Removes an identity of a user."""
+        actor = administrator("unlink identities").id
+        name = parse_account(request.parent, "parent")
+        await self._identities.unlink(actor, name, request.source, request.subject)
+        return pb.UnlinkIdentityResponse()
 
     async def GetPreferences(
         self, _request: pb.GetPreferencesRequest, _context: Context

@@ -65,6 +65,7 @@ _SCOPES = {
     "/drink.v1.AccountService/ListEntries": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.AccountService/ListTokens": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.AccountService/ListCards": frozenset({Scope.ALL, Scope.READ}),
+    "/drink.v1.AccountService/ListIdentities": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.AccountService/GetPreferences": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.AlarmService/ListAlarms": frozenset({Scope.ALL, Scope.READ}),
     "/drink.v1.DropService/CancelDrop": frozenset({Scope.ALL, Scope.DROP}),

@@ -34,6 +34,7 @@ from drink_frontend.domain.errors import (
     StockInvalidError,
     TooManyWaitingError,
 )
+from drink_frontend.domain.sign_in_errors import IdentityNotLinkedError
 
 
 class ReplyCode(Enum):
@@ -161,6 +162,7 @@ ERRORS: Mapping[type[DrinkError], ReplyCode] = {
     AlreadyExistsError: ReplyCode.USER_EXISTS,
     BoardUnreachableError: ReplyCode.UNREACHABLE,
     CredentialsInvalidError: ReplyCode.WRONG_PASSWORD,
+    IdentityNotLinkedError: ReplyCode.DENIED,
     InsufficientCreditsError: ReplyCode.POOR,
     LastAdministratorError: ReplyCode.LAST_ADMINISTRATOR,
     MachineBusyError: ReplyCode.MACHINE_BUSY,

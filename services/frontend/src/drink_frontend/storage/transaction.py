@@ -15,6 +15,7 @@ from drink_frontend.storage.columns import rights_on
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.events import EventTable
 from drink_frontend.storage.frontends import FrontendTable
+from drink_frontend.storage.identities import IdentityTable
 from drink_frontend.storage.items import ItemTable
 from drink_frontend.storage.kiosks import KioskTable
 from drink_frontend.storage.ledger import LedgerTable
@@ -43,6 +44,7 @@ class Transaction:
         accounts: Accounts and credentials.
         cards: Cards with which people log in.
         tokens: Bearer tokens.
+        identities: Identities of accounts at sources of logins.
         preferences: Preferences of accounts.
         ledger: Transfers.
         machines: Machines and slots.
@@ -68,6 +70,7 @@ class Transaction:
         "drops",
         "events",
         "frontends",
+        "identities",
         "items",
         "kiosks",
         "ledger",
@@ -86,6 +89,7 @@ class Transaction:
         self.accounts = AccountTable(executor, self.touched)
         self.cards = CardTable(executor, self.touched)
         self.tokens = TokenTable(executor, self.touched, tokens_max)
+        self.identities = IdentityTable(executor)
         self.preferences = PreferenceTable(executor)
         self.ledger = LedgerTable(executor, self.touched)
         self.machines = MachineTable(executor, self.touched)

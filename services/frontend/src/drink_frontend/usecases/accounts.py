@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 from drink_frontend.domain.cards import CardKey, CardKind, is_kiosk_only
@@ -38,7 +37,8 @@ from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.statements import SEQUENCE_MAX
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases.cards import Cards, chip_digests
+from drink_frontend.usecases.cards import CardLogin, Cards, chip_digests
+from drink_frontend.usecases.identities import Identities, keep_decided
 from drink_frontend.usecases.kiosks import Kiosks
 from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.preferences import AccountPreferences
@@ -49,21 +49,6 @@ from drink_frontend.usecases.users import check_administered, user, user_of, use
 OPEN_DROPS_MAX = 100
 """Drops without a final outcome that are named when an account is closed: more than one buyer can
 have waiting, and a list that a person can read."""
-
-
-@dataclass(frozen=True, slots=True)
-class CardLogin:
-    """A login by an iButton or a card.
-
-    Attributes:
-        account: The account that logs in.
-        digest: Digest of the iButton or card, by which the login stays valid.
-        proof: IBUTTON or CARD: with which of them tokens of the login are revoked.
-    """
-
-    account: Account
-    digest: str = field(repr=False)
-    proof: Proof
 
 
 class Accounts:
@@ -80,6 +65,7 @@ class Accounts:
 
     Attributes:
         cards: The use cases of cards.
+        identities: The use cases of identities at sources of logins.
         kiosks: The use cases of kiosks.
         preferences: The use cases of preferences.
         tokens: The use cases of bearer tokens.
@@ -102,6 +88,7 @@ class Accounts:
         self._randomness = randomness
         self._card_key = card_key
         self.cards = Cards(storage, clock, card_key)
+        self.identities = Identities(storage, clock, randomness, card_key)
         self.preferences = AccountPreferences(storage, clock)
         self.tokens = Tokens(storage, clock, randomness, settings.token_ttl_s)
         self._logins = Logins(clock, settings.logins, sleep)
@@ -402,6 +389,7 @@ class Accounts:
                 credit_limit=credit_limit,
                 display_name=display_name,
             )
+            keep_decided(tx, before.id, admin=admin, closed=closed)
             if password is not None or closed:
                 tx.tokens.remove_all(before.id)
             _audit(tx, actor, before.id, now_ms, {**changes, **_limited(tx, credit_limit)})
@@ -476,6 +464,7 @@ def _remove_belongings(tx: Transaction, account_id: str) -> None:
     """Removes what an account has beside its row and its books."""
     tx.tokens.remove_all(account_id)
     tx.cards.remove_all(account_id)
+    tx.identities.remove_all(account_id)
     tx.preferences.remove(account_id)
 
 

@@ -1,6 +1,7 @@
 """Cards of accounts: adding, listing and removing them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from drink_frontend.domain.cards import Card, CardKey, CardKind
 from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Proof
@@ -19,6 +20,21 @@ from drink_frontend.usecases.users import user, user_shown
 
 CARDS_MAX = 20
 """Most cards of one account: more than anybody carries; all of them fit on one page."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardLogin:
+    """A login by an iButton or a card.
+
+    Attributes:
+        account: The account that logs in.
+        digest: Digest of the iButton or card, by which the login stays valid.
+        proof: IBUTTON or CARD: with which of them tokens of the login are revoked.
+    """
+
+    account: Account
+    digest: str = field(repr=False)
+    proof: Proof
 
 
 def chip_digests(key: CardKey | None, number: str) -> Sequence[str]:
@@ -76,24 +92,10 @@ class Cards:
         key, now_ms = self._key, self._clock.now_ms()
         if key is None:
             raise CardKeyUnavailableError("the setting accounts.card_key_file has no value")
-        digests = [key.digest(kind, number)]
-        if kind is CardKind.CHIP:
-            digests.append(digest(number))
 
         def add(tx: Transaction) -> Card:
-            account = user(tx, name)
-            if tx.cards.has_other_key(key.id):
-                raise CardKeyUnavailableError("other cards were added with another key")
-            for each in digests:
-                if (holder := tx.cards.holder(each)) is not None:
-                    whose = "the account" if holder.id == account.id else "another account"
-                    raise AlreadyExistsError(f"{whose} has this card")
-            if len(tx.cards.list(account.id)) >= CARDS_MAX:
-                raise TooManyCardsError("the account has too many cards", cards_max=CARDS_MAX)
-            card = Card(digests[0], account.id, kind, len(number), label or None, now_ms)
-            tx.cards.add(card, key.id)
-            self._audit(tx, actor, card, "card_added")
-            return card
+            card = Card("", user(tx, name).id, kind, len(number), label or None, now_ms)
+            return store_card(tx, actor, card, number, key)
 
         return await self._storage.write(add)
 
@@ -116,24 +118,57 @@ class Cards:
             AccountNotFoundError: there is no such user.
             CardNotFoundError: the user has no such card.
         """
+        now_ms = self._clock.now_ms()
 
         def remove(tx: Transaction) -> None:
             account = user_shown(tx, caller, name, "cards")
             card = next((each for each in tx.cards.list(account.id) if each.id == card_id), None)
             if card is None:
                 raise CardNotFoundError("no such card")
-            tx.cards.remove(card)
-            tx.tokens.remove_all(account.id, Proof.CARD)
-            self._audit(tx, caller.id, card, "card_removed")
+            remove_card(tx, caller.id, card, now_ms)
 
         await self._storage.write(remove)
 
-    def _audit(self, tx: Transaction, actor: str, card: Card, what: str) -> None:
-        record = AuditRecord(
-            AuditKind.ACCOUNT_CHANGED,
-            self._clock.now_ms(),
-            actor,
-            account=card.account,
-            facts={what: card.id, "card_kind": card.kind.value},
-        )
-        tx.audit.add(record)
+
+def store_card(tx: Transaction, actor: str, card: Card, number: str, key: CardKey) -> Card:
+    """Adds a card to a user.
+
+    Args:
+        tx: The unit of work.
+        actor: Who adds it, for the audit log.
+        card: The card, whose digest is computed here.
+        number: Its number, as `check_chip` or `check_barcode` returned it.
+        key: The key for the numbers of cards.
+
+    Raises:
+        CardKeyUnavailableError: the key is another one than that of other cards.
+        AlreadyExistsError: an account has the card.
+        TooManyCardsError: the user has CARDS_MAX cards.
+    """
+    card = replace(card, digest=key.digest(card.kind, number))
+    digests = [card.digest, digest(number)] if card.kind is CardKind.CHIP else [card.digest]
+    if tx.cards.has_other_key(key.id):
+        raise CardKeyUnavailableError("other cards were added with another key")
+    for each in digests:
+        if (holder := tx.cards.holder(each)) is not None:
+            whose = "the account" if holder.id == card.account else "another account"
+            raise AlreadyExistsError(f"{whose} has this card")
+    if len(tx.cards.list(card.account)) >= CARDS_MAX:
+        raise TooManyCardsError("the account has too many cards", cards_max=CARDS_MAX)
+    tx.cards.add(card, key.id)
+    _audit(tx, actor, card, "card_added", card.created_ms)
+    return card
+
+
+def remove_card(tx: Transaction, actor: str, card: Card, now_ms: int) -> None:
+    """Removes a card, and ends every login that was made with a card of its account."""
+    tx.cards.remove(card)
+    tx.tokens.remove_all(card.account, Proof.CARD)
+    _audit(tx, actor, card, "card_removed", now_ms)
+
+
+def _audit(tx: Transaction, actor: str, card: Card, what: str, now_ms: int) -> None:
+    facts = {what: card.id, "card_kind": card.kind.value}
+    tx.audit.add(
+        AuditRecord(AuditKind.ACCOUNT_CHANGED, now_ms, actor, account=card.account, facts=facts)
+    )

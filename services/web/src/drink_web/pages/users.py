@@ -24,6 +24,9 @@ CHIP = re.compile(r"[0-9A-Fa-f]{8,32}")
 BARCODE = re.compile(r"[A-Za-z0-9_.-]{6,64}")
 """Barcodes that the API takes."""
 
+IDENTITY_PART = re.compile(r"[!-~]{1,255}")
+"""Sources of logins and subjects there that the API takes."""
+
 USER = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 """Names that the API takes."""
 
@@ -34,7 +37,13 @@ DONE = ("made", "added", "changed")
 """What may be said after a change."""
 
 
-REFUSALS = ("LAST_ADMINISTRATOR", "ACCOUNT_CLOSED", "CARD_KEY_UNAVAILABLE", "TOO_MANY_CARDS")
+REFUSALS = (
+    "LAST_ADMINISTRATOR",
+    "ACCOUNT_CLOSED",
+    "CARD_KEY_UNAVAILABLE",
+    "TOO_MANY_CARDS",
+    "TOO_MANY_IDENTITIES",
+)
 """Reasons that the page of a user tells in their own words."""
 
 
@@ -99,6 +108,9 @@ async def _user_page(
         api.drops.ListDrops, drops.ListDropsRequest(parent=name, page_size=DROPS_MAX)
     )
     cards = await visit.call(api.accounts.ListCards, pb.ListCardsRequest(parent=name))
+    identities = await visit.call(
+        api.accounts.ListIdentities, pb.ListIdentitiesRequest(parent=name)
+    )
     await visit.look_up_account()
     return visit.page(
         "admin_user.html",
@@ -107,6 +119,7 @@ async def _user_page(
         user=answer.accounts[0],
         drops=[visit.drop_view(drop) for drop in listed.drops],
         cards=cards.cards,
+        identities=identities.identities,
         done=done,
         problem=problem,
         name=request_id or f"web-{views.new_page()}",
@@ -128,12 +141,17 @@ async def change(visit: Visit) -> Response:
             return await _user_page(
                 visit, 503, problem=visit.texts("doubt"), request_id=form["request_id"]
             )
-        return await _user_page(visit, 409, problem=_refusal(visit, error))
+        return await _user_page(visit, 409, problem=_refusal(visit, error, form.get("do", "")))
     return visit.redirect(f"/admin/users/{user}?done=changed")
 
 
-def _refusal(visit: Visit, error: CallError) -> str:
+def _refusal(visit: Visit, error: CallError, what: str) -> str:
     """Why a change was refused.
+
+    Args:
+        visit: The request.
+        error: The refusal.
+        what: The button that was pressed.
 
     Raises:
         CallError: the error, where the page has nothing to add.
@@ -141,8 +159,9 @@ def _refusal(visit: Visit, error: CallError) -> str:
     if error.reason == "INSUFFICIENT_CREDITS":
         return visit.texts("problem_take", available=error.facts.get("available", "?"))
     if error.reason == "ALREADY_EXISTS":
-        return visit.texts("problem_card_taken")
-    if error.reason == "CARD_NOT_FOUND":
+        taken = "problem_identity_taken" if what == "identity" else "problem_card_taken"
+        return visit.texts(taken)
+    if error.reason in ("CARD_NOT_FOUND", "IDENTITY_NOT_FOUND"):
         return visit.texts("gone_already")
     if error.reason not in REFUSALS:
         raise error
@@ -161,6 +180,8 @@ def _change(visit: Visit, form: Mapping[str, str], name: str) -> tuple[Any, Any]
         "password": (api.SetPassword, _password),
         "card": (api.AddCard, _card),
         "card_remove": (api.RemoveCard, _removed_card),
+        "identity": (api.LinkIdentity, _identity),
+        "identity_remove": (api.UnlinkIdentity, _removed_identity),
     }.get(form.get("do", ""), (api.UpdateAccount, _account))
     return method, make(form, name)
 
@@ -204,6 +225,18 @@ def _removed_card(form: Mapping[str, str], name: str) -> pb.RemoveCardRequest:
     if not form.get("card", "").startswith(f"{name}/"):
         raise PageError(422, "problem_form")
     return pb.RemoveCardRequest(name=form["card"])
+
+
+def _identity(form: Mapping[str, str], name: str) -> pb.LinkIdentityRequest:
+    source, subject = (form.get(field, "").strip() for field in ("source", "subject"))
+    if not IDENTITY_PART.fullmatch(source) or not IDENTITY_PART.fullmatch(subject):
+        raise PageError(422, "problem_identity")
+    return pb.LinkIdentityRequest(parent=name, source=source, subject=subject)
+
+
+def _removed_identity(form: Mapping[str, str], name: str) -> pb.UnlinkIdentityRequest:
+    wanted = _identity(form, name)
+    return pb.UnlinkIdentityRequest(parent=name, source=wanted.source, subject=wanted.subject)
 
 
 def _title(form: Mapping[str, str]) -> str:
