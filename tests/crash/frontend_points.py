@@ -12,7 +12,7 @@ SQLite's journal into the database |
 | `before-reply-R`, `after-reply-R` | around the answer to a client's call, or a session's line |
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -29,10 +29,12 @@ from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.session import Answer
 from drink_frontend.storage.audit import AuditTable
 from drink_frontend.storage.drops import DropTable
+from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.sqlite_engine import SqliteConnection
+from drink_frontend.storage.statements import Call
 from drink_frontend.storage.statistics import StatisticsTable
 from drink_frontend.storage.stock import StockTable
 from tests.crash.kill_switch import KillSwitch, replace
@@ -77,7 +79,7 @@ class _Commits:
     def __init__(self, kill_switch: KillSwitch) -> None:
         self._kill_switch = kill_switch
         self._steps: list[str] = []
-        self._savepoint = 0
+        self._unit = 0
         self._committing = False
         self._writes = 0
         disk = SqliteDisk(self._on_write, self._on_sync, remember=kill_switch.unsynced_is_lost)
@@ -109,21 +111,22 @@ class _Commits:
         replace(owner, name, wrapped)
 
     def _wrap_connection(self) -> None:
-        begin, savepoint = SqliteConnection.begin, SqliteConnection.savepoint
-        undo, commit = SqliteConnection.undo, SqliteConnection.commit
+        begin, commit = SqliteConnection.begin, SqliteConnection.commit
+        begin_unit, undo = IdentityMap.begin_unit, IdentityMap.undo
 
-        def wrapped_begin(connection: SqliteConnection) -> None:
-            begin(connection)
+        def wrapped_begin(connection: SqliteConnection, calls: Sequence[Call] = ()) -> Any:
+            answers = begin(connection, calls)
             if not _is_reader(connection):
                 self._steps.clear()
+            return answers
 
-        def wrapped_savepoint(connection: SqliteConnection) -> None:
-            savepoint(connection)
-            self._savepoint = len(self._steps)
+        def wrapped_begin_unit(rows: IdentityMap) -> None:
+            begin_unit(rows)
+            self._unit = len(self._steps)
 
-        def wrapped_undo(connection: SqliteConnection) -> None:
-            undo(connection)
-            del self._steps[self._savepoint :]
+        def wrapped_undo(rows: IdentityMap) -> None:
+            undo(rows)
+            del self._steps[self._unit :]
 
         def wrapped_commit(connection: SqliteConnection) -> None:
             if _is_reader(connection):
@@ -136,8 +139,8 @@ class _Commits:
             self._reach("after-commit")
 
         replace(SqliteConnection, "begin", wrapped_begin)
-        replace(SqliteConnection, "savepoint", wrapped_savepoint)
-        replace(SqliteConnection, "undo", wrapped_undo)
+        replace(IdentityMap, "begin_unit", wrapped_begin_unit)
+        replace(IdentityMap, "undo", wrapped_undo)
         replace(SqliteConnection, "commit", wrapped_commit)
 
     def _reach(self, when: str) -> None:

@@ -1,9 +1,12 @@
 """An SQLite engine whose writer fails as scripted, at the calls where a real disk fails it."""
 
 import sqlite3
+from collections.abc import Sequence
+from typing import Any
 
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
+from drink_frontend.storage.statements import Call
 
 
 def driver_error(code: int) -> sqlite3.OperationalError:
@@ -23,9 +26,9 @@ class FlakyConnection(SqliteConnection):
 
     failures: dict[str, sqlite3.Error]
 
-    def begin(self) -> None:
+    def begin(self, calls: Sequence[Call] = ()) -> Sequence[Any]:
         self._fail("begin")
-        super().begin()
+        return super().begin(calls)
 
     def commit(self) -> None:
         error = self.failures.pop("commit", None)
@@ -38,10 +41,6 @@ class FlakyConnection(SqliteConnection):
     def rollback(self) -> None:
         self._fail("rollback")
         super().rollback()
-
-    def undo(self) -> None:
-        self._fail("undo")
-        super().undo()
 
     def changed_elsewhere(self) -> bool:
         self._fail("changed_elsewhere")

@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_service_pb2 import ListMachinesRequest
 from drink_frontend.domain.tokens import Scope
+from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
 from scripts.books import compare
@@ -167,10 +168,12 @@ def test_the_first_release_does_not_find_a_token_with_some_rights_only(
     engine = SqliteEngine(settings, exclusive=False)
     connection = engine.connect(read_only=False)
     connection.begin()
-    tx = Transaction(connection.executor, 9)
+    rows = IdentityMap(connection.executor)
+    tx = Transaction(rows, 9)
     found(tx)
     for scope in Scope:
         tx.tokens.add(token(scope.value, scope=scope))
+    rows.store()
     connection.commit()
     connection.close()
     with closing(sqlite3.connect(settings.path)) as database:

@@ -228,12 +228,14 @@ def absolute_balance(patch: pytest.MonkeyPatch) -> None:
     cached: dict[str, int] = {}
 
     def overwrite(ledger: LedgerTable, transfer: Transfer) -> None:
-        cursor: Any = ledger._executor._cursor
+        ledger._rows.flush()
+        cursor: Any = ledger._rows._executor._cursor
         name = transfer.debit_account
         select = "SELECT debits_posted FROM accounts WHERE id = ?"
         ((now,),) = cursor.execute(select, (name,)).fetchall()
         before = cached.setdefault(name, now)
         add(ledger, transfer)
+        ledger._rows.flush()
         if transfer.posted_change:
             update = "UPDATE accounts SET debits_posted = ? WHERE id = ?"
             cursor.execute(update, (before + transfer.posted_change, name))
@@ -256,15 +258,17 @@ def double_refund(patch: pytest.MonkeyPatch) -> None:
 
 def sale_without_movement(patch: pytest.MonkeyPatch) -> None:
     """What a person decides or takes out leaves its slot without a movement."""
-    add = StockTable.add
+    add, store = StockTable.add, StockTable._store
 
-    def forgetful(table: StockTable, movement: StockMovement) -> StockMovement:
-        is_decided = movement.kind is MovementKind.SOLD and movement.actor == "operator"
-        if is_decided or movement.kind is MovementKind.TAKEN_OUT:
-            return movement
-        return add(table, movement)
+    def forget_sales(table: StockTable, movement: StockMovement) -> None:
+        if movement.actor != "operator":
+            add(table, movement)
 
-    patch.setattr(StockTable, "add", forgetful)
+    def forget_takings(table: StockTable, movement: StockMovement) -> StockMovement:
+        return movement if movement.kind is MovementKind.TAKEN_OUT else store(table, movement)
+
+    patch.setattr(StockTable, "add", forget_sales)
+    patch.setattr(StockTable, "_store", forget_takings)
 
 
 def last_in_first_out(patch: pytest.MonkeyPatch) -> None:

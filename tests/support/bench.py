@@ -30,6 +30,7 @@ from drink_frontend.domain.entities import (
 from drink_frontend.domain.errors import DrinkError, OutcomeUnknownError
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import Engine
+from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.accounts import Accounts
@@ -205,7 +206,7 @@ class ScriptedDatabase(Database):
         self.under_way = 0
         self.reads = 0
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
+    async def write(self, unit: Callable[[Transaction], T], needs: Needs | None = None) -> T:
         self.asked.set()
         if not self.gate.is_set():
             self.waiting.set()
@@ -214,7 +215,7 @@ class ScriptedDatabase(Database):
             raise self.error
         self.under_way += 1
         try:
-            value = await super().write(unit)
+            value = await super().write(unit, needs)
         finally:
             self.under_way -= 1
         if self.is_doubtful:

@@ -20,6 +20,7 @@ from drink_frontend.sessions.context import Services
 from drink_frontend.sessions.dialects import CLASSIC, Dialect
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.session import Session
+from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
@@ -153,7 +154,7 @@ class World:
     def read(self, query: Callable[[Transaction], T]) -> T:
         self._reader.begin()
         try:
-            return query(Transaction(self._reader.executor, tokens_max=0))
+            return query(Transaction(IdentityMap(self._reader.executor), tokens_max=0))
         finally:
             self._reader.rollback()
 

@@ -15,6 +15,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.domain.movements import MovementSelection
 from drink_frontend.storage.engine import DatabaseConnection, Query
+from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine
 from drink_frontend.storage.transaction import Transaction
@@ -126,17 +127,15 @@ class Books(RuleBasedStateMachine):
         """Runs a unit of work; whether the database took it."""
         self.requests += 1
         self.connection.begin()
-        self.connection.savepoint()
+        rows = IdentityMap(self.connection.executor)
         try:
-            unit(Transaction(self.connection.executor, 9))
+            unit(Transaction(rows, 9))
+            rows.store()
         except (AssertionError, sqlite3.IntegrityError, psycopg.IntegrityError):
-            self.connection.undo()
+            self.connection.rollback()
             return False
-        else:
-            self.connection.release()
-            return True
-        finally:
-            self.connection.commit()
+        self.connection.commit()
+        return True
 
     @rule(user=USERS, amount=AMOUNTS)
     def add_credits(self, user: str, amount: int) -> None:
@@ -237,7 +236,7 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def the_books_say_what_the_model_says(self) -> None:
-        tx = Transaction(self.connection.executor, 9)
+        tx = Transaction(IdentityMap(self.connection.executor), 9)
         for user, owned in self.model.owned.items():
             account = tx.accounts.get(user)
             assert account is not None

@@ -52,7 +52,7 @@ async def test_the_day_of_the_last_use_is_kept(storage: Database, scope: Scope) 
     def use(tx: Transaction) -> None:
         tx.tokens.add(token("digest", scope=scope, used_ms=None, expires_ms=NOW + 1))
         tx.tokens.add(token("other", scope=scope))
-        tx.tokens.mark_used("digest", scope, later)
+        tx.tokens.mark_used("digest", later)
 
     await storage.write(use)
     used = await storage.read(

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.postgres_connection import UnreachableError
 from drink_frontend.storage.postgres_dial import GuardedConnection, Redial
 from drink_frontend.storage.postgres_engine import PostgresEngine
@@ -287,8 +288,9 @@ async def test_fault_38_an_outcome_that_cannot_be_found_out_is_said_to_be_unknow
         assert await alices(storage) == 1_001
 
 
+@pytest.mark.parametrize("needs", [None, Needs(accounts={"alice"}, machines={"d"})])
 async def test_fault_31_one_that_stands_still_in_its_turn_loses_it(
-    settings: StorageSettings,
+    settings: StorageSettings, needs: Needs | None
 ) -> None:
     base = settings.model_copy(update={"busy_timeout_ms": 500})
     async with Database.open(base) as one, Database.open(base) as other:
@@ -303,7 +305,7 @@ async def test_fault_31_one_that_stands_still_in_its_turn_loses_it(
             gift(2)(tx)
 
         with Gate() as gate:
-            standing = asyncio.create_task(one.write(unit))
+            standing = asyncio.create_task(one.write(unit, needs))
             await gate.reached()
             await persist(other, gift(3))
             gate.open()

@@ -1,7 +1,9 @@
 """The reader when a query is too slow or the database fails it."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +13,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.reader import Reader
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
-from drink_frontend.storage.statements import Statement
+from drink_frontend.storage.statements import Call, Statement
 from drink_frontend.storage.transaction import Transaction
 from tests.fakes.engines import driver_error
 from tests.support.databases import fresh_sqlite
@@ -29,10 +31,10 @@ class FlakyReads(SqliteEngine):
         connection = super().connect(read_only=read_only)
         begin = connection.begin
 
-        def begin_or_fail() -> None:
+        def begin_or_fail(calls: Sequence[Call] = ()) -> Sequence[Any]:
             if self.fails:
                 raise driver_error(sqlite3.SQLITE_BUSY)
-            begin()
+            return begin(calls)
 
         connection.begin = begin_or_fail  # type: ignore[method-assign]
         return connection

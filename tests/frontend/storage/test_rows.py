@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, Text, update
 
-from drink_frontend.storage.rows import RowMapping, if_given, plain
+from drink_frontend.storage.rows import RowMapping, evolved, if_given, plain
 from drink_frontend.storage.sqlite_engine import DIALECT
 from drink_frontend.storage.statements import Statement, constant
 
@@ -75,3 +76,16 @@ def test_an_update_changes_what_is_given() -> None:
         "UPDATE things SET name=coalesce(:name, things.name)"
     )
     assert [plain(value) for value in (Colour.RED, True, None, 7, "x")] == ["RED", 1, None, 7, "x"]
+
+
+def test_a_copy_has_other_values_in_some_fields() -> None:
+    thing = Thing("tea", Colour.RED, True, {}, 4)
+    assert evolved(thing, name="mate", doubled=6) == Thing("mate", Colour.RED, True, {}, 6)
+    assert thing == Thing("tea", Colour.RED, True, {}, 4)
+    with pytest.raises(AttributeError):
+        evolved(thing, nothing=1)
+
+
+def test_a_row_has_the_values_as_they_are_stored() -> None:
+    row_of = ROWS.row_of("hot", "colour", "facts")
+    assert row_of(Thing("tea", Colour.RED, True, {"a": 1}, 4)) == (1, "RED", '{"a":1}')

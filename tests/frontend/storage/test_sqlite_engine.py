@@ -152,7 +152,7 @@ def test_an_error_is_a_fault_or_a_mistake(
     assert engine.fault(sqlite3.ProgrammingError("without a code")) is None
 
 
-def test_savepoints_undo_one_unit_and_transactions_all(settings: StorageSettings) -> None:
+def test_a_transaction_is_committed_or_undone_whole(settings: StorageSettings) -> None:
     engine = SqliteEngine(settings, exclusive=True)
     connection = engine.connect(read_only=False)
     driver = connection._driver
@@ -169,14 +169,9 @@ def test_savepoints_undo_one_unit_and_transactions_all(settings: StorageSettings
     assert not connection.in_transaction
     connection.begin()
     assert connection.in_transaction
-    connection.savepoint()
     add("kept")
-    connection.release()
-    connection.savepoint()
-    add("undone")
-    connection.undo()
-    assert tokens() == 1
     connection.commit()
+    assert not connection.in_transaction
     connection.begin()
     add("undone")
     connection.rollback()

@@ -141,27 +141,6 @@ def test_queues_look_at_open_drops_only(
     )
 
 
-def test_the_next_drop_is_found_by_indexes_of_open_drops(database: sqlite3.Connection) -> None:
-    steps = plan_without_names(database, "drops_next_reserved")
-    searched = [step for step in steps if "SEARCH" in step]
-    assert searched == [
-        "SEARCH drops USING INDEX drops_by_state (state=? AND machine=?)",
-        "SEARCH busy USING INDEX drops_dispatched_alone (machine=?)",
-    ]
-
-
-def test_what_waits_is_counted_by_the_index_of_open_drops(database: sqlite3.Connection) -> None:
-    searched = [step for step in plan(database, "machines_get_with_slot") if "drops" in step]
-    index = "drops_by_state (state=? AND machine=?)"
-    dispatched = "drops_dispatched_alone (machine=?)"
-    assert searched[0] == f"SEARCH drops USING COVERING INDEX {index}"
-    assert searched[1] in (
-        f"SEARCH drops USING COVERING INDEX {index}",
-        f"SEARCH drops USING COVERING INDEX {dispatched}",
-    )
-    assert searched[2:] == [f"SEARCH drops USING INDEX {index}"], "not by the buyer's whole history"
-
-
 SCANNED = {
     "accounts_administrators",
     "accounts_users",

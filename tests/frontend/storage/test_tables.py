@@ -20,6 +20,7 @@ from drink_frontend.domain.preferences import Preferences
 from drink_frontend.domain.statistics import NAMES
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.engine import DatabaseConnection
+from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.sqlite_engine import SqliteEngine, open_file
 from drink_frontend.storage.transaction import Transaction
@@ -40,7 +41,8 @@ PostgresBooks = psycopg.Connection[tuple[Any, ...]]
 def furnish(connection: DatabaseConnection) -> None:
     """Makes a sound house: drop 1 is reserved, 2 dispensed, 3 unknown, 4 dispensed and refunded."""
     connection.begin()
-    tx = Transaction(connection.executor, 9)
+    rows = IdentityMap(connection.executor)
+    tx = Transaction(rows, 9)
     found(tx)
     tx.accounts.update(ALICE, ibutton_digest="ibutton")
     tx.machines.update("d", token_digest="token")
@@ -64,6 +66,7 @@ def furnish(connection: DatabaseConnection) -> None:
     reserve(tx, order(4))
     advance(tx, order(4).id, State.DISPENSED, Cause.BOARD_ACK)
     give_back(tx, order(4), 10)
+    rows.store()
     connection.commit()
     connection.close()
 

@@ -9,6 +9,7 @@ import pytest
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.storage import verify
+from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
@@ -39,7 +40,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
     settings = fresh_sqlite(tmp_path_factory.mktemp("house"))
     engine = SqliteEngine(settings, exclusive=False)
     connection = engine.connect(read_only=False)
-    tx = Transaction(connection.executor, 9)
+    rows = IdentityMap(connection.executor)
+    tx = Transaction(rows, 9)
     connection.begin()
     found(tx)
     add_machine(tx, "s")
@@ -60,6 +62,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
     advance(tx, drop(4).id, State.RESERVED, Cause.NOT_RECEIVED)
     advance(tx, drop(4).id, State.DISPATCHED, Cause.NONE)
     load(tx, "d", 1, 9)
+    rows.store()
     connection.commit()
     connection.close()
     engine.close()

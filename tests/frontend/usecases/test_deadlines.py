@@ -11,6 +11,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Drop, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.deadlines import Deadlines, TimeoutTracker
 from drink_frontend.usecases.settings import DropSettings
@@ -50,11 +51,11 @@ class Interposed(Database):
             raise StorageUnavailableError("the database does not answer")
         return await self._storage.read(query)
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
+    async def write(self, unit: Callable[[Transaction], T], needs: Needs | None = None) -> T:
         before, self.before_write = self.before_write, None
         if before is not None:
             await before()
-        return await self._storage.write(unit)
+        return await self._storage.write(unit, needs)
 
 
 def ids(drops: list[Drop]) -> list[str]:

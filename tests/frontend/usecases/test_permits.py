@@ -138,7 +138,9 @@ async def test_fault_70_a_token_made_before_its_maker_was_kept_ends_with_either(
 
     def keep(tx: Transaction) -> None:
         tx.tokens.add(issued(token, scene.carol, expires_ms=expires_ms))
-        tx.tokens._executor._cursor.execute(
+        rows = tx.tokens._rows
+        rows.flush()
+        rows._executor._cursor.execute(
             "UPDATE tokens SET made_by = NULL WHERE digest = :digest", {"digest": token}
         )
 

@@ -11,6 +11,7 @@ from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import AuditKind, Reach
 from drink_frontend.domain.errors import OutcomeUnknownError, SlotEmptyError, TokenInvalidError
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.needs import Needs
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.links import LinkStatus
 from drink_frontend.usecases.placement import DropOrder
@@ -190,8 +191,8 @@ class Doubtful(Database):
         self._storage = bench.storage
         self.changes = bench.storage.changes
 
-    async def write(self, unit: Callable[[Any], Any]) -> Any:
-        await self._storage.write(unit)
+    async def write(self, unit: Callable[[Any], Any], needs: Needs | None = None) -> Any:
+        await self._storage.write(unit, needs)
         raise OutcomeUnknownError("the commit's outcome is unknown")
 
     async def read(self, query: Callable[[Any], Any]) -> Any:
@@ -236,7 +237,7 @@ async def test_a_fault_of_an_order_whose_caller_was_cancelled_is_logged(
     gate = asyncio.Event()
 
     class Failing(Doubtful):
-        async def write(self, unit: Callable[[Any], Any]) -> Any:
+        async def write(self, unit: Callable[[Any], Any], needs: Needs | None = None) -> Any:
             await gate.wait()
             raise error
 

@@ -12,6 +12,7 @@ from drink_frontend.domain.entities import LinkOwnership, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.links import LinkStatus
 from drink_frontend.usecases.presence import MISSED_BEATS, HeartbeatMonitor, Presence
@@ -56,12 +57,12 @@ class Shared(Database):
         finally:
             self.answered.set()
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
+    async def write(self, unit: Callable[[Transaction], T], needs: Needs | None = None) -> T:
         try:
             if self.failures:
                 self.failures -= 1
                 raise StorageUnavailableError("the database does not answer")
-            return await self._storage.write(unit)
+            return await self._storage.write(unit, needs)
         finally:
             self.answered.set()
 

@@ -15,6 +15,10 @@ CREDITS_MAX = 1_000_000
 """Most credits of one transfer, and the highest price. Keeps every sum far below 2**63."""
 
 
+_SALES = "sales/"
+"""What the ids of sales accounts begin with, and no user's."""
+
+
 class AccountKind(StrEnum):
     """Whose account it is: a user's, the funding account, or a machine's sales account."""
 
@@ -91,4 +95,9 @@ class Transfer:
 
 def sales_account(machine: str) -> str:
     """Name of the account to which a machine's sales are credited."""
-    return f"sales/{machine}"
+    return f"{_SALES}{machine}"
+
+
+def is_of_house(account: str) -> bool:
+    """Whether an account is the funding account or a machine's sales account, by its id."""
+    return account == FUNDING_ACCOUNT or account.startswith(_SALES)

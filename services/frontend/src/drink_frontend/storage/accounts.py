@@ -3,50 +3,26 @@
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import bindparam, func, null, select, update
-from sqlalchemy.sql.elements import ColumnElement
 
 from drink_frontend.domain.entities import ID_BEGINS, Account
 from drink_frontend.domain.errors import AlreadyExistsError
 from drink_frontend.domain.events import EventKind
 from drink_frontend.domain.ledger import AccountKind
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.rows import RowMapping, if_given, plain
+from drink_frontend.storage.identity_map import IdentityMap
+from drink_frontend.storage.mappings import ACCOUNT
+from drink_frontend.storage.rows import if_given, plain
 from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
-    Executor,
     Row,
     Statement,
     constant,
 )
 from drink_frontend.storage.tables import accounts
 
-ACCOUNT = RowMapping(
-    Account,
-    accounts,
-    name=func.coalesce(accounts.c.name, accounts.c.id),
-    posted=accounts.c.credits_posted - accounts.c.debits_posted,
-    held=accounts.c.debits_pending,
-    since_ms=accounts.c.created_ms,
-)
-"""The rows of accounts."""
-
 _ACCOUNT = ACCOUNT.select()
 
-_SHOWN = accounts.alias("shown")
-
-
-def shown_name(account: ColumnElement[str]) -> ColumnElement[str]:
-    """The name of the account whose id a column has, for people.
-
-    It is the column's own value where that is no account, as for an agent, or where the name was
-    erased.
-    """
-    name = select(_SHOWN.c.name).where(_SHOWN.c.id == account).scalar_subquery()
-    return func.coalesce(name, account)
-
-
-_GET = Statement(_ACCOUNT.where(accounts.c.id == bindparam("id")))
 _NAMED = Statement(_ACCOUNT.where(accounts.c.name == bindparam("name")))
 # lower() in the column's collation changes only the letters A to Z.
 _ALIKE = Statement(_ACCOUNT.where(func.lower(accounts.c.name) == bindparam("folded")))
@@ -144,19 +120,20 @@ class AccountTable:
     """Accounts and their credentials, in one unit of work.
 
     Args:
-        executor: Runs its statements.
+        rows: The rows of the transaction.
         touched: Collects the changed accounts.
     """
 
-    __slots__ = ("_executor", "_touched")
+    __slots__ = ("_executor", "_rows", "_touched")
 
-    def __init__(self, executor: Executor, touched: ChangeSet) -> None:
-        self._executor = executor
+    def __init__(self, rows: IdentityMap, touched: ChangeSet) -> None:
+        self._rows = rows
+        self._executor = rows.direct
         self._touched = touched
 
     def get(self, account_id: str) -> Account | None:
         """The account with that id, of any kind."""
-        return ACCOUNT.read_one(self._executor.one(_GET, id=account_id))
+        return self._rows.account(account_id)
 
     def find(self, name: str) -> Account | None:
         """The account of a name or id.

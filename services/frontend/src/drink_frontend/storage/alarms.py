@@ -7,7 +7,7 @@ from sqlalchemy.sql.elements import BindParameter
 
 from drink_frontend.domain.alarms import Alarm, AlarmKind, AlarmState
 from drink_frontend.domain.events import EventKind, EventNotes
-from drink_frontend.storage.accounts import shown_name
+from drink_frontend.storage.mappings import shown_name
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
     NOTHING,

@@ -15,13 +15,13 @@ from drink_frontend.domain.events import (
     account_subject,
     item_subject,
 )
-from drink_frontend.storage.accounts import shown_name
 from drink_frontend.storage.alarms import AlarmTable
+from drink_frontend.storage.identity_map import IdentityMap
+from drink_frontend.storage.mappings import shown_name
 from drink_frontend.storage.rows import RowMapping
-from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, Statement
+from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Statement
 from drink_frontend.storage.tables import audit
 
-_WRITTEN = RowMapping(AuditRecord, audit)
 _SHOWN = RowMapping(
     AuditRecord, audit, actor=shown_name(audit.c.actor), account=shown_name(audit.c.account)
 )
@@ -39,28 +39,28 @@ _LIST = Statement(_RECORD)
 _LIST_KIND = Statement(_RECORD.where(_IS_KIND))
 _LIST_DROP = Statement(_OF_DROP)
 _LIST_DROP_KIND = Statement(_OF_DROP.where(_IS_KIND))
-_ADD = Statement(_WRITTEN.insert())
 
 
 class AuditTable:
     """The audit log, in one unit of work. Records are only ever added.
 
     Args:
-        executor: Runs its statements.
+        rows: The rows of the transaction.
         alarms: Where records of some kinds raise alarms.
         notes: Where their actors are noted.
     """
 
-    __slots__ = ("_alarms", "_executor", "_notes")
+    __slots__ = ("_alarms", "_executor", "_notes", "_rows")
 
-    def __init__(self, executor: Executor, alarms: AlarmTable, notes: EventNotes) -> None:
-        self._executor = executor
+    def __init__(self, rows: IdentityMap, alarms: AlarmTable, notes: EventNotes) -> None:
+        self._rows = rows
+        self._executor = rows.direct
         self._alarms = alarms
         self._notes = notes
 
     def add(self, record: AuditRecord) -> None:
         """Stores a record, and the alarm that it raises."""
-        self._executor.run(_ADD, **_WRITTEN.parameters(record))
+        self._rows.add_record(record)
         self._note(record)
         if record.kind in RAISED_BY:
             alarm = raised_by(record)

@@ -6,8 +6,8 @@ from sqlalchemy import bindparam, delete, select, union_all
 
 from drink_frontend.domain.cards import Card
 from drink_frontend.domain.entities import Account
-from drink_frontend.storage.accounts import ACCOUNT
 from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.mappings import ACCOUNT
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import NOTHING, Executor, Statement, constant
 from drink_frontend.storage.tables import accounts, cards

@@ -54,6 +54,12 @@ class ChangeSet:
         self.revoked.clear()
         self.events.clear()
 
+    def merge(self, other: "ChangeSet") -> None:
+        """Adds the changes of another batch."""
+        self.add(other)
+        self.elsewhere |= other.elsewhere
+        self.events += other.events
+
     def add(self, other: "ChangeSet") -> None:
         """Adds the changes of another unit of work."""
         self.drops |= other.drops

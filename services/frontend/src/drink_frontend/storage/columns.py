@@ -12,8 +12,11 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
+    cast,
+    null,
     text,
 )
+from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 WHOLE = BigInteger().with_variant(Integer(), "sqlite")
@@ -22,6 +25,12 @@ WHOLE = BigInteger().with_variant(Integer(), "sqlite")
 # Texts are compared by their bytes, not by the rules of the server's locale.
 TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 """Type of a column of texts."""
+
+NO_NUMBER: ColumnElement[Any] = cast(null(), WHOLE)
+"""NULL in place of a whole number, in a union."""
+
+NO_TEXT: ColumnElement[Any] = cast(null(), TEXT)
+"""NULL in place of a text, in a union."""
 
 READ_ONLY = ("SELECT",)
 APPEND_ONLY = ("SELECT", "INSERT")

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 from drink_frontend.storage.changes import Changes
 from drink_frontend.storage.engine import Engine, Query, StorageError
+from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.reader import Reader
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
@@ -135,17 +136,22 @@ class Database:
         """Whether other frontends may serve on the same database at the same time."""
         return self._engine.shared
 
-    async def write(self, unit: Callable[[Transaction], T]) -> T:
+    async def write(self, unit: Callable[[Transaction], T], needs: Needs | None = None) -> T:
         """Runs a unit of work and returns its value after its commit is durable.
 
         Cancelling the caller does not stop the unit: it is carried out all the same.
+
+        Args:
+            unit: The unit of work.
+            needs: What it will read, as far as that is known; it is loaded for all units of a
+                commit together.
 
         Raises:
             DrinkError: the unit raised it and was undone.
             StorageUnavailableError: the queue is full, or the commit failed.
             OutcomeUnknownError: it could not be found out whether the commit failed.
         """
-        return await self._writes.do(unit)
+        return await self._writes.do(unit, needs)
 
     async def read(self, query: Callable[[Transaction], T]) -> T:
         """Runs a query on the latest committed state; it must not write.

@@ -1,7 +1,6 @@
 """Drops. Their rows are also the machines' queues."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Select, bindparam, case, exists, func, select, tuple_, update
@@ -10,65 +9,32 @@ from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import MS_MIN, Drop, DropSelection
 from drink_frontend.domain.events import EventKind
-from drink_frontend.storage.accounts import shown_name
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.rows import RowMapping
+from drink_frontend.storage.identity_map import IdentityMap
+from drink_frontend.storage.mappings import DROP, OPEN_DROP
+from drink_frontend.storage.rows import evolved
 from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
-    Executor,
     OneOf,
     Statement,
     constant,
 )
-from drink_frontend.storage.tables import DROP_MOVES, IS_LISTED, IS_OPEN, drops, refunds
+from drink_frontend.storage.tables import IS_LISTED, IS_OPEN, drops
 
-_REFUNDED = func.coalesce(
-    select(refunds.c.amount).where(refunds.c.drop_id == drops.c.id).scalar_subquery(), constant(0)
-)
-_NAMES = {"buyer": shown_name(drops.c.account), "decider": shown_name(drops.c.decided_by)}
-_DROP_ROW = RowMapping(Drop, drops, refunded=_REFUNDED, **_NAMES)
-_DROP = _DROP_ROW.select()
-# Only settled drops are refunded, so that a drop in the queue needs no look at the refunds.
-_OPEN_DROP = RowMapping(Drop, drops, refunded=constant(0), **_NAMES).select()
+_DROP = DROP.select()
+_OPEN_DROP = OPEN_DROP.select()
 _BUSY = drops.alias("busy")
 _BEFORE = drops.c.sequence < bindparam("before")
 _STATES = OneOf(drops.c.state, State, "state")
 
 _ANSWERED_IN_TIME = (Cause.BOARD_ACK, Cause.SENSOR, Cause.DECLARED)
 
-_GET = Statement(_DROP.where(drops.c.id == bindparam("id")))
-_BY_REQUEST = Statement(
-    _DROP.where(
-        drops.c.account == bindparam("account"), drops.c.request_id == bindparam("request_id")
-    )
-)
-_ADD = Statement(_DROP_ROW.insert().returning(drops.c.sequence))
-_MOVE = Statement(
-    update(drops)
-    .where(drops.c.id == bindparam("moved"), drops.c.state == bindparam("source"))
-    .values({name: bindparam(name) for name in DROP_MOVES})
-)
 _HIGHEST_REVISION = case(
     (bindparam("revision") > drops.c.revision, bindparam("revision")), else_=drops.c.revision
 )
 _SAW_REVISION = Statement(
     update(drops).where(drops.c.id == bindparam("id")).values(revision=_HIGHEST_REVISION)
-)
-_NEXT_RESERVED = Statement(
-    _OPEN_DROP.where(
-        IS_OPEN,
-        drops.c.state == constant(State.RESERVED),
-        drops.c.machine == bindparam("machine"),
-        ~exists().where(
-            _BUSY.c.machine == bindparam("machine"), _BUSY.c.state == constant(State.DISPATCHED)
-        ),
-    )
-    .order_by(drops.c.sequence)
-    .limit(constant(1))
-    .offset(NOTHING)
-    # Skip rows locked by another transaction. Compiled for PostgreSQL only: SQLite has one writer.
-    .with_for_update(skip_locked=True)
 )
 _READY_MACHINES = Statement(
     select(drops.c.machine)
@@ -81,13 +47,6 @@ _READY_MACHINES = Statement(
         ),
     )
     .order_by(drops.c.machine)
-)
-_SCHEDULED = Statement(
-    select(func.count()).where(
-        IS_OPEN,
-        drops.c.state == constant(State.SCHEDULED),
-        drops.c.machine == bindparam("machine"),
-    )
 )
 _IN_STATE = Statement(
     _OPEN_DROP.where(IS_OPEN, drops.c.state == bindparam("state")).order_by(drops.c.sequence)
@@ -194,31 +153,28 @@ class DropTable:
     """Drops, in one unit of work. The row of a drop is also its place in its machine's queue.
 
     Args:
-        executor: Runs its statements.
+        rows: The rows of the transaction.
         touched: Collects the changed drops.
     """
 
-    __slots__ = ("_executor", "_touched")
+    __slots__ = ("_executor", "_rows", "_touched")
 
-    def __init__(self, executor: Executor, touched: ChangeSet) -> None:
-        self._executor = executor
+    def __init__(self, rows: IdentityMap, touched: ChangeSet) -> None:
+        self._rows = rows
+        self._executor = rows.direct
         self._touched = touched
 
     def get(self, drop_id: str) -> Drop | None:
         """One drop."""
-        return _DROP_ROW.read_one(self._executor.one(_GET, id=drop_id))
+        return self._rows.drop(drop_id)
 
     def by_request(self, account: str, request_id: str) -> Drop | None:
         """The drop of that request, if there is one."""
-        return _DROP_ROW.read_one(
-            self._executor.one(_BY_REQUEST, account=account, request_id=request_id)
-        )
+        return self._rows.drop_of(account, request_id)
 
     def add(self, drop: Drop) -> Drop:
         """Stores a new drop, and returns it with its `sequence`, which the database counts."""
-        row = self._executor.one(_ADD, **_DROP_ROW.parameters(drop))
-        assert row is not None
-        kept = self._touched.drops[drop.id] = replace(drop, sequence=row[0])
+        kept = self._touched.drops[drop.id] = self._rows.add_drop(drop)
         self._touched.notes.note(EventKind.DROP, kept)
         return kept
 
@@ -241,30 +197,29 @@ class DropTable:
         waits_again = target is State.RESERVED
         dispatched_ms = now_ms if target is State.DISPATCHED else None
         settled_ms = now_ms if target.answered else None
-        moved = replace(
+        moved = evolved(
             drop,
             state=target,
             cause=cause,
             decided_by=decided_by or drop.decided_by,
+            decider=drop.decider if decided_by is None else self._name_of(decided_by),
             epoch=None if waits_again else epoch or drop.epoch,
             journal_id=None if waits_again else journal_id or drop.journal_id,
             revision=max(revision or 0, drop.revision),
             dispatched_ms=None if waits_again else drop.dispatched_ms or dispatched_ms,
             settled_ms=drop.settled_ms or settled_ms,
         )
-        changed = self._executor.run(
-            _MOVE, moved=drop.id, source=drop.state.value, **_DROP_ROW.parameters(moved)
-        )
-        assert changed == 1, f"the drop is not {drop.state}"
+        self._rows.move_drop(drop, moved)
         if waits_again:
             # The machine's queue has one more drop to dispatch.
             self._touched.machines.add(moved.machine)
-        if decided_by is not None:
-            # With the name of who decided it.
-            moved = _DROP_ROW.read_one(self._executor.one(_GET, id=drop.id)) or moved
         self._touched.drops[drop.id] = moved
         self._touched.notes.note(EventKind.DROP, moved)
         return moved
+
+    def _name_of(self, account_id: str) -> str:
+        account = self._rows.account(account_id)
+        return account_id if account is None else account.name
 
     def saw_revision(self, drop_id: str, revision: int) -> None:
         """Raises the highest revision seen of the agent's result."""
@@ -277,7 +232,10 @@ class DropTable:
 
         None while another drop of the machine is DISPATCHED.
         """
-        return _DROP_ROW.read_one(self._executor.one(_NEXT_RESERVED, machine=machine))
+        queue = self._rows.queue(machine)
+        if any(queued.state is State.DISPATCHED for queued in queue):
+            return None
+        return self._rows.next_reserved(machine)
 
     def ahead(self, drop: Drop) -> Sequence[int | None]:
         """The drops that its machine has still to carry out before it.
@@ -310,9 +268,8 @@ class DropTable:
 
     def scheduled(self, machine: str) -> int:
         """Number of the machine's SCHEDULED drops."""
-        row = self._executor.one(_SCHEDULED, machine=machine)
-        assert row is not None
-        return int(row[0])
+        queue = self._rows.queue(machine)
+        return sum(queued.state is State.SCHEDULED for queued in queue)
 
     def in_state(self, state: State, machine: str | None = None) -> Sequence[Drop]:
         """Drops in a state that is not final, oldest first, of one machine or of all."""
@@ -321,11 +278,11 @@ class DropTable:
             rows = self._executor.all(_IN_STATE, state=state.value)
         else:
             rows = self._executor.all(_IN_STATE_AT, state=state.value, machine=machine)
-        return [_DROP_ROW.read(row) for row in rows]
+        return [DROP.read(row) for row in rows]
 
     def due(self, now_ms: int) -> Sequence[Drop]:
         """SCHEDULED drops whose time has come, oldest first."""
-        return [_DROP_ROW.read(row) for row in self._executor.all(_DUE, now_ms=now_ms)]
+        return [DROP.read(row) for row in self._executor.all(_DUE, now_ms=now_ms)]
 
     def next_due_ms(self) -> int | None:
         """When the next SCHEDULED drop is due; None if there is none."""
@@ -334,9 +291,7 @@ class DropTable:
 
     def after(self, sequence: int, limit: int) -> Sequence[Drop]:
         """The first `limit` drops after a sequence, in the order of their reservation."""
-        return [
-            _DROP_ROW.read(row) for row in self._executor.all(_FROM, sequence=sequence, limit=limit)
-        ]
+        return [DROP.read(row) for row in self._executor.all(_FROM, sequence=sequence, limit=limit)]
 
     def newest_sequence(self) -> int:
         """The sequence of the drop that was reserved last; 0 if there is none."""
@@ -370,7 +325,7 @@ class DropTable:
         else:
             statement = _LIST_BY_TIME[names]
             parameters |= self._upper(selection.before_ms, before)
-        return [_DROP_ROW.read(row) for row in self._executor.all(statement, **parameters)]
+        return [DROP.read(row) for row in self._executor.all(statement, **parameters)]
 
     def _upper(self, before_ms: int, before: int | None) -> dict[str, object]:
         """Where a page by time begins, exclusive: at the end of the time, or after a drop."""

@@ -1,7 +1,7 @@
 """What differs between SQLite and PostgreSQL: connections, errors, and news of other processes."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,7 +10,7 @@ from drink_frontend.storage.changes import ChangeSet
 
 if TYPE_CHECKING:
     # SQLAlchemy takes long to import, and commands need only the errors.
-    from drink_frontend.storage.statements import Executor
+    from drink_frontend.storage.statements import Call, Executor
 
 Query = Callable[[str], Iterable[Any]]
 """Runs a query without parameters and returns its rows."""
@@ -52,10 +52,16 @@ class DatabaseConnection(Protocol):
     def in_transaction(self) -> bool:
         """Whether a transaction is open."""
 
-    def begin(self) -> None:
+    def begin(self, calls: "Sequence[Call]" = ()) -> Sequence[Any]:
         """Opens a transaction: a writing one on a writer, a snapshot on a reader.
 
         Connects again first if the connection was lost.
+
+        Args:
+            calls: Statements that load rows, in the same round trip.
+
+        Returns:
+            Their answers, as those of `Executor.exchange`.
         """
 
     def announce(self, changes: ChangeSet) -> None:
@@ -66,15 +72,6 @@ class DatabaseConnection(Protocol):
 
     def rollback(self) -> None:
         """Undoes the transaction; ends a reader's snapshot."""
-
-    def savepoint(self) -> None:
-        """Sets the savepoint that `undo` goes back to."""
-
-    def release(self) -> None:
-        """Keeps what was done since the savepoint, and removes the savepoint."""
-
-    def undo(self) -> None:
-        """Undoes what was done since the savepoint, and removes the savepoint."""
 
     def limit(self, seconds: float) -> None:
         """Interrupts a reader's query after that time, with an error of Fault.UNAVAILABLE."""

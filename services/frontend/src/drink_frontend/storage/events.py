@@ -8,20 +8,18 @@ the present names.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from drink_frontend.domain.entities import Drop
 from drink_frontend.domain.events import Event, EventBatch
 from drink_frontend.storage.event_codec import accounts_of, decode, encode, named, outcomes
-from drink_frontend.storage.statements import NOTHING, Executor, Row, Statement
+from drink_frontend.storage.identity_map import IdentityMap
+from drink_frontend.storage.statements import NOTHING, Row, Statement
 from drink_frontend.storage.tables import accounts, event_log, events
 
 _BATCH = select(events.c.sequence, events.c.at_ms, events.c.changes)
 _OLDEST_FIRST = events.c.sequence
 
-_ADD = Statement(
-    insert(events).inline().values(at_ms=bindparam("at_ms"), changes=bindparam("changes"))
-)
 _GET = Statement(_BATCH.where(events.c.sequence == bindparam("sequence")))
 _AFTER = Statement(
     _BATCH.where(events.c.sequence > bindparam("sequence"))
@@ -58,17 +56,18 @@ class EventTable:
     """Events, in one unit of work.
 
     Args:
-        executor: Runs its statements.
+        rows: The rows of the transaction.
     """
 
-    __slots__ = ("_executor",)
+    __slots__ = ("_executor", "_rows")
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+    def __init__(self, rows: IdentityMap) -> None:
+        self._rows = rows
+        self._executor = rows.direct
 
     def add(self, new: Sequence[Event], at_ms: int) -> None:
         """Stores the events of a commit."""
-        self._executor.run(_ADD, at_ms=at_ms, changes=encode(new))
+        self._rows.add_events(at_ms, encode(new))
 
     def get(self, sequence: int) -> EventBatch | None:
         """One batch, if it is kept."""

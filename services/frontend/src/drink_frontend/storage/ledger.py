@@ -3,45 +3,26 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, case, func, select, union_all, update
+from sqlalchemy import Select, bindparam, func, select, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from drink_frontend.domain.entities import ALL_ENTRIES, EntrySelection, LedgerEntry
 from drink_frontend.domain.events import EventKind, account_subject
-from drink_frontend.domain.ledger import AccountKind, Transfer, TransferKind
-from drink_frontend.storage.accounts import ACCOUNT, shown_name
+from drink_frontend.domain.ledger import Transfer, TransferKind
 from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.identity_map import IdentityMap
+from drink_frontend.storage.mappings import shown_name
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
-    Executor,
     OneOf,
     Statement,
     constant,
 )
-from drink_frontend.storage.tables import IS_GRANT, accounts, drops, refunds, transfers
+from drink_frontend.storage.tables import IS_GRANT, drops, refunds, transfers
 
 _TRANSFER = RowMapping(Transfer, transfers)
-_ADD = Statement(_TRANSFER.insert())
-_IS_DEBIT = accounts.c.id == bindparam("debit_account")
-_IS_CREDIT = accounts.c.id == bindparam("credit_account")
-_CHANGE_BALANCES = Statement(
-    update(accounts)
-    .where(_IS_DEBIT | _IS_CREDIT)
-    .values(
-        {
-            column.name: column + case((is_side, bindparam(change)), else_=constant(0))
-            for column, is_side, change in (
-                (accounts.c.debits_pending, _IS_DEBIT, "pending"),
-                (accounts.c.debits_posted, _IS_DEBIT, "posted"),
-                (accounts.c.credits_pending, _IS_CREDIT, "pending"),
-                (accounts.c.credits_posted, _IS_CREDIT, "posted"),
-            )
-        }
-    )
-    .returning(*ACCOUNT.columns)
-)
 # The kind is a constant, because the index on requests contains only transfers of this kind.
 _BY_REQUEST = Statement(
     _TRANSFER.select().where(
@@ -103,34 +84,27 @@ class LedgerTable:
     """Transfers, in one unit of work. They are only ever added.
 
     Args:
-        executor: Runs its statements.
+        rows: The rows of the transaction.
         touched: Collects which accounts changed.
     """
 
-    __slots__ = ("_executor", "_touched")
+    __slots__ = ("_executor", "_rows", "_touched")
 
-    def __init__(self, executor: Executor, touched: ChangeSet) -> None:
-        self._executor = executor
+    def __init__(self, rows: IdentityMap, touched: ChangeSet) -> None:
+        self._rows = rows
+        self._executor = rows.direct
         self._touched = touched
 
     def add(self, transfer: Transfer) -> None:
         """Stores a transfer and updates the balances of its two accounts."""
-        self._executor.run(_ADD, **_TRANSFER.parameters(transfer))
-        changed = self._executor.all(
-            _CHANGE_BALANCES,
-            debit_account=transfer.debit_account,
-            credit_account=transfer.credit_account,
-            pending=transfer.pending_change,
-            posted=transfer.posted_change,
-        )
-        assert len(changed) == 2, "no such account"
-        notes = self._touched.notes
-        for account in map(ACCOUNT.read, changed):
-            self._touched.accounts[account.id] = account
-            if account.kind is AccountKind.USER:
-                notes.note(EventKind.CREDITS, account)
-                if transfer.actor is not None:
-                    notes.acted(transfer.actor, account_subject(account.id))
+        touched, notes = self._touched, self._touched.notes
+        for account_id in (transfer.debit_account, transfer.credit_account):
+            touched.accounts[account_id] = None
+        for account in self._rows.add_transfer(transfer):
+            touched.accounts[account.id] = account
+            notes.note(EventKind.CREDITS, account)
+            if transfer.actor is not None:
+                notes.acted(transfer.actor, account_subject(account.id))
 
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
         """The MOVE of that request, if there is one."""

@@ -2,10 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import permutations
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, func, null, select, update
+from sqlalchemy import ColumnElement, bindparam, case, null, select, update
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import (
@@ -20,63 +19,26 @@ from drink_frontend.domain.events import EventKind
 from drink_frontend.domain.items import Item
 from drink_frontend.domain.stock import Place, Sensor
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.rows import RowMapping, if_given, plain
-from drink_frontend.storage.statements import Executor, Row, Statement, constant
-from drink_frontend.storage.tables import IS_OPEN, drops, machines, slots
+from drink_frontend.storage.identity_map import IdentityMap
+from drink_frontend.storage.mappings import MACHINE, SLOT
+from drink_frontend.storage.rows import RowMapping, evolved, if_given, plain
+from drink_frontend.storage.statements import Row, Statement, constant
+from drink_frontend.storage.tables import machines, slots
 
-_MACHINE_ROW = RowMapping(Machine, machines)
-_SLOT_ROW = RowMapping(Slot, slots)
 _OWNERSHIP = RowMapping(LinkOwnership, machines, machine=machines.c.name)
-_MACHINE, _SLOT = _MACHINE_ROW.select(), _SLOT_ROW.select()
-_QUEUE_ENDS = 3
-_SLOT_BEGINS = _QUEUE_ENDS + len(_MACHINE_ROW.columns)
+_MACHINE, _SLOT = MACHINE.select(), SLOT.select()
 _NAMED = machines.c.name == bindparam("name")
 _NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("number"))
 _EXISTS = slots.c.deleted_ms.is_(None)
 
 _GET = Statement(_MACHINE.where(_NAMED))
-_WAITING, _AT_MOTOR = (
-    select(func.count())
-    .where(
-        IS_OPEN,
-        drops.c.state == constant(state),
-        drops.c.machine == bindparam("name"),
-    )
-    .scalar_subquery()
-    for state in (State.RESERVED, State.DISPATCHED)
-)
-# Not with the account in its WHERE: SQLite would search the account's whole history.
-_OF_BUYER = (
-    select(func.count(case((drops.c.account == bindparam("buyer"), constant(1)))))
-    .where(
-        IS_OPEN,
-        drops.c.state.in_(
-            [constant(state) for state in (State.SCHEDULED, State.RESERVED, State.DISPATCHED)]
-        ),
-        drops.c.machine == bindparam("name"),
-    )
-    .scalar_subquery()
-)
-_GET_WITH_SLOT = Statement(
-    select(_WAITING, _AT_MOTOR, _OF_BUYER, *_MACHINE_ROW.columns, *_SLOT_ROW.columns)
-    .select_from(
-        machines.outerjoin(
-            slots,
-            (slots.c.machine == machines.c.name)
-            & (slots.c.number == bindparam("number"))
-            & _EXISTS,
-        )
-    )
-    .where(_NAMED)
-)
 _LIST = Statement(_MACHINE.order_by(machines.c.name))
 _SLOTS = Statement(
     _SLOT.where(slots.c.machine == bindparam("machine"), _EXISTS).order_by(slots.c.number)
 )
 _ALL_SLOTS = Statement(_SLOT.where(_EXISTS).order_by(slots.c.machine, slots.c.number))
-_ONE_SLOT = Statement(_SLOT.where(_NUMBERED, _EXISTS))
 _BY_TOKEN = Statement(select(machines.c.name).where(machines.c.token_digest == bindparam("digest")))
-_ADD = Statement(_MACHINE_ROW.insert())
+_ADD = Statement(MACHINE.insert())
 _UPDATE = Statement(
     update(machines)
     .where(_NAMED)
@@ -88,19 +50,19 @@ _UPDATE = Statement(
             machines.c.token_digest,
         )
     )
-    .returning(*_MACHINE_ROW.columns)
+    .returning(*MACHINE.columns)
 )
 _SET_TEMPERATURE = Statement(
     update(machines)
     .where(_NAMED)
     .values(temperature_celsius=bindparam("celsius"), temperature_ms=bindparam("read_ms"))
-    .returning(*_MACHINE_ROW.columns)
+    .returning(*MACHINE.columns)
 )
 _SET_FIRMWARE = Statement(
     update(machines)
     .where(_NAMED)
     .values(firmware_version=bindparam("version"))
-    .returning(*_MACHINE_ROW.columns)
+    .returning(*MACHINE.columns)
 )
 
 
@@ -123,7 +85,7 @@ _OPEN_LINK = Statement(
         }
         | _reach_to(bindparam("reach"))
     )
-    .returning(*_MACHINE_ROW.columns)
+    .returning(*MACHINE.columns)
 )
 _RETIRE_LINK = Statement(
     update(machines)
@@ -132,25 +94,16 @@ _RETIRE_LINK = Statement(
         {machines.c.epoch: machines.c.epoch + constant(1), machines.c.frontend: null()}
         | _reach_to(constant(Reach.OFFLINE))
     )
-    .returning(*_MACHINE_ROW.columns)
+    .returning(*MACHINE.columns)
 )
 _OWNERSHIPS = Statement(_OWNERSHIP.select().order_by(machines.c.name))
 _KEEP_OWNERSHIP = Statement(
     update(machines)
     .where(_NAMED, machines.c.epoch == bindparam("epoch"))
     .values({machines.c.frontend: bindparam("frontend")} | _reach_to(bindparam("reach")))
-    .returning(*_MACHINE_ROW.columns)
+    .returning(*MACHINE.columns)
 )
-_SAW_JOURNAL = Statement(
-    update(machines)
-    .where(
-        _NAMED,
-        machines.c.journal_id == bindparam("journal_id"),
-        machines.c.journal_sequence < bindparam("journal_sequence"),
-    )
-    .values(journal_sequence=bindparam("journal_sequence"))
-)
-_ADD_SLOT = Statement(_SLOT_ROW.insert(loaded=constant(0)))
+_ADD_SLOT = Statement(SLOT.insert(loaded=constant(0)))
 # What drops dispensed from it stays counted, and with it what was loaded.
 _ADD_SLOT_AGAIN = Statement(
     update(slots)
@@ -185,7 +138,7 @@ _UPDATE_SLOT = Statement(
         )
         | {"updated_ms": bindparam("now_ms")}
     )
-    .returning(*_SLOT_ROW.columns)
+    .returning(*SLOT.columns)
 )
 _SELL_ITEM = Statement(
     update(slots)
@@ -194,43 +147,29 @@ _SELL_ITEM = Statement(
         if_given(slots.c.item, slots.c.price)
         | {"item_number": bindparam("item_number"), "updated_ms": bindparam("now_ms")}
     )
-    .returning(*_SLOT_ROW.columns)
+    .returning(*SLOT.columns)
 )
 _DELETE_SLOT = Statement(
     update(slots)
     .where(_NUMBERED, _EXISTS)
     .values(deleted_ms=bindparam("now_ms"), updated_ms=bindparam("now_ms"), item_number=null())
-    .returning(*_SLOT_ROW.columns)
+    .returning(*SLOT.columns)
 )
-_MOVE_ITEM = {
-    (source, target): Statement(
-        update(slots)
-        .where(_NUMBERED)
-        .values(
-            {
-                source.value: slots.c[source.value] - constant(1),
-                target.value: slots.c[target.value] + constant(1),
-                "updated_ms": bindparam("now_ms"),
-            }
-        )
-        .returning(*_SLOT_ROW.columns)
-    )
-    for source, target in permutations(Place, 2)
-}
 
 
 class MachineTable:
     """Machines, their slots and what their agents last reported, in one unit of work.
 
     Args:
-        executor: Runs its statements.
+        rows: The rows of the transaction.
         touched: Collects the changed machines.
     """
 
-    __slots__ = ("_executor", "_touched")
+    __slots__ = ("_executor", "_rows", "_touched")
 
-    def __init__(self, executor: Executor, touched: ChangeSet) -> None:
-        self._executor = executor
+    def __init__(self, rows: IdentityMap, touched: ChangeSet) -> None:
+        self._rows = rows
+        self._executor = rows.direct
         self._touched = touched
 
     def get(self, name: str) -> Machine | None:
@@ -242,17 +181,20 @@ class MachineTable:
 
     def alone(self, name: str) -> Machine | None:
         """The machine without its slots."""
-        return _MACHINE_ROW.read_one(self._executor.one(_GET, name=name))
+        return self._rows.machine(name)
 
     def with_slot(self, name: str, number: int, buyer: str) -> tuple[Machine, Queue] | None:
         """The machine with only that slot, if it has it, and its queue as it is for the buyer."""
-        row = self._executor.one(_GET_WITH_SLOT, name=name, number=number, buyer=buyer)
-        if row is None:
+        machine = self._rows.machine(name)
+        if machine is None:
             return None
-        waiting, at_motor, of_buyer = row[:_QUEUE_ENDS]
-        slot = row[_SLOT_BEGINS:]
-        machine = _machine(row[_QUEUE_ENDS:_SLOT_BEGINS], () if slot[0] is None else (slot,))
-        return machine, Queue(waiting + at_motor, bool(at_motor), of_buyer)
+        slot, queue = self._rows.slot(name, number), self._rows.queue(name)
+        states = [queued.state for queued in queue]
+        at_motor = states.count(State.DISPATCHED)
+        of_buyer = sum(queued.account == buyer for queued in queue)
+        length = states.count(State.RESERVED) + at_motor
+        with_slot = evolved(machine, slots=() if slot is None else (slot,))
+        return with_slot, Queue(length, bool(at_motor), of_buyer)
 
     def list(self) -> Sequence[Machine]:
         """All machines with their slots, sorted by name."""
@@ -263,7 +205,7 @@ class MachineTable:
 
     def slot(self, machine: str, number: int) -> Slot | None:
         """One slot."""
-        return _SLOT_ROW.read_one(self._executor.one(_ONE_SLOT, machine=machine, number=number))
+        return self._rows.slot(machine, number)
 
     def by_token(self, digest: str) -> str | None:
         """Name of the machine whose agent's token has that digest."""
@@ -275,7 +217,7 @@ class MachineTable:
         if self._executor.one(_GET, name=name) is not None:
             raise AlreadyExistsError("the machine exists")
         new = Machine(name, display_name, location, True, 0, None, 0, None)
-        self._executor.run(_ADD, **_MACHINE_ROW.parameters(new))
+        self._executor.run(_ADD, **MACHINE.parameters(new))
         self._touched.machines.add(name)
         self._touched.notes.note(EventKind.MACHINE, new)
 
@@ -329,8 +271,8 @@ class MachineTable:
             capacity=capacity,
             low_stock_mark=low_stock_mark,
         )
-        if not self._executor.run(_ADD_SLOT_AGAIN, **_SLOT_ROW.parameters(new)):
-            self._executor.run(_ADD_SLOT, **_SLOT_ROW.parameters(new))
+        if not self._executor.run(_ADD_SLOT_AGAIN, **SLOT.parameters(new)):
+            self._executor.run(_ADD_SLOT, **SLOT.parameters(new))
         self._touched.machines.add(machine)
         self._touched.notes.note(EventKind.SLOT, new)
 
@@ -387,10 +329,16 @@ class MachineTable:
         self, machine: str, number: int, source: Place, target: Place, now_ms: int
     ) -> None:
         """Moves one item of the slot from one place to another."""
-        row = self._executor.one(
-            _MOVE_ITEM[source, target], machine=machine, number=number, now_ms=now_ms
-        )
-        self._slot_changed(row, EventKind.STOCK)
+        slot = self._rows.slot(machine, number)
+        assert slot is not None, "no such slot"
+        counts = {
+            source.value: getattr(slot, source) - 1,
+            target.value: getattr(slot, target) + 1,
+        }
+        moved = evolved(slot, updated_ms=now_ms, **counts)
+        self._rows.count_items(moved)
+        self._touched.machines.add(machine)
+        self._touched.notes.note(EventKind.STOCK, moved)
 
     def set_temperature(self, name: str, celsius: float | None, now_ms: int) -> None:
         """Stores another reading of the board's thermometer; None if there is none any more."""
@@ -453,13 +401,15 @@ class MachineTable:
     def saw_journal(self, name: str, journal_id: str, journal_sequence: int) -> None:
         """Raises the highest record number seen, if the machine's journal is that one."""
         # Not added to the change set: no client is shown this number.
-        self._executor.run(
-            _SAW_JOURNAL, name=name, journal_id=journal_id, journal_sequence=journal_sequence
-        )
+        machine = self._rows.machine(name)
+        if machine is None or machine.journal_id != journal_id:
+            return
+        if machine.journal_sequence < journal_sequence:
+            self._rows.see_journal(evolved(machine, journal_sequence=journal_sequence))
 
     def _changed(self, row: Row | None, *kinds: EventKind) -> Machine:
         assert row is not None, "no such machine"
-        machine = _MACHINE_ROW.read(row)
+        machine = MACHINE.read(row)
         self._touched.machines.add(machine.name)
         for kind in kinds:
             self._touched.notes.note(kind, machine)
@@ -467,10 +417,10 @@ class MachineTable:
 
     def _slot_changed(self, row: Row | None, kind: EventKind) -> None:
         assert row is not None, "no such slot"
-        slot = _SLOT_ROW.read(row)
+        slot = SLOT.read(row)
         self._touched.machines.add(slot.machine)
         self._touched.notes.note(kind, slot)
 
 
 def _machine(row: Row, slot_rows: Iterable[Row]) -> Machine:
-    return _MACHINE_ROW.read(row, tuple(map(_SLOT_ROW.read, slot_rows)))
+    return MACHINE.read(row, tuple(map(SLOT.read, slot_rows)))

@@ -12,7 +12,8 @@ committed. Transaction ids would not show it: they are reused after a crash or a
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import psycopg
 import structlog
@@ -25,15 +26,19 @@ from drink_frontend.storage.postgres_dial import GuardedConnection, Redial, Row,
 from drink_frontend.storage.postgres_faults import ErrorAction, rule_of
 from drink_frontend.storage.postgres_listener import CHANNEL, note
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.statements import Executor, Statement
+from drink_frontend.storage.statements import Call, Executor, ManyRows, Statement
 
 log = structlog.get_logger(__name__)
 
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 """Begins a reader's transaction."""
 
-_TURN = """BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE alembic_version IN EXCLUSIVE MODE"""
-"""Takes the turn. Migrations write to that table and so take turns too; vacuum skips it."""
+_TURN = (
+    "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    "LOCK TABLE alembic_version IN EXCLUSIVE MODE",
+)
+"""Takes the turn. Migrations write to that table and so take turns too; vacuum skips it. LOCK takes
+no snapshot: the first statement after it does, so that no snapshot is older than the turn."""
 
 _LEAVE_NUMBER = """INSERT INTO writers (id, batch, seen_ms)
     SELECT %(writer)s, %(batch)s, extract(epoch FROM now()) * 1000
@@ -89,7 +94,7 @@ class PostgresExecutor(Executor):
         try:
             return super().all(statement, **parameters)
         except psycopg.Error as error:
-            if isinstance(error, psycopg.DataError) and _has_nul(parameters):
+            if isinstance(error, psycopg.DataError) and _has_nul(parameters.values()):
                 # No stored text contains NUL, so no row can match.
                 return []
             raise self.seen(error) from None
@@ -101,6 +106,41 @@ class PostgresExecutor(Executor):
         except psycopg.Error as error:
             raise self.seen(error) from None
 
+    def exchange(self, calls: Iterable[Call]) -> Sequence[Any]:
+        """Runs statements on many rows, in order and in one round trip."""
+        waiting = list(calls)
+        try:
+            if len(waiting) <= 1:
+                return self.receive(self.send(waiting))
+            with self._cursor.connection.pipeline():
+                sent = self.send(waiting)
+            return self.receive(sent)
+        except psycopg.Error as error:
+            raise self.seen(error) from None
+
+    def send(self, calls: Iterable[Call]) -> "Sequence[_Sent]":
+        """Sends statements; returns where their answers will be, after the pipeline if in one."""
+        return [self._send(statement, rows) for statement, rows in calls]
+
+    def _send(self, statement: ManyRows, rows: Sequence[Row]) -> "_Sent":
+        if not statement.changes:
+            # No stored text contains NUL, so no row can match.
+            rows = [row for row in rows if not _has_nul(row)]
+        cursors = [
+            self._cursor.connection.execute(sql.encode(), parameters)
+            for sql, parameters in (statement.parts(self._dialect, rows) if rows else ())
+        ]
+        return statement, cursors
+
+    def receive(self, sent: "Sequence[_Sent]") -> Sequence[Any]:
+        """The answers to what was sent, after the pipeline."""
+        return [
+            sum(cursor.rowcount for cursor in cursors)
+            if statement.changes
+            else [row for cursor in cursors for row in cursor.fetchall()]
+            for statement, cursors in sent
+        ]
+
     def seen(self, error: psycopg.Error) -> Exception:
         """The exception to raise for a driver's error on this session."""
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction) and not self._writes:
@@ -110,8 +150,12 @@ class PostgresExecutor(Executor):
         return redact(error)
 
 
-def _has_nul(parameters: Mapping[str, object]) -> bool:
-    return any(isinstance(value, str) and "\0" in value for value in parameters.values())
+_Sent = tuple[ManyRows, Sequence[psycopg.Cursor[Row]]]
+"""A statement that was sent, and the cursors that get its answers."""
+
+
+def _has_nul(values: Iterable[object]) -> bool:
+    return any(isinstance(value, str) and "\0" in value for value in values)
 
 
 def redact(error: psycopg.Error) -> psycopg.Error:
@@ -153,17 +197,38 @@ class PostgresConnection:
         """Whether a transaction is open."""
         return self._driver is not None and self._driver.pgconn.transaction_status in _OPEN
 
-    def begin(self) -> None:
+    def begin(self, calls: Sequence[Call] = ()) -> Sequence[Any]:
         """Begins a transaction, on a new connection if this one was lost or must be replaced."""
-        first = SNAPSHOT if self._read_only else _TURN
         if self._executor is not None and self._executor.stale:
             self.close()
-        if self._driver is not None and self._was_lost(first):
+        if self._driver is not None:
+            answers = self._begin_on_old(calls)
+            if answers is not None:
+                return answers
             log.warning("database_lost", reader=self._read_only)
             self.close()
-        if self._driver is None:
-            self._dial()
-            self._run(first)
+        self._dial()
+        try:
+            return self._begin(calls)
+        except psycopg.Error as error:
+            raise self._refusal_of_first(error, calls) from None
+
+    def _begin(self, calls: Sequence[Call]) -> Sequence[Any]:
+        """Begins a transaction and loads rows, in two round trips, or one if there are none.
+
+        The last rows are loaded after the pipeline: the driver ends a pipeline with a Flush behind
+        its Sync, after which the server no longer counts how long the session is idle, so that a
+        process that stands still would keep its turn.
+        """
+        driver, executor = self._open(), self.executor
+        if self._read_only or not calls:
+            driver.run(SNAPSHOT if self._read_only else "; ".join(_TURN))
+            return executor.exchange(calls)
+        with driver.pipeline():
+            for statement in _TURN:
+                driver.execute(statement.encode(), prepare=False)
+            sent = executor.send(calls[:-1])
+        return [*executor.receive(sent), *executor.exchange(calls[-1:])]
 
     def announce(self, touched: ChangeSet) -> None:
         """Notifies other processes of the transaction's changes, and stores the batch's number."""
@@ -194,18 +259,6 @@ class PostgresConnection:
         # A rollback makes the driver drop its prepared statements; a snapshot needs no rollback.
         self._run("COMMIT" if self._read_only else "ROLLBACK")
 
-    def savepoint(self) -> None:
-        """Sets the savepoint that `undo` goes back to."""
-        self._run("SAVEPOINT unit")
-
-    def release(self) -> None:
-        """Keeps what was done since the savepoint, and removes the savepoint."""
-        self._run("RELEASE unit")
-
-    def undo(self) -> None:
-        """Undoes what was done since the savepoint, and removes the savepoint."""
-        self._run("ROLLBACK TO unit; RELEASE unit")
-
     def limit(self, seconds: float) -> None:
         """Does nothing: statement_timeout limits each statement of a reader's session."""
 
@@ -233,6 +286,10 @@ class PostgresConnection:
         except psycopg.Error as error:
             raise self._refusal(error) from None
 
+    def _refusal_of_first(self, error: psycopg.Error, calls: Sequence[Call]) -> Exception:
+        """The exception to raise if a transaction with these statements did not begin."""
+        return self.executor.seen(error) if calls else self._refusal(error)
+
     def _refusal(self, error: psycopg.Error) -> Exception:
         """The exception to raise for an error of a statement of this class itself.
 
@@ -243,18 +300,18 @@ class PostgresConnection:
             return RefusedError(str(seen))
         return seen
 
-    def _was_lost(self, first: str) -> bool:
-        """Begins a transaction; returns True if the connection was lost."""
+    def _begin_on_old(self, calls: Sequence[Call]) -> Sequence[Any] | None:
+        """Begins a transaction; returns None if the connection was lost."""
         driver = self._open()
         try:
-            driver.run(first)
+            answers = self._begin(calls)
         except psycopg.Error as error:
             if not driver.closed:
-                raise self._refusal(error) from None
-            return True
+                raise self._refusal_of_first(error, calls) from None
+            return None
         # The server reports when it becomes read-only; after a failover another one is the primary.
         status = driver.pgconn.parameter_status(b"default_transaction_read_only")
-        return status == b"on" and not self._read_only
+        return None if status == b"on" and not self._read_only else answers
 
     def _dial(self) -> GuardedConnection:
         """Connects, unless the next attempt is not due yet."""
@@ -285,7 +342,7 @@ class PostgresConnection:
             try:
                 driver = self._dial()
                 # With the turn taken, the lost transaction has ended.
-                driver.run(_TURN)
+                driver.run("; ".join(_TURN))
                 row = driver.execute(_NUMBER, (self._writer,)).fetchone()
                 driver.run("ROLLBACK")
             except (UnreachableError, psycopg.Error):

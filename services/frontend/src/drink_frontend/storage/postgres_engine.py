@@ -34,10 +34,6 @@ _FORGET = """DELETE FROM writers
     WHERE seen_ms < extract(epoch FROM now() - interval '30 days') * 1000"""
 """Deletes the batch numbers of processes that ended long ago."""
 
-SUBTRANSACTIONS_MAX = 64
-"""Most savepoints of one transaction, and so most units of one commit. PostgreSQL keeps this many
-in shared memory (PGPROC_MAX_CACHED_SUBXIDS); with more, every reader becomes slower."""
-
 
 class PostgresEngine:
     """A PostgreSQL database.
@@ -96,8 +92,8 @@ class PostgresEngine:
 
     @property
     def batch_max(self) -> int:
-        """Most units of work in one transaction."""
-        return min(self._settings.write_batch_max, SUBTRANSACTIONS_MAX)
+        """Most units of work in one transaction: as many as the settings allow."""
+        return self._settings.write_batch_max
 
     @contextmanager
     def reading(self) -> Iterator[Query]:

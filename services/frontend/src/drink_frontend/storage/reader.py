@@ -7,6 +7,7 @@ import structlog
 from drink_frontend.domain.errors import DrinkError, StorageUnavailableError
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.engine import DatabaseConnection, Engine
+from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.workers import Job, JobResult
 
@@ -68,7 +69,9 @@ class Reader:
             return JobResult()
         self._connection.limit(self._limit_s)
         try:
-            return JobResult(job.call(Transaction(self._connection.executor, tokens_max=0)))
+            return JobResult(
+                job.call(Transaction(IdentityMap(self._connection.executor), tokens_max=0))
+            )
         except DrinkError as error:
             return JobResult(error=error)
         except BaseException as error:

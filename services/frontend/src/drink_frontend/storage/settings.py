@@ -32,8 +32,7 @@ class StorageSettings(BaseModel):
 
     write_batch_max: int = Field(default=256, ge=1)
     """Units of work in one commit. Limits how long the first of them waits for the last: at about
-    0.1 ms each, 256 take as long as a few syncs. On PostgreSQL at most 64, as many savepoints as
-    its shared memory holds."""
+    0.1 ms each, 256 take as long as a few syncs."""
 
     write_tries_max: int = Field(default=5, ge=1, le=100)
     """Times that a batch is carried out if PostgreSQL undoes it because of another transaction, or

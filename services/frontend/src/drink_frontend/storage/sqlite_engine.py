@@ -11,9 +11,10 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -28,7 +29,7 @@ from drink_frontend.storage.engine import (
 )
 from drink_frontend.storage.schema import OLDEST, REVISION, check_revision
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.statements import Executor
+from drink_frontend.storage.statements import Call, Executor
 
 DIALECT = SQLiteDialect_pysqlite(paramstyle="named")
 
@@ -74,9 +75,10 @@ class SqliteConnection:
         """Whether a transaction is open."""
         return self._driver.in_transaction
 
-    def begin(self) -> None:
+    def begin(self, calls: Sequence[Call] = ()) -> Sequence[Any]:
         """Begins a transaction; a writer's locks the database at once."""
         self._run(self._begin)
+        return self.executor.exchange(calls)
 
     def announce(self, touched: ChangeSet) -> None:
         """Does nothing: other processes detect changes of the file by themselves."""
@@ -88,19 +90,6 @@ class SqliteConnection:
     def rollback(self) -> None:
         """Undoes the transaction; ends a reader's snapshot."""
         self._run("ROLLBACK")
-
-    def savepoint(self) -> None:
-        """Sets the savepoint that `undo` goes back to."""
-        self._run("SAVEPOINT unit")
-
-    def release(self) -> None:
-        """Keeps what was done since the savepoint, and removes the savepoint."""
-        self._run("RELEASE unit")
-
-    def undo(self) -> None:
-        """Undoes what was done since the savepoint, and removes the savepoint."""
-        self._run("ROLLBACK TO unit")
-        self._run("RELEASE unit")
 
     def limit(self, seconds: float) -> None:
         """Interrupts a query after that time, counted from now."""
@@ -200,7 +189,7 @@ def open_file(settings: StorageSettings, *, read_only: bool) -> sqlite3.Connecti
         # While readers prevent a checkpoint the WAL grows; then it is truncated afterwards.
         "journal_size_limit": str(4 * 4_096 * settings.checkpoint_pages),
         "query_only": "ON" if read_only else "OFF",
-        # The undo data of savepoints would be in files, for which descriptors may be missing.
+        # Temporary results would be in files, for which descriptors may be missing.
         "temp_store": "MEMORY",
     }
     with ExitStack() as undo:

@@ -4,7 +4,7 @@ A statement is built when its module is loaded and compiled once for each dialec
 `execute` would need more CPU time than the rest of a unit of work.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -65,13 +65,17 @@ class Statement:
 
     Attributes:
         changes: Whether it changes rows.
+        table: Name of the table whose rows it changes; empty if it changes none.
     """
 
-    __slots__ = ("_compiled", "_described", "changes")
+    __slots__ = ("_compiled", "_described", "changes", "table")
 
     def __init__(self, described: ClauseElement) -> None:
         self._described = described
         self.changes = isinstance(described, UpdateBase)
+        self.table: str = (
+            described.entity_description["name"] if isinstance(described, UpdateBase) else ""
+        )
         self._compiled: dict[str, str] = {}
 
     def text(self, dialect: Dialect) -> str:
@@ -85,8 +89,32 @@ class Statement:
         return text
 
 
+class ManyRows(Protocol):
+    """What an executor can carry out for many rows."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes rows."""
+
+    def parts(self, dialect: Dialect, rows: Sequence[Row]) -> Iterator[tuple[str, Any]]:
+        """The statements to run, each with its parameters.
+
+        Args:
+            dialect: The database's.
+            rows: What is given, at least one row.
+        """
+
+
+Call = tuple[ManyRows, Sequence[Row]]
+"""A statement and the rows that it is given."""
+
+
 class Cursor(Protocol):
     """A cursor of either driver (PEP 249)."""
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection."""
 
     @property
     def rowcount(self) -> int:
@@ -105,21 +133,16 @@ class Executor:
     Args:
         cursor: A cursor of the driver.
         dialect: The database's dialect, with named parameters.
-
-    Attributes:
-        changed: Whether a statement that changes rows has run since this was set to False.
     """
 
-    __slots__ = ("_cursor", "_dialect", "changed")
+    __slots__ = ("_cursor", "_dialect")
 
     def __init__(self, cursor: Cursor, dialect: Dialect) -> None:
         self._cursor = cursor
         self._dialect = dialect
-        self.changed = False
 
     def all(self, statement: Statement, **parameters: object) -> Sequence[Row]:
         """Runs a statement and returns all its rows."""
-        self.changed |= statement.changes
         self._cursor.execute(statement.text(self._dialect), parameters)
         return self._cursor.fetchall()
 
@@ -131,6 +154,27 @@ class Executor:
 
     def run(self, statement: Statement, **parameters: object) -> int:
         """Runs a statement and returns the number of rows that it changed."""
-        self.changed = True
         self._cursor.execute(statement.text(self._dialect), parameters)
         return self._cursor.rowcount
+
+    def exchange(self, calls: Iterable[Call]) -> Sequence[Any]:
+        """Runs statements on many rows, in order.
+
+        Returns:
+            For each of them its rows, or the number of rows that it changed.
+        """
+        return [self._call(statement, rows) for statement, rows in calls]
+
+    def _call(self, statement: ManyRows, rows: Sequence[Row]) -> Any:
+        cursor = self._cursor
+        if statement.changes:
+            before = cursor.connection.total_changes
+            for sql, parameters in statement.parts(self._dialect, rows):
+                cursor.execute(sql, parameters)
+            # The driver counts no changes of a statement that begins with WITH.
+            return cursor.connection.total_changes - before
+        found: list[Row] = []
+        for sql, parameters in statement.parts(self._dialect, rows):
+            cursor.execute(sql, parameters)
+            found += cursor.fetchall()
+        return found

@@ -1,22 +1,20 @@
 """Movements of stock: every change of the number of items in a slot."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sqlalchemy import Select, bindparam, select, update
 
-from drink_frontend.domain.entities import Slot
 from drink_frontend.domain.events import EventKind
 from drink_frontend.domain.movements import ALL_MOVEMENTS, MovementSelection, StockMovement
 from drink_frontend.domain.stock import MovementKind
-from drink_frontend.storage.accounts import shown_name
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.rows import RowMapping
-from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, Executor, OneOf, Statement
+from drink_frontend.storage.identity_map import IdentityMap
+from drink_frontend.storage.mappings import SLOT, shown_name
+from drink_frontend.storage.rows import RowMapping, evolved
+from drink_frontend.storage.statements import NOTHING, SEQUENCE_MAX, OneOf, Statement
 from drink_frontend.storage.tables import slots, stock_movements
 
 _MOVEMENT = RowMapping(StockMovement, stock_movements)
-_SLOT = RowMapping(Slot, slots)
 _SHOWN = RowMapping(StockMovement, stock_movements, actor=shown_name(stock_movements.c.actor))
 _NUMBERED = (slots.c.machine == bindparam("machine")) & (slots.c.number == bindparam("slot"))
 _ADJUST = Statement(
@@ -27,7 +25,7 @@ _ADJUST = Statement(
         on_hand=slots.c.on_hand + bindparam("change"),
         updated_ms=bindparam("at_ms"),
     )
-    .returning(*_SLOT.columns)
+    .returning(*SLOT.columns)
 )
 _ADD = Statement(
     _MOVEMENT.insert(on_hand=select(slots.c.on_hand).where(_NUMBERED).scalar_subquery()).returning(
@@ -71,14 +69,15 @@ class StockTable:
     """Movements of stock, in one unit of work. They are only ever added.
 
     Args:
-        executor: Runs its statements.
+        rows: The rows of the transaction.
         touched: Collects the machines of changed slots.
     """
 
-    __slots__ = ("_executor", "_touched")
+    __slots__ = ("_executor", "_rows", "_touched")
 
-    def __init__(self, executor: Executor, touched: ChangeSet) -> None:
-        self._executor = executor
+    def __init__(self, rows: IdentityMap, touched: ChangeSet) -> None:
+        self._rows = rows
+        self._executor = rows.direct
         self._touched = touched
 
     def adjust(self, movement: StockMovement) -> StockMovement:
@@ -92,14 +91,19 @@ class StockTable:
         )
         assert row is not None, "no such slot"
         self._touched.machines.add(movement.machine)
-        self._touched.notes.note(EventKind.STOCK, _SLOT.read(row))
-        return self.add(movement)
+        self._touched.notes.note(EventKind.STOCK, SLOT.read(row))
+        return self._store(movement)
 
-    def add(self, movement: StockMovement) -> StockMovement:
-        """Stores the movement of an item that its drop has moved; returns it as stored."""
+    def _store(self, movement: StockMovement) -> StockMovement:
         row = self._executor.one(_ADD, **_MOVEMENT.parameters(movement))
         assert row is not None
-        return replace(movement, sequence=row[0], on_hand=row[1])
+        return evolved(movement, sequence=row[0], on_hand=row[1])
+
+    def add(self, movement: StockMovement) -> None:
+        """Stores the movement of an item that its drop has moved, after the item."""
+        slot = self._rows.slot(movement.machine, movement.slot)
+        assert slot is not None, "no such slot"
+        self._rows.add_movement(evolved(movement, on_hand=slot.on_hand))
 
     def by_request(self, actor: str, request_id: str) -> StockMovement | None:
         """The movement of that request of the account with the id `actor`, if there is one.

@@ -4,20 +4,18 @@ Each of these is in a table of its own.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Table, bindparam, cast, delete, func, null, select, union_all, update
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Table, bindparam, delete, func, union_all
 
 from drink_frontend.domain.entities import Proof
-from drink_frontend.domain.tokens import AccessToken, Bearer, KioskLogin, Scope, day_of
-from drink_frontend.storage.accounts import ACCOUNT
+from drink_frontend.domain.tokens import AccessToken, Bearer, Scope, day_of
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.columns import TEXT, WHOLE
-from drink_frontend.storage.kiosk_tables import kiosk_tokens, kiosks
+from drink_frontend.storage.columns import NO_NUMBER, NO_TEXT
+from drink_frontend.storage.identity_map import IdentityMap
+from drink_frontend.storage.kiosk_tables import kiosk_tokens
 from drink_frontend.storage.rows import RowMapping
-from drink_frontend.storage.statements import Executor, Statement, constant
-from drink_frontend.storage.tables import accounts, scoped_tokens, tokens
+from drink_frontend.storage.statements import Statement, constant
+from drink_frontend.storage.tables import scoped_tokens, tokens
 
 _TABLES: tuple[Table, ...] = (tokens, scoped_tokens, kiosk_tokens)
 _SCOPE_OF = {
@@ -25,9 +23,7 @@ _SCOPE_OF = {
     scoped_tokens: scoped_tokens.c.scope,
     kiosk_tokens: constant(Scope.DROP),
 }
-_NO_NUMBER: ColumnElement[Any] = cast(null(), WHOLE)
-_NO_TEXT: ColumnElement[Any] = cast(null(), TEXT)
-_ELSEWHERE = {"scope": _NO_TEXT, "kiosk": _NO_NUMBER, "buys_until_ms": _NO_NUMBER}
+_ELSEWHERE = {"scope": NO_TEXT, "kiosk": NO_NUMBER, "buys_until_ms": NO_NUMBER}
 _MAPPINGS = {
     table: RowMapping(
         AccessToken,
@@ -42,32 +38,6 @@ _MAPPINGS = {
 }
 _READ = _MAPPINGS[scoped_tokens].read
 
-_HOLDER = Statement(
-    union_all(
-        *(
-            select(*ACCOUNT.columns, _SCOPE_OF[table], table.c.used_ms, *limits)
-            .select_from(source)
-            .where(table.c.digest == bindparam("digest"), table.c.expires_ms > bindparam("now_ms"))
-            for table, source, limits in (
-                *(
-                    (
-                        table,
-                        accounts.join(table, table.c.account == accounts.c.id),
-                        (_NO_NUMBER, _NO_TEXT, _NO_NUMBER),
-                    )
-                    for table in (tokens, scoped_tokens)
-                ),
-                (
-                    kiosk_tokens,
-                    accounts.join(kiosk_tokens, kiosk_tokens.c.account == accounts.c.id).join(
-                        kiosks, kiosks.c.sequence == kiosk_tokens.c.kiosk
-                    ),
-                    (kiosks.c.sequence, kiosks.c.machine, kiosk_tokens.c.buys_until_ms),
-                ),
-            )
-        )
-    )
-)
 _LIST = Statement(
     union_all(
         *(
@@ -82,14 +52,6 @@ _LIST = Statement(
 )
 _ADD = {
     table: Statement(_MAPPINGS[table].insert(made_by=bindparam("made_by"))) for table in _TABLES
-}
-_MARK_USED = {
-    table: Statement(
-        update(table)
-        .where(table.c.digest == bindparam("digest"))
-        .values(used_ms=bindparam("used_ms"))
-    )
-    for table in (tokens, scoped_tokens)
 }
 _REMOVE = {
     table: Statement(delete(table).where(table.c.digest == bindparam("digest")))
@@ -119,26 +81,27 @@ class TokenTable:
     """Bearer tokens, in one unit of work.
 
     Args:
-        executor: Runs its statements.
+        rows: The rows of the transaction.
         touched: Collects the accounts of removed tokens.
         tokens_max: Most bearer tokens of one account.
     """
 
-    __slots__ = ("_executor", "_tokens_max", "_touched")
+    __slots__ = ("_executor", "_rows", "_tokens_max", "_touched")
 
-    def __init__(self, executor: Executor, touched: ChangeSet, tokens_max: int) -> None:
-        self._executor = executor
+    def __init__(self, rows: IdentityMap, touched: ChangeSet, tokens_max: int) -> None:
+        self._rows = rows
+        self._executor = rows.direct
         self._touched = touched
         self._tokens_max = tokens_max
 
     def holder(self, digest: str, now_ms: int) -> Bearer | None:
         """Whom the token with that digest stands for, if it has not expired."""
-        row = self._executor.one(_HOLDER, digest=digest, now_ms=now_ms)
-        if row is None:
+        token = self._rows.token(digest)
+        if token is None or token.expires_ms <= now_ms:
             return None
-        *account, scope, used_ms, kiosk, machine, buys_until_ms = row
-        login = None if kiosk is None else KioskLogin(kiosk, machine, buys_until_ms)
-        return Bearer(ACCOUNT.read(tuple(account)), Scope(scope), used_ms, login)
+        account = self._rows.account(token.account)
+        assert account is not None, "a token has an account"
+        return Bearer(account, token.scope, token.used_ms, token.kiosk)
 
     def list(self, account: str, now_ms: int) -> Sequence[AccessToken]:
         """The account's tokens that have not expired; the one that expires last comes first."""
@@ -159,10 +122,9 @@ class TokenTable:
         for old in self.list(token.account, 0)[self._tokens_max :]:
             self.remove(old)
 
-    def mark_used(self, digest: str, scope: Scope, now_ms: int) -> None:
+    def mark_used(self, digest: str, now_ms: int) -> None:
         """Stores the day on which a token was used that is no kiosk's."""
-        table = tokens if scope is Scope.ALL else scoped_tokens
-        self._executor.run(_MARK_USED[table], digest=digest, used_ms=day_of(now_ms))
+        self._rows.mark_used(digest, day_of(now_ms))
 
     def remove(self, token: AccessToken) -> None:
         """Removes one token, if it is still there."""

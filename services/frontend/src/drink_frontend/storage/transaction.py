@@ -16,13 +16,14 @@ from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.events import EventTable
 from drink_frontend.storage.frontends import FrontendTable
 from drink_frontend.storage.identities import IdentityTable
+from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.items import ItemTable
 from drink_frontend.storage.kiosks import KioskTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.preferences import PreferenceTable
 from drink_frontend.storage.refunds import RefundTable
-from drink_frontend.storage.statements import Executor, Statement
+from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.statistics import StatisticsTable
 from drink_frontend.storage.stock import StockTable
 from drink_frontend.storage.tables import metadata
@@ -37,7 +38,7 @@ class Transaction:
     computes, reads and writes through the Transaction and has no other effect.
 
     Args:
-        executor: Runs its statements.
+        rows: The rows of the database's transaction.
         tokens_max: Most bearer tokens of one account.
 
     Attributes:
@@ -83,26 +84,26 @@ class Transaction:
         "touched",
     )
 
-    def __init__(self, executor: Executor, tokens_max: int) -> None:
-        self._executor = executor
+    def __init__(self, rows: IdentityMap, tokens_max: int) -> None:
+        executor = self._executor = rows.direct
         self.touched = ChangeSet()
-        self.accounts = AccountTable(executor, self.touched)
+        self.accounts = AccountTable(rows, self.touched)
         self.cards = CardTable(executor, self.touched)
-        self.tokens = TokenTable(executor, self.touched, tokens_max)
+        self.tokens = TokenTable(rows, self.touched, tokens_max)
         self.identities = IdentityTable(executor)
         self.preferences = PreferenceTable(executor)
-        self.ledger = LedgerTable(executor, self.touched)
-        self.machines = MachineTable(executor, self.touched)
+        self.ledger = LedgerTable(rows, self.touched)
+        self.machines = MachineTable(rows, self.touched)
         self.items = ItemTable(executor, self.touched)
         self.kiosks = KioskTable(executor, self.touched.notes)
-        self.drops = DropTable(executor, self.touched)
+        self.drops = DropTable(rows, self.touched)
         self.refunds = RefundTable(executor, self.touched)
-        self.stock = StockTable(executor, self.touched)
+        self.stock = StockTable(rows, self.touched)
         self.statistics = StatisticsTable(executor)
         self.frontends = FrontendTable(executor)
         self.alarms = AlarmTable(executor, self.touched.notes)
-        self.audit = AuditTable(executor, self.alarms, self.touched.notes)
-        self.events = EventTable(executor)
+        self.audit = AuditTable(rows, self.alarms, self.touched.notes)
+        self.events = EventTable(rows)
 
     def exercise(self) -> None:
         """Runs one statement of each kind that the service runs on each table, on no rows.

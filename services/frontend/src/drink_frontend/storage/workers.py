@@ -20,6 +20,7 @@ from drink_frontend.domain.errors import (
     StorageUnavailableError,
 )
 from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
 
 T = TypeVar("T")
@@ -34,10 +35,12 @@ class Job:
     Attributes:
         call: The function to call with a transaction.
         future: Gets the value or error, on the event loop.
+        needs: What it will read, as far as that is known; None if nothing is.
     """
 
     call: Callable[[Transaction], Any]
     future: "asyncio.Future[Any]"
+    needs: Needs | None = None
 
 
 @dataclass(slots=True)
@@ -217,8 +220,12 @@ class BatchQueue:
             PoolConfig(name, executors, batch_max, self._hand_back, done, idle_s, failed)
         )
 
-    async def do(self, call: Callable[[Transaction], T]) -> T:
+    async def do(self, call: Callable[[Transaction], T], needs: Needs | None = None) -> T:
         """Queues a job, waits for it, and returns its value or raises its error.
+
+        Args:
+            call: The function to call with a transaction.
+            needs: What it will read, as far as that is known.
 
         Raises:
             StorageUnavailableError: the queue is full or closed.
@@ -229,7 +236,7 @@ class BatchQueue:
             raise StorageUnavailableError("too much waits for the database")
         future: asyncio.Future[T] = self._loop.create_future()
         self._unfinished += 1
-        self._pool.put(Job(call, future))
+        self._pool.put(Job(call, future, needs))
         return await future
 
     def refuse(self) -> None:

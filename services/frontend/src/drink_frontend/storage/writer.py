@@ -15,6 +15,9 @@ from drink_frontend.domain.errors import (
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.engine import DatabaseConnection, Engine, Fault
 from drink_frontend.storage.events import EventTable
+from drink_frontend.storage.identity_map import IdentityMap
+from drink_frontend.storage.loaded_rows import calls_for
+from drink_frontend.storage.needs import Needs, together
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.workers import Job, JobResult
@@ -43,17 +46,41 @@ class _BatchLostError(Exception):
     """The engine undid the whole transaction because of one unit's error."""
 
 
-class _SavepointMissingError(Exception):
-    """A unit of work failed and must be undone, but there is no savepoint before it."""
+class _UnitFailedError(Exception):
+    """A unit of work failed, and its changes cannot be taken back alone.
+
+    Args:
+        error: What it raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+class _DivideError(Exception):
+    """The units of a batch must be carried out in smaller ones, since one of them is at fault.
+
+    Args:
+        parts: The units of each smaller batch, in order.
+    """
+
+    def __init__(self, *parts: Sequence[Job]) -> None:
+        super().__init__()
+        self.parts = [part for part in parts if part]
 
 
 class Writer:
     """Carries out batches of units of work on one connection, each batch in one transaction.
 
-    A unit of work that raises is undone without the others of its batch. Most units that raise have
-    changed nothing, so that there is nothing to undo; batches therefore run without savepoints. If
-    a unit raises after a change, the whole batch is undone and carried out again with a savepoint
-    before each unit.
+    A batch is carried out in three steps. What its units of work have named is loaded. Each unit
+    decides, and sees in the identity map what the ones before it decided. What has changed is
+    stored, in few statements, and committed.
+
+    A unit that raises takes back only its own changes. If it cannot, since it has changed the
+    database itself, or if the database refuses what is stored, the batch is undone and divided:
+    the one at fault is then in a batch of its own, and the others are not hurt. Each batch that is
+    tried has its own number, by which the outcome of a commit can be found out.
 
     No caller is answered before the commit, because a unit may have read changes of another unit
     that are not durable yet. A batch that the engine undid for a temporary reason is repeated a few
@@ -81,23 +108,46 @@ class Writer:
         self._broken = broken
         self._now_ms = now_ms
         self._is_broken = False
+        self._changed_elsewhere = False
         self.stats = Stats()
 
     def carry_out(self, jobs: Sequence[Job]) -> tuple[Sequence[JobResult], ChangeSet]:
-        """Runs the units of work in one transaction and commits it."""
+        """Runs the units of work in one transaction and commits it; in several if one fails."""
+        results: list[JobResult] = []
+        changes, waiting = ChangeSet(), [jobs]
+        while waiting:
+            part = waiting.pop()
+            try:
+                part_results, part_changes = self._carry_out_part(part)
+            except _DivideError as error:
+                waiting += reversed(error.parts)
+            else:
+                results += part_results
+                changes.merge(part_changes)
+        changes.elsewhere |= self._changed_elsewhere
+        self._changed_elsewhere = False
+        return results, changes
+
+    def _carry_out_part(self, jobs: Sequence[Job]) -> tuple[Sequence[JobResult], ChangeSet]:
+        """Runs the units of work in one transaction and commits it.
+
+        Raises:
+            _DivideError: they must be carried out in smaller batches.
+        """
         if self._is_broken:
             return _all(jobs, _refusal), ChangeSet()
-        changes, fault = ChangeSet(), Fault.UNDONE
+        fault = Fault.UNDONE
         for attempt in range(self._settings.write_tries_max):
             if attempt:
                 self._pause(attempt)
             changes = ChangeSet()
             try:
                 results = self._commit_batch(jobs, changes)
+            except _DivideError:
+                raise
             except Exception as error:
                 fault = self._recover(error)
             else:
-                self.stats.commits += 1
                 self.stats.units += len(jobs)
                 return results, changes
             if fault is not Fault.UNDONE:
@@ -106,26 +156,36 @@ class Writer:
         if fault is Fault.IN_DOUBT:
             # The commit may have happened: wake all subscribers.
             return _all(jobs, _outcome_unknown), ChangeSet(elsewhere=True)
-        return _all(jobs, _refusal), ChangeSet(elsewhere=changes.elsewhere)
+        return _all(jobs, _refusal), ChangeSet()
 
-    def _commit_batch(
-        self, jobs: Sequence[Job], changes: ChangeSet, *, savepoints: bool = False
-    ) -> Sequence[JobResult]:
-        """Runs all jobs in one transaction; with savepoints only if a job has to be undone."""
+    def _commit_batch(self, jobs: Sequence[Job], changes: ChangeSet) -> Sequence[JobResult]:
+        """Loads, decides, stores and commits."""
+        rows = self._load(jobs)
+        results: list[JobResult] = []
+        for number, job in enumerate(jobs):
+            try:
+                results.append(self._decide(job, rows, changes))
+            except _UnitFailedError as failed:
+                self._connection.rollback()
+                if len(jobs) > 1:
+                    raise _DivideError(jobs[:number], [job], jobs[number + 1 :]) from failed.error
+                changes.clear()
+                return [self._refused(failed.error)]
         try:
-            self._connection.begin()
-            changes.elsewhere |= self._connection.changed_elsewhere()
-            results = [self._carry_out(job, changes, savepoints=savepoints) for job in jobs]
             if changes.events:
-                EventTable(self._connection.executor).add(changes.events, self._now_ms())
-            self._connection.announce(changes)
-            self._connection.commit()
-        except _SavepointMissingError:
+                EventTable(rows).add(changes.events, self._now_ms())
+            rows.store()
+        except Exception as error:
+            self._check_alone(error)
             self._connection.rollback()
+            if len(jobs) > 1:
+                raise self._division(jobs, error) from error
             changes.clear()
-        else:
-            return results
-        return self._commit_batch(jobs, changes, savepoints=True)
+            return [self._refused(error)]
+        self._connection.announce(changes)
+        self._connection.commit()
+        self.stats.commits += 1
+        return results
 
     def _pause(self, attempt: int) -> None:
         """Waits before another attempt: longer each time, with jitter between processes."""
@@ -148,32 +208,65 @@ class Writer:
         """Closes the connection."""
         self._connection.close()
 
-    def _carry_out(self, job: Job, changes: ChangeSet, *, savepoints: bool) -> JobResult:
-        executor = self._connection.executor
-        executor.changed = False
-        transaction = Transaction(executor, self._settings.tokens_per_account)
-        if savepoints:
-            self._connection.savepoint()
+    def _load(self, jobs: Sequence[Job]) -> IdentityMap:
+        """Begins the transaction, and loads what the units of work have named."""
+        needs = together(job.needs for job in jobs)
+        calls = calls_for(needs)
+        try:
+            answers = self._connection.begin(calls)
+        except Exception as error:
+            if not calls or self._engine.fault(error) is not None:
+                raise
+            # One of the keys cannot be asked for: the unit that named it will fail by itself.
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            needs = Needs()
+            answers = self._connection.begin()
+        self._changed_elsewhere |= self._connection.changed_elsewhere()
+        rows = IdentityMap(self._connection.executor)
+        rows.take(needs, answers)
+        return rows
+
+    def _division(self, jobs: Sequence[Job], error: Exception) -> _DivideError:
+        """How to go on after the database has refused what units of work have decided."""
+        if self._engine.fault(error) is None:
+            half = len(jobs) // 2
+            return _DivideError(jobs[:half], jobs[half:])
+        # Each attempt may wait for as long as a lock is waited for.
+        return _DivideError(*([job] for job in jobs))
+
+    def _decide(self, job: Job, rows: IdentityMap, changes: ChangeSet) -> JobResult:
+        """Runs a unit of work.
+
+        Raises:
+            _UnitFailedError: it failed, and what it did cannot be taken back alone.
+        """
+        rows.begin_unit()
+        transaction = Transaction(rows, self._settings.tokens_per_account)
         try:
             value = job.call(transaction)
         except BaseException as error:
-            if not self._connection.in_transaction:
-                raise _BatchLostError from error
-            fault = self._engine.fault(error)
-            if fault in {Fault.BROKEN, Fault.UNDONE}:
-                raise
-            if savepoints:
-                self._connection.undo()
-            elif executor.changed or not isinstance(error, DrinkError):
-                raise _SavepointMissingError from error
-            if fault is None:
-                return JobResult(error=error)
-            log.warning("unit_refused", error=str(error))
-            return JobResult(error=_refusal())
-        if savepoints:
-            self._connection.release()
+            self._check_alone(error)
+            if rows.is_sent or not isinstance(error, DrinkError):
+                raise _UnitFailedError(error) from error
+            rows.undo()
+            return JobResult(error=error)
         changes.add(transaction.touched)
         return JobResult(value)
+
+    def _check_alone(self, error: BaseException) -> None:
+        """Raises an error after which the whole transaction cannot go on."""
+        if not self._connection.in_transaction:
+            raise _BatchLostError from error
+        if self._engine.fault(error) in {Fault.BROKEN, Fault.UNDONE}:
+            raise error
+
+    def _refused(self, error: BaseException) -> JobResult:
+        """The result of the unit of work that is at fault."""
+        if self._engine.fault(error) is None:
+            return JobResult(error=error)
+        log.warning("unit_refused", error=str(error))
+        return JobResult(error=_refusal())
 
     def _recover(self, error: Exception) -> Fault:
         """Makes the connection ready for the next transaction, or marks the database as broken."""

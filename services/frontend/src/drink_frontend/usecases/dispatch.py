@@ -13,6 +13,7 @@ from drink_frontend.domain.entities import AuditKind, Drop, Result
 from drink_frontend.domain.errors import LinkProtocolError, RateLimitedError
 from drink_frontend.domain.ports import Clock
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance, dispatch_next, machine_on_link
 from drink_frontend.usecases.audit import AgentRecords, Alarms, shortened
@@ -54,7 +55,7 @@ class Dispatch:
                 machine_on_link(tx, machine, epoch)
             return drop
 
-        return await self._storage.write(take)
+        return await self._storage.write(take, Needs(machines={machine}, queues={machine}))
 
     async def not_received(self, machine: str, epoch: int, drop_id: str) -> None:
         """Applies an agent's proof that the command of a wanted drop never arrived.
@@ -124,7 +125,8 @@ class Dispatch:
             verdict = _settle(tx, machine, result, now_ms, records)
             return verdict, dispatch_next(tx, machine, epoch, now_ms), records.caused
 
-        verdict, following, caused = await self._storage.write(settle_and_dispatch)
+        needs = Needs(drops={result.drop_id}, machines={machine}, queues={machine}, new_transfers=1)
+        verdict, following, caused = await self._storage.write(settle_and_dispatch, needs)
         self._journals.kept(machine, journal)
         self._alarms.caused(machine, caused, recordable)
         expected = verdict in {Verdict.MOVED, Verdict.REPEATED}

@@ -32,6 +32,7 @@ from drink_frontend.domain.limits import check_item, check_request_id, check_tex
 from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.deadlines import Deadlines
@@ -125,7 +126,7 @@ class Drops:
             self._clock.now_ms(),
         )
         try:
-            placed = await self._storage.write(placement.carry_out)
+            placed = await self._storage.write(placement.carry_out, placement.needs)
         except OutcomeUnknownError:
             # At its next Hello the agent reports which commands it did not receive.
             if link is not None:
@@ -358,7 +359,7 @@ class Drops:
                 raise DropNotCancellableError(f"the drop is {drop.state}")
             return answer.drop
 
-        return await self._storage.write(cancel)
+        return await self._storage.write(cancel, Needs(drops={drop_id}, new_transfers=1))
 
     async def decide(self, operator: str, drop_id: str, *, dispensed: bool, why: str) -> Drop:
         """Settles an UNKNOWN drop as an operator decided.

@@ -35,6 +35,7 @@ from drink_frontend.domain.ledger import Transfer, TransferKind, sales_account
 from drink_frontend.domain.limits import DELAY_MAX_S, SLOT_MAX, check_request_id
 from drink_frontend.domain.stock import Place
 from drink_frontend.domain.tokens import KioskLogin
+from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import dispatch_next
 from drink_frontend.usecases.settings import DropSettings
@@ -115,6 +116,21 @@ class Placement:
     epoch: int | None
     now_ms: int
 
+    @property
+    def needs(self) -> Needs:
+        """What it reads, as far as the order says it."""
+        order = self.order
+        return Needs(
+            tokens=set() if order.token is None else {order.token},
+            accounts={order.account},
+            requests={(order.account, order.request_id)},
+            machines={order.machine},
+            slots={(order.machine, order.slot)} if 1 <= order.slot <= SLOT_MAX else set(),
+            queues={order.machine},
+            new_drops=1,
+            new_transfers=1,
+        )
+
     def carry_out(self, tx: Transaction) -> Placed:
         """Places the drop, or finds the drop that the same request made before.
 
@@ -180,7 +196,7 @@ class Placement:
                     "a login at a kiosk buys only at the kiosk's machine", scope=bearer.scope.value
                 )
             if bearer.is_used_before(self.now_ms):
-                tx.tokens.mark_used(token, bearer.scope, self.now_ms)
+                tx.tokens.mark_used(token, self.now_ms)
             return bearer.account, bearer.kiosk
         return user_of(tx, account_id), None
 

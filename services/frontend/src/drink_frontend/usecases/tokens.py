@@ -96,7 +96,7 @@ class Tokens:
         if bearer is None or bearer.account.closed:
             raise TokenInvalidError("the token is not known")
         if bearer.is_used_before(now_ms):
-            self._mark_used(token_digest, bearer.scope, now_ms)
+            self._mark_used(token_digest, now_ms)
         if bearer.scope is Scope.DROP:
             bearer = replace(bearer, account=replace(bearer.account, admin=False))
         self._recalled.keep(token_digest, bearer)
@@ -193,7 +193,7 @@ class Tokens:
             self.forget(token.digest)
         return len(ended)
 
-    def _mark_used(self, token_digest: str, scope: Scope, now_ms: int) -> None:
+    def _mark_used(self, token_digest: str, now_ms: int) -> None:
         """Writes today as the day of the token's last use, without delaying the call."""
         if token_digest in self._marking or len(self._marking) >= MARKED_MAX:
             return
@@ -201,9 +201,7 @@ class Tokens:
         async def mark() -> None:
             # It is written with a later use if the database does not take it now.
             with suppress(StorageUnavailableError):
-                await self._storage.write(
-                    lambda tx: tx.tokens.mark_used(token_digest, scope, now_ms)
-                )
+                await self._storage.write(lambda tx: tx.tokens.mark_used(token_digest, now_ms))
 
         task = asyncio.create_task(mark(), name="mark a token's use")
         self._marking[token_digest] = task

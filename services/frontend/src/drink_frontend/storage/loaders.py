@@ -1,0 +1,175 @@
+"""The statements that load rows by their keys, for a whole batch at once."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Table, select, union_all
+from sqlalchemy.sql.elements import ColumnElement
+
+from drink_frontend.domain.drop import State
+from drink_frontend.domain.tokens import Scope
+from drink_frontend.storage.bulk import Bulk, Numbers, given
+from drink_frontend.storage.columns import NO_NUMBER, NO_TEXT
+from drink_frontend.storage.kiosk_tables import kiosk_tokens, kiosks
+from drink_frontend.storage.mappings import ACCOUNT, DROP, MACHINE, OPEN_DROP, SLOT
+from drink_frontend.storage.statements import NOTHING, constant
+from drink_frontend.storage.tables import (
+    IS_OPEN,
+    accounts,
+    drops,
+    machines,
+    scoped_tokens,
+    slots,
+    tokens,
+    transfers,
+)
+
+HEADS_MAX = 2
+"""Drops at the head of a queue that are loaded with it: one settled drop lets one other go."""
+
+_QUEUED = drops.c.state.in_(
+    [constant(state) for state in (State.SCHEDULED, State.RESERVED, State.DISPATCHED)]
+)
+_BY_DIGEST, _BY_ACCOUNT, _BY_DROP = given(tokens.c.digest), given(accounts.c.id), given(drops.c.id)
+_BY_REQUEST = given(drops.c.account, drops.c.request_id)
+_BY_MACHINE, _BY_SLOT = given(machines.c.name), given(slots.c.machine, slots.c.number)
+
+
+def _token(table: Table, scope: ColumnElement[str]) -> Sequence[ColumnElement[Any]]:
+    return table.c.digest, scope, table.c.used_ms, table.c.expires_ms
+
+
+HOLDERS = Bulk(
+    _BY_DIGEST,
+    union_all(
+        *(
+            select(
+                *_token(table, scope), NO_NUMBER, NO_TEXT, NO_NUMBER, *ACCOUNT.columns
+            ).select_from(
+                _BY_DIGEST.join(table, table.c.digest == _BY_DIGEST.c.digest).join(
+                    accounts, accounts.c.id == table.c.account
+                )
+            )
+            for table, scope in (
+                (tokens, constant(Scope.ALL)),
+                (scoped_tokens, scoped_tokens.c.scope),
+            )
+        ),
+        select(
+            *_token(kiosk_tokens, constant(Scope.DROP)),
+            kiosks.c.sequence,
+            kiosks.c.machine,
+            kiosk_tokens.c.buys_until_ms,
+            *ACCOUNT.columns,
+        ).select_from(
+            _BY_DIGEST.join(kiosk_tokens, kiosk_tokens.c.digest == _BY_DIGEST.c.digest)
+            .join(accounts, accounts.c.id == kiosk_tokens.c.account)
+            .join(kiosks, kiosks.c.sequence == kiosk_tokens.c.kiosk)
+        ),
+    ),
+)
+"""Bearer tokens with their accounts, expired ones included: digest, scope, used_ms, expires_ms;
+number and machine of the kiosk and buys_until_ms, NULL for a login elsewhere; the columns of
+ACCOUNT."""
+
+ACCOUNTS = Bulk(
+    _BY_ACCOUNT,
+    ACCOUNT.select().select_from(_BY_ACCOUNT.join(accounts, accounts.c.id == _BY_ACCOUNT.c.id)),
+)
+DROPS = Bulk(_BY_DROP, DROP.select().select_from(_BY_DROP.join(drops, drops.c.id == _BY_DROP.c.id)))
+BUYERS = Bulk(
+    _BY_DROP,
+    ACCOUNT.select().select_from(
+        _BY_DROP.join(drops, drops.c.id == _BY_DROP.c.id).join(
+            accounts, accounts.c.id == drops.c.account
+        )
+    ),
+)
+"""The accounts of the buyers of drops."""
+
+DROPS_SLOTS = Bulk(
+    _BY_DROP,
+    SLOT.select().select_from(
+        _BY_DROP.join(drops, drops.c.id == _BY_DROP.c.id).join(
+            slots,
+            (slots.c.machine == drops.c.machine)
+            & (slots.c.number == drops.c.slot)
+            & slots.c.deleted_ms.is_(None),
+        )
+    ),
+)
+"""The slots of drops, unless they are deleted."""
+
+REQUESTS = Bulk(
+    _BY_REQUEST,
+    DROP.select().select_from(
+        _BY_REQUEST.join(
+            drops,
+            (drops.c.account == _BY_REQUEST.c.account)
+            & (drops.c.request_id == _BY_REQUEST.c.request_id),
+        )
+    ),
+)
+"""Drops by their requests."""
+
+MACHINES = Bulk(
+    _BY_MACHINE,
+    MACHINE.select().select_from(_BY_MACHINE.join(machines, machines.c.name == _BY_MACHINE.c.name)),
+)
+SLOTS = Bulk(
+    _BY_SLOT,
+    SLOT.select().select_from(
+        _BY_SLOT.join(
+            slots,
+            (slots.c.machine == _BY_SLOT.c.machine)
+            & (slots.c.number == _BY_SLOT.c.number)
+            & slots.c.deleted_ms.is_(None),
+        )
+    ),
+)
+"""Slots that are not deleted."""
+
+QUEUES = Bulk(
+    _BY_MACHINE,
+    select(drops.c.machine, drops.c.sequence, drops.c.id, drops.c.account, drops.c.state)
+    .select_from(_BY_MACHINE.join(drops, drops.c.machine == _BY_MACHINE.c.name))
+    .where(IS_OPEN, _QUEUED),
+)
+"""The drops of machines that are SCHEDULED, RESERVED or DISPATCHED, in no order."""
+
+_FIRST = drops.alias("first")
+
+HEADS = Bulk(
+    _BY_MACHINE,
+    OPEN_DROP.select()
+    .select_from(_BY_MACHINE.join(drops, drops.c.machine == _BY_MACHINE.c.name))
+    .where(
+        IS_OPEN,
+        drops.c.state == constant(State.RESERVED),
+        drops.c.sequence.in_(
+            select(_FIRST.c.sequence)
+            .where(
+                IS_OPEN,
+                _FIRST.c.state == constant(State.RESERVED),
+                _FIRST.c.machine == _BY_MACHINE.c.name,
+            )
+            .order_by(_FIRST.c.sequence)
+            .limit(constant(HEADS_MAX))
+            .offset(NOTHING)
+            .scalar_subquery()
+        ),
+    )
+    # Skip rows locked by another transaction. Compiled for PostgreSQL only: SQLite has one writer.
+    .with_for_update(skip_locked=True, of=drops),
+)
+"""The drops of machines that are RESERVED and come first, unless somebody has locked them."""
+
+FREE_DROPS = Bulk(
+    _BY_DROP,
+    OPEN_DROP.select()
+    .select_from(_BY_DROP.join(drops, drops.c.id == _BY_DROP.c.id))
+    .with_for_update(skip_locked=True, of=drops),
+)
+"""Drops that are not settled, unless somebody has locked them."""
+
+DROP_NUMBERS, TRANSFER_NUMBERS = Numbers(drops), Numbers(transfers)
