@@ -90,6 +90,7 @@ class HandLink:
         assert status.epoch is not None
         self.epoch = status.epoch
         self.reach = status.reach
+        self.disk_free = links.free.get(machine)
         self._links = links
         self._machine = machine
 
@@ -119,16 +120,21 @@ class HandLinks(Links):
         failed: Machines whose links were ended with an error, with its class.
         superseded: Links that were ended, with the newer epoch.
         released: How often all links were ended.
+        free: Share of the agent's disk that is free, by machine.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.here: dict[str, LinkStatus] = {}
+        self.free: dict[str, float] = {}
         self.woken: list[str] = []
         self.commanded: list[Drop] = []
         self.failed: list[tuple[str, type[DrinkError]]] = []
         self.superseded: list[tuple[str, int]] = []
         self.released = 0
+
+    def disks(self) -> dict[str, float]:
+        return dict(self.free)
 
     def wake(self, machine: str) -> None:
         self.woken.append(machine)

@@ -1,6 +1,10 @@
 import json
 
+import pytest
+
+from drink_cli.commands.admin_alarms import NEXT
 from drink_cli.errors import Exit
+from drink_frontend.domain.alarms import AlarmKind
 from tests.cli.conftest import Drink
 
 
@@ -17,7 +21,10 @@ def test_an_unknown_drop_is_an_alarm_until_it_is_resolved(
     alarm = about(administrator, unknown, "--machine", "d", "--kind", "drop-unknown")
     number = str(alarm["alarm"])
     assert (alarm["kind"], alarm["state"]) == ("DROP_UNKNOWN", "open")
-    assert unknown in administrator("admin", "alarms").output
+    assert alarm["severity"] == "warning"
+    shown = administrator("admin", "alarms").output
+    assert unknown in shown
+    assert "admin drops resolve" in shown
     assert administrator("admin", "alarm", "close", number).exit_code == Exit.REFUSED
 
     said = administrator("admin", "alarm", "acknowledge", number).output
@@ -40,3 +47,8 @@ def test_what_is_not_there_or_wrong_is_told(administrator: Drink) -> None:
 
 def test_alarms_are_for_administrators(alice: Drink) -> None:
     assert alice("admin", "alarms").exit_code == Exit.FORBIDDEN
+
+
+@pytest.mark.parametrize("kind", AlarmKind)
+def test_every_kind_has_a_next_action(kind: AlarmKind) -> None:
+    assert NEXT[kind.value]

@@ -1,6 +1,14 @@
 """Which records raise which alarms."""
 
-from drink_frontend.domain.alarms import RAISED_BY, Alarm, AlarmKind, AlarmState, raised_by
+from drink_frontend.domain.alarms import (
+    RAISED_BY,
+    SEVERITIES,
+    Alarm,
+    AlarmKind,
+    AlarmState,
+    Severity,
+    raised_by,
+)
 from drink_frontend.domain.entities import AuditKind, AuditRecord
 
 
@@ -28,7 +36,7 @@ def test_a_state_follows_from_who_examined_and_closed_it() -> None:
     assert Alarm(*_values(alarm), None, None, "agent:d", 3).state is AlarmState.CLOSED
 
 
-def _values(alarm: Alarm) -> tuple[AlarmKind, str, str, int, int, int, dict[str, object]]:
+def _values(alarm: Alarm) -> tuple[AlarmKind, str, str | None, int, int, int, dict[str, object]]:
     return (
         alarm.kind,
         alarm.subject,
@@ -38,3 +46,9 @@ def _values(alarm: Alarm) -> tuple[AlarmKind, str, str, int, int, int, dict[str,
         alarm.count,
         alarm.facts,
     )
+
+
+def test_every_kind_has_a_severity() -> None:
+    assert SEVERITIES.keys() == set(AlarmKind)
+    assert set(SEVERITIES.values()) == set(Severity)
+    assert Alarm(AlarmKind.TOO_WARM, "machines/d", "d", 1, 1, 1, {}).severity is Severity.CRITICAL

@@ -19,6 +19,7 @@ from drink_frontend.domain.pictures import Picture
 from drink_frontend.domain.preferences import Preferences
 from drink_frontend.domain.statistics import NAMES
 from drink_frontend.domain.tokens import Scope
+from drink_frontend.domain.upkeep import Done, Task
 from drink_frontend.storage.engine import DatabaseConnection
 from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.postgres_engine import PostgresEngine
@@ -54,6 +55,7 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.machines.sell_item("d", 2, tx.items.get(7), 0)
     tx.preferences.keep(ALICE, Preferences())
     tx.identities.add(Identity("s", "uuid", ALICE, "alice", 0))
+    tx.upkeep.keep(Done(Task.BACKUP, 1))
     kiosk = tx.kiosks.add(Kiosk("d", None, 0, 1), "code")
     tx.kiosks.pair(kiosk.sequence, "kiosk token", 0)
     tx.kiosks.add(Kiosk("d", None, 0, 1), "kiosk code")
@@ -203,7 +205,6 @@ SCOPED: dict[str, Any] = {
     "created_ms": 0,
     "scope": "DROP",
 }
-
 CARD: dict[str, Any] = {
     "digest": "x",
     "account": BOB,
@@ -214,9 +215,7 @@ CARD: dict[str, Any] = {
 }
 
 ITEM = {"number": 8, "name": "Tea", "price": 1, "created_ms": 0, "updated_ms": 0}
-
 KIOSK: dict[str, Any] = {"machine": "d", "created_ms": 0, "code_expires_ms": 1}
-
 KIOSK_TOKEN: dict[str, Any] = {
     "digest": "x",
     "account": BOB,
@@ -226,7 +225,6 @@ KIOSK_TOKEN: dict[str, Any] = {
     "made_by": "CARD",
     "created_ms": 0,
 }
-
 IDENTITY = {
     "source": "s",
     "subject": "new",
@@ -235,9 +233,8 @@ IDENTITY = {
     "admin": 0,
     "cards": "",
 }
-
 PREFERENCES = {"account": BOB, "favourites": "", "ranked": 0, "language": ""}
-
+UPKEEP = {"task": "BACKUP", "done_ms": 1, "problems": 0, "facts": "{}"}
 PICTURE = {
     "item_number": 9,
     "media_type": "image/png",
@@ -261,10 +258,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "alarms_count": insert("alarms", **ALARM_ROW | {"count": 0}),
     "alarms_facts": insert("alarms", **ALARM_ROW | {"facts": "x" * 65_537}),
     "events_key": insert("events", sequence=0, at_ms=0, changes="[]"),
-    "event_log_key": (
-        insert("event_log", mark="00"),
-        insert("event_log", mark="00"),
-    ),
+    "event_log_key": (insert("event_log", mark="00"), insert("event_log", mark="00")),
     "writers_key": (
         insert("writers", id="one", batch=1, seen_ms=0),
         insert("writers", id="one", batch=2, seen_ms=0),
@@ -301,6 +295,10 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "identities_key": insert("identities", **IDENTITY | {"subject": "uuid"}),
     "identities_account_exists": insert("identities", **IDENTITY | {"account": NOBODY}),
     "identities_admin": insert("identities", **IDENTITY | {"admin": 2}),
+    "upkeep_key": insert("upkeep", **UPKEEP),
+    "upkeep_task": insert("upkeep", **UPKEEP | {"task": "SWEEP"}),
+    "upkeep_problems": insert("upkeep", **UPKEEP | {"task": "BOOKS", "problems": -1}),
+    "upkeep_facts": insert("upkeep", **UPKEEP | {"task": "BOOKS", "facts": "x" * 65_537}),
     "preferences_key": insert("preferences", **PREFERENCES | {"account": ALICE}),
     "preferences_account_exists": insert("preferences", **PREFERENCES | {"account": NOBODY}),
     "preferences_ranked": insert("preferences", **PREFERENCES | {"ranked": 2}),

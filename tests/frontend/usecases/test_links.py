@@ -15,6 +15,7 @@ class RecordedLink:
     epoch: int
     reach: Reach = Reach.READY
     ends: list[str] = field(default_factory=list)
+    disk_free: float | None = None
 
     def wake(self) -> None:
         self.ends.append("woken")
@@ -40,6 +41,13 @@ def test_a_newer_link_takes_the_place_of_the_older_one() -> None:
 
     assert links.status("d") == LinkStatus(2, Reach.READY)
     assert (older.ends, newer.ends) == (["superseded"], [])
+
+
+def test_disks_are_those_of_which_an_agent_has_told() -> None:
+    links = Links()
+    links.add("d", RecordedLink(1, disk_free=0.25))
+    links.add("ld", RecordedLink(1))
+    assert links.disks() == {"d": 0.25}
 
 
 def test_an_older_link_that_comes_late_is_superseded_itself() -> None:

@@ -18,6 +18,23 @@ async def flood(house: House) -> str:
     return page.text.partition('id="alarm-')[2].partition('"')[0]
 
 
+@pytest.mark.parametrize(
+    ("subject", "path", "shown"),
+    [
+        ("machines/d/slots/1", "/admin/machines/d/1", "d/1"),
+        ("drops/01J", "/admin/drops/01J", "01J"),
+        ("frontends/here:1", "", "here:1"),
+        ("house", "", "whole house"),
+    ],
+)
+def test_a_subject_has_a_name_and_a_page_if_there_is_one(
+    subject: str, path: str, shown: str
+) -> None:
+    alarm = pb.Alarm(kind="TOO_WARM", subject=subject, severity=pb.Alarm.SEVERITY_CRITICAL)
+    view = alarm_view(alarm, TEXTS["en"])
+    assert (view.path, view.subject, view.urgency) == (path, shown, "now")
+
+
 @pytest.mark.parametrize("kind", AlarmKind)
 @pytest.mark.parametrize("language", TEXTS)
 def test_every_kind_has_words_and_a_next_action(kind: AlarmKind, language: str) -> None:

@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64rink/v1/alarm_service.proto\x12\x08\x64rink.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x04\n\x05\x41larm\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x12\x18\n\x07machine\x18\x04 \x01(\tR\x07machine\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x15.drink.v1.Alarm.StateR\x05state\x12\x14\n\x05\x63ount\x18\x06 \x01(\x03R\x05\x63ount\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tlast_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08lastTime\x12-\n\x05\x66\x61\x63ts\x18\t \x01(\x0b\x32\x17.google.protobuf.StructR\x05\x66\x61\x63ts\x12\'\n\x0f\x61\x63knowledged_by\x18\n \x01(\tR\x0e\x61\x63knowledgedBy\x12\x45\n\x10\x61\x63knowledge_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0f\x61\x63knowledgeTime\x12\x1b\n\tclosed_by\x18\x0c \x01(\tR\x08\x63losedBy\x12\x39\n\nclose_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcloseTime\"X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x16\n\x12STATE_ACKNOWLEDGED\x10\x02\x12\x10\n\x0cSTATE_CLOSED\x10\x03\"\xae\x01\n\x11ListAlarmsRequest\x12-\n\x06states\x18\x01 \x03(\x0e\x32\x15.drink.v1.Alarm.StateR\x06states\x12\x14\n\x05kinds\x18\x02 \x03(\tR\x05kinds\x12\x18\n\x07machine\x18\x03 \x01(\tR\x07machine\x12\x1b\n\tpage_size\x18\x04 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x05 \x01(\tR\tpageToken\"e\n\x12ListAlarmsResponse\x12\'\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x0f.drink.v1.AlarmR\x06\x61larms\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"-\n\x17\x41\x63knowledgeAlarmRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"A\n\x18\x41\x63knowledgeAlarmResponse\x12%\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x0f.drink.v1.AlarmR\x05\x61larm\"?\n\x11\x43loseAlarmRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\";\n\x12\x43loseAlarmResponse\x12%\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x0f.drink.v1.AlarmR\x05\x61larm2\xfb\x01\n\x0c\x41larmService\x12G\n\nListAlarms\x12\x1b.drink.v1.ListAlarmsRequest\x1a\x1c.drink.v1.ListAlarmsResponse\x12Y\n\x10\x41\x63knowledgeAlarm\x12!.drink.v1.AcknowledgeAlarmRequest\x1a\".drink.v1.AcknowledgeAlarmResponse\x12G\n\nCloseAlarm\x12\x1b.drink.v1.CloseAlarmRequest\x1a\x1c.drink.v1.CloseAlarmResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64rink/v1/alarm_service.proto\x12\x08\x64rink.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x06\n\x05\x41larm\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x12\x18\n\x07machine\x18\x04 \x01(\tR\x07machine\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x15.drink.v1.Alarm.StateR\x05state\x12\x14\n\x05\x63ount\x18\x06 \x01(\x03R\x05\x63ount\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tlast_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08lastTime\x12-\n\x05\x66\x61\x63ts\x18\t \x01(\x0b\x32\x17.google.protobuf.StructR\x05\x66\x61\x63ts\x12\'\n\x0f\x61\x63knowledged_by\x18\n \x01(\tR\x0e\x61\x63knowledgedBy\x12\x45\n\x10\x61\x63knowledge_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0f\x61\x63knowledgeTime\x12\x1b\n\tclosed_by\x18\x0c \x01(\tR\x08\x63losedBy\x12\x39\n\nclose_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcloseTime\x12\x34\n\x08severity\x18\x0e \x01(\x0e\x32\x18.drink.v1.Alarm.SeverityR\x08severity\"X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x16\n\x12STATE_ACKNOWLEDGED\x10\x02\x12\x10\n\x0cSTATE_CLOSED\x10\x03\"d\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n\rSEVERITY_INFO\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x15\n\x11SEVERITY_CRITICAL\x10\x03\"\xae\x01\n\x11ListAlarmsRequest\x12-\n\x06states\x18\x01 \x03(\x0e\x32\x15.drink.v1.Alarm.StateR\x06states\x12\x14\n\x05kinds\x18\x02 \x03(\tR\x05kinds\x12\x18\n\x07machine\x18\x03 \x01(\tR\x07machine\x12\x1b\n\tpage_size\x18\x04 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x05 \x01(\tR\tpageToken\"e\n\x12ListAlarmsResponse\x12\'\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x0f.drink.v1.AlarmR\x06\x61larms\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"-\n\x17\x41\x63knowledgeAlarmRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"A\n\x18\x41\x63knowledgeAlarmResponse\x12%\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x0f.drink.v1.AlarmR\x05\x61larm\"?\n\x11\x43loseAlarmRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\";\n\x12\x43loseAlarmResponse\x12%\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x0f.drink.v1.AlarmR\x05\x61larm2\xfb\x01\n\x0c\x41larmService\x12G\n\nListAlarms\x12\x1b.drink.v1.ListAlarmsRequest\x1a\x1c.drink.v1.ListAlarmsResponse\x12Y\n\x10\x41\x63knowledgeAlarm\x12!.drink.v1.AcknowledgeAlarmRequest\x1a\".drink.v1.AcknowledgeAlarmResponse\x12G\n\nCloseAlarm\x12\x1b.drink.v1.CloseAlarmRequest\x1a\x1c.drink.v1.CloseAlarmResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,21 +34,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drink.v1.alarm_service_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ALARM']._serialized_start=106
-  _globals['_ALARM']._serialized_end=727
-  _globals['_ALARM_STATE']._serialized_start=639
-  _globals['_ALARM_STATE']._serialized_end=727
-  _globals['_LISTALARMSREQUEST']._serialized_start=730
-  _globals['_LISTALARMSREQUEST']._serialized_end=904
-  _globals['_LISTALARMSRESPONSE']._serialized_start=906
-  _globals['_LISTALARMSRESPONSE']._serialized_end=1007
-  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_start=1009
-  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_end=1054
-  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_start=1056
-  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_end=1121
-  _globals['_CLOSEALARMREQUEST']._serialized_start=1123
-  _globals['_CLOSEALARMREQUEST']._serialized_end=1186
-  _globals['_CLOSEALARMRESPONSE']._serialized_start=1188
-  _globals['_CLOSEALARMRESPONSE']._serialized_end=1247
-  _globals['_ALARMSERVICE']._serialized_start=1250
-  _globals['_ALARMSERVICE']._serialized_end=1501
+  _globals['_ALARM']._serialized_end=883
+  _globals['_ALARM_STATE']._serialized_start=693
+  _globals['_ALARM_STATE']._serialized_end=781
+  _globals['_ALARM_SEVERITY']._serialized_start=783
+  _globals['_ALARM_SEVERITY']._serialized_end=883
+  _globals['_LISTALARMSREQUEST']._serialized_start=886
+  _globals['_LISTALARMSREQUEST']._serialized_end=1060
+  _globals['_LISTALARMSRESPONSE']._serialized_start=1062
+  _globals['_LISTALARMSRESPONSE']._serialized_end=1163
+  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_start=1165
+  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_end=1210
+  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_start=1212
+  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_end=1277
+  _globals['_CLOSEALARMREQUEST']._serialized_start=1279
+  _globals['_CLOSEALARMREQUEST']._serialized_end=1342
+  _globals['_CLOSEALARMRESPONSE']._serialized_start=1344
+  _globals['_CLOSEALARMRESPONSE']._serialized_end=1403
+  _globals['_ALARMSERVICE']._serialized_start=1406
+  _globals['_ALARMSERVICE']._serialized_end=1657
 # @@protoc_insertion_point(module_scope)

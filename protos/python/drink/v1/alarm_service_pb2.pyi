@@ -56,6 +56,33 @@ class Alarm(_message.Message):
     STATE_CLOSED: Alarm.State.ValueType  # 3
     """Its cause is gone."""
 
+    class _Severity:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _SeverityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Alarm._Severity.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        SEVERITY_UNSPECIFIED: Alarm._Severity.ValueType  # 0
+        """Of a kind that this reader does not know."""
+        SEVERITY_INFO: Alarm._Severity.ValueType  # 1
+        """At the next visit."""
+        SEVERITY_WARNING: Alarm._Severity.ValueType  # 2
+        """Today: something does not work, or soon will not."""
+        SEVERITY_CRITICAL: Alarm._Severity.ValueType  # 3
+        """Now: goods spoil, or the books may be wrong."""
+
+    class Severity(_Severity, metaclass=_SeverityEnumTypeWrapper):
+        """How soon it needs somebody."""
+
+    SEVERITY_UNSPECIFIED: Alarm.Severity.ValueType  # 0
+    """Of a kind that this reader does not know."""
+    SEVERITY_INFO: Alarm.Severity.ValueType  # 1
+    """At the next visit."""
+    SEVERITY_WARNING: Alarm.Severity.ValueType  # 2
+    """Today: something does not work, or soon will not."""
+    SEVERITY_CRITICAL: Alarm.Severity.ValueType  # 3
+    """Now: goods spoil, or the books may be wrong."""
+
     NAME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
@@ -69,21 +96,26 @@ class Alarm(_message.Message):
     ACKNOWLEDGE_TIME_FIELD_NUMBER: _builtins.int
     CLOSED_BY_FIELD_NUMBER: _builtins.int
     CLOSE_TIME_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `alarms/{alarm}`, a number."""
     kind: _builtins.str
     """What happened: `DROP_UNKNOWN`, `DROP_CONTRADICTED`, `ORPHAN_RESULT`,
     `JOURNAL_REPLACED`, `TWO_AGENTS`, `SENSOR_CONTRADICTED`, `SLOT_UNLISTED`,
-    `LINK_FLOODED`, `LINK_REFUSED`, `RECORDS_COUNTED`, `CARDS_GUESSED`, or one
-    of a newer frontend.
+    `LINK_FLOODED`, `LINK_REFUSED`, `RECORDS_COUNTED`, `CARDS_GUESSED`; those
+    that the frontend raises and closes itself: `MACHINE_OFFLINE`,
+    `BOARD_DOWN`, `SLOT_LOW`, `SLOT_EMPTY`, `SLOT_DISABLED`, `TOO_WARM`,
+    `TOO_COLD`, `AGENT_DISK`, `CERTIFICATE_EXPIRES`, `BOOKS_UNSOUND`,
+    `BACKUP_OLD`; or one of a newer frontend.
     """
     subject: _builtins.str
-    """To which drop, machine, slot or kiosk it happened: `drops/{drop}`,
-    `machines/{machine}`, `machines/{machine}/slots/{slot}` or `kiosks/{kiosk}`.
+    """To which drop, machine, slot, kiosk or frontend it happened:
+    `drops/{drop}`, `machines/{machine}`, `machines/{machine}/slots/{slot}`,
+    `kiosks/{kiosk}` or `frontends/{frontend}`; `house` if it is none of these.
     """
     machine: _builtins.str
     """That machine, or the machine of that drop, slot or kiosk:
-    `machines/{machine}`.
+    `machines/{machine}`; empty if it is about no machine.
     """
     state: Global___Alarm.State.ValueType
     """How far it has been examined."""
@@ -97,6 +129,8 @@ class Alarm(_message.Message):
     """Who closed it, or whose evidence did: also `agent:` and a machine's name,
     or `frontend`. Empty before.
     """
+    severity: Global___Alarm.Severity.ValueType
+    """How soon it needs somebody; it follows from the kind."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened first."""
@@ -133,10 +167,11 @@ class Alarm(_message.Message):
         acknowledge_time: _timestamp_pb2.Timestamp | None = ...,
         closed_by: _builtins.str = ...,
         close_time: _timestamp_pb2.Timestamp | None = ...,
+        severity: Global___Alarm.Severity.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "close_time", b"close_time", "create_time", b"create_time", "facts", b"facts", "last_time", b"last_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "acknowledged_by", b"acknowledged_by", "close_time", b"close_time", "closed_by", b"closed_by", "count", b"count", "create_time", b"create_time", "facts", b"facts", "kind", b"kind", "last_time", b"last_time", "machine", b"machine", "name", b"name", "state", b"state", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge_time", b"acknowledge_time", "acknowledged_by", b"acknowledged_by", "close_time", b"close_time", "closed_by", b"closed_by", "count", b"count", "create_time", b"create_time", "facts", b"facts", "kind", b"kind", "last_time", b"last_time", "machine", b"machine", "name", b"name", "severity", b"severity", "state", b"state", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

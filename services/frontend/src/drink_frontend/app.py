@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +24,7 @@ from drink_frontend.sessions.context import Services
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
+from drink_frontend.storage.verify_process import verify_beside
 from drink_frontend.system.card_key import read_card_key
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.descriptors import raise_file_limit, share_out
@@ -42,10 +44,12 @@ from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.monitoring import Monitor
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.presence import Presence
 from drink_frontend.usecases.statistics import Statistics
 from drink_frontend.usecases.transfers import Transfers
+from drink_frontend.usecases.upkeep import Upkeep
 from drink_frontend.usecases.views import Views
 
 log = structlog.get_logger(__name__)
@@ -113,7 +117,7 @@ class Frontend:
             version=version("drink-frontend"),
             started_ms=clock.now_ms(),
         )
-        open_links = Links()
+        self._open_links = open_links = Links()
         self._journals = Journals(storage, settings.links.journal_keep_s)
         self._alarms = Alarms(storage, clock, settings.alarms)
         self._review = AlarmReview(storage, clock)
@@ -160,6 +164,7 @@ class Frontend:
     ) -> tuple[RpcServer, SessionServer]:
         """The two edges for buyers, over the same use cases."""
         settings = self._settings
+        self._monitor = _monitor(settings, self._storage, clock, self._me, self._open_links)
         self._events = Events(self._storage, clock, settings.events)
         self._counting = Counting(self._storage, settings.statistics)
         transfers = Transfers(self._storage, clock, randomness, settings.accounts)
@@ -235,6 +240,7 @@ class Frontend:
                 ("permits", self._permits.run()),
                 ("journals", self._journals.run()),
                 ("alarms", self._alarms.run()),
+                ("monitor", self._monitor.run()),
                 ("events", self._events.run()),
                 ("statistics", self._counting.run()),
                 ("follow others", self._presence.follow_others()),
@@ -295,6 +301,23 @@ class Frontend:
 
         await self._storage.write(beat)
         return await self._storage.readable()
+
+
+def _monitor(
+    settings: Settings, storage: Database, clock: Clock, me: FrontendInstance, links: Links
+) -> Monitor:
+    served = [settings.rpc.tls_certificate]
+    served += [listener.tls_certificate for listener in settings.sessions.listeners]
+    return Monitor(
+        storage,
+        clock,
+        settings.monitor,
+        me,
+        links,
+        time_zone=settings.statistics.time_zone,
+        certificates=list(dict.fromkeys(path for path in served if path is not None)),
+        check_books=partial(verify_beside, settings.storage, settings.monitor.books_limit_s),
+    )
 
 
 def _check_ends(ended: Iterable["asyncio.Task[Any]"]) -> None:
@@ -367,6 +390,7 @@ class Administration:
     machines: Machines
     drops: Drops
     counting: Counting
+    upkeep: Upkeep
     storage: Database
 
 
@@ -392,6 +416,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
                     storage, links, clock, randomness, deadlines=deadlines, settings=settings.drops
                 ),
                 counting=Counting(storage, settings.statistics),
+                upkeep=Upkeep(storage, clock),
                 storage=storage,
             )
     finally:

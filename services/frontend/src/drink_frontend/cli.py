@@ -196,3 +196,18 @@ def backup(
     except StorageError as error:
         typer.echo(f"drink-frontend: {error}", err=True)
         raise typer.Exit(1) from None
+    try:
+        _record_backup(context)
+    except typer.Exit:
+        typer.echo(f"drink-frontend: {file} is complete, and was not recorded", err=True)
+        raise
+
+
+@admin.command("backed-up")
+def backed_up(context: typer.Context) -> None:
+    """Record that a backup was made in another way, such as with pg_dump; for `backup_hours`."""
+    _record_backup(context)
+
+
+def _record_backup(context: typer.Context) -> None:
+    run(context, lambda drink: drink.upkeep.backed_up())

@@ -28,6 +28,7 @@ from drink_frontend.usecases.settings import (
     AlarmSettings,
     DropSettings,
     EventSettings,
+    MonitorSettings,
     PresenceSettings,
     StatisticsSettings,
 )
@@ -104,6 +105,8 @@ class Settings(BaseSettings):
     """Limits of accounts."""
     alarms: AlarmSettings = Field(default_factory=AlarmSettings)
     """Limits of the records that agents cause."""
+    monitor: MonitorSettings = Field(default_factory=MonitorSettings)
+    """Alarms that the frontend raises and closes itself."""
     events: EventSettings = Field(default_factory=EventSettings)
     """The log of events."""
     statistics: StatisticsSettings = Field(default_factory=StatisticsSettings)

@@ -14,6 +14,7 @@ alarm = typer.Typer(help="One alarm.", no_args_is_help=True, rich_markup_mode=No
 
 COLUMNS = {
     "alarm": "ALARM",
+    "severity": "SEVERITY",
     "kind": "KIND",
     "about": "ABOUT",
     "count": "TIMES",
@@ -21,6 +22,7 @@ COLUMNS = {
     "state": "STATE",
     "acknowledged_by": "BY",
     "what": "WHAT",
+    "next": "NEXT",
 }
 
 STATES = {
@@ -28,6 +30,38 @@ STATES = {
     pb.Alarm.STATE_ACKNOWLEDGED: "acknowledged",
     pb.Alarm.STATE_CLOSED: "closed",
 }
+
+SEVERITIES = {
+    pb.Alarm.SEVERITY_INFO: "info",
+    pb.Alarm.SEVERITY_WARNING: "warning",
+    pb.Alarm.SEVERITY_CRITICAL: "critical",
+}
+
+NEXT = {
+    "DROP_UNKNOWN": "look into the machine, then `admin drops resolve`",
+    "DROP_CONTRADICTED": "look at the slot, then refund the drop or take the credits",
+    "ORPHAN_RESULT": "count the slot, and charge its buyer by hand",
+    "JOURNAL_REPLACED": "find out why, and resolve its unknown drop",
+    "TWO_AGENTS": "stop one of the two, or make a new token",
+    "SENSOR_CONTRADICTED": "count the slot",
+    "SLOT_UNLISTED": "take these slots out of service, or correct the board's settings",
+    "LINK_FLOODED": "look at the agent's log",
+    "LINK_REFUSED": "look for a loose cable, or two agents with one token",
+    "RECORDS_COUNTED": "look at the kind that came last",
+    "CARDS_GUESSED": "look who stands there, or end the kiosk",
+    "MACHINE_OFFLINE": "check its computer's power and network, then its agent's log",
+    "BOARD_DOWN": "check the machine's power and the serial cable",
+    "SLOT_LOW": "fill it at the next visit",
+    "SLOT_EMPTY": "fill it, or take it out of service",
+    "SLOT_DISABLED": "look for a jam or a broken sensor, then count the slot",
+    "TOO_WARM": "check its door and its cooling",
+    "TOO_COLD": "set its thermostat warmer",
+    "AGENT_DISK": "make room on the disk of the machine's computer",
+    "CERTIFICATE_EXPIRES": "renew the file",
+    "BOOKS_UNSOUND": "run `drink-frontend admin verify`, and keep a backup",
+    "BACKUP_OLD": "make a backup, and find out why the scheduled one did not run",
+}
+"""What to do about each kind."""
 
 Number = Annotated[str, typer.Argument(metavar="ALARM", help="The alarm's number.")]
 
@@ -62,6 +96,7 @@ def alarms(
             "about": short(each.subject),
             "last": local_time(each.last_time),
             "what": facts_words(row["facts"]),
+            "next": NEXT.get(each.kind, ""),
         }
         for row, each in zip(facts, found, strict=True)
     ]
@@ -98,6 +133,7 @@ def close(
 def _facts(each: pb.Alarm) -> Mapping[str, Any]:
     return {
         "alarm": short(each.name),
+        "severity": SEVERITIES.get(each.severity, ""),
         "kind": each.kind,
         "subject": each.subject,
         "machine": short(each.machine),

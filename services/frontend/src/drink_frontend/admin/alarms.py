@@ -50,7 +50,7 @@ def close(
 
 
 def _show(each: Alarm) -> None:
-    parts = [moment(each.last_ms), each.kind, each.subject]
+    parts = [moment(each.last_ms), each.severity, each.kind, each.subject]
     if "price" in each.facts:
         parts.append(f"{each.facts['price']} credits held")
     if each.count > 1:

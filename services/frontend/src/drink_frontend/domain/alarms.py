@@ -1,5 +1,6 @@
 """Alarms: what an operator should examine, one row for each kind and subject while it is open."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -32,6 +33,66 @@ class AlarmKind(StrEnum):
     """The agent caused more audit records than are stored; the others were counted."""
     CARDS_GUESSED = "CARDS_GUESSED"
     """A kiosk read more unknown cards than people hold there by mistake."""
+    MACHINE_OFFLINE = "MACHINE_OFFLINE"
+    """No agent is connected for a machine that is in service."""
+    BOARD_DOWN = "BOARD_DOWN"
+    """A machine's agent is connected, and its board does not answer."""
+    SLOT_LOW = "SLOT_LOW"
+    """The items in a slot have come down to its mark."""
+    SLOT_EMPTY = "SLOT_EMPTY"
+    """A slot that sells has no item."""
+    SLOT_DISABLED = "SLOT_DISABLED"
+    """A slot has items by its count, and its sensor reports that it is empty, so it sells none."""
+    TOO_WARM = "TOO_WARM"
+    """A machine's thermometer shows more than the upper mark."""
+    TOO_COLD = "TOO_COLD"
+    """A machine's thermometer shows less than the lower mark."""
+    AGENT_DISK = "AGENT_DISK"
+    """Little of the disk with an agent's journal is free."""
+    CERTIFICATE_EXPIRES = "CERTIFICATE_EXPIRES"
+    """A certificate with which a frontend serves ends soon, or has ended."""
+    BOOKS_UNSOUND = "BOOKS_UNSOUND"
+    """The check of the books has found that they disagree."""
+    BACKUP_OLD = "BACKUP_OLD"
+    """No backup was made for longer than the setting allows."""
+
+
+class Severity(StrEnum):
+    """How soon an alarm needs somebody."""
+
+    INFO = "INFO"
+    """At the next visit."""
+    WARNING = "WARNING"
+    """Today: something does not work, or soon will not."""
+    CRITICAL = "CRITICAL"
+    """Now: goods spoil, or the books may be wrong."""
+
+
+SEVERITIES: Mapping[AlarmKind, Severity] = {
+    AlarmKind.DROP_UNKNOWN: Severity.WARNING,
+    AlarmKind.DROP_CONTRADICTED: Severity.CRITICAL,
+    AlarmKind.ORPHAN_RESULT: Severity.CRITICAL,
+    AlarmKind.JOURNAL_REPLACED: Severity.WARNING,
+    AlarmKind.TWO_AGENTS: Severity.WARNING,
+    AlarmKind.SENSOR_CONTRADICTED: Severity.WARNING,
+    AlarmKind.SLOT_UNLISTED: Severity.WARNING,
+    AlarmKind.LINK_FLOODED: Severity.WARNING,
+    AlarmKind.LINK_REFUSED: Severity.WARNING,
+    AlarmKind.RECORDS_COUNTED: Severity.WARNING,
+    AlarmKind.CARDS_GUESSED: Severity.WARNING,
+    AlarmKind.MACHINE_OFFLINE: Severity.WARNING,
+    AlarmKind.BOARD_DOWN: Severity.WARNING,
+    AlarmKind.SLOT_LOW: Severity.INFO,
+    AlarmKind.SLOT_EMPTY: Severity.WARNING,
+    AlarmKind.SLOT_DISABLED: Severity.WARNING,
+    AlarmKind.TOO_WARM: Severity.CRITICAL,
+    AlarmKind.TOO_COLD: Severity.CRITICAL,
+    AlarmKind.AGENT_DISK: Severity.WARNING,
+    AlarmKind.CERTIFICATE_EXPIRES: Severity.WARNING,
+    AlarmKind.BOOKS_UNSOUND: Severity.CRITICAL,
+    AlarmKind.BACKUP_OLD: Severity.WARNING,
+}
+"""The severity of each kind."""
 
 
 class AlarmState(StrEnum):
@@ -51,8 +112,10 @@ class Alarm:
 
     Attributes:
         kind: What happened.
-        subject: Resource name of the drop, machine, slot or kiosk to which it happened.
-        machine: Name of that machine, or of the machine of that drop, slot or kiosk.
+        subject: Resource name of the drop, machine, slot, kiosk or frontend to which it happened;
+            `house` if it is none of these.
+        machine: Name of that machine, or of the machine of that drop, slot or kiosk; None if it is
+            about no machine.
         opened_ms: When it happened first.
         last_ms: When it happened last.
         count: How often it happened.
@@ -66,7 +129,7 @@ class Alarm:
 
     kind: AlarmKind
     subject: str
-    machine: str
+    machine: str | None
     opened_ms: int
     last_ms: int
     count: int
@@ -76,6 +139,11 @@ class Alarm:
     closed_by: str | None = None
     closed_ms: int | None = None
     sequence: int = 0
+
+    @property
+    def severity(self) -> Severity:
+        """How soon it needs somebody."""
+        return SEVERITIES[self.kind]
 
     @property
     def state(self) -> AlarmState:
@@ -89,6 +157,10 @@ RAISED_BY = {kind: AlarmKind(kind.value) for kind in AuditKind if kind.value in 
 """The kind of the alarm that an audit record of each of these kinds raises."""
 
 
+HOUSE = "house"
+"""The subject of alarms about the whole installation."""
+
+
 def drop_subject(drop_id: str) -> str:
     """A drop, as the subject of alarms and events."""
     return f"drops/{drop_id}"
@@ -97,6 +169,16 @@ def drop_subject(drop_id: str) -> str:
 def machine_subject(machine: str) -> str:
     """A machine, as the subject of alarms and events."""
     return f"machines/{machine}"
+
+
+def slot_subject(machine: str, number: int) -> str:
+    """A slot, as the subject of alarms."""
+    return f"{machine_subject(machine)}/slots/{number}"
+
+
+def frontend_subject(name: str) -> str:
+    """A frontend, as the subject of alarms."""
+    return f"frontends/{name}"
 
 
 def raised_by(record: AuditRecord) -> Alarm | None:
@@ -109,7 +191,7 @@ def raised_by(record: AuditRecord) -> Alarm | None:
     if kind is AlarmKind.DROP_CONTRADICTED and record.drop_id is not None:
         subject = drop_subject(record.drop_id)
     elif kind is AlarmKind.SENSOR_CONTRADICTED and slot is not None:
-        subject = f"{subject}/slots/{slot}"
+        subject = slot_subject(record.machine, slot)
     return Alarm(kind, subject, record.machine, record.at_ms, record.at_ms, 1, record.facts)
 
 

@@ -171,14 +171,17 @@ def item_subject(number: int) -> str:
 def _subject(state: State) -> str:
     match state:
         case Drop():
-            return drop_subject(state.id)
+            subject = drop_subject(state.id)
         case Account():
-            return account_subject(state.id)
+            subject = account_subject(state.id)
         case Machine():
-            return machine_subject(state.name)
-        case Slot() | Alarm() | Kiosk():
-            return machine_subject(state.machine)
+            subject = machine_subject(state.name)
+        case Alarm():
+            subject = machine_subject(state.machine) if state.machine else state.subject
+        case Slot() | Kiosk():
+            subject = machine_subject(state.machine)
         case Item():
-            return item_subject(state.number)
+            subject = item_subject(state.number)
         case AuditRecord():
-            return drop_subject(state.drop_id or "")
+            subject = drop_subject(state.drop_id or "")
+    return subject

@@ -4,12 +4,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 from drink.v1 import alarm_service_pb2 as pb
-from drink_frontend.domain.alarms import Alarm, AlarmKind, AlarmState
+from drink_frontend.domain.alarms import Alarm, AlarmKind, AlarmState, Severity
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.rpc.conversion import machine_name, optional_timestamp, timestamp
 
 STATES = {state: pb.Alarm.State.Value(f"STATE_{state}") for state in AlarmState}
 """The drink.v1 value of each state of an alarm."""
+
+SEVERITIES = {each: pb.Alarm.Severity.Value(f"SEVERITY_{each}") for each in Severity}
+"""The drink.v1 value of each severity of an alarm."""
 
 _STATES_BY_WIRE: dict[int, AlarmState] = {wire: state for state, wire in STATES.items()}
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
@@ -50,7 +53,7 @@ def alarm_message(alarm: Alarm) -> pb.Alarm:
         name=alarm_name(alarm.sequence),
         kind=alarm.kind,
         subject=alarm.subject,
-        machine=machine_name(alarm.machine),
+        machine="" if alarm.machine is None else machine_name(alarm.machine),
         state=STATES[alarm.state],
         count=alarm.count,
         create_time=timestamp(alarm.opened_ms),
@@ -59,6 +62,7 @@ def alarm_message(alarm: Alarm) -> pb.Alarm:
         acknowledge_time=optional_timestamp(alarm.acknowledged_ms),
         closed_by=alarm.closed_by or "",
         close_time=optional_timestamp(alarm.closed_ms),
+        severity=SEVERITIES[alarm.severity],
     )
     message.facts.update(alarm.facts)
     return message

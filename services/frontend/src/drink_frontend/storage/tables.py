@@ -47,7 +47,7 @@ from drink_frontend.storage.columns import (
     text_column,
 )
 
-SCHEMA_REVISION = "0019"
+SCHEMA_REVISION = "0020"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -457,7 +457,7 @@ alarms = Table(
     column("sequence", key=True),
     text_column("kind"),
     text_column("subject"),
-    Column("machine", TEXT, ForeignKey("machines.name"), nullable=False),
+    Column("machine", TEXT, ForeignKey("machines.name")),
     column("opened_ms"),
     column("last_ms"),
     column("count"),

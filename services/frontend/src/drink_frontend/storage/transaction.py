@@ -28,6 +28,7 @@ from drink_frontend.storage.statistics import StatisticsTable
 from drink_frontend.storage.stock import StockTable
 from drink_frontend.storage.tables import metadata
 from drink_frontend.storage.tokens import TokenTable
+from drink_frontend.storage.upkeep import UpkeepTable
 
 
 class Transaction:
@@ -58,6 +59,7 @@ class Transaction:
         frontends: The frontends that serve on the database.
         audit: The audit log.
         alarms: Alarms.
+        upkeep: What is done to the database at times.
         events: The log of events, which the writer adds to.
         touched: What the unit of work has changed.
     """
@@ -82,6 +84,7 @@ class Transaction:
         "stock",
         "tokens",
         "touched",
+        "upkeep",
     )
 
     def __init__(self, rows: IdentityMap, tokens_max: int) -> None:
@@ -103,6 +106,7 @@ class Transaction:
         self.frontends = FrontendTable(executor)
         self.alarms = AlarmTable(executor, self.touched.notes)
         self.audit = AuditTable(rows, self.alarms, self.touched.notes)
+        self.upkeep = UpkeepTable(executor)
         self.events = EventTable(rows)
 
     def exercise(self) -> None:

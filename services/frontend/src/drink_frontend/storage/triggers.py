@@ -15,6 +15,7 @@ from drink_frontend.domain.stock import STOCK_MAX
 from drink_frontend.storage import (  # noqa: F401 - they add their tables to the metadata
     picture_tables,
     statistics_tables,
+    upkeep_tables,
 )
 from drink_frontend.storage.tables import DROP_MOVES, drops, metadata
 

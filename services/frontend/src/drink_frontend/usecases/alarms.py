@@ -70,7 +70,7 @@ class AlarmReview:
             if alarm.state is AlarmState.ACKNOWLEDGED:
                 return alarm
             tx.alarms.acknowledge(sequence, actor, now_ms)
-            return _record(tx, actor, alarm, now_ms)
+            return record_change(tx, actor, alarm, now_ms)
 
         return await self._storage.write(acknowledge)
 
@@ -97,7 +97,7 @@ class AlarmReview:
             if alarm.kind is AlarmKind.DROP_UNKNOWN:
                 raise AlarmStandsError("the alarm ends when the drop is resolved")
             tx.alarms.close(sequence, actor, now_ms)
-            return _record(tx, actor, alarm, now_ms, why)
+            return record_change(tx, actor, alarm, now_ms, why)
 
         return await self._storage.write(close)
 
@@ -135,8 +135,16 @@ def _alarm(tx: Transaction, sequence: int) -> Alarm:
     return alarm
 
 
-def _record(tx: Transaction, actor: str, before: Alarm, now_ms: int, why: str = "") -> Alarm:
-    """Records a person's change of an alarm in the audit log; returns the changed alarm."""
+def record_change(tx: Transaction, actor: str, before: Alarm, now_ms: int, why: str = "") -> Alarm:
+    """Records a change of an alarm in the audit log; returns the changed alarm.
+
+    Args:
+        tx: The unit of work that has changed it.
+        actor: Who did.
+        before: The alarm before.
+        now_ms: Now, for people.
+        why: What was found; may be empty.
+    """
     after = _alarm(tx, before.sequence)
     facts = {
         "alarm": before.sequence,
@@ -150,4 +158,5 @@ def _record(tx: Transaction, actor: str, before: Alarm, now_ms: int, why: str = 
     tx.audit.add(
         AuditRecord(AuditKind.ALARM_CHANGED, now_ms, actor, machine=before.machine, facts=facts)
     )
+    tx.touched.notes.acted(actor, before.subject)
     return after

@@ -184,6 +184,7 @@ class Alarms:
 
         def keep(tx: Transaction) -> None:
             for alarm in counted.values():
+                assert alarm.machine is not None, "agents cause all of these"
                 if tx.machines.alone(alarm.machine) is not None:
                     tx.alarms.add(alarm)
 

@@ -22,6 +22,10 @@ class AgentLink(Protocol):
     def reach(self) -> Reach:
         """How far a command on this link would get now."""
 
+    @property
+    def disk_free(self) -> float | None:
+        """Share of the agent's disk that is free, 0 to 1; None if the agent has not told it."""
+
     def wake(self) -> None:
         """Makes the link ask for the machine's next drop."""
 
@@ -94,6 +98,11 @@ class Links:
         if self._links.get(machine) is link:
             del self._links[machine]
         self.report_change()
+
+    def disks(self) -> dict[str, float]:
+        """The share of each agent's disk that is free, 0 to 1, by machine, where it is known."""
+        known = ((machine, link.disk_free) for machine, link in self._links.items())
+        return {machine: free for machine, free in known if free is not None}
 
     def report_change(self) -> None:
         """Makes `changed` return: a link was removed, or the reach of one may have changed."""

@@ -1,8 +1,9 @@
 """Settings of drops and accounts."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from drink_frontend.system.calendar import Calendar
 
@@ -71,6 +72,108 @@ class AlarmSettings(BaseModel):
     keep_s: float = Field(default=5, gt=0, le=300)
     """Seconds between two writes of the counts to the database; default 5. A process that is killed
     loses the counts since the last write."""
+
+
+class MonitorSettings(BaseModel):
+    """Alarms that the frontend raises and closes itself.
+
+    A condition has to last for the seconds of its kind before its alarm is raised, and to be over
+    for as long as said before it is closed. Of several frontends on one database the one that
+    started first looks; each looks at its own certificates.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    interval_s: float = Field(default=10, gt=0, le=600)
+    """Seconds between two looks at all machines; default 10. A look that changes nothing writes
+    nothing."""
+
+    offline_raise_s: float = Field(default=180, ge=0, le=86_400)
+    """Seconds without an agent until MACHINE_OFFLINE; default 180: an agent's computer restarts in
+    less."""
+
+    offline_clear_s: float = Field(default=60, ge=0, le=86_400)
+    """Seconds with an agent until it is closed; default 60."""
+
+    board_raise_s: float = Field(default=60, ge=0, le=86_400)
+    """Seconds without an answer of the board until BOARD_DOWN; default 60."""
+
+    board_clear_s: float = Field(default=60, ge=0, le=86_400)
+    """Seconds with answers until it is closed; default 60."""
+
+    stock_raise_s: float = Field(default=60, ge=0, le=86_400)
+    """Seconds at or below its mark until SLOT_LOW, and without an item until SLOT_EMPTY; default
+    60: a drop that fails gives its item back in less."""
+
+    stock_clear_s: float = Field(default=60, ge=0, le=86_400)
+    """Seconds with items enough until these are closed; default 60."""
+
+    low_stock_mark: int = Field(default=0, ge=0, le=10_000)
+    """Items at which a slot without a mark of its own is low; default 0, never."""
+
+    low_stock_difference: int = Field(default=2, ge=1, le=10_000)
+    """Items above its mark at which a slot is no longer low, or as many as it holds; default 2."""
+
+    sensor_raise_s: float = Field(default=120, ge=0, le=86_400)
+    """Seconds that a slot with items is reported empty by its sensor until SLOT_DISABLED; default
+    120."""
+
+    sensor_clear_s: float = Field(default=60, ge=0, le=86_400)
+    """Seconds without that until it is closed; default 60."""
+
+    too_warm_celsius: float = Field(default=12, ge=-100, le=200)
+    """Degrees Celsius from which a machine is too warm; default 12. A house without cooling sets
+    200."""
+
+    too_cold_celsius: float = Field(default=-2, ge=-100, le=200)
+    """Degrees Celsius down to which a machine is too cold; default -2, where drinks begin to
+    freeze."""
+
+    temperature_difference: float = Field(default=1, ge=0, le=50)
+    """Degrees below the upper or above the lower mark at which it is over; default 1, more than a
+    thermometer flickers by."""
+
+    temperature_raise_s: float = Field(default=900, ge=0, le=86_400)
+    """Seconds beyond its mark until TOO_WARM or TOO_COLD; default 900: a door that is open for
+    filling warms a machine for less."""
+
+    temperature_clear_s: float = Field(default=300, ge=0, le=86_400)
+    """Seconds behind its mark until it is closed; default 300."""
+
+    disk_free_percent: float = Field(default=5, ge=0, le=100)
+    """Percent of an agent's disk, free at most, that raise AGENT_DISK; default 5. An agent that
+    cannot write its journal dispenses nothing. It is closed 2 percent above that."""
+
+    disk_wait_s: float = Field(default=300, ge=0, le=86_400)
+    """Seconds until it is raised, and without that until it is closed; default 300."""
+
+    certificate_days: float = Field(default=21, ge=0, le=3_650)
+    """Days before the end of a certificate with which a frontend serves until
+    CERTIFICATE_EXPIRES; default 21: those that are renewed by themselves have more."""
+
+    age_wait_s: float = Field(default=300, ge=0, le=86_400)
+    """Seconds that a certificate or the newest backup is too old until its alarm is raised, and is
+    not until it is closed; default 300: a clock that jumps is set right in less."""
+
+    books_hour: int = Field(default=4, ge=-1, le=23)
+    """Hour of the day, in `statistics.time_zone`, in which the books are checked as `admin verify`
+    does, by a process with the lowest priority; default 4, -1 for never. What it finds is
+    BOOKS_UNSOUND."""
+
+    books_limit_s: float = Field(default=3_600, gt=0, le=86_400)
+    """Seconds after which that process is ended, and the books count as not checked; default
+    3,600."""
+
+    backup_hours: float = Field(default=0, ge=0, le=87_600)
+    """Hours without a backup until BACKUP_OLD; default 0, never. `admin backup` records each one;
+    whoever backs the database up in another way runs `admin backed-up` after it."""
+
+    @model_validator(mode="after")
+    def _check_marks(self) -> Self:
+        warm, cold = self.too_warm_celsius, self.too_cold_celsius
+        if cold + self.temperature_difference >= warm:
+            raise ValueError("too_cold_celsius must be below too_warm_celsius")
+        return self
 
 
 class EventSettings(BaseModel):

@@ -18,6 +18,9 @@ ALARMS_MAX = 100
 UNKNOWN_DROP = "DROP_UNKNOWN"
 """The kind of alarm that deciding its drop closes."""
 
+PAGES = ("drops", "machines", "kiosks")
+"""What has a page of its own for administrators."""
+
 REFUSALS = ("ALARM_CLOSED", "ALARM_STANDS", "ALARM_NOT_FOUND")
 """Reasons that the list itself explains, because the alarm has changed since it was drawn."""
 
@@ -30,14 +33,16 @@ class AlarmView:
         alarm: The API's message.
         title: What happened; the kind's own name if a newer frontend raised it.
         todo: The next action; empty for a kind of a newer frontend.
-        path: The page of its drop, slot or machine.
-        subject: Its drop, slot or machine, for people.
+        urgency: How soon it needs somebody; empty if the frontend does not say so.
+        path: The page of its drop, slot or machine; empty if it is about none.
+        subject: Its drop, slot, machine or frontend, for people.
         lines: Its facts, one line each.
     """
 
     alarm: pb.Alarm
     title: str
     todo: str
+    urgency: str
     path: str
     subject: str
     lines: Sequence[str]
@@ -66,12 +71,16 @@ class AlarmView:
 def alarm_view(alarm: pb.Alarm, texts: Texts) -> AlarmView:
     """An alarm with its texts in one language."""
     key, todo = f"alarm_{alarm.kind}", f"todo_{alarm.kind}"
+    urgency = f"severity_{alarm.severity}"
+    family, _, rest = alarm.subject.partition("/")
+    whole = f"subject_{alarm.subject}"
     return AlarmView(
         alarm,
         title=texts(key) if texts.has(key) else alarm.kind,
         todo=texts(todo) if texts.has(todo) else "",
-        path=f"/admin/{alarm.subject.replace('/slots/', '/')}",
-        subject=alarm.subject.partition("/")[2].replace("/slots/", "/"),
+        urgency=texts(urgency) if texts.has(urgency) else "",
+        path=f"/admin/{alarm.subject.replace('/slots/', '/')}" if family in PAGES else "",
+        subject=texts(whole) if texts.has(whole) else rest.replace("/slots/", "/"),
         lines=list(fact_lines(alarm.facts)),
     )
 
