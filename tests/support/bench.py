@@ -54,8 +54,10 @@ from drink_frontend.usecases.settings import (
     DropSettings,
     EventSettings,
     StatisticsSettings,
+    TemperatureSettings,
 )
 from drink_frontend.usecases.statistics import Statistics
+from drink_frontend.usecases.temperatures import Temperatures
 from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import Views
 from tests.fakes.clock import FakeClock
@@ -261,7 +263,10 @@ class Bench:
         self.events = Events(storage, clock, EventSettings())
         self.counting = Counting(storage, StatisticsSettings(time_zone="Europe/Berlin"))
         self.statistics = Statistics(storage, clock)
-        self.agents = Agents(storage, clock, self.journals, self.alarms, FRONTEND)
+        self.temperatures = Temperatures(storage, clock, TemperatureSettings())
+        self.agents = Agents(
+            storage, clock, self.journals, self.alarms, FRONTEND, temperatures=self.temperatures
+        )
         self.dispatch = Dispatch(storage, clock, self.journals, self.alarms)
         self.deadlines = CountingDeadlines(storage, self.links, clock, DropSettings())
         self.drops = Drops(

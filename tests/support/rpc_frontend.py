@@ -164,6 +164,7 @@ class Frontend:
             events=bench.events,
             items=bench.items,
             statistics=bench.statistics,
+            temperatures=bench.temperatures,
             balances=bench.views.accounts,
             machines=self.machines,
             links=self.links,

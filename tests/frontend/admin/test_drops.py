@@ -15,7 +15,8 @@ from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.placement import DropOrder
-from drink_frontend.usecases.settings import AlarmSettings, DropSettings
+from drink_frontend.usecases.settings import AlarmSettings, DropSettings, TemperatureSettings
+from drink_frontend.usecases.temperatures import Temperatures
 from tests.fakes.randomness import CountingRandomness
 from tests.frontend.admin.conftest import Operator
 from tests.support.bench import HandLinks
@@ -34,7 +35,8 @@ async def _buy(operator: Operator, outcome: State, cause: Cause) -> str:
             settings=DropSettings(),
         )
         journals, alarms = Journals(storage, keep_s=1), Alarms(storage, clock, AlarmSettings())
-        agents = Agents(storage, clock, journals, alarms, "F")
+        temperatures = Temperatures(storage, clock, TemperatureSettings())
+        agents = Agents(storage, clock, journals, alarms, "F", temperatures=temperatures)
         dispatch = Dispatch(storage, clock, journals, alarms)
         epoch = (await agents.open_link("d", ("J", 0), Reach.READY, {})).epoch
         alice = await storage.read(lambda tx: tx.accounts.find("alice"))

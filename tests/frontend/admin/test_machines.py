@@ -11,7 +11,8 @@ from drink_frontend.system.clock import SystemClock
 from drink_frontend.usecases.agents import Agents
 from drink_frontend.usecases.audit import Alarms
 from drink_frontend.usecases.journals import Journals
-from drink_frontend.usecases.settings import AlarmSettings
+from drink_frontend.usecases.settings import AlarmSettings, TemperatureSettings
+from drink_frontend.usecases.temperatures import Temperatures
 from tests.frontend.admin.conftest import Operator
 
 
@@ -38,7 +39,9 @@ def test_a_machine_is_listed_with_its_times_and_versions(furnished: Operator) ->
     async def run(drink: Administration) -> None:
         storage, clock = drink.storage, SystemClock()
         alarms = Alarms(storage, clock, AlarmSettings())
-        agents = Agents(storage, clock, Journals(storage, keep_s=1), alarms, "F")
+        temperatures = Temperatures(storage, clock, TemperatureSettings())
+        journals = Journals(storage, keep_s=1)
+        agents = Agents(storage, clock, journals, alarms, "F", temperatures=temperatures)
         opening = await agents.open_link(
             "d", ("journal", 0), Reach.READY, {"agent_version": "0.2.0"}
         )
@@ -56,7 +59,9 @@ def test_fault_18_a_machine_with_two_agents_is_shown_as_such(furnished: Operator
     async def take(drink: Administration) -> None:
         storage, clock = drink.storage, SystemClock()
         alarms = Alarms(storage, clock, AlarmSettings())
-        agents = Agents(storage, clock, Journals(storage, keep_s=1), alarms, "F")
+        temperatures = Temperatures(storage, clock, TemperatureSettings())
+        journals = Journals(storage, keep_s=1)
+        agents = Agents(storage, clock, journals, alarms, "F", temperatures=temperatures)
         for run, address in (("a", "192.0.2.1"), ("b", "192.0.2.2"), ("a", "192.0.2.1")):
             agent = {"boot_id": run, "address": address}
             await agents.open_link("d", ("journal", 0), Reach.READY, agent)

@@ -47,7 +47,14 @@ class RecordingAgents(Agents):
     """
 
     def __init__(self, bench: Bench) -> None:
-        super().__init__(bench.storage, bench.clock, bench.journals, bench.alarms, FRONTEND)
+        super().__init__(
+            bench.storage,
+            bench.clock,
+            bench.journals,
+            bench.alarms,
+            FRONTEND,
+            temperatures=bench.temperatures,
+        )
         self.opened: list[Mapping[str, str]] = []
         self.kept: list[tuple[Mapping[int, Sensor], float | None]] = []
         self.complete: list[bool] = []
@@ -71,8 +78,8 @@ class RecordingAgents(Agents):
         super().count_alarm(machine, kind, facts)
         self.counted.append((machine, kind))
 
-    def link_ended(self) -> None:
-        super().link_ended()
+    def link_ended(self, machine: str, epoch: int) -> None:
+        super().link_ended(machine, epoch)
         self.ended += 1
 
     async def keep_status(

@@ -233,8 +233,8 @@ def test_the_other_messages() -> None:
     ) == messages.BoardStatus(True, {1: Sensor.STOCKED})
 
 
-@pytest.mark.parametrize("celsius", [math.nan, math.inf, -math.inf])
-def test_a_temperature_that_is_no_number_is_none(celsius: float) -> None:
+@pytest.mark.parametrize("celsius", [math.nan, math.inf, -math.inf, 1e300, -273.0])
+def test_a_temperature_that_cannot_be_is_none(celsius: float) -> None:
     message = agent_message(board_status(temperature_celsius=celsius))
     assert message == messages.BoardStatus(False, {}, None)
 

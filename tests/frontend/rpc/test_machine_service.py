@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from drink.v1 import machine_service_pb2 as pb
 from drink_frontend.domain.entities import Reach
@@ -42,6 +43,47 @@ async def test_lists_machines_with_their_slots(frontend: Frontend) -> None:
     assert (little.agent_version, little.firmware_version) == ("", "")
     assert not little.HasField("temperature_celsius")
     assert not little.HasField("temperature_time")
+
+
+async def test_anyone_lists_temperatures_in_pages(frontend: Frontend) -> None:
+    bench = frontend.bench
+    for machine, celsius in (("d", 3.5), ("ld", 5.0)):
+        await bench.agents.keep_status(machine, await bench.epoch(machine), {}, celsius)
+    begin_ms = bench.clock.now_ms()
+    for _ in range(3):
+        bench.clock.pass_s(300)
+        await bench.temperatures.keep()
+
+    async def pages(machine: str, **more: Any) -> list[list[tuple[str, int, float]]]:
+        request = pb.ListTemperaturesRequest(machine=machine, **more)
+        found = []
+        while True:
+            page = await frontend.call(request)
+            found.append(
+                [
+                    (
+                        row.machine.removeprefix("machines/"),
+                        (row.start_time.ToMilliseconds() - begin_ms) // 60_000,
+                        row.mean_celsius,
+                    )
+                    for row in page.temperatures
+                ]
+            )
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
+
+    assert await pages("machines/d") == [[("d", 0, 3.5), ("d", 5, 3.5), ("d", 10, 3.5)]]
+    assert await pages("machines/-", page_size=4) == [
+        [("d", 0, 3.5), ("d", 5, 3.5), ("d", 10, 3.5), ("ld", 0, 5.0)],
+        [("ld", 5, 5.0), ("ld", 10, 5.0)],
+    ]
+    hour = Duration(seconds=3_600)
+    assert await pages("machines/-", step=hour) == [[("d", 0, 3.5), ("ld", 0, 5.0)]]
+    refusal = await frontend.refused(pb.ListTemperaturesRequest(machine="machines/none"))
+    assert refusal.status == ("NOT_FOUND", "MACHINE_NOT_FOUND")
+    refusal = await frontend.refused(pb.ListTemperaturesRequest(machine="d"))
+    assert refusal.status == ("INVALID_ARGUMENT", "FIELD_INVALID")
 
 
 async def _slots_of_d(frontend: Frontend) -> list[pb.Slot]:

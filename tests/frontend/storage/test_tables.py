@@ -33,6 +33,7 @@ from tests.support.databases import fresh_sqlite
 from tests.support.guards import guards
 from tests.support.ids import ALICE, BOB, id_of
 from tests.support.postgres import fresh_postgres
+from tests.support.temperature_breaks import TEMPERATURES
 
 NOBODY = id_of("nobody")
 
@@ -321,10 +322,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "statistics_key": (insert("statistics", **SUM), insert("statistics", **SUM)),
     "statistics_kind": insert("statistics", **SUM | {"kind": "YEAR"}),
     "statistics_numbers": insert("statistics", **SUM | {"held": -1}),
-    "statistics_unknown_key": (
-        insert("statistics_unknown", drop_id="x"),
-        insert("statistics_unknown", drop_id="x"),
-    ),
+    "statistics_unknown_key": (insert("statistics_unknown", drop_id="x"),) * 2,
     "statistics_progress_key": "INSERT INTO statistics_progress SELECT * FROM statistics_progress",
     "statistics_progress_number": update("statistics_progress SET number = 2"),
     "statistics_progress_phase": update("statistics_progress SET phase = 'RESTING'"),
@@ -431,6 +429,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "audit_facts": insert("audit", kind="NOTE", at_ms=0, actor="root", facts=" " * 65_537),
     "audit_never_changes": update("audit SET actor = 'nobody'"),
     "audit_never_goes": "DELETE FROM audit",
+    **TEMPERATURES,
 }
 
 

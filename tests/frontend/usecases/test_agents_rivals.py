@@ -24,6 +24,7 @@ class Links:
                 Journals(bench.storage, keep_s=1),
                 Alarms(bench.storage, bench.clock, AlarmSettings()),
                 name,
+                temperatures=bench.temperatures,
                 two_agents_alarm_s=PERIOD_S,
             )
             for name in ("F", "G")

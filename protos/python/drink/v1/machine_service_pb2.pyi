@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -967,6 +968,142 @@ class ListStockMovementsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListStockMovementsResponse: _TypeAlias = ListStockMovementsResponse  # noqa: Y015
+
+@_typing.final
+class Temperature(_message.Message):
+    """What the thermometer of a machine showed in a part of time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MACHINE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    MIN_CELSIUS_FIELD_NUMBER: _builtins.int
+    MEAN_CELSIUS_FIELD_NUMBER: _builtins.int
+    MAX_CELSIUS_FIELD_NUMBER: _builtins.int
+    KNOWN_DURATION_FIELD_NUMBER: _builtins.int
+    machine: _builtins.str
+    """`machines/{machine}`."""
+    min_celsius: _builtins.float
+    """The lowest, in degrees Celsius."""
+    mean_celsius: _builtins.float
+    """The mean over the time in which it was known."""
+    max_celsius: _builtins.float
+    """The highest."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Begin of the part: a multiple of its length since 1970 in UTC."""
+
+    @_builtins.property
+    def step(self) -> _duration_pb2.Duration:
+        """Its length: the wanted step, or an hour if no shorter parts are kept of
+        that time.
+        """
+
+    @_builtins.property
+    def known_duration(self) -> _duration_pb2.Duration:
+        """In how much of the part it was known: the machine had a link, and its board
+        a thermometer that answered.
+        """
+
+    def __init__(
+        self,
+        *,
+        machine: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        step: _duration_pb2.Duration | None = ...,
+        min_celsius: _builtins.float = ...,
+        mean_celsius: _builtins.float = ...,
+        max_celsius: _builtins.float = ...,
+        known_duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["known_duration", b"known_duration", "start_time", b"start_time", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known_duration", b"known_duration", "machine", b"machine", "max_celsius", b"max_celsius", "mean_celsius", b"mean_celsius", "min_celsius", b"min_celsius", "start_time", b"start_time", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Temperature: _TypeAlias = Temperature  # noqa: Y015
+
+@_typing.final
+class ListTemperaturesRequest(_message.Message):
+    """Selects temperatures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MACHINE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    machine: _builtins.str
+    """Required. `machines/{machine}`, or `machines/-` for all machines."""
+    page_size: _builtins.int
+    """At most this many; 50 if unset, 1,000 at most."""
+    page_token: _builtins.str
+    """From the previous page's response."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """From the part in which this time is; a day before `end_time` if unset."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Parts that begin before this time; now if unset."""
+
+    @_builtins.property
+    def step(self) -> _duration_pb2.Duration:
+        """Length of the parts: a multiple of 5 minutes, which is what it is if unset,
+        and 24 hours at most.
+        """
+
+    def __init__(
+        self,
+        *,
+        machine: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        step: _duration_pb2.Duration | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "machine", b"machine", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTemperaturesRequest: _TypeAlias = ListTemperaturesRequest  # noqa: Y015
+
+@_typing.final
+class ListTemperaturesResponse(_message.Message):
+    """One page of temperatures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPERATURES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last one."""
+    @_builtins.property
+    def temperatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Temperature]:
+        """By machine, then by time. There is none for a part of which nothing is
+        known; the present five minutes come when they are over.
+        """
+
+    def __init__(
+        self,
+        *,
+        temperatures: _abc.Iterable[Global___Temperature] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "temperatures", b"temperatures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTemperaturesResponse: _TypeAlias = ListTemperaturesResponse  # noqa: Y015
 
 @_typing.final
 class IssueAgentTokenRequest(_message.Message):

@@ -86,6 +86,11 @@ class MachineServiceStub:
                 request_serializer=drink_dot_v1_dot_machine__service__pb2.ListStockMovementsRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_machine__service__pb2.ListStockMovementsResponse.FromString,
                 _registered_method=True)
+        self.ListTemperatures = channel.unary_unary(
+                '/drink.v1.MachineService/ListTemperatures',
+                request_serializer=drink_dot_v1_dot_machine__service__pb2.ListTemperaturesRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_machine__service__pb2.ListTemperaturesResponse.FromString,
+                _registered_method=True)
         self.IssueAgentToken = channel.unary_unary(
                 '/drink.v1.MachineService/IssueAgentToken',
                 request_serializer=drink_dot_v1_dot_machine__service__pb2.IssueAgentTokenRequest.SerializeToString,
@@ -177,6 +182,13 @@ class MachineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTemperatures(self, request, context):
+        """What the thermometers of machines showed, by machine and time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def IssueAgentToken(self, request, context):
         """Gives the machine's agent a new token; the one before it is refused from
         now on, and its link ends. Administrators only.
@@ -245,6 +257,11 @@ def add_MachineServiceServicer_to_server(servicer, server):
                     servicer.ListStockMovements,
                     request_deserializer=drink_dot_v1_dot_machine__service__pb2.ListStockMovementsRequest.FromString,
                     response_serializer=drink_dot_v1_dot_machine__service__pb2.ListStockMovementsResponse.SerializeToString,
+            ),
+            'ListTemperatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTemperatures,
+                    request_deserializer=drink_dot_v1_dot_machine__service__pb2.ListTemperaturesRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_machine__service__pb2.ListTemperaturesResponse.SerializeToString,
             ),
             'IssueAgentToken': grpc.unary_unary_rpc_method_handler(
                     servicer.IssueAgentToken,
@@ -529,6 +546,33 @@ class MachineService:
             '/drink.v1.MachineService/ListStockMovements',
             drink_dot_v1_dot_machine__service__pb2.ListStockMovementsRequest.SerializeToString,
             drink_dot_v1_dot_machine__service__pb2.ListStockMovementsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTemperatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.MachineService/ListTemperatures',
+            drink_dot_v1_dot_machine__service__pb2.ListTemperaturesRequest.SerializeToString,
+            drink_dot_v1_dot_machine__service__pb2.ListTemperaturesResponse.FromString,
             options,
             channel_credentials,
             insecure,

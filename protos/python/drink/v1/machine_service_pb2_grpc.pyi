@@ -62,6 +62,8 @@ class MachineServiceStub:
     """What changed the number of items in slots, newest first. Administrators
     only.
     """
+    ListTemperatures: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.ListTemperaturesRequest, _machine_service_pb2.ListTemperaturesResponse]
+    """What the thermometers of machines showed, by machine and time."""
     IssueAgentToken: _grpc.UnaryUnaryMultiCallable[_machine_service_pb2.IssueAgentTokenRequest, _machine_service_pb2.IssueAgentTokenResponse]
     """Gives the machine's agent a new token; the one before it is refused from
     now on, and its link ends. Administrators only.
@@ -105,6 +107,8 @@ class MachineServiceAsyncStub(MachineServiceStub):
     """What changed the number of items in slots, newest first. Administrators
     only.
     """
+    ListTemperatures: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.ListTemperaturesRequest, _machine_service_pb2.ListTemperaturesResponse]  # type: ignore[assignment]
+    """What the thermometers of machines showed, by machine and time."""
     IssueAgentToken: _aio.UnaryUnaryMultiCallable[_machine_service_pb2.IssueAgentTokenRequest, _machine_service_pb2.IssueAgentTokenResponse]  # type: ignore[assignment]
     """Gives the machine's agent a new token; the one before it is refused from
     now on, and its link ends. Administrators only.
@@ -205,6 +209,14 @@ class MachineServiceServicer(metaclass=_abc_1.ABCMeta):
         """What changed the number of items in slots, newest first. Administrators
         only.
         """
+
+    @_abc_1.abstractmethod
+    def ListTemperatures(
+        self,
+        request: _machine_service_pb2.ListTemperaturesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_machine_service_pb2.ListTemperaturesResponse, _abc.Awaitable[_machine_service_pb2.ListTemperaturesResponse]]:
+        """What the thermometers of machines showed, by machine and time."""
 
     @_abc_1.abstractmethod
     def IssueAgentToken(

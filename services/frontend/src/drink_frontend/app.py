@@ -48,6 +48,7 @@ from drink_frontend.usecases.monitoring import Monitor
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.presence import Presence
 from drink_frontend.usecases.statistics import Statistics
+from drink_frontend.usecases.temperatures import Temperatures
 from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.upkeep import Upkeep
 from drink_frontend.usecases.views import Views
@@ -121,6 +122,7 @@ class Frontend:
         self._journals = Journals(storage, settings.links.journal_keep_s)
         self._alarms = Alarms(storage, clock, settings.alarms)
         self._review = AlarmReview(storage, clock)
+        self._temperatures = Temperatures(storage, clock, settings.temperatures)
         self._presence = Presence(storage, open_links, clock, settings.presence, me)
         self._deadlines = Deadlines(storage, open_links, clock, settings.drops)
         self._drops = Drops(
@@ -132,16 +134,8 @@ class Frontend:
             settings=settings.drops,
         )
         self._permits = Permits(storage, clock)
-        agents = Agents(
-            storage,
-            clock,
-            self._journals,
-            self._alarms,
-            me.id,
-            two_agents_alarm_s=settings.links.two_agents_alarm_s,
-        )
         dispatch = Dispatch(storage, clock, self._journals, self._alarms)
-        self._links = LinkServer(open_links, agents, dispatch, clock, settings.links)
+        self._links = LinkServer(open_links, self._agents(clock), dispatch, clock, settings.links)
         self._stop = asyncio.Event()
         self._restart = False
         accounts = Accounts(
@@ -153,6 +147,18 @@ class Frontend:
             card_key=read_card_key(settings.accounts.card_key_file),
         )
         self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server, accepted)
+
+    def _agents(self, clock: Clock) -> Agents:
+        """What agents report."""
+        return Agents(
+            self._storage,
+            clock,
+            self._journals,
+            self._alarms,
+            self._me.id,
+            temperatures=self._temperatures,
+            two_agents_alarm_s=self._settings.links.two_agents_alarm_s,
+        )
 
     def _edges(
         self,
@@ -179,6 +185,7 @@ class Frontend:
             events=self._events,
             items=Items(self._storage, clock),
             statistics=Statistics(self._storage, clock),
+            temperatures=self._temperatures,
             balances=views.accounts,
             machines=machines,
             links=self._links,
@@ -243,6 +250,7 @@ class Frontend:
                 ("monitor", self._monitor.run()),
                 ("events", self._events.run()),
                 ("statistics", self._counting.run()),
+                ("temperatures", self._temperatures.run()),
                 ("follow others", self._presence.follow_others()),
                 ("storage", self._storage_failure()),
                 (STOP, self._stop.wait()),
@@ -268,6 +276,7 @@ class Frontend:
             with contextlib.suppress(StorageUnavailableError):
                 await self._journals.keep()
                 await self._alarms.keep()
+                await self._temperatures.keep(unfinished=True)
                 await self._presence.leave()
 
     async def _end(self) -> None:

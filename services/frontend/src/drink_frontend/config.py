@@ -31,6 +31,7 @@ from drink_frontend.usecases.settings import (
     MonitorSettings,
     PresenceSettings,
     StatisticsSettings,
+    TemperatureSettings,
 )
 
 ENV_PREFIX = "DRINK_"
@@ -111,6 +112,9 @@ class Settings(BaseSettings):
     """The log of events."""
     statistics: StatisticsSettings = Field(default_factory=StatisticsSettings)
     """The sums that `StatisticsService` shows."""
+
+    temperatures: TemperatureSettings = Field(default_factory=TemperatureSettings)
+    """Temperatures of machines through time."""
     presence: PresenceSettings = Field(default_factory=PresenceSettings)
     """Detection of other frontends on the same database."""
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)

@@ -218,7 +218,7 @@ class Link:
         """Gives back what the link holds; called once, after the last message."""
         self.state.close()
         self._log_limited(self._log.info, "link_closed")
-        self._agents.link_ended()
+        self._agents.link_ended(self.state.machine, self.state.epoch)
         for timer in (self._later_status, self._ack_timer):
             if timer is not None:
                 timer.cancel()

@@ -51,6 +51,7 @@ _ANYONE = {
     "/drink.v1.KioskService/RedeemPairingCode",
     "/drink.v1.MachineService/ListMachines",
     "/drink.v1.MachineService/GetMachine",
+    "/drink.v1.MachineService/ListTemperatures",
     "/drink.v1.MachineService/WatchMachines",
 }
 _ANYONE_SERVICES = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}

@@ -284,7 +284,8 @@ def entry_selection(request: account_service_pb2.ListEntriesRequest) -> EntrySel
 def time_range(
     request: account_service_pb2.ListEntriesRequest
     | drop_service_pb2.ListDropsRequest
-    | machine_service_pb2.ListStockMovementsRequest,
+    | machine_service_pb2.ListStockMovementsRequest
+    | machine_service_pb2.ListTemperaturesRequest,
 ) -> dict[str, Any]:
     """The time that a request of a list gives, by the names in the selections."""
     given = {}

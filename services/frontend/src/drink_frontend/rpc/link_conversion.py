@@ -15,6 +15,7 @@ from drink_frontend.domain.entities import Result
 from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
 from drink_frontend.domain.limits import SLOT_MAX
 from drink_frontend.domain.stock import Sensor
+from drink_frontend.domain.temperatures import is_plausible
 from drink_frontend.links import messages
 from drink_frontend.rpc.conversion import SENSORS, drop_name, parse_drop, parse_machine
 from drink_frontend.rpc.drop_conversion import CAUSES
@@ -211,7 +212,7 @@ def _board_status(status: _Wire.BoardStatus) -> messages.BoardStatus:
     slots = {slot.slot: _sensor(slot.sensor) for slot in status.slots}
     ignored = sorted(slot for slot in slots if not 1 <= slot <= SLOT_MAX)
     temperature: float | None = status.temperature_celsius
-    if not status.HasField("temperature_celsius") or not math.isfinite(status.temperature_celsius):
+    if not status.HasField("temperature_celsius") or not is_plausible(status.temperature_celsius):
         temperature = None
     return messages.BoardStatus(
         ready=status.ready,

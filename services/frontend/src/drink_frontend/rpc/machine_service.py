@@ -22,7 +22,14 @@ from drink_frontend.rpc.conversion import (
 )
 from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.rpc.stock_conversion import movement_message, movement_selection, stock_order
+from drink_frontend.rpc.temperature_conversion import (
+    parse_place,
+    place_token,
+    temperature_message,
+    temperature_query,
+)
 from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.temperatures import Temperatures
 from drink_frontend.usecases.watches import Watches
 
 NAMES_MAX = 100
@@ -34,12 +41,16 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
 
     Args:
         machines: The use cases of machines and slots.
+        temperatures: Temperatures of machines through time.
         watches: Limits watches.
         pages: Limits pages of lists.
     """
 
-    def __init__(self, machines: Machines, watches: Watches, pages: PageLimits) -> None:
+    def __init__(
+        self, machines: Machines, temperatures: Temperatures, watches: Watches, pages: PageLimits
+    ) -> None:
         self._machines = machines
+        self._temperatures = temperatures
         self._watches = watches
         self._pages = pages
         self._last_shown: dict[str, tuple[Machine, pb.WatchMachinesResponse]] = {}
@@ -177,6 +188,26 @@ class MachineService(machine_service_pb2_grpc.MachineServiceServicer):
                 found, movement_message, limit, lambda each: page_token(each.sequence, scope)
             )
             return pb.ListStockMovementsResponse(movements=messages, next_page_token=token)
+
+    async def ListTemperatures(
+        self, request: pb.ListTemperaturesRequest, _context: Context
+    ) -> pb.ListTemperaturesResponse:
+        """One page of what thermometers showed, by machine and time."""
+        query = temperature_query(request)
+        limit = page_limit(request.page_size)
+        scope = f"temperatures {query}"
+        place = parse_place(request.page_token, scope)
+        call = current_call()
+        owner = call.place if call.account is None else call.account.id
+        async with self._pages.turn(owner, limit):
+            found = await self._temperatures.list(query, place, limit)
+            messages, token = self._pages.page(
+                found,
+                temperature_message,
+                limit,
+                lambda row: place_token(row, query.step_ms, scope),
+            )
+            return pb.ListTemperaturesResponse(temperatures=messages, next_page_token=token)
 
     async def IssueAgentToken(
         self, request: pb.IssueAgentTokenRequest, _context: Context

@@ -63,6 +63,7 @@ from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.statistics import Statistics
+from drink_frontend.usecases.temperatures import Temperatures
 from drink_frontend.usecases.transfers import Transfers
 from drink_frontend.usecases.views import ReadThroughCache
 from drink_frontend.usecases.watches import Watches
@@ -144,6 +145,7 @@ class RpcServer:
         events: The log of events.
         items: The use cases of items.
         statistics: The use cases of statistics.
+        temperatures: Temperatures of machines through time.
         balances: Cached accounts, for the credits after a drop.
         machines: The use cases of machines and slots.
         links: Serves the agents' links.
@@ -172,6 +174,7 @@ class RpcServer:
         events: Events,
         items: Items,
         statistics: Statistics,
+        temperatures: Temperatures,
         balances: ReadThroughCache[Account],
         machines: Machines,
         links: LinkServer,
@@ -206,6 +209,7 @@ class RpcServer:
             events,
             items,
             statistics,
+            temperatures,
             balances,
             machines,
             links,
@@ -263,7 +267,8 @@ class RpcServer:
             server,
         )
         machine_service_pb2_grpc.add_MachineServiceServicer_to_server(
-            MachineService(use_cases.machines, self._watches, self._pages), server
+            MachineService(use_cases.machines, use_cases.temperatures, self._watches, self._pages),
+            server,
         )
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
             AccountService(use_cases.accounts, use_cases.transfers, self._pages), server
@@ -428,6 +433,7 @@ class _UseCases:
     events: Events
     items: Items
     statistics: Statistics
+    temperatures: Temperatures
     balances: ReadThroughCache[Account]
     machines: Machines
     links: LinkServer

@@ -27,6 +27,7 @@ from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.statistics import StatisticsTable
 from drink_frontend.storage.stock import StockTable
 from drink_frontend.storage.tables import metadata
+from drink_frontend.storage.temperatures import TemperatureTable
 from drink_frontend.storage.tokens import TokenTable
 from drink_frontend.storage.upkeep import UpkeepTable
 
@@ -56,6 +57,7 @@ class Transaction:
         refunds: Refunds of paid drops.
         stock: Movements of stock.
         statistics: Sums of drops and credits.
+        temperatures: Temperatures of machines through time.
         frontends: The frontends that serve on the database.
         audit: The audit log.
         alarms: Alarms.
@@ -82,6 +84,7 @@ class Transaction:
         "refunds",
         "statistics",
         "stock",
+        "temperatures",
         "tokens",
         "touched",
         "upkeep",
@@ -103,6 +106,7 @@ class Transaction:
         self.refunds = RefundTable(executor, self.touched)
         self.stock = StockTable(rows, self.touched)
         self.statistics = StatisticsTable(executor)
+        self.temperatures = TemperatureTable(executor)
         self.frontends = FrontendTable(executor)
         self.alarms = AlarmTable(executor, self.touched.notes)
         self.audit = AuditTable(rows, self.alarms, self.touched.notes)

@@ -20,6 +20,7 @@ from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance, machine_named, machine_on_link
 from drink_frontend.usecases.audit import AgentRecords, Alarms
 from drink_frontend.usecases.journals import Journals
+from drink_frontend.usecases.temperatures import Temperatures
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ class Agents:
         journals: How far the agents' journals have come.
         alarms: Limits the audit records that agents can cause without end, and counts the others.
         frontend: Id of this frontend's process.
+        temperatures: Keeps what the boards' thermometers show.
         two_agents_alarm_s: Seconds between alarms about two agents of one machine.
     """
 
@@ -61,12 +63,14 @@ class Agents:
         alarms: Alarms,
         frontend: str,
         *,
+        temperatures: Temperatures,
         two_agents_alarm_s: float = 3600,
     ) -> None:
         self._storage = storage
         self._clock = clock
         self._journals = journals
         self._alarms = alarms
+        self._temperatures = temperatures
         self._frontend = frontend
         self._two_agents_alarm_s = two_agents_alarm_s
         self._unlisted: dict[str, tuple[int, ...]] = {}
@@ -154,9 +158,10 @@ class Agents:
         """
         self._journals.saw(machine, journal)
 
-    def link_ended(self) -> None:
+    def link_ended(self, machine: str, epoch: int) -> None:
         """Stores journal lengths at once, since the next link may come with an older copy."""
         self._journals.flush()
+        self._temperatures.ended(machine, epoch)
 
     async def keep_status(
         self,
@@ -220,6 +225,7 @@ class Agents:
             return records.caused, unlisted
 
         caused, unlisted = await self._storage.write(keep)
+        self._temperatures.saw(machine, epoch, temperature_celsius)
         if complete:
             self._unlisted[machine] = unlisted
         self._alarms.caused(machine, caused, recordable)

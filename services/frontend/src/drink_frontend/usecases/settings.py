@@ -214,6 +214,20 @@ class StatisticsSettings(BaseModel):
         return value
 
 
+class TemperatureSettings(BaseModel):
+    """Temperatures of machines through time, which `ListTemperatures` shows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    fine_days: int = Field(default=14, ge=1, le=366)
+    """Days for which each five minutes are kept; default 14: 4,032 rows of a machine, some 300 KB.
+    Of what is older each hour is kept."""
+
+    keep_days: int = Field(default=400, ge=1, le=36_600)
+    """Days for which hours are kept; default 400, so that a summer can be compared with the last
+    one: 9,600 rows of a machine, some 700 KB."""
+
+
 class PresenceSettings(BaseModel):
     """Detection of other frontends on the same database."""
 
