@@ -17,6 +17,7 @@ from drink_cli.commands.manual import man
 from drink_cli.commands.preferences import favourites, preferences
 from drink_cli.commands.session import session
 from drink_cli.commands.stats import stats
+from drink_cli.commands.temperatures import temperatures
 from drink_cli.commands.tokens import tokens
 from drink_cli.context import Shared
 from drink_cli.output import Output
@@ -32,6 +33,7 @@ main.command()(logout)
 main.command()(whoami)
 main.command()(password)
 main.command()(machines)
+main.command()(temperatures)
 main.command()(items)
 main.command()(picture)
 main.command()(drop)
