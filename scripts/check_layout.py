@@ -8,7 +8,7 @@ import contextlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -175,6 +175,16 @@ def untested(texts: Mapping[str, str], tested_by: Mapping[str, str]) -> Iterator
             yield f"scripts/check_layout.py: TESTED_BY names {test}, which is missing"
 
 
+def numbered_twice(names: Iterable[str]) -> Iterator[str]:
+    """Migrations with the number of another one: two changes made at the same time."""
+    last = ""
+    for name in sorted(each for each in names if each.startswith(f"{MIGRATIONS}r")):
+        number = name.removeprefix(MIGRATIONS).partition("_")[0]
+        if number == last:
+            yield f"{name}: another migration has this number"
+        last = number
+
+
 def problems() -> Iterator[str]:
     """Everything that is not as it should be, one line each."""
     texts = tracked()
@@ -184,6 +194,7 @@ def problems() -> Iterator[str]:
             yield from dead_links(name, text)
         if name.endswith(".py"):
             yield from long_parts(name, text)
+    yield from numbered_twice(texts)
     yield from untested(texts, TESTED_BY)
 
 

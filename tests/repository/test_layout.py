@@ -113,3 +113,11 @@ def test_a_module_may_be_tested_elsewhere() -> None:
     assert "names tests/agent/test_app.py, which is missing" in missing
     (idle,) = check_layout.untested({"tests/agent/test_app.py": ""}, tested_by)
     assert f"names {SOURCE} without need" in idle
+
+
+def test_two_migrations_with_one_number_are_found() -> None:
+    folder = check_layout.MIGRATIONS
+    names = [f"{folder}{name}.py" for name in ("__init__", "r0001_a", "r0002_b", "r0002_c")]
+    assert list(check_layout.numbered_twice(names)) == [
+        f"{folder}r0002_c.py: another migration has this number"
+    ]

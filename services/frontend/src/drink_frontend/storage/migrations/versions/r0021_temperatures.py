@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 
 
 def upgrade() -> None:
@@ -28,4 +28,4 @@ def upgrade() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
-    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0020', '0019')")
+    op.execute("INSERT INTO compatibility (revision, oldest) VALUES ('0021', '0020')")
