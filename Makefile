@@ -22,6 +22,9 @@ RELEASED_PROTOS = $(shell ls -d tests/releases/*/protos.binpb | sort -V | tail -
 TOOLS_READY := .tools/.ready
 VENV_READY := .venv/.ready
 FUZZ_READY := .tools/fuzz/.ready
+# python-ldap has no wheels: it is built where there are a compiler and these headers, for tests only.
+LDAP_READY := .venv/.ldap-ready
+CAN_BUILD_LDAP = $(and $(wildcard /usr/include/ldap.h),$(wildcard /usr/include/sasl/sasl.h),$(shell command -v cc))
 # Many tests wait for processes: at least four workers keep two processors busy.
 WORKERS := $(shell cores=$$(nproc); echo $$((cores > 4 ? cores : 4)))
 # Tests of modules that start processes, search long or wait for real boards and networks.
@@ -45,6 +48,11 @@ $(VENV_READY): $(TOOLS_READY) uv.lock $(PROJECTS)
 	$(UV) sync --quiet --locked --all-groups --no-group fuzz --all-packages --python .tools/bin/python
 	@touch $@
 
+$(LDAP_READY): $(VENV_READY)
+	$(UV) sync --quiet --locked --all-groups --no-group fuzz --all-packages --extra ldap \
+		--python .tools/bin/python
+	@touch $@
+
 # The fuzzer's engine is large and runs on Linux only, so it has an environment of its own.
 $(FUZZ_READY): $(TOOLS_READY) uv.lock $(PROJECTS)
 	UV_PROJECT_ENVIRONMENT=.tools/fuzz $(UV) sync --quiet --locked --no-default-groups \
@@ -57,6 +65,9 @@ help: ## Say what can be made
 
 .PHONY: setup
 setup: $(VENV_READY) ## Install everything into .venv
+
+.PHONY: setup-ldap
+setup-ldap: $(LDAP_READY) ## Add python-ldap, which is compiled: needs libldap2-dev, libsasl2-dev, gcc, python3-dev
 
 .PHONY: demo
 demo: $(VENV_READY) ## Show what Drink does: frontend, three agents, emulated boards
@@ -73,7 +84,7 @@ unit: $(VENV_READY) ## Run the tests of single modules, those that are quick and
 		$(addprefix --ignore=,$(NOT_IN_UNIT)) tests/frontend tests/agent tests/contract $(PYTEST)
 
 .PHONY: test
-test: $(VENV_READY) ## Run all tests; PYTEST="..." passes options, and then those on Docker are left out
+test: $(VENV_READY) $(if $(CAN_BUILD_LDAP),$(LDAP_READY)) ## Run all tests; PYTEST="..." passes options, and then those on Docker are left out
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore=tests/system $(or $(PYTEST),--ignore=tests/crash)
 	$(if $(PYTEST),,$(BIN)/pytest -n $(WORKERS) tests/crash)
 	$(if $(PYTEST),,$(MAKE) system)
@@ -122,7 +133,7 @@ bench-web: $(VENV_READY) ## Measure the page: its size, its first second, what b
 	$(BIN)/python -m benchmarks --quick web $(BENCH)
 
 .PHONY: test-slow
-test-slow: $(VENV_READY) ## Run the tests that take minutes, and show what they measure
+test-slow: $(VENV_READY) $(if $(CAN_BUILD_LDAP),$(LDAP_READY)) ## Run the tests that take minutes, and show what they measure
 	$(BIN)/pytest -m slow --capture=no $(PYTEST)
 
 .PHONY: check

@@ -204,6 +204,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the account has as many identities as it may have;
     metadata `identities_max`.
     """
+    ERROR_REASON_NOT_A_MEMBER: _ErrorReason.ValueType  # 123
+    """PERMISSION_DENIED: the password is right, but its owner is not in the group
+    of those who may log in.
+    """
+    ERROR_REASON_DIRECTORY_UNAVAILABLE: _ErrorReason.ValueType  # 124
+    """UNAVAILABLE: the directory that knows the password cannot be asked; whether
+    it is right is not known.
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a fault of the service itself; metadata `incident`."""
 
@@ -395,6 +403,14 @@ ERROR_REASON_IDENTITY_NOT_FOUND: ErrorReason.ValueType  # 121
 ERROR_REASON_TOO_MANY_IDENTITIES: ErrorReason.ValueType  # 122
 """FAILED_PRECONDITION: the account has as many identities as it may have;
 metadata `identities_max`.
+"""
+ERROR_REASON_NOT_A_MEMBER: ErrorReason.ValueType  # 123
+"""PERMISSION_DENIED: the password is right, but its owner is not in the group
+of those who may log in.
+"""
+ERROR_REASON_DIRECTORY_UNAVAILABLE: ErrorReason.ValueType  # 124
+"""UNAVAILABLE: the directory that knows the password cannot be asked; whether
+it is right is not known.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a fault of the service itself; metadata `incident`."""

@@ -54,6 +54,7 @@ CODES: Mapping[str, Exit] = {
 """Exit code by gRPC status; every other status is a fault."""
 
 REASONS: Mapping[str, Exit] = {
+    "DIRECTORY_UNAVAILABLE": Exit.BUSY,
     "MACHINE_OFFLINE": Exit.REFUSED,
     "BOARD_UNREACHABLE": Exit.REFUSED,
 }

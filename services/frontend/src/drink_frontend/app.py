@@ -17,7 +17,7 @@ import structlog
 from drink_frontend.config import Settings
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.frontends import FrontendInstance
-from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness
+from drink_frontend.domain.ports import Clock, Directory, PasswordHasher, Randomness
 from drink_frontend.links.server import LinkServer
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.context import Services
@@ -28,6 +28,7 @@ from drink_frontend.storage.verify_process import verify_beside
 from drink_frontend.system.card_key import read_card_key
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.descriptors import raise_file_limit, share_out
+from drink_frontend.system.directory.ldap import LdapDirectory
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
 from drink_frontend.system.sockets import AcceptedConnections
@@ -89,6 +90,7 @@ class Frontend:
         clock: Time.
         randomness: Ids and secrets.
         hasher: Password hashes.
+        directory: A directory that knows passwords too; None if there is none.
         make_server: Makes gRPC's servers; takes the keywords of `grpc.aio.server`.
         accepted: Finds and ends gRPC's connections; None for a server that is not supervised.
     """
@@ -101,6 +103,7 @@ class Frontend:
         randomness: Randomness,
         hasher: PasswordHasher,
         *,
+        directory: Directory | None = None,
         make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
         accepted: AcceptedConnections | None = None,
     ) -> None:
@@ -145,6 +148,7 @@ class Frontend:
             randomness,
             settings.accounts,
             card_key=read_card_key(settings.accounts.card_key_file),
+            directory=directory,
         )
         self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server, accepted)
 
@@ -365,12 +369,14 @@ async def serve(settings: Settings) -> bool:
         hasher = Argon2Hasher(
             limits.password_threads, limits.password_waiting_max, limits.password_niceness
         )
+        directory = None if settings.ldap.url is None else LdapDirectory(settings.ldap, clock)
         frontend = Frontend(
             settings,
             storage,
             clock,
             SystemRandomness(),
             hasher,
+            directory=directory,
             accepted=AcceptedConnections(),
         )
 
@@ -383,7 +389,7 @@ async def serve(settings: Settings) -> bool:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
-        with contextlib.closing(hasher):
+        with contextlib.closing(hasher), contextlib.closing(directory or hasher):
             return await frontend.run()
 
 

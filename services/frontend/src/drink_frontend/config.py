@@ -23,6 +23,7 @@ from drink_frontend.links.settings import LinkSettings
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.settings import SessionSettings
 from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.system.directory.settings import LdapSettings
 from drink_frontend.usecases.settings import (
     AccountSettings,
     AlarmSettings,
@@ -104,6 +105,8 @@ class Settings(BaseSettings):
     """Limits of drops."""
     accounts: AccountSettings = Field(default_factory=AccountSettings)
     """Limits of accounts."""
+    ldap: LdapSettings = Field(default_factory=LdapSettings)
+    """Logins at an LDAP directory."""
     alarms: AlarmSettings = Field(default_factory=AlarmSettings)
     """Limits of the records that agents cause."""
     monitor: MonitorSettings = Field(default_factory=MonitorSettings)

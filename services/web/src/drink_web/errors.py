@@ -29,7 +29,7 @@ class CallError(Exception):
     @property
     def is_away(self) -> bool:
         """Whether no frontend answered, so that the call may or may not have been carried out."""
-        if self.reason in ("MACHINE_OFFLINE", "BOARD_UNREACHABLE"):
+        if self.reason in ("MACHINE_OFFLINE", "BOARD_UNREACHABLE", "DIRECTORY_UNAVAILABLE"):
             return False
         return self.status in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 

@@ -63,6 +63,19 @@ class Person:
     cards: Sequence[tuple[CardKind, str]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What a source says of somebody whom it knows.
+
+    Attributes:
+        is_member: Whether the person may log in here; None if that was not found out.
+        is_administrator: Whether the source gives the right to administer; likewise.
+    """
+
+    is_member: bool | None
+    is_administrator: bool | None
+
+
 def check_identity_part(value: str, field: str) -> str:
     """Returns a valid source or subject: 1 to 255 visible characters of ASCII.
 

@@ -1,6 +1,9 @@
-"""Interfaces of the use cases to clock, randomness and password hashes."""
+"""Interfaces of the use cases to clock, randomness, password hashes and a directory."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+from drink_frontend.domain.identities import Person, Presence
 
 
 class Clock(Protocol):
@@ -51,4 +54,37 @@ class PasswordHasher(Protocol):
 
         Raises:
             RateLimitedError: too many hashes are waiting.
+        """
+
+
+class Directory(Protocol):
+    """A directory of people with passwords, such as LDAP, asked without blocking the event loop.
+
+    Attributes:
+        source: The source of its identities.
+        creates_accounts: Whether who logs in for the first time gets an account.
+    """
+
+    source: str
+    creates_accounts: bool
+
+    async def log_in(self, name: str, password: str, lane: tuple[str, str]) -> Person | None:
+        """Whom it knows by a name and password; None if they are wrong.
+
+        Args:
+            name: The name, as `check_account` takes it.
+            password: The password that was given.
+            lane: Group of this call: waiting groups are served in turn.
+
+        Raises:
+            NotMemberError: they are right, but the person may not log in here.
+            DirectoryUnavailableError: the directory did not say.
+            RateLimitedError: too many wait already.
+        """
+
+    async def present(self, subjects: Sequence[str]) -> Mapping[str, Presence]:
+        """Which persons it still knows, by their ids.
+
+        Raises:
+            DirectoryUnavailableError: the directory did not say it of all.
         """

@@ -22,3 +22,18 @@ class TooManyIdentitiesError(DrinkError):
 
     reason = "TOO_MANY_IDENTITIES"
     code = "FAILED_PRECONDITION"
+
+
+class NotMemberError(DrinkError):
+    """Somebody has logged in at a source who is not in the group of those who may."""
+
+    reason = "NOT_A_MEMBER"
+    code = "PERMISSION_DENIED"
+
+
+class DirectoryUnavailableError(DrinkError):
+    """The directory cannot say whether the password is right: it is away, slow or set up wrong."""
+
+    reason = "DIRECTORY_UNAVAILABLE"
+    code = "UNAVAILABLE"
+    retry_after_s = 10

@@ -34,7 +34,11 @@ from drink_frontend.domain.errors import (
     StockInvalidError,
     TooManyWaitingError,
 )
-from drink_frontend.domain.sign_in_errors import IdentityNotLinkedError
+from drink_frontend.domain.sign_in_errors import (
+    DirectoryUnavailableError,
+    IdentityNotLinkedError,
+    NotMemberError,
+)
 
 
 class ReplyCode(Enum):
@@ -136,6 +140,7 @@ class ReplyCode(Enum):
     # Faults of the service or its database.
     FAULT = "ERR 103 Unknown Failure."
     NOT_READY = "ERR 350 Account server subsystem is not ready."
+    DIRECTORY_AWAY = "ERR 350 Account server subsystem is not ready."
     STOCK_UNREADABLE = "ERR 350 Account server subsystem is not ready."
     TRANSFER_FAILED = "ERR 103 Unknown Failure."
     USER_NOT_CREATED = "ERR 352 Unable to create user."
@@ -162,6 +167,7 @@ ERRORS: Mapping[type[DrinkError], ReplyCode] = {
     AlreadyExistsError: ReplyCode.USER_EXISTS,
     BoardUnreachableError: ReplyCode.UNREACHABLE,
     CredentialsInvalidError: ReplyCode.WRONG_PASSWORD,
+    DirectoryUnavailableError: ReplyCode.DIRECTORY_AWAY,
     IdentityNotLinkedError: ReplyCode.DENIED,
     InsufficientCreditsError: ReplyCode.POOR,
     LastAdministratorError: ReplyCode.LAST_ADMINISTRATOR,
@@ -169,6 +175,7 @@ ERRORS: Mapping[type[DrinkError], ReplyCode] = {
     MachineDisabledError: ReplyCode.SLOT_DISABLED,
     MachineNotFoundError: ReplyCode.NO_MACHINE,
     MachineOfflineError: ReplyCode.UNREACHABLE,
+    NotMemberError: ReplyCode.DENIED,
     NotOwnerError: ReplyCode.DENIED,
     RateLimitedError: ReplyCode.THROTTLED,
     ShuttingDownError: ReplyCode.NOT_READY,

@@ -25,7 +25,6 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ledger import CREDITS_MAX, AccountKind
 from drink_frontend.domain.limits import (
-    PASSWORD_MAX,
     check_account,
     check_chip,
     check_display_name,
@@ -33,7 +32,7 @@ from drink_frontend.domain.limits import (
     check_password,
     check_range,
 )
-from drink_frontend.domain.ports import Clock, PasswordHasher, Randomness
+from drink_frontend.domain.ports import Clock, Directory, PasswordHasher, Randomness
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.statements import SEQUENCE_MAX
 from drink_frontend.storage.transaction import Transaction
@@ -41,6 +40,7 @@ from drink_frontend.usecases.cards import CardLogin, Cards, chip_digests
 from drink_frontend.usecases.identities import Identities, keep_decided
 from drink_frontend.usecases.kiosks import Kiosks
 from drink_frontend.usecases.logins import Logins
+from drink_frontend.usecases.password_check import PasswordCheck
 from drink_frontend.usecases.preferences import AccountPreferences
 from drink_frontend.usecases.settings import AccountSettings
 from drink_frontend.usecases.tokens import Tokens, digest
@@ -61,6 +61,7 @@ class Accounts:
         randomness: Ids and tokens.
         settings: Limits.
         card_key: The key for the numbers of cards; None if there is none.
+        directory: A directory that knows passwords too; None if there is none.
         sleep: Waits for that many seconds of the clock.
 
     Attributes:
@@ -80,6 +81,7 @@ class Accounts:
         settings: AccountSettings,
         *,
         card_key: CardKey | None = None,
+        directory: Directory | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._storage = storage
@@ -89,6 +91,7 @@ class Accounts:
         self._card_key = card_key
         self.cards = Cards(storage, clock, card_key)
         self.identities = Identities(storage, clock, randomness, card_key)
+        self._passwords = PasswordCheck(storage, hasher, self.identities, directory)
         self.preferences = AccountPreferences(storage, clock)
         self.tokens = Tokens(storage, clock, randomness, settings.token_ttl_s)
         self._logins = Logins(clock, settings.logins, sleep)
@@ -97,9 +100,7 @@ class Accounts:
         )
 
     async def login_password(self, name: str, password: str, origin: str) -> Account:
-        """The account that a name and password belong to.
-
-        Takes as long for an account that does not exist as for a wrong password.
+        """The account that a name and password belong to, here or at the directory.
 
         Args:
             name: The account.
@@ -109,18 +110,22 @@ class Accounts:
         Raises:
             CredentialsInvalidError: they do not match.
             RateLimitedError: too many attempts failed.
+            DrinkError: `PasswordCheck.verify` raised it.
         """
+        return await self._log_in_password(self._passwords.verify, name, password, origin)
 
-        async def verify() -> Account | None:
-            account = await self._storage.read(lambda tx: tx.accounts.find(name))
-            password_hash = account.password_hash if account else None
-            lane = self._logins.lane(origin, whose)
-            fits = await self._hasher.verify(password_hash, password[: PASSWORD_MAX + 1], lane)
-            return account if fits else None
-
+    async def _log_in_password(
+        self,
+        verify: Callable[[str, str, tuple[str, str]], Awaitable[Account | None]],
+        name: str,
+        password: str,
+        origin: str,
+    ) -> Account:
         # One key for all spellings of the name.
         whose = name.casefold()
-        return await self._log_in(origin, whose, verify)
+        return await self._log_in(
+            origin, whose, lambda: verify(name, password, self._logins.lane(origin, whose))
+        )
 
     async def login_ibutton(self, ibutton: str, origin: str) -> CardLogin:
         """The login by an iButton, or by a card with a number as long.
@@ -178,11 +183,12 @@ class Accounts:
         """Changes the caller's password, which ends every token of the account.
 
         Raises:
-            CredentialsInvalidError: the old password is wrong; attempts are limited as at a login.
+            CredentialsInvalidError: the old password is wrong, or the account has none of its own;
+                attempts are limited as at a login.
             FieldInvalidError: the new password is not valid.
         """
         check_password(new, "new_password")
-        await self.login_password(caller.name, old, origin)
+        await self._log_in_password(self._passwords.verify_own, caller.name, old, origin)
         return await self.change(caller.id, caller.id, password=new)
 
     async def get(self, caller: Account, name: str) -> Account:

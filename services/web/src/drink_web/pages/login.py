@@ -14,6 +14,14 @@ from drink_web.visit import Visit
 NAME_MAX, PASSWORD_MAX = 32, 128
 """Characters of the longest account name and password."""
 
+REFUSALS = {
+    "ACCOUNT_CLOSED": 403,
+    "DIRECTORY_UNAVAILABLE": 503,
+    "IDENTITY_NOT_LINKED": 403,
+    "NOT_A_MEMBER": 403,
+}
+"""Reasons that the page tells in their own words, each with its HTTP status."""
+
 
 async def show(visit: Visit) -> Response:
     """GET /login."""
@@ -44,6 +52,8 @@ async def log_in(visit: Visit) -> Response:
         if error.status == "RESOURCE_EXHAUSTED":
             wait_s = max(error.retry_s, 1)
             return _again(visit, user, goal, visit.texts("login_wait", n=wait_s), 429)
+        if error.reason in REFUSALS:
+            return _again(visit, user, goal, visit.refusal(error), REFUSALS[error.reason])
         if error.is_away:
             return _again(visit, user, goal, visit.texts("away"), 503)
         if error.status in ("UNAUTHENTICATED", "INVALID_ARGUMENT", "NOT_FOUND"):
