@@ -106,7 +106,8 @@ class Alarm(_message.Message):
     that the frontend raises and closes itself: `MACHINE_OFFLINE`,
     `BOARD_DOWN`, `SLOT_LOW`, `SLOT_EMPTY`, `SLOT_DISABLED`, `TOO_WARM`,
     `TOO_COLD`, `AGENT_DISK`, `CERTIFICATE_EXPIRES`, `BOOKS_UNSOUND`,
-    `BACKUP_OLD`; or one of a newer frontend.
+    `BACKUP_OLD`, `DIRECTORY_AWAY`, `DIRECTORY_SHRUNK`; or one of a newer
+    frontend.
     """
     subject: _builtins.str
     """To which drop, machine, slot, kiosk or frontend it happened:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +43,7 @@ from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.events import Events
 from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.journals import Journals
+from drink_frontend.usecases.leavers import Leavers
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.monitoring import Monitor
@@ -137,6 +138,7 @@ class Frontend:
             settings=settings.drops,
         )
         self._permits = Permits(storage, clock)
+        self._leavers = _leavers(settings, storage, clock, me, directory)
         dispatch = Dispatch(storage, clock, self._journals, self._alarms)
         self._links = LinkServer(open_links, self._agents(clock), dispatch, clock, settings.links)
         self._stop = asyncio.Event()
@@ -252,6 +254,7 @@ class Frontend:
                 ("journals", self._journals.run()),
                 ("alarms", self._alarms.run()),
                 ("monitor", self._monitor.run()),
+                *(("leavers", each.run()) for each in self._leavers),
                 ("events", self._events.run()),
                 ("statistics", self._counting.run()),
                 ("temperatures", self._temperatures.run()),
@@ -331,6 +334,21 @@ def _monitor(
         certificates=list(dict.fromkeys(path for path in served if path is not None)),
         check_books=partial(verify_beside, settings.storage, settings.monitor.books_limit_s),
     )
+
+
+def _leavers(
+    settings: Settings,
+    storage: Database,
+    clock: Clock,
+    me: FrontendInstance,
+    directory: Directory | None,
+) -> Sequence[Leavers]:
+    """What looks for leavers, if there is a directory that can be asked."""
+    if directory is None or not settings.ldap.looks_for_leavers:
+        return ()
+    interval_s = settings.ldap.check_hours * 3_600
+    share_max = settings.ldap.check_share_max
+    return (Leavers(storage, directory, clock, me, interval_s=interval_s, share_max=share_max),)
 
 
 def _check_ends(ended: Iterable["asyncio.Task[Any]"]) -> None:

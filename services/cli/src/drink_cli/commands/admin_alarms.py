@@ -60,6 +60,8 @@ NEXT = {
     "CERTIFICATE_EXPIRES": "renew the file",
     "BOOKS_UNSOUND": "run `drink-frontend admin verify`, and keep a backup",
     "BACKUP_OLD": "make a backup, and find out why the scheduled one did not run",
+    "DIRECTORY_AWAY": "see whether the directory runs, and what the frontend's log says of it",
+    "DIRECTORY_SHRUNK": "see who is missing there; if they left, raise `ldap.check_share_max`",
 }
 """What to do about each kind."""
 

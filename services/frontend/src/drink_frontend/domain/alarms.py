@@ -55,6 +55,11 @@ class AlarmKind(StrEnum):
     """The check of the books has found that they disagree."""
     BACKUP_OLD = "BACKUP_OLD"
     """No backup was made for longer than the setting allows."""
+    DIRECTORY_AWAY = "DIRECTORY_AWAY"
+    """The directory could not be asked who is still there."""
+    DIRECTORY_SHRUNK = "DIRECTORY_SHRUNK"
+    """The directory knows far fewer of the linked persons than before, so that nobody's account was
+    closed."""
 
 
 class Severity(StrEnum):
@@ -91,6 +96,8 @@ SEVERITIES: Mapping[AlarmKind, Severity] = {
     AlarmKind.CERTIFICATE_EXPIRES: Severity.WARNING,
     AlarmKind.BOOKS_UNSOUND: Severity.CRITICAL,
     AlarmKind.BACKUP_OLD: Severity.WARNING,
+    AlarmKind.DIRECTORY_AWAY: Severity.WARNING,
+    AlarmKind.DIRECTORY_SHRUNK: Severity.WARNING,
 }
 """The severity of each kind."""
 

@@ -44,7 +44,7 @@ class LdapSettings(BaseModel):
 
     service_dn: str | None = None
     """The DN of an account that may search people and groups; unset: logins search as the person
-    who logs in if `bind_dn` is set, and anonymously otherwise."""
+    who logs in if `bind_dn` is set, and anonymously otherwise, and leavers are not looked for."""
 
     service_password_file: Path | None = None
     """File whose first line is the password of `service_dn`; read at each use."""
@@ -129,6 +129,19 @@ class LdapSettings(BaseModel):
 
     pause_s: float = Field(default=10, gt=0, le=600)
     """Seconds until one login tries the directory again; default 10."""
+
+    check_hours: float = Field(default=24, ge=0, le=8_760)
+    """Hours between two looks who of the linked persons is still at the directory and in
+    `member_group`; default 24, 0 for never. Who is not is closed. It needs `service_dn`."""
+
+    check_share_max: float = Field(default=0.2, ge=0, le=1)
+    """Largest share of the linked accounts that one look closes; default 0.2, and one account in
+    any case. If more are missing, or all, nobody is closed and DIRECTORY_SHRUNK is raised."""
+
+    @property
+    def looks_for_leavers(self) -> bool:
+        """Whether it is looked who has left."""
+        return self.url is not None and self.service_dn is not None and self.check_hours > 0
 
     @property
     def source(self) -> str:
