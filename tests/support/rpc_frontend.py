@@ -33,11 +33,15 @@ from drink_frontend.links.settings import LinkSettings
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.storage.transaction import Transaction
+from drink_frontend.system.clock import SystemClock
+from drink_frontend.system.oidc_settings import OidcSettings
+from drink_frontend.system.providers import Providers
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
-from drink_frontend.usecases.settings import DropSettings
+from drink_frontend.usecases.provider_logins import ProviderLogins
+from drink_frontend.usecases.settings import DropSettings, LoginSettings
 from drink_frontend.usecases.tokens import digest
 from tests.fakes.randomness import CountingRandomness
 from tests.support.bench import JOURNAL, Bench, BenchDatabase
@@ -144,8 +148,12 @@ class Frontend:
     by `bench.take` and reports it by `bench.report`, or connects an agent.
     """
 
-    def __init__(self, settings: RpcSettings, bench: Bench) -> None:
+    def __init__(
+        self, settings: RpcSettings, bench: Bench, oidc: OidcSettings | None = None
+    ) -> None:
         self.bench = bench
+        # Providers tell the time of this computer.
+        self.providers = Providers(oidc or OidcSettings(), SystemClock())
         self.storage = bench.storage
         self.drops = FollowedDrops(bench)
         self.machines = FollowedMachines(bench)
@@ -159,6 +167,13 @@ class Frontend:
             settings,
             drops=self.drops,
             accounts=bench.accounts,
+            provider_logins=ProviderLogins(
+                bench.storage,
+                self.providers,
+                bench.accounts.identities,
+                SystemClock(),
+                LoginSettings(),
+            ),
             transfers=bench.transfers,
             alarms=bench.review,
             events=bench.events,
@@ -273,11 +288,18 @@ class Frontend:
 
 
 @asynccontextmanager
-async def running_frontend(**settings: Any) -> AsyncIterator[Frontend]:
-    """A frontend that serves; the settings are those of RpcSettings, the port a free one."""
+async def running_frontend(
+    *,
+    oidc: Any = None,
+    **settings: Any,
+) -> AsyncIterator[Frontend]:
+    """A frontend that serves.
+
+    The settings are those of RpcSettings, the port a free one, and OidcSettings if any.
+    """
     with tempfile.TemporaryDirectory(prefix="drink-rpc-") as folder:
         async with BenchDatabase(Path(folder)).open() as bench:
-            frontend = Frontend(RpcSettings(**{"port": 0, **settings}), bench)
+            frontend = Frontend(RpcSettings(**{"port": 0, **settings}), bench, oidc)
             await frontend.furnish()
             frontend.port = await frontend.server.start()
             permits = asyncio.create_task(bench.permits.run())
@@ -288,6 +310,7 @@ async def running_frontend(**settings: Any) -> AsyncIterator[Frontend]:
                 permits.cancel()
                 await frontend.server.stop(0)
                 await asyncio.gather(permits, return_exceptions=True)
+                await frontend.providers.close()
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,8 @@ HIDDEN: Mapping[str, frozenset[str]] = {
 
 WITHOUT_EVENTS = frozenset(
     # Credentials and preferences are shown to their owners only, by methods of their own.
-    {"cards", "identities", "kiosk_tokens", "preferences", "scoped_tokens", "tokens"}
+    {"cards", "identities", "kiosk_tokens", "preferences", "provider_logins"}
+    | {"scoped_tokens", "tokens"}
     # An item shows the facts of its picture, and its event comes with them.
     | {"item_pictures", "picture_parts"}
     # Sums follow the events.

@@ -185,9 +185,17 @@ def settings(folder: Path, address: str, **sections: Any) -> Settings:
 
 
 @asynccontextmanager
-async def running_house(folder: Path, **sections: Any) -> AsyncIterator[House]:
-    """A page over a frontend of its own; the machines are known."""
-    async with running_frontend() as frontend:
+async def running_house(
+    folder: Path, providers: Any = None, **sections: Any
+) -> AsyncIterator[House]:
+    """A page over a frontend of its own; the machines are known.
+
+    Args:
+        folder: For its keys.
+        providers: The frontend's OidcSettings.
+        sections: The page's settings.
+    """
+    async with running_frontend(oidc=providers) as frontend:
         site = make_site(settings(folder, frontend.target, **sections))
         watching = asyncio.create_task(site.house.run())
         try:

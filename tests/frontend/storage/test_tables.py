@@ -17,6 +17,7 @@ from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.domain.pictures import Picture
 from drink_frontend.domain.preferences import Preferences
+from drink_frontend.domain.provider_logins import ProviderLogin
 from drink_frontend.domain.statistics import NAMES
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.domain.upkeep import Done, Task
@@ -57,6 +58,7 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.preferences.keep(ALICE, Preferences())
     tx.identities.add(Identity("s", "uuid", ALICE, "alice", 0))
     tx.upkeep.keep(Done(Task.BACKUP, 1))
+    tx.provider_logins.add(ProviderLogin("a", "i", "s", None, None, 1), 0)
     kiosk = tx.kiosks.add(Kiosk("d", None, 0, 1), "code")
     tx.kiosks.pair(kiosk.sequence, "kiosk token", 0)
     tx.kiosks.add(Kiosk("d", None, 0, 1), "kiosk code")
@@ -226,14 +228,11 @@ KIOSK_TOKEN: dict[str, Any] = {
     "made_by": "CARD",
     "created_ms": 0,
 }
-IDENTITY = {
-    "source": "s",
-    "subject": "new",
-    "account": BOB,
-    "created_ms": 0,
-    "admin": 0,
-    "cards": "",
-}
+
+PROVIDER_LOGIN = {"assertion": "a", "issuer": "i", "subject": "s", "expires_ms": 1}
+IDENTITY = {"source": "s", "subject": "new", "account": BOB, "created_ms": 0}
+IDENTITY |= {"admin": 0, "cards": ""}
+
 PREFERENCES = {"account": BOB, "favourites": "", "ranked": 0, "language": ""}
 UPKEEP = {"task": "BACKUP", "done_ms": 1, "problems": 0, "facts": "{}"}
 PICTURE = {
@@ -300,6 +299,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "upkeep_task": insert("upkeep", **UPKEEP | {"task": "SWEEP"}),
     "upkeep_problems": insert("upkeep", **UPKEEP | {"task": "BOOKS", "problems": -1}),
     "upkeep_facts": insert("upkeep", **UPKEEP | {"task": "BOOKS", "facts": "x" * 65_537}),
+    "provider_logins_key": insert("provider_logins", **PROVIDER_LOGIN),
     "preferences_key": insert("preferences", **PREFERENCES | {"account": ALICE}),
     "preferences_account_exists": insert("preferences", **PREFERENCES | {"account": NOBODY}),
     "preferences_ranked": insert("preferences", **PREFERENCES | {"ranked": 2}),

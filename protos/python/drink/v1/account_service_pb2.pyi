@@ -307,6 +307,44 @@ class PasswordCredentials(_message.Message):
 Global___PasswordCredentials: _TypeAlias = PasswordCredentials  # noqa: Y015
 
 @_typing.final
+class OidcCredentials(_message.Message):
+    """What an OpenID provider has given to a client."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    ID_TOKEN_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
+    ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """Required. SignInProvider.name."""
+    id_token: _builtins.str
+    """Required. The ID token, of one of the clients of SignInProvider."""
+    nonce: _builtins.str
+    """The `nonce` that was sent to the provider; empty if none was sent. The
+    client has kept it itself, and does not take it from the token.
+    """
+    access_token: _builtins.str
+    """The access token that came with it, for providers whose ID tokens do not
+    say who is who.
+    """
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        id_token: _builtins.str = ...,
+        nonce: _builtins.str = ...,
+        access_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "id_token", b"id_token", "nonce", b"nonce", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OidcCredentials: _TypeAlias = OidcCredentials  # noqa: Y015
+
+@_typing.final
 class LoginRequest(_message.Message):
     """Credentials of one kind."""
 
@@ -316,6 +354,8 @@ class LoginRequest(_message.Message):
     IBUTTON_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
     BARCODE_FIELD_NUMBER: _builtins.int
+    OIDC_FIELD_NUMBER: _builtins.int
+    ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     ibutton: _builtins.str
@@ -329,6 +369,10 @@ class LoginRequest(_message.Message):
     """A barcode, as in AddCardRequest. Anybody can copy one: it is refused with
     KIOSK_REQUIRED.
     """
+    access_token: _builtins.str
+    """An access token of an OpenID provider whose access tokens are taken. The
+    bearer token for it is good for minutes.
+    """
     scope: Global___TokenScope.ValueType
     """What the token may be used for; all if unset."""
     display_name: _builtins.str
@@ -337,6 +381,10 @@ class LoginRequest(_message.Message):
     def password(self) -> Global___PasswordCredentials:
         """A name and password."""
 
+    @_builtins.property
+    def oidc(self) -> Global___OidcCredentials:
+        """An ID token of an OpenID provider. It logs in once."""
+
     def __init__(
         self,
         *,
@@ -344,14 +392,16 @@ class LoginRequest(_message.Message):
         ibutton: _builtins.str = ...,
         card: _builtins.str = ...,
         barcode: _builtins.str = ...,
+        oidc: Global___OidcCredentials | None = ...,
+        access_token: _builtins.str = ...,
         scope: Global___TokenScope.ValueType = ...,
         display_name: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "card", b"card", "credentials", b"credentials", "ibutton", b"ibutton", "password", b"password"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "barcode", b"barcode", "card", b"card", "credentials", b"credentials", "ibutton", b"ibutton", "oidc", b"oidc", "password", b"password"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "card", b"card", "credentials", b"credentials", "display_name", b"display_name", "ibutton", b"ibutton", "password", b"password", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "barcode", b"barcode", "card", b"card", "credentials", b"credentials", "display_name", b"display_name", "ibutton", b"ibutton", "oidc", b"oidc", "password", b"password", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_credentials: _TypeAlias = _typing.Literal["password", "ibutton", "card", "barcode"]  # noqa: Y015
+    _WhichOneofReturnType_credentials: _TypeAlias = _typing.Literal["password", "ibutton", "card", "barcode", "oidc", "access_token"]  # noqa: Y015
     _WhichOneofArgType_credentials: _TypeAlias = _typing.Literal["credentials", b"credentials"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_credentials) -> _WhichOneofReturnType_credentials | None: ...
 
@@ -390,6 +440,167 @@ class LoginResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LoginResponse: _TypeAlias = LoginResponse  # noqa: Y015
+
+@_typing.final
+class ListSignInProvidersRequest(_message.Message):
+    """Asks for the OpenID providers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSignInProvidersRequest: _TypeAlias = ListSignInProvidersRequest  # noqa: Y015
+
+@_typing.final
+class ListSignInProvidersResponse(_message.Message):
+    """All OpenID providers: 8 at most."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignInProvider]:
+        """In the order in which people are to see them."""
+
+    def __init__(
+        self,
+        *,
+        providers: _abc.Iterable[Global___SignInProvider] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["providers", b"providers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSignInProvidersResponse: _TypeAlias = ListSignInProvidersResponse  # noqa: Y015
+
+@_typing.final
+class SignInProvider(_message.Message):
+    """An OpenID provider, as its clients use it. The endpoints are empty as long as
+    the provider has not answered.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    DEVICE_CLIENT_ID_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    AUTHORIZATION_ENDPOINT_FIELD_NUMBER: _builtins.int
+    TOKEN_ENDPOINT_FIELD_NUMBER: _builtins.int
+    END_SESSION_ENDPOINT_FIELD_NUMBER: _builtins.int
+    DEVICE_AUTHORIZATION_ENDPOINT_FIELD_NUMBER: _builtins.int
+    NAMES_ISSUER_FIELD_NUMBER: _builtins.int
+    TAKES_ACCESS_TOKENS_FIELD_NUMBER: _builtins.int
+    REACHABLE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Names it in OidcCredentials: 1 to 32 characters of [a-z0-9-]."""
+    display_name: _builtins.str
+    """What people call it."""
+    issuer: _builtins.str
+    """Its issuer."""
+    client_id: _builtins.str
+    """The client with which people sign in in a browser; empty: they cannot."""
+    device_client_id: _builtins.str
+    """The public client with which people sign in on another device (RFC 8628);
+    empty: they cannot.
+    """
+    scopes: _builtins.str
+    """The scopes to ask for, with a blank between two."""
+    authorization_endpoint: _builtins.str
+    """Where browsers begin."""
+    token_endpoint: _builtins.str
+    """Where codes become tokens."""
+    end_session_endpoint: _builtins.str
+    """Where browsers sign out."""
+    device_authorization_endpoint: _builtins.str
+    """Where other devices begin."""
+    names_issuer: _builtins.bool
+    """Whether it names its issuer in its answers to browsers (RFC 9207); an
+    answer without is refused then.
+    """
+    takes_access_tokens: _builtins.bool
+    """Whether Login takes its access tokens."""
+    reachable: _builtins.bool
+    """Whether it has answered when it was last asked."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        issuer: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        device_client_id: _builtins.str = ...,
+        scopes: _builtins.str = ...,
+        authorization_endpoint: _builtins.str = ...,
+        token_endpoint: _builtins.str = ...,
+        end_session_endpoint: _builtins.str = ...,
+        device_authorization_endpoint: _builtins.str = ...,
+        names_issuer: _builtins.bool = ...,
+        takes_access_tokens: _builtins.bool = ...,
+        reachable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization_endpoint", b"authorization_endpoint", "client_id", b"client_id", "device_authorization_endpoint", b"device_authorization_endpoint", "device_client_id", b"device_client_id", "display_name", b"display_name", "end_session_endpoint", b"end_session_endpoint", "issuer", b"issuer", "name", b"name", "names_issuer", b"names_issuer", "reachable", b"reachable", "scopes", b"scopes", "takes_access_tokens", b"takes_access_tokens", "token_endpoint", b"token_endpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignInProvider: _TypeAlias = SignInProvider  # noqa: Y015
+
+@_typing.final
+class EndProviderSessionsRequest(_message.Message):
+    """Brings a logout token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOGOUT_TOKEN_FIELD_NUMBER: _builtins.int
+    logout_token: _builtins.str
+    """Required. As OpenID Connect Back-Channel Logout 1.0 describes it."""
+    def __init__(
+        self,
+        *,
+        logout_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["logout_token", b"logout_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndProviderSessionsRequest: _TypeAlias = EndProviderSessionsRequest  # noqa: Y015
+
+@_typing.final
+class EndProviderSessionsResponse(_message.Message):
+    """The bearer tokens of the logins are refused from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many have ended."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndProviderSessionsResponse: _TypeAlias = EndProviderSessionsResponse  # noqa: Y015
 
 @_typing.final
 class GetAccountRequest(_message.Message):

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class AccountServiceStub:
-    """Accounts and their credits. All but Login need a bearer token, sent as
-    metadata `authorization: Bearer <token>`.
+    """Accounts and their credits. All but Login, ListSignInProviders and
+    EndProviderSessions need a bearer token, sent as metadata
+    `authorization: Bearer <token>`.
     """
 
     def __init__(self, channel):
@@ -40,6 +41,16 @@ class AccountServiceStub:
                 '/drink.v1.AccountService/Login',
                 request_serializer=drink_dot_v1_dot_account__service__pb2.LoginRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_account__service__pb2.LoginResponse.FromString,
+                _registered_method=True)
+        self.ListSignInProviders = channel.unary_unary(
+                '/drink.v1.AccountService/ListSignInProviders',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.ListSignInProvidersRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.ListSignInProvidersResponse.FromString,
+                _registered_method=True)
+        self.EndProviderSessions = channel.unary_unary(
+                '/drink.v1.AccountService/EndProviderSessions',
+                request_serializer=drink_dot_v1_dot_account__service__pb2.EndProviderSessionsRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_account__service__pb2.EndProviderSessionsResponse.FromString,
                 _registered_method=True)
         self.Logout = channel.unary_unary(
                 '/drink.v1.AccountService/Logout',
@@ -159,12 +170,28 @@ class AccountServiceStub:
 
 
 class AccountServiceServicer:
-    """Accounts and their credits. All but Login need a bearer token, sent as
-    metadata `authorization: Bearer <token>`.
+    """Accounts and their credits. All but Login, ListSignInProviders and
+    EndProviderSessions need a bearer token, sent as metadata
+    `authorization: Bearer <token>`.
     """
 
     def Login(self, request, context):
-        """Gives a bearer token for a password, an iButton or a card.
+        """Gives a bearer token for a password, an iButton or a card, or for a token
+        of an OpenID provider.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSignInProviders(self, request, context):
+        """The OpenID providers with which people sign in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndProviderSessions(self, request, context):
+        """Ends the logins that an OpenID provider's logout token names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -347,6 +374,16 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     request_deserializer=drink_dot_v1_dot_account__service__pb2.LoginRequest.FromString,
                     response_serializer=drink_dot_v1_dot_account__service__pb2.LoginResponse.SerializeToString,
             ),
+            'ListSignInProviders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSignInProviders,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.ListSignInProvidersRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.ListSignInProvidersResponse.SerializeToString,
+            ),
+            'EndProviderSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndProviderSessions,
+                    request_deserializer=drink_dot_v1_dot_account__service__pb2.EndProviderSessionsRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_account__service__pb2.EndProviderSessionsResponse.SerializeToString,
+            ),
             'Logout': grpc.unary_unary_rpc_method_handler(
                     servicer.Logout,
                     request_deserializer=drink_dot_v1_dot_account__service__pb2.LogoutRequest.FromString,
@@ -471,8 +508,9 @@ def add_AccountServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccountService:
-    """Accounts and their credits. All but Login need a bearer token, sent as
-    metadata `authorization: Bearer <token>`.
+    """Accounts and their credits. All but Login, ListSignInProviders and
+    EndProviderSessions need a bearer token, sent as metadata
+    `authorization: Bearer <token>`.
     """
 
     @staticmethod
@@ -492,6 +530,60 @@ class AccountService:
             '/drink.v1.AccountService/Login',
             drink_dot_v1_dot_account__service__pb2.LoginRequest.SerializeToString,
             drink_dot_v1_dot_account__service__pb2.LoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSignInProviders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/ListSignInProviders',
+            drink_dot_v1_dot_account__service__pb2.ListSignInProvidersRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.ListSignInProvidersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndProviderSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AccountService/EndProviderSessions',
+            drink_dot_v1_dot_account__service__pb2.EndProviderSessionsRequest.SerializeToString,
+            drink_dot_v1_dot_account__service__pb2.EndProviderSessionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,8 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccountServiceStub:
-    """Accounts and their credits. All but Login need a bearer token, sent as
-    metadata `authorization: Bearer <token>`.
+    """Accounts and their credits. All but Login, ListSignInProviders and
+    EndProviderSessions need a bearer token, sent as metadata
+    `authorization: Bearer <token>`.
     """
 
     @_typing.overload
@@ -36,7 +37,13 @@ class AccountServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
     Login: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.LoginRequest, _account_service_pb2.LoginResponse]
-    """Gives a bearer token for a password, an iButton or a card."""
+    """Gives a bearer token for a password, an iButton or a card, or for a token
+    of an OpenID provider.
+    """
+    ListSignInProviders: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListSignInProvidersRequest, _account_service_pb2.ListSignInProvidersResponse]
+    """The OpenID providers with which people sign in."""
+    EndProviderSessions: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.EndProviderSessionsRequest, _account_service_pb2.EndProviderSessionsResponse]
+    """Ends the logins that an OpenID provider's logout token names."""
     Logout: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.LogoutRequest, _account_service_pb2.LogoutResponse]
     """Ends the caller's login: its token is refused from now on."""
     ListTokens: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListTokensRequest, _account_service_pb2.ListTokensResponse]
@@ -102,13 +109,20 @@ class AccountServiceStub:
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
-    """Accounts and their credits. All but Login need a bearer token, sent as
-    metadata `authorization: Bearer <token>`.
+    """Accounts and their credits. All but Login, ListSignInProviders and
+    EndProviderSessions need a bearer token, sent as metadata
+    `authorization: Bearer <token>`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Login: _aio.UnaryUnaryMultiCallable[_account_service_pb2.LoginRequest, _account_service_pb2.LoginResponse]  # type: ignore[assignment]
-    """Gives a bearer token for a password, an iButton or a card."""
+    """Gives a bearer token for a password, an iButton or a card, or for a token
+    of an OpenID provider.
+    """
+    ListSignInProviders: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListSignInProvidersRequest, _account_service_pb2.ListSignInProvidersResponse]  # type: ignore[assignment]
+    """The OpenID providers with which people sign in."""
+    EndProviderSessions: _aio.UnaryUnaryMultiCallable[_account_service_pb2.EndProviderSessionsRequest, _account_service_pb2.EndProviderSessionsResponse]  # type: ignore[assignment]
+    """Ends the logins that an OpenID provider's logout token names."""
     Logout: _aio.UnaryUnaryMultiCallable[_account_service_pb2.LogoutRequest, _account_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends the caller's login: its token is refused from now on."""
     ListTokens: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListTokensRequest, _account_service_pb2.ListTokensResponse]  # type: ignore[assignment]
@@ -173,8 +187,9 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Changes the caller's preferences."""
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Accounts and their credits. All but Login need a bearer token, sent as
-    metadata `authorization: Bearer <token>`.
+    """Accounts and their credits. All but Login, ListSignInProviders and
+    EndProviderSessions need a bearer token, sent as metadata
+    `authorization: Bearer <token>`.
     """
 
     @_abc_1.abstractmethod
@@ -183,7 +198,25 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.LoginResponse, _abc.Awaitable[_account_service_pb2.LoginResponse]]:
-        """Gives a bearer token for a password, an iButton or a card."""
+        """Gives a bearer token for a password, an iButton or a card, or for a token
+        of an OpenID provider.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSignInProviders(
+        self,
+        request: _account_service_pb2.ListSignInProvidersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ListSignInProvidersResponse, _abc.Awaitable[_account_service_pb2.ListSignInProvidersResponse]]:
+        """The OpenID providers with which people sign in."""
+
+    @_abc_1.abstractmethod
+    def EndProviderSessions(
+        self,
+        request: _account_service_pb2.EndProviderSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.EndProviderSessionsResponse, _abc.Awaitable[_account_service_pb2.EndProviderSessionsResponse]]:
+        """Ends the logins that an OpenID provider's logout token names."""
 
     @_abc_1.abstractmethod
     def Logout(

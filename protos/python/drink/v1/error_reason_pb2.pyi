@@ -31,7 +31,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 10
     """UNAUTHENTICATED: no bearer token, or one that is unknown or has expired."""
     ERROR_REASON_CREDENTIALS_INVALID: _ErrorReason.ValueType  # 11
-    """UNAUTHENTICATED: account and password, or iButton, do not match."""
+    """UNAUTHENTICATED: account and password do not match, or the iButton, card or
+    token of an OpenID provider proves nothing.
+    """
     ERROR_REASON_ADMIN_REQUIRED: _ErrorReason.ValueType  # 12
     """PERMISSION_DENIED: the caller is not an administrator."""
     ERROR_REASON_NOT_OWNER: _ErrorReason.ValueType  # 13
@@ -205,13 +207,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     metadata `identities_max`.
     """
     ERROR_REASON_NOT_A_MEMBER: _ErrorReason.ValueType  # 123
-    """PERMISSION_DENIED: the password is right, but its owner is not in the group
-    of those who may log in.
+    """PERMISSION_DENIED: the password or token is right, but its owner is not in
+    the group of those who may log in.
     """
     ERROR_REASON_DIRECTORY_UNAVAILABLE: _ErrorReason.ValueType  # 124
     """UNAVAILABLE: the directory that knows the password cannot be asked; whether
     it is right is not known.
     """
+    ERROR_REASON_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 130
+    """UNAVAILABLE: the OpenID provider does not answer as it should, so that
+    nobody can tell whether the token is good.
+    """
+    ERROR_REASON_PROVIDER_NOT_FOUND: _ErrorReason.ValueType  # 131
+    """NOT_FOUND: there is no such OpenID provider, or it is not set up for this."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a fault of the service itself; metadata `incident`."""
 
@@ -231,7 +239,9 @@ ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 2
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 10
 """UNAUTHENTICATED: no bearer token, or one that is unknown or has expired."""
 ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 11
-"""UNAUTHENTICATED: account and password, or iButton, do not match."""
+"""UNAUTHENTICATED: account and password do not match, or the iButton, card or
+token of an OpenID provider proves nothing.
+"""
 ERROR_REASON_ADMIN_REQUIRED: ErrorReason.ValueType  # 12
 """PERMISSION_DENIED: the caller is not an administrator."""
 ERROR_REASON_NOT_OWNER: ErrorReason.ValueType  # 13
@@ -405,13 +415,19 @@ ERROR_REASON_TOO_MANY_IDENTITIES: ErrorReason.ValueType  # 122
 metadata `identities_max`.
 """
 ERROR_REASON_NOT_A_MEMBER: ErrorReason.ValueType  # 123
-"""PERMISSION_DENIED: the password is right, but its owner is not in the group
-of those who may log in.
+"""PERMISSION_DENIED: the password or token is right, but its owner is not in
+the group of those who may log in.
 """
 ERROR_REASON_DIRECTORY_UNAVAILABLE: ErrorReason.ValueType  # 124
 """UNAVAILABLE: the directory that knows the password cannot be asked; whether
 it is right is not known.
 """
+ERROR_REASON_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 130
+"""UNAVAILABLE: the OpenID provider does not answer as it should, so that
+nobody can tell whether the token is good.
+"""
+ERROR_REASON_PROVIDER_NOT_FOUND: ErrorReason.ValueType  # 131
+"""NOT_FOUND: there is no such OpenID provider, or it is not set up for this."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a fault of the service itself; metadata `incident`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

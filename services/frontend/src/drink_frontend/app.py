@@ -30,6 +30,7 @@ from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.descriptors import raise_file_limit, share_out
 from drink_frontend.system.directory.ldap import LdapDirectory
 from drink_frontend.system.passwords import Argon2Hasher
+from drink_frontend.system.providers import Providers
 from drink_frontend.system.randomness import SystemRandomness
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
@@ -49,6 +50,7 @@ from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.monitoring import Monitor
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.presence import Presence
+from drink_frontend.usecases.provider_logins import ProviderLogins
 from drink_frontend.usecases.statistics import Statistics
 from drink_frontend.usecases.temperatures import Temperatures
 from drink_frontend.usecases.transfers import Transfers
@@ -186,6 +188,7 @@ class Frontend:
             settings.rpc,
             drops=self._drops,
             accounts=accounts,
+            provider_logins=self._provider_logins(accounts, clock),
             transfers=transfers,
             alarms=self._review,
             events=self._events,
@@ -220,6 +223,11 @@ class Frontend:
         return rpc, SessionServer(
             settings.sessions, services, descriptors=self._descriptors.sessions
         )
+
+    def _provider_logins(self, accounts: Accounts, clock: Clock) -> ProviderLogins:
+        self._providers = Providers(self._settings.oidc, clock)
+        limits = self._settings.accounts.logins
+        return ProviderLogins(self._storage, self._providers, accounts.identities, clock, limits)
 
     def stop(self, restart: bool = False) -> None:
         """Ends `run` in order.
@@ -280,6 +288,7 @@ class Frontend:
             for task in works:
                 task.cancel()
             await asyncio.gather(*works, return_exceptions=True)
+            await self._providers.close()
             with contextlib.suppress(StorageUnavailableError):
                 await self._journals.keep()
                 await self._alarms.keep()

@@ -24,6 +24,7 @@ from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.settings import SessionSettings
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.system.directory.settings import LdapSettings
+from drink_frontend.system.oidc_settings import OidcSettings
 from drink_frontend.usecases.settings import (
     AccountSettings,
     AlarmSettings,
@@ -107,6 +108,8 @@ class Settings(BaseSettings):
     """Limits of accounts."""
     ldap: LdapSettings = Field(default_factory=LdapSettings)
     """Logins at an LDAP directory."""
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
+    """Signing in with OpenID providers; see docs/sign-in.md."""
     alarms: AlarmSettings = Field(default_factory=AlarmSettings)
     """Limits of the records that agents cause."""
     monitor: MonitorSettings = Field(default_factory=MonitorSettings)

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from drink_web.access import AccessTokens
 from drink_web.api import Api
 from drink_web.assets import Assets
 from drink_web.cookies import Cookies
@@ -39,11 +40,13 @@ from drink_web.pages import (
     machines,
     pictures,
     restock,
+    sign_in,
     slots,
     statistics,
     users,
 )
 from drink_web.pages.home import Home
+from drink_web.providers import Providers
 from drink_web.rest.routes import routes as rest_routes
 from drink_web.security import SecurityHeaders, is_same_origin
 from drink_web.settings import Settings
@@ -74,6 +77,8 @@ def make_site(settings: Settings) -> Site:
         api=api,
         house=House(api, settings.frontend, settings.pictures),
         cookies=Cookies(settings.cookies),
+        providers=(providers := Providers(api, settings.oidc)),
+        access=AccessTokens(api, providers, settings.rest),
         streams=Streams(settings.streams),
         assets=assets,
         templates=environment(assets),
@@ -87,6 +92,9 @@ def make_app(site: Site) -> ASGIApp:
         frontend = "reachable" if site.house.is_current else "away"
         return JSONResponse({"status": "serving", "frontend": frontend})
 
+    async def back_channel_logout(request: Request) -> Response:
+        return await sign_in.back_channel_logout(site, request)
+
     async def wrong(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         text = {404: "not_found", 413: "too_large"}.get(error.status_code, "bad_request")
@@ -97,6 +105,8 @@ def make_app(site: Site) -> ASGIApp:
         routes=[
             Route("/healthz", health),
             Route("/assets/{name:path}", site.assets.respond),
+            # Providers are of another origin, and bring no cookie.
+            Route("/oidc/back-channel-logout", back_channel_logout, methods=["POST"]),
             *rest_routes(site),
             *(
                 Route(path, _endpoint(site, handler, needs_login=needs_login), methods=[method])
@@ -133,6 +143,10 @@ def _open_routes() -> Sequence[tuple[str, str, Handler]]:
         ("GET", "/login", login.show),
         ("POST", "/login", login.log_in),
         ("POST", "/logout", login.log_out),
+        ("GET", "/signed-out", sign_in.show_signed_out),
+        ("GET", "/oidc/login/{provider}", sign_in.begin),
+        ("GET", "/oidc/callback/{provider}", sign_in.finish),
+        ("GET", "/oidc/logout", sign_in.leave),
     )
 
 

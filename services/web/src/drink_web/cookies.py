@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -27,8 +28,9 @@ SECURE_NAME = "__Host-drink"
 AGE_MAX_S = 30 * 86_400
 """Seconds until a browser forgets it; a token of the frontend is good for as long."""
 
-COOKIE_BYTES_MAX = 2_048
-"""Bytes of the longest cookie that is decrypted; ours have about 300."""
+COOKIE_BYTES_MAX = 3_800
+"""Bytes of the longest cookie, less than the 4,096 of browsers with its name and attributes; those
+of logins have about 300."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,30 @@ class Guest:
     order: tuple[str, str, str] | tuple[()] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Logins that a browser has begun at OpenID providers, the newest last.
+
+    Attributes:
+        begun: Each as `Attempt.packed` gives it.
+    """
+
+    begun: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """The provider at which a browser has signed in.
+
+    Attributes:
+        provider: Its name.
+        id_token: What it gave, for signing out there; empty if it is too long for a cookie.
+    """
+
+    provider: str
+    id_token: str = field(default="", repr=False)
+
+
 class Cookies:
     """Reads and writes the cookies.
 
@@ -144,7 +170,7 @@ class Cookies:
     def write_as(
         self, value: T, request: Request, response: Response, suffix: str, age_max_s: int
     ) -> None:
-        """Sets a cookie; see `read_as`."""
+        """Sets a cookie; see `read_as`. Browsers refuse those above 4,096 bytes."""
         text = self._keys.encrypt(json.dumps(asdict(value)).encode()).decode()
         response.set_cookie(
             _name(request) + suffix,

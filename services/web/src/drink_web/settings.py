@@ -10,6 +10,7 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -165,6 +166,43 @@ class DropSettings(_Section):
     """Seconds between the click and the motor in which a drop can be cancelled; default 3."""
 
 
+class OidcSettings(_Section):
+    """Signing in with OpenID providers, which the frontend's configuration lists."""
+
+    base_url: str = ""
+    """Where browsers find this page, such as `https://drink.example.org`; default none: providers
+    are not offered. With it the addresses begin that are registered at a provider:
+    `/oidc/callback/NAME` and `/oidc/back-channel-logout`."""
+
+    client_secret_files: dict[str, Path] = Field(default_factory=dict)
+    """File with the secret of this page's client at a provider, by the provider's name; default
+    none: the page is a public client there."""
+
+    ca_file: Path | None = None
+    """PEM file of the authority of the providers' certificates; default none: those that the
+    system trusts."""
+
+    answer_limit_s: float = Field(default=8, gt=0, le=60)
+    """Seconds that a provider may take to give a token for a code; default 8."""
+
+    answer_bytes_max: int = Field(default=131_072, ge=16_384, le=1_048_576)
+    """Bytes of the largest answer with tokens; default 131,072."""
+
+    refresh_s: float = Field(default=30, gt=0, le=3_600)
+    """Seconds until a change of the list of providers is seen; default 30."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _origin(cls, url: str) -> str:
+        parts = urlsplit(url)
+        plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
+        if url and (
+            not (parts.scheme == "https" or plain) or parts.path or parts.query or not parts.netloc
+        ):
+            raise ValueError("must be https://, a host, and no path")
+        return url
+
+
 class KioskSettings(_Section):
     """Kiosks: screens beside machines, at `/kiosk`."""
 
@@ -186,6 +224,13 @@ class RestSettings(_Section):
     drop_limit_s: float = Field(default=25, gt=0, le=300)
     """Seconds until a request for a drop is answered though its outcome is not known; default 25,
     because clients and proxies give up after 30 or 60. The drop goes on."""
+
+    access_keep_s: float = Field(default=120, gt=0, le=3_600)
+    """Seconds for which the frontend's token is used again that it gave for an access token of an
+    OpenID provider; default 120."""
+
+    access_kept_max: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Access tokens of which this is kept; default 10,000, some 5 MB."""
 
 
 class ListSettings(_Section):
@@ -250,6 +295,8 @@ class Settings(BaseSettings):
     """Pictures of items."""
     drops: DropSettings = Field(default_factory=DropSettings)
     """Purchases."""
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
+    """Signing in with OpenID providers, which the frontend's configuration lists."""
     kiosk: KioskSettings = Field(default_factory=KioskSettings)
     """Kiosks: screens beside machines, at `/kiosk`."""
     rest: RestSettings = Field(default_factory=RestSettings)
@@ -357,5 +404,7 @@ def _toml(value: object) -> str:
             return str(value)
         case tuple():
             return "[]"
+        case dict():
+            return "{}"
         case _:
             return f'"{value}"'

@@ -14,12 +14,14 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
 from drink_web import views
+from drink_web.access import AccessTokens
 from drink_web.api import Api, Metadata
 from drink_web.assets import Assets
 from drink_web.cookies import Cookies, Login
 from drink_web.errors import CallError, PageError
 from drink_web.forms import read_form, read_upload
 from drink_web.house import House
+from drink_web.providers import Providers
 from drink_web.settings import Settings
 from drink_web.streams import SILENT_HEARTBEATS, StreamResponse, Streams
 from drink_web.texts import TEXTS, Texts, preferred
@@ -47,6 +49,8 @@ class Site:
     api: Api
     house: House
     cookies: Cookies
+    providers: Providers
+    access: AccessTokens
     streams: Streams
     assets: Assets
     templates: Environment
@@ -213,6 +217,10 @@ class Visit:
     def redirect(self, path: str) -> Response:
         """A response that redirects the browser to a path (303)."""
         return self._with_login(RedirectResponse(path, 303))
+
+    def leave(self, url: str) -> Response:
+        """A response that redirects the browser to an OpenID provider (303)."""
+        return RedirectResponse(url, 303)
 
     def _with_login(self, response: Response) -> Response:
         if self._prefers_anew and self.login is not None:

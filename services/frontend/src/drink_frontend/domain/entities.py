@@ -23,6 +23,7 @@ class Proof(StrEnum):
     PASSWORD = "PASSWORD"  # noqa: S105
     IBUTTON = "IBUTTON"
     CARD = "CARD"
+    PROVIDER = "PROVIDER"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,10 @@ from drink_frontend.rpc.conversion import (
 )
 from drink_frontend.rpc.identity_conversion import identity_message
 from drink_frontend.rpc.preferences_conversion import parse_favourite, preferences_message
+from drink_frontend.rpc.provider_conversion import provider_message
 from drink_frontend.rpc.response_limits import PageLimits
 from drink_frontend.usecases.accounts import Accounts
+from drink_frontend.usecases.provider_logins import Entry, ProviderLogins
 from drink_frontend.usecases.transfers import Transfers
 
 
@@ -49,10 +51,18 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     Args:
         accounts: The use cases of accounts.
         transfers: The use cases of credits.
+        provider_logins: The use cases of logins with OpenID providers.
         pages: Limits pages of lists.
     """
 
-    def __init__(self, accounts: Accounts, transfers: Transfers, pages: PageLimits) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        transfers: Transfers,
+        provider_logins: ProviderLogins,
+        pages: PageLimits,
+    ) -> None:
+        self._provider_logins = provider_logins
         self._accounts = accounts
         self._transfers = transfers
         self._tokens = accounts.tokens
@@ -62,11 +72,24 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self._pages = pages
 
     async def Login(self, request: pb.LoginRequest, _context: Context) -> pb.LoginResponse:
-        """Returns a bearer token for a password, an iButton or a card."""
+        """Returns a bearer token for a password, iButton or card, or a token of a provider."""
         scope = parse_scope(request.scope)
         name = check_text(request.display_name, "display_name")
-        account, proof = await self._log_in(request, current_call().origin)
-        token, expires_ms = await self._tokens.issue(account, proof, scope=scope, name=name)
+        origin = current_call().origin
+        entry = await self._sign_in(request, origin)
+        if entry is None:
+            account, proof = await self._log_in(request, origin)
+            token, expires_ms = await self._tokens.issue(account, proof, scope=scope, name=name)
+        else:
+            account = entry.account
+            token, expires_ms = await self._tokens.issue(
+                account,
+                Proof.PROVIDER,
+                scope=scope,
+                name=name,
+                ttl_s=entry.ttl_s,
+                assertion=entry.assertion,
+            )
         return pb.LoginResponse(
             token=token, expire_time=timestamp(expires_ms), account=account_message(account)
         )
@@ -90,6 +113,38 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
                 raise KioskRequiredError("a barcode logs in only at a paired kiosk")
             case _:
                 raise FieldInvalidError("credentials", "must be a password, an iButton or a card")
+
+    async def _sign_in(self, request: pb.LoginRequest, peer: str) -> Entry | None:
+        """The login with a token of an OpenID provider; None for other credentials."""
+        match request.WhichOneof("credentials"):
+            case "oidc":
+                given = request.oidc
+                return await self._provider_logins.log_in(
+                    check_text(given.provider, "oidc.provider"),
+                    given.id_token,
+                    given.nonce,
+                    peer,
+                    access_token=given.access_token,
+                )
+            case "access_token":
+                return await self._provider_logins.log_in_access(request.access_token, peer)
+            case _:
+                return None
+
+    async def ListSignInProviders(
+        self, _request: pb.ListSignInProvidersRequest, _context: Context
+    ) -> pb.ListSignInProvidersResponse:
+        """The OpenID providers."""
+        found = await self._provider_logins.list()
+        return pb.ListSignInProvidersResponse(providers=map(provider_message, found))
+
+    async def EndProviderSessions(
+        self, request: pb.EndProviderSessionsRequest, _context: Context
+    ) -> pb.EndProviderSessionsResponse:
+        """Ends the logins that a logout token names."""
+        origin = current_call().origin
+        count = await self._provider_logins.end_sessions(request.logout_token, origin)
+        return pb.EndProviderSessionsResponse(count=count)
 
     async def Logout(self, _request: pb.LogoutRequest, _context: Context) -> pb.LogoutResponse:
         """Ends the login whose token the call brings."""

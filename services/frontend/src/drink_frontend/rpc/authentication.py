@@ -44,6 +44,8 @@ class Access(Enum):
 
 
 _ANYONE = {
+    "/drink.v1.AccountService/EndProviderSessions",
+    "/drink.v1.AccountService/ListSignInProviders",
     "/drink.v1.AccountService/Login",
     "/drink.v1.ItemService/GetItem",
     "/drink.v1.ItemService/GetItemPicture",

@@ -62,6 +62,7 @@ from drink_frontend.usecases.gateways import Gateways
 from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.permits import Permits
+from drink_frontend.usecases.provider_logins import ProviderLogins
 from drink_frontend.usecases.statistics import Statistics
 from drink_frontend.usecases.temperatures import Temperatures
 from drink_frontend.usecases.transfers import Transfers
@@ -140,6 +141,7 @@ class RpcServer:
         settings: Address and limits.
         drops: The use cases of drops.
         accounts: The use cases of accounts.
+        provider_logins: The use cases of logins with OpenID providers.
         transfers: The use cases of credits.
         alarms: The use cases of alarms.
         events: The log of events.
@@ -169,6 +171,7 @@ class RpcServer:
         *,
         drops: Drops,
         accounts: Accounts,
+        provider_logins: ProviderLogins,
         transfers: Transfers,
         alarms: AlarmReview,
         events: Events,
@@ -204,6 +207,7 @@ class RpcServer:
         self._use_cases = _UseCases(
             drops,
             accounts,
+            provider_logins,
             transfers,
             alarms,
             events,
@@ -253,7 +257,7 @@ class RpcServer:
         )
 
     def _add_services(self, server: grpc.aio.Server) -> None:
-        settings, use_cases = self._settings, self._use_cases
+        settings, use_cases, pages = self._settings, self._use_cases, self._pages
         drop_service_pb2_grpc.add_DropServiceServicer_to_server(
             DropService(
                 use_cases.drops,
@@ -271,7 +275,10 @@ class RpcServer:
             server,
         )
         account_service_pb2_grpc.add_AccountServiceServicer_to_server(
-            AccountService(use_cases.accounts, use_cases.transfers, self._pages), server
+            AccountService(
+                use_cases.accounts, use_cases.transfers, use_cases.provider_logins, pages
+            ),
+            server,
         )
         alarm_service_pb2_grpc.add_AlarmServiceServicer_to_server(
             AlarmService(use_cases.alarms, self._pages), server
@@ -428,6 +435,7 @@ class _UseCases:
 
     drops: Drops
     accounts: Accounts
+    provider_logins: ProviderLogins
     transfers: Transfers
     alarms: AlarmReview
     events: Events

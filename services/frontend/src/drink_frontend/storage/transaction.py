@@ -22,6 +22,7 @@ from drink_frontend.storage.kiosks import KioskTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.preferences import PreferenceTable
+from drink_frontend.storage.provider_logins import ProviderLoginTable
 from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.statements import Statement
 from drink_frontend.storage.statistics import StatisticsTable
@@ -48,6 +49,7 @@ class Transaction:
         cards: Cards with which people log in.
         tokens: Bearer tokens.
         identities: Identities of accounts at sources of logins.
+        provider_logins: Logins with OpenID providers.
         preferences: Preferences of accounts.
         ledger: Transfers.
         machines: Machines and slots.
@@ -81,6 +83,7 @@ class Transaction:
         "ledger",
         "machines",
         "preferences",
+        "provider_logins",
         "refunds",
         "statistics",
         "stock",
@@ -97,6 +100,7 @@ class Transaction:
         self.cards = CardTable(executor, self.touched)
         self.tokens = TokenTable(rows, self.touched, tokens_max)
         self.identities = IdentityTable(executor)
+        self.provider_logins = ProviderLoginTable(executor)
         self.preferences = PreferenceTable(executor)
         self.ledger = LedgerTable(rows, self.touched)
         self.machines = MachineTable(rows, self.touched)

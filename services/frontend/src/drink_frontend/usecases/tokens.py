@@ -57,6 +57,8 @@ class Tokens:
         *,
         scope: Scope = Scope.ALL,
         name: str = "",
+        ttl_s: int | None = None,
+        assertion: str = "",
     ) -> tuple[str, int]:
         """A new bearer token of the account, and its expiry in ms since the epoch.
 
@@ -65,11 +67,15 @@ class Tokens:
             proof: How it logged in; the token is revoked together with that credential.
             scope: What the token may be used for.
             name: What its owner calls it.
+            ttl_s: Seconds that it is valid, if that is less than for other tokens.
+            assertion: `ProviderLogin.assertion` of a login with an OpenID provider, which can end
+                it; empty for any other.
 
         Raises:
             FieldInvalidError: the name is invalid.
         """
         check_text(name, "display_name")
+        lasts_s = self._ttl_s if ttl_s is None else min(ttl_s, self._ttl_s)
         secret, now_ms = self._randomness.token(), self._clock.now_ms()
         token = AccessToken(
             digest=digest(secret),
@@ -78,9 +84,15 @@ class Tokens:
             name=name or None,
             created_ms=now_ms,
             used_ms=day_of(now_ms),
-            expires_ms=now_ms + self._ttl_s * 1000,
+            expires_ms=now_ms + lasts_s * 1000,
         )
-        await self._storage.write(lambda tx: tx.tokens.add(token, proof))
+
+        def add(tx: Transaction) -> None:
+            tx.tokens.add(token, proof)
+            if assertion:
+                tx.provider_logins.set_token(assertion, token.digest, token.expires_ms)
+
+        await self._storage.write(add)
         return secret, token.expires_ms
 
     async def authenticate(self, token: str) -> Bearer:

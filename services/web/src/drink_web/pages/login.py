@@ -9,6 +9,7 @@ from drink_web.cookies import Login
 from drink_web.errors import CallError
 from drink_web.forms import local_path
 from drink_web.pages.favourites import prefer_language
+from drink_web.pages.sign_in import SIGNED_IN, signed_in_with
 from drink_web.visit import Visit
 
 NAME_MAX, PASSWORD_MAX = 32, 128
@@ -29,7 +30,15 @@ async def show(visit: Visit) -> Response:
     if visit.login is not None:
         return visit.redirect(goal)
     note = visit.texts("login_ended") if visit.query.get("ended") else ""
-    return visit.page("login.html", here="login", goal=goal, note=note, problem="", user="")
+    return visit.page(
+        "login.html",
+        here="login",
+        goal=goal,
+        note=note,
+        problem="",
+        user="",
+        providers=await visit.site.providers.offered(),
+    )
 
 
 async def log_in(visit: Visit) -> Response:
@@ -38,7 +47,7 @@ async def log_in(visit: Visit) -> Response:
     user, password = form.get("user", "").strip(), form.get("password", "")
     goal = local_path(form.get("next", "/"))
     if not user or not password or len(user) > NAME_MAX or len(password) > PASSWORD_MAX:
-        return _again(visit, user, goal, visit.texts("login_wrong"))
+        return await _again(visit, user, goal, visit.texts("login_wrong"))
     credentials = pb.PasswordCredentials(account=f"accounts/{user}", password=password)
     # A login of before must not come with it: that token may have ended.
     caller = visit.site.api.caller(address=visit.address)
@@ -51,18 +60,20 @@ async def log_in(visit: Visit) -> Response:
     except CallError as error:
         if error.status == "RESOURCE_EXHAUSTED":
             wait_s = max(error.retry_s, 1)
-            return _again(visit, user, goal, visit.texts("login_wait", n=wait_s), 429)
+            return await _again(visit, user, goal, visit.texts("login_wait", n=wait_s), 429)
         if error.reason in REFUSALS:
-            return _again(visit, user, goal, visit.refusal(error), REFUSALS[error.reason])
+            return await _again(visit, user, goal, visit.refusal(error), REFUSALS[error.reason])
         if error.is_away:
-            return _again(visit, user, goal, visit.texts("away"), 503)
+            return await _again(visit, user, goal, visit.texts("away"), 503)
         if error.status in ("UNAUTHENTICATED", "INVALID_ARGUMENT", "NOT_FOUND"):
-            return _again(visit, user, goal, visit.texts("login_wrong"))
+            return await _again(visit, user, goal, visit.texts("login_wrong"))
         raise
     visit.login = Login(answer.token, answer.account.name, answer.account.admin)
     await prefer_language(visit)
     response = visit.redirect(goal)
     visit.site.cookies.write(visit.request, response, visit.login)
+    if signed_in_with(visit) is not None:
+        visit.site.cookies.clear(visit.request, response, SIGNED_IN)
     return response
 
 
@@ -72,12 +83,13 @@ async def log_out(visit: Visit) -> Response:
         # The browser forgets it in any case; a token that nobody has runs out by itself.
         with contextlib.suppress(CallError):
             await visit.call(visit.site.api.accounts.Logout, pb.LogoutRequest())
-    response = visit.redirect("/")
+    # The policy for forms lets this answer lead to no other origin, so that a link does.
+    response = visit.redirect("/" if signed_in_with(visit) is None else "/signed-out")
     visit.site.cookies.clear(visit.request, response)
     return response
 
 
-def _again(visit: Visit, user: str, goal: str, problem: str, status: int = 422) -> Response:
+async def _again(visit: Visit, user: str, goal: str, problem: str, status: int = 422) -> Response:
     return visit.page(
         "login.html",
         status,
@@ -86,4 +98,5 @@ def _again(visit: Visit, user: str, goal: str, problem: str, status: int = 422) 
         note="",
         problem=problem,
         user=user[:NAME_MAX],
+        providers=await visit.site.providers.offered(),
     )

@@ -40,7 +40,7 @@ async def drop(exchange: Exchange) -> dict[str, Any]:
 
     Only a can that fell is a success.
     """
-    caller, request_id = exchange.caller, exchange.request_id
+    _, request_id = exchange.caller, exchange.request_id
     slot = slot_name(await exchange.body("machine", "slot"))
     request = pb.DropRequest(request_id=request_id, slot=slot, no_wait=True)
     try:
@@ -54,7 +54,7 @@ async def drop(exchange: Exchange) -> dict[str, Any]:
             "Repeat it with this Idempotency-Key only, or look into your history.",
             {"idempotencyKey": request_id},
         ) from None
-    follower = Follower(exchange.site.api, placed.drop.name, caller)
+    follower = Follower(exchange.site.api, placed.drop.name, exchange.caller)
     found = await _outcome(follower, placed.drop, exchange.site.settings.rest.drop_limit_s)
     if found.state != pb.Drop.STATE_DISPENSED:
         raise not_sold(found)

@@ -16,8 +16,12 @@ from drink_web.forms import read_body
 from drink_web.texts import TEXTS
 from drink_web.visit import Site, address_of
 
-TOKEN = re.compile(r"Bearer +([\x21-\x7e]{1,512})", re.IGNORECASE)
-"""The header of a request with a token."""
+TOKEN = re.compile(r"Bearer +([\x21-\x7e]{1,8192})", re.IGNORECASE)
+"""The header of a request with a token: the frontend's, or an access token of an OpenID provider,
+of which those with many groups are long."""
+
+OWN_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,256}")
+"""What the frontend's tokens look like; others' may, too, but not a JWT."""
 
 MACHINE = re.compile(r"[a-z0-9-]{1,32}")
 """Names of machines that the API takes."""
@@ -49,6 +53,9 @@ REASON_STATUSES = {
 
 SENTENCES = {
     "TOKEN_INVALID": "The token is not valid, or has expired.",
+    "CREDENTIALS_INVALID": "The token is not valid, or has expired.",
+    "NOT_A_MEMBER": "You are not a member.",
+    "IDENTITY_NOT_LINKED": "No account belongs to this login. Ask an administrator to link it.",
     "TOKEN_SCOPE": "The token may not be used for this.",
     "REQUEST_ID_REUSED": "The Idempotency-Key was used before for another request.",
     "ITEM_NOT_FOUND": "The provided item id is not that of an item",
@@ -93,18 +100,24 @@ class Exchange:
     def __init__(self, site: Site, request: Request) -> None:
         self.site = site
         self.request = request
+        self._exchanged: str | None = None
 
     @property
     def caller(self) -> Metadata:
-        """For whom calls are made.
+        """For whom calls are made; after a call, with the token with which it was made.
 
         Raises:
             RestError: there is no bearer token.
         """
+        token = self._exchanged or self._token
+        return self.site.api.caller(token, address_of(self.request))
+
+    @property
+    def _token(self) -> str:
         found = TOKEN.fullmatch(self.request.headers.get("authorization", ""))
         if found is None:
             raise RestError(401, "A bearer token is required.")
-        return self.site.api.caller(found[1], address_of(self.request))
+        return found[1]
 
     @property
     def anybody(self) -> Metadata:
@@ -134,7 +147,31 @@ class Exchange:
             CallError: the frontend refused, or did not answer in time.
             RestError: there is no bearer token.
         """
+        access = self.site.access
+        self._exchanged = access.kept(self._token)
+        if self._exchanged is None and not OWN_TOKEN.fullmatch(self._token):
+            await self._exchange()
+        try:
+            return await self.site.api.call(method, request, self.caller)
+        except CallError as error:
+            if not error.is_logged_out:
+                raise
+            access.forget(self._token)
+            if not await self._exchange():
+                raise
         return await self.site.api.call(method, request, self.caller)
+
+    async def _exchange(self) -> bool:
+        """Exchanges the access token of a provider, if any are taken; returns whether they are.
+
+        Raises:
+            CallError: the frontend refuses it, or does not answer.
+        """
+        self._exchanged = None
+        if not await self.site.access.are_taken():
+            return False
+        self._exchanged = await self.site.access.exchange(self._token, address_of(self.request))
+        return True
 
     async def body(self, *required: str) -> Mapping[str, Any]:
         """The members of the JSON object in the body.
