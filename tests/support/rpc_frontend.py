@@ -158,8 +158,9 @@ class Frontend:
         self.drops = FollowedDrops(bench)
         self.machines = FollowedMachines(bench)
         self.open_links = Links()
+        cards = bench.accounts.kiosks.cards
         self.links = LinkServer(
-            self.open_links, bench.agents, bench.dispatch, bench.clock, LinkSettings()
+            self.open_links, bench.agents, bench.dispatch, bench.clock, LinkSettings(), cards=cards
         )
         self.database_writable = True
         self.asked_for_health = asyncio.Event()

@@ -5,7 +5,7 @@ from cryptography.fernet import Fernet
 from starlette.requests import Request
 from starlette.responses import Response
 
-from drink_web.cookies import Cookies, Login
+from drink_web.cookies import Cookies, Guest, Login, Offer
 from drink_web.settings import ConfigError, CookieSettings
 
 LOGIN = Login("token-of-ann", "accounts/ann")
@@ -96,3 +96,14 @@ def test_wrong_keys_are_refused(tmp_path: Path, text: str) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="missing"):
         Cookies(CookieSettings(key_file=tmp_path / "missing" / "keys"))
+
+
+def test_a_sealed_value_is_of_its_class_and_of_this_house(tmp_path: Path) -> None:
+    cookies = cookies_in(tmp_path)
+    sealed = cookies.seal(Offer("123456"))
+    assert "123456" not in sealed
+    assert cookies.unseal(Offer, sealed, 30) == Offer("123456")
+    assert cookies.unseal(Guest, sealed, 30) is None
+    assert cookies.unseal(Offer, sealed, -1) is None
+    (tmp_path / "other").mkdir()
+    assert cookies_in(tmp_path / "other").unseal(Offer, sealed, 30) is None

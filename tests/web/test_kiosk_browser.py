@@ -16,7 +16,7 @@ from scripts.local_system import LocalSystem
 from tests.support.ports import with_own_ports
 from tests.web.browser import Watched, context_of, is_too_wide, needs_browser, violations
 from tests.web.conftest import ADMIN, ALICE, PLAN
-from tests.web.people import keep_picture
+from tests.web.people import keep_picture, log_in
 
 pytestmark = needs_browser
 
@@ -151,10 +151,10 @@ def test_from_the_code_to_the_can_and_back_to_the_start(
         expect(page.locator(".guest")).to_have_count(0)
 
 
-def test_unknown_cards_are_told_and_a_barcode_logs_in(browser: Browser, house: LocalSystem) -> None:
+def test_after_an_unknown_card_a_barcode_logs_in(browser: Browser, house: LocalSystem) -> None:
     with kiosk(browser, house) as page:
         hold(page, "ffffffff")
-        expect(page.locator(".problem")).to_contain_text("not known here")
+        shows(page, "code")
         is_sound(page)
         hold(page, BARCODE)
         shows(page, "tiles")
@@ -166,6 +166,31 @@ def test_unknown_cards_are_told_and_a_barcode_logs_in(browser: Browser, house: L
         expect(page.locator(".guest strong")).to_have_text("alice")
         page.click("#done")
         shows(page, "start")
+
+
+def test_a_new_card_is_added_on_the_page_with_the_code_of_the_kiosk(
+    browser: Browser, house: LocalSystem
+) -> None:
+    with kiosk(browser, house) as page:
+        hold(page, "0badcafe")
+        shows(page, "code")
+        is_sound(page)
+        code = page.locator("#offered").inner_text()
+        with context_of(browser, house.origin, size="phone") as context:
+            phone = context.new_page()
+            log_in(phone, ALICE)
+            phone.goto("/account/devices")
+            phone.fill("[name=code]", code)
+            phone.fill("[name=title]", "white card")
+            phone.click("[value=card_code]")
+            expect(phone.locator(".done")).to_be_visible()
+            expect(phone.locator("main")).to_contain_text("white card")
+            assert violations(phone) == []
+        # The code stays until the card is held to the reader again.
+        shows(page, "code")
+        hold(page, "0badcafe")
+        shows(page, "tiles")
+        expect(page.locator(".guest strong")).to_have_text("alice")
 
 
 def test_two_taps_buy_one_can(browser: Browser, house: LocalSystem) -> None:

@@ -2,7 +2,10 @@
 
 import json
 
+from drink.v1 import kiosk_service_pb2 as pb
+from drink.v1 import kiosk_service_pb2_grpc
 from drink_cli.errors import Exit
+from scripts.client import CALL_LIMIT_S, open_channel
 from tests.cli.conftest import ALICE, BOB, Drink
 
 CHIP, SHORT, BARCODE = "04A2B3C4D5E6F708", "04A2B3C4", "4006381333931"
@@ -65,3 +68,33 @@ def test_wrong_usage_is_told(administrator: Drink) -> None:
     assert drink("cards", "remove", "x").exit_code == Exit.USAGE
     result = drink("login", "--card", "--ibutton", "--server", drink.server)
     assert result.exit_code == Exit.USAGE
+
+
+def code_of(drink: Drink, number: str) -> str:
+    """What a new kiosk shows for a card."""
+    made = json.loads(drink("--json", "admin", "kiosks", "pair", "d").output)
+    with open_channel(drink.server) as channel:
+        stub = kiosk_service_pb2_grpc.KioskServiceStub(channel)
+        redeem = pb.RedeemPairingCodeRequest(pairing_code=made["pairing_code"])
+        token = stub.RedeemPairingCode(redeem, timeout=CALL_LIMIT_S).token
+        answer = stub.LogInCard(
+            pb.LogInCardRequest(number=number, offer_code=True),
+            metadata=(("authorization", f"Bearer {token}"),),
+            timeout=CALL_LIMIT_S,
+        )
+    drink("admin", "kiosks", "unpair", made["kiosk"])
+    return str(answer.refused_card.code)
+
+
+def test_a_member_adds_the_card_for_which_a_kiosk_shows_a_code(administrator: Drink) -> None:
+    drink = administrator
+    code = code_of(drink, "0badcafe")
+    drink.login(BOB)
+    result = drink("--json", "cards", "add", "--code", "--name", "badge", typed=f"{code}\n")
+    assert result.exit_code == Exit.DONE, result.output
+    card = json.loads(result.output)
+    assert (card["kind"], card["kiosk_only"], card["name"]) == ("chip", True, "badge")
+    assert drink("cards", "add", "--code", typed=f"{code}\n").exit_code == Exit.NOT_FOUND
+    assert drink("cards", "add", "--code", typed="12345\n").exit_code == Exit.USAGE
+    assert drink("cards", "add", "--code", "--barcode", typed="1\n").exit_code == Exit.USAGE
+    assert drink("cards", "remove", card["card"]).exit_code == Exit.DONE

@@ -2,7 +2,16 @@
 
 import pytest
 
-from drink_frontend.domain.cards import CARD_ID_DIGITS, Card, CardKey, CardKind, is_kiosk_only
+from drink_frontend.domain.cards import (
+    CARD_ID_DIGITS,
+    Card,
+    CardKey,
+    CardKind,
+    CardRead,
+    is_kiosk_only,
+    kind_of,
+    plain_number,
+)
 
 KEY = CardKey(b"k" * 32)
 
@@ -43,3 +52,42 @@ def test_short_numbers_and_barcodes_need_a_kiosk(
     assert card.id == "0123456789abcdef"
     assert len(card.id) == CARD_ID_DIGITS
     assert card.digest not in repr(card)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("04:A2:B3:C4", "04A2B3C4"),
+        (" 04 a2 b3 c4 d5 e6 f7\r\n", "04a2b3c4d5e6f7"),
+        ("04-A2-B3-C4", "04A2B3C4"),
+        ("04A2B3C4", "04A2B3C4"),
+        ("04:A2-B3:C4", "04:A2-B3:C4"),
+        ("04:A2:B3:C", "04:A2:B3:C"),
+        ("member-0017", "member-0017"),
+        ("", ""),
+    ],
+)
+def test_readers_separate_bytes(text: str, number: str) -> None:
+    assert plain_number(text) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        ("04a2b3c4", CardKind.CHIP),
+        ("12345678", CardKind.CHIP),
+        ("0123456789", CardKind.CHIP),
+        ("04A2B3C4D5E6F708", CardKind.CHIP),
+        ("0" * 16, CardKind.BARCODE),
+        ("4006381333931", CardKind.BARCODE),
+        ("0" * 33, CardKind.BARCODE),
+        ("ab" * 17, CardKind.BARCODE),
+        ("card.17", CardKind.BARCODE),
+    ],
+)
+def test_a_reader_does_not_say_what_it_has_read(number: str, kind: CardKind) -> None:
+    assert kind_of(number) is kind
+
+
+def test_a_read_shows_no_digest() -> None:
+    assert "abc" not in repr(CardRead(1, "abc", CardKind.CHIP, 8, None, 0))

@@ -118,7 +118,10 @@ class Rig:
         self.settings = settings
         self.links = Links()
         self.use_cases = RecordingAgents(bench)
-        self.server = LinkServer(self.links, self.use_cases, bench.dispatch, self.clock, settings)
+        self.cards = bench.accounts.kiosks.cards
+        self.server = LinkServer(
+            self.links, self.use_cases, bench.dispatch, self.clock, settings, cards=self.cards
+        )
         self.machine = MachineState("d", MachineRates(settings))
         self.agent = ScriptedAgent()
         self.link = self.new_link(self.agent.incoming())
@@ -131,6 +134,7 @@ class Rig:
             self.links,
             self.use_cases,
             self.bench.dispatch,
+            cards=self.cards,
             clock=self.clock,
             settings=self.settings,
         )

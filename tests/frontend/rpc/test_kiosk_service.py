@@ -9,7 +9,7 @@ from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import event_service_pb2 as events
 from drink.v1 import kiosk_service_pb2 as pb
 from drink.v1 import machine_service_pb2 as machines
-from tests.support.rpc_frontend import ANN, ROOT, Frontend, read, refused
+from tests.support.rpc_frontend import ANN, BOB, ROOT, Frontend, read, refused
 
 SHORT = "04a2b3c4"
 
@@ -196,3 +196,44 @@ async def test_administrators_see_kiosks_in_events(frontend: Frontend) -> None:
     number = kiosk.name.removeprefix("kiosks/")
     assert [each.actor for each in seen] == ["root", f"kiosk:{number}"]
     assert (await refused(frontend.call(wanted, ANN).read())).reason == "ADMIN_REQUIRED"
+
+
+async def test_a_kiosk_is_told_of_cards_and_their_owners_add_them(frontend: Frontend) -> None:
+    _, at_kiosk = await paired(frontend)
+    watch = frontend.call(pb.WatchCardsRequest(), at_kiosk)
+    assert not (await read(watch)).HasField("login")
+    cards = frontend.bench.accounts.kiosks.cards
+    await cards.read_at_machine("d", SHORT)
+    code = (await read(watch)).login.refused_card.code
+    request = accounts.AddCardRequest(parent="accounts/ann", code=code, display_name="badge")
+    assert (await frontend.refused(request, BOB)).reason == "NOT_OWNER"
+    card = (await frontend.call(request, ANN)).card
+    assert (card.display_name, card.kiosk_only) == ("badge", True)
+    refusal = await frontend.refused(request, ANN)
+    assert refusal.status == ("NOT_FOUND", "CARD_CODE_INVALID")
+    await cards.read_at_machine("d", SHORT)
+    login = (await read(watch)).login
+    assert login.account.name == "accounts/ann"
+    bought = await frontend.call(order(), bearer(login.token))
+    assert bought.available_credits == 150
+
+
+async def test_an_unknown_card_is_answered_with_a_code_if_asked(frontend: Frontend) -> None:
+    _, at_kiosk = await paired(frontend)
+    plain = await frontend.refused(pb.LogInCardRequest(number=SHORT), at_kiosk)
+    assert plain.status == ("UNAUTHENTICATED", "CREDENTIALS_INVALID")
+    request = pb.LogInCardRequest(number=SHORT, offer_code=True)
+    answer = await frontend.call(request, at_kiosk)
+    assert (answer.token, len(answer.refused_card.code)) == ("", 6)
+    for wrong in ("", "12345", "abcdef"):
+        added = accounts.AddCardRequest(parent="accounts/ann", code=wrong)
+        assert (await frontend.refused(added, ANN)).facts == {"field": "code"}
+
+
+async def test_the_watch_of_an_ended_kiosk_ends(frontend: Frontend) -> None:
+    kiosk, at_kiosk = await paired(frontend)
+    watch = frontend.call(pb.WatchCardsRequest(), at_kiosk)
+    await read(watch)
+    await frontend.call(pb.UnpairKioskRequest(name=kiosk.name), ROOT)
+    await frontend.bench.change_slot("d", 1, price=51)
+    assert (await refused(read(watch))).reason == "TOKEN_INVALID"

@@ -3,13 +3,12 @@
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict
-from enum import StrEnum
 from typing import Any
 
 import psycopg
 import pytest
 
-from drink_frontend.domain.cards import Card, CardKind
+from drink_frontend.domain.cards import Card, CardKind, CardRead
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.identities import Identity
 from drink_frontend.domain.items import Item
@@ -33,10 +32,9 @@ from tests.support.books import refund as give_back
 from tests.support.databases import fresh_sqlite
 from tests.support.guards import guards
 from tests.support.ids import ALICE, BOB, id_of
+from tests.support.kiosk_breaks import KIOSK_BREAKS, NOBODY, insert
 from tests.support.postgres import fresh_postgres
 from tests.support.temperature_breaks import TEMPERATURES
-
-NOBODY = id_of("nobody")
 
 PostgresBooks = psycopg.Connection[tuple[Any, ...]]
 
@@ -63,6 +61,8 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.kiosks.pair(kiosk.sequence, "kiosk token", 0)
     tx.kiosks.add(Kiosk("d", None, 0, 1), "kiosk code")
     tx.tokens.add(token("at-kiosk", scope=Scope.DROP, kiosk=kiosk.sequence, buys_until_ms=NOW))
+    read = tx.card_reads.add(CardRead(1, "white", CardKind.CHIP, 8, None, 1), "d", 0)
+    tx.card_reads.offer(read.sequence, "card code", 1)
     tx.cards.add(Card("blue", ALICE, CardKind.CHIP, 8, None, 0), "key-1")
     for number in (1, 2, 3):
         reserve(tx, order(number))
@@ -100,16 +100,6 @@ SUM: dict[str, Any] = dict.fromkeys(NAMES, 1) | {
     "machine": "",
     "subject": "",
 }
-
-
-def insert(table: str, **values: Any) -> str:
-    """A statement that inserts one row, written out."""
-    texts = ("NULL" if value is None else repr(value) for value in map(_plain, values.values()))
-    return f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(texts)})"
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, StrEnum) else value
 
 
 def account(**changes: Any) -> str:
@@ -218,17 +208,6 @@ CARD: dict[str, Any] = {
 }
 
 ITEM = {"number": 8, "name": "Tea", "price": 1, "created_ms": 0, "updated_ms": 0}
-KIOSK: dict[str, Any] = {"machine": "d", "created_ms": 0, "code_expires_ms": 1}
-KIOSK_TOKEN: dict[str, Any] = {
-    "digest": "x",
-    "account": BOB,
-    "kiosk": 1,
-    "buys_until_ms": 1,
-    "expires_ms": 2,
-    "made_by": "CARD",
-    "created_ms": 0,
-}
-
 PROVIDER_LOGIN = {"assertion": "a", "issuer": "i", "subject": "s", "expires_ms": 1}
 IDENTITY = {"source": "s", "subject": "new", "account": BOB, "created_ms": 0}
 IDENTITY |= {"admin": 0, "cards": ""}
@@ -280,18 +259,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "cards_account_exists": insert("cards", **CARD | {"account": NOBODY}),
     "cards_kind": insert("cards", **CARD | {"kind": "RING"}),
     "cards_length": insert("cards", **CARD | {"length": 0}),
-    "kiosks_key": insert("kiosks", **KIOSK | {"sequence": 1}),
-    "kiosks_machine_exists": insert("kiosks", **KIOSK | {"machine": "nowhere"}),
-    "kiosks_code_digest_once": insert("kiosks", **KIOSK | {"code_digest": "kiosk code"}),
-    "kiosks_token_digest_once": insert(
-        "kiosks", **KIOSK | {"token_digest": "kiosk token", "paired_ms": 1}
-    ),
-    "kiosks_code": insert("kiosks", **KIOSK | {"code_digest": "x", "ended_ms": 1}),
-    "kiosks_token": insert("kiosks", **KIOSK | {"token_digest": "x"}),
-    "kiosk_tokens_key": insert("kiosk_tokens", **KIOSK_TOKEN | {"digest": "at-kiosk"}),
-    "kiosk_tokens_account_exists": insert("kiosk_tokens", **KIOSK_TOKEN | {"account": NOBODY}),
-    "kiosk_tokens_kiosk_exists": insert("kiosk_tokens", **KIOSK_TOKEN | {"kiosk": 9}),
-    "kiosk_tokens_times": insert("kiosk_tokens", **KIOSK_TOKEN | {"buys_until_ms": 3}),
+    **KIOSK_BREAKS,
     "identities_key": insert("identities", **IDENTITY | {"subject": "uuid"}),
     "identities_account_exists": insert("identities", **IDENTITY | {"account": NOBODY}),
     "identities_admin": insert("identities", **IDENTITY | {"admin": 2}),

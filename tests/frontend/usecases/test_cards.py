@@ -19,7 +19,9 @@ from drink_frontend.domain.errors import (
     TooManyCardsError,
 )
 from drink_frontend.usecases.cards import CARDS_MAX, Cards
+from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.permits import Permit
+from drink_frontend.usecases.settings import LoginSettings
 from tests.support.bench import Bench
 from tests.support.ids import ANN, ROOT
 
@@ -198,7 +200,7 @@ async def test_without_the_key_of_the_cards_none_is_added(
     bench: Bench, cards: Cards, key: CardKey | None
 ) -> None:
     card = await cards.add(ROOT, "ann", CardKind.CHIP, CHIP)
-    keyless = Cards(bench.storage, bench.clock, key)
+    keyless = Cards(bench.storage, bench.clock, key, Logins(bench.clock, LoginSettings()), 8)
     with pytest.raises(CardKeyUnavailableError):
         await keyless.add("root", "ann", CardKind.CHIP, "f" * 16)
     ann = await bench.account("ann")

@@ -9,6 +9,7 @@ import pytest
 from drink_frontend.domain.cards import CardKind
 from drink_frontend.domain.drop import Cause, State
 from tests.support.rpc_frontend import ROOT
+from tests.support.sessions import until
 from tests.web.test_pictures import PICTURE, item
 from tests.web.visitor import House, Visitor, away_house, running_house
 
@@ -134,7 +135,10 @@ async def test_an_unknown_card_is_told_and_logs_nobody_in(house: House) -> None:
     kiosk = await with_card(house)
     for number in ("ffffffff", "", "x" * 500, "<b>1234</b>"):
         answer = await kiosk.post("/kiosk/login", {"number": number})
-        assert (answer.status, "This card is not known here" in answer.text) == (422, True)
+        assert answer.status == 422
+        is_number = number == "ffffffff"
+        assert ('id="offered"' in answer.text) == is_number
+        assert ("This card is not known here" in answer.text) != is_number
         assert "<strong>ann</strong>" not in answer.text
     for guess in range(10):
         answer = await kiosk.post("/kiosk/login", {"number": f"{guess:08x}"})
@@ -217,9 +221,94 @@ async def test_the_stream_follows_the_drop_to_its_end(house: House) -> None:
         await house.bench.drops.cancel(await house.bench.account("ann"), drop.id)
         told = ""
         async with asyncio.timeout(20):
-            while "event: done" not in told:
+            while "fall cancelled" not in told:
                 told += await parts.get()
-        assert "fall cancelled" in told
+
+
+async def watched(house: House) -> None:
+    """Waits until the frontend watches the cards of a kiosk."""
+    await until(lambda: bool(house.bench.accounts.kiosks.cards.watched))
+
+
+async def ticket_of(parts: asyncio.Queue[str]) -> str:
+    """What the stream tells of the next card."""
+    told = ""
+    async with asyncio.timeout(20):
+        while "event: card" not in told:
+            told = await parts.get()
+    return told.partition("data: ")[2].strip()
+
+
+async def test_a_card_at_the_machines_reader_logs_in(house: House) -> None:
+    kiosk = await paired(house)
+    async with kiosk.stream(f"/kiosk/events?page={'x' * 22}") as parts:
+        await watched(house)
+        await house.bench.accounts.kiosks.cards.read_at_machine("d", CARD)
+        ticket = await ticket_of(parts)
+    assert (await kiosk.post("/kiosk/login", {"ticket": ticket})).goal == "/kiosk"
+    page = await kiosk.get("/kiosk")
+    assert "<strong>ann</strong>" in page.text
+    await kiosk.post("/kiosk/drops", await order(kiosk))
+    assert len(await house.frontend.kept_drops()) == 1
+
+
+async def test_a_new_card_is_added_with_the_code_on_the_screen(house: House) -> None:
+    kiosk, cards = await paired(house), house.bench.accounts.kiosks.cards
+    async with kiosk.stream(f"/kiosk/events?page={'x' * 22}") as parts:
+        await watched(house)
+        await cards.read_at_machine("d", "deadbeef")
+        ticket = await ticket_of(parts)
+    shown = await kiosk.post("/kiosk/login", {"ticket": ticket})
+    assert 'data-kind="code"' in shown.text
+    assert 'data-still="all"' in shown.text
+    assert 'data-quiet-s="60"' in shown.text
+    code = "".join(shown.text.partition('aria-label="')[2].partition('"')[0].split())
+    ann = await house.ann()
+    form = {"do": "card_code", "code": f" {code[:3]} {code[3:]}", "title": "the new one"}
+    assert (await ann.post("/account/devices", form)).goal == "/account/devices?done=1"
+    assert "the new one" in (await ann.get("/account/devices")).text
+    again = await ann.post("/account/devices", form)
+    assert (again.status, "No card waits for this code" in again.text) == (409, True)
+    assert (await kiosk.post("/kiosk/login", {"number": "deadbeef"})).goal == "/kiosk"
+
+
+@pytest.mark.parametrize("ticket", ["x", "x" * 5_000, "\0"])
+async def test_a_ticket_that_is_none_shows_the_start(house: House, ticket: str) -> None:
+    kiosk = await paired(house)
+    assert (await kiosk.post("/kiosk/login", {"ticket": ticket})).goal == "/kiosk"
+    assert 'data-kind="start"' in (await kiosk.get("/kiosk")).text
+
+
+async def test_what_was_told_is_not_drawn_over(house: House) -> None:
+    kiosk = await paired(house)
+    for still in ("first", "all"):
+        async with kiosk.stream(f"/kiosk/events?page={'x' * 22}&still={still}") as parts:
+            assert await parts.get() == "200"
+            assert "event: beat" in await parts.get()
+            await house.bench.change_slot("d", 1, available=0 if still == "first" else 2)
+            told = ""
+            async with asyncio.timeout(20):
+                while told.count("event: beat") < 2 and "sold out" not in told:
+                    told += await parts.get()
+            assert ("sold out" in told) == (still == "first")
+
+
+async def test_a_card_during_a_drop_logs_nobody_in_until_its_end(house: House) -> None:
+    kiosk = await with_card(house)
+    await kiosk.post("/kiosk/drops", await order(kiosk))
+    (drop,) = await house.frontend.kept_drops()
+    cards = house.bench.accounts.kiosks.cards
+    async with kiosk.stream(f"/kiosk/events?page={'x' * 22}") as parts:
+        async with asyncio.timeout(20):
+            while "fall scheduled" not in await parts.get():
+                pass
+        assert cards.watched == set()
+        await cards.read_at_machine("d", CARD)
+        await house.bench.drops.cancel(await house.bench.account("ann"), drop.id)
+        await watched(house)
+        house.bench.clock.pass_s(1)
+        await cards.read_at_machine("d", CARD)
+        assert await ticket_of(parts)
 
 
 @pytest.mark.parametrize("query", ["", "?page=x", f"?page={'<' * 22}"])

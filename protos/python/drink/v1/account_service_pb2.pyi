@@ -1565,6 +1565,7 @@ class AddCardRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     CHIP_FIELD_NUMBER: _builtins.int
     BARCODE_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """Required. `accounts/{account}`."""
@@ -1574,6 +1575,10 @@ class AddCardRequest(_message.Message):
     """
     barcode: _builtins.str
     """A barcode: 6 to 64 characters of [A-Za-z0-9_.-]."""
+    code: _builtins.str
+    """Secret: the digits that a kiosk shows for a card that logs nobody in;
+    see RefusedCard. CARD_CODE_INVALID: no card waits for it.
+    """
     display_name: _builtins.str
     """What to call the card in lists, at most 200 characters."""
     def __init__(
@@ -1582,13 +1587,14 @@ class AddCardRequest(_message.Message):
         parent: _builtins.str = ...,
         chip: _builtins.str = ...,
         barcode: _builtins.str = ...,
+        code: _builtins.str = ...,
         display_name: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "chip", b"chip", "number", b"number"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "chip", b"chip", "code", b"code", "number", b"number"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "chip", b"chip", "display_name", b"display_name", "number", b"number", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["barcode", b"barcode", "chip", b"chip", "code", b"code", "display_name", b"display_name", "number", b"number", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_number: _TypeAlias = _typing.Literal["chip", "barcode"]  # noqa: Y015
+    _WhichOneofReturnType_number: _TypeAlias = _typing.Literal["chip", "barcode", "code"]  # noqa: Y015
     _WhichOneofArgType_number: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_number) -> _WhichOneofReturnType_number | None: ...
 

@@ -308,8 +308,8 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddCard(self, request, context):
-        """Adds a card to a user, who logs in with it from now on. Administrators
-        only.
+        """Adds a card to a user, who logs in with it from now on: administrators by
+        its number, the user with a code that a kiosk shows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -85,8 +85,8 @@ class AccountServiceStub:
     Administrators only.
     """
     AddCard: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.AddCardRequest, _account_service_pb2.AddCardResponse]
-    """Adds a card to a user, who logs in with it from now on. Administrators
-    only.
+    """Adds a card to a user, who logs in with it from now on: administrators by
+    its number, the user with a code that a kiosk shows.
     """
     ListCards: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListCardsRequest, _account_service_pb2.ListCardsResponse]
     """The cards of an account, the oldest first."""
@@ -164,8 +164,8 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Administrators only.
     """
     AddCard: _aio.UnaryUnaryMultiCallable[_account_service_pb2.AddCardRequest, _account_service_pb2.AddCardResponse]  # type: ignore[assignment]
-    """Adds a card to a user, who logs in with it from now on. Administrators
-    only.
+    """Adds a card to a user, who logs in with it from now on: administrators by
+    its number, the user with a code that a kiosk shows.
     """
     ListCards: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListCardsRequest, _account_service_pb2.ListCardsResponse]  # type: ignore[assignment]
     """The cards of an account, the oldest first."""
@@ -354,8 +354,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.AddCardRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.AddCardResponse, _abc.Awaitable[_account_service_pb2.AddCardResponse]]:
-        """Adds a card to a user, who logs in with it from now on. Administrators
-        only.
+        """Adds a card to a user, who logs in with it from now on: administrators by
+        its number, the user with a code that a kiosk shows.
         """
 
     @_abc_1.abstractmethod

@@ -220,6 +220,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PROVIDER_NOT_FOUND: _ErrorReason.ValueType  # 131
     """NOT_FOUND: there is no such OpenID provider, or it is not set up for this."""
+    ERROR_REASON_CARD_CODE_INVALID: _ErrorReason.ValueType  # 140
+    """NOT_FOUND: no card waits for this code: it is wrong, was used, or is too old."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 90
     """INTERNAL: a fault of the service itself; metadata `incident`."""
 
@@ -428,6 +430,8 @@ nobody can tell whether the token is good.
 """
 ERROR_REASON_PROVIDER_NOT_FOUND: ErrorReason.ValueType  # 131
 """NOT_FOUND: there is no such OpenID provider, or it is not set up for this."""
+ERROR_REASON_CARD_CODE_INVALID: ErrorReason.ValueType  # 140
+"""NOT_FOUND: no card waits for this code: it is wrong, was used, or is too old."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 90
 """INTERNAL: a fault of the service itself; metadata `incident`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -347,18 +347,24 @@ class LogInCardRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NUMBER_FIELD_NUMBER: _builtins.int
+    OFFER_CODE_FIELD_NUMBER: _builtins.int
     number: _builtins.str
     """Required. The number of a chip, or a barcode, as in AddCardRequest. Chips and
     barcodes are both looked for, since a reader does not say which it is.
+    """
+    offer_code: _builtins.bool
+    """Whether a card that logs nobody in is answered with `refused_card`, and not
+    with CREDENTIALS_INVALID.
     """
     def __init__(
         self,
         *,
         number: _builtins.str = ...,
+        offer_code: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "offer_code", b"offer_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -366,7 +372,7 @@ Global___LogInCardRequest: _TypeAlias = LogInCardRequest  # noqa: Y015
 
 @_typing.final
 class LogInCardResponse(_message.Message):
-    """A bearer token for DropService."""
+    """A bearer token for DropService, or why there is none."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -374,8 +380,9 @@ class LogInCardResponse(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     BUY_DURATION_FIELD_NUMBER: _builtins.int
+    REFUSED_CARD_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """Secret; shown once."""
+    """Secret; shown once. Empty with `refused_card`."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """After when it buys nothing."""
@@ -388,6 +395,10 @@ class LogInCardResponse(_message.Message):
     def buy_duration(self) -> _duration_pb2.Duration:
         """How long it buys from now on, for kiosks whose clock is wrong."""
 
+    @_builtins.property
+    def refused_card(self) -> Global___RefusedCard:
+        """Set, and the only field, if the card logs nobody in; see `offer_code`."""
+
     def __init__(
         self,
         *,
@@ -395,11 +406,84 @@ class LogInCardResponse(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         account: _account_service_pb2.Account | None = ...,
         buy_duration: _duration_pb2.Duration | None = ...,
+        refused_card: Global___RefusedCard | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "buy_duration", b"buy_duration", "expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "buy_duration", b"buy_duration", "expire_time", b"expire_time", "refused_card", b"refused_card"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "buy_duration", b"buy_duration", "expire_time", b"expire_time", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "buy_duration", b"buy_duration", "expire_time", b"expire_time", "refused_card", b"refused_card", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LogInCardResponse: _TypeAlias = LogInCardResponse  # noqa: Y015
+
+@_typing.final
+class RefusedCard(_message.Message):
+    """A card that logs nobody in, for whatever reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    CODE_DURATION_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Secret; shown once: digits with which the card's owner adds it with
+    AccountService.AddCard, once. It tells nothing about the card. Empty if
+    cards with such a number cannot be added here.
+    """
+    @_builtins.property
+    def code_duration(self) -> _duration_pb2.Duration:
+        """How long the code is good from now on."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        code_duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["code_duration", b"code_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "code_duration", b"code_duration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedCard: _TypeAlias = RefusedCard  # noqa: Y015
+
+@_typing.final
+class WatchCardsRequest(_message.Message):
+    """Names nothing: the kiosk of the call is meant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchCardsRequest: _TypeAlias = WatchCardsRequest  # noqa: Y015
+
+@_typing.final
+class WatchCardsResponse(_message.Message):
+    """A card was read at the machine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOGIN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def login(self) -> Global___LogInCardResponse:
+        """As LogInCard answers with `offer_code`; unset in the first message."""
+
+    def __init__(
+        self,
+        *,
+        login: Global___LogInCardResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["login", b"login"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["login", b"login"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchCardsResponse: _TypeAlias = WatchCardsResponse  # noqa: Y015

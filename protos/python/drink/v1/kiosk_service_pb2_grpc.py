@@ -30,7 +30,8 @@ class KioskServiceStub:
 
     An administrator gets a pairing code, which is typed in at the kiosk. The
     kiosk exchanges it for a token of its own, once. That token is good for
-    GetKiosk and LogInCard and nothing else: a kiosk itself buys nothing.
+    GetKiosk, LogInCard and WatchCards and nothing else: a kiosk itself buys
+    nothing.
     """
 
     def __init__(self, channel):
@@ -69,6 +70,11 @@ class KioskServiceStub:
                 request_serializer=drink_dot_v1_dot_kiosk__service__pb2.LogInCardRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_kiosk__service__pb2.LogInCardResponse.FromString,
                 _registered_method=True)
+        self.WatchCards = channel.unary_stream(
+                '/drink.v1.KioskService/WatchCards',
+                request_serializer=drink_dot_v1_dot_kiosk__service__pb2.WatchCardsRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_kiosk__service__pb2.WatchCardsResponse.FromString,
+                _registered_method=True)
 
 
 class KioskServiceServicer:
@@ -76,7 +82,8 @@ class KioskServiceServicer:
 
     An administrator gets a pairing code, which is typed in at the kiosk. The
     kiosk exchanges it for a token of its own, once. That token is good for
-    GetKiosk and LogInCard and nothing else: a kiosk itself buys nothing.
+    GetKiosk, LogInCard and WatchCards and nothing else: a kiosk itself buys
+    nothing.
     """
 
     def PairKiosk(self, request, context):
@@ -129,6 +136,16 @@ class KioskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchCards(self, request, context):
+        """The cards that the reader at the machine's agent reads from now on, for the
+        kiosk whose token the call brings: what LogInCard would answer to each. The
+        first message says that the watch has begun. A further watch of the kiosk
+        ends the one before it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KioskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +179,11 @@ def add_KioskServiceServicer_to_server(servicer, server):
                     request_deserializer=drink_dot_v1_dot_kiosk__service__pb2.LogInCardRequest.FromString,
                     response_serializer=drink_dot_v1_dot_kiosk__service__pb2.LogInCardResponse.SerializeToString,
             ),
+            'WatchCards': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchCards,
+                    request_deserializer=drink_dot_v1_dot_kiosk__service__pb2.WatchCardsRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_kiosk__service__pb2.WatchCardsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'drink.v1.KioskService', rpc_method_handlers)
@@ -175,7 +197,8 @@ class KioskService:
 
     An administrator gets a pairing code, which is typed in at the kiosk. The
     kiosk exchanges it for a token of its own, once. That token is good for
-    GetKiosk and LogInCard and nothing else: a kiosk itself buys nothing.
+    GetKiosk, LogInCard and WatchCards and nothing else: a kiosk itself buys
+    nothing.
     """
 
     @staticmethod
@@ -330,6 +353,33 @@ class KioskService:
             '/drink.v1.KioskService/LogInCard',
             drink_dot_v1_dot_kiosk__service__pb2.LogInCardRequest.SerializeToString,
             drink_dot_v1_dot_kiosk__service__pb2.LogInCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchCards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/drink.v1.KioskService/WatchCards',
+            drink_dot_v1_dot_kiosk__service__pb2.WatchCardsRequest.SerializeToString,
+            drink_dot_v1_dot_kiosk__service__pb2.WatchCardsResponse.FromString,
             options,
             channel_credentials,
             insecure,

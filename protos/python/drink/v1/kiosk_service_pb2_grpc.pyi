@@ -31,7 +31,8 @@ class KioskServiceStub:
 
     An administrator gets a pairing code, which is typed in at the kiosk. The
     kiosk exchanges it for a token of its own, once. That token is good for
-    GetKiosk and LogInCard and nothing else: a kiosk itself buys nothing.
+    GetKiosk, LogInCard and WatchCards and nothing else: a kiosk itself buys
+    nothing.
     """
 
     @_typing.overload
@@ -61,6 +62,12 @@ class KioskServiceStub:
     CREDENTIALS_INVALID: no card with this number logs in here, for whatever
     reason. RATE_LIMITED: the kiosk or the card was used too often.
     """
+    WatchCards: _grpc.UnaryStreamMultiCallable[_kiosk_service_pb2.WatchCardsRequest, _kiosk_service_pb2.WatchCardsResponse]
+    """The cards that the reader at the machine's agent reads from now on, for the
+    kiosk whose token the call brings: what LogInCard would answer to each. The
+    first message says that the watch has begun. A further watch of the kiosk
+    ends the one before it.
+    """
 
 @_typing.type_check_only
 class KioskServiceAsyncStub(KioskServiceStub):
@@ -68,7 +75,8 @@ class KioskServiceAsyncStub(KioskServiceStub):
 
     An administrator gets a pairing code, which is typed in at the kiosk. The
     kiosk exchanges it for a token of its own, once. That token is good for
-    GetKiosk and LogInCard and nothing else: a kiosk itself buys nothing.
+    GetKiosk, LogInCard and WatchCards and nothing else: a kiosk itself buys
+    nothing.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -95,13 +103,20 @@ class KioskServiceAsyncStub(KioskServiceStub):
     CREDENTIALS_INVALID: no card with this number logs in here, for whatever
     reason. RATE_LIMITED: the kiosk or the card was used too often.
     """
+    WatchCards: _aio.UnaryStreamMultiCallable[_kiosk_service_pb2.WatchCardsRequest, _kiosk_service_pb2.WatchCardsResponse]  # type: ignore[assignment]
+    """The cards that the reader at the machine's agent reads from now on, for the
+    kiosk whose token the call brings: what LogInCard would answer to each. The
+    first message says that the watch has begun. A further watch of the kiosk
+    ends the one before it.
+    """
 
 class KioskServiceServicer(metaclass=_abc_1.ABCMeta):
     """Pairs screens beside machines, at which people log in with a card and buy.
 
     An administrator gets a pairing code, which is typed in at the kiosk. The
     kiosk exchanges it for a token of its own, once. That token is good for
-    GetKiosk and LogInCard and nothing else: a kiosk itself buys nothing.
+    GetKiosk, LogInCard and WatchCards and nothing else: a kiosk itself buys
+    nothing.
     """
 
     @_abc_1.abstractmethod
@@ -161,6 +176,18 @@ class KioskServiceServicer(metaclass=_abc_1.ABCMeta):
 
         CREDENTIALS_INVALID: no card with this number logs in here, for whatever
         reason. RATE_LIMITED: the kiosk or the card was used too often.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchCards(
+        self,
+        request: _kiosk_service_pb2.WatchCardsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_kiosk_service_pb2.WatchCardsResponse], _abc.AsyncIterator[_kiosk_service_pb2.WatchCardsResponse]]:
+        """The cards that the reader at the machine's agent reads from now on, for the
+        kiosk whose token the call brings: what LogInCard would answer to each. The
+        first message says that the watch has begun. A further watch of the kiosk
+        ends the one before it.
         """
 
 def add_KioskServiceServicer_to_server(servicer: KioskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

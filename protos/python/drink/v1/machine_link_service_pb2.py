@@ -26,7 +26,7 @@ from drink.v1 import drop_service_pb2 as drink_dot_v1_dot_drop__service__pb2
 from drink.v1 import machine_service_pb2 as drink_dot_v1_dot_machine__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#drink/v1/machine_link_service.proto\x12\x08\x64rink.v1\x1a\x1b\x64rink/v1/drop_service.proto\x1a\x1e\x64rink/v1/machine_service.proto\"\x85\x03\n\x0e\x43onnectRequest\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x0f.drink.v1.HelloH\x00R\x05hello\x12*\n\x06result\x18\x02 \x01(\x0b\x32\x10.drink.v1.ResultH\x00R\x06result\x12:\n\x0cnot_received\x18\x03 \x01(\x0b\x32\x15.drink.v1.NotReceivedH\x00R\x0bnotReceived\x12:\n\x0c\x62oard_status\x18\x04 \x01(\x0b\x32\x15.drink.v1.BoardStatusH\x00R\x0b\x62oardStatus\x12\x33\n\theartbeat\x18\x05 \x01(\x0b\x32\x13.drink.v1.HeartbeatH\x00R\theartbeat\x12-\n\x07goodbye\x18\x06 \x01(\x0b\x32\x11.drink.v1.GoodbyeH\x00R\x07goodbye\x12\x37\n\x0b\x61gent_stats\x18\x1e \x01(\x0b\x32\x14.drink.v1.AgentStatsH\x00R\nagentStatsB\t\n\x07message\"\xcd\x02\n\x0f\x43onnectResponse\x12\x34\n\x0bresult_acks\x18\x06 \x03(\x0b\x32\x13.drink.v1.ResultAckR\nresultAcks\x12-\n\x07welcome\x18\x01 \x01(\x0b\x32\x11.drink.v1.WelcomeH\x00R\x07welcome\x12\x30\n\x08\x64ispense\x18\x02 \x01(\x0b\x32\x12.drink.v1.DispenseH\x00R\x08\x64ispense\x12\x34\n\nresult_ack\x18\x03 \x01(\x0b\x32\x13.drink.v1.ResultAckH\x00R\tresultAck\x12\x33\n\theartbeat\x18\x04 \x01(\x0b\x32\x13.drink.v1.HeartbeatH\x00R\theartbeat\x12-\n\x07goodbye\x18\x05 \x01(\x0b\x32\x11.drink.v1.GoodbyeH\x00R\x07goodbyeB\t\n\x07message\"\x8e\x02\n\x05Hello\x12\x18\n\x07machine\x18\x01 \x01(\tR\x07machine\x12)\n\x10protocol_version\x18\x02 \x01(\x05R\x0fprotocolVersion\x12\x17\n\x07\x62oot_id\x18\x03 \x01(\tR\x06\x62ootId\x12\x1d\n\njournal_id\x18\x04 \x01(\tR\tjournalId\x12)\n\x10journal_sequence\x18\x05 \x01(\x03R\x0fjournalSequence\x12#\n\ragent_version\x18\x06 \x01(\tR\x0c\x61gentVersion\x12\x38\n\x0c\x62oard_status\x18\x07 \x01(\x0b\x32\x15.drink.v1.BoardStatusR\x0b\x62oardStatus\"\xe2\x01\n\x07Welcome\x12\x14\n\x05\x65poch\x18\x01 \x01(\x03R\x05\x65poch\x12!\n\x0cwanted_drops\x18\x02 \x03(\tR\x0bwantedDrops\x12<\n\x1aheartbeat_interval_seconds\x18\x03 \x01(\x05R\x18heartbeatIntervalSeconds\x12*\n\x11journal_report_ms\x18\x04 \x01(\x05R\x0fjournalReportMs\x12\x34\n\x16stats_interval_seconds\x18\x1e \x01(\x05R\x14statsIntervalSeconds\"_\n\x08\x44ispense\x12\x12\n\x04\x64rop\x18\x01 \x01(\tR\x04\x64rop\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x12\n\x04slot\x18\x03 \x01(\x05R\x04slot\x12\x15\n\x06ttl_ms\x18\x04 \x01(\x03R\x05ttlMs\"\xef\x01\n\x06Result\x12\x12\n\x04\x64rop\x18\x01 \x01(\tR\x04\x64rop\x12\x1a\n\x08revision\x18\x02 \x01(\x05R\x08revision\x12.\n\x07outcome\x18\x03 \x01(\x0e\x32\x14.drink.v1.Drop.StateR\x07outcome\x12*\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x14.drink.v1.Drop.CauseR\x05\x63\x61use\x12.\n\x08\x65vidence\x18\x05 \x01(\x0b\x32\x12.drink.v1.EvidenceR\x08\x65vidence\x12)\n\x10journal_sequence\x18\x06 \x01(\x03R\x0fjournalSequence\";\n\tResultAck\x12\x12\n\x04\x64rop\x18\x01 \x01(\tR\x04\x64rop\x12\x1a\n\x08revision\x18\x02 \x01(\x05R\x08revision\"!\n\x0bNotReceived\x12\x12\n\x04\x64rop\x18\x01 \x01(\tR\x04\x64rop\"\x80\x05\n\x08\x45vidence\x12-\n\x05lines\x18\x01 \x03(\x0b\x32\x17.drink.v1.Evidence.LineR\x05lines\x12:\n\rsensor_before\x18\x02 \x01(\x0e\x32\x15.drink.v1.Slot.SensorR\x0csensorBefore\x12\x38\n\x0csensor_after\x18\x03 \x01(\x0e\x32\x15.drink.v1.Slot.SensorR\x0bsensorAfter\x12$\n\rcontradiction\x18\x04 \x01(\tR\rcontradiction\x12:\n\x17sensor_before_offset_ms\x18\x05 \x01(\x03H\x00R\x14sensorBeforeOffsetMs\x88\x01\x01\x12\x38\n\x16sensor_after_offset_ms\x18\x06 \x01(\x03H\x01R\x13sensorAfterOffsetMs\x88\x01\x01\x12-\n\x12sensor_independent\x18\x07 \x01(\x08R\x11sensorIndependent\x1a\xcc\x01\n\x04Line\x12?\n\tdirection\x18\x01 \x01(\x0e\x32!.drink.v1.Evidence.Line.DirectionR\tdirection\x12\x1b\n\toffset_ms\x18\x02 \x01(\x03R\x08offsetMs\x12\x12\n\x04text\x18\x03 \x01(\tR\x04text\"R\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44IRECTION_SENT\x10\x01\x12\x16\n\x12\x44IRECTION_RECEIVED\x10\x02\x42\x1a\n\x18_sensor_before_offset_msB\x19\n\x17_sensor_after_offset_ms\"\xa5\x02\n\x0b\x42oardStatus\x12\x14\n\x05ready\x18\x01 \x01(\x08R\x05ready\x12\x36\n\x05slots\x18\x02 \x03(\x0b\x32 .drink.v1.BoardStatus.SlotSensorR\x05slots\x12\x34\n\x13temperature_celsius\x18\x03 \x01(\x01H\x00R\x12temperatureCelsius\x88\x01\x01\x12)\n\x10\x66irmware_version\x18\x04 \x01(\tR\x0f\x66irmwareVersion\x1aO\n\nSlotSensor\x12\x12\n\x04slot\x18\x01 \x01(\x05R\x04slot\x12-\n\x06sensor\x18\x02 \x01(\x0e\x32\x15.drink.v1.Slot.SensorR\x06sensorB\x16\n\x14_temperature_celsius\"R\n\tHeartbeat\x12\x1a\n\x08sequence\x18\x01 \x01(\x03R\x08sequence\x12)\n\x10journal_sequence\x18\x02 \x01(\x03R\x0fjournalSequence\"\xdb\x03\n\nAgentStats\x12%\n\x0euptime_seconds\x18\x01 \x01(\x03R\ruptimeSeconds\x12\x1d\n\nlinks_lost\x18\x02 \x01(\x03R\tlinksLost\x12!\n\x0c\x62oard_losses\x18\x03 \x01(\x03R\x0b\x62oardLosses\x12%\n\x0e\x62oard_connects\x18\x04 \x01(\x03R\rboardConnects\x12%\n\x0e\x62oard_timeouts\x18\x05 \x01(\x03R\rboardTimeouts\x12@\n\x0bmotor_times\x18\x06 \x01(\x0b\x32\x1f.drink.v1.AgentStats.MotorTimesR\nmotorTimes\x12#\n\rjournal_bytes\x18\x07 \x01(\x03R\x0cjournalBytes\x12&\n\x0f\x64isk_free_bytes\x18\x08 \x01(\x03R\rdiskFreeBytes\x12\x1d\n\ndisk_bytes\x18\t \x01(\x03R\tdiskBytes\x12!\n\x0cmemory_bytes\x18\n \x01(\x03R\x0bmemoryBytes\x1a\x45\n\nMotorTimes\x12\x16\n\x06\x63ounts\x18\x01 \x03(\x03R\x06\x63ounts\x12\x1f\n\x0bsum_seconds\x18\x02 \x01(\x01R\nsumSeconds\"\x8e\x01\n\x07Goodbye\x12\x30\n\x06reason\x18\x01 \x01(\x0e\x32\x18.drink.v1.Goodbye.ReasonR\x06reason\"Q\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14REASON_SHUTTING_DOWN\x10\x01\x12\x15\n\x11REASON_SUPERSEDED\x10\x02\x32X\n\x12MachineLinkService\x12\x42\n\x07\x43onnect\x12\x18.drink.v1.ConnectRequest\x1a\x19.drink.v1.ConnectResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#drink/v1/machine_link_service.proto\x12\x08\x64rink.v1\x1a\x1b\x64rink/v1/drop_service.proto\x1a\x1e\x64rink/v1/machine_service.proto\"\xb8\x03\n\x0e\x43onnectRequest\x12\'\n\x05hello\x18\x01 \x01(\x0b\x32\x0f.drink.v1.HelloH\x00R\x05hello\x12*\n\x06result\x18\x02 \x01(\x0b\x32\x10.drink.v1.ResultH\x00R\x06result\x12:\n\x0cnot_received\x18\x03 \x01(\x0b\x32\x15.drink.v1.NotReceivedH\x00R\x0bnotReceived\x12:\n\x0c\x62oard_status\x18\x04 \x01(\x0b\x32\x15.drink.v1.BoardStatusH\x00R\x0b\x62oardStatus\x12\x33\n\theartbeat\x18\x05 \x01(\x0b\x32\x13.drink.v1.HeartbeatH\x00R\theartbeat\x12-\n\x07goodbye\x18\x06 \x01(\x0b\x32\x11.drink.v1.GoodbyeH\x00R\x07goodbye\x12\x37\n\x0b\x61gent_stats\x18\x1e \x01(\x0b\x32\x14.drink.v1.AgentStatsH\x00R\nagentStats\x12\x31\n\tcard_read\x18\x14 \x01(\x0b\x32\x12.drink.v1.CardReadH\x00R\x08\x63\x61rdReadB\t\n\x07message\"\xcd\x02\n\x0f\x43onnectResponse\x12\x34\n\x0bresult_acks\x18\x06 \x03(\x0b\x32\x13.drink.v1.ResultAckR\nresultAcks\x12-\n\x07welcome\x18\x01 \x01(\x0b\x32\x11.drink.v1.WelcomeH\x00R\x07welcome\x12\x30\n\x08\x64ispense\x18\x02 \x01(\x0b\x32\x12.drink.v1.DispenseH\x00R\x08\x64ispense\x12\x34\n\nresult_ack\x18\x03 \x01(\x0b\x32\x13.drink.v1.ResultAckH\x00R\tresultAck\x12\x33\n\theartbeat\x18\x04 \x01(\x0b\x32\x13.drink.v1.HeartbeatH\x00R\theartbeat\x12-\n\x07goodbye\x18\x05 \x01(\x0b\x32\x11.drink.v1.GoodbyeH\x00R\x07goodbyeB\t\n\x07message\"\x8e\x02\n\x05Hello\x12\x18\n\x07machine\x18\x01 \x01(\tR\x07machine\x12)\n\x10protocol_version\x18\x02 \x01(\x05R\x0fprotocolVersion\x12\x17\n\x07\x62oot_id\x18\x03 \x01(\tR\x06\x62ootId\x12\x1d\n\njournal_id\x18\x04 \x01(\tR\tjournalId\x12)\n\x10journal_sequence\x18\x05 \x01(\x03R\x0fjournalSequence\x12#\n\ragent_version\x18\x06 \x01(\tR\x0c\x61gentVersion\x12\x38\n\x0c\x62oard_status\x18\x07 \x01(\x0b\x32\x15.drink.v1.BoardStatusR\x0b\x62oardStatus\"\xe2\x01\n\x07Welcome\x12\x14\n\x05\x65poch\x18\x01 \x01(\x03R\x05\x65poch\x12!\n\x0cwanted_drops\x18\x02 \x03(\tR\x0bwantedDrops\x12<\n\x1aheartbeat_interval_seconds\x18\x03 \x01(\x05R\x18heartbeatIntervalSeconds\x12*\n\x11journal_report_ms\x18\x04 \x01(\x05R\x0fjournalReportMs\x12\x34\n\x16stats_interval_seconds\x18\x1e \x01(\x05R\x14statsIntervalSeconds\"_\n\x08\x44ispense\x12\x12\n\x04\x64rop\x18\x01 \x01(\tR\x04\x64rop\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x12\n\x04slot\x18\x03 \x01(\x05R\x04slot\x12\x15\n\x06ttl_ms\x18\x04 \x01(\x03R\x05ttlMs\"\xef\x01\n\x06Result\x12\x12\n\x04\x64rop\x18\x01 \x01(\tR\x04\x64rop\x12\x1a\n\x08revision\x18\x02 \x01(\x05R\x08revision\x12.\n\x07outcome\x18\x03 \x01(\x0e\x32\x14.drink.v1.Drop.StateR\x07outcome\x12*\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x14.drink.v1.Drop.CauseR\x05\x63\x61use\x12.\n\x08\x65vidence\x18\x05 \x01(\x0b\x32\x12.drink.v1.EvidenceR\x08\x65vidence\x12)\n\x10journal_sequence\x18\x06 \x01(\x03R\x0fjournalSequence\";\n\tResultAck\x12\x12\n\x04\x64rop\x18\x01 \x01(\tR\x04\x64rop\x12\x1a\n\x08revision\x18\x02 \x01(\x05R\x08revision\"\"\n\x08\x43\x61rdRead\x12\x16\n\x06number\x18\x01 \x01(\tR\x06number\"!\n\x0bNotReceived\x12\x12\n\x04\x64rop\x18\x01 \x01(\tR\x04\x64rop\"\x80\x05\n\x08\x45vidence\x12-\n\x05lines\x18\x01 \x03(\x0b\x32\x17.drink.v1.Evidence.LineR\x05lines\x12:\n\rsensor_before\x18\x02 \x01(\x0e\x32\x15.drink.v1.Slot.SensorR\x0csensorBefore\x12\x38\n\x0csensor_after\x18\x03 \x01(\x0e\x32\x15.drink.v1.Slot.SensorR\x0bsensorAfter\x12$\n\rcontradiction\x18\x04 \x01(\tR\rcontradiction\x12:\n\x17sensor_before_offset_ms\x18\x05 \x01(\x03H\x00R\x14sensorBeforeOffsetMs\x88\x01\x01\x12\x38\n\x16sensor_after_offset_ms\x18\x06 \x01(\x03H\x01R\x13sensorAfterOffsetMs\x88\x01\x01\x12-\n\x12sensor_independent\x18\x07 \x01(\x08R\x11sensorIndependent\x1a\xcc\x01\n\x04Line\x12?\n\tdirection\x18\x01 \x01(\x0e\x32!.drink.v1.Evidence.Line.DirectionR\tdirection\x12\x1b\n\toffset_ms\x18\x02 \x01(\x03R\x08offsetMs\x12\x12\n\x04text\x18\x03 \x01(\tR\x04text\"R\n\tDirection\x12\x19\n\x15\x44IRECTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44IRECTION_SENT\x10\x01\x12\x16\n\x12\x44IRECTION_RECEIVED\x10\x02\x42\x1a\n\x18_sensor_before_offset_msB\x19\n\x17_sensor_after_offset_ms\"\xa5\x02\n\x0b\x42oardStatus\x12\x14\n\x05ready\x18\x01 \x01(\x08R\x05ready\x12\x36\n\x05slots\x18\x02 \x03(\x0b\x32 .drink.v1.BoardStatus.SlotSensorR\x05slots\x12\x34\n\x13temperature_celsius\x18\x03 \x01(\x01H\x00R\x12temperatureCelsius\x88\x01\x01\x12)\n\x10\x66irmware_version\x18\x04 \x01(\tR\x0f\x66irmwareVersion\x1aO\n\nSlotSensor\x12\x12\n\x04slot\x18\x01 \x01(\x05R\x04slot\x12-\n\x06sensor\x18\x02 \x01(\x0e\x32\x15.drink.v1.Slot.SensorR\x06sensorB\x16\n\x14_temperature_celsius\"R\n\tHeartbeat\x12\x1a\n\x08sequence\x18\x01 \x01(\x03R\x08sequence\x12)\n\x10journal_sequence\x18\x02 \x01(\x03R\x0fjournalSequence\"\xdb\x03\n\nAgentStats\x12%\n\x0euptime_seconds\x18\x01 \x01(\x03R\ruptimeSeconds\x12\x1d\n\nlinks_lost\x18\x02 \x01(\x03R\tlinksLost\x12!\n\x0c\x62oard_losses\x18\x03 \x01(\x03R\x0b\x62oardLosses\x12%\n\x0e\x62oard_connects\x18\x04 \x01(\x03R\rboardConnects\x12%\n\x0e\x62oard_timeouts\x18\x05 \x01(\x03R\rboardTimeouts\x12@\n\x0bmotor_times\x18\x06 \x01(\x0b\x32\x1f.drink.v1.AgentStats.MotorTimesR\nmotorTimes\x12#\n\rjournal_bytes\x18\x07 \x01(\x03R\x0cjournalBytes\x12&\n\x0f\x64isk_free_bytes\x18\x08 \x01(\x03R\rdiskFreeBytes\x12\x1d\n\ndisk_bytes\x18\t \x01(\x03R\tdiskBytes\x12!\n\x0cmemory_bytes\x18\n \x01(\x03R\x0bmemoryBytes\x1a\x45\n\nMotorTimes\x12\x16\n\x06\x63ounts\x18\x01 \x03(\x03R\x06\x63ounts\x12\x1f\n\x0bsum_seconds\x18\x02 \x01(\x01R\nsumSeconds\"\x8e\x01\n\x07Goodbye\x12\x30\n\x06reason\x18\x01 \x01(\x0e\x32\x18.drink.v1.Goodbye.ReasonR\x06reason\"Q\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14REASON_SHUTTING_DOWN\x10\x01\x12\x15\n\x11REASON_SUPERSEDED\x10\x02\x32X\n\x12MachineLinkService\x12\x42\n\x07\x43onnect\x12\x18.drink.v1.ConnectRequest\x1a\x19.drink.v1.ConnectResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,41 +34,43 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drink.v1.machine_link_servi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CONNECTREQUEST']._serialized_start=111
-  _globals['_CONNECTREQUEST']._serialized_end=500
-  _globals['_CONNECTRESPONSE']._serialized_start=503
-  _globals['_CONNECTRESPONSE']._serialized_end=836
-  _globals['_HELLO']._serialized_start=839
-  _globals['_HELLO']._serialized_end=1109
-  _globals['_WELCOME']._serialized_start=1112
-  _globals['_WELCOME']._serialized_end=1338
-  _globals['_DISPENSE']._serialized_start=1340
-  _globals['_DISPENSE']._serialized_end=1435
-  _globals['_RESULT']._serialized_start=1438
-  _globals['_RESULT']._serialized_end=1677
-  _globals['_RESULTACK']._serialized_start=1679
-  _globals['_RESULTACK']._serialized_end=1738
-  _globals['_NOTRECEIVED']._serialized_start=1740
-  _globals['_NOTRECEIVED']._serialized_end=1773
-  _globals['_EVIDENCE']._serialized_start=1776
-  _globals['_EVIDENCE']._serialized_end=2416
-  _globals['_EVIDENCE_LINE']._serialized_start=2157
-  _globals['_EVIDENCE_LINE']._serialized_end=2361
-  _globals['_EVIDENCE_LINE_DIRECTION']._serialized_start=2279
-  _globals['_EVIDENCE_LINE_DIRECTION']._serialized_end=2361
-  _globals['_BOARDSTATUS']._serialized_start=2419
-  _globals['_BOARDSTATUS']._serialized_end=2712
-  _globals['_BOARDSTATUS_SLOTSENSOR']._serialized_start=2609
-  _globals['_BOARDSTATUS_SLOTSENSOR']._serialized_end=2688
-  _globals['_HEARTBEAT']._serialized_start=2714
-  _globals['_HEARTBEAT']._serialized_end=2796
-  _globals['_AGENTSTATS']._serialized_start=2799
-  _globals['_AGENTSTATS']._serialized_end=3274
-  _globals['_AGENTSTATS_MOTORTIMES']._serialized_start=3205
-  _globals['_AGENTSTATS_MOTORTIMES']._serialized_end=3274
-  _globals['_GOODBYE']._serialized_start=3277
-  _globals['_GOODBYE']._serialized_end=3419
-  _globals['_GOODBYE_REASON']._serialized_start=3338
-  _globals['_GOODBYE_REASON']._serialized_end=3419
-  _globals['_MACHINELINKSERVICE']._serialized_start=3421
-  _globals['_MACHINELINKSERVICE']._serialized_end=3509
+  _globals['_CONNECTREQUEST']._serialized_end=551
+  _globals['_CONNECTRESPONSE']._serialized_start=554
+  _globals['_CONNECTRESPONSE']._serialized_end=887
+  _globals['_HELLO']._serialized_start=890
+  _globals['_HELLO']._serialized_end=1160
+  _globals['_WELCOME']._serialized_start=1163
+  _globals['_WELCOME']._serialized_end=1389
+  _globals['_DISPENSE']._serialized_start=1391
+  _globals['_DISPENSE']._serialized_end=1486
+  _globals['_RESULT']._serialized_start=1489
+  _globals['_RESULT']._serialized_end=1728
+  _globals['_RESULTACK']._serialized_start=1730
+  _globals['_RESULTACK']._serialized_end=1789
+  _globals['_CARDREAD']._serialized_start=1791
+  _globals['_CARDREAD']._serialized_end=1825
+  _globals['_NOTRECEIVED']._serialized_start=1827
+  _globals['_NOTRECEIVED']._serialized_end=1860
+  _globals['_EVIDENCE']._serialized_start=1863
+  _globals['_EVIDENCE']._serialized_end=2503
+  _globals['_EVIDENCE_LINE']._serialized_start=2244
+  _globals['_EVIDENCE_LINE']._serialized_end=2448
+  _globals['_EVIDENCE_LINE_DIRECTION']._serialized_start=2366
+  _globals['_EVIDENCE_LINE_DIRECTION']._serialized_end=2448
+  _globals['_BOARDSTATUS']._serialized_start=2506
+  _globals['_BOARDSTATUS']._serialized_end=2799
+  _globals['_BOARDSTATUS_SLOTSENSOR']._serialized_start=2696
+  _globals['_BOARDSTATUS_SLOTSENSOR']._serialized_end=2775
+  _globals['_HEARTBEAT']._serialized_start=2801
+  _globals['_HEARTBEAT']._serialized_end=2883
+  _globals['_AGENTSTATS']._serialized_start=2886
+  _globals['_AGENTSTATS']._serialized_end=3361
+  _globals['_AGENTSTATS_MOTORTIMES']._serialized_start=3292
+  _globals['_AGENTSTATS_MOTORTIMES']._serialized_end=3361
+  _globals['_GOODBYE']._serialized_start=3364
+  _globals['_GOODBYE']._serialized_end=3506
+  _globals['_GOODBYE_REASON']._serialized_start=3425
+  _globals['_GOODBYE_REASON']._serialized_end=3506
+  _globals['_MACHINELINKSERVICE']._serialized_start=3508
+  _globals['_MACHINELINKSERVICE']._serialized_end=3596
 # @@protoc_insertion_point(module_scope)

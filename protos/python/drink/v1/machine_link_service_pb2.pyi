@@ -34,6 +34,7 @@ class ConnectRequest(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
     AGENT_STATS_FIELD_NUMBER: _builtins.int
+    CARD_READ_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """First message of every stream."""
@@ -66,6 +67,12 @@ class ConnectRequest(_message.Message):
         `Welcome.stats_interval_seconds`; never because of a drop.
         """
 
+    @_builtins.property
+    def card_read(self) -> Global___CardRead:
+        """The reader beside the machine has read a card. It is never answered and
+        never repeated.
+        """
+
     def __init__(
         self,
         *,
@@ -76,12 +83,13 @@ class ConnectRequest(_message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         goodbye: Global___Goodbye | None = ...,
         agent_stats: Global___AgentStats | None = ...,
+        card_read: Global___CardRead | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_stats", b"agent_stats", "board_status", b"board_status", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "not_received", b"not_received", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_stats", b"agent_stats", "board_status", b"board_status", "card_read", b"card_read", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "not_received", b"not_received", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_stats", b"agent_stats", "board_status", b"board_status", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "not_received", b"not_received", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_stats", b"agent_stats", "board_status", b"board_status", "card_read", b"card_read", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello", "message", b"message", "not_received", b"not_received", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "result", "not_received", "board_status", "heartbeat", "goodbye", "agent_stats"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "result", "not_received", "board_status", "heartbeat", "goodbye", "agent_stats", "card_read"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -359,6 +367,32 @@ class ResultAck(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResultAck: _TypeAlias = ResultAck  # noqa: Y015
+
+@_typing.final
+class CardRead(_message.Message):
+    """A card was held to the reader at the agent. What it is worth only the kiosks
+    paired with the machine are told; see KioskService.WatchCards.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.str
+    """What the reader gave: the number of a chip or a barcode, at most 64
+    characters. One that is neither is ignored.
+    """
+    def __init__(
+        self,
+        *,
+        number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CardRead: _TypeAlias = CardRead  # noqa: Y015
 
 @_typing.final
 class NotReceived(_message.Message):

@@ -142,7 +142,6 @@ class Frontend:
         self._permits = Permits(storage, clock)
         self._leavers = _leavers(settings, storage, clock, me, directory)
         dispatch = Dispatch(storage, clock, self._journals, self._alarms)
-        self._links = LinkServer(open_links, self._agents(clock), dispatch, clock, settings.links)
         self._stop = asyncio.Event()
         self._restart = False
         accounts = Accounts(
@@ -153,6 +152,10 @@ class Frontend:
             settings.accounts,
             card_key=read_card_key(settings.accounts.card_key_file),
             directory=directory,
+        )
+        cards = accounts.kiosks.cards
+        self._links = LinkServer(
+            open_links, self._agents(clock), dispatch, clock, settings.links, cards=cards
         )
         self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server, accepted)
 

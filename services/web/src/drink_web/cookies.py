@@ -119,6 +119,17 @@ class SignedIn:
     id_token: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A card that logs nobody in, and the code with which its owner adds it.
+
+    Attributes:
+        code: The code, a secret; empty if the card cannot be added.
+    """
+
+    code: str
+
+
 class Cookies:
     """Reads and writes the cookies.
 
@@ -159,7 +170,20 @@ class Cookies:
             suffix: Of the cookie's name.
             age_max_s: Seconds after which it is refused.
         """
-        text = request.cookies.get(_name(request) + suffix, "")
+        return self.unseal(kind, request.cookies.get(_name(request) + suffix, ""), age_max_s)
+
+    def seal(self, value: "DataclassInstance") -> str:
+        """A value as an encrypted text, which nobody but this site can read or make."""
+        return self._keys.encrypt(json.dumps(asdict(value)).encode()).decode()
+
+    def unseal(self, kind: type[T], text: str, age_max_s: int) -> T | None:
+        """The value in an encrypted text; None if it is none of that class, or too old.
+
+        Args:
+            kind: Its class.
+            text: The text.
+            age_max_s: Seconds after which it is refused.
+        """
         if not text or len(text) > COOKIE_BYTES_MAX:
             return None
         try:
@@ -171,10 +195,9 @@ class Cookies:
         self, value: T, request: Request, response: Response, suffix: str, age_max_s: int
     ) -> None:
         """Sets a cookie; see `read_as`. Browsers refuse those above 4,096 bytes."""
-        text = self._keys.encrypt(json.dumps(asdict(value)).encode()).decode()
         response.set_cookie(
             _name(request) + suffix,
-            text,
+            self.seal(value),
             max_age=age_max_s,
             path="/",
             secure=_is_secure(request),

@@ -213,6 +213,10 @@ class KioskSettings(_Section):
     result_s: int = Field(default=8, ge=2, le=120)
     """Seconds that an outcome is shown before the kiosk logs out; default 8."""
 
+    code_s: int = Field(default=60, ge=5, le=600)
+    """Seconds that the code is shown with which the owner of an unknown card adds it; default 60.
+    The code is good for longer, and another card is read meanwhile."""
+
     unknown_s: int = Field(default=45, ge=5, le=600)
     """Seconds that an unknown outcome is shown; default 45, time to read what happens next and to
     look into the machine."""

@@ -8,6 +8,7 @@ from drink.v1 import account_service_pb2 as pb
 from drink_cli.commands.account import asked_secret
 from drink_cli.commands.tokens import Account, account_path, own_account
 from drink_cli.context import command, shared
+from drink_cli.errors import CommandError, Exit
 from drink_cli.text import iso_time, local_time
 
 cards = typer.Typer(
@@ -48,22 +49,31 @@ def add_card(
     *,
     account: Account = None,
     barcode: Annotated[bool, typer.Option("--barcode", help="The number is a barcode.")] = False,
+    code: Annotated[
+        bool, typer.Option("--code", help="Add the card for which a kiosk shows a code.")
+    ] = False,
     name: Annotated[
         str, typer.Option("--name", metavar="TEXT", help="What to call the card in lists.")
     ] = "",
 ) -> None:
-    """Add a card to an account; for administrators.
+    """Add a card to an account: administrators by its number, everybody with a code.
 
-    Its number is asked for, or read from the standard input: 8 to 32 hexadecimal digits of an
-    iButton or radio chip, or a barcode.
+    The number is asked for, or read from the standard input: 8 to 32 hexadecimal digits of an
+    iButton or radio chip, or a barcode. With --code the 6 digits are that a kiosk shows for the
+    card; they are good for some minutes.
     """
     options = shared(context)
-    number = asked_secret("card: ")
+    if barcode and code:
+        raise CommandError("--code says nothing of the number: leave --barcode out", Exit.USAGE)
+    number = asked_secret("code: " if code else "card: ")
+    kind = "code" if code else "barcode" if barcode else "chip"
+    if code:
+        number = "".join(number.split())
     with options.api() as api:
         request = pb.AddCardRequest(
             parent=account_path(account) or own_account(api),
             display_name=name,
-            **{"barcode" if barcode else "chip": number},
+            **{kind: number},
         )
         card = api.call(api.accounts.AddCard, request).card
     facts = _facts(card)

@@ -205,6 +205,13 @@ class CardKeyUnavailableError(DrinkError):
     code = "FAILED_PRECONDITION"
 
 
+class CardCodeInvalidError(DrinkError):
+    """No card waits for this code: it is wrong, was used, or is too old."""
+
+    reason = "CARD_CODE_INVALID"
+    code = "NOT_FOUND"
+
+
 class TooManyCardsError(DrinkError):
     """The account has as many cards as it may have; fact `cards_max`."""
 

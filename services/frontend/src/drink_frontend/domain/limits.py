@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from drink_frontend.domain.cards import CARD_CODE_DIGITS
 from drink_frontend.domain.entities import ID_BEGINS
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.kiosks import PAIRING_CODE_DIGITS
@@ -30,6 +31,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _ITEM = re.compile(r"""[^"]{1,64}""", re.DOTALL)
 _IBUTTON = re.compile(r"[0-9A-Fa-f]{16}")
 _CHIP = re.compile(r"[0-9A-Fa-f]{8,32}")
+_CARD_CODE = re.compile(rf"[0-9]{{{CARD_CODE_DIGITS}}}")
 _PAIRING_CODE = re.compile(rf"[0-9]{{{PAIRING_CODE_DIGITS}}}")
 _BARCODE = re.compile(r"[A-Za-z0-9_.-]{6,64}")
 _ETAG = re.compile(r"[0-9a-f]{16}")
@@ -132,6 +134,11 @@ def check_barcode(value: str, field: str = "barcode") -> str:
 def check_pairing_code(value: str) -> str:
     """Returns a valid pairing code; raises FieldInvalidError for any other text."""
     return _check(_PAIRING_CODE, "pairing_code", value, f"must be {PAIRING_CODE_DIGITS} digits")
+
+
+def check_card_code(value: str) -> str:
+    """Returns a valid code of a card; raises FieldInvalidError for any other text."""
+    return _check(_CARD_CODE, "code", value, f"must be {CARD_CODE_DIGITS} digits")
 
 
 def check_password(value: str, field: str = "password") -> str:

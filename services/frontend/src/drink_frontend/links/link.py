@@ -22,6 +22,7 @@ from drink_frontend.links.messages import (
     AgentMessage,
     AgentStats,
     BoardStatus,
+    CardRead,
     Dispense,
     Envelope,
     FrontendMessage,
@@ -37,10 +38,14 @@ from drink_frontend.links.reports import Report, ReportBacklog, RetryDelays
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.links.state import AgentRun, LinkState, Phase
 from drink_frontend.usecases.agents import Agents
+from drink_frontend.usecases.card_logins import CardLogins
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.links import Links
 
 log = structlog.get_logger(__name__)
+
+CARDS_WAITING_MAX = 4
+"""Cards of one link that wait until those before them are looked up; further ones are ignored."""
 
 
 class Link:
@@ -52,6 +57,7 @@ class Link:
         links: Notified when the link's reach may have changed.
         agents: The use cases of what agents report about themselves and their boards.
         dispatch: The use cases of dispatching and settling drops.
+        cards: The use cases of cards that are held to readers.
         clock: Time.
         settings: Limits.
         address: Where the agent calls from, for people; empty if that is not known.
@@ -71,6 +77,7 @@ class Link:
         agents: Agents,
         dispatch: Dispatch,
         *,
+        cards: CardLogins,
         clock: Clock,
         settings: LinkSettings,
         address: str = "",
@@ -81,6 +88,8 @@ class Link:
         self._links = links
         self._agents = agents
         self._dispatch = dispatch
+        self._cards = cards
+        self._read: asyncio.Queue[str] = asyncio.Queue(CARDS_WAITING_MAX)
         self._clock = clock
         self._settings = settings
         self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
@@ -200,6 +209,7 @@ class Link:
                 ("store", self._backlog.run),
                 ("dispatch", self._dispatch_drops),
                 ("watch", self._watch),
+                ("cards", self._read_cards),
             )
         ]
         try:
@@ -264,18 +274,27 @@ class Link:
                     is_stored = not self._backlog and await self._store(message)
                     if not is_stored and self._backlog.add(message):
                         self._log.warning("result_postponed", drop_id=message.drop_id)
-                case BoardStatus():
-                    self._take_status(message)
-                case Heartbeat(sequence, journal_sequence):
-                    self._keep_journal(journal_sequence)
-                    self._answer(sequence)
-                case AgentStats():
-                    self.stats = message
                 case Goodbye(reason):
                     self._log_limited(self._log.info, "link_goodbye", reason=reason)
                     return
-                case Hello():
-                    raise AssertionError("the link's state refuses a second Hello")
+                case _:
+                    self._take(message)
+
+    def _take(self, message: BoardStatus | Heartbeat | AgentStats | CardRead | Hello) -> None:
+        """Takes a message that is about no drop."""
+        match message:
+            case BoardStatus():
+                self._take_status(message)
+            case Heartbeat(sequence, journal_sequence):
+                self._keep_journal(journal_sequence)
+                self._answer(sequence)
+            case AgentStats():
+                self.stats = message
+            case CardRead(number):
+                if not self._read.full():
+                    self._read.put_nowait(number)
+            case Hello():
+                raise AssertionError("the link's state refuses a second Hello")
 
     async def _store(self, report: Report) -> bool:
         """Stores a report about a drop, and acknowledges a result once it is durable.
@@ -419,6 +438,18 @@ class Link:
             else:
                 delays = RetryDelays(self._settings)
                 await self._wake.wait()
+
+    async def _read_cards(self) -> None:
+        """Tells kiosks of cards, one after the other; what becomes of one ends no link."""
+        while True:
+            number = await self._read.get()
+            try:
+                await self._cards.read_at_machine(self.state.machine, number)
+            except DrinkError as error:
+                self._log_limited(self._log.info, "card_ignored", reason=error.reason)
+            except Exception:
+                # A fault of the program; drops have nothing to do with it.
+                self._log_limited(self._log.exception, "card_failed")
 
     async def _watch(self) -> None:
         """Ends when no message was received for too long."""

@@ -119,7 +119,16 @@ class ResultAck:
     revision: int
 
 
-AgentMessage = Hello | Result | NotReceived | BoardStatus | Heartbeat | AgentStats | Goodbye
+@dataclass(frozen=True, slots=True)
+class CardRead:
+    """A card was held to the reader at the agent."""
+
+    number: str = field(repr=False)
+
+
+AgentMessage = (
+    Hello | Result | NotReceived | BoardStatus | Heartbeat | AgentStats | Goodbye | CardRead
+)
 FrontendMessage = Welcome | Dispense | ResultAck | Heartbeat | Goodbye
 
 

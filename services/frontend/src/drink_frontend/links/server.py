@@ -12,6 +12,7 @@ from drink_frontend.links.machine import MachineRates, MachineState
 from drink_frontend.links.messages import AgentMessage
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.usecases.agents import Agents
+from drink_frontend.usecases.card_logins import CardLogins
 from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.links import Links
 
@@ -25,6 +26,7 @@ class LinkServer:
         dispatch: The use cases of dispatching and settling drops.
         clock: Time.
         settings: Limits.
+        cards: The use cases of cards that are held to readers.
     """
 
     def __init__(
@@ -34,10 +36,13 @@ class LinkServer:
         dispatch: Dispatch,
         clock: Clock,
         settings: LinkSettings,
+        *,
+        cards: CardLogins,
     ) -> None:
         self._links = links
         self._agents = agents
         self._dispatch = dispatch
+        self._cards = cards
         self._clock = clock
         self._settings = settings
         self._machines: dict[str, MachineState] = {}
@@ -76,6 +81,7 @@ class LinkServer:
             self._links,
             self._agents,
             self._dispatch,
+            cards=self._cards,
             clock=self._clock,
             settings=self._settings,
             address=address,

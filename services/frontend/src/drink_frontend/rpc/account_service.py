@@ -354,16 +354,23 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
 
     async def AddCard(self, request: pb.AddCardRequest, _context: Context) -> pb.AddCardResponse:
         """Adds a card to a user."""
-        actor = administrator("add cards").id
+        number, label = request.WhichOneof("number"), request.display_name
+        # Whoever adds a number learns whether it is in use; a code tells nothing of its card.
+        needs_admin = number in ("chip", "barcode")
+        actor = administrator("add cards") if needs_admin else caller()
         name = parse_account(request.parent, "parent")
-        match request.WhichOneof("number"):
-            case "chip":
-                kind, number = CardKind.CHIP, request.chip
-            case "barcode":
-                kind, number = CardKind.BARCODE, request.barcode
+        match number:
+            case "code":
+                origin = current_call().origin
+                card = await self._cards.add_with_code(
+                    actor, name, request.code, origin, label=label
+                )
+            case "chip" | "barcode":
+                kind = CardKind.CHIP if number == "chip" else CardKind.BARCODE
+                text = getattr(request, number)
+                card = await self._cards.add(actor.id, name, kind, text, label=label)
             case _:
-                raise FieldInvalidError("number", "must be a chip's or a barcode")
-        card = await self._cards.add(actor, name, kind, number, label=request.display_name)
+                raise FieldInvalidError("number", "must be a chip's, a barcode or a code")
         account = await self._accounts.balance(card.account)
         return pb.AddCardResponse(card=card_message(account.name, card))
 

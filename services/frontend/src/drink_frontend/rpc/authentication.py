@@ -57,7 +57,11 @@ _ANYONE = {
     "/drink.v1.MachineService/WatchMachines",
 }
 _ANYONE_SERVICES = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
-_KIOSKS = {"/drink.v1.KioskService/GetKiosk", "/drink.v1.KioskService/LogInCard"}
+_KIOSKS = {
+    "/drink.v1.KioskService/GetKiosk",
+    "/drink.v1.KioskService/LogInCard",
+    "/drink.v1.KioskService/WatchCards",
+}
 _AGENT_SERVICES = {"drink.v1.MachineLinkService"}
 
 _NO_LIMITS = frozenset({Scope.ALL})

@@ -1,11 +1,19 @@
-"""Converts between drink.v1 messages and the domain's kiosks."""
+"""Converts between drink.v1 messages and kiosks, and what they are told of cards."""
 
 import re
+
+from google.protobuf.duration_pb2 import Duration
 
 from drink.v1 import kiosk_service_pb2 as pb
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.kiosks import Kiosk, KioskState, kiosk_subject
-from drink_frontend.rpc.conversion import machine_name, optional_timestamp, timestamp
+from drink_frontend.rpc.conversion import (
+    account_message,
+    machine_name,
+    optional_timestamp,
+    timestamp,
+)
+from drink_frontend.usecases.card_logins import KioskCardLogin, RefusedCard
 
 STATES = {state: pb.Kiosk.State.Value(f"STATE_{state}") for state in KioskState}
 """The drink.v1 value of each state of a kiosk."""
@@ -41,4 +49,19 @@ def kiosk_message(kiosk: Kiosk, now_ms: int) -> pb.Kiosk:
         create_time=timestamp(kiosk.created_ms),
         pairing_expire_time=timestamp(kiosk.code_expires_ms),
         pair_time=optional_timestamp(kiosk.paired_ms),
+    )
+
+
+def card_answer(answer: KioskCardLogin | RefusedCard) -> pb.LogInCardResponse:
+    """What comes of a card as a drink.v1 message."""
+    if isinstance(answer, RefusedCard):
+        refused = pb.RefusedCard(code=answer.code)
+        if answer.code:
+            refused.code_duration.FromSeconds(answer.good_s)
+        return pb.LogInCardResponse(refused_card=refused)
+    return pb.LogInCardResponse(
+        token=answer.token,
+        expire_time=timestamp(answer.buys_until_ms),
+        account=account_message(answer.account),
+        buy_duration=Duration(seconds=answer.buys_s),
     )

@@ -1,19 +1,17 @@
 """KioskService: pairing kiosks with machines, and logging in at one with a card."""
 # ruff: noqa: N802 - the methods are named by the protocol
 
-from google.protobuf.duration_pb2 import Duration
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from drink.v1 import kiosk_service_pb2 as pb
 from drink.v1 import kiosk_service_pb2_grpc
+from drink_frontend.domain.kiosks import kiosk_subject
 from drink_frontend.rpc.calls import Context, administrator, current_call, current_kiosk
-from drink_frontend.rpc.conversion import (
-    account_message,
-    machine_message,
-    parse_machine,
-    timestamp,
-)
-from drink_frontend.rpc.kiosk_conversion import kiosk_message, parse_kiosk
+from drink_frontend.rpc.conversion import machine_message, parse_machine
+from drink_frontend.rpc.kiosk_conversion import card_answer, kiosk_message, parse_kiosk
 from drink_frontend.usecases.kiosks import Kiosks
+from drink_frontend.usecases.watches import Watches
 
 
 class KioskService(kiosk_service_pb2_grpc.KioskServiceServicer):
@@ -21,10 +19,12 @@ class KioskService(kiosk_service_pb2_grpc.KioskServiceServicer):
 
     Args:
         kiosks: The use cases of kiosks.
+        watches: Limits watches.
     """
 
-    def __init__(self, kiosks: Kiosks) -> None:
+    def __init__(self, kiosks: Kiosks, watches: Watches) -> None:
         self._kiosks = kiosks
+        self._watches = watches
 
     async def PairKiosk(
         self, request: pb.PairKioskRequest, _context: Context
@@ -78,10 +78,17 @@ class KioskService(kiosk_service_pb2_grpc.KioskServiceServicer):
         self, request: pb.LogInCardRequest, _context: Context
     ) -> pb.LogInCardResponse:
         """Logs the owner of a card in at the kiosk of the call."""
-        login = await self._kiosks.log_in(current_kiosk(), request.number)
-        return pb.LogInCardResponse(
-            token=login.token,
-            expire_time=timestamp(login.buys_until_ms),
-            account=account_message(login.account),
-            buy_duration=Duration(seconds=login.buys_s),
-        )
+        kiosk, cards = current_kiosk(), self._kiosks.cards
+        read = cards.answer if request.offer_code else cards.log_in
+        return card_answer(await read(kiosk, request.number))
+
+    async def WatchCards(
+        self, _request: pb.WatchCardsRequest, _context: Context
+    ) -> AsyncGenerator[pb.WatchCardsResponse, None]:
+        """What comes of the cards that the reader of the kiosk's machine reads."""
+        kiosk = current_kiosk()
+        owner = kiosk_subject(kiosk.sequence)
+        answers = self._watches.follow(owner, self._kiosks.cards.watch(kiosk))
+        async with aclosing(answers):
+            async for answer in answers:
+                yield pb.WatchCardsResponse(login=None if answer is None else card_answer(answer))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from drink.v1 import drop_service_pb2, machine_link_service_pb2
+from drink_frontend.domain.cards import CARD_NUMBER_MAX
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Result
 from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
@@ -183,6 +184,11 @@ def _goodbye(goodbye: _Wire.Goodbye) -> messages.Goodbye:
     )
 
 
+def _card_read(card_read: _Wire.CardRead) -> messages.CardRead:
+    # A number that is none is refused where cards are known, and ends no link.
+    return messages.CardRead(card_read.number[: CARD_NUMBER_MAX + 1])
+
+
 def _evidence(evidence: _Wire.Evidence) -> dict[str, Any]:
     return {
         "lines": [
@@ -263,4 +269,5 @@ _READERS: dict[str, Callable[[Any], messages.AgentMessage]] = {
     "heartbeat": _heartbeat,
     "goodbye": _goodbye,
     "agent_stats": _agent_stats,
+    "card_read": _card_read,
 }

@@ -291,7 +291,7 @@ class RpcServer:
             server,
         )
         kiosk_service_pb2_grpc.add_KioskServiceServicer_to_server(
-            KioskService(use_cases.accounts.kiosks), server
+            KioskService(use_cases.accounts.kiosks, self._watches), server
         )
         event_service_pb2_grpc.add_EventServiceServicer_to_server(
             EventService(use_cases.events, self._watches, self._pages), server

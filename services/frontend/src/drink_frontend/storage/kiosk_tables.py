@@ -1,12 +1,14 @@
-"""The tables of kiosks, and of the logins that were made at them."""
+"""The tables of kiosks, of the cards read for them, and of the logins made at them."""
 
 from sqlalchemy import Column, ForeignKey, Index, Table, UniqueConstraint
 
+from drink_frontend.domain.cards import CardKind
 from drink_frontend.storage.columns import (
     KEPT,
     REMOVABLE,
     TEXT,
     WHOLE,
+    among,
     check,
     column,
     strict,
@@ -53,3 +55,22 @@ kiosk_tokens = Table(
 )
 """Bearer tokens that only drop, at one machine. A program that does not know this table refuses
 them; it would take those of another table for tokens that drop everywhere."""
+
+card_reads = Table(
+    "card_reads",
+    metadata,
+    column("sequence", key=True),
+    Column("kiosk", WHOLE, ForeignKey("kiosks.sequence"), nullable=False),
+    text_column("digest", null=True),
+    text_column("kind"),
+    column("length"),
+    Column("account", TEXT, ForeignKey("accounts.id"), nullable=True),
+    column("expires_ms"),
+    text_column("code_digest", null=True),
+    UniqueConstraint("code_digest"),
+    check("kind", f"kind IN {among(*CardKind)}"),
+    check("code", "code_digest IS NULL OR digest IS NOT NULL"),
+    Index("card_reads_by_kiosk", "kiosk"),
+    **strict(REMOVABLE, by_key=False),
+)
+"""Cards that were read for kiosks, for seconds or minutes; never their numbers."""

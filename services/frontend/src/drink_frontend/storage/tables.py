@@ -47,7 +47,7 @@ from drink_frontend.storage.columns import (
     text_column,
 )
 
-SCHEMA_REVISION = "0022"
+SCHEMA_REVISION = "0023"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536

@@ -9,6 +9,7 @@ from sqlalchemy.sql import ClauseElement
 from drink_frontend.storage.accounts import AccountTable
 from drink_frontend.storage.alarms import AlarmTable
 from drink_frontend.storage.audit import AuditTable
+from drink_frontend.storage.card_reads import CardReadTable
 from drink_frontend.storage.cards import CardTable
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.columns import rights_on
@@ -47,6 +48,7 @@ class Transaction:
     Attributes:
         accounts: Accounts and credentials.
         cards: Cards with which people log in.
+        card_reads: Cards that were read for kiosks.
         tokens: Bearer tokens.
         identities: Identities of accounts at sources of logins.
         provider_logins: Logins with OpenID providers.
@@ -73,6 +75,7 @@ class Transaction:
         "accounts",
         "alarms",
         "audit",
+        "card_reads",
         "cards",
         "drops",
         "events",
@@ -98,6 +101,7 @@ class Transaction:
         self.touched = ChangeSet()
         self.accounts = AccountTable(rows, self.touched)
         self.cards = CardTable(executor, self.touched)
+        self.card_reads = CardReadTable(executor, self.touched)
         self.tokens = TokenTable(rows, self.touched, tokens_max)
         self.identities = IdentityTable(executor)
         self.provider_logins = ProviderLoginTable(executor)

@@ -89,14 +89,14 @@ class Accounts:
         self._clock = clock
         self._randomness = randomness
         self._card_key = card_key
-        self.cards = Cards(storage, clock, card_key)
         self.identities = Identities(storage, clock, randomness, card_key)
         self._passwords = PasswordCheck(storage, hasher, self.identities, directory)
         self.preferences = AccountPreferences(storage, clock)
         self.tokens = Tokens(storage, clock, randomness, settings.token_ttl_s)
-        self._logins = Logins(clock, settings.logins, sleep)
+        self._logins = logins = Logins(clock, settings.logins, sleep)
+        self.cards = Cards(storage, clock, card_key, logins, settings.kiosks.chip_digits_min)
         self.kiosks = Kiosks(
-            storage, clock, randomness, settings.kiosks, card_key=card_key, logins=self._logins
+            storage, clock, randomness, settings.kiosks, card_key=card_key, logins=logins
         )
 
     async def login_password(self, name: str, password: str, origin: str) -> Account:

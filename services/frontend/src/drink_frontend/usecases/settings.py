@@ -330,6 +330,20 @@ class KioskSettings(BaseModel):
     numbers with 8 digits one in four million is a card in a house of 1,000 cards: whoever guesses
     them with a stolen token finds one in 16 years."""
 
+    read_s: int = Field(default=5, ge=1, le=60)
+    """Seconds after which a card that was held to the reader of a machine's agent logs nobody in
+    any more; default 5: who waited for longer has gone, or holds the card to the reader again."""
+
+    card_code_s: int = Field(default=300, ge=60, le=3_600)
+    """Seconds that the code is good with which the owner of an unknown card adds it; default 300:
+    time to take out a phone and to log in."""
+
+    chip_digits_min: int = Field(default=8, ge=8, le=32)
+    """Fewest hexadecimal digits of a chip's number that logs in at a kiosk; default 8, every chip.
+    Most houses have chips of 8 digits (4 bytes). Anybody can copy one who was close to it, and many
+    are counted up by their makers; but they buy only at a kiosk, in front of people, for a minute.
+    14 refuses them: such chips log nobody in and cannot be added."""
+
 
 class AccountSettings(BaseModel):
     """Limits of accounts."""

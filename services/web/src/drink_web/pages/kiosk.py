@@ -16,7 +16,8 @@ from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import kiosk_service_pb2 as pb
 from drink_web import views
-from drink_web.cookies import Guest, Paired
+from drink_web.card_watch import CardWatch
+from drink_web.cookies import Guest, Offer, Paired
 from drink_web.errors import CallError, PageError
 from drink_web.follow import Follower, first_of
 from drink_web.pages.drops import LATE_S, at_motor, order_of
@@ -41,6 +42,9 @@ CHECK_S = 30.0
 
 NUMBER_MAX = 64
 """Characters of the longest number of a card."""
+
+TICKET_AGE_S = 30
+"""Seconds in which the browser fetches what came of a card that the machine's reader has read."""
 
 
 class Screen:
@@ -74,7 +78,7 @@ class Screen:
         """The HTML of what changes on the screen.
 
         Args:
-            kind: `pair`, `start`, `tiles`, `doubt` or `drop`.
+            kind: `pair`, `start`, `code`, `tiles`, `doubt` or `drop`.
             problem: What is wrong, for people; empty for nothing.
             current: Whether the frontend answers.
             facts: Others that the template shows.
@@ -83,6 +87,9 @@ class Screen:
         machine = visit.site.house.machines.get(self.paired.machine) if self.paired else None
         view = views.machine_view(machine, is_current=current) if machine else None
         settings = visit.site.settings.kiosk
+        quiet_s = settings.quiet_s if kind in ("tiles", "doubt") or problem else 0
+        if kind == "code":
+            quiet_s = settings.code_s
         shared = {
             "kind": kind,
             "problem": problem,
@@ -92,8 +99,12 @@ class Screen:
             "guest": self.guest,
             "page": self.page,
             "left_ms": self.left_ms if kind == "tiles" else 0,
-            "quiet_s": settings.quiet_s if kind in ("tiles", "doubt") or problem else 0,
+            "quiet_s": quiet_s,
+            # What is told of an error or a card is not drawn over at once.
+            "still": "all" if kind == "code" else "first" if problem else "",
             "drop": None,
+            "code": "",
+            "host": visit.request.url.netloc,
             "credits_left": self.guest.credits if self.guest else 0,
         }
         return visit.render("_kiosk.html", **shared | facts)
@@ -223,23 +234,47 @@ async def log_in(visit: Visit) -> Response:
     paired = screen.paired
     if paired is None:
         return screen.again()
-    number = (await visit.form()).get("number", "").strip()[: NUMBER_MAX + 1]
+    form = await visit.form()
+    if ticket := form.get("ticket", ""):
+        return _show_read(screen, ticket)
+    number = form.get("number", "").strip()[: NUMBER_MAX + 1]
+    request = pb.LogInCardRequest(number=number, offer_code=True)
     try:
-        answer = await screen.call_as(
-            paired.token, visit.site.api.kiosks.LogInCard, pb.LogInCardRequest(number=number)
-        )
+        answer = await screen.call_as(paired.token, visit.site.api.kiosks.LogInCard, request)
     except CallError as error:
         screen.guest = None
         if error.is_logged_out:
             return screen.again()
         return screen.respond(_not_logged_in(screen, error), 422)
-    screen.guest = Guest(
+    return _show_read(screen, _sealed(screen, answer))
+
+
+def _sealed(screen: Screen, answer: pb.LogInCardResponse) -> str:
+    """What came of a card, as a text that only this site can read."""
+    visit = screen.visit
+    if answer.HasField("refused_card"):
+        return visit.site.cookies.seal(Offer(answer.refused_card.code))
+    guest = Guest(
         answer.token,
         answer.account.name.removeprefix("accounts/"),
         answer.account.available_credits,
         int(visit.now().timestamp() * 1000) + answer.buy_duration.ToMilliseconds(),
     )
-    return screen.again()
+    return visit.site.cookies.seal(guest)
+
+
+def _show_read(screen: Screen, ticket: str) -> Response:
+    """What is shown once a card was read."""
+    visit = screen.visit
+    screen.guest = visit.site.cookies.unseal(Guest, ticket, TICKET_AGE_S)
+    if screen.guest is not None:
+        return screen.again()
+    offer = visit.site.cookies.unseal(Offer, ticket, TICKET_AGE_S)
+    if offer is None:
+        return screen.again()
+    if not offer.code:
+        return screen.respond(screen.main("start", problem=visit.texts("kiosk_card_unknown")), 422)
+    return screen.respond(screen.main("code", code=offer.code), 422)
 
 
 def _not_logged_in(screen: Screen, error: CallError) -> str:
@@ -322,37 +357,63 @@ async def follow(visit: Visit) -> Response:
 
 
 async def _changes(screen: Screen) -> AsyncGenerator[str, None]:
-    guest, visit = screen.guest, screen.visit
+    guest, visit, still = screen.guest, screen.visit, screen.visit.query.get("still")
     if guest is not None and guest.drop:
         follower = Follower(
             visit.site.api, guest.drop, visit.site.api.caller(guest.token, visit.address)
         )
         async for message in _drop_changes(screen, follower):
             yield message
-        return
-    house, shown = visit.site.house, None
-    checked = asyncio.get_running_loop().time()
+        if not follower.is_final:
+            return
+        still = "all"
     assert screen.paired is not None
+    cards = CardWatch(visit.site.api, visit.site.api.caller(screen.paired.token, visit.address))
+    # No card is read for the next person while an order waits for its answer.
+    running = None if guest and guest.order else asyncio.create_task(cards.run())
+    try:
+        async for message in _screen_changes(screen, cards, still):
+            yield message
+    finally:
+        if running is not None:
+            running.cancel()
+
+
+async def _screen_changes(
+    screen: Screen, cards: CardWatch, still: str | None
+) -> AsyncGenerator[str, None]:
+    """What changes on a screen without a drop on its way.
+
+    Args:
+        screen: The screen.
+        cards: The cards that the machine's reader reads.
+        still: `first` if it is not drawn until something changes, `all` if it is not drawn at all.
+    """
+    house, guest = screen.visit.site.house, screen.guest
+    loop = asyncio.get_running_loop()
+    checked, shown = loop.time(), None
+    paired = screen.paired
+    assert paired is not None
     while True:
         version = house.version
-        facts = (
-            house.machines.get(screen.paired.machine),
-            house.is_current,
-            house.pictures.known,
-        )
-        if facts != shown and not (guest and guest.order):
+        facts = (house.machines.get(paired.machine), house.is_current, house.pictures.known)
+        if still == "all" or (still == "first" and shown is None) or (guest and guest.order):
+            shown = facts
+        if (answer := cards.take()) is not None:
+            yield event(_sealed(screen, answer), "card")
+        elif facts != shown:
+            shown = facts
             kind = "start" if guest is None else "tiles"
             yield event(screen.main(kind, current=house.is_current))
         else:
             yield event("", "beat")
-        shown = facts
-        now = asyncio.get_running_loop().time()
-        if now - checked >= CHECK_S:
-            checked = now
-            if await _is_ended(screen):
-                yield event("", "reload")
-                return
-        await first_of(house.changed(version), limit_s=BEAT_S)
+        is_due = loop.time() - checked >= CHECK_S
+        if is_due:
+            checked = loop.time()
+        if cards.is_ended or (is_due and await _is_ended(screen)):
+            yield event("", "reload")
+            return
+        await first_of(house.changed(version), cards.changed(), limit_s=BEAT_S)
 
 
 async def _is_ended(screen: Screen) -> bool:
@@ -388,7 +449,6 @@ async def _drop_changes(screen: Screen, follower: Follower) -> AsyncGenerator[st
                 yield event("", "lost" if follower.is_lost else "beat")
             shown = facts
             if follower.is_final:
-                yield event("", "done")
                 return
             await first_of(follower.changed(), house.changed(version), limit_s=BEAT_S / 2)
         # The login has run out; what became of the drop is in the buyer's history.

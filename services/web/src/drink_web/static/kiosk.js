@@ -59,7 +59,8 @@ function follow() {
   stream = null;
   heard = performance.now();
   if (main().dataset.kind === "pair") return;
-  const here = new EventSource(`/kiosk/events?page=${encodeURIComponent(main().dataset.page)}`);
+  const { page, still } = main().dataset;
+  const here = new EventSource(`/kiosk/events?${new URLSearchParams({ page, still: still || "" })}`);
   const alive = (work) => (event) => {
     if (here !== stream) return;
     heard = performance.now();
@@ -71,8 +72,8 @@ function follow() {
   here.addEventListener("beat", alive());
   here.addEventListener("lost", alive(() => load()));
   here.addEventListener("reload", alive(() => load()));
-  // The stream ends with its drop; the browser would open it again.
-  here.addEventListener("done", () => { if (here === stream) { here.close(); stream = null; } });
+  // A card at the machine's own reader.
+  here.addEventListener("card", alive((event) => sendCard("ticket", event.data)));
   here.onerror = () => { if (here === stream && here.readyState === EventSource.CLOSED) heard = -SILENT_MS; };
   stream = here;
 }
@@ -106,6 +107,9 @@ const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 async function send(form, isPatient) {
   if (sending) return;
   sending = true;
+  // Nobody else is logged in before the answer is shown.
+  stream?.close();
+  stream = null;
   form.querySelector("button:not([type=button])")?.setAttribute("aria-busy", "true");
   const body = new URLSearchParams(new FormData(form));
   const until = left ?? performance.now() + SEND_LIMIT_MS;
@@ -130,6 +134,15 @@ async function send(form, isPatient) {
   else follow();
 }
 
+function sendCard(name, value) {
+  const card = document.getElementById("card");
+  if (!card || sending) return;
+  card.elements.number.value = "";
+  card.elements.ticket.value = "";
+  card.elements[name].value = value;
+  send(card, false);
+}
+
 document.addEventListener("submit", (event) => {
   event.preventDefault();
   const form = event.target;
@@ -143,15 +156,12 @@ addEventListener("keydown", (event) => {
   touched = performance.now();
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.timeStamp - readAt > KEY_GAP_MS) read = "";
-  const card = document.getElementById("card");
   if (event.key === "Enter") {
     const number = read;
     read = "";
     if (number.length < CARD_LENGTH_MIN || event.target.matches?.("input:not([type=hidden])")) return;
     event.preventDefault();
-    if (!card || sending) return;
-    card.elements.number.value = number;
-    send(card, false);
+    sendCard("number", number);
   } else if (CARD_KEY.test(event.key)) {
     read += event.key;
     readAt = event.timeStamp;
